@@ -1,0 +1,35 @@
+# What people and CI run. Each target is a few lines that can be typed by hand.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo install check test bench clean
+
+demo: .venv/demo  ## two small models and a judge, on this machine, with no key
+	$(BIN)/bakeoff run
+
+install: .venv/dev  ## everything that a developer needs
+
+check: .venv/dev  ## style, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: .venv/dev  ## the whole suite
+	$(BIN)/pytest
+
+bench: .venv/dev  ## how fast, how good, against whom: a JSON line each
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf .venv
+
+.venv/demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[embedded]'
+	touch $@
+
+.venv/dev: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

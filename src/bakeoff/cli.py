@@ -1,0 +1,104 @@
+"""The command: flags to a Config, results to a terminal, errors to one line and an exit code.
+
+0 done; 2 something that you can fix; 3 done, but too much of the work failed; 130 interrupted.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.text import Text
+
+from bakeoff.config import Config, config_from, first_problem
+from bakeoff.errors import BakeoffError
+
+app = App(
+    name="bakeoff",
+    help="Is this model really better? Two models, one blind judge, both orders.",
+    help_format="plaintext",
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+
+
+_FILE = "A YAML file with these flags as keys; a flag wins."
+
+
+@app.command
+def run(
+    *,
+    config: Annotated[Config, Parameter(name="*")] = Config(),  # noqa: B008 - frozen
+    file: Annotated[
+        Path | None,
+        Parameter(name="--config", help="A YAML file with these flags as keys; flags win."),
+    ] = None,
+) -> int:
+    """Compare two models, or more. Without --model, two small ones that run anywhere."""
+    given = config.model_dump(by_alias=True, exclude_unset=True)
+    return compare(config_from(file, given))
+
+
+def compare(config: Config) -> int:
+    """Run a comparison in a terminal; its exit code."""
+    from bakeoff.report.console import live, print_results
+    from bakeoff.session import run_async  # numpy and scipy load here, not for --help
+
+    errors = Console(stderr=True, quiet=config.quiet)
+    _log_to(errors)
+    with live(errors) as show:
+        results = asyncio.run(run_async(config, lambda progress: show(*progress)))
+    if config.print_json:
+        sys.stdout.write(results.to_json())
+    elif not config.quiet:
+        console = Console()
+        print_results(console, results, config.show_samples)
+        console.print(Text(f"{config.out / 'results.json'} and {config.out / 'report.html'}"))
+    asked = len(results.completions) + len(results.judgments) + len(results.failures)
+    return 3 if len(results.failures) > config.max_failures * asked else 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script: parse, run, and exit with a code that says how it went."""
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(guarded(lambda: app(given, exit_on_error=False, print_error=False)))
+
+
+def guarded(work: Callable[[], object]) -> int:
+    """The exit code of `work`: the one that it returns, or that of the error that it ends in.
+
+    An error that you can fix is said in one line on stderr.
+    """
+    try:
+        code = work()
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        wrong = error.__cause__
+        words = first_problem(wrong, Config) if isinstance(wrong, ValidationError) else str(error)
+        _complain(words)
+        return 2
+    except BakeoffError as error:
+        _complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _complain("interrupted; what was done is kept: the same command goes on")
+        return 130
+
+
+def _complain(words: str) -> None:
+    print(f"bakeoff: {' '.join(words.split())}", file=sys.stderr)
+
+
+def _log_to(console: Console) -> None:
+    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
+    log = logging.getLogger("bakeoff")
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False

@@ -1,0 +1,281 @@
+"""The one client of every server: hosted providers, OpenAI-compatible servers, our embedded one.
+
+Retries, timeouts and Retry-After are the official client's, configured here. Knows requests and
+replies; not what a completion is for.
+
+What a server does not accept is learned from its own refusal: where it names an optional parameter
+(a JSON schema, a seed, a temperature), that parameter is left out for the rest of the run.
+"""
+
+import asyncio
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from bakeoff.config import Spec, parse_fields
+from bakeoff.errors import BackendError, ConfigError
+from bakeoff.plugins import Setting
+from bakeoff.records import Completion, Finish, Prompt, content_key
+from bakeoff.thinking import completion_of
+from bakeoff.work import PerItem
+
+if TYPE_CHECKING:
+    from any_llm import AnyLLM
+    from any_llm.types.completion import ChatCompletion, Choice
+
+log = logging.getLogger(__name__)
+
+_KNOCK = 10.0  # seconds for a server to take a connection
+_FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
+# How servers call the optional parameters when they refuse them.
+_REFUSALS = {
+    "response_format": re.compile(r"response_format|json_schema|output_config|structured", re.I),
+    "seed": re.compile(r"\bseed\b", re.I),
+    "temperature": re.compile(r"\btemperature\b", re.I),
+    "top_p": re.compile(r"\btop_p\b", re.I),
+    "logprobs": re.compile(r"\b(top_)?logprobs\b", re.I),
+}
+
+
+class _UnreadableError(BackendError):
+    """The server replied, but not with a chat completion."""
+
+    kind = "unreadable"
+
+
+class Api(PerItem[Prompt, Completion]):
+    """A model behind a chat-completions server: `openai:gpt-4`, `api:NAME?base_url=http://...`."""
+
+    class Options(BaseModel):
+        """Options of the spec. `timeout` is in seconds, `delay` too: between two requests."""
+
+        model_config = ConfigDict(extra="forbid")
+
+        base_url: str | None = None
+        api_key_env: str | None = None
+        timeout: float = Field(600.0, gt=0)
+        retries: int = Field(6, ge=0)
+        delay: float = Field(0.0, ge=0)
+
+    def __init__(self, spec: Spec, setting: Setting) -> None:
+        super().__init__(setting.lanes)
+        self.options = parse_fields(self.Options, spec.options, where=spec.name)
+        self.spec = spec
+        self.sampling = setting.sampling
+        self.identity: dict[str, JsonValue] = {
+            "backend": spec.backend,
+            "model": spec.target,
+            "server": _place(self.options.base_url or _base_url_of(spec.backend)),
+        }
+        self.weights = content_key(self.identity)
+        self.identity |= {"sampling": self.sampling.model_dump()}
+        self._llm: AnyLLM | None = None
+        self._opening = asyncio.Lock()
+        self._pace = asyncio.Lock()
+        self._left_out: set[str] = set()
+        self._reached = False
+
+    async def prepare(self) -> None:
+        """ConfigError where the key, the provider's package or the server is missing."""
+        self._llm = self._llm or await self.connect()
+        url = self.options.base_url or _base_url_of(self.spec.backend)
+        if url and not await _listens(url):
+            raise ConfigError(
+                f"{self.spec.name!r} cannot be reached at {_place(url)}: start its server or check "
+                "the address"
+            )
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        llm, self._llm = self._llm, None
+        client = getattr(llm, "client", None)
+        if client is not None and hasattr(client, "close"):
+            await client.close()
+
+    async def connect(self) -> "AnyLLM":
+        """A client for the server; asks nothing yet."""
+        from any_llm import AnyLLM
+        from any_llm.exceptions import MissingApiKeyError
+
+        options = self.options
+        key = os.environ.get(options.api_key_env) if options.api_key_env else None
+        if options.api_key_env and not key:
+            raise ConfigError(f"{self.spec.name!r} needs a key: set {options.api_key_env}")
+        if self.spec.backend == "api":
+            if not options.base_url:
+                raise ConfigError(f"{self.spec.name!r} needs ?base_url=http://HOST:PORT/v1")
+            return client_of(self.spec.name, options.base_url, key, options)
+        try:
+            return AnyLLM.create(
+                self.spec.backend,
+                key,
+                options.base_url,
+                unified_exceptions=True,
+                max_retries=options.retries,
+                timeout=options.timeout,
+            )
+        except MissingApiKeyError as error:
+            raise ConfigError(f"{self.spec.name!r} needs a key: set {error.env_var_name}") from None
+        except ImportError:
+            extra = f"any-llm-sdk[{self.spec.backend}]"
+            raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
+
+    async def one(self, prompt: Prompt) -> Completion:
+        """Ask for one completion. BackendError where there is none after the client's retries."""
+        async with self._opening:
+            self._llm = self._llm or await self.connect()
+        try:
+            return await self._ask(prompt)
+        except _UnreadableError:
+            log.info("%s sent a reply that cannot be read: asking once more", self.spec.name)
+            return await self._ask(prompt)
+
+    async def _ask(self, prompt: Prompt) -> Completion:
+        await self._keep_pace()
+        return self._completion(await self._reply(self.request(prompt)))
+
+    def request(self, prompt: Prompt) -> dict[str, Any]:
+        """The request's parameters, in any-llm's terms."""
+        sampling = self.sampling
+        messages = prompt.conversation()
+        if sampling.system is not None:
+            messages = [{"role": "system", "content": sampling.system}, *messages]
+        asked: dict[str, Any] = {
+            "model": self.spec.target,
+            "messages": messages,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+        }
+        if sampling.schema_ is not None:
+            schema = {"name": "verdict", "strict": True, "schema": sampling.schema_}
+            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if sampling.top:
+            asked |= {"logprobs": True, "top_logprobs": sampling.top}
+        if prompt.messages[-1].role == "assistant" and self.spec.backend in ("api", "vllm"):
+            goes_on = {"continue_final_message": True, "add_generation_prompt": False}
+            asked["extra_body"] = goes_on
+        left_out = self._left_out | ({"top_logprobs"} if "logprobs" in self._left_out else set())
+        return {key: value for key, value in asked.items() if key not in left_out}
+
+    async def _reply(self, asked: dict[str, Any]) -> "ChatCompletion":
+        from any_llm.exceptions import AnyLLMError, InvalidRequestError, UnsupportedParameterError
+
+        assert self._llm is not None  # noqa: S101 - `one` opened it
+        try:
+            reply: ChatCompletion = await self._llm.acompletion(**asked)
+        except (InvalidRequestError, UnsupportedParameterError) as error:
+            refused = _refused(error, asked)
+            if refused is None:
+                raise self._failure(error) from None
+            if refused not in self._left_out:
+                log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
+            self._left_out.add(refused)
+            return await self._reply({k: v for k, v in asked.items() if k != refused})
+        except AnyLLMError as error:
+            raise self._failure(error) from None
+        except ValidationError as error:
+            raise _UnreadableError(f"not a chat completion: {_one_line(error)}") from None
+        self._reached = True
+        return reply
+
+    def _failure(self, error: Any) -> Exception:
+        """The error to raise: a WorkError of this item, or a ConfigError that stops the run."""
+        from any_llm import exceptions as any_llm
+
+        name, words = self.spec.name, _one_line(error)
+        if isinstance(error, any_llm.AuthenticationError):
+            return ConfigError(f"{name!r} refuses the key ({words}): check the key and its rights")
+        if isinstance(error, any_llm.ModelNotFoundError):
+            return ConfigError(f"{name!r} is not known to its server ({words}): check the name")
+        if isinstance(error, any_llm.InsufficientFundsError) or error.code == "insufficient_quota":
+            return ConfigError(f"{name!r} has no credit left ({words}): top up, then run again")
+        if "connection" in type(error.original_exception).__name__.lower() and not self._reached:
+            return ConfigError(
+                f"{name!r} cannot be reached ({words}): start its server or check the address"
+            )
+        if isinstance(error.original_exception, ValueError | TypeError | None):
+            return _UnreadableError(f"not a chat completion: {words}")
+        return BackendError(words, status=error.status_code)
+
+    async def _keep_pace(self) -> None:
+        if self.options.delay:
+            async with self._pace:
+                await asyncio.sleep(self.options.delay)
+
+    def _completion(self, reply: "ChatCompletion") -> Completion:
+        if not reply.choices:
+            raise _UnreadableError("the reply holds no choice")
+        choice = reply.choices[0]
+        message = choice.message
+        finish = _FINISH.get(choice.finish_reason, "unknown")
+        return completion_of(
+            message.content or message.refusal or "",
+            finish="refused" if message.refusal else finish,
+            tokens=reply.usage.completion_tokens if reply.usage else None,
+            thinking=message.reasoning.content if message.reasoning else None,
+            top=_top(choice),
+        )
+
+
+def client_of(name: str, base_url: str, key: str | None, options: Api.Options) -> "AnyLLM":
+    """A client of any OpenAI-compatible server, with the official client's own retries."""
+    from any_llm import AnyLLM
+
+    return AnyLLM.create_openai_compatible(
+        name,
+        base_url,
+        key,
+        unified_exceptions=True,
+        max_retries=options.retries,
+        timeout=options.timeout,
+    )
+
+
+async def _listens(url: str) -> bool:
+    """Whether anything takes connections at a URL; true where a proxy has to answer that."""
+    parts = urlsplit(url)
+    if not parts.hostname or (getproxies() and not proxy_bypass(parts.hostname)):
+        return True
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), _KNOCK)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _top(choice: "Choice") -> dict[str, float] | None:
+    """The likeliest first tokens and their log-probabilities, where the server gave them."""
+    tokens = choice.logprobs.content if choice.logprobs else None
+    return {top.token: top.logprob for top in tokens[0].top_logprobs} if tokens else None
+
+
+def _refused(error: Any, asked: dict[str, Any]) -> str | None:
+    words = f"{error.param or ''} {error}"
+    return next((key for key, how in _REFUSALS.items() if key in asked and how.search(words)), None)
+
+
+def _base_url_of(provider: str) -> str | None:
+    names = (f"{provider.upper()}_BASE_URL", f"{provider.upper()}_API_BASE")
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def _place(url: str | None) -> str | None:
+    """A URL without user, password and query: what may be written down."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

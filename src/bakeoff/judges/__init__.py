@@ -1,0 +1,1 @@
+"""Judges that compare pairs: each file is one kind, found through its entry point."""

@@ -1,0 +1,242 @@
+"""The order of things: completions, then verdicts. The only file that knows it.
+
+`fill` is the one place where work meets the store: what is there is not asked for again, what is
+new is kept the moment it exists, and what failed is asked again next time. Judging a prompt starts
+as soon as its completions exist.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar
+
+from pydantic import JsonValue
+
+from bakeoff.config import Config
+from bakeoff.errors import WorkError
+from bakeoff.records import Completion, Pair, Prompt, Record, Verdict, content_key
+from bakeoff.store import Store
+from bakeoff.work import Emit, Generator, Judge, Worker, tasks
+
+I = TypeVar("I")  # noqa: E741 - what goes into a worker
+R = TypeVar("R", bound=Record)
+
+Stage = Literal["completion", "judgment"]
+
+
+class Progress(NamedTuple):
+    """How far one model or judge has come."""
+
+    stage: Stage
+    who: str
+    done: int
+    failed: int
+    total: int
+
+
+Watch = Callable[[Progress], None]
+
+
+class Sitting(NamedTuple):
+    """One verdict that is wanted: which judge, which prompt, which models in which order."""
+
+    judge: str
+    prompt_id: str
+    first: str
+    second: str
+    repeat: int
+
+
+class _NoCompletionError(WorkError):
+    """There is nothing to judge: a model did not complete the prompt."""
+
+    kind = "no completion"
+
+
+async def fill(
+    worker: Worker[I, R],
+    asks: Sequence[tuple[str, I]],
+    store: Store,
+    as_: type[R],
+    emit: Emit[R],
+) -> None:
+    """Emit an outcome for every (key, item): from the store, or else from the worker.
+
+    A new record is kept before it is emitted; a WorkError is emitted and not kept.
+    """
+    found = store.get([key for key, _ in asks], as_)
+    owed = [index for index, (key, _) in enumerate(asks) if key not in found]
+    for index, (key, _) in enumerate(asks):
+        if key in found:
+            emit(index, found[key])
+
+    def keep(position: int, outcome: R | WorkError) -> None:
+        index = owed[position]
+        kept = outcome if isinstance(outcome, WorkError) else store.put(asks[index][0], outcome)
+        emit(index, kept)
+
+    if owed:
+        await worker([asks[index][1] for index in owed], keep)
+
+
+class Comparing:
+    """One comparison under way: what is asked for, and what has come of it so far."""
+
+    def __init__(
+        self,
+        config: Config,
+        prompts: Sequence[Prompt],
+        models: dict[str, Generator],
+        judges: dict[str, Judge],
+        store: Store,
+        watch: Watch,
+    ) -> None:
+        self.config = config
+        self.prompts = {prompt.id: prompt for prompt in prompts}
+        self.models = models
+        self.judges = judges
+        self.store = store
+        self.completions: dict[tuple[str, str], Completion | WorkError] = {}
+        self.verdicts: dict[Sitting, Verdict | WorkError] = {}
+        self._watch = watch
+        self._progress: dict[tuple[Stage, str], Progress] = {}
+        self._group: asyncio.TaskGroup
+
+    async def prepare(self) -> None:
+        """Let everyone who has work to do fetch and check what they need, before any work.
+
+        Where a completion is missing its pairs are still to be judged, so the judges too.
+        """
+        due = False
+        for name, model in self.models.items():
+            asks = self._completion_asks(name)
+            found = self.store.get([key for key, _ in asks], Completion)
+            if len(found) < len({key for key, _ in asks}):
+                due = True
+                await model.prepare()
+            self.completions |= {(p.id, name): found[key] for key, p in asks if key in found}
+        for name, judge in self.judges.items():
+            if due or self.store.lacks(
+                key for key, _ in self._verdict_asks(name, self.sittings(name))
+            ):
+                await judge.prepare()
+        self.completions.clear()
+
+    async def run(self) -> None:
+        """Complete every prompt with every model, and judge every pair.
+
+        Servers work side by side, and their pairs are judged while they work. Exclusive workers
+        fill the accelerator: they take turns, models first, and are closed after their turn.
+        """
+        total = sum(1 for _ in self.sittings(""))
+        for name in self.models:
+            self._report(Progress("completion", name, 0, 0, len(self.prompts)))
+        for name in self.judges:
+            self._report(Progress("judgment", name, 0, 0, total))
+        async with tasks() as self._group:
+            async with tasks() as completing:
+                for name, model in self.models.items():
+                    if not model.exclusive:
+                        completing.create_task(self._complete(name))
+                completing.create_task(self._take_turns())
+            for name, judge in self.judges.items():
+                if judge.exclusive:
+                    await self._sit(name, self.sittings(name))
+                    await judge.close()
+
+    async def _take_turns(self) -> None:
+        for name, model in self.models.items():
+            if model.exclusive:
+                await self._complete(name)
+                await model.close()
+
+    async def _complete(self, name: str) -> None:
+        asks = self._completion_asks(name)
+
+        def take(index: int, outcome: Completion | WorkError) -> None:
+            prompt = asks[index][1]
+            self.completions[prompt.id, name] = outcome
+            self._count("completion", name, outcome)
+            for a, b in itertools.combinations(self.models, 2):
+                if name in (a, b) and all((prompt.id, m) in self.completions for m in (a, b)):
+                    self._call_judges(prompt.id, a, b)
+
+        await fill(self.models[name], asks, self.store, Completion, take)
+
+    def _call_judges(self, prompt_id: str, a: str, b: str) -> None:
+        for name, judge in self.judges.items():
+            if not judge.exclusive:
+                self._group.create_task(self._sit(name, self._orders(name, prompt_id, a, b)))
+
+    async def _sit(self, name: str, sittings: Iterable[Sitting]) -> None:
+        """Ask one judge for verdicts; a pair that lacks a completion fails without being asked."""
+        asked: list[Sitting] = []
+
+        def take(sitting: Sitting, outcome: Verdict | WorkError) -> None:
+            self.verdicts[sitting] = outcome
+            self._count("judgment", name, outcome)
+
+        for sitting in sittings:
+            lacking = [m for m in sitting[2:4] if not self._text(sitting.prompt_id, m)]
+            if lacking:
+                take(sitting, _NoCompletionError(f"{lacking[0]!r} did not complete the prompt"))
+            else:
+                asked.append(sitting)
+        asks = self._verdict_asks(name, asked)
+        judge = self.judges[name]
+        await fill(judge, asks, self.store, Verdict, lambda i, outcome: take(asked[i], outcome))
+
+    def sittings(self, judge: str) -> Iterator[Sitting]:
+        """Every verdict that is wanted of one judge, in the order of the results."""
+        for prompt_id in self.prompts:
+            for a, b in itertools.combinations(self.models, 2):
+                yield from self._orders(judge, prompt_id, a, b)
+
+    def _orders(self, judge: str, prompt_id: str, a: str, b: str) -> Iterator[Sitting]:
+        orders = [(a, b), (b, a)]
+        if self.config.order == "random":
+            drawn = content_key("order", self.config.seed, prompt_id, a, b)
+            orders = [orders[int(drawn[-1], 16) % 2]]
+        for repeat in range(self.config.repeats):
+            for first, second in orders:
+                yield Sitting(judge, prompt_id, first, second, repeat)
+
+    def _completion_asks(self, name: str) -> list[tuple[str, Prompt]]:
+        identity = self.models[name].identity
+        return [
+            (content_key("completion", identity, prompt.conversation(), 0), prompt)
+            for prompt in self.prompts.values()
+        ]
+
+    def _verdict_asks(self, name: str, sittings: Iterable[Sitting]) -> list[tuple[str, Pair]]:
+        identity = self.judges[name].identity
+        asks = []
+        for sitting in sittings:
+            prompt = self.prompts[sitting.prompt_id]
+            first, second = (self._text(prompt.id, model) for model in sitting[2:4])
+            pair = Pair(prompt=prompt, first=first or "", second=second or "")
+            seen: list[JsonValue] = [
+                prompt.conversation(),
+                prompt.reference,
+                pair.first,
+                pair.second,
+            ]
+            asks.append((content_key("verdict", identity, seen, sitting.repeat), pair))
+        return asks
+
+    def _text(self, prompt_id: str, model: str) -> str | None:
+        """What a judge is shown of a completion; None where there is none."""
+        completion = self.completions[prompt_id, model]
+        if isinstance(completion, WorkError):
+            return None
+        keep = self.config.thinking == "keep"
+        return completion.raw if keep and completion.raw else completion.text
+
+    def _count(self, stage: Stage, who: str, outcome: Record | WorkError) -> None:
+        so_far = self._progress[stage, who]
+        failed = so_far.failed + isinstance(outcome, WorkError)
+        self._report(so_far._replace(done=so_far.done + 1, failed=failed))
+
+    def _report(self, progress: Progress) -> None:
+        self._progress[progress.stage, progress.who] = progress
+        self._watch(progress)

@@ -1,0 +1,85 @@
+"""Finds a generator or a judge by its name and opens it from a spec.
+
+Our own backends are entry points in our pyproject, like anyone's. A backend that is no entry point
+but a provider of any-llm (`openai`, `anthropic`, `gemini`, ...) is the `api` backend with that
+provider; a judge whose backend is a generator is a prompted judge on top of it. Knows no backend
+by heart, and opens nothing slow: a worker loads its model when it is first called.
+"""
+
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from typing import Protocol, TypeVar
+
+from bakeoff.config import Sampling, Spec, parse_fields
+from bakeoff.errors import ConfigError
+from bakeoff.work import Generator, Judge
+
+GENERATORS = "bakeoff.generators"
+JUDGES = "bakeoff.judges"
+
+W = TypeVar("W", covariant=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a backend gets beside its spec: the sampling, and how many requests may be in flight."""
+
+    sampling: Sampling
+    lanes: int = 32
+
+
+class Backend(Protocol[W]):
+    """What an entry point names: a class that is made from a spec and a setting."""
+
+    def __call__(self, spec: Spec, setting: Setting) -> W:
+        """The worker. Validates the spec's options; loads nothing and asks nobody."""
+        ...
+
+
+def open_generator(spec: Spec, setting: Setting) -> Generator:
+    """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win."""
+    own = {key: spec.options[key] for key in Sampling.model_fields if key in spec.options}
+    rest = {key: value for key, value in spec.options.items() if key not in own}
+    values = {**setting.sampling.model_dump(), **own}
+    sampling = parse_fields(Sampling, values, where=spec.name)
+    backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    return backend(spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling))
+
+
+def open_judge(spec: Spec, setting: Setting) -> Judge:
+    """The judge of a spec: a judge backend, or any generator with a template and a reader."""
+    name = spec.backend if spec.backend in names(JUDGES) else "prompted"
+    backend: Backend[Judge] = find(JUDGES, name)
+    return backend(spec, setting)
+
+
+def judge_spec(text: str) -> Spec:
+    """Read a judge's spec; a bare `gpt-...` means `openai:gpt-...`."""
+    spec = Spec.parse(text)
+    bare = spec.backend == "hf" and spec.target.startswith(("gpt-", "o1", "o3", "o4", "chatgpt-"))
+    return spec.model_copy(update={"backend": "openai"}) if bare else spec
+
+
+def names(group: str) -> list[str]:
+    """The backends of a group, sorted."""
+    return sorted({entry.name for entry in entry_points(group=group)})
+
+
+def find(group: str, name: str) -> Backend[W]:
+    """Load the class behind a name; ConfigError with the list of names where there is none."""
+    for entry in entry_points(group=group, name=name):
+        loaded: Backend[W] = entry.load()
+        return loaded
+    if group == GENERATORS and name in _providers():
+        return find(group, "api")
+    known = ", ".join(names(group))
+    raise ConfigError(
+        f"no backend {name!r}; there are: {known}, and the hosted providers: "
+        f"{', '.join(_providers())}"
+    )
+
+
+def _providers() -> list[str]:
+    from any_llm import AnyLLM  # slow to import, and most runs never ask
+
+    return sorted(AnyLLM.get_supported_providers())

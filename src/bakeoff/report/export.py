@@ -1,0 +1,70 @@
+"""Writes results to files: whole or not at all, never over those of another comparison."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from bakeoff.errors import ConfigError
+from bakeoff.records import Results
+from bakeoff.report.page import page
+
+RESULTS = "results.json"
+REPORT = "report.html"
+_SHOWING = ("out", "store", "show_samples", "json", "quiet", "max_failures", "max_concurrency")
+
+
+def check_writable(out: Path) -> None:
+    """Make the folder; ConfigError where nothing can be written into it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write into {str(out)!r} ({error.strerror}): choose another folder with --out"
+        ) from None
+
+
+def save(results: Results, out: Path) -> None:
+    """Write `results.json` and `report.html`; what another comparison left there is set aside."""
+    _set_aside(results, out)
+    for name, text in ((RESULTS, results.to_json()), (REPORT, page(results))):
+        _replace(out / name, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise ConfigError(
+            f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "
+            "with --out and run again; everything that was paid for is in the store"
+        ) from None
+
+
+def _set_aside(results: Results, out: Path) -> None:
+    """Rename the files of a comparison with other models, judges or prompts."""
+    old = out / RESULTS
+    if not old.exists():
+        return
+    text = old.read_bytes()
+    try:
+        same = _question(Results.model_validate_json(text)) == _question(results)
+    except ValueError:
+        same = False  # not ours, or of another version: keep it
+    if same:
+        return
+    mark = hashlib.sha256(text).hexdigest()[:8]
+    for name in (RESULTS, REPORT):
+        path = out / name
+        if path.exists():
+            path.rename(path.with_stem(f"{path.stem}-{mark}"))
+
+
+def _question(results: Results) -> object:
+    """What was asked, without how it was shown: a run that asks it again may take its place."""
+    return {key: value for key, value in results.config.items() if key not in _SHOWING}

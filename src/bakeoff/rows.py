@@ -1,0 +1,275 @@
+"""Reads .jsonl, .json, .csv and .txt files and `datasets` to rows; knows no prompt.
+
+A row is a dict of columns with its place in the source, so that whoever reads it can name it.
+What cannot be read is a ConfigError that names the source and the line.
+"""
+
+import csv
+import json
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import JsonValue
+
+from bakeoff.errors import ConfigError
+from bakeoff.records import content_key
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".txt")
+TEXT = "text"  # the column of a line of a .txt file, and of a row that is a plain text
+
+# A host may have several addresses, and a dead network lets each of them wait for this long.
+_CONNECT_S = 3.0
+_REQUEST_S = 10.0
+
+
+class Row(NamedTuple):
+    """One row: where it stands (`line 3` or `row 3`, from 1), and its columns."""
+
+    place: str
+    values: dict[str, JsonValue]
+
+
+def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
+    """The rows of a file in its order, one at a time (but for .json).
+
+    A row of .jsonl or .json is an object, or a text, which gets the column `text` like a line of
+    .txt. `lists` are the keys under which a .json file that is an object may hold its rows.
+    """
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{str(path)!r} is a folder; write 'hf:{path}' if it holds a dataset")
+        if not path.exists():
+            raise ConfigError(f"there is no file {str(path)!r}")
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise ConfigError(f"cannot read {str(path)!r}: it has to end in {', '.join(SUFFIXES)}")
+        if suffix == ".csv":
+            yield from _csv_rows(path)
+        elif suffix == ".json":
+            yield from _json_rows(path, lists)
+        elif suffix == ".jsonl":
+            yield from _jsonl_rows(path)
+        else:
+            for number, line in _lines(path):
+                yield Row(f"line {number}", {TEXT: line.rstrip("\r\n")})
+    except OSError as error:
+        raise ConfigError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    # As bytes: a file opened as text would be cut at a lone \r too, and where it is not UTF-8 it
+    # does not say in which line.
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            yield number, _decoded(path, number, line)
+
+
+def _decoded(path: Path, line: int, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig" if line == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        line += data[: error.start].count(b"\n")
+        raise ConfigError(f"{str(path)!r}, line {line}: not UTF-8; save it as UTF-8") from None
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    for number, line in _lines(path):
+        if line.strip():
+            place = f"line {number}"
+            where = f"{str(path)!r}, {place}"
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ConfigError(f"{where}: not JSON: {error.msg}, column {error.colno}") from None
+            yield Row(place, _columns(value, where))
+
+
+def _json_rows(path: Path, lists: Sequence[str]) -> Iterator[Row]:
+    try:
+        document = json.loads(_decoded(path, 1, path.read_bytes()))
+    except json.JSONDecodeError as error:
+        where = f"{str(path)!r}, line {error.lineno}"
+        raise ConfigError(f"{where}: not JSON: {error.msg}, column {error.colno}") from None
+    if isinstance(document, dict):
+        document = next((document[key] for key in lists if key in document), None)
+    if not isinstance(document, list):
+        keys = " or ".join(map(repr, lists))
+        raise ConfigError(
+            f"{str(path)!r} has to be a list of rows, or an object with one at {keys}"
+        )
+    for number, value in enumerate(document, 1):
+        place = f"row {number}"
+        yield Row(place, _columns(value, f"{str(path)!r}, {place}"))
+
+
+def _columns(value: JsonValue, where: str) -> dict[str, JsonValue]:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # JSON can hold what no store and no server takes
+        half = error.object[error.start : error.end]
+        raise ConfigError(
+            f"{where}: {half!r} is half a character; write the other half too"
+        ) from None
+    if isinstance(value, str):
+        return {TEXT: value}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: a row is an object or a text, not {type(value).__name__}")
+    return value
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    reader = csv.reader((line for _, line in _lines(path)), strict=True)
+    try:
+        header = next(reader, [])
+        for number, cells in enumerate(filter(None, reader), 1):
+            if len(cells) != len(header):
+                raise ConfigError(
+                    f"{str(path)!r}, line {reader.line_num}: {len(cells)} cells under a header of "
+                    f"{len(header)}; put double quotes around a cell that holds a comma"
+                )
+            yield Row(f"row {number}", dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise ConfigError(f"{str(path)!r}, line {reader.line_num}: not CSV: {error}") from None
+
+
+def read_dataset(
+    target: str,
+    *,
+    config: str | None,
+    split: str | None,
+    pick: Callable[[Sequence[str]], Sequence[str]],
+) -> Iterator[Row]:
+    """The rows of a dataset: a folder, or a name on the hub; only the columns that `pick` picks.
+
+    Without a `split` it is `test`, or else the only one. Only the files of that split are fetched,
+    and what was fetched once is found again without a network.
+    """
+    try:
+        import datasets
+        import httpx  # what `datasets` talks to the hub with
+    except ImportError:
+        raise ConfigError(
+            f"the dataset {target!r} needs the datasets library: pip install 'bakeoff[data]'"
+        ) from None
+    expected = (
+        datasets.exceptions.DatasetsError,
+        httpx.HTTPError,
+        OSError,
+        ValueError,
+        RuntimeError,
+    )
+    try:
+        with _without_bars():
+            data = _dataset(target, config, split)
+    except expected as error:
+        text = " ".join(str(error.__cause__ or error).split())
+        hint = ": choose one with ?config=NAME" if "Config" in text else ""
+        raise ConfigError(f"cannot load the dataset {target!r}: {text}{hint}") from None
+    data = data.select_columns(list(pick(data.column_names)))
+    for number, values in enumerate(data, 1):
+        yield Row(f"row {number}", values)
+
+
+def _dataset(target: str, config: str | None, split: str | None) -> Any:
+    import datasets
+
+    folder = Path(target)
+    if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        saved = datasets.load_from_disk(target)  # what save_to_disk left
+        if isinstance(saved, datasets.Dataset):
+            saved = {str(saved.split or "train"): saved}
+        return saved[_chosen(saved, split, target)]
+    if folder.is_dir():
+        return _prepared(target, config, split)
+    if folder.is_absolute() or target.startswith("."):
+        raise ConfigError(f"there is no folder {target!r}")
+    if reason := _unreachable():
+        return _kept(target, config, split or "test", reason)
+    return _prepared(target, config, split)
+
+
+def _prepared(target: str, config: str | None, split: str | None) -> Any:
+    # `load_dataset` would fetch every split: of UltraChat 1.6 GB, of which one test split is 80 MB.
+    # The narrowed builder has a cache of its own: in the common one it would pass for the whole.
+    import datasets
+
+    builder = datasets.load_dataset_builder(target, config)
+    split = _chosen(builder.config.data_files or {}, split, target)
+    files = builder.config.data_files[split]
+    cache = _cache(split)
+    if Path(target).is_dir():  # the library knows a folder by its name only, not by its files
+        cache += "-" + content_key(list(files), list(map(list, files.origin_metadata)))[3:19]
+    builder = datasets.load_dataset_builder(target, config, cache_dir=cache)
+    builder.config.data_files = datasets.data_files.DataFilesDict({split: files})
+    builder.download_and_prepare(verification_mode="no_checks")  # it would miss the other splits
+    return builder.as_dataset(split=split)
+
+
+def _kept(target: str, config: str | None, split: str, reason: str) -> Any:
+    import datasets
+
+    online, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
+    try:
+        for cache in (_cache(split), None):  # ours, and what someone else loaded whole
+            try:
+                return datasets.load_dataset(target, config, split=split, cache_dir=cache)
+            except (OSError, ValueError):
+                continue
+    finally:
+        datasets.config.HF_HUB_OFFLINE = online
+    raise ConfigError(
+        f"cannot reach the hub for the dataset {target!r} ({reason}): "
+        "go on with --prompts starter, or with --prompts FILE"
+    )
+
+
+def _unreachable() -> str | None:
+    # The library asks a dead network again for minutes, so we ask once before it does.
+    import datasets
+    import httpx
+    from huggingface_hub import get_session
+
+    if datasets.config.HF_HUB_OFFLINE:
+        return "offline mode is on"
+    timeout = httpx.Timeout(_REQUEST_S, connect=_CONNECT_S)
+    try:
+        get_session().head(datasets.config.HF_ENDPOINT, timeout=timeout)
+    except (httpx.TransportError, OSError) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _cache(split: str) -> str:
+    import datasets
+
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "bakeoff" / split)
+
+
+def _chosen(splits: Collection[str], split: str | None, target: str) -> str:
+    wanted = split or ("test" if "test" in splits or len(splits) != 1 else next(iter(splits)))
+    if wanted not in splits:
+        raise ConfigError(
+            f"the dataset {target!r} has no split {wanted!r}; there are: {', '.join(splits)}: "
+            "choose one with ?split=NAME"
+        )
+    return wanted
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    import datasets
+    from huggingface_hub import utils
+
+    libraries = [lib for lib in (datasets.utils, utils) if not lib.are_progress_bars_disabled()]
+    with warnings.catch_warnings():  # who asked for them in the environment has them, warned or not
+        warnings.simplefilter("ignore")
+        for library in libraries:
+            library.disable_progress_bars()
+    try:
+        yield
+    finally:
+        for library in libraries:
+            library.enable_progress_bars()

@@ -1,0 +1,62 @@
+"""95 % intervals of a win rate over prompts. Knows numbers between 0 and 1, one per prompt."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, its interval, and how the interval was obtained."""
+
+    mean: float
+    low: float
+    high: float
+    method: str
+
+
+def win_rate(values: Values, level: float = 0.95) -> Estimate:
+    """The mean of per-prompt preferences in [0, 1] (n >= 1) and its interval.
+
+    Effective-n Wilson where every value is a win, tie or loss (1, 0.5, 0), which holds its
+    coverage at small n and near 0 and 1; t on the logit scale where values are averages. Sources:
+    Wilson 1927 with n scaled by the variance that ties take away; Miller 2024 (arXiv 2411.00640).
+    """
+    if not len(values):
+        raise ValueError("no values")
+    single = bool(np.isin(values, (0.0, 0.5, 1.0)).all())
+    return effective_wilson(values, level) if single else logit_t(values, level)
+
+
+def effective_wilson(values: Values, level: float = 0.95) -> Estimate:
+    """Wilson's score interval with n_e = n max(1, m(1-m)/v), m and v mean and variance (ddof 0).
+
+    Without ties v = m(1-m), and this is Wilson's interval. All ties have no variance: then the
+    variance is that of one more win and one more loss, so the interval keeps a width.
+    """
+    n, mean = len(values), float(values.mean())
+    variance = float(values.var())
+    if variance == 0 and 0 < mean < 1:
+        variance = float(np.append(values, (0.0, 1.0)).var())
+    effective = n * max(1.0, mean * (1 - mean) / variance) if variance else float(n)
+    z = float(stats.norm.ppf((1 + level) / 2))
+    shrink = 1 + z**2 / effective
+    centre = (mean + z**2 / (2 * effective)) / shrink
+    half = z * np.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / shrink
+    return Estimate(mean, max(0.0, centre - half), min(1.0, centre + half), "effective-n Wilson")
+
+
+def logit_t(values: Values, level: float = 0.95) -> Estimate:
+    """Student's t with n-1 degrees of freedom on the logit of the mean, by the delta method."""
+    n, mean = len(values), float(values.mean())
+    error = float(values.std(ddof=1)) / np.sqrt(n) if n > 1 else 0.0
+    if error == 0 or not 0 < mean < 1:
+        return effective_wilson(values, level)
+    eta = np.log(mean / (1 - mean))
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error / (mean * (1 - mean))
+    low, high = (1 / (1 + np.exp(-(eta + sign * half))) for sign in (-1, 1))
+    return Estimate(mean, float(low), float(high), "t on the logit scale")

@@ -1,0 +1,261 @@
+"""The one client, against a real server on loopback."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.generators.api import Api
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Completion, Message, Prompt
+from tests.openai_server import OpenAIServer, Reply, chat
+
+
+def prompt(text: str = "Hello?", *more: tuple[str, str]) -> Prompt:
+    turns = [("user", text), *more]
+    return Prompt(messages=tuple(Message(role=r, content=c) for r, c in turns))  # type: ignore[arg-type]
+
+
+def ask(
+    server: OpenAIServer | str,
+    prompts: list[Prompt],
+    sampling: Sampling | None = None,
+    *,
+    options: str = "",
+    lanes: int = 8,
+) -> list[Completion | WorkError]:
+    url = server if isinstance(server, str) else server.url
+    spec = Spec.parse(f"api:m?base_url={url}{options}")
+    outcomes: dict[int, Completion | WorkError] = {}
+
+    async def go() -> None:
+        worker = open_generator(spec, Setting(sampling or Sampling(), lanes))
+        try:
+            await worker(prompts, outcomes.__setitem__)
+        finally:
+            await worker.close()
+
+    asyncio.run(go())
+    return [outcomes[index] for index in range(len(prompts))]
+
+
+def one(brain: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
+    with OpenAIServer(brain) as server:
+        return ask(server, [prompt()], sampling, **options)[0]
+
+
+def test_sampling_and_messages_reach_the_server_as_they_are() -> None:
+    sampling = Sampling(temperature=0.3, top_p=0.8, max_tokens=7, seed=5, system="Be kind.")
+    with OpenAIServer() as server:
+        ask(server, [prompt()], sampling)
+    sent = server.requests[0]
+    assert sent["messages"] == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hello?"},
+    ]
+    asked = (sent["temperature"], sent["top_p"], sent["max_completion_tokens"], sent["seed"])
+    assert asked == (0.3, 0.8, 7, 5)
+
+
+def test_schema_logprobs_and_prefill_pass_through() -> None:
+    sampling = Sampling(schema_={"type": "object"}, top=4)
+    with OpenAIServer() as server:
+        ask(server, [prompt("Hello?", ("assistant", "Well,"))], sampling)
+    sent = server.requests[0]
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 4)
+    assert sent["messages"][-1] == {"role": "assistant", "content": "Well,"}
+    assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
+
+
+def test_thinking_finish_tokens_and_refusal_are_kept() -> None:
+    said = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
+    assert isinstance(said, Completion)
+    assert (said.text, said.thinking, said.finish) == ("Yes", "hm", "length")
+    assert (said.tokens, said.raw) == (5, "<think>hm</think>Yes")
+    field = one(lambda _: chat("Yes", message={"reasoning_content": "hm"}))
+    assert isinstance(field, Completion)
+    assert (field.text, field.thinking) == ("Yes", "hm")
+    refused = one(lambda _: chat(None, message={"refusal": "I can't."}))
+    assert isinstance(refused, Completion)
+    assert (refused.text, refused.finish) == ("I can't.", "refused")
+    filtered = one(lambda _: chat("", finish_reason="content_filter"))
+    assert isinstance(filtered, Completion)
+    assert filtered.finish == "refused"
+
+
+def test_top_log_probabilities_come_back() -> None:
+    token = {"token": " A", "logprob": -0.1, "bytes": None}
+    tops = [{"token": " A", "logprob": -0.1, "bytes": None}]
+    content = [{**token, "top_logprobs": tops}]
+    said = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
+    assert isinstance(said, Completion)
+    assert said.top == {" A": -0.1}
+
+
+FAULTS = [
+    Reply(429, {"error": {"message": "slow down"}}, {"Retry-After-Ms": "1"}),
+    Reply(500, {"error": {"message": "oops"}}, {"Retry-After-Ms": "1"}),
+    Reply(200, b'{"id": "x", "choi'),
+    Reply(200, b"<html>", {"Content-Type": "text/html"}),
+    Reply(200, {}),
+    Reply(200, []),
+    Reply(200, {**chat("x"), "choices": []}),
+    Reply(200, {**chat("x"), "choices": None}),
+    Reply(200, chat("x", finish_reason=None)),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.body)[:20])
+def test_a_passing_fault_is_asked_again(fault: Reply) -> None:
+    replies = [fault, "fine"]
+    said = one(lambda _: replies.pop(0))
+    assert isinstance(said, Completion)
+    assert said.text == "fine"
+
+
+@pytest.mark.parametrize("fault", FAULTS[2:], ids=lambda fault: str(fault.body)[:20])
+def test_an_unreadable_reply_that_stays_is_an_outcome_after_two_asks(fault: Reply) -> None:
+    with OpenAIServer(lambda _: fault) as server:
+        said = ask(server, [prompt()])[0]
+    assert isinstance(said, BackendError)
+    assert said.kind == "unreadable"
+    assert len(server.requests) == 2
+
+
+def test_a_server_error_that_stays_has_its_status() -> None:
+    fault = Reply(503, {"error": {"message": "down"}}, {"Retry-After-Ms": "1"})
+    with OpenAIServer(lambda _: fault) as server:
+        said = ask(server, [prompt()])[0]
+    assert isinstance(said, BackendError)
+    assert (said.status, said.kind) == (503, "backend")
+    assert 1 < len(server.requests) < 10
+
+
+def test_a_bad_request_of_one_item_fails_that_item_only() -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if "long" in body["messages"][0]["content"]:
+            return Reply(400, {"error": {"message": "maximum context length is 5 tokens"}})
+        return "fine"
+
+    with OpenAIServer(brain) as server:
+        outcomes = ask(server, [prompt("short"), prompt("long"), prompt("small")])
+    assert [isinstance(outcome, BackendError) for outcome in outcomes] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (401, {"message": "Incorrect API key"}, "refuses the key"),
+        (403, {"message": "no access"}, "refuses the key"),
+        (404, {"message": "The model `m` does not exist"}, "check the name"),
+        (429, {"message": "quota", "code": "insufficient_quota"}, "no credit"),
+    ],
+)
+def test_what_every_request_would_meet_stops_the_run(
+    status: int, error: dict[str, str], words: str
+) -> None:
+    reply = Reply(status, {"error": error}, {"Retry-After-Ms": "1"})
+    with OpenAIServer(lambda _: reply) as server, pytest.raises(ConfigError, match=words) as caught:
+        ask(server, [prompt(str(n)) for n in range(100)], lanes=4)
+    assert "\n" not in str(caught.value)
+    assert len(server.requests) <= 4 * 7  # the lanes' first requests, with the client's retries
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with OpenAIServer() as server:
+        gone = server.url
+    with pytest.raises(ConfigError, match="start its server or check the address"):
+        ask(gone, [prompt()], options="&retries=0")
+    worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), Setting(Sampling()))
+    with pytest.raises(ConfigError, match="start its server or check the address"):
+        asyncio.run(worker.prepare())
+
+
+def refusing(name: str, words: str) -> Any:
+    def brain(body: dict[str, Any]) -> Any:
+        if name in body:
+            return Reply(400, {"error": {"message": words, "param": None}})
+        return "fine"
+
+    return brain
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("response_format", "Invalid parameter: 'response_format' of type 'json_schema'"),
+        ("seed", "Unknown argument: seed"),
+        ("temperature", "Unsupported value: 'temperature' does not support 0.7"),
+        ("logprobs", "this model has no logprobs"),
+    ],
+)
+def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
+    name: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sampling = Sampling(schema_={"type": "object"}, top=3)
+    with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
+        outcomes = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
+    assert [outcome.text for outcome in outcomes if isinstance(outcome, Completion)] == ["fine"] * 3
+    assert [name in request for request in server.requests] == [True, False, False, False]
+    assert name in caplog.text
+
+
+def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:
+    with OpenAIServer(lambda _: Reply(body=chat("x"), delay=0.05)) as server:
+        ask(server, [prompt(str(n)) for n in range(12)], lanes=3)
+    assert server.most_in_flight == 3
+    with OpenAIServer(lambda _: Reply(body=chat("x"), delay=0.05)) as server:
+        ask(server, [prompt(str(n)) for n in range(3)], options="&delay=0.2")
+    assert server.most_in_flight == 1
+
+
+def test_the_identity_holds_what_changes_a_completion_and_no_secret() -> None:
+    def identity(options: str, sampling: Sampling | None = None, lanes: int = 8) -> str:
+        spec = Spec.parse(f"api:m?base_url={options}")
+        return json.dumps(Api(spec, Setting(sampling or Sampling(), lanes)).identity)
+
+    plain = identity("http://h:1/v1")
+    assert plain == identity("http://user:secret@h:1/v1?key=secret&timeout=5", lanes=2)
+    assert plain != identity("http://h:2/v1")
+    assert plain != identity("http://h:1/v1", Sampling(seed=1))
+    assert "secret" not in identity("http://user:secret@h:1/v1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("openai:gpt-4", "set OPENAI_API_KEY"),
+        ("anthropic:claude", "set ANTHROPIC_API_KEY"),
+        ("openai:gpt-4?api_key_env=MY_KEY", "set MY_KEY"),
+        ("mistral:small", r"pip install 'any-llm-sdk\[mistral\]'"),
+        ("api:m", r"\?base_url="),
+    ],
+)
+def test_a_missing_key_package_or_address_is_named_before_any_work(spec: str, words: str) -> None:
+    worker = open_generator(Spec.parse(spec), Setting(Sampling()))
+    with pytest.raises(ConfigError, match=words):
+        asyncio.run(worker.prepare())
+
+
+def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OTHER_KEY", "sk-other")
+        worker = open_generator(
+            Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), Setting(Sampling())
+        )
+        outcomes: list[Any] = []
+
+        async def go() -> None:
+            await worker([prompt()], lambda _, outcome: outcomes.append(outcome))
+            await worker.close()
+
+        asyncio.run(go())
+    assert b"Bearer sk-other" in server.raw[0]
+    assert server.requests[0]["model"] == "gpt-4"
+    assert isinstance(outcomes[0], Completion)

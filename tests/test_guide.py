@@ -1,0 +1,231 @@
+"""The guide is run: every fenced `bash` and `python` block of it, in a folder as after a checkout.
+
+A block is changed in one place only, `small`: fewer prompts, fewer tokens, and our loopback server
+where the guide says localhost. Judges are that server, the hub is on loopback too, and its models
+are tiny. Embedded models are the real ones. A block that is not to be run says why, in a comment
+above it: `<!-- not run: REASON -->`; only installs may.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.cli import app
+from bakeoff.config import Config
+from tests.hub import loopback_hub
+from tests.openai_server import OpenAIServer
+from tests.test_scripts import FLAGS, script
+from tests.tiny import SPECIALS, make_tiny_model, tiny_tokenizer
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "MODEL_COMPARISON_GUIDE.md").read_text(encoding="utf-8")
+RESULTS = Path("comparison_results/tuned-vs-base")
+
+MODELS = {script.MODEL1: 1, script.MODEL2: 2}
+DATASETS = {"HuggingFaceH4/ultrachat_200k": "test_sft", "HuggingFaceH4/MATH-500": "test"}
+FOLDERS = {"checkpoints/grpo-300": 3, "checkpoints/sft": 4}
+COMPARES = r"bakeoff run|python scripts/model_comparison\.py|bash bash_scripts/\S+"
+
+
+class Block(NamedTuple):
+    """A fenced block: its first line's number, its language, its text, why it is not run."""
+
+    line: int
+    language: str
+    text: str
+    not_run: str | None
+
+    @property
+    def engine(self) -> bool:
+        """Whether it needs the embedded models: without a model they are the default."""
+        found = r"\bembedded:|^bakeoff run *$|_example\.py *$"
+        return re.search(found, self.text, re.MULTILINE) is not None
+
+
+class Place(NamedTuple):
+    """Where the blocks are run: a folder, the environment, and the stand-in's address."""
+
+    folder: Path
+    env: dict[str, str]
+    server: str
+
+
+def blocks() -> list[Block]:
+    fence = r"(?:<!-- not run: ([^\n]+) -->\n)?```(\w+)\n(.*?)^```$"
+    return [
+        Block(TEXT.count("\n", 0, found.start(3)) + 1, found[2], found[3], found[1])
+        for found in re.finditer(fence, TEXT, re.DOTALL | re.MULTILINE)
+    ]
+
+
+BLOCKS = blocks()
+RUN = [
+    pytest.param(block, id=f"line-{block.line}", marks=[pytest.mark.engine] * block.engine)
+    for block in BLOCKS
+    if block.language in ("bash", "python") and not block.not_run
+]
+
+
+def small(block: Block, server: str) -> str:
+    """The block in a size for tests. What it compares, how, and with which other flags stays."""
+    if block.language == "python":
+        return small_python(block.text)
+    text = re.sub(r"--(limit|num-samples|max-tokens) \d+ ?", "", block.text)
+    text = re.sub(r"http://localhost:\d+/v1", server, text)
+
+    def sized(command: re.Match[str]) -> str:
+        prompts = "--limit" if command[0].endswith("run") else "--num-samples"
+        return f"{command[0]} {prompts} {1 if block.engine else 2} --max-tokens 8"
+
+    return re.sub(rf"(?m)(?<=^)(?: *)(?:{COMPARES})", sized, text)
+
+
+def small_python(code: str) -> str:
+    code = re.sub(r"\bmax_tokens=\d+,", "", code)
+    return re.sub(r"\blimit=[^,]+,", "limit=1, max_tokens=8,", code)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One folder for all blocks, as for a reader who goes through the guide from its top."""
+    folder, repos = tmp_path_factory.mktemp("guide"), tmp_path_factory.mktemp("repos")
+    for name in ("scripts", "bash_scripts"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "examples").mkdir()
+    for example in (ROOT / "examples").glob("*.py"):
+        (folder / "examples" / example.name).write_text(small_python(example.read_text()))
+    for name, seed in FOLDERS.items():
+        make_talkative_model(folder / name, seed)
+    served = {name: make_talkative_model(repos / name, seed) for name, seed in MODELS.items()}
+    served |= {f"datasets/{name}": make_dataset(repos / name, s) for name, s in DATASETS.items()}
+    with OpenAIServer() as server, loopback_hub(served) as hub:
+        env = clean_env() | {
+            "OPENAI_API_KEY": "x",
+            "OPENAI_BASE_URL": server.url,
+            "HF_ENDPOINT": hub,
+            "HF_HOME": str(folder / "hub-cache"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        yield Place(folder, env, server.url)
+
+
+def clean_env() -> dict[str, str]:
+    """What a shell has, with the commands of this Python first; nothing of the hub, and no key."""
+    kept = ("HOME", "LANG", "XDG_CACHE_HOME", "BAKEOFF_CACHE", "TMPDIR")
+    env = {k: v for k, v in os.environ.items() if k in kept or k.startswith("COVERAGE")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return env | {"PATH": path, "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
+
+
+def make_talkative_model(folder: Path, seed: int) -> Path:
+    """A tiny model that says neither nothing nor `<think>`: its special tokens are never drawn."""
+    from safetensors.torch import load_file, save_file
+
+    make_tiny_model(folder, seed=seed)
+    weights = load_file(folder / "model.safetensors")
+    for token in tiny_tokenizer().convert_tokens_to_ids(list(SPECIALS)):
+        weights["lm_head.weight"][token] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def make_dataset(folder: Path, split: str) -> Path:
+    """A dataset with a conversation and a problem in each row."""
+    (folder / "data").mkdir(parents=True)
+    talk = (("user", "Why is {} prime?"), ("assistant", "It is not."), ("user", "And {}, again?"))
+    rows = [
+        {
+            "problem": f"What is {number} + 1?",
+            "messages": [{"role": role, "content": text.format(number)} for role, text in talk],
+        }
+        for number in range(9)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / f"data/{split}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def summary(place: Place) -> str:
+    """A comparison of `tuned` with `base`, at the place where blocks look for its results."""
+    models = ("--model", "tuned=echo:good", "--model", "base=echo:bad", "--prompts", "starter")
+    return run(place, "bakeoff", "run", *models, "--out", str(RESULTS), "--limit", "6")
+
+
+def run(place: Place, *command: str) -> str:
+    """The command's stdout, after it ended well."""
+    done = subprocess.run(
+        command, cwd=place.folder, env=place.env, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("block", RUN)
+def test_block_runs(block: Block, place: Place, summary: str) -> None:
+    text = small(block, place.server)
+    if block.language == "python":
+        assert run(place, sys.executable, "-c", text)
+        return
+    said = run(place, "bash", "-euo", "pipefail", "-c", text)
+    assert said.count("Overall winner") >= len(re.findall(rf"(?m)^ *(?:{COMPARES})", text))
+
+
+def test_only_installs_are_not_run() -> None:
+    installs = r"python3 -m venv .*|\. \.venv/bin/activate|pip install .*|git clone .*|cd .*"
+    for block in BLOCKS:
+        if block.not_run:
+            for line in block.text.splitlines():
+                assert re.fullmatch(installs, line), line
+
+
+def test_languages_are_known() -> None:
+    assert {block.language for block in BLOCKS} <= {"bash", "python", "text"}
+    assert TEXT.count("```") == 2 * len(BLOCKS)
+
+
+def test_summary_is_as_shown(summary: str) -> None:
+    (shown,) = (block.text for block in BLOCKS if block.text.startswith("Model Comparison Summary"))
+
+    def shape(text: str) -> list[str]:
+        lines = text.partition("Overall winner")[0].splitlines()
+        return [re.sub(r"\d[\d.]*", "#", line) for line in lines]
+
+    assert shape(shown) == shape(summary)
+
+
+def test_every_number_of_the_summary_is_explained(summary: str) -> None:
+    table = TEXT.partition("| line | what it says |")[2].partition("\n\n")[0]
+    for line in summary.partition("Win Rates")[2].partition("Overall winner")[0].splitlines():
+        label = re.split(r"[\d:(]", line.replace("Model 1: ", "").replace("Model 2: ", ""))[0]
+        label = label.strip() or "Win Rates"
+        if label not in ("Ties", "Score Analysis", "Judge", "Model"):
+            assert label in table, line
+
+
+def test_flags_exist() -> None:
+    fields = {(field.alias or name) for name, field in Config.model_fields.items()} | {"config"}
+    known = FLAGS | {f"--{name.replace('_', '-')}" for name in fields}
+    known |= {"--generation-config"}  # vLLM's
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", TEXT)) <= known
+
+
+def test_commands_exist() -> None:
+    assert set(re.findall(r"(?:`|^)bakeoff ([a-z]+)", TEXT, re.MULTILINE)) <= set(app)
+
+
+def test_links_lead_somewhere() -> None:
+    titles = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+    for target in re.findall(r"\]\((?!https:|#)([^)]+)\)", TEXT):
+        assert (ROOT / target).exists(), target

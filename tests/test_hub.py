@@ -1,0 +1,165 @@
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.hub import Address, loopback_hub, python_with_hub
+from tests.tiny import make_tiny_model
+
+CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train_sft
+    path: data/train_sft-*
+  - split: test_sft
+    path: data/test_sft-*
+---
+# UltraChat, in small
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def ultrachat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ultrachat")
+    (folder / "data").mkdir()
+    (folder / "README.md").write_text(CARD)
+    for split, rows in (("train_sft", 2), ("test_sft", 3)):
+        turns = [
+            [{"role": "user", "content": f"{split} {i}"}, {"role": "assistant", "content": "Yes."}]
+            for i in range(rows)
+        ]
+        table = pa.table({"prompt": [turn[0]["content"] for turn in turns], "messages": turns})
+        pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.fixture
+def hub(model: Path, ultrachat: Path) -> Iterator[Address]:
+    repos = {
+        "me/tiny": model,
+        "me/closed": model,
+        "datasets/HuggingFaceH4/ultrachat_200k": ultrachat,
+    }
+    with loopback_hub(repos, gated=["me/closed"]) as address:
+        yield address
+
+
+def said(code: str, hub: str, home: Path, **env: str) -> object:
+    done = python_with_hub(code, hub, home, **env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_transformers_loads_a_model_from_it(hub: Address, tmp_path: Path) -> None:
+    code = """
+import json
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained("me/tiny")
+tokenizer = AutoTokenizer.from_pretrained("me/tiny")
+print(json.dumps([model.config.model_type, model.num_parameters(), tokenizer.eos_token]))
+"""
+    kind, parameters, end = said(code, hub, tmp_path)  # type: ignore[misc]
+    assert (kind, end) == ("llama", "<|end|>")
+    assert parameters > 30_000
+    assert any(request.startswith("GET /lfs/me/tiny/resolve/") for request in hub.requests)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_datasets_loads_a_split_from_it(hub: Address, tmp_path: Path, streaming: bool) -> None:
+    code = f"""
+import json
+from datasets import load_dataset
+rows = load_dataset("HuggingFaceH4/ultrachat_200k", split="test_sft", streaming={streaming})
+print(json.dumps([(row["prompt"], [turn["role"] for turn in row["messages"]]) for row in rows]))
+"""
+    roles = ["user", "assistant"]
+    assert said(code, hub, tmp_path) == [[f"test_sft {i}", roles] for i in range(3)]
+    assert "GET /lfs/datasets/HuggingFaceH4/ultrachat_200k/resolve/" in "\n".join(hub.requests)
+
+
+def test_what_is_in_the_cache_needs_no_hub(hub: Address, model: Path, tmp_path: Path) -> None:
+    code = """
+import json
+from huggingface_hub import snapshot_download
+from pathlib import Path
+folder = Path(snapshot_download("me/tiny"))
+print(json.dumps({p.name: len(p.read_bytes()) for p in folder.iterdir()}))
+"""
+    files = {file.name: file.stat().st_size for file in model.iterdir()}
+    assert said(code, hub, tmp_path) == files
+    before = list(hub.requests)
+    assert said(code, hub, tmp_path, HF_HUB_OFFLINE="1") == files
+    assert hub.requests == before
+
+
+def test_errors_are_those_of_the_hub(hub: Address, tmp_path: Path) -> None:
+    code = """
+import json
+from huggingface_hub import HfApi, hf_hub_download
+def error(what, *args, **kwargs):
+    try:
+        what(*args, **kwargs)
+    except Exception as error:
+        return type(error).__name__
+info = HfApi().model_info
+print(json.dumps([
+    error(info, "me/none"),
+    error(info, "me/tiny", revision="v9"),
+    error(hf_hub_download, "me/tiny", "none.json"),
+    error(hf_hub_download, "me/closed", "config.json"),
+    error(HfApi().dataset_info, "me/tiny"),
+    error(info, "me/closed"),
+    HfApi().file_exists("me/tiny", "config.json"),
+    [file.path for file in HfApi().get_paths_info("me/tiny", ["config.json", "none.json"])],
+]))
+"""
+    assert said(code, hub, tmp_path) == [
+        "RepositoryNotFoundError",
+        "RevisionNotFoundError",
+        "RemoteEntryNotFoundError",
+        "GatedRepoError",
+        "RepositoryNotFoundError",
+        None,
+        True,
+        ["config.json"],
+    ]
+
+
+def test_a_part_of_a_large_file(hub: Address, model: Path) -> None:
+    whole = (model / "model.safetensors").read_bytes()
+    url = f"{hub}/me/tiny/resolve/main/model.safetensors"
+    with httpx.Client() as client:
+        head = client.head(url)
+        rest = client.get(url, headers={"Range": "bytes=1000-"}, follow_redirects=True)
+        part = client.get(url, headers={"Range": "bytes=10-19"}, follow_redirects=True)
+    assert head.status_code == 302
+    assert head.headers["X-Linked-Etag"] == f'"{hashlib.sha256(whole).hexdigest()}"'
+    assert head.headers["X-Linked-Size"] == str(len(whole))
+    assert (rest.status_code, rest.content) == (206, whole[1000:])
+    assert part.content == whole[10:20]
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole)}"
+    assert rest.headers["X-Repo-Commit"] == head.headers["X-Repo-Commit"]
+
+
+def test_a_changed_file_is_a_new_commit(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    with loopback_hub({"me/text": tmp_path}) as hub, httpx.Client() as client:
+        first = client.get(f"{hub}/api/models/me/text").json()
+        (tmp_path / "a.txt").write_text("two")
+        second = client.get(f"{hub}/api/models/me/text/revision/main").json()
+        old = client.get(f"{hub}/me/text/resolve/{first['sha']}/a.txt")
+        new = client.get(f"{hub}/me/text/resolve/{second['sha']}/a.txt")
+    assert first["sha"] != second["sha"]
+    assert (old.status_code, old.headers["X-Error-Code"]) == (404, "RevisionNotFound")
+    assert new.text == "two"

@@ -1,0 +1,310 @@
+"""The flow over real servers: who is asked, in which order, how often, and what comes of it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakeoff import Config, ConfigError, Results, run
+from bakeoff.records import Judgment
+from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
+
+
+def prompts_file(folder: Path, count: int) -> Path:
+    path = folder / "prompts.txt"
+    path.write_text("\n".join(f"Question number {n}?" for n in range(count)))
+    return path
+
+
+def config(server: OpenAIServer, folder: Path, count: int = 4, **more: Any) -> Config:
+    url = f"?base_url={server.url}&retries=8"
+    fields = {
+        "model": (f"good=api:good{url}", f"bad=api:bad{url}"),
+        "judge": (f"judge=api:judge{url}",),
+        "prompts": str(prompts_file(folder, count)),
+        "limit": count,
+        "out": folder / "out",
+        "store": folder / "store.sqlite",
+    }
+    return Config(**(fields | more))
+
+
+def judging(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [request for request in requests if request["model"] == "judge"]
+
+
+def test_every_pair_is_judged_in_both_orders_and_folded_back(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        results = run(config(server, tmp_path))
+    firsts = Counter(judgment.first for judgment in results.judgments)
+    assert firsts == {"good": 4, "bad": 4}
+    pair = results.summary.pairs[0]
+    assert (pair.wins, pair.losses, pair.ties, pair.consistency) == (4, 0, 0, 1.0)
+    assert pair.scores_a is not None
+    assert (pair.scores_a.mean, pair.scored_better) == (0.8, 4)
+    assert (pair.accounting.asked, pair.accounting.judged) == (8, 8)
+    for name in ("results.json", "report.html"):
+        assert (tmp_path / "out" / name).stat().st_size > 500
+    assert Results.model_validate_json((tmp_path / "out/results.json").read_bytes()) == results
+
+
+def test_no_request_to_the_judge_names_a_model(tmp_path: Path) -> None:
+    names = ("secretly-tuned", "plain-baseline")
+    with OpenAIServer(lambda body: verdict("tie") if body["model"] == "judge" else "Hm.") as server:
+        url = f"?base_url={server.url}"
+        models = tuple(f"{name}=api:{name}-weights{url}" for name in names)
+        run(config(server, tmp_path, model=models))
+    judged = [raw for raw in server.raw if b'"model":"judge"' in raw]
+    assert len(judged) == 8
+    assert not any(name.encode() in raw for name in names for raw in judged)
+
+
+def always(winner: str) -> Any:
+    return lambda body: verdict(winner) if body["model"] == "judge" else contest(body)
+
+
+@pytest.mark.parametrize("winner", ["A", "B"])
+def test_a_judge_that_always_takes_one_place_decides_nothing(tmp_path: Path, winner: str) -> None:
+    with OpenAIServer(always(winner)) as server:
+        pair = run(config(server, tmp_path, 30)).summary.pairs[0]
+    assert pair.win_rate is not None
+    assert (pair.win_rate.estimate, pair.consistency) == (0.5, 0.0)
+    assert (pair.ties, pair.pick_first) == (30, 1.0 if winner == "A" else 0.0)
+    assert pair.outcome == "withheld"
+
+
+def test_a_second_run_makes_no_request_and_says_the_same(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        first = run(config(server, tmp_path, repeats=2))
+        asked = len(server.requests)
+    again = run(config(server, tmp_path, repeats=2))  # the server is gone
+    assert asked == 4 * 2 + 4 * 2 * 2
+    changing = {"environment"}
+    assert again.model_dump(exclude=changing) == first.model_dump(exclude=changing)
+
+
+def test_a_new_model_or_prompt_asks_only_for_what_is_new(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        run(config(server, tmp_path, 4))
+        before = len(server.requests)
+        run(config(server, tmp_path, 6))
+        assert len(server.requests) - before == 2 * 2 + 2 * 2
+        before = len(server.requests)
+        third = f"third=api:third?base_url={server.url}"
+        models = (*config(server, tmp_path).model, third)
+        results = run(config(server, tmp_path, 6, model=models))
+        assert len(server.requests) - before == 6 + 6 * 2 * 2
+    assert [(p.a, p.b) for p in results.summary.pairs] == [
+        ("good", "bad"),
+        ("good", "third"),
+        ("bad", "third"),
+    ]
+
+
+def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        results = run(config(server, tmp_path, 20, order="random"))
+        again = run(config(server, tmp_path, 20, order="random"))
+    assert again.judgments == results.judgments
+    assert len(results.judgments) == 20
+    assert 2 < sum(judgment.first == "good" for judgment in results.judgments) < 18
+    assert results.summary.pairs[0].consistency is None
+
+
+def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] == "bad" and "number 1?" in body["messages"][-1]["content"]:
+            return Reply(400, {"error": {"message": "the context is too long"}})
+        return contest(body)
+
+    with OpenAIServer(brain) as server:
+        results = run(config(server, tmp_path))
+        kinds = Counter((failure.stage, failure.kind) for failure in results.failures)
+        assert kinds == {("completion", "backend"): 1, ("judgment", "no completion"): 2}
+        pair = results.summary.pairs[0]
+        assert (pair.prompts, pair.wins, pair.ties) == (3, 3, 0)
+        assert (pair.accounting.asked, pair.accounting.judged, pair.accounting.failed) == (8, 6, 2)
+        server.brain = contest
+        before = len(server.requests)
+        mended = run(config(server, tmp_path))
+    assert len(server.requests) - before == 3
+    assert not mended.failures
+    assert mended.summary.pairs[0].wins == 4
+
+
+def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] != "judge":
+            return contest(body)
+        if "number 1?" in body["messages"][0]["content"]:
+            return "I cannot decide."
+        return contest(body) if len(body["messages"]) > 1 else "Answer A, I think."
+
+    with OpenAIServer(brain) as server:
+        results = run(config(server, tmp_path))
+    assert len(judging(server.requests)) == 16
+    assert [(f.kind, f.raw) for f in results.failures] == [("verdict", "I cannot decide.")] * 2
+    assert {(f.first, f.second) for f in results.failures} == {("good", "bad"), ("bad", "good")}
+    assert results.summary.pairs[0].wins == 3
+
+
+def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if "number 3?" in body["messages"][0]["content"] and body["model"] == "good":
+            return Reply(body=chat("This is good"), delay=1.0)
+        return contest(body)
+
+    with OpenAIServer(brain) as server:
+        run(config(server, tmp_path, max_concurrency=4))
+        order = [request["model"] for request in server.requests]
+    assert order.index("judge") < len(order) - 2
+    judged_early = sum(model == "judge" for model in order[:-2])
+    assert judged_early == 6
+
+
+def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] == "judge":
+            return verdict("tie")
+        return "<think>my secret plan</think>Hello."
+
+    with OpenAIServer(brain) as server:
+        run(config(server, tmp_path))
+        assert "secret plan" not in json.dumps(judging(server.requests))
+        run(config(server, tmp_path, thinking="keep"))
+        assert "secret plan" in json.dumps(judging(server.requests))
+
+
+def test_what_cannot_start_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        with pytest.raises(ConfigError, match="two models"):
+            run(config(server, tmp_path, model=("echo:a",)))
+        with pytest.raises(ConfigError, match="twice"):
+            run(config(server, tmp_path, model=("echo:a", "echo:a")))
+        with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+            run(config(server, tmp_path, judge=("gpt-4",)))
+        spec = f"api:good?base_url={server.url}"
+        with pytest.raises(ConfigError, match="--allow-self-judge"):
+            run(config(server, tmp_path, judge=(f"self={spec}",)))
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ConfigError, match="--out"):
+            run(config(server, tmp_path, out=tmp_path / "file" / "out"))
+        assert server.requests == []
+        again = config(server, tmp_path, judge=(f"self={spec}",), allow_self_judge=True)
+        assert run(again).judgments
+
+
+def test_results_of_another_comparison_are_set_aside(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        run(config(server, tmp_path))
+        run(config(server, tmp_path, quiet=True))
+        assert len(list((tmp_path / "out").glob("*.json"))) == 1
+        run(config(server, tmp_path, 3))
+    assert len(list((tmp_path / "out").glob("results*.json"))) == 2
+    assert len(list((tmp_path / "out").glob("report*.html"))) == 2
+
+
+def flaky(seed: int) -> Any:
+    """3 % each of 429, 500, a broken body and a verdict that is none; then the usual contest."""
+    random_ = random.Random(seed)
+    faults = [
+        lambda: Reply(429, {"error": {"message": "slow down"}}, {"Retry-After-Ms": "1"}),
+        lambda: Reply(500, {"error": {"message": "oops"}}, {"Retry-After-Ms": "1"}),
+        lambda: Reply(200, b'{"choices": [{'),
+        lambda: "no verdict at all",
+    ]
+
+    def brain(body: dict[str, Any]) -> Any:
+        drawn = random_.random()
+        if drawn < 0.12 and (drawn < 0.09 or body["model"] == "judge"):
+            return faults[int(drawn / 0.03)]()
+        return contest(body)
+
+    return brain
+
+
+def test_two_hundred_pairs_over_a_faulty_server_are_all_judged(tmp_path: Path) -> None:
+    with OpenAIServer(flaky(7)) as server:
+        results = run(config(server, tmp_path, 200))
+        rounds = 1
+        while results.failures and rounds < 4:  # two faults in a row: asked again by a second run
+            results = run(config(server, tmp_path, 200))
+            rounds += 1
+    accounting = results.summary.pairs[0].accounting
+    assert (accounting.asked, accounting.judged, accounting.failed) == (400, 400, 0)
+    assert results.summary.pairs[0].wins == 200
+    assert len(results.completions) == 400
+
+
+SCRIPT = """
+import sys, bakeoff, pathlib
+config = bakeoff.Config.model_validate_json(sys.argv[1])
+bakeoff.run(config)
+"""
+
+
+def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
+    answered: Counter[str] = Counter()
+
+    def brain(body: dict[str, Any]) -> Any:
+        answered[json.dumps(body["messages"]) + body["model"]] += 1
+        return Reply(body=chat(contest(body)), delay=0.02)
+
+    with OpenAIServer(brain) as server:
+        lanes = 4
+        asked = config(server, tmp_path, 40, max_concurrency=lanes)
+        command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
+        for enough in (30, 90):
+            process = subprocess.Popen(command, env=os.environ)
+            deadline = time.monotonic() + 60
+            while len(server.requests) < enough and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        results = run(asked)
+    assert not results.failures
+    assert len(results.judgments) == 80
+    twice = sum(count - 1 for count in answered.values())
+    assert twice <= 2 * 3 * lanes  # at most what was in flight, per kill and server
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.permutations(range(6)), st.integers(0, 5))
+def test_the_order_of_a_file_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("order")
+    with OpenAIServer() as server:
+        straight = run(config(server, folder, 6, limit=4, seed=seed))
+        mixed = folder / "mixed.txt"
+        mixed.write_text("\n".join(f"Question number {n}?" for n in order))
+        turned = run(config(server, folder, 6, limit=4, seed=seed, prompts=str(mixed)))
+    assert turned.summary.pairs == straight.summary.pairs
+    assert turned.prompts == straight.prompts
+
+
+def test_shown_reads_the_pair_back() -> None:
+    """The stand-in judge sees what the template shows: else the tests above prove nothing."""
+    from bakeoff.config import Sampling, Spec
+    from bakeoff.judges.prompted import Prompted
+    from bakeoff.plugins import Setting
+    from bakeoff.records import Message, Pair, Prompt
+
+    judge = Prompted(Spec.parse("api:j?base_url=http://localhost:1/v1"), Setting(Sampling()))
+    prompt = Prompt(messages=(Message(role="user", content="Q?"),))
+    asked = judge.ask(Pair(prompt=prompt, first="one {{ x }}", second="two"))
+    assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
+
+
+def test_judgment_rows_hold_what_the_issue_names() -> None:
+    assert {"prompt_id", "judge", "first", "second", "verdict"} <= set(Judgment.model_fields)
