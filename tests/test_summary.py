@@ -95,12 +95,12 @@ def test_orders_count_alike_however_often_each_was_judged() -> None:
 def test_orders_that_contradict_each_other_are_a_tie_whatever_the_mean() -> None:
     folded = compare("a", "b", [judgment(0, "a", 0.9), judgment(0, "b", 0.6)])[0]
     assert folded.preference == pytest.approx(0.65)
-    assert (folded.winner, folded.consistent) == ("tie", False)
+    assert (folded.winner, folded.flipped, folded.consistent) == ("tie", True, False)
 
 
 def test_a_win_in_one_order_and_a_tie_in_the_other_is_a_win() -> None:
     folded = compare("a", "b", [judgment(0, "a", 1.0), judgment(0, "b", 0.5)])[0]
-    assert (folded.preference, folded.winner, folded.consistent) == (0.75, "a", False)
+    assert (folded.preference, folded.winner, folded.flipped) == (0.75, "a", False)
 
 
 def test_one_order_says_nothing_on_consistency() -> None:
@@ -142,7 +142,7 @@ def test_a_judge_that_changes_most_verdicts_with_the_order_names_no_winner() -> 
     pair = summary(rows)
     assert pair.win_rate is not None
     assert pair.win_rate.low > 0.5
-    assert (pair.outcome, pair.consistency) == ("withheld", 0.4)
+    assert (pair.outcome, pair.flipped) == ("withheld", 0.6)
 
 
 def test_models_are_counted_by_what_happened_to_their_completions() -> None:

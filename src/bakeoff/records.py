@@ -179,9 +179,9 @@ class Failure(Record):
 class Comparison(Record):
     """One prompt, two models: all orders, repeats and judges folded into one.
 
-    `preference` is the probability that a is better (a mean over orders). `winner` is a tie where
-    the two orders contradict each other. `consistent` says whether both orders named the same
-    winner, None where only one order was judged. `scores` are mean scores of a and b, 0-10.
+    `preference` is the probability that a is better (a mean over orders). `flipped` says that the
+    two orders named opposite winners: then `winner` is a tie. `consistent` says that both named the
+    same, None where only one order was judged. `scores` are mean scores of a and b, 0-10.
     """
 
     prompt_id: str
@@ -189,6 +189,7 @@ class Comparison(Record):
     b: str
     preference: Probability = Field(ge=0, le=1)
     winner: Winner
+    flipped: bool = False
     consistent: bool | None = None
     scores: Scores | None = None
 
@@ -246,6 +247,7 @@ class PairSummary(Record):
     scored_worse: int = 0
     scored_equal: int = 0
     consistency: float | None = None
+    flipped: float | None = None
     pick_first: float | None = None
     accounting: Accounting
     outcome: Outcome

@@ -66,12 +66,14 @@ def _fold(a: str, b: str, prompt_id: str, judgments: list[Judgment]) -> Comparis
     means = [fmean(values) for values in orders.values()]
     winners = {_winner(mean) for mean in means}
     preference = fmean(means)
+    flipped = {"a", "b"} <= winners
     return Comparison(
         prompt_id=prompt_id,
         a=a,
         b=b,
         preference=preference,
-        winner="tie" if {"a", "b"} <= winners else _winner(preference),
+        winner="tie" if flipped else _winner(preference),
+        flipped=flipped,
         consistent=len(winners) == 1 if len(means) > 1 else None,
         scores=Scores(fmean(s.first for s in scores), fmean(s.second for s in scores))
         if scores
@@ -93,8 +95,8 @@ def _pair(
     counts = Counter(comparison.winner for comparison in comparisons)
     rate = _rate(comparisons)
     consistent = [c.consistent for c in comparisons if c.consistent is not None]
-    consistency = fmean(consistent) if consistent else None
-    outcome, verdict = _verdict(a, b, rate, consistency)
+    flipped = fmean(c.flipped for c in comparisons) if comparisons else 0.0
+    outcome, verdict = _verdict(a, b, rate, flipped)
     firsts = [judgment.verdict.first for judgment in ours if judgment.verdict.first != 0.5]
     return PairSummary(
         a=a,
@@ -104,7 +106,8 @@ def _pair(
         losses=counts["b"],
         ties=counts["tie"],
         win_rate=rate,
-        consistency=consistency,
+        consistency=fmean(consistent) if consistent else None,
+        flipped=flipped if consistent else None,
         pick_first=fmean(first > 0.5 for first in firsts) if firsts else None,
         accounting=_accounting(a, b, ours, failures),
         outcome=outcome,
@@ -120,24 +123,22 @@ def _rate(comparisons: Sequence[Comparison]) -> Interval | None:
     return Interval(estimate=found.mean, low=found.low, high=found.high, method=found.method)
 
 
-def _verdict(
-    a: str, b: str, rate: Interval | None, consistency: float | None
-) -> tuple[Outcome, str]:
-    """What may be said: a winner only where the interval leaves 50 % out, and never from a judge
-    that names another winner for most prompts when the order is swapped."""
+def _verdict(a: str, b: str, rate: Interval | None, flipped: float) -> tuple[Outcome, str]:
+    """What may be said: a winner only where the interval leaves 50 % out, and none from a judge
+    that names the opposite winner for most prompts when the order is swapped.
+    """
     if rate is None:
-        return "not enough data", "no winner: nothing was judged"
-    if consistency is not None and consistency < 0.5:
-        share = f"{100 * (1 - consistency):.0f} %"
-        return (
-            "withheld",
-            f"withheld: with the order swapped, the judge changes {share} of verdicts",
+        return "not enough data", "No winner: nothing was judged"
+    if flipped > 0.5:
+        return "withheld", (
+            f"Verdict withheld: for {100 * flipped:.0f} % of the prompts the judge names the "
+            "opposite winner when the order is swapped"
         )
     if rate.low > 0.5:
         return "better", f"{a} is better than {b}"
     if rate.high < 0.5:
         return "worse", f"{b} is better than {a}"
-    return "not enough data", "no winner: the interval of the win rate holds 50 %"
+    return "not enough data", "No winner: the interval of the win rate holds 50 %"
 
 
 def _accounting(

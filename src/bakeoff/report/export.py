@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from bakeoff.errors import ConfigError
@@ -39,7 +40,8 @@ def _replace(path: Path, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise ConfigError(
             f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "
             "with --out and run again; everything that was paid for is in the store"

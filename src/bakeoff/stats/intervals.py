@@ -28,6 +28,8 @@ def win_rate(values: Values, level: float = 0.95) -> Estimate:
     """
     if not len(values):
         raise ValueError("no values")
+    # 1e-90 and 1 - 1e-90, which is 1, are the two sides of one swap: both have to count as certain.
+    values = np.round(values, 9)
     single = bool(np.isin(values, (0.0, 0.5, 1.0)).all())
     return effective_wilson(values, level) if single else logit_t(values, level)
 
