@@ -177,7 +177,7 @@ def test_other_baselines_leave_what_is_there(tmp_path: Path, env: dict[str, str]
         (["--num-sample", "3"], "unrecognized arguments: --num-sample 3"),
         (["--num-samples", "many"], "--num-samples: invalid int value: 'many'"),
         (["--num-samples", "0"], "limit = 0"),
-        (["--model1", "bogus:x"], "no backend 'bogus'"),
+        (["--model1", "echo:x?bogus=1"], "no option 'bogus'"),
         (["--custom-prompts", "none.jsonl", "--model1", "echo:a", "--model2", "echo:b"], "no such"),
     ],
 )
@@ -268,7 +268,7 @@ def test_example_compares_on_its_five_prompts(tmp_path: Path, env: dict[str, str
 
 
 def test_example_says_an_error_in_a_line(tmp_path: Path, env: dict[str, str]) -> None:
-    done = run([sys.executable, EXAMPLE, "echo:a", "bogus:b"], tmp_path, env)
+    done = run([sys.executable, EXAMPLE, "echo:a", "file:none.jsonl"], tmp_path, env)
     assert done.returncode == 2
-    assert done.stderr.startswith("no backend 'bogus'")
+    assert done.stderr.startswith("cannot read the completions in 'none.jsonl'")
     assert len(done.stderr.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from textwrap import wrap
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -50,7 +51,7 @@ def print_results(console: Console, results: Results, samples: int) -> None:
     for pair in results.summary.pairs:
         _print_pair(console, results, pair)
     for note in results.summary.notes:
-        console.print(Text(f"Note: {note}", style="yellow"))
+        _print_wrapped(console, f"Note: {note}", style="yellow")
     for prompt in results.prompts[:samples]:
         _print_sample(console, results, prompt)
 
@@ -94,7 +95,7 @@ def _print_pair(console: Console, results: Results, pair: PairSummary) -> None:
     for title, lines in blocks.items():
         console.print(Text(title, style="bold"))
         for line in lines:
-            console.print(Text(f"  {line}"))
+            _print_wrapped(console, line, indent="  ")
     console.print()
 
 
@@ -125,6 +126,12 @@ def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
                     style="dim",
                 )
             )
+
+
+def _print_wrapped(console: Console, line: str, *, indent: str = "", style: str = "") -> None:
+    """A line that keeps its indent where it has to be broken."""
+    broken = wrap(line, console.width, initial_indent=indent, subsequent_indent=indent + "  ")
+    console.print(Text("\n".join(broken), style=style))
 
 
 def _judges(results: Results) -> list[str]:
