@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo install check test bench clean
 
 demo: .venv/demo  ## two small models and a judge, on this machine, with no key
-	$(BIN)/bakeoff run
+	$(BIN)/bakeoff run --show-samples 0
 
 install: .venv/dev  ## everything that a developer needs
 

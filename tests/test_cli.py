@@ -112,6 +112,8 @@ PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
         ((*PAIR, "--config", "bad.yaml"), ["lmit", "limit"]),
         ((*PAIR, "--prompts", "starter", "--judge", f"api:j?base_url={NOWHERE}"), ["127.0.0.1:1"]),
         (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
+        ((*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=localhost:8000"), ["http://"]),
+        ((*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=http://h:x/v1"), ["base_url"]),
         (
             ("--judge", "embedded:smollm2"),
             ["embedded:smollm2", "--allow-self-judge"],

@@ -142,6 +142,13 @@ def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Pat
     assert mended.summary.pairs[0].wins == 4
 
 
+def test_an_empty_completion_is_judged_like_any_other(tmp_path: Path) -> None:
+    with OpenAIServer(lambda body: chat("") if body["model"] == "bad" else contest(body)) as server:
+        results = run(config(server, tmp_path))
+    assert not results.failures
+    assert (results.summary.pairs[0].wins, results.summary.models[1].empty) == (4, 4)
+
+
 def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] != "judge":

@@ -60,7 +60,8 @@ def compare(config: Config) -> int:
     elif not config.quiet:
         console = Console()
         print_results(console, results, config.show_samples)
-        console.print(Text(f"{config.out / 'results.json'} and {config.out / 'report.html'}"))
+        for name in ("results.json", "report.html"):
+            console.print(Text(str(config.out / name)), soft_wrap=True)  # whole, to be copied
     asked = len(results.completions) + len(results.judgments) + len(results.failures)
     return 3 if len(results.failures) > config.max_failures * asked else 0
 

@@ -177,7 +177,7 @@ class Comparing:
             self._count("judgment", name, outcome)
 
         for sitting in sittings:
-            lacking = [m for m in sitting[2:4] if not self._text(sitting.prompt_id, m)]
+            lacking = [m for m in sitting[2:4] if self._text(sitting.prompt_id, m) is None]
             if lacking:
                 take(sitting, _NoCompletionError(f"{lacking[0]!r} did not complete the prompt"))
             else:

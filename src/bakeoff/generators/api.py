@@ -12,13 +12,12 @@ import logging
 import os
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
+from bakeoff.generators.address import base_url_of, listens, place
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Finish, Prompt, content_key
 from bakeoff.thinking import completion_of
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KNOCK = 10.0  # seconds for a server to take a connection
 _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
 # How servers call the optional parameters when they refuse them.
 _REFUSALS = {
@@ -60,6 +58,15 @@ class Api(PerItem[Prompt, Completion]):
         api_key_env: str | None = None
         timeout: float = Field(600.0, gt=0)
         retries: int = Field(6, ge=0)
+
+        @field_validator("base_url")
+        @classmethod
+        def _is_an_address(cls, url: str | None) -> str | None:
+            place(url)  # a port that is no number is a ValueError
+            if url is not None and not url.startswith(("http://", "https://")):
+                raise ValueError("write it as http://HOST:PORT/v1")
+            return url
+
         delay: float = Field(0.0, ge=0)
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
@@ -70,7 +77,7 @@ class Api(PerItem[Prompt, Completion]):
         self.identity: dict[str, JsonValue] = {
             "backend": spec.backend,
             "model": spec.target,
-            "server": _place(self.options.base_url or _base_url_of(spec.backend)),
+            "server": place(self.options.base_url or base_url_of(spec.backend)),
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
@@ -83,10 +90,10 @@ class Api(PerItem[Prompt, Completion]):
     async def prepare(self) -> None:
         """ConfigError where the key, the provider's package or the server is missing."""
         self._llm = self._llm or await self.connect()
-        url = self.options.base_url or _base_url_of(self.spec.backend)
-        if url and not await _listens(url):
+        url = self.options.base_url or base_url_of(self.spec.backend)
+        if url and not await listens(url):
             raise ConfigError(
-                f"{self.spec.name!r} cannot be reached at {_place(url)}: start its server or check "
+                f"{self.spec.name!r} cannot be reached at {place(url)}: start its server or check "
                 "the address"
             )
 
@@ -238,20 +245,6 @@ def client_of(name: str, base_url: str, key: str | None, options: Api.Options) -
     )
 
 
-async def _listens(url: str) -> bool:
-    """Whether anything takes connections at a URL; true where a proxy has to answer that."""
-    parts = urlsplit(url)
-    if not parts.hostname or (getproxies() and not proxy_bypass(parts.hostname)):
-        return True
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), _KNOCK)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
-
-
 def _top(choice: "Choice") -> dict[str, float] | None:
     """The likeliest first tokens and their log-probabilities, where the server gave them."""
     tokens = choice.logprobs.content if choice.logprobs else None
@@ -261,20 +254,6 @@ def _top(choice: "Choice") -> dict[str, float] | None:
 def _refused(error: Any, asked: dict[str, Any]) -> str | None:
     words = f"{error.param or ''} {error}"
     return next((key for key, how in _REFUSALS.items() if key in asked and how.search(words)), None)
-
-
-def _base_url_of(provider: str) -> str | None:
-    names = (f"{provider.upper()}_BASE_URL", f"{provider.upper()}_API_BASE")
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
-
-
-def _place(url: str | None) -> str | None:
-    """A URL without user, password and query: what may be written down."""
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
 def _one_line(error: Exception) -> str:

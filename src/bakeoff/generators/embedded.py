@@ -34,6 +34,8 @@ class Embedded(Api):
     class Options(Api.Options):
         """Options of the spec. `context` is tokens per slot, prompt and completion together."""
 
+        base_url: None = None  # it has a server of its own,
+        api_key_env: None = None  # with a key of its own
         slots: int = Field(8, ge=1)
         context: int = Field(4096, ge=128)
         threads: int | None = Field(None, ge=1)

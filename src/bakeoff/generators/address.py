@@ -1,0 +1,37 @@
+"""Where a server is: what may be written down of its address, and whether anyone listens there."""
+
+import asyncio
+import os
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+_KNOCK = 10.0  # seconds for a server to take a connection
+
+
+async def listens(url: str) -> bool:
+    """Whether anything takes connections at a URL; true where a proxy has to answer that."""
+    parts = urlsplit(url)
+    if not parts.hostname or (getproxies() and not proxy_bypass(parts.hostname)):
+        return True
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), _KNOCK)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def base_url_of(provider: str) -> str | None:
+    """The address that the environment gives a provider, as its official client reads it."""
+    names = (f"{provider.upper()}_BASE_URL", f"{provider.upper()}_API_BASE")
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def place(url: str | None) -> str | None:
+    """A URL without user, password and query: what may be written down."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
