@@ -82,7 +82,7 @@ def _fold(a: str, b: str, prompt_id: str, judgments: list[Judgment]) -> Comparis
 
 
 def _winner(preference: float) -> Winner:
-    if preference == 0.5:
+    if abs(preference - 0.5) < 1e-9:  # a mean of p and 1 - p need not be 0.5 to the last bit
         return "tie"
     return "a" if preference > 0.5 else "b"
 

@@ -259,3 +259,33 @@ def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.M
     assert b"Bearer sk-other" in server.raw[0]
     assert server.requests[0]["model"] == "gpt-4"
     assert isinstance(outcomes[0], Completion)
+
+
+def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        assert body["system"] == "Be kind."
+        message = {"id": "m", "type": "message", "role": "assistant", "model": body["model"]}
+        text = {"type": "text", "text": "Hello!"}
+        usage = {"input_tokens": 3, "output_tokens": 2}
+        end = {"stop_reason": "max_tokens", "stop_sequence": None}
+        return Reply(body={**message, **end, "content": [text], "usage": usage})
+
+    with OpenAIServer(brain) as server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
+        sampling = Sampling(system="Be kind.", max_tokens=2)
+        worker = open_generator(Spec.parse("anthropic:claude"), Setting(sampling))
+        outcomes: list[Any] = []
+
+        async def go() -> None:
+            await worker.prepare()
+            await worker([prompt()], lambda _, outcome: outcomes.append(outcome))
+            await worker.close()
+
+        asyncio.run(go())
+    said = outcomes[0]
+    assert isinstance(said, Completion), said
+    assert (said.text, said.finish, said.tokens) == ("Hello!", "length", 2)
+    assert "seed" not in server.requests[0]

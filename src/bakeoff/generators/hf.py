@@ -57,6 +57,8 @@ class Hf(Batched[Prompt, Completion]):
         self.spec = spec
         self.sampling = setting.sampling
         self._loaded: Loaded | None = None
+        # First of all: without the extra there is no use in asking the hub for anything.
+        self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
     @cached_property
     def identity(self) -> JsonValue:  # type: ignore[override] # looked up when it is first needed
@@ -172,11 +174,12 @@ class Hf(Batched[Prompt, Completion]):
             ),
         )
 
-    def _check(self) -> None:
-        needed = ["torch", "transformers", "accelerate", "huggingface_hub"]
-        needed += ["gguf"] if self.options.gguf_file else []
-        needed += ["peft"] if self._parts.adapter else []
-        if any(importlib.util.find_spec(module) is None for module in needed):
+    def _check_extra(self, modules: list[str]) -> None:
+        if any(importlib.util.find_spec(module) is None for module in modules):
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[hf]'")
+
+    def _check(self) -> None:
+        self._check_extra(["gguf"] if self.options.gguf_file else [])
+        self._check_extra(["peft"] if self._parts.adapter else [])
         hf_loading.choose_device(self.options.device)
         _ = self._files

@@ -1,0 +1,35 @@
+"""A clean world for every test: no keys, no settings of ours, no hub, an empty working folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+ROOT = Path(__file__).parents[1]
+
+# The hub's client reads this once, when it is imported: before any test module is.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+set_hypothesis_home_dir(ROOT / ".hypothesis")  # not into every test's working folder
+settings.register_profile(
+    "bakeoff",
+    deadline=None,  # two noisy cores
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("bakeoff")
+
+
+@pytest.fixture(autouse=True)
+def clean_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    for name in list(os.environ):
+        ours = name.startswith("BAKEOFF_") and not name.startswith("BAKEOFF_CACHE")
+        if ours or name.endswith("_API_KEY") or name == "OPENAI_BASE_URL":
+            monkeypatch.delenv(name)
+    if "hub" in request.fixturenames:  # a hub on loopback: the processes that it starts may ask it
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,69 @@
+import inspect
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff import errors
+from bakeoff.errors import BackendError, BakeoffError, VerdictError, WorkError
+
+CLASSES = [
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and value.__module__ == errors.__name__
+]
+
+
+def drawn() -> dict[str, str]:
+    """Each class in the docstring's tree, and the class that it hangs from."""
+    tree: dict[str, str] = {}
+    above: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r" {4}([ │├└─]*)(\w+Error)", line):
+            depth = len(match[1])
+            above = [(d, name) for d, name in above if d < depth]
+            tree[match[2]] = above[-1][1] if above else "Exception"
+            above.append((depth, match[2]))
+    return tree
+
+
+def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
+    assert drawn() == {cls.__name__: cls.__base__.__name__ for cls in CLASSES}
+
+
+@given(
+    st.sampled_from([cls for cls in CLASSES if issubclass(cls, WorkError)]),
+    st.text(),
+    st.none() | st.text(),
+    st.none() | st.integers(100, 599),
+)
+def test_an_item_s_error_survives_pickling_with_its_fields(
+    cls: type[WorkError], message: str, raw: str | None, status: int | None
+) -> None:
+    fields = {"status": status} if issubclass(cls, BackendError) else {}
+    error = cls(message, raw=raw, **fields)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is cls
+    assert str(copy) == copy.message == message
+    assert copy.__dict__ == {"message": message, "raw": raw, **fields}
+
+
+@given(st.sampled_from([c for c in CLASSES if not issubclass(c, WorkError)]), st.text())
+def test_every_other_error_survives_pickling(cls: type[BakeoffError], message: str) -> None:
+    copy = pickle.loads(pickle.dumps(cls(message)))
+    assert type(copy) is cls
+    assert copy.args == (message,)
+
+
+def test_the_kinds_of_failures_are_told_apart() -> None:
+    kinds = [cls.kind for cls in (WorkError, BackendError, VerdictError)]
+    assert kinds == ["failed", "backend", "verdict"]
+
+
+def test_fields_are_optional() -> None:
+    error = BackendError("down")
+    assert (error.message, error.status, error.raw) == ("down", None, None)
+    with pytest.raises(TypeError):
+        WorkError()  # type: ignore[call-arg]

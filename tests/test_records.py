@@ -1,0 +1,372 @@
+import itertools
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bakeoff import records
+from bakeoff.errors import BackendError, VerdictError, WorkError
+from bakeoff.records import (
+    SCHEMA,
+    Accounting,
+    Authored,
+    Comparison,
+    Completion,
+    Failure,
+    Interval,
+    Judgment,
+    Message,
+    ModelSummary,
+    Pair,
+    PairSummary,
+    Prompt,
+    Record,
+    Results,
+    Scores,
+    Spread,
+    Summary,
+    Verdict,
+    content_key,
+)
+
+texts = st.text(max_size=12)
+reals = st.floats(-1e6, 1e6)
+shares = st.floats(0, 1)
+counts = st.integers(0, 10**6)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+jsons = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+# What survives JSON: it has no infinity.
+plain = st.dictionaries(texts, st.none() | st.booleans() | st.integers() | reals | texts, max_size=3)
+
+messages = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=texts)
+prompts = st.builds(
+    Prompt,
+    messages=st.lists(messages, min_size=1, max_size=3),
+    tags=st.lists(texts, max_size=2),
+    reference=st.none() | texts,
+)
+completions = st.builds(
+    Completion,
+    text=texts,
+    thinking=st.none() | texts,
+    finish=st.sampled_from(["stop", "length", "refused", "unknown"]),
+    tokens=st.none() | counts,
+    raw=st.none() | texts,
+    top=st.none() | st.dictionaries(texts, st.floats(-1e4, 0), max_size=3),
+)
+pairs = st.builds(Pair, prompt=prompts, first=texts, second=texts)
+scores = st.builds(Scores, st.floats(0, 10), st.floats(0, 10))
+verdicts = st.builds(
+    Verdict, first=shares, scores=st.none() | scores, reason=texts, raw=texts
+)
+judgments = st.builds(
+    Judgment,
+    prompt_id=texts,
+    judge=texts,
+    first=texts,
+    second=texts,
+    repeat=counts,
+    verdict=verdicts,
+)
+failures = st.builds(
+    Failure,
+    stage=st.sampled_from(["completion", "judgment"]),
+    prompt_id=texts,
+    who=texts,
+    kind=texts,
+    message=texts,
+    raw=st.none() | texts,
+    status=st.none() | st.integers(100, 599),
+)
+
+
+@st.composite
+def accountings(draw: st.DrawFn) -> Accounting:
+    judged, failed = draw(counts), draw(counts)
+    return Accounting(asked=judged + failed, judged=judged, failed=failed, failed_by_kind={"x": 1})
+
+
+spreads = st.none() | st.builds(Spread, mean=reals, sd=reals)
+pair_summaries = st.builds(
+    PairSummary,
+    a=texts,
+    b=texts,
+    prompts=counts,
+    wins=counts,
+    losses=counts,
+    ties=counts,
+    win_rate=st.none() | st.builds(Interval, estimate=reals, low=reals, high=reals, method=texts),
+    scores_a=spreads,
+    scores_b=spreads,
+    score_difference=spreads,
+    consistency=st.none() | shares,
+    pick_first=st.none() | shares,
+    accounting=accountings(),
+    outcome=st.sampled_from(["better", "worse", "not enough data", "withheld"]),
+    verdict=texts,
+)
+model_summaries = st.builds(
+    ModelSummary,
+    model=texts,
+    completed=counts,
+    failed=counts,
+    cut=counts,
+    empty=counts,
+    mean_tokens=st.none() | reals,
+)
+results = st.builds(
+    Results,
+    config=plain,
+    prompts=st.lists(prompts, max_size=2),
+    completions=st.lists(
+        st.builds(Authored, prompt_id=texts, model=texts, completion=completions), max_size=2
+    ),
+    judgments=st.lists(judgments, max_size=2),
+    failures=st.lists(failures, max_size=2),
+    summary=st.builds(
+        Summary,
+        models=st.lists(model_summaries, max_size=2),
+        pairs=st.lists(pair_summaries, max_size=2),
+        notes=st.lists(texts, max_size=2),
+    ),
+    environment=plain,
+)
+
+
+# Keys of the store: a change here makes everything that was ever paid for unknown.
+
+
+def test_a_key_is_the_hash_of_canonical_json() -> None:
+    # printf '%s' '["a",1,{"b":[true,null,0.5],"\u00e9":"\ud83d\ude00"}]' | sha256sum
+    assert content_key("a", 1, {"é": "😀", "b": [True, None, 0.5]}) == (
+        "s1:581c13b80fa768c63ad0d8babc55f62232bfe5e9fc07f27ca0be8346ab77bc50"
+    )
+
+
+@given(st.dictionaries(texts, jsons, max_size=4), st.randoms(use_true_random=False))
+def test_the_order_of_keys_does_not_matter(value: dict[str, Any], rng: Any) -> None:
+    items = list(value.items())
+    rng.shuffle(items)
+    assert content_key(dict(items)) == content_key(value)
+
+
+@given(st.lists(jsons, max_size=3), st.lists(jsons, max_size=3))
+def test_keys_are_equal_where_the_json_is_and_nowhere_else(one: list[Any], other: list[Any]) -> None:
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (content_key(*one) == content_key(*other)) == same
+    assert content_key(*one) != content_key(one)
+
+
+def test_types_matter() -> None:
+    values = [1, 1.0, "1", True, [1], {"1": 1}, None, "", 0, False, [], {}, [[]], "null"]
+    assert len({content_key(value) for value in values}) == len(values)
+    assert len({content_key("a", "b"), content_key("b", "a"), content_key("ab")}) == 3
+
+
+# The two dialects and the one number.
+
+
+@given(pairs)
+def test_a_pair_swapped_twice_is_itself(pair: Pair) -> None:
+    swapped = pair.swapped()
+    assert (swapped.prompt, swapped.first, swapped.second) == (pair.prompt, pair.second, pair.first)
+    assert swapped.swapped() == pair
+
+
+@given(verdicts)
+def test_a_swapped_verdict_says_the_same_of_the_other_order(verdict: Verdict) -> None:
+    swapped = verdict.swapped()
+    assert swapped.first == 1 - verdict.first
+    if verdict.scores is None:
+        assert swapped.scores is None
+    else:
+        assert swapped.scores == (verdict.scores.second, verdict.scores.first)
+    assert (swapped.reason, swapped.raw) == (verdict.reason, verdict.raw)
+    twice = swapped.swapped()
+    assert twice.first == pytest.approx(verdict.first, abs=1e-15)
+    assert twice.model_copy(update={"first": verdict.first}) == verdict
+
+
+@pytest.mark.parametrize("first", [0.0, 0.25, 0.5, 1.0])
+def test_a_plain_verdict_swapped_twice_is_itself_to_the_last_bit(first: float) -> None:
+    verdict = Verdict(first=first, scores=Scores(3, 7))
+    assert verdict.swapped().swapped() == verdict
+
+
+@given(st.floats())
+def test_a_preference_is_a_probability(first: float) -> None:
+    comparison = {"prompt_id": "p", "a": "a", "b": "b", "winner": "tie"}
+    if 0 <= first <= 1:
+        assert Verdict(first=first).first == first
+        assert Comparison(preference=first, **comparison).preference == first
+        return
+    with pytest.raises(ValidationError):
+        Verdict(first=first)
+    with pytest.raises(ValidationError):
+        Comparison(preference=first, **comparison)
+
+
+@given(st.floats(), st.booleans())
+def test_scores_are_from_0_to_10(score: float, is_first: bool) -> None:
+    both = Scores(score, 5) if is_first else Scores(5, score)
+    if 0 <= score <= 10:
+        assert Verdict(first=0.5, scores=both).scores == both
+        return
+    with pytest.raises(ValidationError):
+        Verdict(first=0.5, scores=both)
+
+
+# What is refused, and what follows by itself.
+
+VALID: dict[type[Record], dict[str, Any]] = {
+    Message: {"role": "user", "content": "hi"},
+    Prompt: {"messages": [{"role": "user", "content": "hi"}]},
+    Completion: {"text": "yes"},
+    Pair: {"prompt": {"messages": [{"role": "user", "content": "hi"}]}, "first": "1", "second": "2"},
+    Verdict: {"first": 0.5},
+    Authored: {"prompt_id": "p", "model": "m", "completion": {"text": "yes"}},
+    Judgment: {
+        "prompt_id": "p",
+        "judge": "j",
+        "first": "a",
+        "second": "b",
+        "verdict": {"first": 1},
+    },
+    Failure: {"stage": "judgment", "prompt_id": "p", "who": "j", "kind": "k", "message": "m"},
+    Comparison: {"prompt_id": "p", "a": "a", "b": "b", "preference": 1, "winner": "a"},
+    Interval: {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m"},
+    Spread: {"mean": 1, "sd": 0},
+    Accounting: {"asked": 3, "judged": 2, "failed": 1},
+    PairSummary: {
+        "a": "a",
+        "b": "b",
+        "prompts": 1,
+        "wins": 1,
+        "losses": 0,
+        "ties": 0,
+        "accounting": {"asked": 1, "judged": 1, "failed": 0},
+        "outcome": "better",
+        "verdict": "a is better",
+    },
+    ModelSummary: {"model": "m", "completed": 1, "failed": 0, "cut": 0, "empty": 0},
+    Summary: {"models": [], "pairs": []},
+    Results: {
+        "config": {},
+        "prompts": [],
+        "completions": [],
+        "judgments": [],
+        "failures": [],
+        "summary": {"models": [], "pairs": []},
+        "environment": {},
+    },
+}
+
+
+def test_every_noun_is_held_to_the_rules_below() -> None:
+    nouns = {
+        value
+        for value in vars(records).values()
+        if isinstance(value, type) and issubclass(value, Record) and value is not Record
+    }
+    assert nouns == set(VALID)
+
+
+@pytest.mark.parametrize("noun", VALID, ids=lambda noun: noun.__name__)
+def test_a_noun_is_frozen_and_refuses_an_unknown_or_a_missing_field(noun: type[Record]) -> None:
+    valid = VALID[noun]
+    record = noun.model_validate(valid)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(record, next(iter(valid)), None)
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        noun.model_validate({**valid, "colour": "red"})
+    for field in valid:
+        with pytest.raises(ValidationError, match=field):
+            noun.model_validate({key: value for key, value in valid.items() if key != field})
+
+
+@pytest.mark.parametrize(
+    ("noun", "change"),
+    [
+        (Prompt, {"messages": []}),
+        (Message, {"role": "tool"}),
+        (Completion, {"tokens": -1}),
+        (Completion, {"finish": "done"}),
+        (Verdict, {"scores": [1]}),
+        (Failure, {"stage": "summary"}),
+        (Comparison, {"winner": "first"}),
+        (PairSummary, {"outcome": "equal"}),
+    ],
+)
+def test_what_is_out_of_range_is_refused(noun: type[Record], change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        noun.model_validate({**VALID[noun], **change})
+
+
+@given(prompts, st.lists(texts, max_size=2), st.none() | texts)
+def test_a_prompt_is_named_by_what_is_said_and_by_nothing_else(
+    prompt: Prompt, tags: list[str], reference: str | None
+) -> None:
+    assert prompt.id == content_key(prompt.conversation())[:19]
+    again = Prompt(messages=prompt.messages, tags=tuple(tags), reference=reference)
+    assert again.id == prompt.id
+    longer = Prompt(messages=(*prompt.messages, Message(role="user", content="more")))
+    assert longer.id != prompt.id
+    assert Prompt(id="mine", messages=prompt.messages).id == "mine"
+
+
+def test_a_conversation_is_the_plain_json_that_is_hashed_and_sent() -> None:
+    prompt = Prompt(messages=(Message(role="system", content="s"), Message(role="user", content="u")))
+    assert prompt.conversation() == [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "u"},
+    ]
+
+
+@given(counts, counts, counts)
+def test_what_was_asked_for_is_judged_or_failed(asked: int, judged: int, failed: int) -> None:
+    total = judged + failed
+    assert Accounting(asked=total, judged=judged, failed=failed).asked == total
+    if asked != total:
+        with pytest.raises(ValidationError, match=rf"asked {asked} is not judged {judged}"):
+            Accounting(asked=asked, judged=judged, failed=failed)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        (WorkError("m", raw="r"), "failed", None),
+        (BackendError("m", status=503, raw="r"), "backend", 503),
+        (VerdictError("m", raw="r"), "verdict", None),
+    ],
+)
+def test_a_failure_says_what_its_error_said(
+    error: WorkError, kind: str, status: int | None
+) -> None:
+    failure = Failure.of(error, "judgment", "p", "j")
+    assert (failure.stage, failure.prompt_id, failure.who) == ("judgment", "p", "j")
+    assert (failure.kind, failure.message, failure.raw) == (kind, "m", "r")
+    assert failure.status == status
+
+
+@given(results)
+def test_results_come_back_from_their_file_as_they_were(result: Results) -> None:
+    text = result.to_json()
+    document = json.loads(text)
+    assert document["schema"] == SCHEMA == "bakeoff/1"
+    assert "schema_" not in document
+    assert text.endswith("}\n")
+    assert Results.model_validate_json(text) == result
+
+
+def test_an_ordinary_probability_is_not_lost_in_json() -> None:
+    for first in itertools.chain((1 / 3, math.nextafter(1, 0), 5e-324), (n / 7 for n in range(8))):
+        verdict = Verdict(first=first)
+        assert Verdict.model_validate_json(verdict.model_dump_json()).first == first
