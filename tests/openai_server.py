@@ -93,10 +93,12 @@ class OpenAIServer:
 
     async def _stop(self) -> None:
         self._server.close()
+        await asyncio.sleep(0.02)  # a task cancelled before its first step would not close its end
         others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports' own goodbye
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

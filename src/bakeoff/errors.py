@@ -55,6 +55,11 @@ class VerdictError(WorkError):
     kind = "verdict"
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, on one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]
+
+
 def _rebuilt(cls: type[WorkError], state: dict[str, object]) -> WorkError:
     error = cls(str(state["message"]))
     error.__dict__.update(state)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from bakeoff.errors import StoreError
+from bakeoff.errors import StoreError, one_line
 from bakeoff.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -98,8 +98,7 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:
-            words = " ".join(str(error).split())
             raise StoreError(
-                f"the store {str(self.path)!r} cannot be used ({words}): free space or repair it, "
-                "or choose another with --store; what it holds is kept"
+                f"the store {str(self.path)!r} cannot be used ({one_line(error)}): free space or "
+                "repair it, or choose another with --store; what it holds is kept"
             ) from error

@@ -13,6 +13,7 @@ from bakeoff.generators.api import Api
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.openai_server import OpenAIServer, Reply, chat
+from tests.working import outcomes
 
 
 def prompt(text: str = "Hello?", *more: tuple[str, str]) -> Prompt:
@@ -30,17 +31,7 @@ def ask(
 ) -> list[Completion | WorkError]:
     url = server if isinstance(server, str) else server.url
     spec = Spec.parse(f"api:m?base_url={url}{options}")
-    outcomes: dict[int, Completion | WorkError] = {}
-
-    async def go() -> None:
-        worker = open_generator(spec, Setting(sampling or Sampling(), lanes))
-        try:
-            await worker(prompts, outcomes.__setitem__)
-        finally:
-            await worker.close()
-
-    asyncio.run(go())
-    return [outcomes[index] for index in range(len(prompts))]
+    return outcomes(open_generator(spec, Setting(sampling or Sampling(), lanes)), prompts)
 
 
 def one(brain: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
@@ -143,8 +134,8 @@ def test_a_bad_request_of_one_item_fails_that_item_only() -> None:
         return "fine"
 
     with OpenAIServer(brain) as server:
-        outcomes = ask(server, [prompt("short"), prompt("long"), prompt("small")])
-    assert [isinstance(outcome, BackendError) for outcome in outcomes] == [False, True, False]
+        said = ask(server, [prompt("short"), prompt("long"), prompt("small")])
+    assert [isinstance(outcome, BackendError) for outcome in said] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -169,8 +160,6 @@ def test_what_every_request_would_meet_stops_the_run(
 def test_a_server_that_is_not_there_is_named() -> None:
     with OpenAIServer() as server:
         gone = server.url
-    with pytest.raises(ConfigError, match="start its server or check the address"):
-        ask(gone, [prompt()], options="&retries=0")
     worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), Setting(Sampling()))
     with pytest.raises(ConfigError, match="start its server or check the address"):
         asyncio.run(worker.prepare())
@@ -199,8 +188,8 @@ def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
 ) -> None:
     sampling = Sampling(schema_={"type": "object"}, top=3)
     with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
-        outcomes = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
-    assert [outcome.text for outcome in outcomes if isinstance(outcome, Completion)] == ["fine"] * 3
+        said = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
+    assert [outcome.text for outcome in said if isinstance(outcome, Completion)] == ["fine"] * 3
     assert [name in request for request in server.requests] == [True, False, False, False]
     assert name in caplog.text
 
@@ -249,16 +238,10 @@ def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.M
         worker = open_generator(
             Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), Setting(Sampling())
         )
-        outcomes: list[Any] = []
-
-        async def go() -> None:
-            await worker([prompt()], lambda _, outcome: outcomes.append(outcome))
-            await worker.close()
-
-        asyncio.run(go())
+        said = outcomes(worker, [prompt()])
     assert b"Bearer sk-other" in server.raw[0]
     assert server.requests[0]["model"] == "gpt-4"
-    assert isinstance(outcomes[0], Completion)
+    assert isinstance(said[0], Completion)
 
 
 def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
@@ -277,15 +260,22 @@ def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         sampling = Sampling(system="Be kind.", max_tokens=2)
         worker = open_generator(Spec.parse("anthropic:claude"), Setting(sampling))
-        outcomes: list[Any] = []
-
-        async def go() -> None:
-            await worker.prepare()
-            await worker([prompt()], lambda _, outcome: outcomes.append(outcome))
-            await worker.close()
-
-        asyncio.run(go())
-    said = outcomes[0]
+        said = outcomes(worker, [prompt()])[0]
     assert isinstance(said, Completion), said
     assert (said.text, said.finish, said.tokens) == ("Hello!", "length", 2)
     assert "seed" not in server.requests[0]
+
+
+def test_a_server_that_goes_away_before_its_first_reply_stops_the_run() -> None:
+    async def go() -> None:
+        with OpenAIServer() as server:
+            spec = Spec.parse(f"api:m?base_url={server.url}&retries=0")
+            worker = open_generator(spec, Setting(Sampling()))
+            await worker.prepare()
+        try:
+            await worker([prompt()], lambda *_: None)
+        finally:
+            await worker.close()
+
+    with pytest.raises(ConfigError, match="start its server or check the address"):
+        asyncio.run(go())

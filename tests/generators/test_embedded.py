@@ -16,6 +16,7 @@ from bakeoff.generators.fetch import fetched
 from bakeoff.judges.prompted import Prompted
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from tests.working import outcomes
 
 
 def embedded(text: str, **sampling: Any) -> Embedded:
@@ -26,21 +27,11 @@ def embedded(text: str, **sampling: Any) -> Embedded:
 
 def ask(worker: Embedded, *texts: str) -> list[Completion | WorkError]:
     prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
-    outcomes: dict[int, Completion | WorkError] = {}
-
-    async def go() -> None:
-        await worker.prepare()
-        try:
-            await worker(prompts, outcomes.__setitem__)
-        finally:
-            await worker.close()
-
-    asyncio.run(go())
-    return [outcomes[index] for index in range(len(prompts))]
+    return outcomes(worker, prompts)
 
 
-def texts(outcomes: list[Completion | WorkError]) -> list[str]:
-    return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+def texts(said: list[Completion | WorkError]) -> list[str]:
+    return [outcome.text for outcome in said if isinstance(outcome, Completion)]
 
 
 def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
@@ -87,9 +78,10 @@ def test_smollm2_completes_with_the_same_seed_the_same_and_counts_its_tokens() -
 
 @pytest.mark.engine
 def test_the_base_model_stops_before_a_question_of_its_own() -> None:
-    outcomes = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
-    assert all(texts(outcomes))
-    assert not any("Question:" in text for text in texts(outcomes))
+    said = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
+    assert len(texts(said)) == 2
+    assert all(texts(said))
+    assert not any("Question:" in text for text in texts(said))
 
 
 @pytest.mark.engine
@@ -147,16 +139,8 @@ def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
     judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
     question = Prompt(messages=(Message(role="user", content="What is the capital of France?"),))
     good, bad = "The capital of France is Paris.", "I like trains and bananas a lot."
-    verdicts: dict[int, Verdict | WorkError] = {}
-
-    async def go() -> None:
-        await judge.prepare()
-        pair = Pair(prompt=question, first=good, second=bad)
-        await judge([pair, pair.swapped()], verdicts.__setitem__)
-        await judge.close()
-
-    asyncio.run(go())
-    first, second = verdicts[0], verdicts[1]
+    pair = Pair(prompt=question, first=good, second=bad)
+    first, second = outcomes(judge, [pair, pair.swapped()])
     assert isinstance(first, Verdict)
     assert isinstance(second, Verdict)
     assert first.first > 0.5 > second.first

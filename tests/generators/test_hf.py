@@ -30,6 +30,7 @@ from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.hub import loopback_hub, python_with_hub
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
+from tests.working import outcomes
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,20 +88,6 @@ def opened(target: Path | str, **sampling: Any) -> Hf:
     generator = open_generator(Spec.parse(f"hf:{target}"), Setting(Sampling(**sampling)))
     assert isinstance(generator, Hf)
     return generator
-
-
-def outcomes(generator: Hf, prompts: list[Prompt]) -> list[Completion | WorkError]:
-    found: dict[int, Completion | WorkError] = {}
-
-    async def run() -> None:
-        await generator.prepare()
-        try:
-            await generator(prompts, found.__setitem__)
-        finally:
-            await generator.close()
-
-    asyncio.run(run())
-    return [found[index] for index in range(len(prompts))]
 
 
 def completions(

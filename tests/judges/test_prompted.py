@@ -1,6 +1,5 @@
 """A prompted judge over a real server: what it is shown, and what is made of its replies."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from bakeoff.judges.prompted import Prompted
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
+from tests.working import outcomes
 
 NOWHERE = "api:j?base_url=http://127.0.0.1:1/v1"
 
@@ -33,16 +33,8 @@ def pair(first: str = "one", second: str = "two", *turns: str) -> Pair:
 
 
 def judged(brain: Any, pairs: list[Pair], options: str = "") -> list[Verdict | WorkError]:
-    outcomes: dict[int, Verdict | WorkError] = {}
     with OpenAIServer(brain) as server:
-        judge = judge_of(f"api:j?base_url={server.url}{options}")
-
-        async def go() -> None:
-            await judge(pairs, outcomes.__setitem__)
-            await judge.close()
-
-        asyncio.run(go())
-    return [outcomes[index] for index in range(len(pairs))]
+        return outcomes(judge_of(f"api:j?base_url={server.url}{options}"), pairs)
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -82,13 +74,7 @@ def test_scores_explanation_and_raw_reply_are_kept() -> None:
 
 def test_the_judge_is_asked_at_temperature_zero_with_the_schema() -> None:
     with OpenAIServer(lambda _: verdict("tie")) as server:
-        judge = judge_of(f"api:j?base_url={server.url}&max_tokens=77")
-
-        async def go() -> None:
-            await judge([pair()], lambda *_: None)
-            await judge.close()
-
-        asyncio.run(go())
+        outcomes(judge_of(f"api:j?base_url={server.url}&max_tokens=77"), [pair()])
     sent = server.requests[0]
     assert (sent["temperature"], sent["max_completion_tokens"]) == (0, 77)
     assert sent["response_format"]["json_schema"]["schema"]["required"][0] == "explanation"
@@ -102,8 +88,8 @@ def test_a_repair_request_shows_the_judge_its_own_words() -> None:
         assert "no JSON object" in body["messages"][2]["content"]
         return verdict("A", 9, 1)
 
-    outcomes = judged(brain, [pair(), pair("three")])
-    assert [isinstance(outcome, Verdict) for outcome in outcomes] == [True, True]
+    mended = judged(brain, [pair(), pair("three")])
+    assert [isinstance(outcome, Verdict) for outcome in mended] == [True, True]
 
 
 def test_refusals_and_dead_servers_are_no_verdicts_and_are_not_repaired() -> None:

