@@ -92,13 +92,13 @@ class OpenAIServer:
         self._loop.close()
 
     async def _stop(self) -> None:
+        await asyncio.sleep(0.02)  # a connection that is just being taken needs its server
         self._server.close()
-        await asyncio.sleep(0.02)  # a task cancelled before its first step would not close its end
         others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # the transports' own goodbye
+        await asyncio.sleep(0.01)  # a closed transport lets go of its socket a few steps later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
