@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff import errors
-from bakeoff.errors import BackendError, BakeoffError, VerdictError, WorkError
+from bakeoff.errors import BackendError, BakeoffError, VerdictError, WorkError, one_line
 
 CLASSES = [
     value
@@ -67,3 +67,11 @@ def test_fields_are_optional() -> None:
     assert (error.message, error.status, error.raw) == ("down", None, None)
     with pytest.raises(TypeError):
         WorkError()  # type: ignore[call-arg]
+
+
+@given(st.text(max_size=400))
+def test_one_line_is_one_short_line(text: str) -> None:
+    line = one_line(ValueError(text))
+    assert len(line) <= 300
+    assert line.splitlines() in ([], [line])
+    assert " ".join(text.split()).startswith(line)

@@ -44,7 +44,9 @@ jsons = st.recursive(
     max_leaves=8,
 )
 # What survives JSON: it has no infinity.
-plain = st.dictionaries(texts, st.none() | st.booleans() | st.integers() | reals | texts, max_size=3)
+plain = st.dictionaries(
+    texts, st.none() | st.booleans() | st.integers() | reals | texts, max_size=3
+)
 
 messages = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=texts)
 prompts = st.builds(
@@ -64,9 +66,7 @@ completions = st.builds(
 )
 pairs = st.builds(Pair, prompt=prompts, first=texts, second=texts)
 scores = st.builds(Scores, st.floats(0, 10), st.floats(0, 10))
-verdicts = st.builds(
-    Verdict, first=shares, scores=st.none() | scores, reason=texts, raw=texts
-)
+verdicts = st.builds(Verdict, first=shares, scores=st.none() | scores, reason=texts, raw=texts)
 judgments = st.builds(
     Judgment,
     prompt_id=texts,
@@ -159,7 +159,9 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, Any], rng: Any) -> N
 
 
 @given(st.lists(jsons, max_size=3), st.lists(jsons, max_size=3))
-def test_keys_are_equal_where_the_json_is_and_nowhere_else(one: list[Any], other: list[Any]) -> None:
+def test_keys_are_equal_where_the_json_is_and_nowhere_else(
+    one: list[Any], other: list[Any]
+) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (content_key(*one) == content_key(*other)) == same
     assert content_key(*one) != content_key(one)
@@ -230,7 +232,11 @@ VALID: dict[type[Record], dict[str, Any]] = {
     Message: {"role": "user", "content": "hi"},
     Prompt: {"messages": [{"role": "user", "content": "hi"}]},
     Completion: {"text": "yes"},
-    Pair: {"prompt": {"messages": [{"role": "user", "content": "hi"}]}, "first": "1", "second": "2"},
+    Pair: {
+        "prompt": {"messages": [{"role": "user", "content": "hi"}]},
+        "first": "1",
+        "second": "2",
+    },
     Verdict: {"first": 0.5},
     Authored: {"prompt_id": "p", "model": "m", "completion": {"text": "yes"}},
     Judgment: {
@@ -323,7 +329,9 @@ def test_a_prompt_is_named_by_what_is_said_and_by_nothing_else(
 
 
 def test_a_conversation_is_the_plain_json_that_is_hashed_and_sent() -> None:
-    prompt = Prompt(messages=(Message(role="system", content="s"), Message(role="user", content="u")))
+    prompt = Prompt(
+        messages=(Message(role="system", content="s"), Message(role="user", content="u"))
+    )
     assert prompt.conversation() == [
         {"role": "system", "content": "s"},
         {"role": "user", "content": "u"},

@@ -19,7 +19,9 @@ jumbles = st.lists(
 
 def bare(text: str) -> str:
     """What is left without any tag and any white space."""
-    return "".join(sorted(re.sub(r"</?(think|thinking|reasoning|answer)>|\s", "", text, flags=re.I)))
+    return "".join(
+        sorted(re.sub(r"</?(think|thinking|reasoning|answer)>|\s", "", text, flags=re.I))
+    )
 
 
 @given(tags, words, words)
@@ -63,7 +65,9 @@ def test_an_answer_around_the_rest_is_unwrapped(thought: str, said: str) -> None
     closed = f"<think>{thought}</think>\n<answer>{said}</answer>\n"
     assert split_thinking(closed) == (said, thought)
     assert split_thinking(f"{thought}</think><answer>{said}</answer>") == (said, thought)
-    assert split_thinking(f"<answer><think>{thought}</think>{said}</answer>") == (said, thought)
+    for gap in ("", "\n"):
+        inside = f"<answer><think>{thought}</think>{gap}{said}</answer>"
+        assert split_thinking(inside) == (said, thought)
 
 
 def test_an_answer_that_is_not_around_the_rest_is_left_alone() -> None:
@@ -121,7 +125,9 @@ def test_what_an_api_returned_as_thinking_counts_before_what_stood_in_the_text()
 surrogates = st.text(st.characters(categories=["Cs", "Lu", "Zs"]), max_size=6)
 
 
-@given(surrogates, st.none() | surrogates, st.dictionaries(surrogates, st.floats(-9, 0), max_size=2))
+@given(
+    surrogates, st.none() | surrogates, st.dictionaries(surrogates, st.floats(-9, 0), max_size=2)
+)
 def test_half_a_character_can_be_kept_like_any_other(
     raw: str, thinking: str | None, top: dict[str, float]
 ) -> None:

@@ -12,11 +12,11 @@ import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from bakeoff.errors import ConfigError
+from bakeoff.errors import ConfigError, one_line
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
-_NAME = re.compile(r"([^:/?=]+)=(.*)", re.DOTALL)
+_NAME = re.compile(r"([^:/?=]+?)\s*=\s*(.*)", re.DOTALL)
 _BACKEND = re.compile(r"([a-z][a-z0-9_-]*):(?!//)(.*)", re.DOTALL)
 
 EMBEDDED_DEFAULT: dict[str, Any] = {
@@ -155,7 +155,7 @@ def config_from(file: Path | None, given: dict[str, Any]) -> Config:
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read {str(file)!r}: {_one_line(error)}") from None
+        raise ConfigError(f"cannot read {str(file)!r}: {one_line(error)}") from None
     if loaded is None:
         loaded = {}
     if not isinstance(loaded, dict):
@@ -163,7 +163,9 @@ def config_from(file: Path | None, given: dict[str, Any]) -> Config:
     for key in ("model", "judge"):
         if isinstance(loaded.get(key), str):
             loaded[key] = [loaded[key]]
-    return parse_fields(Config, {**loaded, **given}, where=str(file) if file else "the flags")
+    one_name = {name: field.alias or name for name, field in Config.model_fields.items()}
+    values = {one_name.get(str(key), str(key)): value for key, value in (loaded | given).items()}
+    return parse_fields(Config, values, where=str(file) if file else "the flags")
 
 
 def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> Fields:
@@ -182,7 +184,3 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         known = ", ".join(f.alias or n for n, f in model.model_fields.items()) or "none"
         return f"no option {field!r}; there are: {known}"
     return f"{field} = {first['input']!r}: {first['msg']}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

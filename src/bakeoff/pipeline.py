@@ -102,6 +102,11 @@ class Comparing:
         self._progress: dict[tuple[Stage, str], Progress] = {}
         self._group: asyncio.TaskGroup
 
+    @property
+    def workers(self) -> list[Generator | Judge]:
+        """Everyone who works here."""
+        return [*self.models.values(), *self.judges.values()]
+
     async def prepare(self) -> None:
         """Let everyone who has work to do fetch and check what they need, before any work.
 

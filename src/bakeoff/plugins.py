@@ -6,6 +6,7 @@ provider; a judge whose backend is a generator is a prompted judge on top of it.
 by heart, and opens nothing slow: a worker loads its model when it is first called.
 """
 
+import re
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Protocol, TypeVar
@@ -18,6 +19,8 @@ GENERATORS = "bakeoff.generators"
 JUDGES = "bakeoff.judges"
 
 W = TypeVar("W", covariant=True)
+
+_OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ def open_judge(spec: Spec, setting: Setting) -> Judge:
 
 def judge_spec(text: str) -> Spec:
     """Read a judge's spec; a bare `gpt-...` means `openai:gpt-...`."""
-    spec = Spec.parse(text)
-    bare = spec.backend == "hf" and spec.target.startswith(("gpt-", "o1", "o3", "o4", "chatgpt-"))
-    return spec.model_copy(update={"backend": "openai"}) if bare else spec
+    spec = Spec.parse(text, default="")
+    bare = "openai" if _OPENAI.fullmatch(spec.target) else "hf"
+    return spec.model_copy(update={"backend": spec.backend or bare})
 
 
 def names(group: str) -> list[str]:

@@ -39,10 +39,8 @@ async def run_async(config: Config, watch: Watch = lambda _: None) -> Results:
             await comparing.prepare()
             await comparing.run()
         finally:
-            for worker in models.values():
+            for worker in comparing.workers:
                 await worker.close()
-            for judge in judges.values():
-                await judge.close()
     results = _results(comparing, drawn, started)
     save(results, config.out)
     return results
@@ -93,8 +91,7 @@ def _results(comparing: Comparing, drawn: Draw, started: datetime) -> Results:
             verdict = comparing.verdicts[sitting]
             if isinstance(verdict, WorkError):
                 failure = Failure.of(verdict, "judgment", sitting.prompt_id, judge)
-                shown = sitting._asdict() | {"who": judge}
-                del shown["judge"]
+                shown = dict(zip(("first", "second", "repeat"), sitting[2:], strict=True))
                 failures.append(failure.model_copy(update=shown))
             else:
                 judgments.append(Judgment(**sitting._asdict(), verdict=verdict))
@@ -104,14 +101,11 @@ def _results(comparing: Comparing, drawn: Draw, started: datetime) -> Results:
         "models": {name: worker.identity for name, worker in comparing.models.items()},
         "judges": {name: worker.identity for name, worker in comparing.judges.items()},
     }
-    config = comparing.config.model_dump(mode="json", by_alias=True)
-    caveats = [model.caveat for model in comparing.models.values()]
-    caveats += [judge.caveat for judge in comparing.judges.values()]
-    notes = [*drawn.notes, *filter(None, caveats)]
+    notes = [*drawn.notes, *(worker.caveat for worker in comparing.workers if worker.caveat)]
     summary = summarize(list(comparing.models), completions, judgments, failures, notes)
     return Results(
         schema=SCHEMA,
-        config=config,
+        config=comparing.config.model_dump(mode="json", by_alias=True),
         prompts=drawn.prompts,
         completions=tuple(completions),
         judgments=tuple(judgments),

@@ -20,6 +20,7 @@ R = TypeVar("R", bound=Record)
 
 VERSION = 1
 _TABLE = "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL)"
+_PATIENCE = 60  # seconds that one process waits for another's lock
 _AT_ONCE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
 
 
@@ -31,21 +32,28 @@ class Store:
         self._db: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        with self._troubles():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            # WAL lets a second run read while this one writes; NORMAL survives a killed process.
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
-                raise StoreError(
-                    f"the store {str(self.path)!r} has schema {found}, this bakeoff has {VERSION}: "
-                    "choose another with --store"
-                )
-            self._db.execute(_TABLE)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        try:
+            with self._troubles():
+                self._connect()
+        except StoreError:
+            self.__exit__(None, None, None)
+            raise
         return self
+
+    def _connect(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+        # WAL lets a second run read while this one writes; NORMAL survives a killed process.
+        _patiently(self._db, "PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, VERSION):
+            raise StoreError(
+                f"the store {str(self.path)!r} has schema {found}, this bakeoff has {VERSION}: "
+                "choose another with --store"
+            )
+        self._db.execute(_TABLE)
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def __exit__(
         self,
@@ -85,7 +93,7 @@ class Store:
                 some = wanted[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
                 query = f"SELECT {columns} FROM records WHERE key IN ({marks})"  # noqa: S608
-                yield from self._open.execute(query, some)
+                yield from self._open.execute(query, some).fetchall()  # leaves no cursor open
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -102,3 +110,16 @@ class Store:
                 f"the store {str(self.path)!r} cannot be used ({one_line(error)}): free space or "
                 "repair it, or choose another with --store; what it holds is kept"
             ) from error
+
+
+def _patiently(db: sqlite3.Connection, command: str) -> None:
+    """Execute what SQLite itself does not wait for: turning WAL on while another process does."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute(command)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)

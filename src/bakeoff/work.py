@@ -164,20 +164,31 @@ class Batched(ABC, Generic[I, O]):
 
             return take
 
-        self._waiting += [(item, taker(index)) for index, item in enumerate(items)]
-        while owed:
-            async with self._turn:
-                if owed:
-                    await self._step()
+        own = [taker(index) for index in range(len(items))]
+        self._waiting += zip(items, own, strict=True)
+        try:
+            while owed:
+                async with self._turn:
+                    if owed:
+                        await self._step()
+        finally:
+            if owed:  # a bug, or cancelled: what nobody waits for is not worked on
+                gone = set(own)
+                self._waiting = [pair for pair in self._waiting if pair[1] not in gone]
 
     async def _step(self) -> None:
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._waiting.sort(key=lambda pair: self.rank(pair[0]), reverse=True)
         taken, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
-        outcomes = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self.batch, [item for item, _ in taken]
-        )
-        for (_, take), outcome in zip(taken, outcomes, strict=True):
+        try:
+            outcomes = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self.batch, [item for item, _ in taken]
+            )
+            done = list(zip(taken, outcomes, strict=True))
+        except BaseException:
+            self._waiting = taken + self._waiting  # other calls may still wait for some of it
+            raise
+        for (_, take), outcome in done:
             take(outcome)
 
 
@@ -196,4 +207,5 @@ async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        first = errors.exceptions[0]
+        raise first from first.__cause__

@@ -1,10 +1,12 @@
 """95 % intervals of a win rate over prompts. Knows numbers between 0 and 1, one per prompt."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import expit, logit
 
 Values = NDArray[np.float64]
 
@@ -40,25 +42,30 @@ def effective_wilson(values: Values, level: float = 0.95) -> Estimate:
     Without ties v = m(1-m), and this is Wilson's interval. All ties have no variance: then the
     variance is that of one more win and one more loss, so the interval keeps a width.
     """
-    n, mean = len(values), float(values.mean())
-    variance = float(values.var())
+    n, mean, variance = len(values), float(values.mean()), _variance(values)
     if variance == 0 and 0 < mean < 1:
         variance = float(np.append(values, (0.0, 1.0)).var())
     effective = n * max(1.0, mean * (1 - mean) / variance) if variance else float(n)
     z = float(stats.norm.ppf((1 + level) / 2))
     shrink = 1 + z**2 / effective
     centre = (mean + z**2 / (2 * effective)) / shrink
-    half = z * np.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / shrink
-    return Estimate(mean, max(0.0, centre - half), min(1.0, centre + half), "effective-n Wilson")
+    half = z * math.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / shrink
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    # Next to 0 and 1 rounding may put a bound on the wrong side of the mean.
+    return Estimate(mean, min(mean, low), max(mean, high), "effective-n Wilson")
 
 
 def logit_t(values: Values, level: float = 0.95) -> Estimate:
     """Student's t with n-1 degrees of freedom on the logit of the mean, by the delta method."""
-    n, mean = len(values), float(values.mean())
-    error = float(values.std(ddof=1)) / np.sqrt(n) if n > 1 else 0.0
-    if error == 0 or not 0 < mean < 1:
+    n, mean, variance = len(values), float(values.mean()), _variance(values)
+    if variance == 0 or not 0 < mean < 1:
         return effective_wilson(values, level)
-    eta = np.log(mean / (1 - mean))
+    error = math.sqrt(variance / (n - 1))
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error / (mean * (1 - mean))
-    low, high = (1 / (1 + np.exp(-(eta + sign * half))) for sign in (-1, 1))
-    return Estimate(mean, float(low), float(high), "t on the logit scale")
+    low, high = (float(expit(logit(mean) + side)) for side in (-half, half))
+    return Estimate(mean, min(mean, low), max(mean, high), "t on the logit scale")
+
+
+def _variance(values: Values) -> float:
+    """The variance (ddof 0); 0 where the values are all the same but for rounding."""
+    return float(values.var()) if np.ptp(values) > 1e-9 else 0.0

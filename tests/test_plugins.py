@@ -1,0 +1,242 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import ConfigError, WorkError
+from bakeoff.generators.api import Api
+from bakeoff.generators.echo import Echo
+from bakeoff.judges.prompted import Prompted
+from bakeoff.plugins import (
+    GENERATORS,
+    JUDGES,
+    Setting,
+    find,
+    judge_spec,
+    names,
+    open_generator,
+    open_judge,
+)
+from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from bakeoff.work import Generator, Judge, PerItem
+
+HELLO = Prompt(messages=(Message(role="user", content="hello"),))
+
+
+def setting(**sampling: Any) -> Setting:
+    return Setting(Sampling(**sampling))
+
+
+def complaint(token: str, kind: str = "generator") -> str:
+    open_, spec_of = {
+        "generator": (open_generator, Spec.parse),
+        "judge": (open_judge, judge_spec),
+    }[kind]
+    with pytest.raises(ConfigError) as caught:
+        open_(spec_of(token), setting())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def said(worker: Generator | Judge, item: Prompt | Pair) -> Completion | Verdict | WorkError:
+    outcomes: dict[int, Any] = {}
+
+    async def go() -> None:
+        await worker.prepare()
+        await worker([item], outcomes.__setitem__)  # type: ignore[list-item]
+        await worker.close()
+
+    asyncio.run(go())
+    return outcomes[0]
+
+
+@pytest.mark.parametrize("kind", ["generator", "judge"])
+def test_an_unknown_backend_is_one_line_with_the_known_ones(kind: str) -> None:
+    line = complaint("a=lama:me/model", kind)
+    assert line.startswith("no backend 'lama'; there are: ")
+    assert {"api", "echo", "file", "hf"} <= set(names(GENERATORS))
+    listed = line.partition("there are: ")[2].replace("and the hosted providers: ", "").split(", ")
+    assert set(names(GENERATORS)) <= set(listed)
+    assert {"openai", "anthropic", "gemini"} <= set(listed)
+
+
+@pytest.mark.parametrize(
+    ("token", "says"),
+    [
+        ("a=echo:hi?word=3", "a: no option 'word'; there are: words"),
+        ("a=echo:hi?words=many", "a: words = 'many': "),
+        ("a=api:m?base_ulr=http://x/v1", "a: no option 'base_ulr'; there are: "),
+        ("a=hf:m?dtyp=bfloat16", "a: no option 'dtyp'; there are: "),
+        ("a=echo:hi?temperature=hot", "a: temperature = 'hot': "),
+        ("a=echo:hi?temperature=3", "a: temperature = '3': "),
+        ("a=echo:hi?top_p=0", "a: top_p = '0': "),
+    ],
+)
+def test_a_mistake_in_an_option_is_one_line_with_the_options(token: str, says: str) -> None:
+    assert complaint(token).startswith(says)
+
+
+def test_a_mistake_in_a_judge_s_option_is_one_line_too() -> None:
+    assert "templat" in complaint("j=echo:hi?templat=pairwise", "judge")
+    assert "verdict = 'json5'" in complaint("j=echo:hi?verdict=json5", "judge")
+
+
+@pytest.mark.parametrize(
+    ("token", "backend", "target"),
+    [
+        ("gpt-4", "openai", "gpt-4"),
+        ("gpt-4o-mini", "openai", "gpt-4o-mini"),
+        ("j=gpt-4?temperature=0", "openai", "gpt-4"),
+        ("o3-mini", "openai", "o3-mini"),
+        ("o1", "openai", "o1"),
+        ("chatgpt-4o-latest", "openai", "chatgpt-4o-latest"),
+        ("gpt2", "hf", "gpt2"),
+        ("openai/gpt-oss-20b", "hf", "openai/gpt-oss-20b"),
+        ("o1labs/model", "hf", "o1labs/model"),
+        ("o4xyz", "hf", "o4xyz"),
+        ("me/judge", "hf", "me/judge"),
+        ("./gpt-mine", "hf", "./gpt-mine"),
+        ("gpt-mine/checkpoint-9", "hf", "gpt-mine/checkpoint-9"),
+        ("hf:gpt-mine", "hf", "gpt-mine"),
+        ("openai:gpt-4", "openai", "gpt-4"),
+        ("anthropic:claude-x", "anthropic", "claude-x"),
+    ],
+)
+def test_a_bare_judge_is_openai_s_by_its_name_and_else_a_model_of_the_hub(
+    token: str, backend: str, target: str
+) -> None:
+    spec = judge_spec(token)
+    assert (spec.backend, spec.target) == (backend, target)
+    plain = Spec.parse(token)
+    assert (spec.name, spec.options) == (plain.name, plain.options)
+
+
+def test_a_provider_is_the_api_backend_and_asks_for_its_key() -> None:
+    for provider in ("openai", "anthropic"):
+        worker = open_generator(Spec.parse(f"{provider}:some-model"), setting())
+        assert isinstance(worker, Api)
+        with pytest.raises(ConfigError, match=f"{provider.upper()}_API_KEY"):
+            said(worker, HELLO)
+    assert isinstance(open_judge(judge_spec("gpt-4"), setting()), Prompted)
+
+
+def test_every_backend_of_ours_is_found_by_its_entry_point() -> None:
+    assert find(GENERATORS, "echo") is Echo
+    assert find(JUDGES, "prompted") is Prompted
+    assert names(GENERATORS) == sorted(set(names(GENERATORS)))
+    with pytest.raises(ConfigError, match="no backend 'openai'"):
+        find(JUDGES, "openai")  # a provider is no judge by itself
+
+
+# Anyone's backend, found the way ours are.
+
+MODULE = '''
+from bakeoff.config import parse_fields
+from bakeoff.records import Completion, Verdict
+from bakeoff.work import PerItem
+from pydantic import BaseModel, ConfigDict
+
+
+class Loud(PerItem):
+    """Says the target, loudly."""
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        marks: int = 1
+
+    def __init__(self, spec, setting):
+        super().__init__(setting.lanes)
+        self.sampling = setting.sampling
+        self.lanes = setting.lanes
+        self.spec = spec
+        self.marks = parse_fields(self.Options, spec.options, where=spec.name).marks
+        self.identity = {"backend": "loud", "says": spec.target}
+
+    async def one(self, item):
+        return Completion(text=self.spec.target.upper() + "!" * self.marks)
+
+
+class Longest(PerItem):
+    """The longer one is better."""
+
+    identity = "longest"
+
+    def __init__(self, spec, setting):
+        super().__init__(setting.lanes)
+
+    async def one(self, item):
+        longer = len(item.first) - len(item.second)
+        return Verdict(first=0.5 if not longer else float(longer > 0))
+'''
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Somebody's package as pip leaves it: a module, and a dist-info with entry points."""
+    site = tmp_path / "site"
+    info = site / "somebodys_backends-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "somebodys_backends.py").write_text(MODULE)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: somebodys-backends\nVersion: 1.0\n"
+    )
+    (info / "entry_points.txt").write_text(
+        "[bakeoff.generators]\nloud = somebodys_backends:Loud\n"
+        "[bakeoff.judges]\nlongest = somebodys_backends:Longest\n"
+    )
+    monkeypatch.syspath_prepend(site)
+    return site
+
+
+def test_anyone_s_generator_is_opened_like_ours(installed: Path) -> None:
+    worker = open_generator(Spec.parse("a=loud:hey?marks=3"), Setting(Sampling(), lanes=5))
+    assert said(worker, HELLO) == Completion(text="HEY!!!")
+    assert isinstance(worker, PerItem)
+    assert worker.lanes == 5  # type: ignore[attr-defined]
+    assert complaint("a=loud:hey?mark=3") == "a: no option 'mark'; there are: marks"
+    assert "loud" in complaint("nobody:x")
+
+
+def test_anyone_s_judge_is_opened_like_ours(installed: Path) -> None:
+    judge = open_judge(judge_spec("longest:x"), setting())
+    pair = Pair(prompt=HELLO, first="long", second="short")
+    assert said(judge, pair) == Verdict(first=0)
+    assert said(judge, pair.swapped()) == Verdict(first=1)
+    assert "longest" in names(JUDGES)
+
+
+def test_without_its_package_a_backend_is_not_there() -> None:
+    assert "no backend 'loud'" in complaint("a=loud:hey")
+
+
+SAMPLING = {
+    "temperature": st.floats(0, 2),
+    "top_p": st.floats(0.01, 1),
+    "max_tokens": st.integers(1, 10**6),
+    "seed": st.integers(-(10**6), 10**6),
+    "system": st.from_regex(r"[a-z+ ]{1,8}", fullmatch=True),
+}
+some_sampling = st.fixed_dictionaries({}, optional=SAMPLING)
+
+
+def test_sampling_in_the_spec_wins_and_the_backend_sees_only_its_own_options(
+    installed: Path,
+) -> None:
+    @given(some_sampling, some_sampling)
+    def check(general: dict[str, Any], own: dict[str, Any]) -> None:
+        query = "&".join(f"{key}={value}" for key, value in {**own, "marks": 2}.items())
+        worker: Any = open_generator(Spec.parse(f"a=loud:hey?{query}"), setting(**general))
+        assert worker.sampling == Sampling(**{**general, **own})
+        assert worker.spec == Spec(name="a", backend="loud", target="hey", options={"marks": "2"})
+
+    check()
+
+
+def test_opening_asks_nobody_and_loads_nothing() -> None:
+    for token in ("hf:nobody/nothing", "api:m?base_url=http://127.0.0.1:1/v1", "echo:hi"):
+        worker = open_generator(Spec.parse(token), setting())
+        assert worker.exclusive == (token.startswith("hf:"))

@@ -1,0 +1,325 @@
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.errors import StoreError
+from bakeoff.records import Completion, Record, Verdict
+from bakeoff.store import VERSION, Store
+from tests.test_records import completions, failures, pairs, prompts, verdicts
+
+WRITES = """
+import sys
+from pathlib import Path
+from bakeoff.errors import StoreError
+from bakeoff.records import Completion
+from bakeoff.store import Store
+"""
+
+
+Python = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def python() -> Iterator[Python]:
+    """Starts Python processes that run some code; none outlives its test."""
+    started: list[subprocess.Popen[str]] = []
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "error", "-c", WRITES + code, *map(str, arguments)]
+        started.append(subprocess.Popen(command, text=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with suppress(OSError):
+                pipe.close()
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+def sound(path: Path) -> bool:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    finally:
+        db.close()
+
+
+def held(path: Path) -> list[str]:
+    """The files at or beside a path that this process has open."""
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [str(file) for file in links if file.is_relative_to(path.parent.resolve())]
+
+
+@given(st.dictionaries(st.text(), completions | verdicts | failures | prompts | pairs, max_size=6))
+def test_what_was_put_comes_back_as_it_was(records: dict[str, Record]) -> None:
+    path = Path(f"{time.monotonic_ns()}.sqlite")
+    with Store(path) as store:
+        for key, record in records.items():
+            assert store.lacks([key])
+            assert store.put(key, record) == record
+            assert not store.lacks([key])
+    with Store(path) as store:  # another run
+        for key, record in records.items():
+            assert store.get([key, "unknown key"], type(record)) == {key: record}
+        assert not store.lacks(records)
+        assert store.lacks([*records, "unknown key"])
+        assert store.get(["unknown key"], Completion) == {}
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 2_500])
+def test_many_keys_are_asked_for_at_once(count: int) -> None:
+    records = {f"key {number}": Completion(text=str(number)) for number in range(count)}
+    with Store(Path("store.sqlite")) as store:
+        for key, record in records.items():
+            store.put(key, record)
+        asked = [*records, *(f"other {number}" for number in range(count))]
+        assert store.get(asked, Completion) == records
+        assert not store.lacks(iter(records))
+        assert store.lacks(asked) == (count > 0)
+        assert not store.lacks([*records, *records])
+
+
+def test_the_first_record_of_a_key_stays_whoever_put_it() -> None:
+    path = Path("store.sqlite")
+    with Store(path) as one, Store(path) as other:
+        assert one.put("key", Completion(text="first")).text == "first"
+        assert other.put("key", Completion(text="second")).text == "first"
+        assert one.put("key", Completion(text="third")).text == "first"
+        assert other.get(["key"], Completion) == {"key": Completion(text="first")}
+
+
+def test_a_second_run_writes_while_the_first_one_reads() -> None:
+    path = Path("store.sqlite")
+    with Store(path) as one, Store(path) as other:
+        for number in range(20):
+            one.put(f"a{number}", Completion(text="a"))
+            other.put(f"b{number}", Completion(text="b"))
+            assert not other.lacks([f"a{number}", f"b{number}"])
+            assert not one.lacks([f"a{number}", f"b{number}"])
+
+
+def test_folders_are_made() -> None:
+    path = Path("a/b/store.sqlite")
+    with Store(path) as store:
+        store.put("key", Completion(text="text"))
+    assert sound(path)
+
+
+TWO_AT_ONCE = """
+import json
+path, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+got = []
+with Store(Path(path)) as store:
+    for number in range(500):
+        store.put(f"{name} {number}", Completion(text=f"{name} {number}"))
+        if number % 5 == 0:
+            got.append(store.put(f"both {number}", Completion(text=name)).text)
+print(json.dumps(got))
+"""
+
+
+def test_two_processes_write_500_records_each_at_once_and_nothing_is_lost(python: Python) -> None:
+    path = Path("store.sqlite")
+    writers = [python(TWO_AT_ONCE, path, name) for name in ("one", "two")]
+    for writer in writers:
+        assert writer.stdout
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    one, two = (json.loads(finished(writer)) for writer in writers)
+    assert one == two  # both go on with the same record, whoever was first
+    assert len(one) == 100
+    keys = [f"{name} {number}" for name in ("one", "two") for number in range(500)]
+    with Store(path) as store:
+        assert store.get(keys, Completion) == {key: Completion(text=key) for key in keys}
+        kept = store.get([f"both {number}" for number in range(0, 500, 5)], Completion)
+    assert [record.text for record in kept.values()].count("one") == one.count("one")
+    assert sound(path)
+
+
+OPENS = """
+print("ready", flush=True)
+for line in sys.stdin:
+    with Store(Path(line.strip())) as store:
+        store.put("key", Completion(text="text"))
+    print("put", flush=True)
+"""
+
+
+def test_processes_that_make_the_same_store_at_the_same_moment_wait_for_each_other(
+    python: Python,
+) -> None:
+    openers = [python(OPENS) for _ in range(4)]
+    pipes = [(opener.stdin, opener.stdout) for opener in openers]
+    for number in range(-1, 100):
+        for stdin, _ in pipes:
+            if number >= 0 and stdin:
+                stdin.write(f"{number}.sqlite\n")
+                stdin.flush()
+        for _, stdout in pipes:
+            assert stdout
+            assert stdout.readline() in ("ready\n", "put\n")
+    assert [finished(opener) for opener in openers] == [""] * 4
+
+
+KILLED = """
+with Store(Path(sys.argv[1])) as store:
+    for number in range(10**9):
+        store.put(str(number), Completion(text=f"text {number}" * 50))
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 40, 300])
+def test_a_killed_process_has_kept_all_that_it_had_reported(python: Python, after: int) -> None:
+    path = Path("store.sqlite")
+    writer = python(KILLED, path)
+    assert writer.stdout
+    reported = [writer.stdout.readline().strip() for _ in range(after)]
+    writer.send_signal(signal.SIGKILL)
+    rest, _ = writer.communicate(timeout=60)
+    assert writer.returncode == -signal.SIGKILL
+    whole = rest[: rest.rfind("\n") + 1]
+    reported += whole.split()
+    with Store(path) as store:
+        kept = store.get(reported, Completion)
+        assert store.put("more", Completion(text="more")).text == "more"
+    assert kept == {key: Completion(text=f"text {key}" * 50) for key in reported}
+    assert sound(path)
+
+
+FULL = """
+import resource
+path = Path(sys.argv[1])
+with Store(path) as store:
+    store.put("small", Completion(text="small"))
+    limit = 400_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        for number in range(1000):
+            store.put(str(number), Completion(text="x" * 5_000))
+            print(number)
+    except StoreError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_one_line_and_what_was_kept_is_kept(python: Python) -> None:
+    path = Path("store.sqlite")
+    *reported, said = finished(python(FULL, path)).splitlines()
+    assert 1 < len(reported) < 1000
+    assert said.startswith("the store 'store.sqlite' cannot be used (")
+    assert "free space" in said
+    with Store(path) as store:
+        assert not store.lacks(["small", *reported])
+        store.put("more", Completion(text="more"))
+    assert sound(path)
+
+
+def complaint_of(path: Path) -> str:
+    """What opening says where it cannot; it holds no file afterwards."""
+    with pytest.raises(StoreError) as caught, Store(path):
+        pass
+    assert held(path) == []
+    assert "\n" not in str(caught.value)
+    assert repr(str(path)) in str(caught.value)
+    assert "--store" in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"this is no database\n" * 100, b"\x00" * 4096])
+def test_a_file_that_is_no_database(content: bytes) -> None:
+    path = Path("notes.txt")
+    path.write_bytes(content)
+    assert "not a database" in complaint_of(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("version", [VERSION + 1, 99, -1])
+def test_another_schema(version: int) -> None:
+    path = Path("store.sqlite")
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+    says = f"has schema {version}, this bakeoff has {VERSION}"
+    assert says in complaint_of(path)
+    assert says in complaint_of(path)  # and it was left as it was
+
+
+def test_a_damaged_store() -> None:
+    path = Path("store.sqlite")
+    with Store(path) as store:
+        for number in range(200):
+            store.put(str(number), Completion(text="x" * 500))
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(path.stat().st_size - 4096))
+    with Store(path) as store, pytest.raises(StoreError, match="cannot be used") as caught:
+        store.get(map(str, range(200)), Completion)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_place_below_a_file() -> None:
+    Path("file").write_text("here")
+    assert "cannot be used" in complaint_of(Path("file/store.sqlite"))
+
+
+def test_a_folder_in_its_place() -> None:
+    Path("folder").mkdir()
+    assert "cannot be used" in complaint_of(Path("folder"))
+
+
+def test_a_folder_that_nobody_may_write_to() -> None:
+    folder = Path("locked")
+    folder.mkdir()
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    if os.access(folder, os.W_OK):
+        pytest.skip("permissions do not bind this user")
+    assert "cannot be used" in complaint_of(folder / "store.sqlite")
+
+
+def test_a_record_of_another_kind_is_not_taken_for_one() -> None:
+    with Store(Path("store.sqlite")) as store:
+        store.put("key", Completion(text="text"))
+        with pytest.raises(StoreError, match="cannot be used") as caught:
+            store.get(["key"], Verdict)
+        with pytest.raises(StoreError, match="cannot be used"):
+            store.put("key", Verdict(first=1))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_store_that_is_not_open_says_so() -> None:
+    store = Store(Path("store.sqlite"))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="is not open"):
+            store.get(["key"], Completion)
+        with pytest.raises(StoreError, match="is not open"):
+            store.put("key", Completion(text="text"))
+        with store:
+            store.put("another", Completion(text="text"))
+    assert held(Path("store.sqlite")) == []

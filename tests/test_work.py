@@ -1,0 +1,380 @@
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.work import Batched, PerItem, outcome_of, tasks
+
+
+def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run it, but not for ever: a worker that hangs is a failure and not a pause."""
+
+    async def watched() -> Any:
+        async with asyncio.timeout(20):
+            return await work()
+
+    return asyncio.run(watched())
+
+
+class Server(PerItem[int, int]):
+    """Doubles a number after as many turns of the loop as it says; a negative one is an error."""
+
+    def __init__(self, lanes: int, bug: BaseException | None = None) -> None:
+        super().__init__(lanes)
+        self.bug = bug
+        self.now = 0
+        self.most = 0
+        self.begun: list[int] = []
+
+    async def one(self, item: int) -> int:
+        self.begun.append(item)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            for _ in range(1 + abs(item) % 5):
+                await asyncio.sleep(0)
+            if item == 13 and self.bug:
+                raise self.bug
+            if item < 0:
+                raise BackendError(f"no {item}", status=500)
+            return 2 * item
+        finally:
+            self.now -= 1
+
+
+class Engine(Batched[int, int]):
+    """Doubles numbers in batches on its own thread; 13 is a bug, if there is one."""
+
+    def __init__(self, size: int, bug: Exception | None = None) -> None:
+        super().__init__(size)
+        self.bug = bug
+        self.batches: list[list[int]] = []
+        self.threads: set[int] = set()
+        self.released_on: list[int] = []
+        self.begun = 0
+        self.permits = threading.Semaphore(10**6)
+
+    def batch(self, items: Sequence[int]) -> Sequence[int | WorkError]:
+        self.begun += 1
+        assert self.permits.acquire(timeout=10)
+        self.batches.append(list(items))
+        self.threads.add(threading.get_ident())
+        if 13 in items and self.bug:
+            raise self.bug
+        return [BackendError(f"no {item}") if item < 0 else 2 * item for item in items]
+
+    def release(self) -> None:
+        self.released_on.append(threading.get_ident())
+
+
+class Ranked(Engine):
+    """Puts like sizes together."""
+
+    def rank(self, item: int) -> int:
+        return abs(item)
+
+
+Outcomes = list[tuple[int, int | WorkError]]
+
+
+async def outcomes_of(worker: Server | Engine, items: Sequence[int]) -> Outcomes:
+    emitted: Outcomes = []
+    await worker(items, lambda index, outcome: emitted.append((index, outcome)))
+    return emitted
+
+
+def check(items: Sequence[int], emitted: Outcomes) -> None:
+    """Every item has its own outcome, once."""
+    assert sorted(index for index, _ in emitted) == list(range(len(items)))
+    for index, outcome in emitted:
+        if items[index] < 0:
+            assert isinstance(outcome, BackendError)
+            assert outcome.message == f"no {items[index]}"
+        else:
+            assert outcome == 2 * items[index]
+
+
+def engines() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
+
+
+numbers = st.lists(st.integers(-50, 50).filter(lambda n: n != 13), max_size=12)
+calls = st.lists(numbers, min_size=1, max_size=4)
+
+
+@given(calls, st.integers(1, 6))
+def test_calls_that_overlap_share_the_lanes_and_every_item_has_its_outcome(
+    items: list[list[int]], lanes: int
+) -> None:
+    async def go() -> tuple[Server, list[Outcomes]]:
+        server = Server(lanes)
+        return server, await asyncio.gather(*(outcomes_of(server, some) for some in items))
+
+    server, emitted = run(go)
+    for some, outcomes in zip(items, emitted, strict=True):
+        check(some, outcomes)
+    assert sorted(server.begun) == sorted(number for some in items for number in some)
+    assert server.most == min(lanes, sum(map(len, items)))  # no more, and no fewer
+
+
+@given(calls, st.integers(1, 6))
+def test_a_worker_can_be_called_again(items: list[list[int]], size: int) -> None:
+    async def go() -> None:
+        for worker in (server, engine):
+            for some in items:
+                check(some, await outcomes_of(worker, some))
+            await worker.close()
+
+    server, engine = Server(size), Engine(size)
+    run(go)
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("bug"), ConfigError("no key"), OSError("net")])
+@given(numbers, numbers, st.integers(1, 4))
+def test_any_other_exception_stops_the_call_and_comes_out_as_itself(
+    bug: Exception, before: list[int], after: list[int], lanes: int
+) -> None:
+    server = Server(lanes, bug)
+    items = [*before, 13, *after]
+    emitted: Outcomes = []
+
+    async def go() -> None:
+        await server(items, lambda index, outcome: emitted.append((index, outcome)))
+
+    with pytest.raises(type(bug)) as caught:
+        run(go)
+    assert caught.value is bug
+    assert server.now == 0
+    # What was emitted before is good; nothing is emitted twice; a lane takes nothing up any more.
+    check([items[index] for index, _ in emitted], [(n, o) for n, (_, o) in enumerate(emitted)])
+    assert len({index for index, _ in emitted}) == len(emitted)
+    if lanes == 1:
+        assert server.begun == [*before, 13]
+
+
+@pytest.mark.parametrize("make", [Server, Engine])
+def test_what_emit_raises_stops_the_call_and_comes_out_as_itself(
+    make: Callable[[int], Server | Engine],
+) -> None:
+    full = OSError("the disk is full")
+
+    def emit(index: int, outcome: int | WorkError) -> None:
+        raise full
+
+    async def go() -> None:
+        worker = make(2)
+        try:
+            await worker([1, 2, 3], emit)
+        finally:
+            await worker.close()
+
+    with pytest.raises(OSError, match="full") as caught:
+        run(go)
+    assert caught.value is full
+
+
+@given(numbers, st.integers(1, 5))
+def test_a_batch_is_never_larger_than_its_size(items: list[int], size: int) -> None:
+    async def go() -> Outcomes:
+        try:
+            return await outcomes_of(engine, items)
+        finally:
+            await engine.close()
+
+    engine = Engine(size)
+    check(items, run(go))
+    assert [number for batch in engine.batches for number in batch] == items
+    full, rest = divmod(len(items), size)
+    assert [len(batch) for batch in engine.batches] == [size] * full + [rest] * (rest > 0)
+
+
+@given(numbers, st.integers(1, 5))
+def test_the_largest_rank_comes_first(items: list[int], size: int) -> None:
+    async def go() -> Outcomes:
+        try:
+            return await outcomes_of(engine, items)
+        finally:
+            await engine.close()
+
+    engine = Ranked(size)
+    check(items, run(go))
+    ranks = [abs(number) for batch in engine.batches for number in batch]
+    assert ranks == sorted(map(abs, items), reverse=True)
+
+
+@given(st.lists(st.integers(-50, 12), min_size=1, max_size=12), st.integers(1, 5))
+def test_single_items_that_trickle_in_share_batches(items: list[int], size: int) -> None:
+    async def go() -> list[Outcomes]:
+        engine.permits = threading.Semaphore(0)
+        waiting = [asyncio.create_task(outcomes_of(engine, [item])) for item in items]
+        await begun(engine, 1)  # all others wait
+        engine.permits.release(len(items))
+        try:
+            return await asyncio.gather(*waiting)
+        finally:
+            await engine.close()
+
+    engine = Ranked(size)
+    for item, outcomes in zip(items, run(go), strict=True):
+        check([item], outcomes)
+    first, *others = engine.batches
+    assert first == items[:1]
+    assert [len(batch) for batch in others[:-1]] == [size] * (len(others) - 1)
+    assert sum(map(len, others)) == len(items) - 1
+    ranks = [abs(number) for batch in others for number in batch]
+    assert ranks == sorted(ranks, reverse=True)
+
+
+def test_an_engine_works_on_one_thread_that_close_ends() -> None:
+    async def go() -> None:
+        engine = Engine(2)
+        await engine.close()
+        assert engine.released_on == []  # nothing was loaded, nothing is freed
+        for run_number in (1, 2):
+            check([1, 2, 3], await outcomes_of(engine, [1, 2, 3]))
+            assert len(engines()) == 1
+            await engine.close()
+            assert engines() == []
+            assert len(engine.released_on) == run_number
+        assert set(engine.released_on) == engine.threads
+        assert threading.get_ident() not in engine.threads
+
+    run(go)
+
+
+async def begun(engine: Engine, batches: int) -> None:
+    while engine.begun < batches:
+        await asyncio.sleep(0.001)
+
+
+def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
+    async def go() -> list[Outcomes | BaseException]:
+        engine.permits = threading.Semaphore(0)
+        some = [asyncio.create_task(outcomes_of(engine, items)) for items in ([1], [2, 13], [3])]
+        await begun(engine, 1)
+        engine.permits.release(10)
+        try:
+            return await asyncio.gather(*some, return_exceptions=True)
+        finally:
+            await engine.close()
+
+    bug = ZeroDivisionError("bug")
+    engine = Engine(4, bug)
+    outcomes = run(go)
+    assert engine.batches == [[1], [2, 13, 3], [3]]  # 3 shared a batch with the bug
+    assert outcomes == [[(0, 2)], bug, [(0, 6)]]
+
+
+def test_calls_that_are_cancelled_take_no_other_call_with_them_and_leave_nothing_over() -> None:
+    async def go() -> None:
+        engine.permits = threading.Semaphore(0)
+        calls = [asyncio.create_task(outcomes_of(engine, [n] * 3)) for n in (1, 2, 3, 4)]
+        await begun(engine, 1)
+        calls[2].cancel()  # it waits
+        engine.permits.release()
+        await begun(engine, 2)
+        calls[1].cancel()  # it has the turn, and the first item of another call in its batch
+        engine.permits.release(10)
+        check([4] * 3, await calls[3])
+        check([5], await outcomes_of(engine, [5]))
+        await engine.close()
+
+    engine = Engine(4)
+    run(go)
+    assert engine.batches == [[1] * 3, [2, 2, 2, 4], [4] * 3, [5]]
+
+
+@pytest.mark.parametrize("answers", [0, 1, 3])
+def test_a_batch_of_the_wrong_length_is_a_bug(answers: int) -> None:
+    class Short(Engine):
+        def batch(self, items: Sequence[int]) -> Sequence[int]:
+            return [0] * answers
+
+    async def go() -> None:
+        engine = Short(2)
+        try:
+            await outcomes_of(engine, [1, 2])
+        finally:
+            await engine.close()
+
+    with pytest.raises(ValueError, match="zip"):
+        run(go)
+
+
+def test_a_work_error_is_an_outcome_and_nothing_else_is() -> None:
+    async def raises(error: BaseException) -> int:
+        raise error
+
+    async def returns() -> int:
+        return 7
+
+    error = WorkError("no")
+    assert run(lambda: outcome_of(returns())) == 7
+    assert run(lambda: outcome_of(raises(error))) is error
+    with pytest.raises(KeyError):
+        run(lambda: outcome_of(raises(KeyError("k"))))
+
+
+@given(st.integers(0, 3), st.integers(0, 3))
+def test_a_group_raises_its_first_error_as_itself_and_cancels_the_rest(
+    first: int, more: int
+) -> None:
+    ended: list[str] = []
+
+    async def fails(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        try:
+            {}["cause"]
+        except KeyError as cause:
+            raise ValueError(turns) from cause
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def go() -> None:
+        async with tasks() as group:
+            group.create_task(waits())
+            group.create_task(fails(first))
+            group.create_task(fails(first + more))
+            group.create_task(waits())
+
+    with pytest.raises(ValueError, match=f"^{first}$") as caught:
+        run(go)
+    assert ended == ["cancelled"] * 2
+    assert isinstance(caught.value.__cause__, KeyError)  # a bug keeps its story
+
+
+def test_the_body_of_a_group_is_one_of_its_tasks() -> None:
+    async def go() -> None:
+        async with tasks():
+            raise LookupError("body")
+
+    with pytest.raises(LookupError, match="body"):
+        run(go)
+
+
+def test_a_group_without_errors_waits_for_all() -> None:
+    async def go() -> list[int]:
+        done: list[int] = []
+
+        async def work(number: int) -> None:
+            for _ in range(number):
+                await asyncio.sleep(0)
+            done.append(number)
+
+        async with tasks() as group:
+            for number in (3, 1, 2):
+                group.create_task(work(number))
+        return done
+
+    assert run(go) == [1, 2, 3]
