@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -88,7 +89,15 @@ def test_what_was_put_comes_back_as_it_was(records: dict[str, Record]) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 2_500])
-def test_many_keys_are_asked_for_at_once(count: int) -> None:
+def test_many_keys_are_asked_for_at_once(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+
+    def as_of_old(*args: Any, **options: Any) -> sqlite3.Connection:
+        db = connect(*args, **options)
+        db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", as_of_old)
     records = {f"key {number}": Completion(text=str(number)) for number in range(count)}
     with Store(Path("store.sqlite")) as store:
         for key, record in records.items():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.special import expit, logit
+from scipy.stats import binomtest, sem, t
 
 from bakeoff.stats.intervals import Estimate, Values, effective_wilson, logit_t, win_rate
 
@@ -93,12 +94,22 @@ def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> 
     assert whole(average) or win_rate(average) == logit_t(average)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 100, 1_000])
+@given(st.integers(1, 1_000))
 def test_all_wins_and_all_losses(n: int) -> None:
     wins, losses = win_rate(np.ones(n)), win_rate(np.zeros(n))
     theirs = binomtest(n, n).proportion_ci(method="wilson")
     assert close(wins, 1, theirs.low, 1)
     assert close(losses, 0, 0, 1 - theirs.low)
+    assert (wins.mean, wins.high, losses.low, losses.mean) == (1, 1, 0, 0)
+
+
+@given(st.lists(st.floats(0.05, 0.95), min_size=2, max_size=40).map(np.array))
+def test_averages_have_student_s_interval_on_the_logit_scale(values: Values) -> None:
+    assume(np.ptp(values) > 1e-3)
+    estimate = logit_t(values)
+    m = values.mean()
+    low, high = t.interval(0.95, len(values) - 1, loc=logit(m), scale=sem(values) / (m * (1 - m)))
+    assert close(estimate, m, expit(low), expit(high))
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 100])
