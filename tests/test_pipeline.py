@@ -60,7 +60,11 @@ def test_every_pair_is_judged_in_both_orders_and_folded_back(tmp_path: Path) -> 
 
 def test_no_request_to_the_judge_names_a_model(tmp_path: Path) -> None:
     names = ("secretly-tuned", "plain-baseline")
-    with OpenAIServer(lambda body: verdict("tie") if body["model"] == "judge" else "Hm.") as server:
+
+    def brain(body: dict[str, Any]) -> str:
+        return verdict("tie") if body["model"] == "judge" else f"H{sum(map(ord, body['model']))}"
+
+    with OpenAIServer(brain) as server:
         url = f"?base_url={server.url}"
         models = tuple(f"{name}=api:{name}-weights{url}" for name in names)
         run(config(server, tmp_path, model=models))
@@ -147,6 +151,14 @@ def test_an_empty_completion_is_judged_like_any_other(tmp_path: Path) -> None:
         results = run(config(server, tmp_path))
     assert not results.failures
     assert (results.summary.pairs[0].wins, results.summary.models[1].empty) == (4, 4)
+
+
+def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
+    with OpenAIServer(lambda body: verdict("A") if body["model"] == "judge" else "Same.") as server:
+        results = run(config(server, tmp_path))
+    assert len(judging(server.requests)) == 4  # both orders of two equal completions are one
+    pair = results.summary.pairs[0]
+    assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
 def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: Path) -> None:

@@ -62,21 +62,26 @@ async def fill(
 ) -> None:
     """Emit an outcome for every (key, item): from the store, or else from the worker.
 
-    A new record is kept before it is emitted; a WorkError is emitted and not kept.
+    What has one key is asked once. A new record is kept before it is emitted; a WorkError is
+    emitted and not kept.
     """
     found = store.get([key for key, _ in asks], as_)
-    owed = [index for index, (key, _) in enumerate(asks) if key not in found]
+    owed: dict[str, list[int]] = {}
     for index, (key, _) in enumerate(asks):
         if key in found:
             emit(index, found[key])
+        else:
+            owed.setdefault(key, []).append(index)
+    keys = list(owed)
 
     def keep(position: int, outcome: R | WorkError) -> None:
-        index = owed[position]
-        kept = outcome if isinstance(outcome, WorkError) else store.put(asks[index][0], outcome)
-        emit(index, kept)
+        key = keys[position]
+        kept = outcome if isinstance(outcome, WorkError) else store.put(key, outcome)
+        for index in owed[key]:
+            emit(index, kept)
 
-    if owed:
-        await worker([asks[index][1] for index in owed], keep)
+    if keys:
+        await worker([asks[owed[key][0]][1] for key in keys], keep)
 
 
 class Comparing:
