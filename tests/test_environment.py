@@ -1,0 +1,20 @@
+"""What a run says of where it was made."""
+
+import json
+from importlib.metadata import version
+
+import pytest
+
+from bakeoff.environment import describe
+
+
+def test_it_names_the_versions_that_are_installed_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-marker")
+    made = describe()
+    packages = made["packages"]
+    assert isinstance(packages, dict)
+    assert packages["bakeoff"] == version("bakeoff")
+    assert packages["numpy"] == version("numpy")
+    assert "sk-marker" not in json.dumps(made)
