@@ -16,12 +16,16 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """Any HTTP reply: a dict body is sent as JSON, bytes as they are."""
+    """Any HTTP reply: a dict body is sent as JSON, bytes as they are.
+
+    It is sent after `delay` seconds; with `until`, as soon as that holds, at the latest after 30 s.
+    """
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    until: Callable[[], bool] = lambda: True
 
 
 Brain = Callable[[dict[str, Any]], Any]
@@ -122,6 +126,10 @@ class OpenAIServer:
             said = chat(said)
         reply = said if isinstance(said, Reply) else Reply(body=said)
         await asyncio.sleep(reply.delay)
+        waited = 0.0
+        while not reply.until() and waited < 30:
+            await asyncio.sleep(0.01)
+            waited += 0.01
         self.in_flight -= 1
         payload = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(payload))}

@@ -178,17 +178,24 @@ def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: 
 
 
 def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
+    judged: list[int] = []
+    held: list[bool] = []
+
+    def three_prompts_are_judged() -> bool:
+        held.append(len(judged) == 6)
+        return held[-1]
+
     def brain(body: dict[str, Any]) -> Any:
         if "number 3?" in body["messages"][0]["content"] and body["model"] == "good":
-            return Reply(body=chat("This is good"), delay=1.0)
+            return Reply(body=chat("This is good"), until=three_prompts_are_judged)
+        if body["model"] == "judge":
+            judged.append(1)
         return contest(body)
 
     with OpenAIServer(brain) as server:
         run(config(server, tmp_path, max_concurrency=4))
-        order = [request["model"] for request in server.requests]
-    assert order.index("judge") < len(order) - 2
-    judged_early = sum(model == "judge" for model in order[:-2])
-    assert judged_early == 6
+    assert held[-1]  # and the last completion came only then
+    assert len(judged) == 8
 
 
 def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
