@@ -33,27 +33,27 @@ def usual(server: OpenAIServer, *more: str) -> list[str]:
 
 def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        done = bakeoff(*usual(server, "--limit", "6", "--show-samples", "1"), cwd=tmp_path)
+        done = bakeoff(*usual(server, "--limit", "20", "--show-samples", "1"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for line in (
         "Model Comparison Summary",
         "  Model 1: good",
         "  Judge Model: judge",
-        "  Total Comparisons: 6",
-        "  Model 1: 100.0% (6 wins)",
-        "  Ties: 0.0% (0)",
-        "  Model 1: 0.800 ± 0.000",
-        "  Average difference: 0.500 ± 0.000",
-        "  Model 1 better 6 times, worse 0, equal 0",
-        "  Verdicts: 12 asked = 12 judged + 0 failed",
-        "  good is better than bad",
-        "good completes: 6/6",
+        "  Total Comparisons: 20",
+        "  Model 1: 95.0% (19 wins)",
+        "  Ties: 5.0% (1)",
+        "  Model 1: 0.785 ± 0.067",
+        "  Average difference: +0.475 ± 0.112 [95%: +0.423 to +0.527]",
+        "  Model 1 better 19 times, worse 0, equal 1",
+        "  Verdicts: 40 asked = 40 judged + 0 failed",
+        "  good is better than bad: it wins 97.5 % (95 % interval 87.3 to 99.5 %)",
+        "good completes: 20/20",
     ):
         assert line in done.stdout + done.stderr
     assert "sample" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     results = Results.model_validate_json((tmp_path / "results/results.json").read_bytes())
-    assert len(results.judgments) == 12
+    assert len(results.judgments) == 40
     document = json.loads((tmp_path / "results/results.json").read_text())
     assert list(document)[:8] == [
         "schema",
@@ -195,3 +195,61 @@ def test_the_module_and_the_installed_command_are_the_same() -> None:
         [installed, "run", "--help"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == bakeoff("run", "--help").stdout
+
+
+VERDICTS = "question,label,first\n" + "".join(
+    f"q{n},{'a' if n < 18 else 'b'},{first}\n" for n in range(24) for first in "ab"
+)
+
+
+def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> None:
+    (tmp_path / "verdicts.csv").write_text(VERDICTS)
+    columns = "prompt=question, winner=label"
+    done = bakeoff("audit", "verdicts.csv", "--columns", columns, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "  Total Comparisons: 24",
+        "  Model 1: 75.0% (18 wins)",
+        "  Verdicts: 48 asked = 48 judged + 0 failed",
+        "  a is better than b: it wins 75.0 % (95 % interval 55.1 to 88.0 %)",
+        "audit/results.json",
+    ):
+        assert line in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert (tmp_path / "audit/report.html").exists()
+    again = bakeoff("audit", "audit/results.json", "--json", "--out", "two", cwd=tmp_path)
+    results = Results.model_validate_json(again.stdout)
+    assert results.summary.pairs[0].wins == 18
+    assert (again.stderr, bakeoff("audit", "two/results.json", "--quiet", cwd=tmp_path).stdout) == (
+        "",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ["FILES"]),
+        (("none.json",), ["none.json"]),
+        (("cut.json",), ["cut.json", "not JSON"]),
+        (("odd.json",), ["odd.json", "--format", "colour"]),
+        (("verdicts.csv", "--format", "tables"), ["tables", "alpaca_eval"]),
+        (("verdicts.csv", "--columns", "winner"), ["winner=label"]),
+        (("verdicts.csv", "--columns", "winner=lable"), ["lable", "label"]),
+        (("verdicts.csv", "--columns", "champion=label"), ["champion", "winner"]),
+        (("verdicts.csv", "--margin", "70", "--columns", "winner=label"), ["margin", "50"]),
+        (("verdicts.csv", "--columns", "winner=label", "--out", "cut.json/x"), ["--out"]),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_audited_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    (tmp_path / "verdicts.csv").write_text(VERDICTS)
+    (tmp_path / "cut.json").write_text('[{"prompt": "x", ')
+    (tmp_path / "odd.json").write_text('[{"colour": "red"}]')
+    done = bakeoff("audit", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (tmp_path / "audit/results.json").exists()

@@ -141,6 +141,7 @@ FLAT = {
     "system": names,
     "thinking": st.sampled_from(["strip", "keep"]),
     "order": st.sampled_from(["both", "random"]),
+    "margin": st.floats(0, 50),
     "repeats": st.integers(1, 9),
     "max_concurrency": st.integers(1, 99),
     "out": st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True),

@@ -17,8 +17,8 @@ FLOORS = [
     {"config", "rows", "thinking"},
     {"work", "store", "prompts", "environment"},
     {"plugins"},
-    {"generators", "judges", "summary", "report"},
-    {"pipeline"},
+    {"generators", "judges", "importers", "summary", "report"},
+    {"pipeline", "auditing"},
     {"session"},
     {"cli", "__init__", "__main__"},
 ]

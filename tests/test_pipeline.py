@@ -83,7 +83,8 @@ def test_a_judge_that_always_takes_one_place_decides_nothing(tmp_path: Path, win
         pair = run(config(server, tmp_path, 30)).summary.pairs[0]
     assert pair.win_rate is not None
     assert (pair.win_rate.estimate, pair.consistency) == (0.5, 0.0)
-    assert (pair.ties, pair.pick_first) == (30, 1.0 if winner == "A" else 0.0)
+    assert pair.order.pick_first is not None
+    assert (pair.ties, pair.order.pick_first.estimate) == (30, 1.0 if winner == "A" else 0.0)
     assert pair.outcome == "withheld"
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.rows import Row, read_dataset, read_rows
+from bakeoff.rows import Row, csv_rows, read_dataset, read_rows
 
 ULTRACHAT = [
     {
@@ -69,6 +69,12 @@ def test_csv_cells_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
         Row("row 1", {"p": 'a, "b"\r\nc', "q": "d"}),
         Row("row 2", {"p": "e", "q": ""}),
     ]
+
+
+def test_csv_may_come_from_anywhere() -> None:
+    assert list(csv_rows(["a,b\n", "1,2\n"], "there")) == [Row("row 1", {"a": "1", "b": "2"})]
+    with pytest.raises(ConfigError, match="'there', line 2: 1 cells under a header of 2"):
+        list(csv_rows(["a,b\n", "1\n"], "there"))
 
 
 @pytest.mark.parametrize("document", [[{"a": 1}, "b"], {"x": 1, "data": [{"a": 1}, "b"]}])

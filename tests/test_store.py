@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bakeoff.errors import StoreError
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.store import VERSION, Store
-from tests.test_records import completions, failures, pairs, prompts, verdicts
+from tests.records.test_nouns import completions, failures, pairs, prompts, verdicts
 
 WRITES = """
 import sys

@@ -35,6 +35,7 @@ from bakeoff.records import (
 from bakeoff.work import Batched, Generator, Judge, PerItem, Worker
 
 if TYPE_CHECKING:
+    from bakeoff.auditing import audit
     from bakeoff.session import run, run_async
 
 __all__ = [
@@ -64,15 +65,20 @@ __all__ = [
     "VerdictError",
     "WorkError",
     "Worker",
+    "audit",
     "run",
     "run_async",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """`run` and `run_async` bring numpy and scipy, so they are loaded when they are first used."""
+    """What brings numpy and scipy is loaded when it is first used."""
     if name in ("run", "run_async"):
         from bakeoff import session
 
         return getattr(session, name)
+    if name == "audit":
+        from bakeoff.auditing import audit
+
+        return audit
     raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")

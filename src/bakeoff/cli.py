@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from bakeoff.config import Config, config_from, first_problem
+from bakeoff.config import Audit, Config, config_from, first_problem
 from bakeoff.errors import BakeoffError
+from bakeoff.records import Results
 
 app = App(
     name="bakeoff",
@@ -46,15 +47,47 @@ def run(
     return compare(config_from(file, given))
 
 
+@app.command
+def audit(
+    files: Annotated[
+        tuple[Path, ...], Parameter(help="Of one evaluation: repeats, judges, other completions.")
+    ],
+    /,
+    *,
+    config: Annotated[Audit, Parameter(name="*")] = Audit(),  # noqa: B008 - frozen
+) -> int:
+    """Read evaluations that other tools made, and say what they can carry. Asks no model."""
+    from bakeoff.auditing import audit as audited
+
+    _log_to(Console(stderr=True, quiet=config.quiet))
+    results = audited(
+        files,
+        format=config.format,
+        columns=config.mapping(),
+        margin=config.margin,
+        out=config.out,
+    )
+    _present(results, config)
+    return 0
+
+
 def compare(config: Config) -> int:
     """Run a comparison in a terminal; its exit code."""
-    from bakeoff.report.console import live, print_results
+    from bakeoff.report.console import live
     from bakeoff.session import run_async  # numpy and scipy load here, not for --help
 
     errors = Console(stderr=True, quiet=config.quiet)
     _log_to(errors)
     with live(errors) as show:
         results = asyncio.run(run_async(config, lambda progress: show(*progress)))
+    _present(results, config)
+    asked = len(results.completions) + len(results.judgments) + len(results.failures)
+    return 3 if len(results.failures) > config.max_failures * asked else 0
+
+
+def _present(results: Results, config: Config | Audit) -> None:
+    from bakeoff.report.console import print_results
+
     if config.print_json:
         sys.stdout.write(results.to_json())
     elif not config.quiet:
@@ -62,8 +95,6 @@ def compare(config: Config) -> int:
         print_results(console, results, config.show_samples)
         for name in ("results.json", "report.html"):
             console.print(Text(str(config.out / name)), soft_wrap=True)  # whole, to be copied
-    asked = len(results.completions) + len(results.judgments) + len(results.failures)
-    return 3 if len(results.failures) > config.max_failures * asked else 0
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,6 +4,7 @@ Knows how a run is described; does not open, load or check anything that the des
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import unquote
@@ -113,6 +114,9 @@ class Config(BaseModel):
     order: Literal["both", "random"] = Field(
         "both", description="Show each pair in both orders, or once in a random order."
     )
+    margin: float = Field(
+        5, ge=0, le=50, description="Points around 50 % within which two models are equivalent."
+    )
     repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
     max_concurrency: int = Field(32, ge=1, description="Requests in flight per server, at most.")
     out: Path = Field(Path("results"), description="Folder for results.json and report.html.")
@@ -148,6 +152,44 @@ class Config(BaseModel):
             seed=self.seed,
             system=self.system,
         )
+
+
+class Audit(BaseModel):
+    """How evaluations that already exist are to be read and shown: the flags of `bakeoff audit`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+    format: str | None = Field(
+        None, description="How to read the files, where that is not plain from what they hold."
+    )
+    columns: str = Field("", description="The columns of a table, as winner=label,prompt=question.")
+    margin: float = Field(
+        5, ge=0, le=50, description="Points around 50 % within which two models are equivalent."
+    )
+    out: Path = Field(Path("audit"), description="Folder for results.json and report.html.")
+    show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
+    print_json: Annotated[bool, Parameter(name="--json")] = Field(
+        False, alias="json", description="Print the results document on stdout, and nothing else."
+    )
+    quiet: bool = Field(False, description="Print nothing but errors.")
+
+    def mapping(self) -> dict[str, str]:
+        """Our names of columns to those of the file; ConfigError where it cannot be read."""
+        pairs = [item.partition("=") for item in self.columns.split(",") if item.strip()]
+        for ours, equals, theirs in pairs:
+            if not (ours.strip() and equals and theirs.strip()):
+                raise ConfigError(
+                    f"--columns {self.columns!r}: write it as winner=label,prompt=question"
+                )
+        return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+def origins(tokens: Iterable[str]) -> dict[str, str]:
+    """What stands behind each name of a model or judge: backend and target, without options."""
+    specs = [Spec.parse(token, default="") for token in tokens]
+    return {spec.name: f"{spec.backend}:{spec.target}" for spec in specs}
 
 
 def config_from(file: Path | None, given: dict[str, Any]) -> Config:

@@ -7,7 +7,7 @@ What cannot be read is a ConfigError that names the source and the line.
 import csv
 import json
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
         if suffix not in SUFFIXES:
             raise ConfigError(f"cannot read {str(path)!r}: it has to end in {', '.join(SUFFIXES)}")
         if suffix == ".csv":
-            yield from _csv_rows(path)
+            yield from csv_rows((line for _, line in _lines(path)), str(path))
         elif suffix == ".json":
             yield from _json_rows(path, lists)
         elif suffix == ".jsonl":
@@ -120,19 +120,20 @@ def _columns(value: JsonValue, where: str) -> dict[str, JsonValue]:
     return value
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
-    reader = csv.reader((line for _, line in _lines(path)), strict=True)
+def csv_rows(lines: Iterable[str], source: str) -> Iterator[Row]:
+    """The rows of a CSV with a header; ConfigError names the `source` and the line."""
+    reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
         for number, cells in enumerate(filter(None, reader), 1):
             if len(cells) != len(header):
                 raise ConfigError(
-                    f"{str(path)!r}, line {reader.line_num}: {len(cells)} cells under a header of "
+                    f"{source!r}, line {reader.line_num}: {len(cells)} cells under a header of "
                     f"{len(header)}; put double quotes around a cell that holds a comma"
                 )
             yield Row(f"row {number}", dict(zip(header, cells, strict=True)))
     except csv.Error as error:
-        raise ConfigError(f"{str(path)!r}, line {reader.line_num}: not CSV: {error}") from None
+        raise ConfigError(f"{source!r}, line {reader.line_num}: not CSV: {error}") from None
 
 
 def read_dataset(

@@ -4,13 +4,13 @@ import asyncio
 import itertools
 from datetime import UTC, datetime
 
-from bakeoff.config import Config, Spec
+from bakeoff.config import Config, Spec, origins
 from bakeoff.environment import describe
 from bakeoff.errors import ConfigError, WorkError
 from bakeoff.pipeline import Comparing, Watch
 from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
 from bakeoff.prompts import Draw, draw
-from bakeoff.records import SCHEMA, Authored, Failure, Judgment, Results
+from bakeoff.records import Authored, Evidence, Failure, Judgment, Results
 from bakeoff.report.export import check_writable, save
 from bakeoff.store import Store
 from bakeoff.summary import summarize
@@ -102,14 +102,19 @@ def _results(comparing: Comparing, drawn: Draw, started: datetime) -> Results:
         "judges": {name: worker.identity for name, worker in comparing.judges.items()},
     }
     notes = [*drawn.notes, *(worker.caveat for worker in comparing.workers if worker.caveat)]
-    summary = summarize(list(comparing.models), completions, judgments, failures, notes)
-    return Results(
-        schema=SCHEMA,
-        config=comparing.config.model_dump(mode="json", by_alias=True),
+    config = comparing.config
+    evidence = Evidence(
+        models=tuple(comparing.models),
         prompts=drawn.prompts,
         completions=tuple(completions),
         judgments=tuple(judgments),
         failures=tuple(failures),
-        summary=summary,
-        environment=environment,
+        origins=origins((*config.model, *config.judge)),
+        notes=tuple(notes),
+    )
+    return Results.of(
+        evidence,
+        summarize(evidence, config.margin),
+        config.model_dump(mode="json", by_alias=True),
+        environment,
     )

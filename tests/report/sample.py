@@ -3,9 +3,9 @@
 from typing import Any
 
 from bakeoff.records import (
-    SCHEMA,
     Authored,
     Completion,
+    Evidence,
     Failure,
     Judgment,
     Message,
@@ -62,13 +62,17 @@ def results_of(
         )
         for first, second in (("a", "b"), ("b", "a"))
     ]
-    return Results(
-        schema=SCHEMA,
-        config={"model": ["a", "b"], "judge": ["j"]} | (config or {}),
+    evidence = Evidence(
+        models=("a", "b"),
         prompts=prompts,
         completions=tuple(completions),
         judgments=tuple(judgments),
         failures=tuple(failures),
-        summary=summarize(["a", "b"], completions, judgments, failures, [text]),
-        environment={"started": "2026-01-01T00:00:00+00:00"},
+        notes=(text,),
+    )
+    return Results.of(
+        evidence,
+        summarize(evidence),
+        {"model": ["a", "b"], "judge": ["j"]} | (config or {}),
+        {"started": "2026-01-01T00:00:00+00:00"},
     )

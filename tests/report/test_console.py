@@ -17,7 +17,8 @@ def printed(*, samples: int = 0, **more: object) -> str:
 
 def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
     text = printed()
-    blocks = [line for line in text.splitlines() if line and not line.startswith((" ", "Note"))]
+    lines = text.partition("\n\nA win rate is")[0].splitlines()
+    blocks = [line for line in lines if line and not line.startswith(" ")]
     assert blocks == [
         "2 failed, the first: j: Hello. (run again to retry)",
         "Model Comparison Summary",
@@ -25,10 +26,12 @@ def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
         "Average Scores (0-1)",
         "Score Analysis",
         "Judge",
+        "By tag",
+        "Red flags",
         "Overall winner",
     ]
     assert "  Model 1: 100.0% (1 wins)" in text
-    assert "  Average difference: 0.500 ± 0.000" in text
+    assert "  Average difference: +0.500 ± 0.000" in text
 
 
 def test_a_judge_without_scores_has_none_made_up_for_it() -> None:

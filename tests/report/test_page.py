@@ -43,15 +43,17 @@ def test_it_shows_what_the_results_hold() -> None:
     text = " ".join(parsed(page(results_of())).text.split())
     for words in (
         "Win rate of a against b",
-        "1 / 0 / 0",
-        "0.800 ± 0.000 / 0.300 ± 0.000",
+        "1 wins · 0 ties · 0 losses",
+        "Model 1: 0.800 ± 0.000",
+        "Had all that failed (2 verdict) gone one way: 50.0 to 100.0%",
+        "1 prompts were judged, 20 are the least",
         "4 asked = 2 judged + 2 failed",
         "cut at the limit",
         "8 / 3",
         "advice",
     ):
         assert words in text
-    assert "this judge gives none" in page(results_of(scores=False))
+    assert "none: this judge says which is better" in page(results_of(scores=False))
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from bakeoff.records import Interval, PairSummary, Prompt, Results, Spread
+from bakeoff.records import PairSummary, Prompt, Results
+from bakeoff.report.blocks import blocks
 
 Show = Callable[[str, str, int, int, int], None]
 
 _SHOWN = 500  # characters of a text in a sample
+_STYLES = {"Red flags": "yellow"}
 _DOES = {"completion": "completes", "judgment": "judges"}
 
 
@@ -50,6 +52,7 @@ def print_results(console: Console, results: Results, samples: int) -> None:
     _print_failures(console, results)
     for pair in results.summary.pairs:
         _print_pair(console, results, pair)
+    _print_wrapped(console, results.summary.estimand, style="dim")
     for note in results.summary.notes:
         _print_wrapped(console, f"Note: {note}", style="yellow")
     for prompt in results.prompts[:samples]:
@@ -57,45 +60,11 @@ def print_results(console: Console, results: Results, samples: int) -> None:
 
 
 def _print_pair(console: Console, results: Results, pair: PairSummary) -> None:
-    asked = pair.accounting
-    difference = pair.score_difference
-    blocks: dict[str, list[str]] = {
-        "Model Comparison Summary": [
-            f"Model 1: {pair.a}",
-            f"Model 2: {pair.b}",
-            f"Judge Model: {', '.join(_judges(results))}",
-            f"Total Comparisons: {pair.prompts}",
-        ],
-        "Win Rates": [
-            f"Model 1: {_share(pair.wins, pair.prompts)} ({pair.wins} wins)",
-            f"Model 2: {_share(pair.losses, pair.prompts)} ({pair.losses} wins)",
-            f"Ties: {_share(pair.ties, pair.prompts)} ({pair.ties})",
-            f"Model 1, ties half, over prompts: {_interval(pair.win_rate)}",
-        ],
-        "Average Scores (0-1)": [
-            f"Model 1: {_spread(pair.scores_a)}",
-            f"Model 2: {_spread(pair.scores_b)}",
-        ],
-        "Score Analysis": [
-            f"Average difference: {_spread(difference)}",
-            f"Model 1 better {pair.scored_better} times, worse {pair.scored_worse}, "
-            f"equal {pair.scored_equal}",
-        ],
-        "Judge": [
-            f"Same winner in both orders: {_percent(pair.consistency)}; "
-            f"opposite winners: {_percent(pair.flipped)}",
-            f"The completion shown first won: {_percent(pair.pick_first)}",
-            f"Verdicts: {asked.asked} asked = {asked.judged} judged + {asked.failed} failed",
-        ],
-        "Overall winner": [pair.verdict],
-    }
-    if difference is None:
-        blocks["Average Scores (0-1)"] = ["none: this judge says which is better, not how good"]
-        del blocks["Score Analysis"]
-    for title, lines in blocks.items():
+    models = [model for model in results.summary.models if model.model in (pair.a, pair.b)]
+    for title, lines in blocks(pair, _judges(results, pair), models).items():
         console.print(Text(title, style="bold"))
         for line in lines:
-            _print_wrapped(console, line, indent="  ")
+            _print_wrapped(console, line, indent="  ", style=_STYLES.get(title, ""))
     console.print()
 
 
@@ -104,7 +73,8 @@ def _print_failures(console: Console, results: Results) -> None:
     if failures:
         first = failures[0]
         words = f"{len(failures)} failed, the first: {first.who}: {first.message}"
-        console.print(Text(f"{words} (run again to retry)\n", style="bold red"))
+        again = " (run again to retry)" * ("model" in results.config)  # not in an audit
+        console.print(Text(f"{words}{again}\n", style="bold red"))
 
 
 def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
@@ -130,30 +100,19 @@ def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
 
 def _print_wrapped(console: Console, line: str, *, indent: str = "", style: str = "") -> None:
     """A line that keeps its indent where it has to be broken."""
-    broken = wrap(line, console.width, initial_indent=indent, subsequent_indent=indent + "  ")
+    broken = wrap(
+        line,
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,  # names of models are to be found again
+    )
     console.print(Text("\n".join(broken), style=style))
 
 
-def _judges(results: Results) -> list[str]:
-    return list(dict.fromkeys(judgment.judge for judgment in results.judgments)) or ["none"]
-
-
-def _share(count: int, total: int) -> str:
-    return f"{100 * count / total:.1f}%" if total else "-"
-
-
-def _percent(share: float | None) -> str:
-    return "not known" if share is None else f"{100 * share:.1f}%"
-
-
-def _spread(spread: Spread | None) -> str:
-    return f"{spread.mean:.3f} ± {spread.sd:.3f}" if spread else "-"
-
-
-def _interval(rate: Interval | None) -> str:
-    if rate is None:
-        return "-"
-    return f"{100 * rate.estimate:.1f}% [95%: {100 * rate.low:.1f} to {100 * rate.high:.1f}]"
+def _judges(results: Results, pair: PairSummary) -> list[str]:
+    ours = [j.judge for j in results.judgments if {j.first, j.second} == {pair.a, pair.b}]
+    return list(dict.fromkeys(ours)) or ["none"]
 
 
 def _short(text: str) -> str:

@@ -5,7 +5,8 @@ from itertools import groupby
 
 from jinja2 import Environment, StrictUndefined
 
-from bakeoff.records import Judgment, Results
+from bakeoff.records import Judgment, PairSummary, Results
+from bakeoff.report.blocks import Blocks, blocks
 
 
 def page(results: Results) -> str:
@@ -13,7 +14,6 @@ def page(results: Results) -> str:
     folder = files("bakeoff.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["percent"] = percent
-    environment.filters["signed"] = lambda value: f"{value:+.3f}"
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     by_prompt: dict[str, list[Judgment]] = {
         prompt_id: list(group)
@@ -27,8 +27,16 @@ def page(results: Results) -> str:
         summary=results.summary,
         completions=completions,
         judgments=by_prompt,
+        judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
+        blocks=_numbers,
         style=(folder / "page.css").read_text(encoding="utf-8"),
     )
+
+
+def _numbers(pair: PairSummary) -> Blocks:
+    """What the page says in words of its own is left out."""
+    told = ("Model Comparison Summary", "By tag", "Red flags", "Overall winner")
+    return {title: lines for title, lines in blocks(pair, (), ()).items() if title not in told}
 
 
 def percent(value: float) -> str:

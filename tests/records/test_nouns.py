@@ -13,11 +13,15 @@ from bakeoff.errors import BackendError, VerdictError, WorkError
 from bakeoff.records import (
     SCHEMA,
     Accounting,
+    Agreement,
     Authored,
     Comparison,
     Completion,
+    Difference,
+    Evidence,
     Failure,
-    Interval,
+    Flag,
+    JudgeSummary,
     Judgment,
     Message,
     ModelSummary,
@@ -27,10 +31,22 @@ from bakeoff.records import (
     Record,
     Results,
     Scores,
+    Slice,
     Spread,
     Summary,
+    Tally,
     Verdict,
     content_key,
+)
+from bakeoff.stats import results as found
+from bakeoff.stats.results import (
+    Estimate,
+    Exposure,
+    LengthEffect,
+    OrderEffect,
+    Power,
+    Tilt,
+    VarianceSplit,
 )
 
 texts = st.text(max_size=12)
@@ -94,6 +110,25 @@ def accountings(draw: st.DrawFn) -> Accounting:
     return Accounting(asked=judged + failed, judged=judged, failed=failed, failed_by_kind={"x": 1})
 
 
+maybe = st.none() | reals
+estimates = st.builds(
+    Estimate, estimate=reals, low=reals, high=reals, method=texts, n=counts, se=maybe
+)
+tested = st.builds(found.Tested, p=shares, method=texts, n=counts)
+tilts = st.builds(Tilt, n=counts, more_wins=st.none() | estimates, spearman=maybe)
+orders = st.builds(
+    OrderEffect,
+    identified=st.sampled_from(["both orders", "random order", "one order", "order-free"]),
+    shown_first=st.none() | shares,
+    effect=st.none() | estimates,
+    first_twice=counts,
+    p=st.none() | shares,
+)
+splits = st.builds(
+    VarianceSplit,
+    *(maybe, maybe, maybe, maybe, counts, reals, reals, reals, texts),
+)
+flags = st.builds(Flag, kind=texts, about=texts, value=reals, message=texts, action=texts)
 spreads = st.none() | st.builds(Spread, mean=reals, sd=reals)
 pair_summaries = st.builds(
     PairSummary,
@@ -103,15 +138,33 @@ pair_summaries = st.builds(
     wins=counts,
     losses=counts,
     ties=counts,
-    win_rate=st.none() | st.builds(Interval, estimate=reals, low=reals, high=reals, method=texts),
+    win_rate=st.none() | estimates,
+    sign=st.none() | tested,
     scores_a=spreads,
     scores_b=spreads,
-    score_difference=spreads,
+    score_difference=st.none() | st.builds(Difference, value=estimates, sd=reals, test=tested),
     consistency=st.none() | shares,
-    pick_first=st.none() | shares,
+    order=orders,
+    length=st.none() | st.builds(LengthEffect, tilt=tilts, controlled=st.none() | estimates),
+    markdown=st.none() | tilts,
+    thinking=st.none() | st.builds(Exposure, only_a=counts, only_b=counts, both=counts),
+    judges=st.lists(st.builds(JudgeSummary, judge=texts, win_rate=estimates), max_size=2),
+    agreement=st.lists(
+        st.builds(
+            Agreement,
+            raters=st.lists(texts, max_size=2),
+            share=shares,
+            alpha=st.none() | estimates,
+        ),
+        max_size=1,
+    ),
+    power=st.none() | st.builds(Power, reals, st.none() | counts, st.none() | counts, texts),
+    variance=st.none() | splits,
     accounting=accountings(),
-    outcome=st.sampled_from(["better", "worse", "not enough data", "withheld"]),
+    margin=st.floats(0, 50),
+    outcome=st.sampled_from(["better", "worse", "equivalent", "not enough data", "withheld"]),
     verdict=texts,
+    reasons=st.lists(flags, max_size=1),
 )
 model_summaries = st.builds(
     ModelSummary,
@@ -133,6 +186,7 @@ results = st.builds(
     failures=st.lists(failures, max_size=2),
     summary=st.builds(
         Summary,
+        estimand=texts,
         models=st.lists(model_summaries, max_size=2),
         pairs=st.lists(pair_summaries, max_size=2),
         notes=st.lists(texts, max_size=2),
@@ -248,9 +302,29 @@ VALID: dict[type[Record], dict[str, Any]] = {
     },
     Failure: {"stage": "judgment", "prompt_id": "p", "who": "j", "kind": "k", "message": "m"},
     Comparison: {"prompt_id": "p", "a": "a", "b": "b", "preference": 1, "winner": "a"},
-    Interval: {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m"},
     Spread: {"mean": 1, "sd": 0},
+    Difference: {
+        "value": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
+        "sd": 1,
+        "test": {"p": 0.5, "method": "m", "n": 3},
+    },
+    Flag: {"kind": "k", "about": "a", "value": 1, "message": "m", "action": "do"},
+    Tally: {"asked": 3, "judged": 2, "failed": 1},
     Accounting: {"asked": 3, "judged": 2, "failed": 1},
+    JudgeSummary: {
+        "judge": "j",
+        "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
+    },
+    Agreement: {"raters": ["j", "k"], "share": 1},
+    Slice: {
+        "tag": "t",
+        "prompts": 3,
+        "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
+        "p": 1,
+        "adjusted_p": 1,
+        "outcome": None,
+    },
+    Evidence: {"models": [], "prompts": [], "completions": [], "judgments": [], "failures": []},
     PairSummary: {
         "a": "a",
         "b": "b",
@@ -258,19 +332,21 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "wins": 1,
         "losses": 0,
         "ties": 0,
+        "order": {"identified": "one order"},
+        "margin": 5,
         "accounting": {"asked": 1, "judged": 1, "failed": 0},
         "outcome": "better",
         "verdict": "a is better",
     },
     ModelSummary: {"model": "m", "completed": 1, "failed": 0, "cut": 0, "empty": 0},
-    Summary: {"models": [], "pairs": []},
+    Summary: {"estimand": "e", "models": [], "pairs": []},
     Results: {
         "config": {},
         "prompts": [],
         "completions": [],
         "judgments": [],
         "failures": [],
-        "summary": {"models": [], "pairs": []},
+        "summary": {"estimand": "e", "models": [], "pairs": []},
         "environment": {},
     },
 }

@@ -13,12 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from bakeoff.errors import BackendError, WorkError
 
-SCHEMA = "bakeoff/1"
-
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "refused", "unknown"]
 Winner = Literal["a", "b", "tie"]
-Outcome = Literal["better", "worse", "not enough data", "withheld"]
+Presented = Literal["recorded", "unknown", "apart"]
 Probability = float
 
 
@@ -125,21 +123,32 @@ class Verdict(Record):
 
 
 class Authored(Record):
-    """A completion with its author's name on: one row of the results."""
+    """A completion with its author's name on: one row of the results.
+
+    `sample` tells several completions of one prompt by one model apart.
+    """
 
     prompt_id: str
     model: str
     completion: Completion
+    sample: int = Field(default=0, ge=0)
 
 
 class Judgment(Record):
-    """A verdict with names on: which judge, and which model was shown first. The unit of export."""
+    """A verdict with names on: which judge, and which model was shown first. The unit of export.
+
+    `sample` says which completions were compared. `presented` is `unknown` where an evaluation that
+    was read from a file does not tell who was shown first (`first` is then any of the two), and
+    `apart` where the judge never saw the two together, so that no order exists.
+    """
 
     prompt_id: str
     judge: str
     first: str
     second: str
     repeat: int = 0
+    sample: int = Field(default=0, ge=0)
+    presented: Presented = "recorded"
     verdict: Verdict
 
 
@@ -177,11 +186,12 @@ class Failure(Record):
 
 
 class Comparison(Record):
-    """One prompt, two models: all orders, repeats and judges folded into one.
+    """One prompt, two models: all orders, repeats, completions and judges folded into one.
 
-    `preference` is the probability that a is better (a mean over orders). `flipped` says that the
-    two orders named opposite winners: then `winner` is a tie. `consistent` says that both named the
-    same, None where only one order was judged. `scores` are mean scores of a and b, 0-10.
+    `preference` is the probability that a is better: a mean over judges, of means over orders.
+    `flipped` says that the two orders named opposite winners: then `winner` is a tie. `consistent`
+    says that both named the same, None where only one order was judged. Of several judges each has
+    one voice, and `winner` is what most of them say. `scores` are mean scores of a and b, 0-10.
     """
 
     prompt_id: str
@@ -192,99 +202,3 @@ class Comparison(Record):
     flipped: bool = False
     consistent: bool | None = None
     scores: Scores | None = None
-
-
-class Interval(Record):
-    """An estimate with its 95 % interval, and how the interval was obtained."""
-
-    estimate: float
-    low: float
-    high: float
-    method: str
-
-
-class Spread(Record):
-    """A mean and a sample standard deviation, over prompts."""
-
-    mean: float
-    sd: float
-
-
-class Accounting(Record):
-    """Where the verdicts that were asked for went: asked = judged + failed, always."""
-
-    asked: int
-    judged: int
-    failed: int
-    failed_by_kind: dict[str, int] = {}
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        if self.asked != self.judged + self.failed:
-            raise ValueError(
-                f"asked {self.asked} is not judged {self.judged} + failed {self.failed}"
-            )
-        return self
-
-
-class PairSummary(Record):
-    """What the judgments say about two models, a and b, over prompts.
-
-    Scores are on 0-1. `score_difference` is a minus b; None where the judge gives no scores.
-    """
-
-    a: str
-    b: str
-    prompts: int
-    wins: int
-    losses: int
-    ties: int
-    win_rate: Interval | None = None
-    scores_a: Spread | None = None
-    scores_b: Spread | None = None
-    score_difference: Spread | None = None
-    scored_better: int = 0
-    scored_worse: int = 0
-    scored_equal: int = 0
-    consistency: float | None = None
-    flipped: float | None = None
-    pick_first: float | None = None
-    accounting: Accounting
-    outcome: Outcome
-    verdict: str
-
-
-class ModelSummary(Record):
-    """What happened to one model's completions."""
-
-    model: str
-    completed: int
-    failed: int
-    cut: int
-    empty: int
-    mean_tokens: float | None = None
-
-
-class Summary(Record):
-    """What the results say: derived from the other records, and nothing else."""
-
-    models: tuple[ModelSummary, ...]
-    pairs: tuple[PairSummary, ...]
-    notes: tuple[str, ...] = ()
-
-
-class Results(Record):
-    """The file people keep (`results.json`)."""
-
-    schema_: str = Field(default=SCHEMA, alias="schema")
-    config: dict[str, JsonValue]
-    prompts: tuple[Prompt, ...]
-    completions: tuple[Authored, ...]
-    judgments: tuple[Judgment, ...]
-    failures: tuple[Failure, ...]
-    summary: Summary
-    environment: dict[str, JsonValue]
-
-    def to_json(self) -> str:
-        """The document, indented, ending in a newline."""
-        return self.model_dump_json(by_alias=True, indent=1) + "\n"

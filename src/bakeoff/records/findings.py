@@ -1,0 +1,191 @@
+"""What a summary holds: counts, estimates, flags and a verdict, all derived from other records."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bakeoff.records.nouns import Record
+from bakeoff.stats.results import (
+    Estimate,
+    Exposure,
+    LengthEffect,
+    OrderEffect,
+    Power,
+    Tested,
+    Tilt,
+    VarianceSplit,
+)
+
+SliceOutcome = Literal["better", "worse", "no difference shown"]
+Outcome = Literal["better", "worse", "equivalent", "not enough data", "withheld"]
+
+
+class Spread(Record):
+    """A mean and a sample standard deviation, over prompts."""
+
+    mean: float
+    sd: float
+
+
+class Difference(Record):
+    """The mean of paired differences a - b with its interval, their standard deviation, and a
+    sign-flip permutation test of no difference.
+    """
+
+    value: Estimate
+    sd: float
+    test: Tested
+
+
+class Flag(Record):
+    """Something that speaks against trusting a number: what was seen, and what to do about it.
+
+    `about` is a model, or two as `a against b`; `value` is the figure that `message` names.
+    """
+
+    kind: str
+    about: str
+    value: float
+    message: str
+    action: str
+
+
+class Tally(Record):
+    """Where the verdicts that were asked for went: asked = judged + failed, always."""
+
+    asked: int
+    judged: int
+    failed: int
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.asked != self.judged + self.failed:
+            raise ValueError(
+                f"asked {self.asked} is not judged {self.judged} + failed {self.failed}"
+            )
+        return self
+
+
+class Accounting(Tally):
+    """The tally of a pair, and the same by judge and by the model that was shown first.
+
+    `failed_by_kind` adds up to `failed`. `worst_case` is the win rate if every verdict that failed
+    had gone against a, and if every one had gone to a.
+    """
+
+    failed_by_kind: dict[str, int] = Field(default_factory=dict)
+    by_judge: dict[str, Tally] = Field(default_factory=dict)
+    by_order: dict[str, Tally] = Field(default_factory=dict)
+    worst_case: tuple[float, float] | None = None
+
+
+class JudgeSummary(Record):
+    """What one judge alone says about a pair."""
+
+    judge: str
+    win_rate: Estimate
+    consistency: float | None = None
+
+
+class Agreement(Record):
+    """How far several raters (judges, or the repeats of one) name the same winners.
+
+    `share` is raw agreement; the coefficients take out what chance would give, each in its way.
+    """
+
+    raters: tuple[str, ...]
+    share: float
+    cohen: Estimate | None = None
+    fleiss: Estimate | None = None
+    ac1: Estimate | None = None
+    alpha: Estimate | None = None
+
+
+class Slice(Record):
+    """The prompts that carry one tag. `p` is the sign test's, `adjusted_p` Holm's over all slices.
+
+    `outcome` is None where there are too few prompts to say anything.
+    """
+
+    tag: str
+    prompts: int
+    win_rate: Estimate
+    p: float
+    adjusted_p: float
+    outcome: SliceOutcome | None
+
+
+class PairSummary(Record):
+    """What the judgments say about two models, a and b, over prompts.
+
+    `win_rate` estimates the probability that a is better on a prompt like these, ties half.
+    `decisive` is a's share of the prompts that are no tie; `sign` its exact test, and `holm_p` that
+    p-value adjusted for all pairs of the summary. Scores are on 0-1. `reasons` are what withholds
+    the verdict or weakens it, `flags` what else to look at.
+    """
+
+    a: str
+    b: str
+    prompts: int
+    clusters: int | None = None
+    wins: int
+    losses: int
+    ties: int
+    win_rate: Estimate | None = None
+    decisive: Estimate | None = None
+    sign: Tested | None = None
+    holm_p: float | None = None
+    scores_a: Spread | None = None
+    scores_b: Spread | None = None
+    score_difference: Difference | None = None
+    scored_better: int = 0
+    scored_worse: int = 0
+    scored_equal: int = 0
+    consistency: float | None = None
+    flipped: float | None = None
+    order: OrderEffect
+    length: LengthEffect | None = None
+    markdown: Tilt | None = None
+    thinking: Exposure | None = None
+    judges: tuple[JudgeSummary, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
+    power: Power | None = None
+    variance: VarianceSplit | None = None
+    slices: tuple[Slice, ...] = ()
+    accounting: Accounting
+    margin: float = Field(ge=0, le=50)
+    outcome: Outcome
+    verdict: str
+    reasons: tuple[Flag, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+class ModelSummary(Record):
+    """What happened to one model's completions. `duplicated` shares its text with another prompt's;
+    `broken` leaks thinking, or leaves a `<think>` or `<answer>` open.
+    """
+
+    model: str
+    completed: int
+    failed: int
+    cut: int
+    empty: int
+    refused: int = 0
+    duplicated: int = 0
+    broken: int = 0
+    mean_tokens: float | None = None
+    mean_characters: float | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class Summary(Record):
+    """What the results say: derived from the other records, and nothing else.
+
+    `estimand` says what every win rate in it estimates.
+    """
+
+    estimand: str
+    models: tuple[ModelSummary, ...]
+    pairs: tuple[PairSummary, ...]
+    flags: tuple[Flag, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,64 @@
+"""The document that people keep, and what it is derived from."""
+
+from typing import Self
+
+from pydantic import Field, JsonValue
+
+from bakeoff.records.findings import Summary
+from bakeoff.records.nouns import Authored, Failure, Judgment, Prompt, Record
+
+SCHEMA = "bakeoff/1"
+
+
+class Evidence(Record):
+    """Everything that a summary may look at: what was asked, and what came of it.
+
+    `models` are in the order in which they are compared: each against those after it. `origins`
+    tell what stands behind the name of a model or judge, where that is known. `notes` are for the
+    reader of the summary.
+    """
+
+    models: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
+    completions: tuple[Authored, ...]
+    judgments: tuple[Judgment, ...]
+    failures: tuple[Failure, ...]
+    origins: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Results(Record):
+    """The file people keep (`results.json`)."""
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    config: dict[str, JsonValue]
+    prompts: tuple[Prompt, ...]
+    completions: tuple[Authored, ...]
+    judgments: tuple[Judgment, ...]
+    failures: tuple[Failure, ...]
+    summary: Summary
+    environment: dict[str, JsonValue]
+
+    @classmethod
+    def of(
+        cls,
+        evidence: Evidence,
+        summary: Summary,
+        config: dict[str, JsonValue],
+        environment: dict[str, JsonValue],
+    ) -> Self:
+        """The document of this evidence and what was made of it."""
+        return cls(
+            schema=SCHEMA,
+            config=config,
+            prompts=evidence.prompts,
+            completions=evidence.completions,
+            judgments=evidence.judgments,
+            failures=evidence.failures,
+            summary=summary,
+            environment=environment,
+        )
+
+    def to_json(self) -> str:
+        """The document, indented, ending in a newline."""
+        return self.model_dump_json(by_alias=True, indent=1) + "\n"

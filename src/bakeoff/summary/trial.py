@@ -1,0 +1,134 @@
+"""Two models and everything that the evidence holds about them, ready to be counted."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.records import Comparison, Completion, Evidence, Failure, Judgment, Prompt
+from bakeoff.summary.folding import compare
+
+Values = NDArray[np.float64]
+Codes = NDArray[np.intp]
+Texts = Mapping[str, Sequence[Completion]]
+
+CLUSTER = "cluster:"  # a tag that says which prompts belong together
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One pair of models. `comparisons` are in the order of prompt ids, so that no number depends
+    on the order in which prompts came; `texts` are the completions of each model by prompt.
+    """
+
+    a: str
+    b: str
+    prompts: Mapping[str, Prompt]
+    texts: Mapping[str, Texts]
+    judgments: Sequence[Judgment]
+    failures: Sequence[Failure]
+    origins: Mapping[str, str]
+    margin: float
+
+    @property
+    def name(self) -> str:
+        """What flags call it."""
+        return f"{self.a} against {self.b}"
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """One per prompt that was judged."""
+        return self._compared(self.judgments)
+
+    @cached_property
+    def alone(self) -> dict[str, list[Comparison]]:
+        """The same from each judge alone, in the order of their names."""
+        if len(self.judges) == 1:
+            return {judge: self.comparisons for judge in self.judges}
+        return {judge: self._compared(self.judges[judge]) for judge in sorted(self.judges)}
+
+    def _compared(self, judgments: Sequence[Judgment]) -> list[Comparison]:
+        return sorted(compare(self.a, self.b, judgments), key=lambda c: c.prompt_id)
+
+    @cached_property
+    def values(self) -> Values:
+        """The preferences for a, one per comparison.
+
+        Rounded: p and 1 - (1 - p) need not be the same to the last bit, and ranks would see it.
+        """
+        return np.round([comparison.preference for comparison in self.comparisons], 9)
+
+    @cached_property
+    def clusters(self) -> Codes | None:
+        """The cluster of each comparison; None where no prompt names one."""
+        return self.clusters_of([comparison.prompt_id for comparison in self.comparisons])
+
+    def clusters_of(self, prompt_ids: Sequence[str]) -> Codes | None:
+        """A code for the cluster of each prompt; a prompt that names none is one by itself."""
+        names = [self._cluster(prompt_id) for prompt_id in prompt_ids]
+        if all(name == prompt_id for name, prompt_id in zip(names, prompt_ids, strict=True)):
+            return None
+        return np.unique(names, return_inverse=True)[1]
+
+    def tags(self, prompt_id: str) -> tuple[str, ...]:
+        """The tags of a prompt."""
+        return self.prompts[prompt_id].tags if prompt_id in self.prompts else ()
+
+    def _cluster(self, prompt_id: str) -> str:
+        return next((t for t in self.tags(prompt_id) if t.startswith(CLUSTER)), prompt_id)
+
+    @cached_property
+    def judges(self) -> dict[str, list[Judgment]]:
+        """The judgments of each judge."""
+        by_judge: dict[str, list[Judgment]] = defaultdict(list)
+        for judgment in self.judgments:
+            by_judge[judgment.judge].append(judgment)
+        return dict(by_judge)
+
+    def both_texts(self) -> Iterator[tuple[int, Sequence[Completion], Sequence[Completion]]]:
+        """The completions of a and of b where both are there, with the index of the comparison."""
+        for index, comparison in enumerate(self.comparisons):
+            ours = [self.texts.get(m, {}).get(comparison.prompt_id, ()) for m in (self.a, self.b)]
+            if all(ours):
+                yield index, ours[0], ours[1]
+
+    def read(self, prompt_id: str) -> str:
+        """What a judge may have read for a prompt, in lower case."""
+        prompt = self.prompts.get(prompt_id)
+        texts = [message.content for message in prompt.messages] if prompt else []
+        for model in (self.a, self.b):
+            texts += [
+                completion.text for completion in self.texts.get(model, {}).get(prompt_id, ())
+            ]
+        return "\n".join(texts).lower()
+
+    def per_unit(self, values: Values) -> Values:
+        """Averages over clusters, of one value per comparison; the values where there are none."""
+        if self.clusters is None:
+            return values
+        means: Values = np.bincount(self.clusters, weights=values) / np.bincount(self.clusters)
+        return means
+
+
+def trials(evidence: Evidence, margin: float) -> list[Trial]:
+    """Each two models that were to be compared, in the order of the models."""
+    prompts = {prompt.id: prompt for prompt in evidence.prompts}
+    texts: dict[str, dict[str, list[Completion]]] = defaultdict(lambda: defaultdict(list))
+    for authored in sorted(evidence.completions, key=lambda c: c.sample):
+        texts[authored.model][authored.prompt_id].append(authored.completion)
+    judged: dict[frozenset[str], list[Judgment]] = defaultdict(list)
+    for judgment in evidence.judgments:
+        judged[frozenset((judgment.first, judgment.second))].append(judgment)
+    failed: dict[frozenset[str], list[Failure]] = defaultdict(list)
+    for failure in evidence.failures:
+        if failure.stage == "judgment" and failure.first and failure.second:
+            failed[frozenset((failure.first, failure.second))].append(failure)
+    return [
+        Trial(a, b, prompts, texts, judged[key], failed[key], evidence.origins, margin)
+        for a, b in combinations(evidence.models, 2)
+        if judged[key := frozenset((a, b))] or failed[key]
+    ]

@@ -1,0 +1,49 @@
+"""The whole summary: every model, every pair, and what holds only for all pairs together."""
+
+from bakeoff.records import Evidence, PairSummary, Summary
+from bakeoff.stats.tests import holm
+from bakeoff.summary.flags import flags_of
+from bakeoff.summary.models import model_summary
+from bakeoff.summary.pairs import numbers
+from bakeoff.summary.slices import slices_of
+from bakeoff.summary.trial import Trial, trials
+from bakeoff.summary.verdict import decide
+
+MARGIN = 5.0
+
+ESTIMAND = (
+    "A win rate is the probability that the first model's completion beats the second's on a "
+    "prompt like these, a tie counting half. Orders, repeats, completions and judges are averaged "
+    "within a prompt first; the prompt is the unit of every interval and test."
+)
+
+
+def summarize(evidence: Evidence, margin: float = MARGIN) -> Summary:
+    """What the evidence says about each model and each two of them, in the order of the models.
+
+    Two models are equivalent where the whole interval lies within `margin` points of 50 %.
+    """
+    pairs = trials(evidence, margin)
+    found = [numbers(trial) for trial in pairs]
+    if len(found) > 1:
+        adjusted = holm([pair.sign.p if pair.sign else 1.0 for pair in found])
+        found = [
+            pair.model_copy(update={"holm_p": p}) for pair, p in zip(found, adjusted, strict=True)
+        ]
+    models = tuple(model_summary(model, evidence) for model in evidence.models)
+    decided = tuple(_finished(pair, trial) for pair, trial in zip(found, pairs, strict=True))
+    return Summary(
+        estimand=ESTIMAND,
+        models=models,
+        pairs=decided,
+        flags=(*(f for pair in decided for f in pair.flags), *(f for m in models for f in m.flags)),
+        notes=evidence.notes,
+    )
+
+
+def _finished(pair: PairSummary, trial: Trial) -> PairSummary:
+    decided = decide(pair, trial)
+    slices = slices_of(trial, withheld=decided.outcome == "withheld")
+    return decided.model_copy(
+        update={"slices": tuple(slices), "flags": tuple(flags_of(decided, trial))}
+    )

@@ -1,0 +1,107 @@
+"""Small evaluations of every format, and how a test reads them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.errors import ConfigError
+from bakeoff.importers.reading import read
+from bakeoff.records import Evidence, Judgment
+from tests.conftest import ROOT
+
+DATA = ROOT.parent / "shared" / "data"
+
+Rows = list[dict[str, Any]]
+
+
+def golden(name: str) -> Path:
+    """A file of real data, which is not part of the project."""
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"no {path}: the golden data is not here")
+    return path
+
+
+def written(path: Path, value: object) -> Path:
+    """The path, with a value in it: bytes, text, rows for JSON lines, or JSON."""
+    if isinstance(value, bytes):
+        path.write_bytes(value)
+    elif isinstance(value, str):
+        path.write_text(value, encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        assert isinstance(value, list)
+        path.write_text("".join(json.dumps(row) + "\n" for row in value), encoding="utf-8")
+    else:
+        path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def evidence(tmp_path: Path, *values: object, name: str = "a.json", **options: Any) -> Evidence:
+    """What is read from files of these values."""
+    paths = [written(tmp_path / f"{n}-{name}", value) for n, value in enumerate(values)]
+    return read(paths, **options).evidence
+
+
+def refusal(path: Path, **options: Any) -> str:
+    """The one line in which a file is refused."""
+    with pytest.raises(ConfigError) as error:
+        read([path], **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def first_of(judgments: tuple[Judgment, ...]) -> list[tuple[str, float]]:
+    """Who was first, and the probability that it is better."""
+    return [(one.first, one.verdict.first) for one in judgments]
+
+
+def counted(found: Evidence) -> tuple[int, int]:
+    """How many were judged, and how many failed."""
+    return len(found.judgments), sum(one.stage == "judgment" for one in found.failures)
+
+
+def script(rows: list[Any], **more: Any) -> dict[str, Any]:
+    paths = {"model1_path": "tuned", "model2_path": "base", "judge_model": "gpt-4"}
+    return {**paths, "results": rows, **more}
+
+
+def compared(prompt: str = "q", winner: Any = "model1", **more: Any) -> dict[str, Any]:
+    row = {"prompt": prompt, "model1_completion": "one", "model2_completion": "two"}
+    return {**row, "winner": winner, "explanation": "because", **more}
+
+
+def alpaca(preference: Any = 2.0, **more: Any) -> dict[str, Any]:
+    return {
+        "instruction": "q",
+        "output_1": "from the baseline",
+        "output_2": "from the tuned",
+        "generator_1": "base",
+        "generator_2": "tuned",
+        "dataset": "koala",
+        "annotator": "gpt",
+        "preference": preference,
+        **more,
+    }
+
+
+def arena(*scores: Any, **more: Any) -> dict[str, Any]:
+    games = [{"user_prompt": "...", "judgment": f"said {s}", "score": s} for s in scores]
+    return {"question_id": "x1", "model": "tuned", "judge": "gpt", "games": games, **more}
+
+
+def comparator(*examples: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {"input_text": "q", "output_text_a": "one", "output_text_b": "two"}
+    return {
+        "metadata": {},
+        "models": [{"name": "tuned"}, {"name": "base"}],
+        "examples": [{**texts, **example} for example in examples],
+    }
+
+
+def panda(*labels: Any, **more: Any) -> dict[str, Any]:
+    row = {"instruction": "do", "input": "it", "response1": "one", "response2": "two"}
+    judges = {f"annotator{n}": label for n, label in enumerate(labels, 1)}
+    return {"idx": 0, "cmp_key": "tuned_base", **row, **judges, **more}

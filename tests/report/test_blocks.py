@@ -1,0 +1,85 @@
+"""The summary as lines: every block says what its pair holds, and nothing that it does not."""
+
+from bakeoff.report.blocks import blocks
+from bakeoff.summary import summarize
+from tests.summary.cases import both, evidence, failure, judgment, pair, prompt, texts, won
+
+
+def lines(found, title: str) -> str:  # type: ignore[no-untyped-def]
+    return "\n".join(blocks(found, ["j"], ()).get(title, []))
+
+
+def test_clusters_are_named_beside_the_prompts() -> None:
+    prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
+    found = pair(won(30, 10), prompts=prompts)
+    assert "Total Comparisons: 40 in 20 clusters" in lines(found, "Model Comparison Summary")
+    assert lines(found, "What it can show").startswith("20 clusters find a difference of")
+
+
+def test_one_fixed_order_is_not_identifiable_and_apart_there_is_none() -> None:
+    fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
+    assert "won: not identifiable (one order)" in lines(fixed, "Judge")
+    apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
+    assert "Each completion was judged alone" in lines(apart, "Judge")
+
+
+def test_a_panel_shows_each_judge_and_their_agreement() -> None:
+    found = pair(won(12, 8) + won(10, 10, judge="k"))
+    assert "j alone: 60.0% [95%: 38.7 to 78.1]" in lines(found, "Judge")
+    assert "Agreement of j and k: 90.0%; Cohen's kappa 0.80" in lines(found, "Judge")
+    three = pair(won(12, 8) + won(12, 8, judge="k") + won(12, 8, judge="l"))
+    assert "Agreement of 3 raters (j, ...): 100.0%; Fleiss' kappa 1.00" in lines(three, "Judge")
+    unanimous = pair(won(20, 0) + won(20, 0, judge="k"))
+    assert "Agreement of j and k: 100.0%; AC1 1.00\n" in lines(unanimous, "Judge")
+
+
+def test_failures_are_told_by_kind_with_what_they_could_do() -> None:
+    found = pair(won(10, 9), failures=(failure(kind="backend"), failure(kind="verdict")))
+    assert "Had all that failed (1 backend, 1 verdict) gone one way: 50.0 to 55.0%" in lines(
+        found, "Judge"
+    )
+    nothing = evidence([], failures=(failure(),))
+    (lost,) = summarize(nothing).pairs
+    assert "Model 1: - (0 wins)" in lines(lost, "Win Rates")
+    assert lines(lost, "What it can show") == ""
+
+
+def test_what_the_judge_leans_towards_is_shown_where_it_can_be_seen() -> None:
+    said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
+    said += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
+    rows = [row for n in range(40) for row in both(n, float(n % 3 > 0))]
+    found = lines(pair(rows, completions=tuple(said)), "Judge")
+    for words in ("The longer completion won", "Model 1 at equal length"):
+        assert words in found
+    assert "shows thinking" not in found  # only one side does
+    said[0] = texts("a", ["<think>y</think>"])[0]
+    said[40] = texts("b", ["z"])[0]
+    found = lines(pair(rows, completions=tuple(said)), "Judge")
+    assert "Model 1 where only it shows thinking: 0.0% (n = 1)" in found
+    assert "where only model 2 does: 75.0% (n = 4)" in found
+
+
+def test_markdown_is_told() -> None:
+    said = texts("a", [f"# Title {n}\n" if n % 2 else f"plain {n}" for n in range(20)])
+    said += texts("b", [f"plain {n} too" for n in range(20)])
+    found = pair(won(10, 10), completions=tuple(said))
+    assert "The one with more markdown won: 50.0%" in lines(found, "Judge")
+
+
+def test_many_tags_are_cut_and_counted() -> None:
+    prompts = tuple(prompt(n, tags=(f"t{n:02}",)) for n in range(20))
+    rows = lines(pair(won(12, 8), prompts=prompts), "By tag").splitlines()
+    assert len(rows) == 13
+    assert rows[-1] == "and 8 more in results.json"
+    assert rows[0].startswith("t00: 100.0% [95%: 20.7 to 100.0], n = 1, adjusted p = 1.000")
+
+
+def test_adjusted_p_values_are_shown_with_several_pairs() -> None:
+    rows = [*won(15, 5), judgment(0, "a", 1.0, second="c")]
+    first = summarize(evidence(rows, models=("a", "b", "c"))).pairs[0]
+    assert "exact sign test p = 0.041, Holm over all pairs p = 0.083" in lines(first, "Win Rates")
+
+
+def test_what_to_do_follows_a_withheld_verdict_once() -> None:
+    found = lines(pair([judgment(n, "a", 1.0) for n in range(20)]), "Overall winner")
+    assert found.splitlines()[1:] == ["What to do: judge each pair in both orders"]

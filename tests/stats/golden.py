@@ -1,0 +1,67 @@
+"""Real evaluations with known numbers, read where they are: nothing of them is in this repository.
+
+Every module that reads them skips its tests, saying so, where the folder does not exist.
+"""
+
+import csv
+import gzip
+import io
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bakeoff.stats.alpaca_eval import Inputs
+from tests.conftest import ROOT
+
+DATA = ROOT.parent / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the golden data are not in {DATA}")
+
+
+@cache
+def expected() -> dict[str, Any]:
+    return json.loads((DATA / "expected_give.json").read_text())
+
+
+@cache
+def rows(path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(_text(DATA / path))))
+
+
+def records(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _text(DATA / path).splitlines()]
+
+
+def _text(path: Path) -> str:
+    raw = path.read_bytes()
+    return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+
+
+def alpaca(model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Preferences for the model, prompts, whether it was shown first (NaN: unknown), lengths."""
+    mine = [row for row in rows("alpaca_eval/judgments_compact.csv.gz") if row["model"] == model]
+    raw = np.array([float(row["preference"]) for row in mine])
+    return (
+        np.where(raw == 0, 1.5, raw) - 1,
+        np.array([int(row["index"]) for row in mine]),
+        np.array([float(row["model_shown_first"] or "nan") for row in mine]),
+        np.array([float(row["output_len"]) for row in mine]),
+    )
+
+
+def alpaca_inputs(model: str) -> Inputs:
+    preferences, index, _, lengths = alpaca(model)
+    prompts = rows("alpaca_eval/prompts.csv")
+    gamed = rows("alpaca_eval/df_gamed_reconstructed.csv.gz")
+    assert index.tolist() == [int(row["index"]) for row in prompts]
+    return Inputs(
+        preferences=preferences,
+        length_differences=np.array([float(row["baseline_len"]) for row in prompts]) - lengths,
+        difficulty=np.array([float(row["instruction_difficulty"]) for row in prompts]),
+        gamed_lengths=np.array([float(row["std_delta_len"]) for row in gamed]),
+        gamed_preferences=np.array([float(row["preference_equivalent"]) for row in gamed]),
+        gamed_prompts=np.array([int(row["index"]) for row in gamed]),
+    )

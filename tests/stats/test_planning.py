@@ -1,0 +1,275 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from bakeoff.stats.planning import (
+    Codes,
+    Values,
+    detectable,
+    power_of,
+    prompts_needed,
+    sd_of,
+    variance_split,
+    z_sum,
+)
+from tests.stats.golden import expected, needs_data
+from tests.stats.helpers import sound, values_of_any_kind
+
+powers = st.sampled_from([0.5, 0.8, 0.95])
+
+
+# Before: how many prompts an effect needs.
+
+
+@given(st.integers(1, 999_000), st.floats(1e-3, 10), powers)
+def test_the_effect_that_n_prompts_detect_needs_n_prompts(n: int, sd: float, power: float) -> None:
+    effect = detectable(sd / n**0.5, power)
+    assert prompts_needed(sd, effect, power) == n
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 0.5), powers)
+def test_they_are_the_fewest_that_have_the_power(sd: float, effect: float, power: float) -> None:
+    n = prompts_needed(sd, effect, power)
+    assert n is not None
+
+    def found(prompts: int) -> float:
+        return float(norm.sf(norm.ppf(0.975) - effect * prompts**0.5 / sd))
+
+    assert found(n) >= power - 1e-9
+    assert n == 1 or found(n - 1) < power
+    assert prompts_needed(sd, -effect, power) == n
+
+
+@given(st.floats(0, 10))
+def test_no_effect_needs_more_prompts_than_there_are(sd: float) -> None:
+    assert prompts_needed(sd, 0.0) is None
+    assert prompts_needed(1.0, 1e-3) is None
+
+
+def test_an_effect_without_noise_needs_one_prompt() -> None:
+    assert prompts_needed(0.0, 0.1) == 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(1, 9))
+def test_more_completions_leave_the_spread_of_the_prompts(
+    omega: float, first: float, second: float, times: int
+) -> None:
+    many = sd_of(omega, (first, second), (times, times))
+    assert many == pytest.approx((omega + (first + second) / times) ** 0.5)
+    assert omega**0.5 <= many + 1e-12
+    assert sd_of(omega) == pytest.approx(omega**0.5)
+
+
+def test_each_variance_has_its_number_of_samples() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        sd_of(1.0, (1.0, 2.0), (1,))
+
+
+@needs_data
+def test_miller_s_example_and_two_effects() -> None:
+    known = expected()["small"]
+    n = known["miller_n_omega2=1/9_delta=.03_a=.05_power=.8"]
+    assert (z_sum() * sd_of(1 / 9) / 0.03) ** 2 == pytest.approx(n, abs=1e-6)
+    assert prompts_needed(sd_of(1 / 9), 0.03) == 969
+    effect = known["mde_n=100_winrate_no_ties_sd=.5"]
+    assert detectable(0.5 / 10) == pytest.approx(effect, abs=1e-9)
+    assert detectable(1.0) == pytest.approx(known["mde_n=805_claude2_se=1.0"], abs=1e-9)
+
+
+# After: what these prompts could show.
+
+
+@given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2, 0.5]))
+def test_swapping_the_models_changes_no_power(values: Values, margin: float) -> None:
+    values = np.round(values, 3)
+    one, other = power_of(values, margin), power_of(1 - values, margin)
+    assert sound(one)
+    assert one.detectable == pytest.approx(other.detectable)
+    assert (one.needed is None) == (other.needed is None)
+    assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=1)
+    assert one.method == other.method
+
+
+@given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
+def test_what_is_lacking_is_what_is_needed_less_what_there_is(
+    values: Values, margin: float
+) -> None:
+    power = power_of(values, margin)
+    assert power.detectable > 0
+    if power.needed is None:
+        assert power.more is None
+    else:
+        assert power.more == max(0, power.needed - len(values))
+
+
+@given(st.integers(2, 60), st.integers(2, 60))
+def test_a_clear_difference_lacks_nothing_and_a_detectable_one_needs_n(
+    wins: int, losses: int
+) -> None:
+    values = np.repeat([1.0, 0.0], (wins, losses))
+    power = power_of(values, margin=0.0)
+    away = abs(values.mean() - 0.5)
+    assume(abs(away - power.detectable) > 1e-9)
+    assert (power.more == 0) == (away > power.detectable)
+
+
+@pytest.mark.parametrize("more", [0.55, 0.45])
+def test_a_mean_on_the_edge_of_the_margin_counts_as_outside_on_both_sides(more: float) -> None:
+    power = power_of(np.repeat([1.0, 0.0], (round(100 * more), round(100 - 100 * more))), 0.05)
+    assert power.method.endswith("to tell it from 50 %")
+    assert power.needed == pytest.approx(7.849 * 0.25 / 0.05**2, rel=0.02)
+
+
+@pytest.mark.parametrize("wins", [50, 51, 53])
+def test_inside_the_margin_the_whole_interval_has_to_fit_into_it(wins: int) -> None:
+    values = np.repeat([1.0, 0.0], (wins, 100 - wins))
+    power = power_of(values, 0.05)
+    assert power.method.endswith("within the margin")
+    assert power.needed is not None
+    rng = np.random.default_rng(1)
+    se = values.std(ddof=1) / power.needed**0.5
+    means = rng.normal(wins / 100, se, 20_000)
+    fits = (means + 1.96 * se < 0.55) & (means - 1.96 * se > 0.45)
+    assert fits.mean() == pytest.approx(0.8, abs=0.015)
+
+
+@pytest.mark.parametrize("values", [[1.0], [0.5], [0.0] * 40, [0.5] * 40])
+def test_a_unanimous_sample_is_not_taken_for_certain(values: list[float]) -> None:
+    power = power_of(np.array(values), 0.05)
+    assert sound(power)
+    assert power.detectable > 0.5 / (len(values) + 2)
+    assert power.needed is not None
+
+
+def test_all_ties_and_no_margin_need_what_cannot_be_had() -> None:
+    assert power_of(np.full(20, 0.5), 0.0).needed is None
+
+
+# Where the noise comes from.
+
+
+def design(n: int, g: int, o: int, r: int) -> tuple[Codes, Codes, Codes, Codes]:
+    grid = np.indices((n, g, o, r)).reshape(4, -1)
+    return grid[0], grid[1], grid[2], grid[3]
+
+
+def simulated(
+    rng: np.random.Generator, shape: tuple[int, int, int, int], variances: tuple[float, ...]
+) -> Values:
+    """Effects of prompts, generations, orders and repeats, and one of the place for all prompts."""
+    values = np.zeros(shape) + np.linspace(-0.2, 0.2, shape[2])[:, None]
+    for level, variance in enumerate(variances):
+        size = shape[: level + 1] + (1,) * (3 - level)
+        values += rng.normal(0, variance**0.5, size)
+    return values.ravel()
+
+
+@pytest.mark.parametrize(
+    "variances", [(0.05, 0.03, 0.02, 0.04), (0.1, 0.0, 0.0, 0.01), (0.0, 0.02, 0.0, 0.0)]
+)
+def test_known_components_of_the_variance_come_back(variances: tuple[float, ...]) -> None:
+    shape = (5_000, 3, 2, 2)
+    values = simulated(np.random.default_rng(31), shape, variances)
+    split = variance_split(values, *design(*shape))
+    found = (split.prompt, split.generation, split.order, split.repeat)
+    assert found == pytest.approx(variances, rel=0.1, abs=1e-3)
+    assert (split.prompts, split.generations, split.orders, split.repeats) == shape
+
+
+@given(
+    st.tuples(st.integers(2, 8), st.integers(1, 3), st.integers(1, 2), st.integers(1, 3)),
+    st.integers(0, 10**6),
+)
+def test_the_components_add_up_to_the_variance_of_the_prompts_means(
+    shape: tuple[int, int, int, int], seed: int
+) -> None:
+    values = simulated(np.random.default_rng(seed), shape, (0.2, 0.1, 0.1, 0.1))
+    split = variance_split(values, *design(*shape))
+    assert sound(split)
+    n, g, o, r = shape
+    parts = (split.prompt, split.generation, split.order, split.repeat)
+    assert [part is None for part in parts] == [size == 1 for size in shape]
+    assume(split.prompt != 0)  # else something was cut at 0, and they add up to more
+    assume(split.generation != 0 and split.order != 0)
+    prompt, generation, order, repeat = (part or 0.0 for part in parts)
+    whole = prompt + generation / g + order / (g * o) + repeat / (g * o * r)
+    assert whole == pytest.approx(values.reshape(n, -1).mean(axis=1).var(ddof=1))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), *[st.integers(0, 2)] * 4), min_size=1, max_size=40),
+    st.integers(0, 10**6),
+)
+def test_neither_names_nor_the_order_of_verdicts_matter(
+    verdicts: list[tuple[float, int, int, int, int]], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.array([verdict[0] for verdict in verdicts])
+    codes = [np.array([verdict[i] for verdict in verdicts]) for i in range(1, 5)]
+    shuffled = rng.permutation(len(values))
+    renamed = [rng.permutation(50)[code][shuffled] for code in codes]
+    one, other = variance_split(values, *codes), variance_split(values[shuffled], *renamed)
+    for name in ("prompt", "generation", "order", "repeat"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9), name
+    assert (one.prompts, one.repeats) == (other.prompts, other.repeats)
+    assert sound(one)
+
+
+@given(st.integers(0, 10**6))
+def test_swapping_the_models_changes_no_component(seed: int) -> None:
+    shape = (6, 2, 2, 2)
+    values = np.random.default_rng(seed).choice([0.0, 0.5, 1.0], shape).ravel()
+    one, other = (variance_split(v, *design(*shape)) for v in (values, 1 - values))
+    assert (one.prompt, one.generation, one.order, one.repeat) == pytest.approx(
+        (other.prompt, other.generation, other.order, other.repeat), abs=1e-12
+    )
+
+
+def test_what_was_not_repeated_is_not_told() -> None:
+    values = np.random.default_rng(4).random(40)
+    split = variance_split(values, *design(20, 1, 2, 1))
+    assert split.generation is None
+    assert split.repeat is None
+    assert split.prompt is not None
+    assert split.order is not None
+
+
+ADVICE = {
+    "prompts": ((50, 2, 2, 2), (0.2, 0.01, 0.0, 0.01), "71 % with more prompts, "),
+    "completions": (
+        (200, 2, 2, 2),
+        (0.0, 0.2, 0.0, 0.01),
+        "71 % with more prompts, 7",
+    ),
+    "order": ((50, 2, 1, 2), (0.2, 0.01, 0.0, 0.01), "judge the second order"),
+    "neither": ((50, 1, 2, 1), (0.2, 0.0, 0.1, 0.0), "buy more prompts; "),
+    "one prompt": ((1, 2, 2, 2), (0.2, 0.1, 0.1, 0.1), "one prompt tells nothing"),
+    "nothing": ((5, 2, 2, 2), (0.0, 0.0, 0.0, 0.0), "nothing varies"),
+}
+
+
+@pytest.mark.parametrize(("shape", "variances", "start"), ADVICE.values(), ids=ADVICE)
+def test_the_advice_is_what_lowers_the_standard_error_most(
+    shape: tuple[int, int, int, int], variances: tuple[float, ...], start: str
+) -> None:
+    values = simulated(np.random.default_rng(6), shape, variances)
+    advice = variance_split(values, *design(*shape)).advice
+    assert advice.removeprefix("for twice the verdicts the standard error falls to ").startswith(
+        start
+    )
+
+
+def test_more_prompts_divide_the_standard_error_by_the_root_of_two_and_nothing_beats_that() -> None:
+    values = simulated(np.random.default_rng(6), (60, 2, 2, 2), (0.2, 0.1, 0.1, 0.1))
+    advice = variance_split(values, *design(60, 2, 2, 2)).advice
+    places = [advice.index(f"% with {what}") for what in ("more prompts", "new compl", "repeats")]
+    assert places == sorted(places)
+    assert " 71 % with more prompts" in advice
+
+
+def test_no_verdicts_have_no_variance() -> None:
+    none = np.array([], dtype=int)
+    with pytest.raises(ValueError, match="no values"):
+        variance_split(np.array([]), none, none, none, none)

@@ -1,0 +1,115 @@
+"""Small evidence for the tests of the summary: models a and b, prompts p0, p1, ..."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from bakeoff.records import (
+    Authored,
+    Completion,
+    Evidence,
+    Failure,
+    Judgment,
+    Message,
+    PairSummary,
+    Prompt,
+    Scores,
+    Verdict,
+)
+from bakeoff.summary import summarize
+
+
+def judgment(prompt: int, first: str, value: float, **more: Any) -> Judgment:
+    """`value` is the probability that `first` is better, of a and b."""
+    said = {key: more.pop(key) for key in ("scores", "reason") if key in more}
+    return Judgment(
+        prompt_id=f"p{prompt}",
+        judge=more.pop("judge", "j"),
+        first=first,
+        second=more.pop("second", "b" if first == "a" else "a"),
+        verdict=Verdict(first=value, **said),
+        **more,
+    )
+
+
+def both(prompt: int, value: float, **more: Any) -> list[Judgment]:
+    """The same preference for a in both orders."""
+    return [judgment(prompt, "a", value, **more), judgment(prompt, "b", 1 - value, **more)]
+
+
+def won(wins: int, losses: int, ties: int = 0, **more: Any) -> list[Judgment]:
+    """So many prompts won, lost and tied by a, in both orders alike."""
+    values = [1.0] * wins + [0.0] * losses + [0.5] * ties
+    return [row for n, value in enumerate(values) for row in both(n, value, **more)]
+
+
+def failure(prompt: str = "x", kind: str = "verdict", **more: Any) -> Failure:
+    """A verdict on a and b that failed."""
+    given = {"who": "j", "message": "?", "first": "a", "second": "b"} | more
+    return Failure(stage="judgment", prompt_id=prompt, kind=kind, **given)
+
+
+def prompt(number: int, text: str | None = None, tags: Sequence[str] = ()) -> Prompt:
+    """Prompt p0, p1, ... with a text of its own."""
+    said = (Message(role="user", content=text or f"question {number}"),)
+    return Prompt(id=f"p{number}", messages=said, tags=tuple(tags))
+
+
+def texts(model: str, said: Iterable[str | Completion], sample: int = 0) -> list[Authored]:
+    """What a model said to p0, p1, ..."""
+    return [
+        Authored(
+            prompt_id=f"p{number}",
+            model=model,
+            completion=one if isinstance(one, Completion) else Completion(text=one),
+            sample=sample,
+        )
+        for number, one in enumerate(said)
+    ]
+
+
+def evidence(
+    judgments: Iterable[Judgment], models: Sequence[str] = ("a", "b"), **more: Any
+) -> Evidence:
+    """Evidence of these judgments; the prompts are there unless given."""
+    rows = tuple(judgments)
+    numbers = sorted({int(row.prompt_id[1:]) for row in rows})
+    given = {"prompts": tuple(map(prompt, numbers)), "completions": (), "failures": ()} | more
+    return Evidence(models=tuple(models), judgments=rows, **given)
+
+
+def pair(judgments: Iterable[Judgment], margin: float = 5.0, **more: Any) -> PairSummary:
+    """The summary of the one pair."""
+    return summarize(evidence(judgments, **more), margin).pairs[0]
+
+
+def reasons(found: PairSummary) -> list[str]:
+    """The kinds of what stands against a verdict."""
+    return [reason.kind for reason in found.reasons]
+
+
+value = st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1)
+scores = st.none() | st.builds(Scores, st.integers(0, 10), st.integers(0, 10))
+rows = st.lists(
+    st.builds(
+        lambda prompt, first, value, scores, more: judgment(
+            prompt, first, value, scores=scores, **more
+        ),
+        *(st.integers(0, 24), st.sampled_from("ab"), value, scores),
+        st.fixed_dictionaries(
+            {
+                "repeat": st.integers(0, 1),
+                "sample": st.integers(0, 1),
+                "judge": st.sampled_from(["j", "k"]),
+                "presented": st.sampled_from(["recorded"] * 5 + ["unknown", "apart"]),
+            }
+        ),
+    ),
+    min_size=1,
+    max_size=80,
+)
+said = st.dictionaries(
+    st.sampled_from("ab"),
+    st.lists(st.text(max_size=8) | st.just("<think>x"), min_size=25, max_size=25),
+)
