@@ -139,7 +139,7 @@ def test_the_order_of_rows_and_prompts_changes_nothing(
         random.shuffle(mixed[field])
     one = summarize(given_).model_dump()
     other = summarize(given_.model_copy(update=mixed)).model_dump()
-    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-9)
+    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
     assert [p["outcome"] for p in other["pairs"]] == [p["outcome"] for p in one["pairs"]]
 
 
@@ -160,7 +160,8 @@ def test_a_failure_changes_no_estimate_but_the_bounds(
     assert broken.win_rate is not None
     low, high = broken.accounting.worst_case
     assert low < high
-    assert clean.accounting.worst_case == pytest.approx((clean.win_rate.estimate,) * 2)  # type: ignore[union-attr]
+    expected = (clean.win_rate.estimate,) * 2  # type: ignore[union-attr]
+    assert clean.accounting.worst_case == pytest.approx(expected, abs=1e-8)
 
 
 @settings(max_examples=100)
@@ -170,7 +171,7 @@ def test_repeating_every_row_with_its_prompt_changes_no_interval(judgments: list
     same = {"prompts", "wins", "losses", "ties", "win_rate", "decisive", "sign", "scores_a"}
     same |= {"score_difference", "consistency", "flipped", "order", "judges", "power", "outcome"}
     assert list(numbers(twice.model_dump(include=same))) == pytest.approx(
-        list(numbers(one.model_dump(include=same))), abs=1e-9
+        list(numbers(one.model_dump(include=same))), abs=1e-7
     )
 
 
