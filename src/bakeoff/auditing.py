@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from bakeoff.environment import describe
 from bakeoff.importers.reading import read
-from bakeoff.records import Results
+from bakeoff.records import MARGIN, Results
 from bakeoff.report.export import check_writable, save
 from bakeoff.summary import summarize
 
@@ -18,7 +18,7 @@ def audit(
     *,
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
-    margin: float = 5.0,
+    margin: float = MARGIN,
     out: Path | str | None = None,
 ) -> Results:
     """What evaluations made by other tools can carry: the summary, the verdict, the red flags.

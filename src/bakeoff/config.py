@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bakeoff.errors import ConfigError, one_line
+from bakeoff.records import MARGIN
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
@@ -115,7 +116,10 @@ class Config(BaseModel):
         "both", description="Show each pair in both orders, or once in a random order."
     )
     margin: float = Field(
-        5, ge=0, le=50, description="Points around 50 % within which two models are equivalent."
+        MARGIN,
+        ge=0,
+        le=50,
+        description="Points around 50 % within which two models are equivalent.",
     )
     repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
     max_concurrency: int = Field(32, ge=1, description="Requests in flight per server, at most.")
@@ -166,7 +170,10 @@ class Audit(BaseModel):
     )
     columns: str = Field("", description="The columns of a table, as winner=label,prompt=question.")
     margin: float = Field(
-        5, ge=0, le=50, description="Points around 50 % within which two models are equivalent."
+        MARGIN,
+        ge=0,
+        le=50,
+        description="Points around 50 % within which two models are equivalent.",
     )
     out: Path = Field(Path("audit"), description="Folder for results.json and report.html.")
     show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")

@@ -168,3 +168,16 @@ def test_a_known_outcome_keeps_its_repeat_and_comes_once() -> None:
     assert [(j.repeat, j.verdict.first) for j in judgments] == [(0, 1.0), (1, 0.0), (4, 1.0)]
     into.judged(case, "j", WON, "a")
     assert into.evidence().judgments[-1].repeat == 3
+
+
+def test_a_prompt_that_stands_in_one_file_again_is_noted_and_one_in_another_file_is_not() -> None:
+    into = Gathering()
+    for _ in range(2):
+        into.begin()
+        for text in ("x", "y"):
+            case = into.case("p", Side("a", held=True, said=text), Side("b"))
+            for shown in ("a", "b"):
+                into.judged(case, "j", WON, shown)  # type: ignore[arg-type]
+        into.judged(into.case("q", Side("a"), Side("b")), "j", LOST, "a")
+    (note,) = into.evidence().notes
+    assert note.startswith("4 verdicts are on a prompt that the same judge has in the same file")

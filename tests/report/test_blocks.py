@@ -1,7 +1,11 @@
 """The summary as lines: every block says what its pair holds, and nothing that it does not."""
 
+import re
+
+from bakeoff.records import Scores
 from bakeoff.report.blocks import blocks
 from bakeoff.summary import summarize
+from tests.conftest import ROOT
 from tests.summary.cases import both, evidence, failure, judgment, pair, prompt, texts, won
 
 
@@ -83,3 +87,32 @@ def test_adjusted_p_values_are_shown_with_several_pairs() -> None:
 def test_what_to_do_follows_a_withheld_verdict_once() -> None:
     found = lines(pair([judgment(n, "a", 1.0) for n in range(20)]), "Overall winner")
     assert found.splitlines()[1:] == ["What to do: judge each pair in both orders"]
+
+
+def test_every_line_is_explained_in_the_statistics() -> None:
+    explained = " ".join((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split())
+    said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
+    said += texts("b", [f"<think>z</think> {n}" if n % 3 else f"z {n}" for n in range(40)])
+    said[0] = texts("a", ["<think>y</think>"])[0]
+    rows = [
+        row
+        for n in range(40)
+        for judge in "jk"
+        for row in both(n, float(n % 3 > 0), judge=judge, scores=Scores(5, 5))
+    ]
+    rich = pair(rows, completions=tuple(said), failures=(failure(),))
+    fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
+    apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
+    titles = ("Win Rates", "Average Scores (0-1)", "Score Analysis", "Judge", "What it can show")
+    shown = [
+        line
+        for found in (rich, fixed, apart)
+        for t in titles
+        for line in lines(found, t).split("\n")
+    ]
+    assert len(shown) > 25
+    for line in filter(None, shown):
+        words = re.sub(r"^(Model [12]: |[\d.]+ )", "", line)
+        label = re.split(r"[\d:(,;]| of j|Model 1: -", words)[0].strip()
+        label = {"j alone": "JUDGE alone", "k alone": "JUDGE alone"}.get(label, label)
+        assert label in explained, (label, line)

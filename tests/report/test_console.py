@@ -4,8 +4,11 @@ import io
 
 from rich.console import Console
 
+from bakeoff.records import Results
 from bakeoff.report.console import live, print_results
+from bakeoff.summary import summarize
 from tests.report.sample import results_of
+from tests.summary.cases import evidence, judgment, texts
 
 
 def printed(*, samples: int = 0, **more: object) -> str:
@@ -68,3 +71,13 @@ def test_on_a_terminal_progress_is_a_bar() -> None:
         show("completion", "a[b]", 1, 0, 2)
     assert "a[b] completes" in out.getvalue()
     assert "1/2" in out.getvalue()
+
+
+def test_what_is_wrong_with_a_model_stands_below_one_of_its_pairs_only() -> None:
+    empty = [text for model in "abc" for text in texts(model, [""])]
+    rows = [judgment(0, one, 0.5, second=two) for one, two in ("ab", "ac", "bc")]
+    found = evidence(rows, models=("a", "b", "c"), completions=tuple(empty))
+    out = io.StringIO()
+    results = Results.of(found, summarize(found), {}, {})
+    print_results(Console(file=out, width=200), results, 0)
+    assert out.getvalue().count("1 of 1 completions (100 %) are empty") == 3

@@ -86,6 +86,28 @@ def test_explanations_that_stop_in_the_middle() -> None:
     assert flag(pair(short), "explanations cut off") is None
 
 
+@pytest.mark.parametrize(("wrong", "flagged"), [(1, False), (2, True)])
+def test_a_contradiction_in_fifty_verdicts_is_none_and_two_are(wrong: int, flagged: bool) -> None:
+    points = [Scores(3, 8) if n < wrong else Scores(8, 3) for n in range(50)]
+    found = pair([judgment(n, "a", 1.0, scores=points[n]) for n in range(50)])
+    assert (flag(found, "scores contradict winners") is not None) == flagged
+
+
+@pytest.mark.parametrize(("cut", "flagged"), [(2, False), (3, True)])
+def test_one_explanation_in_twenty_may_stop_in_the_middle(cut: int, flagged: bool) -> None:
+    said = ["It is better and " * 6 if n < cut else "It is better. " * 8 for n in range(40)]
+    found = pair([judgment(n, "a", 1.0, reason=text.strip()) for n, text in enumerate(said)])
+    assert (flag(found, "explanations cut off") is not None) == flagged
+
+
+@pytest.mark.parametrize(("won_by_longer", "flagged"), [(60, False), (63, True)])
+def test_a_taste_for_length_begins_over_sixty_percent(won_by_longer: int, flagged: bool) -> None:
+    said = texts("a", [f"{n:03} longer" for n in range(100)])
+    said += texts("b", [f"{n:03}" for n in range(100)])
+    found = pair(won(won_by_longer, 100 - won_by_longer), completions=tuple(said))
+    assert (flag(found, "longer wins") is not None) == flagged
+
+
 def test_prompts_that_are_the_text_of_another() -> None:
     prompts = [prompt(n, "the same" if n < 3 else None) for n in range(20)]
     found = pair(won(10, 10), prompts=tuple(prompts))

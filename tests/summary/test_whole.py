@@ -127,6 +127,15 @@ def test_a_rich_pair_mirrors_too() -> None:
         assert list(numbers(found[key])) == expected, key
 
 
+def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
+    given_ = rich()
+    repeats = [row.model_copy(update={"repeat": 1}) for row in given_.judgments]
+    twice = given_.model_copy(update={"judgments": (*given_.judgments, *repeats)})
+    told = {"accounting", "agreement", "variance", *WORDS}
+    one, other = (summarize(found).pairs[0].model_dump(exclude=told) for found in (given_, twice))
+    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
+
+
 @settings(max_examples=100)
 @given(rows, said, st.randoms())
 def test_the_order_of_rows_and_prompts_changes_nothing(
@@ -165,11 +174,14 @@ def test_a_failure_changes_no_estimate_but_the_bounds(
 
 
 @settings(max_examples=100)
-@given(rows)
-def test_repeating_every_row_with_its_prompt_changes_no_interval(judgments: list[Judgment]) -> None:
-    one, twice = (summarize(evidence(judgments * n)).pairs[0] for n in (1, 2))
+@given(rows, said)
+def test_repeating_every_row_with_its_prompt_changes_no_interval(
+    judgments: list[Judgment], words: dict[str, list[str]]
+) -> None:
+    one, twice = (summarize(given_evidence(judgments * n, words)).pairs[0] for n in (1, 2))
     same = {"prompts", "wins", "losses", "ties", "win_rate", "decisive", "sign", "scores_a"}
     same |= {"score_difference", "consistency", "flipped", "order", "judges", "power", "outcome"}
+    same |= {"length", "markdown", "thinking", "slices"}
     assert list(numbers(twice.model_dump(include=same))) == pytest.approx(
         list(numbers(one.model_dump(include=same))), abs=1e-7
     )

@@ -30,6 +30,8 @@ class Gathering:
         self._models: dict[str, None] = {}
         self._prompts: dict[str, Prompt] = {}
         self._named: dict[str, str] = {}  # what the present file calls a prompt -> what we do
+        self._here: set[Asked] = set()  # what the present file has been asked, whatever was said
+        self._again = 0
         self._outcomes: dict[Asked, dict[int, Judgment | Failure]] = {}
         self._judgments: list[Judgment] = []
         self._failures: list[Failure] = []
@@ -41,6 +43,7 @@ class Gathering:
         """Another file comes: its prompts' ids are its own."""
         self.files += 1
         self._named = {}
+        self._here = set()
 
     def note(self, text: str) -> None:
         """Something for the reader of the summary, said once."""
@@ -109,6 +112,9 @@ class Gathering:
         asked = Asked(case.prompt, judge, first, second, case.sample, presented)
         if isinstance(found, Verdict) and shown == "b":
             found = found.swapped()
+        here = asked._replace(sample=0)
+        self._again += here in self._here
+        self._here.add(here)
         self.take(asked, outcome_of(asked, found))
 
     def take(self, asked: Asked, outcome: Judgment | Failure, *, known: bool = False) -> None:
@@ -141,6 +147,11 @@ class Gathering:
 
     def evidence(self) -> Evidence:
         """All of it."""
+        if self._again:
+            self.note(
+                f"{self._again} verdicts are on a prompt that the same judge has in the same file "
+                "and order already: they count as repeats, not as prompts."
+            )
         return Evidence(
             models=tuple(self._models),
             prompts=tuple(self._prompts.values()),

@@ -24,7 +24,7 @@ from bakeoff.importers.labels import (
     verdict_of,
     winner_of,
 )
-from bakeoff.records import Prompt, Verdict
+from bakeoff.records import CLUSTER, Prompt, Verdict
 from bakeoff.rows import Row
 
 NAME = "table"
@@ -127,7 +127,7 @@ def _gather_alone(row: Row, table: _Table, where: str, otherwise: str, into: Gat
 def _prompt(values: Values, otherwise: str) -> Prompt:
     tags = tags_of(values.get("tags"))
     if cluster := label_of(values.get("cluster")):
-        tags = (*tags, f"cluster:{cluster}")
+        tags = (*tags, f"{CLUSTER}{cluster}")
     name = label_of(values.get("prompt_id"))
     return prompt_of(values.get("prompt"), name=name, tags=tags, otherwise=otherwise)
 

@@ -6,6 +6,7 @@ and hold no model name; `Judgment` and everything after it speak of models by na
 """
 
 from bakeoff.records.findings import (
+    MARGIN,
     Accounting,
     Agreement,
     Difference,
@@ -21,6 +22,7 @@ from bakeoff.records.findings import (
     Tally,
 )
 from bakeoff.records.nouns import (
+    CLUSTER,
     Authored,
     Comparison,
     Completion,
@@ -41,6 +43,8 @@ from bakeoff.records.nouns import (
 from bakeoff.records.results import SCHEMA, Evidence, Results
 
 __all__ = [
+    "CLUSTER",
+    "MARGIN",
     "SCHEMA",
     "Accounting",
     "Agreement",

@@ -17,6 +17,8 @@ from bakeoff.stats.results import (
 )
 
 SliceOutcome = Literal["better", "worse", "no difference shown"]
+MARGIN = 5.0  # points around 50 % within which two models are equivalent, unless declared
+
 Outcome = Literal["better", "worse", "equivalent", "not enough data", "withheld"]
 
 
@@ -187,5 +189,10 @@ class Summary(Record):
     estimand: str
     models: tuple[ModelSummary, ...]
     pairs: tuple[PairSummary, ...]
-    flags: tuple[Flag, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """The red flags of all pairs and all models."""
+        pairs = [flag for pair in self.pairs for flag in pair.flags]
+        return (*pairs, *(flag for model in self.models for flag in model.flags))

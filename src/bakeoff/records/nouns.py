@@ -19,6 +19,8 @@ Winner = Literal["a", "b", "tie"]
 Presented = Literal["recorded", "unknown", "apart"]
 Probability = float
 
+CLUSTER = "cluster:"  # a tag that begins so says which prompts belong together
+
 
 class Scores(NamedTuple):
     """What a judge gave each of the two completions, from 0 to 10."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from bakeoff.records import PairSummary, Prompt, Results
+from bakeoff.records import ModelSummary, PairSummary, Prompt, Results
 from bakeoff.report.blocks import blocks
 
 Show = Callable[[str, str, int, int, int], None]
@@ -50,8 +50,11 @@ def live(console: Console) -> Iterator[Show]:
 def print_results(console: Console, results: Results, samples: int) -> None:
     """The summary in the guide's shape, a block for each two models; then some sample prompts."""
     _print_failures(console, results)
+    told: set[str] = set()  # a model's flags stand below the first pair that it is in
     for pair in results.summary.pairs:
-        _print_pair(console, results, pair)
+        new = [m for m in results.summary.models if m.model in {pair.a, pair.b} - told]
+        _print_pair(console, results, pair, new)
+        told |= {pair.a, pair.b}
     _print_wrapped(console, results.summary.estimand, style="dim")
     for note in results.summary.notes:
         _print_wrapped(console, f"Note: {note}", style="yellow")
@@ -59,8 +62,9 @@ def print_results(console: Console, results: Results, samples: int) -> None:
         _print_sample(console, results, prompt)
 
 
-def _print_pair(console: Console, results: Results, pair: PairSummary) -> None:
-    models = [model for model in results.summary.models if model.model in (pair.a, pair.b)]
+def _print_pair(
+    console: Console, results: Results, pair: PairSummary, models: list[ModelSummary]
+) -> None:
     for title, lines in blocks(pair, _judges(results, pair), models).items():
         console.print(Text(title, style="bold"))
         for line in lines:

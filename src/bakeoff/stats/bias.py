@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.intervals import bca, clustered, proportion, student, win_rate
+from bakeoff.stats.intervals import bca, cluster_means, clustered, proportion, student, win_rate
 from bakeoff.stats.results import Estimate, Exposure, LengthEffect, OrderEffect, Tilt
 from bakeoff.stats.tests import sign_test
 
@@ -86,9 +86,8 @@ def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:
 
 
 def _means(values: Values, codes: Codes) -> dict[int, float]:
-    unique, inverse = np.unique(codes, return_inverse=True)
-    means = np.bincount(inverse, weights=values) / np.maximum(1, np.bincount(inverse))
-    return dict(zip(unique.tolist(), means.tolist(), strict=True))
+    means = cluster_means(values, codes)
+    return dict(zip(np.unique(codes).tolist(), means.tolist(), strict=True))
 
 
 def tilt(values: Values, differences: Values) -> Tilt:

@@ -105,6 +105,13 @@ def student(values: Values, level: float = 0.95) -> Estimate:
     return Estimate(mean, mean - half, mean + half, "t", n, se)
 
 
+def cluster_means(values: Values, clusters: Codes) -> Values:
+    """The mean of each cluster, in the order of their codes."""
+    codes = np.unique(clusters, return_inverse=True)[1]
+    means: Values = np.bincount(codes, weights=values) / np.bincount(codes)
+    return means
+
+
 def bca(
     statistic: Statistic, n: int, clusters: Codes | None = None, *, resamples: int = RESAMPLES
 ) -> list[Estimate]:

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from bakeoff.stats.intervals import SEED
 from bakeoff.stats.results import Tested
 
 Values = NDArray[np.float64]
 
 _EXACT = 100_000  # sign flips are all tried where there are no more than this
 _DRAWN = 9_999
-_SEED = 20240
 
 
 def sign_test(wins: int, losses: int) -> Tested:
@@ -48,7 +48,7 @@ def sign_flip(differences: Values) -> Tested:
         permutation_type="samples",  # of one sample: the signs
         n_resamples=_EXACT if exact else _DRAWN,
         batch=max(1, 2_000_000 // n),
-        rng=np.random.default_rng(_SEED),
+        rng=np.random.default_rng(SEED),
     )
     how = "exact" if exact else f"{_DRAWN} flips"
     return Tested(float(found.pvalue), f"sign-flip permutation, {how}", n)
@@ -95,4 +95,4 @@ def _flips(n: int, *, exact: bool) -> NDArray[np.int8]:
     if exact:
         bits = np.arange(2**n)[:, None] >> np.arange(n)
         return (1 - 2 * (bits & 1)).astype(np.int8)
-    return np.random.default_rng(_SEED).choice(np.array([-1, 1], dtype=np.int8), (_DRAWN, n))
+    return np.random.default_rng(SEED).choice(np.array([-1, 1], dtype=np.int8), (_DRAWN, n))

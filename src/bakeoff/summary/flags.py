@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from bakeoff.records import Flag, PairSummary, content_key
+from bakeoff.records import CLUSTER, Flag, PairSummary, content_key
 from bakeoff.summary.gates import MOST_FLIPPED, Reason
 from bakeoff.summary.trial import Trial
 
@@ -120,7 +120,7 @@ def _asking(trial: Trial) -> Iterator[Reason]:
     ids: dict[str, list[str]] = defaultdict(list)
     for comparison in trial.comparisons:
         prompt = trial.prompts.get(comparison.prompt_id)
-        if prompt and not any(tag.startswith("cluster:") for tag in prompt.tags):
+        if prompt and not any(tag.startswith(CLUSTER) for tag in prompt.tags):
             ids[content_key(prompt.conversation())].append(prompt.id)
     repeated = sum(len(group) for group in ids.values() if len(group) > 1)
     if repeated:

@@ -7,14 +7,14 @@ from statistics import fmean, stdev
 import numpy as np
 
 from bakeoff.records import Difference, PairSummary, Spread
-from bakeoff.stats.intervals import proportion, student, win_rate
+from bakeoff.stats.intervals import cluster_means, proportion, student, win_rate
 from bakeoff.stats.planning import power_of
 from bakeoff.stats.results import Tested
 from bakeoff.stats.tests import sign_flip, sign_test
 from bakeoff.summary.accounting import accounting
 from bakeoff.summary.leanings import length_of, markdown_of, order_of, thinking_of
 from bakeoff.summary.panel import agreement_of, judges_of, variance_of
-from bakeoff.summary.trial import Codes, Trial, Values
+from bakeoff.summary.trial import Trial
 
 
 def numbers(trial: Trial) -> PairSummary:
@@ -73,7 +73,7 @@ def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
     ours, theirs = ([pair[side] / 10 for _, pair in scored] for side in (0, 1))
     differences = np.round(np.array(ours) - np.array(theirs), 12).astype(np.float64)
     clusters = trial.clusters_of([prompt_id for prompt_id, _ in scored])
-    units = differences if clusters is None else _means(differences, clusters)
+    units = differences if clusters is None else cluster_means(differences, clusters)
     return {
         "scores_a": _spread(ours),
         "scores_b": _spread(theirs),
@@ -84,11 +84,6 @@ def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
         "scored_worse": int((differences < 0).sum()),
         "scored_equal": int((differences == 0).sum()),
     }
-
-
-def _means(values: Values, codes: Codes) -> Values:
-    means: Values = np.bincount(codes, weights=values) / np.bincount(codes)
-    return means
 
 
 def _spread(values: Sequence[float]) -> Spread:

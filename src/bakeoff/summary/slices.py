@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from bakeoff.records import Slice, SliceOutcome
+from bakeoff.records import CLUSTER, Slice, SliceOutcome
 from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.tests import holm, sign_test
-from bakeoff.summary.trial import CLUSTER, Trial
+from bakeoff.summary.trial import Trial
 
 FEWEST = 15  # prompts: under this a slice is shown without a verdict
 

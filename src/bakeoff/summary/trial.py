@@ -9,14 +9,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.records import Comparison, Completion, Evidence, Failure, Judgment, Prompt
+from bakeoff.records import CLUSTER, Comparison, Completion, Evidence, Failure, Judgment, Prompt
+from bakeoff.stats.intervals import cluster_means
 from bakeoff.summary.folding import compare
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Texts = Mapping[str, Sequence[Completion]]
-
-CLUSTER = "cluster:"  # a tag that says which prompts belong together
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,7 @@ class Trial:
 
     def per_unit(self, values: Values) -> Values:
         """Averages over clusters, of one value per comparison; the values where there are none."""
-        if self.clusters is None:
-            return values
-        means: Values = np.bincount(self.clusters, weights=values) / np.bincount(self.clusters)
-        return means
+        return values if self.clusters is None else cluster_means(values, self.clusters)
 
 
 def trials(evidence: Evidence, margin: float) -> list[Trial]:

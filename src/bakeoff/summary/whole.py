@@ -1,6 +1,6 @@
 """The whole summary: every model, every pair, and what holds only for all pairs together."""
 
-from bakeoff.records import Evidence, PairSummary, Summary
+from bakeoff.records import MARGIN, Evidence, PairSummary, Summary
 from bakeoff.stats.tests import holm
 from bakeoff.summary.flags import flags_of
 from bakeoff.summary.models import model_summary
@@ -8,8 +8,6 @@ from bakeoff.summary.pairs import numbers
 from bakeoff.summary.slices import slices_of
 from bakeoff.summary.trial import Trial, trials
 from bakeoff.summary.verdict import decide
-
-MARGIN = 5.0
 
 ESTIMAND = (
     "A win rate is the probability that the first model's completion beats the second's on a "
@@ -36,7 +34,6 @@ def summarize(evidence: Evidence, margin: float = MARGIN) -> Summary:
         estimand=ESTIMAND,
         models=models,
         pairs=decided,
-        flags=(*(f for pair in decided for f in pair.flags), *(f for m in models for f in m.flags)),
         notes=evidence.notes,
     )
 
