@@ -17,7 +17,7 @@ from bakeoff.stats.results import (
 )
 
 SliceOutcome = Literal["better", "worse", "no difference shown"]
-MARGIN = 5.0  # points around 50 % within which two models are equivalent, unless declared
+MARGIN: float = 5  # points around 50 % within which two models are equivalent, unless declared
 
 Outcome = Literal["better", "worse", "equivalent", "not enough data", "withheld"]
 
