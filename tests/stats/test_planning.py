@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -10,6 +12,7 @@ from bakeoff.stats.planning import (
     detectable,
     power_of,
     prompts_needed,
+    prompts_to_fit,
     sd_of,
     variance_split,
     z_sum,
@@ -273,3 +276,10 @@ def test_no_verdicts_have_no_variance() -> None:
     none = np.array([], dtype=int)
     with pytest.raises(ValueError, match="no values"):
         variance_split(np.array([]), none, none, none, none)
+
+
+def test_at_a_half_both_edges_are_as_near_and_close_to_one_edge_nothing_fits() -> None:
+    z, beta_half = norm.ppf((0.975, 0.9))
+    assert prompts_to_fit(0.5, 0.0, 0.05) == math.ceil((z + beta_half) ** 2 * 0.25 / 0.05**2)
+    assert prompts_to_fit(0.5, 0.03, 0.05) == prompts_needed(0.5, 0.02)
+    assert prompts_to_fit(0.5, 0.0499, 0.05) is None
