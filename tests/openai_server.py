@@ -19,6 +19,7 @@ class Reply:
     """Any HTTP reply: a dict body is sent as JSON, bytes as they are.
 
     It is sent after `delay` seconds; with `until`, as soon as that holds, at the latest after 30 s.
+    With `hangs_up` the connection ends behind it, as it does where a server dies.
     """
 
     status: int = 200
@@ -26,6 +27,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     until: Callable[[], bool] = lambda: True
+    hangs_up: bool = False
 
 
 Brain = Callable[[dict[str, Any]], Any]
@@ -70,6 +72,8 @@ def contest(body: dict[str, Any]) -> str:
 
 class OpenAIServer:
     """`with OpenAIServer(brain) as server:` then `server.url`, `server.requests`."""
+
+    says = staticmethod(chat)  # the body that holds a text
 
     def __init__(self, brain: Brain = contest) -> None:
         self.brain = brain
@@ -123,7 +127,7 @@ class OpenAIServer:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         said = self.brain(body)
         if isinstance(said, str):
-            said = chat(said)
+            said = self.says(said)
         reply = said if isinstance(said, Reply) else Reply(body=said)
         await asyncio.sleep(reply.delay)
         waited = 0.0
@@ -136,3 +140,5 @@ class OpenAIServer:
         lines = "".join(f"{k}: {v}\r\n" for k, v in (headers | reply.headers).items())
         writer.write(f"HTTP/1.1 {reply.status} X\r\n{lines}\r\n".encode() + payload)
         await writer.drain()
+        if reply.hangs_up:
+            raise ConnectionError

@@ -143,6 +143,8 @@ FLAT = {
     "order": st.sampled_from(["both", "random"]),
     "margin": st.floats(0, 50),
     "repeats": st.integers(1, 9),
+    "panel": st.sampled_from(["mean", "majority"]),
+    "null_check": st.integers(0, 99),
     "max_concurrency": st.integers(1, 99),
     "out": st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True),
     "store": st.from_regex(r"[a-z]{1,5}\.sqlite", fullmatch=True),

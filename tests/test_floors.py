@@ -15,11 +15,12 @@ FLOORS = [
     {"errors", "stats"},
     {"records"},
     {"config", "rows", "thinking"},
-    {"work", "store", "prompts", "environment"},
+    {"work", "store", "prompts", "environment", "costs", "web"},
     {"plugins"},
     {"generators", "judges", "importers", "summary", "report"},
-    {"pipeline", "auditing"},
-    {"session"},
+    {"pipeline", "auditing", "voting", "listing"},
+    {"casting"},
+    {"session", "checking"},
     {"cli", "__init__", "__main__"},
 ]
 BANNED = {"base", "common", "core", "utils", "util", "helpers", "manager", "service", "handler"}

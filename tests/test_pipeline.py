@@ -126,6 +126,63 @@ def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Pat
     assert results.summary.pairs[0].consistency is None
 
 
+def test_a_judge_that_looks_at_each_alone_is_asked_in_one_order(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> str:
+        if body["model"] != "judge":
+            return contest(body)
+        good = "This is good" in body["messages"][0]["content"]
+        return json.dumps({"explanation": "Well.", "score": 8 if good else 3})
+
+    with OpenAIServer(brain) as server:
+        url = f"?base_url={server.url}&template=scored"
+        results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
+    assert [j.presented for j in results.judgments] == ["apart"] * 4
+    assert len(judging(server.requests)) == 8  # each completion once
+    pair = results.summary.pairs[0]
+    assert (pair.wins, pair.order.identified, pair.accounting.asked) == (4, "order-free", 4)
+    assert "order not recorded" not in {reason.kind for reason in pair.reasons}
+
+
+def twice(body: dict[str, Any]) -> Any:
+    """A model whose draws differ by seed, and a judge that takes the first place."""
+    if body["model"] == "judge":
+        return verdict("A", 8, 3)
+    return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
+
+
+def test_the_null_check_compares_a_model_with_itself_on_some_prompts(tmp_path: Path) -> None:
+    with OpenAIServer(twice) as server:
+        results = run(config(server, tmp_path, 5, null_check=3))
+    assert len(judging(server.requests)) == 2 * 5 + 2 * 3
+    assert len(results.judgments) == 10
+    assert {authored.model for authored in results.completions} == {"good", "bad"}
+    (check,) = results.summary.null_checks
+    assert (check.model, check.prompts, check.win_rate.estimate) == ("good", 3, 0.5)
+    assert check.first_wins is not None
+    assert check.first_wins.estimate == 1
+    null = results.null_check
+    assert null is not None
+    assert null.models == ("good", "good, drawn again")
+    assert len(null.judgments) == 6
+    texts = {c.model: c.completion.text for c in null.completions}
+    assert "seed 42" in texts["good"]
+    assert "seed 43" in texts["good, drawn again"]
+    read = Results.model_validate_json((tmp_path / "out/results.json").read_bytes())
+    assert read == results
+
+
+def test_the_null_check_changes_nothing_else_and_is_paid_for_once(tmp_path: Path) -> None:
+    with OpenAIServer(twice) as server:
+        without = run(config(server, tmp_path, 4))
+        asked = len(server.requests)
+        with_check = run(config(server, tmp_path, 4, null_check=2))
+        assert len(server.requests) == asked + 2 + 4
+        run(config(server, tmp_path, 4, null_check=2))
+        assert len(server.requests) == asked + 2 + 4
+    assert with_check.judgments == without.judgments
+    assert with_check.summary.pairs == without.summary.pairs
+
+
 def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "bad" and "number 1?" in body["messages"][-1]["content"]:
@@ -155,7 +212,9 @@ def test_an_empty_completion_is_judged_like_any_other(tmp_path: Path) -> None:
 
 
 def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
-    with OpenAIServer(lambda body: verdict("A") if body["model"] == "judge" else "Same.") as server:
+    with OpenAIServer(
+        lambda body: verdict("A", 8, 3) if body["model"] == "judge" else "Same."
+    ) as server:
         results = run(config(server, tmp_path))
     assert len(judging(server.requests)) == 4  # both orders of two equal completions are one
     pair = results.summary.pairs[0]
@@ -329,7 +388,7 @@ def test_shown_reads_the_pair_back() -> None:
 
     judge = Prompted(Spec.parse("api:j?base_url=http://localhost:1/v1"), Setting(Sampling()))
     prompt = Prompt(messages=(Message(role="user", content="Q?"),))
-    asked = judge.ask(Pair(prompt=prompt, first="one {{ x }}", second="two"))
+    asked = judge.show(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
     assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 
 

@@ -58,3 +58,44 @@ def tiny_tokenizer():
         eos_token="<|end|>",
         pad_token="<pad>",
     )
+
+
+def make_tiny_reward_model(
+    folder: Path, chat_template: bool = True, mark: str = "!", pad: bool = True
+) -> Path:
+    """Save a reward model whose reward grows with the share of the byte `mark` in what it reads.
+
+    One layer that attends to all tokens alike and copies the share of `mark` to the last one, where
+    the head reads it. The last token must not be `mark` itself.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    tokenizer = tiny_tokenizer()
+    if chat_template:
+        tokenizer.chat_template = CHAT_TEMPLATE
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        max_position_embeddings=CONTEXT,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id if pad else None,
+        bos_token_id=None,
+        num_labels=1,
+    )
+    model = LlamaForSequenceClassification(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.fill_(1.0 if "norm" in name else 0.0)
+        layer = model.model.layers[0].self_attn
+        model.model.embed_tokens.weight[:, 0] = 1.0  # so that every token has a length
+        model.model.embed_tokens.weight[tokenizer.convert_tokens_to_ids(mark), 1] = 1.0
+        layer.v_proj.weight[1, 1] = layer.o_proj.weight[2, 1] = 1.0
+        model.score.weight[0, 2] = 1.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -7,6 +7,7 @@
 The whole public surface is here; what is not in `__all__` may change.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.config import Config, Sampling, Spec
@@ -36,7 +37,8 @@ from bakeoff.work import Batched, Generator, Judge, PerItem, Worker
 
 if TYPE_CHECKING:
     from bakeoff.auditing import audit
-    from bakeoff.session import run, run_async
+    from bakeoff.checking import check
+    from bakeoff.session import run, run_async, vote_async
 
 __all__ = [
     "Authored",
@@ -66,19 +68,25 @@ __all__ = [
     "WorkError",
     "Worker",
     "audit",
+    "check",
     "run",
     "run_async",
+    "vote_async",
 ]
+
+
+_LATER = {
+    "audit": "bakeoff.auditing",
+    "check": "bakeoff.checking",
+    "run": "bakeoff.session",
+    "run_async": "bakeoff.session",
+    "vote_async": "bakeoff.session",
+}
 
 
 def __getattr__(name: str) -> Any:
     """What brings numpy and scipy is loaded when it is first used."""
-    if name in ("run", "run_async"):
-        from bakeoff import session
-
-        return getattr(session, name)
-    if name == "audit":
-        from bakeoff.auditing import audit
-
-        return audit
+    home = _LATER.get(name)
+    if home:
+        return getattr(import_module(home), name)
     raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")

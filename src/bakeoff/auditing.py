@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -10,7 +11,7 @@ from bakeoff.environment import describe
 from bakeoff.importers.reading import read
 from bakeoff.records import MARGIN, Results
 from bakeoff.report.export import check_writable, save
-from bakeoff.summary import summarize
+from bakeoff.summary import Terms, summarize
 
 
 def audit(
@@ -19,6 +20,7 @@ def audit(
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
     margin: float = MARGIN,
+    panel: Literal["mean", "majority"] = "mean",
     out: Path | str | None = None,
 ) -> Results:
     """What evaluations made by other tools can carry: the summary, the verdict, the red flags.
@@ -37,11 +39,15 @@ def audit(
         "format": list(imported.formats),
         "columns": dict(columns or {}),
         "margin": margin,
+        "panel": panel,
     }
     started = datetime.now(UTC).isoformat(timespec="seconds")
     evidence = imported.evidence
     results = Results.of(
-        evidence, summarize(evidence, margin), config, describe() | {"started": started}
+        evidence,
+        summarize(evidence, Terms(margin, panel)),
+        config,
+        describe() | {"started": started},
     )
     if out is not None:
         save(results, Path(out))

@@ -5,10 +5,12 @@
 
 import asyncio
 import logging
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from bakeoff.config import Audit, Config, config_from, first_problem
+from bakeoff.config import Audit, Check, Config, Poll, config_from, first_problem
 from bakeoff.errors import BakeoffError
 from bakeoff.records import Results
 
@@ -65,9 +67,64 @@ def audit(
         format=config.format,
         columns=config.mapping(),
         margin=config.margin,
+        panel=config.panel,
         out=config.out,
     )
-    _present(results, config)
+    _present(results, config, config.out)
+    return 0
+
+
+@app.command(name="judge-check")
+def judge_check(
+    file: Annotated[
+        Path | None,
+        Parameter(help="Pairs whose better one is known: ours, LLMBar's, or columns like them."),
+    ] = None,
+    /,
+    *,
+    config: Annotated[Check, Parameter(name="*")] = Check(),  # noqa: B008 - frozen
+) -> int:
+    """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
+    from bakeoff.checking import check_config, lines
+    from bakeoff.report.console import live, print_blocks
+
+    errors = Console(stderr=True, quiet=config.quiet)
+    _log_to(errors)
+    with live(errors) as show:
+        found = check_config(file, config, lambda progress: show(*progress))
+    if config.print_json:
+        sys.stdout.write(found.to_json())
+    elif not config.quiet:
+        print_blocks(Console(), lines(found))
+    return 3 if any(judge.failed for judge in found.judges) else 0
+
+
+@app.command
+def vote(
+    results: Annotated[Path, Parameter(help="A results.json, or the folder that it is in.")],
+    /,
+    *,
+    poll: Annotated[Poll, Parameter(name="*")] = Poll(),  # noqa: B008 - frozen
+) -> int:
+    """Let people vote on the pairs of a run, blind, in a browser on this machine."""
+    from bakeoff.session import vote_async
+    from bakeoff.voting import folder_of
+
+    _log_to(Console(stderr=True))
+    found = asyncio.run(
+        _with_booth(lambda tell, end: vote_async(results, poll, announce=tell, until=end))
+    )
+    _present(found, poll, folder_of(results))
+    return 0
+
+
+@app.command(name="list")
+def list_(what: Annotated[Literal["judges", "models"], Parameter(help="What to list.")], /) -> int:
+    """Say what judges or models there are here, and what each still needs."""
+    from bakeoff.listing import judge_ways, model_ways
+    from bakeoff.report.console import print_ways
+
+    print_ways(Console(), judge_ways() if what == "judges" else model_ways())
     return 0
 
 
@@ -79,13 +136,38 @@ def compare(config: Config) -> int:
     errors = Console(stderr=True, quiet=config.quiet)
     _log_to(errors)
     with live(errors) as show:
-        results = asyncio.run(run_async(config, lambda progress: show(*progress)))
-    _present(results, config)
+        results = asyncio.run(
+            _with_booth(
+                lambda tell, end: run_async(
+                    config, lambda progress: show(*progress), announce=tell, until=end
+                )
+            )
+        )
+    _present(results, config, config.out)
     asked = len(results.completions) + len(results.judgments) + len(results.failures)
     return 3 if len(results.failures) > config.max_failures * asked else 0
 
 
-def _present(results: Results, config: Config | Audit) -> None:
+async def _with_booth(
+    work: Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, Results]],
+) -> Results:
+    """Do what may wait for people: from when their page is open, Ctrl-C ends the vote."""
+    end, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def announce(address: str) -> None:
+        print(f"Vote at {address}", file=sys.stderr)
+        print("Every vote is saved at once. Ctrl-C ends the vote.", file=sys.stderr, flush=True)
+        with suppress(NotImplementedError):  # on Windows it ends the command, and no vote is lost
+            loop.add_signal_handler(signal.SIGINT, end.set)
+
+    try:
+        return await work(announce, end)
+    finally:
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+def _present(results: Results, config: Config | Audit | Poll, out: Path) -> None:
     from bakeoff.report.console import print_results
 
     if config.print_json:
@@ -94,7 +176,7 @@ def _present(results: Results, config: Config | Audit) -> None:
         console = Console()
         print_results(console, results, config.show_samples)
         for name in ("results.json", "report.html"):
-            console.print(Text(str(config.out / name)), soft_wrap=True)  # whole, to be copied
+            console.print(Text(str(out / name)), soft_wrap=True)  # whole, to be copied
 
 
 def main(arguments: list[str] | None = None) -> None:

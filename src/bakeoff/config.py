@@ -74,7 +74,9 @@ class Sampling(BaseModel):
     """How completions are drawn; part of what identifies one.
 
     `schema_` is a JSON schema that the completion has to fit, where the server can do that;
-    `top` asks for the log-probabilities of that many first tokens.
+    `top` asks for the log-probabilities of that many first tokens. `weigh` asks for no new token at
+    all, but for what the last turn is worth (`Completion.weight`); a worker that cannot tell says
+    so with a ConfigError when it is opened.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,6 +88,7 @@ class Sampling(BaseModel):
     system: str | None = None
     schema_: dict[str, JsonValue] | None = None
     top: int | None = None
+    weigh: bool = False
 
 
 class Config(BaseModel):
@@ -122,6 +125,12 @@ class Config(BaseModel):
         description="Points around 50 % within which two models are equivalent.",
     )
     repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
+    panel: Literal["mean", "majority"] = Field(
+        "mean", description="How several judges make one preference for a prompt."
+    )
+    null_check: int = Field(
+        0, ge=0, description="Prompts where the judge compares a model with itself, as a check."
+    )
     max_concurrency: int = Field(32, ge=1, description="Requests in flight per server, at most.")
     out: Path = Field(Path("results"), description="Folder for results.json and report.html.")
     store: Path = Field(
@@ -175,6 +184,9 @@ class Audit(BaseModel):
         le=50,
         description="Points around 50 % within which two models are equivalent.",
     )
+    panel: Literal["mean", "majority"] = Field(
+        "mean", description="How several judges make one preference for a prompt."
+    )
     out: Path = Field(Path("audit"), description="Folder for results.json and report.html.")
     show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
     print_json: Annotated[bool, Parameter(name="--json")] = Field(
@@ -191,6 +203,49 @@ class Audit(BaseModel):
                     f"--columns {self.columns!r}: write it as winner=label,prompt=question"
                 )
         return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+class Check(BaseModel):
+    """How judges are tried on pairs whose better one is known: the flags of `judge-check`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+    judge: tuple[str, ...] = Field((), description="A judge, as [name=]backend:target[?options].")
+    limit: int | None = Field(None, ge=1, description="How many pairs, at most. [all]")
+    repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
+    max_concurrency: int = Field(32, ge=1, description="Requests in flight per server, at most.")
+    store: Path = Field(
+        Path(".bakeoff/store.sqlite"), description="Where everything that was paid for is kept."
+    )
+    out: Path | None = Field(None, description="Folder for judge-check.json. [none]")
+    print_json: Annotated[bool, Parameter(name="--json")] = Field(
+        False, alias="json", description="Print the results document on stdout, and nothing else."
+    )
+    quiet: bool = Field(False, description="Print nothing but errors.")
+
+
+class Poll(BaseModel):
+    """How people are asked about pairs: the flags of `bakeoff vote`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+    labels: int | None = Field(None, ge=1, description="How many pairs to ask about. [all]")
+    draw: Literal["random", "order", "close"] = Field(
+        "random",
+        description="Which pairs come first: drawn at random (only those can correct a judge), in "
+        "the order of the prompts, or those on which judges contradict each other.",
+    )
+    seed: int = Field(42, description="Seed of the draw and of who is shown first.")
+    port: int = Field(0, ge=0, le=65535, description="Port of the page on this machine. [any]")
+    show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
+    print_json: Annotated[bool, Parameter(name="--json")] = Field(
+        False, alias="json", description="Print the results document on stdout, and nothing else."
+    )
+    quiet: bool = Field(False, description="Print nothing but errors and the page's address.")
 
 
 def origins(tokens: Iterable[str]) -> dict[str, str]:
@@ -223,6 +278,14 @@ def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> 
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {first_problem(error, model)}") from None
+
+
+def split_options(model: type[Fields], spec: Spec) -> tuple[Fields, Spec]:
+    """The options of a spec that are this model's, validated, and the spec with the others."""
+    own = {key: value for key, value in spec.options.items() if key in model.model_fields}
+    rest = {key: value for key, value in spec.options.items() if key not in own}
+    options = parse_fields(model, own, where=spec.name)
+    return options, spec.model_copy(update={"options": rest})
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:

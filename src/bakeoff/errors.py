@@ -5,7 +5,9 @@
     ├── StoreError     the store is from another schema, damaged, or full      -> exit 2, one line
     └── WorkError      one item failed: kept as a Failure record, asked again next time
         ├── BackendError(status)   the model did not answer
+        │   └── ContextError       what was asked is longer than the model's context
         └── VerdictError(raw)      the judge answered, but not with a verdict that can be read
+            └── RefusedError       it declined to judge
 
 A WorkError is an item's outcome and never stops a run. Any other exception is a bug (or a
 ConfigError) and stops it loudly, with everything that was already emitted safe in the store.
@@ -49,10 +51,22 @@ class BackendError(WorkError):
         self.status = status
 
 
+class ContextError(BackendError):
+    """What was asked is longer than the model's context: shorter, it may be answered."""
+
+    kind = "context"
+
+
 class VerdictError(WorkError):
     """The judge answered, but not with a verdict that can be read; `raw` holds its words."""
 
     kind = "verdict"
+
+
+class RefusedError(VerdictError):
+    """The judge declined; asking again in other words would not be fair to the other pairs."""
+
+    kind = "refused"
 
 
 def one_line(error: Exception) -> str:

@@ -84,23 +84,47 @@ async def fill(
         await worker([asks[owed[key][0]][1] for key in keys], keep)
 
 
+def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
+    """Where the verdict of a judge on a pair is kept: by what the judge sees, and nothing else."""
+    prompt = pair.prompt
+    seen: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
+    if prompt.criteria:
+        seen.append([criterion.model_dump() for criterion in prompt.criteria])
+    return content_key("verdict", identity, seen, repeat)
+
+
+class Cast(NamedTuple):
+    """Everyone who takes part, by name.
+
+    `again` is a model that is drawn a second time, to be compared with itself on some prompts.
+    """
+
+    models: dict[str, Generator]
+    judges: dict[str, Judge]
+    again: tuple[str, Generator] | None = None
+
+
+AGAIN = ", drawn again"  # after a model's name
+
+
 class Comparing:
     """One comparison under way: what is asked for, and what has come of it so far."""
 
     def __init__(
-        self,
-        config: Config,
-        prompts: Sequence[Prompt],
-        models: dict[str, Generator],
-        judges: dict[str, Judge],
-        store: Store,
-        watch: Watch,
+        self, config: Config, prompts: Sequence[Prompt], cast: Cast, store: Store, watch: Watch
     ) -> None:
         self.config = config
         self.prompts = {prompt.id: prompt for prompt in prompts}
-        self.models = models
-        self.judges = judges
+        self.contestants = tuple(cast.models)
+        self.models = dict(cast.models)
+        self.judges = cast.judges
         self.store = store
+        self.null_pair: tuple[str, str] | None = None
+        if cast.again:
+            name, model = cast.again
+            self.null_pair = (name, name + AGAIN)
+            self.models[name + AGAIN] = model
+        self._null_prompts = set(list(self.prompts)[: config.null_check])
         self.completions: dict[tuple[str, str], Completion | WorkError] = {}
         self.verdicts: dict[Sitting, Verdict | WorkError] = {}
         self._watch = watch
@@ -138,11 +162,10 @@ class Comparing:
         Servers work side by side, and their pairs are judged while they work. Exclusive workers
         fill the accelerator: they take turns, models first, and are closed after their turn.
         """
-        total = sum(1 for _ in self.sittings(""))
         for name in self.models:
-            self._report(Progress("completion", name, 0, 0, len(self.prompts)))
+            self._report(Progress("completion", name, 0, 0, len(self._prompts_for(name))))
         for name in self.judges:
-            self._report(Progress("judgment", name, 0, 0, total))
+            self._report(Progress("judgment", name, 0, 0, sum(1 for _ in self.sittings(name))))
         async with tasks() as self._group:
             async with tasks() as completing:
                 for name, model in self.models.items():
@@ -167,7 +190,7 @@ class Comparing:
             prompt = asks[index][1]
             self.completions[prompt.id, name] = outcome
             self._count("completion", name, outcome)
-            for a, b in itertools.combinations(self.models, 2):
+            for a, b in self._pairs(prompt.id):
                 if name in (a, b) and all((prompt.id, m) in self.completions for m in (a, b)):
                     self._call_judges(prompt.id, a, b)
 
@@ -199,12 +222,25 @@ class Comparing:
     def sittings(self, judge: str) -> Iterator[Sitting]:
         """Every verdict that is wanted of one judge, in the order of the results."""
         for prompt_id in self.prompts:
-            for a, b in itertools.combinations(self.models, 2):
+            for a, b in self._pairs(prompt_id):
                 yield from self._orders(judge, prompt_id, a, b)
+
+    def _pairs(self, prompt_id: str) -> list[tuple[str, str]]:
+        """Which models are compared on a prompt: each two, and one with itself where wanted."""
+        pairs = list(itertools.combinations(self.contestants, 2))
+        if self.null_pair and prompt_id in self._null_prompts:
+            pairs.append(self.null_pair)
+        return pairs
+
+    def _prompts_for(self, model: str) -> list[Prompt]:
+        whole = model in self.contestants
+        return [p for p in self.prompts.values() if whole or p.id in self._null_prompts]
 
     def _orders(self, judge: str, prompt_id: str, a: str, b: str) -> Iterator[Sitting]:
         orders = [(a, b), (b, a)]
-        if self.config.order == "random":
+        if self.judges[judge].order == "apart":
+            orders = orders[:1]
+        elif self.config.order == "random":
             drawn = content_key("order", self.config.seed, prompt_id, a, b)
             orders = [orders[int(drawn[-1], 16) % 2]]
         for repeat in range(self.config.repeats):
@@ -215,7 +251,7 @@ class Comparing:
         identity = self.models[name].identity
         return [
             (content_key("completion", identity, prompt.conversation(), 0), prompt)
-            for prompt in self.prompts.values()
+            for prompt in self._prompts_for(name)
         ]
 
     def _verdict_asks(self, name: str, sittings: Iterable[Sitting]) -> list[tuple[str, Pair]]:
@@ -225,13 +261,7 @@ class Comparing:
             prompt = self.prompts[sitting.prompt_id]
             first, second = (self._text(prompt.id, model) for model in sitting[2:4])
             pair = Pair(prompt=prompt, first=first or "", second=second or "")
-            seen: list[JsonValue] = [
-                prompt.conversation(),
-                prompt.reference,
-                pair.first,
-                pair.second,
-            ]
-            asks.append((content_key("verdict", identity, seen, sitting.repeat), pair))
+            asks.append((verdict_key(identity, pair, sitting.repeat), pair))
         return asks
 
     def _text(self, prompt_id: str, model: str) -> str | None:

@@ -17,6 +17,7 @@ from bakeoff.work import Generator, Judge
 
 GENERATORS = "bakeoff.generators"
 JUDGES = "bakeoff.judges"
+HUMAN = "human"  # as a judge: people, who vote when everything else is done
 
 W = TypeVar("W", covariant=True)
 
@@ -41,25 +42,38 @@ class Backend(Protocol[W]):
 
 def open_generator(spec: Spec, setting: Setting) -> Generator:
     """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win."""
-    own = {key: spec.options[key] for key in Sampling.model_fields if key in spec.options}
+    theirs = Sampling.model_fields.keys() - {"weigh"}  # that one is for judges to say
+    own = {key: value for key, value in spec.options.items() if key in theirs}
     rest = {key: value for key, value in spec.options.items() if key not in own}
     values = {**setting.sampling.model_dump(), **own}
     sampling = parse_fields(Sampling, values, where=spec.name)
     backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    if sampling.weigh and not getattr(backend, "weighs", False):
+        raise ConfigError(
+            f"{spec.name!r} cannot weigh completions: take one of embedded:, hf:, or a vLLM server "
+            "by api:"
+        )
     return backend(spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling))
 
 
 def open_judge(spec: Spec, setting: Setting) -> Judge:
-    """The judge of a spec: a judge backend, or any generator with a template and a reader."""
-    name = spec.backend if spec.backend in names(JUDGES) else "prompted"
+    """The judge of a spec: a judge backend, or any generator, asked in the way of one.
+
+    The way is what `?verdict=` or `?template=` names, where that is a judge; else `prompted`.
+    """
+    known = names(JUDGES)
+    wanted = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
+    name = next((name for name in wanted if name in known), "prompted")
     backend: Backend[Judge] = find(JUDGES, name)
     return backend(spec, setting)
 
 
 def judge_spec(text: str) -> Spec:
-    """Read a judge's spec; a bare `gpt-...` means `openai:gpt-...`."""
+    """Read a judge's spec; a bare `gpt-...` means `openai:gpt-...`, a bare `human` people."""
     spec = Spec.parse(text, default="")
     bare = "openai" if _OPENAI.fullmatch(spec.target) else "hf"
+    if spec.target == HUMAN:
+        bare = HUMAN
     return spec.model_copy(update={"backend": spec.backend or bare})
 
 

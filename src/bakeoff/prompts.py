@@ -6,8 +6,8 @@
     FILE[?column=&turns=]                       .jsonl, .json, .csv, or .txt (a prompt a line)
 
 A row has `messages`, or a text in `prompt`, `instruction`, `question`, `text` or `content`; beside
-it may stand `tags`, `reference` and, in a file, `id`. The ids of a dataset are not taken over:
-nobody here could mend two rows that have the same one.
+it may stand `tags`, `reference`, `criteria` (of a rubric) and, in a file, `id`. The ids of a
+dataset are not taken over: nobody here could mend two rows that have the same one.
 """
 
 import heapq
@@ -132,7 +132,7 @@ def _file_rows(path: Path) -> Iterator[Row]:
 def _dataset_rows(target: str, options: HubOptions) -> Iterator[Row]:
     def pick(columns: Sequence[str]) -> list[str]:
         column = _columns(columns, options.column, repr(target))[0]
-        beside = {"tags", "reference"} - {column}
+        beside = {"tags", "reference", "criteria"} - {column}
         return [column, *(name for name in columns if name in beside)]
 
     return read_dataset(target, config=options.config, split=options.split, pick=pick)
@@ -243,14 +243,22 @@ def _message(turn: JsonValue, where: str) -> dict[str, str]:
 
 
 def _prompt(candidate: _Candidate) -> Prompt:
-    tags = candidate.values.get("tags") or ()
+    values = candidate.values
     fields = {
-        "id": _text(candidate.values, "id", candidate.where) or "",
+        "id": _text(values, "id", candidate.where) or "",
         "messages": candidate.messages,
-        "tags": [*filter(None, map(str.strip, tags.split(",")))] if isinstance(tags, str) else tags,
-        "reference": _text(candidate.values, "reference", candidate.where) or None,
+        "tags": _listed(values.get("tags")),
+        "reference": _text(values, "reference", candidate.where) or None,
+        "criteria": _listed(values.get("criteria")),
     }
     return parse_fields(Prompt, fields, where=candidate.where)
+
+
+def _listed(value: JsonValue) -> JsonValue:
+    """A list as it stands there; a text is a list of names with commas between them."""
+    if isinstance(value, str):
+        return [*filter(None, map(str.strip, value.split(",")))]
+    return value or []
 
 
 def _text(values: dict[str, JsonValue], name: str, where: str) -> str | None:

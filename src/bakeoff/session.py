@@ -2,19 +2,30 @@
 
 import asyncio
 import itertools
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
-from bakeoff.config import Config, Spec, origins
+from pydantic import JsonValue
+
+from bakeoff.casting import asks_people, cast_of, machine_judges
+from bakeoff.config import Config, Poll, origins
 from bakeoff.environment import describe
-from bakeoff.errors import ConfigError, WorkError
-from bakeoff.pipeline import Comparing, Watch
-from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
+from bakeoff.errors import WorkError
+from bakeoff.pipeline import Comparing, Sitting, Watch
 from bakeoff.prompts import Draw, draw
-from bakeoff.records import Authored, Evidence, Failure, Judgment, Results
+from bakeoff.records import Authored, Evidence, Failure, Judgment, Prompt, Results
 from bakeoff.report.export import check_writable, save
 from bakeoff.store import Store
-from bakeoff.summary import summarize
-from bakeoff.work import Generator, Judge
+from bakeoff.summary import Terms, summarize
+from bakeoff.voting import VOTES, complete, evidence_of, folder_of, gather, people, read_results
+
+log = logging.getLogger(__name__)
+
+
+def _tell(address: str) -> None:
+    log.warning("people vote at %s", address)
 
 
 def run(config: Config, watch: Watch = lambda _: None) -> Results:
@@ -26,95 +37,142 @@ def run(config: Config, watch: Watch = lambda _: None) -> Results:
     return asyncio.run(run_async(config, watch))
 
 
-async def run_async(config: Config, watch: Watch = lambda _: None) -> Results:
-    """As `run`, inside a running event loop."""
+async def run_async(
+    config: Config,
+    watch: Watch = lambda _: None,
+    *,
+    announce: Callable[[str], None] = _tell,
+    until: asyncio.Event | None = None,
+) -> Results:
+    """As `run`, inside a running event loop.
+
+    Where people judge, `announce` gets the address of their page, and `until` ends the vote.
+    """
     started = datetime.now(UTC)
     config = config.settled()
-    models, judges = _open(config)
+    cast = cast_of(config)
     check_writable(config.out)
     drawn = draw(config.prompts, config.limit, config.seed)
     with Store(config.store) as store:
-        comparing = Comparing(config, drawn.prompts, models, judges, store, watch)
+        comparing = Comparing(config, drawn.prompts, cast, store, watch)
         try:
             await comparing.prepare()
             await comparing.run()
         finally:
             for worker in comparing.workers:
                 await worker.close()
-    results = _results(comparing, drawn, started)
+    evidence = _gathered(comparing, drawn)
+    votes, poll = config.out / VOTES, Poll(seed=config.seed)
+    if asks_people(config) and not complete(evidence, votes, poll):
+        await gather(evidence, votes, poll, announce=announce, until=until)
+    evidence = _with_people(evidence, votes)
+    results = Results.of(
+        evidence,
+        summarize(evidence, Terms(config.margin, config.panel)),
+        config.model_dump(mode="json", by_alias=True),
+        _environment(comparing, started),
+    )
     save(results, config.out)
     return results
 
 
-def _open(config: Config) -> tuple[dict[str, Generator], dict[str, Judge]]:
-    """Every model and judge by its name; ConfigError where they cannot make a comparison."""
-    setting = Setting(config.sampling(), config.max_concurrency)
-    specs = [Spec.parse(text) for text in config.model]
-    if len(specs) < 2:
-        raise ConfigError("a comparison needs two models: give --model twice")
-    _check_names([spec.name for spec in specs], "model")
-    models = {spec.name: open_generator(spec, setting) for spec in specs}
-    judge_specs = [judge_spec(text) for text in config.judge]
-    _check_names([spec.name for spec in judge_specs], "judge")
-    judges = {spec.name: open_judge(spec, setting) for spec in judge_specs}
-    for (judge, its), (model, of) in itertools.product(judges.items(), models.items()):
-        if its.weights and its.weights == of.weights and not config.allow_self_judge:
-            raise ConfigError(
-                f"the judge {judge!r} is the contestant {model!r}, and a model prefers its own "
-                "text: choose another judge, or insist with --allow-self-judge"
-            )
-    return models, judges
+async def vote_async(
+    path: Path,
+    poll: Poll = Poll(),  # noqa: B008 - frozen
+    *,
+    announce: Callable[[str], None] = _tell,
+    until: asyncio.Event | None = None,
+) -> Results:
+    """Let people vote on the pairs of results that exist; the results with their votes in.
+
+    `path` is a `results.json` or its folder, where the votes are kept and the results are saved
+    again. The vote ends when somebody presses Finish on the page, or `until` is set. ConfigError
+    where there is nothing to vote on.
+    """
+    results, folder = read_results(path), folder_of(path)
+    check_writable(folder)
+    evidence = evidence_of(results)
+    await gather(evidence, folder / VOTES, poll, announce=announce, until=until)
+    evidence = _with_people(evidence, folder / VOTES)
+    summary = summarize(evidence, Terms.of(results.config))
+    found = Results.of(evidence, summary, results.config, results.environment)
+    save(found, folder)
+    return found
 
 
-def _check_names(names: list[str], what: str) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise ConfigError(
-            f"the {what} {twice!r} stands there twice: give each a name, as in "
-            f"--{what} a={twice} --{what} b={twice}"
+def _with_people(evidence: Evidence, votes: Path) -> Evidence:
+    labels = people(evidence, votes)
+    if not labels.stale:
+        return labels.evidence
+    note = (
+        f"{labels.stale} votes in {votes.name} are on other completions than these, and not counted"
+    )
+    return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
+
+
+def _environment(comparing: Comparing, started: datetime) -> dict[str, JsonValue]:
+    return describe() | {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+        "models": {name: worker.identity for name, worker in comparing.models.items()},
+        "judges": {name: worker.identity for name, worker in comparing.judges.items()},
+    }
+
+
+def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
+    """Everything that the models and judges said."""
+    config = comparing.config
+    evidence = _evidence(comparing, comparing.contestants, drawn.prompts)
+    notes = [*drawn.notes, *(worker.caveat for worker in comparing.workers if worker.caveat)]
+    more: dict[str, object] = {"notes": tuple(dict.fromkeys(notes))}
+    if comparing.null_pair:
+        more["null_check"] = _evidence(
+            comparing, comparing.null_pair, drawn.prompts[: config.null_check]
         )
+    return evidence.model_copy(update=more)
 
 
-def _results(comparing: Comparing, drawn: Draw, started: datetime) -> Results:
-    """Everything by name and in the order of the prompts: the same work gives the same document."""
+def _evidence(comparing: Comparing, models: Sequence[str], prompts: Sequence[Prompt]) -> Evidence:
+    """What came of some models, by name and in the order of the prompts: the same work gives the
+    same document.
+    """
     completions: list[Authored] = []
+    failures: list[Failure] = []
+    for prompt, model in itertools.product(prompts, models):
+        outcome = comparing.completions[prompt.id, model]
+        if isinstance(outcome, WorkError):
+            failures.append(Failure.of(outcome, "completion", prompt.id, model))
+        else:
+            completions.append(Authored(prompt_id=prompt.id, model=model, completion=outcome))
+    judgments, failed = _judged(comparing, set(models))
+    config = comparing.config
+    return Evidence(
+        models=tuple(models),
+        prompts=tuple(prompts),
+        completions=tuple(completions),
+        judgments=tuple(judgments),
+        failures=(*failures, *failed),
+        origins=origins((*config.model, *machine_judges(config))),
+    )
+
+
+def _judged(comparing: Comparing, models: set[str]) -> tuple[list[Judgment], list[Failure]]:
     judgments: list[Judgment] = []
     failures: list[Failure] = []
-    for prompt_id, model in itertools.product(comparing.prompts, comparing.models):
-        outcome = comparing.completions[prompt_id, model]
-        if isinstance(outcome, WorkError):
-            failures.append(Failure.of(outcome, "completion", prompt_id, model))
-        else:
-            completions.append(Authored(prompt_id=prompt_id, model=model, completion=outcome))
-    for judge in comparing.judges:
-        for sitting in comparing.sittings(judge):
+    for judge, worker in comparing.judges.items():
+        for sitting in _of(models, comparing.sittings(judge)):
             verdict = comparing.verdicts[sitting]
             if isinstance(verdict, WorkError):
                 failure = Failure.of(verdict, "judgment", sitting.prompt_id, judge)
                 shown = dict(zip(("first", "second", "repeat"), sitting[2:], strict=True))
                 failures.append(failure.model_copy(update=shown))
             else:
-                judgments.append(Judgment(**sitting._asdict(), verdict=verdict))
-    environment = describe() | {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
-        "models": {name: worker.identity for name, worker in comparing.models.items()},
-        "judges": {name: worker.identity for name, worker in comparing.judges.items()},
-    }
-    notes = [*drawn.notes, *(worker.caveat for worker in comparing.workers if worker.caveat)]
-    config = comparing.config
-    evidence = Evidence(
-        models=tuple(comparing.models),
-        prompts=drawn.prompts,
-        completions=tuple(completions),
-        judgments=tuple(judgments),
-        failures=tuple(failures),
-        origins=origins((*config.model, *config.judge)),
-        notes=tuple(notes),
-    )
-    return Results.of(
-        evidence,
-        summarize(evidence, config.margin),
-        config.model_dump(mode="json", by_alias=True),
-        environment,
-    )
+                presented = "apart" if worker.order == "apart" else "recorded"
+                judgments.append(
+                    Judgment(**sitting._asdict(), presented=presented, verdict=verdict)
+                )
+    return judgments, failures
+
+
+def _of(models: set[str], sittings: Iterable[Sitting]) -> list[Sitting]:
+    return [sitting for sitting in sittings if {sitting.first, sitting.second} <= models]

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import JsonValue
 
@@ -73,7 +73,26 @@ class Worker(Protocol[In, Out]):
 
 
 Generator = Worker[Prompt, Completion]
-Judge = Worker[Pair, Verdict]
+Order = Literal["both", "apart"]
+
+
+class Judge(Worker[Pair, Verdict], Protocol):
+    """A worker that compares.
+
+    `order` is `both` where the place of a completion may sway it, so that a pair is shown in both
+    orders; `apart` where it looks at each completion alone, so that there is no order. `partial`
+    says that it is known to prefer text of its own family.
+    """
+
+    @property
+    def order(self) -> Order:
+        """How it has to be shown a pair."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether a contestant of its own family makes it no judge."""
+        ...
 
 
 class PerItem(ABC, Generic[I, O]):
@@ -83,6 +102,8 @@ class PerItem(ABC, Generic[I, O]):
     weights: str | None = None
     caveat: str | None = None
     exclusive = False
+    order: Order = "both"  # of a judge
+    partial = False
 
     def __init__(self, lanes: int) -> None:
         self._lanes = lanes
@@ -123,6 +144,8 @@ class Batched(ABC, Generic[I, O]):
     weights: str | None = None
     caveat: str | None = None
     exclusive = True
+    order: Order = "both"  # of a judge
+    partial = False
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -17,16 +17,19 @@ from bakeoff.records import (
     Authored,
     Comparison,
     Completion,
+    Criterion,
     Difference,
     Evidence,
     Failure,
     Flag,
-    JudgeSummary,
+    JudgeCard,
     Judgment,
     Message,
     ModelSummary,
+    NullCheck,
     Pair,
     PairSummary,
+    People,
     Prompt,
     Record,
     Results,
@@ -35,11 +38,14 @@ from bakeoff.records import (
     Spread,
     Summary,
     Tally,
+    Usage,
     Verdict,
+    Weights,
     content_key,
 )
 from bakeoff.stats import results as found
 from bakeoff.stats.results import (
+    Calibrated,
     Estimate,
     Exposure,
     LengthEffect,
@@ -70,7 +76,13 @@ prompts = st.builds(
     messages=st.lists(messages, min_size=1, max_size=3),
     tags=st.lists(texts, max_size=2),
     reference=st.none() | texts,
+    criteria=st.lists(
+        st.builds(Criterion, name=st.text(min_size=1, max_size=5), weight=st.floats(0.1, 9)),
+        max_size=2,
+    ),
 )
+usages = st.none() | st.builds(Usage, input=counts, output=counts, cached=counts)
+costs = st.none() | st.floats(0, 1e6)
 completions = st.builds(
     Completion,
     text=texts,
@@ -79,10 +91,27 @@ completions = st.builds(
     tokens=st.none() | counts,
     raw=st.none() | texts,
     top=st.none() | st.dictionaries(texts, st.floats(-1e4, 0), max_size=3),
+    weight=st.none() | reals,
+    snapshot=st.none() | texts,
+    usage=usages,
+    cost=costs,
 )
 pairs = st.builds(Pair, prompt=prompts, first=texts, second=texts)
 scores = st.builds(Scores, st.floats(0, 10), st.floats(0, 10))
-verdicts = st.builds(Verdict, first=shares, scores=st.none() | scores, reason=texts, raw=texts)
+verdicts = st.builds(
+    Verdict,
+    first=shares,
+    scores=st.none() | scores,
+    reason=texts,
+    raw=texts,
+    weights=st.none() | st.builds(Weights, reals, reals),
+    mended=st.sampled_from([None, "unreadable", "contradiction"]),
+    contradicts=st.booleans(),
+    kept=st.none() | counts,
+    snapshot=st.none() | texts,
+    usage=usages,
+    cost=costs,
+)
 judgments = st.builds(
     Judgment,
     prompt_id=texts,
@@ -130,6 +159,36 @@ splits = st.builds(
 )
 flags = st.builds(Flag, kind=texts, about=texts, value=reals, message=texts, action=texts)
 spreads = st.none() | st.builds(Spread, mean=reals, sd=reals)
+outcomes = st.sampled_from(["better", "worse", "equivalent", "not enough data", "withheld"])
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> JudgeCard:
+    judged, failed = draw(counts), draw(counts)
+    return JudgeCard(
+        asked=judged + failed,
+        judged=judged,
+        failed=failed,
+        judge=draw(texts),
+        win_rate=draw(estimates),
+        outcome=draw(outcomes),
+        consistency=draw(st.none() | estimates),
+        snapshots=tuple(draw(st.lists(texts, max_size=2))),
+        cost=draw(st.none() | st.floats(0, 1e6)),
+    )
+
+
+checks = st.builds(
+    NullCheck,
+    judge=texts,
+    model=texts,
+    prompts=counts,
+    identical=counts,
+    win_rate=estimates,
+    band=st.tuples(shares, shares),
+    first_wins=st.none() | estimates,
+    decided=st.none() | shares,
+)
 pair_summaries = st.builds(
     PairSummary,
     a=texts,
@@ -148,7 +207,23 @@ pair_summaries = st.builds(
     length=st.none() | st.builds(LengthEffect, tilt=tilts, controlled=st.none() | estimates),
     markdown=st.none() | tilts,
     thinking=st.none() | st.builds(Exposure, only_a=counts, only_b=counts, both=counts),
-    judges=st.lists(st.builds(JudgeSummary, judge=texts, win_rate=estimates), max_size=2),
+    judges=st.lists(cards(), max_size=2),
+    people=st.none()
+    | st.builds(
+        People,
+        voters=st.lists(texts, max_size=2),
+        prompts=counts,
+        win_rate=estimates,
+        corrected=st.none()
+        | st.builds(
+            Calibrated,
+            value=estimates,
+            labelled=counts,
+            unlabelled=counts,
+            weight=st.none() | reals,
+        ),
+        more=st.none() | counts,
+    ),
     agreement=st.lists(
         st.builds(
             Agreement,
@@ -162,7 +237,7 @@ pair_summaries = st.builds(
     variance=st.none() | splits,
     accounting=accountings(),
     margin=st.floats(0, 50),
-    outcome=st.sampled_from(["better", "worse", "equivalent", "not enough data", "withheld"]),
+    outcome=outcomes,
     verdict=texts,
     reasons=st.lists(flags, max_size=1),
 )
@@ -189,6 +264,7 @@ results = st.builds(
         estimand=texts,
         models=st.lists(model_summaries, max_size=2),
         pairs=st.lists(pair_summaries, max_size=2),
+        null_checks=st.lists(checks, max_size=2),
         notes=st.lists(texts, max_size=2),
     ),
     environment=plain,
@@ -311,10 +387,29 @@ VALID: dict[type[Record], dict[str, Any]] = {
     Flag: {"kind": "k", "about": "a", "value": 1, "message": "m", "action": "do"},
     Tally: {"asked": 3, "judged": 2, "failed": 1},
     Accounting: {"asked": 3, "judged": 2, "failed": 1},
-    JudgeSummary: {
+    JudgeCard: {
+        "asked": 3,
+        "judged": 2,
+        "failed": 1,
         "judge": "j",
         "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
+        "outcome": "better",
     },
+    People: {
+        "voters": ["v"],
+        "prompts": 3,
+        "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
+    },
+    NullCheck: {
+        "judge": "j",
+        "model": "m",
+        "prompts": 3,
+        "identical": 0,
+        "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
+        "band": [0.4, 0.6],
+    },
+    Usage: {"input": 3, "output": 1},
+    Criterion: {"name": "correct"},
     Agreement: {"raters": ["j", "k"], "share": 1},
     Slice: {
         "tag": "t",

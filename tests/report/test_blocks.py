@@ -22,25 +22,27 @@ def test_clusters_are_named_beside_the_prompts() -> None:
 
 def test_one_fixed_order_is_not_identifiable_and_apart_there_is_none() -> None:
     fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
-    assert "won: not identifiable (one order)" in lines(fixed, "Judge")
+    assert "won: not identifiable (one order)" in lines(fixed, "Judge card")
     apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
-    assert "Each completion was judged alone" in lines(apart, "Judge")
+    assert "Each completion was judged alone" in lines(apart, "Judge card")
 
 
 def test_a_panel_shows_each_judge_and_their_agreement() -> None:
     found = pair(won(12, 8) + won(10, 10, judge="k"))
-    assert "j alone: 60.0% [95%: 38.7 to 78.1]" in lines(found, "Judge")
-    assert "Agreement of j and k: 90.0%; Cohen's kappa 0.80" in lines(found, "Judge")
+    assert "j alone: 60.0% [95%: 38.7 to 78.1]" in lines(found, "Judge card")
+    assert "Agreement of j and k: 90.0%; Cohen's kappa 0.80" in lines(found, "Judge card")
     three = pair(won(12, 8) + won(12, 8, judge="k") + won(12, 8, judge="l"))
-    assert "Agreement of 3 raters (j, ...): 100.0%; Fleiss' kappa 1.00" in lines(three, "Judge")
+    assert "Agreement of 3 raters (j, ...): 100.0%; Fleiss' kappa 1.00" in lines(
+        three, "Judge card"
+    )
     unanimous = pair(won(20, 0) + won(20, 0, judge="k"))
-    assert "Agreement of j and k: 100.0%; AC1 1.00\n" in lines(unanimous, "Judge")
+    assert "Agreement of j and k: 100.0%; AC1 1.00\n" in lines(unanimous, "Judge card")
 
 
 def test_failures_are_told_by_kind_with_what_they_could_do() -> None:
     found = pair(won(10, 9), failures=(failure(kind="backend"), failure(kind="verdict")))
     assert "Had all that failed (1 backend, 1 verdict) gone one way: 50.0 to 55.0%" in lines(
-        found, "Judge"
+        found, "Judge card"
     )
     nothing = evidence([], failures=(failure(),))
     (lost,) = summarize(nothing).pairs
@@ -52,13 +54,13 @@ def test_what_the_judge_leans_towards_is_shown_where_it_can_be_seen() -> None:
     said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
     said += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
     rows = [row for n in range(40) for row in both(n, float(n % 3 > 0))]
-    found = lines(pair(rows, completions=tuple(said)), "Judge")
+    found = lines(pair(rows, completions=tuple(said)), "Judge card")
     for words in ("The longer completion won", "Model 1 at equal length"):
         assert words in found
     assert "shows thinking" not in found  # only one side does
     said[0] = texts("a", ["<think>y</think>"])[0]
     said[40] = texts("b", ["z"])[0]
-    found = lines(pair(rows, completions=tuple(said)), "Judge")
+    found = lines(pair(rows, completions=tuple(said)), "Judge card")
     assert "Model 1 where only it shows thinking: 0.0% (n = 1)" in found
     assert "where only model 2 does: 75.0% (n = 4)" in found
 
@@ -67,7 +69,7 @@ def test_markdown_is_told() -> None:
     said = texts("a", [f"# Title {n}\n" if n % 2 else f"plain {n}" for n in range(20)])
     said += texts("b", [f"plain {n} too" for n in range(20)])
     found = pair(won(10, 10), completions=tuple(said))
-    assert "The one with more markdown won: 50.0%" in lines(found, "Judge")
+    assert "The one with more markdown won: 50.0%" in lines(found, "Judge card")
 
 
 def test_many_tags_are_cut_and_counted() -> None:
@@ -90,7 +92,7 @@ def test_what_to_do_follows_a_withheld_verdict_once() -> None:
 
 
 def test_every_line_is_explained_in_the_statistics() -> None:
-    explained = " ".join((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split())
+    explained = " ".join((ROOT / "docs" / "statistics.md").read_text("utf-8").casefold().split())
     said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
     said += texts("b", [f"<think>z</think> {n}" if n % 3 else f"z {n}" for n in range(40)])
     said[0] = texts("a", ["<think>y</think>"])[0]
@@ -103,7 +105,13 @@ def test_every_line_is_explained_in_the_statistics() -> None:
     rich = pair(rows, completions=tuple(said), failures=(failure(),))
     fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
     apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
-    titles = ("Win Rates", "Average Scores (0-1)", "Score Analysis", "Judge", "What it can show")
+    titles = (
+        "Win Rates",
+        "Average Scores (0-1)",
+        "Score Analysis",
+        "Judge card",
+        "What it can show",
+    )
     shown = [
         line
         for found in (rich, fixed, apart)
@@ -113,6 +121,6 @@ def test_every_line_is_explained_in_the_statistics() -> None:
     assert len(shown) > 25
     for line in filter(None, shown):
         words = re.sub(r"^(Model [12]: |[\d.]+ )", "", line)
+        words = re.sub(r"^JUDGE: ", "", re.sub(r"\b[jk]( alone)?:", r"JUDGE\1:", words))
         label = re.split(r"[\d:(,;]| of j|Model 1: -", words)[0].strip()
-        label = {"j alone": "JUDGE alone", "k alone": "JUDGE alone"}.get(label, label)
-        assert label in explained, (label, line)
+        assert label.casefold() in explained, (label, line)

@@ -28,7 +28,7 @@ def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
         "Win Rates",
         "Average Scores (0-1)",
         "Score Analysis",
-        "Judge",
+        "Judge card",
         "By tag",
         "Red flags",
         "Overall winner",

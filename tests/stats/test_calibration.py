@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import ppi_py
 import pytest
@@ -5,7 +7,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from bakeoff.stats.calibration import Values, lee_interval, ppi_plus_plus, rogan_gladen
+from bakeoff.stats.calibration import (
+    Values,
+    labels_needed,
+    lee_interval,
+    ppi_plus_plus,
+    rogan_gladen,
+)
 from tests.stats.golden import expected, needs_data, rows
 from tests.stats.helpers import close, mirrored, sound
 
@@ -154,3 +162,51 @@ def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None
         value = lee_interval(rate, 400, (right[0], 150), (right[1], 150)).value
         hits += value.low <= truth <= value.high
     assert hits / 2_000 >= 0.93
+
+
+# How many labels.
+
+
+@given(samples, st.floats(0.02, 0.5))
+def test_so_many_labels_suffice_and_one_less_does_not(
+    sample: tuple[int, int, float, int], away: float
+) -> None:
+    labels, judged, more = drawn(*sample)
+    total = len(labels) + len(more)
+    found = labels_needed(labels, judged, total, away)
+    spread = np.append(labels, (0.0, 1.0)).var(ddof=1)
+    varied = np.ptp(labels) > 0 and np.ptp(judged) > 0
+    rho = np.corrcoef(labels, judged)[0, 1] if varied else 0.0
+
+    def power_error(n: int) -> float:  # the effective number of labels, in its authors' form
+        effective = n / (1 - rho**2 * (total - n) / total)
+        return 2.8016 * math.sqrt(spread / effective)
+
+    if found is None:
+        assert power_error(total) > away * 0.999
+        return
+    assert 1 <= found <= total
+    assert power_error(found) <= away * 1.001
+    assert found == 1 or power_error(found - 1) > away * 0.999
+
+
+def test_a_judge_that_agrees_with_people_saves_labels() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.choice([0.0, 1.0], 100)
+    blind = labels_needed(labels, np.full(100, 0.5), 5000, 0.05)
+    sharp = labels_needed(labels, labels * 0.8 + 0.1, 5000, 0.05)
+    assert blind is not None
+    assert sharp is not None
+    assert sharp < blind / 2
+
+
+@given(samples, st.floats(0.02, 0.5))
+def test_the_number_of_labels_is_the_same_for_both_models(
+    sample: tuple[int, int, float, int], away: float
+) -> None:
+    labels, judged, more = drawn(*sample)
+    total = len(labels) + len(more)
+    one = labels_needed(labels, judged, total, away)
+    other = labels_needed(1 - labels, 1 - judged, total, away)
+    assert (one is None) == (other is None)
+    assert one is None or other is None or abs(one - other) <= 1

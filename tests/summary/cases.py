@@ -17,12 +17,13 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.summary import summarize
+from bakeoff.summary import Terms, summarize
+from bakeoff.summary.folding import Panel
 
 
 def judgment(prompt: int, first: str, value: float, **more: Any) -> Judgment:
     """`value` is the probability that `first` is better, of a and b."""
-    said = {key: more.pop(key) for key in ("scores", "reason") if key in more}
+    said = {key: more.pop(key) for key in Verdict.model_fields if key in more}
     return Judgment(
         prompt_id=f"p{prompt}",
         judge=more.pop("judge", "j"),
@@ -79,9 +80,11 @@ def evidence(
     return Evidence(models=tuple(models), judgments=rows, **given)
 
 
-def pair(judgments: Iterable[Judgment], margin: float = 5.0, **more: Any) -> PairSummary:
+def pair(
+    judgments: Iterable[Judgment], margin: float = 5.0, panel: Panel = "mean", **more: Any
+) -> PairSummary:
     """The summary of the one pair."""
-    return summarize(evidence(judgments, **more), margin).pairs[0]
+    return summarize(evidence(judgments, **more), Terms(margin, panel)).pairs[0]
 
 
 def reasons(found: PairSummary) -> list[str]:

@@ -69,7 +69,7 @@ def test_thinking_that_the_judge_saw() -> None:
         (1.0, Scores(8, 3), False),
         (0.5, Scores(5, 5), False),
         (0.5, Scores(6, 5), True),
-        (0.9, Scores(5, 5), True),
+        (0.9, Scores(5, 5), False),
     ],
 )
 def test_scores_that_contradict_the_winner(value: float, points: Scores, wrong: bool) -> None:

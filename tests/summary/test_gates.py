@@ -82,6 +82,18 @@ def test_a_judge_that_changes_most_verdicts_with_the_order_names_no_winner() -> 
     assert "flipped verdicts" not in reasons(pair(half))
 
 
+@pytest.mark.parametrize(("wrong", "closed"), [(10, False), (11, True)])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_judge_that_contradicts_itself_too_often_decides_nothing(
+    wrong: int, closed: bool, kept: bool
+) -> None:
+    odd = {"contradicts": True, "scores": Scores(8, 3)} if kept else {"scores": Scores(3, 8)}
+    rows = [
+        judgment(n, "a", 1.0, **(odd if n < wrong else {"scores": Scores(8, 3)})) for n in range(40)
+    ]
+    assert ("contradicts itself" in reasons(pair(rows))) == closed
+
+
 def test_an_explanation_that_names_a_model_shows_that_the_judge_knew_it() -> None:
     models = ("me/qwen-grpo", "me/qwen-base")
 

@@ -10,16 +10,23 @@ What a server does not accept is learned from its own refusal: where it names an
 import asyncio
 import logging
 import os
-import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from bakeoff.config import Spec, parse_fields
-from bakeoff.errors import BackendError, ConfigError, one_line
+from bakeoff.costs import price_of
+from bakeoff.errors import ConfigError, one_line
+from bakeoff.generators import weighing
 from bakeoff.generators.address import base_url_of, listens, place
+from bakeoff.generators.api_errors import (
+    UnreadableError,
+    meaning_of,
+    refused_parameter,
+    too_long,
+)
 from bakeoff.plugins import Setting
-from bakeoff.records import Completion, Finish, Prompt, content_key
+from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
 from bakeoff.thinking import completion_of
 from bakeoff.work import PerItem
 
@@ -29,25 +36,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_WEIGHING = ("api", "embedded", "vllm")  # they tell the log-probabilities of a given text
 _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
-# How servers call the optional parameters when they refuse them.
-_REFUSALS = {
-    "response_format": re.compile(r"response_format|json_schema|output_config|structured", re.I),
-    "seed": re.compile(r"\bseed\b", re.I),
-    "temperature": re.compile(r"\btemperature\b", re.I),
-    "top_p": re.compile(r"\btop_p\b", re.I),
-    "logprobs": re.compile(r"\b(top_)?logprobs\b", re.I),
-}
-
-
-class _UnreadableError(BackendError):
-    """The server replied, but not with a chat completion."""
-
-    kind = "unreadable"
 
 
 class Api(PerItem[Prompt, Completion]):
     """A model behind a chat-completions server: `openai:gpt-4`, `api:NAME?base_url=http://...`."""
+
+    weighs = True
 
     class Options(BaseModel):
         """Options of the spec. `timeout` is in seconds, `delay` too: between two requests."""
@@ -74,6 +70,11 @@ class Api(PerItem[Prompt, Completion]):
         self.options = parse_fields(self.Options, spec.options, where=spec.name)
         self.spec = spec
         self.sampling = setting.sampling
+        if self.sampling.weigh and spec.backend not in _WEIGHING:
+            raise ConfigError(
+                f"{spec.name!r} cannot weigh completions: hosted models do not say how likely they "
+                "find a text; take one of embedded:, hf:, or a vLLM server by api:"
+            )
         self.identity: dict[str, JsonValue] = {
             "backend": spec.backend,
             "model": spec.target,
@@ -138,13 +139,19 @@ class Api(PerItem[Prompt, Completion]):
             self._llm = self._llm or await self.connect()
         try:
             return await self._ask(prompt)
-        except _UnreadableError:
+        except UnreadableError:
             log.info("%s sent a reply that cannot be read: asking once more", self.spec.name)
             return await self._ask(prompt)
 
     async def _ask(self, prompt: Prompt) -> Completion:
         await self._keep_pace()
+        if self.sampling.weigh:
+            return Completion(text="", weight=await self.weigh(prompt))
         return self._completion(await self._reply(self.request(prompt)))
+
+    async def weigh(self, prompt: Prompt) -> float:
+        """The mean log-probability of the last turn's tokens; as vLLM tells it."""
+        return await weighing.by_prompt_logprobs(prompt, self.request, self._reply)
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
         """The request's parameters, in any-llm's terms."""
@@ -178,38 +185,19 @@ class Api(PerItem[Prompt, Completion]):
         try:
             reply: ChatCompletion = await self._llm.acompletion(**asked)
         except (InvalidRequestError, UnsupportedParameterError) as error:
-            refused = _refused(error, asked)
+            refused = None if too_long(error) else refused_parameter(error, asked)
             if refused is None:
-                raise self._failure(error) from None
+                raise meaning_of(error, self.spec.name, reached=self._reached) from None
             if refused not in self._left_out:
                 log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
             self._left_out.add(refused)
             return await self._reply({k: v for k, v in asked.items() if k != refused})
         except AnyLLMError as error:
-            raise self._failure(error) from None
+            raise meaning_of(error, self.spec.name, reached=self._reached) from None
         except ValidationError as error:
-            raise _UnreadableError(f"not a chat completion: {one_line(error)}") from None
+            raise UnreadableError(f"not a chat completion: {one_line(error)}") from None
         self._reached = True
         return reply
-
-    def _failure(self, error: Any) -> Exception:
-        """The error to raise: a WorkError of this item, or a ConfigError that stops the run."""
-        from any_llm import exceptions as any_llm
-
-        name, words = self.spec.name, one_line(error)
-        if isinstance(error, any_llm.AuthenticationError):
-            return ConfigError(f"{name!r} refuses the key ({words}): check the key and its rights")
-        if isinstance(error, any_llm.ModelNotFoundError):
-            return ConfigError(f"{name!r} is not known to its server ({words}): check the name")
-        if isinstance(error, any_llm.InsufficientFundsError) or error.code == "insufficient_quota":
-            return ConfigError(f"{name!r} has no credit left ({words}): top up, then run again")
-        if "connection" in type(error.original_exception).__name__.lower() and not self._reached:
-            return ConfigError(
-                f"{name!r} cannot be reached ({words}): start its server or check the address"
-            )
-        if isinstance(error.original_exception, ValueError | TypeError | None):
-            return _UnreadableError(f"not a chat completion: {words}")
-        return BackendError(words, status=error.status_code)
 
     async def _keep_pace(self) -> None:
         if self.options.delay:
@@ -218,17 +206,25 @@ class Api(PerItem[Prompt, Completion]):
 
     def _completion(self, reply: "ChatCompletion") -> Completion:
         if not reply.choices:
-            raise _UnreadableError("the reply holds no choice")
+            raise UnreadableError("the reply holds no choice")
         choice = reply.choices[0]
         message = choice.message
         finish = _FINISH.get(choice.finish_reason, "unknown")
-        return completion_of(
+        said = completion_of(
             message.content or message.refusal or "",
             finish="refused" if message.refusal else finish,
-            tokens=reply.usage.completion_tokens if reply.usage else None,
+            tokens=max(0, reply.usage.completion_tokens) if reply.usage else None,
             thinking=message.reasoning.content if message.reasoning else None,
             top=_top(choice),
         )
+        return said.model_copy(update=self._accounts(reply))
+
+    def _accounts(self, reply: "ChatCompletion") -> dict[str, object]:
+        """Which model it says it was, and what it took."""
+        usage = _usage(reply)
+        hosted = usage and self.spec.backend not in ("api", "embedded")
+        cost = price_of(self.spec.backend, self.spec.target, usage) if usage and hosted else None
+        return {"snapshot": reply.model or None, "usage": usage, "cost": cost}
 
 
 def client_of(name: str, base_url: str, key: str | None, options: Api.Options) -> "AnyLLM":
@@ -251,6 +247,14 @@ def _top(choice: "Choice") -> dict[str, float] | None:
     return {top.token: top.logprob for top in tokens[0].top_logprobs} if tokens else None
 
 
-def _refused(error: Any, asked: dict[str, Any]) -> str | None:
-    words = f"{error.param or ''} {error}"
-    return next((key for key, how in _REFUSALS.items() if key in asked and how.search(words)), None)
+def _usage(reply: "ChatCompletion") -> Usage | None:
+    told = reply.usage
+    if told is None:
+        return None
+    details = told.prompt_tokens_details
+    cached = details.cached_tokens if details else None
+    return Usage(
+        input=max(0, told.prompt_tokens),
+        output=max(0, told.completion_tokens),
+        cached=max(0, cached or 0),
+    )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, JsonValue
 
 from bakeoff.config import Spec
-from bakeoff.errors import ConfigError
+from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
+from bakeoff.generators import weighing
 from bakeoff.generators.api import Api, client_of
 from bakeoff.generators.catalogue import CATALOGUE, sha256_of
 from bakeoff.plugins import Setting
@@ -102,6 +103,31 @@ class Embedded(Api):
         if self.stop:
             asked["stop"] = self.stop
         return asked
+
+    async def weigh(self, prompt: Prompt) -> float:
+        """The mean log-probability of the last turn's tokens, when a grammar forces them."""
+        context, text = weighing.parted(prompt)
+        asked = self.request(context)
+        asked.pop("stop", None)  # it may stand in the text
+        pieces = await self._pieces(text)
+        if len(pieces) >= self.options.context:  # it would write as far as it goes first
+            raise ContextError(f"{len(pieces)} tokens to weigh, of {self.options.context} that fit")
+        asked["extra_body"]["grammar"] = weighing.grammar(text, pieces)
+        asked |= {"logprobs": True, "temperature": 0, "max_tokens": len(text.encode()) + 1}
+        return weighing.of_forced(text, await self._reply(asked))
+
+    async def _pieces(self, text: str) -> list[weighing.Piece]:
+        """The tokens that the model makes of a text."""
+        from openai import AsyncOpenAI, OpenAIError
+
+        client: AsyncOpenAI = self._llm.client  # type: ignore[union-attr] # `one` opened it
+        body = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
+        address = f"{self._server.listening_address}/tokenize"
+        try:
+            reply = await client.post(address, cast_to=object, body=body)
+        except OpenAIError as error:
+            raise BackendError(f"llama.cpp cannot read the text: {one_line(error)}") from None
+        return weighing.pieces_of(reply)
 
     def _path(self) -> Path:
         if self._entry is None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators import checkpoint, hf_loading, hf_sampling, hf_tokens
+from bakeoff.generators import checkpoint, hf_loading, hf_sampling, hf_tokens, hf_weighing
 from bakeoff.generators.checkpoint import Parts
 from bakeoff.generators.hf_loading import Dtype, Files, Loaded
 from bakeoff.generators.hf_tokens import Row
@@ -32,6 +32,8 @@ class Hf(Batched[Prompt, Completion]):
     for all models: the model's own generation settings count only for the tokens that end a text.
     A JSON schema in the sampling is ignored.
     """
+
+    weighs = True
 
     class Options(BaseModel):
         """Options of the spec. `dtype` auto: bfloat16 on MPS and a CUDA with it, else float32."""
@@ -88,7 +90,7 @@ class Hf(Batched[Prompt, Completion]):
         rows: dict[int, Row] = {}
         for index, item in enumerate(items):
             try:
-                rows[index] = hf_tokens.row_of(self._loaded.tokens, item, self.sampling)
+                rows[index] = self._row(self._loaded, item)
             except BackendError as error:
                 outcomes[index] = error
         # A prompt that leaves less room than was asked for would cut its whole batch short.
@@ -105,17 +107,30 @@ class Hf(Batched[Prompt, Completion]):
         hf_sampling.free()
 
     def _load(self) -> Loaded:
-        loaded = hf_loading.load(self._files, self.spec.name)
+        loaded = self._open()
         if self._identity() != self.identity:  # what comes would be stored as the old files' words
             raise ConfigError(f"{self.spec.name!r} changed while it was loaded: run again")
+        return loaded
+
+    def _open(self) -> Loaded:
+        loaded = hf_loading.load(self._files, self.spec.name)
         if not loaded.tokens.chat:
             log.warning("%s has no chat template: asking it as Question/Answer", self.spec.name)
         return loaded
 
+    def _row(self, loaded: Loaded, item: Prompt) -> Row:
+        make = hf_tokens.weighed_row_of if self.sampling.weigh else hf_tokens.row_of
+        return make(loaded.tokens, item, self.sampling)
+
+    def _run(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
+        if self.sampling.weigh:
+            return hf_weighing.weigh(loaded, rows)
+        return hf_sampling.complete(loaded, rows, self.sampling)
+
     def _complete(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
         """Complete the rows together, or in halves where memory does not suffice."""
         try:
-            return hf_sampling.complete(loaded, rows, self.sampling)
+            return self._run(loaded, rows)
         except RuntimeError as error:
             if not hf_sampling.out_of_memory(error):
                 raise
@@ -132,7 +147,7 @@ class Hf(Batched[Prompt, Completion]):
     def _identity(self) -> JsonValue:
         options, parts = self.options, self._parts
         return {
-            "backend": "hf",
+            "backend": self.spec.backend,
             "model": parts.model.identity(options.gguf_file),
             "adapter": parts.adapter.identity() if parts.adapter else None,
             "gguf_file": options.gguf_file,

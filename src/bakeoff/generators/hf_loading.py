@@ -46,18 +46,36 @@ class Loaded:
 
 def load(files: Files, name: str) -> Loaded:
     """The model and its tokenizer on their device. ConfigError where they cannot be loaded."""
-    from transformers import GenerationConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     device = choose_device(files.device)
     with quiet(), _gguf_bar_off(files), _troubles(name, device):
         tokenizer = _tokenizer(files)
-        model = _model(files, device)
+        model = _model(AutoModelForCausalLM, "a causal language model", files, device)
         if files.adapter is not None:
             model = _adapted(model, files.adapter, len(tokenizer))
         tokens = tokens_of(tokenizer, model)
     # The model's own generation settings (penalties, top_k) would make models be drawn differently.
     model.generation_config = GenerationConfig(eos_token_id=tokens.ends or None)
     return Loaded(model, tokens)
+
+
+def load_classifier(files: Files, name: str) -> Loaded:
+    """A model with a head that gives numbers, and its tokenizer. ConfigError as `load`'s.
+
+    Nothing is drawn from it, so no token ends a text or is left out of one.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    device = choose_device(files.device)
+    with quiet(), _troubles(name, device):
+        tokenizer = _tokenizer(files)
+        model = _model(AutoModelForSequenceClassification, "a reward model", files, device)
+    config = model.config.get_text_config()
+    # Of some encoders only the tokenizer knows how much they hold, of some models only the config.
+    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
+    context = min(limit for limit in limits if limit is not None)
+    return Loaded(model, Tokens(tokenizer, [], frozenset(), config.vocab_size, context))
 
 
 def choose_device(asked: str | None) -> "torch.device":
@@ -115,10 +133,9 @@ def _tokenizer(files: Files) -> Any:
     )
 
 
-def _model(files: Files, device: "torch.device") -> Any:
-    from transformers import AutoModelForCausalLM
-
-    model, report = AutoModelForCausalLM.from_pretrained(
+def _model(auto: Any, kind: str, files: Files, device: "torch.device") -> Any:
+    """What `auto`, a class of transformers, makes of the files: whole, or a ValueError."""
+    model, report = auto.from_pretrained(
         files.model,
         gguf_file=files.gguf_file,
         dtype=_dtype(files.dtype, device),
@@ -134,7 +151,7 @@ def _model(files: Files, device: "torch.device") -> Any:
     for key, found, wanted in sorted(report["mismatched_keys"]):
         raise ValueError(f"{key} has the shape {tuple(found)}, its config says {tuple(wanted)}")
     for key in sorted(report["missing_keys"]):
-        raise ValueError(f"it has no weights for {key!r}: is it a causal language model?")
+        raise ValueError(f"it has no weights for {key!r}: is it {kind}?")
     return model.eval()
 
 

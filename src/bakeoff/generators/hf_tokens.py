@@ -4,11 +4,12 @@ Knows what a model's special tokens mean: which of them end a completion, which 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bakeoff.config import Sampling
-from bakeoff.errors import BackendError
+from bakeoff.errors import BackendError, ContextError
+from bakeoff.generators.weighing import parted
 from bakeoff.records import Prompt, content_key
 
 STOP = "\nQuestion:"  # where a model without a chat template would go on with a question of its own
@@ -49,12 +50,16 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Row:
-    """A prompt as tokens. `room` is how many more fit; `opened` the tag that its text ends in."""
+    """A prompt as tokens. `room` is how many more fit; `opened` the tag that its text ends in.
+
+    `since` is where the tokens of the turn begin that is to be weighed.
+    """
 
     tokens: list[int]
     room: int
-    opened: str
-    seed: int
+    opened: str = ""
+    seed: int = 0
+    since: int = 0
 
 
 def tokens_of(tokenizer: Any, model: Any) -> Tokens:
@@ -71,7 +76,7 @@ def tokens_of(tokenizer: Any, model: Any) -> Tokens:
 
 
 def row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
-    """The prompt's tokens. BackendError where the template refuses it, or it is too long."""
+    """The prompt's tokens. BackendError where the template refuses it, ContextError if too long."""
     text = _templated(tokens.tokenizer, prompt, sampling.system) if tokens.chat else ""
     text = text or _plain(prompt, sampling.system)
     ids = tokens.tokenizer(text, add_special_tokens=not tokens.chat)["input_ids"]
@@ -79,19 +84,69 @@ def row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
     if tokens.context is not None:
         room = min(room, tokens.context - len(ids))
     if room < 1:
-        raise BackendError(f"the prompt has {len(ids)} tokens, of {tokens.context} that fit")
-    if max(ids, default=0) >= tokens.known:
-        raise BackendError("the tokenizer is not this model's: it makes tokens that it lacks")
+        raise ContextError(f"the prompt has {len(ids)} tokens, of {tokens.context} that fit")
+    _check_known(tokens, ids)
     opened = match.group() if (match := _OPENED.search(text)) else ""
     seed = int(content_key(sampling.seed, prompt.conversation())[3:18], 16)
     return Row(ids, room, opened, seed)
 
 
-def _templated(tokenizer: Any, prompt: Prompt, system: str | None) -> str:
+def weighed_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
+    """The tokens of all turns but the last, as a prompt, and of the last, which is to be weighed.
+
+    They are made apart from each other, as when a model writes them. Errors as `row_of`'s.
+    """
+    context, text = parted(prompt)
+    row = row_of(tokens, context, sampling)
+    if text and not tokens.chat:
+        text = f" {text}"  # after `Answer:`
+    own = tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole = [*row.tokens, *own]
+    _check_fits(tokens, whole)
+    return replace(row, tokens=whole, since=len(row.tokens))
+
+
+def closed_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
+    """The tokens of a whole conversation, in which nobody is to speak next. Errors as `row_of`'s.
+
+    Without a chat template it is a pair of texts, the last turn and what stands before it, for a
+    tokenizer that knows how to part texts; else the one after the other.
+    """
+    since = 0
+    if tokens.chat:
+        text = _templated(tokens.tokenizer, prompt, sampling.system, closed=True)
+        ids = tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
+    else:
+        context, last = parted(prompt)
+        before = "\n\n".join(
+            [*filter(None, [sampling.system]), *(m.content for m in context.messages)]
+        )
+        apart = tokens.tokenizer.sep_token is not None
+        made = tokens.tokenizer(*([before, last] if apart else [f"{before}\n\n{last}"]))
+        ids, kinds = made["input_ids"], made.get("token_type_ids", [])
+        since = kinds.index(1) if 1 in kinds else 0
+    _check_fits(tokens, ids)
+    return Row(ids, sampling.max_tokens, since=since)
+
+
+def _check_fits(tokens: Tokens, ids: list[int]) -> None:
+    if tokens.context is not None and len(ids) > tokens.context:
+        raise ContextError(
+            f"prompt and completion have {len(ids)} tokens, of {tokens.context} that fit"
+        )
+    _check_known(tokens, ids)
+
+
+def _check_known(tokens: Tokens, ids: list[int]) -> None:
+    if max(ids, default=0) >= tokens.known:
+        raise BackendError("the tokenizer is not this model's: it makes tokens that it lacks")
+
+
+def _templated(tokenizer: Any, prompt: Prompt, system: str | None, *, closed: bool = False) -> str:
     from jinja2.exceptions import TemplateError
 
     turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
-    goes_on = turns[-1]["role"] == "assistant"
+    goes_on = turns[-1]["role"] == "assistant" and not closed
     variants = [turns]
     if system is not None:
         # Some templates know no system turn; then it stands before the first turn's own words.
@@ -102,7 +157,7 @@ def _templated(tokenizer: Any, prompt: Prompt, system: str | None) -> str:
             text = tokenizer.apply_chat_template(
                 variant,
                 tokenize=False,
-                add_generation_prompt=not goes_on,
+                add_generation_prompt=not goes_on and not closed,
                 continue_final_message=goes_on,
             )
         except (TemplateError, ValueError, TypeError) as error:

@@ -3,58 +3,74 @@
 Knows how a pair is shown and how a reply is read back; sees positions only, never a model's name.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from jinja2 import StrictUndefined, Template, TemplateError
-from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from bakeoff.config import Sampling, Spec, parse_fields
-from bakeoff.errors import ConfigError, VerdictError, WorkError
-from bakeoff.judges.readers import SCHEMA, Reader, read_choice, read_json
+from bakeoff.config import Sampling, Spec, split_options
+from bakeoff.errors import ConfigError, WorkError
+from bakeoff.judges.interview import Heard, Interview
+from bakeoff.judges.marks import contradicts, read_choice, read_marks, settled
+from bakeoff.judges.readers import SCHEMA, read_json, read_scores
+from bakeoff.judges.rubric import RUBRIC_SCHEMA, read_rubric
+from bakeoff.judges.showing import OURS, Shown, Template, criteria_in
 from bakeoff.plugins import GENERATORS, Setting, find, open_generator
-from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, content_key
+from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
 from bakeoff.work import Emit
 
-TEMPLATES = Path(__file__).parent / "templates"
-Kind = Literal["json", "logprob"]
-_KNOWN = {"prompt", "first", "second", "fence", "problem"}
+Kind = Literal["json", "marks", "scores", "rubric", "logprob"]
+
+# What a rubric asks for where neither the run nor the prompt says.
+CRITERIA = (
+    Criterion(name="correct", description="what it says is true, its steps are right", weight=3),
+    Criterion(name="to the point", description="it does what was asked, all of it", weight=2),
+    Criterion(name="clear", description="the person who asked can follow and use it"),
+    Criterion(name="no padding", description="nothing in it could be left out"),
+)
+_WRITTEN = Sampling(temperature=0, top_p=1, max_tokens=1024)
 
 
 class Reading(NamedTuple):
-    """How one kind of verdict is asked for and read.
+    """How one kind of verdict is asked for: in what words, how sampled, how the turn begins.
 
-    `prefill` is how the judge's own turn begins; `mendable` says whether asking again can help.
+    `read` finds the verdict in a reply; a rubric's criteria are those that were shown.
     """
 
     template: str
-    read: Reader
-    sampling: Sampling
+    read: Callable[[Completion, Sequence[Criterion]], Verdict]
+    sampling: Sampling = _WRITTEN
     prefill: str | None = None
-    mendable: bool = False
 
 
 READINGS: dict[Kind, Reading] = {
     "json": Reading(
         template="pairwise",
-        read=read_json,
-        sampling=Sampling(temperature=0, top_p=1, max_tokens=1024, schema_=SCHEMA),
-        mendable=True,
+        read=lambda said, _: read_json(said),
+        sampling=_WRITTEN.model_copy(update={"schema_": SCHEMA}),
+    ),
+    "marks": Reading(template="marks", read=lambda said, _: read_marks(said)),
+    "scores": Reading(template="scores", read=lambda said, _: read_scores(said)),
+    "rubric": Reading(
+        template="rubric",
+        read=read_rubric,
+        sampling=_WRITTEN.model_copy(update={"schema_": RUBRIC_SCHEMA}),
     ),
     "logprob": Reading(
         template="choice",
-        read=read_choice,
+        read=lambda said, _: read_choice(said),
         sampling=Sampling(temperature=0, top_p=1, max_tokens=1, top=20),
         prefill="The better answer is Answer",
     ),
 }
 
 
-class Prompted:
-    """Asks a generator to compare: `?verdict=` says how it is read, `?template=` in what words."""
+class Prompted(Interview[Pair, Verdict]):
+    """Asks a generator to compare: `?verdict=` says how it is read, `?template=` in what words,
+    `?criteria=` what a rubric asks for.
+    """
+
+    order: Literal["both", "apart"] = "both"
 
     class Options(BaseModel):
         """Options of the spec; all others go to the generator."""
@@ -63,116 +79,78 @@ class Prompted:
 
         template: str | None = None
         verdict: Kind | None = None
+        criteria: str | None = None
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
-        own = {
-            key: value for key, value in spec.options.items() if key in self.Options.model_fields
-        }
-        rest = {key: value for key, value in spec.options.items() if key not in own}
-        options = parse_fields(self.Options, own, where=spec.name)
-        kind = options.verdict or _usual_kind(spec)
+        options, rest = split_options(self.Options, spec)
+        kind = _kind_of(options, spec)
         self._reading = READINGS[kind]
-        text = _text_of(options.template or self._reading.template)
-        self._template = _compiled(text)
-        self._repair = _compiled(_text_of("repair"))
+        self.mendable = kind != "logprob"
+        self._template = Template(options.template or self._reading.template, 2)
+        self._criteria = criteria_in(options.criteria) if options.criteria else ()
         sampling = self._reading.sampling.model_copy(update={"seed": setting.sampling.seed})
-        self._generator = open_generator(
-            spec.model_copy(update={"options": rest}), Setting(sampling, setting.lanes)
-        )
-        self.weights = self._generator.weights
-        self.caveat = self._generator.caveat
-        self.exclusive = self._generator.exclusive
+        super().__init__(open_generator(rest, Setting(sampling, setting.lanes)))
         self.identity: JsonValue = {
             "judge": "prompted",
-            "generator": self._generator.identity,
-            "template": text,
+            "generator": self.generator.identity,
+            "template": self._template.text,
             "prefill": self._reading.prefill,
             "verdict": kind,
+            "criteria": [criterion.model_dump() for criterion in self._criteria],
         }
 
-    async def prepare(self) -> None:
-        """As the generator's."""
-        await self._generator.prepare()
-
-    async def close(self) -> None:
-        """As the generator's."""
-        await self._generator.close()
-
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
-        """A verdict per pair. A reply that cannot be read is answered with one repair request."""
-        prompts = [self.ask(pair) for pair in items]
-        broken: list[tuple[int, Prompt]] = []
+        """A verdict per pair."""
 
-        def take(index: int, outcome: Completion | WorkError) -> None:
-            verdict = self._verdict(outcome)
-            unread = isinstance(verdict, VerdictError) and self._reading.mendable
-            if unread and isinstance(outcome, Completion) and outcome.finish != "refused":
-                broken.append((index, self._mend(prompts[index], outcome, str(verdict))))
+        def take(index: int, heard: Heard[Verdict] | WorkError) -> None:
+            if isinstance(heard, WorkError):
+                emit(index, heard)
             else:
-                emit(index, verdict)
+                emit(index, heard.value.model_copy(update=heard.accounts))
 
-        def take_again(position: int, outcome: Completion | WorkError) -> None:
-            emit(broken[position][0], self._verdict(outcome))
+        await self.hear(items, take)
 
-        await self._generator(prompts, take)
-        if broken:
-            await self._generator([prompt for _, prompt in broken], take_again)
-
-    def ask(self, pair: Pair) -> Prompt:
-        """What the generator is sent: the rendered template, and how its own turn begins."""
-        # A line that no completion can know: it is made from both of them.
-        fence = "=" * 8 + " " + content_key(pair.model_dump(mode="json"))[3:19]
-        text = self._template.render(
-            prompt=pair.prompt, first=pair.first, second=pair.second, fence=fence
-        )
-        turns = [Message(role="user", content=text.strip())]
+    def show(self, item: Pair, kept: int | None) -> Prompt:
+        """The rendered template, and how the judge's own turn begins."""
+        shown = Shown(item.prompt, (item.first, item.second), self._asked_for(item))
+        turns = [Message(role="user", content=self._template.render(shown, kept))]
         if self._reading.prefill:
             turns.append(Message(role="assistant", content=self._reading.prefill))
         return Prompt(messages=tuple(turns))
 
-    def _verdict(self, outcome: Completion | WorkError) -> Verdict | WorkError:
-        if isinstance(outcome, WorkError):
-            return outcome
-        if outcome.finish == "refused":
-            return VerdictError("the judge refused", raw=outcome.text)
-        try:
-            return self._reading.read(outcome)
-        except VerdictError as error:
-            return error
+    def read(self, said: Completion, item: Pair) -> Verdict:
+        """The verdict in a reply."""
+        return self._reading.read(said, self._asked_for(item))
 
-    def _mend(self, prompt: Prompt, said: Completion, problem: str) -> Prompt:
-        again = Message(role="user", content=self._repair.render(problem=problem).strip())
-        reply = Message(role="assistant", content=said.text or "(nothing)")
-        return Prompt(messages=(*prompt.messages, reply, again))
+    def longest(self, item: Pair) -> int:
+        """The length of the longer completion."""
+        return max(len(item.first), len(item.second))
+
+    def doubtful(self, value: Verdict) -> bool:
+        """Whether winner and scores do not fit."""
+        return contradicts(value)
+
+    def settled(self, value: Verdict) -> Verdict:
+        """The verdict that the scores stand for."""
+        return settled(value)
+
+    def _asked_for(self, item: Pair) -> Sequence[Criterion]:
+        return item.prompt.criteria or self._criteria or CRITERIA
 
 
-def _usual_kind(spec: Spec) -> Kind:
-    """JSON, unless the backend says that this model's verdicts are read better another way."""
+def _kind_of(options: Prompted.Options, spec: Spec) -> Kind:
+    """What is asked for, what the template asks for, or what the backend says is read best."""
+    of_template = OURS.get(options.template or "")
+    if options.verdict and of_template and of_template != options.verdict:
+        raise ConfigError(
+            f"{spec.name!r}: the template {options.template!r} asks for verdict={of_template}, not "
+            f"verdict={options.verdict}"
+        )
+    if options.criteria and "rubric" not in (options.verdict, of_template):
+        raise ConfigError(f"{spec.name!r}: criteria are a rubric's: write ?template=rubric too")
+    told = options.verdict or of_template
+    known: Kind | None = next((kind for kind in READINGS if kind == told), None)
+    if known or options.template:
+        return known or "json"
     reads = getattr(find(GENERATORS, spec.backend), "reads", None)
     return reads(spec.target) if reads else "json"
-
-
-def _text_of(template: str) -> str:
-    """A template of ours by its name, or anybody's by its path."""
-    path = TEMPLATES / f"{template}.j2"
-    try:
-        return (path if path.is_file() else Path(template)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(sorted(file.stem for file in TEMPLATES.glob("*.j2")))
-        raise ConfigError(
-            f"no judge template {template!r} ({error}): give a file, or one of: {known}"
-        ) from None
-
-
-def _compiled(text: str) -> Template:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-    try:
-        unknown = find_undeclared_variables(environment.parse(text)) - _KNOWN
-        template = environment.from_string(text)
-    except TemplateError as error:
-        raise ConfigError(f"the judge template cannot be read: {error}") from None
-    if unknown:
-        raise ConfigError(
-            f"the judge template asks for {sorted(unknown)!r}; there are: {sorted(_KNOWN)!r}"
-        )
-    return template

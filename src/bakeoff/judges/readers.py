@@ -1,112 +1,143 @@
-"""Reads a verdict out of what a judge wrote. Knows text and probabilities, no prompt, no model.
+"""Reads verdicts and scores that a judge wrote as JSON, or as labelled lines.
 
-Each reader takes a completion and gives a Verdict, or raises VerdictError with the judge's words.
-No reader guesses: what cannot be read is a failure, never a tie.
+A reader takes a completion and gives a Verdict, or raises VerdictError with the judge's words: no
+other error, whatever the text. No reader guesses. The last complete verdict of a text counts, but
+two that name different winners are none, and so is one with a flawed object behind it.
 """
 
-import json
-import math
 import re
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import JsonValue
 
-from bakeoff.errors import VerdictError
+from bakeoff.judges.fields import Fields, UnclearError, in_lines, number_of
+from bakeoff.judges.marks import unreadable
+from bakeoff.judges.objects import objects
 from bakeoff.records import Completion, Scores, Verdict
 
-Reader = Callable[[Completion], Verdict]
 
-SCORE: dict[str, JsonValue] = {"type": "integer", "enum": list(range(11))}
-SCHEMA: dict[str, JsonValue] = {
-    "type": "object",
-    "properties": {
-        "explanation": {"type": "string"},
-        "score_a": SCORE,
-        "score_b": SCORE,
-        "winner": {"type": "string", "enum": ["A", "B", "tie"]},
-    },
-    "required": ["explanation", "score_a", "score_b", "winner"],
-    "additionalProperties": False,
-}
+class Scored(NamedTuple):
+    """What a judge found one completion to be worth, from 0 to 10, and why."""
 
-_FIRST = {"a": 1.0, "b": 0.0, "tie": 0.5}
-_TIES = ("tie", "draw", "equal", "both", "neither", "none", "c")
-_OUT_OF_TEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*10(?:\.0+)?)?\s*")
-_TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
+    score: float
+    reason: str
 
 
-def _score(value: Any) -> Any:
-    """`7`, `7.5`, `"7"` and `"7/10"` are scores; anything else is left for the validator."""
-    if isinstance(value, str) and (match := _OUT_OF_TEN.fullmatch(value)):
-        return float(match.group(1))
-    return value
+R = TypeVar("R", Verdict, Scored)
 
 
-def _winner(value: Any) -> Any:
-    """`A`, `"answer b"`, `"Tie"`, `"draw"` ... as `a`, `b` or `tie`."""
-    if not isinstance(value, str):
-        return value
-    word = re.sub(r"^(answer|assistant|completion|model)\s+", "", value.strip(" .*[]\"'").lower())
-    return "tie" if word in _TIES else word
+def schema(**properties: JsonValue) -> dict[str, JsonValue]:
+    """The schema of an object with all of these fields, in this order, and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [*properties],
+        "additionalProperties": False,
+    }
 
 
-class _Reply(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+TEXT: JsonValue = {"type": "string"}
+SCORE: JsonValue = {"type": "integer", "enum": list(range(11))}
+WINNER: JsonValue = {"type": "string", "enum": ["A", "B", "tie"]}
+# The explanation is first: only what is written before the scores can bear on them.
+SCHEMA = schema(explanation=TEXT, score_a=SCORE, score_b=SCORE, winner=WINNER)
+SCORE_SCHEMA = schema(explanation=TEXT, score=SCORE)
 
-    explanation: str = ""
-    score_a: Annotated[float, BeforeValidator(_score)] = Field(ge=0, le=10)
-    score_b: Annotated[float, BeforeValidator(_score)] = Field(ge=0, le=10)
-    winner: Annotated[str, BeforeValidator(_winner)] = Field(pattern="^(a|b|tie)$")
+_BOTH = frozenset({"score_a", "score_b"})
+_NUMBER = r"(\d{1,2}(?:\.\d+)?)(?: ?/ ?10)?"
+_TWO_NUMBERS = re.compile(rf"{_NUMBER}(?:,?[ \t]){_NUMBER}\s*")
+_LONE_NUMBER = re.compile(rf"[\s*]*{_NUMBER}[*.]*")
+_NUMBER_MARK = re.compile(r"\[\[([^\[\]]{1,20})\]\]")
 
 
 def read_json(completion: Completion) -> Verdict:
-    """The verdict in a JSON object, wherever in the text that is; the last readable one counts."""
-    raw = completion.text
-    problem = "it holds no JSON object"
-    for found in _objects(raw):
-        try:
-            reply = _Reply.model_validate({key.lower(): value for key, value in found.items()})
-        except ValidationError as error:
-            first = error.errors()[0]
-            problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            continue
+    """Explanation, a score for each, and the winner: all but the explanation have to be there."""
+    wanted = _BOTH | {"winner"}
+
+    def make(fields: Fields) -> Verdict:
+        scores = Scores(fields.number("score_a"), fields.number("score_b"))
         return Verdict(
-            first=_FIRST[reply.winner],
-            scores=Scores(reply.score_a, reply.score_b),
-            reason=reply.explanation.strip(),
-            raw=raw,
+            first=fields.winner(), scores=scores, reason=fields.reason, raw=completion.text
         )
-    if completion.finish == "length":
-        problem = "it was cut at the token limit"
-    raise VerdictError(problem, raw=raw)
+
+    return read(completion, make, lambda text: in_lines(text, wanted), wanted)
 
 
-def read_choice(completion: Completion) -> Verdict:
-    """The probability of `A` against `B` as the first token of the completion.
+def read_scores(completion: Completion) -> Verdict:
+    """A score for each: the higher one wins, equal ones are a tie. A winner beside them is ignored.
 
-    p = P(A) / (P(A) + P(B)) over all tokens that are that letter but for spaces; a letter that is
-    not among the likeliest tokens has probability 0, and with neither there is no verdict.
+    Also two numbers and nothing else in the first line, as in `8 6`.
     """
-    if completion.top is None:
-        raise VerdictError("the server gave no log-probabilities", raw=completion.text)
-    mass = {label: 0.0 for label in "AB"}
-    for token, logprob in completion.top.items():
-        if token.strip() in mass:
-            mass[token.strip()] += math.exp(logprob)
-    if not sum(mass.values()):
-        likeliest = [token for token, _ in sorted(completion.top.items(), key=lambda t: -t[1])][:5]
-        raise VerdictError(f"neither A nor B among the first tokens: {likeliest!r}")
-    return Verdict(first=mass["A"] / sum(mass.values()), raw=json.dumps(completion.top))
+
+    def make(fields: Fields) -> Verdict:
+        scores = Scores(fields.number("score_a"), fields.number("score_b"))
+        return by_scores(scores, fields.reason, completion.text)
+
+    def loose(text: str) -> Fields:
+        line, _, rest = text.lstrip().partition("\n")
+        if numbers := _TWO_NUMBERS.fullmatch(line):
+            return in_lines(rest, _BOTH, [("score a", numbers[1]), ("score b", numbers[2])])
+        return in_lines(text, _BOTH)
+
+    return read(completion, make, loose, _BOTH)
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a text, the last one first; a trailing comma is forgiven."""
-    for start in reversed([match.start() for match in re.finditer(r"\{", text)]):
-        for candidate in (text[start:], _TRAILING_COMMA.sub("", text[start:])):
-            try:
-                found, _ = json.JSONDecoder(strict=False).raw_decode(candidate)
-            except (json.JSONDecodeError, RecursionError):
-                continue
-            yield found
-            break
+def read_score(completion: Completion) -> Scored:
+    """The score of one completion that was judged alone.
+
+    Also `[[7]]` anywhere, or a number that is all of the last line.
+    """
+
+    def make(fields: Fields) -> Scored:
+        return Scored(fields.number("score"), fields.reason)
+
+    def loose(text: str) -> Fields:
+        marks = [mark for mark in _NUMBER_MARK.findall(text) if number_of(mark) is not None]
+        fields = in_lines(text, {"score"}, [("score", mark) for mark in marks])
+        before, _, line = text.rstrip().rpartition("\n")
+        if not fields.names and (number := _LONE_NUMBER.fullmatch(line)):
+            return Fields([("score", number[1])], before)
+        return fields
+
+    return read(completion, make, loose, frozenset({"score"}))
+
+
+def by_scores(scores: Scores, reason: str, raw: str) -> Verdict:
+    """The verdict that two scores stand for; a difference that is only rounding is none."""
+    if abs(scores.first - scores.second) < 1e-9:
+        mean = (scores.first + scores.second) / 2
+        return Verdict(first=0.5, scores=Scores(mean, mean), reason=reason, raw=raw)
+    first = float(scores.first > scores.second)
+    return Verdict(first=first, scores=scores, reason=reason, raw=raw)
+
+
+def read(
+    completion: Completion,
+    make: Callable[[Fields], R],
+    loose: Callable[[str], Fields],
+    wanted: frozenset[str],
+) -> R:
+    """What `make` makes of the objects that hold a wanted field; without any, of loose fields."""
+    told = [(Fields(each.fields), each.whole) for each in objects(completion.text)]
+    told = [each for each in told if each[0].names & (wanted | {"explanation"})]
+    if not told and (fields := loose(completion.text)).names:
+        told = [(fields, True)]
+    made: list[R] = []
+    problem = "it holds no JSON object with what was asked for"
+    for fields, whole in told:
+        try:
+            made += [make(fields)] if whole else []
+        except UnclearError as error:
+            problem = str(error)
+    if told and not told[-1][1]:
+        raise unreadable(completion, "a JSON object in it has a flaw, or no end")
+    if not made:
+        raise unreadable(completion, problem)
+    if len({_said(each) for each in made}) > 1:
+        raise unreadable(completion, "it holds several verdicts, and they differ")
+    return made[-1]
+
+
+def _said(made: Verdict | Scored) -> float:
+    return made.first if isinstance(made, Verdict) else made.score

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from bakeoff.records.nouns import Record
 from bakeoff.stats.results import (
+    Calibrated,
     Estimate,
     Exposure,
     LengthEffect,
@@ -81,14 +82,6 @@ class Accounting(Tally):
     worst_case: tuple[float, float] | None = None
 
 
-class JudgeSummary(Record):
-    """What one judge alone says about a pair."""
-
-    judge: str
-    win_rate: Estimate
-    consistency: float | None = None
-
-
 class Agreement(Record):
     """How far several raters (judges, or the repeats of one) name the same winners.
 
@@ -101,6 +94,78 @@ class Agreement(Record):
     fleiss: Estimate | None = None
     ac1: Estimate | None = None
     alpha: Estimate | None = None
+
+
+class JudgeCard(Tally):
+    """What one judge alone says about a pair of models, and how far it can be trusted there.
+
+    Of the verdicts that were asked for, `failed` gave none: `unreadable` could not be read even
+    when asked again, `refused` were declined. Of those judged, `mended` were unreadable at first,
+    `contradicted` name another winner than their scores, `shortened` were on completions that did
+    not fit whole. `consistency` is the share of prompts with the same winner in both orders,
+    `first_wins` that of decisive verdicts for the place shown first, `longer_wins` that of decisive
+    prompts for the longer completion; None where it cannot be told.
+
+    `outcome` is what its interval alone would say, `against` that its win rate is on the other side
+    of 50 % than the panel's; `without` and `outcome_without` are of the panel without it.
+    `others` is its agreement with the panel of the other judges, `people` with people.
+    `cost` is US dollars for 100 pairs, with all orders and repeats; None: no price is known.
+    """
+
+    judge: str
+    win_rate: Estimate
+    outcome: Outcome
+    unreadable: int = 0
+    refused: int = 0
+    mended: int = 0
+    contradicted: int = 0
+    shortened: int = 0
+    consistency: Estimate | None = None
+    first_wins: Estimate | None = None
+    longer_wins: Estimate | None = None
+    repeats: Agreement | None = None
+    others: Agreement | None = None
+    people: Agreement | None = None
+    against: bool = False
+    without: Estimate | None = None
+    outcome_without: Outcome | None = None
+    snapshots: tuple[str, ...] = ()
+    cost: float | None = None
+
+
+class People(Record):
+    """What people say about a pair, beside the judges.
+
+    `win_rate` is from their labels alone. `corrected` joins them with what the judges say of all
+    prompts (PPI++), None where the labelled prompts were not drawn at random. `more` is how many
+    more labels would settle the pair, 0 where they do already; None where labels of all prompts
+    would not.
+    """
+
+    voters: tuple[str, ...]
+    prompts: int
+    win_rate: Estimate
+    judges: Agreement | None = None
+    among: Agreement | None = None
+    corrected: Calibrated | None = None
+    more: int | None = None
+
+
+class NullCheck(Record):
+    """A judge that compared two completions of one model: there is no better one.
+
+    `win_rate` is the first draw's. A fair judge stays within `band` of 50 % in 95 of 100 checks.
+    `decided` is the share of prompts where it named one of the two in both orders.
+    """
+
+    judge: str
+    model: str
+    prompts: int
+    identical: int
+    win_rate: Estimate
+    band: tuple[float, float]
+    first_wins: Estimate | None = None
+    decided: float | None = None
 
 
 class Slice(Record):
@@ -149,7 +214,8 @@ class PairSummary(Record):
     length: LengthEffect | None = None
     markdown: Tilt | None = None
     thinking: Exposure | None = None
-    judges: tuple[JudgeSummary, ...] = ()
+    judges: tuple[JudgeCard, ...] = ()
+    people: People | None = None
     agreement: tuple[Agreement, ...] = ()
     power: Power | None = None
     variance: VarianceSplit | None = None
@@ -164,7 +230,8 @@ class PairSummary(Record):
 
 class ModelSummary(Record):
     """What happened to one model's completions. `duplicated` shares its text with another prompt's;
-    `broken` leaks thinking, or leaves a `<think>` or `<answer>` open.
+    `broken` leaks thinking, or leaves a `<think>` or `<answer>` open. `suspicious` speaks to the
+    judge, or hides something from a reader.
     """
 
     model: str
@@ -175,6 +242,7 @@ class ModelSummary(Record):
     refused: int = 0
     duplicated: int = 0
     broken: int = 0
+    suspicious: int = 0
     mean_tokens: float | None = None
     mean_characters: float | None = None
     flags: tuple[Flag, ...] = ()
@@ -189,6 +257,7 @@ class Summary(Record):
     estimand: str
     models: tuple[ModelSummary, ...]
     pairs: tuple[PairSummary, ...]
+    null_checks: tuple[NullCheck, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

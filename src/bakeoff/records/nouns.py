@@ -17,6 +17,7 @@ Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "refused", "unknown"]
 Winner = Literal["a", "b", "tie"]
 Presented = Literal["recorded", "unknown", "apart"]
+Trouble = Literal["unreadable", "contradiction"]
 Probability = float
 
 CLUSTER = "cluster:"  # a tag that begins so says which prompts belong together
@@ -24,6 +25,13 @@ CLUSTER = "cluster:"  # a tag that begins so says which prompts belong together
 
 class Scores(NamedTuple):
     """What a judge gave each of the two completions, from 0 to 10."""
+
+    first: float
+    second: float
+
+
+class Weights(NamedTuple):
+    """What each of the two completions was found to be worth, alone; on the judge's own scale."""
 
     first: float
     second: float
@@ -41,6 +49,34 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Usage(Record):
+    """The tokens of one or several requests: read, of those from the provider's cache, written."""
+
+    input: int = Field(ge=0)
+    output: int = Field(ge=0)
+    cached: int = Field(default=0, ge=0)
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cached=self.cached + other.cached,
+        )
+
+
+class Criterion(Record):
+    """One thing that a rubric asks for, and how much it counts beside the others."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_enough(cls, given: object) -> object:
+        return {"name": given} if isinstance(given, str) else given
+
+
 class Message(Record):
     """One turn of a conversation."""
 
@@ -52,13 +88,15 @@ class Prompt(Record):
     """What the models are asked: one turn or several, the last one the user's.
 
     A prompt whose last turn is the assistant's asks a generator to go on with that turn.
-    `id` is the content key of the messages unless the source gave one.
+    `id` is the content key of the messages unless the source gave one. `reference` is a completion
+    known to be good, `criteria` what a rubric asks of a completion; only judges see them.
     """
 
     id: str = ""
     messages: tuple[Message, ...] = Field(min_length=1)
     tags: tuple[str, ...] = ()
     reference: str | None = None
+    criteria: tuple[Criterion, ...] = ()
 
     @model_validator(mode="after")
     def _name_by_content(self) -> Self:
@@ -78,6 +116,9 @@ class Completion(Record):
     field. `raw` is the whole text as the model wrote it, where that differs from `text`.
     `finish` is `length` where the completion was cut at the token limit. `tokens` counts the new
     tokens, `top` maps the likeliest first tokens to their log-probabilities where it was asked for.
+    `weight` is what the last turn was found to be worth where it was to be weighed, not continued:
+    its mean log-probability per token, or a reward. `snapshot` is the model's name as the server
+    gave it back, `usage` and `cost` (US dollars) are those of the request; None: not known.
     """
 
     text: str
@@ -86,6 +127,10 @@ class Completion(Record):
     tokens: int | None = Field(default=None, ge=0)
     raw: str | None = None
     top: dict[str, float] | None = None
+    weight: float | None = Field(default=None, allow_inf_nan=False)
+    snapshot: str | None = None
+    usage: Usage | None = None
+    cost: float | None = Field(default=None, ge=0)
 
 
 class Pair(Record):
@@ -104,13 +149,26 @@ class Verdict(Record):
     """What a judge says of a pair: the probability that `first` is better, 0.5 for a tie.
 
     `scores` are 0-10 for first and second, where the judge gives scores. `reason` is its
-    explanation. `raw` is the reply as it came.
+    explanation. `raw` is the reply as it came. `weights` are what a judge that looks at each alone
+    found each to be worth (rewards, log-probabilities).
+
+    `mended` says what was wrong with a first reply, so that the judge was asked once more, and
+    `contradicts` that winner and scores did not fit even then: `first` follows the scores. `kept`
+    is how many characters of each completion were shown, where they did not fit. `snapshot`,
+    `usage` and `cost` are as a completion's, over all requests that the verdict took.
     """
 
     first: Probability = Field(ge=0, le=1)
     scores: Scores | None = None
     reason: str = ""
     raw: str = ""
+    weights: Weights | None = None
+    mended: Trouble | None = None
+    contradicts: bool = False
+    kept: int | None = Field(default=None, ge=0)
+    snapshot: str | None = None
+    usage: Usage | None = None
+    cost: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _scores_in_range(self) -> Self:
@@ -118,10 +176,24 @@ class Verdict(Record):
             raise ValueError(f"scores are from 0 to 10, not {tuple(self.scores)!r}")
         return self
 
+    @property
+    def at_odds(self) -> bool:
+        """Whether the winner is not the one with the higher score.
+
+        Equal scores are at odds with nothing: they are coarse, and a winner may be better by less.
+        """
+        if self.scores is None or self.scores.first == self.scores.second:
+            return False
+        return self.first == 0.5 or (self.first > 0.5) != (self.scores.first > self.scores.second)
+
     def swapped(self) -> Self:
         """The same verdict on the pair in the other order."""
-        scores = self.scores and Scores(self.scores.second, self.scores.first)
-        return self.model_copy(update={"first": 1 - self.first, "scores": scores})
+        turned = {
+            "first": 1 - self.first,
+            "scores": self.scores and Scores(*reversed(self.scores)),
+            "weights": self.weights and Weights(*reversed(self.weights)),
+        }
+        return self.model_copy(update=turned)
 
 
 class Authored(Record):

@@ -1,6 +1,6 @@
 """The document that people keep, and what it is derived from."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, JsonValue
 
@@ -8,6 +8,9 @@ from bakeoff.records.findings import Summary
 from bakeoff.records.nouns import Authored, Failure, Judgment, Prompt, Record
 
 SCHEMA = "bakeoff/1"
+PEOPLE = "human:"  # the origin of a judge that is a person
+
+Drawn = Literal["random", "chosen"]
 
 
 class Evidence(Record):
@@ -15,7 +18,8 @@ class Evidence(Record):
 
     `models` are in the order in which they are compared: each against those after it. `origins`
     tell what stands behind the name of a model or judge, where that is known. `notes` are for the
-    reader of the summary.
+    reader of the summary. `drawn` says how the prompts were found that people judged: only those
+    drawn at random correct a judge. `null_check` is a model against itself, drawn again.
     """
 
     models: tuple[str, ...]
@@ -25,6 +29,8 @@ class Evidence(Record):
     failures: tuple[Failure, ...]
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    drawn: Drawn = "random"
+    null_check: "Evidence | None" = None
 
 
 class Results(Record):
@@ -38,6 +44,9 @@ class Results(Record):
     failures: tuple[Failure, ...]
     summary: Summary
     environment: dict[str, JsonValue]
+    origins: dict[str, str] = Field(default_factory=dict)
+    drawn: Drawn = "random"
+    null_check: Evidence | None = None
 
     @classmethod
     def of(
@@ -55,6 +64,9 @@ class Results(Record):
             completions=evidence.completions,
             judgments=evidence.judgments,
             failures=evidence.failures,
+            origins=evidence.origins,
+            drawn=evidence.drawn,
+            null_check=evidence.null_check,
             summary=summary,
             environment=environment,
         )

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 
-from bakeoff.records import Agreement, Flag, ModelSummary, PairSummary, Slice, Spread
-from bakeoff.stats.results import Estimate
+from bakeoff.records import Flag, ModelSummary, NullCheck, PairSummary, Slice, Spread
+from bakeoff.report.trust import interval, people, trust
 
 Blocks = dict[str, list[str]]
 
 _SLICES = 12
 
 
-def blocks(pair: PairSummary, judges: Sequence[str], models: Sequence[ModelSummary]) -> Blocks:
+def blocks(
+    pair: PairSummary,
+    judges: Sequence[str],
+    models: Sequence[ModelSummary],
+    checks: Sequence[NullCheck] = (),
+) -> Blocks:
     """Title to lines, in the order of showing; a block without lines is left out."""
     found: Blocks = {
         "Model Comparison Summary": [
@@ -28,7 +33,8 @@ def blocks(pair: PairSummary, judges: Sequence[str], models: Sequence[ModelSumma
         if pair.score_difference
         else ["none: this judge says which is better, not how good"],
         "Score Analysis": _scores(pair),
-        "Judge": _judge(pair),
+        "Judge card": trust(pair, checks),
+        "People": people(pair),
         "What it can show": _power(pair),
         "By tag": [_slice(row) for row in pair.slices[:_SLICES]]
         + [f"and {len(pair.slices) - _SLICES} more in results.json"] * (len(pair.slices) > _SLICES),
@@ -41,19 +47,6 @@ def blocks(pair: PairSummary, judges: Sequence[str], models: Sequence[ModelSumma
         ],
     }
     return {title: lines for title, lines in found.items() if lines}
-
-
-def percent(share: float | None) -> str:
-    """A share as `72.0%`."""
-    return "not known" if share is None else f"{100 * share:.1f}%"
-
-
-def interval(estimate: Estimate | None) -> str:
-    """A share with its 95 % interval."""
-    if estimate is None:
-        return "not known"
-    low, high = 100 * estimate.low, 100 * estimate.high
-    return f"{100 * estimate.estimate:.1f}% [95%: {low:.1f} to {high:.1f}]"
 
 
 def _win_rates(pair: PairSummary) -> list[str]:
@@ -84,60 +77,6 @@ def _scores(pair: PairSummary) -> list[str]:
         f"Model 1 better {pair.scored_better} times, worse {pair.scored_worse}, "
         f"equal {pair.scored_equal}",
     ]
-
-
-def _judge(pair: PairSummary) -> list[str]:
-    asked, order = pair.accounting, pair.order
-    lines = []
-    if pair.consistency is not None:
-        lines.append(
-            f"Same winner in both orders: {percent(pair.consistency)}; "
-            f"opposite winners: {percent(pair.flipped)}"
-        )
-    if order.identified == "order-free":
-        lines.append("Each completion was judged alone: there is no order")
-    elif order.pick_first is None:
-        lines.append(f"The completion shown first won: not identifiable ({order.identified})")
-    else:
-        lines.append(f"The completion shown first won: {interval(order.pick_first)}")
-    if pair.length and pair.length.tilt.more_wins:
-        lines.append(f"The longer completion won: {interval(pair.length.tilt.more_wins)}")
-        if pair.length.controlled:
-            lines.append(f"Model 1 at equal length: {interval(pair.length.controlled)}")
-    if pair.markdown and pair.markdown.more_wins:
-        lines.append(f"The one with more markdown won: {interval(pair.markdown.more_wins)}")
-    leaks = pair.thinking
-    if leaks and leaks.rate_only_a and leaks.rate_only_b:
-        lines.append(
-            f"Model 1 where only it shows thinking: {percent(leaks.rate_only_a.estimate)} "
-            f"(n = {leaks.only_a}), where only model 2 does: "
-            f"{percent(leaks.rate_only_b.estimate)} (n = {leaks.only_b})"
-        )
-    if len(pair.judges) > 1:
-        lines += [f"{judge.judge} alone: {interval(judge.win_rate)}" for judge in pair.judges]
-    lines += [_agreement(agreement) for agreement in pair.agreement]
-    lines.append(f"Verdicts: {asked.asked} asked = {asked.judged} judged + {asked.failed} failed")
-    if asked.failed and asked.worst_case:
-        low, high = asked.worst_case
-        kinds = ", ".join(f"{count} {kind}" for kind, count in asked.failed_by_kind.items())
-        lines.append(
-            f"Had all that failed ({kinds}) gone one way: {100 * low:.1f} to {100 * high:.1f}%"
-        )
-    return lines
-
-
-def _agreement(agreement: Agreement) -> str:
-    names = {
-        "Cohen's kappa": agreement.cohen,
-        "Fleiss' kappa": agreement.fleiss,
-        "AC1": agreement.ac1,
-        "alpha": agreement.alpha,
-    }
-    shown = ", ".join(f"{name} {e.estimate:.2f}" for name, e in names.items() if e)
-    who = " and ".join(agreement.raters)
-    if len(agreement.raters) > 2:
-        who = f"{len(agreement.raters)} raters ({agreement.raters[0]}, ...)"
-    return f"Agreement of {who}: {percent(agreement.share)}" + (f"; {shown}" if shown else "")
 
 
 def _power(pair: PairSummary) -> list[str]:

@@ -1,6 +1,6 @@
 """What the terminal shows: progress on stderr while a run goes on, summary and samples after it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from textwrap import wrap
 
@@ -9,9 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from bakeoff.records import ModelSummary, PairSummary, Prompt, Results
-from bakeoff.report.blocks import blocks
+from bakeoff.report.blocks import Blocks, blocks
 
 Show = Callable[[str, str, int, int, int], None]
+Way = tuple[str, str, str, str, bool | None]  # what to write, what it is, what it needs, its key
 
 _SHOWN = 500  # characters of a text in a sample
 _STYLES = {"Red flags": "yellow"}
@@ -62,14 +63,32 @@ def print_results(console: Console, results: Results, samples: int) -> None:
         _print_sample(console, results, prompt)
 
 
-def _print_pair(
-    console: Console, results: Results, pair: PairSummary, models: list[ModelSummary]
-) -> None:
-    for title, lines in blocks(pair, _judges(results, pair), models).items():
+def print_blocks(console: Console, found: Blocks) -> None:
+    """Titles, and their lines below them."""
+    for title, lines in found.items():
         console.print(Text(title, style="bold"))
         for line in lines:
             _print_wrapped(console, line, indent="  ", style=_STYLES.get(title, ""))
     console.print()
+
+
+def print_ways(console: Console, ways: Iterable[Way]) -> None:
+    """What to write for each model or judge, what it needs, and what it is."""
+    for spec, what, needs, key, has_key in ways:
+        state = "" if has_key is None else " is set" if has_key else " is not set"
+        told = ", ".join(filter(None, (needs, f"{key}{state}" if key else "")))
+        ready = needs == "installed" and has_key is not False
+        console.print(Text(spec, style="bold green" if ready else "bold"), soft_wrap=True)
+        console.print(Text(f"  {told}"), soft_wrap=True)  # whole: a command is there to be copied
+        _print_wrapped(console, what, indent="  ", style="dim")
+
+
+def _print_pair(
+    console: Console, results: Results, pair: PairSummary, models: list[ModelSummary]
+) -> None:
+    names = list(pair.accounting.by_judge) or ["none"]
+    checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
+    print_blocks(console, blocks(pair, names, models, checks))
 
 
 def _print_failures(console: Console, results: Results) -> None:
@@ -112,11 +131,6 @@ def _print_wrapped(console: Console, line: str, *, indent: str = "", style: str 
         break_on_hyphens=False,  # names of models are to be found again
     )
     console.print(Text("\n".join(broken), style=style))
-
-
-def _judges(results: Results, pair: PairSummary) -> list[str]:
-    ours = [j.judge for j in results.judgments if {j.first, j.second} == {pair.a, pair.b}]
-    return list(dict.fromkeys(ours)) or ["none"]
 
 
 def _short(text: str) -> str:

@@ -31,10 +31,11 @@ def save(results: Results, out: Path) -> None:
     """Write `results.json` and `report.html`; what another comparison left there is set aside."""
     _set_aside(results, out)
     for name, text in ((RESULTS, results.to_json()), (REPORT, page(results))):
-        _replace(out / name, text)
+        write_whole(out / name, text)
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a text whole or not at all; ConfigError where it cannot be."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -28,15 +28,17 @@ def page(results: Results) -> str:
         completions=completions,
         judgments=by_prompt,
         judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
-        blocks=_numbers,
+        blocks=lambda pair: _numbers(results, pair),
         style=(folder / "page.css").read_text(encoding="utf-8"),
     )
 
 
-def _numbers(pair: PairSummary) -> Blocks:
+def _numbers(results: Results, pair: PairSummary) -> Blocks:
     """What the page says in words of its own is left out."""
+    checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
+    found = blocks(pair, (), (), checks)
     told = ("Model Comparison Summary", "By tag", "Red flags", "Overall winner")
-    return {title: lines for title, lines in blocks(pair, (), ()).items() if title not in told}
+    return {title: lines for title, lines in found.items() if title not in told}
 
 
 def percent(value: float) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from bakeoff.stats.planning import z_sum
 from bakeoff.stats.results import Calibrated, Estimate
 
 Values = NDArray[np.float64]
@@ -31,6 +32,22 @@ def ppi_plus_plus(labels: Values, judged: Values, unlabelled: Values) -> Calibra
     half = float(stats.norm.ppf(0.975)) * se
     value = Estimate(estimate, estimate - half, estimate + half, "PPI++", n, se)
     return Calibrated(value, n, more, weight)
+
+
+def labels_needed(labels: Values, judged: Values, total: int, away: float) -> int | None:
+    """How many labelled prompts, of `total`, would tell a rate from one that is `away` from it.
+
+    With 80 % power at the 5 % level: 2.80 SE(n) <= away, SE(n)^2 = var(Y)/n (1 - rho^2 (M - n)/M)
+    for M prompts, rho the correlation of labels and judge so far (that is PPI++'s effective number
+    of labels, n / (1 - rho^2 N/(n + N)), Angelopoulos et al. 2023). None where M labels do not.
+    """
+    spread = float(np.append(labels, (0.0, 1.0)).var(ddof=1))  # unanimous so far is not certain
+    varied = np.ptp(labels) > 1e-9 and np.ptp(judged) > 1e-9
+    rho = float(np.corrcoef(labels, judged)[0, 1]) if varied else 0.0
+    n = np.arange(1, total + 1)
+    errors = spread / n * (1 - rho**2 * (total - n) / total)
+    enough = np.flatnonzero(z_sum() ** 2 * errors <= away**2)
+    return int(n[enough[0]]) if len(enough) else None
 
 
 def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:

@@ -5,6 +5,7 @@ repeats, completions and judges of one prompt become one number before anything 
 """
 
 from bakeoff.summary.folding import compare
+from bakeoff.summary.trial import Terms
 from bakeoff.summary.whole import summarize
 
-__all__ = ["compare", "summarize"]
+__all__ = ["Terms", "compare", "summarize"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bakeoff.records import CLUSTER, Flag, PairSummary, content_key
 from bakeoff.summary.gates import MOST_FLIPPED, Reason
 from bakeoff.summary.trial import Trial
+from bakeoff.summary.verdict import outcome_of
 
 LOW_RATE = 0.4
 WIDE_SCORES = 0.3  # standard deviation on 0-1
@@ -15,13 +16,20 @@ PICKS_FIRST = (0.35, 0.65)
 LONGER_WINS = 0.6
 CONTRADICTED = 0.02
 CUT_OFF = 0.05
+SHORTENED = 0.02
 _LONG = 80  # characters: a shorter explanation may be a heading
 _ENDS = re.compile(r"[.!?…。！？)\]}\"'”’*`>|:]\s*\Z")  # noqa: RUF001 - full stops of other scripts
 
 
 def flags_of(pair: PairSummary, trial: Trial) -> list[Flag]:
     """Every red flag of a pair, each with its figure and what to do."""
-    found = (*_losing(pair), *_judging(pair), *_explaining(trial), *_asking(trial))
+    found = (
+        *_losing(pair),
+        *_judging(pair),
+        *_paneling(pair),
+        *_explaining(trial),
+        *_asking(trial),
+    )
     return [Flag(about=trial.name, **reason._asdict()) for reason in found]
 
 
@@ -89,15 +97,51 @@ def _judging(pair: PairSummary) -> Iterator[Reason]:
         )
 
 
+def _paneling(pair: PairSummary) -> Iterator[Reason]:
+    """What the cards of the judges tell."""
+    for card in pair.judges:
+        if len(card.snapshots) > 1:
+            yield Reason(
+                "judge changed",
+                len(card.snapshots),
+                f"{card.judge} was {' and '.join(card.snapshots)} within these results",
+                "name one snapshot in the spec, and judge again with another --store",
+            )
+        if card.shortened > SHORTENED * card.judged:
+            yield Reason(
+                "completions shortened",
+                card.shortened / card.judged,
+                f"{card.judge} saw completions cut in the middle in {card.shortened} of "
+                f"{card.judged} verdicts: they did not fit into its context",
+                "take a judge with a larger context",
+            )
+    against = [card.judge for card in pair.judges if card.against]
+    if against:
+        yield Reason(
+            "judge against the panel",
+            len(against) / len(pair.judges),
+            f"{' and '.join(against)} would put the win rate on the other side of 50 %",
+            "read where it disagrees with the others",
+        )
+    rate = pair.win_rate
+    decides = outcome_of(rate, pair.margin / 100) if rate else "not enough data"
+    if decides in ("better", "worse"):
+        hangs = [c for c in pair.judges if c.outcome_without not in (None, decides)]
+        for card in hangs:
+            share = card.without.estimate if card.without else 0.0
+            yield Reason(
+                "hangs on one judge",
+                share,
+                f"without {card.judge} the win rate is {100 * share:.1f} %, and not shown to be "
+                f"{decides}",
+                "add a judge, or labels of people",
+            )
+
+
 def _explaining(trial: Trial) -> Iterator[Reason]:
     verdicts = [judgment.verdict for judgment in trial.judgments]
     scored = [v for v in verdicts if v.scores]
-    wrong = sum(
-        (v.scores.first - v.scores.second) * (v.first - 0.5) < 0
-        or (v.first == 0.5) != (v.scores.first == v.scores.second)
-        for v in scored
-        if v.scores
-    )
+    wrong = sum(v.contradicts or v.at_odds for v in scored)
     if wrong > CONTRADICTED * len(scored):
         yield Reason(
             "scores contradict winners",

@@ -3,9 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from bakeoff.records import Comparison, Judgment, Scores, Winner
+
+STANDS_FOR: dict[Winner, float] = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
 
 class Opinion(NamedTuple):
@@ -18,13 +20,21 @@ class Opinion(NamedTuple):
     scores: Scores | None
 
 
-def compare(a: str, b: str, judgments: Iterable[Judgment]) -> list[Comparison]:
-    """One comparison per prompt that was judged, as a against b."""
+Panel = Literal["mean", "majority"]
+
+
+def compare(
+    a: str, b: str, judgments: Iterable[Judgment], panel: Panel = "mean"
+) -> list[Comparison]:
+    """One comparison per prompt that was judged, as a against b.
+
+    Of several judges the preference is the mean, or that of the winner that most of them name.
+    """
     by_prompt: dict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         if {judgment.first, judgment.second} == {a, b}:
             by_prompt[judgment.prompt_id].append(judgment)
-    return [_comparison(a, b, prompt_id, group) for prompt_id, group in by_prompt.items()]
+    return [_comparison(a, b, group, panel) for group in by_prompt.values()]
 
 
 def winner_of(preference: float) -> Winner:
@@ -40,19 +50,22 @@ def preference_of(a: str, judgment: Judgment) -> float:
     return first if judgment.first == a else 1 - first
 
 
-def _comparison(a: str, b: str, prompt_id: str, judgments: Sequence[Judgment]) -> Comparison:
+def _comparison(a: str, b: str, judgments: Sequence[Judgment], panel: Panel) -> Comparison:
     by_judge: dict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         by_judge[judgment.judge].append(judgment)
     opinions = [_opinion(a, group) for group in by_judge.values()]
     preference = fmean(opinion.preference for opinion in opinions)
+    winner = _voted([opinion.winner for opinion in opinions], preference)
+    if panel == "majority" and len(opinions) > 1:
+        preference = STANDS_FOR[winner]
     told = [opinion.consistent for opinion in opinions if opinion.consistent is not None]
     return Comparison(
-        prompt_id=prompt_id,
+        prompt_id=judgments[0].prompt_id,
         a=a,
         b=b,
         preference=preference,
-        winner=_voted([opinion.winner for opinion in opinions], preference),
+        winner=winner,
         flipped=2 * sum(opinion.flipped for opinion in opinions) > len(opinions),
         consistent=2 * sum(told) > len(told) if told else None,
         scores=_mean_scores([opinion.scores for opinion in opinions]),

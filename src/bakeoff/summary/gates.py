@@ -14,6 +14,7 @@ from bakeoff.summary.trial import Trial
 FEWEST = 20  # prompts (or clusters)
 MOST_FAILED = 0.02
 MOST_FLIPPED = 0.5
+MOST_CONTRADICTED = 0.25
 BALANCED = (0.25, 0.75)  # the share of verdicts with a shown first, where the order was random
 ONE_TEXT = 0.5  # of the prompts with the same text: a placeholder
 NAMED = 0.02  # of the explanations that name a model
@@ -130,6 +131,19 @@ def _names(case: Case) -> Iterator[Reason]:
         )
 
 
+def _contradictions(case: Case) -> Iterator[Reason]:
+    """A judge whose winners are not those of its own scores does not know what it says."""
+    verdicts = [judgment.verdict for judgment in case.trial.judgments]
+    wrong = sum(verdict.contradicts or verdict.at_odds for verdict in verdicts)
+    if wrong > MOST_CONTRADICTED * len(verdicts):
+        yield Reason(
+            "contradicts itself",
+            wrong / len(verdicts),
+            f"in {wrong} of {len(verdicts)} verdicts the judge contradicts its own scores",
+            "take another judge, or ?verdict=scores",
+        )
+
+
 def _failures(case: Case) -> Iterator[Reason]:
     asked, action = (
         case.pair.accounting,
@@ -176,6 +190,21 @@ def _panel(case: Case) -> Iterator[Reason]:
             max(rates.values()) - min(rates.values()),
             f"the judges are on different sides of 50 % ({message})",
             "read where they disagree; add a stronger judge, or labels of people",
+        )
+
+
+def _people(case: Case) -> Iterator[Reason]:
+    """Labels of people, drawn at random, say the opposite of what the judges say."""
+    people = case.pair.people
+    found = people.corrected.value if people and people.corrected else None
+    low, high = (found.low - 0.5, found.high - 0.5) if found else (0.0, 0.0)
+    if found and _against(case.plain, high if case.plain == "better" else low):
+        yield Reason(
+            "people disagree",
+            found.estimate,
+            f"corrected by {people.prompts if people else 0} labels of people the win rate is "
+            f"{100 * found.estimate:.1f} %, surely on the other side of 50",
+            "another judge: this one prefers what people do not",
         )
 
 
@@ -232,9 +261,11 @@ _GATES: tuple[Gate, ...] = (
     _order,
     _names,
     _flips,
+    _contradictions,
     _failures,
     _texts,
     _panel,
+    _people,
     _length,
     _scores,
     _family,

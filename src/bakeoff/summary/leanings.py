@@ -43,6 +43,12 @@ def length_of(trial: Trial) -> LengthEffect | None:
     return length_effect(trial.values[indices], differences, clusters)
 
 
+def longer_of(trial: Trial) -> Tilt | None:
+    """How often the longer one wins, and no more; None where the texts are not there."""
+    indices, differences = _differences(trial, lambda completion: len(completion.text))
+    return tilt(trial.values[indices], differences) if len(indices) else None
+
+
 def markdown_of(trial: Trial) -> Tilt | None:
     """What headings, lists and bold text did; None where the texts are not there, or have none."""
     indices, differences = _differences(trial, lambda completion: _markdown(completion.text))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from bakeoff.records import Authored, Completion, Evidence, Flag, ModelSummary
+from bakeoff.summary.suspicion import suspicions
 
 _TAGS = ("think", "thinking", "reasoning", "answer")
 _REFUSAL = re.compile(
@@ -46,6 +47,12 @@ _CHECKS = (
         "have a broken <think> or <answer> format",
         "look at the chat template and the format reward; a judge marks a leak down",
     ),
+    (
+        "suspicious",
+        0.01,
+        "speak to the judge, or hide something",
+        "read them: what fools a judge is not better",
+    ),
 )
 
 
@@ -63,10 +70,12 @@ def model_summary(model: str, evidence: Evidence) -> ModelSummary:
         refused=sum(map(refuses, completions)),
         duplicated=_duplicated(ours),
         broken=sum(map(breaks_format, completions)),
+        suspicious=sum(bool(suspicions(completion.text)) for completion in completions),
         mean_tokens=fmean(tokens) if tokens else None,
         mean_characters=fmean(len(c.text) for c in completions) if completions else None,
     )
-    return found.model_copy(update={"flags": tuple(_flags(found))})
+    flags = [*_flags(found), *_changed(model, completions)]
+    return found.model_copy(update={"flags": tuple(flags)})
 
 
 def looks_cut(completion: Completion) -> bool:
@@ -95,6 +104,21 @@ def _duplicated(completions: Sequence[Authored]) -> int:
         prompts_of.setdefault(authored.completion.text, set()).add(authored.prompt_id)
     shared = Counter(a.completion.text for a in completions if a.completion.text.strip())
     return sum(count for text, count in shared.items() if len(prompts_of[text]) > 1)
+
+
+def _changed(model: str, completions: Sequence[Completion]) -> list[Flag]:
+    names = sorted({completion.snapshot for completion in completions if completion.snapshot})
+    if len(names) < 2:
+        return []
+    return [
+        Flag(
+            kind="model changed",
+            about=model,
+            value=len(names),
+            message=f"it was {' and '.join(names)} within these results",
+            action="name one snapshot in the spec, and complete again with another --store",
+        )
+    ]
 
 
 def _flags(found: ModelSummary) -> list[Flag]:

@@ -12,8 +12,10 @@ from bakeoff.stats.planning import power_of
 from bakeoff.stats.results import Tested
 from bakeoff.stats.tests import sign_flip, sign_test
 from bakeoff.summary.accounting import accounting
+from bakeoff.summary.cards import cards_of
 from bakeoff.summary.leanings import length_of, markdown_of, order_of, thinking_of
-from bakeoff.summary.panel import agreement_of, judges_of, variance_of
+from bakeoff.summary.panel import agreement_of, variance_of
+from bakeoff.summary.people import people_of
 from bakeoff.summary.trial import Trial
 
 
@@ -37,10 +39,10 @@ def numbers(trial: Trial) -> PairSummary:
     )
     if not comparisons:
         return found
-    units = trial.per_unit(values)
+    units, rate = trial.per_unit(values), win_rate(values, trial.clusters)
     more = {
         "clusters": len(units) if trial.clusters is not None else None,
-        "win_rate": win_rate(values, trial.clusters),
+        "win_rate": rate,
         "decisive": proportion(counts["a"], counts["a"] + counts["b"]),
         "sign": _sign(trial),
         "consistency": fmean(told) if told else None,
@@ -48,7 +50,8 @@ def numbers(trial: Trial) -> PairSummary:
         "length": length_of(trial),
         "markdown": markdown_of(trial),
         "thinking": thinking_of(trial),
-        "judges": tuple(judges_of(trial)),
+        "judges": tuple(cards_of(trial, rate)),
+        "people": people_of(trial),
         "agreement": tuple(agreement_of(trial)),
         "power": power_of(units, trial.margin / 100) if len(units) > 1 else None,
         "variance": variance_of(trial),

@@ -1,49 +1,46 @@
-"""The judges of a pair one by one, how far they agree, and how far each agrees with itself."""
+"""How far the judges of a pair agree, with each other and each with itself."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from statistics import fmean
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bakeoff.records import Agreement, JudgeSummary, Judgment
+from bakeoff.records import Agreement, Comparison, Judgment
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
-from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.planning import variance_split
 from bakeoff.stats.results import VarianceSplit
-from bakeoff.summary.folding import preference_of, winner_of
+from bakeoff.summary.folding import STANDS_FOR, preference_of, winner_of
 from bakeoff.summary.trial import Codes, Trial, Values
-
-_NUMBER = {"a": 1.0, "tie": 0.5, "b": 0.0}
-
-
-def judges_of(trial: Trial) -> list[JudgeSummary]:
-    """What each judge alone says."""
-    found = []
-    for judge, comparisons in trial.alone.items():
-        values = np.array([comparison.preference for comparison in comparisons])
-        told = [c.consistent for c in comparisons if c.consistent is not None]
-        found.append(
-            JudgeSummary(
-                judge=judge,
-                win_rate=win_rate(values, trial.clusters_of([c.prompt_id for c in comparisons])),
-                consistency=fmean(told) if told else None,
-            )
-        )
-    return found
 
 
 def agreement_of(trial: Trial) -> list[Agreement]:
     """Between the judges by prompt, and between the repeats of one judge by single question."""
-    found = []
-    if len(trial.judges) > 1:
-        found.append(_agreement(tuple(sorted(trial.judges)), *_by_judge(trial)))
-    for judge, judgments in sorted(trial.judges.items()):
-        repeats = sorted({judgment.repeat for judgment in judgments})
-        if len(repeats) > 1:
-            raters = tuple(f"{judge}, repeat {repeat + 1}" for repeat in repeats)
-            found.append(_agreement(raters, *_by_repeat(trial, judgments, repeats)))
+    found = [between(trial, trial.alone)] if len(trial.judges) > 1 else []
+    found += [repeats_of(trial, judge) for judge in sorted(trial.judges)]
     return [agreement for agreement in found if agreement]
+
+
+def repeats_of(trial: Trial, judge: str) -> Agreement | None:
+    """How far one judge says the same when it is asked the same again; None where it was not."""
+    judgments = trial.judges[judge]
+    repeats = sorted({judgment.repeat for judgment in judgments})
+    if len(repeats) < 2:
+        return None
+    raters = tuple(f"{judge}, repeat {repeat + 1}" for repeat in repeats)
+    return _agreement(raters, *_by_repeat(trial, judgments, repeats))
+
+
+def between(trial: Trial, raters: Mapping[str, Sequence[Comparison]]) -> Agreement | None:
+    """How far several raters name the same winner of a prompt; None where none of it was rated by
+    two.
+    """
+    ids = sorted({c.prompt_id for comparisons in raters.values() for c in comparisons})
+    row = {prompt_id: index for index, prompt_id in enumerate(ids)}
+    ratings = np.full((len(row), len(raters)), np.nan)
+    for column, comparisons in enumerate(raters.values()):
+        for comparison in comparisons:
+            ratings[row[comparison.prompt_id], column] = STANDS_FOR[comparison.winner]
+    return _agreement(tuple(raters), ratings, trial.clusters_of(ids))
 
 
 def variance_of(trial: Trial) -> VarianceSplit | None:
@@ -64,16 +61,6 @@ def variance_of(trial: Trial) -> VarianceSplit | None:
     )
 
 
-def _by_judge(trial: Trial) -> tuple[Values, Codes | None]:
-    """The winner by prompt (rows) and judge (columns)."""
-    row = {comparison.prompt_id: i for i, comparison in enumerate(trial.comparisons)}
-    ratings = np.full((len(row), len(trial.judges)), np.nan)
-    for column, comparisons in enumerate(trial.alone.values()):
-        for comparison in comparisons:
-            ratings[row[comparison.prompt_id], column] = _NUMBER[comparison.winner]
-    return ratings, trial.clusters
-
-
 def _by_repeat(
     trial: Trial, judgments: Sequence[Judgment], repeats: Sequence[int]
 ) -> tuple[Values, Codes | None]:
@@ -81,7 +68,7 @@ def _by_repeat(
     asked: dict[tuple[str, int, str], dict[int, float]] = defaultdict(dict)
     for j in judgments:
         key = (j.prompt_id, j.sample, j.first)
-        asked[key][j.repeat] = _NUMBER[winner_of(preference_of(trial.a, j))]
+        asked[key][j.repeat] = STANDS_FOR[winner_of(preference_of(trial.a, j))]
     keys = sorted(asked)
     ratings = [[asked[key].get(repeat, np.nan) for repeat in repeats] for key in keys]
     return np.array(ratings), np.unique([key[0] for key in keys], return_inverse=True)[1]

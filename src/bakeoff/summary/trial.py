@@ -1,27 +1,57 @@
 """Two models and everything that the evidence holds about them, ready to be counted."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
-from bakeoff.records import CLUSTER, Comparison, Completion, Evidence, Failure, Judgment, Prompt
+from bakeoff.records import (
+    CLUSTER,
+    MARGIN,
+    PEOPLE,
+    Comparison,
+    Completion,
+    Evidence,
+    Failure,
+    Judgment,
+    Prompt,
+)
 from bakeoff.stats.intervals import cluster_means
-from bakeoff.summary.folding import compare
+from bakeoff.summary.folding import Panel, compare
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Texts = Mapping[str, Sequence[Completion]]
 
 
+class Terms(NamedTuple):
+    """What was declared before: the margin, and how several judges make one preference."""
+
+    margin: float = MARGIN
+    panel: Panel = "mean"
+
+    @classmethod
+    def of(cls, config: Mapping[str, JsonValue]) -> "Terms":
+        """The terms that the config of some results declares."""
+        margin = config.get("margin")
+        return cls(
+            margin=float(margin) if isinstance(margin, int | float) else MARGIN,
+            panel="majority" if config.get("panel") == "majority" else "mean",
+        )
+
+
 @dataclass(frozen=True)
 class Trial:
     """One pair of models. `comparisons` are in the order of prompt ids, so that no number depends
     on the order in which prompts came; `texts` are the completions of each model by prompt.
+    `labels` are judgments of people beside those of the judges; `drawn` says how their prompts were
+    chosen.
     """
 
     a: str
@@ -31,7 +61,14 @@ class Trial:
     judgments: Sequence[Judgment]
     failures: Sequence[Failure]
     origins: Mapping[str, str]
-    margin: float
+    terms: Terms
+    labels: Sequence[Judgment] = ()
+    drawn: str = "random"
+
+    @property
+    def margin(self) -> float:
+        """Points around 50 % within which two models are equivalent."""
+        return self.terms.margin
 
     @property
     def name(self) -> str:
@@ -50,8 +87,23 @@ class Trial:
             return {judge: self.comparisons for judge in self.judges}
         return {judge: self._compared(self.judges[judge]) for judge in sorted(self.judges)}
 
+    @cached_property
+    def labelled(self) -> list[Comparison]:
+        """One per prompt that people judged, all of them together."""
+        return self._compared(self.labels)
+
     def _compared(self, judgments: Sequence[Judgment]) -> list[Comparison]:
-        return sorted(compare(self.a, self.b, judgments), key=lambda c: c.prompt_id)
+        found = compare(self.a, self.b, judgments, self.terms.panel)
+        return sorted(found, key=lambda c: c.prompt_id)
+
+    def of_judges(self, judges: Iterable[str]) -> "Trial":
+        """The same with the judgments and failures of these judges only."""
+        kept = set(judges)
+        return replace(
+            self,
+            judgments=[j for j in self.judgments if j.judge in kept],
+            failures=[f for f in self.failures if f.who in kept],
+        )
 
     @cached_property
     def values(self) -> Values:
@@ -110,21 +162,43 @@ class Trial:
         return values if self.clusters is None else cluster_means(values, self.clusters)
 
 
-def trials(evidence: Evidence, margin: float) -> list[Trial]:
+def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
     """Each two models that were to be compared, in the order of the models."""
     prompts = {prompt.id: prompt for prompt in evidence.prompts}
     texts: dict[str, dict[str, list[Completion]]] = defaultdict(lambda: defaultdict(list))
     for authored in sorted(evidence.completions, key=lambda c: c.sample):
         texts[authored.model][authored.prompt_id].append(authored.completion)
+    people = _beside(evidence)
     judged: dict[frozenset[str], list[Judgment]] = defaultdict(list)
+    labels: dict[frozenset[str], list[Judgment]] = defaultdict(list)
     for judgment in evidence.judgments:
-        judged[frozenset((judgment.first, judgment.second))].append(judgment)
+        home = labels if judgment.judge in people else judged
+        home[frozenset((judgment.first, judgment.second))].append(judgment)
     failed: dict[frozenset[str], list[Failure]] = defaultdict(list)
     for failure in evidence.failures:
-        if failure.stage == "judgment" and failure.first and failure.second:
+        if failure.first and failure.second and failure.who not in people:
             failed[frozenset((failure.first, failure.second))].append(failure)
     return [
-        Trial(a, b, prompts, texts, judged[key], failed[key], evidence.origins, margin)
+        Trial(
+            a,
+            b,
+            prompts,
+            texts,
+            judged[key],
+            failed[key],
+            evidence.origins,
+            terms,
+            labels[key],
+            evidence.drawn,
+        )
         for a, b in combinations(evidence.models, 2)
         if judged[key := frozenset((a, b))] or failed[key]
     ]
+
+
+def _beside(evidence: Evidence) -> set[str]:
+    """The people who judged beside other judges; without others, people are the judges."""
+    who = {j.judge for j in evidence.judgments}
+    who |= {f.who for f in evidence.failures if f.stage == "judgment"}
+    people = {judge for judge in who if evidence.origins.get(judge, "").startswith(PEOPLE)}
+    return people if who - people else set()

@@ -10,7 +10,7 @@ def decide(pair: PairSummary, trial: Trial) -> PairSummary:
     """The pair with its outcome, the sentence that says it, and the reasons against more."""
     if pair.win_rate is None:
         return pair.model_copy(update={"verdict": "Not enough data: nothing was judged"})
-    plain = _plain(pair.win_rate, pair.margin / 100)
+    plain = outcome_of(pair.win_rate, pair.margin / 100)
     why = reasons(Case(pair, trial, plain))
     hard = [reason for reason in why if reason.kind not in WEAKENS]
     outcome: Outcome = "withheld" if hard else "not enough data" if why else plain
@@ -23,8 +23,8 @@ def decide(pair: PairSummary, trial: Trial) -> PairSummary:
     return told.model_copy(update={"verdict": sentence})
 
 
-def _plain(rate: Estimate, margin: float) -> Outcome:
-    """What the interval says by itself, against a half and the margin."""
+def outcome_of(rate: Estimate, margin: float) -> Outcome:
+    """What the interval says by itself, against a half and the margin (a share)."""
     low, high = rate.low, rate.high
     if low > 0.5:
         return "better"

@@ -1,12 +1,13 @@
 """The whole summary: every model, every pair, and what holds only for all pairs together."""
 
-from bakeoff.records import MARGIN, Evidence, PairSummary, Summary
+from bakeoff.records import Evidence, PairSummary, Summary
 from bakeoff.stats.tests import holm
 from bakeoff.summary.flags import flags_of
 from bakeoff.summary.models import model_summary
+from bakeoff.summary.null import null_checks
 from bakeoff.summary.pairs import numbers
 from bakeoff.summary.slices import slices_of
-from bakeoff.summary.trial import Trial, trials
+from bakeoff.summary.trial import Terms, Trial, trials
 from bakeoff.summary.verdict import decide
 
 ESTIMAND = (
@@ -16,12 +17,12 @@ ESTIMAND = (
 )
 
 
-def summarize(evidence: Evidence, margin: float = MARGIN) -> Summary:
+def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B008 - immutable
     """What the evidence says about each model and each two of them, in the order of the models.
 
-    Two models are equivalent where the whole interval lies within `margin` points of 50 %.
+    Two models are equivalent where the whole interval lies within the margin around 50 %.
     """
-    pairs = trials(evidence, margin)
+    pairs = trials(evidence, terms)
     found = [numbers(trial) for trial in pairs]
     if len(found) > 1:
         adjusted = holm([pair.sign.p if pair.sign else 1.0 for pair in found])
@@ -30,11 +31,13 @@ def summarize(evidence: Evidence, margin: float = MARGIN) -> Summary:
         ]
     models = tuple(model_summary(model, evidence) for model in evidence.models)
     decided = tuple(_finished(pair, trial) for pair, trial in zip(found, pairs, strict=True))
+    checks, notes = null_checks(evidence.null_check, terms)
     return Summary(
         estimand=ESTIMAND,
         models=models,
         pairs=decided,
-        notes=evidence.notes,
+        null_checks=tuple(checks),
+        notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
     )
 
 

@@ -1,0 +1,97 @@
+"""One judge and the pairs that it is checked with: what it is asked, and what it said.
+
+A verdict that a run has paid for is not asked for again, nor the other way round: the store and its
+keys are the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from bakeoff.checking.labelled import BETTER, WORSE, Labelled
+from bakeoff.errors import WorkError
+from bakeoff.pipeline import Progress, Watch, fill, verdict_key
+from bakeoff.records import Failure, Judgment, Pair, Verdict
+from bakeoff.store import Store
+from bakeoff.work import Judge
+
+
+class _Seat(NamedTuple):
+    """One verdict that is wanted: on which pair, who of the two is shown first, which repeat."""
+
+    pair: Labelled
+    first: str
+    second: str
+    repeat: int
+
+    def shown(self) -> Pair:
+        """What the judge sees."""
+        pair = Pair(prompt=self.pair.prompt, first=self.pair.better, second=self.pair.worse)
+        return pair if self.first == BETTER else pair.swapped()
+
+
+class Asking:
+    """One judge under way: what it is asked, and what it said so far."""
+
+    def __init__(self, name: str, judge: Judge, pairs: Sequence[Labelled], repeats: int) -> None:
+        self.name = name
+        self.judge = judge
+        self._pairs = pairs
+        self._seats = list(self._wanted(repeats))
+        shown = [seat.shown() for seat in self._seats]
+        self.asks = [
+            (verdict_key(judge.identity, pair, seat.repeat), pair)
+            for seat, pair in zip(self._seats, shown, strict=True)
+        ]
+        self._outcomes: dict[int, Verdict | WorkError] = {}
+
+    def _wanted(self, repeats: int) -> Iterator[_Seat]:
+        both = self.judge.order == "both"
+        orders = [(BETTER, WORSE), (WORSE, BETTER)] if both else [(BETTER, WORSE)]
+        for pair in self._pairs:
+            for repeat in range(repeats):
+                yield from (_Seat(pair, first, second, repeat) for first, second in orders)
+
+    async def run(self, store: Store, watch: Watch) -> None:
+        """Have a verdict or a failure for every seat."""
+        progress = Progress("judgment", self.name, 0, 0, len(self.asks))
+        watch(progress)
+
+        def take(index: int, outcome: Verdict | WorkError) -> None:
+            nonlocal progress
+            self._outcomes[index] = outcome
+            failed = progress.failed + isinstance(outcome, WorkError)
+            progress = progress._replace(done=progress.done + 1, failed=failed)
+            watch(progress)
+
+        await fill(self.judge, self.asks, store, Verdict, take)
+
+    @property
+    def judgments(self) -> list[Judgment]:
+        """Its verdicts, in the order of the pairs."""
+        return [
+            Judgment(
+                prompt_id=seat.pair.id,
+                judge=self.name,
+                first=seat.first,
+                second=seat.second,
+                repeat=seat.repeat,
+                presented="recorded" if self.judge.order == "both" else "apart",
+                verdict=outcome,
+            )
+            for seat, outcome in self._heard()
+            if isinstance(outcome, Verdict)
+        ]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What has no verdict, in the order of the pairs."""
+        return [
+            Failure.of(outcome, "judgment", seat.pair.id, self.name).model_copy(
+                update={"first": seat.first, "second": seat.second, "repeat": seat.repeat}
+            )
+            for seat, outcome in self._heard()
+            if isinstance(outcome, WorkError)
+        ]
+
+    def _heard(self) -> Iterator[tuple[_Seat, Verdict | WorkError]]:
+        return ((seat, self._outcomes[index]) for index, seat in enumerate(self._seats))

@@ -1,0 +1,138 @@
+"""Opens judges, has them asked about pairs whose better one is known, and gathers the results."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bakeoff.casting import judges_of
+from bakeoff.checking.asking import Asking
+from bakeoff.checking.grading import agreements, checked
+from bakeoff.checking.labelled import Known, known_pairs
+from bakeoff.checking.marking import longer_of
+from bakeoff.checking.results import SCHEMA, CheckResults
+from bakeoff.config import Check, Sampling, parse_fields
+from bakeoff.environment import describe
+from bakeoff.errors import ConfigError
+from bakeoff.importers.documents import listed
+from bakeoff.pipeline import Watch
+from bakeoff.plugins import HUMAN, Setting, judge_spec
+from bakeoff.report.export import check_writable
+from bakeoff.store import Store
+from bakeoff.work import Judge, tasks
+
+FILE = "judge-check.json"
+
+
+def check(
+    file: Path | None,
+    judges: Sequence[str],
+    *,
+    store: Path,
+    limit: int | None = None,
+    repeats: int = 1,
+    lanes: int = 32,
+) -> CheckResults:
+    """Ask each judge (a spec) about the pairs of a file, or without one about our own.
+
+    At most `limit` pairs, each `repeats` times in every order. ConfigError or StoreError where it
+    cannot start; what was done is kept, and the same call goes on where this one stopped.
+    """
+    asked = {"judge": judges, "limit": limit, "repeats": repeats, "max_concurrency": lanes}
+    return check_config(file, parse_fields(Check, asked | {"store": store}, where="the check"))
+
+
+def check_config(file: Path | None, config: Check, watch: Watch = lambda _: None) -> CheckResults:
+    """As `check`, as a config describes it; writes `judge-check.json` to `config.out`, if given."""
+    return asyncio.run(check_async(file, config, watch))
+
+
+async def check_async(
+    file: Path | None, config: Check, watch: Watch = lambda _: None
+) -> CheckResults:
+    """As `check_config`, inside a running event loop."""
+    started = datetime.now(UTC)
+    known = known_pairs(file, config.limit)
+    judges = _open(config.judge, Setting(Sampling(), config.max_concurrency))
+    if config.out is not None:
+        check_writable(config.out)
+    asked = [Asking(name, judge, known.pairs, config.repeats) for name, judge in judges.items()]
+    with Store(config.store) as store:
+        try:
+            await _ask(asked, store, watch)
+        finally:
+            for judge in judges.values():
+                await judge.close()
+    results = _results(known, config, asked, started)
+    if config.out is not None:
+        _write(config.out / FILE, results.to_json())
+    return results
+
+
+async def _ask(asked: Sequence[Asking], store: Store, watch: Watch) -> None:
+    """Servers side by side; who fills the accelerator takes turns, and is closed after its turn."""
+    for one in asked:
+        if store.lacks(key for key, _ in one.asks):
+            await one.judge.prepare()
+    async with tasks() as group:
+        for one in asked:
+            if not one.judge.exclusive:
+                group.create_task(one.run(store, watch))
+        for one in asked:
+            if one.judge.exclusive:
+                await one.run(store, watch)
+                await one.judge.close()
+
+
+def _open(judges: Sequence[str], setting: Setting) -> dict[str, Judge]:
+    if not judges:
+        raise ConfigError("there is no judge to check: give one with --judge")
+    if any(judge_spec(token).backend == HUMAN for token in judges):
+        raise ConfigError(
+            f"{HUMAN!r} cannot be checked like this: give judges that a program can ask"
+        )
+    return judges_of(judges, setting)
+
+
+def _results(
+    known: Known, config: Check, asked: Sequence[Asking], started: datetime
+) -> CheckResults:
+    judgments = [judgment for one in asked for judgment in one.judgments]
+    environment = describe() | {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+        "judges": {one.name: one.judge.identity for one in asked},
+    }
+    return CheckResults(
+        schema=SCHEMA,
+        source=known.source,
+        held=known.held,
+        config=config.model_dump(mode="json", by_alias=True),
+        pairs=known.pairs,
+        judgments=tuple(judgments),
+        failures=tuple(failure for one in asked for failure in one.failures),
+        longer=longer_of(known.pairs),
+        judges=tuple(checked(one.name, known.pairs, one.judgments, one.failures) for one in asked),
+        agreement=agreements(judgments),
+        notes=(*_same(known), *(one.judge.caveat for one in asked if one.judge.caveat)),
+        environment=environment,
+    )
+
+
+def _same(known: Known) -> Iterator[str]:
+    same = [pair.id for pair in known.pairs if pair.better == pair.worse]
+    if same:
+        yield (
+            f"{len(same)} of the pairs have one text on both sides, so that no judge can be right: "
+            f"{listed(same)}"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "
+            "with --out and run again; every verdict is in the store"
+        ) from None

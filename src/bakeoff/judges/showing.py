@@ -1,0 +1,164 @@
+"""Shows material to a judge: templates, the fence around what is judged, and cuts in the middle.
+
+Knows texts and files; not what is asked of the judge, and not what it replied.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from jinja2 import StrictUndefined, TemplateError
+from jinja2 import Template as Compiled
+from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import TypeAdapter, ValidationError
+
+from bakeoff.errors import ConfigError, VerdictError, one_line
+from bakeoff.records import Criterion, Message, Prompt
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parent / "templates"
+OURS = {
+    "pairwise": "json",
+    "guide": "json",
+    "reference": "json",
+    "rubric": "rubric",
+    "marks": "marks",
+    "scores": "scores",
+    "choice": "logprob",
+    "scored": "scored",
+    "repair": "",
+}
+FEWEST_KEPT = 100  # characters: a completion cut shorter than this says nothing any more
+
+_KNOWN = {"prompt", "conversation", "first", "second", "completion", "fence", "criteria", "problem"}
+_SAMPLE = Prompt(
+    messages=(Message(role="user", content="?"),), reference="!", criteria=(Criterion(name="x"),)
+)
+
+
+class Shown(NamedTuple):
+    """What a judge is shown: the prompt and one completion, or two by position."""
+
+    prompt: Prompt
+    completions: tuple[str, ...]
+    criteria: Sequence[Criterion] = ()
+
+
+class Template:
+    """A template of ours by its name, or anybody's by its path; `text` is what identifies it.
+
+    ConfigError where it cannot be read, or asks for something that there is not.
+    """
+
+    def __init__(self, name: str, completions: int) -> None:
+        self.text = _text_of(name)
+        self._compiled = _compiled(self.text)
+        self._wants_reference = bool(re.search(r"\bprompt\.reference\b", self.text))
+        if "fence" not in self.text and name not in OURS:
+            log.warning(
+                "the judge template %r has no {{ fence }} around the completions: one that speaks "
+                "to the judge may be obeyed",
+                name,
+            )
+        try:  # what only shows when it is rendered is said before anything is paid for
+            self.render(Shown(_SAMPLE, ("one", "two")[:completions], _SAMPLE.criteria), None)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"the judge template {name!r} cannot be used: {one_line(error)}"
+            ) from None
+
+    def render(self, shown: Shown, kept: int | None) -> str:
+        """The request's text, the completions cut to `kept` characters where that is given.
+        VerdictError where it shows a reference and the prompt has none.
+
+        The fence is a line that no completion can know: it is random, and new for each request.
+        """
+        if self._wants_reference and shown.prompt.reference is None:
+            raise VerdictError("the prompt has no reference, and the judge's template shows one")
+        texts = [cut_in_the_middle(text, kept) for text in shown.completions]
+        names = ("first", "second") if len(texts) == 2 else ("completion",)
+        return self._compiled.render(
+            dict(zip(names, texts, strict=True)),
+            prompt=shown.prompt,
+            conversation=conversation(shown.prompt),
+            criteria=shown.criteria,
+            fence=f"{'=' * 8} {secrets.token_hex(8)}",
+        ).strip()
+
+
+def conversation(prompt: Prompt) -> str:
+    """The turns of a prompt as one text: a single one as it is, several with who speaks."""
+    if len(prompt.messages) == 1:
+        return prompt.messages[0].content
+    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt.messages)
+
+
+def repair(problem: str) -> str:
+    """The words that ask a judge for its verdict once more."""
+    return _compiled(_text_of("repair")).render(problem=problem).strip()
+
+
+def cut_in_the_middle(text: str, kept: int | None) -> str:
+    """At most `kept` characters of a text, its beginning and its end, and a mark between them."""
+    if kept is None or len(text) <= kept:
+        return text
+    head = (kept + 1) // 2
+    left_out = len(text) - kept
+    return f"{text[:head]}\n[... {left_out:,} characters left out ...]\n{text[head + left_out :]}"
+
+
+def shorter(kept: int | None, longest: int) -> int | None:
+    """The next smaller length to try; None where there is nothing left to cut.
+
+    The lengths are the same for all texts, so that both completions of a pair are cut alike.
+    """
+    length = FEWEST_KEPT
+    below = longest if kept is None else kept
+    if below <= FEWEST_KEPT:
+        return None
+    while 2 * length < below:
+        length *= 2
+    return length
+
+
+def criteria_in(path: str) -> tuple[Criterion, ...]:
+    """The criteria of a YAML or JSON file: a list of {name, description, weight}, or of names."""
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        criteria = TypeAdapter(tuple[Criterion, ...]).validate_python(found or ())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
+        raise ConfigError(f"no criteria in {path!r} ({one_line(error)})") from None
+    if not criteria:
+        raise ConfigError(f"no criteria in {path!r}: write a list of name, description, weight")
+    return criteria
+
+
+def _text_of(template: str) -> str:
+    path = TEMPLATES / f"{template}.j2" if template in OURS else Path(template)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(name for name in OURS if OURS[name])
+        raise ConfigError(
+            f"no judge template {template!r} ({error}): give a file, or one of: {known}"
+        ) from None
+
+
+def _compiled(text: str) -> Compiled:
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    try:
+        unknown = find_undeclared_variables(environment.parse(text)) - _KNOWN
+        template = environment.from_string(text)
+    except TemplateError as error:
+        raise ConfigError(f"the judge template cannot be read: {error}") from None
+    if unknown:
+        raise ConfigError(
+            f"the judge template asks for {sorted(unknown)!r}; there are: {sorted(_KNOWN)!r}"
+        )
+    return template

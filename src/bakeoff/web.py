@@ -1,0 +1,137 @@
+"""A page for the person at this machine: a loopback server that no other page or host can use.
+
+Knows no page: it serves an app behind a token, and refuses whoever does not come from the app.
+"""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from bakeoff.errors import ConfigError
+
+if TYPE_CHECKING:  # packages of an extra: loaded where something is served
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from uvicorn import Server
+
+LOOPBACK = "127.0.0.1"
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_PATIENCE = 2  # seconds that requests in flight have when the serving ends
+
+
+def check_installed() -> None:
+    """ConfigError where the packages that serve a page are not installed."""
+    if not all(find_spec(package) for package in ("starlette", "uvicorn")):
+        raise ConfigError("a page needs two packages more: pip install 'bakeoff[serve]'")
+
+
+@asynccontextmanager
+async def served(app: "ASGIApp", *, port: int = 0) -> AsyncIterator[str]:
+    """Serve an app while the block runs; gives the address of the app's `/`.
+
+    `port` 0 takes a free one. Answers only who asks for 127.0.0.1 or localhost by name (403, so
+    that no other name can be pointed here), knows the token in the address (404), and, to change
+    something, comes from the served page itself (403). `HEADERS` are on every reply, where the app
+    sets none of its own. ConfigError where the port is taken, or the packages are missing.
+    """
+    check_installed()
+    listening = _listen(port)
+    port = listening.getsockname()[1]
+    token = secrets.token_urlsafe(16)
+    server = _server(_guarded(app, token, port))
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"http://{LOOPBACK}:{port}/{token}/"
+    finally:
+        server.should_exit = True
+        await running
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((LOOPBACK, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"cannot serve a page on port {port} ({error.strerror}): choose another port, or none "
+            "for one that is free"
+        ) from None
+    return listening
+
+
+def _server(app: "ASGIApp") -> "Server":
+    """A server that leaves Ctrl-C to whoever runs the event loop, and prints nothing."""
+    import uvicorn
+
+    class Quiet(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Quiet(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_PATIENCE,
+        )
+    )
+
+
+def _guarded(app: "ASGIApp", token: str, port: int) -> "ASGIApp":
+    from starlette.datastructures import MutableHeaders
+
+    hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
+
+    async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def with_headers(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        within = {**scope, "root_path": f"/{token}"}
+        await (_refusal(scope, token, hosts) or app)(within, receive, with_headers)
+
+    return guarded
+
+
+def _refusal(scope: "Scope", token: str, hosts: set[str]) -> "Response | None":
+    from starlette.datastructures import Headers
+    from starlette.responses import PlainTextResponse
+
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    if host not in hosts:
+        return PlainTextResponse("This page is for the machine that it is on.", 403)
+    door, slash, _ = scope["path"].removeprefix("/").partition("/")
+    if not (slash and secrets.compare_digest(door.encode(), token.encode())):
+        return PlainTextResponse("Nothing is here. Open the whole address that was printed.", 404)
+    if scope["method"] not in ("GET", "HEAD") and headers.get("origin") != f"http://{host}":
+        return PlainTextResponse("Only the page itself may do this.", 403)
+    return None

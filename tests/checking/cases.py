@@ -1,0 +1,88 @@
+"""Pairs whose better one is known, judges that look for it, and verdicts on them."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bakeoff.checking import Labelled
+from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
+from tests.openai_server import shown, verdict
+
+Brain = Callable[[dict[str, Any]], Any]
+
+
+def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> Labelled:
+    """Pair p0, p1, ... with a prompt and texts of its own."""
+    question = Prompt(messages=(Message(role="user", content=f"question {number}"),))
+    return Labelled(
+        id=f"p{number}",
+        prompt=question,
+        better=f"{better} {number}",
+        worse=f"{worse} {number}",
+        **more,
+    )
+
+
+def written(path: Path, rows: Iterable[object]) -> Path:
+    """A file of JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Brain:
+    """A judge that is always right, but for the sets where it is always wrong."""
+
+    def brain(body: dict[str, Any]) -> str:
+        (one,) = (p for p in pairs if _is_of(p, body))
+        return _says((shown(body)[0] == one.better.strip()) != (one.set in wrong))
+
+    return brain
+
+
+def _is_of(one: Labelled, body: dict[str, Any]) -> bool:
+    texts = {one.better.strip(), one.worse.strip()}
+    question = one.prompt.messages[0].content.strip()
+    return set(shown(body)) == texts and question in body["messages"][0]["content"]
+
+
+def always_first(body: dict[str, Any]) -> str:
+    return verdict("A", 9, 2)
+
+
+def longest(body: dict[str, Any]) -> str:
+    first, second = map(len, shown(body))
+    return verdict("tie") if first == second else _says(first > second)
+
+
+def _says(first: bool) -> str:
+    return verdict("A", 9, 2) if first else verdict("B", 2, 9)
+
+
+def judged(one: Labelled, better_first: float, better_second: float, **more: Any) -> list[Judgment]:
+    """Both orders; each number is the probability of the one that is shown first."""
+    return [
+        Judgment(
+            prompt_id=one.id,
+            judge=more.get("judge", "j"),
+            first=first,
+            second=second,
+            verdict=Verdict(first=value, **more.get("said", {})),
+        )
+        for first, second, value in (
+            ("better", "worse", better_first),
+            ("worse", "better", better_second),
+        )
+    ]
+
+
+def failed(one: Labelled, first: str = "better") -> Failure:
+    return Failure(
+        stage="judgment",
+        prompt_id=one.id,
+        who="j",
+        kind="verdict",
+        message="?",
+        first=first,
+        second="worse" if first == "better" else "better",
+    )

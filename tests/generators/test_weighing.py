@@ -1,0 +1,336 @@
+"""What a text is worth to a language model: of transformers, behind vLLM, and of llama.cpp."""
+
+import gc
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
+from bakeoff.generators.weighing import Piece, grammar, parted
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Completion, Message, Prompt
+from bakeoff.work import Generator
+from tests.openai_server import OpenAIServer, Reply, chat
+from tests.tiny import CONTEXT, make_tiny_model
+from tests.working import outcomes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap() -> Iterator[None]:
+    """Closing collects garbage; without torch's own million objects that is ten times faster."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def turn(question: str, text: str) -> Prompt:
+    messages = (Message(role="user", content=question), Message(role="assistant", content=text))
+    return Prompt(messages=messages)
+
+
+def weighing(token: str, **sampling: Any) -> Generator:
+    sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "weigh": True} | sampling
+    return open_generator(Spec.parse(token), Setting(Sampling(**sampling), 4))
+
+
+def weights(worker: Generator, turns: list[Prompt]) -> list[float]:
+    done = outcomes(worker, turns)
+    for outcome in done:
+        assert isinstance(outcome, Completion), outcome
+        assert outcome.text == ""
+    return [outcome.weight for outcome in done]  # type: ignore[union-attr,misc]
+
+
+@pytest.mark.parametrize("token", ["echo:hi", "openai:gpt-4", "anthropic:claude-x"])
+def test_who_cannot_weigh_says_so_when_it_is_opened(token: str) -> None:
+    with pytest.raises(ConfigError, match="cannot weigh completions"):
+        weighing(f"a={token}")
+
+
+def test_recorded_completions_weigh_nothing(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"prompt": "x", "completion": "y"}')
+    with pytest.raises(ConfigError, match="cannot weigh completions"):
+        weighing(f"file:{tmp_path / 'c.jsonl'}")
+
+
+def test_nobody_is_made_to_weigh_by_an_option() -> None:
+    with pytest.raises(ConfigError, match="no option 'weigh'"):
+        open_generator(Spec.parse("hf:me/model?weigh=true"), Setting(Sampling()))
+
+
+# ----------------------------------------------------------------------------- transformers
+
+TURNS = [turn("hey", text) for text in ("no", "yes and no", "ü漢🦊", "a longer one " * 9, "x")] + [
+    turn("a longer question " * 9, "yes")
+]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def by_hand(folder: Path, before: str, text: str, *, special: bool = False) -> float:
+    """The text's mean log-probability, token by token, each in a pass of its own."""
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(before, add_special_tokens=special)["input_ids"]
+    found = []
+    with torch.inference_mode():
+        for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
+            logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
+            found.append(logits.log_softmax(-1)[token].item())
+            ids.append(token)
+    return sum(found) / len(found)
+
+
+def asked(question: str) -> str:
+    return f"<|start|>user\n{question}<|end|>\n<|start|>assistant\n"
+
+
+def test_a_model_weighs_a_text_by_the_mean_log_probability_of_its_tokens(tiny: Path) -> None:
+    expected = [
+        by_hand(tiny, asked(one.messages[0].content), one.messages[1].content) for one in TURNS
+    ]
+    assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
+    alone = weights(weighing(f"hf:{tiny}?batch_size=1"), TURNS)
+    assert alone == pytest.approx(expected, abs=1e-4)
+    assert len({round(weight, 3) for weight in alone}) == len(TURNS)
+
+
+def test_an_empty_text_is_weighed_as_the_end_that_comes_at_once(tiny: Path) -> None:
+    expected = by_hand(tiny, asked("hey"), "<|end|>")
+    assert weights(weighing(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+def test_a_base_model_weighs_what_stands_after_the_word_answer(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path, chat_template=False)
+    expected = by_hand(folder, "Question: hey\n\nAnswer:", " no", special=True)
+    assert weights(weighing(f"hf:{folder}"), [turn("hey", "no")]) == pytest.approx(
+        [expected], abs=1e-4
+    )
+
+
+def test_a_model_whose_logits_cannot_be_cut_weighs_the_same(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = weights(weighing(f"hf:{tiny}"), TURNS)
+    monkeypatch.setattr("bakeoff.generators.hf_weighing._can_keep_fewer", lambda _: False)
+    assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_does_not_fit_into_the_context_fails_alone(tiny: Path) -> None:
+    done = outcomes(
+        weighing(f"hf:{tiny}"),
+        [TURNS[0], turn("y" * CONTEXT, "no"), turn("hey", "y" * (CONTEXT - 8)), TURNS[1]],
+    )
+    assert [isinstance(outcome, ContextError) for outcome in done] == [False, True, True, False]
+    assert isinstance(done[0], Completion)
+    assert isinstance(done[3], Completion)
+
+
+# ------------------------------------------------------------------------------------ vLLM
+
+# A token is a word; what the loopback model thinks of one is minus its length.
+
+
+def words_of(body: dict[str, Any]) -> list[str]:
+    shown = [f"<{m['role']}> {m['content']}" for m in body["messages"]]
+    speaks = body["messages"][-1]["role"] == "assistant"
+    assert body.get("continue_final_message", False) == speaks
+    assert body.get("add_generation_prompt", True) != speaks
+    return [*" ".join(shown).split(), *([] if speaks else ["<assistant>"])]
+
+
+def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    words = words_of(body)
+    reply = chat("x")
+    reply["usage"] |= {"prompt_tokens": len(words), "total_tokens": len(words) + 1}
+    if "prompt_logprobs" in body:
+        assert body["max_completion_tokens"] == 1
+        entries: list[Any] = [
+            {str(hash(word)): {"logprob": -len(word), "rank": 1, "decoded_token": word}}
+            for word in words
+        ]
+        reply["prompt_logprobs"] = [None, *entries[1:]]
+    return reply | changes
+
+
+def through_vllm(brain: Any, turns: list[Prompt], **sampling: Any) -> list[Completion | WorkError]:
+    with OpenAIServer(brain) as server:
+        worker = weighing(f"api:m?base_url={server.url}&retries=0", **sampling)
+        return outcomes(worker, turns)
+
+
+def test_a_server_weighs_by_the_log_probabilities_of_a_prompt() -> None:
+    several = Prompt(
+        messages=tuple(
+            Message(role=role, content=content)  # type: ignore[arg-type]
+            for role, content in [("user", "a b"), ("assistant", "c"), ("user", "dd"),
+                                  ("assistant", "xxxx yy")]
+        )
+    )  # fmt: skip
+    done = through_vllm(vllm, [turn("how are you", "well thanks"), turn("hi", "oh"), several])
+    assert [o.weight for o in done if isinstance(o, Completion)] == [-5, -2, -3]
+    told = through_vllm(vllm, [turn("hi", "oh no")], system="be kind")
+    assert told == [Completion(text="", weight=-2)]
+
+
+def test_the_prompts_own_token_is_the_first_of_several() -> None:
+    def generous(body: dict[str, Any]) -> dict[str, Any]:
+        reply = vllm(body)
+        for entry in filter(None, reply.get("prompt_logprobs", [])):
+            entry["0"] = {"logprob": -0.1, "rank": 1, "decoded_token": "likelier"}
+        return reply
+
+    assert through_vllm(generous, [turn("hi", "oh no")]) == [Completion(text="", weight=-2)]
+
+
+def test_a_server_that_gives_none_is_named_for_it() -> None:
+    for brain in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
+        done = through_vllm(brain, [turn("hi", "oh")])[0]
+        assert isinstance(done, BackendError)
+        assert "gives no prompt_logprobs" in done.message
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [None, None, None, None, None],
+        [None, {}, {}, {}, {}],
+        [None, {"1": {}}, {"1": {"logprob": "high"}}],
+        "none",
+        [],
+        [None, {"1": {"logprob": -1}}, {"1": {"logprob": -1}}],
+    ],
+)
+def test_log_probabilities_that_are_not_there_weigh_nothing(told: Any) -> None:
+    def brain(body: dict[str, Any]) -> dict[str, Any]:
+        changed = {"prompt_logprobs": told} if "prompt_logprobs" in body else {}
+        return vllm(body, **changed)
+
+    assert isinstance(through_vllm(brain, [turn("hi", "oh no")])[0], BackendError)
+
+
+def test_an_empty_text_has_no_token_that_a_server_could_weigh() -> None:
+    done = through_vllm(vllm, [turn("hi", "")])[0]
+    assert isinstance(done, BackendError)
+    assert "empty" in done.message
+
+
+def test_what_is_too_long_for_a_server_is_a_context_error() -> None:
+    body = {"message": "This model's maximum context length is 8 tokens.", "code": 400}
+    done = through_vllm(lambda _: Reply(400, {"error": body}), [turn("hi", "oh")])[0]
+    assert isinstance(done, ContextError)
+
+
+# --------------------------------------------------------------------------------- llama.cpp
+
+
+def pieces(*spelt: bytes) -> list[Piece]:
+    return [Piece(100 + at, spells) for at, spells in enumerate(spelt)]
+
+
+def test_a_grammar_leaves_the_tokens_of_the_text_and_no_others() -> None:
+    assert grammar("a b", pieces(b"a", b" b")) == "root ::= <[100]> <[101]>"
+    assert grammar("", []) == 'root ::= ""'
+    fox = "🦊".encode()
+    cut = pieces(b"a", fox[:2], fox[2:], "é".encode())
+    assert grammar("a🦊é", cut) == 'root ::= <[100]> "🦊" <[103]>'
+
+
+def test_tokens_that_do_not_spell_the_text_give_way_to_the_text() -> None:
+    assert grammar("a", pieces(b" a")) == 'root ::= "a"'
+
+
+def read_literal(written: str) -> str:
+    """What llama.cpp reads in a string of a grammar."""
+    assert written[0] == written[-1] == '"'
+    found, rest = "", written[1:-1]
+    while rest:
+        size = 1
+        if rest[0] == "\\":
+            size = 10 if rest[1] == "U" else 2
+            found += chr(int(rest[2:10], 16)) if size == 10 else {'"': '"', "\\": "\\"}[rest[1]]
+        else:
+            assert rest[0] not in '"\n\r'
+            found += rest[0]
+        rest = rest[size:]
+    return found
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30))
+def test_any_text_can_stand_in_a_grammar(text: str) -> None:
+    assert read_literal(grammar(text, pieces(b"?", b"?")).removeprefix("root ::= ")) == text
+
+
+def test_a_prompt_is_parted_into_what_was_asked_and_what_was_said() -> None:
+    before, text = parted(turn("hi", "oh"))
+    assert (before.conversation(), text) == ([{"role": "user", "content": "hi"}], "oh")
+
+
+PARIS = "What is the capital of France?"
+
+
+@pytest.mark.engine
+def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> None:
+    worker = weighing("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
+    right, wrong, disorder, empty, long = outcomes(
+        worker,
+        [
+            turn(PARIS, "The capital of France is Paris."),
+            turn(PARIS, "The capital of France is Tokyo."),
+            turn(PARIS, "Tokyo of is capital France The."),
+            turn(PARIS, ""),
+            turn(PARIS, "word " * 700),
+        ],
+    )
+    for outcome in (right, wrong, disorder, empty):
+        assert isinstance(outcome, Completion), outcome
+        assert outcome.weight is not None
+    assert right.weight > wrong.weight > disorder.weight  # type: ignore[union-attr,operator]
+    assert empty.weight < wrong.weight  # type: ignore[union-attr,operator]
+    assert isinstance(long, ContextError)
+
+
+@pytest.mark.engine
+def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
+    texts = [
+        ' "quoted" \\ and\n\n\tindented\r\n ',
+        "日本語 ünïcode 🦊 🧿 ☠\u200d\x07",
+        "<|im_end|> <think>hm</think>\nyes",
+        "Question: what?\nQuestion: why?",
+    ]
+    for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
+        found = weights(weighing(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
+        assert all(-40 < weight < 0 for weight in found), (model, found)
+    null = outcomes(weighing("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
+    assert isinstance(null, BackendError)
+
+
+@pytest.mark.engine
+def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> None:
+    from bakeoff.generators.catalogue import CATALOGUE
+    from bakeoff.generators.fetch import fetched
+
+    (tmp_path / "model.gguf").symlink_to(fetched(CATALOGUE["smollm2"]))
+    turns = [
+        turn(PARIS, "The capital of France is Paris."),
+        turn(PARIS, "Paris of is capital France The."),
+        turn("Say hello in Russian and in Japanese.", "Привет! こんにちは 🧿"),
+        turn(PARIS, ""),
+    ]
+    one = weights(weighing("embedded:smollm2?context=512"), turns)
+    other = weights(weighing(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
+    assert not any(math.isclose(a, b) for a, b in zip(one[1:], one, strict=False))
+    assert one == pytest.approx(other, abs=0.15)  # the engine rounds what it multiplies with

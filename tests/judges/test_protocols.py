@@ -1,0 +1,372 @@
+"""What becomes of a verdict when a judge's server does what servers do: real ones, on loopback.
+
+Both formats are spoken by the official clients. What a generator makes of replies as such is tested
+with the generator; here it counts what the judge emits: a verdict, a failure that is recorded, or
+an error that stops the run.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bakeoff.config import Sampling
+from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
+from bakeoff.judges.readers import SCHEMA
+from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
+from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
+from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
+from tests.working import outcomes
+
+SOON = {"Retry-After-Ms": "1"}
+FINE = verdict("A", 8, 3)
+
+
+def complaint(words: str) -> dict[str, Any]:
+    """An error's body, in a form that both official clients read."""
+    return {"type": "error", "error": {"type": "some_error", "message": words}}
+
+
+@dataclass
+class Side:
+    """One of the two formats: its server, its body around a text, and a judge's spec."""
+
+    name: str
+    server: type[OpenAIServer]
+    body: Callable[..., dict[str, Any]]
+    target: str
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+
+    def judge(
+        self, brain: Brain, pairs: list[Pair], options: str = ""
+    ) -> list[Verdict | WorkError]:
+        with self.server(brain) as server:
+            url = server.address if isinstance(server, AnthropicServer) else server.url
+            self.requests, self.raw = server.requests, server.raw
+            spec = judge_spec(f"{self.target}?base_url={url}&retries=1{options}")
+            return outcomes(open_judge(spec, Setting(Sampling())), pairs)
+
+    def one(self, brain: Brain, options: str = "") -> Verdict | WorkError:
+        return self.judge(brain, [pair()], options)[0]
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Side:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-loopback")
+    if request.param == "openai":
+        return Side("openai", OpenAIServer, chat, "api:j")
+    return Side("anthropic", AnthropicServer, message, "anthropic:claude-x")
+
+
+only = {
+    name: pytest.mark.parametrize("side", [name], indirect=True) for name in ("openai", "anthropic")
+}
+
+
+def pair(first: str = "one", second: str = "two") -> Pair:
+    prompt = Prompt(messages=(Message(role="user", content="Which?"),))
+    return Pair(prompt=prompt, first=first, second=second)
+
+
+def once(reply: Any) -> Brain:
+    """A fault that passes: the first request meets it, the next one gets a verdict."""
+    replies = [reply]
+    return lambda _: replies.pop() if replies else FINE
+
+
+def meet(side: Side, faults: dict[str, Reply], times: int) -> dict[str, Verdict | WorkError]:
+    """What comes of a pair per fault, in one run: its request meets the fault that many times."""
+    left = dict.fromkeys(faults, times)
+
+    def brain(body: dict[str, Any]) -> Any:
+        name, _ = shown(body)
+        left[name] -= 1
+        return faults[name] if left[name] >= 0 else FINE
+
+    said = side.judge(brain, [pair(name) for name in faults])
+    return dict(zip(faults, said, strict=True))
+
+
+def asked(side: Side) -> Counter[str]:
+    """How many requests there were about each pair, by its first completion."""
+    return Counter(shown(body)[0] for body in side.requests)
+
+
+def recorded(outcome: Verdict | WorkError) -> tuple[str, int | None, str | None]:
+    """Kind, status and raw text of the failure that a run keeps."""
+    assert isinstance(outcome, WorkError), outcome
+    failure = Failure.of(outcome, "judgment", "p1", "judge")
+    return failure.kind, failure.status, failure.raw
+
+
+def statuses(*codes: int) -> dict[str, Reply]:
+    return {str(code): Reply(code, complaint("no"), SOON) for code in codes}
+
+
+PASSING = (408, 409, 429, 500, 502, 503, 504, 529)
+
+
+def test_a_status_that_passes_costs_one_more_request_and_no_repair(side: Side) -> None:
+    said = meet(side, statuses(*PASSING), times=1)
+    for outcome in said.values():
+        assert isinstance(outcome, Verdict), outcome
+        assert (outcome.first, outcome.mended) == (1.0, None)
+    assert asked(side) == dict.fromkeys(said, 2)
+
+
+def test_a_status_that_stays_is_a_failure_of_that_pair(side: Side) -> None:
+    said = meet(side, statuses(400, 422, *PASSING), times=9)
+    for status, outcome in said.items():
+        assert isinstance(outcome, BackendError), outcome
+        assert recorded(outcome) == ("backend", int(status), None)
+    assert asked(side) == {**dict.fromkeys(said, 2), "400": 1, "422": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "check the key"), (403, "check the key"), (404, "check the name")]
+)
+def test_what_no_pair_can_change_stops_the_run(side: Side, status: int, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        side.one(lambda _: Reply(status, complaint("no"), SOON))
+    assert len(side.requests) == 1
+
+
+def test_a_bad_request_fails_its_own_pair_only(side: Side) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        return Reply(400, complaint("no")) if "bad" in shown(body) else FINE
+
+    said = side.judge(brain, [pair(), pair("bad"), pair("three")])
+    assert [isinstance(outcome, Verdict) for outcome in said] == [True, False, True]
+
+
+def test_a_request_that_is_too_large_is_made_again_with_shorter_completions(side: Side) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        return Reply(413, complaint("too large")) if max(map(len, shown(body))) > 3000 else FINE
+
+    outcome = side.judge(brain, [pair("word " * 2000, "two")])[0]
+    assert isinstance(outcome, Verdict)
+    assert outcome.kept is not None
+    assert outcome.kept <= 3000
+    outcome = side.judge(lambda _: Reply(413, complaint("too large")), [pair("word " * 2000)])[0]
+    assert recorded(outcome) == ("context", 413, None)
+
+
+def test_retry_after_is_obeyed(side: Side) -> None:
+    times: list[float] = []
+
+    def brain(_: dict[str, Any]) -> Any:
+        times.append(time.monotonic())
+        # Longer than the clients wait by themselves before a first retry.
+        return FINE if len(times) > 1 else Reply(429, complaint("slow"), {"Retry-After": "0.8"})
+
+    assert isinstance(side.one(brain), Verdict)
+    assert times[1] - times[0] >= 0.8
+
+
+def test_a_retry_after_that_says_nothing_useful_does_no_harm(side: Side) -> None:
+    said = ["0", "-5", "3600", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"]
+    faults = {after: Reply(429, complaint("slow"), {"Retry-After": after}) for after in said}
+    for outcome in meet(side, faults, times=9).values():
+        assert recorded(outcome) == ("backend", 429, None)  # and not an hour later
+    assert max(asked(side).values()) <= 2
+
+
+TRUNCATED = {
+    "in the middle": Reply(200, b'{"id": "x", "cho', {"Content-Length": "999"}, hangs_up=True),
+    "before the first byte": Reply(200, b"", {"Content-Length": "999"}, hangs_up=True),
+    "in a chunk": Reply(
+        200, b'40\r\n{"id": ', {"Transfer-Encoding": "chunked", "Content-Length": ""}, hangs_up=True
+    ),
+}
+UNREADABLE = {
+    "half a JSON text": Reply(200, b'{"id": "x", "cho'),
+    "a web page": Reply(200, b"<html>", {"Content-Type": "text/html"}),
+    "nothing": Reply(200, b"", {"Content-Length": "0"}),
+    "an empty object": Reply(200, {}),
+    "a list": Reply(200, []),
+    "an error with status 200": Reply(200, complaint("overloaded")),
+    "no choices": Reply(200, {**chat(FINE), "choices": [], "content": None}),
+    "choices that are null": Reply(200, {**chat(FINE), "choices": None, "content": None}),
+}
+
+
+def test_a_body_that_breaks_off_is_asked_for_again_and_is_then_a_failure(side: Side) -> None:
+    assert all(isinstance(outcome, Verdict) for outcome in meet(side, TRUNCATED, 1).values())
+    for outcome in meet(side, TRUNCATED, times=9).values():
+        assert isinstance(outcome, BackendError), outcome
+        assert recorded(outcome)[1:] == (None, None)
+    assert asked(side) == dict.fromkeys(TRUNCATED, 2)
+
+
+def test_a_body_that_is_no_completion_is_asked_for_again_and_is_then_a_failure(side: Side) -> None:
+    for outcome in meet(side, UNREADABLE, times=1).values():
+        assert isinstance(outcome, Verdict), outcome
+        assert outcome.mended is None
+    said = meet(side, UNREADABLE, times=9)
+    kinds = {name: recorded(outcome) for name, outcome in said.items()}
+    assert kinds == dict.fromkeys(said, ("unreadable", None, None))
+    assert asked(side) == dict.fromkeys(said, 2)
+
+
+def silent(side: Side) -> dict[str, Any]:
+    """A reply without a text: null content, or no content block."""
+    return side.body(None)
+
+
+def test_no_text_is_answered_with_one_repair_request(side: Side) -> None:
+    outcome = side.one(once(silent(side)))
+    assert isinstance(outcome, Verdict)
+    assert outcome.mended == "unreadable"
+    roles = [turn["role"] for turn in side.requests[1]["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert all(turn["content"] for turn in side.requests[1]["messages"])  # Anthropic takes no empty
+    outcome = side.one(lambda _: silent(side))
+    assert isinstance(outcome, VerdictError)
+    assert recorded(outcome) == ("verdict", None, "")
+    assert len(side.requests) == 2
+
+
+def test_both_requests_of_a_mended_verdict_are_paid_for(side: Side) -> None:
+    outcome = side.one(once("Hm."))
+    assert isinstance(outcome, Verdict)
+    each = {"openai": Usage(input=3, output=5), "anthropic": Usage(input=11, output=7)}[side.name]
+    assert outcome.usage == each + each
+
+
+REFUSALS = {
+    "openai": [
+        chat(None, message={"refusal": "I can't judge this."}),
+        chat(None, finish_reason="content_filter"),
+        chat(FINE[:20], finish_reason="content_filter"),
+    ],
+    "anthropic": [
+        message(None, stop_reason="refusal"),
+        message("I can't judge this.", stop_reason="refusal"),
+        message(FINE[:20], stop_reason="refusal"),
+    ],
+}
+
+
+def test_a_refusal_is_a_failure_and_is_not_talked_out_of(side: Side) -> None:
+    for body in REFUSALS[side.name]:
+        outcome = side.one(lambda _, body=body: body)  # type: ignore[misc]
+        assert isinstance(outcome, RefusedError)
+        assert recorded(outcome)[:2] == ("refused", None)
+        assert len(side.requests) == 1
+
+
+def cut(side: Side, text: str) -> dict[str, Any]:
+    ends = {"openai": {"finish_reason": "length"}, "anthropic": {"stop_reason": "max_tokens"}}
+    return side.body(text, **ends[side.name])
+
+
+def test_a_verdict_that_is_cut_is_none_and_one_that_stands_before_the_cut_counts(
+    side: Side,
+) -> None:
+    outcome = side.one(lambda _: cut(side, FINE[:-1]))
+    assert isinstance(outcome, VerdictError)
+    assert "token limit" in outcome.message
+    assert recorded(outcome) == ("verdict", None, FINE[:-1])
+    assert len(side.requests) == 2
+    whole = side.one(lambda _: cut(side, FINE + "\nFurthermore"))
+    assert isinstance(whole, Verdict)
+    assert whole.first == 1.0
+
+
+@pytest.mark.parametrize("kind", ["json", "marks", "scores", "rubric", "logprob"])
+def test_nothing_is_streamed_and_every_request_says_how_long_a_reply_may_be(
+    side: Side, kind: str
+) -> None:
+    said = side.judge(lambda _: "[[A]]", [pair(), pair("three")], f"&verdict={kind}")
+    assert len(said) == 2
+    assert len(side.requests) >= 2
+    for body in side.requests:
+        assert not body.get("stream")
+        assert body.get("max_tokens") or body.get("max_completion_tokens")
+        assert body["temperature"] == 0
+
+
+@only["openai"]
+def test_a_verdict_by_probability_needs_the_probabilities(side: Side) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if "bad" in body["messages"][0]["content"]:
+            return "A"
+        likely = [{"token": " B", "logprob": -0.2, "bytes": None}]
+        content = [{**likely[0], "top_logprobs": likely}]
+        return chat(" B", logprobs={"content": content, "refusal": None})
+
+    good, bad = side.judge(brain, [pair(), pair("bad")], "&verdict=logprob")
+    assert isinstance(good, Verdict)
+    assert (good.first, good.scores) == (0.0, None)
+    assert isinstance(bad, VerdictError)
+    assert recorded(bad) == ("verdict", None, "A")
+    assert len(side.requests) == 2  # asking once more in words would not give any
+
+
+@only["openai"]
+def test_snapshot_and_tokens_come_back_where_the_server_gives_them(side: Side) -> None:
+    outcome = side.one(lambda _: {**chat(FINE), "model": "j-2026"})
+    assert isinstance(outcome, Verdict)
+    assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input=3, output=5))
+    bare = side.one(lambda _: {**chat(FINE), "usage": None})
+    assert isinstance(bare, Verdict)
+    assert bare.usage is None
+    broken = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
+    wrong = side.one(lambda _: {**chat(FINE), "usage": broken})
+    assert isinstance(wrong, Verdict), wrong
+
+
+@only["anthropic"]
+def test_the_system_prompt_stands_apart_and_only_known_fields_are_sent(side: Side) -> None:
+    outcome = side.one(once("Hm."), "&system=Be fair.&max_tokens=99")
+    assert isinstance(outcome, Verdict)
+    for body in side.requests:
+        assert body["system"] == "Be fair."
+        assert {turn["role"] for turn in body["messages"]} <= {"user", "assistant"}
+        assert (body["model"], body["max_tokens"]) == ("claude-x", 99)
+        assert body["output_config"]["format"]["schema"]["required"] == SCHEMA["required"]
+        assert not {"seed", "response_format", "logprobs", "max_completion_tokens"} & set(body)
+    head = side.raw[0].decode().lower()
+    assert head.startswith("post /v1/messages http/1.1")
+    assert "x-api-key: sk-loopback" in head
+    assert "anthropic-version: " in head
+    assert "sk-loopback" not in json.dumps(side.requests)
+
+
+@only["anthropic"]
+def test_content_blocks_snapshot_and_cached_tokens_are_read(side: Side) -> None:
+    blocks = [
+        {"type": "thinking", "thinking": 'B? {"winner": "B"}', "signature": "s"},
+        {"type": "text", "text": FINE[:30]},
+        {"type": "text", "text": FINE[30:]},
+    ]
+    usage = {"input_tokens": 11, "output_tokens": 7, "cache_read_input_tokens": 100}
+    outcome = side.one(lambda _: message(None, content=blocks, usage=usage))
+    assert isinstance(outcome, Verdict)
+    assert (outcome.first, outcome.raw) == (1.0, FINE)
+    assert outcome.snapshot == SNAPSHOT
+    assert outcome.usage == Usage(input=111, output=7, cached=100)
+
+
+@only["anthropic"]
+@pytest.mark.parametrize("reason", ["stop_sequence", "pause_turn", "something_new", None])
+def test_another_reason_to_stop_is_no_failure(side: Side, reason: str | None) -> None:
+    assert isinstance(side.one(lambda _: message(FINE, stop_reason=reason)), Verdict)
+
+
+@only["anthropic"]
+def test_of_two_parameters_that_exclude_each_other_a_judge_keeps_its_temperature(
+    side: Side,
+) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        words = "`temperature` and `top_p` cannot both be specified. Please use only one."
+        return Reply(400, complaint(words)) if {"temperature", "top_p"} <= set(body) else FINE
+
+    assert isinstance(side.one(brain), Verdict)
+    assert side.requests[-1]["temperature"] == 0

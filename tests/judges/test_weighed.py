@@ -1,0 +1,343 @@
+"""Judges that weigh each completion alone: what they make of two numbers, and whom they ask."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.judges.weighed import Likelihood, Reward, Weighed
+from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
+from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights
+from bakeoff.work import Emit
+from tests.tiny import make_tiny_model, make_tiny_reward_model
+from tests.working import outcomes
+
+PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+
+
+class Scale:
+    """A generator that weighs a text by its length, fails at some, and waits where it is told to."""
+
+    weights = "s1:scale"
+    caveat = "It only counts."
+    exclusive = True
+    identity: JsonValue = "scale"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.prepared = self.closed = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.fails = {"bad"}
+
+    async def prepare(self) -> None:
+        self.prepared += 1
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
+        texts = [item.messages[-1].content for item in items]
+        self.asked += texts
+        assert all(item.messages[-1].role == "assistant" for item in items)
+        assert all(item.messages[:-1] == PROMPT.messages for item in items)
+        await self.go_on.wait()
+        for index in reversed(range(len(texts))):
+            await asyncio.sleep(0)
+            failed = texts[index] in self.fails
+            done = Completion(text="", weight=len(texts[index]))
+            emit(index, BackendError("too bad") if failed else done)
+
+
+def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> Weighed:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bakeoff.judges.weighed.open_generator", lambda *_: scale)
+        judge = open_judge(judge_spec(token), Setting(Sampling()))
+    assert isinstance(judge, Weighed)
+    return judge
+
+
+def pair(first: str, second: str) -> Pair:
+    return Pair(prompt=PROMPT, first=first, second=second)
+
+
+def compared(token: str, one: float, two: float) -> float:
+    return judge_on(Scale(), token).compare(Weights(one, two))
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+KINDS = ("reward:x", "reward:x?temperature=0.25", "hf:x?verdict=likelihood")
+
+
+# ------------------------------------------------------------------------- two numbers
+
+
+@pytest.mark.parametrize("token", KINDS)
+def test_the_swapped_pair_gets_the_swapped_verdict_exactly(token: str) -> None:
+    @given(numbers, numbers)
+    def check(one: float, two: float) -> None:
+        first, swapped = compared(token, one, two), compared(token, two, one)
+        verdict = Verdict(first=first, weights=Weights(one, two))
+        assert verdict.swapped() == Verdict(first=swapped, weights=Weights(two, one))
+        assert Verdict(first=swapped).swapped().first == first
+        assert (first > 0.5, first == 0.5) == (one > two, one == two) or "reward" in token
+        assert (first >= 0.5) == (one >= two) or first == 0.5  # a difference lost in rounding
+
+    check()
+
+
+@given(st.floats(-30, 30), st.floats(-30, 30), st.floats(0.1, 10))
+def test_a_reward_judge_is_the_sigmoid_of_the_difference(
+    one: float, two: float, temperature: float
+) -> None:
+    found = compared(f"reward:x?temperature={temperature}", one, two)
+    assert found == pytest.approx(1 / (1 + math.exp((two - one) / temperature)), abs=1e-12)
+
+
+def test_a_likelihood_judge_only_says_which() -> None:
+    token = "hf:x?verdict=likelihood"
+    assert [compared(token, -1, two) for two in (-1.5, -1, -0.5)] == [1, 0.5, 0]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "warm"])
+def test_a_temperature_that_cannot_divide_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="temperature = "):
+        judge_on(Scale(), f"reward:x?temperature={value}")
+
+
+# ---------------------------------------------------------------------------- who is asked
+
+
+@pytest.mark.parametrize("token", KINDS)
+def test_a_pair_is_judged_by_what_each_is_worth_alone(token: str) -> None:
+    longer, shorter, equal = outcomes(
+        judge_on(Scale(), token), [pair("abc", "d"), pair("d", "abc"), pair("d", "d")]
+    )
+    for outcome in (longer, shorter, equal):
+        assert isinstance(outcome, Verdict)
+    assert longer.first > 0.5 > shorter.first  # type: ignore[union-attr]
+    assert longer == shorter.swapped()  # type: ignore[union-attr]
+    assert equal == Verdict(first=0.5, weights=Weights(1, 1))
+    assert longer.weights == Weights(3, 1)  # type: ignore[union-attr]
+
+
+def test_a_pair_of_which_one_cannot_be_weighed_fails_with_it() -> None:
+    done = outcomes(judge_on(Scale()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")])
+    assert [isinstance(outcome, BackendError) for outcome in done] == [True, True, False]
+    assert str(done[0]) == "too bad"
+
+
+def test_what_a_completion_is_worth_is_asked_once() -> None:
+    scale = Scale()
+    judge = judge_on(scale)
+    outcomes(judge, [pair("a", "b"), pair("b", "c"), pair("a", "a")])
+    again = outcomes(judge, [pair("c", "a"), pair("d", "b")])
+    assert sorted(scale.asked) == ["a", "b", "c", "d"]
+    assert all(isinstance(outcome, Verdict) for outcome in again)
+
+
+def test_a_completion_to_another_prompt_is_another_one() -> None:
+    asked: list[Prompt] = []
+
+    class Listening(Scale):
+        async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
+            asked.extend(items)
+            for index, _ in enumerate(items):
+                emit(index, Completion(text="", weight=len(asked)))
+
+    other = Prompt(messages=(Message(role="user", content="Who?"),))
+    done = outcomes(
+        judge_on(Listening()),
+        [pair("a", "b"), pair("a", "b").model_copy(update={"prompt": other})],
+    )
+    assert len(asked) == 4
+    assert all(isinstance(outcome, Verdict) for outcome in done)
+
+
+def test_calls_that_overlap_ask_once_and_a_failure_is_asked_again() -> None:
+    scale = Scale()
+    scale.go_on.clear()
+    judge = judge_on(scale)
+    found: dict[tuple[str, int], Verdict | WorkError] = {}
+
+    async def call(name: str, *pairs: Pair) -> None:
+        await judge(pairs, lambda index, outcome: found.__setitem__((name, index), outcome))
+
+    async def run() -> None:
+        first = asyncio.create_task(call("first", pair("a", "b"), pair("bad", "a")))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(call("second", pair("b", "c"), pair("c", "bad")))
+        await asyncio.sleep(0.01)
+        scale.go_on.set()
+        await asyncio.gather(first, second)
+        assert sorted(scale.asked) == ["a", "b", "bad", "c"]
+        scale.fails.clear()
+        await call("third", pair("bad", "a"))
+
+    asyncio.run(run())
+    assert len(found) == 5
+    failed = {key for key, outcome in found.items() if isinstance(outcome, WorkError)}
+    assert failed == {("first", 1), ("second", 1)}
+    assert scale.asked[4:] == ["bad"]
+
+
+def test_a_verdict_is_given_as_soon_as_both_its_completions_are_weighed() -> None:
+    told: list[int] = []
+
+    class Slow(Scale):
+        async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
+            for index, _ in enumerate(items):
+                emit(index, Completion(text="", weight=index))
+                await asyncio.sleep(0.01)
+                assert len(told) >= (index + 1) // 2
+
+    judge = judge_on(Slow())
+    pairs = [pair(f"{i} one", f"{i} two") for i in range(4)]
+    asyncio.run(judge(pairs, lambda index, _: told.append(index)))
+    assert told == [0, 1, 2, 3]
+
+
+def test_a_call_that_is_stopped_leaves_nobody_waiting() -> None:
+    scale = Scale()
+    scale.go_on.clear()
+    judge = judge_on(scale)
+    found: list[Verdict | WorkError] = []
+
+    async def run() -> None:
+        first = asyncio.create_task(judge([pair("a", "b")], lambda *_: None))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(judge([pair("b", "c")], lambda _, o: found.append(o)))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        scale.go_on.set()
+        await asyncio.wait_for(second, 30)
+        assert [isinstance(outcome, WorkError) for outcome in found] == [True]
+        await judge([pair("b", "c")], lambda _, o: found.append(o))
+
+    asyncio.run(run())
+    assert isinstance(found[1], Verdict)
+
+
+def test_stopping_who_waits_does_not_stop_who_asked() -> None:
+    scale = Scale()
+    scale.go_on.clear()
+    judge = judge_on(scale)
+    found: list[Verdict | WorkError] = []
+
+    async def run() -> None:
+        first = asyncio.create_task(judge([pair("a", "b")], lambda _, o: found.append(o)))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(judge([pair("b", "a")], lambda *_: None))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        scale.go_on.set()
+        await first
+
+    asyncio.run(run())
+    assert [isinstance(outcome, Verdict) for outcome in found] == [True]
+
+
+def test_an_error_that_is_no_outcome_stops_the_call() -> None:
+    class Broken(Scale):
+        async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
+            raise ConfigError("no such file")
+
+    with pytest.raises(ConfigError, match="no such file"):
+        outcomes(judge_on(Broken()), [pair("a", "b")])
+
+
+def test_a_generator_that_completes_in_place_of_weighing_is_no_judge() -> None:
+    class Chatty(Scale):
+        async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
+            for index, _ in enumerate(items):
+                emit(index, Completion(text="I like it."))
+
+    with pytest.raises(ConfigError, match="completes where it should weigh"):
+        outcomes(judge_on(Chatty()), [pair("a", "b")])
+
+
+# ------------------------------------------------------------------------------- who it is
+
+
+@pytest.mark.parametrize("token", KINDS)
+def test_a_judge_is_known_by_its_generator(token: str) -> None:
+    scale = Scale()
+    judge = judge_on(scale, token)
+    outcomes(judge, [pair("a", "b")])
+    assert (scale.prepared, scale.closed) == (1, 1)
+    assert (judge.weights, judge.caveat, judge.exclusive) == ("s1:scale", "It only counts.", True)
+    assert judge.order == "apart"
+    assert judge.partial == ("likelihood" in token)
+
+
+def test_the_identity_tells_the_ways_of_comparing_apart() -> None:
+    identities = [judge_on(Scale(), token).identity for token in KINDS]
+    assert all(one not in identities[:at] for at, one in enumerate(identities))
+    assert judge_on(Scale(), "reward:x?temperature=1").identity == identities[0]
+    assert identities[2] == {"judge": "likelihood", "generator": "scale"}
+
+
+def test_the_run_s_seed_changes_no_identity(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path)
+    spec = judge_spec(f"hf:{folder}?verdict=likelihood")
+    one, two = (open_judge(spec, Setting(Sampling(seed=seed))).identity for seed in (1, 2))
+    assert one == two
+
+
+def test_a_generator_that_cannot_weigh_is_no_such_judge() -> None:
+    for token in ("echo:hi?verdict=likelihood", "gpt-4?verdict=likelihood"):
+        with pytest.raises(ConfigError, match="cannot weigh completions"):
+            open_judge(judge_spec(token), Setting(Sampling()))
+
+
+def test_options_that_are_nobody_s_are_refused(tmp_path: Path) -> None:
+    for token in ("reward:x?temprature=2", "hf:x?verdict=likelihood&templat=x"):
+        with pytest.raises(ConfigError, match="no option 'temp"):
+            open_judge(judge_spec(token), Setting(Sampling()))
+
+
+# ---------------------------------------------------------------------- with real models
+
+
+def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> None:
+    folder = make_tiny_reward_model(tmp_path)
+    judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), Setting(Sampling()))
+    assert isinstance(judge, Reward)
+    texts = ["none", "one!", "two!!", "three!!!!!"]
+    pairs = [pair(one, two) for one in texts for two in texts]
+    done = outcomes(judge, pairs)
+    for one, outcome in zip(pairs, done, strict=True):
+        assert isinstance(outcome, Verdict)
+        assert outcome.weights is not None
+        better = one.first.count("!") - one.second.count("!")
+        assert (outcome.first > 0.5, outcome.first < 0.5) == (better > 0, better < 0)
+        swapped = done[pairs.index(one.swapped())]
+        assert swapped == outcome.swapped()
+
+
+def test_a_language_model_judges_by_what_it_finds_likelier(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path)
+    judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), Setting(Sampling()))
+    assert isinstance(judge, Likelihood)
+    done = outcomes(judge, [pair("yes", "no, never")])[0]
+    assert isinstance(done, Verdict)
+    model = open_generator(Spec.parse(f"hf:{folder}"), Setting(Sampling(weigh=True)))
+    turns = [Message(role="assistant", content=text) for text in ("yes", "no, never")]
+    prompts = [Prompt(messages=(*PROMPT.messages, turn)) for turn in turns]
+    one, two = (o.weight for o in outcomes(model, prompts) if isinstance(o, Completion))
+    assert one is not None
+    assert two is not None
+    assert done.weights == pytest.approx((one, two), abs=1e-5)
+    assert done.first == (one > two)
