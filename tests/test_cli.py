@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Results
-from tests.openai_server import OpenAIServer, Reply, chat, contest
+from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -253,3 +253,51 @@ def test_what_cannot_be_audited_is_one_clear_line(
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert all(word in done.stderr for word in words), done.stderr
     assert not (tmp_path / "audit/results.json").exists()
+
+
+def test_list_judges_says_what_is_there_and_shows_no_key(tmp_path: Path) -> None:
+    done = bakeoff("list", "judges", cwd=tmp_path, env={"OPENAI_API_KEY": "sk-marker"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    place = lines.index("openai:NAME")
+    assert lines[place + 1] == "  installed, OPENAI_API_KEY is set"
+    for words in ("anthropic:NAME", "embedded:qwen2.5-coder-0.5b", "reward:NAME", "human"):
+        assert words in lines
+    assert "sk-marker" not in done.stdout + done.stderr
+    models = bakeoff("list", "models", cwd=tmp_path).stdout.splitlines()
+    assert "file:PATH.jsonl" in models
+    assert "human" not in models
+
+
+def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:  # the longer one is the better one
+        one, two = map(len, shown(body))
+        return verdict("A", 8, 3) if one > two else verdict("B", 3, 8)
+
+    with OpenAIServer(brain) as server:
+        judge = f"longer=api:judge?base_url={server.url}"
+        done = bakeoff("judge-check", "--judge", judge, "--out", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(server.requests) == 120
+        again = bakeoff("judge-check", "--judge", judge, "--json", cwd=tmp_path)
+        assert len(server.requests) == 120
+    assert "Pairs whose better one is known: 60" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    document = json.loads(again.stdout)
+    assert document["judges"][0]["judge"] == "longer"
+    assert json.loads((tmp_path / "out" / "judge-check.json").read_text())["judges"] == (
+        document["judges"]
+    )
+
+
+def test_judge_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "?", "better": "x"}\n')
+    for arguments, words in (
+        (["--judge", f"api:j?base_url={NOWHERE}"], "cannot be reached"),
+        ([], "--judge"),
+        (["bad.jsonl", "--judge", f"api:j?base_url={NOWHERE}"], "bad.jsonl"),
+    ):
+        done = bakeoff("judge-check", *arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 1
