@@ -285,8 +285,9 @@ def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
     document = json.loads(again.stdout)
     assert document["judges"][0]["judge"] == "longer"
-    assert json.loads((tmp_path / "out" / "judge-check.json").read_text())["judges"] == (
-        document["judges"]
+    assert (
+        json.loads((tmp_path / "out" / "judge-check.json").read_text())["judges"]
+        == (document["judges"])
     )
 
 

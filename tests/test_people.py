@@ -103,7 +103,7 @@ def test_people_can_be_the_only_judges_of_a_run(tmp_path: Path) -> None:
             prefer(browser, "This is good", "anna", 3)
             prefer(browser, "This is bad", "ben", 3)
             browser.post("finish")
-            out, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         asked = len(server.requests)
         again = bakeoff(*arguments, cwd=tmp_path)  # everything is voted on: nobody is waited for

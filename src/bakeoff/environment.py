@@ -11,6 +11,7 @@ _PACKAGES = (
     "any-llm-sdk",
     "openai",
     "anthropic",
+    "genai-prices",
     "xllamacpp",
     "torch",
     "transformers",

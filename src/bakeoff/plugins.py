@@ -26,10 +26,14 @@ _OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
 
 @dataclass(frozen=True)
 class Setting:
-    """What a backend gets beside its spec: the sampling, and how many requests may be in flight."""
+    """What a backend gets beside its spec: the sampling, and how many requests may be in flight.
+
+    `judging` says that what it is asked for makes a verdict.
+    """
 
     sampling: Sampling
     lanes: int = 32
+    judging: bool = False
 
 
 class Backend(Protocol[W]):
@@ -65,7 +69,7 @@ def open_judge(spec: Spec, setting: Setting) -> Judge:
     wanted = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
     name = next((name for name in wanted if name in known), "prompted")
     backend: Backend[Judge] = find(JUDGES, name)
-    return backend(spec, setting)
+    return backend(spec, replace(setting, judging=True))
 
 
 def judge_spec(text: str) -> Spec:

@@ -181,7 +181,6 @@ def refusing(name: str, words: str) -> Any:
         ("response_format", "Invalid parameter: 'response_format' of type 'json_schema'"),
         ("seed", "Unknown argument: seed"),
         ("temperature", "Unsupported value: 'temperature' does not support 0.7"),
-        ("logprobs", "this model has no logprobs"),
     ],
 )
 def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
@@ -193,6 +192,16 @@ def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
     assert [outcome.text for outcome in said if isinstance(outcome, Completion)] == ["fine"] * 3
     assert [name in request for request in server.requests] == [True, False, False, False]
     assert name in caplog.text
+
+
+def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> None:
+    brain = refusing("logprobs", "this model has no logprobs")
+    with (
+        OpenAIServer(brain) as server,
+        pytest.raises(ConfigError, match=r"no log-probabilities .*verdict=logprob"),
+    ):
+        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top=3), lanes=1)
+    assert len(server.requests) == 1
 
 
 def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:

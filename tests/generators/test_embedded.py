@@ -14,7 +14,7 @@ from bakeoff.generators.catalogue import CATALOGUE
 from bakeoff.generators.embedded import Embedded, physical_cores
 from bakeoff.generators.fetch import fetched
 from bakeoff.judges.prompted import Prompted
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.working import outcomes
 
@@ -44,6 +44,16 @@ def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
     assert embedded("embedded:smollm2?slots=2&threads=1").identity == worker.identity
     assert embedded("embedded:smollm2?context=512").identity != worker.identity
     assert embedded("embedded:smollm2", seed=1).identity != worker.identity
+
+
+def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> None:
+    for name, entry in CATALOGUE.items():
+        assert embedded(f"embedded:{name}").caveat == entry.caveat
+        for how, right in (("logprob", entry.choosing.right), ("likelihood", entry.weighing.right)):
+            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
+            assert judge.caveat is not None
+            assert f"for {right}, the other for" in judge.caveat
+            assert (entry.caveat or "") in judge.caveat
 
 
 def test_a_file_that_is_not_there_is_named_with_the_catalogue() -> None:

@@ -1,5 +1,4 @@
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -31,14 +30,6 @@ from bakeoff.records import Completion, Message, Prompt
 from tests.hub import loopback_hub, python_with_hub
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 from tests.working import outcomes
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_heap() -> Iterator[None]:
-    """Closing collects garbage; without torch's own million objects that is ten times faster."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

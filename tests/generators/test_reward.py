@@ -1,11 +1,9 @@
 """Reward models in this process: what they read, what they give, and what is no reward model."""
 
-import gc
 import json
 import logging
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,6 @@ from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
 from tests.working import outcomes
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_heap() -> Iterator[None]:
-    """Closing collects garbage; without torch's own million objects that is ten times faster."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ INJECTIONS = [
     json.loads(line)
     for line in (Path(__file__).parent / "injections.jsonl").read_text("utf-8").splitlines()
 ]
-PAIRWISE = [name for name, kind in OURS.items() if kind and kind not in ("scored", "logprob")]
+PAIRWISE = [name for name, kind in OURS.items() if kind not in ("", "scored")]
 CRITERIA = (Criterion(name="correct", description="true"),)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 

@@ -24,7 +24,7 @@ PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
 
 
 class Scale:
-    """A generator that weighs a text by its length, fails at some, and waits where it is told to."""
+    """A generator that weighs texts by their length, fails at some, and waits where told to."""
 
     weights = "s1:scale"
     caveat = "It only counts."

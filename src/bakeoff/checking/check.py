@@ -17,7 +17,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import listed
 from bakeoff.pipeline import Watch
 from bakeoff.plugins import HUMAN, Setting, judge_spec
-from bakeoff.report.export import check_writable
+from bakeoff.report.export import check_writable, write_whole
 from bakeoff.store import Store
 from bakeoff.work import Judge, tasks
 
@@ -65,7 +65,7 @@ async def check_async(
                 await judge.close()
     results = _results(known, config, asked, started)
     if config.out is not None:
-        _write(config.out / FILE, results.to_json())
+        write_whole(config.out / FILE, results.to_json())
     return results
 
 
@@ -126,13 +126,3 @@ def _same(known: Known) -> Iterator[str]:
             f"{len(same)} of the pairs have one text on both sides, so that no judge can be right: "
             f"{listed(same)}"
         )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "
-            "with --out and run again; every verdict is in the store"
-        ) from None

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from bakeoff.checking.labelled import Labelled
 from bakeoff.checking.results import CheckResults, Grade, JudgeCheck, Miss
-from bakeoff.records import Agreement
 from bakeoff.report.blocks import Blocks
-from bakeoff.report.trust import interval, percent
+from bakeoff.report.trust import agreement_line, interval, percent
 from bakeoff.stats.results import Estimate
 
 _WIDTH = 76  # characters of a line that is not to be broken: the terminal's 80 without an indent
@@ -32,7 +31,7 @@ def lines(results: CheckResults) -> Blocks:
         found[f"{judge.judge}: by set"] = list(_table(judge.by_set))
         found[f"{judge.judge}: by kind"] = list(_table(judge.by_kind))
         found[f"{judge.judge}: where it fails"] = list(_misses(judge, results))
-    found["Agreement"] = [_agreement(agreement) for agreement in results.agreement]
+    found["Agreement"] = [agreement_line(agreement) for agreement in results.agreement]
     found["Notes"] = list(dict.fromkeys(results.notes))
     return {title: shown for title, shown in found.items() if shown}
 
@@ -119,17 +118,6 @@ def _miss(miss: Miss, pair: Labelled) -> str:
         said += f", {scores or f'{miss.preference:.2f}'}"
     asked = " ".join(pair.prompt.messages[-1].content.split())
     return f"{said}: {_cut(asked, max(_SNIPPET, _WIDTH - len(said) - 2))}"
-
-
-def _agreement(agreement: Agreement) -> str:
-    names = {
-        "Cohen's kappa": agreement.cohen,
-        "Fleiss' kappa": agreement.fleiss,
-        "AC1": agreement.ac1,
-        "alpha": agreement.alpha,
-    }
-    shown = "".join(f", {name} {e.estimate:.2f}" for name, e in names.items() if e)
-    return f"{' and '.join(agreement.raters)}: {percent(agreement.share)}{shown}"
 
 
 def _coefficient(estimate: Estimate | None) -> str:

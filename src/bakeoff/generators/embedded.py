@@ -62,7 +62,10 @@ class Embedded(Api):
         self.weights = "sha256:" + (
             self._entry.sha256 if self._entry else sha256_of(Path(spec.target))
         )
-        self.caveat = self._entry.caveat if self._entry else None
+        if self._entry:
+            weigh = self.sampling.weigh
+            judge = self._entry.as_judge(weigh=weigh) if setting.judging else None
+            self.caveat = judge or self._entry.caveat
         self.identity = {
             "backend": "embedded",
             "weights": self.weights,

@@ -4,6 +4,7 @@ Knows how a pair is shown and how a reply is read back; sees positions only, nev
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -89,7 +90,7 @@ class Prompted(Interview[Pair, Verdict]):
         self._template = Template(options.template or self._reading.template, 2)
         self._criteria = criteria_in(options.criteria) if options.criteria else ()
         sampling = self._reading.sampling.model_copy(update={"seed": setting.sampling.seed})
-        super().__init__(open_generator(rest, Setting(sampling, setting.lanes)))
+        super().__init__(open_generator(rest, replace(setting, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "prompted",
             "generator": self.generator.identity,

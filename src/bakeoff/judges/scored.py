@@ -5,6 +5,7 @@ so that close completions often tie.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -52,7 +53,7 @@ class Scorer(Interview[Alone, Scored]):
             seed=setting.sampling.seed,
             schema_=SCORE_SCHEMA,
         )
-        super().__init__(open_generator(rest, Setting(sampling, setting.lanes)))
+        super().__init__(open_generator(rest, replace(setting, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "scored",
             "generator": self.generator.identity,

@@ -60,7 +60,7 @@ class Template:
         self.text = _text_of(name)
         self._compiled = _compiled(self.text)
         self._wants_reference = bool(re.search(r"\bprompt\.reference\b", self.text))
-        if "fence" not in self.text and name not in OURS:
+        if "fence" not in self.text:
             log.warning(
                 "the judge template %r has no {{ fence }} around the completions: one that speaks "
                 "to the judge may be obeyed",

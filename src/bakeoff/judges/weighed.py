@@ -9,6 +9,7 @@ import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -37,7 +38,7 @@ class Weighed(ABC):
         sampling = Sampling(temperature=0, top_p=1, max_tokens=1, weigh=True)
         self._name = spec.name
         self._generator = open_generator(
-            spec.model_copy(update={"options": rest}), Setting(sampling, setting.lanes)
+            spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling)
         )
         self._found: dict[str, Found] = {}
 

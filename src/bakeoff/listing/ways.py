@@ -50,7 +50,7 @@ class Way(NamedTuple):
 
 def judge_ways() -> list[Way]:
     """Every way to get a judge, the best known first."""
-    ways = [*_hosted(), *_servers(), *_rows(_GENERATORS, GENERATORS), *_embedded()]
+    ways = [*_hosted(), *_servers(), *_rows(_GENERATORS, GENERATORS), *_embedded(judging=True)]
     ways += _rows(_WAYS_TO_JUDGE, JUDGES)
     extra, spec, what = _SERVED
     ways.append(Way(spec, what, needs(_OWN, extra)))
@@ -59,7 +59,7 @@ def judge_ways() -> list[Way]:
 
 def model_ways() -> list[Way]:
     """Every way to get a model to compare, those on this machine first."""
-    ways = [*_embedded(), *_rows(_GENERATORS, GENERATORS), *_servers(), *_hosted()]
+    ways = [*_embedded(judging=False), *_rows(_GENERATORS, GENERATORS), *_servers(), *_hosted()]
     return [*ways, *_rows(_ONLY_MODELS, GENERATORS), *_plugins(GENERATORS)]
 
 
@@ -94,10 +94,11 @@ def _servers() -> Iterator[Way]:
         )
 
 
-def _embedded() -> Iterator[Way]:
+def _embedded(*, judging: bool) -> Iterator[Way]:
     missing = needs(_OWN, "embedded")
     for entry in CATALOGUE.values():
-        caveat = f". {entry.caveat}" if entry.caveat else ""
+        known = entry.as_judge(weigh=False) if judging else entry.caveat
+        caveat = f". {known}" if known else ""
         what = f"{entry.weights}, {entry.size / 1e6:.0f} MB, fetched once, in this process{caveat}"
         yield Way(f"embedded:{entry.name}", what, missing)
     yield Way("embedded:PATH.gguf", "any GGUF file, in this process", missing)

@@ -21,6 +21,21 @@ def interval(estimate: Estimate | None) -> str:
     return f"{100 * estimate.estimate:.1f}% [95%: {low:.1f} to {high:.1f}]"
 
 
+def agreement_line(agreement: Agreement) -> str:
+    """How far the raters agree: the share, and each coefficient that is known."""
+    names = {
+        "Cohen's kappa": agreement.cohen,
+        "Fleiss' kappa": agreement.fleiss,
+        "AC1": agreement.ac1,
+        "alpha": agreement.alpha,
+    }
+    shown = ", ".join(f"{name} {e.estimate:.2f}" for name, e in names.items() if e)
+    who = " and ".join(agreement.raters)
+    if len(agreement.raters) > 2:
+        who = f"{len(agreement.raters)} raters ({agreement.raters[0]}, ...)"
+    return f"Agreement of {who}: {percent(agreement.share)}" + (f"; {shown}" if shown else "")
+
+
 def trust(pair: PairSummary, checks: Sequence[NullCheck]) -> list[str]:
     """What is known of the judge, or of the panel and of each judge in it."""
     lines = _leanings(pair)
@@ -29,7 +44,7 @@ def trust(pair: PairSummary, checks: Sequence[NullCheck]) -> list[str]:
     else:
         for card in pair.judges:
             lines += _member(card)
-    lines += [_agreement(agreement) for agreement in pair.agreement]
+    lines += [agreement_line(agreement) for agreement in pair.agreement]
     lines += [line for check in checks for line in _null(check)]
     asked = pair.accounting
     lines.append(f"Verdicts: {asked.asked} asked = {asked.judged} judged + {asked.failed} failed")
@@ -51,9 +66,9 @@ def people(pair: PairSummary) -> list[str]:
         f"{', '.join(found.voters)} on {found.prompts} prompts, model 1: {interval(found.win_rate)}"
     ]
     if found.judges:
-        lines.append(_agreement(found.judges))
+        lines.append(agreement_line(found.judges))
     if found.among:
-        lines.append(_agreement(found.among))
+        lines.append(agreement_line(found.among))
     if found.corrected:
         lines.append(f"Win rate corrected by people: {interval(found.corrected.value)}, PPI++")
         lines.append(_labels(found.more))
@@ -170,17 +185,3 @@ def _said(outcome: str) -> str:
 
 def _of(count: int, total: int) -> str:
     return f"{count} of {total}"
-
-
-def _agreement(agreement: Agreement) -> str:
-    names = {
-        "Cohen's kappa": agreement.cohen,
-        "Fleiss' kappa": agreement.fleiss,
-        "AC1": agreement.ac1,
-        "alpha": agreement.alpha,
-    }
-    shown = ", ".join(f"{name} {e.estimate:.2f}" for name, e in names.items() if e)
-    who = " and ".join(agreement.raters)
-    if len(agreement.raters) > 2:
-        who = f"{len(agreement.raters)} raters ({agreement.raters[0]}, ...)"
-    return f"Agreement of {who}: {percent(agreement.share)}" + (f"; {shown}" if shown else "")
