@@ -96,7 +96,7 @@ def test_a_table_row_has_the_numbers_of_its_group() -> None:
 def test_several_judges_have_blocks_of_their_own_and_one_of_agreement() -> None:
     shown = lines(results_of([*said(PAIRS), *said(PAIRS, *[SPLIT] * 10, judge="k")]))
     assert {"j", "k", "j: by set", "k: by set", "Agreement"} <= set(shown)
-    assert shown["Agreement"][0].startswith("j and k: 75.0%")
+    assert shown["Agreement"][0].startswith("Agreement of j and k: 75.0%")
     assert shown["Notes"] == ["mind this"]
 
 

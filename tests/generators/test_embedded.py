@@ -49,10 +49,14 @@ def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
 def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> None:
     for name, entry in CATALOGUE.items():
         assert embedded(f"embedded:{name}").caveat == entry.caveat
-        for how, right in (("logprob", entry.choosing.right), ("likelihood", entry.weighing.right)):
+        found = {
+            "logprob": f"about {entry.choosing.right}",
+            "likelihood": f"{entry.weighing.right}",
+        }
+        for how, right in found.items():
             judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
             assert judge.caveat is not None
-            assert f"for {right}, the other for" in judge.caveat
+            assert f" for {right}" in judge.caveat
             assert (entry.caveat or "") in judge.caveat
 
 
