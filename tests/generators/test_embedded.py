@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bakeoff.checking import known_pairs
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.catalogue import CATALOGUE
@@ -151,10 +152,10 @@ def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
     judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
-    question = Prompt(messages=(Message(role="user", content="What is the capital of France?"),))
-    good, bad = "The capital of France is Paris.", "I like trains and bananas a lot."
-    pair = Pair(prompt=question, first=good, second=bad)
-    first, second = outcomes(judge, [pair, pair.swapped()])
-    assert isinstance(first, Verdict)
-    assert isinstance(second, Verdict)
-    assert first.first > 0.5 > second.first
+    refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
+    pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
+    said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])
+    preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]
+    assert len(preferences) == 4
+    for first, second in zip(preferences[:2], preferences[2:], strict=True):
+        assert (first + 1 - second) / 2 > 0.5  # either order alone may follow the place

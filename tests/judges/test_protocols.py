@@ -279,7 +279,7 @@ def test_a_verdict_that_is_cut_is_none_and_one_that_stands_before_the_cut_counts
     assert whole.first == 1.0
 
 
-@pytest.mark.parametrize("kind", ["json", "marks", "scores", "rubric", "logprob"])
+@pytest.mark.parametrize("kind", ["json", "marks", "scores", "rubric"])
 def test_nothing_is_streamed_and_every_request_says_how_long_a_reply_may_be(
     side: Side, kind: str
 ) -> None:
@@ -307,6 +307,13 @@ def test_a_verdict_by_probability_needs_the_probabilities(side: Side) -> None:
     assert isinstance(bad, VerdictError)
     assert recorded(bad) == ("verdict", None, "A")
     assert len(side.requests) == 2  # asking once more in words would not give any
+
+
+@only["anthropic"]
+def test_who_cannot_be_asked_for_probabilities_stops_the_run_unpaid(side: Side) -> None:
+    with pytest.raises(ConfigError, match="gives no log-probabilities"):
+        side.one(lambda _: "A", "&verdict=logprob")
+    assert side.requests == []
 
 
 @only["openai"]
