@@ -1,6 +1,7 @@
 """A clean world for every test: no keys, no settings of ours, no hub, an empty working folder."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 # The hub's client reads this once, when it is imported: before any test module is.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell has its background jobs ignore Ctrl-C, and whoever they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 set_hypothesis_home_dir(ROOT / ".hypothesis")  # not into every test's working folder
 settings.register_profile(

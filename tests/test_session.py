@@ -71,7 +71,7 @@ def test_engines_that_fill_the_accelerator_take_turns(
     assert accounting.asked == 6 == accounting.judged + accounting.failed
     # What it judged is kept: the same command loads a model only for verdicts that are missing.
     again = run(config(tmp_path, **fields))
-    assert again.judgments == results.judgments
+    assert all(judgment in again.judgments for judgment in results.judgments)
     assert loaded == turns + (["load judge", "free judge"] if results.failures else [])
 
 
