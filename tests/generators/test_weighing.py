@@ -327,11 +327,11 @@ def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> Non
     turns = [
         turn(PARIS, "The capital of France is Paris."),
         turn(PARIS, "Paris of is capital France The."),
-        turn("Say hello in Russian and in Japanese.", "Привет! こんにちは 🧿"),
+        turn("Order a coffee in French.", "Un café crème, s'il vous plaît !"),
         turn(PARIS, ""),
     ]
     one = weights(weighing("embedded:smollm2?context=512"), turns)
     other = weights(weighing(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
     assert not any(math.isclose(a, b) for a, b in zip(one[1:], one, strict=False))
-    # The engine rounds what it multiplies with, on some processors more than on others.
-    assert one == pytest.approx(other, abs=0.15, rel=0.3)
+    assert one[:3] == pytest.approx(other[:3], abs=0.15)  # the engine rounds what it multiplies
+    assert one[3] > other[3] - 0.15  # llama.cpp may end by any token that ends, not only by this

@@ -98,7 +98,8 @@ def grammar(text: str, pieces: Sequence[Piece]) -> str:
 def of_forced(text: str, reply: "ChatCompletion") -> float:
     """The mean log-probability of the text's tokens in a reply that a grammar forced.
 
-    llama.cpp gives the probabilities as they were before the grammar and the sampling. The token
+    llama.cpp gives the probabilities as they were before the grammar and the sampling, and of the
+    tokens that share one character only the last one's: the others are not in the mean. The token
     that ends the text is left out, unless the text is empty: then it is all that there is to weigh.
     """
     choice = reply.choices[0] if reply.choices else None

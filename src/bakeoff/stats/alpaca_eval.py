@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.special import expit
 
 Values = NDArray[np.float64]
@@ -109,14 +109,21 @@ def _fit(x: Values, y: Values, w: Values, c: float, start: Values | None = None)
 
     beta = np.zeros(k) if start is None else start
     halves = np.concatenate((np.maximum(beta, 0), np.maximum(-beta, 0)))
-    found = minimize(
-        loss,
-        halves,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, None)] * (2 * k),
-        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
-    )
+
+    def search(halves: Values) -> OptimizeResult:
+        return minimize(
+            loss,
+            halves,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0, None)] * (2 * k),
+            options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
+        )
+
+    found = search(halves)
+    # Where the minimum is flat a search gives up before it; a new one has forgotten the old slopes.
+    while (again := search(found.x)).fun < found.fun:
+        found = again
     fitted: Values = found.x[:k] - found.x[k:]
     return fitted
 
