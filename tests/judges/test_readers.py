@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import VerdictError
-from bakeoff.judges.marks import contradicts, read_choice, read_marks, settled
+from bakeoff.judges.marks import read_choice, read_marks, settled
 from bakeoff.judges.readers import SCHEMA, SCORE_SCHEMA, Scored
 from bakeoff.judges.rubric import RUBRIC_SCHEMA, read_rubric
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
@@ -165,7 +165,7 @@ def test_a_rubric_is_the_weighted_mean_and_mirrors(asked: list[tuple[float, floa
     mean = sum(w / heaviest * a for w, a, _ in asked) / sum(w / heaviest for w, _, _ in asked)
     assert straight.scores is not None
     assert straight.scores.first == pytest.approx(mean, abs=1e-9)
-    assert not contradicts(straight)
+    assert not straight.at_odds
 
 
 INJECTED = [
@@ -260,16 +260,16 @@ def test_a_verdict_contradicts_itself_where_the_winner_has_not_the_higher_score(
     p: float, scores: tuple[float, float] | None
 ) -> None:
     verdict = Verdict(first=p, scores=scores and Scores(*scores), reason="So.")
-    assert contradicts(verdict) == contradicts(verdict.swapped())
+    assert verdict.at_odds == verdict.swapped().at_odds
     if scores is None:
-        assert not contradicts(verdict)
+        assert not verdict.at_odds
         assert settled(verdict) == verdict
         return
     a, b = scores
     # Equal scores fit every winner: they are coarse.
-    assert contradicts(verdict) == (a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b)))
+    assert verdict.at_odds == (a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b)))
     kept = settled(verdict)
-    assert not contradicts(kept)
+    assert not kept.at_odds
     assert (kept.contradicts, kept.scores, kept.reason) == (True, verdict.scores, "So.")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakeoff.records import JudgeCard
+from bakeoff.records import JudgeCard, Scores
 from tests.summary.cases import both, failure, judgment, pair, texts, won
 
 
@@ -23,11 +23,12 @@ def test_troubles_are_counted_by_kind_and_failures_by_judge() -> None:
     rows = won(2, 2)
     rows += both(4, 1.0, mended="unreadable") + both(5, 1.0, contradicts=True)
     rows += both(6, 1.0, kept=400)
+    rows += [judgment(7, "a", 1.0, scores=Scores(3, 8))]  # as an audited file may have it
     kinds = ("verdict", "verdict", "refused", "backend")
     found = card(rows, failures=tuple(failure(kind=kind) for kind in kinds))
-    assert (found.asked, found.judged, found.failed) == (18, 14, 4)
+    assert (found.asked, found.judged, found.failed) == (19, 15, 4)
     assert (found.unreadable, found.refused) == (2, 1)
-    assert (found.mended, found.contradicted, found.shortened) == (2, 2, 2)
+    assert (found.mended, found.contradicted, found.shortened) == (2, 3, 2)
 
 
 def test_cost_is_for_a_hundred_pairs_with_all_orders_and_repeats() -> None:

@@ -50,7 +50,7 @@ def checked(
         kappa=_kappa(judgments),
         longer_won=_longer_won(pairs, found),
         mended=dict(sorted(mended.items())),
-        contradicting=sum(j.verdict.contradicts for j in judgments),
+        contradicting=sum(j.verdict.against_scores for j in judgments),
         misses=misses_of(pairs, marks, found, judgments),
     )
 

@@ -77,11 +77,6 @@ def read_choice(completion: Completion) -> Verdict:
     return Verdict(first=first, raw=json.dumps(completion.top))
 
 
-def contradicts(verdict: Verdict) -> bool:
-    """Whether the winner is not the one with the higher score; False where there are no scores."""
-    return verdict.at_odds
-
-
 def settled(verdict: Verdict) -> Verdict:
     """The verdict that the scores stand for, said to contradict itself; equal scores are a tie."""
     if verdict.scores is None:

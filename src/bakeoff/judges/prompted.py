@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from bakeoff.config import Sampling, Spec, split_options
 from bakeoff.errors import ConfigError, WorkError
 from bakeoff.judges.interview import Heard, Interview
-from bakeoff.judges.marks import contradicts, read_choice, read_marks, settled
+from bakeoff.judges.marks import read_choice, read_marks, settled
 from bakeoff.judges.readers import SCHEMA, read_json, read_scores
 from bakeoff.judges.rubric import RUBRIC_SCHEMA, read_rubric
 from bakeoff.judges.showing import OURS, Shown, Template, criteria_in
@@ -129,7 +129,7 @@ class Prompted(Interview[Pair, Verdict]):
 
     def doubtful(self, value: Verdict) -> bool:
         """Whether winner and scores do not fit."""
-        return contradicts(value)
+        return value.at_odds
 
     def settled(self, value: Verdict) -> Verdict:
         """The verdict that the scores stand for."""

@@ -186,6 +186,11 @@ class Verdict(Record):
             return False
         return self.first == 0.5 or (self.first > 0.5) != (self.scores.first > self.scores.second)
 
+    @property
+    def against_scores(self) -> bool:
+        """Whether the winner that was named, before the scores took its place, is `at_odds`."""
+        return self.contradicts or self.at_odds
+
     def swapped(self) -> Self:
         """The same verdict on the pair in the other order."""
         turned = {

@@ -141,7 +141,7 @@ def _paneling(pair: PairSummary) -> Iterator[Reason]:
 def _explaining(trial: Trial) -> Iterator[Reason]:
     verdicts = [judgment.verdict for judgment in trial.judgments]
     scored = [v for v in verdicts if v.scores]
-    wrong = sum(v.contradicts or v.at_odds for v in scored)
+    wrong = sum(v.against_scores for v in scored)
     if wrong > CONTRADICTED * len(scored):
         yield Reason(
             "scores contradict winners",

@@ -134,7 +134,7 @@ def _names(case: Case) -> Iterator[Reason]:
 def _contradictions(case: Case) -> Iterator[Reason]:
     """A judge whose winners are not those of its own scores does not know what it says."""
     verdicts = [judgment.verdict for judgment in case.trial.judgments]
-    wrong = sum(verdict.contradicts or verdict.at_odds for verdict in verdicts)
+    wrong = sum(verdict.against_scores for verdict in verdicts)
     if wrong > MOST_CONTRADICTED * len(verdicts):
         yield Reason(
             "contradicts itself",
