@@ -133,8 +133,12 @@ def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
     twice = given_.model_copy(update={"judgments": (*given_.judgments, *repeats)})
     told: dict[str, Any] = {"accounting": True, "agreement": True, "variance": True}
     told |= dict.fromkeys(WORDS, True)
-    told["judges"] = {"__all__": {"asked", "judged", "repeats"}}
-    one, other = (summarize(found).pairs[0].model_dump(exclude=told) for found in (given_, twice))
+    counts = {"asked", "judged", "contradicted"}
+    told["judges"] = {"__all__": counts | {"repeats"}}
+    pairs = [summarize(found).pairs[0] for found in (given_, twice)]
+    for once, again in zip(pairs[0].judges, pairs[1].judges, strict=True):
+        assert all(getattr(again, name) == 2 * getattr(once, name) > 0 for name in counts)
+    one, other = (pair.model_dump(exclude=told) for pair in pairs)
     assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
 
 
