@@ -15,12 +15,15 @@ FLOORS = [
     {"errors", "stats"},
     {"records"},
     {"config", "rows", "thinking"},
-    {"work", "store", "prompts", "environment", "costs", "web"},
+    {"work", "store", "prompts", "environment", "costs", "web", "progress"},
     {"plugins"},
-    {"generators", "judges", "importers", "summary", "report"},
+    {"generators", "judges", "importers", "summary"},
+    {"report"},
+    {"results"},
     {"pipeline", "auditing", "voting", "listing"},
     {"casting"},
     {"session", "checking"},
+    {"viewing"},
     {"cli", "__init__", "__main__"},
 ]
 BANNED = {"base", "common", "core", "utils", "util", "helpers", "manager", "service", "handler"}

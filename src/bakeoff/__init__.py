@@ -28,7 +28,6 @@ from bakeoff.records import (
     Message,
     Pair,
     Prompt,
-    Results,
     Scores,
     Summary,
     Verdict,
@@ -38,6 +37,7 @@ from bakeoff.work import Batched, Generator, Judge, PerItem, Worker
 if TYPE_CHECKING:
     from bakeoff.auditing import audit
     from bakeoff.checking import check
+    from bakeoff.results import Results, read_results
     from bakeoff.session import run, run_async, vote_async
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "Worker",
     "audit",
     "check",
+    "read_results",
     "run",
     "run_async",
     "vote_async",
@@ -76,8 +77,10 @@ __all__ = [
 
 
 _LATER = {
+    "Results": "bakeoff.results",
     "audit": "bakeoff.auditing",
     "check": "bakeoff.checking",
+    "read_results": "bakeoff.results",
     "run": "bakeoff.session",
     "run_async": "bakeoff.session",
     "vote_async": "bakeoff.session",

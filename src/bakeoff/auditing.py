@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from bakeoff.environment import describe
 from bakeoff.importers.reading import read
-from bakeoff.records import MARGIN, Results
+from bakeoff.records import MARGIN
 from bakeoff.report.export import check_writable, save
+from bakeoff.results import Results
 from bakeoff.summary import Terms, summarize
 
 

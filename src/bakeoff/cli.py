@@ -107,8 +107,8 @@ def vote(
     poll: Annotated[Poll, Parameter(name="*")] = Poll(),  # noqa: B008 - frozen
 ) -> int:
     """Let people vote on the pairs of a run, blind, in a browser on this machine."""
+    from bakeoff.results import folder_of
     from bakeoff.session import vote_async
-    from bakeoff.voting import folder_of
 
     _log_to(Console(stderr=True))
     found = asyncio.run(

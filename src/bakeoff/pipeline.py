@@ -7,34 +7,20 @@ as soon as its completions exist.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from pydantic import JsonValue
 
 from bakeoff.config import Config
 from bakeoff.errors import WorkError
+from bakeoff.progress import Progress, Stage, Watch
 from bakeoff.records import Completion, Pair, Prompt, Record, Verdict, content_key
 from bakeoff.store import Store
 from bakeoff.work import Emit, Generator, Judge, Worker, tasks
 
 I = TypeVar("I")  # noqa: E741 - what goes into a worker
 R = TypeVar("R", bound=Record)
-
-Stage = Literal["completion", "judgment"]
-
-
-class Progress(NamedTuple):
-    """How far one model or judge has come."""
-
-    stage: Stage
-    who: str
-    done: int
-    failed: int
-    total: int
-
-
-Watch = Callable[[Progress], None]
 
 
 class Sitting(NamedTuple):

@@ -13,13 +13,15 @@ from bakeoff.casting import asks_people, cast_of, machine_judges
 from bakeoff.config import Config, Poll, origins
 from bakeoff.environment import describe
 from bakeoff.errors import WorkError
-from bakeoff.pipeline import Comparing, Sitting, Watch
+from bakeoff.pipeline import Comparing, Sitting
+from bakeoff.progress import Watch
 from bakeoff.prompts import Draw, draw
-from bakeoff.records import Authored, Evidence, Failure, Judgment, Prompt, Results
+from bakeoff.records import Authored, Evidence, Failure, Judgment, Prompt
 from bakeoff.report.export import check_writable, save
+from bakeoff.results import Results, folder_of, read_results
 from bakeoff.store import Store
 from bakeoff.summary import Terms, summarize
-from bakeoff.voting import VOTES, complete, evidence_of, folder_of, gather, people, read_results
+from bakeoff.voting import VOTES, complete, gather, people
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ async def vote_async(
     """
     results, folder = read_results(path), folder_of(path)
     check_writable(folder)
-    evidence = evidence_of(results)
+    evidence = results.evidence
     await gather(evidence, folder / VOTES, poll, announce=announce, until=until)
     evidence = _with_people(evidence, folder / VOTES)
     summary = summarize(evidence, Terms.of(results.config))

@@ -9,7 +9,7 @@ from bakeoff import Config, run
 from bakeoff.checking import CheckResults, JudgeCheck, Labelled, check, check_config, known_pairs
 from bakeoff.config import Check
 from bakeoff.errors import ConfigError
-from bakeoff.pipeline import Progress
+from bakeoff.progress import Progress
 from tests.checking.cases import (
     Brain,
     always_first,

@@ -1,15 +1,11 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.records import PEOPLE, Evidence, Results
 from bakeoff.summary import summarize
-from bakeoff.voting import Labels, evidence_of, people, read_results
+from bakeoff.voting import Labels, people
 from bakeoff.voting.merging import machines
 from bakeoff.voting.urn import put
-from tests.report.sample import results_of
 from tests.voting.cases import MODELS, VOTES, evidence, judged, vote
 
 OF = evidence()
@@ -49,7 +45,7 @@ def test_results_give_back_the_evidence_that_they_were_made_of() -> None:
         OF.model_copy(update={"drawn": "chosen", "null_check": evidence(1)}),
         people(OF, VOTES).evidence,
     ):
-        assert evidence_of(results(of)) == of
+        assert results(of).evidence == of
 
 
 def test_labels_are_random_only_if_all_of_them_are() -> None:
@@ -75,7 +71,7 @@ def test_votes_that_are_in_the_results_are_read_anew() -> None:
     put(VOTES, vote(OF, 1, "first"))
     put(VOTES, vote(OF, 2, "skip"))
     before = people(OF, VOTES)
-    kept = evidence_of(results(before.evidence))
+    kept = results(before.evidence).evidence
     put(VOTES, vote(OF, 1, "undone"))
     put(VOTES, vote(OF, 2, "second"))
     merged = people(kept, VOTES).evidence
@@ -88,7 +84,7 @@ def test_votes_whose_file_is_gone_are_kept() -> None:
     put(VOTES, vote(OF, 1, "first"))
     before = people(OF, VOTES)
     VOTES.unlink()
-    kept = evidence_of(results(before.evidence))
+    kept = results(before.evidence).evidence
     labels = people(kept, VOTES)
     assert labels == Labels(kept, ("Anna",), 0)
     assert labels.evidence.judgments == before.evidence.judgments
@@ -117,26 +113,3 @@ def test_no_voter_may_have_the_name_of_a_machine() -> None:
         }
     )
     assert machines(of) == {*MODELS, "judge-gamma", "judge-eta", "judge-nu"}
-
-
-def test_results_are_read_from_a_file_or_its_folder(tmp_path: Path) -> None:
-    of = results_of()
-    (tmp_path / "results.json").write_text(of.to_json())
-    assert read_results(tmp_path / "results.json") == of == read_results(tmp_path)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", "no results", '{"schema": "bakeoff/1"}'])
-def test_what_is_no_results_is_one_line(text: str) -> None:
-    Path("x.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"'x.json' holds no results") as caught:
-        read_results(Path("x.json"))
-    assert "\n" not in str(caught.value)
-
-
-def test_another_schema_and_no_file_are_one_line_too(tmp_path: Path) -> None:
-    document = json.loads(results_of().to_json()) | {"schema": "bakeoff/99"}
-    Path("x.json").write_text(json.dumps(document))
-    with pytest.raises(ConfigError, match="schema 'bakeoff/99'"):
-        read_results(Path("x.json"))
-    with pytest.raises(ConfigError, match="No such file"):
-        read_results(tmp_path / "nothing")

@@ -15,8 +15,8 @@ from bakeoff.config import Check, Sampling, parse_fields
 from bakeoff.environment import describe
 from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import listed
-from bakeoff.pipeline import Watch
 from bakeoff.plugins import HUMAN, Setting, judge_spec
+from bakeoff.progress import Watch
 from bakeoff.report.export import check_writable, write_whole
 from bakeoff.store import Store
 from bakeoff.work import Judge, tasks

@@ -20,6 +20,7 @@ from bakeoff.records.findings import (
     Slice,
     SliceOutcome,
     Spread,
+    Standing,
     Summary,
     Tally,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "Slice",
     "SliceOutcome",
     "Spread",
+    "Standing",
     "Summary",
     "Tally",
     "Trouble",

@@ -248,15 +248,27 @@ class ModelSummary(Record):
     flags: tuple[Flag, ...] = ()
 
 
+class Standing(Record):
+    """Where one of several models stands: `strength` is its Bradley-Terry log-odds, of mean 0.
+
+    Two models differ where the interval of their pair says so: intervals here may overlap.
+    """
+
+    model: str
+    strength: Estimate
+
+
 class Summary(Record):
     """What the results say: derived from the other records, and nothing else.
 
-    `estimand` says what every win rate in it estimates.
+    `estimand` says what every win rate in it estimates. `ratings` are of three models or more, the
+    strongest first.
     """
 
     estimand: str
     models: tuple[ModelSummary, ...]
     pairs: tuple[PairSummary, ...]
+    ratings: tuple[Standing, ...] = ()
     null_checks: tuple[NullCheck, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -71,6 +71,21 @@ class Results(Record):
             environment=environment,
         )
 
+    @property
+    def evidence(self) -> Evidence:
+        """What the summary was made of."""
+        return Evidence(
+            models=tuple(model.model for model in self.summary.models),
+            prompts=self.prompts,
+            completions=self.completions,
+            judgments=self.judgments,
+            failures=self.failures,
+            origins=self.origins,
+            notes=self.summary.notes,
+            drawn=self.drawn,
+            null_check=self.null_check,
+        )
+
     def to_json(self) -> str:
         """The document, indented, ending in a newline."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

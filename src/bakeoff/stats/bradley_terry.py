@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, logsumexp
 
@@ -54,16 +54,16 @@ def bradley_terry(
     groups = _groups(outcomes, items)
     # A resample may lose the connection that the data have; so little moves nothing else.
     ridge = RIDGE if len(groups) > 1 else 1e-6
-    likelihood = _Likelihood(outcomes, items, ties, order, ridge)
-    start = likelihood.fit(np.ones(len(outcomes.values)), np.zeros(items + 2))
-    prompts = np.unique(outcomes.prompts, return_inverse=True)[1]
+    counts, kinds = _counted(outcomes)
+    likelihood = _Likelihood(kinds, items, ties, order, ridge)
+    start = likelihood.fit(np.ones(counts.shape[0]) @ counts, np.zeros(items + 2))
 
     def statistic(weights: Values) -> Values:
         flat = weights.reshape(-1, weights.shape[-1])
-        fits = np.stack([likelihood.fit(row[prompts], start) for row in flat])
+        fits = np.stack([likelihood.fit(row @ counts, start) for row in flat])
         return fits.reshape(*weights.shape[:-1], items + 2)
 
-    n = int(prompts.max()) + 1
+    n = counts.shape[0]
     method = "Davidson" if ties else "Bradley-Terry, ties half"
     if resamples:
         found = bca(statistic, n, resamples=resamples)
@@ -93,6 +93,20 @@ def _groups(outcomes: Outcomes, items: int) -> tuple[tuple[int, ...], ...]:
     count, labels = connected_components(graph, connection="strong")
     parts = [tuple(np.flatnonzero(labels == part).tolist()) for part in range(count)]
     return tuple(sorted(parts, key=lambda part: (-len(part), part)))
+
+
+def _counted(outcomes: Outcomes) -> tuple[csr_array, Outcomes]:
+    """How often each prompt has each kind of outcome (shape prompts x kinds), and the kinds.
+
+    Outcomes of the same items with the same value are one term of the likelihood: a bootstrap of
+    thousands of prompts then costs no more than one of a few.
+    """
+    rows: Values = np.stack((outcomes.left, outcomes.right, outcomes.values), axis=1)
+    kinds, kind = np.unique(rows, axis=0, return_inverse=True)
+    prompts = np.unique(outcomes.prompts, return_inverse=True)[1]
+    counts = csr_array((np.ones(len(rows)), (prompts, kind.reshape(-1))))
+    left, right = kinds[:, :2].T.astype(np.intp)
+    return counts, Outcomes(left, right, kinds[:, 2], np.arange(len(kinds), dtype=np.intp))
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,11 @@ class Trial:
         """The cluster of each comparison; None where no prompt names one."""
         return self.clusters_of([comparison.prompt_id for comparison in self.comparisons])
 
+    @property
+    def units(self) -> list[str]:
+        """The unit of inference of each comparison, by name: its cluster, or the prompt itself."""
+        return [self._cluster(comparison.prompt_id) for comparison in self.comparisons]
+
     def clusters_of(self, prompt_ids: Sequence[str]) -> Codes | None:
         """A code for the cluster of each prompt; a prompt that names none is one by itself."""
         names = [self._cluster(prompt_id) for prompt_id in prompt_ids]

@@ -6,6 +6,7 @@ from bakeoff.summary.flags import flags_of
 from bakeoff.summary.models import model_summary
 from bakeoff.summary.null import null_checks
 from bakeoff.summary.pairs import numbers
+from bakeoff.summary.ratings import ratings_of
 from bakeoff.summary.slices import slices_of
 from bakeoff.summary.trial import Terms, Trial, trials
 from bakeoff.summary.verdict import decide
@@ -36,6 +37,7 @@ def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B
         estimand=ESTIMAND,
         models=models,
         pairs=decided,
+        ratings=tuple(ratings_of(evidence.models, pairs)),
         null_checks=tuple(checks),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
     )

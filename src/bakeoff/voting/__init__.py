@@ -4,7 +4,7 @@ A vote knows models by name; what a voter's browser is sent does not.
 """
 
 from bakeoff.voting.gathering import complete, gather
-from bakeoff.voting.merging import Labels, evidence_of, folder_of, people, read_results
+from bakeoff.voting.merging import Labels, people
 
 VOTES = "votes.jsonl"  # beside the results
 
@@ -12,9 +12,6 @@ __all__ = [
     "VOTES",
     "Labels",
     "complete",
-    "evidence_of",
-    "folder_of",
     "gather",
     "people",
-    "read_results",
 ]

@@ -1,12 +1,10 @@
-"""Votes into evidence, and evidence out of results: people become judges like any other."""
+"""Votes into evidence: people become judges like any other."""
 
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from bakeoff.errors import ConfigError
-from bakeoff.records import PEOPLE, SCHEMA, Evidence, Results
+from bakeoff.records import PEOPLE, Evidence
 from bakeoff.voting.urn import read
 from bakeoff.voting.votes import count, people_in
 
@@ -20,47 +18,6 @@ class Labels(NamedTuple):
     evidence: Evidence
     voters: tuple[str, ...]
     stale: int
-
-
-def folder_of(path: Path) -> Path:
-    """Where the results are that a path names: a folder, or a file in it."""
-    return path if path.is_dir() else path.parent
-
-
-def read_results(path: Path) -> Results:
-    """The results in a file, or in the `results.json` of a folder; ConfigError where none are."""
-    file = path / "results.json" if path.is_dir() else path
-    try:
-        results = Results.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {str(file)!r} ({error.strerror})") from None
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(map(str, wrong["loc"])) or "the file"
-        raise ConfigError(
-            f"{str(file)!r} holds no results of this version of bakeoff ({where}: {wrong['msg']})"
-        ) from None
-    if results.schema_ != SCHEMA:
-        raise ConfigError(
-            f"{str(file)!r} has the schema {results.schema_!r}, and this version reads {SCHEMA!r}: "
-            "make it again with this version"
-        )
-    return results
-
-
-def evidence_of(results: Results) -> Evidence:
-    """What the results were made of."""
-    return Evidence(
-        models=tuple(model.model for model in results.summary.models),
-        prompts=results.prompts,
-        completions=results.completions,
-        judgments=results.judgments,
-        failures=results.failures,
-        origins=results.origins,
-        notes=results.summary.notes,
-        drawn=results.drawn,
-        null_check=results.null_check,
-    )
 
 
 def machines(evidence: Evidence) -> frozenset[str]:

@@ -1,0 +1,71 @@
+"""Debian's Chromium, driven by Playwright: pages that may reach nobody but this machine."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+BINARY = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+class Watched:
+    """A page, and what should never happen on it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []  # errors and warnings in the console, dialogs, exceptions
+        self.left: list[str] = []  # requests for anything but this machine
+        page.on("console", lambda said: self._complain(said.type, said.text))
+        page.on("pageerror", lambda error: self._complain("error", str(error)))
+        page.on("dialog", lambda dialog: (self._complain("error", "dialog"), dialog.dismiss()))
+        page.on("request", self._note)
+
+    def _complain(self, kind: str, words: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(words)
+
+    def _note(self, request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
+            self.left.append(request.url)
+
+    def assert_quiet(self) -> None:
+        """Nobody complained and nothing left this machine."""
+        assert self.complaints == []
+        assert self.left == []
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser; the test is skipped where none is installed."""
+    if not BINARY:
+        pytest.skip("no chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BINARY, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(
+    browser: Browser, url: str, *, width: int = 1280, height: int = 800, dark: bool = False
+) -> Iterator[Watched]:
+    """A page in a fresh profile, loaded."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+    )
+    context.set_default_timeout(60_000)  # a busy machine is slow, and not wrong
+    try:
+        watched = Watched(context.new_page())
+        watched.page.goto(url)
+        yield watched
+    finally:
+        context.close()
