@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo install check test bench clean
+.PHONY: demo install check test bench docs clean
 
 demo: .venv/demo  ## two small models and a judge, on this machine, with no key
 	$(BIN)/bakeoff run --show-samples 0
@@ -20,6 +20,10 @@ test: .venv/dev  ## the whole suite
 
 bench: .venv/dev  ## how fast, how good, against whom: a JSON line each
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+docs: .venv/dev  ## what is generated: the schema of results.json, and the README's pictures of a real run
+	$(BIN)/python scripts/make_schema.py
+	$(BIN)/python scripts/make_pictures.py
 
 clean:
 	rm -rf .venv

@@ -1,6 +1,7 @@
 """Debian's Chromium, driven by Playwright: pages that may reach nobody but this machine."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -34,6 +35,13 @@ class Watched:
         url = urlsplit(request.url)
         if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
             self.left.append(request.url)
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression holds. Playwright's own way needs `eval`, which pages forbid."""
+        deadline = time.monotonic() + 60
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, f"it never came to be that {expression}"
+            self.page.wait_for_timeout(20)
 
     def assert_quiet(self) -> None:
         """Nobody complained and nothing left this machine."""

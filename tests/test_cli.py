@@ -2,17 +2,21 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bakeoff import Results
+from bakeoff.progress import read
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
+from tests.terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -20,8 +24,9 @@ NOWHERE = "http://127.0.0.1:1/v1"
 def bakeoff(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bakeoff", *arguments]
     environment = {**os.environ, "COLUMNS": "80", **more.pop("env", {})}
+    more = {"encoding": "utf-8"} | more
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=120, check=False, **more
+        command, capture_output=True, env=environment, timeout=120, check=False, **more
     )
 
 
@@ -302,3 +307,145 @@ def test_judge_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
         assert done.returncode == 2, done.stderr
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+COMMAND = [sys.executable, "-m", "bakeoff"]
+
+
+def steady(body: dict[str, Any]) -> Reply:
+    return Reply(body=chat(contest(body)), delay=0.05)
+
+
+def test_on_a_terminal_there_is_one_live_view_and_then_the_summary(tmp_path: Path) -> None:
+    with OpenAIServer(steady) as server:
+        command = [*COMMAND, *usual(server, "--limit", "30", "--max-concurrency", "4")]
+        seen = Terminal(command, tmp_path).watch()
+    assert seen.code == 0
+    assert seen.width <= 80
+    view, _, summary = seen.text.partition("Model Comparison Summary")
+    for words in (
+        r"good completes +[━─]+ +\d+/30 .*\d/s +0:\d\d left +\d+ tok",
+        r"bad completes +━+ +30/30 .*in 0:\d\d +240 tok",
+        r"judge judges +━+ +60/60 +in 0:\d\d +480 tok",
+    ):
+        assert re.search(words, view), (words, view[-2000:])
+    assert "\x1b[1;32m  good is better than bad" in seen.raw
+    assert "completes" not in summary
+    assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h")  # the cursor is back
+
+
+def test_a_terminal_that_changes_its_size_breaks_nothing(tmp_path: Path) -> None:
+    sizes = iter([40, 200, 20, 1, 80])
+
+    def brain(body: dict[str, Any]) -> Reply:
+        if len(server.requests) % 12 == 0:
+            terminal.resize(next(sizes, 80))
+        return steady(body)
+
+    with OpenAIServer(brain) as server:
+        command = [*COMMAND, *usual(server, "--limit", "20", "--max-concurrency", "4")]
+        terminal = Terminal(command, tmp_path)
+        seen = terminal.watch()
+    assert seen.code == 0
+    assert next(sizes, None) is None
+    assert "Traceback" not in seen.text
+
+
+def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
+    pressed: list[int] = []
+
+    def press(so_far: str) -> None:
+        if "judges" in so_far and len(server.requests) > 12 and not pressed:
+            pressed.append(1)
+            terminal.type(b"\x03")
+
+    with OpenAIServer(steady) as server:
+        command = [*COMMAND, *usual(server, "--limit", "60", "--max-concurrency", "1")]
+        terminal = Terminal(command, tmp_path)
+        seen = terminal.watch(press)
+    assert (pressed, seen.code) == ([1], 130)
+    assert "the same command goes on" in seen.text
+    assert "Traceback" not in seen.text
+    assert seen.raw.rindex("\x1b[?25h") > seen.raw.rindex("\x1b[?25l")
+    left = read(tmp_path / "results")
+    assert left is not None
+    assert 0 < sum(row.done for row in left.rows) < 240
+
+
+def test_quiet_is_quiet_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        arguments = usual(server, "--limit", "2")
+        assert Terminal([*COMMAND, *arguments, "--quiet"], tmp_path).watch() == ("", 0)
+        shell = ["/bin/sh", "-c", '"$@" --json > only.json', "sh", *COMMAND, *arguments]
+        seen = Terminal(shell, tmp_path).watch()
+    assert "judge judges" in seen.text
+    assert Results.model_validate_json((tmp_path / "only.json").read_bytes()).judgments
+
+
+@pytest.mark.parametrize("color", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colours_are_left_out_where_they_are_not_wanted(
+    tmp_path: Path, color: dict[str, str]
+) -> None:
+    with OpenAIServer() as server:
+        command = [*COMMAND, *usual(server, "--limit", "20")]
+        seen = Terminal(command, tmp_path, env=color).watch()
+    assert seen.code == 0
+    codes = set(re.findall(r"\x1b\[([0-9;]*)m", seen.raw))
+    assert not [code for code in codes if re.search(r"3\d|4\d|9\d", code)]
+    if "TERM" in color:
+        assert "\x1b" not in seen.raw
+        assert "judge judges: 40/40 in" in seen.text
+
+
+EVIL = "</script>\x1b[31m\x1b]0;t\x07\x00\x9b\u202e\u2066日本 😀 [red]x[/red] ± \ud800\r\n"
+PLAIN = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+
+
+def hostile(body: dict[str, Any]) -> str:
+    if body["model"] == "judge":
+        return verdict("A", 7, 6, why=EVIL + "x" * 100_000)
+    return EVIL + "y" * 200_000 + str(body["model"])
+
+
+@pytest.mark.parametrize("env", [{}, PLAIN, {"PYTHONIOENCODING": "latin-1"}], ids=str)
+def test_hostile_words_and_names_are_data_in_every_encoding(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    with OpenAIServer(hostile) as server:
+        url = f"?base_url={server.url}"
+        names = "go\x1b[31mod\u202e日本", "[red]bad[b]"
+        models = [flag for name in names for flag in ("--model", f"{name}=api:m{url}")]
+        run = ["run", *models, "--judge", f"j\x07=api:judge{url}", "--prompts", "starter"]
+        arguments = [*run, "--limit", "2", "--show-samples", "1"]
+        seen = Terminal([*COMMAND, *arguments], tmp_path, env=env).watch()
+        encoding = env.get("PYTHONIOENCODING", "utf-8")
+        piped = bakeoff(*arguments, cwd=tmp_path, env=env, encoding=encoding)
+        document = bakeoff(*arguments, "--json", cwd=tmp_path, env=env, encoding=None)
+        again = bakeoff("audit", "results/results.json", cwd=tmp_path, env=env, encoding=encoding)
+    assert (seen.code, piped.returncode, document.returncode, again.returncode) == (0, 0, 0, 0)
+    assert seen.width <= 80
+    for text in (seen.text, piped.stdout, piped.stderr, again.stdout):
+        assert not [char for char in text if unicodedata.category(char) == "Cc" and char != "\n"]
+        assert not set("\u202e\u2066") & set(text)
+    assert "go\\x1b[31mod\\u202e" in seen.text
+    assert "[red]bad[b] completes" in seen.text
+    assert len(seen.text) < 60_000
+    results = Results.model_validate_json(document.stdout)
+    assert len(results.completions) == 4
+    if env == PLAIN:
+        assert (seen.raw + piped.stdout + piped.stderr).isascii()
+        assert document.stdout.isascii()
+
+
+def test_what_is_no_text_is_one_clear_line(tmp_path: Path) -> None:
+    done = bakeoff("run", "--model", "\udcff=echo:x", *PAIR, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "UTF-8" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
+    shell = ["/bin/sh", "-c", '"$@" | head -1', "sh", *COMMAND, "list", "judges"]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""

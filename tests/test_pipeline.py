@@ -1,5 +1,6 @@
 """The flow over real servers: who is asked, in which order, how often, and what comes of it."""
 
+import itertools
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff import Config, ConfigError, Results, run
+from bakeoff.progress import Progress, read
 from bakeoff.records import Judgment
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
@@ -221,6 +224,69 @@ def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
     assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
+def last(seen: list[Progress]) -> dict[str, Progress]:
+    """How far everybody had come in the end."""
+    return {progress.who: progress for progress in seen}
+
+
+def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
+        if body["model"] == "judge":
+            return verdict("tie")
+        asked = str(body["messages"][-1]["content"])
+        return "Same." if asked[-2] in "02" else contest(body)
+
+    seen: list[Progress] = []
+    with OpenAIServer(brain) as server:
+        asked = config(server, tmp_path)
+        run(asked, seen.append)
+        judged = len(judging(server.requests))
+    ends = last(seen)
+    assert judged == 6  # of the eight verdicts two are on the same two texts
+    for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
+        assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
+        assert (ends[name].done, ends[name].kept, ends[name].failed) == (ends[name].total, 0, 0)
+        assert ends[name].cost is None  # nobody knows what this server costs
+    assert [(p.done, p.kept) for p in seen if p.who == "judge"][-1] == (8, 0)
+    again: list[Progress] = []
+    run(asked, again.append)
+    for name, end in last(again).items():
+        assert (end.done, end.kept) == (ends[name].total, ends[name].total)
+        assert (end.tokens, end.cost) == (0, 0.0)
+
+
+def test_money_is_counted_where_the_price_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    seen: list[Progress] = []
+    with OpenAIServer() as server:
+        url = f"?base_url={server.url}"
+        models = (f"good=openai:gpt-4o{url}", f"bad=openai:no-such-model{url}")
+        results = run(config(server, tmp_path, model=models), seen.append)
+    costs = [one.completion.cost for one in results.completions if one.model == "good"]
+    assert last(seen)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
+    assert (last(seen)["good"].cost or 0) > 0
+    assert last(seen)["bad"].cost is None
+
+
+def test_what_fails_is_done_and_costs_nothing_that_is_known(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] == "bad":
+            return Reply(status=400, body={"error": {"message": "no"}})
+        return contest(body)
+
+    seen: list[Progress] = []
+    with OpenAIServer(brain) as server:
+        run(config(server, tmp_path), seen.append)
+    ends = last(seen)
+    for name, total in {"bad": 4, "judge": 8}.items():
+        assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
+        assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
+    for one, next_ in itertools.pairwise([p for p in seen if p.who == "judge"]):
+        assert next_.done > one.done
+
+
 def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] != "judge":
@@ -357,7 +423,11 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
             process.wait()
+            left = read(asked.out)
+            assert left is not None  # whoever looks sees how far it came, and that it is silent
+            assert left.stopped(left.updated + timedelta(minutes=1))
         results = run(asked)
+        assert read(asked.out) is None
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())

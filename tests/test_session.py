@@ -1,6 +1,7 @@
 """Whole runs with engines in this process: a checkpoint, a small real model, and their turns."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from bakeoff import Config, ConfigError, run
 from bakeoff.generators.hf import Hf
-from tests.openai_server import OpenAIServer, verdict
+from bakeoff.progress import Report, read
+from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.tiny import make_tiny_model
 
 
@@ -106,3 +108,44 @@ def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
     judge = json.dumps(made["judges"])
     assert "Reply with one JSON object" in judge  # the text of the template, not its name
     assert '"seed": 5' in judge
+
+
+def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.session.BEAT", 0.02)
+    signs: list[datetime] = []
+    reports: list[Report] = []
+
+    def beaten() -> bool:  # the judge keeps silent until the run has given signs of life
+        report = read(tmp_path / "out")
+        if report is not None:
+            reports.append(report)
+            signs.append(report.updated)
+        return len(set(signs)) > 3
+
+    def brain(_: dict[str, Any]) -> Reply:
+        return Reply(body=chat(verdict("tie")), until=beaten)
+
+    with OpenAIServer(brain) as server:
+        judge = f"j=api:j?base_url={server.url}"
+        run(config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,)))
+    assert len(set(signs)) > 3
+    assert {row.who for row in reports[-1].rows} == {"a", "b", "j"}
+    assert {row.done for row in reports[-1].rows if row.stage == "completion"} == {3}
+    assert read(tmp_path / "out") is None
+    assert not list((tmp_path / "out").glob(".progress*"))
+
+
+def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> None:
+    def brain(_: dict[str, Any]) -> Reply:
+        return Reply(401, {"error": {"message": "Incorrect API key provided"}})
+
+    with OpenAIServer(brain) as server:
+        judge = f"j=api:j?base_url={server.url}"
+        asked = config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,))
+        with pytest.raises(ConfigError, match="refuses the key"):
+            run(asked)
+    left = read(tmp_path / "out")
+    assert left is not None
+    assert sum(row.done for row in left.rows if row.stage == "completion") > 0

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from bakeoff import web
 from bakeoff.errors import ConfigError
-from bakeoff.web import HEADERS, served
+from bakeoff.web import HEADERS, json_reply, served, text_reply
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -266,3 +267,15 @@ def test_a_reply_that_has_begun_is_ended() -> None:
             assert (await asked).text == "whole"
 
     asyncio.run(main())
+
+
+def test_half_a_surrogate_pair_can_be_sent() -> None:
+    half = "\ud800 and \N{GRINNING FACE}"
+    told = json_reply({"text": half}, 409)
+    assert (told.status_code, told.media_type) == (409, "application/json")
+    assert bytes(told.body).isascii()
+    assert json.loads(bytes(told.body)) == {"text": half}
+    shown = text_reply(half, headers={"X-Own": "1"})
+    assert bytes(shown.body).decode() == "\\ud800 and \N{GRINNING FACE}"
+    assert shown.headers["content-type"] == "text/html; charset=utf-8"
+    assert (shown.status_code, shown.headers["x-own"]) == (200, "1")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.work import Batched, PerItem, outcome_of, tasks
+from bakeoff.work import Batched, PerItem, meanwhile, outcome_of, tasks
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -378,3 +378,54 @@ def test_a_group_without_errors_waits_for_all() -> None:
         return done
 
     assert run(go) == [1, 2, 3]
+
+
+def test_what_is_done_meanwhile_ends_with_the_body() -> None:
+    async def go() -> tuple[int, int]:
+        beats: list[int] = []
+        async with meanwhile(lambda: beats.append(1), every=0):
+            while len(beats) < 3:
+                await asyncio.sleep(0)
+        then = len(beats)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return then, len(beats)
+
+    then, after = run(go)
+    assert then == after >= 3
+
+
+@pytest.mark.parametrize("where", ["body", "beat"])
+def test_an_error_of_the_body_or_beside_it_is_raised_as_itself(where: str) -> None:
+    def beat() -> None:
+        if where == "beat":
+            raise LookupError(where)
+
+    async def go() -> None:
+        async with meanwhile(beat, every=0):
+            if where == "body":
+                raise LookupError(where)
+            await asyncio.sleep(10)  # ended by the other's error
+
+    with pytest.raises(LookupError, match=where):
+        run(go)
+
+
+def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
+    async def go() -> list[int]:
+        beats: list[int] = []
+
+        async def work() -> None:
+            async with meanwhile(lambda: beats.append(1), every=0):
+                await asyncio.sleep(10)
+
+        task = asyncio.create_task(work())
+        while not beats:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(asyncio.all_tasks()) == 1  # this one
+        return beats
+
+    assert run(go)

@@ -4,23 +4,34 @@
 """
 
 import asyncio
-import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.text import Text
 
-from bakeoff.config import Audit, Check, Config, Poll, config_from, first_problem
-from bakeoff.errors import BakeoffError
+from bakeoff.config import Audit, Check, Config, Poll, Spec, config_from, first_problem
+from bakeoff.errors import BakeoffError, ConfigError
 from bakeoff.records import Results
+from bakeoff.report.console import (
+    forgive_encodings,
+    log_to,
+    print_blocks,
+    print_document,
+    print_error,
+    print_path,
+    print_results,
+    print_ways,
+    terminal,
+)
+
+T = TypeVar("T")
+
+_BOOTH = ("Vote at", "Every vote is saved at once. Ctrl-C ends the vote.")
 
 app = App(
     name="bakeoff",
@@ -61,7 +72,7 @@ def audit(
     """Read evaluations that other tools made, and say what they can carry. Asks no model."""
     from bakeoff.auditing import audit as audited
 
-    _log_to(Console(stderr=True, quiet=config.quiet))
+    log_to(terminal(errors=True, quiet=config.quiet))
     results = audited(
         files,
         format=config.format,
@@ -86,16 +97,16 @@ def judge_check(
 ) -> int:
     """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
     from bakeoff.checking import check_config, lines
-    from bakeoff.report.console import live, print_blocks
+    from bakeoff.report.live import live
 
-    errors = Console(stderr=True, quiet=config.quiet)
-    _log_to(errors)
-    with live(errors) as show:
-        found = check_config(file, config, lambda progress: show(*progress))
+    errors = terminal(errors=True, quiet=config.quiet)
+    log_to(errors)
+    with live(errors, _hosted((), config.judge)) as watch:
+        found = check_config(file, config, watch)
     if config.print_json:
-        sys.stdout.write(found.to_json())
+        print_document(found.to_json())
     elif not config.quiet:
-        print_blocks(Console(), lines(found))
+        print_blocks(terminal(), lines(found))
     return 3 if any(judge.failed for judge in found.judges) else 0
 
 
@@ -110,11 +121,59 @@ def vote(
     from bakeoff.results import folder_of
     from bakeoff.session import vote_async
 
-    _log_to(Console(stderr=True))
+    log_to(terminal(errors=True))
     found = asyncio.run(
-        _with_booth(lambda tell, end: vote_async(results, poll, announce=tell, until=end))
+        _while_open(*_BOOTH, lambda tell, end: vote_async(results, poll, announce=tell, until=end))
     )
     _present(found, poll, folder_of(results))
+    return 0
+
+
+@app.command
+def report(
+    results: Annotated[Path, Parameter(help="A results.json, or the folder that it is in.")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Folder for report.html. [that of the results]")
+    ] = None,
+    charts: Annotated[
+        Path | None, Parameter(help="Folder for the charts as SVG and PNG, for a paper. [none]")
+    ] = None,
+) -> int:
+    """Make the page anew from results that exist, and its charts as files. Asks no model."""
+    from bakeoff.report.export import save_page
+    from bakeoff.report.figures import write_figures
+    from bakeoff.results import folder_of, read_results
+
+    found = read_results(results)
+    written = [save_page(found, out or folder_of(results))]
+    if charts:
+        written += write_figures(found, charts)
+    for path in written:
+        print_path(terminal(), path)
+    return 0
+
+
+@app.command
+def serve(
+    path: Annotated[Path, Parameter(help="A results.json, or a folder with runs below it.")],
+    /,
+    *,
+    port: Annotated[int, Parameter(help="Port of the page on this machine; 0 is any.")] = 0,
+) -> int:
+    """Show runs in a browser on this machine: live, compared, voted on."""
+    from bakeoff.viewing import serve_async
+
+    log_to(terminal(errors=True))
+
+    asyncio.run(
+        _while_open(
+            "Runs at",
+            "Ctrl-C ends it.",
+            lambda tell, end: serve_async(path, port=port, announce=tell, until=end),
+        )
+    )
     return 0
 
 
@@ -122,25 +181,22 @@ def vote(
 def list_(what: Annotated[Literal["judges", "models"], Parameter(help="What to list.")], /) -> int:
     """Say what judges or models there are here, and what each still needs."""
     from bakeoff.listing import judge_ways, model_ways
-    from bakeoff.report.console import print_ways
 
-    print_ways(Console(), judge_ways() if what == "judges" else model_ways())
+    print_ways(terminal(), judge_ways() if what == "judges" else model_ways())
     return 0
 
 
 def compare(config: Config) -> int:
     """Run a comparison in a terminal; its exit code."""
-    from bakeoff.report.console import live
+    from bakeoff.report.live import live
     from bakeoff.session import run_async  # numpy and scipy load here, not for --help
 
-    errors = Console(stderr=True, quiet=config.quiet)
-    _log_to(errors)
-    with live(errors) as show:
+    errors = terminal(errors=True, quiet=config.quiet)
+    log_to(errors)
+    with live(errors, _hosted(config.model, config.judge)) as watch:
         results = asyncio.run(
-            _with_booth(
-                lambda tell, end: run_async(
-                    config, lambda progress: show(*progress), announce=tell, until=end
-                )
+            _while_open(
+                *_BOOTH, lambda tell, end: run_async(config, watch, announce=tell, until=end)
             )
         )
     _present(results, config, config.out)
@@ -148,16 +204,20 @@ def compare(config: Config) -> int:
     return 3 if len(results.failures) > config.max_failures * asked else 0
 
 
-async def _with_booth(
-    work: Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, Results]],
-) -> Results:
-    """Do what may wait for people: from when their page is open, Ctrl-C ends the vote."""
+async def _while_open(
+    at: str,
+    ends: str,
+    work: Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, T]],
+) -> T:
+    """Do what may open a page for people; from then on Ctrl-C ends no more than the page.
+
+    `work` is given how to tell the address, and the event that ends it.
+    """
     end, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def announce(address: str) -> None:
-        print(f"Vote at {address}", file=sys.stderr)
-        print("Every vote is saved at once. Ctrl-C ends the vote.", file=sys.stderr, flush=True)
-        with suppress(NotImplementedError):  # on Windows it ends the command, and no vote is lost
+        print(f"{at} {address}", ends, sep="\n", file=sys.stderr, flush=True)
+        with suppress(NotImplementedError):  # on Windows it ends the command; no vote is lost
             loop.add_signal_handler(signal.SIGINT, end.set)
 
     try:
@@ -167,22 +227,37 @@ async def _with_booth(
             loop.remove_signal_handler(signal.SIGINT)
 
 
-def _present(results: Results, config: Config | Audit | Poll, out: Path) -> None:
-    from bakeoff.report.console import print_results
+def _hosted(models: Sequence[str], judges: Sequence[str]) -> set[str]:
+    """The names of those that somebody else runs, for money."""
+    from bakeoff.plugins import GENERATORS, JUDGES, judge_spec, names
 
+    here = {*names(GENERATORS), *names(JUDGES)}
+    specs = [*map(Spec.parse, models), *map(judge_spec, judges)]
+    return {spec.name for spec in specs if spec.backend not in here}
+
+
+def _present(results: Results, config: Config | Audit | Poll, out: Path) -> None:
     if config.print_json:
-        sys.stdout.write(results.to_json())
+        print_document(results.to_json())
     elif not config.quiet:
-        console = Console()
+        console = terminal()
         print_results(console, results, config.show_samples)
         for name in ("results.json", "report.html"):
-            console.print(Text(str(out / name)), soft_wrap=True)  # whole, to be copied
+            print_path(console, out / name)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The console script: parse, run, and exit with a code that says how it went."""
     given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(guarded(lambda: app(given, exit_on_error=False, print_error=False)))
+    sys.exit(guarded(lambda: app(_text(given), exit_on_error=False, print_error=False)))
+
+
+def _text(arguments: list[str]) -> list[str]:
+    """The arguments; ConfigError where one is no text, and so could be in no document."""
+    for one in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in one):
+            raise ConfigError(f"{one!r} is not text in this terminal's encoding: write it in UTF-8")
+    return arguments
 
 
 def guarded(work: Callable[[], object]) -> int:
@@ -190,29 +265,18 @@ def guarded(work: Callable[[], object]) -> int:
 
     An error that you can fix is said in one line on stderr.
     """
+    forgive_encodings()
     try:
         code = work()
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
         wrong = error.__cause__
         words = first_problem(wrong, Config) if isinstance(wrong, ValidationError) else str(error)
-        _complain(words)
+        print_error(words)
         return 2
     except BakeoffError as error:
-        _complain(str(error))
+        print_error(str(error))
         return 2
     except KeyboardInterrupt:
-        _complain("interrupted; what was done is kept: the same command goes on")
+        print_error("interrupted; what was done is kept: the same command goes on")
         return 130
-
-
-def _complain(words: str) -> None:
-    print(f"bakeoff: {' '.join(words.split())}", file=sys.stderr)
-
-
-def _log_to(console: Console) -> None:
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    log = logging.getLogger("bakeoff")
-    log.handlers = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False

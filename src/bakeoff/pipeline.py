@@ -14,13 +14,13 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config
 from bakeoff.errors import WorkError
-from bakeoff.progress import Progress, Stage, Watch
-from bakeoff.records import Completion, Pair, Prompt, Record, Verdict, content_key
+from bakeoff.progress import Count, Stage, Watch
+from bakeoff.records import Completion, Pair, Prompt, Verdict, content_key
 from bakeoff.store import Store
 from bakeoff.work import Emit, Generator, Judge, Worker, tasks
 
 I = TypeVar("I")  # noqa: E741 - what goes into a worker
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=Completion | Verdict)
 
 
 class Sitting(NamedTuple):
@@ -45,17 +45,19 @@ async def fill(
     store: Store,
     as_: type[R],
     emit: Emit[R],
+    count: Count,
 ) -> None:
     """Emit an outcome for every (key, item): from the store, or else from the worker.
 
-    What has one key is asked once. A new record is kept before it is emitted; a WorkError is
-    emitted and not kept.
+    What has one key is asked, and counted as paid, once. A new record is kept before it is emitted;
+    a WorkError is emitted and not kept.
     """
     found = store.get([key for key, _ in asks], as_)
     owed: dict[str, list[int]] = {}
     for index, (key, _) in enumerate(asks):
         if key in found:
             emit(index, found[key])
+            count.kept()
         else:
             owed.setdefault(key, []).append(index)
     keys = list(owed)
@@ -65,6 +67,7 @@ async def fill(
         kept = outcome if isinstance(outcome, WorkError) else store.put(key, outcome)
         for index in owed[key]:
             emit(index, kept)
+        count.new(outcome, len(owed[key]))
 
     if keys:
         await worker([asks[owed[key][0]][1] for key in keys], keep)
@@ -114,7 +117,7 @@ class Comparing:
         self.completions: dict[tuple[str, str], Completion | WorkError] = {}
         self.verdicts: dict[Sitting, Verdict | WorkError] = {}
         self._watch = watch
-        self._progress: dict[tuple[Stage, str], Progress] = {}
+        self._counts: dict[tuple[Stage, str], Count] = {}
         self._group: asyncio.TaskGroup
 
     @property
@@ -149,9 +152,9 @@ class Comparing:
         fill the accelerator: they take turns, models first, and are closed after their turn.
         """
         for name in self.models:
-            self._report(Progress("completion", name, 0, 0, len(self._prompts_for(name))))
+            self._start("completion", name, len(self._prompts_for(name)))
         for name in self.judges:
-            self._report(Progress("judgment", name, 0, 0, sum(1 for _ in self.sittings(name))))
+            self._start("judgment", name, sum(1 for _ in self.sittings(name)))
         async with tasks() as self._group:
             async with tasks() as completing:
                 for name, model in self.models.items():
@@ -175,12 +178,12 @@ class Comparing:
         def take(index: int, outcome: Completion | WorkError) -> None:
             prompt = asks[index][1]
             self.completions[prompt.id, name] = outcome
-            self._count("completion", name, outcome)
             for a, b in self._pairs(prompt.id):
                 if name in (a, b) and all((prompt.id, m) in self.completions for m in (a, b)):
                     self._call_judges(prompt.id, a, b)
 
-        await fill(self.models[name], asks, self.store, Completion, take)
+        count = self._counts["completion", name]
+        await fill(self.models[name], asks, self.store, Completion, take, count)
 
     def _call_judges(self, prompt_id: str, a: str, b: str) -> None:
         for name, judge in self.judges.items():
@@ -190,20 +193,21 @@ class Comparing:
     async def _sit(self, name: str, sittings: Iterable[Sitting]) -> None:
         """Ask one judge for verdicts; a pair that lacks a completion fails without being asked."""
         asked: list[Sitting] = []
-
-        def take(sitting: Sitting, outcome: Verdict | WorkError) -> None:
-            self.verdicts[sitting] = outcome
-            self._count("judgment", name, outcome)
-
+        count = self._counts["judgment", name]
         for sitting in sittings:
             lacking = [m for m in sitting[2:4] if self._text(sitting.prompt_id, m) is None]
             if lacking:
-                take(sitting, _NoCompletionError(f"{lacking[0]!r} did not complete the prompt"))
+                error = _NoCompletionError(f"{lacking[0]!r} did not complete the prompt")
+                self.verdicts[sitting] = error
+                count.new(error)
             else:
                 asked.append(sitting)
+
+        def take(index: int, outcome: Verdict | WorkError) -> None:
+            self.verdicts[asked[index]] = outcome
+
         asks = self._verdict_asks(name, asked)
-        judge = self.judges[name]
-        await fill(judge, asks, self.store, Verdict, lambda i, outcome: take(asked[i], outcome))
+        await fill(self.judges[name], asks, self.store, Verdict, take, count)
 
     def sittings(self, judge: str) -> Iterator[Sitting]:
         """Every verdict that is wanted of one judge, in the order of the results."""
@@ -258,11 +262,5 @@ class Comparing:
         keep = self.config.thinking == "keep"
         return completion.raw if keep and completion.raw else completion.text
 
-    def _count(self, stage: Stage, who: str, outcome: Record | WorkError) -> None:
-        so_far = self._progress[stage, who]
-        failed = so_far.failed + isinstance(outcome, WorkError)
-        self._report(so_far._replace(done=so_far.done + 1, failed=failed))
-
-    def _report(self, progress: Progress) -> None:
-        self._progress[progress.stage, progress.who] = progress
-        self._watch(progress)
+    def _start(self, stage: Stage, who: str, total: int) -> None:
+        self._counts[stage, who] = Count(stage, who, total, self._watch)

@@ -13,8 +13,8 @@ from bakeoff.casting import asks_people, cast_of, machine_judges
 from bakeoff.config import Config, Poll, origins
 from bakeoff.environment import describe
 from bakeoff.errors import WorkError
-from bakeoff.pipeline import Comparing, Sitting
-from bakeoff.progress import Watch
+from bakeoff.pipeline import Cast, Comparing, Sitting
+from bakeoff.progress import BEAT, ProgressFile, Watch
 from bakeoff.prompts import Draw, draw
 from bakeoff.records import Authored, Evidence, Failure, Judgment, Prompt
 from bakeoff.report.export import check_writable, save
@@ -22,6 +22,7 @@ from bakeoff.results import Results, folder_of, read_results
 from bakeoff.store import Store
 from bakeoff.summary import Terms, summarize
 from bakeoff.voting import VOTES, complete, gather, people
+from bakeoff.work import meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def run(config: Config, watch: Watch = lambda _: None) -> Results:
     """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
 
     ConfigError or StoreError where it cannot start. What was done is kept, and the same call goes
-    on where this one stopped.
+    on where this one stopped. `progress.json` stands in `config.out` while it goes on.
     """
     return asyncio.run(run_async(config, watch))
 
@@ -55,6 +56,26 @@ async def run_async(
     cast = cast_of(config)
     check_writable(config.out)
     drawn = draw(config.prompts, config.limit, config.seed)
+    with ProgressFile(config.out, watch) as progress:
+        async with meanwhile(progress.write, every=BEAT):
+            comparing = await _compared(config, drawn, cast, progress)
+            evidence = _gathered(comparing, drawn)
+            votes, poll = config.out / VOTES, Poll(seed=config.seed)
+            if asks_people(config) and not complete(evidence, votes, poll):
+                await gather(evidence, votes, poll, announce=announce, until=until)
+            evidence = _with_people(evidence, votes)
+            results = Results.of(
+                evidence,
+                summarize(evidence, Terms(config.margin, config.panel)),
+                config.model_dump(mode="json", by_alias=True),
+                _environment(comparing, started),
+            )
+            save(results, config.out)
+    return results
+
+
+async def _compared(config: Config, drawn: Draw, cast: Cast, watch: Watch) -> Comparing:
+    """A comparison with everything done; all of its workers are closed."""
     with Store(config.store) as store:
         comparing = Comparing(config, drawn.prompts, cast, store, watch)
         try:
@@ -63,19 +84,7 @@ async def run_async(
         finally:
             for worker in comparing.workers:
                 await worker.close()
-    evidence = _gathered(comparing, drawn)
-    votes, poll = config.out / VOTES, Poll(seed=config.seed)
-    if asks_people(config) and not complete(evidence, votes, poll):
-        await gather(evidence, votes, poll, announce=announce, until=until)
-    evidence = _with_people(evidence, votes)
-    results = Results.of(
-        evidence,
-        summarize(evidence, Terms(config.margin, config.panel)),
-        config.model_dump(mode="json", by_alias=True),
-        _environment(comparing, started),
-    )
-    save(results, config.out)
-    return results
+    return comparing
 
 
 async def vote_async(
@@ -91,11 +100,16 @@ async def vote_async(
     again. The vote ends when somebody presses Finish on the page, or `until` is set. ConfigError
     where there is nothing to vote on.
     """
-    results, folder = read_results(path), folder_of(path)
+    evidence, folder = read_results(path).evidence, folder_of(path)
     check_writable(folder)
-    evidence = results.evidence
     await gather(evidence, folder / VOTES, poll, announce=announce, until=until)
-    evidence = _with_people(evidence, folder / VOTES)
+    return count_votes(path)
+
+
+def count_votes(path: Path) -> Results:
+    """Put the votes that lie beside some results into them, and save them again."""
+    results, folder = read_results(path), folder_of(path)
+    evidence = _with_people(results.evidence, folder / VOTES)
     summary = summarize(evidence, Terms.of(results.config))
     found = Results.of(evidence, summary, results.config, results.environment)
     save(found, folder)

@@ -4,12 +4,15 @@ Knows no page: it serves an app behind a token, and refuses whoever does not com
 """
 
 import asyncio
+import json
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
 
@@ -60,6 +63,23 @@ async def served(app: "ASGIApp", *, port: int = 0) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await running
+
+
+def json_reply(told: JsonValue, status: int = 200) -> "Response":
+    """JSON in ASCII: what a model said may hold half a surrogate pair, which no UTF-8 can."""
+    from starlette.responses import Response
+
+    return Response(json.dumps(told), status, media_type="application/json")
+
+
+def text_reply(
+    text: str, kind: str = "text/html", *, status: int = 200, headers: dict[str, str] | None = None
+) -> "Response":
+    """A text of a kind; half a surrogate pair in it is shown by its number."""
+    from starlette.responses import Response
+
+    content = text.encode(errors="backslashreplace")
+    return Response(content, status, headers=headers, media_type=kind)
 
 
 def _listen(port: int) -> socket.socket:

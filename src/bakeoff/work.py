@@ -232,3 +232,20 @@ async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
         raise first from first.__cause__
+
+
+@asynccontextmanager
+async def meanwhile(act: Callable[[], None], every: float) -> AsyncIterator[None]:
+    """Call `act` every so many seconds while the body runs, and not a moment longer."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(every)
+            act()
+
+    async with tasks() as group:
+        beating = group.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()

@@ -246,6 +246,10 @@ def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> 
     results = check_config(None, config, seen.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
+    assert (seen[-1].tokens, seen[-1].kept, seen[-1].cost) == (8 * len(server.requests), 0, None)
+    again: list[Progress] = []
+    check_config(None, config, again.append)
+    assert (again[-1].tokens, again[-1].kept, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
 
 
@@ -253,7 +257,7 @@ def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(
     server: OpenAIServer,
 ) -> None:
     Path("file").write_text("")
-    with pytest.raises(ConfigError, match="choose another folder with --out"):
+    with pytest.raises(ConfigError, match="choose another folder"):
         check_config(None, Check(judge=(spec(server),), store=STORE, out=Path("file/out")))
     assert server.requests == []
 

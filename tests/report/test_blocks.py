@@ -1,9 +1,12 @@
 """The summary as lines: every block says what its pair holds, and nothing that it does not."""
 
+import math
 import re
 
+import pytest
+
 from bakeoff.records import Scores
-from bakeoff.report.blocks import blocks
+from bakeoff.report.blocks import blocks, ratings
 from bakeoff.summary import summarize
 from tests.conftest import ROOT
 from tests.summary.cases import both, evidence, failure, judgment, pair, prompt, texts, won
@@ -63,6 +66,30 @@ def test_what_the_judge_leans_towards_is_shown_where_it_can_be_seen() -> None:
     found = lines(pair(rows, completions=tuple(said)), "Judge card")
     assert "Model 1 where only it shows thinking: 0.0% (n = 1)" in found
     assert "where only model 2 does: 75.0% (n = 4)" in found
+
+
+def test_a_judge_without_scores_is_at_odds_with_none() -> None:
+    assert "own scores" not in lines(pair(won(12, 8)), "Judge card")
+    assert "Unreadable: 0 of 40, refused: 0" in lines(pair(won(12, 8)), "Judge card")
+    assert "own scores" not in lines(pair(won(12, 8) + won(9, 9, judge="k")), "Judge card")
+    scored = pair([row for n in range(9) for row in both(n, 1.0, scores=Scores(5, 5))])
+    found = lines(scored, "Judge card")
+    assert "Winner against its own scores: 0 of 18, unreadable: 0 of 18, refused: 0" in found
+
+
+def test_ratings_say_what_they_are_worth_against_the_average() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    rows += [judgment(n, two, 1.0, second=one) for n in range(9) for one, two in ("ab", "ac", "bc")]
+    standings = summarize(evidence(rows, models=("a", "b", "c"))).ratings
+    found = ratings(standings)
+    assert [line.split(":")[0] for line in found] == ["1. a", "2. b", "3. c"]
+    shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found]
+    assert shares == sorted(shares, reverse=True)
+    for line, one, share in zip(found, standings, shares, strict=True):
+        value = one.strength
+        assert f"{value.low:+.2f} to " in line or abs(value.low) < 0.005
+        assert math.log(share / (100 - share)) == pytest.approx(value.estimate, abs=0.01)
+        assert "-0.00" not in line
 
 
 def test_markdown_is_told() -> None:

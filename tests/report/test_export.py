@@ -34,7 +34,7 @@ def test_a_file_that_is_not_ours_is_kept(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="choose another folder with --out"):
+    with pytest.raises(ConfigError, match="choose another folder"):
         check_writable(tmp_path / "file")
     with pytest.raises(ConfigError, match="choose another folder"):
         save(results_of(), tmp_path / "file")

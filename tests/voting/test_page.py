@@ -1,87 +1,89 @@
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
+from playwright.sync_api import expect
 
 from bakeoff.config import Poll
 from bakeoff.voting.urn import read
+from tests.browser import chromium, opened
 from tests.voting.cases import MODELS, VOTES, booth, evidence
-from tests.voting.chromium import Page
+from tests.voting.hands import counts, enter
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
 
 
-def count(page: Page, words: str) -> None:
-    """Wait until the counter says so and the page takes a vote again."""
-    page.until(f"$('count').textContent === {words!r} && !busy")
-    page.until("performance.now() - shownAt > SETTLE")
-
-
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int, tmp_path: Path) -> None:
+def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
     long = "word " * 400 + "x" * 500
     of = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
-    with booth(of, poll=Poll(draw="order")) as server, Page(tmp_path / "profile") as page:
-        page.open(server.url, width, 800)
-        page.until("!$('start').hidden && document.activeElement === $('name')")
-        page.call("Input.insertText", text="Anna")
-        page.js("document.querySelector('#enter button').click()")
+    with (
+        booth(of, poll=Poll(draw="order")) as server,
+        chromium() as browser,
+        opened(browser, server.url, width=width) as watched,
+    ):
+        page = watched.page
+        expect(page.locator("#name")).to_be_focused()
+        page.keyboard.type("Anna")
+        page.keyboard.press("Enter")
         for number, key in enumerate(["1", "0", "s"], 1):
-            count(page, f"{number} of 4")
-            assert page.js("$('prompt').textContent") == f"question {number - 1}"
+            counts(page, f"{number} of 4")
+            expect(page.locator("#prompt")).to_have_text(f"question {number - 1}")
             fits = "document.documentElement.scrollWidth <= innerWidth"
-            assert page.js(fits), f"pair {number} is wider than the window"
+            assert page.evaluate(fits), f"pair {number} is wider than the window"
             if number == 2:
-                texts = page.js("[$('first').textContent, $('second').textContent]")
-                assert sorted(texts) == sorted([NASTY, "Nothing was said."])
-            page.press(key)
-        count(page, "4 of 4")
-        page.press("u")
-        count(page, "3 of 4")
-        page.press("2")
-        count(page, "4 of 4")
-        page.js("document.querySelector('[data-choice=first]').click()")
-        page.until("!$('end').hidden")
-        assert page.js("$('ended').textContent") == "All 4 are judged."
-        page.js("window.before = true")
-        page.call("Page.reload")
-        page.until("!window.before && !$('end').hidden")  # the tab knows who it is
-        page.js("$('done').click(); $('sure').querySelector('[value=yes]').click()")
-        page.until("$('ended').textContent === 'The voting is finished.'")
-        assert page.js("window.hurt") is None
-        assert page.complaints == []
+                texts = [page.locator(side).text_content() for side in ("#first", "#second")]
+                assert set(texts) == {NASTY, "Nothing was said."}
+            page.keyboard.press(key)
+        counts(page, "4 of 4")
+        page.keyboard.press("u")
+        counts(page, "3 of 4")
+        page.keyboard.press("2")
+        counts(page, "4 of 4")
+        page.click("[data-choice=first]")
+        expect(page.locator("#ended")).to_have_text("All 4 are judged.")
+        page.reload()
+        expect(page.locator("#ended")).to_be_visible()  # the tab knows who it is
+        page.click("#done")
+        page.click("#sure [value=yes]")
+        expect(page.locator("#ended")).to_have_text("The voting is finished.")
+        assert page.evaluate("window.hurt") is None
+        watched.assert_quiet()
     said = ["first", "tie", "skip", "undone", "second", "first"]
     assert [vote.choice for vote in read(VOTES)] == said
 
 
-def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved(tmp_path: Path) -> None:
-    with Page(tmp_path / "profile") as page:
-        with booth(evidence(), poll=Poll(draw="order")) as server:
-            page.open(server.url, 1280, 800)
-            page.until("!$('start').hidden")
-            page.js("$('name').value = 'Anna'; document.querySelector('#enter button').click()")
-            count(page, "1 of 4")
-            page.press("1")
-            count(page, "2 of 4")
-        page.press("1")
-        page.until("!$('trouble').hidden")
-        assert "Your votes are saved" in page.js("$('trouble').textContent")
-        assert page.js("$('count').textContent") == "2 of 4"
+def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
+    with chromium() as browser, ExitStack() as stack:
+        server = stack.enter_context(booth(evidence(), poll=Poll(draw="order")))
+        with opened(browser, server.url) as watched:
+            page = watched.page
+            enter(page)
+            counts(page, "1 of 4")
+            page.keyboard.press("1")
+            counts(page, "2 of 4")
+            stack.close()
+            page.keyboard.press("1")
+            expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
+            expect(page.locator("#count")).to_have_text("2 of 4")
+            assert watched.left == []
     assert len(read(VOTES)) == 1
 
 
-def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays(tmp_path: Path) -> None:
-    with booth(evidence(), poll=Poll(draw="order")) as server, Page(tmp_path / "profile") as page:
-        page.open(server.url, 1280, 800)
-        page.until("!$('start').hidden")
-        page.js("$('name').value = 'Anna'; document.querySelector('#enter button').click()")
-        count(page, "1 of 4")
+def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
+    with (
+        booth(evidence(), poll=Poll(draw="order")) as server,
+        chromium() as browser,
+        opened(browser, server.url) as watched,
+    ):
+        page = watched.page
+        enter(page)
+        counts(page, "1 of 4")
         VOTES.mkdir()
-        page.press("1")
-        page.until("!$('trouble').hidden")
-        assert page.js("$('trouble').textContent").startswith("This was not saved (")
-        assert page.js("$('count').textContent") == "1 of 4"
+        page.keyboard.press("1")
+        expect(page.locator("#trouble")).to_contain_text("This was not saved (")
+        expect(page.locator("#count")).to_have_text("1 of 4")
         VOTES.rmdir()
-        page.press("1")
-        count(page, "2 of 4")
-        assert page.js("$('trouble').hidden")
+        page.keyboard.press("1")
+        counts(page, "2 of 4")
+        expect(page.locator("#trouble")).to_be_hidden()
     assert len(read(VOTES)) == 1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bakeoff.checking.labelled import BETTER, WORSE, Labelled
 from bakeoff.errors import WorkError
 from bakeoff.pipeline import fill, verdict_key
-from bakeoff.progress import Progress, Watch
+from bakeoff.progress import Count, Watch
 from bakeoff.records import Failure, Judgment, Pair, Verdict
 from bakeoff.store import Store
 from bakeoff.work import Judge
@@ -54,17 +54,12 @@ class Asking:
 
     async def run(self, store: Store, watch: Watch) -> None:
         """Have a verdict or a failure for every seat."""
-        progress = Progress("judgment", self.name, 0, 0, len(self.asks))
-        watch(progress)
+        count = Count("judgment", self.name, len(self.asks), watch)
 
         def take(index: int, outcome: Verdict | WorkError) -> None:
-            nonlocal progress
             self._outcomes[index] = outcome
-            failed = progress.failed + isinstance(outcome, WorkError)
-            progress = progress._replace(done=progress.done + 1, failed=failed)
-            watch(progress)
 
-        await fill(self.judge, self.asks, store, Verdict, take)
+        await fill(self.judge, self.asks, store, Verdict, take, count)
 
     @property
     def judgments(self) -> list[Judgment]:

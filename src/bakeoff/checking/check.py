@@ -17,7 +17,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import listed
 from bakeoff.plugins import HUMAN, Setting, judge_spec
 from bakeoff.progress import Watch
-from bakeoff.report.export import check_writable, write_whole
+from bakeoff.report.export import check_writable, write
 from bakeoff.store import Store
 from bakeoff.work import Judge, tasks
 
@@ -65,7 +65,7 @@ async def check_async(
                 await judge.close()
     results = _results(known, config, asked, started)
     if config.out is not None:
-        write_whole(config.out / FILE, results.to_json())
+        write(config.out / FILE, results.to_json())
     return results
 
 

@@ -159,10 +159,11 @@ class _Bar(Protocol):
 
 @contextmanager
 def _bar(entry: Entry) -> Iterator[_Bar]:
-    """A progress bar on stderr, where that is a terminal."""
+    """A progress bar on stderr, where that is a terminal and nobody asked for quiet."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    shown = console.is_terminal and log.isEnabledFor(logging.WARNING)
+    with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(entry.name, total=entry.size)
 
         class Bar:

@@ -1,8 +1,9 @@
 """The summary of a pair as titled lines of text, in the guide's shape. Knows no terminal."""
 
 from collections.abc import Sequence
+from math import exp
 
-from bakeoff.records import Flag, ModelSummary, NullCheck, PairSummary, Slice, Spread
+from bakeoff.records import Flag, ModelSummary, NullCheck, PairSummary, Slice, Spread, Standing
 from bakeoff.report.trust import interval, people, trust
 
 Blocks = dict[str, list[str]]
@@ -47,6 +48,19 @@ def blocks(
         ],
     }
     return {title: lines for title, lines in found.items() if lines}
+
+
+def ratings(standings: Sequence[Standing]) -> list[str]:
+    """Where each of several models stands, the strongest first."""
+    lines = []
+    for place, (model, value) in enumerate(((one.model, one.strength) for one in standings), 1):
+        low, high = (round(edge, 2) + 0.0 for edge in (value.low, value.high))  # no -0.00
+        share = 100 / (1 + exp(-value.estimate))
+        lines.append(
+            f"{place}. {model}: {round(value.estimate, 2) + 0.0:+.2f} "
+            f"[95%: {low:+.2f} to {high:+.2f}], wins {share:.1f}% against a model at 0"
+        )
+    return lines
 
 
 def _win_rates(pair: PairSummary) -> list[str]:

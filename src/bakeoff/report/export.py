@@ -1,18 +1,17 @@
 """Writes results to files: whole or not at all, never over those of another comparison."""
 
 import hashlib
-import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
+from bakeoff.report.made import SHOWING
 from bakeoff.report.page import page
+from bakeoff.writing import write_whole
 
 RESULTS = "results.json"
 REPORT = "report.html"
-_SHOWING = ("out", "store", "show_samples", "json", "quiet", "max_failures", "max_concurrency")
 
 
 def check_writable(out: Path) -> None:
@@ -23,29 +22,37 @@ def check_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise ConfigError(
-            f"cannot write into {str(out)!r} ({error.strerror}): choose another folder with --out"
+            f"cannot write into {str(out)!r} ({error.strerror}): choose another folder"
         ) from None
 
 
 def save(results: Results, out: Path) -> None:
     """Write `results.json` and `report.html`; what another comparison left there is set aside."""
     _set_aside(results, out)
-    for name, text in ((RESULTS, results.to_json()), (REPORT, page(results))):
-        write_whole(out / name, text)
+    write(out / RESULTS, results.to_json())
+    save_page(results, out)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text whole or not at all; ConfigError where it cannot be."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+def save_page(results: Results, out: Path) -> Path:
+    """Write `report.html` into a folder, which is made where it is missing; its path."""
+    check_writable(out)
+    write(out / REPORT, page(results).html)
+    return out / REPORT
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; ConfigError where it cannot be.
+
+    Half a surrogate pair, which no UTF-8 can hold, is written as its escape.
+    """
+    if isinstance(content, str):
+        content = content.encode(errors="backslashreplace")
     try:
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-        unfinished.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise ConfigError(
             f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "
-            "with --out and run again; everything that was paid for is in the store"
+            "and run again; everything that was paid for is in the store"
         ) from None
 
 
@@ -70,4 +77,4 @@ def _set_aside(results: Results, out: Path) -> None:
 
 def _question(results: Results) -> object:
     """What was asked, without how it was shown: a run that asks it again may take its place."""
-    return {key: value for key, value in results.config.items() if key not in _SHOWING}
+    return {key: value for key, value in results.config.items() if key not in SHOWING}

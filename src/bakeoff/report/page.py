@@ -1,46 +1,163 @@
-"""One self-contained HTML page from a Results: no script, no network, every text escaped."""
+"""One self-contained HTML page from a Results: no network, and every text is data.
 
+The strict policy that the page carries allows its own scripts, by their hashes, and nothing else.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
-from itertools import groupby
+from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import JsonValue
 
-from bakeoff.records import Judgment, PairSummary, Results
-from bakeoff.report.blocks import Blocks, blocks
+from bakeoff.records import PairSummary, Results
+from bakeoff.report import charts
+from bakeoff.report.blocks import blocks
+from bakeoff.report.made import command, origin_of, spending
+from bakeoff.report.pairs import packed
+from bakeoff.report.panel import panel
+from bakeoff.report.telling import standing, would_change
+from bakeoff.report.trust import people, percent, trust
+from bakeoff.summary.trial import Terms, Trial, trials
+
+_SCRIPTS = ("page.js", "diff.js", "reading.js", "shelf.js", "pair.js", "pairs.js")
+_STYLES = ("page.css", "pairs.css")
 
 
-def page(results: Results) -> str:
-    """The page as text."""
-    folder = files("bakeoff.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters["percent"] = percent
-    template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
-    by_prompt: dict[str, list[Judgment]] = {
-        prompt_id: list(group)
-        for prompt_id, group in groupby(
-            sorted(results.judgments, key=lambda j: j.prompt_id), key=lambda j: j.prompt_id
+Facts = list[tuple[str, str]]  # what is told of, and what of it
+
+
+class Page(NamedTuple):
+    """The page, and the Content-Security-Policy that it carries: whoever serves it sends it too."""
+
+    html: str
+    policy: str
+
+
+class Seen(NamedTuple):
+    """A pair as the page shows it."""
+
+    pair: PairSummary
+    charts: dict[str, charts.Chart]
+    card: Facts
+    panel: list[tuple[str, list[str]]]
+    people: Facts
+    scores: Facts
+    power: Facts
+
+
+def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
+    """The page of some results; `links` (words, address) lead from it to the pages of a server."""
+    found = trials(results.evidence, Terms.of(results.config))
+    scripts = [_script(charts.javascript()), _script("\n".join(map(_read, _SCRIPTS)))]
+    policy = _policy(scripts)
+    order = [prompt.id for prompt in results.prompts]
+    by_name = {(trial.a, trial.b): trial for trial in found}
+    html = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            summary=results.summary,
+            links=links,
+            policy=policy,
+            style=Markup("\n".join(map(_read, _STYLES))),  # noqa: S704 - our own files
+            scripts=scripts,
+            themes={"light": charts.theme(dark=False), "dark": charts.theme(dark=True)},
+            charts=charts.whole_charts(results.summary),
+            seen=[
+                _seen(results, pair, by_name.get((pair.a, pair.b)), order)
+                for pair in results.summary.pairs
+            ],
+            spending=spending(results),
+            command=command(results.config),
+            origin=origin_of(results),
+            judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
+            pairs=packed(results, found),
         )
-    }
-    completions = {(c.prompt_id, c.model): c.completion for c in results.completions}
-    return template.render(
-        results=results,
-        summary=results.summary,
-        completions=completions,
-        judgments=by_prompt,
-        judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
-        blocks=lambda pair: _numbers(results, pair),
-        style=(folder / "page.css").read_text(encoding="utf-8"),
+    )
+    return Page(html, policy)
+
+
+def _seen(results: Results, pair: PairSummary, trial: Trial | None, order: Sequence[str]) -> Seen:
+    checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
+    told = blocks(pair, (), (), ())
+    several = len(pair.judges) > 1
+    card = trust(pair.model_copy(update={"judges": ()}) if several else pair, checks)
+    return Seen(
+        pair,
+        charts.pair_charts(pair, trial, order) if trial else {},
+        _facts(card),
+        panel(pair),
+        _facts(people(pair)),
+        _facts(told.get("Score Analysis", ())),
+        _facts(told.get("What it can show", ())),
     )
 
 
-def _numbers(results: Results, pair: PairSummary) -> Blocks:
-    """What the page says in words of its own is left out."""
-    checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
-    found = blocks(pair, (), (), checks)
-    told = ("Model Comparison Summary", "By tag", "Red flags", "Overall winner")
-    return {title: lines for title, lines in found.items() if title not in told}
+def _facts(lines: Sequence[str]) -> Facts:
+    return [_parted(line) for line in lines]
 
 
-def percent(value: float) -> str:
-    """A share as `72.0 %`."""
-    return f"{100 * value:.1f} %"
+def _parted(line: str) -> tuple[str, str]:
+    """What a line is about, and what it says of that."""
+    about, _, said = line.partition(": ")
+    return (about, said) if said else ("", about)
+
+
+def _policy(scripts: Sequence[Markup]) -> str:
+    hashes = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    ]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _script(source: str) -> Markup:
+    """A script as it may stand inside of a page; `</script` in a string of it ends nothing."""
+    safe = source.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    return Markup(safe)  # noqa: S704 - our own files, and those of Vega
+
+
+@cache
+def _read(name: str) -> str:
+    return (files("bakeoff.report") / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=FunctionLoader(_read),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    environment.filters["shown"] = _shown
+    environment.filters["bound"] = _bound
+    environment.globals["would_change"] = would_change
+    environment.globals["standing"] = standing
+    return environment
+
+
+def _percent(share: float | None) -> str:
+    return percent(share).replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def _shown(value: JsonValue) -> str:
+    """Settings as a person reads them: in their own letters, nothing escaped."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _bound(text: str) -> str:
+    """A sentence whose numbers stay on one line with their unit."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")

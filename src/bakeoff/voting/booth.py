@@ -44,7 +44,7 @@ class Booth:
     """One poll: who has said what, and what comes next for each.
 
     `taken` are the names that no voter may have, those of the models and judges. `end` is called
-    when a voter finishes the voting.
+    when a voter finishes the voting, and the page then goes to `after`, where that is given.
     """
 
     def __init__(
@@ -55,11 +55,13 @@ class Booth:
         *,
         taken: frozenset[str],
         end: Callable[[], None],
+        after: str = "",
     ) -> None:
         self._file = file
         self._ballot = Ballot(evidence, poll)
         self._taken = {name.casefold() for name in taken}
         self._end = end
+        self._after = after
         self._votes = fitting(read(file), evidence)
         # A name of an id would tell the prompt, a number how many were drawn before.
         self._ids = {candidates: secrets.token_urlsafe(9) for candidates in self._ballot.candidates}
@@ -113,7 +115,7 @@ class Booth:
         if not self._begun():
             raise Refusal(409, "Nobody has voted yet.")
         self._end()
-        return {}
+        return {"after": self._after} if self._after else {}
 
     def _state(self, voter: str, shown: Candidates | None = None) -> Told:
         said = self._said(voter)

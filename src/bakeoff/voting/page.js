@@ -186,8 +186,9 @@ function vote(choice) {
 const undo = () => doing(async () => render(await call("undo", { voter }), "Undone. "));
 
 async function finish() {
-  await call("finish", { voter });
+  const { after } = await call("finish", { voter });
   closed = true;
+  if (after) return location.replace(after);
   show("end");
   $("ended").textContent = "The voting is finished.";
   $("after").textContent = "You can close this page. The results are where bakeoff runs.";

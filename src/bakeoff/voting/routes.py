@@ -1,6 +1,5 @@
 """The booth over HTTP: its page, what the page asks for, and how a refusal looks. Knows no vote."""
 
-import json
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bakeoff.voting.booth import Asked, Booth, Refusal, Told
+from bakeoff.web import json_reply, text_reply
 
 _Tell = Callable[[Asked], Told]
 _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -41,11 +41,11 @@ def _telling(tell: _Tell) -> _Endpoint:
                 asked = Asked.model_validate_json(await request.body())
             else:
                 asked = Asked.model_validate(dict(request.query_params))
-            return _json(tell(asked))
+            return json_reply(tell(asked))
         except ValidationError:
-            return _json({"error": "This is no vote. Load the page again."}, 400)
+            return json_reply({"error": "This is no vote. Load the page again."}, 400)
         except Refusal as refusal:
-            return _json({"error": str(refusal)}, refusal.status)
+            return json_reply({"error": str(refusal)}, refusal.status)
 
     return endpoint
 
@@ -54,11 +54,6 @@ def _file(name: str, kind: str) -> _Endpoint:
     text = (files("bakeoff.voting") / name).read_text(encoding="utf-8")
 
     async def endpoint(_: Request) -> Response:
-        return Response(text, media_type=kind)
+        return text_reply(text, kind)
 
     return endpoint
-
-
-def _json(told: Told, status: int = 200) -> Response:
-    # In ASCII: what a model said may hold half a surrogate pair, which no UTF-8 can.
-    return Response(json.dumps(told), status, media_type="application/json")

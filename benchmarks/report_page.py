@@ -1,0 +1,160 @@
+"""How long a report of many pairs takes to make, to open, to search and to scroll: one JSON line.
+
+    python benchmarks/report_page.py [PAIRS]
+
+Two models, one judge, both orders; a pair has about 4 KB of text. `made_s` is the time for the page
+from results that exist, `packed_s` that for the pairs in it. In headless Chromium `ready_ms` counts
+from the start of the navigation to the first list that can be used, `found_ms` from the last key of
+a query to the end of the search in all texts, and `frames` are the gaps between frames while the
+list is scrolled from end to end; `dropped` counts those above 50 ms. `ratio` is the two seconds in
+which such a page should open against what it takes.
+"""
+
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from bakeoff.records import (
+    Authored,
+    Completion,
+    Evidence,
+    Judgment,
+    Message,
+    Prompt,
+    Results,
+    Scores,
+    Verdict,
+)
+from bakeoff.report.page import page
+from bakeoff.report.pairs import packed
+from bakeoff.summary import Terms, summarize
+from bakeoff.summary.trial import trials
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.browser import chromium, opened
+
+LIMIT_MS = 2000
+WORDS = [
+    f"{start}{end}"
+    for start in ("ba", "ko", "li", "mer", "no", "pru", "sta", "ti", "vo", "wen")
+    for end in ("bel", "dan", "fer", "go", "kin", "lo", "mat", "nes", "rin", "sul", "tor", "vi")
+]
+SCROLL = """async () => {
+    const list = document.querySelector("#pairs .list");
+    const gaps = [];
+    let last = await new Promise(requestAnimationFrame);
+    for (let frame = 0; frame < 240; frame++) {
+        list.scrollTop += (list.scrollHeight - list.clientHeight) / 240;
+        const now = await new Promise(requestAnimationFrame);
+        gaps.push(now - last);
+        last = now;
+    }
+    return gaps;
+}"""
+
+
+def main(pairs: int) -> None:
+    """Make a page, open it, and print what it took."""
+    results = results_of(pairs)
+    started = time.perf_counter()
+    packed(results, trials(results.evidence, Terms()))
+    packed_s = time.perf_counter() - started
+    started = time.perf_counter()
+    text = page(results).html
+    made_s = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "report.html"
+        file.write_text(text, encoding="utf-8")
+        found = looked_at(file)
+    line = {
+        "benchmark": "report_page",
+        "pairs": pairs,
+        "megabytes": round(len(text) / 1e6, 2),
+        "packed_s": round(packed_s, 2),
+        "made_s": round(made_s, 2),
+        **found,
+        "ratio": round(LIMIT_MS / found["ready_ms"], 1),
+    }
+    print(json.dumps(line))
+
+
+def looked_at(file: Path) -> dict[str, float]:
+    """What a browser takes for the page in a file."""
+    with chromium() as browser, opened(browser, f"file://{file}") as watched:
+        tab = watched.page
+        tab.wait_for_selector("#pairs[data-ready]", timeout=120_000)
+        ready = tab.evaluate("performance.getEntriesByName('pairs-ready')[0].startTime")
+        tab.wait_for_timeout(1000)  # the charts above are drawn once, and are not what is measured
+        gaps = sorted(tab.evaluate(SCROLL))
+        return {
+            "ready_ms": round(ready),
+            "frames": len(gaps),
+            "frame_median_ms": round(gaps[len(gaps) // 2], 1),
+            "frame_worst_ms": round(gaps[-1], 1),
+            "dropped": sum(gap > 50 for gap in gaps),
+            "found_ms": searched(tab),
+        }
+
+
+def searched(tab: Page) -> int:
+    """Milliseconds until a word that stands in one explanation alone is found."""
+    started = time.perf_counter()
+    tab.fill("#pairs .query", "unheardof")
+    expect(tab.locator("#pairs .count")).to_contain_text("1 of", timeout=120_000)
+    return round(1000 * (time.perf_counter() - started))
+
+
+def results_of(pairs: int) -> Results:
+    """Results of two models, from texts that are drawn word by word."""
+    draw = random.Random(0)
+    prompts, completions, judgments = [], [], []
+    for number in range(pairs):
+        prompts.append(prompt(draw, number))
+        for model in ("tuned", "base"):
+            said = Completion(text=words(draw, 1500), finish="stop", tokens=400)
+            completions.append(Authored(prompt_id=prompts[-1].id, model=model, completion=said))
+        judgments += both_orders(draw, prompts[-1].id, number == pairs - 1)
+    evidence = Evidence(
+        models=("tuned", "base"),
+        prompts=tuple(prompts),
+        completions=tuple(completions),
+        judgments=tuple(judgments),
+        failures=(),
+    )
+    return Results.of(evidence, summarize(evidence), {}, {"started": "2026-01-01T00:00:00+00:00"})
+
+
+def prompt(draw: random.Random, number: int) -> Prompt:
+    """A prompt with a tag."""
+    message = Message(role="user", content=words(draw, 300))
+    return Prompt(id=f"p{number:05d}", messages=(message,), tags=(draw.choice(WORDS[:8]),))
+
+
+def both_orders(draw: random.Random, prompt_id: str, last: bool) -> Iterator[Judgment]:
+    """Two judgments; the explanations of the last prompt hold a word that is nowhere else."""
+    for first, second in (("tuned", "base"), ("base", "tuned")):
+        scores = Scores(draw.randint(1, 10), draw.randint(1, 10))
+        wins = 0.5 if scores.first == scores.second else float(scores.first > scores.second)
+        reason = words(draw, 300) + " Unheardof." * last
+        verdict = Verdict(first=wins, scores=scores, reason=reason)
+        yield Judgment(
+            prompt_id=prompt_id, judge="judge", first=first, second=second, verdict=verdict
+        )
+
+
+def words(draw: random.Random, characters: int) -> str:
+    """Sentences of words that are drawn, about so long."""
+    drawn = draw.choices(WORDS, k=characters // 6)
+    for place in range(11, len(drawn), 12):
+        drawn[place] += ".\n\n" if place % 48 == 47 else "."
+    return " ".join(drawn)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)

@@ -1,0 +1,57 @@
+"""Make the README's pictures, light and dark, from a real run of the demo: `make docs`.
+
+The run goes into a folder of its own and takes what it can from the store there, so that a second
+time only the pictures are made. Needs Chromium, as the tests of the pages do.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+RUN = ROOT / ".bakeoff" / "pictures"
+SIZE = {"width": 1280, "height": 860}
+
+
+def main() -> None:
+    """Run the demo, open its report, and look at two places of it in both themes."""
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if not binary:
+        sys.exit("make docs: install Chromium first (Debian: apt-get install chromium)")
+    RUN.mkdir(parents=True, exist_ok=True)
+    # The command that `make demo` runs, and the README shows.
+    done = subprocess.run([sys.executable, "-m", "bakeoff", "run", "--show-samples", "0"], cwd=RUN)
+    if done.returncode:
+        sys.exit(done.returncode)
+    report = (RUN / "results" / "report.html").as_uri()
+    PICTURES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+        for theme in ("light", "dark"):
+            page = browser.new_page(viewport=SIZE, color_scheme=theme, device_scale_factor=2)
+            page.goto(report)
+            _take(page, "#verdict", f"report-{theme}.png")
+            _take(page, "#pairs", f"pairs-{theme}.png")
+        browser.close()
+
+
+def _take(page: Page, where: str, name: str) -> None:
+    """The window from the top of a section on, once the charts in it are drawn."""
+    page.locator(where).evaluate("section => section.scrollIntoView()")
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('.plot')].every((plot) => {
+            const { top, bottom } = plot.getBoundingClientRect();
+            return bottom < 0 || top > innerHeight || plot.querySelector('svg');
+        })"""
+    )
+    page.wait_for_timeout(500)  # what fades in has come
+    page.screenshot(path=PICTURES / name)
+    print(f"docs/pictures/{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Charts of results as Vega-Lite: what was counted, drawn once for the page, papers and notebooks.
+
+Counts nothing anew that a summary holds, and knows no colour but by its name in `theme`. A chart
+that has nothing to show is left out.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import vl_convert
+
+from bakeoff.records import PairSummary, Summary
+from bakeoff.report.charts.drawing import Chart, Table
+from bakeoff.report.charts.forests import order_chart, ratings_chart, slices_chart
+from bakeoff.report.charts.lengths import length_chart
+from bakeoff.report.charts.matrices import agreement_chart, pairs_chart
+from bakeoff.report.charts.palette import PAPER, theme
+from bakeoff.report.charts.rates import sequence_chart, win_rate_chart
+from bakeoff.report.charts.spreads import score_chart
+from bakeoff.summary.trial import Trial
+
+__all__ = ["PAPER", "Chart", "Table", "javascript", "pair_charts", "theme", "whole_charts"]
+
+
+def pair_charts(pair: PairSummary, trial: Trial, order: Sequence[str]) -> dict[str, Chart]:
+    """The charts of one pair by name, in the order of showing. `trial` is what `pair` was counted
+    from, `order` the ids of the prompts as they were drawn.
+    """
+    return _named(
+        win_rate_chart(pair),
+        score_chart(pair, trial),
+        slices_chart(pair),
+        sequence_chart(pair, trial, order),
+        order_chart(pair, trial),
+        length_chart(pair, trial),
+        agreement_chart(trial),
+    )
+
+
+def whole_charts(summary: Summary) -> dict[str, Chart]:
+    """The charts of three models or more by name; of fewer there are none."""
+    return _named(ratings_chart(summary.ratings), pairs_chart(summary))
+
+
+def _named(*charts: Chart | None) -> dict[str, Chart]:
+    return {chart.name: chart for chart in charts if chart}
+
+
+@cache
+def javascript() -> str:
+    """Vega, Vega-Lite and vega-embed as one script that sets `vegaEmbed`, `vegaLite` and `vega`.
+
+    About 0.9 MB; it takes a second to make, once in a process.
+    """
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # its stub asks for a snippet
+    # In a function: its thousands of short names would else be names of the page.
+    return f"(() => {{\n{bundle}\n}})();\n"

@@ -1,0 +1,111 @@
+"""How results came about: the command, what it took in tokens and money, the hashes of what is in.
+
+Knows configs and records; no page and no terminal.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from bakeoff.config import Config
+from bakeoff.records import Completion, Results, Usage, Verdict, content_key
+
+# What says where things are kept and how they are shown, and nothing of what was asked.
+SHOWING = ("out", "store", "show_samples", "json", "quiet", "max_failures", "max_concurrency")
+
+
+class Spent(NamedTuple):
+    """What a model or judge took: `cost` in US dollars, None where no price is known."""
+
+    who: str
+    what: str
+    records: int
+    read: int | None
+    cached: int | None
+    written: int | None
+    cost: float | None
+
+
+def command(config: Mapping[str, JsonValue]) -> str:
+    """The command that asks the same: only what differs from the defaults stands in it."""
+    if "files" in config:
+        return _audit(config)
+    words = ["bakeoff", "run"]
+    for name, field in Config.model_fields.items():
+        key = field.alias or name
+        value = config.get(key)
+        if key in SHOWING or value is None or value == field.get_default():
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        for one in value if isinstance(value, list) else [value]:
+            words += [flag] if one is True else _given(flag, str(one))
+    return shlex.join(words)
+
+
+def _given(flag: str, value: str) -> list[str]:
+    # What begins like a flag would be taken for one.
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
+
+
+def _audit(config: Mapping[str, JsonValue]) -> str:
+    files, columns = config["files"], config.get("columns")
+    words = ["bakeoff", "audit", *(map(str, files) if isinstance(files, list) else ())]
+    if isinstance(columns, dict) and columns:
+        words += ["--columns", ",".join(f"{ours}={theirs}" for ours, theirs in columns.items())]
+    for name in ("margin", "panel"):
+        default = Config.model_fields[name].get_default()
+        if config.get(name) not in (None, default):
+            words += [f"--{name}", str(config[name])]
+    return shlex.join(words)
+
+
+def spending(results: Results) -> list[Spent]:
+    """A row for each model and each judge, in the order in which they appear."""
+    completions: dict[str, list[Completion]] = {}
+    for authored in results.completions:
+        completions.setdefault(authored.model, []).append(authored.completion)
+    verdicts: dict[str, list[Verdict]] = {}
+    for judgment in results.judgments:
+        verdicts.setdefault(judgment.judge, []).append(judgment.verdict)
+    return [
+        *(_spent(model, "completions", rows) for model, rows in completions.items()),
+        *(_spent(judge, "verdicts", rows) for judge, rows in verdicts.items()),
+    ]
+
+
+def _spent(who: str, what: str, rows: Iterable[Completion | Verdict]) -> Spent:
+    rows = list(rows)
+    used = [row.usage for row in rows if row.usage]
+    total = sum(used, Usage(input=0, output=0)) if used else None
+    written = total.output if total else _counted(rows)
+    costs = [row.cost for row in rows]
+    known = [cost for cost in costs if cost is not None]
+    return Spent(
+        who,
+        what,
+        len(rows),
+        total.input if total else None,
+        total.cached if total else None,
+        written,
+        sum(known) if len(known) == len(costs) else None,
+    )
+
+
+def _counted(rows: Iterable[Completion | Verdict]) -> int | None:
+    tokens = [row.tokens for row in rows if isinstance(row, Completion) and row.tokens is not None]
+    return sum(tokens) if tokens else None
+
+
+def origin_of(results: Results) -> dict[str, str]:
+    """What to hold against another file: its parts, each as the hash of what stands in it."""
+    return {
+        "prompts": content_key([prompt.conversation() for prompt in results.prompts]),
+        "completions": content_key(
+            [[c.prompt_id, c.model, c.sample, c.completion.text] for c in results.completions]
+        ),
+        "verdicts": content_key(
+            [[j.prompt_id, j.judge, j.first, j.repeat, j.verdict.first] for j in results.judgments]
+        ),
+    }

@@ -1,0 +1,202 @@
+"""How far a run has come: counted without a doubt, and told in a file that is always whole."""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.errors import WorkError
+from bakeoff.progress import PROGRESS, Count, Progress, ProgressFile, Report, read, tokens_of
+from bakeoff.records import Completion, Usage, Verdict
+
+USAGE = st.builds(Usage, input=st.integers(0, 999), output=st.integers(0, 999))
+COST = st.none() | st.floats(0, 9)
+OUTCOMES = (
+    st.builds(lambda u, c: Completion(text="", usage=u, cost=c), st.none() | USAGE, COST)
+    | st.builds(lambda u, c: Verdict(first=1, usage=u, cost=c), st.none() | USAGE, COST)
+    | st.just(WorkError("no"))
+)
+EVENTS = st.lists(st.none() | st.tuples(OUTCOMES, st.integers(1, 3)))
+
+
+def told(events: Iterable[tuple[Completion | Verdict | WorkError, int] | None]) -> list[Progress]:
+    seen: list[Progress] = []
+    count = Count("judgment", "j", 99, seen.append)
+    for event in events:
+        if event is None:
+            count.kept()
+        else:
+            count.new(*event)
+    return seen
+
+
+@given(EVENTS)
+def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
+    events: list[tuple[Completion | Verdict | WorkError, int] | None],
+) -> None:
+    seen = told(events)
+    last, new = seen[-1], [event for event in events if event is not None]
+    records = [one for one, _ in new if not isinstance(one, WorkError)]
+    assert len(seen) == len(events) + 1
+    assert last.kept == len(events) - len(new)
+    assert last.failed == sum(times for one, times in new if isinstance(one, WorkError))
+    assert last.done == last.kept + sum(times for _, times in new)
+    assert last.tokens == sum(map(tokens_of, records))
+    costs = [one.cost for one in records]
+    if None in costs:
+        assert last.cost is None
+    else:
+        assert last.cost == pytest.approx(sum(filter(None, costs)))
+
+
+def test_tokens_are_those_read_and_written() -> None:
+    usage = Usage(input=30, output=5, cached=20)
+    assert tokens_of(Verdict(first=1, usage=usage)) == 35
+    assert tokens_of(Completion(text="", tokens=5, usage=usage)) == 35
+    assert tokens_of(Completion(text="", tokens=5)) == 5
+    assert tokens_of(Verdict(first=1)) == tokens_of(Completion(text="")) == 0
+
+
+def test_the_file_is_there_while_the_run_goes_on_and_gone_after_it(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    with ProgressFile(tmp_path, seen.append) as progress:
+        begun = read(tmp_path)
+        count = Count("completion", "a", 2, progress)
+        count.kept()
+        progress.write()
+        now = read(tmp_path)
+    assert begun is not None
+    assert begun.rows == ()
+    assert now is not None
+    assert now.rows == (seen[-1],)
+    assert now.started == begun.started <= begun.updated < now.updated
+    assert now.results == "results.json"
+    assert [one.done for one in seen] == [0, 1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, RuntimeError])
+def test_the_file_stays_where_a_run_was_stopped(tmp_path: Path, ends: type[BaseException]) -> None:
+    def stopped(rows: int) -> None:
+        with ProgressFile(tmp_path) as progress:
+            for _ in range(rows):
+                Count("completion", "a", 5, progress).kept()
+            raise ends
+
+    with pytest.raises(ends):
+        stopped(1)
+    left = read(tmp_path)
+    assert left is not None
+    assert left.rows[0].done == 1  # the last word, however short ago the one before it was
+    assert not left.stopped(left.updated + timedelta(seconds=10))
+    assert left.stopped(left.updated + timedelta(seconds=20))
+    with pytest.raises(ends):
+        stopped(0)  # before anything had begun
+    assert read(tmp_path) is None
+
+
+def test_it_is_not_written_for_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[Path] = []
+    replace = Path.replace
+
+    def replacing(self: Path, target: Path) -> Path:
+        writes.append(target)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replacing)
+    monkeypatch.setattr("bakeoff.progress._PAUSE", 3600.0)
+    with ProgressFile(tmp_path) as progress:
+        count = Count("completion", "a", 1000, progress)
+        for _ in range(1000):
+            count.kept()
+    assert writes == [tmp_path / PROGRESS]
+
+
+def test_a_file_that_cannot_be_written_stops_nothing_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / PROGRESS).mkdir()
+    with caplog.at_level(logging.WARNING), ProgressFile(tmp_path) as progress:
+        for _ in range(3):
+            progress.write()
+    assert len(caplog.messages) == 1
+    assert "the run goes on" in caplog.messages[0]
+    assert [path.name for path in tmp_path.iterdir()] == [PROGRESS]  # nothing half written either
+
+
+def test_whoever_reads_meanwhile_never_sees_half_of_it(tmp_path: Path) -> None:
+    found: list[Report | None] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            found.append(read(tmp_path))
+
+    with ProgressFile(tmp_path) as progress:
+        for number in range(20):
+            Count("completion", f"{number}" * 500, 9, progress)
+        reader = threading.Thread(target=look)
+        reader.start()
+        for _ in range(300):
+            progress.write()
+        over.set()
+        reader.join()
+    assert found
+    assert None not in found
+
+
+def written(folder: Path, content: bytes) -> Path:
+    (folder / PROGRESS).write_bytes(content)
+    return folder
+
+
+def whole(**more: object) -> bytes:
+    now = datetime.now(UTC).isoformat()
+    report = {"schema": "bakeoff-progress/1", "started": now, "updated": now} | more
+    return json.dumps(report).encode()
+
+
+ROW = {"stage": "completion", "who": "a", "done": 1, "total": 2}
+
+
+def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
+    found = read(written(tmp_path, whole(rows=[ROW])))
+    assert found is not None
+    assert found.rows == (Progress(stage="completion", who="a", done=1, total=2),)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\xff",
+        whole()[:-9],
+        b"[" * 100_000,
+        whole(more=1),
+        whole(schema="bakeoff-progress/2"),
+        whole(updated="2026-01-01T00:00:00"),  # of which zone?
+        whole(rows=[ROW | {"done": -1}]),
+        whole(rows=[ROW | {"cost": float("nan")}]),
+        whole(rows=[ROW | {"stage": "lunch"}]),
+        whole(rows=[ROW | {"who": "x" * 2_000_000}]),
+    ],
+    ids=range(11),
+)
+def test_what_is_no_file_of_ours_is_none(tmp_path: Path, content: bytes) -> None:
+    assert read(written(tmp_path, content)) is None
+
+
+def test_what_is_no_file_at_all_is_none(tmp_path: Path) -> None:
+    assert read(tmp_path / "nowhere") is None
+    (tmp_path / PROGRESS).mkdir()
+    assert read(tmp_path) is None
+    (tmp_path / PROGRESS).rmdir()
+    os.mkfifo(tmp_path / PROGRESS)  # reading it would never end
+    assert read(tmp_path) is None
