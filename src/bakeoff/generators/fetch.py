@@ -6,7 +6,6 @@ was checked, so whatever has the name is whole; what was downloaded before a sto
 """
 
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators.catalogue import Entry, sha256_of
+from bakeoff.writing import cache_dir
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +28,16 @@ _HUB_SECONDS = 8.0  # how long the hub may take to say that it is there
 _BLOCK = 1 << 20
 
 
-def cache_dir() -> Path:
-    """Where fetched models are kept; `BAKEOFF_CACHE` moves it."""
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("BAKEOFF_CACHE") or user_cache_path("bakeoff")) / "models"
+def models_dir() -> Path:
+    """Where fetched models are kept."""
+    return cache_dir() / "models"
 
 
 def fetched(entry: Entry) -> Path:
     """The model's file, downloaded first if it is not there. ConfigError if that fails."""
     from filelock import FileLock
 
-    path = cache_dir() / f"{entry.sha256}.gguf"
+    path = models_dir() / f"{entry.sha256}.gguf"
     if path.exists():
         return path
     with _troubles(entry):
@@ -147,8 +145,8 @@ def _troubles(entry: Entry) -> Iterator[None]:
         yield
     except (OSError, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"cannot keep {entry.name!r} in {str(cache_dir())!r} ({error}): make room or check the "
-            "rights there, or set BAKEOFF_CACHE to another place"
+            f"cannot keep {entry.name!r} in {str(models_dir())!r} ({error}): make room or check "
+            "the rights there, or set BAKEOFF_CACHE to another place"
         ) from None
 
 

@@ -101,10 +101,10 @@ class JudgeCard(Tally):
 
     Of the verdicts that were asked for, `failed` gave none: `unreadable` could not be read even
     when asked again, `refused` were declined. Of those judged, `mended` were unreadable at first,
-    `contradicted` name another winner than their scores, `shortened` were on completions that did
-    not fit whole. `consistency` is the share of prompts with the same winner in both orders,
-    `first_wins` that of decisive verdicts for the place shown first, `longer_wins` that of decisive
-    prompts for the longer completion; None where it cannot be told.
+    `scored` have scores and `contradicted` of them name another winner, `shortened` were on
+    completions that did not fit whole. `consistency` is the share of prompts with the same winner
+    in both orders, `first_wins` that of decisive verdicts for the place shown first, `longer_wins`
+    that of decisive prompts for the longer completion; None where it cannot be told.
 
     `outcome` is what its interval alone would say, `against` that its win rate is on the other side
     of 50 % than the panel's; `without` and `outcome_without` are of the panel without it.
@@ -118,6 +118,7 @@ class JudgeCard(Tally):
     unreadable: int = 0
     refused: int = 0
     mended: int = 0
+    scored: int = 0
     contradicted: int = 0
     shortened: int = 0
     consistency: Estimate | None = None

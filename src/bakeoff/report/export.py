@@ -14,15 +14,15 @@ RESULTS = "results.json"
 REPORT = "report.html"
 
 
-def check_writable(out: Path) -> None:
-    """Make the folder; ConfigError where nothing can be written into it."""
+def check_writable(out: Path, flag: str = "--out") -> None:
+    """Make the folder; ConfigError, naming its flag, where nothing can be written into it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise ConfigError(
-            f"cannot write into {str(out)!r} ({error.strerror}): choose another folder"
+            f"cannot write into {str(out)!r} ({error.strerror}): choose another folder with {flag}"
         ) from None
 
 

@@ -22,7 +22,7 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
 
     The paths in the order of showing. ConfigError where the folder cannot be written.
     """
-    check_writable(folder)
+    check_writable(folder, "--charts")
     written = []
     for name, chart in _figures(results).items():
         svg, png = _drawn(chart)

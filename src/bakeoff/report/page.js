@@ -54,7 +54,10 @@
     }
   }, { rootMargin: "600px" });
 
-  for (const plot of document.querySelectorAll("[data-chart]")) watcher.observe(plot);
+  for (const plot of document.querySelectorAll("[data-chart]")) {
+    plot.style.minHeight = `${plot.dataset.height}px`; // so that nothing below it jumps
+    watcher.observe(plot);
+  }
   system.addEventListener("change", dress);
   addEventListener("beforeprint", () => {
     for (const plot of document.querySelectorAll("[data-chart]")) draw(plot);

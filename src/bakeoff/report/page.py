@@ -1,6 +1,6 @@
 """One self-contained HTML page from a Results: no network, and every text is data.
 
-The strict policy that the page carries allows its own scripts, by their hashes, and nothing else.
+The policy that it carries allows its own scripts and its own style, by their hashes, and no other.
 """
 
 import base64
@@ -55,7 +55,8 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     """The page of some results; `links` (words, address) lead from it to the pages of a server."""
     found = trials(results.evidence, Terms.of(results.config))
     scripts = [_script(charts.javascript()), _script("\n".join(map(_read, _SCRIPTS)))]
-    policy = _policy(scripts)
+    style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
+    policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
     by_name = {(trial.a, trial.b): trial for trial in found}
     html = (
@@ -66,7 +67,7 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
             summary=results.summary,
             links=links,
             policy=policy,
-            style=Markup("\n".join(map(_read, _STYLES))),  # noqa: S704 - our own files
+            style=style,
             scripts=scripts,
             themes={"light": charts.theme(dark=False), "dark": charts.theme(dark=True)},
             charts=charts.whole_charts(results.summary),
@@ -110,15 +111,16 @@ def _parted(line: str) -> tuple[str, str]:
     return (about, said) if said else ("", about)
 
 
-def _policy(scripts: Sequence[Markup]) -> str:
-    hashes = [
-        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
-    ]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+def _policy(style: Markup, scripts: Sequence[Markup]) -> str:
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes([style])}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _hashes(sources: Sequence[Markup]) -> str:
+    digests = [hashlib.sha256(source.encode()).digest() for source in sources]
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def _script(source: str) -> Markup:

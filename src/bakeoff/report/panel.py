@@ -18,8 +18,6 @@ def panel(pair: PairSummary) -> list[tuple[str, list[str]]]:
     if len(pair.judges) < 2:
         return []
     rows = [(about, [cell(card) for card in pair.judges]) for about, cell in _ROWS.items()]
-    if pair.score_difference is None:
-        rows = [row for row in rows if row[0] != _CONTRADICTS]
     return [row for row in rows if any(row[1])]
 
 
@@ -33,7 +31,6 @@ def _share(estimate: Estimate | None) -> str:
     return percent(estimate.estimate) if estimate else ""
 
 
-_CONTRADICTS = "Winner against its own scores"
 _ROWS: dict[str, _Cell] = {
     "Win rate of model 1": lambda card: interval(card.win_rate),
     "Alone it would say": lambda card: (
@@ -45,7 +42,9 @@ _ROWS: dict[str, _Cell] = {
     "The longer completion won": lambda card: _share(card.longer_wins),
     "Agrees with the other judges": lambda card: percent(card.others.share) if card.others else "",
     "Agrees with people": lambda card: percent(card.people.share) if card.people else "",
-    _CONTRADICTS: lambda card: f"{card.contradicted} of {card.judged}",
+    "Winner against its own scores": lambda card: (
+        f"{card.contradicted} of {card.scored}" if card.scored else ""
+    ),
     "Unreadable": lambda card: f"{card.unreadable} of {card.asked}",
     "Refused": lambda card: f"{card.refused} of {card.asked}",
     "Completions shortened": lambda card: f"{card.shortened} of {card.judged}",

@@ -39,9 +39,8 @@ def agreement_line(agreement: Agreement) -> str:
 def trust(pair: PairSummary, checks: Sequence[NullCheck]) -> list[str]:
     """What is known of the judge, or of the panel and of each judge in it."""
     lines = _leanings(pair)
-    scored = pair.score_difference is not None
     for card in pair.judges:
-        lines += _alone(card, scored) if len(pair.judges) == 1 else _member(card, scored)
+        lines += _alone(card) if len(pair.judges) == 1 else _member(card)
     lines += [agreement_line(agreement) for agreement in pair.agreement]
     lines += [line for check in checks for line in _null(check)]
     asked = pair.accounting
@@ -114,11 +113,11 @@ def _leanings(pair: PairSummary) -> list[str]:
     return lines
 
 
-def _alone(card: JudgeCard, scored: bool) -> list[str]:
-    return [_troubles(card, scored), _price(card)]
+def _alone(card: JudgeCard) -> list[str]:
+    return [_troubles(card), _price(card)]
 
 
-def _member(card: JudgeCard, scored: bool) -> list[str]:
+def _member(card: JudgeCard) -> list[str]:
     """A judge of a panel."""
     told = [
         f"same winner in both orders {percent(card.consistency.estimate)}"
@@ -133,7 +132,7 @@ def _member(card: JudgeCard, scored: bool) -> list[str]:
     lines = [
         f"{card.judge} alone: {interval(card.win_rate)}: {_said(card.outcome)}{against}",
         *([f"{card.judge}: {', '.join(filter(None, told))}"] if any(told) else []),
-        f"{card.judge}: {_troubles(card, scored)}; {_price(card)}",
+        f"{card.judge}: {_troubles(card)}; {_price(card)}",
     ]
     if card.without and card.outcome_without:
         lines.append(
@@ -142,9 +141,9 @@ def _member(card: JudgeCard, scored: bool) -> list[str]:
     return lines
 
 
-def _troubles(card: JudgeCard, scored: bool) -> str:
-    against = f"Winner against its own scores: {_of(card.contradicted, card.judged)}"
-    parts = [against] if scored else []  # without scores there is nothing to be at odds with
+def _troubles(card: JudgeCard) -> str:
+    against = f"Winner against its own scores: {_of(card.contradicted, card.scored)}"
+    parts = [against] if card.scored else []  # without scores there is nothing to be at odds with
     parts.append(f"{'u' if parts else 'U'}nreadable: {_of(card.unreadable, card.asked)}")
     parts += [f"read when asked again: {card.mended}"] if card.mended else []
     parts.append(f"refused: {card.refused}")

@@ -71,6 +71,7 @@ def _counts(judgments: Sequence[Judgment], failures: Sequence[Failure]) -> dict[
         "unreadable": sum(failure.kind == "verdict" for failure in failures),
         "refused": sum(failure.kind == "refused" for failure in failures),
         "mended": sum(verdict.mended == "unreadable" for verdict in verdicts),
+        "scored": sum(verdict.scores is not None for verdict in verdicts),
         "contradicted": sum(verdict.against_scores for verdict in verdicts),
         "shortened": sum(verdict.kept is not None for verdict in verdicts),
     }

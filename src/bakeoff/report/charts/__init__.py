@@ -5,9 +5,6 @@ that has nothing to show is left out.
 """
 
 from collections.abc import Sequence
-from functools import cache
-
-import vl_convert
 
 from bakeoff.records import PairSummary, Summary
 from bakeoff.report.charts.drawing import Chart, Table
@@ -16,6 +13,7 @@ from bakeoff.report.charts.lengths import length_chart
 from bakeoff.report.charts.matrices import agreement_chart, pairs_chart
 from bakeoff.report.charts.palette import PAPER, theme
 from bakeoff.report.charts.rates import sequence_chart, win_rate_chart
+from bakeoff.report.charts.script import javascript
 from bakeoff.report.charts.spreads import score_chart
 from bakeoff.summary.trial import Trial
 
@@ -44,14 +42,3 @@ def whole_charts(summary: Summary) -> dict[str, Chart]:
 
 def _named(*charts: Chart | None) -> dict[str, Chart]:
     return {chart.name: chart for chart in charts if chart}
-
-
-@cache
-def javascript() -> str:
-    """Vega, Vega-Lite and vega-embed as one script that sets `vegaEmbed`, `vegaLite` and `vega`.
-
-    About 0.9 MB; it takes a second to make, once in a process.
-    """
-    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # its stub asks for a snippet
-    # In a function: its thousands of short names would else be names of the page.
-    return f"(() => {{\n{bundle}\n}})();\n"
