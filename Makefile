@@ -16,7 +16,7 @@ check: .venv/dev  ## style, types
 	$(BIN)/mypy
 
 test: .venv/dev  ## the whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: .venv/dev  ## how fast, how good, against whom: a JSON line each
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done

@@ -24,7 +24,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.cli import app
-from bakeoff.config import Audit, Config
 from tests.hub import loopback_hub
 from tests.openai_server import OpenAIServer
 from tests.test_scripts import FLAGS, script
@@ -254,9 +253,8 @@ def test_every_number_of_the_summary_is_explained(summary: str) -> None:
 
 
 def test_flags_exist() -> None:
-    every = [*Config.model_fields.items(), *Audit.model_fields.items()]
-    fields = {(field.alias or name) for name, field in every} | {"config"}
-    known = FLAGS | {f"--{name.replace('_', '-')}" for name in fields}
+    flags = [app[command].assemble_argument_collection() for command in app if command[0] != "-"]
+    known = FLAGS | {name for found in flags for argument in found for name in argument.names}
     known |= {"--generation-config"}  # vLLM's
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", TEXT)) <= known
 

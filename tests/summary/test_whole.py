@@ -133,7 +133,7 @@ def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
     twice = given_.model_copy(update={"judgments": (*given_.judgments, *repeats)})
     told: dict[str, Any] = {"accounting": True, "agreement": True, "variance": True}
     told |= dict.fromkeys(WORDS, True)
-    counts = {"asked", "judged", "contradicted"}
+    counts = {"asked", "judged", "scored", "contradicted"}
     told["judges"] = {"__all__": counts | {"repeats"}}
     pairs = [summarize(found).pairs[0] for found in (given_, twice)]
     for once, again in zip(pairs[0].judges, pairs[1].judges, strict=True):
