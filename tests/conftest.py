@@ -13,6 +13,10 @@ ROOT = Path(__file__).parents[1]
 # The hub's client reads this once, when it is imported: before any test module is.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Two processes test at once on two cores: threads that wait for each other by spinning cost both.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
+
 # A shell has its background jobs ignore Ctrl-C, and whoever they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
