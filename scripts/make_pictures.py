@@ -1,9 +1,10 @@
-"""Make the README's pictures, light and dark, from a real run of the demo: `make docs`.
+"""Make what the README shows of a real run of the demo: its text, and pictures in light and dark.
 
-The run goes into a folder of its own and takes what it can from the store there, so that a second
-time only the pictures are made. Needs Chromium, as the tests of the pages do.
+`make docs` calls it. The run goes into a folder of its own and takes what it can from the store
+there, so that a second time only the pictures are made. Needs Chromium, as the tests of pages do.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 PICTURES = ROOT / "docs" / "pictures"
 RUN = ROOT / ".bakeoff" / "pictures"
 SIZE = {"width": 1280, "height": 860}
@@ -23,10 +25,7 @@ def main() -> None:
     if not binary:
         sys.exit("make docs: install Chromium first (Debian: apt-get install chromium)")
     RUN.mkdir(parents=True, exist_ok=True)
-    # The command that `make demo` runs, and the README shows.
-    done = subprocess.run([sys.executable, "-m", "bakeoff", "run", "--show-samples", "0"], cwd=RUN)
-    if done.returncode:
-        sys.exit(done.returncode)
+    _tell(_run())
     report = (RUN / "results" / "report.html").as_uri()
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
@@ -37,6 +36,32 @@ def main() -> None:
             _take(page, "#verdict", f"report-{theme}.png")
             _take(page, "#pairs", f"pairs-{theme}.png")
         browser.close()
+
+
+def _run() -> str:
+    """What the command that `make demo` runs prints on a pipe, 80 columns wide."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bakeoff", "run", "--show-samples", "0"],
+        cwd=RUN,
+        env={**os.environ, "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def _tell(printed: str) -> None:
+    """Put its summary into the README."""
+    _, title, summary = printed.partition("Model Comparison Summary\n")
+    shown = title + summary.rstrip()
+    text = README.read_text(encoding="utf-8")
+    before, mark, rest = text.partition("<!-- run -->\n")
+    _, end, after = rest.partition("<!-- /run -->")
+    if not (mark and end):
+        sys.exit("make docs: README.md has no <!-- run --> and <!-- /run -->")
+    README.write_text(f"{before}{mark}```text\n{shown}\n```\n{end}{after}", encoding="utf-8")
 
 
 def _take(page: Page, where: str, name: str) -> None:
