@@ -1,9 +1,6 @@
 """Runs as they lie on a disk, made of judgments that a seed draws, and a viewer that shows them."""
 
-import asyncio
-import queue
 import random
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +24,7 @@ from bakeoff.results import Results
 from bakeoff.summary import summarize
 from bakeoff.viewing import serve_async
 from bakeoff.voting import VOTES
+from tests.serving import serving
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
 SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 42}
@@ -165,36 +163,10 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
 @contextmanager
 def viewer(path: Path, port: int = 0) -> Iterator[str]:
     """A viewer that serves while the block runs, in a thread of its own; gives its address."""
-    told: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
-    ends = threading.Event()
-
-    async def main() -> None:
-        until = asyncio.Event()
-        waiting = asyncio.create_task(asyncio.to_thread(ends.wait))
-        waiting.add_done_callback(lambda _: until.set())
-        try:
-            await serve_async(path, port=port, announce=told.put, until=until)
-        finally:
-            ends.set()
-            await waiting
-
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            told.put(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        url = told.get(timeout=60)
-        if isinstance(url, BaseException):
-            raise url
-        yield url
-    finally:
-        ends.set()
-        thread.join(60)
-    assert not thread.is_alive()
+    with serving(
+        lambda tell, until: serve_async(path, port=port, announce=tell, until=until)
+    ) as address:
+        yield address
 
 
 __all__ = [

@@ -1,8 +1,5 @@
 """Small evidence to vote on, and a booth on loopback with a client that behaves like its page."""
 
-import asyncio
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +22,7 @@ from bakeoff.records import (
 from bakeoff.voting import gather
 from bakeoff.voting.slips import Candidates, Slips
 from bakeoff.voting.votes import Vote
+from tests.serving import serving
 
 MODELS = ("model-alpha", "model-beta")
 VOTES = Path("votes.jsonl")
@@ -159,36 +157,9 @@ class Browser:
 @contextmanager
 def booth(of: Evidence, file: Path = VOTES, poll: Poll | None = None) -> Iterator[Browser]:
     """A booth that is open while the block runs, in a thread of its own."""
-    told: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
-    ends = threading.Event()
-
-    async def main() -> None:
-        until = asyncio.Event()
-        opened = asyncio.create_task(
-            gather(of, file, poll or Poll(), announce=told.put, until=until)
-        )
-        waiting = asyncio.create_task(asyncio.to_thread(ends.wait))
-        await asyncio.wait([opened, waiting], return_when=asyncio.FIRST_COMPLETED)
-        until.set()
-        ends.set()
-        await waiting
-        await opened
-
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            told.put(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        url = told.get(timeout=30)
-        if isinstance(url, BaseException):
-            raise url
-        with Browser(url) as browser:
-            yield browser
-    finally:
-        ends.set()
-        thread.join(30)
-    assert not thread.is_alive()
+    asked = poll or Poll()
+    with (
+        serving(lambda tell, until: gather(of, file, asked, announce=tell, until=until)) as address,
+        Browser(address) as browser,
+    ):
+        yield browser
