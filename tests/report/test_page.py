@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import json
+import random
 import re
+import string
 from html.parser import HTMLParser
 from itertools import combinations
 from typing import Any
@@ -212,3 +214,26 @@ def test_links_lead_to_the_pages_of_a_server() -> None:
     html = page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
     assert '<a href="../">All runs</a>' in html
     assert '<a href="vote/">&lt;b&gt;</a>' in html
+
+
+def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
+    lot = random.Random(1)
+    words = [
+        "".join(lot.choices(string.ascii_lowercase, k=lot.randint(2, 11))) for _ in range(3000)
+    ]
+    said = [[" ".join(lot.choices(words, k=770)) for _ in range(50)] for _ in "ab"]
+    of = evidence(
+        [
+            row.model_copy(
+                update={
+                    "verdict": row.verdict.model_copy(
+                        update={"reason": " ".join(lot.choices(words, k=150))}
+                    )
+                }
+            )
+            for row in won(30, 20)
+        ],
+        completions=(*texts("a", said[0]), *texts("b", said[1])),
+    )
+    html = page(Results.of(of, summarize(of), {}, {})).html
+    assert len(html.encode()) < 1_500_000

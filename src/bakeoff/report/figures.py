@@ -41,7 +41,8 @@ def _figures(results: Results) -> Mapping[str, Chart]:
     found = dict(whole)
     tried = {(t.a, t.b): t for t in trials(evidence, Terms.of(results.config))}
     for pair, prefix in zip(summary.pairs, _prefixes(summary.pairs), strict=True):
-        charts = pair_charts(pair, tried[pair.a, pair.b], order)
+        trial = tried.get((pair.a, pair.b))
+        charts = pair_charts(pair, trial, order) if trial else {}
         found |= {f"{prefix}{name}": chart for name, chart in charts.items()}
     return found
 

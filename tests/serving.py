@@ -1,0 +1,48 @@
+"""Something that serves a page, in a thread of its own while a block runs."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Serves = Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, None]]
+
+
+@contextmanager
+def serving(work: Serves) -> Iterator[str]:
+    """The address that `work` announces; it gets that callback, and the event that ends it.
+
+    It may also end by itself. What it fails with before it announces anything is raised here.
+    """
+    told: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+    ends = threading.Event()
+
+    async def main() -> None:
+        until = asyncio.Event()
+        opened = asyncio.create_task(work(told.put, until))
+        waiting = asyncio.create_task(asyncio.to_thread(ends.wait))
+        await asyncio.wait([opened, waiting], return_when=asyncio.FIRST_COMPLETED)
+        until.set()
+        ends.set()
+        await waiting
+        await opened
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            told.put(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        address = told.get(timeout=60)
+        if isinstance(address, BaseException):
+            raise address
+        yield address
+    finally:
+        ends.set()
+        thread.join(60)
+    assert not thread.is_alive()
