@@ -72,10 +72,10 @@ def _win_rates(pair: PairSummary) -> list[str]:
         + (f", {pair.win_rate.method}" if pair.win_rate else ""),
     ]
     if pair.decisive and pair.sign:
-        adjusted = "" if pair.holm_p is None else f", Holm over all pairs {_p(pair.holm_p)}"
+        adjusted = "" if pair.holm_p is None else f", Holm over all pairs {p_value(pair.holm_p)}"
         lines.append(
             f"Model 1, prompts that are no tie: {interval(pair.decisive)}, "
-            f"{pair.sign.method} {_p(pair.sign.p)}{adjusted}"
+            f"{pair.sign.method} {p_value(pair.sign.p)}{adjusted}"
         )
     return lines
 
@@ -87,7 +87,7 @@ def _scores(pair: PairSummary) -> list[str]:
     value = found.value
     return [
         f"Average difference: {value.estimate:+.3f} ± {found.sd:.3f} "
-        f"[95%: {value.low:+.3f} to {value.high:+.3f}], permutation test {_p(found.test.p)}",
+        f"[95%: {value.low:+.3f} to {value.high:+.3f}], permutation test {p_value(found.test.p)}",
         f"Model 1 better {pair.scored_better} times, worse {pair.scored_worse}, "
         f"equal {pair.scored_equal}",
     ]
@@ -110,7 +110,7 @@ def _slice(row: Slice) -> str:
     told = row.outcome or "no verdict"
     return (
         f"{row.tag}: {interval(row.win_rate)}, n = {row.prompts}, "
-        f"adjusted {_p(row.adjusted_p)}: {told}"
+        f"adjusted {p_value(row.adjusted_p)}: {told}"
     )
 
 
@@ -127,5 +127,6 @@ def _spread(spread: Spread | None) -> str:
     return f"{spread.mean:.3f} ± {spread.sd:.3f}" if spread else "-"
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """A p-value as it is read: `p = 0.042`, `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from bakeoff.records import PairSummary, Results
 from bakeoff.report import charts
-from bakeoff.report.blocks import blocks
+from bakeoff.report.blocks import blocks, p_value
 from bakeoff.report.made import command, origin_of, spending
 from bakeoff.report.pairs import packed
 from bakeoff.report.panel import panel
@@ -145,6 +145,7 @@ def _environment() -> Environment:
     )
     environment.filters["percent"] = _percent
     environment.filters["shown"] = _shown
+    environment.filters["p"] = p_value
     environment.filters["bound"] = _bound
     environment.globals["would_change"] = would_change
     environment.globals["standing"] = standing
