@@ -14,8 +14,14 @@ ROOT = Path(__file__).parents[1]
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 # Two processes test at once on two cores: threads that wait for each other by spinning cost both.
-for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")
+# An engine takes as many threads as it wants; that they sleep halves the time of its tests.
+for setting, value in (
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("OMP_WAIT_POLICY", "passive"),
+    ("GOMP_SPINCOUNT", "0"),
+):
+    os.environ.setdefault(setting, value)
 
 # A shell has its background jobs ignore Ctrl-C, and whoever they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
