@@ -10,7 +10,7 @@ import vl_convert
 from bakeoff.records import PairSummary, Results
 from bakeoff.report.charts import PAPER, Chart, pair_charts, theme, whole_charts
 from bakeoff.report.export import check_writable, write
-from bakeoff.summary.trial import Terms, trials
+from bakeoff.summary.trial import trials_of
 
 WIDTH = 480  # CSS pixels, 5 inches: a column and a half
 PPI = 300
@@ -35,11 +35,9 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
 
 def _figures(results: Results) -> Mapping[str, Chart]:
     """Every chart by the name of its file."""
-    summary, evidence = results.summary, results.evidence
-    order = [prompt.id for prompt in evidence.prompts]
-    whole = whole_charts(summary)
-    found = dict(whole)
-    tried = {(t.a, t.b): t for t in trials(evidence, Terms.of(results.config))}
+    summary, tried = results.summary, trials_of(results)
+    order = [prompt.id for prompt in results.prompts]
+    found = whole_charts(summary)
     for pair, prefix in zip(summary.pairs, _prefixes(summary.pairs), strict=True):
         trial = tried.get((pair.a, pair.b))
         charts = pair_charts(pair, trial, order) if trial else {}

@@ -23,7 +23,7 @@ from bakeoff.report.pairs import packed
 from bakeoff.report.panel import panel
 from bakeoff.report.telling import standing, would_change
 from bakeoff.report.trust import people, percent, trust
-from bakeoff.summary.trial import Terms, Trial, trials
+from bakeoff.summary.trial import Trial, trials_of
 
 _SCRIPTS = ("page.js", "diff.js", "reading.js", "shelf.js", "pair.js", "pairs.js")
 _STYLES = ("page.css", "pairs.css")
@@ -53,12 +53,11 @@ class Seen(NamedTuple):
 
 def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     """The page of some results; `links` (words, address) lead from it to the pages of a server."""
-    found = trials(results.evidence, Terms.of(results.config))
+    tried = trials_of(results)
     scripts = [_script(charts.javascript()), _script("\n".join(map(_read, _SCRIPTS)))]
     style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
     policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
-    by_name = {(trial.a, trial.b): trial for trial in found}
     html = (
         _environment()
         .get_template("page.html.j2")
@@ -72,14 +71,14 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
             themes={"light": charts.theme(dark=False), "dark": charts.theme(dark=True)},
             charts=charts.whole_charts(results.summary),
             seen=[
-                _seen(results, pair, by_name.get((pair.a, pair.b)), order)
+                _seen(results, pair, tried.get((pair.a, pair.b)), order)
                 for pair in results.summary.pairs
             ],
             spending=spending(results),
             command=command(results.config),
             origin=origin_of(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
-            pairs=packed(results, found),
+            pairs=packed(results, list(tried.values())),
         )
     )
     return Page(html, policy)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from bakeoff.records import Judgment, Results
 from bakeoff.report.frames import Column, Row
 from bakeoff.summary.folding import preference_of, winner_of
-from bakeoff.summary.trial import Terms, Trial, trials
+from bakeoff.summary.trial import Trial, trials_of
 
 JUDGMENTS = (
     Column("prompt_id", "text"),
@@ -50,11 +50,7 @@ def judgment_rows(judgments: Iterable[Judgment]) -> list[Row]:
 
 def comparison_rows(results: Results) -> list[Row]:
     """A row per prompt and two models, in the order of `COMPARISONS`: what the summary counts."""
-    return [
-        row
-        for trial in trials(results.evidence, Terms.of(results.config))
-        for row in _comparisons(trial)
-    ]
+    return [row for trial in trials_of(results).values() for row in _comparisons(trial)]
 
 
 def _judgment(judgment: Judgment) -> Row:

@@ -21,6 +21,7 @@ from bakeoff.records import (
     Failure,
     Judgment,
     Prompt,
+    Results,
 )
 from bakeoff.stats.intervals import cluster_means
 from bakeoff.summary.folding import Panel, compare
@@ -199,6 +200,12 @@ def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
         for a, b in combinations(evidence.models, 2)
         if judged[key := frozenset((a, b))] or failed[key]
     ]
+
+
+def trials_of(results: Results) -> dict[tuple[str, str], Trial]:
+    """The trials that a summary was made of, by the names of the two models."""
+    found = trials(results.evidence, Terms.of(results.config))
+    return {(trial.a, trial.b): trial for trial in found}
 
 
 def _beside(evidence: Evidence) -> set[str]:

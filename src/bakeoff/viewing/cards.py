@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bakeoff.records import SCHEMA, PairSummary, Summary
+from bakeoff.viewing.numbers import known_cost
 from bakeoff.viewing.runs import Run, Stamp
 
 _KEPT = 2_000  # cards
@@ -103,9 +104,6 @@ def _card(run: Run, stamp: Stamp) -> Card:
 def _made(found: _Results, written: datetime) -> Card:
     judges, seconds = (found.environment.get(key) for key in ("judges", "seconds"))
     named = judges if isinstance(judges, dict) else {}
-    costs = [one.completion.cost for one in found.completions]
-    costs += [one.verdict.cost for one in found.judgments]
-    known = [cost for cost in costs if cost is not None]
     return Card(
         when=_when(found.environment.get("started")) or written,
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
@@ -113,7 +111,10 @@ def _made(found: _Results, written: datetime) -> Card:
         judges=tuple(named or dict.fromkeys(one.judge for one in found.judgments)),
         prompts=len(found.prompts),
         pairs=found.summary.pairs,
-        cost=sum(known) if known else None,
+        cost=known_cost(
+            *(one.completion.cost for one in found.completions),
+            *(one.verdict.cost for one in found.judgments),
+        ),
         failed=len(found.failures),
     )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bakeoff.records import Results
 from bakeoff.stats.results import Estimate
-from bakeoff.summary.trial import Terms, Trial, trials
+from bakeoff.summary.trial import Trial, trials_of
 from bakeoff.viewing.changes import Shared, Topic, asked, topics
 from bakeoff.viewing.numbers import Number, of_pair, of_runs
 from bakeoff.viewing.refusals import Twins, refusals
@@ -65,10 +65,7 @@ def differences(one: Results, other: Results) -> Differences:
     by place.
     """
     twins = Twins.of(one, other)
-    ours, theirs = (
-        {(trial.a, trial.b): trial for trial in trials(run.evidence, Terms.of(run.config))}
-        for run in (one, other)
-    )
+    ours, theirs = trials_of(one), trials_of(other)
     found = []
     for (a, b), trial in ours.items():
         its = (twins.models.get(a, ""), twins.models.get(b, ""))

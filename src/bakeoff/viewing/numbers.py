@@ -35,7 +35,7 @@ def of_runs(one: Results, other: Results) -> tuple[Number, ...]:
         ("Prompts", "count", lambda run: len(run.prompts)),
         ("Judgments", "count", lambda run: len(run.judgments)),
         ("Failures", "count", lambda run: len(run.failures)),
-        ("Cost", "dollars", cost_of),
+        ("Known cost", "dollars", cost_of),
         ("Time", "seconds", _seconds),
     ]
     found = [_number(what, unit, map(of, (one, other))) for what, unit, of in told]
@@ -44,8 +44,14 @@ def of_runs(one: Results, other: Results) -> tuple[Number, ...]:
 
 def cost_of(results: Results) -> float | None:
     """US dollars for all that has a known price; None where nothing has."""
-    costs = [row.completion.cost for row in results.completions]
-    costs += [row.verdict.cost for row in results.judgments]
+    return known_cost(
+        *(row.completion.cost for row in results.completions),
+        *(row.verdict.cost for row in results.judgments),
+    )
+
+
+def known_cost(*costs: float | None) -> float | None:
+    """The sum of those that are known; None where none is. A model of one's own has no price."""
     known = [cost for cost in costs if cost is not None]
     return sum(known) if known else None
 

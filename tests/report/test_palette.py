@@ -1,0 +1,52 @@
+"""One visual language: the charts, the page, the notebook and the viewer have the same colours."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from bakeoff.report.charts import theme
+
+NAMED = re.compile(r"--([a-z-]+): ([^;]+);")
+TWO = re.compile(r"light-dark\((#\w+), (#\w+)\)")
+
+
+def long(colour: str) -> str:
+    """Six digits, also of three."""
+    return "#" + "".join(2 * digit for digit in colour[1:]) if len(colour) == 4 else colour
+
+
+def themes(package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The named colours of a style sheet, in light and in dark."""
+    text = (files(package) / name).read_text(encoding="utf-8")
+    both = {key: TWO.fullmatch(value) for key, value in NAMED.findall(text)}
+    if any(both.values()):
+        found = {key: pair.groups() for key, pair in both.items() if pair}
+        return {k: long(v[0]) for k, v in found.items()}, {k: long(v[1]) for k, v in found.items()}
+    light, dark = text.split("@media (prefers-color-scheme: dark)", 1)
+    dark = dark.split("* {", 1)[0]
+    one, other = (
+        {key: long(value) for key, value in NAMED.findall(part) if value.startswith("#")}
+        for part in (light, dark)
+    )
+    return one, other
+
+
+PAGE = themes("bakeoff.report", "page.css")
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [("bakeoff.report", "notebook.css"), ("bakeoff.viewing", "viewer.css")]
+)
+def test_style_sheets_that_cannot_share_a_file_share_their_colours(package: str, name: str) -> None:
+    for ours, theirs in zip(PAGE, themes(package, name), strict=True):
+        shared = ours.keys() & theirs.keys()
+        assert {"ink", "soft", "line", "paper", "a", "b", "tie", "a-ink", "b-ink"} <= shared
+        assert {key: theirs[key] for key in shared} == {key: ours[key] for key in shared}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_charts_are_drawn_in_the_colours_of_the_page(dark: bool) -> None:
+    colours = PAGE[dark]
+    category = theme(dark=dark)["range"]["category"]  # type: ignore[index, call-overload]
+    assert category[:3] == [colours["a"], colours["b"], colours["tie"]]
