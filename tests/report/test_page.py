@@ -185,12 +185,16 @@ def test_hostile_names_add_no_tag_either(hostile: str) -> None:
                     "second": name + row.second,
                 }
             )
-            for row in won(15, 8)
+            for row in won(2, 21)  # so that the verdict names both, and a flag the first
         ]
         prompts = tuple(prompt(n, tags=(name + "tag",)) for n in range(23))
         of = evidence(rows, (name + "a", name + "b"), prompts=prompts, origins={name + "a": name})
         environment: dict[str, Any] = {"models": {name: [name]}, "packages": {name: name}}
-        return whole(Results.of(of, summarize(of), {"model": [name]}, environment))
+        found = Results.of(of, summarize(of), {"model": [name]}, environment)
+        (pair,) = found.summary.pairs
+        assert f"{name}b is better than {name}a" in pair.verdict
+        assert any(f"{name}a wins" in flag.message for flag in pair.flags)
+        return whole(found)
 
     tags, plain = renamed(hostile), renamed("x")
     assert tags.tags == plain.tags

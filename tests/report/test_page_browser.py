@@ -117,14 +117,16 @@ def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> N
 
 
 def test_what_is_printed_is_light(browser: Browser) -> None:
-    with opened(browser, saved(two()), dark=True) as watched:
-        draw(watched)
+    label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
+    url = saved(two())
+    with opened(browser, url) as light, opened(browser, url, dark=True) as watched:
+        for one in (light, watched):
+            draw(one)
+        wanted = light.page.evaluate(label)
+        assert watched.page.evaluate(label) != wanted
         watched.page.emulate_media(media="print", color_scheme="dark")
         watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        dark = "rgb(230, 232, 234)"
-        watched.until(
-            f"getComputedStyle(document.querySelector('#win-rate svg text')).fill !== '{dark}'"
-        )
+        watched.until(f"{label} === '{wanted}'")
         assert watched.page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 30, 33)"
         assert watched.page.pdf()[:4] == b"%PDF"
 
