@@ -1,0 +1,1 @@
+"""What the benchmarks share: the line that each prints, a server to be measured against, peers."""
