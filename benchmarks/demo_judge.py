@@ -3,14 +3,15 @@
     python benchmarks/demo_judge.py [JUDGE_SPEC]
 
 It asks anew, so that it measures the judge and not the store. `right` means: the better one in both
-orders; `split`: the other one when the order changes. The peers are whoever always picks the longer
-one, and a coin that is tossed once for each pair. `ratio` is the judge's share against the coin's.
+orders; `split`: the other one when the order changes. The peer is a coin that is tossed once for
+each pair; `whoever_is_longer` is what always picking the longer one would score.
 """
 
-import json
 import sys
 import tempfile
 from pathlib import Path
+
+from measuring.line import say
 
 from bakeoff.checking import Grade, check
 
@@ -23,19 +24,22 @@ def main(spec: str) -> None:
         results = check(None, [spec], store=Path(folder) / "store.sqlite")
     (found,) = results.judges
     share = found.overall.share
-    line = {
-        "benchmark": "demo_judge",
-        "judge": found.judge,
-        "pairs": found.overall.pairs,
+    if share is None:
+        sys.exit(f"{found.judge} judged nothing: {marks(found.overall)}")
+    say(
+        "demo_judge",
+        figure=share.estimate,
+        unit="share of pairs, right in both orders",
+        peer="a coin, tossed once for each pair",
+        ratio=share.estimate / results.coin,
+        judge=found.judge,
+        pairs=found.overall.pairs,
         **marks(found.overall),
-        "interval": [round(bound, 3) for bound in (share.low, share.high)] if share else None,
-        "sets": {name: {"pairs": one.pairs} | marks(one) for name, one in found.by_set.items()},
-        "first_wins": found.order.pick_first and round(found.order.pick_first.estimate, 3),
-        "peer_longer": round(results.longer.share, 3),
-        "peer_coin": results.coin,
-        "ratio": round(share.estimate / results.coin, 2) if share else None,
-    }
-    print(json.dumps(line))
+        interval=[round(bound, 3) for bound in (share.low, share.high)],
+        sets={name: {"pairs": one.pairs} | marks(one) for name, one in found.by_set.items()},
+        first_wins=found.order.pick_first and round(found.order.pick_first.estimate, 3),
+        whoever_is_longer=round(results.longer.share, 3),
+    )
 
 
 def marks(grade: Grade) -> dict[str, int]:

@@ -6,11 +6,9 @@ Two models, one judge, both orders; a pair has about 4 KB of text. `made_s` is t
 from results that exist, `packed_s` that for the pairs in it. In headless Chromium `ready_ms` counts
 from the start of the navigation to the first list that can be used, `found_ms` from the last key of
 a query to the end of the search in all texts, and `frames` are the gaps between frames while the
-list is scrolled from end to end; `dropped` counts those above 50 ms. `ratio` is the two seconds in
-which such a page should open against what it takes.
+list is scrolled from end to end; `dropped` counts those above 50 ms.
 """
 
-import json
 import random
 import sys
 import tempfile
@@ -18,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from measuring.line import say
 from playwright.sync_api import Page, expect
 
 from bakeoff.records import (
@@ -72,16 +71,18 @@ def main(pairs: int) -> None:
         file = Path(folder) / "report.html"
         file.write_text(text, encoding="utf-8")
         found = looked_at(file)
-    line = {
-        "benchmark": "report_page",
-        "pairs": pairs,
-        "megabytes": round(len(text) / 1e6, 2),
-        "packed_s": round(packed_s, 2),
-        "made_s": round(made_s, 2),
+    say(
+        "report_page",
+        figure=found["ready_ms"],
+        unit="ms until the list of pairs can be used",
+        peer="the two seconds in which such a page should open",
+        ratio=LIMIT_MS / found["ready_ms"],
+        pairs=pairs,
+        megabytes=round(len(text) / 1e6, 2),
+        packed_s=round(packed_s, 2),
+        made_s=round(made_s, 2),
         **found,
-        "ratio": round(LIMIT_MS / found["ready_ms"], 1),
-    }
-    print(json.dumps(line))
+    )
 
 
 def looked_at(file: Path) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -272,3 +273,23 @@ def test_example_says_an_error_in_a_line(tmp_path: Path, env: dict[str, str]) ->
     assert done.returncode == 2
     assert done.stderr.startswith("cannot read the completions in 'none.jsonl'")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_a_bench_printed_becomes_the_table_and_other_rows_stay(tmp_path: Path) -> None:
+    make = _loaded(ROOT / "scripts" / "make_performance.py")
+    page = tmp_path / "performance.md"
+    page.write_text(f"# Above\n{make.BEGIN}{make.END}\nbelow\n")
+
+    def line(benchmark: str, figure: float, ratio: float) -> str:
+        told = {"figure": figure, "unit": "tokens/s", "peer": "a loop", "ratio": ratio}
+        return json.dumps({"benchmark": benchmark, **told, "cores": 2})
+
+    make.main([line("b:fp32", 25004.2, 5.6789), "a warning", line("b:bf16", 1, 2)], page)
+    make.main([line("a", 0.25, 0.957)], page)
+    rows = ["| `a` | 0.25 tokens/s | a loop | 0.957x |", "| `b:bf16` | 1 tokens/s | a loop | 2x |"]
+    fp32 = "| `b:fp32` | 25,000 tokens/s | a loop | 5.68x |"
+    table = "\n".join([*make.HEAD, *rows, fp32])
+    assert page.read_text() == f"# Above\n{make.BEGIN}{table}\n{make.END}\nbelow\n"
+    make.main([line("b:fp16", 3, 4)], page)  # the benchmark was run again: its old rows are gone
+    assert "b:bf16" not in page.read_text()
+    assert "b:fp16" in page.read_text()

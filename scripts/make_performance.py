@@ -1,0 +1,47 @@
+"""Puts what `make bench` printed into the table of docs/performance.md: a row per JSON line.
+
+    make bench | tee /dev/stderr | python scripts/make_performance.py
+
+Rows of benchmarks that did not run stay as they are.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- bench -->\n", "<!-- end of bench -->"
+HEAD = ["| benchmark | measured | against | ratio |", "|---|---|---|---|"]
+
+
+def main(lines: Iterable[str], page: Path = PAGE) -> None:
+    """Update the table of a page from the lines of a bench run; other lines are passed over."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    old, after = rest.split(END)
+    rows = dict(map(_parted, old.splitlines()[2:]))
+    found = [row for line in lines if line.startswith("{") for row in [_row(json.loads(line))]]
+    anew = {name.partition(":")[0] for name, _ in found}
+    rows = {name: row for name, row in rows.items() if name.partition(":")[0] not in anew}
+    table = "\n".join([*HEAD, *(row for _, row in sorted((rows | dict(found)).items()))])
+    page.write_text(f"{before}{BEGIN}{table}\n{END}{after}", encoding="utf-8")
+
+
+def _row(line: dict[str, Any]) -> tuple[str, str]:
+    """The name of a measurement and its row; one benchmark may print several, told apart by `:`."""
+    measured = f"{_short(line['figure'])} {line['unit']}"
+    cells = (f"`{line['benchmark']}`", measured, line["peer"], f"{_short(line['ratio'])}x")
+    return line["benchmark"], "| " + " | ".join(cells) + " |"
+
+
+def _short(number: float) -> str:
+    return f"{float(f'{number:.3g}'):,.10g}"
+
+
+def _parted(row: str) -> tuple[str, str]:
+    return row.split("`")[1], row
+
+
+if __name__ == "__main__":
+    main(sys.stdin)
