@@ -22,6 +22,36 @@ def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
     assert cached < plain
 
 
+def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
+    plain, stored = (
+        price_of("anthropic", "claude-sonnet-4-5", Usage(input=1000, output=100, stored=stored))
+        for stored in (0, 800)
+    )
+    assert plain is not None
+    assert stored == pytest.approx(plain + 0.25 * 800 * 3e-6)
+
+
 @pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-none"), ("nobody", "gpt-4")])
 def test_a_price_that_nobody_knows_is_not_nothing(provider: str, model: str) -> None:
     assert price_of(provider, model, Usage(input=1000, output=100)) is None
+
+
+def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
+    usage = Usage(input=1000, output=100)
+    for provider, model in (
+        ("openai", "gpt-4"),
+        ("anthropic", "claude-sonnet-4-5"),
+        ("anthropic", "claude-3-5-haiku-latest"),  # its lists have no price for batches
+    ):
+        direct, batch = (price_of(provider, model, usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
+        assert direct
+        assert batch == pytest.approx(direct / 2)
+    assert price_of("openai", "gpt-none", usage, "batch") is None
+
+
+def test_where_the_lists_have_a_price_for_batches_that_counts() -> None:
+    usage = Usage(input=1000, output=100, cached=500)
+    direct, batch = (price_of("openai", "gpt-4o-mini", usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
+    assert direct
+    assert batch
+    assert direct / 2 < batch < direct  # what comes from the cache is no cheaper in a batch

@@ -4,8 +4,8 @@ its own: replies after a fixed time, refuses above a rate, and counts.
     with Loopback(latency=0.2) as server:  # in the benchmark
         server.url, server.stats()
 
-It answers every request with the same body, so it measures clients and nothing else. A request that
-holds `winner` is a judge's, and is answered with a verdict.
+It answers every request with the same body, so it measures clients and nothing else: a completion
+that is its `text`, or, where the request holds `winner` and so is a judge's, a verdict.
 """
 
 import argparse
@@ -43,19 +43,25 @@ def _reply(status: str, body: bytes, more: str = "") -> bytes:
 
 
 VERDICTS = _reply("200 OK", _body(VERDICT))
-TEXTS = _reply("200 OK", _body("A completion of a few words, as they come."))
+TEXT = "A completion of a few words, as they come."
+
+
+KINDS = ("sliding", "fixed", "bucket")
 
 
 class Counts:
-    """What the server saw; `limit` is requests in any window of `window` seconds, None: no limit.
+    """What the server saw; `limit` is requests per `window` seconds, None: no limit.
 
-    Every second has its own row: [served, refused].
+    That means in any such window where it is `sliding`, in each by the clock where it is `fixed`;
+    a `bucket` holds the limit and is filled evenly. Every second has its own row: [served,
+    refused].
     """
 
-    def __init__(self, limit: int | None, window: float) -> None:
-        self.limit, self.window = limit, window
+    def __init__(self, limit: int | None, window: float, kind: str = "sliding") -> None:
+        self.limit, self.window, self.kind = limit, window, kind
         self.began: float | None = None
         self.recent: deque[float] = deque()
+        self.left, self.filled = float(limit or 0), 0.0
         self.rows: list[list[int]] = []
         self.now = self.most = 0
 
@@ -63,14 +69,27 @@ class Counts:
         """Count one request; 0.0 where it is served, else the seconds after which to come again."""
         now = time.monotonic()
         self.began = self.began or now
-        while self.recent and self.recent[0] <= now - self.window:
-            self.recent.popleft()
-        refused = self.limit is not None and len(self.recent) >= self.limit
+        wait = self._wait(now) if self.limit is not None else 0.0
         second = int(now - self.began)
         self.rows += [[0, 0] for _ in range(second + 1 - len(self.rows))]
-        self.rows[second][refused] += 1
-        if refused:
-            return self.recent[0] + self.window - now
+        self.rows[second][wait > 0] += 1
+        return wait
+
+    def _wait(self, now: float) -> float:
+        limit = self.limit or 0
+        if self.kind == "bucket":
+            rate = limit / self.window
+            self.left = min(limit, self.left + (now - (self.filled or now)) * rate)
+            self.filled = now
+            if self.left < 1:
+                return (1 - self.left) / rate
+            self.left -= 1
+            return 0.0
+        opened = now - self.window if self.kind == "sliding" else now // self.window * self.window
+        while self.recent and self.recent[0] <= opened:
+            self.recent.popleft()
+        if len(self.recent) >= limit:
+            return (self.recent[0] if self.kind == "sliding" else opened) + self.window - now
         self.recent.append(now)
         return 0.0
 
@@ -78,8 +97,8 @@ class Counts:
 class Chat(asyncio.Protocol):
     """One connection: requests are answered in the order in which they come."""
 
-    def __init__(self, counts: Counts, latency: float) -> None:
-        self.counts, self.latency = counts, latency
+    def __init__(self, counts: Counts, latency: float, completes: bytes) -> None:
+        self.counts, self.latency, self.completes = counts, latency, completes
         self.held = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -110,7 +129,7 @@ class Chat(asyncio.Protocol):
             return
         self.counts.now += 1
         self.counts.most = max(self.counts.most, self.counts.now)
-        reply = VERDICTS if b"winner" in body else TEXTS
+        reply = VERDICTS if b"winner" in body else self.completes
         asyncio.get_running_loop().call_later(self.latency, self._send, reply)
 
     def _send(self, reply: bytes) -> None:
@@ -119,21 +138,33 @@ class Chat(asyncio.Protocol):
             self.way.write(reply)
 
 
-async def _serve(latency: float, limit: int | None, window: float) -> None:
-    counts = Counts(limit, window)
+async def _serve(counts: Counts, latency: float, text: str) -> None:
+    completes = _reply("200 OK", _body(text))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Chat(counts, latency), "127.0.0.1", 0, backlog=1024)
+
+    def chat() -> Chat:
+        return Chat(counts, latency, completes)
+
+    server = await loop.create_server(chat, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 class Loopback:
-    """The server in a process of its own: `latency` in seconds, `limit` requests per `window` s."""
+    """The server in a process of its own: `latency` in seconds, `limit` requests per `window` s, of
+    one of the `KINDS`.
+    """
 
     def __init__(
-        self, latency: float = 0.0, limit: int | None = None, window: float = 60.0
+        self,
+        latency: float = 0.0,
+        limit: int | None = None,
+        window: float = 60.0,
+        text: str = TEXT,
+        kind: str = "sliding",
     ) -> None:
-        arguments = [f"--latency={latency}", f"--window={window}"]
+        arguments = [f"--latency={latency}", f"--window={window}", f"--text={text}"]
+        arguments += [f"--kind={kind}"]
         arguments += [f"--limit={limit}"] if limit else []
         self._command = [sys.executable, str(Path(__file__).resolve()), *arguments]
 
@@ -164,5 +195,8 @@ if __name__ == "__main__":
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--window", type=float, default=60.0)
+    parser.add_argument("--text", default=TEXT)
+    parser.add_argument("--kind", choices=KINDS, default="sliding")
     given = parser.parse_args()
-    asyncio.run(_serve(given.latency, given.limit, given.window))
+    counted = Counts(given.limit, given.window, given.kind)
+    asyncio.run(_serve(counted, given.latency, given.text))

@@ -18,8 +18,14 @@ from bakeoff.records import MARGIN
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
+_SEVERAL = "base_url"  # the option that may be given more than once
 _NAME = re.compile(r"([^:/?=]+?)\s*=\s*(.*)", re.DOTALL)
 _BACKEND = re.compile(r"([a-z][a-z0-9_-]*):(?!//)(.*)", re.DOTALL)
+
+MOST = 256  # requests in flight at one server: more bring nothing from one process
+_MOST = "Requests in flight per server, at most: it begins with 32, and goes on while that pays."
+_RPM = "Requests a minute per server, at most. [none]"
+_TPM = "Tokens a minute per server, at most. [none]"
 
 EMBEDDED_DEFAULT: dict[str, Any] = {
     "model": ("embedded:smollm2", "embedded:gemma3-270m"),
@@ -34,7 +40,8 @@ class Spec(BaseModel):
     """A model, judge or prompt source in one token: `[name=][backend:]target[?option=value&...]`.
 
     `options` are text; the backend that they are for validates them. A value may be
-    percent-encoded; `+` stays `+`. `name` is what the results call it, by default the token
+    percent-encoded; `+` stays `+`. `base_url` may stand there more than once: its text is all of
+    them, with a space between two. `name` is what the results call it, by default the token
     without its options.
     """
 
@@ -60,9 +67,9 @@ class Spec(BaseModel):
             key, equals, value = item.partition("=")
             if not equals or not key:
                 raise ConfigError(f"{text!r}: write the option {item!r} as option=value")
-            if key in options:
+            if key in options and key != _SEVERAL:
                 raise ConfigError(f"{text!r}: the option {key!r} stands there twice")
-            options[key] = unquote(value)
+            options[key] = " ".join(filter(None, (options.get(key), unquote(value))))
         if not target and backend != "echo":
             raise ConfigError(
                 f"{text!r} names no model: write [name=][backend:]target[?option=value]"
@@ -131,7 +138,12 @@ class Config(BaseModel):
     null_check: int = Field(
         0, ge=0, description="Prompts where the judge compares a model with itself, as a check."
     )
-    max_concurrency: int = Field(32, ge=1, description="Requests in flight per server, at most.")
+    max_concurrency: int = Field(MOST, ge=1, description=_MOST)
+    rpm: float | None = Field(None, gt=0, description=_RPM)
+    tpm: float | None = Field(None, gt=0, description=_TPM)
+    batch: bool = Field(
+        False, description="Ask openai: and anthropic: in batches: half the price, within a day."
+    )
     out: Path = Field(Path("results"), description="Folder for results.json and report.html.")
     store: Path = Field(
         Path(".bakeoff/store.sqlite"), description="Where everything that was paid for is kept."
@@ -142,6 +154,7 @@ class Config(BaseModel):
         False, alias="json", description="Print the results document on stdout, and nothing else."
     )
     quiet: bool = Field(False, description="Print nothing but errors.")
+    profile: bool = Field(False, description="Print where the time went, on stderr.")
     max_failures: float = Field(
         0.02, ge=0, le=1, description="Exit with 3 where a larger share of the work failed."
     )
@@ -215,7 +228,9 @@ class Check(BaseModel):
     judge: tuple[str, ...] = Field((), description="A judge, as [name=]backend:target[?options].")
     limit: int | None = Field(None, ge=1, description="How many pairs, at most. [all]")
     repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
-    max_concurrency: int = Field(32, ge=1, description="Requests in flight per server, at most.")
+    max_concurrency: int = Field(MOST, ge=1, description=_MOST)
+    rpm: float | None = Field(None, gt=0, description=_RPM)
+    tpm: float | None = Field(None, gt=0, description=_TPM)
     store: Path = Field(
         Path(".bakeoff/store.sqlite"), description="Where everything that was paid for is kept."
     )

@@ -6,20 +6,36 @@ provider; a judge whose backend is a generator is a prompted judge on top of it.
 by heart, and opens nothing slow: a worker loads its model when it is first called.
 """
 
+import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol, TypeVar
 
-from bakeoff.config import Sampling, Spec, parse_fields
+from pydantic import BaseModel
+
+from bakeoff.config import MOST, Sampling, Spec, parse_fields, split_options
 from bakeoff.errors import ConfigError
-from bakeoff.work import Generator, Judge
+from bakeoff.work import Generator, Judge, Limits
 
 GENERATORS = "bakeoff.generators"
+BATCHES = "bakeoff.batches"  # of the same names as generators, and asked in batches
 JUDGES = "bakeoff.judges"
 HUMAN = "human"  # as a judge: people, who vote when everything else is done
 
 W = TypeVar("W", covariant=True)
+
+
+log = logging.getLogger(__name__)
+
+
+class _Batch(BaseModel):
+    """The one option of a spec that chooses the backend."""
+
+    batch: bool | None = None
+
 
 _OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
 
@@ -28,12 +44,17 @@ _OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
 class Setting:
     """What a backend gets beside its spec: the sampling, and how many requests may be in flight.
 
-    `judging` says that what it is asked for makes a verdict.
+    `judging` says that what it is asked for makes a verdict, `batch` that hosted models are asked
+    in batches. `store` is the file where what was paid for is kept; None: nowhere. `limits` are
+    what servers can take, which all workers share that are opened with them.
     """
 
     sampling: Sampling
-    lanes: int = 32
+    lanes: int = MOST
     judging: bool = False
+    batch: bool = False
+    store: Path | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 class Backend(Protocol[W]):
@@ -45,19 +66,35 @@ class Backend(Protocol[W]):
 
 
 def open_generator(spec: Spec, setting: Setting) -> Generator:
-    """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win."""
+    """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win.
+
+    `?batch=true` or `false` wins too. Without it the run's wish counts for hosted models alone:
+    whether a server behind `api:` has batches is not known.
+    """
     theirs = Sampling.model_fields.keys() - {"weigh"}  # that one is for judges to say
     own = {key: value for key, value in spec.options.items() if key in theirs}
+    said, spec = split_options(_Batch, spec)
     rest = {key: value for key, value in spec.options.items() if key not in own}
     values = {**setting.sampling.model_dump(), **own}
     sampling = parse_fields(Sampling, values, where=spec.name)
-    backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    batch = said.batch if said.batch is not None else setting.batch and _has_batches(spec)
+    backend: Backend[Generator] = find(BATCHES if batch else GENERATORS, spec.backend)
     if sampling.weigh and not getattr(backend, "weighs", False):
         raise ConfigError(
             f"{spec.name!r} cannot weigh completions: take one of embedded:, hf:, or a vLLM server "
             "by api:"
         )
     return backend(spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling))
+
+
+def _has_batches(spec: Spec) -> bool:
+    """Whether a hosted model is known to have batches; of a server behind `api:` nobody knows."""
+    if spec.backend in names(GENERATORS):
+        return False
+    known = spec.backend in names(BATCHES)
+    if not known:
+        log.warning("%s has no batches that we know of: asking it directly", spec.name)
+    return known
 
 
 def open_judge(spec: Spec, setting: Setting) -> Judge:
@@ -91,12 +128,23 @@ def find(group: str, name: str) -> Backend[W]:
     for entry in entry_points(group=group, name=name):
         loaded: Backend[W] = entry.load()
         return loaded
-    if group == GENERATORS and name in _providers():
+    if group == GENERATORS and _is_provider(name):
         return find(group, "api")
     known = ", ".join(names(group))
+    if group == BATCHES:
+        raise ConfigError(f"{name}: has no batches that we know of; there are those of: {known}")
     raise ConfigError(
         f"no backend {name!r}; there are: {known}, and the hosted providers: "
         f"{', '.join(_providers())}"
+    )
+
+
+def _is_provider(name: str) -> bool:
+    """Whether any-llm knows it. Most are folders of its, and then it need not be imported."""
+    found = find_spec("any_llm")
+    places = (found.submodule_search_locations if found else None) or ()
+    return any(Path(at, "providers", name, "__init__.py").is_file() for at in places) or (
+        name in _providers()
     )
 
 

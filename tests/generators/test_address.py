@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bakeoff.generators.address import base_url_of, listens, place
+from bakeoff.generators.address import base_url_of, is_here, listens, place
 from tests.openai_server import OpenAIServer
 
 
@@ -30,6 +30,15 @@ def test_a_server_is_known_to_listen_or_not() -> None:
 def test_behind_a_proxy_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
     assert asyncio.run(listens("http://nowhere.invalid/v1"))
+
+
+def test_no_proxy_stands_before_this_machine_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
+    with OpenAIServer() as server:
+        assert asyncio.run(listens(server.url))
+    assert not asyncio.run(listens(server.url))
+    assert is_here("http://localhost:8000/v1")
+    assert not is_here("http://localhost.example.com/v1")
 
 
 def test_the_environment_says_where_a_provider_is(monkeypatch: pytest.MonkeyPatch) -> None:

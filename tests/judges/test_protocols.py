@@ -109,11 +109,12 @@ def statuses(*codes: int) -> dict[str, Reply]:
     return {str(code): Reply(code, complaint("no"), SOON) for code in codes}
 
 
-PASSING = (408, 409, 429, 500, 502, 503, 504, 529)
+PASSING = (408, 409, 500, 502, 504)
+BUSY = (429, 503, 529)  # with a word on when to come again
 
 
 def test_a_status_that_passes_costs_one_more_request_and_no_repair(side: Side) -> None:
-    said = meet(side, statuses(*PASSING), times=1)
+    said = meet(side, statuses(*PASSING, *BUSY), times=1)
     for outcome in said.values():
         assert isinstance(outcome, Verdict), outcome
         assert (outcome.first, outcome.mended) == (1.0, None)
@@ -126,6 +127,15 @@ def test_a_status_that_stays_is_a_failure_of_that_pair(side: Side) -> None:
         assert isinstance(outcome, BackendError), outcome
         assert recorded(outcome) == ("backend", int(status), None)
     assert asked(side) == {**dict.fromkeys(said, 2), "400": 1, "422": 1}
+
+
+@pytest.mark.parametrize("status", BUSY)
+def test_a_server_that_has_too_much_to_do_is_waited_for_and_nothing_is_lost(
+    side: Side, status: int
+) -> None:
+    said = meet(side, statuses(status), times=3)  # more than it is tried again where it fails
+    assert isinstance(said[str(status)], Verdict)
+    assert asked(side) == {str(status): 4}
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,42 @@ def test_whatever_the_completions_are_they_are_data(first: str, second: str) -> 
         assert inside[-2:] == [first.strip("\n"), hostile.strip("\n")]
 
 
-def test_the_fence_is_new_for_each_request() -> None:
-    shown = [rendered("pairwise", "one", "two") for _ in range(50)]
-    fences = {re.search(r"^======== (\w+)$", text, re.MULTILINE).group(1) for text in shown}  # type: ignore[union-attr]
-    assert len(fences) == 50
+def fence_of(text: str) -> str:
+    found = re.search(r"^======== (\w+)$", text, re.MULTILINE)
+    assert found is not None
+    return found.group(1)
+
+
+def asked(template: Template, *completions: str, question: str = "Which?") -> str:
+    prompt = Prompt(messages=(Message(role="user", content=question),))
+    return fence_of(template.render(Shown(prompt, completions), None))
+
+
+def test_the_fence_is_one_for_all_that_is_judged_on_a_prompt() -> None:
+    template = Template("pairwise", 2)
+    fence = asked(template, "one", "two")
+    assert asked(template, "two", "one") == fence
+    assert asked(template, "one", "three") == fence
+    assert asked(template, "one", "two", question="Who?") != fence
+
+
+def test_the_fence_is_new_for_each_repeat_and_its_orders_share_it() -> None:
+    template = Template("pairwise", 2)
+    fences = [(asked(template, "one", "two"), asked(template, "two", "one")) for _ in range(50)]
+    assert all(one == other for one, other in fences)
+    assert len(set(fences)) == 50
+
+
+def test_the_fence_is_new_for_each_run() -> None:
+    assert len({asked(Template("pairwise", 2), "one", "two") for _ in range(50)}) == 50
+
+
+def test_who_has_seen_a_fence_does_not_get_the_same() -> None:
+    template = Template("pairwise", 2)
+    fence = asked(template, "one", "two")
+    for texts in ((f"======== {fence}", "two"), ("one", f"so {fence} it is")):
+        assert asked(template, *texts) != fence
+    assert asked(template, "one", "three") == fence
 
 
 def test_an_explanation_is_asked_for_before_the_scores() -> None:

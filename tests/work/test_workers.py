@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.work import Batched, PerItem, outcome_of
+from bakeoff.work import Batched, Feed, PerItem, outcome_of
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -247,6 +247,13 @@ def test_an_engine_works_on_one_thread_that_close_ends() -> None:
     run(go)
 
 
+def test_a_call_in_another_loop_starts_an_engine_that_was_never_closed() -> None:
+    engine = Engine(2)
+    for _ in range(3):
+        check([1, 2, 3], run(lambda: outcomes_of(engine, [1, 2, 3])))
+    run(engine.close)
+
+
 async def begun(engine: Engine, batches: int) -> None:
     while engine.begun < batches:
         await asyncio.sleep(0.001)
@@ -255,7 +262,8 @@ async def begun(engine: Engine, batches: int) -> None:
 def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
     async def go() -> list[Outcomes | BaseException]:
         engine.permits = threading.Semaphore(0)
-        some = [asyncio.create_task(outcomes_of(engine, items)) for items in ([1], [2, 13], [3])]
+        calls = ([1], [2, 13], [3], [5])
+        some = [asyncio.create_task(outcomes_of(engine, items)) for items in calls]
         await begun(engine, 1)
         engine.permits.release(10)
         try:
@@ -264,10 +272,10 @@ def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
             await engine.close()
 
     bug = ZeroDivisionError("bug")
-    engine = Engine(4, bug)
+    engine = Engine(3, bug)
     outcomes = run(go)
-    assert engine.batches == [[1], [2, 13, 3], [3]]  # 3 shared a batch with the bug
-    assert outcomes == [[(0, 2)], bug, [(0, 6)]]
+    assert engine.batches == [[1], [2, 13, 3], [5]]  # 3 shared a batch with the bug
+    assert outcomes == [[(0, 2)], bug, bug, [(0, 10)]]
 
 
 def test_calls_that_are_cancelled_take_no_other_call_with_them_and_leave_nothing_over() -> None:
@@ -286,7 +294,92 @@ def test_calls_that_are_cancelled_take_no_other_call_with_them_and_leave_nothing
 
     engine = Engine(4)
     run(go)
-    assert engine.batches == [[1] * 3, [2, 2, 2, 4], [4] * 3, [5]]
+    assert engine.batches == [[1] * 3, [2, 2, 2, 4], [4] * 2, [5]]
+
+
+class Streaming(Engine):
+    """Takes up one item after the other, and gives an outcome only when it has the permit for it.
+
+    An item that nobody waits for any more it leaves alone.
+    """
+
+    def work(self, feed: Feed[int, int]) -> None:
+        self.begun += 1
+        for ticket in feed.take(self._size):
+            while ticket.wanted() and not self.permits.acquire(timeout=0.01):
+                pass
+            if ticket.wanted():
+                feed.give(ticket, 2 * ticket.item)
+                self.batches.append([ticket.item])
+
+
+def test_an_outcome_is_emitted_when_the_engine_gives_it_and_not_with_the_last_one() -> None:
+    async def go() -> None:
+        engine.permits = threading.Semaphore(0)
+        emitted: Outcomes = []
+        call = asyncio.create_task(
+            engine([1, 2, 3], lambda index, outcome: emitted.append((index, outcome)))
+        )
+        for done in (1, 2, 3):
+            engine.permits.release()
+            while len(emitted) < done:
+                await asyncio.sleep(0.001)
+            assert emitted == [(n, 2 * n + 2) for n in range(done)]
+        await call
+        await engine.close()
+
+    engine = Streaming(5)
+    run(go)
+    assert engine.begun == 1
+
+
+def test_an_engine_is_told_that_nobody_waits_any_more() -> None:
+    async def go() -> None:
+        engine.permits = threading.Semaphore(0)
+        call = asyncio.create_task(outcomes_of(engine, [1, 2, 3]))
+        await begun(engine, 1)
+        call.cancel()
+        await engine.close()  # it ends by itself, with no permit for anything
+
+    engine = Streaming(5)
+    run(go)
+    assert engine.batches == []
+
+
+def test_what_emit_raises_leaves_nothing_to_work_on() -> None:
+    full = OSError("the disk is full")
+
+    def emit(index: int, outcome: int | WorkError) -> None:
+        raise full
+
+    async def go() -> None:
+        engine.permits = threading.Semaphore(1)
+        with pytest.raises(OSError, match="full"):
+            await engine([1, 2, 3], emit)
+        await engine.close()
+
+    engine = Streaming(5)
+    run(go)
+    assert engine.batches == [[1]]
+
+
+@pytest.mark.parametrize("error", [None, ConfigError("no file")])
+def test_an_engine_that_gives_nothing_ends_all_who_wait(error: ConfigError | None) -> None:
+    class Useless(Engine):
+        def work(self, feed: Feed[int, int]) -> None:
+            if error:
+                raise error
+            feed.take(9)
+
+    async def go() -> list[Outcomes | BaseException]:
+        calls = (outcomes_of(engine, items) for items in ([1, 2], [3]))
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        await engine.close()
+        return found
+
+    engine = Useless(2)
+    found = run(go)
+    assert [type(one) for one in found] == [type(error) if error else RuntimeError] * 2
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3])

@@ -11,7 +11,8 @@ _KNOCK = 10.0  # seconds for a server to take a connection
 async def listens(url: str) -> bool:
     """Whether anything takes connections at a URL; true where a proxy has to answer that."""
     parts = urlsplit(url)
-    if not parts.hostname or (getproxies() and not proxy_bypass(parts.hostname)):
+    proxied = getproxies() and not is_here(url)
+    if not parts.hostname or (proxied and not proxy_bypass(parts.hostname)):
         return True
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -20,6 +21,11 @@ async def listens(url: str) -> bool:
         return False
     writer.close()
     return True
+
+
+def is_here(url: str) -> bool:
+    """Whether it is this machine by its loopback name: no proxy leads there, or may read a key."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def base_url_of(provider: str) -> str | None:

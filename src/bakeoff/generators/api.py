@@ -1,7 +1,7 @@
 """The one client of every server: hosted providers, OpenAI-compatible servers, our embedded one.
 
-Retries, timeouts and Retry-After are the official client's, configured here. Knows requests and
-replies; not what a completion is for.
+Knows requests and replies; not what a completion is for. When a server is asked, and once more, is
+decided in `servers.py`; how a request goes there in `wire.py`.
 
 What a server does not accept is learned from its own refusal: where it names an optional parameter
 (a JSON schema, a seed, a temperature), that parameter is left out for the rest of the run.
@@ -10,34 +10,40 @@ What a server does not accept is learned from its own refusal: where it names an
 import asyncio
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.costs import price_of
 from bakeoff.errors import ConfigError, one_line
 from bakeoff.generators import weighing
-from bakeoff.generators.address import base_url_of, listens, place
+from bakeoff.generators.address import base_url_of, is_here, listens, place
 from bakeoff.generators.api_errors import (
     UnreadableError,
     meaning_of,
     refused_parameter,
     too_long,
 )
+from bakeoff.generators.replies import said_in, usage_in
+from bakeoff.generators.servers import Servers
+from bakeoff.generators.wire import Heard, connections, marked
 from bakeoff.plugins import Setting
-from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
-from bakeoff.thinking import completion_of
-from bakeoff.work import PerItem
+from bakeoff.records import Completion, Prompt, Usage, content_key
+from bakeoff.records.prefixed import Prefixed
+from bakeoff.stopwatch import timed
+from bakeoff.work import Caps, PerItem, Server
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
-    from any_llm.types.completion import ChatCompletion, Choice
+    from any_llm.types.completion import ChatCompletion
 
 log = logging.getLogger(__name__)
 
 _WEIGHING = ("api", "embedded", "vllm")  # they tell the log-probabilities of a given text
-_FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
+_OWN = ("embedded", "vllm")  # without an address they have a server of their own
+_UNLIMITED = Caps(most=10**6, first=10**6)
 
 
 class Api(PerItem[Prompt, Completion]):
@@ -46,7 +52,12 @@ class Api(PerItem[Prompt, Completion]):
     weighs = True
 
     class Options(BaseModel):
-        """Options of the spec. `timeout` is in seconds, `delay` too: between two requests."""
+        """Options of the spec. `timeout` is in seconds, `delay` too: between two requests.
+
+        `base_url` may be given more than once: servers of the same model, of which the first is the
+        one whose name completions are kept under. `max_concurrency`, `rpm` and `tpm` are requests
+        in flight, requests and tokens a minute, at most: for this model alone, and at each server.
+        """
 
         model_config = ConfigDict(extra="forbid")
 
@@ -54,19 +65,24 @@ class Api(PerItem[Prompt, Completion]):
         api_key_env: str | None = None
         timeout: float = Field(600.0, gt=0)
         retries: int = Field(6, ge=0)
+        delay: float = Field(0.0, ge=0)
+        max_concurrency: int | None = Field(None, ge=1)
+        rpm: float | None = Field(None, gt=0)
+        tpm: float | None = Field(None, gt=0)
 
         @field_validator("base_url")
         @classmethod
-        def _is_an_address(cls, url: str | None) -> str | None:
-            place(url)  # a port that is no number is a ValueError
-            if url is not None and not url.startswith(("http://", "https://")):
-                raise ValueError("write it as http://HOST:PORT/v1")
-            return url
-
-        delay: float = Field(0.0, ge=0)
+        def _is_an_address(cls, urls: str | None) -> str | None:
+            """The first of the addresses, of which there may be several."""
+            for url in (urls or "").split():
+                place(url)  # a port that is no number is a ValueError
+                if not url.startswith(("http://", "https://")):
+                    raise ValueError("write it as http://HOST:PORT/v1")
+            return urls and urls.split()[0]
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(setting.lanes)
+        self._urls = tuple(spec.options.get("base_url", "").split())
+        super().__init__(setting.lanes * max(1, len(self._urls)))
         self.options = parse_fields(self.Options, spec.options, where=spec.name)
         self.spec = spec
         self.sampling = setting.sampling
@@ -82,51 +98,99 @@ class Api(PerItem[Prompt, Completion]):
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
+        self._servers = Servers(
+            spec.name, self._asked_at(setting), setting.limits, self.options.retries
+        )
         self._llm: AnyLLM | None = None
         self._opening = asyncio.Lock()
         self._pace = asyncio.Lock()
         self._left_out: set[str] = set()
-        self._reached = False
+        self._each: dict[str, Any] = {}  # what goes with each request, beside what is asked
+
+    def _asked_at(self, setting: Setting) -> list[Server]:
+        """The servers, shared with all who ask them in this run. Those that are its own it shares
+        with nobody, nor what it may ask of one where that is said for this model alone.
+        """
+        options, limits, backend = self.options, setting.limits, self.spec.backend
+        most, rpm = options.max_concurrency or setting.lanes, options.rpm or limits.rpm
+        caps = Caps(most, rpm, options.tpm or limits.tpm)
+        own: object = None
+        if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
+            own = (self.spec.target, caps)
+        if self.patient or (backend in _OWN and not self._urls):
+            own = object()
+        key = options.api_key_env and os.environ.get(options.api_key_env)
+        return [
+            limits.server((at, key, own), _UNLIMITED if self.patient else caps)
+            for at in ([place(url) for url in self._urls] or [backend])
+        ]
 
     async def prepare(self) -> None:
         """ConfigError where the key, the provider's package or the server is missing."""
-        self._llm = self._llm or await self.connect()
-        url = self.options.base_url or base_url_of(self.spec.backend)
-        if url and not await listens(url):
+        await self.opened()
+        urls = self._urls or tuple(filter(None, [base_url_of(self.spec.backend)]))
+        away = [str(place(url)) for url in urls if not await listens(url)]
+        if urls and len(away) == len(urls):
             raise ConfigError(
-                f"{self.spec.name!r} cannot be reached at {place(url)}: start its server or check "
-                "the address"
+                f"{self.spec.name!r} cannot be reached at {', '.join(away)}: start its server or "
+                "check the address"
             )
+        for at in away:
+            log.warning("%s: nothing listens at %s: asking the others", self.spec.name, at)
 
     async def close(self) -> None:
         """Close the client's connections."""
-        llm, self._llm = self._llm, None
-        client = getattr(llm, "client", None)
-        if client is not None and hasattr(client, "close"):
-            await client.close()
+        self._llm = None
+        llms, self._servers.clients = self._servers.clients, ()
+        for llm in llms:
+            client = getattr(llm, "client", None)
+            if client is not None and hasattr(client, "close"):
+                await client.close()
+
+    async def opened(self) -> "AnyLLM":
+        """The client, connected when it is first needed; of several servers the first one's."""
+        async with self._opening:
+            if self._llm is None:
+                with timed("load"):
+                    self._servers.clients = await self._clients()
+                self._llm = self._servers.clients[0]
+            return self._llm
+
+    async def _clients(self) -> "Sequence[AnyLLM]":
+        if len(self._urls) < 2:
+            return [await self.connect()]
+        told = [server.told for server in self._servers.servers]
+        return [self._client(url, heard) for url, heard in zip(self._urls, told, strict=True)]
+
+    def transport(self) -> dict[str, Any]:
+        """What the official client is made with beside its address and key."""
+        return {"max_retries": 0, "timeout": self.options.timeout}  # `servers.py` tries again
 
     async def connect(self) -> "AnyLLM":
-        """A client for the server; asks nothing yet."""
+        """A client for the server, where there is one; asks nothing yet."""
+        return self._client(self.options.base_url, self._servers.servers[0].told)
+
+    def _client(self, url: str | None, heard: Heard) -> "AnyLLM":
         from any_llm import AnyLLM
         from any_llm.exceptions import MissingApiKeyError
 
-        options = self.options
+        options, backend = self.options, self.spec.backend
         key = os.environ.get(options.api_key_env) if options.api_key_env else None
         if options.api_key_env and not key:
             raise ConfigError(f"{self.spec.name!r} needs a key: set {options.api_key_env}")
-        if self.spec.backend == "api":
-            if not options.base_url:
+        if backend == "api":
+            if not url:
                 raise ConfigError(f"{self.spec.name!r} needs ?base_url=http://HOST:PORT/v1")
-            return client_of(self.spec.name, options.base_url, key, options)
+            return client_of(self.spec.name, url, key, self.transport(), heard)
         try:
-            return AnyLLM.create(
-                self.spec.backend,
-                key,
-                options.base_url,
-                unified_exceptions=True,
-                max_retries=options.retries,
-                timeout=options.timeout,
-            )
+            known = AnyLLM.get_provider_class(backend)
+            made = connections(backend, heard) | self.transport()
+            if known.MAX_RETRIES_SUPPORT == "unsupported":
+                made.pop("max_retries", None)
+            if known.TIMEOUT_SUPPORT != "native":
+                timeout = made.pop("timeout", None)
+                self._each = {"timeout": timeout} if known.TIMEOUT_SUPPORT == "mapped" else {}
+            return AnyLLM.create(backend, key, url, unified_exceptions=True, **made)
         except MissingApiKeyError as error:
             raise ConfigError(f"{self.spec.name!r} needs a key: set {error.env_var_name}") from None
         except ImportError:
@@ -135,8 +199,7 @@ class Api(PerItem[Prompt, Completion]):
 
     async def one(self, prompt: Prompt) -> Completion:
         """Ask for one completion. BackendError where there is none after the client's retries."""
-        async with self._opening:
-            self._llm = self._llm or await self.connect()
+        await self.opened()
         try:
             return await self._ask(prompt)
         except UnreadableError:
@@ -157,6 +220,8 @@ class Api(PerItem[Prompt, Completion]):
         """The request's parameters, in any-llm's terms."""
         sampling = self.sampling
         messages = prompt.conversation()
+        if self.spec.backend == "anthropic" and isinstance(prompt, Prefixed):
+            messages[0] = marked(prompt)
         if sampling.system is not None:
             messages = [{"role": "system", "content": sampling.system}, *messages]
         asked: dict[str, Any] = {
@@ -180,28 +245,22 @@ class Api(PerItem[Prompt, Completion]):
     async def _reply(self, asked: dict[str, Any]) -> "ChatCompletion":
         from any_llm.exceptions import AnyLLMError, InvalidRequestError, UnsupportedParameterError
 
-        assert self._llm is not None  # noqa: S101 - `one` opened it
         try:
-            reply: ChatCompletion = await self._llm.acompletion(**asked)
-        except (InvalidRequestError, UnsupportedParameterError) as error:
-            refused = None if too_long(error) else refused_parameter(error, asked)
+            return await self._servers.reply(asked | self._each)
+        except AnyLLMError as error:
+            optional = isinstance(error, InvalidRequestError | UnsupportedParameterError)
+            refused = refused_parameter(error, asked) if optional and not too_long(error) else None
             if refused is None:
-                raise meaning_of(error, self.spec.name, reached=self._reached) from None
+                raise meaning_of(error, self.spec.name, reached=self._servers.reached) from None
             if refused == "logprobs":  # whoever asks for them can read nothing else
                 raise ConfigError(
                     f"{self.spec.name!r} gives no log-probabilities ({one_line(error)}): read its "
                     "words, without ?verdict=logprob, or take another judge"
                 ) from None
-            if refused not in self._left_out:
-                log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
-            self._left_out.add(refused)
-            return await self._reply({k: v for k, v in asked.items() if k != refused})
-        except AnyLLMError as error:
-            raise meaning_of(error, self.spec.name, reached=self._reached) from None
-        except ValidationError as error:
-            raise UnreadableError(f"not a chat completion: {one_line(error)}") from None
-        self._reached = True
-        return reply
+        if refused not in self._left_out:
+            log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
+        self._left_out.add(refused)
+        return await self._reply({k: v for k, v in asked.items() if k != refused})
 
     async def _keep_pace(self) -> None:
         if self.options.delay:
@@ -209,30 +268,28 @@ class Api(PerItem[Prompt, Completion]):
                 await asyncio.sleep(self.options.delay)
 
     def _completion(self, reply: "ChatCompletion") -> Completion:
-        if not reply.choices:
-            raise UnreadableError("the reply holds no choice")
-        choice = reply.choices[0]
-        message = choice.message
-        finish = _FINISH.get(choice.finish_reason, "unknown")
-        said = completion_of(
-            message.content or message.refusal or "",
-            finish="refused" if message.refusal else finish,
-            tokens=max(0, reply.usage.completion_tokens) if reply.usage else None,
-            thinking=message.reasoning.content if message.reasoning else None,
-            top=_top(choice),
-        )
-        return said.model_copy(update=self._accounts(reply))
+        return said_in(reply).model_copy(update=self._accounts(reply))
 
     def _accounts(self, reply: "ChatCompletion") -> dict[str, object]:
         """Which model it says it was, and what it took."""
-        usage = _usage(reply)
+        usage = usage_in(reply)
         hosted = usage and self.spec.backend not in ("api", "embedded")
-        cost = price_of(self.spec.backend, self.spec.target, usage) if usage and hosted else None
+        cost = self.price(usage) if usage and hosted else None
         return {"snapshot": reply.model or None, "usage": usage, "cost": cost}
 
+    def price(self, usage: Usage) -> float | None:
+        """US dollars for what a request took; None where that is not known."""
+        return price_of(self.spec.backend, self.spec.target, usage)
 
-def client_of(name: str, base_url: str, key: str | None, options: Api.Options) -> "AnyLLM":
-    """A client of any OpenAI-compatible server, with the official client's own retries."""
+
+def client_of(
+    name: str,
+    base_url: str,
+    key: str | None,
+    transport: Mapping[str, Any],
+    heard: Heard | None = None,
+) -> "AnyLLM":
+    """A client of any OpenAI-compatible server."""
     from any_llm import AnyLLM
 
     return AnyLLM.create_openai_compatible(
@@ -240,25 +297,5 @@ def client_of(name: str, base_url: str, key: str | None, options: Api.Options) -
         base_url,
         key,
         unified_exceptions=True,
-        max_retries=options.retries,
-        timeout=options.timeout,
-    )
-
-
-def _top(choice: "Choice") -> dict[str, float] | None:
-    """The likeliest first tokens and their log-probabilities, where the server gave them."""
-    tokens = choice.logprobs.content if choice.logprobs else None
-    return {top.token: top.logprob for top in tokens[0].top_logprobs} if tokens else None
-
-
-def _usage(reply: "ChatCompletion") -> Usage | None:
-    told = reply.usage
-    if told is None:
-        return None
-    details = told.prompt_tokens_details
-    cached = details.cached_tokens if details else None
-    return Usage(
-        input=max(0, told.prompt_tokens),
-        output=max(0, told.completion_tokens),
-        cached=max(0, cached or 0),
+        **(connections("openai", heard, proxies=not is_here(base_url)) | dict(transport)),
     )

@@ -4,10 +4,11 @@ Knows any-llm's errors and the words of servers; sends nothing.
 """
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
+from bakeoff.generators.quotas import retry_after
 
 if TYPE_CHECKING:
     from any_llm.exceptions import AnyLLMError
@@ -29,10 +30,31 @@ _TOO_LONG = re.compile(
 )
 
 
+_OVERLOADED = 529  # Anthropic's
+_PASSING = (408, 409)  # a timeout and a lock, beside all from 500 on
+
+
+class Trouble(NamedTuple):
+    """What a failure means for the same request, made again.
+
+    `refused`: the server has too much to do, for `after` seconds if it says so. `lost`: it is not
+    there. `passing`: it may work the next time. `final`: it will not.
+    """
+
+    kind: Literal["refused", "lost", "passing", "final"]
+    after: float | None = None
+
+
 class UnreadableError(BackendError):
     """The server replied, but not with a chat completion."""
 
     kind = "unreadable"
+
+
+class UnfinishedError(BackendError):
+    """The batch of a request ended without a reply to it: its time was up, or it was cancelled."""
+
+    kind = "unfinished"
 
 
 def refused_parameter(error: "AnyLLMError", asked: Mapping[str, object]) -> str | None:
@@ -52,6 +74,23 @@ def too_long(error: "AnyLLMError") -> bool:
     return error.status_code in (400, 422) and bool(_TOO_LONG.search(str(error)))
 
 
+def trouble_of(error: "AnyLLMError") -> Trouble:
+    """What a failure means for the next try; where the server says whether to try, that counts."""
+    status, cause = error.status_code, error.original_exception
+    headers: Mapping[str, str] = getattr(getattr(cause, "response", None), "headers", {})
+    after, told = retry_after(headers), headers.get("x-should-retry")
+    if told == "false" or error.code == "insufficient_quota":
+        return Trouble("final")
+    if status in (429, _OVERLOADED) or (status == 503 and after is not None):
+        return Trouble("refused", after)
+    if _unconnected(error):
+        return Trouble("lost")
+    if status is None:
+        misread = isinstance(cause, ValueError | TypeError | AttributeError | None)
+        return Trouble("final" if misread else "passing")
+    return Trouble("passing" if told == "true" or status in _PASSING or status >= 500 else "final")
+
+
 def meaning_of(error: "AnyLLMError", name: str, *, reached: bool) -> BackendError | ConfigError:
     """The error to raise: a WorkError of this item, or a ConfigError that stops the run.
 
@@ -59,7 +98,9 @@ def meaning_of(error: "AnyLLMError", name: str, *, reached: bool) -> BackendErro
     """
     from any_llm import exceptions as any_llm
 
-    words = one_line(error)
+    words = _words(error)
+    if (error.code or "").startswith("batch_"):  # OpenAI's own word, and ours for the others
+        return UnfinishedError(words)
     if too_long(error):
         return ContextError(words, status=error.status_code)
     if isinstance(error, any_llm.AuthenticationError):
@@ -78,6 +119,26 @@ def meaning_of(error: "AnyLLMError", name: str, *, reached: bool) -> BackendErro
 
 
 def _unconnected(error: "AnyLLMError") -> bool:
-    """Whether no connection came about; one that broke off had a server at its other end."""
-    cause = error.original_exception and error.original_exception.__cause__
-    return "connect" in type(cause).__name__.lower()  # httpx: ConnectError, ConnectTimeout
+    """Whether no connection came about; one that broke off had a server at its other end.
+
+    The clients say of both that a connection timed out; what aiohttp said first is kept below.
+    """
+    for cause in _causes(error):
+        name = type(cause).__name__
+        if type(cause).__module__.startswith("aiohttp"):
+            return "Connector" in name or name == "ConnectionTimeoutError"
+    below = error.original_exception and error.original_exception.__cause__
+    return "connect" in type(below).__name__.lower()  # httpx: ConnectError, ConnectTimeout
+
+
+def _causes(error: "AnyLLMError") -> Iterator[Exception]:
+    cause: BaseException | None = error.original_exception
+    while isinstance(cause, Exception):
+        yield cause
+        cause = cause.__cause__
+
+
+def _words(error: "AnyLLMError") -> str:
+    """What went wrong, in one line: of a connection, as the operating system says it."""
+    of_aiohttp = (one for one in _causes(error) if type(one).__module__.startswith("aiohttp"))
+    return one_line(next(of_aiohttp, error))

@@ -5,18 +5,32 @@ is a subclass's.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import JsonValue
 
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
+from bakeoff.judges.sharing import waves
 from bakeoff.judges.showing import repair, shorter
-from bakeoff.records import Completion, Message, Prompt, Trouble
+from bakeoff.records import Completion, Message, Prompt, Trouble, content_key
+from bakeoff.stopwatch import timed
 from bakeoff.work import Emit, Generator
 
-I = TypeVar("I")  # noqa: E741 - what is judged
+
+class Named(Protocol):
+    """What is judged; `id` names the question, or is empty."""
+
+    @property
+    def id(self) -> str:
+        """The name."""
+        ...
+
+
+I = TypeVar("I", bound=Named)  # noqa: E741 - what is judged
 T = TypeVar("T")  # what is read out of a reply
 
 
@@ -69,7 +83,18 @@ class Interview(ABC, Generic[I, T]):
         self.weights = generator.weights
         self.caveat = generator.caveat
         self.exclusive = generator.exclusive
+        self.patient = generator.patient
         self.partial = False
+
+    @property
+    def through(self) -> int:
+        """As the generator's."""
+        return self.generator.through
+
+    @property
+    def writing(self) -> int:
+        """As the generator's."""
+        return self.generator.writing
 
     @abstractmethod
     def show(self, item: I, kept: int | None) -> Prompt:
@@ -99,6 +124,10 @@ class Interview(ABC, Generic[I, T]):
         """As the generator's."""
         await self.generator.prepare()
 
+    def kept(self) -> None:
+        """As the generator's."""
+        self.generator.kept()
+
     async def close(self) -> None:
         """As the generator's."""
         await self.generator.close()
@@ -111,10 +140,32 @@ class Interview(ABC, Generic[I, T]):
                 due.append(_Asked(index, item, self.show(item, None)))
             except VerdictError as error:
                 emit(index, error)
-        while due:
-            asked, due = due, []
-            take = self._taker(asked, due, emit)
-            await self.generator([request.prompt for request in asked], take)
+        for wave in self._waves(due):
+            due = wave
+            while due:
+                asked, due = due, []
+                take = self._taker(asked, due, emit)
+                await self.generator([self._named(request) for request in asked], take)
+
+    def _waves(self, due: Sequence[_Asked[I, T]]) -> Iterator[list[_Asked[I, T]]]:
+        """What is asked first, and what after that; who waits for hours is asked everything."""
+        if self.patient:
+            yield list(due)
+            return
+        for wave in waves([request.prompt for request in due]):
+            yield [replace(due[place], prompt=prompt) for place, prompt in wave]
+
+    def _named(self, request: _Asked[I, T]) -> Prompt:
+        """The request, so named that a run which takes up another one's knows it again.
+
+        By its words it would not: the fence in them is random.
+        """
+        if not (self.patient and request.item.id):
+            return request.prompt
+        said: list[JsonValue] = [completion.text for completion in request.said]
+        return request.prompt.model_copy(
+            update={"id": content_key(request.item.id, request.kept, said)}
+        )
 
     def _taker(
         self, asked: Sequence[_Asked[I, T]], due: list[_Asked[I, T]], emit: Emit[Heard[T]]
@@ -144,7 +195,8 @@ class Interview(ABC, Generic[I, T]):
         if outcome.finish == "refused":
             return self._fallback(request, RefusedError("the judge refused", raw=outcome.text))
         try:
-            value = self.read(outcome, request.item)
+            with timed("parse"):
+                value = self.read(outcome, request.item)
         except VerdictError as error:
             return self._again(request, "unreadable", str(error)) or self._fallback(request, error)
         if not self.doubtful(value):

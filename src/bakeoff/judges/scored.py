@@ -25,6 +25,7 @@ class Alone(NamedTuple):
 
     prompt: Prompt
     text: str
+    id: str = ""
 
 
 class Scorer(Interview[Alone, Scored]):
@@ -70,7 +71,11 @@ class Scorer(Interview[Alone, Scored]):
             if len(both[pair]) == 2:
                 emit(pair, _compared(both[pair][0], both[pair][1]))
 
-        asked = [Alone(pair.prompt, text) for pair in items for text in (pair.first, pair.second)]
+        asked = [
+            Alone(pair.prompt, text, pair.id and f"{pair.id}, {place}")
+            for pair in items
+            for place, text in (("first", pair.first), ("second", pair.second))
+        ]
         await self.hear(asked, take)
 
     def show(self, item: Alone, kept: int | None) -> Prompt:

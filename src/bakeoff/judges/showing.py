@@ -3,9 +3,11 @@
 Knows texts and files; not what is asked of the judge, and not what it replied.
 """
 
+import hashlib
 import logging
 import re
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +61,7 @@ class Template:
     def __init__(self, name: str, completions: int) -> None:
         self.text = _text_of(name)
         self._compiled = _compiled(self.text)
+        self._fences = Fences()
         self._wants_reference = bool(re.search(r"\bprompt\.reference\b", self.text))
         if "fence" not in self.text:
             log.warning(
@@ -76,20 +79,43 @@ class Template:
     def render(self, shown: Shown, kept: int | None) -> str:
         """The request's text, the completions cut to `kept` characters where that is given.
         VerdictError where it shows a reference and the prompt has none.
-
-        The fence is a line that no completion can know: it is random, and new for each request.
         """
         if self._wants_reference and shown.prompt.reference is None:
             raise VerdictError("the prompt has no reference, and the judge's template shows one")
         texts = [cut_in_the_middle(text, kept) for text in shown.completions]
         names = ("first", "second") if len(texts) == 2 else ("completion",)
+        asked = conversation(shown.prompt)
         return self._compiled.render(
             dict(zip(names, texts, strict=True)),
             prompt=shown.prompt,
-            conversation=conversation(shown.prompt),
+            conversation=asked,
             criteria=shown.criteria,
-            fence=f"{'=' * 8} {secrets.token_hex(8)}",
+            fence=self._fences.around(asked, *texts),
         ).strip()
+
+
+class Fences:
+    """Lines that no completion can know: they come of a secret that is new for each run.
+
+    The fence of a prompt is the same for all that is judged on it, so that requests begin with the
+    same text: providers and engines keep that, and read it once. Where the same texts are shown in
+    the same order again, as repeats are, it is another one: a judge that is swayed by a fence must
+    not seem steady.
+    """
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(16)
+        self._shown: Counter[int] = Counter()
+
+    def around(self, prompt: str, *texts: str) -> str:
+        """The fence for some texts on a prompt."""
+        again = hash((prompt, *texts))
+        self._shown[again] += 1
+        key = f"{self._shown[again]} {prompt}".encode(errors="surrogatepass")
+        mark = hashlib.blake2b(key, digest_size=8, key=self._secret).hexdigest()
+        while any(mark in text for text in (prompt, *texts)):  # as far as it is known, it is none
+            mark = secrets.token_hex(8)
+        return f"{'=' * 8} {mark}"
 
 
 def conversation(prompt: Prompt) -> str:

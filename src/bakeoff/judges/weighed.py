@@ -66,9 +66,28 @@ class Weighed(ABC):
         """As the generator's."""
         return self._generator.exclusive
 
+    @property
+    def patient(self) -> bool:
+        """As the generator's."""
+        return self._generator.patient
+
+    @property
+    def through(self) -> int:
+        """As the generator's."""
+        return self._generator.through
+
+    @property
+    def writing(self) -> int:
+        """As the generator's."""
+        return self._generator.writing
+
     async def prepare(self) -> None:
         """As the generator's."""
         await self._generator.prepare()
+
+    def kept(self) -> None:
+        """As the generator's."""
+        self._generator.kept()
 
     async def close(self) -> None:
         """As the generator's; what was found stays known."""

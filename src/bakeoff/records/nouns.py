@@ -7,7 +7,7 @@ and hold no model name; `Judgment` and everything after it speak of models by na
 
 import hashlib
 import json
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -26,8 +26,8 @@ CLUSTER = "cluster:"  # a tag that begins so says which prompts belong together
 class Scores(NamedTuple):
     """What a judge gave each of the two completions, from 0 to 10."""
 
-    first: float
-    second: float
+    first: Annotated[float, Field(ge=0, le=10)]
+    second: Annotated[float, Field(ge=0, le=10)]
 
 
 class Weights(NamedTuple):
@@ -50,17 +50,21 @@ class Record(BaseModel):
 
 
 class Usage(Record):
-    """The tokens of one or several requests: read, of those from the provider's cache, written."""
+    """The tokens of one or several requests: read and written. Of those read `cached` came from the
+    provider's cache, and `stored` were put there, which some charge for.
+    """
 
     input: int = Field(ge=0)
     output: int = Field(ge=0)
     cached: int = Field(default=0, ge=0)
+    stored: int = Field(default=0, ge=0)
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             input=self.input + other.input,
             output=self.output + other.output,
             cached=self.cached + other.cached,
+            stored=self.stored + other.stored,
         )
 
 
@@ -134,15 +138,20 @@ class Completion(Record):
 
 
 class Pair(Record):
-    """What a judge sees: a prompt and two completions by position, with no model name."""
+    """What a judge sees: a prompt and two completions by position, with no model name.
+
+    `id` names the question where whoever asks it may have to tell it from the same one asked again;
+    nothing that a judge is shown depends on it.
+    """
 
     prompt: Prompt
     first: str
     second: str
+    id: str = ""
 
     def swapped(self) -> Self:
-        """The same pair in the other order."""
-        return self.model_copy(update={"first": self.second, "second": self.first})
+        """The same pair in the other order, without a name."""
+        return self.model_copy(update={"first": self.second, "second": self.first, "id": ""})
 
 
 class Verdict(Record):
@@ -169,12 +178,6 @@ class Verdict(Record):
     snapshot: str | None = None
     usage: Usage | None = None
     cost: float | None = Field(default=None, ge=0)
-
-    @model_validator(mode="after")
-    def _scores_in_range(self) -> Self:
-        if self.scores is not None and not all(0 <= score <= 10 for score in self.scores):
-            raise ValueError(f"scores are from 0 to 10, not {tuple(self.scores)!r}")
-        return self
 
     @property
     def at_odds(self) -> bool:

@@ -2,13 +2,15 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Generic
 
 from pydantic import JsonValue
 
 from bakeoff.errors import WorkError
+from bakeoff.work.feed import Call, Feed
 from bakeoff.work.worker import Emit, I, O, Order
 
 
@@ -16,25 +18,33 @@ class Batched(ABC, Generic[I, O]):
     """A worker that is an engine in this process: override `batch`, which runs on its own thread.
 
     Items of calls that overlap share batches, so that single items which trickle in do not run one
-    by one.
+    by one. An engine that can take up items while it works on others overrides `work` too.
     """
 
     identity: JsonValue
     weights: str | None = None
     caveat: str | None = None
     exclusive = True
+    patient = False
     order: Order = "both"  # of a judge
     partial = False
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._waiting: list[tuple[I, Callable[[O | WorkError], None]]] = []
+        self._feed: Feed[I, O] = Feed(self.rank)
         self._thread: ThreadPoolExecutor | None = None
-        self._turn = asyncio.Lock()
+        self._running: asyncio.Future[None] | None = None
 
     @abstractmethod
     def batch(self, items: Sequence[I]) -> Sequence[O | WorkError]:
         """The outcomes of a batch, in order. Runs on the engine's thread."""
+
+    def work(self, feed: Feed[I, O]) -> None:
+        """Take some of what waits, and give an outcome for each. Runs on the engine's thread."""
+        taken = feed.take(self._size)
+        outcomes = self.batch([ticket.item for ticket in taken])
+        for ticket, outcome in list(zip(taken, outcomes, strict=True)):
+            feed.give(ticket, outcome)
 
     def rank(self, item: I) -> int:
         """Items of like rank share a batch; by default all are alike."""
@@ -44,6 +54,19 @@ class Batched(ABC, Generic[I, O]):
     def release(self) -> None:
         """Free what `batch` loaded. Runs on the engine's thread."""
 
+    @property
+    def through(self) -> int:
+        """Nothing is done elsewhere unless a subclass says so."""
+        return 0
+
+    @property
+    def writing(self) -> int:
+        """It is not known unless a subclass says so."""
+        return 0
+
+    def kept(self) -> None:
+        """Nothing to forget unless a subclass sent something off."""
+
     async def prepare(self) -> None:
         """Nothing to fetch or check unless a subclass says so."""
 
@@ -52,43 +75,36 @@ class Batched(ABC, Generic[I, O]):
         if self._thread is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self.release)
             self._thread.shutdown()
-            self._thread = None
+            self._thread = self._running = None
 
     async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
-        """Emit every item's outcome, batch by batch, the largest rank first."""
-        owed = len(items)
-
-        def taker(index: int) -> Callable[[O | WorkError], None]:
-            def take(outcome: O | WorkError) -> None:
-                nonlocal owed
-                owed -= 1
-                emit(index, outcome)
-
-            return take
-
-        own = [taker(index) for index in range(len(items))]
-        self._waiting += zip(items, own, strict=True)
+        """Emit every item's outcome as it is there, the largest rank first."""
+        call: Call[I, O] = Call(items, emit)
+        self._feed.add(call.tickets)
+        self._start()
         try:
-            while owed:
-                async with self._turn:
-                    if owed:
-                        await self._step()
+            await call.over()
         finally:
-            if owed:  # a bug, or cancelled: what nobody waits for is not worked on
-                gone = set(own)
-                self._waiting = [pair for pair in self._waiting if pair[1] not in gone]
+            self._feed.drop_unwanted()  # after an error, or cancelled
 
-    async def _step(self) -> None:
-        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._waiting.sort(key=lambda pair: self.rank(pair[0]), reverse=True)
-        taken, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
-        try:
-            outcomes = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self.batch, [item for item, _ in taken]
-            )
-            done = list(zip(taken, outcomes, strict=True))
-        except BaseException:
-            self._waiting = taken + self._waiting  # other calls may still wait for some of it
-            raise
-        for (_, take), outcome in done:
-            take(outcome)
+    def _start(self) -> None:
+        """Let the engine work through what waits, unless it does so already."""
+        loop = asyncio.get_running_loop()
+        # Work that was begun in a loop which has ended since tells nobody when it stops.
+        idle = self._running is None or self._running.get_loop() is not loop
+        if idle and len(self._feed):
+            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="engine")
+            at = copy_context()  # who measures times or logs knows whose work it is
+            self._running = loop.run_in_executor(self._thread, at.run, self.work, self._feed)
+            self._running.add_done_callback(self._stopped)
+
+    def _stopped(self, running: asyncio.Future[None]) -> None:
+        """Go on with what waits, once those are told whose items came to nothing."""
+        self._running = None
+        lost = self._feed.lost()
+        error = running.exception()
+        if error and not lost:  # it did not even begin, and would not the next time
+            lost = self._feed.take(len(self._feed))
+        for ticket in lost:
+            ticket.call.fail(error or RuntimeError(f"{self!r} gave no outcome for an item"))
+        self._start()

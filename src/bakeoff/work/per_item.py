@@ -18,6 +18,7 @@ class PerItem(ABC, Generic[I, O]):
     weights: str | None = None
     caveat: str | None = None
     exclusive = False
+    patient = False
     order: Order = "both"  # of a judge
     partial = False
 
@@ -28,6 +29,19 @@ class PerItem(ABC, Generic[I, O]):
     @abstractmethod
     async def one(self, item: I) -> O:
         """The outcome of one item; a WorkError where it has none."""
+
+    @property
+    def through(self) -> int:
+        """Nothing is done elsewhere unless a subclass says so."""
+        return 0
+
+    @property
+    def writing(self) -> int:
+        """It is not known unless a subclass says so."""
+        return 0
+
+    def kept(self) -> None:
+        """Nothing to forget unless a subclass sent something off."""
 
     async def prepare(self) -> None:
         """Nothing to fetch or check unless a subclass says so."""

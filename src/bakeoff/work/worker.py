@@ -26,7 +26,8 @@ class Worker(Protocol[In, Out]):
 
     `identity` is plain JSON: what changes an outcome, and nothing else; it is known before anything
     is loaded. `weights` names the model behind it, however it is asked; None where there is none.
-    `exclusive` means that it fills the accelerator: no other such worker beside it.
+    `exclusive` means that it fills the accelerator: no other such worker beside it. `patient` means
+    that replies take hours, however many are asked for: it is to be called once, with everything.
     """
 
     @property
@@ -49,6 +50,21 @@ class Worker(Protocol[In, Out]):
         """Whether it has to be closed before another exclusive worker starts."""
         ...
 
+    @property
+    def patient(self) -> bool:
+        """Whether it wants everything in one call."""
+        ...
+
+    @property
+    def through(self) -> int:
+        """Of what it was called with, how much is done where it is done, and not yet emitted."""
+        ...
+
+    @property
+    def writing(self) -> int:
+        """How many tokens it has written of what is not emitted yet; 0 where it does not know."""
+        ...
+
     async def prepare(self) -> None:
         """Fetch what has to be fetched and check what can be checked for free.
 
@@ -61,6 +77,10 @@ class Worker(Protocol[In, Out]):
         self, items: Sequence[In], emit: Callable[[int, Out | WorkError], None]
     ) -> None:
         """Emit (index, outcome) once per item, in any order."""
+        ...
+
+    def kept(self) -> None:
+        """What was emitted is in the store: none of it has to be found again."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,109 @@
+"""Requests with the same long beginning: one goes first, and the provider has read it then."""
+
+from typing import Any
+
+import pytest
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.judges.sharing import LONG, waves
+from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.records import Message, Pair, Prompt, Verdict
+from bakeoff.records.prefixed import Prefixed
+from tests.anthropic_server import AnthropicServer
+from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
+from tests.working import outcomes
+
+
+def prompt(text: str) -> Prompt:
+    return Prompt(messages=(Message(role="user", content=text),))
+
+
+def test_short_prompts_all_go_at_once_as_they_are() -> None:
+    prompts = [prompt("a" * (LONG - 1)), prompt("a" * (LONG - 1)), prompt("b")]
+    assert waves(prompts) == [list(enumerate(prompts))]
+    assert waves([]) == [[]]
+
+
+def test_of_those_that_begin_alike_the_first_goes_first() -> None:
+    long = ["a" * LONG + "one", "b" * LONG, "a" * LONG + "oh", "short", "a" * LONG + "no"]
+    first, second = waves([prompt(text) for text in long])
+    assert [place for place, _ in first] == [0, 1, 3]
+    assert [place for place, _ in second] == [2, 4]
+    sent = dict(first + second)
+    assert {place: sent[place].shared for place in (0, 2, 4)} == dict.fromkeys((0, 2, 4), LONG)  # type: ignore[attr-defined]
+    assert not any(isinstance(sent[place], Prefixed) for place in (1, 3))
+    for place, text in enumerate(long):
+        assert sent[place].messages == prompt(text).messages
+        assert sent[place].id == prompt(text).id
+
+
+def pairs(question: str) -> list[Pair]:
+    """A pair in both orders."""
+    pair = Pair(prompt=prompt(question), first="the good one", second="the other one")
+    return [pair, pair.swapped()]
+
+
+def requests(question: str, server: OpenAIServer, spec: str, lanes: int = 8) -> list[str]:
+    """The texts of the judge's requests about a pair in both orders."""
+    judge = open_judge(judge_spec(spec), Setting(Sampling(), lanes))
+    assert all(isinstance(one, Verdict) for one in outcomes(judge, pairs(question)))
+    return [
+        "".join(block["text"] for block in content) if isinstance(content, list) else content
+        for content in (body["messages"][0]["content"] for body in server.requests)
+    ]
+
+
+TEMPLATES = ("pairwise", "guide", "marks", "scores", "rubric", "choice", "reference")
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+def test_both_orders_begin_alike_up_to_the_completions(template: str) -> None:
+    """What a provider can keep: instructions, prompt, reference."""
+    asked = Prompt(
+        messages=(Message(role="user", content="What is it, then?"),), reference="The known one."
+    )
+    spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
+    judge: Any = open_judge(spec, Setting(Sampling()))
+    pair = Pair(prompt=asked, first="the good one", second="the other one")
+    one, other = (judge.show(p, None).messages[0].content for p in (pair, pair.swapped()))
+    assert one != other
+    end = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    assert "What is it, then?" in one[:end]
+    assert one[end - 4 : end] == "the "
+    assert ("The known one." in one[:end]) == (template == "reference")
+
+
+@pytest.mark.parametrize(("length", "together"), [(LONG, 1), (100, 2)])
+def test_a_long_prompt_is_read_once_before_its_other_order_is_asked(
+    length: int, together: int
+) -> None:
+    with OpenAIServer(lambda _: Reply(body=chat(verdict("tie")), delay=0.1)) as server:
+        texts = requests("?" * length, server, f"api:j?base_url={server.url}")
+    assert len(texts) == 2
+    assert server.most_in_flight == together
+
+
+def test_anthropic_is_told_what_to_keep_of_both_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
+    with AnthropicServer(lambda _: verdict("tie")) as server:
+        spec = f"anthropic:claude-x?base_url={server.address}"
+        texts = requests("Which one?\n" * 500, server, spec)
+        heads = [body["messages"][0]["content"][0] for body in server.requests]
+    assert len(texts) == 2
+    assert heads[0] == heads[1]
+    assert heads[0]["cache_control"] == {"type": "ephemeral"}
+    assert heads[0]["text"].count("Which one?") == 500
+    assert "the good one" not in heads[0]["text"]
+
+
+def test_a_judge_that_cannot_be_read_is_asked_again_in_both_waves() -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        return verdict("A") if len(body["messages"]) > 1 else "No idea."
+
+    with OpenAIServer(brain) as server:
+        spec = f"api:j?base_url={server.url}"
+        judge = open_judge(Spec.parse(spec), Setting(Sampling()))
+        said = outcomes(judge, pairs("?" * LONG))
+        order = [shown(body)[0] for body in server.requests]
+    assert [one.mended for one in said if isinstance(one, Verdict)] == ["unreadable"] * 2
+    assert order == ["the good one"] * 2 + ["the other one"] * 2
