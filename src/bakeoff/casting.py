@@ -5,28 +5,40 @@ Knows specs and workers; starts nothing.
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.pipeline import Cast
 from bakeoff.plugins import HUMAN, Setting, judge_spec, open_generator, open_judge
-from bakeoff.summary.families import families
-from bakeoff.work import Generator, Judge
+from bakeoff.work import Generator, Judge, Limits
 
 
 def cast_of(config: Config) -> Cast:
     """Every model and judge by its name; ConfigError where they cannot make a comparison."""
-    setting = Setting(config.sampling(), config.max_concurrency)
+    setting = Setting(
+        config.sampling(),
+        config.max_concurrency,
+        batch=config.batch,
+        store=config.store,
+        limits=Limits(config.rpm, config.tpm),
+    )
     specs = [Spec.parse(text) for text in config.model]
     if len(specs) < 2:
         raise ConfigError("a comparison needs two models: give --model twice")
     _check_names([spec.name for spec in specs], "model")
     models = {spec.name: open_generator(spec, setting) for spec in specs}
     judges = judges_of(config.judge, setting)
+    patient = [worker.patient for worker in models.values()]
+    if config.batch and not any(patient + [judge.patient for judge in judges.values()]):
+        raise ConfigError(
+            "--batch: nobody here is asked in batches; openai: and anthropic: are, and a server "
+            "behind api: that has /v1/batches is with ?batch=true"
+        )
     for judge, model in itertools.product(judges.items(), models.items()):
         if not config.allow_self_judge:
             _check_impartial(judge, model, config)
-    return Cast(models, judges, _again(config, specs[0]) if config.null_check else None)
+    return Cast(models, judges, _again(specs[0], setting) if config.null_check else None)
 
 
 def judges_of(tokens: Sequence[str], setting: Setting) -> dict[str, Judge]:
@@ -46,13 +58,13 @@ def machine_judges(config: Config) -> list[str]:
     return [text for text in config.judge if judge_spec(text).backend != HUMAN]
 
 
-def _again(config: Config, spec: Spec) -> tuple[str, Generator]:
+def _again(spec: Spec, setting: Setting) -> tuple[str, Generator]:
     """The first model once more, drawn with another seed."""
-    seed = int(spec.options.get("seed", config.seed)) + 1
+    seed = int(spec.options.get("seed", setting.sampling.seed)) + 1
     options = {key: value for key, value in spec.options.items() if key != "seed"}
-    sampling = config.sampling().model_copy(update={"seed": seed})
+    sampling = setting.sampling.model_copy(update={"seed": seed})
     other = spec.model_copy(update={"options": options})
-    return spec.name, open_generator(other, Setting(sampling, config.max_concurrency))
+    return spec.name, open_generator(other, replace(setting, sampling=sampling))
 
 
 def _check_impartial(
@@ -67,6 +79,8 @@ def _check_impartial(
         )
     if not its.partial:
         return
+    from bakeoff.summary.families import families  # brings numpy and scipy
+
     tokens = {judge_spec(text).name: text for text in config.judge}
     tokens |= {Spec.parse(text).name: text for text in config.model}
     shared = families((name, tokens[name])) & families((contestant, tokens[contestant]))

@@ -39,9 +39,13 @@ class Asking:
         self._pairs = pairs
         self._seats = list(self._wanted(repeats))
         shown = [seat.shown() for seat in self._seats]
-        self.asks = [
-            (verdict_key(judge.identity, pair, seat.repeat), pair)
+        keys = [
+            verdict_key(judge.identity, pair, seat.repeat)
             for seat, pair in zip(self._seats, shown, strict=True)
+        ]
+        self.asks = [
+            (key, pair.model_copy(update={"id": key}))
+            for key, pair in zip(keys, shown, strict=True)
         ]
         self._outcomes: dict[int, Verdict | WorkError] = {}
 

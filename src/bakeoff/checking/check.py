@@ -11,7 +11,7 @@ from bakeoff.checking.grading import agreements, checked
 from bakeoff.checking.labelled import Known, known_pairs
 from bakeoff.checking.marking import longer_of
 from bakeoff.checking.results import SCHEMA, CheckResults
-from bakeoff.config import Check, Sampling, parse_fields
+from bakeoff.config import MOST, Check, Sampling, parse_fields
 from bakeoff.environment import describe
 from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import listed
@@ -19,7 +19,7 @@ from bakeoff.plugins import HUMAN, Setting, judge_spec
 from bakeoff.progress import Watch
 from bakeoff.report.export import check_writable, write
 from bakeoff.store import Store
-from bakeoff.work import Judge, tasks
+from bakeoff.work import Judge, Limits, tasks
 
 FILE = "judge-check.json"
 
@@ -31,7 +31,7 @@ def check(
     store: Path,
     limit: int | None = None,
     repeats: int = 1,
-    lanes: int = 32,
+    lanes: int = MOST,
 ) -> CheckResults:
     """Ask each judge (a spec) about the pairs of a file, or without one about our own.
 
@@ -53,7 +53,9 @@ async def check_async(
     """As `check_config`, inside a running event loop."""
     started = datetime.now(UTC)
     known = known_pairs(file, config.limit)
-    judges = _open(config.judge, Setting(Sampling(), config.max_concurrency))
+    limits = Limits(config.rpm, config.tpm)
+    setting = Setting(Sampling(), config.max_concurrency, store=config.store, limits=limits)
+    judges = _open(config.judge, setting)
     if config.out is not None:
         check_writable(config.out)
     asked = [Asking(name, judge, known.pairs, config.repeats) for name, judge in judges.items()]

@@ -46,7 +46,7 @@ def checked(
         better_first=_named(judgments, BETTER),
         better_second=_named(judgments, WORSE),
         consistency=proportion(sum(told), len(told)),
-        order=order_of(trial),
+        order=order_of(trial.columns),
         kappa=_kappa(judgments),
         longer_won=_longer_won(pairs, found),
         mended=dict(sorted(mended.items())),

@@ -1,0 +1,357 @@
+"""A real server on loopback that speaks both batch interfaces, as their official clients use them.
+
+OpenAI's: /v1/files, /v1/batches, and the files' content; Anthropic's: /v1/messages/batches and the
+results. Requests are answered directly too, by both. It runs in a thread of its own and outlives
+the clients that a test kills; `stop` and `start` take it away and bring it back at its address.
+"""
+
+import email
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.anthropic_server import message
+from tests.openai_server import Brain, Reply, chat, contest
+
+Fate = Callable[[dict[str, Any]], str]
+
+
+def lives(body: dict[str, Any]) -> str:
+    """Nothing befalls a request."""
+    return "replied"
+
+
+@dataclass
+class Job:
+    """A batch as the server keeps it."""
+
+    id: str
+    requests: list[dict[str, Any]]
+    metadata: dict[str, str] = field(default_factory=dict)
+    made: float = field(default_factory=time.time)
+    looks: int = 0
+    state: str = "in_progress"
+    results: list[tuple[str, str, Reply]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+class BatchServer:
+    """`with BatchServer(brain) as server:` then `server.url` (OpenAI's), `server.address`.
+
+    A batch ends with the look number `looks`. `fate` says of a request's body what befalls it in a
+    batch: `replied`, or `expired`, `cancelled`, `missing`. `refusal` makes the errors for which a
+    whole batch is not taken. `hook` is called with `making` before a batch is there and with `made`
+    before that is told, `broken` with every request, of which it may return the reply. A batch is
+    not listed before the list was asked for `hidden` times.
+    """
+
+    def __init__(self, brain: Brain = contest, *, looks: int = 2, fate: Fate = lives) -> None:
+        self.brain = brain
+        self.looks = looks
+        self.fate = fate
+        self.refusal: Callable[[Job], list[dict[str, Any]]] = lambda job: []
+        self.hook: Callable[[str], None] = lambda when: None
+        self.broken: Callable[[Request], Response | None] = lambda request: None
+        self.jobs: list[Job] = []
+        self.files: dict[str, bytes] = {}
+        self.direct: list[dict[str, Any]] = []
+        self.seen: Counter[str] = Counter()
+        self.most_under_way = 0
+        self.hidden = 0
+
+    # ------------------------------------------------------------------------------------ running
+
+    def __enter__(self) -> "BatchServer":
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen at the address, which stays the same."""
+        config = uvicorn.Config(self._app(), port=self.port, log_level="critical", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        until = time.monotonic() + 30
+        while not self._server.started and time.monotonic() < until:
+            time.sleep(0.01)
+        assert self._server.started
+
+    def stop(self) -> None:
+        """Be gone; what it holds is kept."""
+        self._server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    @property
+    def address(self) -> str:
+        """What Anthropic's client takes for a base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What OpenAI's client takes for a base URL."""
+        return f"{self.address}/v1"
+
+    def _app(self) -> Starlette:
+        def guarded(serve: Callable[[Request], Any]) -> Callable[[Request], Any]:
+            async def handle(request: Request) -> Response:
+                self.seen[f"{request.method} {request.url.path.split('/')[-1]}"] += 1
+                reply: Response = self.broken(request) or await serve(request)
+                return reply
+
+            return handle
+
+        routes = [
+            ("POST", "/v1/chat/completions", self._chat),
+            ("POST", "/v1/files", self._upload),
+            ("GET", "/v1/files/{id}/content", self._content),
+            ("POST", "/v1/batches", self._make),
+            ("GET", "/v1/batches", self._list),
+            ("GET", "/v1/batches/{id}", self._look),
+            ("POST", "/v1/messages", self._message),
+            ("POST", "/v1/messages/batches", self._make_messages),
+            ("GET", "/v1/messages/batches", self._list_messages),
+            ("GET", "/v1/messages/batches/{id}", self._look_messages),
+            ("GET", "/v1/messages/batches/{id}/results", self._results),
+        ]
+        return Starlette(
+            routes=[Route(path, guarded(serve), methods=[verb]) for verb, path, serve in routes]
+        )
+
+    # ------------------------------------------------------------------------------ what is asked
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """The bodies of all requests in batches, in the order in which they came."""
+        return [request["body"] for job in self.jobs for request in job.requests]
+
+    @property
+    def paid(self) -> list[dict[str, Any]]:
+        """The bodies of all requests that were answered, in batches and directly."""
+        by_id = [
+            (job, id_)
+            for job in self.jobs
+            for id_, fate, reply in job.results
+            if fate == "replied" and reply.status == 200
+        ]
+        return self.direct + [
+            next(r["body"] for r in job.requests if r["custom_id"] == id_) for job, id_ in by_id
+        ]
+
+    def _reply(self, body: dict[str, Any], says: Callable[[str], dict[str, Any]]) -> Reply:
+        said = self.brain(body)
+        if isinstance(said, Reply):
+            return said
+        return Reply(body=says(said) if isinstance(said, str) else said)
+
+    def _directly(self, body: dict[str, Any], says: Callable[[str], dict[str, Any]]) -> Response:
+        reply = self._reply(body, says)
+        if reply.status == 200:
+            self.direct.append(body)
+        return JSONResponse(reply.body, reply.status, reply.headers)
+
+    def _new(self, requests: list[dict[str, Any]], metadata: dict[str, str]) -> Job:
+        self.hook("making")
+        job = Job(f"batch_{len(self.jobs)}", requests, metadata)
+        ids = [request["custom_id"] for request in requests]
+        assert len(set(ids)) == len(ids)
+        assert all(len(id_) <= 64 and id_.replace("-", "").isalnum() for id_ in ids)
+        job.errors = self.refusal(job)
+        if job.errors:
+            job.state = "failed"
+        self.jobs.append(job)
+        under_way = sum(job.state == "in_progress" for job in self.jobs)
+        self.most_under_way = max(self.most_under_way, under_way)
+        self.hook("made")
+        return job
+
+    def _looked_at(self, id_: str, says: Callable[[str], dict[str, Any]]) -> Job | None:
+        job = next((job for job in self.jobs if job.id == id_), None)
+        if job and job.state == "in_progress":
+            job.looks += 1
+            if job.looks >= self.looks:
+                for request in reversed(job.requests):  # in any order, as promised
+                    fate = self.fate(request["body"])
+                    reply = self._reply(request["body"], says) if fate == "replied" else Reply()
+                    job.results.append((request["custom_id"], fate, reply))
+                job.state = "ended"
+        return job
+
+    def _listed(self) -> list[Job]:
+        self.hidden -= 1
+        return [] if self.hidden >= 0 else self.jobs[::-1]
+
+    # ------------------------------------------------------------------------------------- OpenAI
+
+    async def _chat(self, request: Request) -> Response:
+        return self._directly(await request.json(), chat)
+
+    async def _upload(self, request: Request) -> Response:
+        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+        parts = email.message_from_bytes(head + await request.body()).get_payload()
+        found = {
+            part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
+            for part in parts
+        }
+        assert found["purpose"] == b"batch"
+        id_ = f"file-{len(self.files)}"
+        self.files[id_] = found["file"]
+        return JSONResponse(
+            {
+                "id": id_,
+                "object": "file",
+                "bytes": len(found["file"]),
+                "created_at": 1,
+                "filename": "x.jsonl",
+                "purpose": "batch",
+                "status": "processed",
+            }
+        )
+
+    async def _content(self, request: Request) -> Response:
+        return Response(self.files[request.path_params["id"]], media_type="application/jsonl")
+
+    async def _make(self, request: Request) -> Response:
+        asked = await request.json()
+        assert asked["endpoint"] == "/v1/chat/completions"
+        lines = self.files[asked["input_file_id"]].decode().splitlines()
+        requests = [json.loads(line) for line in lines]
+        for one in requests:
+            assert (one["method"], one["url"]) == ("POST", "/v1/chat/completions")
+        return JSONResponse(self._shown(self._new(requests, asked.get("metadata") or {})))
+
+    async def _list(self, request: Request) -> Response:
+        shown = [self._shown(job) for job in self._listed()]
+        return JSONResponse({"object": "list", "data": shown, "has_more": False})
+
+    async def _look(self, request: Request) -> Response:
+        job = self._looked_at(request.path_params["id"], chat)
+        if job is None:
+            return JSONResponse({"error": {"message": "no such batch"}}, 404)
+        return JSONResponse(self._shown(job))
+
+    def _shown(self, job: Job) -> dict[str, Any]:
+        fates = {fate for _, fate, _ in job.results}
+        good = [id_ for id_, fate, reply in job.results if fate == "replied" and reply.status < 400]
+        state = job.state
+        if state == "ended":
+            worst = [fate for fate in ("cancelled", "expired") if fate in fates]
+            state = worst[0] if worst else "completed"
+        shown = {
+            "id": job.id,
+            "object": "batch",
+            "endpoint": "/v1/chat/completions",
+            "input_file_id": "file-x",
+            "completion_window": "24h",
+            "status": state,
+            "created_at": int(job.made),
+            "metadata": job.metadata,
+            "request_counts": {
+                "total": len(job.requests),
+                "completed": len(good) if job.results else job.looks,
+                "failed": len(job.results) - len(good),
+            },
+            "errors": {"object": "list", "data": job.errors} if job.errors else None,
+        }
+        if job.state == "ended":
+            shown |= self._written(job)
+        return shown
+
+    def _written(self, job: Job) -> dict[str, str]:
+        """The files of what came of a batch, by the field that names them."""
+        files: dict[str, list[dict[str, Any]]] = {"output_file_id": [], "error_file_id": []}
+        for id_, fate, reply in job.results:
+            line: dict[str, Any] = {"id": "r", "custom_id": id_, "response": None, "error": None}
+            if fate == "replied":
+                response = {"status_code": reply.status, "request_id": "q", "body": reply.body}
+                line["response"] = response
+            else:
+                line["error"] = {"code": f"batch_{fate}", "message": f"This was {fate}."}
+            if fate != "missing":
+                good = fate == "replied" and reply.status < 400
+                files["output_file_id" if good else "error_file_id"].append(line)
+        names = {}
+        for field_, lines in files.items():
+            if lines:
+                names[field_] = f"{job.id}-{field_}"
+                text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+                self.files[names[field_]] = text.encode()
+        return names
+
+    # ---------------------------------------------------------------------------------- Anthropic
+
+    async def _message(self, request: Request) -> Response:
+        return self._directly(await request.json(), message)
+
+    async def _make_messages(self, request: Request) -> Response:
+        asked = (await request.json())["requests"]
+        requests = [{"custom_id": r["custom_id"], "body": r["params"]} for r in asked]
+        return JSONResponse(self._told(self._new(requests, {})))
+
+    async def _list_messages(self, request: Request) -> Response:
+        told = [self._told(job) for job in self._listed()]
+        return JSONResponse({"data": told, "has_more": False, "first_id": None, "last_id": None})
+
+    async def _look_messages(self, request: Request) -> Response:
+        job = self._looked_at(request.path_params["id"], message)
+        if job is None:
+            error = {"type": "not_found_error", "message": "no such batch"}
+            return JSONResponse({"type": "error", "error": error}, 404)
+        return JSONResponse(self._told(job))
+
+    async def _results(self, request: Request) -> Response:
+        job = next(job for job in self.jobs if job.id == request.path_params["id"])
+        lines = []
+        for id_, fate, reply in job.results:
+            result: dict[str, Any] = {"type": "canceled" if fate == "cancelled" else fate}
+            if fate == "replied" and reply.status == 200:
+                result = {"type": "succeeded", "message": reply.body}
+            elif fate == "replied":
+                result = {"type": "errored", "error": reply.body}
+            if fate != "missing":
+                lines.append(json.dumps({"custom_id": id_, "result": result}, ensure_ascii=False))
+        return Response("".join(f"{line}\n" for line in lines), media_type="application/x-jsonl")
+
+    def _told(self, job: Job) -> dict[str, Any]:
+        made = datetime.fromtimestamp(job.made, UTC)
+        kinds = Counter(
+            "succeeded"
+            if fate == "replied" and reply.status == 200
+            else {"replied": "errored", "cancelled": "canceled"}.get(fate, "expired")
+            for _, fate, reply in job.results
+        )
+        counts = dict.fromkeys(("succeeded", "errored", "canceled", "expired"), 0) | kinds
+        counts["processing"] = len(job.requests) - sum(counts.values())
+        ended = job.state == "ended"
+        return {
+            "id": job.id,
+            "type": "message_batch",
+            "created_at": made.isoformat(),
+            "expires_at": made.isoformat(),
+            "ended_at": made.isoformat() if ended else None,
+            "archived_at": None,
+            "cancel_initiated_at": None,
+            "request_counts": counts,
+            "processing_status": "ended" if ended else "in_progress",
+            "results_url": f"{self.address}/v1/messages/batches/{job.id}/results"
+            if ended
+            else None,
+        }

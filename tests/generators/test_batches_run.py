@@ -1,0 +1,336 @@
+"""Whole runs with `--batch`, in processes of their own, killed where it hurts.
+
+The server counts: whatever happens to a run, no request in a batch is replied to, and so paid for,
+twice.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.records import Results
+from tests.batch_server import BatchServer
+from tests.openai_server import contest, shown, verdict
+
+PROMPTS = 12
+LIMIT = 60  # seconds for a run
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("good", "poor"):
+        rows = [{"prompt": f"Number {n}?", "completion": f"{name} {n}"} for n in range(PROMPTS)]
+        Path(f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    Path("prompts.txt").write_text("".join(f"Number {n}?\n" for n in range(PROMPTS)))
+
+
+def judge_of(server: BatchServer, kind: str) -> str:
+    if kind == "anthropic":
+        return f"anthropic:claude-sonnet-4-5?base_url={server.address}"
+    return f"openai:gpt-4?base_url={server.url}"
+
+
+def flags(judge: str, *more: str, batch: bool = True, store: str = "store.sqlite") -> list[str]:
+    """A run of two recorded models; its results are in `results`, or in the folder `direct`."""
+    judge += "&poll=0.02" if batch else ""
+    more = (*more, f"--store={store}", "--batch" if batch else "--out=direct")
+    models = ["--model=good=file:good.jsonl", "--model=poor=file:poor.jsonl"]
+    rest = ["--prompts=prompts.txt", f"--limit={PROMPTS}"]
+    return ["run", *models, f"--judge=j={judge}", *rest, *more]
+
+
+def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bakeoff", *arguments],
+        env=os.environ | {"OPENAI_API_KEY": "key", "ANTHROPIC_API_KEY": "key"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(arguments: Sequence[str], code: int = 0) -> str:
+    """What a run says on stderr."""
+    with started(arguments) as process:
+        _, said = process.communicate(timeout=LIMIT)
+    assert process.returncode == code, said
+    return said
+
+
+def results(folder: str = "results") -> Results:
+    return Results.model_validate_json(Path(folder, "results.json").read_text())
+
+
+def judged(found: Results) -> list[tuple[Any, ...]]:
+    """What counts of the judgments; not what they cost."""
+    plain = {"cost": None}
+    return [
+        (j.prompt_id, j.first, j.second, j.repeat, j.verdict.model_copy(update=plain))
+        for j in found.evidence.judgments
+    ]
+
+
+def paid_once(server: BatchServer) -> bool:
+    ids = Counter(id_ for job in server.jobs for id_, fate, _ in job.results if fate == "replied")
+    return set(ids.values()) <= {1}
+
+
+# --------------------------------------------------------------------------------- from end to end
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_a_run_in_batches_has_the_results_of_one_without(kind: str) -> None:
+    with BatchServer() as server:
+        judge = judge_of(server, kind)
+        finished(flags(judge, batch=False, store="direct.sqlite"))
+        directly = len(server.direct)
+        said = finished(flags(judge))
+        assert "sent 23 requests as batch_0" in said
+        direct, batched = results("direct"), results()
+        assert judged(batched) == judged(direct)
+        assert len(judged(batched)) == directly == 2 * PROMPTS
+        assert batched.summary.pairs[0].outcome == direct.summary.pairs[0].outcome
+        assert [len(job.requests) for job in server.jobs] == [2 * PROMPTS - 1]
+        assert len(server.direct) == directly + 1
+        costs = [sum(j.verdict.cost or 0 for j in r.evidence.judgments) for r in (batched, direct)]
+        assert costs[0] == pytest.approx(costs[1] * (1 + 23 * 0.5) / 24)
+
+        before = len(server.paid), server.seen.total()
+        finished(flags(judge))
+        assert (len(server.paid), server.seen.total()) == before, "a complete store asks nobody"
+        finished(flags(judge, store="direct.sqlite"))
+        assert (len(server.paid), server.seen.total()) == before, "nor one filled directly"
+
+
+def test_models_and_judge_may_all_be_asked_in_batches() -> None:
+    with BatchServer() as server:
+        at = f"?base_url={server.url}&poll=0.02"
+        models = [f"--model=good=openai:good{at}", f"--model=poor=openai:poor{at}"]
+        judge = f"--judge=j=openai:gpt-4{at}"
+        rest = ["--prompts=prompts.txt", f"--limit={PROMPTS}", "--null-check=3", "--batch"]
+        finished(["run", *models, judge, *rest])
+        found = results()
+        assert len(found.evidence.completions) == 2 * PROMPTS
+        assert len(found.evidence.judgments) == 2 * PROMPTS
+        assert not found.evidence.failures
+        # One of each was asked directly: two models, the first one drawn again, and the judge.
+        assert len(server.direct) == 4
+        # Drawn again, the first model says the same, so that both orders are one question.
+        wanted = [PROMPTS - 1, PROMPTS - 1, 3 - 1, 2 * PROMPTS + 3 - 1]
+        assert sorted(len(job.requests) for job in server.jobs) == sorted(wanted)
+
+
+def test_failures_are_asked_again_by_the_same_command() -> None:
+    def expired(body: dict[str, Any]) -> str:
+        return "expired" if "good 3" in shown(body) else "replied"
+
+    with BatchServer(fate=expired) as server:
+        finished(flags(judge_of(server, "openai")), code=3)
+        failed = results().evidence.failures
+        assert {(f.prompt_id, f.kind) for f in failed} == {(failed[0].prompt_id, "unfinished")}
+        assert len(failed) == 2
+        server.fate = lambda body: "replied"
+        finished(flags(judge_of(server, "openai")))
+        assert not results().evidence.failures
+        assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
+        assert paid_once(server)
+
+
+def test_repeats_are_each_asked_and_each_kept_apart() -> None:
+    with BatchServer() as server:
+        finished(flags(judge_of(server, "openai"), "--repeats=3"))
+        assert len(judged(results())) == 6 * PROMPTS == len(server.paid)
+        assert paid_once(server)
+
+
+def test_batches_for_nobody_are_a_mistake() -> None:
+    told = finished(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
+    assert "nobody here is asked in batches" in told
+
+
+def test_a_judge_is_checked_in_batches_too() -> None:
+    with BatchServer() as server:
+        judge = judge_of(server, "openai") + "&batch=true&poll=0.02"
+        finished(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
+        assert [len(job.requests) for job in server.jobs] == [9]
+
+
+# ------------------------------------------------------------------------------------------ killed
+
+
+def stubborn(body: dict[str, Any]) -> Any:
+    """A judge that says nothing of use about two of the prompts before it is asked once more."""
+    if len(body["messages"]) == 1 and any(f"good {n}" in shown(body) for n in (3, 7)):
+        return "Well, hard to say."
+    return contest(body)
+
+
+class Killer:
+    """Kills a run the first time that something happens at the server, or in the store."""
+
+    def __init__(self, server: BatchServer) -> None:
+        self.server = server
+        self.done = threading.Event()
+        self.process: subprocess.Popen[str]
+
+    def strike(self) -> None:
+        if not self.done.is_set():
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+            self.done.set()
+
+    def on_hook(self, when: str, job: int) -> None:
+        self.server.hook = lambda at: (
+            self.strike() if at == when and len(self.server.jobs) == job else None
+        )
+
+    def on_request(self, verb: str, ending: str, job: int) -> None:
+        def see(request: Any) -> None:
+            path = request.url.path
+            if request.method == verb and ending in path and len(self.server.jobs) == job:
+                self.strike()
+
+        self.server.broken = see
+
+    def on_verdicts(self, count: int) -> None:
+        def watch() -> None:
+            until = time.monotonic() + LIMIT
+            while time.monotonic() < until and records("store.sqlite") < count:
+                time.sleep(0.002)
+            self.strike()
+
+        threading.Thread(target=watch).start()
+
+
+def records(path: str) -> int:
+    """How many verdicts a store holds."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT count(*) FROM records WHERE body LIKE '%scores%'")
+            return int(found.fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+POINTS: dict[str, Callable[[Killer], None]] = {
+    "before the first batch is there": lambda k: k.on_hook("making", 0),
+    "after it is there, before that is told": lambda k: k.on_hook("made", 1),
+    "while it is looked at": lambda k: k.on_request("GET", "/batch_0", 1),
+    "before the second batch is there": lambda k: k.on_hook("making", 1),
+    "after the second is there, before that is told": lambda k: k.on_hook("made", 2),
+    "while the second is looked at": lambda k: k.on_request("GET", "/batch_1", 2),
+    "when some verdicts are in the store": lambda k: k.on_verdicts(5),
+}
+
+
+# Of a batch that was sent, and not noted, the two providers tell in two ways.
+CASES = [("openai", point) for point in POINTS]
+CASES += [("anthropic", point) for point in POINTS if "there" in point or "store" in point]
+
+
+@pytest.mark.parametrize(("kind", "point"), CASES)
+def test_a_run_that_was_killed_goes_on_and_nothing_is_paid_twice(point: str, kind: str) -> None:
+    with BatchServer(stubborn, looks=3) as server:
+        killer = Killer(server)
+        POINTS[point](killer)
+        arguments = flags(judge_of(server, kind), "--repeats=2")
+        killer.process = started(arguments)
+        with killer.process:
+            killer.process.communicate(timeout=LIMIT)
+        assert killer.done.wait(10)
+        assert killer.process.returncode == -signal.SIGKILL
+        assert not Path("results", "results.json").exists()
+        server.hook, server.broken = (lambda when: None), (lambda request: None)
+        said = finished(arguments)
+        found = results()
+        assert not found.evidence.failures
+        asked = 4 * PROMPTS
+        assert len(found.evidence.judgments) == asked
+        assert sum(j.verdict.mended is not None for j in found.evidence.judgments) == 8
+        assert paid_once(server)
+        assert len(server.paid) == asked + 8, said
+        assert len(server.direct) == 1
+        assert [len(job.requests) for job in server.jobs] == [asked - 1, 8]
+
+
+def test_what_mended_other_words_is_no_reply_to_these() -> None:
+    """The first batch is gone when the run goes on, and what is said instead has to be mended too:
+    the second batch mends what nobody said this time.
+    """
+    with BatchServer(stubborn, looks=3) as server:
+        killer = Killer(server)
+        POINTS["while the second is looked at"](killer)
+        arguments = flags(judge_of(server, "openai"))
+        killer.process = started(arguments)
+        with killer.process:
+            killer.process.communicate(timeout=LIMIT)
+        assert killer.done.wait(10)
+        server.broken = lambda request: None
+        server.jobs[0].id = "lost"
+        server.brain = lambda body: f"{said} again" if (said := stubborn(body))[0] == "W" else said
+        finished(arguments)
+        assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
+        again = [request["body"]["messages"][1]["content"] for request in server.jobs[3].requests]
+        assert again == ["Well, hard to say. again"] * 4
+
+
+def test_ctrl_c_says_that_it_goes_on_and_it_does() -> None:
+    with BatchServer(looks=10**6) as server:
+        arguments = flags(judge_of(server, "openai"))
+        with started(arguments) as process:
+            until = time.monotonic() + LIMIT
+            while time.monotonic() < until and not (server.jobs and server.jobs[0].looks > 2):
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=LIMIT)
+        assert process.returncode == 130
+        assert (
+            "what was sent goes on at the provider (batch_0); the same command fetches it" in said
+        )
+        assert "Traceback" not in said
+        server.looks = 1
+        said = finished(arguments)
+        assert "going on with batch_0" in said
+        assert len(server.jobs) == 1
+        assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
+
+
+def test_how_much_of_a_batch_is_through_is_told_while_it_lasts() -> None:
+    with BatchServer(looks=10**6) as server:
+        with started(flags(judge_of(server, "openai"))) as process:
+            until, through = time.monotonic() + LIMIT, 0
+            while time.monotonic() < until and not through:
+                time.sleep(0.05)
+                file = Path("results", "progress.json")
+                rows = json.loads(file.read_text())["rows"] if file.exists() else []
+                through = max((row.get("through", 0) for row in rows), default=0)
+            process.kill()
+            process.communicate(timeout=LIMIT)
+        assert through > 0
+
+
+def test_a_verdict_named_by_its_pair_is_no_other_pairs() -> None:
+    """The replies of a batch are given to the pairs that they are about, not in their order."""
+    brain = lambda body: verdict("A", 9, 1, why=" against ".join(shown(body)))  # noqa: E731
+    with BatchServer(brain) as server:
+        finished(flags(judge_of(server, "openai")))
+        texts = {
+            p.id: p.messages[0].content.split()[1].rstrip("?") for p in results().evidence.prompts
+        }
+        for judgment in results().evidence.judgments:
+            n = texts[judgment.prompt_id]
+            said = f"{judgment.first} {n} against {judgment.second} {n}"
+            assert judgment.verdict.reason == said
