@@ -58,7 +58,7 @@ class Repo:
         try:
             from huggingface_hub import HfApi
         except ImportError:
-            raise ConfigError(f"{self.repo!r} needs: pip install 'bakeoff[hf]'") from None
+            raise ConfigError(f"{self.repo!r} needs: pip install 'huggingface-hub>=1'") from None
 
         api = HfApi()
         with _troubles(self.repo, self.revision):

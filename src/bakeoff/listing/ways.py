@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+")  # any-llm writes `A/B`, `A and B`, o
 # Our own backends: the extra that each needs, what to write, and what it is.
 _GENERATORS = {
     "hf": ("hf", "hf:NAME", "a model of the hub, or a folder, in this process"),
-    "vllm": ("vllm", "vllm:NAME", "the same by vLLM, which is started for it"),
+    "vllm": ("vllm", "vllm:NAME", "the same by vLLM, started for it; ?python= says where it is"),
 }
 _ONLY_MODELS = {
     "file": ("", "file:PATH.jsonl", "completions that exist already"),

@@ -1,0 +1,9 @@
+"""The stand-in's `vllm serve MODEL`."""
+
+import sys
+
+from vllm.entrypoints.openai import api_server
+
+if __name__ == "__main__":
+    assert sys.argv[1] == "serve"
+    api_server.main()
