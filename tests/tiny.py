@@ -10,18 +10,20 @@ SPECIALS = ("<|end|>", "<|start|>", "<pad>", "<think>", "</think>")
 CONTEXT = 2048
 
 
-def make_tiny_model(folder: Path, chat_template: bool = True, seed: int = 0) -> Path:
-    """Save a 2-layer random Llama with its tokenizer into `folder`, as safetensors.
+def make_tiny_model(
+    folder: Path, chat_template: bool = True, seed: int = 0, kind: str = "Llama", **more
+) -> Path:
+    """Save a 2-layer random Llama, or a model of another kind, with its tokenizer into `folder`.
 
     Its bytes are its tokens, `<|end|>` ends a turn, `<pad>` pads; its context is 2048 tokens.
     """
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
     tokenizer = tiny_tokenizer()
     if chat_template:
         tokenizer.chat_template = CHAT_TEMPLATE
-    config = LlamaConfig(
+    config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -34,10 +36,11 @@ def make_tiny_model(folder: Path, chat_template: bool = True, seed: int = 0) -> 
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         tie_word_embeddings=False,
+        **more,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
+        model = getattr(transformers, f"{kind}ForCausalLM")(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -92,7 +92,7 @@ class Embedded(Api):
         key = secrets.token_urlsafe(32)
         self._server = await asyncio.to_thread(self._serve, key)
         address = f"{self._server.listening_address}/v1"
-        return client_of(self.spec.name, address, key, self.options)
+        return client_of(self.spec.name, address, key, self.transport())
 
     async def close(self) -> None:
         """Stop the server and free the model."""

@@ -1,28 +1,34 @@
-"""A transformers model in this process: where it is, what identifies it, and batches through it.
+"""A transformers model in this process: where it is, what identifies it, and when it works.
 
-Knows when to fetch, load and free a model, and what to do when memory runs out; how one is loaded
-and drawn from is in `hf_loading.py` and `hf_sampling.py`.
+Knows when to fetch, load and free a model; how one is loaded is in `hf_loading.py`, what goes at
+once in `hf_desk.py` and `hf_memory.py`, how it is drawn from in `hf_sampling.py`.
 """
 
 import asyncio
 import importlib.util
 import logging
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators import checkpoint, hf_loading, hf_sampling, hf_tokens, hf_weighing
+from bakeoff.generators import checkpoint, hf_loading, hf_memory, hf_tokens, hf_weighing
 from bakeoff.generators.checkpoint import Parts
+from bakeoff.generators.hf_desk import Desk
 from bakeoff.generators.hf_loading import Dtype, Files, Loaded
+from bakeoff.generators.hf_memory import Budget
+from bakeoff.generators.hf_sampling import Scribe
 from bakeoff.generators.hf_tokens import Row
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.work import Batched
+from bakeoff.stopwatch import timed
+from bakeoff.work import Batched, Feed
 
 log = logging.getLogger(__name__)
+
+_TAKEN = 256  # items that are taken at once; how many of them are weighed together memory says
 
 
 class Hf(Batched[Prompt, Completion]):
@@ -36,7 +42,11 @@ class Hf(Batched[Prompt, Completion]):
     weighs = True
 
     class Options(BaseModel):
-        """Options of the spec. `dtype` auto: bfloat16 on MPS and a CUDA with it, else float32."""
+        """Options of the spec.
+
+        `dtype` auto: bfloat16 on MPS and a CUDA with it, float16 on any other CUDA, else float32.
+        `batch_size` is the most prompts at once; without it, as many as memory holds and help.
+        """
 
         model_config = ConfigDict(extra="forbid")
 
@@ -46,19 +56,21 @@ class Hf(Batched[Prompt, Completion]):
         device_map: str | None = None
         adapter: str | None = None
         gguf_file: str | None = None
-        batch_size: int = Field(8, ge=1)
+        batch_size: int | None = Field(None, ge=1)
         trust_remote_code: bool = False
         pickled: bool = False
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         options = parse_fields(self.Options, spec.options, where=spec.name)
-        super().__init__(options.batch_size)
+        super().__init__(options.batch_size or _TAKEN)
         if options.device and options.device_map:
             raise ConfigError(f"{spec.name!r}: give device or device_map, not both")
         self.options = options
         self.spec = spec
         self.sampling = setting.sampling
         self._loaded: Loaded | None = None
+        self._budget: Budget | None = None
+        self._scribe: Scribe | None = None
         # First of all: without the extra there is no use in asking the hub for anything.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
@@ -82,29 +94,49 @@ class Hf(Batched[Prompt, Completion]):
         """Prompts of about the same length share a batch."""
         return sum(len(message.content) for message in item.messages)
 
+    @property
+    def writing(self) -> int:
+        """The tokens of the completions under way."""
+        return self._scribe.written if self._scribe else 0
+
+    def work(self, feed: Feed[Prompt, Completion]) -> None:
+        """Complete what waits, each as soon as there is room for it; the model is loaded first."""
+        loaded, budget = self._ready()
+        if self.sampling.weigh:
+            super().work(feed)
+            return
+        self._scribe = self._scribe or Scribe(loaded, self.sampling)
+        Desk(self._scribe, budget, partial(self._row, loaded), self.spec.name).work(feed)
+
     def batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
-        """A completion per prompt; the model is loaded first, if it is not there."""
-        if self._loaded is None:
-            self._loaded = self._load()
+        """What each of the texts is worth."""
+        loaded, budget = self._ready()
         outcomes: dict[int, Completion | WorkError] = {}
         rows: dict[int, Row] = {}
         for index, item in enumerate(items):
             try:
-                rows[index] = self._row(self._loaded, item)
+                rows[index] = self._row(loaded, item)
             except BackendError as error:
                 outcomes[index] = error
-        # A prompt that leaves less room than was asked for would cut its whole batch short.
-        full = [index for index, row in rows.items() if row.room == self.sampling.max_tokens]
-        tight = [[index] for index in rows if index not in full]
-        for group in filter(None, [full, *tight]):
-            done = self._complete(self._loaded, [rows[index] for index in group])
-            outcomes.update(zip(group, done, strict=True))
+        indices = list(rows)
+        for group in hf_memory.groups(list(rows.values()), budget):
+            own = [indices[position] for position in group]
+            done = self._weigh(loaded, [rows[index] for index in own], budget)
+            outcomes.update(zip(own, done, strict=True))
         return [outcomes[index] for index in range(len(items))]
 
     def release(self) -> None:
         """Free the model and the device's cache."""
-        self._loaded = None
-        hf_sampling.free()
+        self._loaded = self._scribe = self._budget = None
+        hf_memory.free()
+
+    def _ready(self) -> tuple[Loaded, Budget]:
+        if self._loaded is None or self._budget is None:
+            with timed("load"):
+                self._loaded = self._load()
+            most, weigh = self.options.batch_size, self.sampling.weigh
+            self._budget = hf_memory.budget_of(self._loaded, most, weigh=weigh)
+        return self._loaded, self._budget
 
     def _load(self) -> Loaded:
         loaded = self._open()
@@ -122,27 +154,30 @@ class Hf(Batched[Prompt, Completion]):
         make = hf_tokens.weighed_row_of if self.sampling.weigh else hf_tokens.row_of
         return make(loaded.tokens, item, self.sampling)
 
-    def _run(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
-        if self.sampling.weigh:
-            return hf_weighing.weigh(loaded, rows)
-        return hf_sampling.complete(loaded, rows, self.sampling)
+    def _together(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
+        return hf_weighing.weigh(loaded, rows)
 
-    def _complete(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
-        """Complete the rows together, or in halves where memory does not suffice."""
+    def _weigh(
+        self, loaded: Loaded, rows: list[Row], budget: Budget
+    ) -> list[Completion | WorkError]:
+        """Weigh the rows together, or in halves where memory does not suffice."""
         try:
-            return self._run(loaded, rows)
+            return self._together(loaded, rows)
         except RuntimeError as error:
-            if not hf_sampling.out_of_memory(error):
+            if not hf_memory.out_of_memory(error):
                 raise
         # Not inside the except clause: its traceback would keep the tensors of the failed try.
-        hf_sampling.free()
+        hf_memory.free()
+        width = max(len(row.tokens) for row in rows)
         if len(rows) == 1:
-            asked = len(rows[0].tokens) + self.sampling.max_tokens
-            return [BackendError(f"out of memory at up to {asked} tokens, alone in its batch")]
-        half = (len(rows) + 1) // 2
+            return [hf_memory.too_large(width)]
+        half = budget.halve(len(rows), width)
         log.warning("%s: out of memory, going on with batches of %d", self.spec.name, half)
-        self._size = min(self._size, half)
-        return self._complete(loaded, rows[:half]) + self._complete(loaded, rows[half:])
+        return [
+            outcome
+            for part in (rows[:half], rows[half:])
+            for outcome in self._weigh(loaded, part, budget)
+        ]
 
     def _identity(self) -> JsonValue:
         options, parts = self.options, self._parts

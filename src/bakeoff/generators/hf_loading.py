@@ -176,8 +176,10 @@ def _dtype(asked: Dtype, device: "torch.device") -> "torch.dtype":
     if asked != "auto":
         named: torch.dtype = getattr(torch, asked)
         return named
-    cuda = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if cuda or device.type == "mps" else torch.float32
+    if device.type == "cuda":
+        full = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if full else torch.float16
+    return torch.bfloat16 if device.type == "mps" else torch.float32
 
 
 @contextmanager

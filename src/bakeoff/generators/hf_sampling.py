@@ -1,150 +1,140 @@
-"""Draws completions from a loaded transformers model, a batch of prompts at a time.
+"""Draws completions from a loaded transformers model, several prompts at a time.
 
 All models are drawn alike: temperature, top_p and the length, and nothing from the model's own
-generation settings. Every prompt has a random generator of its own, seeded by the sampling's seed
-and the prompt's messages, so a draw does not depend on who shares the batch and touches no global
-state.
+generation settings. Where the model's cache allows it, what is through leaves its place to what
+waits. Knows neither calls nor memory.
 """
 
-import gc
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
 
 from bakeoff.config import Sampling
-from bakeoff.errors import BackendError, WorkError
+from bakeoff.generators import hf_cache
 from bakeoff.generators.hf_loading import Loaded, quiet
-from bakeoff.generators.hf_tokens import STOP, Row, Tokens
-from bakeoff.records import Completion, Finish
-from bakeoff.thinking import completion_of
+from bakeoff.generators.hf_steps import Draws, Ends, Run
+from bakeoff.generators.hf_tokens import STOP
 
-if TYPE_CHECKING:
-    import torch
+_READ = 8192  # tokens of prompts that are read at once: what a layer makes of them is large
+
+Prompt = tuple[int, ...]
 
 
-def complete(
-    loaded: Loaded, rows: Sequence[Row], sampling: Sampling
-) -> list[Completion | WorkError]:
-    """A completion per row, in order; the row with the least room says how long they may be."""
-    import torch
-    from transformers import GenerationConfig, LogitsProcessorList
+class Scribe:
+    """Writes the completions of all its runs at once, a token of each in a step."""
 
-    tokens, device = loaded.tokens, loaded.model.device
-    limit = min(row.room for row in rows)
-    pad = tokens.ends[0] if tokens.ends else 0  # before a prompt it is masked, after the end cut
-    width = max(len(row.tokens) for row in rows)
-    padded = [[pad] * (width - len(row.tokens)) + row.tokens for row in rows]
-    mask = [[0] * (width - len(row.tokens)) + [1] * len(row.tokens) for row in rows]
-    first = _First(sampling.top or 0)
-    processors: list[Any] = [first]
-    if sampling.temperature > 0:
-        processors.append(_Draw(sampling, [row.seed for row in rows]))
-    with quiet(), torch.inference_mode():
-        made = loaded.model.generate(
+    def __init__(self, loaded: Loaded, sampling: Sampling) -> None:
+        self.runs: list[Run] = []
+        self.joins = hf_cache.can_join(loaded.model)  # whether runs can be added to others
+        self._loaded = loaded
+        self._sampling = sampling
+        self._cache: Any = None  # of all tokens of all runs but the last ones
+
+    @property
+    def written(self) -> int:
+        """The tokens of what is under way. From any thread."""
+        return sum(len(run.made) for run in self.runs if not run.over)
+
+    def write(self, new: Sequence[Run], pays: Callable[[int], bool]) -> None:
+        """Take these up, and write on until it pays to stop for so many that are over.
+
+        Where runs cannot be added to others, nothing may be under way, and all is written out.
+        """
+        import torch
+
+        old, self.runs = self.runs, [*self.runs, *new]
+        with quiet(), torch.inference_mode():
+            if self.joins and new:
+                self._read(old, new)
+            tokens = self._loaded.tokens
+            ends = Ends(self.runs, tokens, pays if self.joins else lambda _: False, self._stops)
+            self._generate(
+                [run.row.tokens + run.made for run in self.runs],
+                max(run.row.room - len(run.made) for run in self.runs),
+                Draws(self.runs, tokens, self._sampling, ends),
+                ends,
+            )
+            self._let_go()
+
+    def drop(self) -> list[Run]:
+        """Forget all runs; those that were not through, to be written from their beginning."""
+        left = [Run(run.row, run.give, run.wanted) for run in self.runs if not run.over]
+        self.runs, self._cache = [], None
+        return left
+
+    def _read(self, old: Sequence[Run], new: Sequence[Run]) -> None:
+        """Read the new prompts but for their last tokens; one that several runs share, once."""
+        import torch
+
+        sharing: dict[Prompt, list[Run]] = {}
+        for run in new:
+            sharing.setdefault(tuple(run.row.tokens), []).append(run)
+        caches, runs = [self._cache] if old else [], list(old)
+        for prompts in _parts(sorted(sharing, key=len, reverse=True)):
+            self._cache = hf_cache.empty(self._loaded.model)
+            self._generate([list(prompt[:-1]) for prompt in prompts], 1)
+            repeats = [n for n, prompt in enumerate(prompts) for _ in sharing[prompt]]
+            if len(prompts) < len(repeats):
+                hf_cache.select(self._cache, torch.tensor(repeats))
+            runs += [run for prompt in prompts for run in sharing[prompt]]
+            caches.append(self._cache)
+        self._cache = hf_cache.joined(caches)
+        self.runs = runs
+
+    def _let_go(self) -> None:
+        """Free the places of those that are over."""
+        import torch
+
+        left = [index for index, run in enumerate(self.runs) if not run.over]
+        self.runs = [self.runs[index] for index in left]
+        if not left:
+            self._cache = None
+        elif self._cache is not None:
+            width = max(len(run.row.tokens) + len(run.made) for run in self.runs)
+            held = self._cache.get_seq_length()
+            hf_cache.select(self._cache, torch.tensor(left), skip=held + 1 - width)
+
+    def _generate(self, rows: Sequence[list[int]], most: int, *watching: Any) -> None:
+        """Write up to `most` tokens after each of the rows; the cache holds what it holds."""
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+
+        ends, device = self._loaded.tokens.ends, self._loaded.model.device
+        pad = ends[0] if ends else 0  # before a row it is masked, after its end nobody looks
+        held = self._cache.get_seq_length() if self._cache is not None else 0
+        width = max(held + 1, *map(len, rows))
+        padded = [[pad] * (width - len(row)) + row for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        self._loaded.model.generate(
             input_ids=torch.tensor(padded, device=device),
             attention_mask=torch.tensor(mask, device=device),
             generation_config=GenerationConfig(
-                max_new_tokens=limit,
-                do_sample=False,  # _Draw has left one token to choose from
-                eos_token_id=tokens.ends or None,
+                max_new_tokens=most,
+                do_sample=False,  # Draws has left one token to choose from
+                eos_token_id=ends or None,
                 pad_token_id=pad,
-                stop_strings=None if tokens.chat else [STOP],
+                disable_compile=True,
             ),
-            logits_processor=LogitsProcessorList(processors),
-            **({} if tokens.chat else {"tokenizer": tokens.tokenizer}),
+            logits_processor=LogitsProcessorList(watching[:1]),
+            stopping_criteria=StoppingCriteriaList(watching[1:]),
+            **(hf_cache.as_argument(self._cache) if self._cache is not None else {}),
         )
-    return [
-        BackendError("the model computes NaN: try another dtype, like float32")
-        if first.broken[index]
-        else _completion(tokens, row, new, limit, first.top_of(tokens, index))
-        for index, (row, new) in enumerate(zip(rows, made[:, width:].tolist(), strict=True))
-    ]
+
+    @cached_property
+    def _stops(self) -> Any:
+        """Sees where a model without a chat template would ask itself something; None: it chats."""
+        from transformers import StopStringCriteria
+
+        tokens = self._loaded.tokens
+        return None if tokens.chat else StopStringCriteria(tokens.tokenizer, [STOP])
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device's memory did not suffice; only CUDA has an error class for it."""
-    import torch
-
-    words = str(error).lower()
-    known = "out of memory" in words or "can't allocate memory" in words
-    return known or isinstance(error, torch.OutOfMemoryError)
-
-
-def free() -> None:
-    """Give the memory of what is no longer used back to the device."""
-    import torch
-
-    gc.collect()
-    torch.cuda.empty_cache()
-    if torch.backends.mps.is_available():
-        torch.mps.empty_cache()
-
-
-def _completion(
-    tokens: Tokens, row: Row, new: list[int], limit: int, top: dict[str, float] | None
-) -> Completion:
-    end = next((at for at, token in enumerate(new) if token in tokens.ends), len(new))
-    text = tokens.text(new[:end])
-    finish: Finish = "stop" if end < limit else "length"
-    if not tokens.chat and STOP in text:
-        text, finish = text.partition(STOP)[0], "stop"
-    # The tag belongs to the thinking, though it was the template that wrote it.
-    return completion_of(row.opened + text, finish=finish, tokens=end, top=top)
-
-
-class _First:
-    """Looks at the first token's probabilities, as the model gave them, and changes nothing."""
-
-    def __init__(self, top: int) -> None:
-        self._top = top
-        self._likeliest: list[tuple[list[float], list[int]]] = []
-        self.broken: list[bool] = []
-
-    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        del input_ids
-        if not self.broken:
-            self.broken = scores.isnan().any(dim=-1).tolist()
-            if self._top:
-                best = scores.log_softmax(-1).topk(min(self._top, scores.shape[-1]))
-                self._likeliest = list(
-                    zip(best.values.tolist(), best.indices.tolist(), strict=True)
-                )
-        return scores
-
-    def top_of(self, tokens: Tokens, index: int) -> dict[str, float] | None:
-        """The row's likeliest first tokens as text; tokens that read alike are one."""
-        if not self._likeliest:
-            return None
-        top: dict[str, float] = {}
-        for logprob, token in zip(*self._likeliest[index], strict=True):
-            text = str(tokens.tokenizer.decode([token]))
-            both = math.exp(logprob) + math.exp(top.get(text, -math.inf))
-            top[text] = math.log(both) if both else logprob
-        return top
-
-
-class _Draw:
-    """Leaves each row the one token that its own random generator draws."""
-
-    def __init__(self, sampling: Sampling, seeds: list[int]) -> None:
-        from transformers import TopPLogitsWarper
-
-        self._temperature = sampling.temperature
-        self._nucleus = TopPLogitsWarper(sampling.top_p) if sampling.top_p < 1 else None
-        self._seeds = seeds
-        self._dice: list[torch.Generator] = []
-
-    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        import torch
-
-        if not self._dice:
-            self._dice = [torch.Generator(scores.device).manual_seed(s) for s in self._seeds]
-        scores = scores / self._temperature
-        if self._nucleus is not None:
-            scores = self._nucleus(input_ids, scores)
-        luck = torch.empty_like(scores)
-        for row, dice in zip(luck, self._dice, strict=True):
-            row.uniform_(generator=dice)
-        # The token with the largest p / Exp(1) is a draw from p: torch.multinomial does the same.
-        waits = luck.clamp_min_(torch.finfo(luck.dtype).tiny).log_().neg_()
-        return scores - waits.log_()
+def _parts(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
+    """The prompts, the longest first, in parts that are read at once."""
+    part: list[Prompt] = []
+    for prompt in prompts:
+        if part and (len(part) + 1) * len(part[0]) > _READ:
+            yield part
+            part = []
+        part.append(prompt)
+    yield part

@@ -47,7 +47,7 @@ class Reward(Hf):
     def _row(self, loaded: Loaded, item: Prompt) -> Row:
         return hf_tokens.closed_row_of(loaded.tokens, item, self.sampling)
 
-    def _run(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
+    def _together(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
         if loaded.model.config.get_text_config().pad_token_id is not None:
             return hf_weighing.reward(loaded, rows)
         # The models take the last token that is no padding, and here nothing says what that is.

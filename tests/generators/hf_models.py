@@ -1,0 +1,56 @@
+"""What the tests of transformers models share: opening one, asking it, watching its steps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.generators.hf import Hf
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Completion, Message, Prompt
+from tests.working import outcomes
+
+
+def prompt(*turns: str) -> Prompt:
+    roles = ("user", "assistant") * len(turns)
+    pairs = zip(roles, turns, strict=False)
+    return Prompt(messages=tuple(Message(role=r, content=c) for r, c in pairs))
+
+
+def opened(target: Path | str, **sampling: Any) -> Hf:
+    generator = open_generator(Spec.parse(f"hf:{target}"), Setting(Sampling(**sampling)))
+    assert isinstance(generator, Hf)
+    return generator
+
+
+def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> list[Completion]:
+    sampling = {"temperature": 0, "max_tokens": 24} | sampling
+    done = outcomes(opened(target, **sampling), prompts)
+    for outcome in done:
+        assert isinstance(outcome, Completion), outcome
+    return done  # type: ignore[return-value]
+
+
+@contextmanager
+def steps(kind: str = "Llama", act: Any = None) -> Iterator[list[tuple[int, int]]]:
+    """The rows and the tokens of each that the model read, step by step; `act` is told them too."""
+    seen: list[tuple[int, int]] = []
+    model = getattr(transformers, f"{kind}ForCausalLM")
+    forward = model.forward
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        rows, width = kwargs["input_ids"].shape
+        seen.append((rows, width))
+        if act:
+            act(rows, width)
+        return forward(self, *args, **kwargs)
+
+    watched.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    model.forward = watched
+    try:
+        yield seen
+    finally:
+        model.forward = forward

@@ -1,0 +1,81 @@
+"""How one token is drawn: as often as it is likely, and from the row's own generator."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import TopPLogitsWarper
+
+from bakeoff.config import Sampling
+from bakeoff.generators.hf_drawing import dice, draw, nucleus
+
+
+def drawn_from(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
+    seeds = seeds or range(len(logits))
+    rolls = [dice(97 * seed, logits.device) for seed in seeds]
+    return draw(logits, Sampling(**sampling), rolls).argmax(-1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_tokens_are_drawn_as_often_as_they_are_likely(temperature: float) -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.5, 0.0, -1.0, -3.0]])
+    many = 20_000
+    drawn = drawn_from(logits.expand(many, -1), temperature=temperature, top_p=1.0)
+    shares = torch.bincount(drawn, minlength=6) / many
+    assert torch.allclose(shares, (logits[0] / temperature).softmax(-1), atol=0.015)
+
+
+def test_top_p_leaves_the_tail_out() -> None:
+    probabilities = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
+    drawn = drawn_from(probabilities.log().expand(5000, -1), temperature=1.0, top_p=0.7)
+    assert set(drawn.tolist()) == {0, 1}
+    assert (drawn == 0).float().mean().item() == pytest.approx(0.5 / 0.8, abs=0.03)
+
+
+def test_without_temperature_nothing_is_drawn() -> None:
+    logits = torch.tensor([[0.0, 2.0, 1.9]])
+    assert draw(logits, Sampling(temperature=0), []) is logits
+
+
+def test_a_draw_is_the_same_whoever_else_draws() -> None:
+    logits = torch.randn(6, 500, generator=torch.Generator().manual_seed(1))
+    together = drawn_from(logits, temperature=1.0, top_p=0.8)
+    alone = [
+        drawn_from(logits[row : row + 1], range(row, row + 1), temperature=1.0, top_p=0.8).item()
+        for row in range(6)
+    ]
+    assert together.tolist() == alone
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.floats(0.001, 6),
+    size=st.sampled_from([3, 255, 256, 257, 3000, 9000]),
+    top_p=st.floats(0.01, 0.99),
+)
+def test_the_nucleus_is_what_transformers_takes_for_it(
+    seed: int, spread: float, size: int, top_p: float
+) -> None:
+    logits = spread * torch.randn(3, size, generator=torch.Generator().manual_seed(seed))
+    ours, theirs = nucleus(logits, top_p), TopPLogitsWarper(top_p)(None, logits)
+    likely = logits.softmax(-1)
+    for row in range(3):
+        left = ours[row].isfinite() ^ theirs[row].isfinite()
+        # Both add up in another order: which token is the last one may hang on the rounding.
+        assert likely[row][left].sum() <= 1e-4 * likely[row].max()
+        kept = ours[row].isfinite()
+        assert torch.equal(ours[row][kept], logits[row][kept])
+        assert likely[row][kept].sum() >= top_p - 1e-5
+
+
+def test_tokens_that_are_equally_likely_stay_or_go_together() -> None:
+    logits = torch.tensor([[3.0, 1.0, 1.0, 1.0, 1.0, -9.0]])
+    assert nucleus(logits, 0.8).isfinite().tolist() == [[True] * 5 + [False]]
+    assert nucleus(logits, 0.5).isfinite().tolist() == [[True] + [False] * 5]
+
+
+def test_a_row_of_nan_does_not_stop_the_others() -> None:
+    logits = torch.tensor([[float("nan")] * 3, [0.0, 9.0, 0.0]])
+    assert drawn_from(logits, temperature=1.0, top_p=0.5)[1] == 1
