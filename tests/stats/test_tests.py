@@ -104,6 +104,37 @@ def test_nothing_or_one_or_zeros_to_flip_are_no_difference(differences: list[flo
     assert sign_flip(np.array(differences)).p == 1
 
 
+def very_many(values: str, n: int, mean: float) -> Values:
+    rng = np.random.default_rng(n)
+    if values == "coarse":
+        return rng.choice([-0.2, -0.1, 0.0, 0.1, 0.2], n) + 0.1 * (rng.random(n) < 10 * mean)
+    return rng.normal(mean, 0.15, n)
+
+
+@pytest.mark.parametrize("values", ["coarse", "fine"])
+@pytest.mark.parametrize("n", [1_001, 20_000])
+@pytest.mark.parametrize("mean", [0.0, 0.001, 0.004])
+def test_very_many_differences_are_flipped_alike(values: str, n: int, mean: float) -> None:
+    differences = very_many(values, n, mean)
+    tested = sign_flip(differences)
+    student = stats.ttest_1samp(differences, 0).pvalue
+    assert tested.p == pytest.approx(max(student, 1e-4), abs=0.03 * (student > 1e-3) + 1e-3)
+    assert (tested.method, tested.n) == ("sign-flip permutation, 9999 flips", n)
+    assert tested == sign_flip(-differences)
+    assert tested == sign_flip(differences)
+
+
+@pytest.mark.parametrize("size", [1.0, 1 / 3])
+def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None:
+    differences = np.zeros(1_500)
+    differences[7] = size
+    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+    differences[8] = size  # both up, both down, or neither
+    assert sign_flip(differences).p == pytest.approx(0.5, abs=0.03)
+    differences[9] = -2 * size
+    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+
+
 # Holm.
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.stats.intervals import bca
+from bakeoff.stats.kinds import bca_of_kinds
 from bakeoff.stats.results import Estimate
 
 Values = NDArray[np.float64]
@@ -26,7 +26,7 @@ def cohen_kappa(ratings: Values, clusters: Codes | None = None) -> Estimate | No
     """
     if ratings.shape[1] < 2:
         return None
-    rated = _complete(ratings)
+    rated, kinds = _kinds(_complete(ratings))
     codes, k = _codes(rated)
     cells = np.zeros((len(rated), k, k))
     cells[np.arange(len(rated)), codes[:, 0], codes[:, 1]] = 1
@@ -36,7 +36,7 @@ def cohen_kappa(ratings: Values, clusters: Codes | None = None) -> Estimate | No
         observed = np.trace(tables, axis1=-2, axis2=-1)
         return _beyond(observed, (tables.sum(-1) * tables.sum(-2)).sum(-1))
 
-    return _with_interval(cells, kappa, _kept(ratings, clusters))
+    return _with_interval(cells, kinds, kappa, _kept(ratings, clusters))
 
 
 def fleiss_kappa(ratings: Values, clusters: Codes | None = None) -> Estimate | None:
@@ -61,7 +61,7 @@ def krippendorff_alpha(
     (nominal), their squared difference (interval), or that of their ranks (ordinal).
     """
     taking = (~np.isnan(ratings)).sum(axis=1) >= 2
-    rated = ratings[taking]
+    rated, kinds = _kinds(np.sort(ratings[taking], axis=1))  # who said it makes no difference
     values = np.unique(rated[~np.isnan(rated)])
     counts = (rated[:, :, None] == values).sum(axis=1).astype(np.float64)
     pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(len(values))
@@ -76,7 +76,7 @@ def krippendorff_alpha(
         value: Values = 1 - observed / np.where(expected > 0, expected, np.nan)
         return value
 
-    return _with_interval(cells, alpha, clusters[taking] if clusters is not None else None)
+    return _with_interval(cells, kinds, alpha, clusters[taking] if clusters is not None else None)
 
 
 def _distance(values: Values, n: Values, level: Level) -> Values:
@@ -97,7 +97,7 @@ def _from_counts(
     m = ratings.shape[1]
     if m < 2:
         return None
-    rated = _complete(ratings)
+    rated, kinds = _kinds(np.sort(_complete(ratings), axis=1))
     codes, k = _codes(rated)
     counts = (codes[:, :, None] == np.arange(k)).sum(axis=1).astype(np.float64)
     agreeing = (counts * (counts - 1)).sum(axis=1, keepdims=True) / (m * (m - 1))
@@ -107,7 +107,7 @@ def _from_counts(
         prompts = sums[..., 0, 1:].sum(-1)
         return _beyond(sums[..., 0, 0] / prompts, chance(sums[..., 0, 1:] / prompts[..., None], k))
 
-    return _with_interval(cells, coefficient, _kept(ratings, clusters))
+    return _with_interval(cells, kinds, coefficient, _kept(ratings, clusters))
 
 
 def _beyond(observed: Values, expected: Values) -> Values:
@@ -116,22 +116,36 @@ def _beyond(observed: Values, expected: Values) -> Values:
 
 
 def _with_interval(
-    cells: Values, coefficient: Coefficient, clusters: Codes | None
+    cells: Values, kinds: Codes, coefficient: Coefficient, clusters: Codes | None
 ) -> Estimate | None:
-    """BCa of a coefficient of sums over prompts; `cells` has shape (n, j, k)."""
-    n = len(cells)
-    if n == 0:
-        return None
-    flat = cells.reshape(n, -1)
+    """The bootstrap of a coefficient of sums over prompts.
 
-    def statistic(weights: Values) -> Values:
-        sums = (weights @ flat).reshape(*weights.shape[:-1], *cells.shape[1:])
+    `cells` has shape (K, j, k): what a prompt of each kind adds; `kinds` has the kind of each.
+    """
+    if not len(kinds):
+        return None
+    flat = cells.reshape(len(cells), -1)
+
+    def statistic(counts: Values) -> Values:
+        sums = (counts @ flat).reshape(*counts.shape[:-1], *cells.shape[1:])
         return coefficient(sums)[..., None]
 
-    if np.isnan(statistic(np.ones(n))).any():
+    if np.isnan(statistic(np.bincount(kinds, minlength=len(cells)).astype(np.float64))).any():
         return None
     # A resample that lost all but one category has no coefficient: nothing disagreed in it.
-    return bca(lambda weights: np.nan_to_num(statistic(weights), nan=1.0), n, clusters)[0]
+    return bca_of_kinds(lambda counts: np.nan_to_num(statistic(counts), nan=1.0), kinds, clusters)[
+        0
+    ]
+
+
+def _kinds(ratings: Values) -> tuple[Values, Codes]:
+    """The rows that differ, and which of them each row is."""
+    kinds = np.zeros(len(ratings), dtype=np.intp)
+    for column in ratings.T:
+        values, codes = np.unique(column, return_inverse=True)
+        kinds = np.unique(kinds * len(values) + codes, return_inverse=True)[1]
+    first = np.unique(kinds, return_index=True)[1]
+    return ratings[first], kinds
 
 
 def _complete(ratings: Values) -> Values:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.intervals import bca, cluster_means, clustered, proportion, student, win_rate
+from bakeoff.stats.intervals import clustered, proportion, student, win_rate
+from bakeoff.stats.kinds import bca_of_kinds
 from bakeoff.stats.results import Estimate, Exposure, LengthEffect, OrderEffect, Tilt
 from bakeoff.stats.tests import sign_test
 
@@ -33,17 +34,16 @@ def order_effect(values: Values, prompts: Codes, a_first: Mask) -> OrderEffect:
     if not len(values):
         return OrderEffect("not recorded")
     shown_first = float(a_first.mean())
-    first = _means(values[a_first], prompts[a_first])
-    second = _means(values[~a_first], prompts[~a_first])
-    both = sorted(first.keys() & second.keys())
-    if not both and not (first and second):
+    if not 0 < shown_first < 1:
         return OrderEffect("one order", shown_first)
     picked = _pick_first(np.where(a_first, values, 1 - values), prompts)
-    x, y = (np.array([means[prompt] for prompt in both]) for means in (first, second))
-    if 2 * len(both) < len(first.keys() | second.keys()):
-        x, y = (np.array(list(means.values())) for means in (first, second))
+    asked, x = _means(values[a_first], prompts[a_first])
+    swapped, y = _means(values[~a_first], prompts[~a_first])
+    both, in_x, in_y = np.intersect1d(asked, swapped, assume_unique=True, return_indices=True)
+    if 2 * len(both) < len(asked) + len(swapped) - len(both):
         effect, balanced = _welch(x, y)
         return OrderEffect("random order", shown_first, effect, picked, balanced)
+    x, y = x[in_x], y[in_y]
     sides = np.sign(np.round(x - 0.5, 9)) - np.sign(np.round(y - 0.5, 9))
     first_twice, second_twice = int((sides == 2).sum()), int((sides == -2).sum())
     return OrderEffect(
@@ -85,9 +85,10 @@ def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:
     )
 
 
-def _means(values: Values, codes: Codes) -> dict[int, float]:
-    means = cluster_means(values, codes)
-    return dict(zip(np.unique(codes).tolist(), means.tolist(), strict=True))
+def _means(values: Values, codes: Codes) -> tuple[Codes, Values]:
+    """The codes that occur, in their order, and the mean of each."""
+    found, rows = np.unique(codes, return_inverse=True)
+    return found, np.bincount(rows, weights=values) / np.bincount(rows)
 
 
 def tilt(values: Values, differences: Values) -> Tilt:
@@ -118,18 +119,33 @@ def length_effect(
     sd = float(differences.std(ddof=1)) if n >= _FEWEST else 0.0
     if sd == 0 or min(wins, n - wins) < _RAREST or np.ptp(values) <= 1e-9:
         return LengthEffect(lean)
-    z = np.tanh(differences / sd)
-    found = bca(lambda weights: _fit(values, z, weights), n, clusters)
-    return LengthEffect(lean, *found)
+    pairs, kinds = np.unique(differences + 1j * values, return_inverse=True)
+    lengths, first = np.unique(pairs.real, return_index=True)
+    z, y = np.tanh(lengths / sd), pairs.imag
+
+    def fitted(counts: Values, start: Values) -> Values:
+        # Prompts of one length are one term of the likelihood.
+        total, won = (np.add.reduceat(w, first, axis=-1) for w in (counts, counts * y))
+        return _fit(z, total, won, start)
+
+    start = fitted(np.bincount(kinds).astype(np.float64), np.zeros(2))
+
+    def statistic(counts: Values) -> Values:
+        beta = fitted(counts, start)
+        return np.stack((expit(beta[..., 0]), beta[..., 1]), axis=-1)
+
+    return LengthEffect(lean, *bca_of_kinds(statistic, kinds, clusters))
 
 
-def _fit(y: Values, z: Values, weights: Values) -> Values:
-    """(sigmoid(alpha), beta) by Newton's method, for weights of shape (..., n) at once."""
-    beta = np.zeros((*weights.shape[:-1], 2))
+def _fit(z: Values, weights: Values, won: Values, start: Values) -> Values:
+    """(alpha, beta) by Newton's method, for weights of shape (..., n) at once; `won` is the part
+    of each weight that was won.
+    """
+    beta = np.zeros((*weights.shape[:-1], 2)) + start
     total = weights.sum(axis=-1)
     for _ in range(_STEPS):
         p = expit(beta[..., :1] + beta[..., 1:] * z)
-        residual, v = weights * (y - p), weights * p * (1 - p)
+        residual, v = won - weights * p, weights * p * (1 - p)
         gradient = np.stack((residual.sum(-1), residual @ z), axis=-1) - _RIDGE * beta
         h00, h01, h11 = v.sum(-1) + _RIDGE, v @ z, v @ (z * z) + _RIDGE
         g0, g1 = gradient[..., 0], gradient[..., 1]
@@ -140,7 +156,7 @@ def _fit(y: Values, z: Values, weights: Values) -> Values:
         beta = beta + step
         if np.abs(gradient).max() < 1e-9 * max(1.0, float(total.max())):
             break
-    return np.stack((expit(beta[..., 0]), beta[..., 1]), axis=-1)
+    return beta
 
 
 def exposure(values: Values, a_has: Mask, b_has: Mask) -> Exposure:

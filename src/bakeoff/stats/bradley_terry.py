@@ -4,13 +4,13 @@ Knows items by number, and outcomes of the left one against the right one.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, eye_array, kron, vstack
 from scipy.sparse.csgraph import connected_components
-from scipy.special import expit, logsumexp
+from scipy.special import softmax
 
 from bakeoff.stats.intervals import bca
 from bakeoff.stats.results import Estimate, Ratings
@@ -19,6 +19,8 @@ Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 RIDGE = 1e-2  # only where no maximum exists without it
+_STEPS = 100
+_FAR = 2.0  # of theta in one step
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,14 @@ def bradley_terry(
     groups = _groups(outcomes, items)
     # A resample may lose the connection that the data have; so little moves nothing else.
     ridge = RIDGE if len(groups) > 1 else 1e-6
-    counts, kinds = _counted(outcomes)
-    likelihood = _Likelihood(kinds, items, ties, order, ridge)
-    start = likelihood.fit(np.ones(counts.shape[0]) @ counts, np.zeros(items + 2))
+    likelihood, held = _prepared(outcomes, items, ties=ties, order=order)
+    n = held.shape[0]
+    start = likelihood.fit(np.ones((1, n)) @ held, np.zeros(items + 2), ridge)[0]
 
     def statistic(weights: Values) -> Values:
-        flat = weights.reshape(-1, weights.shape[-1])
-        fits = np.stack([likelihood.fit(row @ counts, start) for row in flat])
+        fits = likelihood.fit(weights.reshape(-1, n) @ held, start, ridge)
         return fits.reshape(*weights.shape[:-1], items + 2)
 
-    n = counts.shape[0]
     method = "Davidson" if ties else "Bradley-Terry, ties half"
     if resamples:
         found = bca(statistic, n, resamples=resamples)
@@ -95,60 +95,73 @@ def _groups(outcomes: Outcomes, items: int) -> tuple[tuple[int, ...], ...]:
     return tuple(sorted(parts, key=lambda part: (-len(part), part)))
 
 
-def _counted(outcomes: Outcomes) -> tuple[csr_array, Outcomes]:
-    """How often each prompt has each kind of outcome (shape prompts x kinds), and the kinds.
-
-    Outcomes of the same items with the same value are one term of the likelihood: a bootstrap of
-    thousands of prompts then costs no more than one of a few.
+def _prepared(
+    outcomes: Outcomes, items: int, *, ties: bool, order: bool
+) -> tuple["_Likelihood", csr_array]:
+    """The likelihood, and what each prompt (rows) adds to its sums: wins, ties and losses of each
+    two items. A bootstrap of thousands of prompts then costs little more than one of a few.
     """
-    rows: Values = np.stack((outcomes.left, outcomes.right, outcomes.values), axis=1)
-    kinds, kind = np.unique(rows, axis=0, return_inverse=True)
+    pairs, pair = np.unique(outcomes.left * items + outcomes.right, return_inverse=True)
     prompts = np.unique(outcomes.prompts, return_inverse=True)[1]
-    counts = csr_array((np.ones(len(rows)), (prompts, kind.reshape(-1))))
-    left, right = kinds[:, :2].T.astype(np.intp)
-    return counts, Outcomes(left, right, kinds[:, 2], np.arange(len(kinds), dtype=np.intp))
+    y = outcomes.values
+    parts = (y > 0.5, y == 0.5, y < 0.5) if ties else (y, 1 - y)
+    columns = [pair + part * len(pairs) for part in range(len(parts))]
+    held = csr_array(
+        (
+            np.concatenate(parts).astype(np.float64),
+            (np.tile(prompts, len(parts)), np.concatenate(columns)),
+        )
+    )
+    rows = np.arange(len(pairs))
+    gap = np.zeros((len(pairs), items + 2))
+    gap[rows, pairs // items], gap[rows, pairs % items], gap[:, -1] = 1, -1, float(order)
+    nu = np.zeros_like(gap)
+    nu[:, -2] = 1
+    terms = (gap / 2, nu, -gap / 2) if ties else (gap / 2, -gap / 2)
+    return _Likelihood(tuple(csr_array(term) for term in terms)), held
 
 
 @dataclass(frozen=True)
 class _Likelihood:
-    """A concave problem in theta = (strengths, log nu, first); what is not fitted stays 0."""
+    """A concave problem in theta = (strengths, log nu, first); what is not fitted stays 0.
 
-    outcomes: Outcomes
-    items: int
-    ties: bool
-    order: bool
-    ridge: float
+    The log-odds of a win, a tie and a loss of each of P pairs are `terms` times theta, up to a
+    constant; each has shape (P, items + 2).
+    """
 
-    def fit(self, weights: Values, start: Values) -> Values:
-        """The maximum for these weights of the outcomes, by L-BFGS."""
-        free = np.concatenate((np.ones(self.items), (float(self.ties), float(self.order))))
+    terms: tuple[csr_array, ...]
 
-        def loss(theta: Values) -> tuple[float, Values]:
-            value, pull, along_nu = self._davidson(theta, weights)
-            towards = np.bincount(self.outcomes.left, pull, self.items)
-            towards = towards - np.bincount(self.outcomes.right, pull, self.items)
-            gradient = np.concatenate((towards, (along_nu, float(pull.sum()))))
-            gradient += 2 * self.ridge * theta
-            return value + self.ridge * float(theta @ theta), gradient * free
-
-        found = minimize(
-            loss, start * free, jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-8}
-        )
-        theta: Values = found.x * free
-        theta[: self.items] -= theta[: self.items].mean()
+    def fit(self, sums: Values, start: Values, ridge: float) -> Values:
+        """The maxima, of shape (B, items + 2), for B times the sums of wins, ties and losses, by
+        Newton's method.
+        """
+        design, squares = vstack(self.terms), self._squares
+        theta = np.tile(start, (len(sums), 1))
+        counts = sums.reshape(len(sums), len(self.terms), -1)
+        met = counts.sum(axis=1, keepdims=True)
+        penalty = 2 * ridge * np.eye(theta.shape[1])
+        for _ in range(_STEPS):
+            p = softmax((theta @ design.T).reshape(counts.shape), axis=1)
+            slope = (counts - met * p).reshape(sums.shape) @ design - theta @ penalty
+            spread = p[:, :, None] * (np.eye(len(self.terms))[..., None] - p[:, None])
+            bend = (met[:, None] * spread).reshape(len(sums), -1) @ squares
+            step = np.linalg.solve(bend.reshape(-1, *penalty.shape) + penalty, slope[..., None])
+            # Far from the maximum a full step may overshoot; a bounded one still gets there.
+            theta += (step / np.maximum(1, np.abs(step).max(axis=1, keepdims=True) / _FAR))[..., 0]
+            if np.abs(slope).max() < 1e-9 * max(1.0, float(met.sum(axis=-1).max())):
+                break
+        strengths = theta[:, :-2]
+        strengths -= strengths.mean(axis=1, keepdims=True)
         return theta
 
-    def _davidson(self, theta: Values, weights: Values) -> tuple[float, Values, float]:
-        """Minus the log-likelihood, its slope along each outcome's gap, and along log nu."""
-        y = self.outcomes.values
-        gap = theta[self.outcomes.left] - theta[self.outcomes.right] + theta[-1]
-        if not self.ties:
-            value = float(weights @ (np.logaddexp(0, gap) - y * gap))
-            return value, weights * (expit(gap) - y), 0.0
-        # The logarithms of win, tie and loss, up to a constant.
-        logs = np.stack((gap / 2, np.full_like(gap, theta[-2]), -gap / 2))
-        p = np.exp(logs - logsumexp(logs, axis=0))
-        chosen = np.select((y > 0.5, y < 0.5), (0, 2), 1)
-        value = -float(weights @ np.log(p[chosen, np.arange(len(y))]))
-        slope = (p[0] - p[2] - np.sign(y - 0.5)) / 2
-        return value, weights * slope, float(weights @ (p[1] - (chosen == 1)))
+    @cached_property
+    def _squares(self) -> csr_array:
+        """The products of every two columns, for every two terms: (terms^2 P, (items + 2)^2)."""
+        d = self.terms[0].shape[1]
+        each, once = np.ones((1, d)), eye_array(d)
+        products = [
+            (one @ kron(once, each)).multiply(other @ kron(each, once))
+            for one in self.terms
+            for other in self.terms
+        ]
+        return csr_array(vstack(products))

@@ -21,9 +21,10 @@ Statistic = Callable[[Values], Values]
 
 RESAMPLES = 2000
 SEED = 20240
+BLOCK = 2_000_000  # numbers that are held at once, of all resamples
 _SMALL = 30  # below this many units, and
 _RARE = 15  # below this many expected wins or losses, t is taken on the logit scale
-_LARGE = 1000  # units: above this BCa's n jackknife fits buy nothing over percentiles
+LARGE = 1000  # units: above this BCa's n jackknife fits buy nothing over percentiles
 
 
 def win_rate(values: Values, clusters: Codes | None = None, level: float = 0.95) -> Estimate:
@@ -143,9 +144,9 @@ def bca(
             (np.arange(units),),
             drawn,
             n_resamples=resamples,
-            batch=max(1, 2_000_000 // n),
+            batch=max(1, BLOCK // n),
             vectorized=True,
-            method="BCa" if units <= _LARGE else "percentile",
+            method="BCa" if units <= LARGE else "percentile",
             rng=np.random.default_rng(SEED),
         )
     lows = np.asarray(found.confidence_interval.low)
@@ -157,13 +158,22 @@ def bca(
     ]
 
 
+def percentiles(values: Values, drawn: Values, units: int) -> list[Estimate]:
+    """Percentile intervals of k values from B resamples of them, an array of shape (B, k)."""
+    drawn = np.round(drawn, 12).T
+    return [
+        _bootstrapped(float(value), math.nan, math.nan, resampled, units)
+        for value, resampled in zip(values, drawn, strict=True)
+    ]
+
+
 def _bootstrapped(value: float, low: float, high: float, drawn: Values, units: int) -> Estimate:
     se = float(drawn.std(ddof=1))
     if math.isfinite(low) and math.isfinite(high):
-        method = "BCa bootstrap" if units <= _LARGE else "percentile bootstrap"
+        method = "BCa bootstrap" if units <= LARGE else "percentile bootstrap"
     else:
         method = "percentile bootstrap"
-        low, high = (float(np.quantile(drawn, share)) for share in (0.025, 0.975))
+        low, high = (float(bound) for bound in np.quantile(drawn, (0.025, 0.975)))
     return Estimate(value, min(value, low), max(value, high), method, units, se)
 
 

@@ -104,20 +104,23 @@ def variance_split(
     values = values.astype(np.float64)
     for order in np.unique(orders):
         values = values - np.where(orders == order, values[orders == order].mean(), 0.0)
-    levels = [prompts, generations, orders, repeats]
+    levels = (prompts, generations, orders, repeats)
+    units = [np.zeros_like(prompts)]  # of each level, from the outermost: all verdicts are one
+    for codes in levels[:-1]:
+        units.append(_within_each(units[-1], codes))
     found: dict[int, float | None] = {}
     sizes: dict[int, float] = {}
-    keys = np.stack(levels, axis=1)
     below = 0.0  # what the mean of a unit still holds of the noise of the levels under it
     for level in (3, 2, 1, 0):
-        groups = np.unique(keys[:, :level], axis=0, return_inverse=True)[1].reshape(-1)
+        groups = units[level]
         counts = np.bincount(groups)
         sizes[level] = float(counts.mean())
         within = _within(values, groups, counts)
         found[level] = None if within is None else max(0.0, within - below)
         below = (below if within is None else max(within, below)) / sizes[level]
         values = np.bincount(groups, weights=values) / counts
-        keys = np.unique(keys[:, :level], axis=0)
+        first = np.unique(groups, return_index=True)[1]
+        units = [codes[first] for codes in units]
     prompt, generation, order, repeat = (found[level] for level in range(4))
     return VarianceSplit(
         prompt=prompt,
@@ -130,6 +133,13 @@ def variance_split(
         repeats=sizes[3],
         advice=_advice(found, sizes),
     )
+
+
+def _within_each(outer: Codes, codes: Codes) -> Codes:
+    """A code for each of the codes within each of the outer ones."""
+    values, inner = np.unique(codes, return_inverse=True)
+    found: Codes = np.unique(outer * len(values) + inner, return_inverse=True)[1]
+    return found
 
 
 def _within(values: Values, groups: Codes, counts: Codes) -> float | None:

@@ -1,18 +1,20 @@
 """Tests of no difference, and what many of them at once need. Knows counts and differences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bakeoff.stats.intervals import SEED
+from bakeoff.stats.intervals import BLOCK, LARGE, SEED
 from bakeoff.stats.results import Tested
 
 Values = NDArray[np.float64]
+Codes = NDArray[np.intp]
 
 _EXACT = 100_000  # sign flips are all tried where there are no more than this
 _DRAWN = 9_999
+_FEW = 0.01  # of the differences: with more sizes, to flip one by one is as quick
 
 
 def sign_test(wins: int, losses: int) -> Tested:
@@ -36,22 +38,58 @@ def mcnemar(only_first: int, only_second: int) -> Tested:
 def sign_flip(differences: Values) -> Tested:
     """The two-sided permutation test of mean 0 that flips the sign of each difference.
 
-    Exact where 2^n <= 100,000, else 9,999 seeded flips and p = (1 + #) / (1 + B).
+    Exact where 2^n <= 100,000, else 9,999 seeded flips; p is twice the smaller of the two shares
+    (1 + #) / (1 + B) of flips that are as low, and as high, as what was seen.
     """
     n = len(differences)
     if n < 2 or not np.any(differences):  # one flip of one value is as far from 0
         return Tested(1.0, "sign-flip permutation", n)
     exact = 2**n <= _EXACT
-    found = stats.permutation_test(
-        (differences,),
-        np.mean,
-        permutation_type="samples",  # of one sample: the signs
-        n_resamples=_EXACT if exact else _DRAWN,
-        batch=max(1, 2_000_000 // n),
-        rng=np.random.default_rng(SEED),
-    )
+    seen, slack = float(differences.sum()), 1e-12 * float(np.abs(differences).sum())  # rounding
+    low = high = drawn = 0 if exact else 1
+    for sums in _sums(differences, exact=exact):
+        low += int((sums <= seen + slack).sum())
+        high += int((sums >= seen - slack).sum())
+        drawn += len(sums)
     how = "exact" if exact else f"{_DRAWN} flips"
-    return Tested(float(found.pvalue), f"sign-flip permutation, {how}", n)
+    return Tested(min(1.0, 2 * min(low, high) / drawn), f"sign-flip permutation, {how}", n)
+
+
+def _sums(differences: Values, *, exact: bool) -> Iterator[Values]:
+    """What the differences add up to with other signs, in blocks."""
+    n, rng = len(differences), np.random.default_rng(SEED)
+    if exact:
+        yield from (signs @ differences for signs in _flips(n, exact=True))
+    elif n <= LARGE:
+        for rows in _blocks(n):
+            # The draws of scipy.stats.permutation_test, which makes them one by one.
+            signs = rng.permuted(np.tile((1.0, -1.0), (rows, n, 1)), axis=-1)[..., 0]
+            yield signs @ differences
+    else:
+        # Those of one size flip together: how many of them are then above 0 is binomial. Turned
+        # as the sum is, so that the p-value of minus the differences is the same.
+        sizes, times = np.unique(np.abs(differences), return_counts=True)
+        if len(sizes) > _FEW * n:
+            sizes, times = np.abs(differences), np.ones(n, dtype=np.intp)
+        total, side = sizes @ times, np.sign(differences.sum())
+        for rows in _blocks(len(sizes)):
+            yield side * (2 * (_above(rng, times, rows) @ sizes) - total)
+
+
+def _above(rng: np.random.Generator, times: Codes, rows: int) -> Values:
+    """How many of each size a flip puts above 0; where there is only one of each it takes a bit."""
+    if times.max() > 1:
+        return rng.binomial(times, 0.5, (rows, len(times))).astype(np.float64)
+    drawn = rows * len(times)
+    bits = np.frombuffer(rng.bytes(drawn // 8 + 1), dtype=np.uint8)
+    return np.unpackbits(bits, count=drawn).reshape(rows, -1).astype(np.float64)
+
+
+def _blocks(n: int) -> Iterator[int]:
+    """How many flips of n signs are drawn at once, until all are."""
+    step = max(1, BLOCK // max(1, n))
+    for at in range(0, _DRAWN, step):
+        yield min(step, _DRAWN - at)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -78,7 +116,7 @@ def romano_wolf(differences: Values) -> list[float]:
     scale[scale == 0] = 1.0
     observed = np.abs(filled.sum(axis=0)) / scale
     exact = 2**n <= _EXACT
-    drawn = np.abs(_flips(n, exact=exact) @ filled) / scale
+    drawn = np.concatenate([np.abs(s @ filled) for s in _flips(n, exact=exact)]) / scale
     order = np.argsort(-observed, kind="stable")
     adjusted, running = [1.0] * m, 0.0
     for rank, i in enumerate(order):
@@ -90,9 +128,11 @@ def romano_wolf(differences: Values) -> list[float]:
     return adjusted
 
 
-def _flips(n: int, *, exact: bool) -> NDArray[np.int8]:
-    """Rows of n signs: all 2^n of them, or as many as are drawn."""
+def _flips(n: int, *, exact: bool) -> Iterator[Values]:
+    """Rows of n signs, in blocks: all 2^n of them, or as many as are drawn."""
     if exact:
-        bits = np.arange(2**n)[:, None] >> np.arange(n)
-        return (1 - 2 * (bits & 1)).astype(np.int8)
-    return np.random.default_rng(SEED).choice(np.array([-1, 1], dtype=np.int8), (_DRAWN, n))
+        yield (1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)).astype(np.float64)
+        return
+    rng = np.random.default_rng(SEED)
+    for rows in _blocks(n):
+        yield rng.choice((-1.0, 1.0), (rows, n))

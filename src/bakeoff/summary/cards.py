@@ -5,85 +5,81 @@ Knows one pair of models at a time; how the panel decides is elsewhere.
 
 from collections.abc import Sequence
 
-from bakeoff.records import Comparison, Failure, JudgeCard, Judgment
+import numpy as np
+
+from bakeoff.records import Failure, JudgeCard
 from bakeoff.stats.intervals import proportion, win_rate
 from bakeoff.stats.results import Estimate
+from bakeoff.summary.columns import Columns, Values, dense, joint
+from bakeoff.summary.folding import Folded
 from bakeoff.summary.leanings import longer_of, order_of
 from bakeoff.summary.panel import between, repeats_of
-from bakeoff.summary.trial import Trial
+from bakeoff.summary.trial import Trial, rounded
 from bakeoff.summary.verdict import outcome_of
 
 
-def cards_of(trial: Trial, rate: Estimate) -> list[JudgeCard]:
-    """A card for each judge that judged anything; `rate` is the panel's win rate."""
-    margin = trial.margin / 100
-    found = []
-    for judge in sorted(trial.judges):
-        alone = trial.of_judges([judge])
-        own = win_rate(alone.values, alone.clusters)
-        longer = longer_of(alone)
-        card = JudgeCard(
-            judge=judge,
-            win_rate=own,
-            outcome=outcome_of(own, margin),
-            **_counts(alone.judgments, alone.failures),
-            consistency=_consistency(alone.comparisons),
-            first_wins=order_of(alone).pick_first,
-            longer_wins=longer.more_wins if longer else None,
-            repeats=repeats_of(trial, judge),
-            people=between(trial, {judge: alone.comparisons, "people": trial.labelled})
-            if trial.labels
-            else None,
-            against=(own.estimate - 0.5) * (rate.estimate - 0.5) < 0,
-            snapshots=snapshots(alone.judgments),
-            cost=_cost(alone.judgments),
-        )
-        found.append(card if len(trial.judges) == 1 else _in_panel(card, trial, alone))
-    return found
+def cards_of(trial: Trial, rate: Estimate, lengths: Values) -> list[JudgeCard]:
+    """A card for each judge that judged anything; `rate` is the panel's win rate, `lengths` are how
+    much longer a is on each prompt.
+    """
+    cards = [_card(trial, judge, lengths, rate) for judge in trial.judges]
+    return cards if len(cards) == 1 else [_in_panel(card, trial) for card in cards]
 
 
-def snapshots(judgments: Sequence[Judgment]) -> tuple[str, ...]:
-    """The names under which a judge's server answered."""
-    return tuple(sorted({j.verdict.snapshot for j in judgments if j.verdict.snapshot}))
+def _card(trial: Trial, judge: str, lengths: Values, rate: Estimate) -> JudgeCard:
+    alone, columns = trial.alone_of(judge), trial.columns.of(judge)
+    own = _rate(trial, alone)
+    longer = longer_of(alone, lengths)
+    return JudgeCard(
+        judge=judge,
+        win_rate=own,
+        outcome=outcome_of(own, trial.margin / 100),
+        **_counts(columns, [failure for failure in trial.failures if failure.who == judge]),
+        consistency=proportion(int(alone.told.sum()), len(alone.told)),
+        first_wins=order_of(columns).pick_first,
+        longer_wins=longer.more_wins if longer else None,
+        repeats=repeats_of(trial, judge),
+        people=between(trial, {judge: alone, "people": trial.voted}) if trial.labels else None,
+        against=(own.estimate - 0.5) * (rate.estimate - 0.5) < 0,
+        snapshots=trial.snapshots.get(judge, ()),
+        cost=_cost(columns),
+    )
 
 
-def _in_panel(card: JudgeCard, trial: Trial, alone: Trial) -> JudgeCard:
+def _in_panel(card: JudgeCard, trial: Trial) -> JudgeCard:
     """The card with what only several judges can tell."""
-    others = trial.of_judges(set(trial.judges) - {card.judge})
-    without = win_rate(others.values, others.clusters)
+    others = trial.without(card.judge)
+    without = _rate(trial, others)
+    raters = {card.judge: trial.alone_of(card.judge), "the others": others}
     return card.model_copy(
         update={
-            "others": between(
-                trial, {card.judge: alone.comparisons, "the others": others.comparisons}
-            ),
+            "others": between(trial, raters),
             "without": without,
             "outcome_without": outcome_of(without, trial.margin / 100),
         }
     )
 
 
-def _counts(judgments: Sequence[Judgment], failures: Sequence[Failure]) -> dict[str, int]:
-    verdicts = [judgment.verdict for judgment in judgments]
+def _rate(trial: Trial, found: Folded) -> Estimate:
+    return win_rate(rounded(found), trial.clusters_at(found.prompt))
+
+
+def _counts(columns: Columns, failures: Sequence[Failure]) -> dict[str, int]:
     return {
-        "asked": len(judgments) + len(failures),
-        "judged": len(judgments),
+        "asked": len(columns) + len(failures),
+        "judged": len(columns),
         "failed": len(failures),
         "unreadable": sum(failure.kind == "verdict" for failure in failures),
         "refused": sum(failure.kind == "refused" for failure in failures),
-        "mended": sum(verdict.mended == "unreadable" for verdict in verdicts),
-        "scored": sum(verdict.scores is not None for verdict in verdicts),
-        "contradicted": sum(verdict.against_scores for verdict in verdicts),
-        "shortened": sum(verdict.kept is not None for verdict in verdicts),
+        "mended": int(columns.mended.sum()),
+        "scored": int(columns.scored.sum()),
+        "contradicted": int(columns.odd.sum()),
+        "shortened": int(columns.shortened.sum()),
     }
 
 
-def _consistency(comparisons: Sequence[Comparison]) -> Estimate | None:
-    told = [c.consistent for c in comparisons if c.consistent is not None]
-    return proportion(sum(told), len(told))
-
-
-def _cost(judgments: Sequence[Judgment]) -> float | None:
-    costs = [j.verdict.cost for j in judgments if j.verdict.cost is not None]
-    if len(costs) < len(judgments):
+def _cost(columns: Columns) -> float | None:
+    if np.isnan(columns.cost).any():
         return None
-    return 100 * sum(costs) / len({(j.prompt_id, j.sample) for j in judgments})
+    pairs = len(np.unique(joint(columns.prompt, dense(columns.sample))))
+    return float(100 * sum(columns.cost.tolist()) / pairs)

@@ -1,10 +1,9 @@
 """Red flags of a pair: nothing that forbids the verdict, but what a careful reader looks at."""
 
-import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator
 
-from bakeoff.records import CLUSTER, Flag, PairSummary, content_key
+from bakeoff.records import CLUSTER, Flag, PairSummary
 from bakeoff.summary.gates import MOST_FLIPPED, Reason
 from bakeoff.summary.trial import Trial
 from bakeoff.summary.verdict import outcome_of
@@ -18,7 +17,7 @@ CONTRADICTED = 0.02
 CUT_OFF = 0.05
 SHORTENED = 0.02
 _LONG = 80  # characters: a shorter explanation may be a heading
-_ENDS = re.compile(r"[.!?…。！？)\]}\"'”’*`>|:]\s*\Z")  # noqa: RUF001 - full stops of other scripts
+_ENDS = frozenset(".!?…。！？)]}\"'”’*`>|:")  # noqa: RUF001 - full stops of other scripts
 
 
 def flags_of(pair: PairSummary, trial: Trial) -> list[Flag]:
@@ -139,18 +138,17 @@ def _paneling(pair: PairSummary) -> Iterator[Reason]:
 
 
 def _explaining(trial: Trial) -> Iterator[Reason]:
-    verdicts = [judgment.verdict for judgment in trial.judgments]
-    scored = [v for v in verdicts if v.scores]
-    wrong = sum(v.against_scores for v in scored)
-    if wrong > CONTRADICTED * len(scored):
+    scored = trial.columns.scored
+    wrong, given = int(trial.columns.odd[scored].sum()), int(scored.sum())
+    if wrong > CONTRADICTED * given:
         yield Reason(
             "scores contradict winners",
-            wrong / len(scored),
-            f"in {wrong} of {len(scored)} verdicts the winner is not the one with more points",
+            wrong / given,
+            f"in {wrong} of {given} verdicts the winner is not the one with more points",
             "read them; a judge that contradicts itself is too weak, or its template unclear",
         )
-    reasons = [v.reason for v in verdicts if len(v.reason) >= _LONG]
-    cut = sum(not _ENDS.search(reason) for reason in reasons)
+    reasons = [j.verdict.reason for j in trial.judgments if len(j.verdict.reason) >= _LONG]
+    cut = sum(reason.rstrip()[-1:] not in _ENDS for reason in reasons)
     if cut > CUT_OFF * len(reasons):
         yield Reason(
             "explanations cut off",
@@ -161,16 +159,16 @@ def _explaining(trial: Trial) -> Iterator[Reason]:
 
 
 def _asking(trial: Trial) -> Iterator[Reason]:
-    ids: dict[str, list[str]] = defaultdict(list)
-    for comparison in trial.comparisons:
-        prompt = trial.prompts.get(comparison.prompt_id)
+    times: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for prompt_id in map(trial.ids.__getitem__, trial.folded.prompt.tolist()):
+        prompt = trial.prompts.get(prompt_id)
         if prompt and not any(tag.startswith(CLUSTER) for tag in prompt.tags):
-            ids[content_key(prompt.conversation())].append(prompt.id)
-    repeated = sum(len(group) for group in ids.values() if len(group) > 1)
+            times[tuple((message.role, message.content) for message in prompt.messages)] += 1
+    repeated = sum(count for count in times.values() if count > 1)
     if repeated:
         yield Reason(
             "prompts repeat",
-            repeated / len(trial.comparisons),
-            f"{repeated} of {len(trial.comparisons)} prompts are the text of another one",
+            repeated / len(trial.folded),
+            f"{repeated} of {len(trial.folded)} prompts are the text of another one",
             "leave them out, or tag them `cluster:NAME`: they are not independent",
         )

@@ -78,7 +78,7 @@ def _many(case: Case) -> Iterator[Reason]:
 
 
 def _order(case: Case) -> Iterator[Reason]:
-    if all(judgment.verdict.first == 0.5 for judgment in case.trial.judgments):
+    if (case.trial.columns.preference == 0.5).all():
         return  # no habit makes every verdict a tie
     order, action = case.pair.order, "judge each pair in both orders"
     shown = order.shown_first
@@ -115,10 +115,13 @@ def _names(case: Case) -> Iterator[Reason]:
     """An explanation cannot name a model unless the judge was told, or a completion says it."""
     names = [name.rsplit("/", 1)[-1].lower() for name in (case.pair.a, case.pair.b)]
     names = [name for name in names if len(name) > 5 and any(c in "-_.0123456789" for c in name)]
+    if not names:
+        return
     explained = [j for j in case.trial.judgments if j.verdict.reason]
     named = 0
     for judgment in explained:
-        spoken = [name for name in names if name in judgment.verdict.reason.lower()]
+        reason = judgment.verdict.reason.lower()
+        spoken = [name for name in names if name in reason]
         if spoken:
             read = case.trial.read(judgment.prompt_id)
             named += any(name not in read for name in spoken)
@@ -133,13 +136,13 @@ def _names(case: Case) -> Iterator[Reason]:
 
 def _contradictions(case: Case) -> Iterator[Reason]:
     """A judge whose winners are not those of its own scores does not know what it says."""
-    verdicts = [judgment.verdict for judgment in case.trial.judgments]
-    wrong = sum(verdict.against_scores for verdict in verdicts)
-    if wrong > MOST_CONTRADICTED * len(verdicts):
+    odd = case.trial.columns.odd
+    wrong = int(odd.sum())
+    if wrong > MOST_CONTRADICTED * len(odd):
         yield Reason(
             "contradicts itself",
-            wrong / len(verdicts),
-            f"in {wrong} of {len(verdicts)} verdicts the judge contradicts its own scores",
+            wrong / len(odd),
+            f"in {wrong} of {len(odd)} verdicts the judge contradicts its own scores",
             "take another judge, or ?verdict=scores",
         )
 
@@ -166,10 +169,10 @@ def _failures(case: Case) -> Iterator[Reason]:
 
 
 def _texts(case: Case) -> Iterator[Reason]:
-    both = [([c.text for c in a], [c.text for c in b]) for _, a, b in case.trial.both_texts()]
+    both, same = sum(1 for _ in case.trial.both_texts()), len(case.trial.same)
     action = "check that each model is the one you mean, and its template"
-    if both and all(a == b for a, b in both):
-        message = f"no difference to judge: both models said the same to all {len(both)} prompts"
+    if both and both == same:
+        message = f"no difference to judge: both models said the same to all {both} prompts"
         yield Reason("identical completions", 1.0, message, action)
     for model in (case.pair.a, case.pair.b):
         said = Counter(

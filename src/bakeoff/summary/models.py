@@ -84,7 +84,7 @@ def looks_cut(completion: Completion) -> bool:
         return completion.finish == "length"
     text = completion.text.rstrip()
     last = text.rsplit("\n", 1)[-1]
-    return len(text) >= _LONG and bool(_OPEN_END.search(text)) and not _LOOSE_LINE.match(last)
+    return len(text) >= _LONG and bool(_OPEN_END.match(text[-1])) and not _LOOSE_LINE.match(last)
 
 
 def refuses(completion: Completion) -> bool:
@@ -94,16 +94,23 @@ def refuses(completion: Completion) -> bool:
 
 def breaks_format(completion: Completion) -> bool:
     """Whether a `<think>` or `<answer>` is opened and not closed, or closed and not opened."""
-    raw = (completion.raw or completion.text).lower()
+    raw = completion.raw or completion.text
+    if "<" not in raw:
+        return False
+    raw = raw.lower()
     return any(raw.count(f"<{tag}>") != raw.count(f"</{tag}>") for tag in _TAGS)
 
 
 def _duplicated(completions: Sequence[Authored]) -> int:
-    prompts_of: dict[str, set[str]] = {}
+    first: dict[str, str] = {}  # the prompt that each text was said to first
+    times: Counter[str] = Counter()
+    shared = set()
     for authored in completions:
-        prompts_of.setdefault(authored.completion.text, set()).add(authored.prompt_id)
-    shared = Counter(a.completion.text for a in completions if a.completion.text.strip())
-    return sum(count for text, count in shared.items() if len(prompts_of[text]) > 1)
+        text = authored.completion.text
+        times[text] += 1
+        if first.setdefault(text, authored.prompt_id) != authored.prompt_id:
+            shared.add(text)
+    return sum(times[text] for text in shared if text.strip())
 
 
 def _changed(model: str, completions: Sequence[Completion]) -> list[Flag]:

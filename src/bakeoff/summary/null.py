@@ -6,8 +6,10 @@ import numpy as np
 
 from bakeoff.records import Evidence, NullCheck
 from bakeoff.stats.intervals import win_rate
+from bakeoff.summary.columns import Codes
+from bakeoff.summary.folding import YES
 from bakeoff.summary.leanings import order_of
-from bakeoff.summary.trial import Terms, Trial, trials
+from bakeoff.summary.trial import Terms, Trial, rounded, trials
 
 _SURE = 1.96  # standard errors to each side hold 95 of 100
 
@@ -20,40 +22,37 @@ def null_checks(evidence: Evidence | None, terms: Terms) -> tuple[list[NullCheck
     checks: list[NullCheck] = []
     notes: list[str] = []
     for trial in trials(evidence, terms) if evidence else ():
-        same = {
-            trial.comparisons[index].prompt_id
-            for index, ours, theirs in trial.both_texts()
-            if [c.text for c in ours] == [c.text for c in theirs]
-        }
-        if len(same) == len(trial.comparisons):
+        same = trial.same
+        if len(same) == len(trial.folded):
             notes.append(
                 f"Null check: {trial.a} said the same twice to all {len(same)} prompts, so there "
                 "was nothing to choose; it needs a temperature above 0"
             )
             continue
-        for judge in sorted(trial.judges):
-            checks += _check(trial.of_judges([judge]), judge, same)
+        for judge in trial.judges:
+            checks += _check(trial, judge, same)
     return checks, notes
 
 
-def _check(trial: Trial, judge: str, same: set[str]) -> list[NullCheck]:
-    kept = [c for c in trial.comparisons if c.prompt_id not in same]
-    if not kept:
+def _check(trial: Trial, judge: str, same: Codes) -> list[NullCheck]:
+    alone = trial.alone_of(judge)
+    alike = np.isin(alone.prompt, same)
+    kept = alone.taken(~alike)
+    if not len(kept):
         return []
-    values = np.round([comparison.preference for comparison in kept], 9)
+    values = rounded(kept)
     # Under no preference each prompt's deviation from a half has either sign alike.
     half = _SURE * math.sqrt(float(((values - 0.5) ** 2).sum())) / len(values)
-    told = [c for c in kept if c.consistent is not None]
-    decided = sum(bool(c.consistent) and c.winner != "tie" for c in told)
+    decided = (kept.consistent == YES) & (kept.side != 0)
     return [
         NullCheck(
             judge=judge,
             model=trial.a,
             prompts=len(kept),
             identical=len(same),
-            win_rate=win_rate(values, trial.clusters_of([c.prompt_id for c in kept])),
+            win_rate=win_rate(values, trial.clusters_at(kept.prompt)),
             band=(max(0.0, 0.5 - half), min(1.0, 0.5 + half)),
-            first_wins=order_of(trial).pick_first,
-            decided=decided / len(told) if told else None,
+            first_wins=order_of(trial.columns.of(judge)).pick_first,
+            decided=int(decided.sum()) / len(kept.told) if len(kept.told) else None,
         )
     ]

@@ -1,77 +1,64 @@
 """How far the judges of a pair agree, with each other and each with itself."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from bakeoff.records import Agreement, Comparison, Judgment
+from bakeoff.records import Agreement
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
 from bakeoff.stats.planning import variance_split
 from bakeoff.stats.results import VarianceSplit
-from bakeoff.summary.folding import STANDS_FOR, preference_of, winner_of
-from bakeoff.summary.trial import Codes, Trial, Values
+from bakeoff.summary.columns import Codes, Values, dense, joint
+from bakeoff.summary.folding import Folded, sides_of, stands_for
+from bakeoff.summary.trial import Trial
 
 
 def agreement_of(trial: Trial) -> list[Agreement]:
     """Between the judges by prompt, and between the repeats of one judge by single question."""
-    found = [between(trial, trial.alone)] if len(trial.judges) > 1 else []
-    found += [repeats_of(trial, judge) for judge in sorted(trial.judges)]
+    found = []
+    if len(trial.judges) > 1:
+        found.append(between(trial, {judge: trial.alone_of(judge) for judge in trial.judges}))
+    found += [repeats_of(trial, judge) for judge in trial.judges]
     return [agreement for agreement in found if agreement]
 
 
 def repeats_of(trial: Trial, judge: str) -> Agreement | None:
     """How far one judge says the same when it is asked the same again; None where it was not."""
-    judgments = trial.judges[judge]
-    repeats = sorted({judgment.repeat for judgment in judgments})
+    rows = trial.columns.of(judge)
+    repeats, repeat = np.unique(rows.repeat, return_inverse=True)
     if len(repeats) < 2:
         return None
-    raters = tuple(f"{judge}, repeat {repeat + 1}" for repeat in repeats)
-    return _agreement(raters, *_by_repeat(trial, judgments, repeats))
+    raters = tuple(f"{judge}, repeat {number + 1}" for number in repeats.tolist())
+    # A question: a prompt, its completions, and their order.
+    asked = joint(rows.prompt, dense(rows.sample), 1 - rows.a_first.astype(np.intp))
+    questions, first, row = np.unique(asked, return_index=True, return_inverse=True)
+    ratings = np.full((len(questions), len(repeats)), np.nan)
+    ratings[row, repeat] = stands_for(sides_of(rows.preference))
+    return _agreement(raters, ratings, rows.prompt[first])
 
 
-def between(trial: Trial, raters: Mapping[str, Sequence[Comparison]]) -> Agreement | None:
+def between(trial: Trial, raters: Mapping[str, Folded]) -> Agreement | None:
     """How far several raters name the same winner of a prompt; None where none of it was rated by
     two.
     """
-    ids = sorted({c.prompt_id for comparisons in raters.values() for c in comparisons})
-    row = {prompt_id: index for index, prompt_id in enumerate(ids)}
-    ratings = np.full((len(row), len(raters)), np.nan)
-    for column, comparisons in enumerate(raters.values()):
-        for comparison in comparisons:
-            ratings[row[comparison.prompt_id], column] = STANDS_FOR[comparison.winner]
-    return _agreement(tuple(raters), ratings, trial.clusters_of(ids))
+    ratings = np.full((len(trial.ids), len(raters)), np.nan)
+    for column, found in enumerate(raters.values()):
+        ratings[found.prompt, column] = stands_for(found.side)
+    rated = np.flatnonzero(~np.isnan(ratings).all(axis=1))
+    return _agreement(tuple(raters), ratings[rated], trial.clusters_at(rated))
 
 
 def variance_of(trial: Trial) -> VarianceSplit | None:
     """Where the variance of single verdicts comes from; judges count as repeats. None where the
     order of presentation is not known, or does not exist.
     """
-    judgments = trial.judgments
-    if len(trial.comparisons) < 2 or any(j.presented != "recorded" for j in judgments):
+    rows = trial.columns
+    if len(trial.folded) < 2 or not rows.recorded.all():
         return None
-    repeats = [(j.judge, j.repeat) for j in judgments]
-    number = {key: code for code, key in enumerate(sorted(set(repeats)))}
+    repeats = joint(rows.judge, dense(rows.repeat))
     return variance_split(
-        np.array([preference_of(trial.a, j) for j in judgments]),
-        np.unique([j.prompt_id for j in judgments], return_inverse=True)[1],
-        np.array([j.sample for j in judgments]),
-        np.array([j.first == trial.a for j in judgments], dtype=np.intp),
-        np.array([number[key] for key in repeats]),
+        rows.preference, rows.prompt, rows.sample, rows.a_first.astype(np.intp), repeats
     )
-
-
-def _by_repeat(
-    trial: Trial, judgments: Sequence[Judgment], repeats: Sequence[int]
-) -> tuple[Values, Codes | None]:
-    """The winner by question (rows: prompt, completions and order) and repeat (columns)."""
-    asked: dict[tuple[str, int, str], dict[int, float]] = defaultdict(dict)
-    for j in judgments:
-        key = (j.prompt_id, j.sample, j.first)
-        asked[key][j.repeat] = STANDS_FOR[winner_of(preference_of(trial.a, j))]
-    keys = sorted(asked)
-    ratings = [[asked[key].get(repeat, np.nan) for repeat in repeats] for key in keys]
-    return np.array(ratings), np.unique([key[0] for key in keys], return_inverse=True)[1]
 
 
 def _agreement(

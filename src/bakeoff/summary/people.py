@@ -1,54 +1,35 @@
 """What people say of a pair beside its judges, and the win rate that their labels correct."""
 
-from collections import defaultdict
-from collections.abc import Set
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.records import Comparison, Judgment, People
+from bakeoff.records import People
 from bakeoff.stats.calibration import labels_needed, ppi_plus_plus
-from bakeoff.stats.intervals import win_rate
+from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Calibrated
-from bakeoff.summary.folding import compare
+from bakeoff.summary.columns import Values
 from bakeoff.summary.panel import between
-from bakeoff.summary.trial import Trial, Values
+from bakeoff.summary.trial import Trial
 
 
 def people_of(trial: Trial) -> People | None:
     """Their labels alone, their agreement, and the judges' win rate corrected; None without any."""
-    labelled = trial.labelled
-    if not labelled:
+    labelled = trial.voted
+    if not len(labelled):
         return None
-    by_voter: dict[str, list[Judgment]] = defaultdict(list)
-    for judgment in trial.labels:
-        by_voter[judgment.judge].append(judgment)
-    among: dict[str, list[Comparison]] = {
-        voter: compare(trial.a, trial.b, by_voter[voter]) for voter in sorted(by_voter)
-    }
-    values = np.array([comparison.preference for comparison in labelled])
-    same = _same(trial)
-    both = _joined(trial, same)
+    both = _joined(trial)
     corrected = _corrected(both) if trial.drawn == "random" else None
     return People(
-        voters=tuple(among),
+        voters=tuple(trial.voters),
         prompts=len(labelled),
-        win_rate=win_rate(values, trial.clusters_of([c.prompt_id for c in labelled])),
-        judges=between(trial, {"people": labelled, "the judges": trial.comparisons}),
-        among=between(trial, among) if len(among) > 1 else None,
-        corrected=_with_ties(corrected, len(same) / len(trial.comparisons)) if corrected else None,
+        win_rate=win_rate(labelled.preference, trial.clusters_at(labelled.prompt)),
+        judges=between(trial, {"people": labelled, "the judges": trial.folded}),
+        among=between(trial, trial.voters) if len(trial.voters) > 1 else None,
+        corrected=_with_ties(corrected, len(trial.same) / len(trial.folded)) if corrected else None,
         more=_more(both, corrected) if corrected else None,
     )
-
-
-def _same(trial: Trial) -> Set[str]:
-    """The prompts to which both models said the same: nobody has to vote on those."""
-    return {
-        trial.comparisons[index].prompt_id
-        for index, ours, theirs in trial.both_texts()
-        if [c.text for c in ours] == [c.text for c in theirs]
-    }
 
 
 def _with_ties(corrected: Calibrated, share: float) -> Calibrated:
@@ -70,22 +51,20 @@ class _Joined(NamedTuple):
     rest: Values
 
 
-def _joined(trial: Trial, same: Set[str]) -> _Joined:
-    label = {c.prompt_id: c.preference for c in trial.labelled}
-    units: dict[int, list[tuple[float, float | None]]] = defaultdict(list)
-    codes = trial.clusters if trial.clusters is not None else range(len(trial.comparisons))
-    for code, comparison, value in zip(codes, trial.comparisons, trial.values, strict=True):
-        if comparison.prompt_id not in same:
-            units[int(code)].append((float(value), label.get(comparison.prompt_id)))
-    labels, judged, rest = [], [], []
-    for rows in units.values():
-        known = [(value, said) for value, said in rows if said is not None]
-        if known:
-            judged.append(np.mean([value for value, _ in known]))
-            labels.append(np.mean([said for _, said in known]))
-        else:
-            rest.append(np.mean([value for value, _ in rows]))
-    return _Joined(np.array(labels), np.array(judged), np.array(rest))
+def _joined(trial: Trial) -> _Joined:
+    """The units, without the prompts to which both models said the same: nobody votes on those."""
+    asked = ~np.isin(trial.folded.prompt, trial.same)
+    prompts, values = trial.folded.prompt[asked], trial.values[asked]
+    labels = np.full(len(trial.ids), np.nan)
+    labels[trial.voted.prompt] = trial.voted.preference
+    unit, said = prompts if trial.clusters is None else trial.clusters[asked], labels[prompts]
+    known = ~np.isnan(said)
+    labelled = np.isin(unit, unit[known])
+    return _Joined(
+        labels=cluster_means(said[known], unit[known]),
+        judged=cluster_means(values[known], unit[known]),
+        rest=cluster_means(values[~labelled], unit[~labelled]),
+    )
 
 
 def _corrected(both: _Joined) -> Calibrated | None:

@@ -15,7 +15,7 @@ def ratings_of(models: Sequence[str], trials: Sequence[Trial]) -> list[Standing]
     One outcome per prompt and pair: its preference, orders and judges averaged. The bootstrap draws
     prompts, or clusters of them, each with all its pairs.
     """
-    if len(models) < 3 or not any(trial.comparisons for trial in trials):
+    if len(models) < 3 or not any(len(trial.folded) for trial in trials):
         return []
     row = {model: index for index, model in enumerate(models)}
     rows = [

@@ -13,8 +13,8 @@ FEWEST = 15  # prompts: under this a slice is shown without a verdict
 def slices_of(trial: Trial, *, withheld: bool) -> list[Slice]:
     """A row for each tag, the largest first. No row names a winner where the pair may not."""
     members: dict[str, list[int]] = defaultdict(list)
-    for index, comparison in enumerate(trial.comparisons):
-        for tag in sorted(set(trial.tags(comparison.prompt_id))):
+    for index, prompt in enumerate(trial.folded.prompt.tolist()):
+        for tag in sorted(set(trial.tags(trial.ids[prompt]))):
             if not tag.startswith(CLUSTER):
                 members[tag].append(index)
     tags = sorted(members, key=lambda tag: (-len(members[tag]), tag))
@@ -26,8 +26,8 @@ def slices_of(trial: Trial, *, withheld: bool) -> list[Slice]:
 
 
 def _p(trial: Trial, indices: list[int]) -> float:
-    winners = [trial.comparisons[index].winner for index in indices]
-    return sign_test(winners.count("a"), winners.count("b")).p
+    sides = trial.folded.side[indices]
+    return sign_test(int((sides == 1).sum()), int((sides == -1).sum())).p
 
 
 def _slice(

@@ -7,9 +7,10 @@ can be put in words that no list has.
 import binascii
 import re
 import unicodedata
-from collections import defaultdict
+from typing import NamedTuple
 
 from bakeoff.summary.phrases import RULES
+from bakeoff.summary.spotting import ALWAYS, LONG, Needs, Spotter, holds
 
 SPEAKS = "speaks to the judge"
 VERDICT = "verdict block"
@@ -33,15 +34,17 @@ _FOLD = str.maketrans(
     "авеёзікмнорстухјѕһԁԛԝαβεικνορτυχϲıɡɑ",
     "abee3ikmhopctyxjshdqwabeikvoptuxciga",
 )
+_FOLDED = re.compile(f"[{''.join(map(chr, _FOLD))}]")
 _SENTENCES = re.compile(r"[^.!?\n。！？।؟]{1,400}")  # noqa: RUF001 - or a piece of a long one
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 # What is quoted, or shown as code of a named language, is talked about and not said.
 _QUOTED = re.compile(
-    r"```[ \t]*\w.*?```|`[^`\n]+`|(?<![\w\"])\"[^\"\n]{1,300}\"(?!\w)"
+    r"```[ \t]*\w.*?```|`[^`\n]+`|\"(?<![\w\"]\")[^\"\n]{1,300}\"(?!\w)"
     r"|[“„][^“”„\n]{1,300}[“”]|«[^«»\n]{1,300}»|「[^「」\n]{1,300}」",
     re.DOTALL,
 )
 
+_MARKED = '`"“„«「'  # what something quoted begins with
 _HINTS = ("score", "rating", "points", "winner", "verdict", "judg", "better", "prefer", "rank")
 _SCORED = re.compile(r"\b(?:score|rating|points)[ _]?([ab])\b[\"']?[ \t]*:", re.IGNORECASE)
 _SUMMED = re.compile(r"\b(?:verdict|explanation|reasoning|preferred)\b[\"']?[ \t]*:", re.IGNORECASE)
@@ -66,15 +69,15 @@ _VERDICTS = (
     re.compile(r"\"model\"\s*:\s*\"[^\"\n]{1,40}\"\s*,\s*\"rank\"\s*:\s*\d"),
 )
 _BRACKETS = re.compile(r"\[\[(?:[AB]|[AB][<>=]{1,2}[AB])\]\]")
-_LETTER = re.compile(r"[ \"'*][AB][\"'*]*[ \t]*(?:[.!,\n]|$|only|as the)")
+_LETTER = re.compile(r"[AB](?<=[ \"'*].)[\"'*]*[ \t]*(?:[.!,\n]|$|only|as the)")
 _REPLY = re.compile(
     r"(?:^|[.!?:,\n])[ \t*_-]*(?i:(?:now|simply|just|please|only|new task|then) ?:? ?)*"
     r"(?i:say|print|output|choose|pick|select|vote|vote for|declare|(?:reply|respond|answer) with)"
     r"(?i: only| just| the letter| answer| assistant| response)* [\"'*]*[AB][\"'*]*[ \t]*"
     r"(?:[.!,\n]|$|only|as the)"
 )
+_RULE = re.compile(r"(?<![=#*~_-])([=#*~_-])\1{5,}+[ \t]+[0-9a-f]{12,}\b")
 _FENCES = (
-    re.compile(r"(?<![=#*~_-])([=#*~_-])\1{5,}+[ \t]+[0-9a-f]{12,}\b"),
     re.compile(
         r"</?\|?(?:answer|response|completion|assistant|output)[ _-]?[ab12]\|?>", re.IGNORECASE
     ),
@@ -102,24 +105,8 @@ _CONCEALED = (
 )
 _SPLIT = re.compile("[a-z][\u200b-\u200d\u2060-\u2064\ufeff]+(?=[a-z])", re.IGNORECASE)
 _MIXED = re.compile("[a-z][авеосрухіјѕорνοικα]+[a-z]|\\b[асеорхуіјѕ][a-z]{2}", re.IGNORECASE)  # noqa: RUF001
+_FOREIGN = re.compile("[\u0345-\u052f\u1c80-\u1fff]")  # letters of Greek, Cyrillic and others
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
-
-
-def suspicions(text: str) -> tuple[str, ...]:
-    """The kinds of suspicious content in a completion, in a fixed order; () for an ordinary one.
-
-    Takes any text, also one with lone surrogates. The time grows with the length, not faster.
-    """
-    found = {
-        SPEAKS: _speaks(text),
-        VERDICT: _holds_verdict(text),
-        TURN: _turns(text),
-        FENCE: _closes(text),
-        HIDDEN: _hides(text),
-        ENCODED: _encodes(text),
-        REPEATS: _repeats(text),
-    }
-    return tuple(kind for kind, holds in found.items() if holds)
 
 
 def _plain(text: str) -> str:
@@ -127,69 +114,159 @@ def _plain(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = _UNSEEN.sub("", text)
-    # By pieces: sorting one long run of accents would take the square of its length.
-    pieces = (unicodedata.normalize("NFKD", text[at : at + 512]) for at in range(0, len(text), 512))
-    return _MARKS.sub("", "".join(pieces).casefold()).translate(_FOLD)
+    if not unicodedata.is_normalized("NFKD", text):
+        # By pieces: sorting one long run of accents would take the square of its length.
+        pieces = (text[at : at + 512] for at in range(0, len(text), 512))
+        text = "".join(unicodedata.normalize("NFKD", piece) for piece in pieces)
+    text = _MARKS.sub("", text.casefold())
+    return text.translate(_FOLD) if _FOLDED.search(text) else text
 
 
-def _compiled() -> dict[tuple[tuple[str, ...], re.Pattern[str]], list[list[re.Pattern[str]]]]:
-    ready = defaultdict(list)
-    for words, first, *rest in RULES:
-        key = tuple(_plain(words).split("|")), re.compile(_plain(first))
-        ready[key].append([re.compile(_plain(part)) for part in rest])
-    return ready
+class _Rule(NamedTuple):
+    """An order to a judge, as `phrases` has it: what a text and a sentence of it have to hold."""
+
+    in_text: Needs
+    in_sentence: Needs
+    words: tuple[str, ...]
+    phrases: tuple[tuple[str, ...], ...]
+    first: re.Pattern[str]
+    rest: tuple[re.Pattern[str], ...]
+
+    @classmethod
+    def of(cls, words: str, first: str, *rest: str) -> "_Rule":
+        groups = _plain(words).split("&")
+        needs = _WORDS.needs(*groups)
+        single = [tuple(group.split("|")) for group in groups]
+        return cls(
+            in_text=needs,
+            in_sentence=needs[1:],
+            words=single[0],
+            phrases=tuple(
+                group
+                for group, bits in zip(single, needs, strict=True)
+                if bits == ALWAYS or all(" " in one.strip() for one in group)
+            ),
+            first=re.compile(_plain(first)),
+            rest=tuple(re.compile(_plain(part)) for part in rest),
+        )
+
+    def may_hold(self, text: str) -> bool:
+        """Whether the phrases are there, of which a glance sees a word at most."""
+        return all(any(map(text.__contains__, group)) for group in self.phrases)
+
+    def holds(self, sentence: str, text: str) -> bool:
+        """Whether a sentence of the text says it."""
+        return (
+            all(part.search(sentence) for part in (self.first, *self.rest))
+            and any(word in text for word in self.words)
+            # A sentence that is only a piece may end where the text goes on, and takes it back.
+            and bool(self.first.search(text))
+        )
 
 
-_READY = _compiled()
+# What each search needs to find anything, so that most texts are not searched.
+_WORDS = Spotter()
+_RULES = tuple(_Rule.of(*rule) for rule in RULES)
+_HINTED = _WORDS.needs("|".join(_HINTS))
+_SCORING = _WORDS.needs("score|rating|points", ":")
+_NAMING = tuple(
+    _WORDS.needs(*groups)
+    for groups in (
+        ("winner|verdict|better|prefer", ":"),
+        ("winner|verdict|judg", ":|="),
+        ("score|rating|points", ":|="),
+        ("score|rating", "[["),
+        ("winner|verdict|prefer|judg", "<"),
+        ("model", "rank"),
+    )
+)
+_ANSWERING = _WORDS.needs("say|print|output|choose|pick|select|vote|declare|reply|respond|answer")
+_TURNING = _WORDS.needs("<|[inst]|system|developer")
+_RULED = _WORDS.needs("======|######|******|~~~~~~|______|------")
+_TITLED = _WORDS.needs("assistant|answer|response|completion")
 
 
-def _speaks(text: str) -> bool:
-    text = _plain(_QUOTED.sub(" ", text))
-    for (words, first), rests in _READY.items():
-        if not (any(word in text for word in words) and first.search(text)):
-            continue
-        for sentence in filter(first.search, _SENTENCES.findall(text)):
-            if any(all(part.search(sentence) for part in rest) for rest in rests):
+def suspicions(text: str) -> tuple[str, ...]:
+    """The kinds of suspicious content in a completion, in a fixed order; () for an ordinary one.
+
+    Takes any text, also one with lone surrogates. The time grows with the length, not faster.
+    """
+    plain = _plain(text)
+    seen = _WORDS.seen(plain)
+    found = {
+        SPEAKS: _speaks(text, plain, seen),
+        VERDICT: _holds_verdict(text, seen),
+        TURN: _turns(text, seen),
+        FENCE: _closes(text, seen),
+        HIDDEN: _hides(text),
+        ENCODED: _encodes(text, seen),
+        REPEATS: _repeats(text),
+    }
+    return tuple(kind for kind, holds in found.items() if holds)
+
+
+def _speaks(text: str, plain: str, seen: int) -> bool:
+    rules = [rule for rule in _RULES if holds(seen, rule.in_text)]
+    if not rules:
+        return False
+    if any(mark in text for mark in _MARKED):
+        plain = _plain(_QUOTED.sub(" ", text))
+    rules = [rule for rule in rules if rule.may_hold(plain)]
+    for sentence in _SENTENCES.findall(plain) if rules else ():
+        here = _WORDS.seen(sentence)
+        for rule in rules:
+            if holds(here, rule.in_sentence) and rule.holds(sentence, plain):
                 return True
     return False
 
 
-def _holds_verdict(text: str) -> bool:
-    lower = text.lower()
-    if any(hint in lower for hint in _HINTS):
-        scored = {letter.lower() for letter in _SCORED.findall(text)} == {"a", "b"}
-        if (scored and _SUMMED.search(text)) or any(p.search(text) for p in _VERDICTS):
+def _holds_verdict(text: str, seen: int) -> bool:
+    lower = text.lower() if holds(seen, _HINTED) else ""
+    if any(map(lower.__contains__, _HINTS)):
+        found = _SCORED.findall(text) if holds(seen, _SCORING) else ()
+        if {letter.lower() for letter in found} == {"a", "b"} and _SUMMED.search(text):
             return True
-    bare = _CODE.sub(" ", text)
-    return bool(_BRACKETS.search(bare) or (_LETTER.search(bare) and _REPLY.search(bare)))
+        named = zip(_NAMING, _VERDICTS, strict=True)
+        if any(holds(seen, needs) and pattern.search(text) for needs, pattern in named):
+            return True
+    bare = _CODE.sub(" ", text) if "`" in text else text
+    if _BRACKETS.search(bare):
+        return True
+    return holds(seen, _ANSWERING) and bool(_LETTER.search(bare) and _REPLY.search(bare))
 
 
-def _turns(text: str) -> bool:
-    return bool(_TURNS.search(_CODE.sub(" ", text)))
+def _turns(text: str, seen: int) -> bool:
+    return holds(seen, _TURNING) and bool(_TURNS.search(_CODE.sub(" ", text)))
 
 
-def _closes(text: str) -> bool:
+def _closes(text: str, seen: int) -> bool:
     # A list of answers has an A before its B; only what pretends to be the other one begins at B.
-    headings = [letter.lower() for letter in _HEADING.findall(text)]
-    return headings[:1] == ["b"] or any(pattern.search(text) for pattern in _FENCES)
+    found = _HEADING.findall(text) if holds(seen, _TITLED) else ()
+    headings = [letter.lower() for letter in found]
+    if headings[:1] == ["b"] or (holds(seen, _RULED) and _RULE.search(text)):
+        return True
+    return any(mark in text for mark in "[<|") and any(p.search(text) for p in _FENCES)
 
 
 def _hides(text: str) -> bool:
     if text.isascii():
         return False
-    text = _FLAG.sub("", text)
-    return (
-        any(pattern.search(text) for pattern in _CONCEALED)
-        or len(_SPLIT.findall(text)) > 2
-        or len(_MIXED.findall(text)) > 2
-    )
+    if _UNSEEN.search(text):
+        text = _FLAG.sub("", text)
+        if any(pattern.search(text) for pattern in _CONCEALED) or len(_SPLIT.findall(text)) > 2:
+            return True
+    return bool(_FOREIGN.search(text)) and len(_MIXED.findall(text)) > 2
 
 
-def _encodes(text: str) -> bool:
+def _encodes(text: str, seen: int) -> bool:
+    if not seen & LONG:
+        return False
     for run in _BASE64.findall(text):
         whole = run.rstrip("=")
         held = binascii.a2b_base64(whole[: len(whole) // 4 * 4])  # in fours: so no padding is due
-        if _speaks(held.decode(errors="ignore")):
+        order = held.decode(errors="ignore")
+        plain = _plain(order)
+        if _speaks(order, plain, _WORDS.seen(plain)):
             return True
     return False
 

@@ -30,7 +30,8 @@ from bakeoff.report.charts.drawing import (
 )
 from bakeoff.report.charts.marks import ends, middle
 from bakeoff.stats.results import LengthEffect
-from bakeoff.summary.trial import Codes, Trial, Values
+from bakeoff.summary.columns import Codes, Values
+from bakeoff.summary.trial import Trial
 
 POINTS = 1500  # that are drawn, of as many prompts as there are
 SEED = 20240

@@ -24,7 +24,8 @@ from bakeoff.report.charts.drawing import (
 )
 from bakeoff.report.charts.marks import beside, ends, measured, middle
 from bakeoff.stats.results import Estimate
-from bakeoff.summary.trial import Trial, Values
+from bakeoff.summary.columns import Values
+from bakeoff.summary.trial import Trial
 
 POINTS = 1500  # that are drawn, of as many prompts as there are
 SEED = 20240

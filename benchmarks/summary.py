@@ -1,0 +1,196 @@
+"""How long it takes to sum up very many judgments, and how much memory: JSON lines.
+
+    python benchmarks/summary.py [PROMPTS]
+
+`summary`: 100,000 prompts, 5 judges, both orders: a million judgments, from records to intervals,
+bias, agreement and verdict; the same for a tenth and three tenths of the prompts. Making the
+records is not counted, but their memory is in `peak_gb`: each size runs in a process of its own.
+`us_per_judgment` says whether the time grows with the judgments and not faster.
+
+`ratings`: 10 models on 10,000 prompts, every pair, 1,000 resamples of prompts, against Evalica's
+bootstrap, which resamples outcomes (20 of them, times 50: it takes a few minutes).
+
+`interval`: the interval of Cohen's kappa of two raters with 2,000 resamples, against
+scipy.stats.bootstrap on the same ratings: BCa for 1,000 prompts, percentiles for 100,000.
+`apart` is how far the bounds differ, as a share of the interval.
+"""
+
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from measuring.evidence import evidence_of
+from measuring.line import say, versions
+from numpy.typing import NDArray
+from scipy import stats
+
+from bakeoff.stats.agreement import cohen_kappa
+from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
+from bakeoff.stats.results import Estimate
+from bakeoff.summary import summarize
+
+JUDGES = 5
+LIMIT_S = 20
+ALONE = "--alone"
+MODELS, RATED, RESAMPLES, THEIRS = 10, 10_000, 1_000, 20
+
+Values = NDArray[np.float64]
+T = TypeVar("T")
+
+
+def main(prompts: int) -> None:
+    """Measure all three, and print a line each."""
+    summaries(prompts)
+    ratings()
+    for n in (1_000, 100_000):
+        interval(n)
+
+
+def summaries(prompts: int) -> None:
+    """The summary of so many prompts, and of fewer, each in a process of its own."""
+    sizes = (prompts // 10, 3 * prompts // 10, prompts)
+    found = [measured(size) for size in sizes]
+    whole = found[-1]
+    say(
+        "summary",
+        figure=whole["seconds"],
+        unit=f"s for {whole['judgments']:,} judgments",
+        peer=f"the {LIMIT_S} seconds in which a million should be summed up",
+        ratio=LIMIT_S * whole["judgments"] / 1e6 / whole["seconds"],
+        prompts=prompts,
+        peak_gb=whole["peak_gb"],
+        records_gb=whole["records_gb"],
+        seconds={size: one["seconds"] for size, one in zip(sizes, found, strict=True)},
+        us_per_judgment={
+            size: round(1e6 * one["seconds"] / one["judgments"], 1)
+            for size, one in zip(sizes, found, strict=True)
+        },
+        versions=versions("numpy", "scipy", "pydantic"),
+    )
+
+
+def measured(prompts: int) -> dict[str, float]:
+    """What `alone` prints, from a process that does nothing else."""
+    command = [sys.executable, __file__, ALONE, str(prompts)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def alone(prompts: int) -> None:
+    """One summary, and the memory of the process after making the records and after it."""
+    gc.disable()  # it would look through all records again and again while they are made
+    evidence = evidence_of(prompts, JUDGES)
+    gc.enable()
+    gc.collect()
+    records = peak()
+    started = time.perf_counter()
+    summary = summarize(evidence)
+    seconds = time.perf_counter() - started
+    (pair,) = summary.pairs
+    assert pair.accounting.judged == len(evidence.judgments)
+    assert pair.agreement
+    assert pair.length
+    assert pair.length.controlled
+    found = {"judgments": len(evidence.judgments), "seconds": round(seconds, 2)}
+    print(json.dumps({**found, "records_gb": round(records, 2), "peak_gb": round(peak(), 2)}))
+
+
+def peak() -> float:
+    """The most memory that this process has held, in gigabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def ratings() -> None:
+    """Strengths with intervals, by us and by Evalica."""
+    import evalica
+
+    draw = np.random.default_rng(0)
+    one, other = np.triu_indices(MODELS, 1)
+    left, right = np.tile(one, RATED), np.tile(other, RATED)
+    prompts = np.repeat(np.arange(RATED), len(one))
+    strengths = np.linspace(-1, 1, MODELS)
+    wins = draw.random(len(left)) < 1 / (1 + np.exp(strengths[right] - strengths[left]))
+    outcomes = Outcomes(left, right, wins.astype(np.float64), prompts)
+    ours, found = timed(lambda: bradley_terry(outcomes, MODELS, resamples=RESAMPLES))
+    winners = [evalica.Winner.X if won else evalica.Winner.Y for won in wins.tolist()]
+    arguments = (evalica.bradley_terry, left.tolist(), right.tolist(), winners)
+    theirs, rival = timed(
+        lambda: evalica.bootstrap(*arguments, n_resamples=THEIRS, bootstrap_method="percentile")
+    )
+    logs = np.log(rival.result.scores.sort_index().to_numpy())
+    gap = np.abs([s.estimate for s in found.strengths] - (logs - logs.mean())).max()
+    theirs *= RESAMPLES / THEIRS
+    say(
+        "ratings",
+        figure=ours,
+        unit=f"s for {MODELS} models, {RATED:,} prompts, {RESAMPLES:,} resamples",
+        peer="evalica.bootstrap of bradley_terry, by outcome",
+        ratio=theirs / ours,
+        peer_s=round(theirs, 1),
+        outcomes=len(left),
+        largest_gap=float(f"{gap:.1g}"),
+        versions=versions("evalica", "numpy", "scipy"),
+    )
+
+
+def interval(n: int) -> None:
+    """Cohen's kappa with its interval, by us and by scipy."""
+    draw = np.random.default_rng(1)
+    truth = draw.integers(0, 3, n)
+    raters = [np.where(draw.random(n) < 0.6, truth, draw.integers(0, 3, n)) for _ in range(2)]
+    ratings_ = np.stack(raters, axis=1) / 2
+    ours, found = timed(lambda: cohen_kappa(ratings_))
+    assert isinstance(found, Estimate)
+    method = "BCa" if n <= 1_000 else "percentile"
+    theirs, rival = timed(
+        lambda: stats.bootstrap(
+            raters,
+            kappa,
+            paired=True,
+            vectorized=True,
+            n_resamples=2_000,
+            batch=max(1, 2_000_000 // n),
+            method=method,
+            rng=np.random.default_rng(2),
+        )
+    )
+    low, high = rival.confidence_interval
+    say(
+        "interval",
+        figure=1000 * ours,
+        unit=f"ms for kappa with its interval, {n:,} prompts, 2,000 resamples",
+        peer=f"scipy.stats.bootstrap, {method}",
+        ratio=theirs / ours,
+        peer_ms=round(1000 * theirs, 1),
+        apart=round(max(abs(found.low - low), abs(found.high - high)) / (high - low), 3),
+        versions=versions("numpy", "scipy"),
+    )
+
+
+def kappa(one: Values, other: Values, axis: int = -1) -> Values:
+    """Cohen's kappa of the ratings 0, 1 and 2 along an axis."""
+    shares = [[(rater == k).mean(axis=axis) for k in range(3)] for rater in (one, other)]
+    chance = sum(p * q for p, q in zip(*shares, strict=True))
+    found: Values = ((one == other).mean(axis=axis) - chance) / (1 - chance)
+    return found
+
+
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """The seconds that some work takes, and what it gives."""
+    started = time.perf_counter()
+    done = work()
+    return time.perf_counter() - started, done
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [ALONE]:
+        alone(int(sys.argv[2]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
