@@ -1,0 +1,86 @@
+"""Whether judging waits for generation: a JSON line for each shape of a run.
+
+    python benchmarks/overlap.py [PROMPTS]
+
+Two models on a server each that replies after a fixed time, and a judge on a third one; 16 requests
+are in flight at each. `T` is what the slower model needs for all prompts, and `J` the judge for all
+verdicts, in both orders, if nothing else took any time: the latency, times the rounds of 16. Who
+judges when everything is completed needs T + J. The peer is the best that there is: the larger of
+the two, and one completion and one verdict, because the first verdict has to wait for the first
+completions, and the last verdict for the last ones. `within` says that it took at most 1.1 times
+the larger one, and one completion and one verdict. A small run before it imports everything.
+"""
+
+import math
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measuring.line import say, versions
+from measuring.server import Loopback
+
+import bakeoff
+
+LANES = 16
+SHAPES = {  # seconds that a completion takes of the one model, of the other one, and a verdict
+    "as long": (0.8, 0.8, 0.4),
+    "slow models": (0.8, 0.8, 0.1),
+    "slow judge": (0.2, 0.2, 0.4),
+    "one slow model": (0.2, 0.8, 0.4),
+}
+
+
+def main(prompts: int) -> None:
+    """Run a comparison of each shape, and print what it took."""
+    ran(2, 0, 0, 0)  # imports everything
+    for shape, (one, other, verdict) in SHAPES.items():
+        rounds = math.ceil(prompts / LANES)
+        completing, judging = rounds * max(one, other), 2 * rounds * verdict
+        wall = ran(prompts, one, other, verdict)
+        longer, single = max(completing, judging), max(one, other) + verdict
+        say(
+            "overlap",
+            figure=wall,
+            unit="s",
+            peer="max(T, J) + a completion + a verdict",
+            ratio=(longer + single) / wall,
+            shape=shape,
+            T=round(completing, 2),
+            J=round(judging, 2),
+            one_after_the_other=round(completing + judging, 2),
+            within=wall <= 1.1 * longer + single,
+            prompts=prompts,
+            versions=versions("openai", "any-llm-sdk"),
+        )
+
+
+def ran(prompts: int, one: float, other: float, verdict: float) -> float:
+    """Seconds of a run that starts with an empty store, from its start to its results."""
+    with (
+        Loopback(one, text="A completion of a few words.") as first,
+        Loopback(other, text="Another completion, of a few words too.") as second,
+        Loopback(verdict) as judge,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        asked = Path(folder) / "prompts.txt"
+        asked.write_text("\n".join(f"What comes after {number}?" for number in range(prompts)))
+        config = bakeoff.Config(
+            model=(f"one=api:m?base_url={first.url}", f"other=api:m?base_url={second.url}"),
+            judge=(f"judge=api:j?base_url={judge.url}",),
+            prompts=str(asked),
+            limit=prompts,
+            max_concurrency=LANES,
+            out=Path(folder) / "out",
+            store=Path(folder) / "store.sqlite",
+        )
+        started = time.perf_counter()
+        results = bakeoff.run(config)
+        took = time.perf_counter() - started
+    assert not results.failures
+    assert len(results.judgments) == 2 * prompts
+    return took
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 320)

@@ -1,0 +1,180 @@
+"""How fast 200,000 records are kept in the store and read back: a JSON line for each of the two.
+
+    python benchmarks/store.py [RECORDS]
+
+A third are completions of 300 to 2,500 characters, the others verdicts with a reason and a raw
+reply; the text is this package's own source. They are kept as a run keeps them: from tasks of one
+event loop, `IN_FLIGHT` at a time, each of which goes on when its record is committed. They are read
+in blocks, as a run reads them when it starts, into records that are validated.
+
+The peer is bare `sqlite3` with the same JSON: `executemany` in transactions of the same size, and
+`SELECT ... IN` in blocks of the same size, without records. `megabytes` is the file; `zlib` says
+what compressing each record (level 1) would make of the JSON, and what it would take: seconds for
+all records to pack, and to unpack.
+"""
+
+import asyncio
+import json
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from measuring.line import say
+
+import bakeoff
+from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_key
+from bakeoff.store import Store
+
+IN_FLIGHT = 256
+BLOCK = 500
+SOURCE = "\n".join(
+    path.read_text(encoding="utf-8") for path in sorted(Path(bakeoff.__file__).parent.rglob("*.py"))
+)
+
+
+def main(count: int) -> None:
+    """Write and read, ours and theirs, and print what it took."""
+    records = [(content_key(number), record) for number, record in enumerate(made(count))]
+    rows = [(key, one.model_dump_json(exclude_defaults=True), 0.0) for key, one in records]
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder) / "ours.sqlite", Path(folder) / "theirs.sqlite"
+        wrote = {"ours": asyncio.run(kept(ours, records)), "theirs": bare_writes(theirs, rows)}
+        read = {"ours": asyncio.run(loaded(ours, records)), "theirs": bare_reads(theirs, rows)}
+        size = ours.stat().st_size
+    text = sum(len(body.encode()) for _, body, _ in rows)
+    more = {"records": count, "megabytes": round(size / 1e6, 1), "json_mb": round(text / 1e6, 1)}
+    peer = f"sqlite3 {sqlite3.sqlite_version}, the same JSON"
+    for name, took in (("store_write", wrote), ("store_read", read)):
+        say(
+            name,
+            figure=count / took["ours"],
+            unit="records/s",
+            peer=peer,
+            ratio=took["theirs"] / took["ours"],
+            peer_figure=round(count / took["theirs"]),
+            **more,
+            zlib=packed(rows),
+        )
+
+
+def made(count: int) -> Iterator[Record]:
+    """Completions and verdicts of the usual sizes."""
+    draw = random.Random(0)
+    for number in range(count):
+        yield completion(draw) if number % 3 == 0 else verdict(draw)
+
+
+def completion(draw: random.Random) -> Completion:
+    """A completion as a server gives one."""
+    return Completion(
+        text=cut(draw, 300, 2500),
+        finish="stop",
+        tokens=300,
+        snapshot="Qwen/Qwen2.5-1.5B-Instruct",
+        usage=Usage(input=60, output=300),
+        cost=0.00012,
+    )
+
+
+def verdict(draw: random.Random) -> Verdict:
+    """A verdict with its reason, and the reply that it was read from."""
+    why = cut(draw, 100, 500)
+    raw = json.dumps({"explanation": why, "score_a": 7, "score_b": 4, "winner": "A"})
+    return Verdict(
+        first=1.0,
+        scores=Scores(7, 4),
+        reason=why,
+        raw=raw,
+        snapshot="gpt-4o-mini-2024-07-18",
+        usage=Usage(input=900, output=120),
+        cost=0.0002,
+    )
+
+
+def cut(draw: random.Random, least: int, most: int) -> str:
+    """A piece of text."""
+    size = draw.randrange(least, most)
+    start = draw.randrange(len(SOURCE) - size)
+    return SOURCE[start : start + size]
+
+
+async def kept(path: Path, records: Sequence[tuple[str, Record]]) -> float:
+    """Seconds until all of them are committed."""
+    waiting = iter(records)
+    started = time.perf_counter()
+    with Store(path) as store:
+
+        async def lane() -> None:
+            for key, record in waiting:
+                await store.keep(key, record)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(IN_FLIGHT):
+                group.create_task(lane())
+    return time.perf_counter() - started
+
+
+async def loaded(path: Path, records: Sequence[tuple[str, Record]]) -> float:
+    """Seconds until all of them are there as records."""
+    kinds = {Completion: records[::3], Verdict: [r for n, r in enumerate(records) if n % 3]}
+    started = time.perf_counter()
+    with Store(path) as store:
+        found = {
+            kind: await store.load([key for key, _ in some], kind) for kind, some in kinds.items()
+        }
+    took = time.perf_counter() - started
+    assert all(found[kind] == dict(some) for kind, some in kinds.items())
+    return took
+
+
+def bare_writes(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
+    """Seconds that it takes without a store."""
+    started = time.perf_counter()
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("CREATE TABLE records (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL)")
+    for start in range(0, len(rows), IN_FLIGHT):
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO records VALUES (?, ?, ?)", rows[start : start + IN_FLIGHT])
+        db.execute("COMMIT")
+    db.close()
+    return time.perf_counter() - started
+
+
+def bare_reads(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
+    """Seconds that it takes without a store, and without records."""
+    started = time.perf_counter()
+    db = sqlite3.connect(path)
+    for start in range(0, len(rows), BLOCK):
+        keys = [row[0] for row in rows[start : start + BLOCK]]
+        marks = ",".join("?" * len(keys))
+        db.execute(f"SELECT key, body FROM records WHERE key IN ({marks})", keys).fetchall()
+    db.close()
+    return time.perf_counter() - started
+
+
+def packed(rows: Sequence[tuple[str, str, float]]) -> dict[str, float]:
+    """What compressing would save and take, measured on some of them."""
+    some = [body.encode() for _, body, _ in rows[:: max(1, len(rows) // 20_000)]]
+    started = time.perf_counter()
+    small = [zlib.compress(body, 1) for body in some]
+    middle = time.perf_counter()
+    for body in small:
+        zlib.decompress(body)
+    ended = time.perf_counter()
+    scale = len(rows) / len(some)
+    return {
+        "size": round(sum(map(len, small)) / sum(map(len, some)), 2),
+        "pack_s": round((middle - started) * scale, 2),
+        "unpack_s": round((ended - middle) * scale, 2),
+    }
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)
