@@ -82,6 +82,29 @@ def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> N
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Reply:
+        return Reply(body=chat(contest(body)), delay=0.3 if body["model"] == "judge" else 0.1)
+
+    with OpenAIServer(brain) as server:
+        arguments = usual(server, "--limit", "4", "--json")
+        done = bakeoff(*arguments, "--profile", cwd=tmp_path)
+        without = bakeoff(*arguments, cwd=tmp_path)
+    assert Results.model_validate_json(done.stdout).judgments
+    assert done.stdout == without.stdout
+    assert "Where the time went" not in without.stderr
+    block = done.stderr.split("Where the time went\n")[1]
+    rows = dict(re.findall(r"^  ([a-z ]+?) +([0-9.]+) s", block, re.MULTILINE))
+    seconds = {name: float(value) for name, value in rows.items()}
+    whole = seconds.pop("in all")
+    assert sum(seconds.values()) == pytest.approx(whole, abs=0.05)
+    assert seconds["generate"] >= 0.1
+    assert seconds["wait for judge"] >= 0.25  # after the last completion
+    for name in ("load", "summarise", "everything else"):
+        assert 0 < seconds[name] < whole, name
+    assert {"parse", "store"} <= seconds.keys()
+
+
 def test_flags_yaml_and_both_are_one_config(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         flags = usual(server)[1:]

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "bakeoff"
 FLOORS = [
-    {"errors", "stats", "writing"},
+    {"errors", "stats", "stopwatch", "writing"},
     {"records"},
     {"config", "rows", "thinking"},
     {"work", "store", "prompts", "environment", "costs", "web", "progress"},

@@ -1,5 +1,6 @@
 """The flow over real servers: who is asked, in which order, how often, and what comes of it."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -17,9 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff import Config, ConfigError, Results, run
-from bakeoff.progress import Progress, read
-from bakeoff.records import Judgment
+from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
+from bakeoff.pipeline import fill
+from bakeoff.progress import Count, Progress, read
+from bakeoff.records import Completion, Judgment
+from bakeoff.store import Store
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 
@@ -324,6 +327,30 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
     assert len(judged) == 8
 
 
+def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
+    tmp_path: Path,
+) -> None:
+    judged: list[int] = []
+    held: list[bool] = []
+
+    def all_old_ones_are_judged() -> bool:
+        held.append(len(judged) >= 4)
+        return held[-1]
+
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] == "judge":
+            judged.append(1)
+            return contest(body)
+        return Reply(body=chat(contest(body)), until=all_old_ones_are_judged)
+
+    with OpenAIServer(lambda body: "no" if body["model"] == "judge" else contest(body)) as server:
+        assert len(run(config(server, tmp_path, 2)).failures) == 4
+        server.brain = brain
+        results = run(config(server, tmp_path, 4))
+    assert held[-1]  # the new completions came only then
+    assert (len(judged), len(results.judgments)) == (8, 8)
+
+
 def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
@@ -464,3 +491,109 @@ def test_shown_reads_the_pair_back() -> None:
 
 def test_judgment_rows_hold_what_the_issue_names() -> None:
     assert {"prompt_id", "judge", "first", "second", "verdict"} <= set(Judgment.model_fields)
+
+
+class Slow(PerItem[int, Completion]):
+    """Says the number that it is asked, and fails on those that are divisible by seven."""
+
+    identity = "slow"
+
+    def __init__(self) -> None:
+        super().__init__(lanes=4)
+        self.asked: list[int] = []
+
+    async def one(self, item: int) -> Completion:
+        self.asked.append(item)
+        await asyncio.sleep(0.005)
+        if item % 7 == 0:
+            raise WorkError("divisible by seven")
+        return Completion(text=str(item))
+
+
+def asks(count: int) -> list[tuple[str, int]]:
+    return [(f"key {number}", number) for number in range(count)]
+
+
+def test_nothing_is_emitted_before_it_is_kept() -> None:
+    worker = Slow()
+    kept: dict[int, bool] = {}
+    counted: list[Progress] = []
+
+    def emit(index: int, outcome: Completion | WorkError) -> None:
+        with Store(Path("store.sqlite")) as another_run:  # sees what is committed
+            kept[index] = not another_run.lacks([f"key {index}"])
+        assert isinstance(outcome, WorkError) or outcome.text == str(index)
+
+    async def filled(store: Store) -> None:
+        count = Count("completion", "m", 30, counted.append)
+        await fill(worker, asks(30), store, Completion, emit, count)
+
+    with Store(Path("store.sqlite")) as store:
+        asyncio.run(filled(store))
+    assert kept == {number: number % 7 != 0 for number in range(30)}
+    assert (counted[-1].done, counted[-1].failed) == (30, 5)
+
+
+def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
+    said: dict[int, str] = {}
+
+    def emit(index: int, outcome: Completion | WorkError) -> None:
+        if index == 0:  # the first one is emitted: the other run is faster with the last one
+            with Store(Path("store.sqlite")) as another_run:
+                another_run.put("key 20", Completion(text="theirs"))
+        if isinstance(outcome, Completion):
+            said[index] = outcome.text
+
+    async def filled(store: Store) -> None:
+        count = Count("completion", "m", 20, lambda _: None)
+        await fill(Slow(), asks(21)[1:], store, Completion, emit, count)
+
+    with Store(Path("store.sqlite")) as store:
+        asyncio.run(filled(store))
+    assert (said[0], said[19]) == ("1", "theirs")
+
+
+def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() -> None:
+    worker = Slow()
+    told: list[int] = []
+    counted: list[Progress] = []
+    wanted = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
+
+    async def filled(store: Store) -> None:
+        count = Count("completion", "m", 5, counted.append)
+        emit = lambda index, _: told.append(index)  # noqa: E731
+        await fill(worker, wanted, store, Completion, emit, count)
+
+    with Store(Path("store.sqlite")) as store:
+        store.put("old", Completion(text="1"))
+        asyncio.run(filled(store))
+    assert worker.asked == [2]
+    assert told == [0, 2, 1, 3, 4]
+    assert (counted[-1].done, counted[-1].kept) == (5, 2)
+
+
+def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
+    worker = Slow()
+    emitted: list[int] = []
+
+    async def filled(store: Store) -> None:
+        count = Count("completion", "m", 999, lambda _: None)
+        emit = lambda index, _: emitted.append(index)  # noqa: E731
+        await fill(worker, asks(999), store, Completion, emit, count)
+
+    with Store(Path("store.sqlite")) as store:
+        assert store._db is not None
+        store._db.execute("PRAGMA query_only = ON")
+        with pytest.raises(StoreError, match="cannot be used"):
+            asyncio.run(filled(store))
+    assert len(worker.asked) < 50  # and is not paid for
+    assert all(index % 7 == 0 for index in emitted)
+
+
+def test_an_error_in_whoever_takes_the_outcomes_is_not_lost() -> None:
+    async def filled(store: Store) -> None:
+        count = Count("completion", "m", 99, lambda _: None)
+        await fill(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
+
+    with Store(Path("store.sqlite")) as store, pytest.raises(ZeroDivisionError):
+        asyncio.run(filled(store))

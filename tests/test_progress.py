@@ -56,6 +56,16 @@ def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
         assert last.cost == pytest.approx(sum(filter(None, costs)))
 
 
+def test_what_is_through_elsewhere_is_told_once_and_until_it_is_here() -> None:
+    told: list[Progress] = []
+    count = Count("judgment", "j", 5, told.append)
+    for through in (0, 2, 2, 3):
+        count.through(through)
+    count.new(WorkError("no"))
+    assert [progress.through for progress in told] == [0, 2, 3, 0]
+    assert [progress.done for progress in told] == [0, 0, 0, 1]
+
+
 def test_tokens_are_those_read_and_written() -> None:
     usage = Usage(input=30, output=5, cached=20)
     assert tokens_of(Verdict(first=1, usage=usage)) == 35

@@ -1,17 +1,26 @@
 """Whole runs with engines in this process: a checkpoint, a small real model, and their turns."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bakeoff import Config, ConfigError, run
+import bakeoff.summary
+from bakeoff import Config, ConfigError, Results, run
 from bakeoff.generators.hf import Hf
 from bakeoff.progress import Report, read
+from bakeoff.stopwatch import Stopwatch
+from bakeoff.voting.urn import put
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.tiny import make_tiny_model
+from tests.voting.cases import vote
 
 
 @pytest.fixture
@@ -149,3 +158,198 @@ def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> N
     left = read(tmp_path / "out")
     assert left is not None
     assert sum(row.done for row in left.rows if row.stage == "completion") > 0
+
+
+AGAIN = """
+import sys
+from pathlib import Path
+import bakeoff
+bakeoff.run(bakeoff.Config.model_validate_json(Path(sys.argv[1]).read_bytes()))
+large = ("torch", "transformers", "any_llm", "openai", "altair", "vl_convert", "scipy", "numpy")
+print(*(name for name in large if name in sys.modules))
+"""
+
+
+def test_a_second_run_imports_nothing_large(
+    tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    prompts = [{"prompt": f"What is {number}?"} for number in range(3)]
+    for name, more in (("prompts", {}), ("said", {"completion": "A number."})):
+        rows = "".join(json.dumps(row | more) + "\n" for row in prompts)
+        (tmp_path / f"{name}.jsonl").write_text(rows)
+    with OpenAIServer() as server:
+        url = f"?base_url={server.url}"
+        asked = config(
+            tmp_path,
+            prompts=str(tmp_path / "prompts.jsonl"),
+            model=(
+                f"checkpoint={checkpoints[0]}",
+                f"file=file:{tmp_path / 'said.jsonl'}",
+                f"served=api:m{url}",
+            ),
+            judge=(f"openai:gpt-4{url}",),
+        )
+        first = run(asked)
+    assert not first.failures
+    (tmp_path / "config.json").write_text(asked.model_dump_json(by_alias=True))
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN, tmp_path / "config.json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "\n"
+
+
+def echoes(folder: Path, server: OpenAIServer, **more: Any) -> Config:
+    """Two models that need nobody, and a judge that does."""
+    judge = (f"j=api:j?base_url={server.url}",)
+    return config(folder, **{"model": ("a=echo:good", "b=echo:bad"), "judge": judge} | more)
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """What lies in a run's folder: when it was written, and what it holds."""
+    return {
+        file.name: (file.stat().st_mtime_ns, file.read_bytes())
+        for file in (folder / "out").iterdir()
+    }
+
+
+def test_where_nothing_is_new_nothing_is_made_anew(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        asked = echoes(tmp_path, server)
+        first = run(asked)
+        before = files(tmp_path)
+        again = run(asked.model_copy(update={"quiet": True, "show_samples": 0}))
+    assert again == first  # also when that was, and how long it took
+    assert files(tmp_path) == before
+    assert Results.model_validate_json(before["results.json"][1]) == again
+
+
+def edited(name: str) -> Callable[[Path], object]:
+    """An edit of one letter somewhere in a file."""
+
+    def edit(out: Path) -> None:
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content.replace(b"good", b"Good", 1))
+
+    return edit
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "the page is edited": edited("report.html"),
+    "the results are edited": edited("results.json"),
+    "the page is gone": lambda out: (out / "report.html").unlink(),
+    "the results are gone": lambda out: (out / "results.json").unlink(),
+    "the page is cut": lambda out: os.truncate(out / "report.html", 1000),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_what_is_not_as_it_was_made_is_made_again(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    with OpenAIServer() as server:
+        asked = echoes(tmp_path, server)
+        run(asked)
+        made = files(tmp_path)
+        change(tmp_path / "out")
+        assert files(tmp_path) != made
+        again = run(asked)
+    found = files(tmp_path)
+    assert Results.model_validate_json(found["results.json"][1]) == again
+    assert len(found["report.html"][1]) == len(made["report.html"][1])
+    assert found["report.html"][0] > made["report.html"][0]
+
+
+def test_another_code_terms_or_versions_make_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OpenAIServer() as server:
+        asked = echoes(tmp_path, server)
+        first = run(asked)
+        wider = run(asked.model_copy(update={"margin": 50.0}))
+        assert wider.summary.pairs[0].margin == 50 != first.summary.pairs[0].margin
+        run(asked)
+        times = [files(tmp_path)["report.html"][0]]
+        for name, other in (
+            ("code", lambda: "another code"),
+            ("describe", lambda: {"packages": {"scipy": "9"}}),
+        ):
+            monkeypatch.setattr(f"bakeoff.session.{name}", other)
+            for _ in range(2):
+                run(asked)
+                times.append(files(tmp_path)["report.html"][0])
+    assert times[0] < times[1] == times[2] < times[3] == times[4]
+
+
+def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
+    rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
+    replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict("A", 8, 3)]
+    with OpenAIServer(lambda _: replies[0]) as server:
+        asked = echoes(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
+        assert len(run(asked).failures) == 6
+        del replies[0]
+        judged = run(asked)
+        assert (len(judged.failures), len(judged.judgments)) == (0, 6)
+        put(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
+        voted = run(asked)
+        assert [one.judge for one in voted.judgments[6:]] == ["Anna"]
+        assert run(asked) == voted
+        (tmp_path / "out/votes.jsonl").unlink()
+        assert run(asked).judgments == judged.judgments
+
+
+def seconds(watch: Stopwatch) -> dict[str, float]:
+    """What was under way, and how long."""
+    return {lap.work: lap.whole for lap in watch.laps()[0] if lap.whole}
+
+
+def test_a_stopwatch_tells_where_the_time_of_a_run_went(
+    tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Hf._load
+    delay = 0.05
+
+    def loading(self: Hf) -> Any:  # on the engine's own thread
+        time.sleep(delay)
+        return load(self)
+
+    monkeypatch.setattr(Hf, "_load", loading)
+    with OpenAIServer(lambda _: Reply(body=chat(verdict("A", 8, 3)), delay=delay)) as server:
+        models = tuple(map(str, checkpoints))
+        asked = config(tmp_path, model=models, judge=(f"j=api:j?base_url={server.url}",))
+        with Stopwatch() as watch:
+            run(asked)
+        with Stopwatch() as second:
+            run(asked)
+    took = seconds(watch)
+    assert took.keys() == {"load", "generate", "judge", "parse", "store", "summarise"}
+    assert took["load"] >= 2 * delay
+    assert took["judge"] >= delay
+    assert seconds(second).keys() == {"store", "summarise"}
+
+
+def test_the_signs_of_life_go_on_while_it_is_summarised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.session.BEAT", 0.01)
+    signs: set[datetime] = set()
+    summarize = bakeoff.summary.summarize
+
+    def slowly(*given: Any) -> Any:
+        deadline = time.monotonic() + 30
+        while len(signs) < 4 and time.monotonic() < deadline:
+            report = read(tmp_path / "out")
+            if report:
+                signs.add(report.updated)
+            time.sleep(0.01)
+        return summarize(*given)
+
+    monkeypatch.setattr("bakeoff.summary.summarize", slowly)
+    with OpenAIServer() as server:
+        run(echoes(tmp_path, server))
+    assert len(signs) == 4

@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import json
 import os
 import signal
@@ -6,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from bakeoff.store import VERSION, Store
 from tests.records.test_nouns import completions, failures, pairs, prompts, verdicts
 
 WRITES = """
+import asyncio
 import sys
 from pathlib import Path
 from bakeoff.errors import StoreError
@@ -332,3 +335,288 @@ def test_a_store_that_is_not_open_says_so() -> None:
         with store:
             store.put("another", Completion(text="text"))
     assert held(Path("store.sqlite")) == []
+
+
+def statements(store: Store) -> list[str]:
+    """What the store says to SQLite from here on, a line each."""
+    said: list[str] = []
+    assert store._db is not None
+    store._db.set_trace_callback(said.append)
+    return said
+
+
+def completions_of(count: int) -> dict[str, Completion]:
+    return {f"key {number}": Completion(text=f"text {number}") for number in range(count)}
+
+
+async def kept(store: Store, records: Mapping[str, Completion]) -> list[Completion]:
+    """Keep all of them at once."""
+    return await asyncio.gather(*(store.keep(key, record) for key, record in records.items()))
+
+
+def test_what_comes_together_is_one_transaction() -> None:
+    records = completions_of(300)
+    with Store(Path("store.sqlite")) as store:
+        said = statements(store)
+        assert asyncio.run(kept(store, records)) == list(records.values())
+        assert [line for line in said if line in ("BEGIN IMMEDIATE", "COMMIT")] == [
+            "BEGIN IMMEDIATE",
+            "COMMIT",
+        ]
+        assert store.get(records, Completion) == records
+
+
+def test_nobody_is_told_before_it_is_committed() -> None:
+    path = Path("store.sqlite")
+    seen: list[bool] = []
+
+    async def one(store: Store, number: int, delay: float) -> None:
+        await asyncio.sleep(delay)
+        await store.keep(str(number), Completion(text="text"))
+        with Store(path) as other:  # sees what is committed
+            seen.append(not other.lacks([str(number)]))
+
+    async def all_of_them(store: Store) -> None:
+        await asyncio.gather(*(one(store, number, number / 1000) for number in range(30)))
+
+    with Store(path) as store:
+        asyncio.run(all_of_them(store))
+    assert seen == [True] * 30
+
+
+def test_the_first_of_a_key_stays_also_among_those_that_come_together() -> None:
+    path = Path("store.sqlite")
+
+    async def twice(store: Store) -> list[Completion]:
+        texts = ("mine", "first", "second")
+        keys = ("taken", "key", "key")
+        return await asyncio.gather(
+            *(store.keep(key, Completion(text=text)) for key, text in zip(keys, texts, strict=True))
+        )
+
+    with Store(path) as one, Store(path) as other:
+        other.put("taken", Completion(text="theirs"))
+        assert [record.text for record in asyncio.run(twice(one))] == ["theirs", "first", "first"]
+        assert {key: one.text for key, one in other.get(["key", "taken"], Completion).items()} == {
+            "key": "first",
+            "taken": "theirs",
+        }
+
+
+def test_whoever_is_stopped_while_it_waits_loses_nothing() -> None:
+    path = Path("store.sqlite")
+    records = completions_of(20)
+
+    async def stopped(store: Store, after: float) -> None:
+        waiting = asyncio.gather(*(store.keep(key, one) for key, one in records.items()))
+        await asyncio.sleep(after)
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+    for after in (0, 0.1):  # before it is written, and when it is
+        path.unlink(missing_ok=True)
+        with Store(path) as store:
+            asyncio.run(stopped(store, after))
+        with Store(path) as store:
+            assert store.get(records, Completion) == records
+
+
+def test_whoever_leaves_before_the_turn_ends_loses_nothing() -> None:
+    path = Path("store.sqlite")
+
+    async def leaves() -> None:
+        with Store(path) as store:
+            store.keep("key", Completion(text="text"))
+        await asyncio.sleep(0.01)
+
+    asyncio.run(leaves())
+    with Store(path) as store:
+        assert store.get(["key"], Completion) == {"key": Completion(text="text")}
+
+
+def test_one_that_is_stopped_stops_no_other_one() -> None:
+    records = completions_of(20)
+
+    async def some(store: Store) -> list[Completion]:
+        waiting = [store.keep(key, record) for key, record in records.items()]
+        waiting[3].cancel()
+        del waiting[3]
+        return await asyncio.wait_for(asyncio.gather(*waiting), timeout=10)
+
+    with Store(Path("store.sqlite")) as store:
+        assert len(asyncio.run(some(store))) == 19
+        assert store.get(records, Completion) == records
+
+
+def test_after_trouble_in_the_middle_of_a_transaction_it_goes_on() -> None:
+    async def some(store: Store) -> None:
+        waiting = [store.keep(key, Completion(text="")) for key in ("one", "\ud800", "other")]
+        with pytest.raises(StoreError, match="cannot be used"):
+            await asyncio.gather(*waiting)
+
+    with Store(Path("store.sqlite")) as store:
+        asyncio.run(some(store))
+        assert asyncio.run(kept(store, completions_of(3)))
+        assert not store.lacks(completions_of(3))
+
+
+def test_a_record_that_cannot_be_written_takes_no_other_one_with_it() -> None:
+    async def all_of_them(store: Store) -> list[Completion]:
+        before, after = completions_of(4), completions_of(8)
+        waiting = [store.keep(key, one) for key, one in before.items()]
+        with pytest.raises(StoreError, match="surrogates"):
+            store.keep("broken", Completion.model_construct(text="\ud800"))
+        waiting += [store.keep(key, after[key]) for key in after.keys() - before.keys()]
+        return await asyncio.gather(*waiting)
+
+    with Store(Path("store.sqlite")) as store:
+        assert len(asyncio.run(all_of_them(store))) == 8
+        assert store.get(["broken", *completions_of(8)], Completion) == completions_of(8)
+
+
+FULL_AT_ONCE = """
+import resource
+path = Path(sys.argv[1])
+async def main(store):
+    waiting = [store.keep(str(number), Completion(text="x" * 5_000)) for number in range(200)]
+    return await asyncio.gather(*waiting, return_exceptions=True)
+with Store(path) as store:
+    store.put("small", Completion(text="small"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    for error in set(map(str, asyncio.run(main(store)))):
+        print(error)
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_keeps_as_many_as_fit(python: Python) -> None:
+    path = Path("store.sqlite")
+    said = finished(python(FULL_AT_ONCE, path))
+    assert said.startswith("the store 'store.sqlite' cannot be used (")
+    assert said.count("\n") == 1
+    with Store(path) as store:
+        kept = store.get(["small", *map(str, range(200))], Completion)
+        assert 2 < len(kept) < 200
+        assert set(kept) == {"small", *map(str, range(len(kept) - 1))}  # the first ones
+        store.put("more", Completion(text="more"))
+    assert sound(path)
+
+
+KILLED_AT_ONCE = """
+async def main(store):
+    async def lane(name):
+        for number in range(10**9):
+            await store.keep(f"{name} {number}", Completion(text=f"text {name} {number}" * 50))
+            print(f"{name} {number}", flush=True)
+    await asyncio.gather(*map(lane, range(50)))
+with Store(Path(sys.argv[1])) as store:
+    asyncio.run(main(store))
+"""
+
+
+@pytest.mark.parametrize("after", [1, 400])
+def test_a_killed_process_has_kept_all_that_lanes_had_reported(python: Python, after: int) -> None:
+    path = Path("store.sqlite")
+    writer = python(KILLED_AT_ONCE, path)
+    assert writer.stdout
+    reported = [writer.stdout.readline().strip() for _ in range(after)]
+    writer.send_signal(signal.SIGKILL)
+    rest, _ = writer.communicate(timeout=60)
+    reported += rest[: rest.rfind("\n") + 1].splitlines()
+    with Store(path) as store:
+        assert store.get(reported, Completion) == {
+            key: Completion(text=f"text {key}" * 50) for key in reported
+        }
+    assert sound(path)
+
+
+def test_two_processes_that_keep_at_once_lose_nothing(python: Python) -> None:
+    path = Path("store.sqlite")
+    code = """
+async def main(store, name):
+    one = [store.keep(f"{name} {n}", Completion(text=f"{name} {n}")) for n in range(500)]
+    both = [store.keep(f"both {n}", Completion(text=name)) for n in range(100)]
+    await asyncio.gather(*one)
+    print(*(record.text for record in await asyncio.gather(*both)))
+sys.stdin.readline()
+with Store(Path(sys.argv[1])) as store:
+    asyncio.run(main(store, sys.argv[2]))
+"""
+    writers = [python(code, path, name) for name in ("one", "two")]
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    one, two = (finished(writer) for writer in writers)
+    assert one == two  # both go on with the same records, whoever was first
+    keys = [f"{name} {number}" for name in ("one", "two") for number in range(500)]
+    with Store(path) as store:
+        assert store.get(keys, Completion) == {key: Completion(text=key) for key in keys}
+
+
+def test_loading_is_getting_and_lets_others_go_on() -> None:
+    records = completions_of(2_500)
+    turns: list[int] = []
+
+    async def beside() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    async def loaded(store: Store) -> dict[str, Completion]:
+        other = asyncio.create_task(beside())
+        found = await store.load([*records, "unknown key"], Completion)
+        other.cancel()
+        return found
+
+    with Store(Path("store.sqlite")) as store:
+        asyncio.run(kept(store, records))
+        assert asyncio.run(loaded(store)) == records == store.get(records, Completion)
+    assert len(turns) >= 5  # a turn for each block
+
+
+@pytest.mark.parametrize("count", [3, 900])
+def test_garbage_is_collected_again_after_reading(count: int) -> None:
+    records = completions_of(count)
+    with Store(Path("store.sqlite")) as store:
+        asyncio.run(kept(store, records))
+        assert gc.isenabled()
+        assert store.get(records, Completion) == records
+        assert asyncio.run(store.load(records, Completion)) == records
+        with pytest.raises(StoreError):
+            store.get(records, Verdict)
+        assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
+        gc.disable()
+        try:
+            store.get(records, Completion)
+            assert not gc.isenabled()  # whoever wants it off has it off
+        finally:
+            gc.enable()
+
+
+def test_what_somebody_froze_stays_frozen() -> None:
+    records = completions_of(900)
+    with Store(Path("store.sqlite")) as store:
+        asyncio.run(kept(store, records))
+        gc.freeze()
+        try:
+            frozen = gc.get_freeze_count()
+            assert store.get(records, Completion) == records
+            assert gc.get_freeze_count() >= frozen - 900 > 0  # some have died meanwhile
+        finally:
+            gc.unfreeze()
+
+
+def test_a_store_of_an_older_bakeoff_is_read_and_added_to() -> None:
+    path = Path("store.sqlite")
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("CREATE TABLE records (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL)")
+    db.execute('INSERT INTO records VALUES (\'s1:old\', \'{"text":"old","tokens":3}\', 1.5)')
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    with Store(path) as store:
+        store.put("s1:new", Completion(text="new"))
+        assert store.get(["s1:old", "s1:new"], Completion) == {
+            "s1:old": Completion(text="old", tokens=3),
+            "s1:new": Completion(text="new"),
+        }

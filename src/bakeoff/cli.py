@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +28,7 @@ from bakeoff.report.console import (
     print_ways,
     terminal,
 )
+from bakeoff.stopwatch import Stopwatch
 
 T = TypeVar("T")
 
@@ -194,18 +195,23 @@ def list_(what: Annotated[Literal["judges", "models"], Parameter(help="What to l
 
 def compare(config: Config) -> int:
     """Run a comparison in a terminal; its exit code."""
+    timing = Stopwatch() if config.profile else None
     from bakeoff.report.live import live
-    from bakeoff.session import run_async  # numpy and scipy load here, not for --help
+    from bakeoff.session import run_async
 
     errors = terminal(errors=True, quiet=config.quiet)
     log_to(errors)
-    with live(errors, _hosted(config.model, config.judge)) as watch:
+    with timing or nullcontext(), live(errors, _hosted(config.model, config.judge)) as watch:
         results = asyncio.run(
             _while_open(
                 *_BOOTH, lambda tell, end: run_async(config, watch, announce=tell, until=end)
             )
         )
     _present(results, config, config.out)
+    if timing:
+        from bakeoff.report.laps import laps
+
+        print_blocks(errors, laps(timing))
     asked = len(results.completions) + len(results.judgments) + len(results.failures)
     return 3 if len(results.failures) > config.max_failures * asked else 0
 

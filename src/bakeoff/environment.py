@@ -1,8 +1,10 @@
 """What a run was made with: versions and machine. Knows nothing that is secret."""
 
+import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -15,10 +17,13 @@ _PACKAGES = (
     "xllamacpp",
     "torch",
     "transformers",
+    "vllm",
     "peft",
     "datasets",
     "numpy",
     "scipy",
+    "altair",
+    "vl-convert-python",
 )
 
 
@@ -36,3 +41,14 @@ def describe() -> dict[str, JsonValue]:
         "cores": os.cpu_count(),
         "packages": versions,
     }
+
+
+def code() -> str:
+    """The SHA-256 of this package's own files: what they make of the same is the same."""
+    folder = Path(__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            found.update(f"{path.relative_to(folder)}:{path.stat().st_size}:".encode())
+            found.update(path.read_bytes())
+    return found.hexdigest()

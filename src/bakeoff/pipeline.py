@@ -7,20 +7,25 @@ as soon as its completions exist.
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from pydantic import JsonValue
 
 from bakeoff.config import Config
 from bakeoff.errors import WorkError
-from bakeoff.progress import Count, Stage, Watch
+from bakeoff.progress import BEAT, Count, Stage, Watch
 from bakeoff.records import Completion, Pair, Prompt, Verdict, content_key
+from bakeoff.stopwatch import Work, timed
 from bakeoff.store import Store
-from bakeoff.work import Emit, Generator, Judge, Worker, tasks
+from bakeoff.work import Emit, Generator, Judge, Worker, meanwhile, tasks
 
 I = TypeVar("I")  # noqa: E741 - what goes into a worker
 R = TypeVar("R", bound=Completion | Verdict)
+
+_SOME = 1000  # keys that are made at a time: it takes a while, and the event loop goes on between
+_WORK: dict[Stage, Work] = {"completion": "generate", "judgment": "judge"}
 
 
 class Sitting(NamedTuple):
@@ -52,25 +57,39 @@ async def fill(
     What has one key is asked, and counted as paid, once. A new record is kept before it is emitted;
     a WorkError is emitted and not kept.
     """
-    found = store.get([key for key, _ in asks], as_)
+    found = await store.load([key for key, _ in asks], as_)
     owed: dict[str, list[int]] = {}
     for index, (key, _) in enumerate(asks):
         if key in found:
             emit(index, found[key])
-            count.kept()
         else:
             owed.setdefault(key, []).append(index)
+    if found:
+        count.kept(len(asks) - sum(map(len, owed.values())))
     keys = list(owed)
 
-    def keep(position: int, outcome: R | WorkError) -> None:
-        key = keys[position]
-        kept = outcome if isinstance(outcome, WorkError) else store.put(key, outcome)
+    def tell(key: str, outcome: R | WorkError, kept: R | WorkError) -> None:
         for index in owed[key]:
             emit(index, kept)
         count.new(outcome, len(owed[key]))
 
+    async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
+        tell(key, outcome, await kept)
+
+    async with tasks() as keeping:
+
+        def take(position: int, outcome: R | WorkError) -> None:
+            if isinstance(outcome, WorkError):
+                tell(keys[position], outcome, outcome)
+            else:
+                key = keys[position]
+                keeping.create_task(told(key, outcome, store.keep(key, outcome)))
+
+        if keys:
+            with timed(_WORK[count.stage]):
+                await worker([asks[owed[key][0]][1] for key in keys], take)
     if keys:
-        await worker([asks[owed[key][0]][1] for key in keys], keep)
+        worker.kept()
 
 
 def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
@@ -126,45 +145,62 @@ class Comparing:
         return [*self.models.values(), *self.judges.values()]
 
     async def prepare(self) -> None:
-        """Let everyone who has work to do fetch and check what they need, before any work.
+        """Take what the store has, and let everyone who has work left fetch and check for it.
 
-        Where a completion is missing its pairs are still to be judged, so the judges too.
+        Where a completion is missing its pairs are still to be judged.
         """
-        due = False
         for name, model in self.models.items():
-            asks = self._completion_asks(name)
-            found = self.store.get([key for key, _ in asks], Completion)
-            if len(found) < len({key for key, _ in asks}):
-                due = True
-                await model.prepare()
+            asks = self._due_completions(name)
+            found = await self.store.load([key for key, _ in asks], Completion)
             self.completions |= {(p.id, name): found[key] for key, p in asks if key in found}
+            if len(found) < len({key for key, _ in asks}):
+                with timed("load"):
+                    await model.prepare()
         for name, judge in self.judges.items():
-            if due or self.store.lacks(
-                key for key, _ in self._verdict_asks(name, self.sittings(name))
-            ):
-                await judge.prepare()
-        self.completions.clear()
+            ready = [one for one in self.sittings(name) if self._ready(one)]
+            for start in range(0, len(ready), _SOME):
+                some = ready[start : start + _SOME]
+                keys = [key for key, _ in self._verdict_asks(name, some)]
+                held = await self.store.load(keys, Verdict)
+                had = ((one, key) for one, key in zip(some, keys, strict=True) if key in held)
+                self.verdicts |= {one: held[key] for one, key in had}
+            if self._due(name):
+                with timed("load"):
+                    await judge.prepare()
 
     async def run(self) -> None:
         """Complete every prompt with every model, and judge every pair.
 
-        Servers work side by side, and their pairs are judged while they work. Exclusive workers
-        fill the accelerator: they take turns, models first, and are closed after their turn.
+        Servers work side by side, and their pairs are judged while they work; a patient judge is
+        called once, when all completions are there. Exclusive workers fill the accelerator: they
+        take turns, models first, and are closed after their turn.
         """
-        for name in self.models:
-            self._start("completion", name, len(self._prompts_for(name)))
-        for name in self.judges:
-            self._start("judgment", name, sum(1 for _ in self.sittings(name)))
-        async with tasks() as self._group:
+        self._start()
+        async with meanwhile(self._look, every=BEAT), tasks() as self._group:
+            for name, judge in self.judges.items():
+                if not (judge.exclusive or judge.patient):
+                    ready = [one for one in self._due(name) if self._ready(one)]
+                    self._group.create_task(self._sit(name, ready))
             async with tasks() as completing:
                 for name, model in self.models.items():
                     if not model.exclusive:
                         completing.create_task(self._complete(name))
                 completing.create_task(self._take_turns())
             for name, judge in self.judges.items():
+                if judge.patient:
+                    self._group.create_task(self._sit(name, self._due(name)))
+            for name, judge in self.judges.items():
                 if judge.exclusive:
-                    await self._sit(name, self.sittings(name))
+                    await self._sit(name, self._due(name))
                     await judge.close()
+
+    def _look(self) -> None:
+        """Tell how far everyone is with what is not done yet."""
+        for (stage, name), count in self._counts.items():
+            worker = self.models[name] if stage == "completion" else self.judges[name]
+            count.writing(worker.writing)
+            if worker.patient:
+                count.through(worker.through)
 
     async def _take_turns(self) -> None:
         for name, model in self.models.items():
@@ -173,7 +209,7 @@ class Comparing:
                 await model.close()
 
     async def _complete(self, name: str) -> None:
-        asks = self._completion_asks(name)
+        asks = self._due_completions(name)
 
         def take(index: int, outcome: Completion | WorkError) -> None:
             prompt = asks[index][1]
@@ -187,7 +223,7 @@ class Comparing:
 
     def _call_judges(self, prompt_id: str, a: str, b: str) -> None:
         for name, judge in self.judges.items():
-            if not judge.exclusive:
+            if not (judge.exclusive or judge.patient):
                 self._group.create_task(self._sit(name, self._orders(name, prompt_id, a, b)))
 
     async def _sit(self, name: str, sittings: Iterable[Sitting]) -> None:
@@ -237,12 +273,22 @@ class Comparing:
             for first, second in orders:
                 yield Sitting(judge, prompt_id, first, second, repeat)
 
-    def _completion_asks(self, name: str) -> list[tuple[str, Prompt]]:
+    def _due_completions(self, name: str) -> list[tuple[str, Prompt]]:
+        """What a model has still to complete, by the key under which that is kept."""
         identity = self.models[name].identity
         return [
             (content_key("completion", identity, prompt.conversation(), 0), prompt)
             for prompt in self._prompts_for(name)
+            if (prompt.id, name) not in self.completions
         ]
+
+    def _due(self, judge: str) -> list[Sitting]:
+        """What a judge has still to say."""
+        return [one for one in self.sittings(judge) if one not in self.verdicts]
+
+    def _ready(self, sitting: Sitting) -> bool:
+        """Whether both completions exist, or are known not to."""
+        return all((sitting.prompt_id, model) in self.completions for model in sitting[2:4])
 
     def _verdict_asks(self, name: str, sittings: Iterable[Sitting]) -> list[tuple[str, Pair]]:
         identity = self.judges[name].identity
@@ -251,7 +297,8 @@ class Comparing:
             prompt = self.prompts[sitting.prompt_id]
             first, second = (self._text(prompt.id, model) for model in sitting[2:4])
             pair = Pair(prompt=prompt, first=first or "", second=second or "")
-            asks.append((verdict_key(identity, pair, sitting.repeat), pair))
+            key = verdict_key(identity, pair, sitting.repeat)
+            asks.append((key, pair.model_copy(update={"id": key})))
         return asks
 
     def _text(self, prompt_id: str, model: str) -> str | None:
@@ -262,5 +309,18 @@ class Comparing:
         keep = self.config.thinking == "keep"
         return completion.raw if keep and completion.raw else completion.text
 
-    def _start(self, stage: Stage, who: str, total: int) -> None:
-        self._counts[stage, who] = Count(stage, who, total, self._watch)
+    def _start(self) -> None:
+        """Count, from what the store had on."""
+        of_model = Counter(model for _, model in self.completions)
+        of_judge = Counter(sitting.judge for sitting in self.verdicts)
+        for name in self.models:
+            total = len(self._prompts_for(name))
+            self._count("completion", name, total, of_model[name])
+        for name in self.judges:
+            total = sum(1 for _ in self.sittings(name))
+            self._count("judgment", name, total, of_judge[name])
+
+    def _count(self, stage: Stage, who: str, total: int, kept: int) -> None:
+        count = self._counts[stage, who] = Count(stage, who, total, self._watch)
+        if kept:
+            count.kept(kept)

@@ -32,8 +32,10 @@ _LARGEST = 1_000_000  # bytes of a file that can be ours
 class Progress(Record):
     """How far one model or judge has come.
 
-    `kept` of those done were in the store already. `tokens` (read and written) and `cost` (US
-    dollars) are of the new ones; `cost` is None where the price of any of them is not known.
+    `kept` of those done were in the store already. `through` more requests are done at the
+    provider, in a batch that has not ended. `tokens` (read and written) and `cost` (US dollars) are
+    of the new ones; `cost` is None where the price of any of them is not known. `writing` more
+    tokens are written of what is not done yet.
     """
 
     stage: Stage
@@ -42,7 +44,9 @@ class Progress(Record):
     failed: int = Field(default=0, ge=0)
     total: int = Field(ge=0)
     kept: int = Field(default=0, ge=0)
+    through: int = Field(default=0, ge=0)
     tokens: int = Field(default=0, ge=0)
+    writing: int = Field(default=0, ge=0)
     cost: float | None = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
@@ -53,22 +57,35 @@ class Count:
     """Counts what one model or judge has done, and tells it to `watch`, from nothing done on."""
 
     def __init__(self, stage: Stage, who: str, total: int, watch: Watch) -> None:
+        self.stage = stage
         self._watch = watch
         self._tell(Progress(stage=stage, who=who, total=total))
 
-    def kept(self) -> None:
-        """One more is done that was in the store."""
+    def kept(self, times: int = 1) -> None:
+        """So many more are done that were in the store."""
         now = self._now
-        self._tell(now.model_copy(update={"done": now.done + 1, "kept": now.kept + 1}))
+        self._tell(now.model_copy(update={"done": now.done + times, "kept": now.kept + times}))
+
+    def through(self, count: int) -> None:
+        """So many requests are done at the provider, and are not here yet."""
+        if count != self._now.through:
+            self._tell(self._now.model_copy(update={"through": count}))
+
+    def writing(self, tokens: int) -> None:
+        """So many tokens are written of what is not done yet."""
+        if tokens != self._now.writing:
+            self._tell(self._now.model_copy(update={"writing": tokens}))
 
     def new(self, outcome: Completion | Verdict | WorkError, times: int = 1) -> None:
         """One outcome more, asked for and paid once, that is wanted so many times."""
         now = self._now
-        more: dict[str, object] = {"done": now.done + times}
+        more: dict[str, object] = {"done": now.done + times, "through": 0}
         if isinstance(outcome, WorkError):
             more["failed"] = now.failed + times
         else:
-            more["tokens"] = now.tokens + tokens_of(outcome)
+            tokens = tokens_of(outcome)
+            more["tokens"] = now.tokens + tokens
+            more["writing"] = max(0, now.writing - tokens)  # until somebody looks again
             known = now.cost is not None and outcome.cost is not None
             more["cost"] = (now.cost or 0) + (outcome.cost or 0) if known else None
         self._tell(now.model_copy(update=more))

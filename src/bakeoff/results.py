@@ -11,9 +11,6 @@ from bakeoff.errors import ConfigError
 from bakeoff.records import SCHEMA, Judgment
 from bakeoff.records import Results as Document
 from bakeoff.report.export import RESULTS
-from bakeoff.report.frames import frame_of
-from bakeoff.report.notebook import fragment
-from bakeoff.report.tables import COMPARISONS, JUDGMENTS, comparison_rows, judgment_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -41,6 +38,9 @@ class Judgments(tuple[Judgment, ...]):
         is of pandas, else of polars, or of the library that `frame` names; ConfigError where that
         is not installed.
         """
+        from bakeoff.report.frames import frame_of  # with numpy: slow to import, and rarely asked
+        from bakeoff.report.tables import JUDGMENTS, judgment_rows
+
         return frame_of(frame, JUDGMENTS, judgment_rows(self))
 
     @classmethod
@@ -78,6 +78,9 @@ class Results(Document):
         beside other judges is not in it, as in the summary. The frame is of pandas, else of polars,
         or of the library that `frame` names; ConfigError where that is not installed.
         """
+        from bakeoff.report.frames import frame_of
+        from bakeoff.report.tables import COMPARISONS, comparison_rows
+
         return frame_of(frame, COMPARISONS, comparison_rows(self))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -96,6 +99,8 @@ class Results(Document):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdicts, and how far they can be trusted."""
+        from bakeoff.report.notebook import fragment
+
         return fragment(self)
 
 

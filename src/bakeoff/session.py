@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,17 +12,18 @@ from pydantic import JsonValue
 
 from bakeoff.casting import asks_people, cast_of, machine_judges
 from bakeoff.config import Config, Poll, origins
-from bakeoff.environment import describe
+from bakeoff.environment import code, describe
 from bakeoff.errors import WorkError
 from bakeoff.pipeline import Cast, Comparing, Sitting
 from bakeoff.progress import BEAT, ProgressFile, Watch
 from bakeoff.prompts import Draw, draw
 from bakeoff.records import Authored, Evidence, Failure, Judgment, Prompt
-from bakeoff.report.export import check_writable, save
+from bakeoff.report.export import VOTES, check_writable, save, saved
+from bakeoff.report.made import SHOWING
+from bakeoff.report.seal import digest
 from bakeoff.results import Results, folder_of, read_results
+from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.summary import Terms, summarize
-from bakeoff.voting import VOTES, complete, gather, people
 from bakeoff.work import meanwhile
 
 log = logging.getLogger(__name__)
@@ -60,18 +62,46 @@ async def run_async(
         async with meanwhile(progress.write, every=BEAT):
             comparing = await _compared(config, drawn, cast, progress)
             evidence = _gathered(comparing, drawn)
-            votes, poll = config.out / VOTES, Poll(seed=config.seed)
-            if asks_people(config) and not complete(evidence, votes, poll):
-                await gather(evidence, votes, poll, announce=announce, until=until)
-            evidence = _with_people(evidence, votes)
-            results = Results.of(
-                evidence,
-                summarize(evidence, Terms(config.margin, config.panel)),
-                config.model_dump(mode="json", by_alias=True),
-                _environment(comparing, started),
-            )
-            save(results, config.out)
+            if asks_people(config):
+                await _ask_people(config, evidence, announce, until)
+            evidence = _with_people(evidence, config.out / VOTES)
+            made = _environment(comparing, started)
+            # On a thread: the event loop goes on, and with it the run's signs of life.
+            return await asyncio.to_thread(_results, evidence, config, made)
+
+
+def _results(evidence: Evidence, config: Config, made: dict[str, JsonValue]) -> Results:
+    """The results, saved; where they lie there already, as they were made then."""
+    asked = config.model_dump(mode="json", by_alias=True)
+    with timed("summarise"):
+        of = [_without(asked, SHOWING), _without(made, ("started", "seconds"))]
+        made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
+        if saved(config.out, made_of):
+            return read_results(config.out)
+        from bakeoff.summary import Terms, summarize  # with numpy and scipy: slow to import
+
+        summary = summarize(evidence, Terms(config.margin, config.panel))
+        results = Results.of(evidence, summary, asked, made)
+        save(results, config.out, made_of)
     return results
+
+
+def _without(values: Mapping[str, JsonValue], keys: Collection[str]) -> dict[str, JsonValue]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
+async def _ask_people(
+    config: Config,
+    evidence: Evidence,
+    announce: Callable[[str], None],
+    until: asyncio.Event | None,
+) -> None:
+    """Open the page, unless everybody has said everything."""
+    from bakeoff.voting import complete, gather
+
+    votes, poll = config.out / VOTES, Poll(seed=config.seed)
+    if not complete(evidence, votes, poll):
+        await gather(evidence, votes, poll, announce=announce, until=until)
 
 
 async def _compared(config: Config, drawn: Draw, cast: Cast, watch: Watch) -> Comparing:
@@ -100,6 +130,8 @@ async def vote_async(
     again. The vote ends when somebody presses Finish on the page, or `until` is set. ConfigError
     where there is nothing to vote on.
     """
+    from bakeoff.voting import gather
+
     evidence, folder = read_results(path).evidence, folder_of(path)
     check_writable(folder)
     await gather(evidence, folder / VOTES, poll, announce=announce, until=until)
@@ -108,6 +140,8 @@ async def vote_async(
 
 def count_votes(path: Path) -> Results:
     """Put the votes that lie beside some results into them, and save them again."""
+    from bakeoff.summary import Terms, summarize
+
     results, folder = read_results(path), folder_of(path)
     evidence = _with_people(results.evidence, folder / VOTES)
     summary = summarize(evidence, Terms.of(results.config))
@@ -117,6 +151,10 @@ def count_votes(path: Path) -> Results:
 
 
 def _with_people(evidence: Evidence, votes: Path) -> Evidence:
+    if not votes.exists():
+        return evidence
+    from bakeoff.voting import people
+
     labels = people(evidence, votes)
     if not labels.stale:
         return labels.evidence

@@ -1,20 +1,23 @@
 """The content-addressed store: one SQLite file with everything that was paid for.
 
-Knows keys and records; not what they mean, who asked, or in what order. A record is written in a
-transaction of its own the moment it exists, so a killed process loses only what was in flight.
-Two processes may use one file at once.
+Knows keys and records; not what they mean, who asked, or in what order. What comes in one turn of
+the event loop is written in one transaction when the turn ends, and nobody is told of a record
+before: a killed process loses only what was in flight. Two processes may use one file at once.
 """
 
+import asyncio
+import gc
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from bakeoff.errors import StoreError, one_line
 from bakeoff.records import Record
+from bakeoff.stopwatch import timed
 
 R = TypeVar("R", bound=Record)
 
@@ -24,12 +27,22 @@ _PATIENCE = 60  # seconds that one process waits for another's lock
 _AT_ONCE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
 
 
+class _Waiting(NamedTuple):
+    """A record that is not written yet, and whoever waits until it is."""
+
+    key: str
+    record: Record
+    body: str
+    kept: asyncio.Future[Any]
+
+
 class Store:
-    """`get` what is there, `put` what is new. Opens (and makes) the file when it is entered."""
+    """`get` what is there, `keep` what is new. Opens (and makes) the file when it is entered."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
+        self._waiting: list[_Waiting] = []
 
     def __enter__(self) -> Self:
         try:
@@ -61,39 +74,132 @@ class Store:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        try:
+            if self._waiting:  # of a run that was stopped: it is paid for
+                self._write([(one.key, one.body) for one in self._waiting])
+        finally:
+            self._waiting.clear()
+            if self._db is not None:
+                self._db.close()
+                self._db = None
 
     def lacks(self, keys: Iterable[str]) -> bool:
         """Whether any of the keys is not there."""
         wanted = set(keys)
-        return sum(1 for _ in self._rows("key", wanted)) < len(wanted)
+        with timed("store"):
+            return sum(len(rows) for rows in self._blocks("key", list(wanted))) < len(wanted)
 
     def get(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
         """The records that are there, by key."""
-        with self._troubles():
-            return {
-                key: as_.model_validate_json(body) for key, body in self._rows("key, body", keys)
-            }
+        found: dict[str, R] = {}
+        wanted = list(keys)
+        with _uncollected(wanted):
+            for _ in self._read(wanted, as_, found):
+                continue
+        return found
+
+    async def load(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
+        """As `get`, a block at a time, so that an event loop goes on beside it."""
+        found: dict[str, R] = {}
+        wanted = list(keys)
+        with _uncollected(wanted):
+            for _ in self._read(wanted, as_, found):
+                await asyncio.sleep(0)
+        return found
 
     def put(self, key: str, record: R) -> R:
         """Keep a record; if another run kept one under this key first, that one is returned."""
-        with self._troubles():
-            added = self._open.execute(
-                "INSERT OR IGNORE INTO records VALUES (?, ?, ?)",
-                (key, record.model_dump_json(exclude_defaults=True), time.time()),
-            ).rowcount
+        added = self._write([(key, self._body(record))])
         return record if added else self.get([key], type(record))[key]
 
-    def _rows(self, columns: str, keys: Iterable[str]) -> Iterator[tuple[str, ...]]:
-        wanted = list(keys)
+    def keep(self, key: str, record: R) -> asyncio.Future[R]:
+        """As `put`, in one transaction with all that comes in the same turn of the event loop.
+
+        StoreError where that cannot be written. Whoever is cancelled while it waits loses nothing.
+        """
+        loop = asyncio.get_running_loop()
+        body = self._body(record)
+        if not self._waiting:
+            loop.call_soon(self._write_waiting)
+        kept: asyncio.Future[R] = loop.create_future()
+        self._waiting.append(_Waiting(key, record, body, kept))
+        return kept
+
+    def _write_waiting(self) -> None:
+        """Write what has gathered, and tell whoever waits what is kept under each key."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            kept = self._write_all(waiting)
+        except Exception as error:  # whoever waits raises it
+            for one in waiting:
+                if not one.kept.done():
+                    one.kept.set_exception(error)
+        else:
+            for one in waiting:
+                if not one.kept.done():
+                    one.kept.set_result(kept.get(one.key, one.record))
+
+    def _write_all(self, waiting: Sequence[_Waiting]) -> dict[str, Record]:
+        """Write records; those that were there, or came twice, are returned as they are kept."""
+        if self._write([(one.key, one.body) for one in waiting]) == len(waiting):
+            return {}
+        return {one.key: self.get([one.key], type(one.record))[one.key] for one in waiting}
+
+    def _write(self, rows: Sequence[tuple[str, str]]) -> int:
+        """Add what has no record yet under its key; how many were added."""
+        with timed("store"), self._troubles():
+            try:
+                return self._insert(rows)
+            except sqlite3.Error:
+                if len(rows) == 1:
+                    raise
+            return sum(self._insert([row]) for row in rows)  # as many as there is room for
+
+    def _insert(self, rows: Sequence[tuple[str, str]]) -> int:
+        """Add rows in one transaction, all of them or none; of one key the first stays."""
+        now = time.time()
+        with self._transaction() as db:
+            return db.executemany(
+                "INSERT OR IGNORE INTO records VALUES (?, ?, ?)",
+                [(key, body, now) for key, body in rows],
+            ).rowcount
+
+    def _body(self, record: Record) -> str:
         with self._troubles():
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = wanted[start : start + _AT_ONCE]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT {columns} FROM records WHERE key IN ({marks})"  # noqa: S608
-                yield from self._open.execute(query, some).fetchall()  # leaves no cursor open
+            return record.model_dump_json(exclude_defaults=True)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._open
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # a full disk has rolled it back already
+                db.execute("ROLLBACK")
+            raise
+
+    def _read(self, keys: Sequence[str], as_: type[R], found: dict[str, R]) -> Iterator[None]:
+        """Add the records that are there to those that were found, a block at a time."""
+        blocks = self._blocks("key, CAST(body AS BLOB)", keys)  # as bytes: they are JSON
+        while True:
+            with timed("store"), self._troubles():
+                rows = next(blocks, None)
+                if rows is None:
+                    return
+                for key, body in rows:
+                    found[key] = as_.model_validate_json(body)
+            yield
+
+    def _blocks(self, columns: str, keys: Sequence[str]) -> Iterator[list[Any]]:
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {columns} FROM records WHERE key IN ({marks})"  # noqa: S608
+            with self._troubles():
+                rows = self._open.execute(query, some).fetchall()  # leaves no cursor open
+            yield rows
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -110,6 +216,21 @@ class Store:
                 f"the store {str(self.path)!r} cannot be used ({one_line(error)}): free space or "
                 "repair it, or choose another with --store; what it holds is kept"
             ) from error
+
+
+@contextmanager
+def _uncollected(keys: Sequence[str]) -> Iterator[None]:
+    """No search for garbage while many records are made: it takes as long as making them."""
+    if len(keys) <= _AT_ONCE or not gc.isenabled() or gc.get_freeze_count():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # what is young is old now, without having been looked through
+        gc.unfreeze()
+        gc.enable()
 
 
 def _patiently(db: sqlite3.Connection, command: str) -> None:

@@ -201,3 +201,10 @@ def test_without_work_nothing_is_drawn() -> None:
     with live(Console(file=out, force_terminal=True)):
         pass
     assert out.getvalue() == ""
+
+
+def test_what_is_through_in_a_batch_is_told_beside_what_is_here() -> None:
+    (line,) = drawn(board(done(3, through=40)))
+    assert "3/100 (40 in a batch)" in line
+    (line,) = drawn(board(done(3)))
+    assert "batch" not in line

@@ -7,11 +7,12 @@ from pathlib import Path
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
 from bakeoff.report.made import SHOWING
-from bakeoff.report.page import page
+from bakeoff.report.seal import holds, seal
 from bakeoff.writing import write_whole
 
 RESULTS = "results.json"
 REPORT = "report.html"
+VOTES = "votes.jsonl"  # what people said lies beside them
 
 
 def check_writable(out: Path, flag: str = "--out") -> None:
@@ -26,29 +27,47 @@ def check_writable(out: Path, flag: str = "--out") -> None:
         ) from None
 
 
-def save(results: Results, out: Path) -> None:
-    """Write `results.json` and `report.html`; what another comparison left there is set aside."""
+def save(results: Results, out: Path, made_of: str = "") -> None:
+    """Write `results.json` and `report.html`; what another comparison left there is set aside.
+
+    With `made_of`, the digest of all that they depend on, `saved` knows them again.
+    """
     _set_aside(results, out)
-    write(out / RESULTS, results.to_json())
-    save_page(results, out)
+    document = _encoded(results.to_json())
+    write(out / RESULTS, document)
+    page = _page(results)
+    write(out / REPORT, page + seal(made_of, document, page) if made_of else page)
+
+
+def saved(out: Path, made_of: str) -> bool:
+    """Whether the folder holds what would be written, byte for byte."""
+    return holds(made_of, out / RESULTS, out / REPORT)
 
 
 def save_page(results: Results, out: Path) -> Path:
     """Write `report.html` into a folder, which is made where it is missing; its path."""
     check_writable(out)
-    write(out / REPORT, page(results).html)
+    write(out / REPORT, _page(results))
     return out / REPORT
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; ConfigError where it cannot be.
+def _page(results: Results) -> bytes:
+    from bakeoff.report.page import (
+        page,
+    )  # altair takes long to import, and many runs change nothing
 
-    Half a surrogate pair, which no UTF-8 can hold, is written as its escape.
-    """
-    if isinstance(content, str):
-        content = content.encode(errors="backslashreplace")
+    return _encoded(page(results).html)
+
+
+def _encoded(text: str) -> bytes:
+    """In UTF-8; half a surrogate pair, which that cannot hold, as its escape."""
+    return text.encode(errors="backslashreplace")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; ConfigError where it cannot be."""
     try:
-        write_whole(path, content)
+        write_whole(path, _encoded(content) if isinstance(content, str) else content)
     except OSError as error:
         raise ConfigError(
             f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "

@@ -93,7 +93,7 @@ class Row:
         self.progress = progress
         self._began = self._last = now
         self._seen = deque([(now, 0)])  # when so many were done that the store did not have
-        self._told = (now, 0)  # when a line said so, and with how many done
+        self._told = (now, 0, 0)  # when a line said so, with how many done and how many tokens
 
     def update(self, progress: Progress, now: float) -> None:
         """Take in how far it is now."""
@@ -108,14 +108,20 @@ class Row:
         """Whether there is nothing left to do."""
         return self.progress.done >= self.progress.total
 
+    @property
+    def tokens(self) -> int:
+        """The tokens of what is done, and of what is under way."""
+        return self.progress.tokens + self.progress.writing
+
     def due(self, now: float) -> bool:
         """Whether a pipe is to have a line: at the end, and every tenth or half a minute."""
-        at, done = self._told
+        at, done, tokens = self._told
         further, waited = self.progress.done - done, now - at
         tenth = 10 * further >= self.progress.total and waited >= _HASTE
-        due = further > 0 and (self.through or tenth or waited >= _SILENCE)
+        moved = further > 0 or self.tokens > tokens
+        due = (further > 0 and (self.through or tenth)) or (moved and waited >= _SILENCE)
         if due:
-            self._told = (now, self.progress.done)
+            self._told = (now, self.progress.done, self.tokens)
         return due
 
     def cells(self, now: float, *, priced: bool) -> Cells:
@@ -125,11 +131,11 @@ class Row:
         left = f"{_time(ceil((it.total - it.done) / rate))} left" if rate else ""
         return Cells(
             label=f"{' '.join(visible(it.who[:_NAME]).split())} {_DOES[it.stage]}",
-            said=f"{it.done}/{it.total}",
+            said=f"{it.done}/{it.total}" + (f" ({it.through} in a batch)" if it.through else ""),
             failed=f"{it.failed} failed" if it.failed else "",
             rate=_pace(rate) if rate else "",
             time=f"in {_time(round(self._last - self._began))}" if self.through else left,
-            tokens=f"{_thousands(it.tokens)} tok" if it.tokens else "",
+            tokens=f"{_thousands(self.tokens)} tok" if self.tokens else "",
             money="price unknown" if it.cost is None and priced else _dollars(it.cost or 0),
         )
 

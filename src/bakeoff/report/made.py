@@ -12,8 +12,11 @@ from pydantic import JsonValue
 from bakeoff.config import Config
 from bakeoff.records import Completion, Results, Usage, Verdict, content_key
 
-# What says where things are kept and how they are shown, and nothing of what was asked.
-SHOWING = ("out", "store", "show_samples", "json", "quiet", "max_failures", "max_concurrency")
+# What says where things are kept, how fast and how shown, and nothing of what was asked.
+SHOWING = (
+    *("out", "store", "show_samples", "json", "quiet", "profile"),
+    *("max_failures", "max_concurrency", "rpm", "tpm"),
+)
 
 
 class Spent(NamedTuple):

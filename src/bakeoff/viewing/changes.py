@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 from pydantic import JsonValue
 
 from bakeoff.records import Prompt, Results, content_key
+from bakeoff.report.made import SHOWING
 
-_SHOWING = ("out", "store", "show_samples", "json", "quiet", "max_failures", "max_concurrency")
 _ELSEWHERE = ("started", "seconds", "models", "judges")  # of an environment
 _LONGEST = 100_000  # characters of a text whose changes are looked for
 _MOST = 1_000_000  # places in one text times those in the other: matching may look at each
@@ -67,7 +67,7 @@ Names = Mapping[str, str]
 def topics(one: Results, other: Results, models: Names, judges: Names) -> tuple[Topic, ...]:
     """Everything that differs but the prompts. `models` and `judges` map names to the other's."""
     settings = [
-        {k: v for k, v in results.config.items() if k not in _SHOWING} for results in (one, other)
+        {k: v for k, v in results.config.items() if k not in SHOWING} for results in (one, other)
     ]
     machine = [
         {k: v for k, v in results.environment.items() if k not in _ELSEWHERE}

@@ -73,7 +73,7 @@ class Pace:
             updated=report.updated,
             stopped=stopped,
             rows=tuple(_row(row, seen, report, stopped=stopped) for row in report.rows),
-            tokens=sum(row.tokens for row in report.rows),
+            tokens=sum(row.tokens + row.writing for row in report.rows),
             cost=sum(known) if len(known) == len(costs) else None,
         )
 

@@ -3,10 +3,9 @@
 A vote knows models by name; what a voter's browser is sent does not.
 """
 
+from bakeoff.report.export import VOTES
 from bakeoff.voting.gathering import complete, gather
 from bakeoff.voting.merging import Labels, people
-
-VOTES = "votes.jsonl"  # beside the results
 
 __all__ = [
     "VOTES",

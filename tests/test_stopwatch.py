@@ -1,0 +1,145 @@
+"""Where the time goes: every moment once, whatever overlaps, and nothing where nobody measures."""
+
+import threading
+import time
+from contextvars import copy_context
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.stopwatch import KINDS, Stopwatch, Work, timed
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def counted(watch: Stopwatch) -> dict[str, tuple[float, float]]:
+    """What counts and what was under way, of the kinds that were."""
+    return {lap.work: (lap.counted, lap.whole) for lap in watch.laps()[0] if lap.whole}
+
+
+def test_what_overlaps_counts_once_for_what_is_inside(clock: Clock) -> None:
+    with Stopwatch(clock) as watch:
+        clock.now += 1  # nothing is under way
+        with timed("judge"):
+            clock.now += 2
+            with timed("generate"):
+                clock.now += 4
+                with timed("load"):
+                    clock.now += 8
+                clock.now += 16
+            with timed("parse"):
+                clock.now += 32
+        clock.now += 64
+    assert counted(watch) == {
+        "load": (8, 8),
+        "parse": (32, 32),
+        "generate": (20, 28),
+        "judge": (2, 62),
+    }
+    assert watch.laps()[1] == 127
+
+
+def test_two_of_a_kind_are_under_way_until_both_have_ended(clock: Clock) -> None:
+    with Stopwatch(clock) as watch:
+        one, other = timed("generate"), timed("generate")
+        one.__enter__()
+        clock.now += 1
+        other.__enter__()
+        clock.now += 2
+        one.__exit__(None, None, None)
+        clock.now += 4
+        other.__exit__(None, None, None)
+        clock.now += 8
+    assert counted(watch) == {"generate": (7, 7)}
+
+
+def test_what_is_still_under_way_counts_so_far(clock: Clock) -> None:
+    with Stopwatch(clock) as watch, timed("store"):
+        clock.now += 3
+        assert counted(watch) == {"store": (3, 3)}
+
+
+def test_an_error_ends_what_was_under_way(clock: Clock) -> None:
+    def fails() -> None:
+        with timed("parse"):
+            clock.now += 1
+            raise RuntimeError
+
+    with Stopwatch(clock) as watch:
+        with pytest.raises(RuntimeError):
+            fails()
+        clock.now += 2
+    assert counted(watch) == {"parse": (1, 1)}
+
+
+def test_nobody_is_measured_beside_a_watch_and_each_has_its_own(clock: Clock) -> None:
+    with timed("parse"):
+        clock.now += 1
+    with Stopwatch(clock) as outer:
+        with Stopwatch(clock) as inner, timed("parse"):
+            clock.now += 2
+        with timed("store"):
+            clock.now += 4
+    with timed("load"):
+        clock.now += 8
+    assert counted(inner) == {"parse": (2, 2)}
+    assert counted(outer) == {"store": (4, 4)}
+
+
+def test_a_thread_that_has_the_context_is_measured(clock: Clock) -> None:
+    def loads() -> None:
+        with timed("load"):
+            clock.now += 5
+
+    with Stopwatch(clock) as watch:
+        for run in (copy_context().run, lambda work: work()):  # the second knows of no watch
+            thread = threading.Thread(target=run, args=(loads,))
+            thread.start()
+            thread.join()
+    assert counted(watch) == {"load": (5, 5)}
+
+
+TURNS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), max_size=30)
+
+
+@given(TURNS)
+def test_what_is_counted_is_the_time_in_which_anything_was_under_way(
+    turns: list[tuple[Work, int]],
+) -> None:
+    clock = Clock()
+    watch = Stopwatch(clock)
+    going: list[Work] = []
+    busy = 0
+    for work, seconds in turns:  # ends it where it is under way, else begins it
+        watch.turn(work, -1 if work in going else 1)
+        if work in going:
+            going.remove(work)
+        else:
+            going.append(work)
+        clock.now += seconds
+        busy += seconds if going else 0
+    laps, wall = watch.laps()
+    assert sum(lap.counted for lap in laps) == busy <= wall
+    assert all(lap.counted <= lap.whole <= wall for lap in laps)
+    assert [lap.work for lap in laps] == list(KINDS)
+
+
+def test_it_goes_by_the_wall_clock() -> None:
+    with Stopwatch() as watch, timed("load"):
+        time.sleep(0.02)
+    (lap, *_), wall = watch.laps()
+    assert 0.02 <= lap.counted <= wall
