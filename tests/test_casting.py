@@ -72,3 +72,14 @@ def test_a_name_that_stands_there_twice_is_named(who: str) -> None:
 def test_one_model_is_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs two models"):
         cast_of(config(f"j=api:j{SERVER}", model=(f"x=api:x{SERVER}",)))
+
+
+def test_all_who_ask_one_server_share_what_it_takes() -> None:
+    cast = cast_of(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
+    assert cast.again
+    (judge,) = cast.judges.values()
+    workers: list[Any] = [*cast.models.values(), cast.again[1], getattr(judge, "generator", None)]
+    servers = {server for worker in workers for server in worker._servers.servers}
+    (shared,) = servers
+    assert shared.limiter._pace.rate(0.0) == 10
+    assert cast_of(config(f"j=api:j{SERVER}")).models["tuned"]._servers.servers[0] is not shared  # type: ignore[attr-defined]

@@ -91,8 +91,11 @@ def test_what_was_put_comes_back_as_it_was(records: dict[str, Record]) -> None:
         assert store.get(["unknown key"], Completion) == {}
 
 
+@pytest.mark.parametrize("others", [0, 12_000])  # most of a store is read another way than some
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 2_500])
-def test_many_keys_are_asked_for_at_once(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_keys_are_asked_for_at_once(
+    count: int, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect = sqlite3.connect
 
     def as_of_old(*args: Any, **options: Any) -> sqlite3.Connection:
@@ -102,13 +105,15 @@ def test_many_keys_are_asked_for_at_once(count: int, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(sqlite3, "connect", as_of_old)
     records = {f"key {number}": Completion(text=str(number)) for number in range(count)}
+    beside = {f"beside {number}": Completion(text="beside") for number in range(others)}
     with Store(Path("store.sqlite")) as store:
-        for key, record in records.items():
-            store.put(key, record)
-        asked = [*records, *(f"other {number}" for number in range(count))]
-        assert store.get(asked, Completion) == records
+        for group in (records, beside):
+            asyncio.run(kept(store, group))
+        missing = [f"missing {number}" for number in range(count)]
+        assert store.get([*records, *missing], Completion) == records
+        assert store.get(reversed(records), Completion) == records
         assert not store.lacks(iter(records))
-        assert store.lacks(asked) == (count > 0)
+        assert store.lacks([*records, *missing]) == (count > 0)
         assert not store.lacks([*records, *records])
 
 

@@ -137,6 +137,7 @@ class Comparing:
         self.verdicts: dict[Sitting, Verdict | WorkError] = {}
         self._watch = watch
         self._counts: dict[tuple[Stage, str], Count] = {}
+        self._entrance = asyncio.Lock()
         self._group: asyncio.TaskGroup
 
     @property
@@ -158,12 +159,14 @@ class Comparing:
                     await model.prepare()
         for name, judge in self.judges.items():
             ready = [one for one in self.sittings(name) if self._ready(one)]
+            keys: list[str] = []
             for start in range(0, len(ready), _SOME):
-                some = ready[start : start + _SOME]
-                keys = [key for key, _ in self._verdict_asks(name, some)]
-                held = await self.store.load(keys, Verdict)
-                had = ((one, key) for one, key in zip(some, keys, strict=True) if key in held)
-                self.verdicts |= {one: held[key] for one, key in had}
+                some = self._verdict_asks(name, ready[start : start + _SOME])
+                keys += [key for key, _ in some]
+                await asyncio.sleep(0)
+            held = await self.store.load(keys, Verdict)
+            had = ((one, key) for one, key in zip(ready, keys, strict=True) if key in held)
+            self.verdicts |= {one: held[key] for one, key in had}
             if self._due(name):
                 with timed("load"):
                     await judge.prepare()
@@ -228,6 +231,8 @@ class Comparing:
 
     async def _sit(self, name: str, sittings: Iterable[Sitting]) -> None:
         """Ask one judge for verdicts; a pair that lacks a completion fails without being asked."""
+        async with self._entrance:  # one at a time: replies are taken in, and sent for, in between
+            await asyncio.sleep(0)
         asked: list[Sitting] = []
         count = self._counts["judgment", name]
         for sitting in sittings:

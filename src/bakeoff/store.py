@@ -25,6 +25,7 @@ VERSION = 1
 _TABLE = "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL)"
 _PATIENCE = 60  # seconds that one process waits for another's lock
 _AT_ONCE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
+_MUCH = 3  # times the keys that are wanted: a store that holds no more is read as a whole
 
 
 class _Waiting(NamedTuple):
@@ -188,18 +189,31 @@ class Store:
                 rows = next(blocks, None)
                 if rows is None:
                     return
-                for key, body in rows:
+                for key, body, _ in rows:
                     found[key] = as_.model_validate_json(body)
             yield
 
     def _blocks(self, columns: str, keys: Sequence[str]) -> Iterator[list[Any]]:
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT {columns} FROM records WHERE key IN ({marks})"  # noqa: S608
-            with self._troubles():
-                rows = self._open.execute(query, some).fetchall()  # leaves no cursor open
-            yield rows
+        """The rows of the keys that are there, with their number behind, a block at a time."""
+        select = f"SELECT {columns}, rowid FROM records WHERE"  # noqa: S608
+        if _MUCH * len(keys) < self._newest():
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                yield self._rows(f"{select} key IN ({','.join('?' * len(some))})", some)
+            return
+        wanted, at = set(keys), 0
+        onwards = f"{select} rowid > ? ORDER BY rowid LIMIT {_AT_ONCE}"
+        while rows := self._rows(onwards, [at]):  # from one end to the other: nothing is looked up
+            yield [row for row in rows if row[0] in wanted]
+            at = rows[-1][-1]
+
+    def _newest(self) -> int:
+        """The number of the newest row: about how many there are."""
+        return int(self._rows("SELECT coalesce(max(rowid), 0) FROM records", ())[0][0])
+
+    def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
+        with self._troubles():
+            return self._open.execute(query, values).fetchall()  # leaves no cursor open
 
     @property
     def _open(self) -> sqlite3.Connection:

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,13 @@ def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> 
     check_config(None, config, again.append)
     assert (again[-1].tokens, again[-1].kept, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
+
+
+def test_the_requests_of_a_minute_can_be_bounded(server: OpenAIServer) -> None:
+    begun = time.monotonic()
+    check_config(None, Check(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
+    assert len(server.requests) == 8
+    assert time.monotonic() - begun >= 7 * 0.05 - 0.02
 
 
 def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(

@@ -11,12 +11,14 @@ import pytest
 from bakeoff.checking import known_pairs
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.generators import embedded as module
 from bakeoff.generators.catalogue import CATALOGUE
 from bakeoff.generators.embedded import Embedded, physical_cores
 from bakeoff.generators.fetch import fetched
 from bakeoff.judges.prompted import Prompted
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from tests.generators.test_gguf import LLAMA, write
 from tests.working import outcomes
 
 
@@ -74,6 +76,83 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cores_are_counted_without_hyper_threads() -> None:
     assert 1 <= physical_cores() <= 4096
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "spec", "slots"),
+    [
+        (2, 64, "", 8),
+        (1, 64, "", 4),
+        (64, 64, "", 32),  # 3 GB
+        (64, 64, "threads=1", 4),
+        (64, 1.5, "", 5),  # a third of it: 5 times 94 MB
+        (64, 1.5, "context=512", 32),
+        (2, 0.3, "", 1),
+        (2, 0.001, "", 1),
+        (2, 0.001, "slots=9", 9),  # as it was asked for
+    ],
+)
+def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    gigabytes: float,
+    spec: str,
+    slots: int,
+) -> None:
+    monkeypatch.setattr(module, "physical_cores", lambda: cores)
+    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    file = write(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
+    assert embedded(f"embedded:{file}?{spec}")._slots(file) == slots
+
+
+@pytest.mark.parametrize(("gigabytes", "turns"), [(8, False), (1.2, False), (1.0, True)])
+def test_models_that_do_not_fit_beside_each_other_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: float, turns: bool
+) -> None:
+    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(module, "physical_cores", lambda: 64)
+    file = write(tmp_path / "model.gguf", LLAMA)
+    worker = embedded(f"embedded:{file}")
+    asyncio.run(worker.prepare())
+    assert worker.exclusive == turns
+    judge = Prompted(Spec.parse(f"embedded:{file}"), Setting(Sampling()))
+    asyncio.run(judge.prepare())
+    assert judge.exclusive == turns
+    # Whoever takes turns may have more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
+    assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
+
+
+@pytest.mark.engine
+def test_no_more_is_asked_of_the_server_than_it_takes_up_at_once() -> None:
+    worker = embedded("embedded:smollm2?slots=2&context=256", max_tokens=6)
+    asked: list[int] = []
+    under_way = 0
+    request = worker.request
+
+    def watched(prompt: Prompt) -> dict[str, Any]:
+        nonlocal under_way
+        under_way += 1
+        asked.append(under_way)
+        return request(prompt)
+
+    async def go() -> None:
+        nonlocal under_way
+
+        def emit(_: int, outcome: Completion | WorkError) -> None:
+            nonlocal under_way
+            under_way -= 1
+            assert isinstance(outcome, Completion)
+
+        await worker(
+            [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)], emit
+        )
+        await worker.close()
+
+    worker.request = watched  # type: ignore[method-assign]
+    asyncio.run(go())
+    assert max(asked) == 3  # one waits at the server, so that no slot does
+    assert len(asked) == 9
 
 
 @pytest.mark.engine

@@ -6,13 +6,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
+from bakeoff.stats.bradley_terry import RIDGE, Outcomes, bradley_terry
+from bakeoff.stats.intervals import bca
 from bakeoff.stats.results import Ratings
 from tests.stats.golden import expected, needs_data, rows
 from tests.stats.helpers import same, sound
 
 few = settings(max_examples=25)
 seeds = st.integers(0, 10**6)
+FIELDS = ("left", "right", "values", "prompts")
 
 
 def played(seed: int, items: int = 4, n: int = 80, ties: float = 0.2, first: float = 0.0):
@@ -69,6 +71,51 @@ def test_strengths_are_those_of_evalica(seed: int) -> None:
     theirs, _ = of_evalica(evalica.bradley_terry, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
     assert ratings.method == "Bradley-Terry, ties half"
+
+
+@few
+@given(seeds, st.integers(2, 6), st.integers(1, 40), st.floats(0, 8))
+def test_at_the_maximum_nothing_pulls_but_the_ridge(
+    seed: int, items: int, n: int, apart: float
+) -> None:
+    """Also where some item won or lost everything."""
+    drawn = played(seed, items, n)
+    lead = apart * (drawn.left < drawn.right)
+    outcomes = Outcomes(drawn.left, drawn.right, np.minimum(1, drawn.values + lead), drawn.prompts)
+    ratings = fit(outcomes, items)
+    theta = np.array(log_strengths(ratings))
+    pull = outcomes.values - expit(theta[outcomes.left] - theta[outcomes.right])
+    slope = np.bincount(outcomes.left, pull, items) - np.bincount(outcomes.right, pull, items)
+    ridge = RIDGE if len(ratings.groups) > 1 else 1e-6
+    assert slope - 2 * ridge * theta == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(ties: bool) -> None:
+    outcomes = played(3, items=3, n=120)
+    found = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
+
+    def single(weights: np.ndarray) -> np.ndarray:
+        times = weights.astype(int)[..., outcomes.prompts].reshape(-1, 120)
+        fits = [refitted(np.repeat(np.arange(120), row)) for row in times]
+        return np.array(fits).reshape(*weights.shape[:-1], 3)
+
+    def refitted(rows_: np.ndarray) -> list[float]:
+        drawn = Outcomes(*(getattr(outcomes, name)[rows_] for name in FIELDS))
+        return log_strengths(bradley_terry(drawn, 3, ties=ties, order=True, resamples=0))
+
+    alone = bca(single, 60, resamples=150)
+    assert all(same(one, other, 1e-6) for one, other in zip(found.strengths, alone, strict=True))
+
+
+def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = played(1)
+    whole = log_strengths(fit(outcomes))
+    monkeypatch.setattr("bakeoff.stats.bradley_terry._STEPS", 1)
+    stopped = fit(outcomes)
+    assert sound(stopped)
+    assert log_strengths(stopped) == pytest.approx(whole, abs=0.5)
+    assert log_strengths(stopped) != pytest.approx(whole, abs=1e-6)
 
 
 @few

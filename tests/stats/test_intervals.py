@@ -13,6 +13,7 @@ from scipy.stats import binomtest, sem, t
 from bakeoff.stats.intervals import (
     Values,
     bca,
+    cluster_means,
     clustered,
     effective_wilson,
     proportion,
@@ -288,6 +289,11 @@ def test_score_differences_that_are_all_the_same_have_a_point(value: float, n: i
     assert sound(estimate)
     assert estimate.high - estimate.low <= 1e-9
     assert (estimate.method == "one value: no interval") == (n == 1)
+
+
+def test_the_means_of_clusters_are_in_the_order_of_their_codes() -> None:
+    means = cluster_means(np.array([1.0, 0.0, 0.5, 0.25]), np.array([7, 3, 7, 5]))
+    assert means.tolist() == [0.0, 0.25, 0.75]
 
 
 def test_the_bootstrap_of_a_mean_is_scipy_s() -> None:

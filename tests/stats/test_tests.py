@@ -99,6 +99,13 @@ def test_flips_at_random_never_say_that_p_is_0(n: int) -> None:
     assert 0 < sign_flip(np.full(n, 3.0)).p < 1e-3
 
 
+@pytest.mark.parametrize("n", [17, 40, 2_000])
+def test_as_many_flips_are_drawn_as_are_told(n: int) -> None:
+    tested = sign_flip(np.full(n, 3.0))  # as seen, and no flip is
+    assert tested.method.endswith("9999 flips")
+    assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
+
+
 @pytest.mark.parametrize("differences", [[], [2.5], [0.0], [0.0] * 30])
 def test_nothing_or_one_or_zeros_to_flip_are_no_difference(differences: list[float]) -> None:
     assert sign_flip(np.array(differences)).p == 1

@@ -43,6 +43,11 @@ def test_the_worst_case_gives_every_failure_to_either_side() -> None:
     assert found.worst_case == pytest.approx((2 / 3 / 3, (2 / 3 + 1 / 3 + 1) / 3))
 
 
+def test_each_failure_counts_for_itself_in_the_worst_case() -> None:
+    found = told(won(1, 0), failure("p0"), failure("p0"), failure("p9"), failure("p9"))
+    assert found.worst_case == pytest.approx((1 / 2 / 2, (1 / 2 + 1 / 2 + 1) / 2))
+
+
 @given(rows, st.lists(st.sampled_from(["p0", "p3", "q"]), max_size=6))
 def test_every_split_adds_up_and_the_bounds_hold_the_estimate(
     judgments: list[Judgment], lost: list[str]

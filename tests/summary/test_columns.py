@@ -19,6 +19,21 @@ from bakeoff.summary.folding import STANDS_FOR, Panel, preference_of, winner_of
 from tests.summary.cases import both, judgment, rows
 
 panels = st.sampled_from(["mean", "majority"])
+# Many judgments of few prompts: several judges, orders and completions of each.
+crowded = st.lists(
+    st.builds(
+        lambda prompt, first, value, judge, sample: judgment(
+            prompt, first, value, judge=judge, sample=sample
+        ),
+        st.integers(0, 1),
+        st.sampled_from("ab"),
+        st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+        st.sampled_from("jkl"),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=40,
+)
 
 
 def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
@@ -70,7 +85,7 @@ def mean_scores(given_: Sequence[Scores | None]) -> Scores | None:
     return Scores(*map(fmean, zip(*there, strict=True))) if there else None
 
 
-@given(rows, panels)
+@given(rows | crowded, panels)
 def test_columns_fold_as_one_would_by_hand(judgments: list[Judgment], panel: Panel) -> None:
     found = compare("a", "b", judgments, panel)
     ids = dict.fromkeys(one.prompt_id for one in judgments)

@@ -65,6 +65,13 @@ def test_markdown_is_counted_outside_of_code() -> None:
     assert said([plain] * 20, ["text"] * 20).markdown is None
 
 
+@pytest.mark.parametrize("mark", ["# T", "- one", "12. two", "* three", "**b**", "__b__"])
+def test_each_mark_is_markdown_alone(mark: str) -> None:
+    found = said([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
+    assert found is not None
+    assert found.n == 4
+
+
 def test_no_thinking_tags_no_exposure() -> None:
     assert said(["x"] * 4, ["y"] * 4).thinking is None
     assert said(["x"] * 4, ["<think>y"] * 4).thinking is not None

@@ -97,6 +97,16 @@ def test_a_cluster_is_one_unit_of_the_correction() -> None:
     assert (found.corrected.labelled, found.corrected.unlabelled) == (10, 10)
 
 
+def test_a_cluster_with_a_label_is_not_among_those_without() -> None:
+    prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
+    rows = [row for n in range(40) for row in both(n, float(n % 4 > 0))]
+    rows += [voted(n, float(n % 4 > 1)) for n in range(0, 20, 2)]
+    found = labelled(rows, prompts=prompts).people
+    assert found is not None
+    assert found.corrected is not None
+    assert (found.corrected.labelled, found.corrected.unlabelled) == (10, 10)
+
+
 def test_labels_that_surely_say_the_opposite_withhold_the_verdict() -> None:
     judged = won(60, 10)
     rows = [*judged, *(voted(n, float(n % 10 == 0)) for n in range(0, 70, 2))]

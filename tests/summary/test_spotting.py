@@ -89,6 +89,45 @@ def test_a_glance_changes_no_finding(text: str) -> None:
         assert suspicions(text) == found
 
 
+SEARCHED = (
+    *suspicion._VERDICTS,
+    *suspicion._FENCES,
+    *(suspicion._RULE, suspicion._TURNS, suspicion._REPLY, suspicion._HEADING, suspicion._SCORED),
+    *(suspicion._SUMMED, suspicion._BRACKETS),
+)
+
+
+@pytest.mark.parametrize("pattern", SEARCHED, ids=lambda pattern: pattern.pattern[:20])
+@given(data=st.data())
+def test_nor_does_it_where_a_pattern_is_found(
+    pattern: re.Pattern[str], data: st.DataObject
+) -> None:
+    drawn = data.draw(st.lists(st.from_regex(pattern), min_size=1, max_size=2))
+    text = " ".join((*drawn, data.draw(st.sampled_from(["", " B. ", "\nreasoning: "]))))
+    found = suspicions(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Spotter, "seen", lambda *_: -1)
+        assert suspicions(text) == found
+
+
+PREFERRED = "All of them preferred this answer."
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"Three experts read both. {PREFERRED}", (SPEAKS,)),  # the words may stand elsewhere
+        (PREFERRED, ()),
+        (f'The word "experts" means little. {PREFERRED}', ()),  # but not where they are quoted
+        # A piece of a long sentence that ends in "answer a", which is "answer a question".
+        ("We look at it, " + "so " * 119 + "and choose the best answer a" + " question has.", ()),
+    ],
+)
+def test_where_the_words_of_a_rule_have_to_be(text: str, found: tuple[str, ...]) -> None:
+    assert suspicions(text) == found
+    assert (SPEAKS in found) == speaks(text)
+
+
 def speaks(text: str) -> bool:
     """What the rules say, without a glance and without the words that only make it short."""
     text = suspicion._plain(suspicion._QUOTED.sub(" ", text))

@@ -1,8 +1,8 @@
 """Small models in this process: starts llama.cpp's own server on loopback and is its client.
 
-Knows how to start and stop that server; the requests are `api.py`'s, as for any other server. The
-server listens on 127.0.0.1 at a random port and asks for a random key, since it would otherwise
-answer every page in a browser on this machine.
+Knows how to start and stop that server, and how much it is asked at once; the requests are
+`api.py`'s, as for any other server. The server listens on 127.0.0.1 at a random port and asks for a
+random key, since it would otherwise answer every page in a browser on this machine.
 """
 
 import asyncio
@@ -16,27 +16,36 @@ from pydantic import Field, JsonValue
 
 from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
-from bakeoff.generators import weighing
+from bakeoff.generators import gguf, weighing
 from bakeoff.generators.api import Api, client_of
 from bakeoff.generators.catalogue import CATALOGUE, sha256_of
+from bakeoff.generators.memory import available
 from bakeoff.plugins import Setting
-from bakeoff.records import Prompt
+from bakeoff.records import Completion, Prompt
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
 
 _NEEDED = ("xllamacpp", "huggingface_hub", "filelock")
+_PER_CORE = 4  # slots: with more of them each is slower by as much
+_FEW, _MANY = 4, 32  # slots: fewer waste time, more waste memory
+_SHARE = 1 / 3  # of the free memory, so that two contestants and a judge fit beside each other
+_TURN = 0.8  # of the free memory, when none of them is beside it
 
 
 class Embedded(Api):
     """`embedded:smollm2` (see `catalogue.py`), or any other GGUF file: `embedded:path/to.gguf`."""
 
     class Options(Api.Options):
-        """Options of the spec. `context` is tokens per slot, prompt and completion together."""
+        """Options of the spec. `context` is tokens per slot, prompt and completion together.
+
+        `slots` is how many completions are written at once: without it by cores and memory.
+        """
 
         base_url: None = None  # it has a server of its own,
         api_key_env: None = None  # with a key of its own
-        slots: int = Field(8, ge=1)
+        timeout: float = Field(86_400.0, gt=0)  # it is slow, and not lost
+        slots: int | None = Field(None, ge=1)
         context: int = Field(4096, ge=128)
         threads: int | None = Field(None, ge=1)
         template: str | None = None
@@ -48,6 +57,7 @@ class Embedded(Api):
         super().__init__(spec, setting)
         self._entry = CATALOGUE.get(spec.target)
         self._server: Any = None
+        self._places = asyncio.Semaphore(1)  # as many as there are slots, when it is connected
         if self._entry is None and not Path(spec.target).is_file():
             known = ", ".join(CATALOGUE)
             raise ConfigError(
@@ -85,12 +95,21 @@ class Embedded(Api):
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
-        await asyncio.to_thread(self._path)
+        path = await asyncio.to_thread(self._path)
+        self.exclusive = self._size(path, self.options.slots or _FEW) > _SHARE * available()
+
+    async def one(self, prompt: Prompt) -> Completion:
+        """As any server's. What waits for a slot waits here, in the order in which it came."""
+        await self.opened()
+        async with self._places:
+            return await super().one(prompt)
 
     async def connect(self) -> "AnyLLM":
         """Start the server, and a client of it."""
         key = secrets.token_urlsafe(32)
-        self._server = await asyncio.to_thread(self._serve, key)
+        slots = self._slots(await asyncio.to_thread(self._path))
+        self._places = asyncio.Semaphore(slots + max(1, slots // 4))  # no slot waits for us
+        self._server = await asyncio.to_thread(self._serve, key, slots)
         address = f"{self._server.listening_address}/v1"
         return client_of(self.spec.name, address, key, self.transport())
 
@@ -139,15 +158,29 @@ class Embedded(Api):
 
         return fetched(self._entry)
 
-    def _serve(self, key: str) -> Any:
+    def _size(self, path: Path, slots: int) -> int:
+        """The bytes that it takes, about."""
+        each = gguf.bytes_per_token(path) or 0
+        return path.stat().st_size + slots * self.options.context * each
+
+    def _slots(self, path: Path) -> int:
+        """How many completions are written at once."""
+        if self.options.slots is not None:
+            return self.options.slots
+        most = max(_FEW, min(_MANY, _PER_CORE * (self.options.threads or physical_cores())))
+        room = (_TURN if self.exclusive else _SHARE) * available()
+        return next((n for n in range(most, 1, -1) if self._size(path, n) <= room), 1)
+
+    def _serve(self, key: str, slots: int) -> Any:
         import xllamacpp
 
         options = self.options
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path())
         params.model_alias = {self.spec.target}
-        params.n_parallel = options.slots
-        params.n_ctx = options.context * options.slots
+        params.n_parallel = slots
+        params.n_ctx = options.context * slots
+        params.cache_ram_mib = 0  # 8 GB of prompts that do not come again
         params.cpuparams.n_threads = options.threads or physical_cores()
         params.port = 0
         params.api_keys = [key]

@@ -82,9 +82,13 @@ class Interview(ABC, Generic[I, T]):
         self.generator = generator
         self.weights = generator.weights
         self.caveat = generator.caveat
-        self.exclusive = generator.exclusive
         self.patient = generator.patient
         self.partial = False
+
+    @property
+    def exclusive(self) -> bool:
+        """As the generator's, which may know it only when it is prepared."""
+        return self.generator.exclusive
 
     @property
     def through(self) -> int:

@@ -32,9 +32,8 @@ def bca_of_kinds(
         return bca(lambda weights: statistic(np.asarray(weights @ held)), units)
     makeup, group = _alike(held)
     times = np.bincount(group)
-    few = len(times) <= _FEW * units
-    draw, rng = _together if few else _each, np.random.default_rng(SEED)
-    step = max(1, BLOCK // (len(times) if few else units))
+    draw = _together if len(times) <= _FEW * units else _each
+    rng, step = np.random.default_rng(SEED), max(1, BLOCK // len(times))
     drawn = [
         statistic(draw(rng, group, min(step, RESAMPLES - at)) @ makeup)
         for at in range(0, RESAMPLES, step)
@@ -49,12 +48,10 @@ def _together(rng: np.random.Generator, group: Codes, resamples: int) -> Values:
 
 
 def _each(rng: np.random.Generator, group: Codes, resamples: int) -> Values:
-    """The same, unit by unit."""
-    groups = int(group.max()) + 1
-    rows = group[rng.integers(0, len(group), (resamples, len(group)))]
-    rows += groups * np.arange(resamples)[:, None]
-    counts = np.bincount(rows.ravel(), minlength=groups * resamples)
-    return counts.reshape(resamples, groups).astype(np.float64)
+    """The same, unit by unit; one resample at a time stays in the processor's cache."""
+    n, groups = len(group), int(group.max()) + 1
+    drawn = (group[rng.integers(0, n, n)] for _ in range(resamples))
+    return np.stack([np.bincount(rows, minlength=groups) for rows in drawn]).astype(np.float64)
 
 
 def _alike(held: csr_array) -> tuple[csr_array, Codes]:

@@ -20,9 +20,9 @@ _LONG = 32  # characters
 class Spotter(dict[str, int]):
     """The needles that each word of a text holds, as the bits of a number; found on demand.
 
-    All needles are named by `needs`, before the first text. One with spaces counts as held where
-    its longest part is, and one of common words always: a glance may see too much, never too
-    little.
+    All needles are named by `needs`, before the first text. Of one with spaces the longest part
+    counts, which has to begin or end a word where a space is beside it; one of common words is seen
+    in every text. So a glance may see too much, and never too little.
     """
 
     def __init__(self) -> None:
@@ -43,11 +43,12 @@ class Spotter(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         found = LONG if len(word) >= _LONG else 0
-        twos = list(map(add, word, word[1:]))
-        starts = chain(word, twos, map(add, twos, word[2:]))
+        padded = f" {word} "
+        twos = list(map(add, padded, padded[1:]))
+        starts = chain(word, twos, map(add, twos, padded[2:]))
         for start in filter(self._by_start.__contains__, starts):
-            for needle, bit in self._by_start[start]:
-                if needle in word:
+            for part, bit in self._by_start[start]:
+                if part in padded:
                     found |= bit
         if len(word) < _LONG:
             if len(self) >= _REMEMBERED:
@@ -58,10 +59,15 @@ class Spotter(dict[str, int]):
     def _group(self, needles: list[str]) -> int:
         found = 0
         for needle in needles:
-            parts = set(needle.split()) - _COMMON
+            words = needle.split(" ")
+            parts = [
+                " " * (at > 0) + word + " " * (at + 1 < len(words))
+                for at, word in enumerate(words)
+                if word and word not in _COMMON
+            ]
             if not parts:
                 return ALWAYS
-            found |= self._bit(max(sorted(parts), key=len))
+            found |= self._bit(max(parts, key=len))
         return found
 
     def _bit(self, part: str) -> int:
