@@ -94,10 +94,13 @@ def test_a_judge_that_always_takes_one_place_decides_nothing(tmp_path: Path, win
     assert pair.outcome == "withheld"
 
 
-def test_a_second_run_makes_no_request_and_says_the_same(tmp_path: Path) -> None:
+def test_a_second_run_makes_no_request_and_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with OpenAIServer() as server:
         first = run(config(server, tmp_path, repeats=2))
         asked = len(server.requests)
+    monkeypatch.setattr("bakeoff.pipeline._SOME", 3)
     again = run(config(server, tmp_path, repeats=2))  # the server is gone
     assert asked == 4 * 2 + 4 * 2 * 2
     changing = {"environment"}

@@ -66,6 +66,21 @@ def test_what_is_through_elsewhere_is_told_once_and_until_it_is_here() -> None:
     assert [progress.done for progress in told] == [0, 0, 0, 1]
 
 
+def test_what_is_being_written_counts_until_it_is_done() -> None:
+    told: list[Progress] = []
+    count = Count("completion", "m", 3, told.append)
+    for tokens in (5, 9, 9):
+        count.writing(tokens)
+    count.new(Completion(text="", tokens=6))
+    count.new(Completion(text="", tokens=7))  # it went on since somebody looked
+    count.writing(4)
+    count.new(WorkError("no"))
+    assert [(one.tokens, one.writing) for one in told] == [
+        *((0, 0), (0, 5), (0, 9)),
+        *((6, 3), (13, 0), (13, 4), (13, 0)),
+    ]
+
+
 def test_tokens_are_those_read_and_written() -> None:
     usage = Usage(input=30, output=5, cached=20)
     assert tokens_of(Verdict(first=1, usage=usage)) == 35

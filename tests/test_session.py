@@ -222,7 +222,8 @@ def test_where_nothing_is_new_nothing_is_made_anew(tmp_path: Path) -> None:
         asked = echoes(tmp_path, server)
         first = run(asked)
         before = files(tmp_path)
-        again = run(asked.model_copy(update={"quiet": True, "show_samples": 0}))
+        shown = {"quiet": True, "show_samples": 0, "profile": True, "max_concurrency": 2}
+        again = run(asked.model_copy(update=shown))
     assert again == first  # also when that was, and how long it took
     assert files(tmp_path) == before
     assert Results.model_validate_json(before["results.json"][1]) == again

@@ -88,6 +88,8 @@ class Count:
             more["writing"] = max(0, now.writing - tokens)  # until somebody looks again
             known = now.cost is not None and outcome.cost is not None
             more["cost"] = (now.cost or 0) + (outcome.cost or 0) if known else None
+        if now.done + times >= now.total:
+            more["writing"] = 0
         self._tell(now.model_copy(update=more))
 
     def _tell(self, progress: Progress) -> None:

@@ -3,18 +3,22 @@
 import asyncio
 import itertools
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from bakeoff import Config, run
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
 from bakeoff.generators.hf_steps import Draws, Ends, Run
 from bakeoff.generators.hf_tokens import Row, tokens_of
+from bakeoff.progress import Progress
 from bakeoff.records import Completion, Prompt
 from tests.generators.hf_models import completions, opened, prompt, steps
+from tests.openai_server import OpenAIServer
 from tests.tiny import CONTEXT, make_tiny_model
 from tests.working import outcomes
 
@@ -116,16 +120,38 @@ def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_com
     written: list[int] = []
     lengths: list[int] = []
 
-    async def run() -> None:
+    async def go() -> None:
         await generator(MANY, lambda _, outcome: lengths.append(outcome.tokens))
         assert generator.writing == 0
         await generator.close()
 
     with steps(act=lambda *_: written.append(generator.writing)):
-        asyncio.run(run())
+        asyncio.run(go())
     assert lengths != sorted(lengths)
     assert max(written) > 100
     assert all(later - sooner <= 4 for sooner, later in itertools.pairwise(written))
+
+
+def test_a_run_is_told_of_tokens_before_a_completion_is_done(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.pipeline.BEAT", 0.01)
+    (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
+    told: list[Progress] = []
+    with OpenAIServer() as server, steps(act=lambda *_: time.sleep(0.01)):
+        config = Config(
+            model=(f"a=hf:{tiny}", f"b=hf:{tiny}?seed=7"),
+            judge=(f"judge=api:judge?base_url={server.url}",),
+            prompts=str(tmp_path / "prompts.txt"),
+            limit=2,
+            max_tokens=30,
+            out=tmp_path / "out",
+            store=tmp_path / "store.sqlite",
+            null_check=0,
+        )
+        run(config, told.append)
+    assert len({one.writing for one in told if one.done == 0 and one.who == "a"}) > 3
+    assert all(one.writing == 0 for one in told if one.done == one.total)
 
 
 def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
@@ -135,7 +161,7 @@ def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
     async def ask(asked: Prompt) -> None:
         await generator([asked], lambda _, outcome: found.__setitem__(asked.id, outcome))
 
-    async def run() -> None:
+    async def go() -> None:
         first = asyncio.create_task(ask(MANY[0]))
         while not generator.writing:
             await asyncio.sleep(0.001)
@@ -143,7 +169,7 @@ def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
         await generator.close()
 
     with steps() as seen:
-        asyncio.run(run())
+        asyncio.run(go())
     alone = completions(f"{tiny}?batch_size=1", MANY[:5], **LOOSE)
     assert [found[asked.id] for asked in MANY[:5]] == alone
     assert (1, 1) in seen
@@ -154,7 +180,7 @@ def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> No
     generator = opened(tiny, **(LOOSE | {"max_tokens": 1500}))
     seen: list[tuple[int, int]]
 
-    async def run() -> int:
+    async def go() -> int:
         call = asyncio.create_task(generator(MANY, lambda *_: None))
         while not generator.writing:
             await asyncio.sleep(0.001)
@@ -165,7 +191,7 @@ def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> No
         return so_far
 
     with steps() as seen:
-        so_far = asyncio.run(run())
+        so_far = asyncio.run(go())
     assert len(seen) <= so_far + 2
 
 
@@ -203,12 +229,12 @@ def test_what_had_ended_before_memory_ran_out_is_not_drawn_again(tiny: Path) -> 
 
     generator = opened(tiny, **LOOSE)
 
-    async def run() -> None:
+    async def go() -> None:
         await generator(asked, lambda n, _: times.__setitem__(asked[n].id, times[asked[n].id] + 1))
         await generator.close()
 
     with steps(act=out) as seen:
-        asyncio.run(run())
+        asyncio.run(go())
     assert set(times.values()) == {1}
     assert seen[61][0] < len(asked)
 

@@ -203,6 +203,21 @@ def test_without_work_nothing_is_drawn() -> None:
     assert out.getvalue() == ""
 
 
+def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
+    assert drawn(board(done(0, writing=700)))[0].split()[-2:] == ["700", "tok"]
+    assert drawn(board(done(5, tokens=1000, writing=700)))[0].split()[-2:] == ["1.7k", "tok"]
+    clock = Clock()
+    found = Board((), clock)
+    lines = []
+    for second in range(100):
+        lines.append(found.show(done(0, writing=10 * min(second, 50))))
+        clock.now += 1
+    assert [line for line in lines if line] == [
+        "a completes: 0/100, 300 tok",
+        "a completes: 0/100, 500 tok",
+    ]
+
+
 def test_what_is_through_in_a_batch_is_told_beside_what_is_here() -> None:
     (line,) = drawn(board(done(3, through=40)))
     assert "3/100 (40 in a batch)" in line

@@ -93,7 +93,7 @@ SEARCHED = (
     *suspicion._VERDICTS,
     *suspicion._FENCES,
     *(suspicion._RULE, suspicion._TURNS, suspicion._REPLY, suspicion._HEADING, suspicion._SCORED),
-    *(suspicion._SUMMED, suspicion._BRACKETS),
+    *(suspicion._SCORES, suspicion._SUMMED, suspicion._BRACKETS),
 )
 
 

@@ -10,7 +10,7 @@ from operator import add
 Needs = tuple[int, ...]  # a group of words each, as bits: a text has to hold one of every group
 
 ALWAYS, LONG = 1, 2  # bits: of every text, and of one with a word of 32 characters or more
-_COMMON = frozenset(("a", "b", "as", "be", "do", "has", "have", "if", "is", "no", "not")) | {
+_COMMON = frozenset(("a", "b", "as", "be", "do", "has", "have", "is", "no", "not")) | {
     *("out", "the", "this", "to", "will", "you")
 }
 _REMEMBERED = 1 << 17  # words, each looked at once

@@ -44,10 +44,14 @@ _QUOTED = re.compile(
     re.DOTALL,
 )
 
-_MARKED = '`"“„«「'  # what something quoted begins with
+_MARKED = re.compile('[`"“„«「]')  # what something quoted begins with
 _HINTS = ("score", "rating", "points", "winner", "verdict", "judg", "better", "prefer", "rank")
 _SCORED = re.compile(r"\b(?:score|rating|points)[ _]?([ab])\b[\"']?[ \t]*:", re.IGNORECASE)
 _SUMMED = re.compile(r"\b(?:verdict|explanation|reasoning|preferred)\b[\"']?[ \t]*:", re.IGNORECASE)
+_SIDED = re.compile(r"[AB][\"']?[ \t]*[:=]", re.IGNORECASE)
+_SCORES = re.compile(
+    r"(?i:scores?|ratings?|points)\b[ \t]*:?[ \t]*A[ \t]*[:=][ \t]*\d+(?:/10)?[,;]?[ \t]*B[ \t]*[:=]"
+)
 _VERDICTS = (
     re.compile(
         r"[\"'](?:winner|verdict|better|preferred|preference)[\"']\s*:\s*[\"']"
@@ -57,10 +61,6 @@ _VERDICTS = (
     re.compile(
         r"(?i:winner|verdict|judge?ment)(?i: is)?[ \t]*[:=][ \t*]*"
         r"(?i:(?:answer|assistant|response) )?[AB]\b(?! [a-z])(?!\s+or\b)"
-    ),
-    re.compile(
-        r"(?i:scores?|ratings?|points)\b[ \t]*:?[ \t]*A[ \t]*[:=][ \t]*\d+(?:/10)?[,;]?"
-        r"[ \t]*B[ \t]*[:=]"
     ),
     re.compile(r"(?i:rating|score)(?i: is)?[ \t]*:?[ \t*]*\[\[\d{1,2}\]\]"),
     re.compile(
@@ -168,13 +168,12 @@ class _Rule(NamedTuple):
 _WORDS = Spotter()
 _RULES = tuple(_Rule.of(*rule) for rule in RULES)
 _HINTED = _WORDS.needs("|".join(_HINTS))
-_SCORING = _WORDS.needs("score|rating|points", ":")
+_SCORING = _WORDS.needs("score|rating|points", ":|=")
 _NAMING = tuple(
     _WORDS.needs(*groups)
     for groups in (
         ("winner|verdict|better|prefer", ":"),
         ("winner|verdict|judg", ":|="),
-        ("score|rating|points", ":|="),
         ("score|rating", "[["),
         ("winner|verdict|prefer|judg", "<"),
         ("model", "rank"),
@@ -209,7 +208,7 @@ def _speaks(text: str, plain: str, seen: int) -> bool:
     rules = [rule for rule in _RULES if holds(seen, rule.in_text)]
     if not rules:
         return False
-    if any(mark in text for mark in _MARKED):
+    if _MARKED.search(text):
         plain = _plain(_QUOTED.sub(" ", text))
     rules = [rule for rule in rules if rule.may_hold(plain)]
     for sentence in _SENTENCES.findall(plain) if rules else ():
@@ -223,8 +222,7 @@ def _speaks(text: str, plain: str, seen: int) -> bool:
 def _holds_verdict(text: str, seen: int) -> bool:
     lower = text.lower() if holds(seen, _HINTED) else ""
     if any(map(lower.__contains__, _HINTS)):
-        found = _SCORED.findall(text) if holds(seen, _SCORING) else ()
-        if {letter.lower() for letter in found} == {"a", "b"} and _SUMMED.search(text):
+        if holds(seen, _SCORING) and _SIDED.search(text) and _scores(text):
             return True
         named = zip(_NAMING, _VERDICTS, strict=True)
         if any(holds(seen, needs) and pattern.search(text) for needs, pattern in named):
@@ -233,6 +231,13 @@ def _holds_verdict(text: str, seen: int) -> bool:
     if _BRACKETS.search(bare):
         return True
     return holds(seen, _ANSWERING) and bool(_LETTER.search(bare) and _REPLY.search(bare))
+
+
+def _scores(text: str) -> bool:
+    if _SCORES.search(text):
+        return True
+    sides = {letter.lower() for letter in _SCORED.findall(text)}
+    return sides == {"a", "b"} and bool(_SUMMED.search(text))
 
 
 def _turns(text: str, seen: int) -> bool:
