@@ -18,17 +18,14 @@ def ratings_of(models: Sequence[str], trials: Sequence[Trial]) -> list[Standing]
     if len(models) < 3 or not any(len(trial.folded) for trial in trials):
         return []
     row = {model: index for index, model in enumerate(models)}
-    rows = [
-        (row[trial.a], row[trial.b], value, unit)
-        for trial in trials
-        for value, unit in zip(trial.values.tolist(), trial.units, strict=True)
-    ]
-    left, right, values, units = zip(*rows, strict=True)
+    units = [unit for trial in trials for unit in trial.units]
+    code = {unit: number for number, unit in enumerate(sorted(set(units)))}
+    counts = [len(trial.folded) for trial in trials]
     outcomes = Outcomes(
-        np.array(left, dtype=np.intp),
-        np.array(right, dtype=np.intp),
-        np.array(values, dtype=np.float64),
-        np.unique(units, return_inverse=True)[1],
+        np.repeat([row[trial.a] for trial in trials], counts),
+        np.repeat([row[trial.b] for trial in trials], counts),
+        np.concatenate([trial.values for trial in trials]),
+        np.array([code[unit] for unit in units], dtype=np.intp),
     )
     found = bradley_terry(outcomes, len(models)).strengths
     standings = [Standing(model=model, strength=found[row[model]]) for model in models]

@@ -50,7 +50,8 @@ _SCORED = re.compile(r"\b(?:score|rating|points)[ _]?([ab])\b[\"']?[ \t]*:", re.
 _SUMMED = re.compile(r"\b(?:verdict|explanation|reasoning|preferred)\b[\"']?[ \t]*:", re.IGNORECASE)
 _SIDED = re.compile(r"[AB][\"']?[ \t]*[:=]", re.IGNORECASE)
 _SCORES = re.compile(
-    r"(?i:scores?|ratings?|points)\b[ \t]*:?[ \t]*A[ \t]*[:=][ \t]*\d+(?:/10)?[,;]?[ \t]*B[ \t]*[:=]"
+    r"(?i:scores?|ratings?|points)\b[ \t]*:?[ \t]*A[ \t]*[:=][ \t]*\d+(?:/10)?[,;]?"
+    r"[ \t]*B[ \t]*[:=]"
 )
 _VERDICTS = (
     re.compile(
