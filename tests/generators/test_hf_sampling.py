@@ -48,12 +48,25 @@ def test_what_shares_a_batch_and_takes_the_place_of_what_ended_changes_no_text(
     assert len(lengths) > 5
     assert 90 in lengths
     for size in (3, 8, 24):
-        assert completions(f"{folder}?batch_size={size}", MANY, **LOOSE) == alone
+        with steps(kind) as seen:
+            assert completions(f"{folder}?batch_size={size}", MANY, **LOOSE) == alone
+        read = [rows for rows, width in seen if width > 1]
+        assert sum(read) == len(MANY)  # nothing is read twice
 
 
 def test_the_place_of_what_ended_is_taken_at_once(tiny: Path) -> None:
-    with steps() as seen:
-        done = completions(f"{tiny}?batch_size=4", MANY, **LOOSE)
+    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
+    held: list[int] = []
+
+    def look(*_: int) -> None:
+        scribe = generator._scribe
+        assert scribe is not None
+        held.append(scribe._cache.get_seq_length())
+
+    with steps(act=look) as seen:
+        done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
+    assert len(done) == len(MANY)
+    assert max(held) < max(width for _, width in seen) + 1 + 90  # nobody's room but the longest's
     rows = [count for count, width in seen if width == 1]
     tokens = sum(completion.tokens or 0 for completion in done)
     ended = sum(completion.finish == "stop" for completion in done)  # what ends one is drawn too

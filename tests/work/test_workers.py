@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -247,8 +248,16 @@ def test_an_engine_works_on_one_thread_that_close_ends() -> None:
     run(go)
 
 
+class Lingering(Engine):
+    """Has still something to do when it has given everything."""
+
+    def work(self, feed: Feed[int, int]) -> None:
+        super().work(feed)
+        time.sleep(0.05)
+
+
 def test_a_call_in_another_loop_starts_an_engine_that_was_never_closed() -> None:
-    engine = Engine(2)
+    engine = Lingering(3)
     for _ in range(3):
         check([1, 2, 3], run(lambda: outcomes_of(engine, [1, 2, 3])))
     run(engine.close)
@@ -344,6 +353,25 @@ def test_an_engine_is_told_that_nobody_waits_any_more() -> None:
     engine = Streaming(5)
     run(go)
     assert engine.batches == []
+
+
+def test_to_who_is_gone_nothing_is_emitted() -> None:
+    async def go() -> None:
+        engine.permits = threading.Semaphore(0)
+        emitted: Outcomes = []
+        call = asyncio.create_task(
+            engine([1, 2], lambda index, outcome: emitted.append((index, outcome)))
+        )
+        await begun(engine, 1)
+        call.cancel()
+        await asyncio.sleep(0)
+        engine.permits.release()
+        await engine.close()
+        assert emitted == []
+
+    engine = Engine(2)
+    run(go)
+    assert engine.batches == [[1, 2]]
 
 
 def test_what_emit_raises_leaves_nothing_to_work_on() -> None:

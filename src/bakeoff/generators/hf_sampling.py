@@ -38,7 +38,8 @@ class Scribe:
     def write(self, new: Sequence[Run], pays: Callable[[int], bool]) -> None:
         """Take these up, and write on until it pays to stop for so many that are over.
 
-        Where runs cannot be added to others, nothing may be under way, and all is written out.
+        The new ones come longest first, so that they are read with little padding. Where runs
+        cannot be added to others, nothing may be under way, and all is written out.
         """
         import torch
 
@@ -70,7 +71,7 @@ class Scribe:
         for run in new:
             sharing.setdefault(tuple(run.row.tokens), []).append(run)
         caches, runs = [self._cache] if old else [], list(old)
-        for prompts in _parts(sorted(sharing, key=len, reverse=True)):
+        for prompts in _parts(list(sharing)):
             self._cache = hf_cache.empty(self._loaded.model)
             self._generate([list(prompt[:-1]) for prompt in prompts], 1)
             repeats = [n for n, prompt in enumerate(prompts) for _ in sharing[prompt]]
@@ -130,7 +131,7 @@ class Scribe:
 
 
 def _parts(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
-    """The prompts, the longest first, in parts that are read at once."""
+    """The prompts, which come longest first, in parts that are read at once."""
     part: list[Prompt] = []
     for prompt in prompts:
         if part and (len(part) + 1) * len(part[0]) > _READ:
