@@ -1,8 +1,11 @@
 """How requests go out and replies come in: by the official client directly, and by any-llm."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import WorkError
@@ -51,6 +54,32 @@ def test_a_server_may_say_little_of_what_it_took(usage: Any, tokens: int | None)
     assert isinstance(found, Completion), found
     assert found.tokens == tokens
     assert (found.usage is None) == (tokens is None)
+
+
+leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
+shapes = st.recursive(leaves, lambda one: st.lists(one, max_size=2), max_leaves=3)
+CHOICE: dict[str, Any] = chat("Hi")["choices"][0]
+MESSAGE: dict[str, Any] = CHOICE["message"]
+
+
+@given(shapes)
+@example([None])
+@settings(max_examples=20)
+def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
+    bodies = [
+        *({**chat("Hi"), key: shape} for key in ("choices", "usage", "model", "created", "id")),
+        *({**chat("Hi"), "choices": [one]} for one in (shape, {**CHOICE, "message": shape})),
+        *(
+            {**chat("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
+            for key in ("content", "role", "reasoning_content", "thinking", "reasoning")
+        ),
+        shape,
+    ]
+    sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
+    with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
+        model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 8))
+        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(one, Completion | WorkError) for one in found)
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])

@@ -103,21 +103,25 @@ async def _post(llm: Any, body: dict[str, Any]) -> "ChatCompletion":
 
 
 def _normal(found: Any) -> Any:
-    """A reply as it should be: with what some servers leave out, and the thinking in one place."""
+    """A reply as it should be: with what some servers leave out, and the thinking in one place.
+
+    What has another shape stays as it is, for the model to refuse.
+    """
     if not isinstance(found, dict):
         return found
-    for choice in found.get("choices") or ():
+    choices, usage = found.get("choices"), found.get("usage")
+    for choice in choices if isinstance(choices, list) else ():
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(message, dict) and not message.get("reasoning"):
             message["reasoning"] = next(filter(None, map(message.get, _THOUGHT)), None)
-    usage = found.get("usage") or {}
+    told = isinstance(usage, dict) and usage.get("prompt_tokens") is not None
     return {
         "id": "",
         **found,
         "object": "chat.completion",
         "created": 0,
         "model": found.get("model") or "",
-        "usage": {"total_tokens": 0, **usage} if usage.get("prompt_tokens") is not None else None,
+        "usage": {"total_tokens": 0, **usage} if told else None,
     }
 
 

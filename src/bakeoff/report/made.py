@@ -12,10 +12,11 @@ from pydantic import JsonValue
 from bakeoff.config import Config
 from bakeoff.records import Completion, Results, Usage, Verdict, content_key
 
-# What says where things are kept, how fast and how shown, and nothing of what was asked.
+# What says where things are kept, how they are shown, how fast and for how much they are asked,
+# and nothing of what was asked.
 SHOWING = (
     *("out", "store", "show_samples", "json", "quiet", "profile"),
-    *("max_failures", "max_concurrency", "rpm", "tpm"),
+    *("max_failures", "max_concurrency", "rpm", "tpm", "batch"),
 )
 
 
