@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo install check test bench docs clean
+.PHONY: demo install check test test-long bench docs clean
 
 demo: .venv/demo  ## two small models and a judge, on this machine, with no key
 	$(BIN)/bakeoff run --show-samples 0
@@ -15,8 +15,11 @@ check: .venv/dev  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: .venv/dev  ## the whole suite
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: .venv/dev  ## the suite
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'
+
+test-long: .venv/dev  ## more cases of the same, which take as long again
+	$(BIN)/pytest -n 2 --dist loadgroup -m long
 
 bench: .venv/dev  ## how fast, how good, against whom: a JSON line each
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done

@@ -16,6 +16,7 @@ import pytest
 
 from bakeoff import Results
 from bakeoff.progress import read
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 from tests.report.sample import results_of
 from tests.terminal import Terminal
@@ -432,7 +433,7 @@ def hostile(body: dict[str, Any]) -> str:
     return EVIL + "y" * 200_000 + str(body["model"])
 
 
-@pytest.mark.parametrize("env", [{}, PLAIN, {"PYTHONIOENCODING": "latin-1"}], ids=str)
+@pytest.mark.parametrize("env", [PLAIN, *long([{}, {"PYTHONIOENCODING": "latin-1"}])], ids=str)
 def test_hostile_words_and_names_are_data_in_every_encoding(
     tmp_path: Path, env: dict[str, str]
 ) -> None:

@@ -5,6 +5,8 @@ where the guide says localhost. Judges are that server, the hub is on loopback t
 are tiny. Embedded models are the real ones. A block that is not to be run says why, in a comment
 above it: `<!-- not run: REASON -->`; only installs may.
 
+Of those that compare models the first is run each time, the others by `make test-long`.
+
 Every command is a process that imports much, so two blocks run at a time. Each has a folder of its
 own; the store is one, as for a reader, so that what one block has done the next need not do again.
 """
@@ -25,6 +27,7 @@ import pytest
 
 from bakeoff.cli import app
 from tests.hub import loopback_hub
+from tests.long import long
 from tests.openai_server import OpenAIServer
 from tests.test_scripts import FLAGS, script
 from tests.tiny import SPECIALS, make_tiny_model, tiny_tokenizer
@@ -46,6 +49,11 @@ class Block(NamedTuple):
     language: str
     text: str
     not_run: str | None
+
+    @property
+    def comparisons(self) -> int:
+        """How many it makes."""
+        return len(re.findall(rf"(?m)^ *(?:{COMPARES})", self.text))
 
     @property
     def engine(self) -> bool:
@@ -93,7 +101,11 @@ RUN = [block for block in BLOCKS if block.language in ("bash", "python") and not
 
 def params(*, engine: bool) -> pytest.MarkDecorator:
     chosen = [block for block in RUN if block.engine == engine]
-    return pytest.mark.parametrize("block", chosen, ids=[f"line-{b.line}" for b in chosen])
+    comparing = [block for block in chosen if block.comparisons]
+    chosen.sort(key=comparing[1:].__contains__)
+    some = chosen[: len(chosen) - len(comparing) + 1]
+    cases = [*some, *long((block,) for block in chosen[len(some) :])]
+    return pytest.mark.parametrize("block", cases, ids=[f"line-{b.line}" for b in chosen])
 
 
 def small(block: Block, server: str) -> str:
@@ -212,8 +224,7 @@ def test_embedded_block_runs(block: Block, place: Place, summary: str) -> None:
 
 
 def check(block: Block, said: str) -> None:
-    compared = len(re.findall(rf"(?m)^ *(?:{COMPARES})", block.text))
-    assert said.count("Overall winner") >= compared
+    assert said.count("Overall winner") >= block.comparisons
     assert said or block.text.startswith("export")
 
 

@@ -36,7 +36,7 @@ time.sleep(600)
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FAMILY
 # A run that starts a server, waits until it is there, and then works.
 RUN = """
-import asyncio, os, sys, time
+import asyncio, os, signal, sys, time
 from pathlib import Path
 from bakeoff.generators.child import Child
 
@@ -50,6 +50,7 @@ async def main():
     Path("works").touch()
     await asyncio.sleep(600)
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, if these tests run under it, ignores that
 asyncio.run(main())
 """
 

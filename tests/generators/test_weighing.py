@@ -303,6 +303,7 @@ def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> Non
     assert isinstance(long, ContextError)
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
     texts = [
@@ -318,6 +319,7 @@ def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
     assert isinstance(null, BackendError)
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> None:
     from bakeoff.generators.catalogue import CATALOGUE

@@ -11,6 +11,7 @@ from bakeoff.report.notebook import fragment
 from bakeoff.report.trust import interval, trust
 from bakeoff.summary import summarize
 from tests.browser import chromium, opened
+from tests.long import long
 from tests.summary.cases import evidence, failure, judgment, prompt, texts, won
 
 HOSTILE = [
@@ -216,7 +217,7 @@ def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Pa
 
 
 @pytest.mark.parametrize("width", [900, 400])
-@pytest.mark.parametrize("hostile", ["name", "n" * 200, *HOSTILE])
+@pytest.mark.parametrize("hostile", ["name", "n" * 200, HOSTILE[0], *long(HOSTILE[1:])])
 def test_it_fits_and_runs_nothing(
     hostile: str, width: int, browser: object, tmp_path: Path
 ) -> None:

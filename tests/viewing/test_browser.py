@@ -18,6 +18,7 @@ from bakeoff import Config, run
 from bakeoff.viewing.runs import find
 from bakeoff.voting.urn import read
 from tests.browser import chromium, opened
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.viewing.cases import VOTES, going, judge, lay, results, viewer
 from tests.voting.hands import counts, enter
@@ -263,8 +264,9 @@ def serious(page: object) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, True), (1280, False), *long([(390, False), (1280, True)])]
+)
 def test_every_page_can_be_read_by_everybody(
     browser: Browser, root: Path, width: int, dark: bool
 ) -> None:

@@ -38,7 +38,7 @@ class Trouble(NamedTuple):
     """What a failure means for the same request, made again.
 
     `refused`: the server has too much to do, for `after` seconds if it says so. `lost`: it is not
-    there. `passing`: it may work the next time. `final`: it will not.
+    there. `passing`: it may work the next time, after as long. `final`: it will not.
     """
 
     kind: Literal["refused", "lost", "passing", "final"]
@@ -88,7 +88,8 @@ def trouble_of(error: "AnyLLMError") -> Trouble:
     if status is None:
         misread = isinstance(cause, ValueError | TypeError | AttributeError | None)
         return Trouble("final" if misread else "passing")
-    return Trouble("passing" if told == "true" or status in _PASSING or status >= 500 else "final")
+    passing = told == "true" or status in _PASSING or status >= 500
+    return Trouble("passing", after) if passing else Trouble("final")
 
 
 def meaning_of(error: "AnyLLMError", name: str, *, reached: bool) -> BackendError | ConfigError:

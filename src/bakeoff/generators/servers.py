@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds until a request that failed is made again
+_LONGEST_TOLD = 60.0  # seconds, where the server says how long
 
 
 class Servers:
@@ -60,7 +61,7 @@ class Servers:
                 if trouble.kind == "final" or tries > self._retries:
                     raise
                 if trouble.kind == "passing":
-                    await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tries - 1)))
+                    await asyncio.sleep(_pause(tries, trouble.after))
             except BaseException:
                 turn.dropped()
                 raise
@@ -81,6 +82,13 @@ class Servers:
     def _others(self) -> bool:
         """Whether a server is there while one is not."""
         return any(not server.away for server in self.servers)
+
+
+def _pause(tries: int, told: float | None) -> float:
+    """Seconds to wait after so many tries."""
+    if told is not None:
+        return min(_LONGEST_TOLD, told)
+    return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (tries - 1))
 
 
 def _end(turn: Turn, trouble: Trouble) -> None:

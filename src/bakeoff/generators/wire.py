@@ -114,14 +114,15 @@ def _normal(found: Any) -> Any:
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(message, dict) and not message.get("reasoning"):
             message["reasoning"] = next(filter(None, map(message.get, _THOUGHT)), None)
-    told = isinstance(usage, dict) and usage.get("prompt_tokens") is not None
+    counts = usage if isinstance(usage, dict) else {}
+    told = counts.get("prompt_tokens") is not None
     return {
         "id": "",
         **found,
         "object": "chat.completion",
         "created": 0,
         "model": found.get("model") or "",
-        "usage": {"total_tokens": 0, **usage} if told else None,
+        "usage": {"total_tokens": 0, **counts} if told else None,
     }
 
 
