@@ -5,11 +5,12 @@
 SmolLM2 completes 16 of our own prompts, 128 tokens at most for each, temperature 0.7 and top_p 0.9.
 `hf-...` and `embedded` are compared with the loop over `model.generate()` that people write
 (`measuring/plain_loop.py`), of the same weights: unpacked from the GGUF file, in the same dtype;
-`embedded` with the one in float32. The loop takes as long for each prompt, so it gets the first
-four: what counts are tokens a second. Both have as many threads as this process may use cores.
-`server` is `embedded` against the same llama.cpp server with the same parameters, asked by a bare
-httpx client that sends the same bodies, as many at once; each has a server of its own, and they
-alternate. A model is loaded and has made some tokens before the time is taken.
+`embedded` with the one in float32. The loop takes as long for each prompt, so in each round it gets
+two of them: what counts are tokens a second. Both have as many threads as this process may use
+cores. `server` is `embedded` against the same llama.cpp server with the same parameters, asked by a
+bare httpx client that sends the same bodies, as many at once; each has a server of its own. The two
+that are compared alternate, and each figure is the median of the rounds. A model is loaded and has
+made some tokens before the time is taken.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from typing import Any
 
 import httpx
 from measuring.line import say, versions
-from measuring.plain_loop import plain_loop
+from measuring.plain_loop import PlainLoop
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.catalogue import CATALOGUE
@@ -35,7 +36,7 @@ from bakeoff.prompts import draw
 from bakeoff.records import Completion, Prompt
 from bakeoff.work import Generator
 
-PROMPTS, TOKENS, LOOPED, ROUNDS = 16, 128, 4, 3
+PROMPTS, TOKENS, LOOPED, ROUNDS = 16, 128, 2, 3
 GGUF = "model.gguf"
 HF = ("hf-float32", "hf-bfloat16")
 WAYS = (*HF, "embedded", "server")
@@ -47,7 +48,6 @@ def main(ways: Sequence[str]) -> None:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     prompts = draw("starter", PROMPTS, seed=0).prompts
-    looped: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / GGUF).symlink_to(fetched(CATALOGUE["smollm2"]))
         for way in [way for way in ways if way != "server"]:
@@ -55,12 +55,9 @@ def main(ways: Sequence[str]) -> None:
             spec = (
                 f"hf:{folder}?gguf_file={GGUF}&dtype={dtype}" if way in HF else "embedded:smollm2"
             )
-            if dtype not in looped:
-                texts = [prompt.conversation() for prompt in prompts[:LOOPED]]
-                tokens, seconds = plain_loop(Path(folder), GGUF, dtype, texts, TOKENS)
-                looped[dtype] = tokens / seconds
-            ours = asyncio.run(speed(spec, prompts))
-            tell(way, ours, looped[dtype], f"one prompt at a time, model.generate(), {dtype}")
+            loop = PlainLoop(Path(folder), GGUF, dtype)
+            ours, theirs = asyncio.run(against_the_loop(spec, loop, prompts))
+            tell(way, ours, theirs, f"one prompt at a time, model.generate(), {dtype}")
     if "server" in ways:
         ours, theirs = asyncio.run(against_the_server(prompts))
         tell("server", ours, theirs, "the same llama.cpp server, httpx alone")
@@ -85,6 +82,25 @@ def tell(way: str, ours: float, theirs: float, peer: str) -> None:
 def opened(spec: str) -> Generator:
     """A model as a run opens it."""
     return open_generator(Spec.parse(spec), Setting(Sampling(max_tokens=TOKENS)))
+
+
+async def against_the_loop(
+    spec: str, loop: PlainLoop, prompts: Sequence[Prompt]
+) -> tuple[float, float]:
+    """Tokens a second of a model as a run asks it, and of the loop."""
+    texts = [prompt.conversation() for prompt in prompts[:LOOPED]]
+    loop.speed(texts[:1], TOKENS // 4)
+    model = opened(spec)
+    await model.prepare()
+    try:
+        await completed(model, prompts[:1])
+        rounds = [
+            (await completed(model, prompts), loop.speed(texts, TOKENS)) for _ in range(ROUNDS)
+        ]
+    finally:
+        await model.close()
+    ours, theirs = zip(*rounds, strict=True)
+    return median(ours), median(theirs)
 
 
 async def speed(spec: str, prompts: Sequence[Prompt]) -> float:
@@ -114,7 +130,7 @@ async def completed(model: Generator, prompts: Sequence[Prompt]) -> float:
 
 
 async def against_the_server(prompts: Sequence[Prompt]) -> tuple[float, float]:
-    """Tokens a second of our client, and of a bare one; of each the median of the rounds."""
+    """Tokens a second of our client, and of a bare one."""
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(await speed("embedded:smollm2", prompts))

@@ -1,6 +1,7 @@
 """The loop that people write who want completions of a transformers model: one prompt at a time.
 
-    tokens, seconds = plain_loop(folder, "model.gguf", "float32", conversations, most=128)
+    loop = PlainLoop(folder, "model.gguf", "float32")
+    tokens_a_second = loop.speed(conversations, most=128)
 
 `AutoModelForCausalLM`, `apply_chat_template`, `generate` with sampling, `decode`; nothing else.
 """
@@ -13,27 +14,27 @@ from typing import Any
 Conversation = list[dict[str, str]]
 
 
-def plain_loop(
-    folder: Path, gguf_file: str, dtype: str, conversations: Sequence[Conversation], most: int
-) -> tuple[int, float]:
-    """How many new tokens it made, and in how many seconds; not counted: a first one, to warm up.
+class PlainLoop:
+    """A model with the weights of a GGUF file, unpacked to `dtype`."""
 
-    The weights are those of the GGUF file, unpacked to `dtype`.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    def __init__(self, folder: Path, gguf_file: str, dtype: str) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=gguf_file, dtype=getattr(torch, dtype)
-    )
-    if not isinstance(model.lm_head, torch.nn.Linear) or model.lm_head.weight.dtype != model.dtype:
-        raise RuntimeError("the weights are not unpacked: this is another comparison")
-    torch.manual_seed(42)
-    _complete(model, tokenizer, conversations[0], most // 4)
-    began = time.perf_counter()
-    tokens = sum(_complete(model, tokenizer, one, most) for one in conversations)
-    return tokens, time.perf_counter() - began
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file)
+        self._model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=gguf_file, dtype=getattr(torch, dtype)
+        )
+        head = self._model.lm_head
+        if not isinstance(head, torch.nn.Linear) or head.weight.dtype != self._model.dtype:
+            raise RuntimeError("the weights are not unpacked: this is another comparison")
+        torch.manual_seed(42)
+
+    def speed(self, conversations: Sequence[Conversation], most: int) -> float:
+        """How many new tokens it makes a second."""
+        began = time.perf_counter()
+        tokens = sum(_complete(self._model, self._tokenizer, one, most) for one in conversations)
+        return tokens / (time.perf_counter() - began)
 
 
 def _complete(model: Any, tokenizer: Any, conversation: Conversation, most: int) -> int:

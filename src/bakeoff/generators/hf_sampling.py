@@ -16,6 +16,8 @@ from bakeoff.generators.hf_steps import Draws, Ends, Run
 from bakeoff.generators.hf_tokens import STOP
 
 _READ = 8192  # tokens of prompts that are read at once: what a layer makes of them is large
+_BUSY = {"cpu": 128}  # tokens of prompts that keep all of a device busy; any other: as many as that
+_ALIKE = 0.8  # of the longest of them: what is shorter would be padded for long
 
 Prompt = tuple[int, ...]
 
@@ -71,7 +73,8 @@ class Scribe:
         for run in new:
             sharing.setdefault(tuple(run.row.tokens), []).append(run)
         caches, runs = [self._cache] if old else [], list(old)
-        for prompts in _parts(list(sharing)):
+        busy = _BUSY.get(self._loaded.model.device.type, _READ)
+        for prompts in _parts(list(sharing), busy):
             self._cache = hf_cache.empty(self._loaded.model)
             self._generate([list(prompt[:-1]) for prompt in prompts], 1)
             repeats = [n for n, prompt in enumerate(prompts) for _ in sharing[prompt]]
@@ -130,11 +133,16 @@ class Scribe:
         return None if tokens.chat else StopStringCriteria(tokens.tokenizer, [STOP])
 
 
-def _parts(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
-    """The prompts, which come longest first, in parts that are read at once."""
+def _parts(prompts: Sequence[Prompt], busy: int) -> Iterator[list[Prompt]]:
+    """The prompts, which come longest first, in parts that are read at once.
+
+    Where a part is enough to keep the device busy, much shorter ones are not padded to be in it.
+    """
     part: list[Prompt] = []
     for prompt in prompts:
-        if part and (len(part) + 1) * len(part[0]) > _READ:
+        longest = len(part[0]) if part else 0
+        padded = len(part) * longest >= busy and len(prompt) < _ALIKE * longest
+        if part and (padded or (len(part) + 1) * longest > _READ):
             yield part
             part = []
         part.append(prompt)
