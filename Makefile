@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Tests and benchmarks start hundreds of processes: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo install check test test-long bench docs clean
 
 demo: .venv/demo  ## two small models and a judge, on this machine, with no key

@@ -8,7 +8,7 @@ of 600 that is filled by 10 a second. bakeoff is told nothing of it. All are ask
 each by a process of its own, in both orders, with a reply after 0.2 s; the judge is told to keep up
 to 256 in flight. `figure` is requests served a second over all, of which the limit is 10 (a minute
 that is full at first gives more), `refused_late` the share of the requests that were refused after
-the first 10 s, `lost` the verdicts that are missing in the end.
+the first 10 s, `lost` the verdicts that are missing in the end. The kind stands in the line's name.
 
 The peer asks the server of the first kind, by its own adaptive limiter, and has the same time.
 """
@@ -136,12 +136,11 @@ def tell(
         more = {f"peer_{key}": value for key, value in theirs.items()}
     said = f"{name} {version}, adaptive connections" if more else "the limit: 10 requests a second"
     say(
-        "judging_limit",
+        f"judging_limit:{kind}",
         figure=figure,
         unit="requests/s",
         peer=said,
         ratio=figure / against,
-        limit=f"600 a minute: {kind}",
         lost=count - came["verdicts"],
         **ours,
         **more,

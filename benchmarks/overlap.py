@@ -40,12 +40,11 @@ def main(prompts: int) -> None:
         wall = ran(prompts, one, other, verdict)
         longer, single = max(completing, judging), max(one, other) + verdict
         say(
-            "overlap",
+            f"overlap:{shape}",
             figure=wall,
             unit="s",
             peer="max(T, J) + a completion + a verdict",
             ratio=(longer + single) / wall,
-            shape=shape,
             T=round(completing, 2),
             J=round(judging, 2),
             one_after_the_other=round(completing + judging, 2),

@@ -78,7 +78,8 @@ def seconds(command: Sequence[str]) -> float:
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run it to its end; an error where it does not end well."""
-    env = os.environ | {"OPENAI_API_KEY": "none"}
+    # Compiled as what pip installs is, also where this shell says that nothing is to be kept so.
+    env = os.environ | {"OPENAI_API_KEY": "none", "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     return done

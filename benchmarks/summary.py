@@ -163,7 +163,7 @@ def interval(n: int) -> None:
     )
     low, high = rival.confidence_interval
     say(
-        "interval",
+        f"interval:{n}",
         figure=1000 * ours,
         unit=f"ms for kappa with its interval, {n:,} prompts, 2,000 resamples",
         peer=f"scipy.stats.bootstrap, {method}",
