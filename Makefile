@@ -19,10 +19,10 @@ check: .venv/dev  ## style, types
 	$(BIN)/mypy
 
 test: .venv/dev  ## the suite
-	$(BIN)/pytest -n 3 --dist loadgroup -m 'not long'
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'
 
 test-long: .venv/dev  ## more cases of the same, which take as long again
-	$(BIN)/pytest -n 3 --dist loadgroup -m long
+	$(BIN)/pytest -n 2 --dist loadgroup -m long
 
 bench: .venv/dev  ## how fast, how good, against whom: a JSON line each
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done

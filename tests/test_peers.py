@@ -18,6 +18,7 @@ from peers import JOBS, MissingError, compared, environment, measured, told
 HERE = Path(sys.executable)
 
 
+@pytest.mark.long
 def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
     account = measured("openai", HERE, "unreadable", 24)
     assert (account["asked"], account["verdicts"], account["failed"]) == (48, 30, 18)
@@ -26,6 +27,7 @@ def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
     assert account["says"] == "ValueError: no verdict in the reply"
 
 
+@pytest.mark.long
 def test_bare_client_asks_again_where_the_server_failed_once() -> None:
     account = measured("openai", HERE, "failing", 24)
     assert (account["verdicts"], account["failed"]) == (33, 15)
@@ -99,6 +101,7 @@ def test_peer_that_brought_nothing_is_compared_with_one(capsys: pytest.CaptureFi
     )
 
 
+@pytest.mark.long
 def test_peer_that_cannot_be_installed_is_left_out_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,7 @@ def run(command: list[object], cwd: Path, env: dict[str, str]) -> subprocess.Com
     return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.long
 def test_other_baselines_leave_what_is_there(tmp_path: Path, env: dict[str, str]) -> None:
     command = [sys.executable, SCRIPT, "--model1", "echo:good", "--num-samples", "2"]
     for baseline in ("echo:bad", "echo:worse"):

@@ -228,6 +228,7 @@ def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
     assert texts(ask(worker, "Hello?"))
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
     judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))

@@ -720,6 +720,7 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_a_gguf_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from bakeoff.generators.catalogue import CATALOGUE
