@@ -39,6 +39,15 @@ def texts(said: list[Completion | WorkError]) -> set[str]:
 BUSY = {"error": {"message": "Rate limit reached"}}
 
 
+def test_a_server_that_failed_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 1e6)
+    monkeypatch.setattr("bakeoff.generators.servers._LONGEST_WAIT", 1e6)
+    down = Reply(500, {"error": {"message": "x"}}, {"Retry-After-Ms": "1"})
+    replies = iter([down, down, "fine"])
+    with OpenAIServer(lambda _: next(replies)) as server:
+        assert texts(outcomes(opened([server.url]), prompts(1))) == {"fine"}
+
+
 class Limited:
     """A brain that serves so many in each period, and says when the next begins."""
 
