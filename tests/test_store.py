@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from bakeoff.errors import StoreError
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.store import VERSION, Store
+from tests.long import long
 from tests.records.test_nouns import completions, failures, pairs, prompts, verdicts
 
 WRITES = """
@@ -286,6 +287,113 @@ def test_another_schema(version: int) -> None:
     says = f"has schema {version}, this bakeoff has {VERSION}"
     assert says in complaint_of(path)
     assert says in complaint_of(path)  # and it was left as it was
+
+
+def test_somebody_elses_database_is_left_alone() -> None:
+    path = Path("theirs.sqlite")
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE bookmarks (url TEXT)")
+    db.close()
+    before = path.read_bytes()
+    assert "somebody else's database, with a table 'bookmarks'" in complaint_of(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "a?b#c.sqlite", "\N{SNOWMAN}"])
+def test_a_name_is_a_name_and_nothing_more(name: str) -> None:
+    with Store(Path(name)) as store:
+        store.put("key", Completion(text="text"))
+    with Store(Path(name)) as store:
+        assert not store.lacks(["key"])
+    assert [path.name for path in Path().iterdir()] == [name]
+
+
+def test_an_empty_file_is_no_new_store_and_an_empty_database_is() -> None:
+    path = Path("store.sqlite")
+    path.touch()
+    assert "it is empty, and was not when it was made" in complaint_of(path)
+    assert path.read_bytes() == b""
+    db = sqlite3.connect(path)
+    db.execute("VACUUM")  # a page, and no table: of a bakeoff that was killed when it began
+    db.close()
+    assert path.stat().st_size
+    with Store(path) as store:
+        store.put("key", Completion(text="text"))
+        assert not store.lacks(["key"])
+
+
+MAKES = """
+folder = Path(sys.argv[1])
+for number in range(10**9):
+    with Store(folder / f"{number}.sqlite") as store:
+        print(number, flush=True)
+        store.put("key", Completion(text="text"))
+"""
+
+
+@pytest.mark.parametrize("after", [2, 9, *long(range(10, 40))])
+def test_a_store_is_made_whole_or_not_at_all(python: Python, after: int) -> None:
+    Path("stores").mkdir()
+    maker = python(MAKES, "stores")
+    assert maker.stdout
+    for _ in range(after):
+        maker.stdout.readline()
+    time.sleep(0.0007 * after)  # not always at the same moment
+    maker.send_signal(signal.SIGKILL)
+    maker.communicate(timeout=60)
+    made = [path for path in Path("stores").iterdir() if path.name.endswith(".sqlite")]
+    assert len(made) >= after
+    for path in made:
+        with Store(path) as store:
+            store.put("key", Completion(text="text"))
+            assert not store.lacks(["key"])
+
+
+def test_what_found_the_store_locked_is_written_when_it_is_free_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bakeoff.store.trouble.PATIENCE", 0.3)
+    path, records = Path("store.sqlite"), completions_of(20)
+
+    async def refused(store: Store) -> list[str]:
+        waiting = [store.keep(key, record) for key, record in records.items()]
+        return [str(error) for error in await asyncio.gather(*waiting, return_exceptions=True)]
+
+    with Store(path) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        told = asyncio.run(refused(store))
+        assert 0.3 <= time.monotonic() - begun < 5  # for all of them together
+        assert len(told) == 20
+        assert set(told) == {
+            "the store 'store.sqlite' cannot be used (database is locked): another process has "
+            "kept it for 0.3 seconds; wait until that one is done, or choose another with --store"
+        }
+        other.execute("ROLLBACK")
+        other.close()
+    with Store(path) as store:
+        assert store.get(records, Completion) == records
+
+
+@pytest.mark.parametrize("count", [3, 30])  # looked up, and read from one end to the other
+def test_a_record_that_was_changed_is_never_given_back(count: int) -> None:
+    path, records = Path("store.sqlite"), completions_of(100)
+    with Store(path) as store:
+        asyncio.run(kept(store, records))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("""UPDATE records SET body = '{"text":"another"}' WHERE key = 'key 2'""")
+    db.close()
+    some = list(records)[:count]
+    with Store(path) as store, pytest.raises(StoreError) as caught:
+        store.get(some, Completion)
+    assert str(caught.value) == (
+        "the store 'store.sqlite' cannot be used (the record 'key 2' is not as it was written): it "
+        "is damaged; see what `bakeoff store check store.sqlite` says, get back what can be read "
+        "with `bakeoff store salvage store.sqlite --into NEW`, or choose another with --store"
+    )
+    with Store(path) as store:
+        assert store.get(["key 3"], Completion) == {"key 3": records["key 3"]}
 
 
 def test_a_damaged_store() -> None:
@@ -619,6 +727,9 @@ def test_a_store_of_an_older_bakeoff_is_read_and_added_to() -> None:
     db.execute('INSERT INTO records VALUES (\'s1:old\', \'{"text":"old","tokens":3}\', 1.5)')
     db.execute("PRAGMA user_version = 1")
     db.close()
+    for _ in range(2):
+        with Store(path) as store:
+            assert store.get(["s1:old"], Completion) == {"s1:old": Completion(text="old", tokens=3)}
     with Store(path) as store:
         store.put("s1:new", Completion(text="new"))
         assert store.get(["s1:old", "s1:new"], Completion) == {

@@ -7,14 +7,14 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from bakeoff.errors import WorkError
+from bakeoff.errors import StoppedError, WorkError
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.writing import write_whole
 
@@ -61,6 +61,16 @@ class Count:
         self._watch = watch
         self._tell(Progress(stage=stage, who=who, total=total))
 
+    @property
+    def from_store(self) -> int:
+        """How many were in the store."""
+        return self._now.kept
+
+    @property
+    def worked(self) -> bool:
+        """Whether anything came of it that was not in the store, and is no failure."""
+        return self._now.done > self._now.kept + self._now.failed
+
     def kept(self, times: int = 1) -> None:
         """So many more are done that were in the store."""
         now = self._now
@@ -77,7 +87,12 @@ class Count:
             self._tell(self._now.model_copy(update={"writing": tokens}))
 
     def new(self, outcome: Completion | Verdict | WorkError, times: int = 1) -> None:
-        """One outcome more, asked for and paid once, that is wanted so many times."""
+        """One outcome more, asked for and paid once, that is wanted so many times.
+
+        What was not asked, because the run was stopped, is not done.
+        """
+        if isinstance(outcome, StoppedError):
+            return
         now = self._now
         more: dict[str, object] = {"done": now.done + times, "through": 0}
         if isinstance(outcome, WorkError):
@@ -145,7 +160,8 @@ class ProgressFile:
         self._path = folder / PROGRESS
         self._watch = watch
         self._rows: dict[tuple[Stage, str], Progress] = {}
-        self._started = datetime.now(UTC)
+        self._began = time.monotonic()
+        self._started = self._updated = datetime.now(UTC)
         self._written = 0.0
         self._complained = False
 
@@ -175,7 +191,11 @@ class ProgressFile:
     def write(self) -> None:
         """Write how far everybody has come: whole, or not at all."""
         rows = tuple(self._rows.values())
-        report = Report(started=self._started, updated=datetime.now(UTC), rows=rows)
+        now = datetime.now(UTC)
+        if now < self._updated:  # the clock was set back: no run takes less than no time
+            self._started = now - timedelta(seconds=time.monotonic() - self._began)
+        self._updated = now
+        report = Report(started=self._started, updated=now, rows=rows)
         text = report.model_dump_json(by_alias=True, indent=1) + "\n"
         try:
             write_whole(self._path, text.encode())

@@ -3,6 +3,7 @@
 Knows keys and records; not what they mean, who asked, or in what order. What comes in one turn of
 the event loop is written in one transaction when the turn ends, and nobody is told of a record
 before: a killed process loses only what was in flight. Two processes may use one file at once.
+What cannot be read as it was written is an error, and never taken for what is not there.
 """
 
 import asyncio
@@ -10,20 +11,23 @@ import gc
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
-from bakeoff.errors import StoreError, one_line
+from pydantic import ValidationError
+
+from bakeoff.errors import StoreError
 from bakeoff.records import Record
 from bakeoff.stopwatch import timed
+from bakeoff.store import trouble
+from bakeoff.store.file import check_schema, checksum, look_at, make, upgrade
+from bakeoff.store.trouble import DamageError, is_busy, is_full, troubles
 
 R = TypeVar("R", bound=Record)
 
-VERSION = 1
-_TABLE = "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL)"
-_PATIENCE = 60  # seconds that one process waits for another's lock
+_WHOLE = "key, CAST(body AS BLOB), sum"  # as bytes: it is JSON; of an older bakeoff there is no sum
 _AT_ONCE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
 _MUCH = 3  # times the keys that are wanted: a store that holds no more is read as a whole
 
@@ -44,10 +48,11 @@ class Store:
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._waiting: list[_Waiting] = []
+        self._unwritten: list[tuple[str, str]] = []  # for which there was no room, or no turn
 
     def __enter__(self) -> Self:
         try:
-            with self._troubles():
+            with troubles(self.path):
                 self._connect()
         except StoreError:
             self.__exit__(None, None, None)
@@ -56,18 +61,19 @@ class Store:
 
     def _connect(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+        look_at(self.path)
+        if not self.path.exists():
+            make(self.path)
+        # An absolute path: SQLite has its own idea of what `:memory:` and `file:x` are.
+        self._db = sqlite3.connect(
+            self.path.absolute(), timeout=trouble.PATIENCE, isolation_level=None
+        )
+        check_schema(self._db, self.path)
         # WAL lets a second run read while this one writes; NORMAL survives a killed process.
         _patiently(self._db, "PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, VERSION):
-            raise StoreError(
-                f"the store {str(self.path)!r} has schema {found}, this bakeoff has {VERSION}: "
-                "choose another with --store"
-            )
-        self._db.execute(_TABLE)
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        with self._transaction() as db:  # what cannot be written is known before it is paid for
+            upgrade(db)
 
     def __exit__(
         self,
@@ -76,10 +82,16 @@ class Store:
         at: TracebackType | None,
     ) -> None:
         try:
+            if (
+                self._unwritten
+            ):  # there may be room now; whoever waited was told that there was none
+                with suppress(StoreError):
+                    self._write(self._unwritten)
             if self._waiting:  # of a run that was stopped: it is paid for
                 self._write([(one.key, one.body) for one in self._waiting])
         finally:
             self._waiting.clear()
+            self._unwritten.clear()
             if self._db is not None:
                 self._db.close()
                 self._db = None
@@ -88,7 +100,8 @@ class Store:
         """Whether any of the keys is not there."""
         wanted = set(keys)
         with timed("store"):
-            return sum(len(rows) for rows in self._blocks("key", list(wanted))) < len(wanted)
+            blocks = self._blocks("key", list(wanted))
+            return sum(row[0] in wanted for rows in blocks for row in rows) < len(wanted)
 
     def get(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
         """The records that are there, by key."""
@@ -132,9 +145,12 @@ class Store:
         try:
             kept = self._write_all(waiting)
         except Exception as error:  # whoever waits raises it
+            if isinstance(error.__cause__, sqlite3.Error):
+                self._unwritten += [(one.key, one.body) for one in waiting]
             for one in waiting:
                 if not one.kept.done():
                     one.kept.set_exception(error)
+                    one.kept.exception()  # who was stopped meanwhile asks no more: no complaint
         else:
             for one in waiting:
                 if not one.kept.done():
@@ -148,11 +164,13 @@ class Store:
 
     def _write(self, rows: Sequence[tuple[str, str]]) -> int:
         """Add what has no record yet under its key; how many were added."""
-        with timed("store"), self._troubles():
+        with timed("store"), troubles(self.path):
             try:
                 return self._insert(rows)
-            except sqlite3.Error:
-                if len(rows) == 1:
+            except sqlite3.Error as error:
+                if is_busy(error):  # nobody waits as long for a second time
+                    self._open.execute("PRAGMA busy_timeout = 0")
+                if len(rows) == 1 or not is_full(error):
                     raise
             return sum(self._insert([row]) for row in rows)  # as many as there is room for
 
@@ -161,12 +179,20 @@ class Store:
         now = time.time()
         with self._transaction() as db:
             return db.executemany(
-                "INSERT OR IGNORE INTO records VALUES (?, ?, ?)",
-                [(key, body, now) for key, body in rows],
+                "INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)",
+                [(key, body, now, checksum(key, body.encode())) for key, body in rows],
+            ).rowcount
+
+    def copy(self, rows: Iterable[tuple[str, bytes, float | None]]) -> int:
+        """Add records of another store, as they are there, by key; how many were added."""
+        with troubles(self.path), self._transaction() as db:
+            return db.executemany(
+                "INSERT OR IGNORE INTO records VALUES (?, CAST(? AS TEXT), ?, ?)",
+                [(key, body, at, checksum(key, body)) for key, body, at in rows],
             ).rowcount
 
     def _body(self, record: Record) -> str:
-        with self._troubles():
+        with troubles(self.path):
             return record.model_dump_json(exclude_defaults=True)
 
     @contextmanager
@@ -183,36 +209,64 @@ class Store:
 
     def _read(self, keys: Sequence[str], as_: type[R], found: dict[str, R]) -> Iterator[None]:
         """Add the records that are there to those that were found, a block at a time."""
-        blocks = self._blocks("key, CAST(body AS BLOB)", keys)  # as bytes: they are JSON
+        blocks = self._blocks(_WHOLE, keys)
+        wanted = set(keys)
         while True:
-            with timed("store"), self._troubles():
+            with timed("store"), troubles(self.path):
+                rows = next(blocks, None)
+                if rows is None:
+                    break
+                for key, body, known, _ in rows:
+                    if key in wanted:
+                        if known is not None and known != checksum(key, body):
+                            raise _changed(key)
+                        found[key] = _record(key, body, as_)
+            yield
+        if len(found) < len(wanted) and self._is_most(keys):
+            yield from self._verify()
+
+    def _verify(self) -> Iterator[None]:
+        """See to it that nothing is missing because its key was changed, a block at a time."""
+        blocks = self._onwards(_WHOLE)
+        while True:
+            with timed("store"), troubles(self.path):
                 rows = next(blocks, None)
                 if rows is None:
                     return
-                for key, body, _ in rows:
-                    found[key] = as_.model_validate_json(body)
+                for key, body, known, _ in rows:
+                    if not isinstance(key, str) or known not in (None, checksum(key, body)):
+                        raise _changed(key)
             yield
 
     def _blocks(self, columns: str, keys: Sequence[str]) -> Iterator[list[Any]]:
-        """The rows of the keys that are there, with their number behind, a block at a time."""
-        select = f"SELECT {columns}, rowid FROM records WHERE"  # noqa: S608
-        if _MUCH * len(keys) < self._newest():
-            for start in range(0, len(keys), _AT_ONCE):
-                some = keys[start : start + _AT_ONCE]
-                yield self._rows(f"{select} key IN ({','.join('?' * len(some))})", some)
+        """The rows of the keys that are there, with their number behind, a block at a time.
+
+        Where most rows are wanted, the others come with them.
+        """
+        if self._is_most(keys):
+            yield from self._onwards(columns)
             return
-        wanted, at = set(keys), 0
-        onwards = f"{select} rowid > ? ORDER BY rowid LIMIT {_AT_ONCE}"
-        while rows := self._rows(onwards, [at]):  # from one end to the other: nothing is looked up
-            yield [row for row in rows if row[0] in wanted]
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            these = f"key IN ({','.join('?' * len(some))})"
+            yield self._rows(f"SELECT {columns}, rowid FROM records WHERE {these}", some)  # noqa: S608 - ours
+
+    def _onwards(self, columns: str) -> Iterator[list[Any]]:
+        """All rows, from one end to the other: nothing is looked up."""
+        at, select = 0, f"SELECT {columns}, rowid FROM records"  # noqa: S608 - ours
+        while rows := self._rows(f"{select} WHERE rowid > ? ORDER BY rowid LIMIT {_AT_ONCE}", [at]):
+            yield rows
             at = rows[-1][-1]
+
+    def _is_most(self, keys: Sequence[str]) -> bool:
+        return _MUCH * len(keys) >= self._newest()
 
     def _newest(self) -> int:
         """The number of the newest row: about how many there are."""
         return int(self._rows("SELECT coalesce(max(rowid), 0) FROM records", ())[0][0])
 
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
-        with self._troubles():
+        with troubles(self.path):
             return self._open.execute(query, values).fetchall()  # leaves no cursor open
 
     @property
@@ -221,15 +275,16 @@ class Store:
             raise StoreError(f"the store {str(self.path)!r} is not open")
         return self._db
 
-    @contextmanager
-    def _troubles(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise StoreError(
-                f"the store {str(self.path)!r} cannot be used ({one_line(error)}): free space or "
-                "repair it, or choose another with --store; what it holds is kept"
-            ) from error
+
+def _changed(key: object) -> DamageError:
+    return DamageError(f"the record {key!r} is not as it was written")
+
+
+def _record(key: str, body: bytes, as_: type[R]) -> R:
+    try:
+        return as_.model_validate_json(body)
+    except ValidationError:
+        raise DamageError(f"the record {key!r} is no {as_.__name__}") from None
 
 
 @contextmanager
@@ -249,7 +304,7 @@ def _uncollected(keys: Sequence[str]) -> Iterator[None]:
 
 def _patiently(db: sqlite3.Connection, command: str) -> None:
     """Execute what SQLite itself does not wait for: turning WAL on while another process does."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + trouble.PATIENCE
     while True:
         try:
             db.execute(command)

@@ -1,0 +1,147 @@
+"""Stores that lose what a disk can lose: pages, the end of a file, bits, the log beside it."""
+
+import asyncio
+import os
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bakeoff.errors import StoreError
+from bakeoff.generators.batch_notes import Batch, Posted, Settled
+from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_key
+from bakeoff.store import Store
+
+PAGE = 4096
+Damage = Callable[[Path, random.Random], set[int]]  # the numbers of the pages that it touched
+
+
+def records_of(count: int, seed: int = 0) -> dict[str, Record]:
+    """Records of every kind by key; one in eight fills several pages."""
+    draw = random.Random(seed)
+    return {content_key(seed, number): _record(draw, number) for number in range(count)}
+
+
+def _record(draw: random.Random, number: int) -> Record:
+    if number % 40 == 39:
+        tag = f"{draw.getrandbits(64):x}"
+        notes = Batch(tag=tag, requests=("a", "b"), at=1.5), Posted(reference=tag), Settled()
+        return draw.choice(notes)
+    words = " ".join(f"{draw.getrandbits(40):x}" for _ in range(draw.choice([3, 30, 30, 90])))
+    if number % 8 == 0:
+        words += " ".join(f"{draw.getrandbits(40):x}é" for _ in range(draw.randrange(300, 1500)))
+    if number % 3 == 0:
+        usage = Usage(input=7, output=3)
+        return Completion(text=words, finish="stop", tokens=number, usage=usage, cost=0.01)
+    return Verdict(first=draw.random(), scores=Scores(8, 2.5), reason=words, raw=words[::-1])
+
+
+def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path:
+    """A store with these records, kept some at once, as a run does."""
+
+    async def kept(store: Store) -> None:
+        items = list(records.items())
+        for start in range(0, len(items), at_once):
+            some = items[start : start + at_once]
+            await asyncio.gather(*(store.keep(key, record) for key, record in some))
+
+    with Store(path) as store:
+        asyncio.run(kept(store))
+    return path
+
+
+def left_open(path: Path, filed: Mapping[str, Record], logged: Mapping[str, Record]) -> Path:
+    """A store as a killed process leaves it: some records are in the file, some in the log."""
+    made = stored(path.with_name("made.sqlite"), filed)
+    with Store(made) as store:
+        for key, record in logged.items():
+            store.put(key, record)
+        for end in ("", "-wal"):
+            shutil.copy(f"{made}{end}", f"{path}{end}")
+    assert log_of(path).stat().st_size > PAGE
+    return path
+
+
+def log_of(path: Path) -> Path:
+    return Path(f"{path}-wal")
+
+
+def read_all(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Of these, what a store gives back."""
+    found: dict[str, Record] = {}
+    with Store(path) as store:
+        for kind in {type(record) for record in records.values()}:
+            found |= store.get([key for key, one in records.items() if type(one) is kind], kind)
+    return found
+
+
+def cut(path: Path, draw: random.Random) -> set[int]:
+    size = path.stat().st_size
+    keep = draw.randrange(1, size)
+    os.truncate(path, keep)
+    return set(range(keep // PAGE + 1, size // PAGE + 1))
+
+
+def overwritten(path: Path, draw: random.Random) -> set[int]:
+    """Pages full of noise, or of nothing."""
+    count = path.stat().st_size // PAGE
+    numbers = {draw.randrange(1, count + 1) for _ in range(draw.choice([1, 3, count // 4]))}
+    with path.open("r+b") as file:
+        for number in numbers:
+            file.seek((number - 1) * PAGE)
+            file.write(draw.choice([draw.randbytes(PAGE), bytes(PAGE)]))
+    return numbers
+
+
+def bits_flipped(path: Path, draw: random.Random) -> set[int]:
+    size = path.stat().st_size
+    places = [draw.randrange(size) for _ in range(draw.choice([1, 5, 50]))]
+    with path.open("r+b") as file:
+        for place in places:
+            file.seek(place)
+            byte = file.read(1)[0]
+            file.seek(place)
+            file.write(bytes([byte ^ 1 << draw.randrange(8)]))
+    return {place // PAGE + 1 for place in places}
+
+
+def pages_of(path: Path, records: Mapping[str, Record]) -> dict[str, set[int]]:
+    """On which pages of a sound store each record lies; found by its words, not by SQLite's rules.
+
+    A record may be found on more pages than its own: on no fewer.
+    """
+    file = path.read_bytes()
+    pages = [file[start : start + PAGE] for start in range(0, len(file), PAGE)]
+    beginnings = {page[4:24]: number for number, page in enumerate(pages, 1)}
+    found: dict[str, set[int]] = {}
+    for key, record in records.items():
+        body = record.model_dump_json(exclude_defaults=True).encode()
+        at = file.index(key.encode() + body[:2])
+        number, inside = at // PAGE + 1, at % PAGE + len(key)
+        here = alike(pages[number - 1][inside:], body)
+        found[key] = {number}
+        done = max(0, here - 4)  # what follows may begin like it
+        while done < len(body):
+            more = [
+                n for n in range(done, min(done + 9, len(body))) if body[n : n + 20] in beginnings
+            ]
+            if not more:
+                assert here >= len(body), "it goes on nowhere"
+                break
+            found[key].add(beginnings[body[more[0] : more[0] + 20]])
+            done = more[0] + PAGE - 4
+    return found
+
+
+def alike(one: bytes, other: bytes) -> int:
+    """How many bytes two begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((nth for nth, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def read_or_told(path: Path, records: Mapping[str, Record]) -> dict[str, Record] | str:
+    """Of these, what a store gives back, or why it does not."""
+    try:
+        return read_all(path, records)
+    except StoreError as error:
+        return str(error)
