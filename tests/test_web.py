@@ -1,8 +1,10 @@
 import asyncio
 import json
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from starlette.routing import Route
 
 from bakeoff import web
 from bakeoff.errors import ConfigError
+from bakeoff.report.console import log_to, terminal
 from bakeoff.web import HEADERS, json_reply, served, text_reply
 
 
@@ -279,3 +282,266 @@ def test_half_a_surrogate_pair_can_be_sent() -> None:
     assert bytes(shown.body).decode() == "\\ud800 and \N{GRINNING FACE}"
     assert shown.headers["content-type"] == "text/html; charset=utf-8"
     assert (shown.status_code, shown.headers["x-own"]) == (200, "1")
+
+
+# -- A hostile client: raw bytes on a socket, as no library sends them ----------------------------
+
+
+def raw(url: str, request: str, *, more: bytes = b"") -> bytes:
+    """All that comes back on a connection of its own until it is closed; a few seconds at most."""
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as line:
+        found = b""
+        with suppress(ConnectionResetError, BrokenPipeError):  # before all of it was sent
+            line.sendall(request.replace("\n", "\r\n").encode("latin-1") + more)
+            while piece := line.recv(65536):
+                found += piece
+    return found
+
+
+def status(reply: bytes) -> int:
+    return int(reply.split(b" ", 2)[1]) if reply.startswith(b"HTTP/") else 0
+
+
+def hostile(attack: Callable[[str], None], app: Starlette = APP) -> None:
+    """Serve, attack from another thread, and see that a good client is still answered."""
+
+    async def main() -> None:
+        async with served(app) as url, httpx.AsyncClient(trust_env=False) as client:
+            await asyncio.to_thread(attack, url)
+            for _ in range(5):  # on a busy machine a short SLOWEST meets a good client too
+                with suppress(httpx.TransportError):
+                    assert (await client.get(url)).status_code == 200
+                    return
+            raise AssertionError("nobody is served any more")
+
+    asyncio.run(main())
+
+
+def head_of(url: str, line: str, *headers: str, host: str | None = None) -> str:
+    host = urlsplit(url).netloc if host is None else host
+    return "\n".join([line, f"Host: {host}", *headers, "Connection: close", "", ""])
+
+
+def test_no_way_of_writing_a_path_leads_out_of_the_app() -> None:
+    def attack(url: str) -> None:
+        token = urlsplit(url).path.strip("/")
+        assert status(raw(url, head_of(url, f"GET /{token}/ HTTP/1.1"))) == 200
+        for path in (
+            "/../../../../etc/passwd",
+            f"/{token}/../../../../etc/passwd",
+            f"/{token}/..%2f..%2f..%2fetc%2fpasswd",
+            f"/{token}/%2e%2e/%2e%2e/etc/passwd",
+            f"/{token}//etc/passwd",
+            f"/{token}/deep/er/../../../x",
+            f"/x/../{token}/",
+            f"/{token}\\",
+            f"/{token.swapcase()}/",
+            f"/%00{token}/",
+            f"//evil.example/{token}/",
+            f"http://127.0.0.1:{urlsplit(url).port}/{token}/",  # a proxy's form of an address
+            "*",
+        ):
+            found = raw(url, head_of(url, f"GET {path} HTTP/1.1"))
+            assert status(found) in (400, 404), (path, found[:200])
+            assert b"root:" not in found
+
+    hostile(attack)
+
+
+def test_of_two_hosts_or_none_nobody_is_served() -> None:
+    def attack(url: str) -> None:
+        path, place = urlsplit(url).path, urlsplit(url).netloc
+        line = f"GET {path} HTTP/1.1\n"
+        for headers in (
+            f"Host: {place}\nHost: evil.example\n\n",
+            f"Host: evil.example\nHost: {place}\n\n",
+            "\n",
+            f"Host : {place}\n\n",
+            f"Host: {place}@evil.example\n\n",
+            f"Host: {place}.evil.example\n\n",
+            f"X-Forwarded-Host: {place}\nHost: evil.example\n\n",
+        ):
+            assert status(raw(url, line + "Connection: close\n" + headers)) in (400, 403), headers
+        assert status(raw(url, f"GET {path} HTTP/1.0\n\n")) == 403  # that needs no host
+
+    hostile(attack)
+
+
+def test_another_page_is_never_told_that_it_may_read() -> None:
+    def attack(url: str) -> None:
+        path = urlsplit(url).path
+        for line in (f"GET {path} HTTP/1.1", f"OPTIONS {path} HTTP/1.1", f"POST {path} HTTP/1.1"):
+            for origin in ("http://evil.example", "null", "file://"):
+                asks = ("Access-Control-Request-Method: POST", "Content-Length: 0")
+                found = raw(url, head_of(url, line, f"Origin: {origin}", *asks))
+                assert b"access-control" not in found.lower()
+                assert status(found) == (200 if line.startswith("GET") else 403)
+
+    hostile(attack)
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        "GET {path}\n\n",
+        "G\0T {path} HTTP/1.1\nHost: {host}\n\n",
+        "GET {path} HTTP/1.1\nHost: {host}\nX: a\0b\n\n",
+        "GET {path} HTTP/1.1\nHost: {host}\n folded: x\n\n",
+        "POST {path} HTTP/1.1\nHost: {host}\nContent-Length: -1\n\n",
+        "POST {path} HTTP/1.1\nHost: {host}\nContent-Length: 1\nContent-Length: 2\n\nx",
+        "POST {path} HTTP/1.1\nHost: {host}\nContent-Length: 9999999999999999999999\n\nx",
+        "POST {path} HTTP/1.1\nHost: {host}\nTransfer-Encoding: chunked\n\nzz\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        "\n" * 2000,
+        "\x1b]0;title\x07\n\n",
+    ],
+)
+def test_what_is_no_http_is_refused(
+    spoiled: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(web, "SLOWEST", 1.5)
+
+    def attack(url: str) -> None:
+        place = urlsplit(url)
+        found = raw(url, spoiled.replace("{path}", place.path).replace("{host}", place.netloc))
+        assert status(found) in (0, 400, 403, 408)
+
+    hostile(attack)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_head_may_be_only_so_long() -> None:
+    def attack(url: str) -> None:
+        line = f"GET {urlsplit(url).path} HTTP/1.1"
+        assert status(raw(url, head_of(url, line, "X: " + "x" * 1000))) == 200
+        assert status(raw(url, head_of(url, line, "X: " + "x" * 2 * web.LARGEST))) in (0, 400)
+        many = [f"X-{number}: x" for number in range(20_000)]
+        assert status(raw(url, head_of(url, line, *many))) in (0, 400)
+        long = f"GET {urlsplit(url).path}?{'x' * 2 * web.LARGEST} HTTP/1.1"
+        assert status(raw(url, head_of(url, long))) in (0, 400)
+
+    hostile(attack)
+
+
+async def sized(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+SIZED = Starlette(routes=[Route("/", sized, methods=["GET", "POST"])])
+
+
+@pytest.mark.parametrize("how", ["Content-Length: {length}", "Transfer-Encoding: chunked"])
+def test_a_body_may_be_only_so_large(how: str) -> None:
+    def attack(url: str) -> None:
+        line = f"POST {urlsplit(url).path} HTTP/1.1"
+        origin = f"Origin: {root(url)}"
+        for length, expected in (
+            (web.LARGEST, (200,)),
+            (web.LARGEST + 1, (413,)),
+            (8 << 20, (0, 413)),  # what was sent after the refusal may take the refusal with it
+        ):
+            body = b"x" * length
+            if "chunked" in how:
+                body = b"%x\r\n%s\r\n0\r\n\r\n" % (length, body)
+            head = head_of(url, line, origin, how.format(length=length))
+            found = raw(url, head, more=body)
+            assert status(found) in expected
+            if expected == (200,):
+                assert found.endswith(f"\r\n\r\n{length}".encode())
+
+    hostile(attack, SIZED)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "SLOWEST", 1.5)
+
+    def attack(url: str) -> None:
+        line, origin = f"POST {urlsplit(url).path} HTTP/1.1", f"Origin: {root(url)}"
+        found = raw(url, head_of(url, line, origin, "Content-Length: 10"), more=b"x")
+        assert status(found) == 408
+        assert b"connection: close" in found.lower()
+
+    hostile(attack, SIZED)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET ", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"POST / HTTP/1.1\r\n"]
+)
+def test_who_says_nothing_keeps_nobody_waiting(said: bytes) -> None:
+    async def visit(client: httpx.AsyncClient, url: str) -> None:
+        place = urlsplit(url)
+        lines = [
+            socket.create_connection((place.hostname or "", place.port or 0)) for _ in range(100)
+        ]
+        try:
+            for line in lines:
+                line.sendall(said)
+            for _ in range(3):
+                assert (await client.get(url)).status_code == 200
+        finally:
+            for line in lines:
+                line.close()
+
+    visited(visit)
+
+
+@pytest.mark.parametrize("trickle", [b"", b"x"])
+def test_who_sends_a_byte_now_and_then_is_cut_off(
+    trickle: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "SLOWEST", 1.5)
+
+    def attack(url: str) -> None:
+        place = urlsplit(url)
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=0.1) as line:
+            line.sendall(b"GET / HTTP/1.1\r\nX: ")
+            for _ in range(600):  # it ends long before
+                try:
+                    line.sendall(trickle)
+                    if not line.recv(1000):
+                        return
+                except TimeoutError:
+                    continue
+                except (ConnectionResetError, BrokenPipeError):
+                    return
+        raise AssertionError("still open after a minute")
+
+    hostile(attack)
+
+
+def test_a_second_request_has_to_come_in_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "SLOWEST", 1.5)
+
+    def attack(url: str) -> None:
+        place = urlsplit(url)
+        first = f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n"
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=60) as line:
+            line.sendall(first.encode())
+            assert status(line.recv(65536)) == 200
+            line.sendall(b"GET / HTTP/1.1\r\n")
+            while line.recv(65536):  # what was left of the first reply
+                pass
+
+    hostile(attack)
+
+
+def test_an_error_of_the_app_does_nothing_to_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def evil(_: Request) -> PlainTextResponse:
+        raise RuntimeError("\x1b]0;owned\x07")
+
+    async def main() -> None:
+        app = Starlette(routes=[Route("/", evil)])
+        async with served(app) as url, httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(url)).status_code == 500
+
+    log_to(terminal(errors=True))
+    try:
+        asyncio.run(main())
+    finally:
+        logging.getLogger("bakeoff").handlers = []
+    said = capfd.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "\\x1b]0;owned\\x07" in said.err.replace("\n", "").replace(" ", "")

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import ConfigError
 from bakeoff.records import Prompt, Role, content_key
-from bakeoff.rows import Row, read_dataset, read_rows
+from bakeoff.rows import Row, json_value, listed, read_dataset, read_rows
 
 SOURCES = "starter, ultrachat, hf:DATASET, or a FILE (.jsonl, .json, .csv, .txt)"
 COLUMNS = ("messages", "prompt", "instruction", "question", "text", "content")
@@ -142,8 +142,9 @@ def _columns(columns: Collection[str], named: str | None, where: str) -> list[st
     if found := [name for name in ([named] if named else COLUMNS) if name in columns]:
         return found
     missing = repr(named) if named else f"of {', '.join(COLUMNS)}"
-    known = ", ".join(columns) or "none"
-    raise ConfigError(f"{where}: no column {missing}; there are: {known}: choose with ?column=NAME")
+    raise ConfigError(
+        f"{where}: no column {missing}; there are: {listed(columns)}: choose with ?column=NAME"
+    )
 
 
 class _Sieve:
@@ -202,9 +203,12 @@ def _note(places: list[str], what: str) -> str:
 def _turns(value: JsonValue, name: str, where: str) -> list[JsonValue]:
     if name == "messages" and isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            value = json.loads(value)  # a cell of a .csv file
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{where}: {name!r} is not JSON: {error.msg}") from None
+            value = json_value(value)  # a cell of a .csv file
+            json.dumps(value, ensure_ascii=False).encode()
+        except ValueError as error:
+            half = isinstance(error, UnicodeEncodeError)
+            why = "it holds half a character" if half else getattr(error, "msg", str(error))
+            raise ConfigError(f"{where}: {name!r} is not JSON: {why}") from None
     if value is None:
         return []
     if isinstance(value, str):

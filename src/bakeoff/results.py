@@ -11,6 +11,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.records import SCHEMA, Judgment
 from bakeoff.records import Results as Document
 from bakeoff.report.export import RESULTS
+from bakeoff.rows import read_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -114,14 +115,15 @@ def read_results(path: Path | str) -> Results:
     file = Path(path)
     file = file / RESULTS if file.is_dir() else file
     try:
-        results = Results.model_validate_json(file.read_bytes())
+        results = Results.model_validate_json(read_whole(file))
     except OSError as error:
         raise ConfigError(f"cannot read {str(file)!r} ({error.strerror})") from None
     except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(map(str, wrong["loc"])) or "the file"
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, wrong["loc"]))[:200] or "the file"
+        words = " ".join(f"{where}: {wrong['msg']}".split())
         raise ConfigError(
-            f"{str(file)!r} holds no results of this version of bakeoff ({where}: {wrong['msg']})"
+            f"{str(file)!r} holds no results of this version of bakeoff ({words})"
         ) from None
     if results.schema_ != SCHEMA:
         raise ConfigError(

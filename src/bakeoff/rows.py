@@ -1,7 +1,8 @@
 """Reads .jsonl, .json, .csv and .txt files and `datasets` to rows; knows no prompt.
 
 A row is a dict of columns with its place in the source, so that whoever reads it can name it.
-What cannot be read is a ConfigError that names the source and the line.
+What cannot be read is a ConfigError that names the source and the line. Nothing is unpacked, and a
+line, a file that is read as a whole and the nesting in it have a largest size.
 """
 
 import csv
@@ -19,6 +20,12 @@ from bakeoff.records import content_key
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".txt")
 TEXT = "text"  # the column of a line of a .txt file, and of a row that is a plain text
+
+LONGEST = 64 << 20  # bytes of a line
+LARGEST = 1 << 30  # bytes of a file that is read as a whole
+DEEPEST = 100  # lists and objects inside each other
+_NAMED = 12  # names that a message lists
+_SIZES = ((30, "GB"), (20, "MB"), (10, "kB"), (0, "bytes"))
 
 # A host may have several addresses, and a dead network lets each of them wait for this long.
 _CONNECT_S = 3.0
@@ -59,11 +66,67 @@ def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
         raise ConfigError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
 
 
+def read_whole(path: Path, largest: int = LARGEST) -> bytes:
+    """All that a file holds; ConfigError where that is too large, or may never end, as a pipe."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{str(path)!r} is no file: name the file itself")
+        if path.stat().st_size > largest:
+            raise ConfigError(f"{str(path)!r} is larger than {size(largest)}: make it smaller")
+        return path.read_bytes()
+    except ValueError as error:  # no path can be such
+        raise ConfigError(f"cannot read {str(path)!r}: {error}") from None
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it."""
+    shift, unit = next(step for step in _SIZES if count >> step[0] or not step[0])
+    return f"{count >> shift} {unit}"
+
+
+def json_value(text: str) -> JsonValue:
+    """What a JSON text holds, of members of one name the last; ValueError where it is none."""
+    try:
+        value: JsonValue = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        if isinstance(error, json.JSONDecodeError):
+            raise
+        deep = isinstance(error, RecursionError)  # else a number that would take long to read
+        why = "it is nested too deeply" if deep else "a number in it has too many digits"
+        raise ValueError(why) from None
+    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _depth(value: JsonValue) -> int:
+    """How many lists and objects are inside each other, found without going into them."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, list | dict)]:
+        depth += 1
+        level = [
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return depth
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, the first dozen of them; one with a sign that is not seen is quoted."""
+    every = list(dict.fromkeys(names))
+    shown = [name if name.isprintable() and name else repr(name) for name in every[:_NAMED]]
+    return ", ".join(shown + ["..."] * (len(every) > _NAMED)) or "none"
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     # As bytes: a file opened as text would be cut at a lone \r too, and where it is not UTF-8 it
     # does not say in which line.
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), 1):
+            if len(line) > LONGEST:
+                raise ConfigError(
+                    f"{str(path)!r}, line {number}: longer than {size(LONGEST)}; are its line "
+                    "breaks missing?"
+                )
             yield number, _decoded(path, number, line)
 
 
@@ -81,18 +144,22 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
             place = f"line {number}"
             where = f"{str(path)!r}, {place}"
             try:
-                value = json.loads(line)
+                value = json_value(line)
             except json.JSONDecodeError as error:
                 raise ConfigError(f"{where}: not JSON: {error.msg}, column {error.colno}") from None
+            except ValueError as error:
+                raise ConfigError(f"{where}: no JSON that can be read: {error}") from None
             yield Row(place, _columns(value, where))
 
 
 def _json_rows(path: Path, lists: Sequence[str]) -> Iterator[Row]:
     try:
-        document = json.loads(_decoded(path, 1, path.read_bytes()))
+        document = json_value(_decoded(path, 1, read_whole(path)))
     except json.JSONDecodeError as error:
         where = f"{str(path)!r}, line {error.lineno}"
         raise ConfigError(f"{where}: not JSON: {error.msg}, column {error.colno}") from None
+    except ValueError as error:
+        raise ConfigError(f"{str(path)!r}: no JSON that can be read: {error}") from None
     if isinstance(document, dict):
         document = next((document[key] for key in lists if key in document), None)
     if not isinstance(document, list):
@@ -125,6 +192,9 @@ def csv_rows(lines: Iterable[str], source: str) -> Iterator[Row]:
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
+        twice = next((name for name in header if name and header.count(name) > 1), None)
+        if twice is not None:  # one of the two would be lost, and nobody would know which
+            raise ConfigError(f"{source!r}: two columns are called {twice!r}: rename one of them")
         for number, cells in enumerate(filter(None, reader), 1):
             if len(cells) != len(header):
                 raise ConfigError(
@@ -133,7 +203,9 @@ def csv_rows(lines: Iterable[str], source: str) -> Iterator[Row]:
                 )
             yield Row(f"row {number}", dict(zip(header, cells, strict=True)))
     except csv.Error as error:
-        raise ConfigError(f"{source!r}, line {reader.line_num}: not CSV: {error}") from None
+        hint = "; save it as .jsonl" if "field limit" in str(error) else ""
+        where = f"{source!r}, line {reader.line_num}"
+        raise ConfigError(f"{where}: not CSV: {error}{hint}") from None
 
 
 def read_dataset(
@@ -166,7 +238,7 @@ def read_dataset(
         with _without_bars():
             data = _dataset(target, config, split)
     except expected as error:
-        text = " ".join(str(error.__cause__ or error).split())
+        text = " ".join(str(error.__cause__ or error).split())[:1000]
         hint = ": choose one with ?config=NAME" if "Config" in text else ""
         raise ConfigError(f"cannot load the dataset {target!r}: {text}{hint}") from None
     data = data.select_columns(list(pick(data.column_names)))
@@ -253,7 +325,7 @@ def _chosen(splits: Collection[str], split: str | None, target: str) -> str:
     wanted = split or ("test" if "test" in splits or len(splits) != 1 else next(iter(splits)))
     if wanted not in splits:
         raise ConfigError(
-            f"the dataset {target!r} has no split {wanted!r}; there are: {', '.join(splits)}: "
+            f"the dataset {target!r} has no split {wanted!r}; there are: {listed(splits)}: "
             "choose one with ?split=NAME"
         )
     return wanted

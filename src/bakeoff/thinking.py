@@ -9,11 +9,12 @@ _TAG = r"(?:think|thinking|reasoning)"
 # A tag counts only where a model puts one, at the start or the end of a line: a completion that
 # talks about `<think>` in the middle of a sentence keeps its words.
 _FLAGS = re.DOTALL | re.IGNORECASE | re.MULTILINE
-_CLOSED = re.compile(rf"^[ \t]*<({_TAG})>(?P<thought>.*?)</\1>", _FLAGS)
+_BEGINS = re.compile(rf"^[ \t]*<(?P<tag>{_TAG})>", _FLAGS)
+_GOES_ON = re.compile(rf"[ \t]*<(?P<tag>{_TAG})>", _FLAGS)  # where a block was cut out before
 _OPEN = re.compile(rf"^[ \t]*<{_TAG}>(?P<thought>.*)\Z", _FLAGS)
 _ORPHAN = re.compile(rf"\A(?P<thought>.*?)</{_TAG}>[ \t]*(?=\n|<answer>|\Z)", _FLAGS)
-_ANSWER = re.compile(r"\A<answer>((?:(?!</answer>).)*)(?:</answer>)?\Z", _FLAGS)
-_PATTERNS = (_CLOSED, _OPEN, _ANSWER, _ORPHAN)
+_ANSWER = re.compile(r"\A<answer>(?P<said>.*?)(?:</answer>)?\Z", _FLAGS)
+_ROUNDS = 20  # a text of more tags around each other was written by nobody who thought
 
 
 def split_thinking(raw: str) -> tuple[str, str | None]:
@@ -21,17 +22,52 @@ def split_thinking(raw: str) -> tuple[str, str | None]:
 
     Takes out closed blocks of `<think>`, `<thinking>` and `<reasoning>`; then an unclosed one up to
     the end (the model was cut off while thinking); or, where a chat template opened the block
-    itself, everything up to an orphan closing tag. An `<answer>` around the rest is unwrapped.
+    itself, everything up to an orphan closing tag. An `<answer>` around the rest is unwrapped. The
+    time is linear in the length.
     """
-    text, thoughts = raw.strip(), []
+    text, thoughts = raw.strip(), list[str]()
     # Again after every cut: what stood behind a block or inside an answer may be a block itself.
-    while cut := next(filter(None, (pattern.search(text) for pattern in _PATTERNS)), None):
-        if cut.re is _ANSWER:
-            text = cut.group(1).strip()
-        else:
+    for _ in range(_ROUNDS):
+        text, closed = _without_blocks(text)
+        thoughts += closed
+        if cut := _OPEN.search(text):
             thoughts.append(cut.group("thought").strip())
-            text = (text[: cut.start()] + text[cut.end() :]).strip()
+            text = text[: cut.start()].strip()
+        elif (cut := _ANSWER.match(text)) and "</answer>" not in cut.group("said").lower():
+            text = cut.group("said").strip()
+        elif cut := _ORPHAN.match(text):
+            thoughts.append(cut.group("thought").strip())
+            text = text[cut.end() :].strip()
+        elif not closed:
+            break
     return text, "\n\n".join(thoughts) if thoughts else None
+
+
+def _without_blocks(text: str) -> tuple[str, list[str]]:
+    """The text without its closed blocks, and what stood in them: each letter is looked at once,
+    and once for each tag that is never closed.
+    """
+    kept, thoughts, at = list[str](), list[str](), 0
+    lower = text.lower() if text.isascii() else _lower(text)
+    never = set[str]()
+    begins = _BEGINS.search(text)
+    while begins:
+        tag = begins.group("tag").lower()
+        ends = -1 if tag in never else lower.find(f"</{tag}>", begins.end())
+        if ends < 0:
+            never.add(tag)
+            begins = _BEGINS.search(text, begins.end())
+            continue
+        kept.append(text[at : begins.start()])
+        thoughts.append(text[begins.end() : ends].strip())
+        at = ends + len(f"</{tag}>")
+        begins = _GOES_ON.match(text, at) or _BEGINS.search(text, at)
+    return "".join([*kept, text[at:]]).strip(), thoughts
+
+
+def _lower(text: str) -> str:
+    """In small letters, each where it was: of some letters the small one is longer."""
+    return "".join(char.lower() if char.isascii() else char for char in text)
 
 
 def completion_of(

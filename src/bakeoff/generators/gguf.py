@@ -1,6 +1,7 @@
 """What the head of a GGUF file says of its model: as much as it takes to know how large it becomes.
 
-The format: github.com/ggml-org/ggml, docs/gguf.md. Reads no tensor, and knows no engine.
+The format: github.com/ggml-org/ggml, docs/gguf.md. Reads no tensor, and knows no engine. A file may
+be anybody's: of what it says about its own size nothing is believed.
 """
 
 import struct
@@ -24,6 +25,8 @@ _NUMBERS = {
 }
 _STRING, _ARRAY = 8, 9
 _LONGEST = 1 << 20  # bytes of a text, and values of a list, that can be what we look for
+_LARGEST = 1 << 26  # bytes of a head before the tokenizer's part
+_DEEPEST = 3  # lists inside each other
 _TOKENIZER = "tokenizer."  # after these come lists of all tokens, and nothing that we look for
 
 
@@ -36,10 +39,12 @@ def head(path: Path) -> dict[str, Value]:
         if version not in (2, 3):
             raise ValueError(f"{str(path)!r} is GGUF of the version {version}")
         found: dict[str, Value] = {}
-        for _ in range(count):
+        while len(found) < count:
             name = _text(file)
             if name.startswith(_TOKENIZER):
                 break
+            if name in found or file.tell() > _LARGEST:
+                raise ValueError(f"the head of {str(path)!r} is none that a model has")
             found[name] = _value(file, *_read(file, "I"))
         return found
 
@@ -59,7 +64,7 @@ def bytes_per_token(path: Path) -> int | None:
             _most(said.get(f"{model}.attention.{what}_length", size)) for what in ("key", "value")
         )
         return 2 * _most(said[f"{model}.block_count"]) * kept * both
-    except (OSError, ValueError, KeyError, ZeroDivisionError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return None
 
 
@@ -68,14 +73,14 @@ def _most(value: Value) -> int:
     return max(map(_most, value)) if isinstance(value, list) else int(value)
 
 
-def _value(file: BinaryIO, kind: int) -> Value:
+def _value(file: BinaryIO, kind: int, depth: int = 0) -> Value:
     if kind == _STRING:
         return _text(file)
     if kind == _ARRAY:
         inner, count = _read(file, "IQ")
-        if count > _LONGEST:
+        if count > _LONGEST or depth == _DEEPEST or file.tell() > _LARGEST:
             raise ValueError("a list of so many values is none that we look for")
-        return [_value(file, inner) for _ in range(count)]
+        return [_value(file, inner, depth + 1) for _ in range(count)]
     if kind not in _NUMBERS:
         raise ValueError(f"a value of the kind {kind} is not known")
     number: Value = _read(file, _NUMBERS[kind])[0]
@@ -90,4 +95,7 @@ def _text(file: BinaryIO) -> str:
 
 
 def _read(file: BinaryIO, form: str) -> tuple[int, ...]:
-    return struct.unpack(f"<{form}", file.read(struct.calcsize(f"<{form}")))
+    try:
+        return struct.unpack(f"<{form}", file.read(struct.calcsize(f"<{form}")))
+    except struct.error:
+        raise ValueError("it is cut short") from None

@@ -140,7 +140,7 @@ def _model(auto: Any, kind: str, files: Files, device: "torch.device") -> Any:
         gguf_file=files.gguf_file,
         dtype=_dtype(files.dtype, device),
         device_map=files.device_map or str(device),
-        use_safetensors=False if files.pickled and not files.gguf_file else None,
+        use_safetensors=None if files.gguf_file else not files.pickled,
         trust_remote_code=files.trust_remote_code,
         local_files_only=True,
         output_loading_info=True,

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
 from bakeoff.plugins import Setting
-from bakeoff.records import Completion, Finish, Prompt, content_key
-from bakeoff.rows import Row, read_rows
+from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
+from bakeoff.rows import Row, listed, read_rows
 from bakeoff.thinking import completion_of
 from bakeoff.work import PerItem
 
@@ -55,8 +55,8 @@ class Recorded(PerItem[Prompt, Completion]):
         try:
             with self._path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            why = error.strerror or error
+        except (OSError, ValueError) as error:  # ValueError: no path can be such
+            why = getattr(error, "strerror", None) or error
             raise ConfigError(f"cannot read the completions in {spec.target!r}: {why}") from None
         # The column is part of it: one file may hold the completions of several models.
         self.identity = {"backend": "file", "sha256": digest, "column": self._column}
@@ -64,6 +64,11 @@ class Recorded(PerItem[Prompt, Completion]):
     async def prepare(self) -> None:
         """Read the file; ConfigError where it cannot be read, or holds two for one prompt."""
         self._lines = self._lines or self._read()
+
+    def due(self, usage: Usage) -> float | None:
+        """Nothing: nobody is asked."""
+        del usage
+        return 0.0
 
     async def one(self, item: Prompt) -> Completion:
         """The completion that the file holds; BackendError where it holds none for this prompt."""
@@ -95,10 +100,9 @@ class Recorded(PerItem[Prompt, Completion]):
             for mark in marks:
                 lines[mark].append(line)
         if not lines:
-            known = ", ".join(columns) or "none"
             raise ConfigError(
                 f"{str(self._path)!r} holds no completions in the column {self._column!r}; there "
-                f"are: {known}: choose with ?column=NAME"
+                f"are: {listed(columns)}: choose with ?column=NAME"
             )
         return dict(lines)
 

@@ -1,9 +1,9 @@
 """Opens a file that some tool wrote: JSON, JSON lines or CSV. Knows no format, no prompt, no model.
 
-What cannot be read is a ConfigError of one line that names the file and says what to do.
+What cannot be read is a ConfigError of one line that names the file and says what to do. Of a
+packed file no more than `UNPACKED` bytes are ever unpacked.
 """
 
-import gzip
 import io
 import json
 import re
@@ -15,7 +15,9 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
-from bakeoff.rows import Row, csv_rows
+from bakeoff.rows import LARGEST, Row, csv_rows, json_value, read_whole, size
+
+UNPACKED = 256 << 20  # bytes that a gzipped file may hold: a few packed ones can be any number
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # perhaps half a character: JSON can hold what no file can
 _KINDS: dict[type, str] = {
@@ -100,9 +102,9 @@ def _text(path: Path) -> str:
     try:
         if path.is_dir():
             raise ConfigError(f"{where} is a folder: give the files in it")
-        data = path.read_bytes()
+        data = read_whole(path, LARGEST)
         if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
+            data = _unpacked(data, where)
         return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"there is no file {where}") from None
@@ -112,6 +114,24 @@ def _text(path: Path) -> str:
         raise ConfigError(f"cannot read {where}: {error.strerror or error}") from None
     except (EOFError, zlib.error, ValueError) as error:  # cut off, or a path that can be none
         raise ConfigError(f"cannot read {where}: {error}") from None
+
+
+def _unpacked(data: bytes, where: str) -> bytes:
+    """What a gzipped file holds, of one part or several; ConfigError where that is too much."""
+    found: list[bytes] = []
+    room = UNPACKED
+    while data:
+        part = zlib.decompressobj(wbits=31)  # with a header of gzip, and no other
+        found.append(part.decompress(data, room + 1))
+        room -= len(found[-1])
+        if room < 0:
+            raise ConfigError(
+                f"{where} holds more than {size(UNPACKED)}: unpack it, if you know who made it"
+            )
+        if not part.eof:
+            raise EOFError("it is cut short")
+        data = part.unused_data.lstrip(b"\0")  # some writers fill up a block
+    return b"".join(found)
 
 
 def _filled(document: Document) -> Document:
@@ -130,8 +150,8 @@ def _whole(text: str, where: str) -> JsonValue:
             f"{where}, line {error.lineno}: not JSON: {error.msg}, column {error.colno}; "
             "is it the whole file?"
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: no JSON that can be read: {_why(error)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: no JSON that can be read: {error}") from None
 
 
 def _lines(text: str, where: str) -> JsonValue:
@@ -145,23 +165,18 @@ def _lines(text: str, where: str) -> JsonValue:
                     f"{where}, line {number}: not JSON: {error.msg}, column {error.colno}; "
                     "is it the whole file?"
                 ) from None
-            except (ValueError, RecursionError) as error:
-                why = _why(error)
+            except ValueError as error:
                 raise ConfigError(
-                    f"{where}, line {number}: no JSON that can be read: {why}"
+                    f"{where}, line {number}: no JSON that can be read: {error}"
                 ) from None
     return values[0] if len(values) == 1 else values
 
 
 def _parsed(text: str) -> JsonValue:
-    value: JsonValue = json.loads(text)
+    value = json_value(text)
     if _HALF.search(text):
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
-
-
-def _why(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _objects(values: list[JsonValue], where: str) -> tuple[Row, ...]:

@@ -57,6 +57,11 @@ class Gathering:
         """A model: the order of these calls is the order in which models are compared."""
         self._models[name] = None
 
+    @property
+    def models(self) -> set[str]:
+        """All of them, those among them whose completions were scored alone."""
+        return {*self._models, *(one.side.model for one in self.alone)}
+
     def row(self, number: int) -> str:
         """What to call the prompt of a row that tells none."""
         return f"row {number}" if self.files < 2 else f"row {number} of file {self.files}"

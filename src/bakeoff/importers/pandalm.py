@@ -1,7 +1,9 @@
 """PandaLM's labelled test set. Knows no other format."""
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
+from itertools import chain
 
 from pydantic import JsonValue
 
@@ -16,6 +18,8 @@ NAME = "pandalm"
 MARK = "rows with cmp_key, response1, response2 and annotator1"
 
 _JUDGE = re.compile(r"annotator\d+")
+_MOST = 40  # underscores in a key: each is a place where it may be split
+
 _LABELS = {"1": 1.0, "2": 0.0, "0": 0.5}
 
 Names = tuple[str, str]
@@ -58,18 +62,24 @@ def split_keys(keys: Collection[str], where: str) -> dict[str, Names]:
 
     A name may hold underscores: then other keys tell where it ends.
     """
+    for key in keys:
+        if key.count("_") > _MOST:
+            raise ConfigError(f"{where}: cmp_key {key[:80]!r} is no 'model1_model2'")
     splits = {key: _splits(key) for key in keys}
+    holding = Counter(name for names in splits.values() for name in {*chain(*names)})
     named: dict[str, Names] = {k: options[0] for k, options in splits.items() if len(options) == 1}
     while len(named) < len(splits):
         known = {name for names in named.values() for name in names}
-        key = next((k for k in splits if k not in named and _best(k, splits, known)), None)
-        if key is None:
+        left = [key for key in splits if key not in named]
+        best = ((key, _best(splits[key], holding, known)) for key in left)
+        key, names = next(((key, names) for key, names in best if names), ("", None))
+        if names is None:
             stuck = next(k for k in splits if k not in named)
             raise ConfigError(
                 f"{where}: cannot tell the two models in cmp_key {stuck!r} apart; write it as "
                 "'model1_model2' without more underscores"
             )
-        named[key] = _best(key, splits, known) or named[key]
+        named[key] = names
     return named
 
 
@@ -78,14 +88,15 @@ def _splits(key: str) -> list[Names]:
     return [(key[:at], key[at + 1 :]) for at in places if key[:at] and key[at + 1 :]]
 
 
-def _best(key: str, splits: dict[str, list[Names]], known: set[str]) -> Names | None:
-    """The one way to split a key into names that other keys have too, if there is one."""
+def _best(options: list[Names], holding: Mapping[str, int], known: set[str]) -> Names | None:
+    """The one way to split a key into names that other keys have too, if there is one; `holding`
+    tells how many keys may have a name.
+    """
 
     def support(name: str) -> int:
-        others = (options for other, options in splits.items() if other != key)
-        return 2 if name in known else int(any(name in names for o in others for names in o))
+        return 2 if name in known else int(holding[name] > 1)
 
-    ranked = sorted(splits[key], key=lambda names: sum(map(support, names)), reverse=True)
+    ranked = sorted(options, key=lambda names: sum(map(support, names)), reverse=True)
     ranks = [sum(map(support, names)) for names in ranked]
     clear = len(ranks) > 1 and ranks[0] >= 2 and ranks[0] > ranks[1]
     return ranked[0] if clear else None

@@ -1,6 +1,6 @@
 """Reads evaluations of any format, from any number of files, to one Evidence. Asks no model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -44,6 +44,8 @@ _MARKED: tuple[Format, ...] = (
 )
 _ALL: tuple[Format, ...] = (*_MARKED, table)
 
+MOST_MODELS = 100  # each is compared with each: more are rather a column of something else
+
 FORMATS = tuple(one.NAME for one in _ALL)
 _CHOICES = f"choose with --format {' | '.join(FORMATS)}"
 
@@ -82,6 +84,7 @@ def read(
         if into.seen == before:
             raise ConfigError(f"{document.where()} holds no judgments: there is nothing to audit")
         formats.append(chosen.NAME)
+        _check_models(into.models, document)
     pair_up(into)
     evidence = into.evidence()
     if not evidence.judgments and not any(f.stage == "judgment" for f in evidence.failures):
@@ -90,6 +93,14 @@ def read(
             "the scores of another model on the same prompts too"
         )
     return Imported(tuple(formats), evidence)
+
+
+def _check_models(models: Collection[str], document: Document) -> None:
+    if len(models) > MOST_MODELS:
+        raise ConfigError(
+            f"{document.where()}: {len(models)} models, and each would be compared with each; is "
+            f"that column their names? ({listed(models)})"
+        )
 
 
 def _chosen(document: Document, format: str | None) -> Format:

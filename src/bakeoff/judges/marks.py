@@ -39,7 +39,7 @@ def read_marks(completion: Completion) -> Verdict:
         raise unreadable(completion, "it holds no mark such as [[A>B]]")
     first = _winner(marks[-1])
     if first is None or any(_winner(mark) != first for mark in marks):
-        named = ", ".join(sorted({mark.group() for mark in marks}))
+        named = ", ".join(sorted({" ".join(mark.group().split()) for mark in marks}))
         raise unreadable(completion, f"its marks name more than one winner: {named[:100]}")
     before, after = text[: marks[-1].start()].strip(), text[marks[-1].end() :].strip()
     return Verdict(first=first, reason=before or after, raw=text)

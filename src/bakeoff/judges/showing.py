@@ -7,17 +7,19 @@ import hashlib
 import logging
 import re
 import secrets
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined
 from jinja2 import Template as Compiled
 from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from bakeoff.errors import ConfigError, VerdictError, one_line
 from bakeoff.records import Criterion, Message, Prompt
@@ -37,6 +39,8 @@ OURS = {
     "repair": "",
 }
 FEWEST_KEPT = 100  # characters: a completion cut shorter than this says nothing any more
+
+_LARGEST = 1 << 20  # bytes of a template, and characters that an operator in it may make
 
 _KNOWN = {"prompt", "conversation", "first", "second", "completion", "fence", "criteria", "problem"}
 _SAMPLE = Prompt(
@@ -71,27 +75,31 @@ class Template:
             )
         try:  # what only shows when it is rendered is said before anything is paid for
             self.render(Shown(_SAMPLE, ("one", "two")[:completions], _SAMPLE.criteria), None)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"the judge template {name!r} cannot be used: {one_line(error)}"
-            ) from None
+        except VerdictError as error:
+            why = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+            raise ConfigError(f"the judge template {name!r} cannot be used: {why}") from None
 
     def render(self, shown: Shown, kept: int | None) -> str:
         """The request's text, the completions cut to `kept` characters where that is given.
-        VerdictError where it shows a reference and the prompt has none.
+
+        VerdictError where it shows a reference and the prompt has none, or fails on this one.
         """
         if self._wants_reference and shown.prompt.reference is None:
             raise VerdictError("the prompt has no reference, and the judge's template shows one")
         texts = [cut_in_the_middle(text, kept) for text in shown.completions]
         names = ("first", "second") if len(texts) == 2 else ("completion",)
         asked = conversation(shown.prompt)
-        return self._compiled.render(
-            dict(zip(names, texts, strict=True)),
-            prompt=shown.prompt,
-            conversation=asked,
-            criteria=shown.criteria,
-            fence=self._fences.around(asked, *texts),
-        ).strip()
+        fence = self._fences.around(asked, *texts)
+        try:
+            return self._compiled.render(
+                dict(zip(names, texts, strict=True)),
+                prompt=shown.prompt,
+                conversation=asked,
+                criteria=shown.criteria,
+                fence=fence,
+            ).strip()
+        except Exception as error:  # whatever somebody's template does wrong is no bug of ours
+            raise VerdictError(f"the judge's template fails: {one_line(error)}") from error
 
 
 class Fences:
@@ -156,9 +164,14 @@ def shorter(kept: int | None, longest: int) -> int | None:
 def criteria_in(path: str) -> tuple[Criterion, ...]:
     """The criteria of a YAML or JSON file: a list of {name, description, weight}, or of names."""
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = yaml.safe_load(_read(path))
         criteria = TypeAdapter(tuple[Criterion, ...]).validate_python(found or ())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
+        [one.model_dump_json() for one in criteria]  # half a character is in no request
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, wrong["loc"])) or "the list"
+        raise ConfigError(f"no criteria in {path!r} ({where!r}: {wrong['msg']})") from None
+    except Exception as error:  # PyYAML lets out whatever its constructors raise
         raise ConfigError(f"no criteria in {path!r} ({one_line(error)})") from None
     if not criteria:
         raise ConfigError(f"no criteria in {path!r}: write a list of name, description, weight")
@@ -168,21 +181,58 @@ def criteria_in(path: str) -> tuple[Criterion, ...]:
 def _text_of(template: str) -> str:
     path = TEMPLATES / f"{template}.j2" if template in OURS else Path(template)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return _read(path)
+    except (OSError, ValueError) as error:
         known = ", ".join(name for name in OURS if OURS[name])
         raise ConfigError(
-            f"no judge template {template!r} ({error}): give a file, or one of: {known}"
+            f"no judge template {template!r} ({one_line(error)}): give a file, or one of: {known}"
         ) from None
 
 
+def _read(path: str | Path) -> str:
+    """A file of somebody's who has a say in what the judge is asked."""
+    with Path(path).open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError("it is larger than 1 MB")
+    return data.decode("utf-8").replace("\r\n", "\n")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Makes text of what it is given, and can do nothing else.
+
+    Jinja's own sandbox has no way from a text to a class, and no long `range`. A record shows its
+    fields and none of its methods: pydantic has one that unpickles.
+    """
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may have an attribute."""
+        if isinstance(obj, BaseModel):
+            return attr in type(obj).model_fields
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """What an operator gives; ValueError where that could be without an end."""
+        if operator == "**":
+            raise ValueError("a template has no operator '**'")
+        sides = (left, right) if isinstance(left, Sized) else (right, left)
+        if isinstance(sides[0], Sized) and len(sides[0]) * sides[1] > _LARGEST:
+            raise ValueError("a text or list that it makes is too long")
+        return super().call_binop(context, operator, left, right)
+
+
 def _compiled(text: str) -> Compiled:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    environment = _Sandbox(undefined=StrictUndefined)
     try:
         unknown = find_undeclared_variables(environment.parse(text)) - _KNOWN
-        template = environment.from_string(text)
-    except TemplateError as error:
-        raise ConfigError(f"the judge template cannot be read: {error}") from None
+        with warnings.catch_warnings():  # of Python's compiler, about code that nobody wrote
+            warnings.simplefilter("ignore", SyntaxWarning)
+            template = environment.from_string(text)
+    except Exception as error:  # of a template nested too deeply Python's compiler says so
+        why = one_line(error) or type(error).__name__
+        raise ConfigError(f"the judge template cannot be read: {why}") from None
     if unknown:
         raise ConfigError(
             f"the judge template asks for {sorted(unknown)!r}; there are: {sorted(_KNOWN)!r}"

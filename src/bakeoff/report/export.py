@@ -1,14 +1,23 @@
-"""Writes results to files: whole or not at all, never over those of another comparison."""
+"""Writes results to files: whole or not at all, never over those of another comparison.
+
+A file takes the place of what bears its name: where that is a link, the link goes, and what it
+leads to stays as it is.
+"""
 
 import hashlib
+import logging
+import os
 import tempfile
 from pathlib import Path
 
-from bakeoff.errors import ConfigError
+from bakeoff.errors import ConfigError, one_line
 from bakeoff.records import Results
 from bakeoff.report.made import SHOWING
 from bakeoff.report.seal import holds, seal
+from bakeoff.rows import read_whole
 from bakeoff.writing import write_whole
+
+log = logging.getLogger(__name__)
 
 RESULTS = "results.json"
 REPORT = "report.html"
@@ -32,29 +41,37 @@ def save(results: Results, out: Path, made_of: str = "") -> None:
 
     With `made_of`, the digest of all that they depend on, `saved` knows them again.
     """
+    document, page = _encoded(results.to_json()), _page(results)
     _set_aside(results, out)
-    document = _encoded(results.to_json())
     write(out / RESULTS, document)
-    page = _page(results)
     write(out / REPORT, page + seal(made_of, document, page) if made_of else page)
 
 
 def saved(out: Path, made_of: str) -> bool:
     """Whether the folder holds what would be written, byte for byte."""
-    return holds(made_of, out / RESULTS, out / REPORT)
+    files = (out / RESULTS, out / REPORT)
+    return all(file.is_file() for file in files) and holds(made_of, *files)  # a pipe never ends
 
 
 def save_page(results: Results, out: Path) -> Path:
-    """Write `report.html` into a folder, which is made where it is missing; its path."""
+    """Write `report.html` into a folder, which is made where it is missing; its path.
+
+    ConfigError where no page can be made of them: they may have been written by anybody.
+    """
     check_writable(out)
-    write(out / REPORT, _page(results))
+    try:
+        page = _page(results)
+    except Exception as error:  # a file of results may say anything, and contradict itself
+        raise ConfigError(
+            f"no page can be made of these results ({type(error).__name__}: {one_line(error)}): "
+            "do they contradict themselves?"
+        ) from error
+    write(out / REPORT, page)
     return out / REPORT
 
 
 def _page(results: Results) -> bytes:
-    from bakeoff.report.page import (
-        page,
-    )  # altair takes long to import, and many runs change nothing
+    from bakeoff.report.page import page  # altair takes long to import, and many change nothing
 
     return _encoded(page(results).html)
 
@@ -78,20 +95,24 @@ def write(path: Path, content: str | bytes) -> None:
 def _set_aside(results: Results, out: Path) -> None:
     """Rename the files of a comparison with other models, judges or prompts."""
     old = out / RESULTS
-    if not old.exists():
+    if not os.path.lexists(old):
         return
-    text = old.read_bytes()
+    text = str(old.lstat().st_mtime_ns).encode()
     try:
-        same = _question(Results.model_validate_json(text)) == _question(results)
-    except ValueError:
-        same = False  # not ours, or of another version: keep it
-    if same:
-        return
+        if old.is_file() and not old.is_symlink():
+            text = read_whole(old)
+            if _question(Results.model_validate_json(text)) == _question(results):
+                return
+    except (OSError, ValueError, ConfigError):
+        log.info("%r is kept: it holds no results that can be read", str(old))
     mark = hashlib.sha256(text).hexdigest()[:8]
     for name in (RESULTS, REPORT):
         path = out / name
-        if path.exists():
-            path.rename(path.with_stem(f"{path.stem}-{mark}"))
+        try:
+            if os.path.lexists(path):
+                path.rename(path.with_stem(f"{path.stem}-{mark}"))
+        except OSError as error:
+            raise ConfigError(f"cannot rename {str(path)!r} ({error.strerror})") from None
 
 
 def _question(results: Results) -> object:

@@ -78,10 +78,13 @@ def shortened(text: str, width: int, mark: str = "…") -> str:
 
 
 def json_in(encoding: str, document: str) -> str:
-    """A JSON document as an encoding can carry it: escaped inside its strings where it cannot."""
-    if encoding.lower().startswith("utf"):
-        return re.sub("[\ud800-\udfff]", lambda found: _escape(found.group()), document)
-    return re.sub(r"[^\x00-\x7f]", lambda found: _utf16(found.group()), document)
+    """A JSON document as an encoding can carry it and a terminal can show it: escaped inside its
+    strings where it could not, which changes nothing of what it says.
+    """
+    acts = _ACTS if encoding.lower().startswith("utf") else re.compile("[^\x20-\x7e\t\n\r]")
+    # Outside of strings JSON has no sign that acts but a carriage return, which means nothing.
+    document = document.replace("\r\n", "\n").replace("\r", "\n")
+    return acts.sub(lambda found: _utf16(found.group()), document)
 
 
 def lenient(error: UnicodeError) -> tuple[str, int]:

@@ -46,7 +46,7 @@ class Spotter(dict[str, int]):
         padded = f" {word} "
         twos = list(map(add, padded, padded[1:]))
         starts = chain(word, twos, map(add, twos, padded[2:]))
-        for start in filter(self._by_start.__contains__, starts):
+        for start in {*filter(self._by_start.__contains__, starts)}:
             for part, bit in self._by_start[start]:
                 if part in padded:
                     found |= bit

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from bakeoff.config import Poll
 from bakeoff.errors import ConfigError
+from bakeoff.flags import Poll
 from bakeoff.records import Evidence, content_key
 from bakeoff.records.results import Drawn
 from bakeoff.summary.folding import preference_of

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from bakeoff.config import Poll
+from bakeoff.flags import Poll
 from bakeoff.records import Evidence, Record
 from bakeoff.voting.ballot import Ballot
 from bakeoff.voting.slips import Candidates, Slip

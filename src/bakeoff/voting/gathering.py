@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from bakeoff.config import Poll
+from bakeoff.flags import Poll
 from bakeoff.records import Evidence
 from bakeoff.voting.ballot import Ballot
 from bakeoff.voting.booth import Booth

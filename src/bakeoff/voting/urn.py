@@ -46,7 +46,9 @@ def put(file: Path, vote: Vote) -> None:
     """
     line = vote.model_dump_json().encode() + b"\n"
     is_new = not file.exists()
-    with file.open("a+b", buffering=0) as votes, _undone_on_error(votes):
+    # No link that somebody left there is followed: it could lead to any file of yours.
+    opened = open(file, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
+    with opened as votes, _undone_on_error(votes):
         _mend(votes)
         _write(votes, line)
         os.fsync(votes.fileno())
@@ -56,6 +58,10 @@ def put(file: Path, vote: Vote) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _no_link(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _vote(file: Path, number: int, line: bytes) -> Vote:
