@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import random
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -166,6 +167,38 @@ def test_a_server_that_says_come_again_tomorrow_is_not_waited_for(
     assert all("Rate limit reached" in str(one) for one in said)
     assert len(server.requests) <= 4
     assert "come again in 1 day, 0:00:00" in caplog.text
+
+
+def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A prompt that is too long for a limit of tokens is refused for ever, and by 429."""
+    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 0.1)
+
+    def brain(body: dict[str, Any]) -> Any:
+        if body["messages"][0]["content"] == "7":
+            return Reply(429, BUSY, {"Retry-After-Ms": "1"})
+        return Reply(body=chat("fine"), delay=0.05)
+
+    with OpenAIServer(brain) as server:
+        said = outcomes(opened([server.url], "&retries=2", lanes=4), prompts(100))
+    assert [n for n, one in enumerate(said) if isinstance(one, WorkError)] == [7]
+    assert isinstance(said[7], BackendError)
+    assert said[7].status == 429
+    assert len(server.requests) <= 99 + 20
+
+
+def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> None:
+    """It says 529 to everybody alike: no rate follows from that, and nobody crawls at one."""
+    chance = random.Random(1)
+    busy = Reply(529, {"error": {"message": "Overloaded"}})
+    began = time.monotonic()
+    with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
+        said = outcomes(opened([server.url], lanes=64), prompts(200))
+    assert texts(said) == {"fine"}
+    refused = len(server.requests) - 200
+    assert refused > 4
+    assert time.monotonic() - began < 20 + 2 * refused
 
 
 # Several servers

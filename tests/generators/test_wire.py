@@ -1,6 +1,10 @@
 """How requests go out and replies come in: by the official client directly, and by any-llm."""
 
+import asyncio
+import gzip
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,19 +12,24 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.errors import WorkError
+from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.wire import marked
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.records.prefixed import Prefixed
-from bakeoff.work import Limits
+from bakeoff.work import Generator, Limits
 from tests.anthropic_server import AnthropicServer, message
+from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.working import outcomes
 
 
 def prompt(text: str = "Hello?") -> Prompt:
     return Prompt(messages=(Message(role="user", content=text),))
+
+
+def opened(url: str, options: str = "") -> Generator:
+    return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), Setting(Sampling(), 8))
 
 
 def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
@@ -80,6 +89,57 @@ def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
         model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 8))
         found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in found)
+
+
+BLOCK: dict[str, Any] = message("Hi")["content"][0]
+FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "stop_details")
+
+
+@given(shapes)
+@example([None])
+@example({"input_tokens": "many"})
+@settings(max_examples=20)
+def test_json_of_another_shape_is_no_message_and_ends_nothing(shape: Any) -> None:
+    bodies = [
+        *({**message("Hi"), key: shape} for key in FIELDS),
+        *({**message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
+        *({**message("Hi"), "content": [{**BLOCK, key: shape}]} for key in ("type", "text")),
+        {**message("Hi"), "usage": {"input_tokens": shape, "output_tokens": shape}},
+        shape,
+    ]
+    sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
+    with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
+        spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
+        model = open_generator(spec, Setting(Sampling(), 8))
+        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(one, Completion | WorkError) for one in found)
+
+
+@pytest.mark.parametrize("body", [b"[" * 10**5, b'{"choices":' + b'{"a":' * 10**5])
+def test_a_reply_that_is_deeper_than_any_is_no_reply(body: bytes) -> None:
+    found = said(Reply(body=body))
+    assert isinstance(found, BackendError), found
+    assert found.kind == "unreadable"
+    with AnthropicServer(lambda _: Reply(body=body)) as server:
+        spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
+        (other,) = outcomes(open_generator(spec, Setting(Sampling(), 1)), [prompt()])
+    assert isinstance(other, BackendError), other
+
+
+def test_a_reply_that_is_larger_than_any_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bakeoff.generators.wire._LARGEST", 2**20)
+    packed = gzip.compress(json.dumps(chat("x" * 2**24)).encode())
+    assert len(packed) < 2**15
+    zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
+    for reply in (zipped, Reply(body=chat("x" * 2**21))):
+        with OpenAIServer(lambda _, reply=reply: reply) as server:
+            found = outcomes(opened(server.url, "&retries=0"), [prompt()])[0]
+        assert isinstance(found, BackendError), found
+        assert "larger than 1 MB" in found.message
+    small = gzip.compress(json.dumps(chat("x" * 2**19)).encode())
+    fits = said(Reply(body=small, headers={"Content-Encoding": "gzip"}))
+    assert isinstance(fits, Completion), fits
+    assert len(fits.text) == 2**19
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
@@ -167,3 +227,203 @@ def test_tokens_that_anthropic_stores_and_finds_are_counted_and_priced(
     assert plain == pytest.approx(2000 * 3e-6)
     assert stores == pytest.approx(400 * 3e-6 + 1600 * 3.75e-6)
     assert finds == pytest.approx(400 * 3e-6 + 1600 * 0.3e-6)
+
+
+# What stands between us and a server
+
+
+def refusal_of(url: str, options: str = "&retries=1") -> str:
+    """The one line in which a run ends that cannot get to its server."""
+    with pytest.raises(ConfigError) as caught:
+        outcomes(opened(url, options), [prompt()])
+    assert "\n" not in str(caught.value)
+    assert "SSLContext object" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    path = tmp_path / "certificate.pem"
+    path.write_text(CERTIFICATE)
+    return path
+
+
+class Plain(OpenAIServer):
+    """It speaks HTTP to whoever says anything."""
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
+    with Plain() as server:
+        told = refusal_of(server.url.replace("http:", "https:"))
+    assert "'api:m' does not speak TLS" in told
+    assert "write http:// in its address" in told
+
+
+def test_a_certificate_that_nobody_vouches_for_ends_the_run_at_once(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ChaosServer(certificate=certificate) as server:
+        told = refusal_of(server.url)
+        assert "'api:m' cannot be trusted" in told
+        assert "(self-signed certificate)" in told
+        assert not server.asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
+        found = outcomes(opened(server.url), [prompt()])[0]
+    assert isinstance(found, Completion), found
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+    def go_through(address: str) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        monkeypatch.setenv("HTTP_PROXY", address)
+
+    return go_through
+
+
+# What aiohttp says of how the official clients name a proxy's user.
+through_a_proxy = pytest.mark.filterwarnings("ignore:(BasicAuth|The 'proxy_auth')")
+
+
+@through_a_proxy
+@pytest.mark.parametrize(
+    ("address", "status", "words", "times"),
+    [
+        ("https", 407, "the proxy wants a user and a password", 1),
+        ("http", 407, "the proxy wants a user and a password", 1),
+        ("https", 403, "the proxy does not let it", 1),
+        ("http", 403, "check the key, and what stands between", 1),
+        ("https", 503, "through the proxy that the environment names", 2),
+    ],
+)
+def test_a_proxy_that_says_no_is_named_in_one_line(
+    address: str, status: int, words: str, times: int, proxied: Callable[[str], None]
+) -> None:
+    with Proxy(status) as proxy:
+        proxied(f"http://somebody:Marker-Secret@{proxy.address}")
+        told = refusal_of(f"{address}://models.invalid/v1")
+    assert words in told
+    assert str(status) in told
+    assert "Marker-Secret" not in told
+    assert len(proxy.asked) == times
+
+
+@through_a_proxy
+def test_a_proxy_that_answers_for_a_server_is_believed(proxied: Callable[[str], None]) -> None:
+    with Proxy(503) as proxy:
+        proxied(f"http://{proxy.address}")
+        found = outcomes(opened("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+    assert isinstance(found, BackendError), found
+    assert (found.status, len(proxy.asked)) == (503, 2)
+
+
+@through_a_proxy
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_proxy_that_is_not_there_is_named_in_one_line(
+    scheme: str, proxied: Callable[[str], None]
+) -> None:
+    with OpenAIServer() as gone:
+        pass
+    address = gone.url.removesuffix("/v1").removeprefix("http://")
+    proxied(f"http://somebody:Marker-Secret@{address}")
+    told = refusal_of(f"{scheme}://models.invalid/v1")
+    assert "'api:m' cannot be reached through the proxy" in told
+    assert address in told
+    assert "Marker-Secret" not in told
+
+
+# What a refusal means: for one request, or for all
+
+
+def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Completion | WorkError]]:
+    """What comes of a request that is answered so, by a server that has served one before."""
+    replies = [Reply(body=chat("fine")), *([reply] * 9)]
+    with OpenAIServer(lambda _: replies.pop(0)) as server:
+        model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 1))
+        return server, outcomes(model, [prompt(str(number)) for number in range(count)])
+
+
+def error(message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **more}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "cannot parse: 'the author of the invalid API key'",
+        "no such tool: 'The model x does not exist'",
+        "not allowed here: 'payment required, insufficient funds'",
+        "unknown field: 'Your credit balance is too low'",
+    ],
+)
+def test_a_refusal_that_repeats_a_prompt_stops_no_run(message: str) -> None:
+    _, (first, second) = after_one(Reply(400, error(message)))
+    assert isinstance(first, Completion), first
+    assert isinstance(second, BackendError), second
+    assert (second.status, second.kind) == (400, "backend")
+    assert message in second.message.replace('"', "'").replace("\\'", "'")
+
+
+def test_a_page_of_a_firewall_takes_its_request_and_not_the_run() -> None:
+    page = Reply(403, b"<html>Attention required: blocked</html>", {"Content-Type": "text/html"})
+    _, (first, second) = after_one(page)
+    assert isinstance(first, Completion), first
+    assert isinstance(second, BackendError), second
+    assert second.status == 403
+    with pytest.raises(ConfigError, match="refuses the key"):
+        after_one(Reply(403, error("the key was revoked")))
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(400, error("API key not valid. Please pass a valid API key.")), "refuses the key"),
+        (Reply(400, error("no such model", code="model_not_found")), "check the name"),
+        (Reply(400, error("Your credit balance is too low to access the API.")), "no credit left"),
+        (Reply(402, error("pay first")), "no credit left"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_all_requests_would_meet_is_known_by_its_words_before_any_reply(
+    reply: Reply, words: str
+) -> None:
+    with OpenAIServer(lambda _: reply) as server:
+        assert words in refusal_of(server.url)
+        assert len(server.requests) == 1
+
+
+def test_credit_that_runs_out_halfway_stops_the_run() -> None:
+    with pytest.raises(ConfigError, match="no credit left"):
+        after_one(Reply(400, error("Your credit balance is too low to access the API.")))
+
+
+def test_what_is_too_large_for_a_minute_is_asked_once_and_is_too_long() -> None:
+    words = "Request too large for gpt-4 on tokens per min (TPM): Limit 30000, Requested 33223."
+    server, (_, second) = after_one(Reply(429, error(words, code="rate_limit_exceeded")))
+    assert isinstance(second, BackendError), second
+    assert (second.kind, second.status) == ("context", 429)
+    assert len(server.requests) == 2
+
+
+def test_what_a_filter_does_not_let_through_counts_as_refused() -> None:
+    words = "The response was filtered due to the prompt triggering our content management policy."
+    _, (_, second) = after_one(Reply(400, error(words, code="content_filter")))
+    assert isinstance(second, BackendError), second
+    assert (second.kind, second.status) == ("refused", 400)
+
+
+def test_an_error_in_a_reply_that_says_ok_is_told_in_its_own_words() -> None:
+    found = said(error("Provider returned error", code=502))
+    assert isinstance(found, BackendError), found
+    assert found.kind == "unreadable"
+    assert "Provider returned error" in found.message

@@ -52,7 +52,19 @@ def test_completions_that_were_judged_apart_have_no_order_to_balance() -> None:
 
 
 def test_only_ties_need_no_order() -> None:
-    assert pair([judgment(n, "a", 0.5) for n in range(50)]).outcome == "equivalent"
+    ties = [judgment(n, "a", 0.5, scores=Scores(n % 9, n % 9)) for n in range(50)]
+    assert pair(ties).outcome == "equivalent"
+
+
+@pytest.mark.parametrize("scores", [None, Scores(5, 5)])
+def test_a_judge_that_says_the_same_of_everything_tells_nothing(scores: Scores | None) -> None:
+    ties = [judgment(n, "ab"[n % 2], 0.5, scores=scores) for n in range(50)]
+    found = pair(ties)
+    assert (found.outcome, reasons(found)) == ("withheld", ["same verdict"])
+    assert "the same of all 50 pairs" in found.verdict
+    one_more = [*ties, judgment(50, "a", 1.0)]
+    assert "same verdict" not in reasons(pair(one_more))
+    assert "same verdict" not in reasons(pair(ties[:19]))  # these may be chance
 
 
 @pytest.mark.parametrize(("firsts", "closed"), [(20, False), (11, False), (9, True), (35, True)])

@@ -172,22 +172,46 @@ def test_ten_minutes_of_refusals_are_too_much_and_so_is_a_word_of_more() -> None
     assert limiter.hopeless(800.0) == "it says to come again in 1:00:00"
 
 
-def test_a_server_that_is_away_is_tried_again_and_after_a_minute_given_up() -> None:
+def test_a_server_that_is_away_is_tried_again_and_after_ten_minutes_given_up() -> None:
     limiter, now = Limiter(Caps(256)), 0.0
     assert not limiter.away
-    for _ in range(9):
+    for _ in range(60):
         limiter.start(now)
         limiter.lost(now, now)
         assert limiter.away
-        if now > 60:
+        if now > 600:
             break
         assert limiter.hopeless(now) is None
+        assert limiter.wait(now) <= 15
         now += limiter.wait(now)
-    assert limiter.hopeless(now) == "it could not be reached for 60 seconds"
+    assert limiter.hopeless(now) == "it could not be reached for 10 minutes"
     limiter.start(now)
     limiter.dropped(now)  # an error is a sign of life
     assert not limiter.away
     assert limiter.hopeless(now) is None
+
+
+def test_a_server_that_is_busy_for_anybody_is_tried_again_and_teaches_no_rate() -> None:
+    limiter, now, pauses = Limiter(Caps(256)), 0.0, []
+    for _ in range(100):
+        limiter.start(now)
+        limiter.served(now, now + 0.1)
+        now += 0.1
+    for _ in range(5):
+        limiter.start(now)
+        limiter.busy(now, now, None)
+        pauses.append(limiter.wait(now))
+        now += pauses[-1]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8])
+    limiter.start(now)
+    assert limiter.wait(now) == math.inf  # by one
+    limiter.served(now, now + 0.1)
+    assert limiter._pace.rate(now + 0.1) == math.inf
+    limiter.start(now)
+    limiter.busy(now, now, 3.0)
+    assert limiter.wait(now) == pytest.approx(3)
+    assert limiter.hopeless(now) is None
+    assert not limiter.away
 
 
 def test_two_who_share_a_limit_both_get_their_part() -> None:

@@ -27,28 +27,28 @@ def quotas_in(headers: Mapping[str, str]) -> tuple[Quota | None, Quota | None]:
     else:
         return None, None
     requests, tokens = (
-        _quota([headers.get(name.format(what=what, field=field), "") for field in _FIELDS])
+        _quota([headers.get(name.format(what=what, field=field), "") for field in _FIELDS], headers)
         for what in ("requests", "tokens")
     )
     return requests, tokens
 
 
-def _quota(told: list[str]) -> Quota | None:
+def _quota(told: list[str], headers: Mapping[str, str]) -> Quota | None:
     limit, remaining, reset = told
     try:
-        return Quota(float(limit), float(remaining), _seconds(reset))
+        return Quota(float(limit), float(remaining), _seconds(reset, _now(headers)))
     except ValueError:
         return None
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, now: float) -> float:
     """From a number, from `6m0.5s` and the like, or until a time that is given in ISO 8601."""
     spans = _SPAN.findall(text)
     if spans and "".join(number + unit for number, unit in spans) == text:
         return sum(float(number) * _UNITS[unit] for number, unit in spans)
     if "T" in text:
         until = datetime.fromisoformat(text)
-        return (until - datetime.now(until.tzinfo or UTC)).total_seconds()
+        return until.replace(tzinfo=until.tzinfo or UTC).timestamp() - now
     return float(text)
 
 
@@ -63,9 +63,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(told) if milliseconds is None else float(milliseconds) / 1000
     except ValueError:
         at = _date(told)
-        now = _date(headers.get("date", "")) or time.time()
-        seconds = math.nan if at is None else at - now
+        seconds = math.nan if at is None else at - _now(headers)
     return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else None
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """The time by the server's own clock, where its reply tells that."""
+    return _date(headers.get("date", "")) or time.time()
 
 
 def _date(text: str) -> float | None:

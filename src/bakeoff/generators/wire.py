@@ -3,10 +3,11 @@
 Knows clients and the chat-completions format; not when to ask, nor what to do where it fails.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from bakeoff.errors import one_line
 from bakeoff.generators.api_errors import UnreadableError
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 Heard = Callable[[Quota | None, Quota | None], None]
 
+_WHOLE = 2  # times the timeout, which is that of a silence, after which a reply has to be whole
+_LARGEST = 64 * 2**20  # bytes of a reply, unpacked
+
+_CHATS = ("/chat/completions", "/messages")  # what else is asked for may be of any size
+
 # Where a server writes what its model thought, beside what it said.
 _THOUGHT = ("reasoning_content", "thinking")
 
@@ -30,38 +36,65 @@ def connections(provider: str, heard: Heard | None, *, proxies: bool = True) -> 
 
     aiohttp's take a third of the time of httpx's own, and with 256 at once less than that. `heard`
     is told what is left of requests and of tokens, where a server says so. `proxies` are those that
-    the environment names.
+    the environment names; which certificates are trusted it says in any case.
     """
-
+    kind: Any
+    of: Any
     if provider == "anthropic":
+        import httpx
         from anthropic import DefaultAioHttpClient as OfAnthropic
-        from httpx import RemoteProtocolError as OfHttpx
 
-        return {"http_client": _client(OfAnthropic, OfHttpx, heard)(trust_env=proxies)}
-    if provider == "openai":
-        from httpx2 import RemoteProtocolError as OfHttpx2
+        kind, of = OfAnthropic, httpx
+    elif provider == "openai":
+        import httpx2
         from openai import DefaultAioHttpClient as OfOpenAI
 
-        return {"http_client": _client(OfOpenAI, OfHttpx2, heard)(trust_env=proxies)}
-    return {}
+        kind, of = OfOpenAI, httpx2
+    else:
+        return {}
+    made = _client(kind, of.RemoteProtocolError, heard)
+    return {"http_client": made(trust_env=proxies, verify=of.create_ssl_context())}
 
 
 def _client(kind: Any, broken: Callable[[str], Exception], heard: Heard | None) -> Any:
-    """Connections of one kind; a reply that is no HTTP is `broken`, which these do not say."""
+    """Connections of one kind; a reply that is no HTTP is `broken`, which these do not say, and so
+    is one that comes in drips for ever, or is larger than any chat completion.
+    """
     from aiohttp import ClientError
 
     class Connections(kind):  # type: ignore[misc] # of a package that is imported when needed
-        async def send(self, *request: Any, **more: Any) -> Any:
+        async def send(self, request: Any, *, stream: bool = False, **more: Any) -> Any:
+            silence = request.extensions.get("timeout", {}).get("read")
+            limit = None if stream or silence is None else _WHOLE * silence
             try:
-                response = await super().send(*request, **more)
+                async with asyncio.timeout(limit):
+                    response = await super().send(request, stream=True, **more)
+                    if not stream:
+                        await _read(response, broken)
             except ClientError as error:
                 raise broken(str(error)) from error
+            except TimeoutError as error:
+                raise broken(f"the reply was not whole within {limit} seconds") from error
             quotas = quotas_in(response.headers)
             if heard is not None and quotas != (None, None):
                 heard(*quotas)
             return response
 
     return Connections
+
+
+async def _read(response: Any, broken: Callable[[str], Exception]) -> None:
+    """Take in the body, and no more than may be: a server must not fill the memory."""
+    held = bytearray()
+    most = _LARGEST if response.request.url.path.endswith(_CHATS) else None
+    try:
+        async for part in response.aiter_bytes():
+            held += part
+            if most is not None and len(held) > most:
+                raise broken(f"the reply is larger than {most >> 20} MB")
+    finally:
+        await response.aclose()
+    response._content = bytes(held)  # as its own `aread` leaves it, which takes any size
 
 
 async def send(llm: "AnyLLM", asked: dict[str, Any]) -> "ChatCompletion":
@@ -76,7 +109,10 @@ async def send(llm: "AnyLLM", asked: dict[str, Any]) -> "ChatCompletion":
 
     if isinstance(llm, OpenAICompatibleProvider | OpenaiProvider):
         return await _post(llm, dict(asked))
-    reply: ChatCompletion = await llm.acompletion(**asked)
+    try:
+        reply: ChatCompletion = await llm.acompletion(**asked)
+    except ValidationError as error:  # any-llm makes an error of its own of all others
+        raise UnreadableError(f"not a chat completion: {_flaw(error)}") from None
     return reply
 
 
@@ -96,10 +132,23 @@ async def _post(llm: Any, body: dict[str, Any]) -> "ChatCompletion":
         )
     except OpenAIError as error:
         raise convert_exception(error, llm.PROVIDER_NAME) from error
+    found: Any = None
     try:
-        return ChatCompletion.model_validate(_normal(reply.json()))
-    except ValueError as error:  # pydantic's is one
-        raise UnreadableError(f"not a chat completion: {one_line(error)}") from None
+        found = reply.json()
+        return ChatCompletion.model_validate(_normal(found))
+    except (ValueError, RecursionError) as error:  # pydantic's is a ValueError
+        raise UnreadableError(f"not a chat completion: {_flaw(error, found)}") from None
+
+
+def _flaw(error: Exception, found: Any = None) -> str:
+    """What is wrong with a reply: where that says by itself that it is an error, its own words."""
+    own = found.get("error") if isinstance(found, dict) else None
+    if own:
+        return " ".join(str(own.get("message") if isinstance(own, dict) else own).split())[:300]
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
+    return one_line(error)
 
 
 def _normal(found: Any) -> Any:

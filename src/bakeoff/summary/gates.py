@@ -111,6 +111,25 @@ def _flips(case: Case) -> Iterator[Reason]:
         )
 
 
+def _same(case: Case) -> Iterator[Reason]:
+    """Judges that say one thing of everything have looked at nothing. Two models may be equal, but
+    no judge finds every two of their completions worth the same, prompt after prompt. What a file
+    holds that tells no order may be a model beside itself.
+    """
+    if case.pair.order.identified == "not recorded":
+        return
+    said = {(one.verdict.first, one.verdict.scores) for one in case.trial.judgments}
+    if len(said) == 1 and units(case.pair) >= FEWEST and said.pop()[0] == 0.5:
+        judged = case.pair.accounting.judged
+        yield Reason(
+            "same verdict",
+            judged,
+            f"the judge said the same of all {judged} pairs that it was shown, and told nothing "
+            "apart",
+            "take another judge; `bakeoff judge-check` tells what it can tell apart",
+        )
+
+
 def _names(case: Case) -> Iterator[Reason]:
     """An explanation cannot name a model unless the judge was told, or a completion says it."""
     names = [name.rsplit("/", 1)[-1].lower() for name in (case.pair.a, case.pair.b)]
@@ -262,6 +281,7 @@ _GATES: tuple[Gate, ...] = (
     _few,
     _many,
     _order,
+    _same,
     _names,
     _flips,
     _contradictions,

@@ -11,7 +11,7 @@ from bakeoff.work.pace import Pace, Quota
 from bakeoff.work.window import START, Window
 
 PATIENCE = 600.0  # seconds that a server may refuse everything before its requests fail,
-LOST = 60.0  # and that it may be away
+LOST = 600.0  # and that it may be away: who starts it again needs some minutes for that
 _SPREAD = 0.4  # of the time of a reply, in which a window of requests starts at the fastest
 _GAP = 0.005  # seconds between two starts, for that, at most
 _LATE = 0.002  # seconds: starts that the event loop was late for are caught up with
@@ -34,7 +34,7 @@ class Caps(NamedTuple):
 class Limiter:
     """What all share who ask one server: within the caps, what it turns out to take.
 
-    Ask `wait` before a `start`; end each start with `served`, `refused`, `lost` or `dropped`.
+    Ask `wait` before a `start`; end each with `served`, `refused`, `busy`, `lost` or `dropped`.
     """
 
     def __init__(self, caps: Caps) -> None:
@@ -101,6 +101,12 @@ class Limiter:
         if self._pace.refused(began, now, after):
             self._window.refused()
 
+    def busy(self, began: float, now: float, after: float | None) -> None:
+        """The server has too much to do for anybody, for `after` seconds if it says so."""
+        self.in_flight -= 1
+        self._refusing = now if self._refusing is None else self._refusing
+        self._pace.lost(began, now, after)
+
     def lost(self, began: float, now: float) -> None:
         """The server was not there, or went away, for the request that began then."""
         self.in_flight -= 1
@@ -125,12 +131,12 @@ class Limiter:
 
     def hopeless(self, now: float) -> str | None:
         """Why it is not worth waiting for: it has refused everything for ten minutes, or says that
-        it will for so long, or has been away for one. None where it is.
+        it will for so long, or has been away for as long. None where it is.
         """
         if (opens := self._pace.opens - now) > PATIENCE:
             return f"it says to come again in {timedelta(seconds=round(opens))}"
         if self._refusing is not None and now - self._refusing > PATIENCE:
             return f"it has refused everything for {PATIENCE / 60:.0f} minutes"
         if self._lost is not None and now - self._lost > LOST:
-            return f"it could not be reached for {LOST:.0f} seconds"
+            return f"it could not be reached for {LOST / 60:.0f} minutes"
         return None

@@ -142,10 +142,13 @@ class Pace:
             self._in_vain = 0
         self._tokens.due += more / self._tokens.cap
 
-    def lost(self, began: float, now: float) -> None:
-        """The server was not there for a request; it is tried again, by one, in a while."""
+    def lost(self, began: float, now: float, after: float | None = None) -> None:
+        """The server was not there for a request, or too busy for anybody: it is tried again, by
+        one, in a while. What it takes otherwise that does not say.
+        """
         if began >= self.opens:
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._in_vain)
+            pause = pause if after is None else max(after, pause - _FIRST_PAUSE)
             self.opens, self._fresh = max(self.opens, now + pause), 0
             self._in_vain += 1
 

@@ -1,0 +1,459 @@
+"""A server on loopback that speaks OpenAI's and Anthropic's formats, and fails as servers fail.
+
+Which fault a request meets hangs on what it asks and on how often that was asked before, never on
+when: so the same run meets the same faults, in whatever order its requests come.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import json
+import random
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tests.anthropic_server import message
+from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
+
+Protocol = Literal["openai", "anthropic"]
+
+STALL = 60.0  # seconds
+
+# Of loopback, signed by itself, for a hundred years: the key of nothing.
+CERTIFICATE = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkRBleC7daLAaeFX7
+R0j6DL40LbG6ogRa2bz5ozBpENehRANCAASfgkMp8bsxo8J270MXSRWoFYLjDFTg
+n6KaVsxn/oag71U2gJjZ5A4fD4qYiqUfnAnIWdSvZ73hYdh1VazRLdTz
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBnDCCAUGgAwIBAgIUc8o0rCVe42kuHMdTNaPlDDUSEbgwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzE3NTUzMloYDzIxMjYxMTAz
+MTc1NTMyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASfgkMp8bsxo8J270MXSRWoFYLjDFTgn6KaVsxn/oag71U2gJjZ5A4f
+D4qYiqUfnAnIWdSvZ73hYdh1VazRLdTzo28wbTAdBgNVHQ4EFgQU302GrhLlk8Sk
+//nccvw7fetUa4UwHwYDVR0jBBgwFoAU302GrhLlk8Sk//nccvw7fetUa4UwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSQAwRgIhAOigvCTtXVoQ4k8akAIb6s6yLxMxb6SxGVVLGPctRFWgAiEA
+6mn8ZAQ/PrXRp06XrcFQAlEPsLL/P4p+HtJJgyBoPKY=
+-----END CERTIFICATE-----
+"""
+
+
+@dataclass
+class Wire:
+    """What is sent as it is: `pieces`, `pause` seconds after each, and then an end of some kind."""
+
+    pieces: list[bytes]
+    pause: float = 0.0
+    end: Literal["reset", "half-closed", "closed", "on"] = "closed"
+
+
+Makes = Callable[[Protocol, Any], Any]  # of the protocol and the right reply: what is sent instead
+
+
+class Kind(NamedTuple):
+    """A kind of fault. `passes`: so many in a row are survived; `fails`: what comes of more."""
+
+    make: Makes
+    passes: int
+    fails: str | None
+
+
+class Fault(NamedTuple):
+    """What the first `times` requests of one item meet."""
+
+    kind: str
+    times: int
+
+
+ALWAYS = 10**9
+
+
+def refusal(status: int, **headers: str) -> Makes:
+    error = {"type": "an_error", "message": f"It is {status} here"}
+
+    def make(speaks: Protocol, _: Any) -> Reply:
+        body: Any = {"error": error} if speaks == "openai" else {"type": "error", "error": error}
+        return Reply(status, body, {key.replace("_", "-"): said for key, said in headers.items()})
+
+    return make
+
+
+def dated(speaks: Protocol, right: Any) -> Reply:
+    now = time.time()
+    dates = {"Date": formatdate(now, usegmt=True), "Retry_After": formatdate(now + 1, usegmt=True)}
+    reply: Reply = refusal(429, **dates)(speaks, right)
+    return reply
+
+
+def page(status: int) -> Makes:
+    html = f"<html><head><title>{status}</title></head><body>nginx</body></html>".encode()
+    return lambda *_: Reply(status, html, {"Content-Type": "text/html"})
+
+
+def sent(body: bytes, **headers: str) -> Makes:
+    """A reply with a body that is no JSON of ours."""
+    named = {key.replace("_", "-"): said for key, said in headers.items()}
+    return lambda *_: Reply(200, body, named)
+
+
+def shaped(openai: Callable[[Any], Any], anthropic: Callable[[Any], Any]) -> Makes:
+    """JSON of another shape."""
+    return lambda speaks, right: Reply(
+        body=(openai if speaks == "openai" else anthropic)(json.loads(json.dumps(right)))
+    )
+
+
+def whole(right: Any) -> tuple[bytes, bytes]:
+    """A head and a body."""
+    body = json.dumps(right).encode()
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode(), body
+
+
+def broken(end: Literal["reset", "half-closed", "closed"], *, head: bool, share: float) -> Makes:
+    """A connection that ends before the reply does."""
+
+    def make(_: Protocol, right: Any) -> Wire:
+        first, body = whole(right)
+        return Wire([first + body[: int(len(body) * share)]] if head else [], end=end)
+
+    return make
+
+
+def slow(pause: float, *, share: float, size: int = 1) -> Makes:
+    """A reply of which a share comes at once, and the rest in pieces with a pause between them."""
+
+    def make(_: Protocol, right: Any) -> Wire:
+        text = b"".join(whole(right))
+        at = int(len(text) * share)
+        rest = [text[place : place + size] for place in range(at, len(text), size)]
+        return Wire([text[:at], *rest] if at else [b"", *rest], pause, "on")
+
+    return make
+
+
+def choices(*found: Any) -> Callable[[Any], Any]:
+    return lambda right: {**right, "choices": list(found)}
+
+
+def content(found: Any) -> Callable[[Any], Any]:
+    return lambda right: {**right, "content": found}
+
+
+def cut(speaks: Protocol, right: Any) -> Any:
+    """The reply as it is where the tokens did not reach."""
+    if speaks == "anthropic":
+        text = right["content"][0]["text"]
+        return message(text[: len(text) // 2], stop_reason="max_tokens")
+    text = right["choices"][0]["message"]["content"]
+    return chat(text[: len(text) // 2], finish_reason="length")
+
+
+def declined(speaks: Protocol, _: Any) -> Any:
+    if speaks == "anthropic":
+        return message("I cannot judge this.", stop_reason="refusal")
+    return chat(None, message={"refusal": "I cannot judge this."})
+
+
+def filtered(speaks: Protocol, _: Any) -> Any:
+    if speaks == "anthropic":
+        return message(None, stop_reason="refusal")
+    return chat("", finish_reason="content_filter")
+
+
+def another(_: Protocol, right: Any) -> Any:
+    return {**right, "model": "somebody-else"}
+
+
+BUSY = 3  # how often a server may say in a row that it has too much to do
+TRIES = 2  # how many in a row may fail in another way, where `retries` are twice as many
+
+KINDS: dict[str, Kind] = {
+    "429": Kind(refusal(429), BUSY, None),
+    "429, seconds": Kind(refusal(429, Retry_After="1"), 1, None),
+    "429, a date": Kind(dated, 1, None),
+    "529": Kind(refusal(529), BUSY, None),
+    "503, seconds": Kind(refusal(503, Retry_After="1"), 1, None),
+    "500": Kind(refusal(500), TRIES, "backend"),
+    "502": Kind(refusal(502), TRIES, "backend"),
+    "503": Kind(refusal(503), TRIES, "backend"),
+    "a proxy's 502": Kind(page(502), TRIES, "backend"),
+    "a proxy's 504": Kind(page(504), TRIES, "backend"),
+    "reset": Kind(broken("reset", head=False, share=0), TRIES, "backend"),
+    "reset halfway": Kind(broken("reset", head=True, share=0.5), TRIES, "backend"),
+    "half-closed": Kind(broken("half-closed", head=False, share=0), TRIES, "backend"),
+    "half-closed after the head": Kind(broken("half-closed", head=True, share=0), TRIES, "backend"),
+    "a body that stops": Kind(broken("closed", head=True, share=0.7), TRIES, "backend"),
+    "no HTTP": Kind(lambda *_: Wire([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]), TRIES, "backend"),
+    "a slow head": Kind(slow(0.02, share=0, size=32), ALWAYS, None),
+    "a stall": Kind(lambda *_: Wire([b""], STALL), TRIES, "backend"),
+    "a stall halfway": Kind(slow(STALL, share=0.5), TRIES, "backend"),
+    "a trickle": Kind(slow(0.2, share=0.3), TRIES, "backend"),
+    "gzip garbage": Kind(sent(b"\x1f\x8b\x08rubbish", Content_Encoding="gzip"), TRIES, "backend"),
+    "invalid JSON": Kind(sent(b'{"id": "x", "choi'), 1, "unreadable"),
+    "no UTF-8": Kind(sent(b'{"id": "\xff\xfe"}'), 1, "unreadable"),
+    "a page": Kind(sent(b"<html>Hi</html>", Content_Type="text/html"), 1, "unreadable"),
+    "nothing": Kind(sent(b""), 1, "unreadable"),
+    "a list": Kind(sent(b"[]"), 1, "unreadable"),
+    "a number": Kind(sent(b"7"), 1, "unreadable"),
+    "null": Kind(sent(b"null"), 1, "unreadable"),
+    "a text": Kind(sent(b'"a valid reply"'), 1, "unreadable"),
+    "no field": Kind(sent(b"{}"), 1, "unreadable"),
+    "an error in a 200": Kind(
+        sent(b'{"error": {"message": "auth of the author does not exist"}}'), 1, "unreadable"
+    ),
+    "choices are a text": Kind(
+        shaped(lambda right: {**right, "choices": "x"}, content("x")), 1, "unreadable"
+    ),
+    "a choice is null": Kind(shaped(choices(None), content([None])), 1, "unreadable"),
+    "a choice is empty": Kind(shaped(choices({}), content([{}])), 1, "unreadable"),
+    "a choice is a number": Kind(shaped(choices(7), content([7])), 1, "unreadable"),
+    "no choice": Kind(shaped(choices(), content([])), 1, "unreadable"),
+    "length": Kind(cut, 1, "verdict"),
+    "a content filter": Kind(filtered, 0, "refused"),
+    "a refusal": Kind(declined, 0, "refused"),
+    "another model's name": Kind(another, ALWAYS, None),
+}
+
+# An empty message is a reply in Anthropic's format, though no verdict.
+EMPTY = ("no choice", "a choice is empty")
+REFUSALS = ("429", "429, seconds", "429, a date", "529", "503, seconds")  # for a while, no failures
+
+
+def fails_as(kind: str, speaks: Protocol) -> str | None:
+    """What comes of a fault that stays."""
+    return "verdict" if speaks == "anthropic" and kind in EMPTY else KINDS[kind].fails
+
+
+ANSWERS = ("length", "a content filter", "a refusal", "another model's name")  # of the model itself
+
+
+def plan(
+    items: Iterable[str], seed: int, share: float, *, stays: float, kinds: Iterable[str] = KINDS
+) -> dict[str, Fault]:
+    """A fault for a share of the items, each kind as often as any other; some of them stay.
+
+    `stays` is the share of the faults that never pass, of those kinds that ever fail. That it has
+    too much to do a server says to one item only, once: whoever hears it slows down for minutes.
+    """
+    chance = random.Random(seed)
+    drawn = sorted(set(items))
+    chance.shuffle(drawn)
+    every = list(kinds)
+    others = [name for name in every if name not in REFUSALS]
+    names = itertools.chain(every, itertools.cycle(others))
+    found: dict[str, Fault] = {}
+    for item, name in zip(drawn[: round(share * len(drawn))], names, strict=False):
+        kind = KINDS[name]
+        never = kind.fails is not None and (chance.random() < stays or not kind.passes)
+        most = 1 if name in REFUSALS else min(kind.passes, TRIES)
+        found[item] = Fault(name, ALWAYS if never else chance.randint(1, max(1, most)))
+    return found
+
+
+def text_of(turn: Any) -> str:
+    """What a turn says, whether it is one text or blocks."""
+    said = turn["content"]
+    return said if isinstance(said, str) else "".join(block["text"] for block in said)
+
+
+def item_of(body: Mapping[str, Any]) -> str:
+    """What is asked, however often and in whatever words: of a judge the two texts in order."""
+    first = text_of(body["messages"][0])
+    if "winner" not in first:
+        return f"{body['model']} on {first}"
+    return " / ".join(shown({"messages": [{"content": first}]}))
+
+
+def drawn(item: str) -> str:
+    """What the judge says of two texts: as if by chance, and always the same."""
+    a, b = (byte % 11 for byte in hashlib.sha256(item.encode()).digest()[:2])
+    return verdict("tie" if a == b else "A" if a > b else "B", a, b, f"Of {item}.")
+
+
+def model_or_judge(body: Mapping[str, Any]) -> str:
+    item = item_of(body)
+    return drawn(item) if " / " in item else f"{item}: {hashlib.sha256(item.encode()).hexdigest()}"
+
+
+class ChaosServer(OpenAIServer):
+    """`with ChaosServer(faults) as server:`; `asked` and `met` count what came and what it met."""
+
+    def __init__(self, faults: Mapping[str, Fault] = {}, certificate: Path | None = None) -> None:
+        super().__init__()
+        self.faults = faults
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
+        self.says_what: Callable[[Mapping[str, Any]], str] = model_or_judge
+        self.asked: Counter[str] = Counter()  # requests by item
+        self.met: Counter[str] = Counter()  # faults by kind
+        self.pause = 0.0  # seconds until a reply
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._held = socket.socket()  # keeps the port while nobody listens there
+
+    def __enter__(self) -> "ChaosServer":
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
+        self._thread.start()
+        self._do(self._listen())
+        self.address = f"http{'s' * bool(self._tls)}://127.0.0.1:{self.port}"
+        self.url = f"{self.address}/v1"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._held.close()
+
+    def _do(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(
+            self._take, "127.0.0.1", self.port, reuse_port=True, backlog=1024, ssl=self._tls
+        )
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._writers.discard(writer)
+
+    def dies(self) -> None:
+        """Refuse connections from now on, and break off those that there are."""
+        self._do(self._die())
+
+    def comes_back(self) -> None:
+        """Take connections again."""
+        self._do(self._listen())
+
+    async def _die(self) -> None:
+        self._server.close()
+        for writer in tuple(self._writers):
+            _reset(writer)
+
+    async def _reply(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        speaks: Protocol = "anthropic" if b"/messages " in self.raw.pop()[:99] else "openai"
+        item = item_of(body)
+        self.asked[item] += 1
+        attempt = self.asked[item]
+        fault = self.faults.get(item)
+        await asyncio.sleep(self.pause)
+        said = self.says_what(body)
+        right = message(said) if speaks == "anthropic" else chat(said)
+        if fault is None or attempt > fault.times:
+            await self._send(Reply(body=right), writer)
+            return
+        self.met[fault.kind] += 1
+        await self._send(KINDS[fault.kind].make(speaks, right), writer)
+
+    async def _send(self, reply: Any, writer: asyncio.StreamWriter) -> None:
+        if isinstance(reply, Wire):
+            await _sent(reply, writer)
+            return
+        reply = reply if isinstance(reply, Reply) else Reply(body=reply)
+        payload = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(payload))}
+        lines = "".join(f"{k}: {v}\r\n" for k, v in (headers | reply.headers).items())
+        writer.write(f"HTTP/1.1 {reply.status} X\r\n{lines}\r\n".encode() + payload)
+        await writer.drain()
+
+
+async def _sent(wire: Wire, writer: asyncio.StreamWriter) -> None:
+    for piece in wire.pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(wire.pause)
+    if wire.end == "on":
+        return
+    if wire.end == "reset":
+        await asyncio.sleep(0.01)  # what was sent arrives before the reset, and not instead of it
+        _reset(writer)
+    elif wire.end == "half-closed":
+        writer.write_eof()
+        await asyncio.sleep(5)
+    raise ConnectionError
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with RST."""
+    held = writer.get_extra_info("socket")
+    if held is not None and held.fileno() >= 0:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+class Outage:
+    """The server dies when it has been asked for `after` items, and is back `seconds` later."""
+
+    def __init__(self, server: ChaosServer, after: int, seconds: float) -> None:
+        self.server, self.after, self.seconds = server, after, seconds
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Outage":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(self.seconds + 10)
+
+    def _run(self) -> None:
+        while self.server.asked.total() < self.after:
+            time.sleep(0.005)
+        self.server.dies()
+        time.sleep(self.seconds)
+        self.server.comes_back()
+
+
+class Proxy:
+    """`with Proxy(status) as proxy:` answers so to whoever wants to go anywhere through it."""
+
+    def __init__(self, status: int) -> None:
+        asked: list[str] = []
+        self.asked = asked
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_CONNECT(self) -> None:
+                asked.append(f"{self.command} {self.path}")
+                body = b"<html>The proxy says no</html>"
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = True
+
+            do_POST = do_CONNECT  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> "Proxy":
+        self._thread.start()
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
