@@ -16,6 +16,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.generators import child as child_module
 from bakeoff.generators.child import Child
+from tests.long import long
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what Linux alone can do")
 
@@ -169,7 +170,7 @@ def test_a_log_that_cannot_be_written_is_one_line() -> None:
 
 
 @LINUX
-@pytest.mark.parametrize("code", [FAMILY, STUBBORN], ids=["polite", "stubborn"])
+@pytest.mark.parametrize("code", [FAMILY, *long([STUBBORN])], ids=["polite", "stubborn"])
 def test_stopped_it_is_gone_with_all_that_it_started(code: str) -> None:
     async def go() -> list[int]:
         child = started(code, grace=0.5)
@@ -236,7 +237,9 @@ def test_what_a_server_left_behind_is_gone_when_it_died_by_itself() -> None:
 
 
 @LINUX
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, *long([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])]
+)
 def test_however_a_run_ends_its_server_ends_too(number: signal.Signals) -> None:
     with Path("said").open("w") as said:
         run = subprocess.Popen([sys.executable, "-c", RUN, FAMILY], stdout=said, stderr=said)
@@ -264,7 +267,7 @@ def test_an_interrupt_at_the_terminal_is_for_the_run_alone() -> None:
 
 
 @LINUX
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *long([signal.SIGTERM])])
 def test_a_server_does_not_outlive_its_guard(number: signal.Signals) -> None:
     async def go() -> list[int]:
         child = started(FAMILY)

@@ -13,12 +13,15 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators import embedded as module
 from bakeoff.generators.catalogue import CATALOGUE
+from bakeoff.generators.client import client_of
 from bakeoff.generators.embedded import Embedded, physical_cores
 from bakeoff.generators.fetch import fetched
 from bakeoff.judges.prompted import Prompted
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from tests.generators.gguf_files import small_gguf
 from tests.generators.test_gguf import LLAMA, write
+from tests.openai_server import OpenAIServer, Reply
 from tests.working import outcomes
 
 
@@ -112,7 +115,7 @@ def test_models_that_do_not_fit_beside_each_other_take_turns(
 ) -> None:
     monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
     monkeypatch.setattr(module, "physical_cores", lambda: 64)
-    file = write(tmp_path / "model.gguf", LLAMA)
+    file = small_gguf(tmp_path / "model.gguf", LLAMA)
     worker = embedded(f"embedded:{file}")
     asyncio.run(worker.prepare())
     assert worker.exclusive == turns
@@ -170,6 +173,7 @@ def test_smollm2_completes_with_the_same_seed_the_same_and_counts_its_tokens() -
         assert (outcome.finish == "length") == (outcome.tokens == 12)
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_the_base_model_stops_before_a_question_of_its_own() -> None:
     said = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
@@ -209,13 +213,70 @@ def test_a_prompt_beyond_the_context_fails_alone() -> None:
     assert isinstance(short, Completion)
 
 
-@pytest.mark.engine
-def test_a_truncated_file_is_one_clear_line(tmp_path: Path) -> None:
-    whole = fetched(CATALOGUE["smollm2"])
-    with whole.open("rb") as source:
-        (tmp_path / "cut.gguf").write_bytes(source.read(3_000_000))
-    with pytest.raises(ConfigError, match=r"cannot load .*cut\.gguf") as caught:
+def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server stands in for llama.cpp's, which hangs up and is gone after three replies."""
+    said = iter(["said"] * 3)
+
+    def reply(_: dict[str, Any]) -> Any:
+        text = next(said, None)
+        if text is None:
+            server._server.close()
+            return Reply(body=b"", hangs_up=True)
+        return text
+
+    file = small_gguf(tmp_path / "model.gguf", LLAMA)
+    worker = embedded(f"embedded:{file}?slots=1&retries=1")
+    kept: list[Completion | WorkError] = []
+
+    async def connect() -> Any:
+        worker._address = server.url.removesuffix("/v1")
+        return client_of("mine", server.url, None, worker.transport())
+
+    async def go() -> None:
+        asked = [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)]
+        try:
+            await worker(asked, lambda _, outcome: kept.append(outcome))
+        finally:
+            await worker.close()
+
+    monkeypatch.setattr(worker, "connect", connect)
+    ended = r"in this process has ended \(.*: run the same"
+    with OpenAIServer(reply) as server, pytest.raises(ConfigError, match=ended):
+        asyncio.run(go())
+    assert texts(kept) == ["said"] * 3
+
+
+def test_what_does_not_fit_into_memory_is_said_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "available", lambda: 90_000_000)
+    file = small_gguf(tmp_path / "model.gguf", LLAMA)  # 94 MB a slot
+    with pytest.raises(ConfigError, match=r"takes about 0\.1 GB .* 0\.1 GB are free.*\?context="):
+        asyncio.run(embedded(f"embedded:{file}").prepare())
+    asyncio.run(embedded(f"embedded:{file}?context=2048").prepare())
+    with pytest.raises(ConfigError, match="takes about"):
+        asyncio.run(embedded(f"embedded:{file}?context=2048&slots=2").prepare())
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, -1])
+def test_a_truncated_file_is_one_clear_line_and_not_llama_cpps(
+    tmp_path: Path, kept: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(whole[:kept])
+    with pytest.raises(ConfigError, match=r"cut\.gguf' is no whole GGUF file \(") as caught:
         ask(embedded(f"embedded:{tmp_path / 'cut.gguf'}"), "Hello?")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.engine
+def test_a_whole_file_that_is_no_model_is_one_clear_line(tmp_path: Path) -> None:
+    file = small_gguf(tmp_path / "odd.gguf", {"general.architecture": "no-such-thing"})
+    with pytest.raises(ConfigError, match=r"cannot load .*odd\.gguf") as caught:
+        ask(embedded(f"embedded:{file}"), "Hello?")
     assert "\n" not in str(caught.value)
 
 

@@ -665,6 +665,7 @@ def on_the_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.long
 def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     adapter = Path(shutil.copytree(lora, tmp_path / "adapter"))
     edit_json(adapter / "adapter_config.json", base_model_name_or_path="me/tiny")

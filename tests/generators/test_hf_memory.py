@@ -1,5 +1,10 @@
 """How much goes at once: by the device's memory and by count, and less when it was too much."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,8 +91,105 @@ def test_other_devices_say_themselves_what_is_free(
         (torch.OutOfMemoryError("CUDA"), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: ...)"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("unable to mmap 9 bytes from file <x>: Cannot allocate memory (12)"), True),
+        (MemoryError("std::bad_alloc"), True),
+        (ValueError("out of memory"), False),
+        (None, False),
         (RuntimeError("a bug"), False),
     ],
 )
 def test_which_errors_say_that_memory_ran_out(error: Any, is_it: bool) -> None:
     assert out_of_memory(error) == is_it
+
+
+# -------------------------------------------------------------- where the machine's memory is over
+
+# Completes prompts in a process that gets so many megabytes more, when its model is there or before
+# that.
+STARVED = """
+import json, logging, os, resource, sys
+from pathlib import Path
+import torch
+from bakeoff.errors import ConfigError
+from bakeoff.generators import hf_memory
+from tests.generators.hf_models import opened, prompt
+from tests.working import outcomes
+
+folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
+torch.set_num_threads(1)
+logging.basicConfig(level=logging.WARNING)
+
+def starve():
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + room * 1_000_000,) * 2)
+
+budget_of = hf_memory.budget_of
+
+def starved(*given, **named):
+    budget = budget_of(*given, **named)
+    if when == "loaded":
+        starve()
+    return budget
+
+hf_memory.budget_of = starved
+worker = opened(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
+asked = [prompt(f"{n} " * count) for n, count in enumerate(words)]
+worker.identity
+if when == "before":
+    outcomes(opened(sys.argv[5], max_tokens=1), asked)  # all that is imported is there
+    starve()
+try:
+    print(json.dumps([getattr(one, "text", str(one)) for one in outcomes(worker, asked)]))
+except ConfigError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of which a token takes 16 kB to keep, and little to compute."""
+    return make_tiny_model(tmp_path_factory.mktemp("wide"), head_dim=512)
+
+
+def starved(folder: Path, when: str, room: int, words: list[int], *more: str) -> tuple[Any, str]:
+    """What came of some prompts of so many words, and what was logged."""
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", STARVED, str(folder), when, str(room), json.dumps(words)]
+    command += more
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=170, env=os.environ | {"PYTHONPATH": root}
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_where_memory_really_runs_out_less_goes_at_once_and_nothing_is_lost(wide: Path) -> None:
+    """The allocations fail for real; the texts are those of a process that has enough."""
+    words = [100] * 16
+    enough, quiet = starved(wide, "loaded", 100_000, words)
+    assert len(enough) == 16
+    assert "out of memory" not in quiet
+    little, said = starved(wide, "loaded", 40, words)
+    assert "out of memory, going on with batches of 8" in said
+    assert little == enough
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_a_prompt_that_does_not_even_fit_alone_fails_alone(wide: Path) -> None:
+    outcomes, said = starved(wide, "loaded", 25, [10, 900, 10])
+    assert "out of memory at up to" in outcomes[1]
+    assert "alone in its batch" in outcomes[1]
+    assert not any("out of memory" in one for one in (outcomes[0], outcomes[2]))
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_a_model_that_does_not_fit_is_one_line(wide: Path, tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "large", head_dim=32768)  # 100 MB
+    said, logged = starved(folder, "before", 90, [1], str(wide))
+    assert said.endswith("take dtype=bfloat16, device_map=auto or a smaller model")
+    assert "does not fit into the memory that is free" in said
+    assert "Traceback" not in logged

@@ -21,6 +21,7 @@ from bakeoff.generators.hf_tokens import Row, tokens_of
 from bakeoff.progress import Progress
 from bakeoff.records import Completion, Prompt
 from tests.generators.hf_models import completions, opened, prompt, steps
+from tests.long import long
 from tests.openai_server import OpenAIServer
 from tests.tiny import CONTEXT, make_tiny_model
 from tests.working import outcomes
@@ -41,7 +42,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "more"), KINDS)
+@pytest.mark.parametrize(("kind", "more"), [KINDS[0], *long(KINDS[1:])])
 def test_what_shares_a_batch_and_takes_the_place_of_what_ended_changes_no_text(
     tmp_path: Path, kind: str, more: dict[str, Any]
 ) -> None:

@@ -33,6 +33,7 @@ from bakeoff.generators.vllm import Vllm
 from bakeoff.generators.vllm_launch import cause
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply
 from tests.working import outcomes
 
@@ -260,6 +261,7 @@ def test_one_that_dies_in_its_start_is_one_line_with_its_cause_and_its_log(
     assert gone(diary.only().engine)
 
 
+@pytest.mark.long
 def test_one_that_is_never_ready_is_ended(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,7 +272,7 @@ def test_one_that_is_never_ready_is_ended(
     assert gone(diary.only().pid)
 
 
-@pytest.mark.parametrize(("times", "starts"), [(2, 3), (9, 3)])
+@pytest.mark.parametrize(("times", "starts"), [(2, 3), *long([(9, 3)])])
 def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
     times: int, starts: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,23 +296,121 @@ def test_another_death_is_not_tried_again(
     diary.only()
 
 
-def test_one_that_dies_while_it_works_stops_the_run_and_says_why(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STANDIN_DIES_AFTER", "2")
-    one_at_a_time = Setting(Sampling(), 1)
-    worker = open_generator(Spec.parse(f"vllm:{model}?retries=0"), one_at_a_time)
-    kept: list[Completion | WorkError] = []
+def dying(monkeypatch: pytest.MonkeyPatch, after: int, times: int, holds: int = 1) -> None:
+    """Have a server die of the request behind so many, when as many as it `holds` are there."""
+    Path("deaths").write_text(str(times))
+    monkeypatch.setenv("STANDIN_DIES_AFTER", f"{after} @{Path('deaths').absolute()}")
+    monkeypatch.setenv("STANDIN_HOLDS", str(holds))
+
+
+def work_of(worker: Vllm, texts: str, kept: list[Completion | WorkError]) -> None:
+    """Ask for completions of letters, and keep what comes, whatever stops it."""
 
     async def go() -> None:
         try:
-            await worker([turn(f"{n}") for n in range(5)], lambda _, done: kept.append(done))
+            await worker([turn(text) for text in texts], lambda _, done: kept.append(done))
         finally:
             await worker.close()
 
-    with pytest.raises(ConfigError, match="vLLM ended while it worked: RuntimeError: it burns"):
-        asyncio.run(go())
-    assert [type(one) for one in kept] == [Completion] * 2
+    asyncio.run(go())
+
+
+def letters(asked: list[dict[str, Any]]) -> list[str]:
+    return sorted(one["messages"][-1]["content"] for one in asked)
+
+
+@pytest.mark.parametrize("retries", [6, *long([0])])
+def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owes(
+    retries: int,
+    model: Path,
+    diary: Diary,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dying(monkeypatch, after=2, times=1, holds=4)
+    done = ask(opened(f"mine=vllm:{model}?retries={retries}"), *"abcdef")
+    assert [one.text for one in done if isinstance(one, Completion)] == [
+        f"to {c}" for c in "abcdef"
+    ]
+    first, second = diary.starts()  # four saw it die, and one start came of it
+    assert len(first.asked) == 6
+    assert letters(second.asked) == letters(first.asked[2:])  # what was paid for is not asked again
+    assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
+    assert all(map(gone, (first.pid, first.engine, second.pid, second.engine)))
+    (said,) = [one for one in caplog.messages if "once more" in one]
+    assert said.startswith("'mine': vLLM ended while it worked: RuntimeError: it burns")
+    assert f"its log: {Path('cache').absolute()}" in said
+
+
+@pytest.mark.parametrize("lanes", [4, *long([1])])
+def test_one_that_dies_again_stops_the_run_and_says_why(
+    lanes: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(monkeypatch, after=2, times=9, holds=lanes)
+    worker = open_generator(Spec.parse(f"vllm:{model}"), Setting(Sampling(), lanes))
+    assert isinstance(worker, Vllm)
+    kept: list[Completion | WorkError] = []
+    with pytest.raises(
+        ConfigError, match=r"vLLM ended while it worked: RuntimeError: it burns.*once more"
+    ):
+        work_of(worker, "abcdefgh", kept)
+    assert [type(one) for one in kept] == [Completion] * 4  # before the first death and after
+    assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+
+
+def test_files_that_changed_when_it_is_started_once_more_are_noticed(
+    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody of those who saw it die starts a third."""
+    dying(monkeypatch, after=1, times=1, holds=4)
+    worker = opened(f"vllm:{model}")
+    assert worker.identity
+    serve, kept = worker._serve, []
+
+    async def changed(key: str) -> str:
+        if diary.starts():
+            (model / "model.safetensors").write_text("other weights")
+        return await serve(key)
+
+    monkeypatch.setattr(worker, "_serve", changed)
+    with pytest.raises(ConfigError, match="changed while it was loaded"):
+        work_of(worker, "abcdefgh", kept)
+    assert len(kept) == 1
+    assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+
+
+def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
+    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(monkeypatch, after=0, times=1)
+    worker = opened(f"vllm:{model}")
+
+    async def go() -> None:
+        working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
+        while not diary.starts():
+            await asyncio.sleep(0.02)
+        monkeypatch.setenv("STANDIN_LOAD", "600")
+        while len(diary.starts()) < 2:
+            await asyncio.sleep(0.02)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        await worker.close()
+
+    asyncio.run(go())
+    assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+
+
+@pytest.mark.long
+def test_a_worker_that_was_closed_after_a_death_starts_anew(
+    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(monkeypatch, after=0, times=2)
+    worker = opened(f"vllm:{model}")
+    with pytest.raises(ConfigError, match="once more"):
+        work_of(worker, "a", [])
+    assert isinstance(ask(worker, "b")[0], Completion)
+    assert len(diary.starts()) == 3
 
 
 def test_a_run_that_is_interrupted_while_it_starts_leaves_nothing(

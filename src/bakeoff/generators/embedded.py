@@ -17,8 +17,11 @@ from pydantic import Field, JsonValue
 from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
 from bakeoff.generators import gguf, weighing
-from bakeoff.generators.api import Api, client_of
+from bakeoff.generators.address import listens
+from bakeoff.generators.api import Api
 from bakeoff.generators.catalogue import CATALOGUE, sha256_of
+from bakeoff.generators.client import client_of
+from bakeoff.generators.gguf_whole import check_whole
 from bakeoff.generators.memory import available
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt
@@ -57,6 +60,7 @@ class Embedded(Api):
         super().__init__(spec, setting)
         self._entry = CATALOGUE.get(spec.target)
         self._server: Any = None
+        self._address = ""  # of that server
         self._places = asyncio.Semaphore(1)  # as many as there are slots, when it is connected
         if self._entry is None and not Path(spec.target).is_file():
             known = ", ".join(CATALOGUE)
@@ -91,18 +95,39 @@ class Embedded(Api):
         return "logprob" if target in CATALOGUE else "json"
 
     async def prepare(self) -> None:
-        """Fetch the model if it is not there. ConfigError without the extra, the file, the net."""
+        """Fetch the model if it is not there. ConfigError without the extra, the net, a whole file,
+        or memory for it.
+        """
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
         path = await asyncio.to_thread(self._path)
-        self.exclusive = self._size(path, self.options.slots or _FEW) > _SHARE * available()
+        await asyncio.to_thread(check_whole, path)
+        free, needed = available(), self._size(path, self.options.slots or 1)
+        if needed > free:
+            raise ConfigError(
+                f"{self.spec.name!r} takes about {needed / 1e9:.1f} GB of memory, and "
+                f"{free / 1e9:.1f} GB are free: make room, take a smaller model, or fewer tokens "
+                "with ?context="
+            )
+        self.exclusive = self._size(path, self.options.slots or _FEW) > _SHARE * free
 
     async def one(self, prompt: Prompt) -> Completion:
-        """As any server's. What waits for a slot waits here, in the order in which it came."""
+        """As any server's. What waits for a slot waits here, in the order in which it came.
+
+        ConfigError where our own server has ended: nothing else would ever come of it.
+        """
         await self.opened()
         async with self._places:
-            return await super().one(prompt)
+            try:
+                return await super().one(prompt)
+            except (BackendError, ConfigError) as error:
+                if getattr(error, "status", None) or await listens(self._address):
+                    raise
+                raise ConfigError(
+                    f"{self.spec.name!r}: llama.cpp's server in this process has ended ({error}): "
+                    "run the same command again, what was done is kept"
+                ) from None
 
     async def connect(self) -> "AnyLLM":
         """Start the server, and a client of it."""
@@ -110,8 +135,8 @@ class Embedded(Api):
         slots = self._slots(await asyncio.to_thread(self._path))
         self._places = asyncio.Semaphore(slots + max(1, slots // 4))  # no slot waits for us
         self._server = await asyncio.to_thread(self._serve, key, slots)
-        address = f"{self._server.listening_address}/v1"
-        return client_of(self.spec.name, address, key, self.transport())
+        self._address = self._server.listening_address
+        return client_of(self.spec.name, f"{self._address}/v1", key, self.transport())
 
     async def close(self) -> None:
         """Stop the server and free the model."""
@@ -144,9 +169,8 @@ class Embedded(Api):
 
         client: AsyncOpenAI = self._llm.client  # type: ignore[union-attr] # `one` opened it
         body = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
-        address = f"{self._server.listening_address}/tokenize"
         try:
-            reply = await client.post(address, cast_to=object, body=body)
+            reply = await client.post(f"{self._address}/tokenize", cast_to=object, body=body)
         except OpenAIError as error:
             raise BackendError(f"llama.cpp cannot read the text: {one_line(error)}") from None
         return weighing.pieces_of(reply)
@@ -192,8 +216,8 @@ class Embedded(Api):
             return xllamacpp.Server(params)
         except RuntimeError as error:
             raise ConfigError(
-                f"llama.cpp cannot load {params.model.path!r} ({error}): is it a whole GGUF file, "
-                "and is there enough memory?"
+                f"llama.cpp cannot load {params.model.path!r} ({error}): is it a model that it "
+                "knows, and is there enough memory?"
             ) from None
 
     def _template(self) -> str | None:

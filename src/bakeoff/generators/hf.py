@@ -16,6 +16,7 @@ from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators import checkpoint, hf_loading, hf_memory, hf_tokens, hf_weighing
 from bakeoff.generators.checkpoint import Parts
+from bakeoff.generators.gguf_whole import check_whole
 from bakeoff.generators.hf_desk import Desk
 from bakeoff.generators.hf_loading import Dtype, Files, Loaded
 from bakeoff.generators.hf_memory import Budget
@@ -24,7 +25,7 @@ from bakeoff.generators.hf_tokens import Row
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.stopwatch import timed
-from bakeoff.work import Batched, Feed
+from bakeoff.work import Ask, Batched, Feed
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,10 @@ class Hf(Batched[Prompt, Completion]):
         """Check the extra, the files and the device, and fetch what is not here. ConfigError."""
         await asyncio.to_thread(self._check)
 
+    def asks(self, item: Prompt) -> Sequence[Ask]:
+        """One request."""
+        return [Ask(item, self.sampling)]
+
     def rank(self, item: Prompt) -> int:
         """Prompts of about the same length share a batch."""
         return sum(len(message.content) for message in item.messages)
@@ -139,7 +144,15 @@ class Hf(Batched[Prompt, Completion]):
         return self._loaded, self._budget
 
     def _load(self) -> Loaded:
-        loaded = self._open()
+        try:
+            loaded = self._open()
+        except ConfigError as error:
+            if not hf_memory.out_of_memory(error.__cause__):
+                raise
+            raise ConfigError(
+                f"{self.spec.name!r} does not fit into the memory that is free: make room, or take "
+                "dtype=bfloat16, device_map=auto or a smaller model"
+            ) from None
         if self._identity() != self.identity:  # what comes would be stored as the old files' words
             raise ConfigError(f"{self.spec.name!r} changed while it was loaded: run again")
         return loaded
@@ -163,7 +176,7 @@ class Hf(Batched[Prompt, Completion]):
         """Weigh the rows together, or in halves where memory does not suffice."""
         try:
             return self._together(loaded, rows)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not hf_memory.out_of_memory(error):
                 raise
         # Not inside the except clause: its traceback would keep the tensors of the failed try.
@@ -232,4 +245,6 @@ class Hf(Batched[Prompt, Completion]):
         self._check_extra(["gguf"] if self.options.gguf_file else [])
         self._check_extra(["peft"] if self._parts.adapter else [])
         hf_loading.choose_device(self.options.device)
-        _ = self._files
+        files = self._files
+        if files.gguf_file:
+            check_whole(files.model / files.gguf_file)

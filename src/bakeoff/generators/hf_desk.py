@@ -39,7 +39,7 @@ class Desk:
         while (new := self._next(feed)) or self._scribe.runs:
             try:
                 self._scribe.write(new, partial(self._pays, feed))
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not hf_memory.out_of_memory(error):
                     raise
             else:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SHARE = 0.6  # of what is free when the model is loaded: the rest is for what a layer makes
 _ROWS = {"cpu": 64}  # more gain nothing there, and the first completion comes later
 _MOST = 256  # on anything else
+# CUDA and MPS; torch on a CPU; the operating system, through a file that is mapped; C++.
+_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
 @dataclass
@@ -62,13 +64,13 @@ def groups(rows: Sequence[Row], budget: Budget) -> list[list[int]]:
     return found
 
 
-def out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: BaseException | None) -> bool:
     """Whether the device's memory did not suffice; only CUDA has an error class for it."""
     import torch
 
-    words = str(error).lower()
-    known = "out of memory" in words or "can't allocate memory" in words
-    return known or isinstance(error, torch.OutOfMemoryError)
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    words = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return known or any(word in words for word in _WORDS)
 
 
 def too_large(width: int) -> BackendError:

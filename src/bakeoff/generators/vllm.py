@@ -12,8 +12,8 @@ import secrets
 import shlex
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property, partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -26,13 +26,15 @@ from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators import vllm_launch
 from bakeoff.generators.address import place
-from bakeoff.generators.api import Api, client_of
+from bakeoff.generators.api import Api
 from bakeoff.generators.child import Child
+from bakeoff.generators.client import client_of
 from bakeoff.generators.vllm_launch import Flags
 from bakeoff.generators.vllm_model import Choices, Model
 from bakeoff.generators.wire import Heard
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage, content_key
+from bakeoff.work import meanwhile
 from bakeoff.writing import cache_dir
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _NEUTRAL |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
 _HALF = 0.5  # of the GPU's memory: whoever says that it takes no more leaves room for another
 _LOGS = 20  # logs that are kept
 _DYING = 3.0  # seconds from the first request that fails to the end of a server
+_GLANCE = 1.0  # seconds between two looks at whether it is there still
 _TRIES = 3  # a free port may be taken before the server has it
 # Those of vLLM's flags that change a completion.
 _SERVED = {"dtype", "quantization", "max_model_len", "reasoning_parser"}
@@ -54,11 +57,16 @@ _SERVED = {"dtype", "quantization", "max_model_len", "reasoning_parser"}
 _starting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
+class _EndedError(Exception):
+    """Our server has ended while it was asked."""
+
+
 class Vllm(Api):
     """`vllm:me/model` or `vllm:./checkpoint`, with an adapter as `hf:` takes one.
 
     With `?base_url=` it is the client of a vLLM that runs already. Chat templates, stop tokens and
-    reasoning parsers are the server's; the sampling is bakeoff's, the same for all models.
+    reasoning parsers are the server's; the sampling is bakeoff's, the same for all models. A server
+    of our own that dies while it works is started once more, and asked again what it owes.
     """
 
     class Options(Flags, Choices, Api.Options):
@@ -77,7 +85,12 @@ class Vllm(Api):
         super().__init__(spec, setting)
         options = self.options
         self._model = Model(spec.target, options)
+        self._setting = setting
         self._child: Child | None = None
+        self._starting_anew = asyncio.Lock()
+        self._again = False  # whether it was started once more
+        self._over: str | None = None  # why it is not to be asked any more
+        self._spent: tuple[AnyLLM, ...] = ()  # clients of the server that died
         if options.base_url is None:
             if options.api_key_env is not None:
                 raise ConfigError(f"{spec.name!r}: api_key_env is for a server at a base_url")
@@ -128,22 +141,69 @@ class Vllm(Api):
         """Close the client and end the server: what it had of the GPU is free then."""
         await super().close()
         await self._stop()
+        self._spent, self._over = (), None
 
     async def one(self, prompt: Prompt) -> Completion:
-        """As any server's; ConfigError where our own has died, or has no chat template."""
+        """As any server's; ConfigError where our own died again, or has no chat template."""
         try:
-            return await super().one(prompt)
+            return await self._asked(prompt)
         except (BackendError, ConfigError) as error:
-            child, status = self._child, getattr(error, "status", None)
-            fatal = status is None or status >= 500  # it cannot be reached, or says that it dies
-            if child is not None and fatal and await child.ended(_DYING):
-                raise ConfigError(self._why(child, "ended while it worked")) from None
-            if "chat template" in str(error):
-                raise ConfigError(
-                    f"{self.spec.name!r} has no chat template: give one with ?chat_template=FILE, "
-                    "or take hf:, which asks it as Question/Answer"
-                ) from None
-            raise
+            if "chat template" not in str(error):
+                raise
+            raise ConfigError(
+                f"{self.spec.name!r} has no chat template: give one with ?chat_template=FILE, "
+                "or take hf:, which asks it as Question/Answer"
+            ) from None
+
+    async def _asked(self, prompt: Prompt) -> Completion:
+        while (child := await self._there()) is not None:
+            try:
+                async with meanwhile(partial(_look, child), every=_GLANCE):
+                    return await super().one(prompt)
+            except _EndedError:
+                log.info("%s: its server has ended under a request", self.spec.name)
+            except (BackendError, ConfigError) as error:
+                status = getattr(error, "status", None)
+                fatal = status is None or status >= 500  # it is not reached, or says that it dies
+                if not (fatal and await child.ended(_DYING)):
+                    raise
+            await self._anew(child)
+        return await super().one(prompt)  # the server is not ours
+
+    async def _there(self) -> Child | None:
+        """The server that is to be asked, once it is there; None: it is not ours."""
+        async with self._starting_anew:
+            if self._over is not None:
+                raise ConfigError(self._over)
+            await self.opened()
+            return self._child
+
+    async def _anew(self, dead: Child) -> None:
+        """Start the server once more, unless that was done. ConfigError where this one was that."""
+        async with self._starting_anew:
+            if self._child is not dead:
+                return  # another request that it owed has seen to it
+            why = self._why(dead, "ended while it worked")
+            if self._again:
+                self._over = f"{why}; it had been started once more"
+                raise ConfigError(self._over)
+            log.warning("%s; starting it once more, what was under way is asked again", why)
+            await self._stop()
+            self._again, self._llm = True, None
+            # The old clients stay open for those who still wait at them, until all are closed.
+            self._spent = tuple(self._servers.clients)
+            # Of a worker like this one: nothing of the dead server is known of the next.
+            self._servers = type(self)(self.spec, self._setting)._servers
+            self._servers.clients = self._spent
+            try:
+                await self.opened()
+            except ConfigError as error:
+                self._over = str(error)
+                raise
+
+    async def _clients(self) -> "Sequence[AnyLLM]":
+        """Those that are asked, and behind them those that are only to be closed."""
+        return [*await super()._clients(), *self._spent]
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
         """As for any server; with a checkpoint's own sampling switched off."""
@@ -220,6 +280,12 @@ class Vllm(Api):
             "args": list(shlex.split(self.options.args)),
             "sampling": self.sampling.model_dump(),
         }
+
+
+def _look(child: Child) -> None:
+    """Those who wait for a server that has ended would wait for its address to come back."""
+    if child.code is not None:
+        raise _EndedError
 
 
 def _free_port() -> int:

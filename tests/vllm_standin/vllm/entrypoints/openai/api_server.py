@@ -3,7 +3,9 @@
 The environment says how it behaves. `STANDIN_DIARY`: a folder where it writes what it was started
 with (`PID.json`) and asked for (`PID.jsonl`). `STANDIN_LOAD`: seconds until it listens.
 `STANDIN_LAST_WORDS`: it says them and dies in place of listening; the name of a file holding a
-number is how often. `STANDIN_DIES_AFTER`: so many requests, then it dies.
+number is how often. `STANDIN_DIES_AFTER`: so many requests, then it dies, with a file as often as
+it says. `STANDIN_HOLDS`: so many requests have to be there before it dies of one, the others
+unanswered.
 """
 
 import json
@@ -36,6 +38,7 @@ def models():
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked = 0
+    most = 0
 
     def log_message(self, *_):
         pass
@@ -58,10 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         with (DIARY / f"{os.getpid()}.jsonl").open("a") as diary:
             diary.write(json.dumps(body) + "\n")
         Handler.asked += 1
-        if Handler.asked > int(os.environ.get("STANDIN_DIES_AFTER", "999999")):
-            print("(EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] RuntimeError: it burns")
-            sys.stdout.flush()
-            os._exit(3)
+        if Handler.asked > Handler.most:
+            die(Handler.asked - Handler.most)
         if body["model"] not in models():
             return self.reply(404, error(f"The model `{body['model']}` does not exist."))
         last = body["messages"][-1]["content"]
@@ -69,6 +70,15 @@ class Handler(BaseHTTPRequestHandler):
             words = "As of transformers v4.44, default chat template is no longer allowed"
             return self.reply(400, error(words))
         return self.reply(200, completion(body, last))
+
+
+def die(waiting):
+    """End, as soon as as many wait as are to see it."""
+    if waiting < int(os.environ.get("STANDIN_HOLDS", "1")):
+        time.sleep(600)
+    print("(EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] RuntimeError: it burns")
+    sys.stdout.flush()
+    os._exit(3)
 
 
 def error(words):
@@ -92,9 +102,9 @@ def completion(body, last):
     }
 
 
-def last_words():
-    """What it is to say before it dies, if it is to die this time."""
-    words, _, times = os.environ.get("STANDIN_LAST_WORDS", "").partition(" @")
+def this_time(name):
+    """What a variable says, as often as the file says that it may name behind ` @`."""
+    words, _, times = os.environ.get(name, "").partition(" @")
     if times:
         left = int(Path(times).read_text())
         Path(times).write_text(str(left - 1))
@@ -123,9 +133,10 @@ def main():
     (DIARY / f"{os.getpid()}.json").write_text(json.dumps(facts))
     print("loading", flush=True)
     time.sleep(float(os.environ.get("STANDIN_LOAD", "0")))
-    if words := last_words():
+    if words := this_time("STANDIN_LAST_WORDS"):
         print(words, flush=True)
         sys.exit(1)
+    Handler.most = int(this_time("STANDIN_DIES_AFTER") or "999999")
     ThreadingHTTPServer((said("--host"), int(said("--port"))), Handler).serve_forever()
 
 
