@@ -13,10 +13,11 @@ demo: .venv/demo  ## two small models and a judge, on this machine, with no key
 
 install: .venv/dev  ## everything that a developer needs
 
-check: .venv/dev  ## style, types
+check: .venv/dev  ## style, types, and whether a dependency is known to be vulnerable
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/audit_dependencies.py
 
 test: .venv/dev  ## the suite
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'

@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from bakeoff.cli import guarded
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
-from tests.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer, Reply
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "model_comparison.py"
@@ -294,3 +295,105 @@ def test_what_a_bench_printed_becomes_the_table_and_other_rows_stay(tmp_path: Pa
     make.main([line("b:fp16", 3, 4)], page)  # the benchmark was run again: its old rows are gone
     assert "b:bf16" not in page.read_text()
     assert "b:fp16" in page.read_text()
+
+
+# ---------------------------------------------------------------- what is known to be vulnerable
+
+audit = _loaded(ROOT / "scripts" / "audit_dependencies.py")
+# As much of pip-audit as the script sees of it; what it says of a package is in the environment.
+PIP_AUDIT = """
+import json, os, sys, time
+said = json.loads(os.environ["STANDIN_SAYS"])
+time.sleep(said.get("slow", 0))
+if "trouble" in said:
+    sys.exit("Traceback\\n" + said["trouble"])
+pinned = open(sys.argv[sys.argv.index("-r") + 1]).read().split()
+names = [one.partition("==") for one in pinned]
+found = [{"name": n, "version": v, "vulns": said.get(n, [])} for n, _, v in names if n != "unknown"]
+print(json.dumps({"dependencies": found, "fixes": []}))
+sys.exit(any(one["vulns"] for one in found))
+"""
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the script where pip-audit says something; its exit code."""
+    (tmp_path / "site" / "pip_audit").mkdir(parents=True)
+    (tmp_path / "site" / "pip_audit" / "__main__.py").write_text(PIP_AUDIT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    some = {"one": "1.0", "two": "2.0", "unknown": "3"}
+    monkeypatch.setattr(audit, "needed", lambda: some)
+
+    def run(**says: object) -> int:
+        monkeypatch.setenv("STANDIN_SAYS", json.dumps(says))
+        code: int = audit.main([])
+        return code
+
+    return run
+
+
+def test_what_is_installed_with_bakeoff_is_audited_and_no_tool_of_its_developers() -> None:
+    found = audit.needed()
+    assert {"pydantic", "openai", "xllamacpp", "torch", "starlette", "datasets"} <= found.keys()
+    assert not {"bakeoff", "pytest", "mypy", "ruff"} & found.keys()
+    assert not [version for version in found.values() if "+" in version]  # no index has those
+
+
+def test_a_vulnerable_package_fails_the_check_and_says_which_version_is_not(
+    index: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flaws = [{"id": "CVE-1", "fix_versions": ["2.1"]}, {"id": "CVE-2", "fix_versions": []}]
+    assert index(two=flaws) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [
+        "vulnerable: two 2.0: CVE-1, fixed in 2.1",
+        "vulnerable: two 2.0: CVE-2, not fixed",
+    ]
+    assert said[2] == "warning: 1 of 3 packages were not audited: the index does not know them"
+
+
+def test_what_is_ignored_has_a_reason_and_is_ignored_by_any_of_its_names(
+    index: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert all(len(why) > 20 for why in audit.IGNORED.values())
+    monkeypatch.setattr(audit, "IGNORED", {"CVE-1": "it is about what bakeoff does not use"})
+    flaw = {"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": []}
+    assert index(one=[flaw]) == 0
+    assert index(one=[flaw | {"aliases": []}]) == 1
+    assert capsys.readouterr().out.count("vulnerable") == 1
+
+
+def test_where_nobody_can_be_asked_that_is_a_warning(
+    index: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert index(trouble="requests.exceptions.ConnectionError: no route") == 0
+    why = "requests.exceptions.ConnectionError: no route"
+    assert capsys.readouterr().out == f"warning: 3 of 3 packages were not audited: {why}\n"
+    monkeypatch.setattr(audit, "SECONDS", 0.5)
+    before = time.monotonic()
+    assert index(slow=600) == 0
+    assert time.monotonic() - before < 60
+    why = "not ready within 0.5 s"
+    assert capsys.readouterr().out == f"warning: 3 of 3 packages were not audited: {why}\n"
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    if importlib.util.find_spec("pip_audit") is None:
+        assert index() == 0
+        assert "No module named pip_audit" in capsys.readouterr().out
+
+
+def test_pip_audit_itself_is_understood(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It asks a service on loopback that knows one flaw."""
+    pytest.importorskip("pip_audit")
+    event = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.1"}]}
+    about = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "ranges": [event]}
+    day = "2024-01-01T00:00:00Z"
+    flaw = {"id": "PYSEC-1", "aliases": ["CVE-1"], "summary": "s", "details": "d"}
+    flaw |= {"modified": day, "published": day, "affected": [about]}
+    flaws = {"jinja2": {"vulns": [flaw]}}
+    monkeypatch.setattr(audit, "needed", lambda: {"jinja2": "3.1.0", "rich": "14.0.0"})
+    monkeypatch.setattr(audit, "SECONDS", 120.0)
+    with OpenAIServer(lambda body: Reply(body=flaws.get(body["package"]["name"], {}))) as server:
+        assert audit.main(["--service", f"{server.url}/query"]) == 1
+    assert capsys.readouterr().out == "vulnerable: jinja2 3.1.0: PYSEC-1, fixed in 99.1\n"

@@ -1,0 +1,108 @@
+"""Says whether what bakeoff brings with it is known to be vulnerable, by pip-audit: `make check`.
+
+    python scripts/audit_dependencies.py [--service OSV_URL]
+
+Looks at the packages of this environment that bakeoff and its extras need, at the versions that are
+installed; tools for development are not installed by who uses it. Ends with 1 where one of them is
+vulnerable. Where nobody can be asked, or not in time, that is a warning: an index that is away is
+no fault of the code.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+IGNORED: dict[str, str] = {}  # ids of findings that have no fix: why they do not concern bakeoff
+DEVELOPERS = {"dev"}  # extras that only they install
+PARTS = 4  # the index is asked for one package after the other: so many are, side by side
+SECONDS = 15.0  # for everything
+TIMEOUT = 5  # seconds for one reply
+
+
+def needed(name: str = "bakeoff") -> dict[str, str]:
+    """The packages that one and all of its extras need here, with their versions."""
+    found: dict[str, str] = {}
+    extras = set(distribution(name).metadata.get_all("Provides-Extra") or ()) - DEVELOPERS
+    waiting = [(name, extra) for extra in ("", *sorted(extras))]
+    seen = set(waiting)
+    while waiting:
+        package, extra = waiting.pop()
+        try:
+            there = distribution(package)
+        except PackageNotFoundError:
+            continue  # of an extra that is not installed here
+        if package != name:
+            found[canonicalize_name(package)] = there.version.partition("+")[0]
+        for line in there.requires or ():
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
+                more = {(wanted.name, one) for one in ("", *wanted.extras)} - seen
+                seen |= more
+                waiting += sorted(more)
+    return found
+
+
+def audited(pinned: Sequence[str], service: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """What pip-audit says of each package, and what it said where it could not say anything."""
+    command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--format", "json"]
+    command += ["--progress-spinner", "off", "--desc", "off", "--timeout", str(TIMEOUT)]
+    command += ["--vulnerability-service", "osv", "--osv-url", service] if service else []
+    found: list[dict[str, Any]] = []
+    troubles: list[str] = []
+    ends = time.monotonic() + SECONDS
+    with tempfile.TemporaryDirectory() as folder:
+        asking = []
+        for part in range(min(PARTS, len(pinned))):
+            file = Path(folder) / f"{part}.txt"
+            file.write_text("\n".join(pinned[part::PARTS]))
+            how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            asking.append(subprocess.Popen([*command, "-r", str(file)], **how))  # noqa: S603 - ours
+        for process in asking:
+            try:
+                said, trouble = process.communicate(timeout=max(0.0, ends - time.monotonic()))
+                found += json.loads(said)["dependencies"]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                troubles.append(f"not ready within {SECONDS:g} s")
+            except (ValueError, KeyError):
+                troubles.append((trouble.strip().splitlines() or ["it said nothing"])[-1])
+    return found, troubles
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Say what was found; 1 where something is vulnerable, else 0."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--service", help="an OSV service to ask in place of the package index")
+    given = parser.parse_args(arguments)
+    pinned = sorted(f"{name}=={version}" for name, version in needed().items())
+    found, troubles = audited(pinned, given.service)
+    known = [one for one in found if "vulns" in one]
+    bad = [
+        f"{one['name']} {one['version']}: {flaw['id']}, "
+        + (f"fixed in {', '.join(flaw['fix_versions'])}" if flaw["fix_versions"] else "not fixed")
+        for one in known
+        for flaw in one["vulns"]
+        if not {flaw["id"], *flaw.get("aliases", ())} & IGNORED.keys()
+    ]
+    for line in bad:
+        print(f"vulnerable: {line}")
+    if len(known) < len(pinned):
+        why = troubles[0] if troubles else "the index does not know them"
+        missing = len(pinned) - len(known)
+        print(f"warning: {missing} of {len(pinned)} packages were not audited: {why}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

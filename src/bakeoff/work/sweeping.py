@@ -1,0 +1,30 @@
+"""Garbage is searched for among what is new, and not among all that a run holds. Knows no run.
+
+A full search walks through every record that is held, while the event loop waits: 0.4 s for 30,000
+verdicts, 1.2 s for 100,000. None of them is garbage before the end.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def unswept() -> Iterator[Callable[[], None]]:
+    """What is there stays unsearched while the body runs; and so does what is there at each call of
+    what it gets. Nothing is done where somebody else has set things aside, or searches himself.
+    """
+    if gc.get_freeze_count() or not gc.isenabled():
+        yield lambda: None
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield _set_aside
+    finally:
+        gc.unfreeze()
+
+
+def _set_aside() -> None:
+    gc.collect(1)  # the young are few
+    gc.freeze()

@@ -1,0 +1,45 @@
+"""What a run holds is not searched for garbage while it goes on, and is afterwards."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from bakeoff.work import unswept
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """Whatever a test leaves set aside would be no garbage for the others."""
+    assert gc.isenabled()
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_what_is_there_is_set_aside_and_taken_back() -> None:
+    with unswept() as set_aside:
+        before = gc.get_freeze_count()
+        assert before > 0
+        held = [[n] for n in range(10_000)]
+        set_aside()
+        assert gc.get_freeze_count() >= before + len(held)
+    assert gc.get_freeze_count() == 0
+
+
+def test_it_is_taken_back_after_an_error() -> None:
+    with pytest.raises(KeyError), unswept():
+        raise KeyError
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize("prepare", [gc.freeze, gc.disable])
+def test_who_has_an_order_of_his_own_keeps_it(prepare: object) -> None:
+    assert callable(prepare)
+    prepare()
+    before = gc.get_freeze_count(), gc.isenabled()
+    with unswept() as set_aside:
+        set_aside()
+        assert gc.isenabled() == before[1]
+    assert gc.isenabled() == before[1]
+    assert (gc.get_freeze_count() > 0) == (before[0] > 0)
