@@ -83,6 +83,7 @@ def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> N
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+@pytest.mark.long
 def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Reply:
         return Reply(body=chat(contest(body)), delay=0.3 if body["model"] == "judge" else 0.1)
@@ -106,6 +107,7 @@ def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
     assert {"parse", "store"} <= seconds.keys()
 
 
+@pytest.mark.long
 def test_flags_yaml_and_both_are_one_config(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         flags = usual(server)[1:]
@@ -322,6 +324,7 @@ def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_judge_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"prompt": "?", "better": "x"}\n')
     for arguments, words in (
@@ -360,6 +363,7 @@ def test_on_a_terminal_there_is_one_live_view_and_then_the_summary(tmp_path: Pat
     assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h")  # the cursor is back
 
 
+@pytest.mark.long
 def test_a_terminal_that_changes_its_size_breaks_nothing(tmp_path: Path) -> None:
     sizes = iter([40, 200, 20, 1, 80])
 
@@ -409,6 +413,7 @@ def test_quiet_is_quiet_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path
 
 
 @pytest.mark.parametrize("color", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.long
 def test_colours_are_left_out_where_they_are_not_wanted(
     tmp_path: Path, color: dict[str, str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_votes_on_results_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Pat
     assert "Win rate corrected by people" in (judged / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_a_later_run_keeps_the_votes(judged: Path) -> None:
     with voting(judged.parent, "vote", "results/results.json", "--quiet") as (process, browser):
         prefer(browser, "This is bad", "anna", 2)
@@ -115,6 +116,7 @@ def test_people_can_be_the_only_judges_of_a_run(tmp_path: Path) -> None:
     assert pair.people is None
 
 
+@pytest.mark.long
 def test_people_beside_a_judge_are_no_part_of_the_panel(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = usual(server, "--limit", "3", "--judge", "human", "--quiet")
@@ -129,6 +131,7 @@ def test_people_beside_a_judge_are_no_part_of_the_panel(tmp_path: Path) -> None:
     assert pair.people.win_rate.estimate == 0
 
 
+@pytest.mark.long
 def test_results_that_are_none_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     for path, words in (("nothing.json", "cannot read 'nothing.json'"), ("x.json", "no results")):

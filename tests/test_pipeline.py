@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
-from bakeoff.pipeline import fill
+from bakeoff.filling import fill
 from bakeoff.progress import Count, Progress, read
 from bakeoff.records import Completion, Judgment
 from bakeoff.store import Store
@@ -415,6 +415,7 @@ def flaky(seed: int) -> Any:
     return brain
 
 
+@pytest.mark.long
 def test_two_hundred_pairs_over_a_faulty_server_are_all_judged(tmp_path: Path) -> None:
     with OpenAIServer(flaky(7)) as server:
         results = run(config(server, tmp_path, 200))
@@ -435,6 +436,7 @@ bakeoff.run(config)
 """
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
 

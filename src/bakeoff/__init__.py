@@ -14,7 +14,10 @@ from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import (
     BackendError,
     BakeoffError,
+    BudgetError,
     ConfigError,
+    InterruptError,
+    StoppedError,
     StoreError,
     VerdictError,
     WorkError,
@@ -27,48 +30,57 @@ from bakeoff.records import (
     Judgment,
     Message,
     Pair,
+    Plan,
     Prompt,
     Scores,
     Summary,
+    Usage,
     Verdict,
 )
-from bakeoff.work import Batched, Generator, Judge, PerItem, Worker
+from bakeoff.work import Ask, Batched, Generator, Judge, PerItem, Worker
 
 if TYPE_CHECKING:
     from bakeoff.auditing import audit
     from bakeoff.checking import check
     from bakeoff.results import Results, read_results
-    from bakeoff.session import run, run_async, vote_async
+    from bakeoff.session import plan, run, run_async, vote_async
 
 __all__ = [
+    "Ask",
     "Authored",
     "BackendError",
     "BakeoffError",
     "Batched",
+    "BudgetError",
     "Comparison",
     "Completion",
     "Config",
     "ConfigError",
     "Failure",
     "Generator",
+    "InterruptError",
     "Judge",
     "Judgment",
     "Message",
     "Pair",
     "PerItem",
+    "Plan",
     "Prompt",
     "Results",
     "Sampling",
     "Scores",
     "Spec",
+    "StoppedError",
     "StoreError",
     "Summary",
+    "Usage",
     "Verdict",
     "VerdictError",
     "WorkError",
     "Worker",
     "audit",
     "check",
+    "plan",
     "read_results",
     "run",
     "run_async",
@@ -81,6 +93,7 @@ _LATER = {
     "audit": "bakeoff.auditing",
     "check": "bakeoff.checking",
     "read_results": "bakeoff.results",
+    "plan": "bakeoff.session",
     "run": "bakeoff.session",
     "run_async": "bakeoff.session",
     "vote_async": "bakeoff.session",

@@ -11,17 +11,21 @@ from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.pipeline import Cast
 from bakeoff.plugins import HUMAN, Setting, judge_spec, open_generator, open_judge
-from bakeoff.work import Generator, Judge, Limits
+from bakeoff.work import Generator, Judge, Limits, Purse
 
 
-def cast_of(config: Config) -> Cast:
-    """Every model and judge by its name; ConfigError where they cannot make a comparison."""
+def cast_of(config: Config, purse: Purse | None = None) -> Cast:
+    """Every model and judge by its name; ConfigError where they cannot make a comparison.
+
+    What they cost is paid from the `purse`.
+    """
     setting = Setting(
         config.sampling(),
         config.max_concurrency,
         batch=config.batch,
         store=config.store,
         limits=Limits(config.rpm, config.tpm),
+        purse=purse or Purse(),
     )
     specs = [Spec.parse(text) for text in config.model]
     if len(specs) < 2:

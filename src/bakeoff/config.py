@@ -4,6 +4,7 @@ Knows how a run is described; does not open, load or check anything that the des
 """
 
 import re
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -19,13 +20,19 @@ from bakeoff.records import MARGIN
 Fields = TypeVar("Fields", bound=BaseModel)
 
 _SEVERAL = "base_url"  # the option that may be given more than once
+_LARGEST = 100_000  # bytes of a config file
+_WIDEST = 1 << 63  # no integer of a config is larger: the store and servers take none
+_shown = reprlib.Repr()  # for values of any size and depth
+_shown.maxstring = _shown.maxother = _shown.maxlong = 200
+_shown.maxlevel = 2
+
 _NAME = re.compile(r"([^:/?=]+?)\s*=\s*(.*)", re.DOTALL)
 _BACKEND = re.compile(r"([a-z][a-z0-9_-]*):(?!//)(.*)", re.DOTALL)
 
 MOST = 256  # requests in flight at one server: more bring nothing from one process
-_MOST = "Requests in flight per server, at most: it begins with 32, and goes on while that pays."
-_RPM = "Requests a minute per server, at most. [none]"
-_TPM = "Tokens a minute per server, at most. [none]"
+FLIGHT = "Requests in flight per server, at most: it begins with 32, and goes on while that pays."
+RPM = "Requests a minute per server, at most. [none]"
+TPM = "Tokens a minute per server, at most. [none]"
 
 EMBEDDED_DEFAULT: dict[str, Any] = {
     "model": ("embedded:smollm2", "embedded:gemma3-270m"),
@@ -59,6 +66,8 @@ class Spec(BaseModel):
         Without a backend it is the `default` one (`hf` for models).
         """
         text = text.strip()
+        if re.search("[\0\ud800-\udfff]", unquote(text)):
+            raise ConfigError(f"{text!r} is not text: write it in UTF-8, without zeros")
         name, rest = match.groups() if (match := _NAME.fullmatch(text)) else (None, text)
         rest, _, query = rest.partition("?")
         backend, target = match.groups() if (match := _BACKEND.fullmatch(rest)) else (default, rest)
@@ -138,9 +147,19 @@ class Config(BaseModel):
     null_check: int = Field(
         0, ge=0, description="Prompts where the judge compares a model with itself, as a check."
     )
-    max_concurrency: int = Field(MOST, ge=1, description=_MOST)
-    rpm: float | None = Field(None, gt=0, description=_RPM)
-    tpm: float | None = Field(None, gt=0, description=_TPM)
+    max_concurrency: int = Field(MOST, ge=1, description=FLIGHT)
+    rpm: float | None = Field(None, gt=0, description=RPM)
+    tpm: float | None = Field(None, gt=0, description=TPM)
+    max_cost: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="US dollars that this run may cost: more is not begun, and never spent. [none]",
+    )
+    yes: bool = Field(False, description="Do not ask whether what it costs is all right.")
+    env_file: Path | None = Field(
+        None, description="A .env file with keys; what is set already stays. [none]"
+    )
     batch: bool = Field(
         False, description="Ask openai: and anthropic: in batches: half the price, within a day."
     )
@@ -180,89 +199,6 @@ class Config(BaseModel):
         )
 
 
-class Audit(BaseModel):
-    """How evaluations that already exist are to be read and shown: the flags of `bakeoff audit`."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
-
-    format: str | None = Field(
-        None, description="How to read the files, where that is not plain from what they hold."
-    )
-    columns: str = Field("", description="The columns of a table, as winner=label,prompt=question.")
-    margin: float = Field(
-        MARGIN,
-        ge=0,
-        le=50,
-        description="Points around 50 % within which two models are equivalent.",
-    )
-    panel: Literal["mean", "majority"] = Field(
-        "mean", description="How several judges make one preference for a prompt."
-    )
-    out: Path = Field(Path("audit"), description="Folder for results.json and report.html.")
-    show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors.")
-
-    def mapping(self) -> dict[str, str]:
-        """Our names of columns to those of the file; ConfigError where it cannot be read."""
-        pairs = [item.partition("=") for item in self.columns.split(",") if item.strip()]
-        for ours, equals, theirs in pairs:
-            if not (ours.strip() and equals and theirs.strip()):
-                raise ConfigError(
-                    f"--columns {self.columns!r}: write it as winner=label,prompt=question"
-                )
-        return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
-
-
-class Check(BaseModel):
-    """How judges are tried on pairs whose better one is known: the flags of `judge-check`."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
-
-    judge: tuple[str, ...] = Field((), description="A judge, as [name=]backend:target[?options].")
-    limit: int | None = Field(None, ge=1, description="How many pairs, at most. [all]")
-    repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
-    max_concurrency: int = Field(MOST, ge=1, description=_MOST)
-    rpm: float | None = Field(None, gt=0, description=_RPM)
-    tpm: float | None = Field(None, gt=0, description=_TPM)
-    store: Path = Field(
-        Path(".bakeoff/store.sqlite"), description="Where everything that was paid for is kept."
-    )
-    out: Path | None = Field(None, description="Folder for judge-check.json. [none]")
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors.")
-
-
-class Poll(BaseModel):
-    """How people are asked about pairs: the flags of `bakeoff vote`."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
-
-    labels: int | None = Field(None, ge=1, description="How many pairs to ask about. [all]")
-    draw: Literal["random", "order", "close"] = Field(
-        "random",
-        description="Which pairs come first: drawn at random (only those can correct a judge), in "
-        "the order of the prompts, or those on which judges contradict each other.",
-    )
-    seed: int = Field(42, description="Seed of the draw and of who is shown first.")
-    port: int = Field(0, ge=0, le=65535, description="Port of the page on this machine. [any]")
-    show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors and the page's address.")
-
-
 def origins(tokens: Iterable[str]) -> dict[str, str]:
     """What stands behind each name of a model or judge: backend and target, without options."""
     specs = [Spec.parse(token, default="") for token in tokens]
@@ -271,14 +207,7 @@ def origins(tokens: Iterable[str]) -> dict[str, str]:
 
 def config_from(file: Path | None, given: dict[str, Any]) -> Config:
     """A Config from a YAML file and what was given beside it, which wins. ConfigError if unfit."""
-    try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read {str(file)!r}: {one_line(error)}") from None
-    if loaded is None:
-        loaded = {}
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{str(file)!r} has to hold keys and values, like `limit: 50`")
+    loaded = _loaded(file) if file else {}
     for key in ("model", "judge"):
         if isinstance(loaded.get(key), str):
             loaded[key] = [loaded[key]]
@@ -287,12 +216,46 @@ def config_from(file: Path | None, given: dict[str, Any]) -> Config:
     return parse_fields(Config, values, where=str(file) if file else "the flags")
 
 
+def _loaded(file: Path) -> dict[str, Any]:
+    """What a YAML file says; ConfigError where that is no config."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ValueError("a config has at most 100 kB")
+        loaded = yaml.safe_load(data.decode("utf-8")) or {}
+        _check_plain(loaded)
+    except Exception as error:  # PyYAML lets out whatever its constructors raise
+        deep = "it is nested too deeply" if isinstance(error, RecursionError) else ""
+        raise ConfigError(f"cannot read {str(file)!r}: {deep or one_line(error)}") from None
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{str(file)!r} has to hold keys and values, like `limit: 50`")
+    return {str(key): value for key, value in loaded.items()}
+
+
+def _check_plain(value: object) -> None:
+    """ValueError where a part is no text or number that can be kept; each part is looked at once,
+    however often an alias repeats it.
+    """
+    seen, waiting = set(), [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str) and re.search("[\0\ud800-\udfff]", one):
+            raise ValueError(f"{_shown.repr(one)} is not text")
+        if isinstance(one, int) and not -_WIDEST <= one < _WIDEST:
+            raise ValueError("a number in it has too many digits")
+        if isinstance(one, dict | list | tuple | set) and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [*one, *one.values()] if isinstance(one, dict) else one
+
+
 def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> Fields:
     """Validate values from outside; ConfigError in one line, naming the field and the choices."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {first_problem(error, model)}") from None
+        problem = " ".join(first_problem(error, model).split())
+        raise ConfigError(f"{' '.join(where.split())}: {problem}") from None
 
 
 def split_options(model: type[Fields], spec: Spec) -> tuple[Fields, Spec]:
@@ -306,8 +269,8 @@ def split_options(model: type[Fields], spec: Spec) -> tuple[Fields, Spec]:
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """What is wrong with the first field that is: its name, its value, what it may be."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "value"
+    field = ".".join(str(part) for part in first["loc"])[:200] or "value"
     if first["type"] == "extra_forbidden":
         known = ", ".join(f.alias or n for n, f in model.model_fields.items()) or "none"
         return f"no option {field!r}; there are: {known}"
-    return f"{field} = {first['input']!r}: {first['msg']}"
+    return f"{field} = {_shown.repr(first['input'])}: {first['msg']}"

@@ -1,31 +1,26 @@
 """The order of things: completions, then verdicts. The only file that knows it.
 
-`fill` is the one place where work meets the store: what is there is not asked for again, what is
-new is kept the moment it exists, and what failed is asked again next time. Judging a prompt starts
-as soon as its completions exist.
+Judging a prompt starts as soon as its completions exist.
 """
 
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from bakeoff.config import Config
-from bakeoff.errors import WorkError
+from bakeoff.errors import StoppedError, WorkError
+from bakeoff.filling import fill
 from bakeoff.progress import BEAT, Count, Stage, Watch
 from bakeoff.records import Completion, Pair, Prompt, Verdict, content_key
-from bakeoff.stopwatch import Work, timed
+from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.work import Emit, Generator, Judge, Worker, meanwhile, tasks
-
-I = TypeVar("I")  # noqa: E741 - what goes into a worker
-R = TypeVar("R", bound=Completion | Verdict)
+from bakeoff.work import Generator, Judge, meanwhile, tasks, unswept
 
 _SOME = 1000  # keys that are made at a time: it takes a while, and the event loop goes on between
-_WORK: dict[Stage, Work] = {"completion": "generate", "judgment": "judge"}
 
 
 class Sitting(NamedTuple):
@@ -42,54 +37,6 @@ class _NoCompletionError(WorkError):
     """There is nothing to judge: a model did not complete the prompt."""
 
     kind = "no completion"
-
-
-async def fill(
-    worker: Worker[I, R],
-    asks: Sequence[tuple[str, I]],
-    store: Store,
-    as_: type[R],
-    emit: Emit[R],
-    count: Count,
-) -> None:
-    """Emit an outcome for every (key, item): from the store, or else from the worker.
-
-    What has one key is asked, and counted as paid, once. A new record is kept before it is emitted;
-    a WorkError is emitted and not kept.
-    """
-    found = await store.load([key for key, _ in asks], as_)
-    owed: dict[str, list[int]] = {}
-    for index, (key, _) in enumerate(asks):
-        if key in found:
-            emit(index, found[key])
-        else:
-            owed.setdefault(key, []).append(index)
-    if found:
-        count.kept(len(asks) - sum(map(len, owed.values())))
-    keys = list(owed)
-
-    def tell(key: str, outcome: R | WorkError, kept: R | WorkError) -> None:
-        for index in owed[key]:
-            emit(index, kept)
-        count.new(outcome, len(owed[key]))
-
-    async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
-        tell(key, outcome, await kept)
-
-    async with tasks() as keeping:
-
-        def take(position: int, outcome: R | WorkError) -> None:
-            if isinstance(outcome, WorkError):
-                tell(keys[position], outcome, outcome)
-            else:
-                key = keys[position]
-                keeping.create_task(told(key, outcome, store.keep(key, outcome)))
-
-        if keys:
-            with timed(_WORK[count.stage]):
-                await worker([asks[owed[key][0]][1] for key in keys], take)
-    if keys:
-        worker.kept()
 
 
 def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
@@ -145,19 +92,13 @@ class Comparing:
         """Everyone who works here."""
         return [*self.models.values(), *self.judges.values()]
 
-    async def prepare(self) -> None:
-        """Take what the store has, and let everyone who has work left fetch and check for it.
-
-        Where a completion is missing its pairs are still to be judged.
-        """
-        for name, model in self.models.items():
-            asks = self._due_completions(name)
+    async def look(self) -> None:
+        """Take what the store has. Pairs that lack a completion are still to be judged."""
+        for name in self.models:
+            asks = self.owed(name)
             found = await self.store.load([key for key, _ in asks], Completion)
             self.completions |= {(p.id, name): found[key] for key, p in asks if key in found}
-            if len(found) < len({key for key, _ in asks}):
-                with timed("load"):
-                    await model.prepare()
-        for name, judge in self.judges.items():
+        for name in self.judges:
             ready = [one for one in self.sittings(name) if self._ready(one)]
             keys: list[str] = []
             for start in range(0, len(ready), _SOME):
@@ -167,7 +108,20 @@ class Comparing:
             held = await self.store.load(keys, Verdict)
             had = ((one, key) for one, key in zip(ready, keys, strict=True) if key in held)
             self.verdicts |= {one: held[key] for one, key in had}
-            if self._due(name):
+
+    @property
+    def left(self) -> bool:
+        """Whether anything is left to do."""
+        return any(map(self.owed, self.models)) or any(map(self.due, self.judges))
+
+    async def prepare(self) -> None:
+        """Let everyone who has work left fetch and check for it."""
+        for name, model in self.models.items():
+            if self.owed(name):
+                with timed("load"):
+                    await model.prepare()
+        for name, judge in self.judges.items():
+            if self.due(name):
                 with timed("load"):
                     await judge.prepare()
 
@@ -179,10 +133,15 @@ class Comparing:
         take turns, models first, and are closed after their turn.
         """
         self._start()
+        with unswept() as set_aside:
+            async with meanwhile(set_aside, every=BEAT):
+                await self._work()
+
+    async def _work(self) -> None:
         async with meanwhile(self._look, every=BEAT), tasks() as self._group:
             for name, judge in self.judges.items():
                 if not (judge.exclusive or judge.patient):
-                    ready = [one for one in self._due(name) if self._ready(one)]
+                    ready = [one for one in self.due(name) if self._ready(one)]
                     self._group.create_task(self._sit(name, ready))
             async with tasks() as completing:
                 for name, model in self.models.items():
@@ -191,11 +150,16 @@ class Comparing:
                 completing.create_task(self._take_turns())
             for name, judge in self.judges.items():
                 if judge.patient:
-                    self._group.create_task(self._sit(name, self._due(name)))
+                    self._group.create_task(self._sit(name, self.due(name)))
             for name, judge in self.judges.items():
                 if judge.exclusive:
-                    await self._sit(name, self._due(name))
+                    await self._sit(name, self.due(name))
                     await judge.close()
+
+    @property
+    def kept(self) -> dict[tuple[Stage, str], int]:
+        """How many outcomes of each model and judge the store had."""
+        return {key: count.from_store for key, count in self._counts.items()}
 
     def _look(self) -> None:
         """Tell how far everyone is with what is not done yet."""
@@ -212,7 +176,7 @@ class Comparing:
                 await model.close()
 
     async def _complete(self, name: str) -> None:
-        asks = self._due_completions(name)
+        asks = self.owed(name)
 
         def take(index: int, outcome: Completion | WorkError) -> None:
             prompt = asks[index][1]
@@ -238,7 +202,10 @@ class Comparing:
         for sitting in sittings:
             lacking = [m for m in sitting[2:4] if self._text(sitting.prompt_id, m) is None]
             if lacking:
-                error = _NoCompletionError(f"{lacking[0]!r} did not complete the prompt")
+                failure = self.completions[sitting.prompt_id, lacking[0]]
+                error: WorkError = _NoCompletionError(f"{lacking[0]!r} did not complete the prompt")
+                if isinstance(failure, StoppedError):
+                    error = failure
                 self.verdicts[sitting] = error
                 count.new(error)
             else:
@@ -278,7 +245,7 @@ class Comparing:
             for first, second in orders:
                 yield Sitting(judge, prompt_id, first, second, repeat)
 
-    def _due_completions(self, name: str) -> list[tuple[str, Prompt]]:
+    def owed(self, name: str) -> list[tuple[str, Prompt]]:
         """What a model has still to complete, by the key under which that is kept."""
         identity = self.models[name].identity
         return [
@@ -287,7 +254,7 @@ class Comparing:
             if (prompt.id, name) not in self.completions
         ]
 
-    def _due(self, judge: str) -> list[Sitting]:
+    def due(self, judge: str) -> list[Sitting]:
         """What a judge has still to say."""
         return [one for one in self.sittings(judge) if one not in self.verdicts]
 

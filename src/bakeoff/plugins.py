@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bakeoff.config import MOST, Sampling, Spec, parse_fields, split_options
 from bakeoff.errors import ConfigError
-from bakeoff.work import Generator, Judge, Limits
+from bakeoff.work import Generator, Judge, Limits, Purse
 
 GENERATORS = "bakeoff.generators"
 BATCHES = "bakeoff.batches"  # of the same names as generators, and asked in batches
@@ -46,7 +46,8 @@ class Setting:
 
     `judging` says that what it is asked for makes a verdict, `batch` that hosted models are asked
     in batches. `store` is the file where what was paid for is kept; None: nowhere. `limits` are
-    what servers can take, which all workers share that are opened with them.
+    what servers can take, `purse` what may be spent: all workers share them that are opened with
+    them.
     """
 
     sampling: Sampling
@@ -55,6 +56,7 @@ class Setting:
     batch: bool = False
     store: Path | None = None
     limits: Limits = field(default_factory=Limits)
+    purse: Purse = field(default_factory=Purse)
 
 
 class Backend(Protocol[W]):

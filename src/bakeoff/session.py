@@ -5,28 +5,31 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from bakeoff.casting import asks_people, cast_of, machine_judges
-from bakeoff.config import Config, Poll, origins
-from bakeoff.environment import code, describe
-from bakeoff.errors import WorkError
-from bakeoff.pipeline import Cast, Comparing, Sitting
+from bakeoff.config import Config, origins
+from bakeoff.environment import Moment, code, describe, load_keys
+from bakeoff.errors import InterruptError, WorkError, masked
+from bakeoff.estimating import check_budget, estimate
+from bakeoff.flags import Poll
+from bakeoff.pipeline import Comparing, Sitting
 from bakeoff.progress import BEAT, ProgressFile, Watch
 from bakeoff.prompts import Draw, draw
-from bakeoff.records import Authored, Evidence, Failure, Judgment, Prompt
+from bakeoff.records import Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
 from bakeoff.report.export import VOTES, check_writable, save, saved
 from bakeoff.report.made import SHOWING
 from bakeoff.report.seal import digest
 from bakeoff.results import Results, folder_of, read_results
 from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.work import meanwhile
+from bakeoff.work import Account, Halt, Purse, meanwhile
 
 log = logging.getLogger(__name__)
+
+_NOW = ("started", "seconds")  # of the environment: what is another one each time
 
 
 def _tell(address: str) -> None:
@@ -48,42 +51,62 @@ async def run_async(
     *,
     announce: Callable[[str], None] = _tell,
     until: asyncio.Event | None = None,
+    agree: Callable[[Plan], None] = lambda _: None,
+    halt: Halt | None = None,
 ) -> Results:
     """As `run`, inside a running event loop.
 
     Where people judge, `announce` gets the address of their page, and `until` ends the vote.
+    `agree` is told what the run will take before anything is asked; what it raises ends the run.
+    `halt` stops it: what is under way is waited for and kept, and the run ends in InterruptError.
     """
-    started = datetime.now(UTC)
-    config = config.settled()
-    cast = cast_of(config)
+    started = Moment.now()
+    load_keys(config.env_file)
+    config, purse = config.settled(), Purse(config.max_cost)
+    cast = cast_of(config, purse)
     check_writable(config.out)
     drawn = draw(config.prompts, config.limit, config.seed)
-    with ProgressFile(config.out, watch) as progress:
+    halt = halt or Halt()
+    with halt.in_force(), ProgressFile(config.out, watch) as progress:
         async with meanwhile(progress.write, every=BEAT):
-            comparing = await _compared(config, drawn, cast, progress)
+            comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
+            await _compare(comparing, agree, halt)
             evidence = _gathered(comparing, drawn)
-            if asks_people(config):
+            if asks_people(config) and halt.why is None:
                 await _ask_people(config, evidence, announce, until)
             evidence = _with_people(evidence, config.out / VOTES)
             made = _environment(comparing, started)
+            asked = _asked(comparing, purse)
             # On a thread: the event loop goes on, and with it the run's signs of life.
-            return await asyncio.to_thread(_results, evidence, config, made)
+            return await asyncio.to_thread(_results, evidence, config, made, asked)
 
 
-def _results(evidence: Evidence, config: Config, made: dict[str, JsonValue]) -> Results:
+def _results(
+    evidence: Evidence, config: Config, made: dict[str, JsonValue], asked: tuple[Asked, ...]
+) -> Results:
     """The results, saved; where they lie there already, as they were made then."""
-    asked = config.model_dump(mode="json", by_alias=True)
+    told = _told(config)
     with timed("summarise"):
-        of = [_without(asked, SHOWING), _without(made, ("started", "seconds"))]
+        of = [_without(told, SHOWING), _without(made, _NOW)]
         made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
         if saved(config.out, made_of):
             return read_results(config.out)
         from bakeoff.summary import Terms, summarize  # with numpy and scipy: slow to import
 
         summary = summarize(evidence, Terms(config.margin, config.panel))
-        results = Results.of(evidence, summary, asked, made)
+        results = Results.of(evidence, summary, told, made, asked)
         save(results, config.out, made_of)
     return results
+
+
+def _told(config: Config) -> dict[str, JsonValue]:
+    """What was asked, as it may be read by everybody."""
+    told: dict[str, JsonValue] = config.model_dump(mode="json", by_alias=True)
+    told["prompts"] = masked(config.prompts)
+    return told | {
+        name: [masked(token) for token in tokens]
+        for name, tokens in (("model", config.model), ("judge", config.judge))
+    }
 
 
 def _without(values: Mapping[str, JsonValue], keys: Collection[str]) -> dict[str, JsonValue]:
@@ -104,17 +127,40 @@ async def _ask_people(
         await gather(evidence, votes, poll, announce=announce, until=until)
 
 
-async def _compared(config: Config, drawn: Draw, cast: Cast, watch: Watch) -> Comparing:
-    """A comparison with everything done; all of its workers are closed."""
-    with Store(config.store) as store:
-        comparing = Comparing(config, drawn.prompts, cast, store, watch)
+async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Halt) -> None:
+    """Do everything that is left to do; afterwards all workers are closed."""
+    with comparing.store:
         try:
-            await comparing.prepare()
-            await comparing.run()
+            await comparing.look()
+            if comparing.left:
+                found = estimate(comparing)
+                check_budget(found, comparing.config)
+                await comparing.prepare()
+                agree(found)
+            with halt.work():
+                await comparing.run()
         finally:
             for worker in comparing.workers:
                 await worker.close()
-    return comparing
+    if halt.interrupted:
+        raise InterruptError
+
+
+def plan(config: Config) -> Plan:
+    """What a run would still take: requests, tokens, money and time. Asks nobody.
+
+    ConfigError or StoreError where it could not start; BudgetError where it would cost more than it
+    may.
+    """
+    load_keys(config.env_file)
+    config = config.settled()
+    drawn = draw(config.prompts, config.limit, config.seed)
+    # What nothing was kept in yet is not made for this.
+    store = Store(config.store if config.store.exists() else Path(":memory:"))
+    comparing = Comparing(config, drawn.prompts, cast_of(config), store, lambda _: None)
+    with store:
+        asyncio.run(comparing.look())
+        return estimate(comparing)
 
 
 async def vote_async(
@@ -164,13 +210,22 @@ def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
 
 
-def _environment(comparing: Comparing, started: datetime) -> dict[str, JsonValue]:
+def _environment(comparing: Comparing, started: Moment) -> dict[str, JsonValue]:
     return describe() | {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+        **started.told(),
         "models": {name: worker.identity for name, worker in comparing.models.items()},
         "judges": {name: worker.identity for name, worker in comparing.judges.items()},
     }
+
+
+def _asked(comparing: Comparing, purse: Purse) -> tuple[Asked, ...]:
+    """What this run asked for, of each model and judge."""
+    rows = []
+    for (stage, who), kept in comparing.kept.items():
+        paid = purse.accounts.get((stage, who), Account())
+        row = Asked(stage=stage, who=who, kept=kept, requests=paid.requests, again=paid.again)
+        rows.append(row.model_copy(update={"unanswered": paid.unanswered, "cost": paid.cost}))
+    return tuple(rows)
 
 
 def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:

@@ -8,8 +8,8 @@ import pytest
 
 from bakeoff import Config, run
 from bakeoff.checking import CheckResults, JudgeCheck, Labelled, check, check_config, known_pairs
-from bakeoff.config import Check
 from bakeoff.errors import ConfigError
+from bakeoff.flags import Check
 from bakeoff.progress import Progress
 from tests.checking.cases import (
     Brain,

@@ -48,6 +48,7 @@ def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
         "By tag",
         "Red flags",
         "Overall winner",
+        "What it took",
     ]
     assert "  Model 1: 100.0% (1 wins)" in text
     assert "  Average difference: +0.500 ± 0.000" in text

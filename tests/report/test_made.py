@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from bakeoff.cli import app
 from bakeoff.config import Config
-from bakeoff.records import Completion, Usage
-from bakeoff.report.made import SHOWING, command, origin_of, spending
+from bakeoff.report.made import SHOWING, command, origin_of
 from tests.report.sample import results_of
 
 CONFIGS = st.builds(
@@ -59,22 +58,6 @@ def test_the_command_of_an_audit_names_the_files() -> None:
     config |= {"margin": 5.0, "panel": "majority"}
     line = "bakeoff audit 'a b.csv' c.json --columns winner=label --panel majority"
     assert command(config) == line
-
-
-def test_spending_adds_up_and_an_unknown_price_is_not_nought() -> None:
-    results = results_of()
-    used = Completion(text="x", usage=Usage(input=10, output=5, cached=4), cost=0.5)
-    completions = tuple(c.model_copy(update={"completion": used}) for c in results.completions)
-    a, b, judge = spending(results.model_copy(update={"completions": completions}))
-    assert (a.who, b.who, judge.who) == ("a", "b", "j")
-    assert (a.records, a.read, a.cached, a.written, a.cost) == (2, 20, 8, 10, 1.0)
-    assert judge.read is None
-    assert judge.cost is None
-    counted = spending(results)[0]
-    assert counted.written == sum(
-        c.completion.tokens or 0 for c in results.completions if c.model == "a"
-    )
-    assert counted.cost is None
 
 
 @pytest.mark.parametrize("part", ["prompts", "completions", "verdicts"])

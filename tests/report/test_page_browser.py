@@ -97,6 +97,7 @@ def test_a_chart_has_its_numbers_in_a_tooltip_and_in_a_table(browser: Browser) -
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> None:
     ink = "getComputedStyle(document.body).color"
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
@@ -117,6 +118,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> N
         light.assert_quiet()
 
 
+@pytest.mark.long
 def test_what_is_printed_is_light(browser: Browser) -> None:
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
     url = saved(two())
@@ -132,7 +134,7 @@ def test_what_is_printed_is_light(browser: Browser) -> None:
         assert watched.page.pdf()[:4] == b"%PDF"
 
 
-@pytest.mark.parametrize("width", [360, 1280, *long([3840])])
+@pytest.mark.parametrize("width", [360, *long([1280, 3840])])
 def test_it_fits_every_window(browser: Browser, width: int) -> None:
     results = [two("a-very-long-name/with-many-parts-and-no-space-at-all-" * 2), several()]
     for one in results:
@@ -143,7 +145,7 @@ def test_it_fits_every_window(browser: Browser, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("models", "dark"), [(2, True), (3, False), *long([(2, False), (3, True)])]
+    ("models", "dark"), [(2, True), *long([(3, False), (2, False), (3, True)])]
 )
 def test_a_screen_reader_finds_nothing_amiss(browser: Browser, dark: bool, models: int) -> None:
     with opened(browser, saved(two() if models == 2 else several()), dark=dark) as watched:
@@ -162,7 +164,7 @@ def test_a_screen_reader_finds_nothing_amiss(browser: Browser, dark: bool, model
 MORE = [*HOSTILE[2:], "[x](javascript:alert(1))", "\x1b[31mred\x1b[0m"]
 
 
-@pytest.mark.parametrize("hostile", [*HOSTILE[:2], *long(MORE)])
+@pytest.mark.parametrize("hostile", [*HOSTILE[:1], *long([*HOSTILE[1:2], *MORE])])
 def test_hostile_text_is_shown_and_does_nothing(browser: Browser, hostile: str) -> None:
     with opened(browser, saved(two(hostile, hostile))) as watched:
         draw(watched)

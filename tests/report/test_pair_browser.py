@@ -255,6 +255,7 @@ def test_filters_are_joined_and_an_empty_list_says_so(browser: Browser, report: 
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_word_of_one_explanation_is_found_and_marked(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
@@ -334,6 +335,7 @@ def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) 
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_what_is_not_on_the_screen_is_not_in_the_page(browser: Browser, report: str) -> None:
     with opened(browser, report, height=700) as watched:
         tab = ready(watched)
@@ -489,6 +491,7 @@ def test_a_link_to_nothing_says_so(browser: Browser, report: str) -> None:
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_link_is_copied_or_stands_in_the_address_bar(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
@@ -500,6 +503,7 @@ def test_a_link_is_copied_or_stands_in_the_address_bar(browser: Browser, report:
 # -- Several models --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_of_several_models_each_two_are_a_pair(browser: Browser, tmp_path: Path) -> None:
     names = ("one", "two~three", "close & open")
     judgments = [
@@ -562,7 +566,7 @@ def fits(tab: Page) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, *long([True])])
 def test_it_can_be_read_and_used_by_everybody(browser: Browser, report: str, dark: bool) -> None:
     with opened(browser, report, dark=dark) as watched:
         tab = ready(watched)
@@ -593,7 +597,7 @@ def serious(tab: Page) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("number", [0, 1, *long(range(2, len(HOSTILE)))])
+@pytest.mark.parametrize("number", [0, *long(range(1, len(HOSTILE)))])
 def test_hostile_texts_are_shown_and_do_nothing(
     browser: Browser, tmp_path: Path, number: int
 ) -> None:
@@ -674,6 +678,7 @@ def hostile(text: str) -> Results:
     return Results.of(evidence, summarize(evidence), {}, {"started": ""})
 
 
+@pytest.mark.long
 def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None:
     text = "word " * 100_000
     with opened(browser, written(hostile(text), tmp_path)) as watched:

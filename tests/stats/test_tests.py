@@ -145,7 +145,7 @@ def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None
 # Holm.
 
 
-@settings(max_examples=20)  # theirs collects garbage every time
+@settings(max_examples=6)  # theirs collects garbage every time
 @given(p_values)
 def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
     theirs = multipletests(ps, method="holm")[1] if ps else []

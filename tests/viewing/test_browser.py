@@ -84,6 +84,7 @@ def test_two_runs_are_chosen_and_compared(browser: Browser, root: Path) -> None:
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_list_of_many_runs_can_be_searched(browser: Browser, tmp_path: Path) -> None:
     for number in range(12):
         lay(tmp_path / f"run-{number}", results(prompts=range(2), seed=number))
@@ -101,6 +102,7 @@ def test_a_list_of_many_runs_can_be_searched(browser: Browser, tmp_path: Path) -
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_the_list_keeps_up_and_forgets_no_choice(browser: Browser, root: Path) -> None:
     with viewer(root) as url, opened(browser, url) as watched:
         page = watched.page
@@ -137,6 +139,7 @@ def test_a_run_that_goes_on_becomes_its_report_by_itself(browser: Browser, root:
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_whole_run_is_watched_and_compared_with_the_next(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -184,6 +187,7 @@ def test_a_whole_run_is_watched_and_compared_with_the_next(
             watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_page_whose_server_is_gone_says_so(browser: Browser, root: Path) -> None:
     with process(root) as (serving, url), opened(browser, url) as watched:
         expect(watched.page.locator("#gone")).to_be_hidden()
@@ -193,6 +197,7 @@ def test_a_page_whose_server_is_gone_says_so(browser: Browser, root: Path) -> No
         assert watched.left == []
 
 
+@pytest.mark.long
 def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path) -> None:
     """Nothing is lost, nothing is there twice, and Finish leads to a report with the voter in."""
     key, votes = key_of(root, "step-400"), root / "step-400" / VOTES
@@ -265,7 +270,7 @@ def serious(page: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("width", "dark"), [(390, True), (1280, False), *long([(390, False), (1280, True)])]
+    ("width", "dark"), [(390, True), *long([(1280, False), (390, False), (1280, True)])]
 )
 def test_every_page_can_be_read_by_everybody(
     browser: Browser, root: Path, width: int, dark: bool

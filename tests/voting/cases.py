@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bakeoff.config import Poll
+from bakeoff.flags import Poll
 from bakeoff.records import (
     Authored,
     Completion,

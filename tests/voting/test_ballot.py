@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bakeoff.config import Poll
 from bakeoff.errors import ConfigError
+from bakeoff.flags import Poll
 from bakeoff.records import PEOPLE, Authored, Completion, Evidence
 from bakeoff.voting.ballot import Ballot
 from bakeoff.voting.slips import Candidates

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.config import Poll
+from bakeoff.flags import Poll
 from bakeoff.records import Criterion, Evidence, Message
 from bakeoff.voting.ballot import Ballot
 from bakeoff.voting.booth import Asked, Booth, Refusal

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff import web
-from bakeoff.config import Poll
 from bakeoff.errors import ConfigError
+from bakeoff.flags import Poll
 from bakeoff.voting import complete, gather, people
 from bakeoff.voting.urn import put, read
 from tests.voting.cases import MODELS, VOTES, Browser, booth, evidence, vote

@@ -3,7 +3,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import expect
 
-from bakeoff.config import Poll
+from bakeoff.flags import Poll
 from bakeoff.voting.urn import read
 from tests.browser import chromium, opened
 from tests.voting.cases import MODELS, VOTES, booth, evidence

@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.config import Poll
+from bakeoff.flags import Poll
 from bakeoff.records import Failure, Verdict
 from bakeoff.summary import compare
 from bakeoff.voting.ballot import Ballot

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from bakeoff.checking.labelled import BETTER, WORSE, Labelled
 from bakeoff.errors import WorkError
-from bakeoff.pipeline import fill, verdict_key
+from bakeoff.filling import fill
+from bakeoff.pipeline import verdict_key
 from bakeoff.progress import Count, Watch
 from bakeoff.records import Failure, Judgment, Pair, Verdict
 from bakeoff.store import Store

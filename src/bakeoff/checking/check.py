@@ -1,8 +1,7 @@
 """Opens judges, has them asked about pairs whose better one is known, and gathers the results."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bakeoff.casting import judges_of
@@ -11,15 +10,17 @@ from bakeoff.checking.grading import agreements, checked
 from bakeoff.checking.labelled import Known, known_pairs
 from bakeoff.checking.marking import longer_of
 from bakeoff.checking.results import SCHEMA, CheckResults
-from bakeoff.config import MOST, Check, Sampling, parse_fields
-from bakeoff.environment import describe
-from bakeoff.errors import ConfigError
+from bakeoff.config import MOST, Sampling, parse_fields
+from bakeoff.environment import Moment, describe, load_keys
+from bakeoff.errors import BudgetError, ConfigError, InterruptError, masked
+from bakeoff.flags import Check
 from bakeoff.importers.documents import listed
 from bakeoff.plugins import HUMAN, Setting, judge_spec
 from bakeoff.progress import Watch
+from bakeoff.records import Usage
 from bakeoff.report.export import check_writable, write
 from bakeoff.store import Store
-from bakeoff.work import Judge, Limits, tasks
+from bakeoff.work import Halt, Judge, Limits, Purse, tasks
 
 FILE = "judge-check.json"
 
@@ -48,23 +49,38 @@ def check_config(file: Path | None, config: Check, watch: Watch = lambda _: None
 
 
 async def check_async(
-    file: Path | None, config: Check, watch: Watch = lambda _: None
+    file: Path | None,
+    config: Check,
+    watch: Watch = lambda _: None,
+    *,
+    halt: Halt | None = None,
 ) -> CheckResults:
-    """As `check_config`, inside a running event loop."""
-    started = datetime.now(UTC)
+    """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
+    started, halt = Moment.now(), halt or Halt()
+    load_keys(config.env_file)
     known = known_pairs(file, config.limit)
     limits = Limits(config.rpm, config.tpm)
-    setting = Setting(Sampling(), config.max_concurrency, store=config.store, limits=limits)
+    setting = Setting(
+        Sampling(),
+        config.max_concurrency,
+        store=config.store,
+        limits=limits,
+        purse=Purse(config.max_cost),
+    )
     judges = _open(config.judge, setting)
+    _check_prices(judges, config.max_cost)
     if config.out is not None:
         check_writable(config.out)
     asked = [Asking(name, judge, known.pairs, config.repeats) for name, judge in judges.items()]
-    with Store(config.store) as store:
+    with halt.in_force(), Store(config.store) as store:
         try:
-            await _ask(asked, store, watch)
+            with halt.work():
+                await _ask(asked, store, watch)
         finally:
             for judge in judges.values():
                 await judge.close()
+    if halt.interrupted:
+        raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
         write(config.out / FILE, results.to_json())
@@ -96,20 +112,28 @@ def _open(judges: Sequence[str], setting: Setting) -> dict[str, Judge]:
     return judges_of(judges, setting)
 
 
-def _results(
-    known: Known, config: Check, asked: Sequence[Asking], started: datetime
-) -> CheckResults:
+def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
+    """BudgetError where nothing can keep to what may be spent."""
+    for name, judge in judges.items():
+        if most is not None and judge.due(Usage(input=1, output=1)) is None:
+            raise BudgetError(
+                f"--max-cost {most:g}: the price of {name!r} is not known: give it in US dollars "
+                "for a million tokens read and written, as ?price=0.5,1.5, or leave out --max-cost"
+            )
+
+
+def _results(known: Known, config: Check, asked: Sequence[Asking], started: Moment) -> CheckResults:
     judgments = [judgment for one in asked for judgment in one.judgments]
+    told = config.model_dump(mode="json", by_alias=True)
     environment = describe() | {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+        **started.told(),
         "judges": {one.name: one.judge.identity for one in asked},
     }
     return CheckResults(
         schema=SCHEMA,
         source=known.source,
         held=known.held,
-        config=config.model_dump(mode="json", by_alias=True),
+        config={**told, "judge": [masked(token) for token in config.judge]},
         pairs=known.pairs,
         judgments=tuple(judgments),
         failures=tuple(failure for one in asked for failure in one.failures),

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from bakeoff.checking.labelled import Labelled
 from bakeoff.checking.results import CheckResults, Grade, JudgeCheck, Miss
 from bakeoff.report.blocks import Blocks
+from bakeoff.report.money import told
 from bakeoff.report.trust import agreement_line, interval, percent
 from bakeoff.stats.results import Estimate
+from bakeoff.summary.spending import spent_on
 
 _WIDTH = 76  # characters of a line that is not to be broken: the terminal's 80 without an indent
 _MISSES = 10
@@ -31,6 +33,7 @@ def lines(results: CheckResults) -> Blocks:
         found[f"{judge.judge}: by set"] = list(_table(judge.by_set))
         found[f"{judge.judge}: by kind"] = list(_table(judge.by_kind))
         found[f"{judge.judge}: where it fails"] = list(_misses(judge, results))
+    found["What it took"] = told(spent_on((), results.judgments, results.failures))
     found["Agreement"] = [agreement_line(agreement) for agreement in results.agreement]
     found["Notes"] = list(dict.fromkeys(results.notes))
     return {title: shown for title, shown in found.items() if shown}

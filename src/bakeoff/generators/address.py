@@ -1,8 +1,9 @@
 """Where a server is: what may be written down of its address, and whether anyone listens there."""
 
 import asyncio
+import base64
 import os
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 _KNOCK = 10.0  # seconds for a server to take a connection
@@ -32,6 +33,24 @@ def base_url_of(provider: str) -> str | None:
     """The address that the environment gives a provider, as its official client reads it."""
     names = (f"{provider.upper()}_BASE_URL", f"{provider.upper()}_API_BASE")
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def is_place(url: str) -> bool:
+    """Whether a URL can be read, down to its port."""
+    try:
+        return bool(place(url))
+    except ValueError:  # which would say what stands there: it may be a password
+        return False
+
+
+def with_password(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without user and password, and the header that says them; none where there are none."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    if not login:
+        return url, {}
+    sent = base64.b64encode(unquote(login).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {sent}"}
 
 
 def place(url: str | None) -> str | None:

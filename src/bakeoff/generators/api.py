@@ -10,30 +10,40 @@ What a server does not accept is learned from its own refusal: where it names an
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from bakeoff.config import Spec, parse_fields
-from bakeoff.costs import price_of
-from bakeoff.errors import ConfigError, one_line
+from bakeoff.costs import Price, price_at, price_of
+from bakeoff.environment import keys
+from bakeoff.errors import BakeoffError, ConfigError, one_line, without
 from bakeoff.generators import weighing
-from bakeoff.generators.address import base_url_of, is_here, listens, place
+from bakeoff.generators.address import (
+    base_url_of,
+    is_here,
+    is_place,
+    listens,
+    place,
+    with_password,
+)
 from bakeoff.generators.api_errors import (
     UnreadableError,
     meaning_of,
     refused_parameter,
     too_long,
 )
+from bakeoff.generators.client import client_of
 from bakeoff.generators.replies import said_in, usage_in
 from bakeoff.generators.servers import Servers
+from bakeoff.generators.till import Till
 from bakeoff.generators.wire import Heard, connections, marked
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.records.prefixed import Prefixed
 from bakeoff.stopwatch import timed
-from bakeoff.work import Caps, PerItem, Server
+from bakeoff.work import Ask, Caps, PerItem, Server, pause
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -52,11 +62,13 @@ class Api(PerItem[Prompt, Completion]):
     weighs = True
 
     class Options(BaseModel):
-        """Options of the spec. `timeout` is in seconds, `delay` too: between two requests.
+        """Options of the spec. `timeout` is in seconds without a byte; a reply has to be whole
+        within twice that. `delay` is in seconds too: between two requests.
 
         `base_url` may be given more than once: servers of the same model, of which the first is the
         one whose name completions are kept under. `max_concurrency`, `rpm` and `tpm` are requests
         in flight, requests and tokens a minute, at most: for this model alone, and at each server.
+        `price` is US dollars for a million tokens read, and written: `price=0.5,1.5`.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -69,14 +81,19 @@ class Api(PerItem[Prompt, Completion]):
         max_concurrency: int | None = Field(None, ge=1)
         rpm: float | None = Field(None, gt=0)
         tpm: float | None = Field(None, gt=0)
+        price: Price | None = None
+
+        @field_validator("price", mode="before")
+        @classmethod
+        def _is_a_price(cls, given: object) -> object:
+            return given.split(",") if isinstance(given, str) else given
 
         @field_validator("base_url")
         @classmethod
         def _is_an_address(cls, urls: str | None) -> str | None:
             """The first of the addresses, of which there may be several."""
             for url in (urls or "").split():
-                place(url)  # a port that is no number is a ValueError
-                if not url.startswith(("http://", "https://")):
+                if not (url.startswith(("http://", "https://")) and is_place(url)):
                     raise ValueError("write it as http://HOST:PORT/v1")
             return urls and urls.split()[0]
 
@@ -98,14 +115,19 @@ class Api(PerItem[Prompt, Completion]):
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
+        account = setting.purse.account("judgment" if setting.judging else "completion", spec.name)
+        self._till = Till(setting.purse, account, self.due, patient=self.patient)
+        servers, limits = self._asked_at(setting), setting.limits
+        own = spec.backend in _OWN and not self._urls
         self._servers = Servers(
-            spec.name, self._asked_at(setting), setting.limits, self.options.retries
+            spec.name, servers, limits, self.options.retries, self._till, own=own
         )
         self._llm: AnyLLM | None = None
         self._opening = asyncio.Lock()
         self._pace = asyncio.Lock()
         self._left_out: set[str] = set()
         self._each: dict[str, Any] = {}  # what goes with each request, beside what is asked
+        self._keys: Sequence[str] = ()  # what nobody may read
 
     def _asked_at(self, setting: Setting) -> list[Server]:
         """The servers, shared with all who ask them in this run. Those that are its own it shares
@@ -151,6 +173,7 @@ class Api(PerItem[Prompt, Completion]):
         """The client, connected when it is first needed; of several servers the first one's."""
         async with self._opening:
             if self._llm is None:
+                self._keys = [*keys(), os.environ.get(self.options.api_key_env or "", "")]
                 with timed("load"):
                     self._servers.clients = await self._clients()
                 self._llm = self._servers.clients[0]
@@ -182,6 +205,8 @@ class Api(PerItem[Prompt, Completion]):
             if not url:
                 raise ConfigError(f"{self.spec.name!r} needs ?base_url=http://HOST:PORT/v1")
             return client_of(self.spec.name, url, key, self.transport(), heard)
+        if url and with_password(url)[1]:
+            raise ConfigError(f"{self.spec.name!r} takes a key, and no password in its address")
         try:
             known = AnyLLM.get_provider_class(backend)
             made = connections(backend, heard) | self.transport()
@@ -198,13 +223,20 @@ class Api(PerItem[Prompt, Completion]):
             raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
 
     async def one(self, prompt: Prompt) -> Completion:
-        """Ask for one completion. BackendError where there is none after the client's retries."""
+        """Ask for one completion. BackendError where there is none after the client's retries.
+
+        A key that a server sends back is taken out of everything that it said.
+        """
         await self.opened()
         try:
-            return await self._ask(prompt)
-        except UnreadableError:
-            log.info("%s sent a reply that cannot be read: asking once more", self.spec.name)
-            return await self._ask(prompt)
+            try:
+                return await self._ask(prompt)
+            except UnreadableError:
+                log.info("%s sent a reply that cannot be read: asking once more", self.spec.name)
+                return await self._ask(prompt)
+        except BakeoffError as error:
+            error.hide(self._keys)
+            raise
 
     async def _ask(self, prompt: Prompt) -> Completion:
         await self._keep_pace()
@@ -265,37 +297,41 @@ class Api(PerItem[Prompt, Completion]):
     async def _keep_pace(self) -> None:
         if self.options.delay:
             async with self._pace:
-                await asyncio.sleep(self.options.delay)
+                await pause(self.options.delay)
 
     def _completion(self, reply: "ChatCompletion") -> Completion:
-        return said_in(reply).model_copy(update=self._accounts(reply))
+        said = said_in(reply).model_copy(update=self._accounts(reply))
+        words = "".join(filter(None, (said.text, said.raw, said.thinking, said.snapshot)))
+        if without(words, self._keys) == words:
+            return said
+        return Completion.model_validate_json(without(said.model_dump_json(), self._keys))
 
     def _accounts(self, reply: "ChatCompletion") -> dict[str, object]:
         """Which model it says it was, and what it took."""
         usage = usage_in(reply)
-        hosted = usage and self.spec.backend not in ("api", "embedded")
-        cost = self.price(usage) if usage and hosted else None
+        cost = self.price(usage) if usage else None
         return {"snapshot": reply.model or None, "usage": usage, "cost": cost}
+
+    def asks(self, item: Prompt) -> Sequence[Ask]:
+        """One request."""
+        return [Ask(item, self.sampling)]
 
     def price(self, usage: Usage) -> float | None:
         """US dollars for what a request took; None where that is not known."""
+        if self.options.price:
+            return price_at(self.options.price, usage)
+        if self.spec.backend in ("api", *_OWN):  # whose machine it is knows what it costs
+            return None
+        return self.listed(usage)
+
+    def listed(self, usage: Usage) -> float | None:
+        """The price by the public lists."""
         return price_of(self.spec.backend, self.spec.target, usage)
 
-
-def client_of(
-    name: str,
-    base_url: str,
-    key: str | None,
-    transport: Mapping[str, Any],
-    heard: Heard | None = None,
-) -> "AnyLLM":
-    """A client of any OpenAI-compatible server."""
-    from any_llm import AnyLLM
-
-    return AnyLLM.create_openai_compatible(
-        name,
-        base_url,
-        key,
-        unified_exceptions=True,
-        **(connections("openai", heard, proxies=not is_here(base_url)) | dict(transport)),
-    )
+    def due(self, usage: Usage) -> float | None:
+        """Nothing to a server on this machine, unless its price is given."""
+        here = self._urls and all(map(is_here, self._urls)) and self.spec.backend in ("api", *_OWN)
+        own = not self._urls and self.spec.backend in _OWN
+        if self.options.price is None and (here or own):
+            return 0.0
+        return self.price(usage)

@@ -133,6 +133,12 @@ class Desk:
         finally:
             self._waiting.pop(id_, None)
 
+    def stop(self, error: Exception) -> None:
+        """Nobody waits any more; what was sent goes on at the provider."""
+        self.trouble = self.trouble or error
+        for id_ in list(self._waiting):
+            self._hand(id_, _STOPPED)
+
     def leave(self, count: int) -> None:
         """So many are not on their way here any more."""
         self.asking -= count
@@ -269,9 +275,7 @@ class Desk:
         try:
             await work
         except Exception as error:  # raised by whoever asked
-            self.trouble = self.trouble or error
-            for id_ in list(self._waiting):
-                self._hand(id_, _STOPPED)
+            self.stop(error)
 
 
 def _id(key: str, copy: int) -> str:

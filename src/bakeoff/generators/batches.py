@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bakeoff.config import Spec
 from bakeoff.costs import price_of
-from bakeoff.errors import ConfigError, WorkError
+from bakeoff.errors import BakeoffError, ConfigError, WorkError
 from bakeoff.generators.api import Api
 from bakeoff.generators.batch_carrier import Carrier
 from bakeoff.generators.batch_desk import Desk
@@ -21,7 +21,7 @@ from bakeoff.generators.batch_notes import Notes
 from bakeoff.generators.batch_patience import Patience
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage, content_key
-from bakeoff.work import Emit, outcome_of, tasks
+from bakeoff.work import Emit, halt, outcome_of, tasks
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -134,9 +134,10 @@ class InBatches(Api):
 
         desk.asking += lanes
         try:
-            async with tasks() as group:
-                for _ in range(lanes):
-                    group.create_task(lane())
+            with halt().telling(desk.stop):
+                async with tasks() as group:
+                    for _ in range(lanes):
+                        group.create_task(lane())
         finally:
             desk.leave(lanes)
 
@@ -146,6 +147,8 @@ class InBatches(Api):
             return await super().one(prompt)
         except WorkError:
             if self._desk and self._desk.trouble:
+                if isinstance(self._desk.trouble, BakeoffError):
+                    self._desk.trouble.hide(self._keys)
                 raise self._desk.trouble from None
             raise
 
@@ -161,7 +164,7 @@ class InBatches(Api):
     async def _keep_pace(self) -> None:
         """A batch needs none."""
 
-    def price(self, usage: Usage) -> float | None:
+    def listed(self, usage: Usage) -> float | None:
         """As directly, at the price of batches."""
         return price_of(self.spec.backend, self.spec.target, usage, "batch")
 

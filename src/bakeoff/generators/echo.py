@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.plugins import Setting
-from bakeoff.records import Completion, Prompt
+from bakeoff.records import Completion, Prompt, Usage
 from bakeoff.thinking import completion_of
 from bakeoff.work import PerItem
 
@@ -24,6 +24,11 @@ class Echo(PerItem[Prompt, Completion]):
         self._words = parse_fields(self.Options, spec.options, where=spec.name).words
         self._says = spec.target
         self.identity = {"backend": "echo", "says": self._says, "words": self._words}
+
+    def due(self, usage: Usage) -> float | None:
+        """Nothing: nobody is asked."""
+        del usage
+        return 0.0
 
     async def one(self, item: Prompt) -> Completion:
         """The same text for the same prompt, always."""

@@ -3,15 +3,17 @@
 Knows which failures pass and for how long to wait; not what is asked.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BackendError
 from bakeoff.generators.api_errors import Trouble, trouble_of
+from bakeoff.generators.replies import usage_in
+from bakeoff.generators.till import Till
 from bakeoff.generators.wire import send
-from bakeoff.work import Gate, HopelessError, Limits, Server, Turn
+from bakeoff.work import Gate, HopelessError, Limits, Server, Turn, pause
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -22,53 +24,95 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds until a request that failed is made again
 _LONGEST_TOLD = 60.0  # seconds, where the server says how long
+_REFUSALS = 4  # times that a request is refused while others are served; then it fails as others
 
 
 class Servers:
     """A request goes to the server that has most room, and waits its turn for that.
 
     That a server has too much to do (429, or a 503 or 529 which says so) is no failure: the request
-    is made again when it takes some, however often that needs to be. What else may pass (timeouts,
-    5xx, a lost connection) is tried again `retries` times. A server that is not there is left out
-    for a while where there are others. What nobody has taken for ten minutes fails.
+    is made again when it takes some, however often that needs to be, unless others are served all
+    the while. What else may pass (timeouts, 5xx, a lost connection) is tried again `retries` times.
+    A server that is not there is left out for a while where there are others, and waited for where
+    it has replied before. What nobody has taken for ten minutes fails.
     """
 
-    def __init__(self, name: str, servers: Sequence[Server], limits: Limits, retries: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        servers: Sequence[Server],
+        limits: Limits,
+        retries: int,
+        till: Till,
+        *,
+        own: bool,
+    ) -> None:
         self.servers = tuple(servers)
         self.clients: Sequence[AnyLLM] = ()  # in the order of the servers, once they are open
         self.reached = False  # whether any has replied
         self._name = name
         self._limits = limits
         self._retries = retries
+        self._till = till
+        self._own = own  # whoever started the server knows whether it comes back
         self._gate = Gate(servers)
+        self._served = 0  # requests
         self._last: AnyLLMError | None = None
 
     async def reply(self, asked: dict[str, Any]) -> "ChatCompletion":
-        """The reply to a request in any-llm's terms. AnyLLMError where there is none."""
+        """The reply to a request in any-llm's terms. AnyLLMError where there is none, StoppedError
+        where the run is stopped before it is sent.
+        """
         from any_llm.exceptions import AnyLLMError
 
-        ticket, tries = self._limits.ticket(), 0
+        ticket, effort = self._limits.ticket(), _Effort(self._served)
+        charge = self._till.charge(asked)
         while True:
-            turn = await self._turn(ticket)
+            async with charge:
+                turn = await self._turn(ticket)
             try:
                 reply = await send(self.clients[turn.index], asked)
             except AnyLLMError as error:
-                self._last, trouble = error, trouble_of(error)
+                self._last, trouble = error, self._seen(effort, trouble_of(error))
+                charge.failed(billed=error.status_code is None and trouble.kind != "lost")
                 _end(turn, trouble)
-                if trouble.kind == "refused" or (trouble.kind == "lost" and self._others()):
-                    continue
-                tries += 1
-                if trouble.kind == "final" or tries > self._retries:
+                wait = self._again(effort, trouble)
+                if wait is None:
                     raise
-                if trouble.kind == "passing":
-                    await asyncio.sleep(_pause(tries, trouble.after))
+                await pause(wait)
+                if effort.refused > 1:  # another one tries whether it takes any
+                    ticket = self._limits.ticket()
             except BaseException:
+                charge.failed(billed=True)
                 turn.dropped()
                 raise
             else:
+                charge.paid(usage_in(reply))
                 turn.served(reply.usage.total_tokens if reply.usage else None)
-                self.reached = True
+                self.reached, self._served = True, self._served + 1
                 return reply
+
+    def _seen(self, effort: "_Effort", trouble: Trouble) -> Trouble:
+        """What a failure means, once it is known how others fare: a request that alone is refused
+        again and again (one that is too large for a limit) must not slow down the others.
+        """
+        if trouble.kind not in ("refused", "busy"):
+            return trouble
+        effort.refused += 1
+        effort.refusals += self._served > effort.served
+        effort.served = self._served
+        return trouble if effort.refusals <= _REFUSALS else Trouble("passing", trouble.after)
+
+    def _again(self, effort: "_Effort", trouble: Trouble) -> float | None:
+        """In how many seconds the request may wait for a turn again; None: it has failed."""
+        if trouble.kind in ("refused", "busy"):
+            return 0.0
+        if trouble.kind == "lost" and (self._others() or (self.reached and not self._own)):
+            return 0.0  # the gate waits for it, and says when that is hopeless
+        effort.tries += 1
+        if trouble.kind == "final" or effort.tries > self._retries:
+            return None
+        return _pause(effort.tries, trouble.after) if trouble.kind == "passing" else 0.0
 
     async def _turn(self, ticket: int) -> Turn:
         try:
@@ -84,6 +128,16 @@ class Servers:
         return any(not server.away for server in self.servers)
 
 
+@dataclass
+class _Effort:
+    """How one request has fared: `served` is how many of all were, when it was last refused."""
+
+    served: int
+    refused: int = 0  # times,
+    refusals: int = 0  # and of these while others were served
+    tries: int = 0
+
+
 def _pause(tries: int, told: float | None) -> float:
     """Seconds to wait after so many tries."""
     if told is not None:
@@ -94,6 +148,8 @@ def _pause(tries: int, told: float | None) -> float:
 def _end(turn: Turn, trouble: Trouble) -> None:
     if trouble.kind == "refused":
         turn.refused(trouble.after)
+    elif trouble.kind == "busy":
+        turn.busy(trouble.after)
     elif trouble.kind == "lost":
         turn.lost()
     else:

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.sharing import waves
 from bakeoff.judges.showing import repair, shorter
-from bakeoff.records import Completion, Message, Prompt, Trouble, content_key
+from bakeoff.records import Completion, Message, Prompt, Trouble, Usage, content_key
 from bakeoff.stopwatch import timed
 from bakeoff.work import Emit, Generator
 
@@ -124,6 +124,10 @@ class Interview(ABC, Generic[I, T]):
         """What counts of a reply that contradicts itself twice."""
         return value
 
+    def due(self, usage: Usage) -> float | None:
+        """As the generator's."""
+        return self.generator.due(usage)
+
     async def prepare(self) -> None:
         """As the generator's."""
         await self.generator.prepare()
@@ -220,6 +224,8 @@ class Interview(ABC, Generic[I, T]):
     def _fallback(self, request: _Asked[I, T], error: WorkError) -> Heard[T] | WorkError:
         """A judge that contradicted itself and then said nothing: its scores are kept."""
         if request.doubted is None:
+            if request.said:
+                error.took = {k: v for k, v in taken(request.said).items() if k != "snapshot"}
             return error
         return _heard(request, self.settled(request.doubted), contradicts=True)
 

@@ -18,7 +18,7 @@ from bakeoff.judges.rubric import RUBRIC_SCHEMA, read_rubric
 from bakeoff.judges.showing import OURS, Shown, Template, criteria_in
 from bakeoff.plugins import GENERATORS, Setting, find, open_generator
 from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
-from bakeoff.work import Emit
+from bakeoff.work import Ask, Emit
 
 Kind = Literal["json", "marks", "scores", "rubric", "logprob"]
 
@@ -110,6 +110,10 @@ class Prompted(Interview[Pair, Verdict]):
                 emit(index, heard.value.model_copy(update=heard.accounts))
 
         await self.hear(items, take)
+
+    def asks(self, item: Pair) -> Sequence[Ask]:
+        """The pair, shown."""
+        return self.generator.asks(self.show(item, None))
 
     def show(self, item: Pair, kept: int | None) -> Prompt:
         """The rendered template, and how the judge's own turn begins."""

@@ -17,7 +17,7 @@ from bakeoff.judges.readers import SCORE_SCHEMA, Scored, read_score
 from bakeoff.judges.showing import Shown, Template
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Pair, Prompt, Scores, Verdict
-from bakeoff.work import Emit
+from bakeoff.work import Ask, Emit
 
 
 class Alone(NamedTuple):
@@ -77,6 +77,11 @@ class Scorer(Interview[Alone, Scored]):
             for place, text in (("first", pair.first), ("second", pair.second))
         ]
         await self.hear(asked, take)
+
+    def asks(self, item: Pair) -> Sequence[Ask]:
+        """Each completion, shown alone."""
+        alone = (Alone(item.prompt, text) for text in (item.first, item.second))
+        return [ask for one in alone for ask in self.generator.asks(self.show(one, None))]
 
     def show(self, item: Alone, kept: int | None) -> Prompt:
         """The rendered template."""

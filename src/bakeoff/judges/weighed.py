@@ -17,8 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from bakeoff.config import Sampling, Spec, parse_fields
 from bakeoff.errors import ConfigError, WorkError
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights, content_key
-from bakeoff.work import Emit, Order, tasks
+from bakeoff.records import (
+    Completion,
+    Message,
+    Pair,
+    Prompt,
+    Usage,
+    Verdict,
+    Weights,
+    content_key,
+)
+from bakeoff.work import Ask, Emit, Order, tasks
 
 Found = asyncio.Future[Completion | WorkError]
 
@@ -80,6 +89,15 @@ class Weighed(ABC):
     def writing(self) -> int:
         """As the generator's."""
         return self._generator.writing
+
+    def asks(self, item: Pair) -> Sequence[Ask]:
+        """Each completion, to be weighed."""
+        turns = (_turn(item.prompt, text)[1] for text in (item.first, item.second))
+        return [ask for turn in turns for ask in self._generator.asks(turn)]
+
+    def due(self, usage: Usage) -> float | None:
+        """As the generator's."""
+        return self._generator.due(usage)
 
     async def prepare(self) -> None:
         """As the generator's."""

@@ -9,6 +9,7 @@ from bakeoff.records.findings import (
     MARGIN,
     Accounting,
     Agreement,
+    Asked,
     Difference,
     Flag,
     JudgeCard,
@@ -19,6 +20,7 @@ from bakeoff.records.findings import (
     People,
     Slice,
     SliceOutcome,
+    Spent,
     Spread,
     Standing,
     Summary,
@@ -47,6 +49,7 @@ from bakeoff.records.nouns import (
     Winner,
     content_key,
 )
+from bakeoff.records.plans import Expense, Plan
 from bakeoff.records.results import PEOPLE, SCHEMA, Evidence, Results
 
 __all__ = [
@@ -56,12 +59,14 @@ __all__ = [
     "SCHEMA",
     "Accounting",
     "Agreement",
+    "Asked",
     "Authored",
     "Comparison",
     "Completion",
     "Criterion",
     "Difference",
     "Evidence",
+    "Expense",
     "Failure",
     "Finish",
     "Flag",
@@ -74,6 +79,7 @@ __all__ = [
     "Pair",
     "PairSummary",
     "People",
+    "Plan",
     "Presented",
     "Prompt",
     "Record",
@@ -82,6 +88,7 @@ __all__ = [
     "Scores",
     "Slice",
     "SliceOutcome",
+    "Spent",
     "Spread",
     "Standing",
     "Summary",

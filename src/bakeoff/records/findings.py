@@ -259,6 +259,39 @@ class Standing(Record):
     strength: Estimate
 
 
+class Spent(Record):
+    """What the outcomes of a model or judge took, whenever they were asked for: tokens `read`, of
+    them `cached` by the provider, and `written`, None where nobody says; US dollars, None where any
+    price is not known. The `failed` are counted in as far as they were answered.
+    """
+
+    stage: Literal["completion", "judgment"]
+    who: str
+    outcomes: int = Field(ge=0)
+    failed: int = Field(default=0, ge=0)
+    read: int | None = Field(default=None, ge=0)
+    cached: int | None = Field(default=None, ge=0)
+    written: int | None = Field(default=None, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+
+
+class Asked(Record):
+    """What one run asked of a model or judge, beside what was `kept` in the store and cost nothing.
+
+    `again` of the `requests` were made for something that had been asked before. `unanswered` had
+    no reply that could be read, and may be billed all the same. `cost` is US dollars for those that
+    were answered, 0 where nobody wants any, None where no price is known.
+    """
+
+    stage: Literal["completion", "judgment"]
+    who: str
+    kept: int = Field(default=0, ge=0)
+    requests: int = Field(default=0, ge=0)
+    again: int = Field(default=0, ge=0)
+    unanswered: int = Field(default=0, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+
+
 class Summary(Record):
     """What the results say: derived from the other records, and nothing else.
 
@@ -271,6 +304,7 @@ class Summary(Record):
     pairs: tuple[PairSummary, ...]
     ratings: tuple[Standing, ...] = ()
     null_checks: tuple[NullCheck, ...] = ()
+    spent: tuple[Spent, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -238,6 +238,7 @@ class Failure(Record):
     """Work that has no outcome: counted, shown, asked again next time; in no statistic.
 
     `who` is the model or judge that failed; for a judgment `first` and `second` name the models.
+    `usage` and `cost` are of the requests that were answered, though not with an outcome.
     """
 
     stage: Literal["completion", "judgment"]
@@ -250,6 +251,8 @@ class Failure(Record):
     first: str | None = None
     second: str | None = None
     repeat: int = 0
+    usage: Usage | None = None
+    cost: float | None = Field(default=None, ge=0)
 
     @classmethod
     def of(
@@ -264,6 +267,7 @@ class Failure(Record):
             message=error.message,
             raw=error.raw,
             status=error.status if isinstance(error, BackendError) else None,
+            **error.took,
         )
 
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue
 
-from bakeoff.records.findings import Summary
+from bakeoff.records.findings import Asked, Summary
 from bakeoff.records.nouns import Authored, Failure, Judgment, Prompt, Record
 
 SCHEMA = "bakeoff/1"
@@ -34,7 +34,7 @@ class Evidence(Record):
 
 
 class Results(Record):
-    """The file people keep (`results.json`)."""
+    """The file people keep (`results.json`). `asked` is what the run that made it asked for."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     config: dict[str, JsonValue]
@@ -47,6 +47,7 @@ class Results(Record):
     origins: dict[str, str] = Field(default_factory=dict)
     drawn: Drawn = "random"
     null_check: Evidence | None = None
+    asked: tuple[Asked, ...] = ()
 
     @classmethod
     def of(
@@ -55,6 +56,7 @@ class Results(Record):
         summary: Summary,
         config: dict[str, JsonValue],
         environment: dict[str, JsonValue],
+        asked: tuple[Asked, ...] = (),
     ) -> Self:
         """The document of this evidence and what was made of it."""
         return cls(
@@ -69,6 +71,7 @@ class Results(Record):
             null_check=evidence.null_check,
             summary=summary,
             environment=environment,
+            asked=asked,
         )
 
     @property

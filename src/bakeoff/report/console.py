@@ -15,6 +15,8 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
+from bakeoff.environment import keys
+from bakeoff.errors import masked, without
 from bakeoff.records import (
     Failure,
     Judgment,
@@ -25,6 +27,7 @@ from bakeoff.records import (
     Results,
 )
 from bakeoff.report.blocks import Blocks, blocks, ratings
+from bakeoff.report.money import took
 from bakeoff.report.plain import LENIENT, LONGEST, json_in, shortened, spelled, visible, wrapped
 
 Way = tuple[str, str, str, str, bool | None]  # what to write, what it is, what it needs, its key
@@ -72,12 +75,17 @@ class _Visible(logging.Formatter):
         self._encoding = encoding
 
     def format(self, record: logging.LogRecord) -> str:
-        return spelled(visible(super().format(record)), self._encoding)
+        return spelled(visible(_hidden(super().format(record))), self._encoding)
+
+
+def _hidden(words: str) -> str:
+    """Words without what nobody may read."""
+    return masked(without(words, keys()))
 
 
 def print_error(words: str) -> None:
     """One line on stderr, whole."""
-    print(f"bakeoff: {one_visible_line(words)}", file=sys.stderr)
+    print(f"bakeoff: {one_visible_line(_hidden(words))}", file=sys.stderr)
 
 
 def print_document(document: str) -> None:
@@ -102,6 +110,8 @@ def print_results(console: Console, results: Results, samples: int) -> None:
         new = [m for m in summary.models if m.model in {pair.a, pair.b} - told]
         _print_pair(console, results, pair, new)
         told |= {pair.a, pair.b}
+    if lines := took(results):
+        print_blocks(console, {"What it took": lines})
     _print_line(console, summary.estimand, style="dim")
     for note in summary.notes:
         _print_line(console, f"Note: {note}", style="yellow")

@@ -1,35 +1,23 @@
-"""How results came about: the command, what it took in tokens and money, the hashes of what is in.
+"""How results came about: the command, and the hashes of what is in.
 
 Knows configs and records; no page and no terminal.
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
 from bakeoff.config import Config
-from bakeoff.records import Completion, Results, Usage, Verdict, content_key
+from bakeoff.records import Results, content_key
 
 # What says where things are kept, how they are shown, how fast and for how much they are asked,
 # and nothing of what was asked.
 SHOWING = (
     *("out", "store", "show_samples", "json", "quiet", "profile"),
     *("max_failures", "max_concurrency", "rpm", "tpm", "batch"),
+    *("max_cost", "yes", "env_file"),
 )
-
-
-class Spent(NamedTuple):
-    """What a model or judge took: `cost` in US dollars, None where no price is known."""
-
-    who: str
-    what: str
-    records: int
-    read: int | None
-    cached: int | None
-    written: int | None
-    cost: float | None
 
 
 def command(config: Mapping[str, JsonValue]) -> str:
@@ -63,43 +51,6 @@ def _audit(config: Mapping[str, JsonValue]) -> str:
         if config.get(name) not in (None, default):
             words += [f"--{name}", str(config[name])]
     return shlex.join(words)
-
-
-def spending(results: Results) -> list[Spent]:
-    """A row for each model and each judge, in the order in which they appear."""
-    completions: dict[str, list[Completion]] = {}
-    for authored in results.completions:
-        completions.setdefault(authored.model, []).append(authored.completion)
-    verdicts: dict[str, list[Verdict]] = {}
-    for judgment in results.judgments:
-        verdicts.setdefault(judgment.judge, []).append(judgment.verdict)
-    return [
-        *(_spent(model, "completions", rows) for model, rows in completions.items()),
-        *(_spent(judge, "verdicts", rows) for judge, rows in verdicts.items()),
-    ]
-
-
-def _spent(who: str, what: str, rows: Iterable[Completion | Verdict]) -> Spent:
-    rows = list(rows)
-    used = [row.usage for row in rows if row.usage]
-    total = sum(used, Usage(input=0, output=0)) if used else None
-    written = total.output if total else _counted(rows)
-    costs = [row.cost for row in rows]
-    known = [cost for cost in costs if cost is not None]
-    return Spent(
-        who,
-        what,
-        len(rows),
-        total.input if total else None,
-        total.cached if total else None,
-        written,
-        sum(known) if len(known) == len(costs) else None,
-    )
-
-
-def _counted(rows: Iterable[Completion | Verdict]) -> int | None:
-    tokens = [row.tokens for row in rows if isinstance(row, Completion) and row.tokens is not None]
-    return sum(tokens) if tokens else None
 
 
 def origin_of(results: Results) -> dict[str, str]:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from bakeoff.records import NullCheck, PairSummary, Results, Standing
+from bakeoff.report.money import took
 from bakeoff.report.trust import interval, trust
 
 Scale = Callable[[float], str]
@@ -28,6 +29,7 @@ def fragment(results: Results) -> str:
         summary=results.summary,
         card=lambda pair: trust(pair, _checks(pair, results.summary.null_checks)),
         said=_said,
+        took=took(results),
         scale=_scale(results.summary.ratings),
         style=(folder / "notebook.css").read_text(encoding="utf-8"),
     )

@@ -18,7 +18,8 @@ from pydantic import JsonValue
 from bakeoff.records import PairSummary, Results
 from bakeoff.report import charts
 from bakeoff.report.blocks import blocks, p_value
-from bakeoff.report.made import command, origin_of, spending
+from bakeoff.report.made import command, origin_of
+from bakeoff.report.money import run_took
 from bakeoff.report.pairs import packed
 from bakeoff.report.panel import panel
 from bakeoff.report.telling import standing, would_change
@@ -74,7 +75,7 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
                 _seen(results, pair, tried.get((pair.a, pair.b)), order)
                 for pair in results.summary.pairs
             ],
-            spending=spending(results),
+            run_took=run_took(results.asked),
             command=command(results.config),
             origin=origin_of(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),

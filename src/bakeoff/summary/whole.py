@@ -8,6 +8,7 @@ from bakeoff.summary.null import null_checks
 from bakeoff.summary.pairs import numbers
 from bakeoff.summary.ratings import ratings_of
 from bakeoff.summary.slices import slices_of
+from bakeoff.summary.spending import spending
 from bakeoff.summary.trial import Terms, Trial, trials
 from bakeoff.summary.verdict import decide
 
@@ -39,6 +40,7 @@ def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B
         pairs=decided,
         ratings=tuple(ratings_of(evidence.models, pairs)),
         null_checks=tuple(checks),
+        spent=tuple(spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
     )
 

@@ -7,8 +7,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bakeoff.config import Poll
 from bakeoff.errors import ConfigError
+from bakeoff.flags import Poll
 from bakeoff.report.export import RESULTS
 from bakeoff.results import Results, read_results
 from bakeoff.session import count_votes

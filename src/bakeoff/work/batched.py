@@ -10,8 +10,10 @@ from typing import Generic
 from pydantic import JsonValue
 
 from bakeoff.errors import WorkError
+from bakeoff.records import Usage
 from bakeoff.work.feed import Call, Feed
-from bakeoff.work.worker import Emit, I, O, Order
+from bakeoff.work.halt import halt
+from bakeoff.work.worker import Ask, Emit, I, O, Order
 
 
 class Batched(ABC, Generic[I, O]):
@@ -64,6 +66,16 @@ class Batched(ABC, Generic[I, O]):
         """It is not known unless a subclass says so."""
         return 0
 
+    def asks(self, item: I) -> Sequence[Ask]:
+        """It is not known unless a subclass says so."""
+        del item
+        return ()
+
+    def due(self, usage: Usage) -> float | None:
+        """Nobody wants money for what this machine does."""
+        del usage
+        return 0.0
+
     def kept(self) -> None:
         """Nothing to forget unless a subclass sent something off."""
 
@@ -81,11 +93,12 @@ class Batched(ABC, Generic[I, O]):
         """Emit every item's outcome as it is there, the largest rank first."""
         call: Call[I, O] = Call(items, emit)
         self._feed.add(call.tickets)
-        self._start()
-        try:
-            await call.over()
-        finally:
-            self._feed.drop_unwanted()  # after an error, or cancelled
+        with halt().telling(lambda error: self._feed.refuse(call, error)):
+            self._start()
+            try:
+                await call.over()
+            finally:
+                self._feed.drop_unwanted()  # after an error, or cancelled
 
     def _start(self) -> None:
         """Let the engine work through what waits, unless it does so already."""

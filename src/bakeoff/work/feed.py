@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-from bakeoff.errors import WorkError
+from bakeoff.errors import StoppedError, WorkError
 from bakeoff.work.worker import Emit, I, O
 
 
@@ -89,6 +89,14 @@ class Feed(Generic[I, O]):
         """Forget those that nobody waits for."""
         with self._lock:
             self._waiting = [ticket for ticket in self._waiting if ticket.wanted()]
+
+    def refuse(self, call: Call[I, O], error: StoppedError) -> None:
+        """Take none of a call's any more that still wait: each ends in this error."""
+        with self._lock:
+            refused = [ticket for ticket in self._waiting if ticket.call is call]
+            self._waiting = [ticket for ticket in self._waiting if ticket.call is not call]
+        for ticket in refused:
+            call.receive(ticket.index, error)
 
     def take(self, most: int) -> list[Ticket[I, O]]:
         """Up to so many of them, for the engine."""

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Hashable, Sequence
 
+from bakeoff.work.halt import unless_stopped
 from bakeoff.work.limiter import Caps, Limiter
 from bakeoff.work.pace import Quota
 
@@ -42,7 +43,7 @@ class Server:
 
 
 class Turn:
-    """A request's place at a server. It has to be ended, in one of four ways."""
+    """A request's place at a server. It has to be ended, in one of five ways."""
 
     def __init__(self, server: Server, index: int) -> None:
         self.index = index  # of the server, among those that the gate leads to
@@ -55,8 +56,13 @@ class Turn:
         self._server.limiter.served(self._began, time.monotonic(), tokens)
         self._server.changed()
 
+    def busy(self, after: float | None) -> None:
+        """The server has too much to do, for anybody: for `after` seconds, if it says so."""
+        self._server.limiter.busy(self._began, time.monotonic(), after)
+        self._server.changed()
+
     def refused(self, after: float | None) -> None:
-        """The server has too much to do: for `after` seconds, if it says so."""
+        """The server takes no more of us: for `after` seconds, if it says so."""
         self._server.limiter.refused(self._began, time.monotonic(), after)
         self._server.changed()
 
@@ -83,7 +89,8 @@ class Gate:
             server.gates.append(self)
 
     async def turn(self, ticket: int) -> Turn:
-        """Wait until a server may be asked, the lowest ticket first. HopelessError where none will.
+        """Wait until a server may be asked, the lowest ticket first. HopelessError where none will,
+        StoppedError where the run is stopped.
 
         Who is refused comes again with the same ticket, and is before those who came later.
         """
@@ -91,11 +98,12 @@ class Gate:
         heapq.heappush(self._waiting, (ticket, waiter))
         self.open()
         try:
-            return await waiter
+            await unless_stopped(waiter)
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and not waiter.exception():
                 waiter.result().dropped()
             raise
+        return waiter.result()
 
     def open(self) -> None:
         """Let in as many as may go in, and see to it that this is done again in time."""

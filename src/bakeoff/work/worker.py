@@ -6,12 +6,13 @@ again while a call is running: calls share its lanes or its thread.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import JsonValue
 
+from bakeoff.config import Sampling
 from bakeoff.errors import WorkError
-from bakeoff.records import Completion, Pair, Prompt, Verdict
+from bakeoff.records import Completion, Pair, Prompt, Usage, Verdict
 
 I = TypeVar("I")  # noqa: E741 - what goes in
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -19,6 +20,13 @@ In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
 Emit = Callable[[int, O | WorkError], None]
+
+
+class Ask(NamedTuple):
+    """One request: what is read, and how much may be written."""
+
+    prompt: Prompt
+    sampling: Sampling
 
 
 class Worker(Protocol[In, Out]):
@@ -63,6 +71,18 @@ class Worker(Protocol[In, Out]):
     @property
     def writing(self) -> int:
         """How many tokens it has written of what is not emitted yet; 0 where it does not know."""
+        ...
+
+    def asks(self, item: In) -> Sequence[Ask]:
+        """The requests that an item takes where nothing goes wrong; none where it asks no model, or
+        does not know.
+        """
+        ...
+
+    def due(self, usage: Usage) -> float | None:
+        """US dollars that somebody wants for so many tokens: 0 where nobody does, None where that
+        is not known.
+        """
         ...
 
     async def prepare(self) -> None:

@@ -1,0 +1,44 @@
+"""`bakeoff store`: look at a store, and get out of a damaged one what can be read.
+
+0 sound, or salvaged; 3 something is damaged.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from bakeoff.report.console import print_blocks, print_path, terminal
+
+app = App(name="store", help="Look at a store, and get out of a damaged one what can be read.")
+
+
+@app.command
+def check(
+    path: Annotated[Path, Parameter(help="The store: what --store names.")],
+    /,
+) -> int:
+    """Say what a store holds, and whether all of it is as it was written. Changes nothing."""
+    from bakeoff.salvage import check as checked
+    from bakeoff.salvage import lines
+
+    found = checked(path)
+    print_blocks(terminal(), lines(found))
+    return 0 if found.sound else 3
+
+
+@app.command
+def salvage(
+    path: Annotated[Path, Parameter(help="The store that is damaged. It stays as it is.")],
+    /,
+    *,
+    into: Annotated[Path, Parameter(help="A new store, which must not be there yet.")],
+) -> int:
+    """Put everything that can be read of a damaged store into a new one."""
+    from bakeoff.salvage import lines
+    from bakeoff.salvage import salvage as salvaged
+
+    found = salvaged(path, into)
+    print_blocks(terminal(), lines(found))
+    print_path(terminal(), into)
+    return 0

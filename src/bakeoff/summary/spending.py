@@ -1,0 +1,69 @@
+"""What the outcomes of each model and judge took, in tokens and money. Knows no price."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from bakeoff.records import (
+    Authored,
+    Completion,
+    Evidence,
+    Failure,
+    Judgment,
+    Spent,
+    Usage,
+    Verdict,
+)
+
+Stage = Literal["completion", "judgment"]
+Outcome = Completion | Verdict | Failure
+
+
+def spending(evidence: Evidence) -> list[Spent]:
+    """A row for each model and each judge, by name; with what a check of a model against itself
+    took.
+    """
+    parts = [part for part in (evidence, evidence.null_check) if part]
+    return spent_on(
+        [one for part in parts for one in part.completions],
+        [one for part in parts for one in part.judgments],
+        [one for part in parts for one in part.failures],
+    )
+
+
+def spent_on(
+    completions: Iterable[Authored], judgments: Iterable[Judgment], failures: Iterable[Failure]
+) -> list[Spent]:
+    """The same, of some outcomes."""
+    found: dict[tuple[Stage, str], list[Outcome]] = {}
+    for authored in completions:
+        found.setdefault(("completion", authored.model), []).append(authored.completion)
+    for judgment in judgments:
+        found.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
+    for failure in failures:
+        found.setdefault((failure.stage, failure.who), []).append(failure)
+    return [_spent(stage, who, outcomes) for (stage, who), outcomes in sorted(found.items())]
+
+
+def _spent(stage: Stage, who: str, outcomes: list[Outcome]) -> Spent:
+    failed = [one for one in outcomes if isinstance(one, Failure)]
+    answered = [one for one in outcomes if not isinstance(one, Failure) or one.usage]
+    used = [one.usage for one in outcomes if one.usage]
+    total = sum(used, Usage(input=0, output=0)) if used else None
+    known = [one.cost for one in answered if one.cost is not None]
+    return Spent(
+        stage=stage,
+        who=who,
+        outcomes=len(outcomes) - len(failed),
+        failed=len(failed),
+        read=total.input if total else None,
+        cached=total.cached if total else None,
+        written=total.output if total else _counted(outcomes),
+        cost=sum(known) if answered and len(known) == len(answered) else None,
+    )
+
+
+def _counted(outcomes: Iterable[Outcome]) -> int | None:
+    tokens = [
+        one.tokens for one in outcomes if isinstance(one, Completion) and one.tokens is not None
+    ]
+    return sum(tokens) if tokens else None

@@ -1,0 +1,229 @@
+"""A key goes to the server that it is for, and nowhere else: not into a file, a line or a process
+list, whatever fails and whatever the other side sends back. Nor do credentials in a URL.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.errors import BackendError, ConfigError, masked, without
+from tests.anthropic_server import AnthropicServer, message
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
+
+KEY = "sk-marker-5f1d0c2a9e7b"
+PASSWORD = "pass-marker-77c1"
+MARKERS = (KEY, PASSWORD)
+
+Brain = Callable[[dict[str, Any]], Any]
+
+
+def replies(status: int, **more: Any) -> Brain:
+    """A server that sends back what it was sent: as some do, to be helpful."""
+    body = {"error": {"message": f"Incorrect API key: Bearer {KEY}", "type": "x", "code": None}}
+    return lambda _: Reply(status=status, body=body, **more)
+
+
+def after(count: int, then: Brain) -> Brain:
+    """As it should be for a while."""
+    left = iter(range(count))
+    return lambda body: contest(body) if next(left, None) is not None else then(body)
+
+
+FAILURES: dict[str, Brain] = {
+    "nothing": contest,
+    "the key is refused": replies(401),
+    "the key is refused later": after(3, replies(401)),
+    "there is no such model": replies(404),
+    "too many requests": replies(429, headers={"x-should-retry": "false"}),
+    "no credit": lambda _: Reply(
+        status=429, body={"error": {"message": f"{KEY}: no", "code": "insufficient_quota"}}
+    ),
+    "it breaks": replies(500),
+    "it refuses a parameter": lambda body: (
+        Reply(status=400, body={"error": {"message": f"seed? {KEY}", "param": "seed"}})
+        if "seed" in body
+        else contest(body)
+    ),
+    "the reply is no completion": lambda _: Reply(body={"you": KEY}),
+    "the reply is no JSON": lambda _: Reply(body=f"<html>{KEY}</html>".encode()),
+    "the connection ends": lambda _: Reply(body={}, hangs_up=True, headers={"X": KEY}),
+    "the key is in what a model says": lambda body: (
+        contest(body) if "winner" in str(body) else chat(f"<think>{KEY}</think>good {KEY}")
+    ),
+    "the key is in a verdict": lambda body: (
+        verdict("A", 7, 3, f"It says {KEY}.") if "winner" in str(body) else contest(body)
+    ),
+    "the key is in what is no verdict": lambda body: (
+        f"I will not. {KEY}" if "winner" in str(body) else contest(body)
+    ),
+    "the key is the name of the model": lambda body: chat("good") | {"model": KEY},
+}
+
+
+FAST = (
+    "the key is refused later",
+    "it breaks",
+    "the reply is no completion",
+    "the key is in what a model says",
+)
+
+
+def bakeoff(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bakeoff", *words],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_nowhere(folder: Path, done: subprocess.CompletedProcess[str]) -> None:
+    """No marker in anything that was written or printed."""
+    written = [path for path in folder.rglob("*") if path.is_file() and path.name != "keys.env"]
+    for marker in MARKERS:
+        for path in written:
+            assert marker.encode() not in path.read_bytes(), path
+        assert marker not in done.stdout + done.stderr
+
+
+def usual(server: OpenAIServer, *more: str) -> list[str]:
+    at = f"?base_url={server.url}&retries=1&timeout=5&api_key_env=MY_KEY"
+    words = ["run", "--prompts", "starter", "--limit", "3", "--show-samples", "3"]
+    words += ["--model", f"good=api:good{at}", "--model", f"bad=api:bad{at}"]
+    return [*words, "--judge", f"judge=api:judge{at}", *more]
+
+
+@pytest.mark.parametrize("how", [*FAST, *long(sorted(FAILURES.keys() - set(FAST)))])
+def test_whatever_fails_the_key_is_nowhere(tmp_path: Path, how: str) -> None:
+    with OpenAIServer(FAILURES[how]) as server:
+        done = bakeoff(tmp_path, *usual(server, "--profile"), MY_KEY=KEY)
+        assert any(KEY.encode() in raw for raw in server.raw)  # it went where it should
+    assert "Traceback" not in done.stderr
+    assert_nowhere(tmp_path, done)
+
+
+@pytest.mark.parametrize("status", [200, *long([401, 500])])
+def test_nor_with_another_protocol(tmp_path: Path, status: int) -> None:
+    said = {"type": "error", "error": {"type": "x", "message": f"x-api-key: {KEY}"}}
+    brain = replies(status) if status == 500 else lambda _: Reply(status=status, body=said)
+    if status == 200:
+        brain = lambda _: message(f"{KEY} " + verdict("A", 8, 2, KEY))  # noqa: E731
+    with AnthropicServer(brain) as server:
+        spec = f"anthropic:claude?base_url={server.address}&retries=0"
+        words = ["run", "--model", "a=echo:a", "--model", "b=echo:b", "--judge", spec]
+        words += ["--prompts", "starter", "--limit", "2"]
+        done = bakeoff(tmp_path, *words, ANTHROPIC_API_KEY=KEY)
+        assert server.requests
+    assert "Traceback" not in done.stderr
+    assert_nowhere(tmp_path, done)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        f"http://me:{PASSWORD}@127.0.0.1:many/v1",
+        f"http://me:{PASSWORD}/x@127.0.0.1:1/v1",
+        f"http%3A%2F%2Fme%3A{PASSWORD}%40127.0.0.1%3A1%2Fv1",
+        *long(
+            [
+                f"http://me:{PASSWORD}@127.0.0.1:1/v1",
+                f"ftp://me:{PASSWORD}@127.0.0.1:1",
+                f"http://127.0.0.1:1/v1?api_key={PASSWORD}",
+                f"http://me:{PASSWORD}@[::1/v1",
+            ]
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", *long(["plan", "judge-check"])])
+def test_nor_is_a_password_in_an_address(tmp_path: Path, base_url: str, command: str) -> None:
+    spec = f"m=api:m?base_url={base_url}"
+    words = [command, "--judge", spec, "--limit", "2"]
+    if command != "judge-check":
+        words += ["--model", spec, "--model", "b=echo:b", "--prompts", "starter"]
+    done = bakeoff(tmp_path, *words)
+    assert_nowhere(tmp_path, done)
+    assert len(done.stderr.splitlines()) <= 1 or done.returncode == 0
+
+
+def test_keys_come_from_a_file_that_is_named_and_what_is_set_wins(tmp_path: Path) -> None:
+    (tmp_path / "keys.env").write_text(f'# mine\nexport MY_KEY="{KEY}"\nOTHER=$MY_KEY\n')
+    with OpenAIServer() as server:
+        done = bakeoff(tmp_path, *usual(server, "--env-file", "keys.env"))
+        assert done.returncode == 0, done.stderr
+        assert all(KEY.encode() in raw for raw in server.raw)
+        assert_nowhere(tmp_path, done)
+        server.raw.clear()
+        again = usual(server, "--env-file", "keys.env", "--seed", "2")
+        done = bakeoff(tmp_path, *again, MY_KEY="another")
+        assert server.raw
+        assert not any(KEY.encode() in raw for raw in server.raw)
+        missing = bakeoff(tmp_path, *usual(server, "--env-file", "none.env"))
+    assert missing.returncode == 2
+    assert "cannot read the keys in 'none.env'" in missing.stderr
+
+
+def test_nobody_sees_it_in_the_list_of_processes(tmp_path: Path) -> None:
+    with OpenAIServer(lambda body: Reply(body=chat("x"), delay=1.0)) as server:
+        words = [sys.executable, "-m", "bakeoff", *usual(server)]
+        env = {**os.environ, "MY_KEY": KEY}
+        with subprocess.Popen(
+            words, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as running:
+            try:
+                while not server.requests and running.poll() is None:
+                    time.sleep(0.01)
+                lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+            finally:
+                running.kill()
+    assert not any(KEY.encode() in line for line in lines)
+
+
+def test_results_that_were_asked_with_a_password_say_the_same_command_without_it(
+    tmp_path: Path,
+) -> None:
+    with OpenAIServer() as server:
+        there = f"http://me:{PASSWORD}@"
+        words = [one.replace("http://", there) for one in usual(server)]
+        both = bakeoff(tmp_path, *words, MY_KEY=KEY)
+        assert both.returncode == 2
+        assert "a key and a password" in both.stderr
+        words = [one.replace("&api_key_env=MY_KEY", "") for one in words]
+        done = bakeoff(tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        sent = base64.b64encode(f"me:{PASSWORD}".encode())
+        assert all(b"Basic " + sent in raw for raw in server.raw)
+    assert_nowhere(tmp_path, done)
+    config = json.loads((tmp_path / "results/results.json").read_text())["config"]
+    assert config["model"][0].startswith("good=api:good?base_url=http://***@127.0.0.1:")
+    assert config["env_file"] is None
+
+
+def test_what_is_masked_and_what_is_not() -> None:
+    for text, shown in (
+        ("http://u:p@h:1/v1", "http://***@h:1/v1"),
+        ("see https://u@h/x and http://h/x", "see https://***@h/x and http://h/x"),
+        ("a?base_url=http%3A%2F%2Fu%3Ap%40h&x=1", "a?base_url=http%3A%2F%2F***%40h&x=1"),
+        ("http://h?key=abc&n=1", "http://h?key=***&n=1"),
+        ("api:m?api_key_env=NAME&max_tokens=5", "api:m?api_key_env=NAME&max_tokens=5"),
+        ("write to me@example.org", "write to me@example.org"),
+        ("hf:me/model@main", "hf:me/model@main"),
+    ):
+        assert masked(text) == shown
+        assert masked(shown) == shown
+    assert str(ConfigError("no http://u:p@h")) == "no http://***@h"
+    error = BackendError(f"no {KEY}", raw=f"{KEY}!")
+    error.hide([KEY, None, ""])
+    assert (str(error), error.message, error.raw) == ("no ***", "no ***", "***!")
+    assert without("a word", ["word"]) == "a word"  # it is too short to be a key

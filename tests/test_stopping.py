@@ -1,0 +1,228 @@
+"""A run that is killed or stopped at any moment: nothing that was kept is asked for again, and in
+the end there is what an undisturbed run would have made. Real processes, a real server.
+"""
+
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply, contest
+
+PROMPTS, LANES = 16, 4
+NEEDED = 4 * PROMPTS  # two completions, and a verdict in each order
+EARLY = (-signal.SIGINT, -signal.SIGTERM)  # before there was anybody to hear it
+
+
+def slow(delay: float) -> OpenAIServer:
+    def brain(body: dict[str, Any]) -> Reply:
+        said = contest(body)
+        return Reply(body=OpenAIServer.says(said), delay=delay)
+
+    return OpenAIServer(brain)
+
+
+def command(server: OpenAIServer) -> list[str]:
+    at = f"?base_url={server.url}"
+    words = [sys.executable, "-m", "bakeoff", "run", "--prompts", "starter"]
+    words += ["--limit", str(PROMPTS), "--max-concurrency", str(LANES), "--show-samples", "0"]
+    words += ["--model", f"good=api:good{at}", "--model", f"bad=api:bad{at}"]
+    return [*words, "--judge", f"judge=api:judge{at}"]
+
+
+@contextmanager
+def started(server: OpenAIServer, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    folder.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        command(server), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def whole(server: OpenAIServer, folder: Path) -> None:
+    """Run it to its end."""
+    with started(server, folder) as process:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+
+
+def document(folder: Path, server: OpenAIServer) -> str:
+    """The results, but for when they were made and what one run asked for."""
+    found = json.loads((folder / "results/results.json").read_text())
+    for name in ("started", "seconds"):
+        del found["environment"][name]
+    del found["asked"]
+    return json.dumps(found).replace(server.url, "the server")
+
+
+def kept(folder: Path) -> int:
+    """How many records the store has."""
+    path = folder / ".bakeoff/store.sqlite"
+    if not path.exists():
+        return 0
+    with sqlite3.connect(path) as db:
+        try:
+            (count,) = db.execute("SELECT count(*) FROM records").fetchone()
+        except sqlite3.OperationalError:  # it had only just been made
+            count = 0
+    db.close()
+    return int(count)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("seed", "kills"), [(0, 4), *long([(seed, 50) for seed in range(1, 5)])])
+def test_killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_been(
+    tmp_path: Path, seed: int, kills: int
+) -> None:
+    """After each SIGKILL no more is asked for than the store lacks, and what was answered and not
+    kept was in flight: no more than there are lanes.
+    """
+    chance = random.Random(seed)
+    with slow(0.15) as server:
+        begun = time.monotonic()
+        whole(server, tmp_path / "undisturbed")
+        takes = time.monotonic() - begun
+        expected = document(tmp_path / "undisturbed", server)
+        assert len(server.requests) == NEEDED
+        for trial in range(kills):  # one folder until it is through, then another
+            folder = tmp_path / str(trial)
+            killed = 0
+            while killed < kills:
+                before = kept(folder)
+                server.requests.clear()
+                with started(server, folder) as process:
+                    try:
+                        process.wait(timeout=chance.uniform(0, 1.1 * takes))
+                        assert process.returncode == 0
+                        through = True
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        process.wait()
+                        through, killed = False, killed + 1
+                asked, new = len(server.requests), kept(folder) - before
+                assert asked <= NEEDED - before
+                assert asked - new <= (0 if through else LANES + 2)
+                if through:
+                    break
+            kills -= killed
+            whole(server, folder)
+            assert kept(folder) == NEEDED
+            assert document(folder, server) == expected
+            if kills <= 0:
+                break
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("seed", "stops"), [(0, 1), *long([(1, 20)])])
+def test_stopped_once_it_finishes_what_is_in_flight_and_says_so(
+    tmp_path: Path, which: signal.Signals, seed: int, stops: int
+) -> None:
+    chance = random.Random(seed)
+    with slow(0.4) as server:
+        for trial in range(stops):
+            folder = tmp_path / str(trial)
+            server.requests.clear()
+            with started(server, folder) as process:
+                wanted = chance.randrange(1, NEEDED - LANES)
+                while len(server.requests) < wanted and process.poll() is None:
+                    time.sleep(0.01)
+                process.send_signal(which)
+                _, errors = process.communicate(timeout=60)
+            asked = len(server.requests)
+            assert process.returncode == 130, errors
+            assert "finishing what is under way" in errors
+            assert errors.rstrip().endswith(
+                "interrupted; what was done is kept: the same command goes on"
+            )
+            assert "Traceback" not in errors
+            assert asked <= wanted + 3 * LANES  # nothing new was begun
+            assert kept(folder) == asked  # and nothing that was begun is lost
+            assert not (folder / "results/results.json").exists()
+            whole(server, folder)
+            assert len(server.requests) == NEEDED
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, *long([signal.SIGTERM])])
+def test_stopped_twice_it_ends_now_and_what_was_answered_is_kept(
+    tmp_path: Path, which: signal.Signals
+) -> None:
+    with slow(30) as server, started(server, tmp_path) as process:
+        while len(server.requests) < LANES and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(which)
+        assert process.stderr
+        words = process.stderr.readline()
+        while "finishing what is under way" not in words:
+            words = process.stderr.readline()
+        begun = time.monotonic()
+        process.send_signal(which)
+        _, errors = process.communicate(timeout=25)
+    assert time.monotonic() - begun < 20
+    assert process.returncode == 130
+    assert "interrupted; what was done is kept" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.long
+def test_stopped_before_anything_is_under_way_it_ends_at_once(tmp_path: Path) -> None:
+    """At any moment of its start: there is nothing to wait for, and nothing is broken."""
+    with slow(0.05) as server:
+        for delay in (0.05, 0.3, 0.6, 0.9):
+            with started(server, tmp_path) as process:
+                time.sleep(delay)
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=30)
+                assert process.returncode in (130, *EARLY, 0)
+        whole(server, tmp_path)
+    assert (tmp_path / "results/results.json").exists()
+
+
+class Revoked:
+    """A brain whose key is revoked after so many replies."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.refused = 0
+
+    def __call__(self, body: dict[str, Any]) -> Any:
+        self.after -= 1
+        if self.after >= 0:
+            return contest(body)
+        self.refused += 1
+        error = {"message": "This key was revoked.", "code": "invalid_api_key"}
+        return Reply(status=401, body={"error": error})
+
+
+def test_a_key_that_is_revoked_halfway_stops_it_at_once_and_all_is_kept(tmp_path: Path) -> None:
+    brain = Revoked(NEEDED // 2)
+    with OpenAIServer(brain) as server, started(server, tmp_path) as process:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 3
+        lines = [line for line in errors.splitlines() if "revoked" in line]
+        assert len(lines) == 1
+        assert lines[0].startswith("bakeoff: stopped: '")
+        assert lines[0].endswith("what was done is kept, and the same command goes on")
+        assert brain.refused <= 3 * LANES  # those that were in flight
+        assert kept(tmp_path) == NEEDED // 2
+        found = json.loads((tmp_path / "results/results.json").read_text())
+        tally = found["summary"]["pairs"][0]["accounting"]
+        assert tally["asked"] == tally["judged"] + tally["failed"] == 2 * PROMPTS
+        brain.after = NEEDED
+        server.requests.clear()
+        whole(server, tmp_path)
+        assert len(server.requests) == NEEDED // 2
