@@ -22,8 +22,8 @@ check: .venv/dev  ## style, types, and whether a dependency is known to be vulne
 test: .venv/dev  ## the suite
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'
 
-test-long: .venv/dev  ## more cases of the same, which take as long again
-	$(BIN)/pytest -n 2 --dist loadgroup -m long
+test-long: .venv/dev  ## everything, with all cases and more examples: soak, kills, fuzz; an hour or two
+	$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile thorough
 
 bench: .venv/dev  ## how fast, how good, against whom: a JSON line each
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done

@@ -27,12 +27,14 @@ for setting, value in (
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 set_hypothesis_home_dir(ROOT / ".hypothesis")  # not into every test's working folder
-settings.register_profile(
-    "bakeoff",
-    deadline=None,  # two noisy cores
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize="CI" in os.environ,
-)
+for profile, examples in (("bakeoff", 30), ("thorough", 100)):
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,  # two noisy cores
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize="CI" in os.environ,
+    )
 settings.load_profile("bakeoff")
 
 

@@ -149,8 +149,7 @@ def bounded(server: ChaosServer, retries: int = RETRIES) -> None:
     ("speaks", "count", "share"),
     [
         ("openai", 60, 0.5),
-        ("anthropic", 60, 0.5),
-        *long([("openai", 1000, 0.1), ("anthropic", 1000, 0.1)]),
+        *long([("anthropic", 60, 0.5), ("openai", 1000, 0.1), ("anthropic", 1000, 0.1)]),
     ],
 )
 def test_every_kind_of_fault_costs_what_it_has_to_and_no_more(
@@ -173,7 +172,7 @@ def test_every_kind_of_fault_costs_what_it_has_to_and_no_more(
     assert {one.verdict.snapshot for one in results.judgments} > {"somebody-else"}
 
 
-@pytest.mark.parametrize("speaks", ["openai", "anthropic"])
+@pytest.mark.parametrize("speaks", ["anthropic", *long(["openai"])])
 def test_faults_that_pass_take_nothing(speaks: Protocol, tmp_path: Path) -> None:
     count = 20
     models, items = recorded(tmp_path, count)
@@ -187,7 +186,7 @@ def test_faults_that_pass_take_nothing(speaks: Protocol, tmp_path: Path) -> None
     bounded(server)
 
 
-@pytest.mark.parametrize("speaks", ["openai", "anthropic"])
+@pytest.mark.parametrize("speaks", ["anthropic", *long(["openai"])])
 def test_what_failed_is_all_that_the_same_command_asks_for_again(
     speaks: Protocol, tmp_path: Path
 ) -> None:
@@ -207,6 +206,7 @@ def test_what_failed_is_all_that_the_same_command_asks_for_again(
     assert {key: said for key, said in verdicts(second).items() if key in kept} == kept
 
 
+@pytest.mark.long
 def test_models_that_fail_take_their_pairs_with_them_and_no_others(tmp_path: Path) -> None:
     count = 40
     asked = questions(tmp_path, count)

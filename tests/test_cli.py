@@ -197,6 +197,7 @@ def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
     assert "6 asked = 0 judged + 6 failed" in done.stdout
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     def slow(body: dict[str, Any]) -> Any:
         return Reply(body=chat(contest(body)), delay=0.1)
@@ -402,6 +403,7 @@ def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
     assert 0 < sum(row.done for row in left.rows) < 240
 
 
+@pytest.mark.long
 def test_quiet_is_quiet_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = usual(server, "--limit", "2")

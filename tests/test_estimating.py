@@ -98,6 +98,7 @@ each_tokeniser = pytest.mark.parametrize("model", [MODELS[0], *long(MODELS[1:])]
 
 
 @pytest.mark.engine  # no engine, but the model's file
+@pytest.mark.long
 @each_tokeniser
 def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model: str) -> None:
     """Of what is read, of what is written where it is as long as is assumed, and of the cost."""

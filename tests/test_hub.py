@@ -61,6 +61,7 @@ def said(code: str, hub: str, home: Path, **env: str) -> object:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_transformers_loads_a_model_from_it(hub: Address, tmp_path: Path) -> None:
     code = """
 import json

@@ -95,6 +95,7 @@ def test_a_later_run_keeps_the_votes(judged: Path) -> None:
     assert pair.people.win_rate.estimate == 0
 
 
+@pytest.mark.long
 def test_people_can_be_the_only_judges_of_a_run(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = usual(server, "--limit", "3", "--judge", "human", "--quiet")

@@ -468,6 +468,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.permutations(range(6)), st.integers(0, 5))
+@pytest.mark.long
 def test_the_order_of_a_file_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], seed: int
 ) -> None:

@@ -319,6 +319,7 @@ sys.exit(any(one["vulns"] for one in found))
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Runs the script where pip-audit says something; its exit code."""
     (tmp_path / "site" / "pip_audit").mkdir(parents=True)
+    (tmp_path / "site" / "pip_audit" / "__init__.py").touch()  # or the real one comes first
     (tmp_path / "site" / "pip_audit" / "__main__.py").write_text(PIP_AUDIT)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     some = {"one": "1.0", "two": "2.0", "unknown": "3"}

@@ -18,6 +18,7 @@ from bakeoff.generators.hf import Hf
 from bakeoff.progress import Report, read
 from bakeoff.stopwatch import Stopwatch
 from bakeoff.voting.urn import put
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.tiny import make_tiny_model
 from tests.voting.cases import vote
@@ -248,7 +249,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("change", [edited("report.html"), *long(CHANGES.values())])
 def test_what_is_not_as_it_was_made_is_made_again(
     tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
@@ -267,6 +268,7 @@ def test_what_is_not_as_it_was_made_is_made_again(
     assert found["report.html"][0] > made["report.html"][0]
 
 
+@pytest.mark.long
 def test_another_code_terms_or_versions_make_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

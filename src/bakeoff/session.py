@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -155,12 +156,12 @@ def plan(config: Config) -> Plan:
     load_keys(config.env_file)
     config = config.settled()
     drawn = draw(config.prompts, config.limit, config.seed)
-    # What nothing was kept in yet is not made for this.
-    store = Store(config.store if config.store.exists() else Path(":memory:"))
-    comparing = Comparing(config, drawn.prompts, cast_of(config), store, lambda _: None)
-    with store:
-        asyncio.run(comparing.look())
-        return estimate(comparing)
+    with tempfile.TemporaryDirectory() as empty:  # a store is not made for this
+        path = config.store if config.store.exists() else Path(empty, "store.sqlite")
+        comparing = Comparing(config, drawn.prompts, cast_of(config), Store(path), lambda _: None)
+        with comparing.store:
+            asyncio.run(comparing.look())
+            return estimate(comparing)
 
 
 async def vote_async(

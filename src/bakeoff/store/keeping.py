@@ -84,7 +84,7 @@ class Store:
         try:
             if (
                 self._unwritten
-            ):  # there may be room now; whoever waited was told that there was none
+            ):  # there may be room now: whoever waited was told that there was none
                 with suppress(StoreError):
                     self._write(self._unwritten)
             if self._waiting:  # of a run that was stopped: it is paid for

@@ -1,6 +1,6 @@
 """What the outcomes of each model and judge took, in tokens and money. Knows no price."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from bakeoff.records import (
@@ -19,21 +19,26 @@ Outcome = Completion | Verdict | Failure
 
 
 def spending(evidence: Evidence) -> list[Spent]:
-    """A row for each model and each judge, by name; with what a check of a model against itself
-    took.
+    """A row for each model, in their order, and each judge, by name; with what a check of a model
+    against itself took.
     """
     parts = [part for part in (evidence, evidence.null_check) if part]
     return spent_on(
         [one for part in parts for one in part.completions],
         [one for part in parts for one in part.judgments],
         [one for part in parts for one in part.failures],
+        evidence.models,
     )
 
 
 def spent_on(
-    completions: Iterable[Authored], judgments: Iterable[Judgment], failures: Iterable[Failure]
+    completions: Iterable[Authored],
+    judgments: Iterable[Judgment],
+    failures: Iterable[Failure],
+    models: Sequence[str] = (),
 ) -> list[Spent]:
-    """The same, of some outcomes."""
+    """The same, of some outcomes; models that are not listed come last, by name."""
+    place = {model: number for number, model in enumerate(models)}
     found: dict[tuple[Stage, str], list[Outcome]] = {}
     for authored in completions:
         found.setdefault(("completion", authored.model), []).append(authored.completion)
@@ -41,7 +46,12 @@ def spent_on(
         found.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
     for failure in failures:
         found.setdefault((failure.stage, failure.who), []).append(failure)
-    return [_spent(stage, who, outcomes) for (stage, who), outcomes in sorted(found.items())]
+
+    def rank(key: tuple[Stage, str]) -> tuple[Stage, int, str]:
+        stage, who = key
+        return stage, place.get(who, len(place)) if stage == "completion" else 0, who
+
+    return [_spent(*key, found[key]) for key in sorted(found, key=rank)]
 
 
 def _spent(stage: Stage, who: str, outcomes: list[Outcome]) -> Spent:
