@@ -83,6 +83,7 @@ class Comparing:
         self.completions: dict[tuple[str, str], Completion | WorkError] = {}
         self.verdicts: dict[Sitting, Verdict | WorkError] = {}
         self._watch = watch
+        self._asks: dict[str, list[tuple[str, Prompt]]] = {}
         self._counts: dict[tuple[Stage, str], Count] = {}
         self._entrance = asyncio.Lock()
         self._group: asyncio.TaskGroup
@@ -247,12 +248,13 @@ class Comparing:
 
     def owed(self, name: str) -> list[tuple[str, Prompt]]:
         """What a model has still to complete, by the key under which that is kept."""
-        identity = self.models[name].identity
-        return [
-            (content_key("completion", identity, prompt.conversation(), 0), prompt)
-            for prompt in self._prompts_for(name)
-            if (prompt.id, name) not in self.completions
-        ]
+        if name not in self._asks:  # to make 100,000 keys takes a second, and they are wanted often
+            identity = self.models[name].identity
+            self._asks[name] = [
+                (content_key("completion", identity, prompt.conversation(), 0), prompt)
+                for prompt in self._prompts_for(name)
+            ]
+        return [ask for ask in self._asks[name] if (ask[1].id, name) not in self.completions]
 
     def due(self, judge: str) -> list[Sitting]:
         """What a judge has still to say."""
