@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
 from bakeoff.progress import Count, Stage
-from bakeoff.records import Completion, Verdict
+from bakeoff.records import Completion, Verdict, lean
 from bakeoff.stopwatch import Work, timed
 from bakeoff.store import Store
 from bakeoff.work import Emit, Worker, halt, stoppable, tasks
@@ -38,7 +38,7 @@ async def fill(
     owed: dict[str, list[int]] = {}
     for index, (key, _) in enumerate(asks):
         if key in found:
-            emit(index, found[key])
+            emit(index, lean(found[key]))
         else:
             owed.setdefault(key, []).append(index)
     if found:
@@ -51,7 +51,7 @@ async def fill(
         count.new(outcome, len(owed[key]))
 
     async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
-        tell(key, outcome, await kept)
+        tell(key, outcome, lean(await kept))
 
     async with tasks() as keeping:
 

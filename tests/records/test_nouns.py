@@ -563,3 +563,16 @@ def test_an_ordinary_probability_is_not_lost_in_json() -> None:
     for first in itertools.chain((1 / 3, math.nextafter(1, 0), 5e-324), (n / 7 for n in range(8))):
         verdict = Verdict(first=first)
         assert Verdict.model_validate_json(verdict.model_dump_json()).first == first
+
+
+def test_lean_records_share_their_notes_and_are_what_they_were() -> None:
+    usage = {"input": 3, "output": 2}
+    one, two = (Completion(text=text, usage=Usage(**usage), cost=0.5) for text in "ab")
+    before = one.model_copy(), one.model_dump_json(exclude_unset=True)
+    assert (records.lean(one), one.model_dump_json(exclude_unset=True)) == before
+    assert one.usage
+    assert records.lean(two).usage
+    assert one.__pydantic_fields_set__ is two.__pydantic_fields_set__
+    changed = one.model_copy(update={"tokens": 1})  # a copy has notes of its own
+    assert "tokens" in changed.model_fields_set
+    assert "tokens" not in one.model_fields_set

@@ -48,6 +48,7 @@ from bakeoff.records.nouns import (
     Weights,
     Winner,
     content_key,
+    lean,
 )
 from bakeoff.records.plans import Expense, Plan
 from bakeoff.records.results import PEOPLE, SCHEMA, Evidence, Results
@@ -99,4 +100,5 @@ __all__ = [
     "Weights",
     "Winner",
     "content_key",
+    "lean",
 ]
