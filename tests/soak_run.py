@@ -115,7 +115,6 @@ class Tracer:
             phases=self._heart.phases,
             judgments=len(results.judgments),
             failures=len(results.failures),
-            verdict=results.judgments[0].verdict.model_dump_json(),
             tasks=len(asyncio.all_tasks()),
             rss=memory(),
             **open_files(),
