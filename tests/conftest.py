@@ -27,7 +27,7 @@ for setting, value in (
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 set_hypothesis_home_dir(ROOT / ".hypothesis")  # not into every test's working folder
-for profile, examples in (("bakeoff", 30), ("thorough", 100)):
+for profile, examples in (("bakeoff", 15), ("thorough", 100)):
     settings.register_profile(
         profile,
         max_examples=examples,

@@ -185,6 +185,7 @@ def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
     assert judged <= 4
 
 
+@pytest.mark.long
 def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         return "No idea." if body["model"] == "judge" else contest(body)
@@ -303,6 +304,7 @@ def test_list_judges_says_what_is_there_and_shows_no_key(tmp_path: Path) -> None
     assert "human" not in models
 
 
+@pytest.mark.long
 def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:  # the longer one is the better one
         one, two = map(len, shown(body))
@@ -346,6 +348,7 @@ def steady(body: dict[str, Any]) -> Reply:
     return Reply(body=chat(contest(body)), delay=0.05)
 
 
+@pytest.mark.long
 def test_on_a_terminal_there_is_one_live_view_and_then_the_summary(tmp_path: Path) -> None:
     with OpenAIServer(steady) as server:
         command = [*COMMAND, *usual(server, "--limit", "30", "--max-concurrency", "4")]
@@ -484,6 +487,7 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(results_of().to_json())
     done = bakeoff("report", "results.json", "--charts", "figures", "--out", "page", cwd=tmp_path)

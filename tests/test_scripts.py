@@ -260,6 +260,7 @@ def test_quick_says_what_is_missing(tmp_path: Path) -> None:
     assert "bakeoff is not installed" in done.stderr
 
 
+@pytest.mark.long
 def test_example_compares_on_its_five_prompts(tmp_path: Path, env: dict[str, str]) -> None:
     done = run([sys.executable, EXAMPLE, "echo:good", "echo:bad"], tmp_path, env)
     assert done.returncode == 0, done.stderr

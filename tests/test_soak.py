@@ -64,7 +64,7 @@ def soaked(folder: Path, judgments: int) -> tuple[list[dict[str, Any]], dict[str
 @pytest.mark.parametrize(
     "judgments",
     [
-        3_000,
+        pytest.param(3_000, marks=pytest.mark.long),
         pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )

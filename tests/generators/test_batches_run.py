@@ -248,6 +248,7 @@ REST = [*CASES[:2], *CASES[3:-1]]
 
 
 @pytest.mark.parametrize(("kind", "point"), [CASES[2], CASES[-1], *long(REST)])
+@pytest.mark.long
 def test_a_run_that_was_killed_goes_on_and_nothing_is_paid_twice(point: str, kind: str) -> None:
     with BatchServer(stubborn, looks=3) as server:
         killer = Killer(server)
@@ -294,6 +295,7 @@ def test_what_mended_other_words_is_no_reply_to_these() -> None:
         assert again == ["Well, hard to say. again"] * 4
 
 
+@pytest.mark.long
 def test_ctrl_c_says_that_it_goes_on_and_it_does() -> None:
     with BatchServer(looks=10**6) as server:
         arguments = flags(judge_of(server, "openai"))

@@ -187,6 +187,7 @@ def test_a_prompt_that_does_not_even_fit_alone_fails_alone(wide: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+@pytest.mark.long
 def test_a_model_that_does_not_fit_is_one_line(wide: Path, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "large", head_dim=32768)  # 100 MB
     said, logged = starved(folder, "before", 90, [1], str(wide))

@@ -384,6 +384,7 @@ def test_a_difference_has_a_sign_but_for_0() -> None:
     assert told == ["+1,234.5", "\u22120.2", "0.0", "0.0", "0.0"]
 
 
+@pytest.mark.long
 def test_ten_thousand_prompts_are_quick_and_small() -> None:
     rng = random.Random(1)
     values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(10_000)]

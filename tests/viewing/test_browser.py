@@ -121,6 +121,7 @@ def test_the_list_keeps_up_and_forgets_no_choice(browser: Browser, root: Path) -
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_becomes_its_report_by_itself(browser: Browser, root: Path) -> None:
     going(root / "new", done=40)
     with viewer(root) as url, opened(browser, url) as watched:
@@ -234,6 +235,7 @@ def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path
     assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 4
 
 
+@pytest.mark.long
 def test_a_hostile_folder_is_only_words(browser: Browser, tmp_path: Path) -> None:
     of = results((f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY})
     strict = {"judges": {"judge": judge(NASTY * 3)}}
