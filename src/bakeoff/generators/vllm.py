@@ -33,7 +33,7 @@ from bakeoff.generators.vllm_launch import Flags
 from bakeoff.generators.vllm_model import Choices, Model
 from bakeoff.generators.wire import Heard
 from bakeoff.plugins import Setting
-from bakeoff.records import Completion, Prompt, Usage, content_key
+from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.work import meanwhile
 from bakeoff.writing import cache_dir
 
@@ -210,11 +210,6 @@ class Vllm(Api):
         asked = super().request(prompt)
         asked["extra_body"] = {**_NEUTRAL, **asked.get("extra_body", {})}
         return asked
-
-    def price(self, usage: Usage) -> float | None:
-        """None: whose machine it is knows what it costs."""
-        del usage
-        return None
 
     async def _serve(self, key: str) -> str:
         """Start the server; its address when it is healthy."""
