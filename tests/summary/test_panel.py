@@ -1,5 +1,7 @@
 """Judges one by one, and how far they agree."""
 
+import itertools
+
 import pytest
 
 from tests.summary.cases import both, judgment, pair, won
@@ -60,3 +62,11 @@ def test_the_variance_is_split_where_the_order_is_known() -> None:
     assert pair(won(10, 10)).variance is not None
     rows = [judgment(n, "a", float(n % 2), presented="apart") for n in range(20)]
     assert pair(rows).variance is None
+
+
+def test_verdicts_that_share_a_repeat_are_one_in_whatever_order_they_come() -> None:
+    """As where a file holds two of one question."""
+    rows = [judgment(0, "a", 1.0), judgment(0, "a", 0.0), judgment(0, "a", 1.0, repeat=1)]
+    for some in itertools.permutations(rows):
+        (found,) = pair(some).agreement
+        assert found.share == 0  # a tie, and then a

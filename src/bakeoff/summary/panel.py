@@ -32,9 +32,14 @@ def repeats_of(trial: Trial, judge: str) -> Agreement | None:
     # A question: a prompt, its completions, and their order.
     asked = joint(rows.prompt, dense(rows.sample), 1 - rows.a_first.astype(np.intp))
     questions, first, row = np.unique(asked, return_index=True, return_inverse=True)
-    ratings = np.full((len(questions), len(repeats)), np.nan)
-    ratings[row, repeat] = stands_for(sides_of(rows.preference))
-    return _agreement(raters, ratings, rows.prompt[first])
+    # A file may hold several verdicts on one question as the same repeat: they are one, their mean.
+    size = len(questions) * len(repeats)
+    cell = row * len(repeats) + repeat
+    count = np.bincount(cell, minlength=size)
+    total = np.bincount(cell, weights=rows.preference, minlength=size)
+    ratings = np.full(size, np.nan)
+    ratings[count > 0] = stands_for(sides_of(total[count > 0] / count[count > 0]))
+    return _agreement(raters, ratings.reshape(len(questions), len(repeats)), rows.prompt[first])
 
 
 def between(trial: Trial, raters: Mapping[str, Folded]) -> Agreement | None:
