@@ -269,6 +269,32 @@ def test_servers_that_all_go_away_end_the_run_and_not_the_patience() -> None:
         asyncio.run(work())
 
 
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than each request is tried again; one that alone fails so is not waited for."""
+    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("bakeoff.work.pace._FIRST_PAUSE", 0.05)
+    gone = Reply(status, {"error": {"message": "no upstream"}})
+    asked: list[float] = []
+
+    def brain(body: dict[str, Any]) -> Any:
+        if body["messages"][-1]["content"] == "poison":
+            return gone
+        asked.append(time.monotonic())
+        back = len(asked) <= 4 or asked[-1] > asked[4] + 1.5
+        return "fine" if back else gone
+
+    poison = Prompt(messages=(Message(role="user", content="poison"),))
+    with OpenAIServer(brain) as server:
+        *said, last = outcomes(opened([server.url], "&retries=2"), [*prompts(40), poison])
+    assert texts(said) == {"fine"}
+    assert isinstance(last, BackendError)
+    assert last.status == status
+    assert 45 < len(asked) < 120
+
+
 def test_one_more_server_changes_nothing_that_is_kept() -> None:
     def identity(*urls: str) -> str:
         where = "&".join(f"base_url={url}" for url in urls)

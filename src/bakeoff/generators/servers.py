@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds until a request that failed is made again
 _LONGEST_TOLD = 60.0  # seconds, where the server says how long
+_GONE = (502, 503)  # what a proxy says whose server is not there
 _REFUSALS = 4  # times that a request is refused while others are served; then it fails as others
 
 
@@ -34,7 +35,8 @@ class Servers:
     is made again when it takes some, however often that needs to be, unless others are served all
     the while. What else may pass (timeouts, 5xx, a lost connection) is tried again `retries` times.
     A server that is not there is left out for a while where there are others, and waited for where
-    it has replied before. What nobody has taken for ten minutes fails.
+    it has replied before; so is one behind a proxy that says so of several requests, and serves
+    none. What nobody has taken for ten minutes fails.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Servers:
         self._own = own  # whoever started the server knows whether it comes back
         self._gate = Gate(servers)
         self._served = 0  # requests
+        self._failing: set[_Effort] = set()  # that a proxy had no server for, since one was served
         self._last: AnyLLMError | None = None
 
     async def reply(self, asked: dict[str, Any]) -> "ChatCompletion":
@@ -73,11 +76,12 @@ class Servers:
             try:
                 reply = await send(self.clients[turn.index], asked)
             except AnyLLMError as error:
-                self._last, trouble = error, self._seen(effort, trouble_of(error))
+                self._last, trouble = error, self._seen(effort, error)
                 charge.failed(billed=error.status_code is None and trouble.kind != "lost")
                 _end(turn, trouble)
                 wait = self._again(effort, trouble)
                 if wait is None:
+                    self._failing.discard(effort)
                     raise
                 await pause(wait)
                 if effort.refused > 1:  # another one tries whether it takes any
@@ -90,12 +94,19 @@ class Servers:
                 charge.paid(usage_in(reply))
                 turn.served(reply.usage.total_tokens if reply.usage else None)
                 self.reached, self._served = True, self._served + 1
+                self._failing.clear()
                 return reply
 
-    def _seen(self, effort: "_Effort", trouble: Trouble) -> Trouble:
+    def _seen(self, effort: "_Effort", error: "AnyLLMError") -> Trouble:
         """What a failure means, once it is known how others fare: a request that alone is refused
-        again and again (one that is too large for a limit) must not slow down the others.
+        again and again (one that is too large for a limit) must not slow down the others. And where
+        several have failed in vain because a proxy has no server, that is not theirs to pay for.
         """
+        trouble = trouble_of(error)
+        if trouble.kind == "passing" and error.status_code in _GONE and self.reached:
+            self._failing.add(effort)
+            worn = effort.tries >= self._retries
+            return Trouble("lost") if worn and len(self._failing) > 1 else trouble
         if trouble.kind not in ("refused", "busy"):
             return trouble
         effort.refused += 1
@@ -128,7 +139,7 @@ class Servers:
         return any(not server.away for server in self.servers)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Effort:
     """How one request has fared: `served` is how many of all were, when it was last refused."""
 
