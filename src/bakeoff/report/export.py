@@ -8,7 +8,9 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakeoff.errors import ConfigError, one_line
 from bakeoff.records import Results
@@ -16,6 +18,9 @@ from bakeoff.report.made import SHOWING
 from bakeoff.report.seal import holds, seal
 from bakeoff.rows import read_whole
 from bakeoff.writing import write_whole
+
+if TYPE_CHECKING:
+    from bakeoff.report.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +46,7 @@ def save(results: Results, out: Path, made_of: str = "") -> None:
 
     With `made_of`, the digest of all that they depend on, `saved` knows them again.
     """
-    document, page = _encoded(results.to_json()), _page(results)
+    document, page = _encoded(results.to_json()), _encoded(_page(results).html)
     _set_aside(results, out)
     write(out / RESULTS, document)
     write(out / REPORT, page + seal(made_of, document, page) if made_of else page)
@@ -56,24 +61,28 @@ def saved(out: Path, made_of: str) -> bool:
 def save_page(results: Results, out: Path) -> Path:
     """Write `report.html` into a folder, which is made where it is missing; its path.
 
-    ConfigError where no page can be made of them: they may have been written by anybody.
+    ConfigError as of `page_of`.
     """
     check_writable(out)
+    write(out / REPORT, page_of(results).html)
+    return out / REPORT
+
+
+def page_of(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
+    """The page of results that anybody may have written: ConfigError where none can be made."""
     try:
-        page = _page(results)
-    except Exception as error:  # a file of results may say anything, and contradict itself
+        return _page(results, links)
+    except Exception as error:  # they may say anything, and contradict themselves
         raise ConfigError(
             f"no page can be made of these results ({type(error).__name__}: {one_line(error)}): "
             "do they contradict themselves?"
         ) from error
-    write(out / REPORT, page)
-    return out / REPORT
 
 
-def _page(results: Results) -> bytes:
+def _page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
     from bakeoff.report.page import page  # altair takes long to import, and many change nothing
 
-    return _encoded(page(results).html)
+    return page(results, links)
 
 
 def _encoded(text: str) -> bytes:

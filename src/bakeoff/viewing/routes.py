@@ -19,8 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from bakeoff.errors import ConfigError
-from bakeoff.report.export import RESULTS
-from bakeoff.report.page import Page, page
+from bakeoff.report.export import RESULTS, page_of
+from bakeoff.report.page import Page
 from bakeoff.results import Results, read_results
 from bakeoff.viewing import pages
 from bakeoff.viewing.booths import Booths
@@ -156,7 +156,10 @@ class Viewer:
             results = _read(run)
             if run.file.name == RESULTS and results.completions:
                 links.append(("Vote", "vote/"))
-            made = page(results, links=links)
+            try:
+                made = page_of(results, links)
+            except ConfigError as error:
+                raise Trouble(409, _private(error, run)) from None
         self._reports[key] = made
         if len(self._reports) > _REPORTS:
             self._reports.popitem(last=False)
