@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hub import Address, loopback_hub, python_with_hub
+from tests.openai_server import OpenAIServer, verdict
 from tests.tiny import make_tiny_model
 
 CARD = """---
@@ -168,3 +170,24 @@ def test_a_changed_file_is_a_new_commit(tmp_path: Path) -> None:
     assert first["sha"] != second["sha"]
     assert (old.status_code, old.headers["X-Error-Code"]) == (404, "RevisionNotFound")
     assert new.text == "two"
+
+
+def test_the_revision_of_a_dataset_is_in_the_results(hub: Address, tmp_path: Path) -> None:
+    code = """
+import json, sys
+from bakeoff import Config, run
+judge = f"judge=api:judge?base_url={sys.argv[1]}"
+config = Config(model=("a=echo:a", "b=echo:b"), judge=(judge,), prompts=sys.argv[2], limit=3)
+print(json.dumps(run(config).environment["prompts"]))
+"""
+    with OpenAIServer(lambda _: verdict(5, 5, "tie")) as server:
+        sources = ["ultrachat"]
+        for source in sources:
+            done = python_with_hub(code, hub, tmp_path, server.url, source, OPENAI_API_KEY="k")
+            assert done.returncode == 0, done.stderr
+            told = json.loads(done.stdout)
+            assert told["source"] == source
+            assert re.fullmatch("[0-9a-f]{40}", told["revision"])
+            if source == "ultrachat":  # and it can be asked for again
+                sources.append(f"ultrachat?revision={told['revision']}")
+    assert len(sources) == 2

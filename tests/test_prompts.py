@@ -198,6 +198,7 @@ def test_of_duplicates_the_first_ones_id_stays(tmp_path: Path) -> None:
 
 
 USER = {"role": "user", "content": "q"}
+HUB_OPTIONS = "split, column, config, revision, turns"
 
 
 @pytest.mark.parametrize(
@@ -241,8 +242,11 @@ def test_rows_that_cannot_be_prompts(tmp_path: Path, rows: list[Any], says: str)
         ("gpt-4" * 99, "no such file"),
         (".", "'.' is a folder; write 'hf:.'"),
         ("starter?limit=3", "no option 'limit'; there are: column, turns"),
-        ("ultrachat?limit=3", "no option 'limit'; there are: split, column, config, turns"),
-        ("hf:x/y?turn=1", "no option 'turn'; there are: split, column, config, turns"),
+        (
+            "ultrachat?limit=3",
+            f"no option 'limit'; there are: {HUB_OPTIONS}",
+        ),
+        ("hf:x/y?turn=1", f"no option 'turn'; there are: {HUB_OPTIONS}"),
         ("starter?turns=2", "turns = '2': Input should be 'first' or 'all'"),
         ("hf:./none", "there is no folder './none'"),
     ],

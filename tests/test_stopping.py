@@ -3,8 +3,10 @@ the end there is what an undisturbed run would have made. Real processes, a real
 """
 
 import json
+import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,9 +34,9 @@ def slow(delay: float) -> OpenAIServer:
     return OpenAIServer(brain)
 
 
-def command(server: OpenAIServer) -> list[str]:
+def command(server: OpenAIServer, prompts: str = "starter") -> list[str]:
     at = f"?base_url={server.url}"
-    words = [sys.executable, "-m", "bakeoff", "run", "--prompts", "starter"]
+    words = [sys.executable, "-m", "bakeoff", "run", "--prompts", prompts]
     words += ["--limit", str(PROMPTS), "--max-concurrency", str(LANES), "--show-samples", "0"]
     words += ["--model", f"good=api:good{at}", "--model", f"bad=api:bad{at}"]
     return [*words, "--judge", f"judge=api:judge{at}"]
@@ -195,6 +197,23 @@ def test_stopped_before_anything_is_under_way_it_ends_at_once(tmp_path: Path) ->
                 assert process.returncode in (130, *EARLY, 0)
         whole(server, tmp_path)
     assert (tmp_path / "results/results.json").exists()
+
+
+def test_stopped_while_a_hub_does_not_reply_it_does_not_wait_for_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, slow(0) as server:
+        silent.settimeout(60)
+        hub = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+        env.pop("HF_HUB_OFFLINE", None)
+        words = command(server, "ultrachat")
+        with subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE) as process:
+            connection, _ = silent.accept()
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+            connection.close()
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 8  # it would give the hub ten seconds
 
 
 class Revoked:

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -18,7 +19,7 @@ from bakeoff.progress import BEAT, Count, Stage, Watch
 from bakeoff.records import Completion, Pair, Prompt, Verdict, content_key
 from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.work import Generator, Judge, meanwhile, tasks, unswept
+from bakeoff.work import Generator, Judge, aside, meanwhile, tasks, unswept
 
 _SOME = 1000  # keys that are made at a time: it takes a while, and the event loop goes on between
 
@@ -95,8 +96,9 @@ class Comparing:
 
     async def look(self) -> None:
         """Take what the store has. Pairs that lack a completion are still to be judged."""
+        await aside(lambda: [worker.identity for worker in self.workers])  # of files, or of the hub
         for name in self.models:
-            asks = self.owed(name)
+            asks = await aside(partial(self.owed, name))
             found = await self.store.load([key for key, _ in asks], Completion)
             self.completions |= {(p.id, name): found[key] for key, p in asks if key in found}
         for name in self.judges:

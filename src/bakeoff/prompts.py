@@ -2,7 +2,8 @@
 
     starter                                     prompts of our own; needs no network
     ultrachat[?turns=all]                       first turns of HuggingFaceH4/ultrachat_200k
-    hf:DATASET[?split=&column=&config=&turns=]  a name on the hub, or a folder
+    hf:DATASET[?split=&column=&config=&revision=&turns=]
+                                                a name on the hub, or a folder
     FILE[?column=&turns=]                       .jsonl, .json, .csv, or .txt (a prompt a line)
 
 A row has `messages`, or a text in `prompt`, `instruction`, `question`, `text` or `content`; beside
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import ConfigError
 from bakeoff.records import Prompt, Role, content_key
-from bakeoff.rows import Row, json_value, listed, read_dataset, read_rows
+from bakeoff.rows import Dataset, Part, Row, json_value, listed, read_dataset, read_rows
 
 SOURCES = "starter, ultrachat, hf:DATASET, or a FILE (.jsonl, .json, .csv, .txt)"
 COLUMNS = ("messages", "prompt", "instruction", "question", "text", "content")
@@ -33,10 +34,14 @@ Conversation = list[dict[str, str]]
 
 
 class Draw(NamedTuple):
-    """The prompts in the order of the draw, and what is to be said about it, a line each."""
+    """The prompts in the order of the draw, and what is to be said about it, a line each.
+
+    `revision` is the commit of the hub's repo that they are from, where they are.
+    """
 
     prompts: tuple[Prompt, ...]
     notes: tuple[str, ...]
+    revision: str | None = None
 
 
 class FileOptions(BaseModel):
@@ -49,13 +54,17 @@ class FileOptions(BaseModel):
 
 
 class HubOptions(BaseModel):
-    """Options of a dataset; of its conversations the first turn is taken."""
+    """Options of a dataset; of its conversations the first turn is taken.
+
+    `revision` is a branch, a tag or a commit of its repo on the hub.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     split: str | None = None
     column: str | None = None
     config: str | None = None
+    revision: str | None = None
     turns: Turns = "first"
 
 
@@ -78,18 +87,19 @@ def draw(source: str, limit: int, seed: int) -> Draw:
     if spec.backend == "hf":
         hub = parse_fields(HubOptions, dict(spec.options), where=repr(source))
         sieve = _Sieve(source, seed, hub.column, hub.turns)
-        rows = _dataset_rows(spec.target, hub)
+        rows, revision = _dataset(spec.target, hub)
     else:
         file = parse_fields(FileOptions, dict(spec.options), where=repr(source))
         sieve = _Sieve(source, seed, file.column, file.turns)
         rows = _starter_rows() if spec.backend == "starter" else _file_rows(Path(spec.target))
+        revision = None
     taken = heapq.nsmallest(limit, sieve.candidates(rows), key=lambda candidate: candidate.key)
     notes = sieve.notes()
     if not taken:
         raise ConfigError(": ".join([f"there are no prompts in {source!r}", *notes]))
     if len(taken) < limit:
         notes.append(f"asked for {limit} prompts, drew all {len(taken)} that there are")
-    return Draw(tuple(map(_prompt, taken)), tuple(notes))
+    return Draw(tuple(map(_prompt, taken)), tuple(notes), revision)
 
 
 def _parsed(source: str) -> Spec:
@@ -129,13 +139,14 @@ def _file_rows(path: Path) -> Iterator[Row]:
     return read_rows(path, lists=("prompts", "data"))
 
 
-def _dataset_rows(target: str, options: HubOptions) -> Iterator[Row]:
+def _dataset(target: str, options: HubOptions) -> Dataset:
     def pick(columns: Sequence[str]) -> list[str]:
         column = _columns(columns, options.column, repr(target))[0]
         beside = {"tags", "reference", "criteria"} - {column}
         return [column, *(name for name in columns if name in beside)]
 
-    return read_dataset(target, config=options.config, split=options.split, pick=pick)
+    part = Part(options.revision, options.config, options.split)
+    return read_dataset(target, part, pick=pick)
 
 
 def _columns(columns: Collection[str], named: str | None, where: str) -> list[str]:

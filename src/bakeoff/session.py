@@ -26,7 +26,7 @@ from bakeoff.report.seal import digest
 from bakeoff.results import Results, folder_of, read_results
 from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.work import Account, Halt, Purse, meanwhile
+from bakeoff.work import Account, Halt, Purse, aside, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,9 @@ async def run_async(
     started = Moment.now()
     load_keys(config.env_file)
     config, purse = config.settled(), Purse(config.max_cost)
-    cast = cast_of(config, purse)
     check_writable(config.out)
-    drawn = draw(config.prompts, config.limit, config.seed)
+    cast = await aside(lambda: cast_of(config, purse))
+    drawn = await aside(lambda: draw(config.prompts, config.limit, config.seed))
     halt = halt or Halt()
     with halt.in_force(), ProgressFile(config.out, watch) as progress:
         async with meanwhile(progress.write, every=BEAT):
@@ -76,7 +76,7 @@ async def run_async(
             if asks_people(config) and halt.why is None:
                 await _ask_people(config, evidence, announce, until)
             evidence = _with_people(evidence, config.out / VOTES)
-            made = _environment(comparing, started)
+            made = _environment(comparing, started, drawn)
             asked = _asked(comparing, purse)
             # On a thread: the event loop goes on, and with it the run's signs of life.
             return await asyncio.to_thread(_results, evidence, config, made, asked)
@@ -134,7 +134,7 @@ async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Ha
         try:
             await comparing.look()
             if comparing.left:
-                found = estimate(comparing)
+                found = await asyncio.to_thread(estimate, comparing)
                 check_budget(found, comparing.config)
                 await comparing.prepare()
                 agree(found)
@@ -211,9 +211,11 @@ def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
 
 
-def _environment(comparing: Comparing, started: Moment) -> dict[str, JsonValue]:
+def _environment(comparing: Comparing, started: Moment, drawn: Draw) -> dict[str, JsonValue]:
+    revision: dict[str, JsonValue] = {"revision": drawn.revision} if drawn.revision else {}
     return describe() | {
         **started.told(),
+        "prompts": {"source": masked(comparing.config.prompts), **revision},
         "models": {name: worker.identity for name, worker in comparing.models.items()},
         "judges": {name: worker.identity for name, worker in comparing.judges.items()},
     }

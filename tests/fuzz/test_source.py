@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff import rows, web
+from bakeoff import web
 from bakeoff.importers import documents
+from bakeoff.rows import files
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src" / "bakeoff").rglob("*.py"))
@@ -124,8 +125,8 @@ def test_every_test_that_the_security_page_names_is_there() -> None:
 
 def test_the_limits_that_the_security_page_names_are_those_of_the_code() -> None:
     text = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
-    assert f"A line has at most {rows.size(rows.LONGEST)}" in text
-    assert f"a file that is read as a whole {rows.size(rows.LARGEST)}" in text
-    assert f"JSON {rows.DEEPEST} levels" in text
-    assert f"unpacked up to {rows.size(documents.UNPACKED)}" in text
-    assert f"at most {rows.size(web.LARGEST)} and {web.SLOWEST:.0f} seconds" in text
+    assert f"A line has at most {files.size(files.LONGEST)}" in text
+    assert f"a file that is read as a whole {files.size(files.LARGEST)}" in text
+    assert f"JSON {files.DEEPEST} levels" in text
+    assert f"unpacked up to {files.size(documents.UNPACKED)}" in text
+    assert f"at most {files.size(web.LARGEST)} and {web.SLOWEST:.0f} seconds" in text

@@ -63,8 +63,8 @@ def test_the_nucleus_is_what_transformers_takes_for_it(
     likely = logits.softmax(-1)
     for row in range(3):
         left = ours[row].isfinite() ^ theirs[row].isfinite()
-        # Both add up in another order, and ours keeps those that are as likely as the last one: only
-        # tokens about which `top_p` is reached may stay with one and go with the other.
+        # Both add up in another order, and ours keeps what is as likely as the last token: only
+        # those about which `top_p` is reached may stay with one and go with the other.
         for token in likely[row][left]:
             likelier = likely[row][likely[row] > token].double().sum()
             with_it = likely[row][likely[row] >= token].double().sum()

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import bakeoff
 from bakeoff.casting import cast_of
 from bakeoff.config import Config, Sampling, Spec
-from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
+from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
 from bakeoff.generators import vllm as vllm_module
 from bakeoff.generators.catalogue import CATALOGUE
 from bakeoff.generators.fetch import fetched
@@ -33,6 +33,7 @@ from bakeoff.generators.vllm import Vllm
 from bakeoff.generators.vllm_launch import cause
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
+from bakeoff.work import Halt
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply
 from tests.working import outcomes
@@ -399,6 +400,32 @@ def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
 
     asyncio.run(go())
     assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+
+
+@pytest.mark.parametrize("deaths", [1, *long([0])])
+def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
+    deaths: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(monkeypatch, after=0, times=deaths)
+    monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
+    worker, run, found = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
+
+    async def go() -> None:
+        with run.in_force():
+            asked = worker([turn(c) for c in "abc"], lambda _, one: found.append(one))
+            working = asyncio.create_task(asked)
+        while deaths and not diary.starts():
+            await asyncio.sleep(0.02)
+        monkeypatch.setenv("STANDIN_LOAD", "600")
+        while len(diary.starts()) < deaths + 1:
+            await asyncio.sleep(0.02)
+        run.stop("enough")
+        await working
+        await worker.close()
+
+    asyncio.run(go())
+    assert [(type(one), str(one)) for one in found] == [(StoppedError, "enough")] * 3
+    assert [gone(start.pid) for start in diary.starts()] == [True] * (deaths + 1)
 
 
 @pytest.mark.long

@@ -1,10 +1,13 @@
 import asyncio
+import threading
+import time
+from contextvars import ContextVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.work import meanwhile, tasks
+from bakeoff.work import aside, meanwhile, tasks
 from tests.work.test_workers import run
 
 
@@ -117,3 +120,35 @@ def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
         return beats
 
     assert run(go)
+
+
+def test_what_is_done_aside_returns_or_raises() -> None:
+    context: ContextVar[str] = ContextVar("context")
+
+    async def go() -> None:
+        context.set("seen")
+        main = threading.get_ident()
+        assert await aside(lambda: (context.get(), threading.get_ident() != main)) == ("seen", True)
+        with pytest.raises(ZeroDivisionError):
+            await aside(lambda: 1 / 0)
+
+    asyncio.run(go())
+
+
+def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
+    gate = threading.Event()
+
+    async def go() -> None:
+        waiting = asyncio.create_task(aside(lambda: gate.wait(60)))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    begun = time.monotonic()
+    asyncio.run(go())
+    assert time.monotonic() - begun < 30
+    gate.set()  # it comes to its end when there is no loop any more, and nobody minds
+    for thread in threading.enumerate():
+        if thread.name == "bakeoff-aside":
+            thread.join()

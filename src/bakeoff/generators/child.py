@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators import guard
+from bakeoff.work import pause
 
 _GLANCE = 0.1  # seconds between two looks at a server that starts
 _OVERTIME = 10.0  # seconds for a guard to end, after the grace of its server
@@ -57,13 +58,16 @@ class Child:
         return self._guard.poll()
 
     async def becomes(self, healthy: Callable[[], Awaitable[bool]], patience: float) -> bool:
-        """Wait until it is healthy; false where it ended before, or `patience` seconds went by."""
+        """Wait until it is healthy; false where it ended before, or `patience` seconds went by.
+
+        StoppedError where the run is stopped before: a model takes minutes to load.
+        """
         try:
             async with asyncio.timeout(patience):
                 while self.code is None:
                     if await healthy():
                         return True
-                    await asyncio.sleep(_GLANCE)
+                    await pause(_GLANCE)
         except TimeoutError:
             return False
         return False

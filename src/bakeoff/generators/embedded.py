@@ -25,6 +25,7 @@ from bakeoff.generators.gguf_whole import check_whole
 from bakeoff.generators.memory import available
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt
+from bakeoff.work import aside
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -101,8 +102,8 @@ class Embedded(Api):
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
-        path = await asyncio.to_thread(self._path)
-        await asyncio.to_thread(check_whole, path)
+        path = await aside(self._path)
+        await aside(lambda: check_whole(path))
         free, needed = available(), self._size(path, self.options.slots or 1)
         if needed > free:
             raise ConfigError(
@@ -132,7 +133,7 @@ class Embedded(Api):
     async def connect(self) -> "AnyLLM":
         """Start the server, and a client of it."""
         key = secrets.token_urlsafe(32)
-        slots = self._slots(await asyncio.to_thread(self._path))
+        slots = self._slots(await aside(self._path))
         self._places = asyncio.Semaphore(slots + max(1, slots // 4))  # no slot waits for us
         self._server = await asyncio.to_thread(self._serve, key, slots)
         self._address = self._server.listening_address

@@ -4,7 +4,6 @@ Knows when to fetch, load and free a model; how one is loaded is in `hf_loading.
 once in `hf_desk.py` and `hf_memory.py`, how it is drawn from in `hf_sampling.py`.
 """
 
-import asyncio
 import importlib.util
 import logging
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from bakeoff.generators.hf_tokens import Row
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.stopwatch import timed
-from bakeoff.work import Ask, Batched, Feed
+from bakeoff.work import Ask, Batched, Feed, aside
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class Hf(Batched[Prompt, Completion]):
 
     async def prepare(self) -> None:
         """Check the extra, the files and the device, and fetch what is not here. ConfigError."""
-        await asyncio.to_thread(self._check)
+        await aside(self._check)
 
     def asks(self, item: Prompt) -> Sequence[Ask]:
         """One request."""

@@ -34,7 +34,7 @@ from bakeoff.generators.vllm_model import Choices, Model
 from bakeoff.generators.wire import Heard
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.work import meanwhile
+from bakeoff.work import aside, meanwhile, pause
 from bakeoff.writing import cache_dir
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Vllm(Api):
         if self.options.base_url is not None:
             await super().prepare()
         else:
-            await asyncio.to_thread(lambda: (self._program, self._model.files))
+            await aside(lambda: (self._program, self._model.files))
 
     async def connect(self) -> "AnyLLM":
         """Start the server and wait until it is healthy; a client of it."""
@@ -213,6 +213,7 @@ class Vllm(Api):
 
     async def _serve(self, key: str) -> str:
         """Start the server; its address when it is healthy."""
+        await pause(0)  # a run that was stopped starts none
         why = ""
         for _ in range(_TRIES):
             port = _free_port()

@@ -1,4 +1,4 @@
-"""Reads .jsonl, .json, .csv and .txt files and `datasets` to rows; knows no prompt.
+"""Reads .jsonl, .json, .csv and .txt files to rows; knows no prompt.
 
 A row is a dict of columns with its place in the source, so that whoever reads it can name it.
 What cannot be read is a ConfigError that names the source and the line. Nothing is unpacked, and a
@@ -7,16 +7,13 @@ line, a file that is read as a whole and the nesting in it have a largest size.
 
 import csv
 import json
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
-from bakeoff.records import content_key
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".txt")
 TEXT = "text"  # the column of a line of a .txt file, and of a row that is a plain text
@@ -26,10 +23,6 @@ LARGEST = 1 << 30  # bytes of a file that is read as a whole
 DEEPEST = 100  # lists and objects inside each other
 _NAMED = 12  # names that a message lists
 _SIZES = ((30, "GB"), (20, "MB"), (10, "kB"), (0, "bytes"))
-
-# A host may have several addresses, and a dead network lets each of them wait for this long.
-_CONNECT_S = 3.0
-_REQUEST_S = 10.0
 
 
 class Row(NamedTuple):
@@ -206,143 +199,3 @@ def csv_rows(lines: Iterable[str], source: str) -> Iterator[Row]:
         hint = "; save it as .jsonl" if "field limit" in str(error) else ""
         where = f"{source!r}, line {reader.line_num}"
         raise ConfigError(f"{where}: not CSV: {error}{hint}") from None
-
-
-def read_dataset(
-    target: str,
-    *,
-    config: str | None,
-    split: str | None,
-    pick: Callable[[Sequence[str]], Sequence[str]],
-) -> Iterator[Row]:
-    """The rows of a dataset: a folder, or a name on the hub; only the columns that `pick` picks.
-
-    Without a `split` it is `test`, or else the only one. Only the files of that split are fetched,
-    and what was fetched once is found again without a network.
-    """
-    try:
-        import datasets
-        import httpx  # what `datasets` talks to the hub with
-    except ImportError:
-        raise ConfigError(
-            f"the dataset {target!r} needs the datasets library: pip install 'bakeoff[data]'"
-        ) from None
-    expected = (
-        datasets.exceptions.DatasetsError,
-        httpx.HTTPError,
-        OSError,
-        ValueError,
-        RuntimeError,
-    )
-    try:
-        with _without_bars():
-            data = _dataset(target, config, split)
-    except expected as error:
-        text = " ".join(str(error.__cause__ or error).split())[:1000]
-        hint = ": choose one with ?config=NAME" if "Config" in text else ""
-        raise ConfigError(f"cannot load the dataset {target!r}: {text}{hint}") from None
-    data = data.select_columns(list(pick(data.column_names)))
-    for number, values in enumerate(data, 1):
-        yield Row(f"row {number}", values)
-
-
-def _dataset(target: str, config: str | None, split: str | None) -> Any:
-    import datasets
-
-    folder = Path(target)
-    if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
-        saved = datasets.load_from_disk(target)  # what save_to_disk left
-        if isinstance(saved, datasets.Dataset):
-            saved = {str(saved.split or "train"): saved}
-        return saved[_chosen(saved, split, target)]
-    if folder.is_dir():
-        return _prepared(target, config, split)
-    if folder.is_absolute() or target.startswith("."):
-        raise ConfigError(f"there is no folder {target!r}")
-    if reason := _unreachable():
-        return _kept(target, config, split or "test", reason)
-    return _prepared(target, config, split)
-
-
-def _prepared(target: str, config: str | None, split: str | None) -> Any:
-    # `load_dataset` would fetch every split: of UltraChat 1.6 GB, of which one test split is 80 MB.
-    # The narrowed builder has a cache of its own: in the common one it would pass for the whole.
-    import datasets
-
-    builder = datasets.load_dataset_builder(target, config)
-    split = _chosen(builder.config.data_files or {}, split, target)
-    files = builder.config.data_files[split]
-    cache = _cache(split)
-    if Path(target).is_dir():  # the library knows a folder by its name only, not by its files
-        cache += "-" + content_key(list(files), list(map(list, files.origin_metadata)))[3:19]
-    builder = datasets.load_dataset_builder(target, config, cache_dir=cache)
-    builder.config.data_files = datasets.data_files.DataFilesDict({split: files})
-    builder.download_and_prepare(verification_mode="no_checks")  # it would miss the other splits
-    return builder.as_dataset(split=split)
-
-
-def _kept(target: str, config: str | None, split: str, reason: str) -> Any:
-    import datasets
-
-    online, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
-    try:
-        for cache in (_cache(split), None):  # ours, and what someone else loaded whole
-            try:
-                return datasets.load_dataset(target, config, split=split, cache_dir=cache)
-            except (OSError, ValueError):
-                continue
-    finally:
-        datasets.config.HF_HUB_OFFLINE = online
-    raise ConfigError(
-        f"cannot reach the hub for the dataset {target!r} ({reason}): "
-        "go on with --prompts starter, or with --prompts FILE"
-    )
-
-
-def _unreachable() -> str | None:
-    # The library asks a dead network again for minutes, so we ask once before it does.
-    import datasets
-    import httpx
-    from huggingface_hub import get_session
-
-    if datasets.config.HF_HUB_OFFLINE:
-        return "offline mode is on"
-    timeout = httpx.Timeout(_REQUEST_S, connect=_CONNECT_S)
-    try:
-        get_session().head(datasets.config.HF_ENDPOINT, timeout=timeout)
-    except (httpx.TransportError, OSError) as error:
-        return str(error) or type(error).__name__
-    return None
-
-
-def _cache(split: str) -> str:
-    import datasets
-
-    return str(Path(datasets.config.HF_DATASETS_CACHE) / "bakeoff" / split)
-
-
-def _chosen(splits: Collection[str], split: str | None, target: str) -> str:
-    wanted = split or ("test" if "test" in splits or len(splits) != 1 else next(iter(splits)))
-    if wanted not in splits:
-        raise ConfigError(
-            f"the dataset {target!r} has no split {wanted!r}; there are: {listed(splits)}: "
-            "choose one with ?split=NAME"
-        )
-    return wanted
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    import datasets
-    from huggingface_hub import utils
-
-    libraries = [lib for lib in (datasets.utils, utils) if not lib.are_progress_bars_disabled()]
-    with warnings.catch_warnings():  # who asked for them in the environment has them, warned or not
-        warnings.simplefilter("ignore")
-        for library in libraries:
-            library.disable_progress_bars()
-    try:
-        yield
-    finally:
-        for library in libraries:
-            library.enable_progress_bars()

@@ -9,7 +9,7 @@ from bakeoff.work.pace import Quota
 from bakeoff.work.per_item import PerItem
 from bakeoff.work.purse import Account, Purse
 from bakeoff.work.sweeping import unswept
-from bakeoff.work.tasks import meanwhile, outcome_of, tasks
+from bakeoff.work.tasks import aside, meanwhile, outcome_of, tasks
 from bakeoff.work.worker import Ask, Emit, Generator, Judge, Order, Worker
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Server",
     "Turn",
     "Worker",
+    "aside",
     "halt",
     "meanwhile",
     "outcome_of",
