@@ -1,4 +1,4 @@
-"""Cases that take long: `make test` leaves them out, `make test-long` runs nothing else."""
+"""Cases that take long: `make test` leaves them out, `make test-long` has them."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hub import Address, loopback_hub, python_with_hub
+from tests.long import long
 from tests.openai_server import OpenAIServer, verdict
 from tests.tiny import make_tiny_model
 
@@ -78,7 +79,7 @@ print(json.dumps([model.config.model_type, model.num_parameters(), tokenizer.eos
     assert any(request.startswith("GET /lfs/me/tiny/resolve/") for request in hub.requests)
 
 
-@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("streaming", [False, *long([True])])
 def test_datasets_loads_a_split_from_it(hub: Address, tmp_path: Path, streaming: bool) -> None:
     # What streams must be gone before Python ends: a thread of pyarrow's that outlives it aborts
     # (apache/arrow#45214). We do not stream ourselves.

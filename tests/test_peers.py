@@ -34,6 +34,7 @@ def test_bare_client_asks_again_where_the_server_failed_once() -> None:
     assert account["requests"] == 48 + 3 + 2 * 6  # one more for each that failed once, two else
 
 
+@pytest.mark.long
 def test_bakeoff_counts_what_it_lost() -> None:
     account = measured("bakeoff", HERE, "unreadable", 24)
     assert (account["verdicts"], account["failed"]) == (36, 12)

@@ -125,6 +125,7 @@ def test_a_new_model_or_prompt_asks_only_for_what_is_new(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.long
 def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         results = run(config(server, tmp_path, 20, order="random"))
@@ -235,6 +236,7 @@ def last(seen: list[Progress]) -> dict[str, Progress]:
     return {progress.who: progress for progress in seen}
 
 
+@pytest.mark.long
 def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
@@ -354,6 +356,7 @@ def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
     assert (len(judged), len(results.judgments)) == (8, 8)
 
 
+@pytest.mark.long
 def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
@@ -386,6 +389,7 @@ def test_what_cannot_start_is_said_before_anything_is_asked(tmp_path: Path) -> N
         assert run(again).judgments
 
 
+@pytest.mark.long
 def test_results_of_another_comparison_are_set_aside(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         run(config(server, tmp_path))

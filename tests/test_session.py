@@ -55,6 +55,7 @@ def test_a_checkpoint_against_a_small_real_model(
     assert results.summary.pairs[0].ties == 3
 
 
+@pytest.mark.long
 def test_engines_that_fill_the_accelerator_take_turns(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +291,7 @@ def test_another_code_terms_or_versions_make_it_again(
     assert times[0] < times[1] == times[2] < times[3] == times[4]
 
 
+@pytest.mark.long
 def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
     rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))

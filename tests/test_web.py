@@ -19,6 +19,7 @@ from bakeoff import web
 from bakeoff.errors import ConfigError
 from bakeoff.report.console import log_to, terminal
 from bakeoff.web import HEADERS, json_reply, served, text_reply
+from tests.long import long
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -486,7 +487,7 @@ def test_who_says_nothing_keeps_nobody_waiting(said: bytes) -> None:
     visited(visit)
 
 
-@pytest.mark.parametrize("trickle", [b"", b"x"])
+@pytest.mark.parametrize("trickle", [b"x", *long([b""])])
 def test_who_sends_a_byte_now_and_then_is_cut_off(
     trickle: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

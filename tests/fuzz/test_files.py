@@ -220,6 +220,7 @@ def test_progress_takes_the_place_of_a_link(tmp_path: Path, elsewhere: Path) -> 
     assert not (tmp_path / PROGRESS).exists()
 
 
+@pytest.mark.long
 def test_charts_take_the_place_of_links(tmp_path: Path, elsewhere: Path) -> None:
     results = results_of()
     charts = tmp_path / "charts"

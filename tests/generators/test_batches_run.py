@@ -92,7 +92,7 @@ def paid_once(server: BatchServer) -> bool:
 # --------------------------------------------------------------------------------- from end to end
 
 
-@pytest.mark.parametrize("kind", ["openai", *long(["anthropic"])])
+@pytest.mark.parametrize("kind", [*long(["openai", "anthropic"])])
 def test_a_run_in_batches_has_the_results_of_one_without(kind: str) -> None:
     with BatchServer() as server:
         judge = judge_of(server, kind)

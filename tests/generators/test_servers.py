@@ -123,6 +123,7 @@ def at_once(server: OpenAIServer, workers: list[Generator]) -> int:
     return server.most_in_flight
 
 
+@pytest.mark.long
 def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

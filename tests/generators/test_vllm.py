@@ -273,7 +273,7 @@ def test_one_that_is_never_ready_is_ended(
     assert gone(diary.only().pid)
 
 
-@pytest.mark.parametrize(("times", "starts"), [(2, 3), *long([(9, 3)])])
+@pytest.mark.parametrize(("times", "starts"), [*long([(2, 3), (9, 3)])])
 def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
     times: int, starts: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +289,7 @@ def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
     assert len(set(ports)) > 1
 
 
+@pytest.mark.long
 def test_another_death_is_not_tried_again(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,6 +381,7 @@ def test_files_that_changed_when_it_is_started_once_more_are_noticed(
     assert [gone(start.pid) for start in diary.starts()] == [True] * 2
 
 
+@pytest.mark.long
 def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -737,6 +739,7 @@ def test_models_and_judge_take_turns_unless_they_fit_together(
     assert [len(start.beside) for start in diary.starts()] == ([0, 1, 2] if query else [0, 0, 0])
 
 
+@pytest.mark.long
 def test_those_that_work_side_by_side_start_one_after_the_other(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -282,6 +282,7 @@ def test_a_prompt_is_parted_into_what_was_asked_and_what_was_said() -> None:
 PARIS = "What is the capital of France?"
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> None:
     worker = weighing("embedded:qwen2.5-coder-0.5b?slots=2&context=512")

@@ -95,6 +95,7 @@ BLOCK: dict[str, Any] = message("Hi")["content"][0]
 FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "stop_details")
 
 
+@pytest.mark.long
 @given(shapes)
 @example([None])
 @example({"input_tokens": "many"})

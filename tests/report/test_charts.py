@@ -24,6 +24,7 @@ from bakeoff.report.charts.rates import LOOKS
 from bakeoff.stats.sequential import confidence_sequence
 from bakeoff.summary import summarize
 from bakeoff.summary.trial import Terms, trials
+from tests.long import long
 from tests.summary.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
 PAIR = ["win-rate", "score-differences", "slices", "sequence", "order", "length", "agreement"]
@@ -349,7 +350,7 @@ def test_two_models_have_no_standing_among_several() -> None:
 PLAIN = charts_of(rich(6, ("a", "b", "c")))
 
 
-@pytest.mark.parametrize("at", range(0, len(HOSTILE), 3))
+@pytest.mark.parametrize("at", [0, *long(range(3, len(HOSTILE), 3))])
 def test_hostile_names_are_text_and_nothing_else(at: int) -> None:
     names = HOSTILE[at : at + 3]
     found = charts_of(rich(6, tuple(names), tags=tuple(names[1:])))

@@ -85,6 +85,7 @@ def test_a_hostile_name_stays_in_the_folder_and_takes_the_place_of_no_other(
     assert all(re.fullmatch(r"[a-z0-9-]{1,120}\.(svg|png)", path.name) for path in written)
 
 
+@pytest.mark.long
 def test_several_pairs_say_in_their_names_whose_they_are(tmp_path: Path) -> None:
     written = {path.name for path in write_figures(results_of("New One", "base", "c"), tmp_path)}
     assert {"ratings.svg", "pairs.png", "new-one-base-win-rate.svg", "base-c-order.png"} <= written

@@ -84,7 +84,7 @@ def test_who_is_there_is_asked_first(
     assert "Traceback" not in seen.text
 
 
-@pytest.mark.parametrize("more", [["--yes"], *long([["--max-cost", "5"], ["--quiet"]])])
+@pytest.mark.parametrize("more", [*long([["--yes"], ["--max-cost", "5"], ["--quiet"]])])
 def test_who_said_so_before_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:

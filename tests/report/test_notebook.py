@@ -202,7 +202,7 @@ def browser() -> object:
         yield found
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", [*THEMES][:1] + long([*THEMES][1:]))
 def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
     body, system, dark = THEMES[theme]
     page = tmp_path / "page.html"
@@ -217,7 +217,7 @@ def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Pa
 
 
 @pytest.mark.parametrize("width", [900, 400])
-@pytest.mark.parametrize("hostile", ["name", "n" * 200, HOSTILE[0], *long(HOSTILE[1:])])
+@pytest.mark.parametrize("hostile", [HOSTILE[0], *long(["name", "n" * 200, *HOSTILE[1:]])])
 def test_it_fits_and_runs_nothing(
     hostile: str, width: int, browser: object, tmp_path: Path
 ) -> None:

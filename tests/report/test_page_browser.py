@@ -177,6 +177,7 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Browser, hostile: str) 
         assert watched.page.evaluate(counts) == found
 
 
+@pytest.mark.long
 def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
     with opened(browser, saved(several()) + "#pair-2") as watched:
         assert watched.page.locator("#pair-2").get_attribute("open") is not None
@@ -186,6 +187,7 @@ def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
         watched.assert_quiet()
 
 
+@pytest.mark.long
 def test_the_command_can_be_copied(browser: Browser) -> None:
     with opened(browser, saved(two())) as watched:
         watched.page.locator("[data-copies=command]").click()

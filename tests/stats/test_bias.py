@@ -404,6 +404,7 @@ def test_the_interval_is_over_clusters_where_they_are_given() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_interval_at_equal_length_covers() -> None:
     hits = 0

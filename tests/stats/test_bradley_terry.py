@@ -90,6 +90,7 @@ def test_at_the_maximum_nothing_pulls_but_the_ridge(
     assert slope - 2 * ridge * theta == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ties", [False, True])
 def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(ties: bool) -> None:
     outcomes = played(3, items=3, n=120)

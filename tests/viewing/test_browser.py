@@ -272,7 +272,7 @@ def serious(page: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("width", "dark"), [(390, True), *long([(1280, False), (390, False), (1280, True)])]
+    ("width", "dark"), [*long([(390, True), (1280, False), (390, False), (1280, True)])]
 )
 def test_every_page_can_be_read_by_everybody(
     browser: Browser, root: Path, width: int, dark: bool

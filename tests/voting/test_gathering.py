@@ -96,6 +96,7 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_was_said(serve: Serve) -> None:
     assert [one.choice for one in read(VOTES)] == ["second"]
 
 
+@pytest.mark.long
 def test_finish_ends_it(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("second")

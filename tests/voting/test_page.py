@@ -6,13 +6,14 @@ from playwright.sync_api import expect
 from bakeoff.flags import Poll
 from bakeoff.voting.urn import read
 from tests.browser import chromium, opened
+from tests.long import long
 from tests.voting.cases import MODELS, VOTES, booth, evidence
 from tests.voting.hands import counts, enter
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [390, *long([1280])])
 def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
     long = "word " * 400 + "x" * 500
     of = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
@@ -52,6 +53,7 @@ def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
     assert [vote.choice for vote in read(VOTES)] == said
 
 
+@pytest.mark.long
 def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
     with chromium() as browser, ExitStack() as stack:
         server = stack.enter_context(booth(evidence(), poll=Poll(draw="order")))

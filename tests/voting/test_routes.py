@@ -65,6 +65,7 @@ def test_a_pair_is_only_what_was_asked_and_what_was_said() -> None:
         assert sorted(ids) != ids  # no number in disguise
 
 
+@pytest.mark.long
 def test_the_texts_arrive_as_they_are_whatever_they_hold() -> None:
     nasty = [
         "<script>alert(1)</script>",
