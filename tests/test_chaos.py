@@ -148,7 +148,7 @@ def bounded(server: ChaosServer, retries: int = RETRIES) -> None:
 @pytest.mark.parametrize(
     ("speaks", "count", "share"),
     [
-        ("openai", 20, 0.5),
+        ("openai", 30, 0.7),
         *long(
             [
                 ("openai", 60, 0.5),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff import rows
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reading import read
 from bakeoff.progress import PROGRESS, ProgressFile
@@ -17,7 +16,7 @@ from bakeoff.prompts import draw
 from bakeoff.report.export import REPORT, RESULTS, save, save_page
 from bakeoff.report.figures import write_figures
 from bakeoff.results import read_results
-from bakeoff.rows import read_rows
+from bakeoff.rows import files, read_rows
 from tests.fuzz.test_findings import put, refused
 from tests.report.sample import results_of
 
@@ -31,7 +30,7 @@ ROOM = 700 << 20  # bytes of memory that a process reading a line of 1 GB may ha
 def test_a_line_has_a_largest_length(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "LONGEST", 1 << 10)
+    monkeypatch.setattr(files, "LONGEST", 1 << 10)
     first = {"a.jsonl": '{"prompt": "q"}', "a.csv": "prompt", "a.txt": "q"}[name]
     refused(
         lambda: list(read_rows(put(tmp_path / name, f"{first}\n{'x' * 1025}\n"), lists=())),
@@ -61,7 +60,7 @@ _READS = """
 import resource, sys
 from pathlib import Path
 from bakeoff.errors import ConfigError
-from bakeoff.rows import read_rows
+from bakeoff.rows import files, read_rows
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     list(read_rows(Path(sys.argv[1]), lists=()))
