@@ -44,8 +44,8 @@ def test_a_line_has_a_largest_length(
 def test_a_file_that_is_read_as_a_whole_has_a_largest_size(tmp_path: Path) -> None:
     path = put(tmp_path / "a.json", "[1]" + " " * 2_000)
     with pytest.raises(ConfigError, match="larger than 1 kB: make it smaller"):
-        rows.read_whole(path, 1 << 10)
-    assert rows.read_whole(path, 2_003) == path.read_bytes()
+        files.read_whole(path, 1 << 10)
+    assert files.read_whole(path, 2_003) == path.read_bytes()
 
 
 def huge(path: Path, start: bytes, size: int = 1 << 30) -> Path:

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds until a request that failed is made again
 _LONGEST_TOLD = 60.0  # seconds, where the server says how long
-_GONE = (502, 503)  # what a proxy says whose server is not there
+_GONE = (502, 503)  # what a proxy says whose server is not there;
+_SEVERAL = 4  # requests of which it does, while none is served: it may not like one of them
 _REFUSALS = 4  # times that a request is refused while others are served; then it fails as others
 
 
@@ -106,7 +107,8 @@ class Servers:
         if trouble.kind == "passing" and error.status_code in _GONE and self.reached:
             self._failing.add(effort)
             worn = effort.tries >= self._retries
-            return Trouble("lost") if worn and len(self._failing) > 1 else trouble
+            gone = len(self._failing) >= _SEVERAL
+            return Trouble("lost") if worn and gone else trouble
         if trouble.kind not in ("refused", "busy"):
             return trouble
         effort.refused += 1
