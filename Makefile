@@ -19,8 +19,8 @@ check: .venv/dev  ## style, types, and whether a dependency is known to be vulne
 	$(BIN)/mypy
 	$(BIN)/python scripts/audit_dependencies.py
 
-test: .venv/dev  ## the suite; a third of it is waiting, so two cores do three things at once
-	$(BIN)/pytest -n 3 --dist loadgroup -m 'not long'
+test: .venv/dev  ## the suite
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'
 
 test-long: .venv/dev  ## everything, with all cases and more examples: soak, kills, fuzz; an hour or two
 	$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile thorough

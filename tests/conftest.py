@@ -1,7 +1,9 @@
 """A clean world for every test: no keys, no settings of ours, no hub, an empty working folder."""
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "engine" if item.get_closest_marker("engine") else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """What all tests are made of is no garbage: nobody has to search through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """Where nobody has set anything aside, as in a process that only runs bakeoff."""
+    gc.unfreeze()
+    yield
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

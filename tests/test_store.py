@@ -688,6 +688,7 @@ def test_loading_is_getting_and_lets_others_go_on() -> None:
     assert len(turns) >= 5  # a turn for each block
 
 
+@pytest.mark.usefixtures("thawed")
 @pytest.mark.parametrize("count", [3, 900])
 def test_garbage_is_collected_again_after_reading(count: int) -> None:
     records = completions_of(count)
@@ -707,17 +708,15 @@ def test_garbage_is_collected_again_after_reading(count: int) -> None:
             gc.enable()
 
 
+@pytest.mark.usefixtures("thawed")
 def test_what_somebody_froze_stays_frozen() -> None:
     records = completions_of(900)
     with Store(Path("store.sqlite")) as store:
         asyncio.run(kept(store, records))
         gc.freeze()
-        try:
-            frozen = gc.get_freeze_count()
-            assert store.get(records, Completion) == records
-            assert gc.get_freeze_count() >= frozen - 900 > 0  # some have died meanwhile
-        finally:
-            gc.unfreeze()
+        frozen = gc.get_freeze_count()
+        assert store.get(records, Completion) == records
+        assert gc.get_freeze_count() >= frozen - 900 > 0  # some have died meanwhile
 
 
 def test_a_store_of_an_older_bakeoff_is_read_and_added_to() -> None:

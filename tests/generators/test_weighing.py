@@ -1,8 +1,6 @@
 """What a text is worth to a language model: of transformers, behind vLLM, and of llama.cpp."""
 
-import gc
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,6 @@ from bakeoff.work import Generator
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.tiny import CONTEXT, make_tiny_model
 from tests.working import outcomes
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_heap() -> Iterator[None]:
-    """Closing collects garbage; without torch's own million objects that is ten times faster."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def turn(question: str, text: str) -> Prompt:

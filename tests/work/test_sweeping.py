@@ -1,20 +1,12 @@
 """What a run holds is not searched for garbage while it goes on, and is afterwards."""
 
 import gc
-from collections.abc import Iterator
 
 import pytest
 
 from bakeoff.work import unswept
 
-
-@pytest.fixture(autouse=True)
-def untouched() -> Iterator[None]:
-    """Whatever a test leaves set aside would be no garbage for the others."""
-    assert gc.isenabled()
-    yield
-    gc.unfreeze()
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("thawed")
 
 
 def test_what_is_there_is_set_aside_and_taken_back() -> None:

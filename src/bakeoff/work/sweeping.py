@@ -17,8 +17,7 @@ def unswept() -> Iterator[Callable[[], None]]:
     if gc.get_freeze_count() or not gc.isenabled():
         yield lambda: None
         return
-    gc.collect()
-    gc.freeze()
+    _set_aside()
     try:
         yield _set_aside
     finally:
