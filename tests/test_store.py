@@ -193,15 +193,15 @@ def test_processes_that_make_the_same_store_at_the_same_moment_wait_for_each_oth
     python: Python,
 ) -> None:
     openers = [python(OPENS) for _ in range(4)]
-    pipes = [(opener.stdin, opener.stdout) for opener in openers]
     for number in range(-1, 100):
-        for stdin, _ in pipes:
-            if number >= 0 and stdin:
-                stdin.write(f"{number}.sqlite\n")
-                stdin.flush()
-        for _, stdout in pipes:
-            assert stdout
-            assert stdout.readline() in ("ready\n", "put\n")
+        for opener in openers:
+            if number >= 0 and opener.stdin:
+                opener.stdin.write(f"{number}.sqlite\n")
+                opener.stdin.flush()
+        for opener in openers:
+            assert opener.stdout
+            if opener.stdout.readline() not in ("ready\n", "put\n"):
+                raise AssertionError(finished(opener))
     assert [finished(opener) for opener in openers] == [""] * 4
 
 

@@ -40,17 +40,28 @@ def look_at(path: Path) -> None:
 def loss(path: Path) -> str | None:
     """Whether a file is gone or empty that held something."""
     log = log_of(path)
-    size = path.stat().st_size if path.exists() else None
-    if not size and log.exists() and log.stat().st_size:
+    of_log, size = _size(log), _size(path)  # in this order: a log is made after its file
+    if not size and of_log:
         return f"it is {'empty' if size == 0 else 'gone'}, and {log.name!r} beside it is not"
     return "it is empty, and was not when it was made" if size == 0 else None
+
+
+def _size(path: Path) -> int | None:
+    """The bytes of a file; None where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _persistent(log: Path) -> str | None:
     """What is wrong with a log that may be there, and stays so."""
     seen: set[str] = set()
     for _ in range(_LOOKS):
-        trouble = log_trouble(log.read_bytes()) if log.exists() else None
+        try:
+            trouble = log_trouble(log.read_bytes())
+        except FileNotFoundError:  # another process was the last to close it
+            return None
         if trouble is None:
             return None
         if trouble in seen:
