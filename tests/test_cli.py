@@ -75,6 +75,7 @@ def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.long
 def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         printed = bakeoff(*usual(server, "--limit", "2", "--json"), cwd=tmp_path)
@@ -127,29 +128,36 @@ PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
     [
         (("--model", "echo:a", "--model", "magic:b"), ["'magic'", "echo", "embedded", "anthropic"]),
         (("--model", "echo:a?wrds=3", "--model", "echo:b"), ["'wrds'", "words"]),
-        (("--model", "echo:a?words=x", "--model", "echo:b"), ["words", "'x'"]),
         (("--model", "echo:a"), ["two models"]),
-        (("--model", "echo:a", "--model", "echo:a"), ["'echo:a'", "twice"]),
-        (("--model", "echo:a", "--model", "file:no.jsonl"), ["no.jsonl"]),
         (("--model", "echo:a", "--model", "./no/dir", "--prompts", "starter"), ["no/dir"]),
         ((*PAIR, "--prompts", "no.jsonl"), ["no.jsonl"]),
-        ((*PAIR, "--prompts", "empty.txt"), ["empty.txt"]),
-        ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
-        ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
         ((*PAIR, "--prompts", "starter", "--out", "table.csv/x"), ["--out"]),
-        ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
         ((*PAIR, "--limit", "0"), ["limit", "greater than or equal to 1"]),
         ((*PAIR, "--limt", "3"), ["--limt", "--limit"]),
-        ((*PAIR, "--order", "both-ways"), ["order", "random"]),
-        ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
         ((*PAIR, "--config", "bad.yaml"), ["lmit", "limit"]),
         ((*PAIR, "--prompts", "starter", "--judge", f"api:j?base_url={NOWHERE}"), ["127.0.0.1:1"]),
-        (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
-        ((*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=localhost:8000"), ["http://"]),
         ((*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=http://h:x/v1"), ["base_url"]),
         (
             ("--judge", "embedded:smollm2"),
             ["embedded:smollm2", "--allow-self-judge"],
+        ),
+        *long(
+            [
+                (("--model", "echo:a?words=x", "--model", "echo:b"), ["words", "'x'"]),
+                (("--model", "echo:a", "--model", "echo:a"), ["'echo:a'", "twice"]),
+                (("--model", "echo:a", "--model", "file:no.jsonl"), ["no.jsonl"]),
+                ((*PAIR, "--prompts", "empty.txt"), ["empty.txt"]),
+                ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
+                ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
+                ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
+                ((*PAIR, "--order", "both-ways"), ["order", "random"]),
+                ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
+                (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
+                (
+                    (*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=localhost:8000"),
+                    ["http://"],
+                ),
+            ]
         ),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
@@ -170,6 +178,7 @@ def test_bad_input_is_one_clear_line_and_exit_2(
     assert not (tmp_path / "results").joinpath("results.json").exists()
 
 
+@pytest.mark.long
 def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":

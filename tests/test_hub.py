@@ -173,6 +173,7 @@ def test_a_changed_file_is_a_new_commit(tmp_path: Path) -> None:
     assert new.text == "two"
 
 
+@pytest.mark.long
 def test_the_revision_of_a_dataset_is_in_the_results(hub: Address, tmp_path: Path) -> None:
     code = """
 import json, sys

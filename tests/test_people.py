@@ -58,6 +58,7 @@ def judged(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
+@pytest.mark.long
 def test_votes_on_results_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
     before = saved(judged)
     with voting(judged.parent, "vote", "results", "--json") as (process, browser):

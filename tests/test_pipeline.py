@@ -23,6 +23,7 @@ from bakeoff.filling import fill
 from bakeoff.progress import Count, Progress, read
 from bakeoff.records import Completion, Judgment
 from bakeoff.store import Store
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 
@@ -83,7 +84,7 @@ def always(winner: str) -> Any:
     return lambda body: verdict(winner) if body["model"] == "judge" else contest(body)
 
 
-@pytest.mark.parametrize("winner", ["A", "B"])
+@pytest.mark.parametrize("winner", ["A", *long(["B"])])
 def test_a_judge_that_always_takes_one_place_decides_nothing(tmp_path: Path, winner: str) -> None:
     with OpenAIServer(always(winner)) as server:
         pair = run(config(server, tmp_path, 30)).summary.pairs[0]
@@ -181,6 +182,7 @@ def test_the_null_check_compares_a_model_with_itself_on_some_prompts(tmp_path: P
     assert read == results
 
 
+@pytest.mark.long
 def test_the_null_check_changes_nothing_else_and_is_paid_for_once(tmp_path: Path) -> None:
     with OpenAIServer(twice) as server:
         without = run(config(server, tmp_path, 4))
@@ -332,6 +334,7 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
     assert len(judged) == 8
 
 
+@pytest.mark.long
 def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
     tmp_path: Path,
 ) -> None:

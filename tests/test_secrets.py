@@ -153,6 +153,7 @@ def test_nor_is_a_password_in_an_address(tmp_path: Path, base_url: str, command:
     assert len(done.stderr.splitlines()) <= 1 or done.returncode == 0
 
 
+@pytest.mark.long
 def test_keys_come_from_a_file_that_is_named_and_what_is_set_wins(tmp_path: Path) -> None:
     (tmp_path / "keys.env").write_text(f'# mine\nexport MY_KEY="{KEY}"\nOTHER=$MY_KEY\n')
     with OpenAIServer() as server:

@@ -315,6 +315,7 @@ def seconds(watch: Stopwatch) -> dict[str, float]:
     return {lap.work: lap.whole for lap in watch.laps()[0] if lap.whole}
 
 
+@pytest.mark.long
 def test_a_stopwatch_tells_where_the_time_of_a_run_went(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

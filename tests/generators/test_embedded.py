@@ -126,6 +126,7 @@ def test_models_that_do_not_fit_beside_each_other_take_turns(
     assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_no_more_is_asked_of_the_server_than_it_takes_up_at_once() -> None:
     worker = embedded("embedded:smollm2?slots=2&context=256", max_tokens=6)

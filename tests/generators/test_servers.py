@@ -16,6 +16,7 @@ from bakeoff.generators.api import Api
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.work import Generator, Limits
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.working import outcomes
 
@@ -270,7 +271,7 @@ def test_servers_that_all_go_away_end_the_run_and_not_the_patience() -> None:
         asyncio.run(work())
 
 
-@pytest.mark.parametrize("status", [502, 503])
+@pytest.mark.parametrize("status", [503, *long([502])])
 def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -344,6 +344,7 @@ def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owe
     assert f"its log: {Path('cache').absolute()}" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lanes", [4, *long([1])])
 def test_one_that_dies_again_stops_the_run_and_says_why(
     lanes: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch

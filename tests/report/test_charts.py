@@ -185,6 +185,7 @@ def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Ju
     assert percent(rate.estimate) in chart.says
 
 
+@pytest.mark.long
 @settings(max_examples=12)
 @given(rows)
 def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> None:

@@ -110,6 +110,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(
         assert names_in(folder) == ["win-rate.svg"]
 
 
+@pytest.mark.long
 def test_writing_again_leaves_whole_files_and_no_others(tmp_path: Path) -> None:
     results = results_of("a", "b")
     first = {path: path.read_bytes() for path in write_figures(results, tmp_path)}

@@ -63,7 +63,7 @@ def test_dollars_have_as_many_digits_as_say_something(cost: float, said: str) ->
 
 @pytest.mark.parametrize(
     ("typed", "code", "asks"),
-    [(b"y\n", 0, 6), (b"\x03", 130, 0), *long([(b"\n", 0, 6), (b"n\n", 130, 0)])],
+    [(b"y\n", 0, 6), *long([(b"\x03", 130, 0), (b"\n", 0, 6), (b"n\n", 130, 0)])],
 )
 def test_who_is_there_is_asked_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, asks: int

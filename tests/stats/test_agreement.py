@@ -15,6 +15,7 @@ from bakeoff.stats.agreement import (
     gwet_ac1,
     krippendorff_alpha,
 )
+from tests.long import long
 from tests.stats.golden import expected, needs_data, rows
 from tests.stats.helpers import same, sound
 
@@ -171,7 +172,7 @@ def test_the_interval_is_over_clusters_where_they_are_given(coefficient) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+@pytest.mark.parametrize("coefficient", [*COEFFICIENTS[:1], *long(COEFFICIENTS[1:])])
 def test_95_percent_intervals_of_agreement_cover(coefficient) -> None:
     found = [coefficient(agreeing(80, 0.8, seed)) for seed in range(250)]
     assert np.mean([one.low <= 0.6 <= one.high for one in found]) >= 0.91

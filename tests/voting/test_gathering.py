@@ -88,6 +88,7 @@ def test_a_killed_server_loses_no_vote_that_it_acknowledged(serve: Serve) -> Non
     assert [one.choice for one in read(VOTES)] == ["first", "skip", "tie"]
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_it_at_once_and_keeps_what_was_said(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("second")
