@@ -246,6 +246,7 @@ VERDICTS = "question,label,first\n" + "".join(
 )
 
 
+@pytest.mark.long
 def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> None:
     (tmp_path / "verdicts.csv").write_text(VERDICTS)
     columns = "prompt=question, winner=label"

@@ -84,6 +84,7 @@ def test_results_show_themselves_and_their_tables_agree(executed: dict[str, Any]
     assert f"{rate}%\n" in [text_of(out) for out in found]
 
 
+@pytest.mark.long
 def test_it_shows_nothing_that_a_reader_has_to_fetch(executed: dict[str, Any]) -> None:
     shown = [
         str(out.get("data", "")) for notebook in executed.values() for out in outputs(notebook)

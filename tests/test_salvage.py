@@ -81,7 +81,7 @@ def salvaged(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
     return back
 
 
-@pytest.mark.parametrize("seed", [*range(8), *long(range(8, 150))])
+@pytest.mark.parametrize("seed", [*range(3), *long(range(3, 150))])
 @pytest.mark.parametrize("damage", [cut, overwritten, bits_flipped])
 def test_all_that_is_whole_comes_back_and_nothing_that_is_not(
     tmp_path: Path, sound: Sound, damage: Damage, seed: int
@@ -119,7 +119,7 @@ def test_the_oracle_knows_where_records_lie(sound: Sound) -> None:
             assert key not in kept
 
 
-@pytest.mark.parametrize("seed", [*range(6), *long(range(6, 60))])
+@pytest.mark.parametrize("seed", [*range(3), *long(range(3, 60))])
 @pytest.mark.parametrize("damage", [overwritten, bits_flipped])
 def test_a_damaged_log_is_told_and_what_is_whole_in_it_comes_back(
     tmp_path: Path, damage: Damage, seed: int

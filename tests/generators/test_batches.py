@@ -389,6 +389,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(
     assert len(server.jobs) == 1
 
 
+@pytest.mark.long
 @BOTH
 def test_patience_ends_and_what_was_sent_is_fetched_the_next_time(
     model: str, monkeypatch: pytest.MonkeyPatch

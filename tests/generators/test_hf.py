@@ -699,6 +699,7 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     assert "not in the cache" in offline[2][1]
 
 
+@pytest.mark.long
 def test_a_new_commit_is_another_model(copy: Path, tmp_path: Path) -> None:
     with loopback_hub({"me/tiny": copy}) as hub:
         first = on_the_hub(hub, tmp_path, "only me/tiny")

@@ -104,6 +104,7 @@ def test_each_embedded_model_comes_with_what_a_reader_has_to_know() -> None:
         assert entry.as_judge(weigh=False) in way.what
 
 
+@pytest.mark.long
 def test_what_is_to_be_written_opens() -> None:
     for way in judge_ways():
         if way.needs == READY and "PATH" not in way.spec and way.spec.startswith(("api", "embed")):

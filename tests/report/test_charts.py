@@ -212,6 +212,7 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
             assert math.isclose(left["low"], 1 - right["high"], abs_tol=1e-4)
 
 
+@pytest.mark.long
 @settings(max_examples=12)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_last_look_is_at_all_prompts_whatever_their_order(

@@ -134,6 +134,7 @@ def test_what_is_printed_is_light(browser: Browser) -> None:
         assert watched.page.pdf()[:4] == b"%PDF"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [360, *long([1280, 3840])])
 def test_it_fits_every_window(browser: Browser, width: int) -> None:
     results = [two("a-very-long-name/with-many-parts-and-no-space-at-all-" * 2), several()]

@@ -278,6 +278,7 @@ def test_a_word_of_one_explanation_is_found_and_marked(browser: Browser, report:
         watched.assert_quiet()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "query", ["{'key'}", *long(["\u00e9t\u00e9", "c:\\temp", "two\tthree", "tag-of-it plain"])]
 )
