@@ -140,6 +140,17 @@ def test_a_broken_file_is_listed_with_its_trouble_and_breaks_nothing(text: str, 
         assert str(root.parent) not in reply.text
 
 
+def test_results_that_contradict_themselves_are_said_to(root: Path) -> None:
+    document = json.loads((root / "one" / "results.json").read_text())
+    document["environment"] = {"packages": ["not", "by", "name"]}
+    (root / "one" / "results.json").write_text(json.dumps(document))
+    with viewer(root) as url:
+        shown = get(url + f"run/{key_of(root, 'one')}/")
+        assert get(url).status_code == 200
+    assert shown.status_code == 409
+    assert "do they contradict themselves?" in shown.text
+
+
 def test_two_runs_are_compared(root: Path) -> None:
     strict = {"judges": {"judge": judge("Be <b>strict</b>.")}}
     lay(root / "strict", results(identities=strict))
