@@ -19,7 +19,7 @@ from bakeoff.progress import BEAT, Count, Stage, Watch
 from bakeoff.records import Completion, Pair, Prompt, Verdict, content_key
 from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.work import Generator, Judge, aside, meanwhile, tasks, unswept
+from bakeoff.work import Generator, Judge, aside, meanwhile, tasks
 
 _SOME = 1000  # keys that are made at a time: it takes a while, and the event loop goes on between
 
@@ -115,7 +115,7 @@ class Comparing:
     @property
     def left(self) -> bool:
         """Whether anything is left to do."""
-        return any(map(self.owed, self.models)) or any(map(self.due, self.judges))
+        return any(map(self.owed, self.models)) or any(map(self._owes, self.judges))
 
     async def prepare(self) -> None:
         """Let everyone who has work left fetch and check for it."""
@@ -124,7 +124,7 @@ class Comparing:
                 with timed("load"):
                     await model.prepare()
         for name, judge in self.judges.items():
-            if self.due(name):
+            if self._owes(name):
                 with timed("load"):
                     await judge.prepare()
 
@@ -136,11 +136,6 @@ class Comparing:
         take turns, models first, and are closed after their turn.
         """
         self._start()
-        with unswept() as set_aside:
-            async with meanwhile(set_aside, every=BEAT):
-                await self._work()
-
-    async def _work(self) -> None:
         async with meanwhile(self._look, every=BEAT), tasks() as self._group:
             for name, judge in self.judges.items():
                 if not (judge.exclusive or judge.patient):
@@ -261,6 +256,10 @@ class Comparing:
     def due(self, judge: str) -> list[Sitting]:
         """What a judge has still to say."""
         return [one for one in self.sittings(judge) if one not in self.verdicts]
+
+    def _owes(self, judge: str) -> bool:
+        """Whether a judge has anything still to say."""
+        return any(one not in self.verdicts for one in self.sittings(judge))
 
     def _ready(self, sitting: Sitting) -> bool:
         """Whether both completions exist, or are known not to."""

@@ -26,7 +26,7 @@ from bakeoff.report.seal import digest
 from bakeoff.results import Results, folder_of, read_results
 from bakeoff.stopwatch import timed
 from bakeoff.store import Store
-from bakeoff.work import Account, Halt, Purse, aside, meanwhile
+from bakeoff.work import Account, Halt, Purse, aside, meanwhile, unswept
 
 log = logging.getLogger(__name__)
 
@@ -65,21 +65,22 @@ async def run_async(
     load_keys(config.env_file)
     config, purse = config.settled(), Purse(config.max_cost)
     check_writable(config.out)
-    cast = await aside(lambda: cast_of(config, purse))
-    drawn = await aside(lambda: draw(config.prompts, config.limit, config.seed))
     halt = halt or Halt()
-    with halt.in_force(), ProgressFile(config.out, watch) as progress:
-        async with meanwhile(progress.write, every=BEAT):
-            comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
-            await _compare(comparing, agree, halt)
-            evidence = _gathered(comparing, drawn)
-            if asks_people(config) and halt.why is None:
-                await _ask_people(config, evidence, announce, until)
-            evidence = _with_people(evidence, config.out / VOTES)
-            made = _environment(comparing, started, drawn)
-            asked = _asked(comparing, purse)
-            # On a thread: the event loop goes on, and with it the run's signs of life.
-            return await asyncio.to_thread(_results, evidence, config, made, asked)
+    async with unswept(every=BEAT):
+        cast = await aside(lambda: cast_of(config, purse))
+        drawn = await aside(lambda: draw(config.prompts, config.limit, config.seed))
+        with halt.in_force(), ProgressFile(config.out, watch) as progress:
+            async with meanwhile(progress.write, every=BEAT):
+                comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
+                await _compare(comparing, agree, halt)
+                evidence = _gathered(comparing, drawn)
+                if asks_people(config) and halt.why is None:
+                    await _ask_people(config, evidence, announce, until)
+                evidence = _with_people(evidence, config.out / VOTES)
+                made = _environment(comparing, started, drawn)
+                asked = _asked(comparing, purse)
+                # On a thread: the event loop goes on, and with it the run's signs of life.
+                return await asyncio.to_thread(_results, evidence, config, made, asked)
 
 
 def _results(

@@ -1,5 +1,6 @@
 """What a run holds is not searched for garbage while it goes on, and is afterwards."""
 
+import asyncio
 import gc
 
 import pytest
@@ -10,18 +11,25 @@ pytestmark = pytest.mark.usefixtures("thawed")
 
 
 def test_what_is_there_is_set_aside_and_taken_back() -> None:
-    with unswept() as set_aside:
-        before = gc.get_freeze_count()
-        assert before > 0
-        held = [[n] for n in range(10_000)]
-        set_aside()
-        assert gc.get_freeze_count() >= before + len(held)
+    async def go() -> None:
+        async with unswept(every=0.01):
+            before = gc.get_freeze_count()
+            assert before > 0
+            held = [[n] for n in range(10_000)]
+            await asyncio.sleep(0.2)
+            assert gc.get_freeze_count() >= before + len(held)
+
+    asyncio.run(go())
     assert gc.get_freeze_count() == 0
 
 
 def test_it_is_taken_back_after_an_error() -> None:
-    with pytest.raises(KeyError), unswept():
-        raise KeyError
+    async def go() -> None:
+        async with unswept(every=1):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        asyncio.run(go())
     assert gc.get_freeze_count() == 0
 
 
@@ -30,8 +38,12 @@ def test_who_has_an_order_of_his_own_keeps_it(prepare: object) -> None:
     assert callable(prepare)
     prepare()
     before = gc.get_freeze_count(), gc.isenabled()
-    with unswept() as set_aside:
-        set_aside()
-        assert gc.isenabled() == before[1]
+
+    async def go() -> None:
+        async with unswept(every=0.01):
+            await asyncio.sleep(0.05)
+            assert gc.isenabled() == before[1]
+
+    asyncio.run(go())
     assert gc.isenabled() == before[1]
     assert (gc.get_freeze_count() > 0) == (before[0] > 0)

@@ -11,6 +11,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
@@ -43,7 +45,7 @@ from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.records.prefixed import Prefixed
 from bakeoff.stopwatch import timed
-from bakeoff.work import Ask, Caps, PerItem, Server, pause
+from bakeoff.work import Ask, Caps, PerItem, Server, aside, pause
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -175,6 +177,7 @@ class Api(PerItem[Prompt, Completion]):
             if self._llm is None:
                 self._keys = [*keys(), os.environ.get(self.options.api_key_env or "", "")]
                 with timed("load"):
+                    await aside(partial(import_module, "any_llm"))  # takes a second
                     self._servers.clients = await self._clients()
                 self._llm = self._servers.clients[0]
             return self._llm

@@ -1,5 +1,6 @@
 """Completions that someone already made, read from a file. Knows no model, and asks nobody."""
 
+import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
 from bakeoff.rows import Row, listed, read_rows
 from bakeoff.thinking import completion_of
-from bakeoff.work import PerItem
+from bakeoff.work import PerItem, aside
 
 # How a row and a prompt find each other: what of (its id, all messages, the last turn's text).
 Mark = tuple[str, str]
@@ -52,6 +53,7 @@ class Recorded(PerItem[Prompt, Completion]):
         self._path = Path(spec.target)
         self._column = parse_fields(self.Options, dict(spec.options), where=spec.name).column
         self._lines: dict[Mark, list[_Line]] | None = None
+        self._reading = asyncio.Lock()
         try:
             with self._path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -63,7 +65,8 @@ class Recorded(PerItem[Prompt, Completion]):
 
     async def prepare(self) -> None:
         """Read the file; ConfigError where it cannot be read, or holds two for one prompt."""
-        self._lines = self._lines or self._read()
+        async with self._reading:
+            self._lines = self._lines or await aside(self._read)
 
     def due(self, usage: Usage) -> float | None:
         """Nothing: nobody is asked."""

@@ -5,21 +5,25 @@ verdicts, 1.2 s for 100,000. None of them is garbage before the end.
 """
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bakeoff.work.tasks import meanwhile
 
 
-@contextmanager
-def unswept() -> Iterator[Callable[[], None]]:
-    """What is there stays unsearched while the body runs; and so does what is there at each call of
-    what it gets. Nothing is done where somebody else has set things aside, or searches himself.
+@asynccontextmanager
+async def unswept(every: float) -> AsyncIterator[None]:
+    """What is there stays unsearched while the body runs, looked at anew each so many seconds.
+
+    Nothing is done where somebody else has set things aside, or searches himself.
     """
     if gc.get_freeze_count() or not gc.isenabled():
-        yield lambda: None
+        yield
         return
     _set_aside()
     try:
-        yield _set_aside
+        async with meanwhile(_set_aside, every):
+            yield
     finally:
         gc.unfreeze()
 
