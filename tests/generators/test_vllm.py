@@ -928,6 +928,19 @@ def test_real_greedy_text_is_that_of_transformers(served: str, smollm2: Path) ->
 
 
 @real
+@pytest.mark.parametrize("key", [None, "another"])
+def test_a_real_one_asks_for_its_key(
+    served: str, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = served.replace("&api_key_env=SERVED_KEY", "")
+    if key:
+        monkeypatch.setenv("OTHER_KEY", key)
+        without += "&api_key_env=OTHER_KEY"
+    with pytest.raises(ConfigError, match="check the key"):
+        texts(without, PROMPTS[:1], max_tokens=1)
+
+
+@real
 def test_real_seeds_draw_the_same_again_and_others_otherwise(served: str) -> None:
     drawn = [texts(served, seed=seed, max_tokens=16, temperature=1) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
