@@ -22,7 +22,7 @@ check: .venv/dev  ## style, types, and whether a dependency is known to be vulne
 test: .venv/dev  ## the suite
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'
 
-test-long: .venv/dev  ## everything, with all cases and more examples: soak, kills, fuzz; an hour or two
+test-long: .venv/dev  ## everything, with all cases and more examples: soak, kills, fuzz; three quarters of an hour
 	$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile thorough
 
 bench: .venv/dev  ## how fast, how good, against whom: a JSON line each

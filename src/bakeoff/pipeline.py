@@ -5,7 +5,7 @@ Judging a prompt starts as soon as its completions exist.
 
 import asyncio
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -86,7 +86,8 @@ class Comparing:
         self._watch = watch
         self._asks: dict[str, list[tuple[str, Prompt]]] = {}
         self._counts: dict[tuple[Stage, str], Count] = {}
-        self._entrance = asyncio.Lock()
+        self._called: deque[tuple[str, Iterator[Sitting]]] = deque()
+        self._ushering = False
         self._group: asyncio.TaskGroup
 
     @property
@@ -189,12 +190,20 @@ class Comparing:
     def _call_judges(self, prompt_id: str, a: str, b: str) -> None:
         for name, judge in self.judges.items():
             if not (judge.exclusive or judge.patient):
-                self._group.create_task(self._sit(name, self._orders(name, prompt_id, a, b)))
+                self._called.append((name, self._orders(name, prompt_id, a, b)))
+        if not self._ushering:
+            self._ushering = True
+            self._group.create_task(self._usher())
+
+    async def _usher(self) -> None:
+        """Let in who was called, one at a time: replies are taken in, and sent for, in between."""
+        while self._called:
+            self._group.create_task(self._sit(*self._called.popleft()))
+            await asyncio.sleep(0)
+        self._ushering = False
 
     async def _sit(self, name: str, sittings: Iterable[Sitting]) -> None:
         """Ask one judge for verdicts; a pair that lacks a completion fails without being asked."""
-        async with self._entrance:  # one at a time: replies are taken in, and sent for, in between
-            await asyncio.sleep(0)
         asked: list[Sitting] = []
         count = self._counts["judgment", name]
         for sitting in sittings:
