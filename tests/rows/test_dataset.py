@@ -122,6 +122,11 @@ def test_what_save_to_disk_left_is_read_too(folder: Path, tmp_path: Path) -> Non
         read(tmp_path / "both")
 
 
+def test_a_folder_has_no_revisions(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder, which has no revisions"):
+        read_dataset(str(folder), Part(revision="v1"), pick=lambda names: names)
+
+
 def test_folders_that_hold_no_dataset(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (folder / "data/test_sft-00000-of-00001.parquet").write_bytes(b"PAR1 not at all")

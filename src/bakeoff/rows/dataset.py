@@ -80,6 +80,8 @@ def _dataset(target: str, part: Part) -> Any:
     import datasets
 
     folder, split = Path(target), part.split
+    if part.revision and folder.is_dir():
+        raise ConfigError(f"{target!r} is a folder, which has no revisions: leave out ?revision=")
     if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
         saved = datasets.load_from_disk(target)  # what save_to_disk left
         if isinstance(saved, datasets.Dataset):
