@@ -84,6 +84,7 @@ def test_a_run_that_goes_on_takes_no_more_than_at_first(judgments: int, tmp_path
     assert max(others) <= others[0] + 2
     for before, after in itertools.pairwise(judging):
         assert after["tasks"] <= before["tasks"] + 3 * AT_ONCE
+    assert max(one["tasks"] for one in samples) < 16 * AT_ONCE  # however far ahead models are
     assert late["tasks"] < 20
     assert end["tasks"] <= samples[0]["tasks"]
     assert end["files"] <= samples[0]["files"]

@@ -27,6 +27,7 @@ from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
 from bakeoff.generators import vllm as vllm_module
 from bakeoff.generators.catalogue import CATALOGUE
+from bakeoff.generators.child import Child
 from bakeoff.generators.fetch import fetched
 from bakeoff.generators.hf import Hf
 from bakeoff.generators.vllm import Vllm
@@ -412,6 +413,13 @@ def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
     dying(monkeypatch, after=0, times=deaths)
     monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
     worker, run, found = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
+    begun: list[Child] = []
+
+    def counted(*given: Any) -> Child:
+        begun.append(Child(*given))
+        return begun[-1]
+
+    monkeypatch.setattr(vllm_module, "Child", counted)
 
     async def go() -> None:
         with run.in_force():
@@ -429,6 +437,7 @@ def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
     asyncio.run(go())
     assert [(type(one), str(one)) for one in found] == [(StoppedError, "enough")] * 3
     assert [gone(start.pid) for start in diary.starts()] == [True] * (deaths + 1)
+    assert len(begun) == deaths + 1  # those who waited for it begin none of their own
 
 
 @pytest.mark.long

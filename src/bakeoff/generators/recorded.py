@@ -75,7 +75,8 @@ class Recorded(PerItem[Prompt, Completion]):
 
     async def one(self, item: Prompt) -> Completion:
         """The completion that the file holds; BackendError where it holds none for this prompt."""
-        await self.prepare()
+        if self._lines is None:
+            await self.prepare()
         for mark in _marks_of(item):
             if lines := (self._lines or {}).get(mark):
                 first, *others = lines
