@@ -150,7 +150,7 @@ PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
                 ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
                 ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
                 ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
-                ((*PAIR, "--order", "both-ways"), ["order", "random"]),
+                ((*PAIR, "--orders", "both-ways"), ["orders", "random"]),
                 ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
                 (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
                 (

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -140,7 +140,12 @@ FLAT = {
     "max_tokens": st.integers(1, 10**6),
     "system": names,
     "thinking": st.sampled_from(["strip", "keep"]),
-    "order": st.sampled_from(["both", "random"]),
+    "baseline": names,
+    "pairs": st.sampled_from(["all", "adaptive"]),
+    "orders": st.sampled_from(["both", "random", "adaptive"]),
+    "stop": st.sampled_from(["never", "when-sure"]),
+    "samples": st.integers(1, 9),
+    "shard": st.sampled_from(["1/1", "2/8"]),
     "margin": st.floats(0, 50),
     "repeats": st.integers(1, 9),
     "panel": st.sampled_from(["mean", "majority"]),
@@ -193,7 +198,7 @@ def write(values: Any, path: Path = Path("run.yaml")) -> Path:
 
 def test_the_fields_are_few_flat_and_described() -> None:
     fields = Config.model_fields
-    assert len(fields) <= 30
+    assert len(fields) <= 36
     assert all(
         field.description and field.description.endswith((".", "]")) for field in fields.values()
     )
@@ -245,7 +250,7 @@ def test_an_empty_file_asks_for_nothing(text: str) -> None:
         ("model: {a: b}", "model = {'a': 'b'}: "),
         ("model:", "model = None: "),
         ("model: [1]", "model.0 = 1: "),
-        ("order: twice", "order = 'twice': Input should be 'both' or 'random'"),
+        ("orders: twice", "orders = 'twice': Input should be 'both', 'random' or 'adaptive'"),
         ("temperature: .nan", "temperature = nan: "),
         ("1: 2", "no option '1'; there are: model"),
         ("- limit", "has to hold keys and values"),
@@ -287,17 +292,76 @@ def test_a_mistake_without_a_file_is_the_flags() -> None:
 @given(given_fields)
 def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) -> None:
     config = Config(**fields)
-    settled = config.settled()
+    settled = result_or_complaint(config.settled)
+    assume(isinstance(settled, Config))  # which fields do not go together is tested below
+    assert isinstance(settled, Config)
+    shard = {"store": f".bakeoff/shard-{'-of-'.join(map(str, config.part))}.sqlite"}
+    shard["out"] = f"results/shard-{'-of-'.join(map(str, config.part))}"
     for name in Config.model_fields:
         value, was = getattr(settled, name), getattr(config, name)
         if name in config.model_fields_set:
             assert value == was
+        elif config.shard and name in shard:
+            assert value == Path(shard[name])
         elif "model" not in fields:
             assert value == EMBEDDED_DEFAULT.get(name, was)
         else:
             assert value == (("gpt-4",) if name == "judge" else was)
     assert settled.settled() == settled
     assert Config.model_validate(settled.model_dump()) == settled
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"baseline": "b"}, "--baseline is what a model is compared with"),
+        ({"model": ("a", "c"), "baseline": "b", "pairs": "adaptive"}, "says which they are"),
+        ({"pairs": "adaptive", "orders": "adaptive"}, "goes with --orders both, or random"),
+        ({"shard": "3/2"}, "--shard 3/2: there is no such part; the last is 2/2"),
+        ({"shard": "1/2", "stop": "when-sure"}, "--stop when-sure goes by what the whole shows"),
+        ({"shard": "1/2", "orders": "adaptive"}, "--orders adaptive goes by what the whole"),
+        ({"shard": "1/2", "pairs": "adaptive"}, "--pairs adaptive goes by what the whole"),
+    ],
+)
+def test_what_does_not_go_together_is_said(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(**fields).settled()
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("shard", ["0/2", "1", "1/0", "-1/2", "a/b", "1/2/3", "1 /2", "", "/2"])
+def test_a_shard_is_one_number_of_another(shard: str) -> None:
+    with pytest.raises(ConfigError, match="shard = "):
+        config_from(None, {"shard": shard})
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.integers(1, 60))
+def test_the_null_check_of_all_parts_is_that_of_the_whole(null: int, of: int, count: int) -> None:
+    whole = set(range(count)[:null])
+    parts = [Config(null_check=null, shard=f"{which}/{of}") for which in range(1, of + 1)]
+    found = [range(count)[c.part[0] - 1 :: of][: c.null_prompts] for c in parts]
+    assert sorted(place for part in found for place in part) == sorted(whole)
+
+
+def test_the_baseline_comes_last_whether_it_was_named_or_is_a_model_of_its_own() -> None:
+    models = ("base=hf:b", "tuned=hf:t?dtype=float16")
+    for baseline in ("base", "base=hf:b", "hf:other", "base=hf:ignored"):
+        config = Config(model=models, baseline=baseline)
+        names = [Spec.parse(token).name for token in config.contestants]
+        assert names == (
+            ["base", "tuned", "hf:other"] if baseline == "hf:other" else ["tuned", "base"]
+        )
+    assert Config(model=models, baseline="base").contestants[-1] == "base=hf:b"
+    assert Config(model=models).contestants == models
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(1, 50))
+def test_each_of_several_completions_has_a_seed_of_its_own(seed: int, samples: int) -> None:
+    sampling = Sampling(seed=seed)
+    seeds = [sampling.seed_of(sample) for sample in range(samples)]
+    assert seeds[0] == seed
+    assert len(set(seeds)) == samples
+    assert all(0 <= one < 2**31 for one in seeds[1:])
 
 
 @given(given_fields)

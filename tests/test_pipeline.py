@@ -129,8 +129,8 @@ def test_a_new_model_or_prompt_asks_only_for_what_is_new(tmp_path: Path) -> None
 @pytest.mark.long
 def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        results = run(config(server, tmp_path, 20, order="random"))
-        again = run(config(server, tmp_path, 20, order="random"))
+        results = run(config(server, tmp_path, 20, orders="random"))
+        again = run(config(server, tmp_path, 20, orders="random"))
     assert again.judgments == results.judgments
     assert len(results.judgments) == 20
     assert 2 < sum(judgment.first == "good" for judgment in results.judgments) < 18

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
-from bakeoff.pipeline import Cast
 from bakeoff.plugins import HUMAN, Setting, judge_spec, open_generator, open_judge
+from bakeoff.schedule import Cast
 from bakeoff.work import Generator, Judge, Limits, Purse
 
 
@@ -27,9 +27,13 @@ def cast_of(config: Config, purse: Purse | None = None) -> Cast:
         limits=Limits(config.rpm, config.tpm),
         purse=purse or Purse(),
     )
-    specs = [Spec.parse(text) for text in config.model]
+    specs = [Spec.parse(text) for text in config.contestants]
     if len(specs) < 2:
-        raise ConfigError("a comparison needs two models: give --model twice")
+        raise ConfigError(
+            "a comparison needs two models: give --model twice, or --model and --baseline"
+        )
+    if len(specs) < 3 and config.pairs == "adaptive":
+        raise ConfigError("--pairs adaptive chooses between pairs: give three models or more")
     _check_names([spec.name for spec in specs], "model")
     models = {spec.name: open_generator(spec, setting) for spec in specs}
     judges = judges_of(config.judge, setting)
@@ -42,7 +46,7 @@ def cast_of(config: Config, purse: Purse | None = None) -> Cast:
     for judge, model in itertools.product(judges.items(), models.items()):
         if not config.allow_self_judge:
             _check_impartial(judge, model, config)
-    return Cast(models, judges, _again(specs[0], setting) if config.null_check else None)
+    return Cast(models, judges, _again(specs[0], setting) if config.null_prompts else None)
 
 
 def judges_of(tokens: Sequence[str], setting: Setting) -> dict[str, Judge]:
@@ -86,7 +90,7 @@ def _check_impartial(
     from bakeoff.summary.families import families  # brings numpy and scipy
 
     tokens = {judge_spec(text).name: text for text in config.judge}
-    tokens |= {Spec.parse(text).name: text for text in config.model}
+    tokens |= {Spec.parse(text).name: text for text in config.contestants}
     shared = families((name, tokens[name])) & families((contestant, tokens[contestant]))
     if shared:
         raise ConfigError(

@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 from bakeoff.config import Config
 from bakeoff.costs import tokens_in
 from bakeoff.errors import BudgetError, VerdictError
-from bakeoff.pipeline import Comparing, Sitting
+from bakeoff.pipeline import Comparing
 from bakeoff.records import Completion, Expense, Pair, Plan, Usage, Verdict
+from bakeoff.schedule import Sitting
 from bakeoff.work import Ask, Generator, Judge
 
 T = TypeVar("T")
@@ -40,15 +41,16 @@ class _Left(NamedTuple):
 
 
 def estimate(comparing: Comparing) -> Plan:
-    """What a comparison still takes, after it has looked into the store."""
-    expenses = [
-        *_of_models(comparing),
-        *(_of_judge(comparing, name) for name in comparing.judges),
-    ]
+    """What a comparison still takes, at most, after it has looked into the store."""
+    with comparing.schedule.at_most():
+        expenses = [
+            *_of_models(comparing),
+            *(_of_judge(comparing, name) for name in comparing.judges),
+        ]
     return Plan(
         prompts=len(comparing.prompts),
         expenses=tuple(expenses),
-        notes=tuple(_notes(comparing.config, expenses)),
+        notes=tuple(_notes(comparing, expenses)),
     )
 
 
@@ -63,7 +65,8 @@ def check_budget(found: Plan, config: Config) -> None:
             "keep to it: give it in US dollars for a million tokens read and written, as "
             "?price=0.5,1.5, or leave out --max-cost"
         )
-    if found.cost > most:
+    # Who stops when it is sure may well be sure before: what is spent is held to it all the same.
+    if found.cost > most and config.stop == "never":
         raise BudgetError(
             f"this would cost about ${found.cost:.2f}, more than --max-cost {most:g}: ask for less "
             "(--limit), take a cheaper judge or batches (--batch), or allow more"
@@ -109,8 +112,8 @@ def _of_judge(comparing: Comparing, name: str) -> Expense:
 def _completions(comparing: Comparing, name: str) -> list[Completion]:
     return [
         found
-        for (_, model), found in comparing.completions.items()
-        if model == name and isinstance(found, Completion)
+        for text, found in comparing.completions.items()
+        if text.model == name and isinstance(found, Completion)
     ]
 
 
@@ -132,10 +135,10 @@ def _shown(
 ) -> list[Ask]:
     """What a judge is asked; for a completion that does not exist stands a text as long."""
     texts = []
-    for model in (one.first, one.second):
-        found = comparing.completions.get((one.prompt_id, model))
-        text = found.text if isinstance(found, Completion) else _FILLER * round(lengths[model])
-        texts.append(text)
+    for wanted in one.texts:
+        found = comparing.completions.get(wanted)
+        filler = _FILLER * round(lengths[wanted.model])
+        texts.append(found.text if isinstance(found, Completion) else filler)
     pair = Pair(prompt=comparing.prompts[one.prompt_id], first=texts[0], second=texts[1])
     try:
         return list(judge.asks(pair))
@@ -200,8 +203,11 @@ def _some(items: Sequence[T]) -> list[T]:
     return list(items[::step])
 
 
-def _notes(config: Config, expenses: Iterable[Expense]) -> Iterator[str]:
+def _notes(comparing: Comparing, expenses: Iterable[Expense]) -> Iterator[str]:
     """What was assumed."""
+    config = comparing.config
+    if not comparing.schedule.over:
+        yield "it is as much as it may come to: the run ends before where that suffices"
     asked = [one for one in expenses if one.requests]
     new = {one.stage for one in asked if one.kept < _ENOUGH and one.written is not None}
     if any(one.read is not None for one in asked):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from bakeoff.config import FLIGHT, MOST, RPM, TPM
+from bakeoff.config import FLIGHT, MOST, RPM, STORE, TPM
 from bakeoff.errors import ConfigError
 from bakeoff.records import MARGIN
 
@@ -62,9 +62,7 @@ class Check(BaseModel):
     max_concurrency: int = Field(MOST, ge=1, description=FLIGHT)
     rpm: float | None = Field(None, gt=0, description=RPM)
     tpm: float | None = Field(None, gt=0, description=TPM)
-    store: Path = Field(
-        Path(".bakeoff/store.sqlite"), description="Where everything that was paid for is kept."
-    )
+    store: Path = Field(STORE, description="Where everything that was paid for is kept.")
     max_cost: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="US dollars that are spent, at most. [none]"
     )

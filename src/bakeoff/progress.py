@@ -107,6 +107,11 @@ class Count:
             more["writing"] = 0
         self._tell(now.model_copy(update=more))
 
+    def settle(self) -> None:
+        """No more is wanted than what is done."""
+        if self._now.done < self._now.total:
+            self._tell(self._now.model_copy(update={"total": self._now.done}))
+
     def _tell(self, progress: Progress) -> None:
         self._now = progress
         self._watch(progress)

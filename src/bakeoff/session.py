@@ -5,7 +5,7 @@ import itertools
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,17 +13,18 @@ from pydantic import JsonValue
 from bakeoff.casting import asks_people, cast_of, machine_judges
 from bakeoff.config import Config, origins
 from bakeoff.environment import Moment, code, describe, load_keys
-from bakeoff.errors import InterruptError, WorkError, masked
+from bakeoff.errors import ConfigError, InterruptError, WorkError, masked
 from bakeoff.estimating import check_budget, estimate
 from bakeoff.flags import Poll
-from bakeoff.pipeline import Comparing, Sitting
+from bakeoff.pipeline import Comparing
 from bakeoff.progress import BEAT, ProgressFile, Watch
 from bakeoff.prompts import Draw, draw
-from bakeoff.records import Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
+from bakeoff.records import CLUSTER, Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
 from bakeoff.report.export import VOTES, check_writable, save, saved
 from bakeoff.report.made import SHOWING
 from bakeoff.report.seal import digest
 from bakeoff.results import Results, folder_of, read_results
+from bakeoff.schedule import Sitting, Text
 from bakeoff.stopwatch import timed
 from bakeoff.store import Store
 from bakeoff.work import Account, Halt, Purse, aside, meanwhile, unswept
@@ -68,7 +69,7 @@ async def run_async(
     halt = halt or Halt()
     async with unswept(every=BEAT):
         cast = await aside(lambda: cast_of(config, purse))
-        drawn = await aside(lambda: draw(config.prompts, config.limit, config.seed))
+        drawn = await aside(lambda: _drawn(config))
         with halt.in_force(), ProgressFile(config.out, watch) as progress:
             async with meanwhile(progress.write, every=BEAT):
                 comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
@@ -81,6 +82,24 @@ async def run_async(
                 asked = _asked(comparing, purse)
                 # On a thread: the event loop goes on, and with it the run's signs of life.
                 return await asyncio.to_thread(_results, evidence, config, made, asked)
+
+
+def _drawn(config: Config) -> Draw:
+    """The prompts of this run, or of its part of it. ConfigError where they cannot be."""
+    drawn, (which, of) = draw(config.prompts, config.limit, config.seed), config.part
+    prompts = drawn.prompts[which - 1 :: of]
+    if not prompts:
+        raise ConfigError(
+            f"--shard {config.shard}: of {len(drawn.prompts)} prompts none is for this part"
+        )
+    if config.design.anytime and any(
+        tag.startswith(CLUSTER) for prompt in prompts for tag in prompt.tags
+    ):
+        raise ConfigError(
+            f"prompts with a tag {CLUSTER!r} belong together, and whoever looks at them one by one "
+            "cannot tell: leave out --stop when-sure and --pairs adaptive"
+        )
+    return drawn._replace(prompts=prompts)
 
 
 def _results(
@@ -105,6 +124,7 @@ def _told(config: Config) -> dict[str, JsonValue]:
     """What was asked, as it may be read by everybody."""
     told: dict[str, JsonValue] = config.model_dump(mode="json", by_alias=True)
     told["prompts"] = masked(config.prompts)
+    told["baseline"] = config.baseline and masked(config.baseline)
     return told | {
         name: [masked(token) for token in tokens]
         for name, tokens in (("model", config.model), ("judge", config.judge))
@@ -156,7 +176,7 @@ def plan(config: Config) -> Plan:
     """
     load_keys(config.env_file)
     config = config.settled()
-    drawn = draw(config.prompts, config.limit, config.seed)
+    drawn = _drawn(config)
     with tempfile.TemporaryDirectory() as empty:  # a store is not made for this
         path = config.store if config.store.exists() else Path(empty, "store.sqlite")
         comparing = Comparing(config, drawn.prompts, cast_of(config), Store(path), lambda _: None)
@@ -233,59 +253,67 @@ def _asked(comparing: Comparing, purse: Purse) -> tuple[Asked, ...]:
 
 
 def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
-    """Everything that the models and judges said."""
-    config = comparing.config
-    evidence = _evidence(comparing, comparing.contestants, drawn.prompts)
-    notes = [*drawn.notes, *(worker.caveat for worker in comparing.workers if worker.caveat)]
-    more: dict[str, object] = {"notes": tuple(dict.fromkeys(notes))}
-    if comparing.null_pair:
-        more["null_check"] = _evidence(
-            comparing, comparing.null_pair, drawn.prompts[: config.null_check]
-        )
+    """Everything that the models and judges said, as far as it was wanted in the end."""
+    config, pair = comparing.config, comparing.agenda.null_pair
+    wanted = {
+        name: {prompt.id for prompt in comparing.schedule.wanted(name)}
+        for name in comparing.contestants
+    }
+    evidence = _evidence(comparing, wanted, drawn.prompts)
+    more: dict[str, object] = {"design": config.design}
+    notes = [*drawn.notes, *comparing.schedule.notes()]
+    notes += [worker.caveat for worker in comparing.workers if worker.caveat]
+    more["notes"] = tuple(dict.fromkeys(notes))
+    if pair:
+        prompts = drawn.prompts[: config.null_prompts]
+        ids = {prompt.id for prompt in prompts}
+        more["null_check"] = _evidence(comparing, dict.fromkeys(pair, ids), prompts)
     return evidence.model_copy(update=more)
 
 
-def _evidence(comparing: Comparing, models: Sequence[str], prompts: Sequence[Prompt]) -> Evidence:
-    """What came of some models, by name and in the order of the prompts: the same work gives the
-    same document.
+def _evidence(
+    comparing: Comparing, wanted: Mapping[str, Collection[str]], prompts: Sequence[Prompt]
+) -> Evidence:
+    """What came of some models on the prompts that were wanted of each, by name and in the order of
+    the prompts: the same work gives the same document.
     """
+    config = comparing.config
     completions: list[Authored] = []
     failures: list[Failure] = []
-    for prompt, model in itertools.product(prompts, models):
-        outcome = comparing.completions[prompt.id, model]
+    for prompt, model, sample in itertools.product(prompts, wanted, range(config.samples)):
+        if prompt.id not in wanted[model]:
+            continue
+        outcome = comparing.completions[Text(prompt.id, model, sample)]
+        named = {"prompt_id": prompt.id, "model": model, "sample": sample}
         if isinstance(outcome, WorkError):
-            failures.append(Failure.of(outcome, "completion", prompt.id, model))
+            failure = Failure.of(outcome, "completion", prompt.id, model)
+            failures.append(failure.model_copy(update={"sample": sample}))
         else:
-            completions.append(Authored(prompt_id=prompt.id, model=model, completion=outcome))
-    judgments, failed = _judged(comparing, set(models))
-    config = comparing.config
+            completions.append(Authored(**named, completion=outcome))
+    judgments, failed = _judged(comparing, wanted)
+    used = set().union(*wanted.values())
     return Evidence(
-        models=tuple(models),
-        prompts=tuple(prompts),
+        models=tuple(wanted),
+        prompts=tuple(prompt for prompt in prompts if prompt.id in used),
         completions=tuple(completions),
         judgments=tuple(judgments),
         failures=(*failures, *failed),
-        origins=origins((*config.model, *machine_judges(config))),
+        origins=origins((*config.contestants, *machine_judges(config))),
     )
 
 
-def _judged(comparing: Comparing, models: set[str]) -> tuple[list[Judgment], list[Failure]]:
+def _judged(comparing: Comparing, models: Collection[str]) -> tuple[list[Judgment], list[Failure]]:
     judgments: list[Judgment] = []
     failures: list[Failure] = []
-    for judge, worker in comparing.judges.items():
-        for sitting in _of(models, comparing.sittings(judge)):
+    for judge in comparing.judges:
+        for sitting in comparing.agenda.sittings(judge):
+            if not {sitting.first, sitting.second} <= set(models):
+                continue
             verdict = comparing.verdicts[sitting]
             if isinstance(verdict, WorkError):
                 failure = Failure.of(verdict, "judgment", sitting.prompt_id, judge)
-                shown = dict(zip(("first", "second", "repeat"), sitting[2:], strict=True))
+                shown = dict(zip(Sitting._fields[2:], sitting[2:], strict=True))
                 failures.append(failure.model_copy(update=shown))
             else:
-                presented = "apart" if worker.order == "apart" else "recorded"
-                judgments.append(
-                    Judgment(**sitting._asdict(), presented=presented, verdict=verdict)
-                )
+                judgments.append(comparing.judgment(sitting, verdict))
     return judgments, failures
-
-
-def _of(models: set[str], sittings: Iterable[Sitting]) -> list[Sitting]:
-    return [sitting for sitting in sittings if {sitting.first, sitting.second} <= models]

@@ -87,7 +87,7 @@ def test_a_file_of_an_evil_name(
         [EVIL],
         ["run", f"--{EVIL}"],
         ["run", "--limit", EVIL],
-        ["run", "--order", EVIL],
+        ["run", "--orders", EVIL],
         ["run", "--model", EVIL, "--model", "b", "--judge", "echo:c"],
         ["run", "--model", f"{EVIL}:x", "--model", "echo:b", "--judge", "echo:c"],
         ["run", "--model", f"echo:x?{EVIL}", "--model", "echo:b", "--judge", "echo:c"],

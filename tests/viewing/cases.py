@@ -134,7 +134,7 @@ def results(
     return Results.of(
         evidence,
         summarize(evidence),
-        {"model": list(models), "judge": ["judge"], "seed": 42, "order": "both"} | (config or {}),
+        {"model": list(models), "judge": ["judge"], "seed": 42, "orders": "both"} | (config or {}),
         {"python": "3.11.2", "started": started, "seconds": 63.5} | made,
     )
 

@@ -181,7 +181,7 @@ def test_with_two_other_models_nothing_stays_the_same() -> None:
 
 
 def test_orders_and_repeats_decide_only_over_what_depends_on_them() -> None:
-    found = differences(results(), results(config={"order": "random"}))
+    found = differences(results(), results(config={"orders": "random"}))
     (duel,) = found.duels
     assert duel.paired.change is not None
     refused = {number.what: number.refused for number in duel.numbers if number.refused}
@@ -191,7 +191,7 @@ def test_orders_and_repeats_decide_only_over_what_depends_on_them() -> None:
         "Same winner in both orders",
         "The first place wins",
     }
-    assert set(refused.values()) == {("the setting order differs (both; random)",)}
+    assert set(refused.values()) == {("the setting orders differs (both; random)",)}
 
 
 def test_models_that_changed_places_are_told_of_the_same_one() -> None:

@@ -24,6 +24,7 @@ for _command in (running.run, running.plan, looking.audit, looking.vote, looking
 app.command(looking.judge_check, name="judge-check")
 app.command(looking.serve)
 app.command(looking.list_, name="list")
+app.command(storing.merge)
 app.command(storing.app)
 
 

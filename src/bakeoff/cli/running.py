@@ -100,7 +100,7 @@ def compare(config: Config) -> int:
     log_to(errors)
     stopped: list[str] = []
 
-    with timing or nullcontext(), live(errors, hosted(config.model, config.judge)) as watch:
+    with timing or nullcontext(), live(errors, hosted(config.contestants, config.judge)) as watch:
 
         async def work(halt: Halt) -> Results:
             def agree(found: Plan) -> None:

@@ -1,6 +1,6 @@
-"""`bakeoff store`: look at a store, and get out of a damaged one what can be read.
+"""`bakeoff merge`: several stores into one. `bakeoff store`: look at one, or salvage it.
 
-0 sound, or salvaged; 3 something is damaged.
+0 sound, merged or salvaged; 2 what cannot be merged; 3 something is damaged.
 """
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from bakeoff.config import STORE
 from bakeoff.report.console import print_blocks, print_path, terminal
 
 app = App(name="store", help="Look at a store, and get out of a damaged one what can be read.")
@@ -41,4 +42,21 @@ def salvage(
     found = salvaged(path, into)
     print_blocks(terminal(), lines(found))
     print_path(terminal(), into)
+    return 0
+
+
+def merge(
+    stores: Annotated[tuple[Path, ...], Parameter(help="The stores of the parts. They stay.")],
+    /,
+    *,
+    store: Annotated[
+        Path, Parameter(help="The store that gets everything; it may be there already.")
+    ] = STORE,
+) -> int:
+    """Put the stores of several machines into one: the run without --shard asks nothing then."""
+    from bakeoff.merging import lines
+    from bakeoff.merging import merge as merged
+
+    found = merged(stores, store)
+    print_blocks(terminal(), lines(found, store))
     return 0

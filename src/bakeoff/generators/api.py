@@ -265,7 +265,7 @@ class Api(PerItem[Prompt, Completion]):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
-            "seed": sampling.seed,
+            "seed": sampling.seed_of(prompt.sample),
         }
         if sampling.schema_ is not None:
             schema = {"name": "verdict", "strict": True, "schema": sampling.schema_}

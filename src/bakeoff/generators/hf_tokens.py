@@ -87,7 +87,7 @@ def row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
         raise ContextError(f"the prompt has {len(ids)} tokens, of {tokens.context} that fit")
     _check_known(tokens, ids)
     opened = match.group() if (match := _OPENED.search(text)) else ""
-    seed = int(content_key(sampling.seed, prompt.conversation())[3:18], 16)
+    seed = int(content_key(sampling.seed_of(prompt.sample), prompt.conversation())[3:18], 16)
     return Row(ids, room, opened, seed)
 
 

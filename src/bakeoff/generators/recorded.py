@@ -17,8 +17,9 @@ from bakeoff.rows import Row, listed, read_rows
 from bakeoff.thinking import completion_of
 from bakeoff.work import PerItem, aside
 
-# How a row and a prompt find each other: what of (its id, all messages, the last turn's text).
-Mark = tuple[str, str]
+# How a row and a prompt find each other: what of (its id, all messages, the last turn's text), and
+# which of several completions of it.
+Mark = tuple[str, str, int]
 
 
 class _Line(NamedTuple):
@@ -31,7 +32,8 @@ class Recorded(PerItem[Prompt, Completion]):
 
     A row has a `completion` (`?column=NAME`: in another column) and says what it is for: in
     `prompt_id`, else in `messages`, else in `prompt`, the text of the last user's turn. `finish`
-    and `tokens` may stand beside it. A row whose completion is missing or null counts as none.
+    and `tokens` may stand beside it, and `sample`, from 0, where a prompt has several completions.
+    A row whose completion is missing or null counts as none.
     """
 
     class Options(BaseModel):
@@ -47,6 +49,7 @@ class Recorded(PerItem[Prompt, Completion]):
         completion: str
         finish: Finish = "unknown"
         tokens: int | None = Field(None, ge=0)
+        sample: int = Field(0, ge=0)
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         super().__init__(setting.lanes)
@@ -83,7 +86,8 @@ class Recorded(PerItem[Prompt, Completion]):
                 for other in others:
                     self._check_same(first, other)
                 return first.completion
-        raise BackendError(f"no completion for prompt {item.id!r} in {str(self._path)!r}")
+        which = f", sample {item.sample}" if item.sample else ""
+        raise BackendError(f"no completion for prompt {item.id!r}{which} in {str(self._path)!r}")
 
     def _read(self) -> dict[Mark, list[_Line]]:
         lines: dict[Mark, list[_Line]] = defaultdict(list)
@@ -93,8 +97,8 @@ class Recorded(PerItem[Prompt, Completion]):
             columns.update(dict.fromkeys(row.values))
             if row.values.get(self._column) is None:
                 continue
-            line = self._line(row)
-            marks = list(_marks_in(row, self._where(row.place)))
+            line, sample = self._line(row)
+            marks = [(*mark, sample) for mark in _marks_in(row, self._where(row.place))]
             if not marks:
                 where = self._where(row.place)
                 raise ConfigError(
@@ -110,13 +114,14 @@ class Recorded(PerItem[Prompt, Completion]):
             )
         return dict(lines)
 
-    def _line(self, row: Row) -> _Line:
-        columns = {"completion": self._column, "finish": "finish", "tokens": "tokens"}
-        values = {field: row.values.get(column) for field, column in columns.items()}
+    def _line(self, row: Row) -> tuple[_Line, int]:
+        """What a row holds, and which of several completions it is."""
+        values = {name: row.values.get(name) for name in self.Fields.model_fields}
+        values["completion"] = row.values[self._column]
         given = {k: v for k, v in values.items() if k == "completion" or v not in (None, "")}
         read = parse_fields(self.Fields, given, where=self._where(row.place))
         completion = completion_of(read.completion, finish=read.finish, tokens=read.tokens)
-        return _Line(row.place, completion)
+        return _Line(row.place, completion), read.sample
 
     def _check_same(self, one: _Line, other: _Line) -> None:
         if one.completion != other.completion:
@@ -130,15 +135,15 @@ class Recorded(PerItem[Prompt, Completion]):
 
 
 def _marks_of(prompt: Prompt) -> Iterator[Mark]:
-    yield "id", prompt.id
-    yield "messages", content_key(prompt.conversation())
+    yield "id", prompt.id, prompt.sample
+    yield "messages", content_key(prompt.conversation()), prompt.sample
     for message in reversed(prompt.messages):
         if message.role == "user":
-            yield "prompt", message.content
+            yield "prompt", message.content, prompt.sample
             return
 
 
-def _marks_in(row: Row, where: str) -> Iterator[Mark]:
+def _marks_in(row: Row, where: str) -> Iterator[tuple[str, str]]:
     """What a row says about its prompt, the surest first."""
     if (name := row.values.get("prompt_id")) not in (None, ""):
         yield "id", str(name)

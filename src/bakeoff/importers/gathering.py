@@ -10,6 +10,7 @@ from bakeoff.importers.labels import Unread
 from bakeoff.importers.samples import Samples
 from bakeoff.records import (
     Completion,
+    Design,
     Evidence,
     Failure,
     Judgment,
@@ -38,6 +39,7 @@ class Gathering:
         self._mute: dict[Failure, None] = {}
         self._origins: dict[str, str] = {}
         self._notes: dict[str, None] = {}
+        self._design = Design()
 
     def begin(self) -> None:
         """Another file comes: its prompts' ids are its own."""
@@ -52,6 +54,13 @@ class Gathering:
     def origin(self, name: str, behind: str) -> None:
         """What stands behind the name of a model or judge; the first to say so is believed."""
         self._origins.setdefault(name, behind)
+
+    def designed(self, design: Design) -> None:
+        """How a file's evidence came about: what holds for one holds for all of it."""
+        self._design = Design(
+            anytime=self._design.anytime or design.anytime,
+            twice=self._design.twice or design.twice,
+        )
 
     def model(self, name: str) -> None:
         """A model: the order of these calls is the order in which models are compared."""
@@ -164,6 +173,7 @@ class Gathering:
             judgments=tuple(self._judgments),
             failures=(*self._mute, *self._failures),
             origins=self._origins,
+            design=self._design,
             notes=tuple(self._notes),
         )
 

@@ -9,7 +9,7 @@ from bakeoff.errors import ConfigError, one_line
 from bakeoff.importers.cases import Asked
 from bakeoff.importers.documents import Document
 from bakeoff.importers.gathering import Gathering
-from bakeoff.records import SCHEMA, Authored, Completion, Failure, Judgment, Prompt
+from bakeoff.records import SCHEMA, Authored, Completion, Design, Failure, Judgment, Prompt
 
 NAME = "bakeoff"
 MARK = f"an object with schema {SCHEMA}"
@@ -26,7 +26,14 @@ class _Summary(BaseModel):
 
 class _Config(BaseModel):
     model: tuple[str, ...] = ()
+    baseline: str | None = None
     judge: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> tuple[str, ...]:
+        """The specs of all."""
+        models = (*self.model, self.baseline) if self.baseline else self.model
+        return (*models, *self.judge)
 
 
 class _Results(BaseModel):
@@ -35,6 +42,7 @@ class _Results(BaseModel):
     completions: tuple[Authored, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
+    design: Design = Design()
     summary: _Summary
 
 
@@ -58,8 +66,9 @@ def gather(document: Document, into: Gathering) -> None:
         raise ConfigError(one_line(error)) from None
     for model in results.summary.models:
         into.model(model.model)
-    for name, origin in origins((*results.config.model, *results.config.judge)).items():
+    for name, origin in origins(results.config.who).items():
         into.origin(name, origin)
+    into.designed(results.design)
     for note in results.summary.notes:
         into.note(note)
     names = {prompt.id: into.prompt(prompt) for prompt in results.prompts}

@@ -86,6 +86,11 @@ class Interview(ABC, Generic[I, T]):
         self.partial = False
 
     @property
+    def stays(self) -> bool:
+        """As the generator's."""
+        return self.generator.stays
+
+    @property
     def exclusive(self) -> bool:
         """As the generator's, which may know it only when it is prepared."""
         return self.generator.exclusive

@@ -71,6 +71,11 @@ class Weighed(ABC):
         return self._generator.caveat
 
     @property
+    def stays(self) -> bool:
+        """As the generator's."""
+        return self._generator.stays
+
+    @property
     def exclusive(self) -> bool:
         """As the generator's."""
         return self._generator.exclusive

@@ -51,7 +51,7 @@ from bakeoff.records.nouns import (
     lean,
 )
 from bakeoff.records.plans import Expense, Plan
-from bakeoff.records.results import PEOPLE, SCHEMA, Evidence, Results
+from bakeoff.records.results import PEOPLE, SCHEMA, Design, Evidence, Results
 
 __all__ = [
     "CLUSTER",
@@ -65,6 +65,7 @@ __all__ = [
     "Comparison",
     "Completion",
     "Criterion",
+    "Design",
     "Difference",
     "Evidence",
     "Expense",

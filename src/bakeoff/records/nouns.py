@@ -116,6 +116,8 @@ class Prompt(Record):
     A prompt whose last turn is the assistant's asks a generator to go on with that turn.
     `id` is the content key of the messages unless the source gave one. `reference` is a completion
     known to be good, `criteria` what a rubric asks of a completion; only judges see them.
+    `sample` says to a generator which of several completions of it is wanted; results have no need
+    of it.
     """
 
     id: str = ""
@@ -123,6 +125,7 @@ class Prompt(Record):
     tags: tuple[str, ...] = ()
     reference: str | None = None
     criteria: tuple[Criterion, ...] = ()
+    sample: int = Field(default=0, ge=0, exclude_if=lambda sample: sample == 0)
 
     @model_validator(mode="after")
     def _name_by_content(self) -> Self:
@@ -273,6 +276,7 @@ class Failure(Record):
     first: str | None = None
     second: str | None = None
     repeat: int = 0
+    sample: int = Field(default=0, ge=0)
     usage: Usage | None = None
     cost: float | None = Field(default=None, ge=0)
 

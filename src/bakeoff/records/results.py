@@ -13,13 +13,24 @@ PEOPLE = "human:"  # the origin of a judge that is a person
 Drawn = Literal["random", "chosen"]
 
 
+class Design(Record):
+    """What of the evidence there is because of what other evidence said.
+
+    `anytime`: on how many prompts a pair was judged. `twice`: whether it was judged in both orders.
+    """
+
+    anytime: bool = False
+    twice: bool = False
+
+
 class Evidence(Record):
     """Everything that a summary may look at: what was asked, and what came of it.
 
     `models` are in the order in which they are compared: each against those after it. `origins`
     tell what stands behind the name of a model or judge, where that is known. `notes` are for the
     reader of the summary. `drawn` says how the prompts were found that people judged: only those
-    drawn at random correct a judge. `null_check` is a model against itself, drawn again.
+    drawn at random correct a judge. `null_check` is a model against itself, drawn again. `design`
+    says what intervals have to allow for.
     """
 
     models: tuple[str, ...]
@@ -30,6 +41,7 @@ class Evidence(Record):
     origins: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     drawn: Drawn = "random"
+    design: Design = Design()
     null_check: "Evidence | None" = None
 
 
@@ -46,6 +58,7 @@ class Results(Record):
     environment: dict[str, JsonValue]
     origins: dict[str, str] = Field(default_factory=dict)
     drawn: Drawn = "random"
+    design: Design = Design()
     null_check: Evidence | None = None
     asked: tuple[Asked, ...] = ()
 
@@ -68,6 +81,7 @@ class Results(Record):
             failures=evidence.failures,
             origins=evidence.origins,
             drawn=evidence.drawn,
+            design=evidence.design,
             null_check=evidence.null_check,
             summary=summary,
             environment=environment,
@@ -86,6 +100,7 @@ class Results(Record):
             origins=self.origins,
             notes=self.summary.notes,
             drawn=self.drawn,
+            design=self.design,
             null_check=self.null_check,
         )
 

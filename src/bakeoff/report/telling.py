@@ -60,12 +60,17 @@ def _turned(pair: PairSummary, rate: Estimate) -> int:
     counts = (pair.wins, pair.losses) if pair.outcome == "better" else (pair.losses, pair.wins)
     edge = max(rate.low - 0.5, 0.5 - rate.high)
     whole = (counts[0] + pair.ties / 2) / pair.prompts
-    if pair.clusters or abs(whole - max(rate.estimate, 1 - rate.estimate)) > 1e-9:
-        return math.floor(edge * pair.prompts) + 1
+
+    def low(turned: int) -> float:
+        left = (counts[0] - turned, pair.ties, counts[1] + turned)
+        return win_rate(np.repeat([1.0, 0.5, 0.0], left)).low
 
     def undone(turned: int) -> bool:
-        left = (counts[0] - turned, pair.ties, counts[1] + turned)
-        return win_rate(np.repeat([1.0, 0.5, 0.0], left)).low <= 0.5
+        return low(turned) <= 0.5
+
+    plain = abs(whole - max(rate.estimate, 1 - rate.estimate)) < 1e-9
+    if pair.clusters or not plain or abs(low(0) - 0.5 - edge) > 1e-9:  # an interval of another kind
+        return math.floor(edge * pair.prompts) + 1
 
     return bisect_left(range(counts[0] + 1), True, key=undone)
 

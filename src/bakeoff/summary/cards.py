@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from bakeoff.records import Failure, JudgeCard
-from bakeoff.stats.intervals import proportion, win_rate
+from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 from bakeoff.summary.columns import Columns, Values, dense, joint
-from bakeoff.summary.folding import Folded
 from bakeoff.summary.leanings import longer_of, order_of
 from bakeoff.summary.panel import between, repeats_of
-from bakeoff.summary.trial import Trial, rounded
+from bakeoff.summary.trial import Trial
 from bakeoff.summary.verdict import outcome_of
 
 
@@ -28,7 +27,7 @@ def cards_of(trial: Trial, rate: Estimate, lengths: Values) -> list[JudgeCard]:
 
 def _card(trial: Trial, judge: str, lengths: Values, rate: Estimate) -> JudgeCard:
     alone, columns = trial.alone_of(judge), trial.columns.of(judge)
-    own = _rate(trial, alone)
+    own = trial.rate(alone)
     longer = longer_of(alone, lengths)
     return JudgeCard(
         judge=judge,
@@ -49,7 +48,7 @@ def _card(trial: Trial, judge: str, lengths: Values, rate: Estimate) -> JudgeCar
 def _in_panel(card: JudgeCard, trial: Trial) -> JudgeCard:
     """The card with what only several judges can tell."""
     others = trial.without(card.judge)
-    without = _rate(trial, others)
+    without = trial.rate(others)
     raters = {card.judge: trial.alone_of(card.judge), "the others": others}
     return card.model_copy(
         update={
@@ -58,10 +57,6 @@ def _in_panel(card: JudgeCard, trial: Trial) -> JudgeCard:
             "outcome_without": outcome_of(without, trial.margin / 100),
         }
     )
-
-
-def _rate(trial: Trial, found: Folded) -> Estimate:
-    return win_rate(rounded(found), trial.clusters_at(found.prompt))
 
 
 def _counts(columns: Columns, failures: Sequence[Failure]) -> dict[str, int]:

@@ -1,17 +1,21 @@
 """The numbers of one pair of models, before any verdict."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import numpy as np
 
 from bakeoff.records import Difference, PairSummary, Spread
-from bakeoff.stats.intervals import cluster_means, proportion, student, win_rate
+from bakeoff.stats.betting import anytime_test, mean_sequence
+from bakeoff.stats.intervals import cluster_means, proportion, student
 from bakeoff.stats.planning import power_of
-from bakeoff.stats.results import Tested
+from bakeoff.stats.results import Estimate, Power, Tested
+from bakeoff.stats.sequential import confidence_sequence
 from bakeoff.stats.tests import sign_flip, sign_test
 from bakeoff.summary.accounting import accounting
 from bakeoff.summary.cards import cards_of
+from bakeoff.summary.columns import Values
 from bakeoff.summary.leanings import length_of, lengths_of, markdown_of, order_of, thinking_of
 from bakeoff.summary.panel import agreement_of, variance_of
 from bakeoff.summary.people import people_of
@@ -37,13 +41,13 @@ def numbers(trial: Trial) -> PairSummary:
     )
     if not len(folded):
         return found
-    units, rate = trial.per_unit(values), win_rate(values, trial.clusters)
+    units, rate = trial.per_unit(values), trial.rate(trial.folded)
     lengths = lengths_of(trial)
     more = {
         "clusters": len(units) if trial.clusters is not None else None,
         "win_rate": rate,
-        "decisive": proportion(wins, wins + losses),
-        "sign": _sign(trial),
+        "decisive": _decisive(trial),
+        "sign": _sign(trial, units),
         "consistency": float(folded.told.mean()) if len(folded.told) else None,
         "flipped": float(folded.flipped.mean()) if len(folded.told) else None,
         "length": length_of(trial, lengths),
@@ -52,18 +56,46 @@ def numbers(trial: Trial) -> PairSummary:
         "judges": tuple(cards_of(trial, rate, lengths)),
         "people": people_of(trial),
         "agreement": tuple(agreement_of(trial)),
-        "power": power_of(units, trial.margin / 100) if len(units) > 1 else None,
+        "power": _power(trial, units) if len(units) > 1 else None,
         "variance": variance_of(trial),
     }
     return found.model_copy(update=more | _scored(trial))
 
 
-def _sign(trial: Trial) -> Tested:
-    """The sign test over the units: a cluster of prompts has one voice."""
-    if trial.clusters is None:
-        return sign_test(*trial.wins)
-    means = np.round(trial.per_unit(trial.values), 9)
-    return sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
+def _power(trial: Trial, units: Values) -> Power:
+    anytime = trial.terms.alpha if trial.terms.design.anytime else None
+    return power_of(units, trial.margin / 100, anytime=anytime)
+
+
+def _decisive(trial: Trial) -> Estimate | None:
+    """The share of a of the prompts that are no tie."""
+    wins, losses = trial.wins
+    if not (trial.terms.design.anytime and wins + losses):
+        return proportion(wins, wins + losses, 1 - trial.terms.alpha)
+    low, high = confidence_sequence(wins, losses, trial.terms.alpha)
+    n = wins + losses
+    return Estimate(wins / n, low, high, "confidence sequence, beta mixture", n)
+
+
+def _sign(trial: Trial, units: Values) -> Tested:
+    """The sign test over the units: a cluster of prompts has one voice. Where the number of units
+    depended on what came of them it would find what is not there.
+    """
+    if trial.terms.design.anytime:
+        found = anytime_test(units)
+    elif trial.clusters is None:
+        found = sign_test(*trial.wins)
+    else:
+        means = np.round(units, 9)
+        found = sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
+    return _looked(trial, found)
+
+
+def _looked(trial: Trial, found: Tested) -> Tested:
+    """The p-value for as many looks as there may be."""
+    if not trial.terms.design.twice:
+        return found
+    return replace(found, p=min(1.0, 2 * found.p), method=f"{found.method}, doubled for two looks")
 
 
 def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
@@ -78,13 +110,23 @@ def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
     return {
         "scores_a": _spread(ours.tolist()),
         "scores_b": _spread(theirs.tolist()),
-        "score_difference": Difference(
-            value=student(units), sd=_spread(differences.tolist()).sd, test=sign_flip(units)
-        ),
+        "score_difference": _difference(trial, units, _spread(differences.tolist()).sd),
         "scored_better": int((differences > 0).sum()),
         "scored_worse": int((differences < 0).sum()),
         "scored_equal": int((differences == 0).sum()),
     }
+
+
+def _difference(trial: Trial, units: Values, sd: float) -> Difference:
+    if not trial.terms.design.anytime:
+        value = student(units, 1 - trial.terms.alpha)
+        return Difference(value=value, sd=sd, test=_looked(trial, sign_flip(units)))
+    halved = (units + 1) / 2  # differences lie in [-1, 1]
+    seen = mean_sequence(halved, trial.terms.alpha)
+    moved = {name: 2 * getattr(seen, name) - 1 for name in ("estimate", "low", "high")}
+    return Difference(
+        value=replace(seen, **moved), sd=sd, test=_looked(trial, anytime_test(halved))
+    )
 
 
 def _spread(values: Sequence[float]) -> Spread:

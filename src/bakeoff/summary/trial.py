@@ -16,13 +16,16 @@ from bakeoff.records import (
     PEOPLE,
     Comparison,
     Completion,
+    Design,
     Evidence,
     Failure,
     Judgment,
     Prompt,
     Results,
 )
-from bakeoff.stats.intervals import cluster_means
+from bakeoff.stats.betting import mean_sequence
+from bakeoff.stats.intervals import cluster_means, win_rate
+from bakeoff.stats.results import Estimate
 from bakeoff.summary.columns import Codes, Columns, Mask, Values, columns_of
 from bakeoff.summary.folding import Folded, Opinions, Panel, folded, opinions
 
@@ -30,10 +33,23 @@ Texts = Mapping[str, Sequence[Completion]]
 
 
 class Terms(NamedTuple):
-    """What was declared before: the margin, and how several judges make one preference."""
+    """What was declared before: the margin, how several judges make one preference, and what the
+    interval of a pair has to allow for.
+
+    `pairs` are how many were compared, in this `design`.
+    """
 
     margin: float = MARGIN
     panel: Panel = "mean"
+    design: Design = Design()
+    pairs: int = 1
+
+    @property
+    def alpha(self) -> float:
+        """How often the interval of a pair may miss. Pairs that may end when they like share it: no
+        correction of p-values at the end would hold.
+        """
+        return 0.05 / (1 + self.design.twice) / (self.pairs if self.design.anytime else 1)
 
     @classmethod
     def of(cls, config: Mapping[str, JsonValue]) -> "Terms":
@@ -154,6 +170,15 @@ class Trial:
         """The preferences for a, one per comparison."""
         return rounded(self.folded)
 
+    def rate(self, found: Folded) -> Estimate:
+        """The win rate of a, with the interval that the terms allow."""
+        values, clusters = rounded(found), self.clusters_at(found.prompt)
+        if self.terms.design.anytime:
+            return mean_sequence(
+                values if clusters is None else cluster_means(values, clusters), self.terms.alpha
+            )
+        return win_rate(values, clusters, 1 - self.terms.alpha)
+
     @property
     def wins(self) -> tuple[int, int]:
         """How many prompts a won, and how many b."""
@@ -259,6 +284,11 @@ def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
     for failure in evidence.failures:
         if failure.first and failure.second and failure.who not in people:
             failed[frozenset((failure.first, failure.second))].append(failure)
+    compared = [
+        (a, b)
+        for a, b in combinations(evidence.models, 2)
+        if judged[a, b] or failed[frozenset((a, b))]
+    ]
     return [
         Trial(
             a,
@@ -268,12 +298,11 @@ def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
             judged[a, b],
             failed[frozenset((a, b))],
             evidence.origins,
-            terms,
+            terms._replace(design=evidence.design, pairs=len(compared)),
             labels[a, b],
             evidence.drawn,
         )
-        for a, b in combinations(evidence.models, 2)
-        if judged[a, b] or failed[frozenset((a, b))]
+        for a, b in compared
     ]
 
 

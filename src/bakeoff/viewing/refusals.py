@@ -78,7 +78,7 @@ def refusals(twins: Twins, ours: Sequence[str], theirs: Sequence[str]) -> Refusa
     return Refusals(
         judged=judged,
         counted=(*judged, *prompts),
-        folded=(*judged, *prompts, *_settings(twins, "order", "repeats")),
+        folded=(*judged, *prompts, *_settings(twins, "orders", "samples", "repeats")),
         said=((*first, *prompts), (*second, *prompts)),
     )
 

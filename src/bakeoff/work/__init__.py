@@ -3,7 +3,7 @@
 from bakeoff.work.batched import Batched
 from bakeoff.work.feed import Feed
 from bakeoff.work.gate import Gate, HopelessError, Limits, Server, Turn
-from bakeoff.work.halt import Halt, halt, pause, stoppable, unless_stopped
+from bakeoff.work.halt import Halt, Part, halt, pause, stoppable, unless_stopped
 from bakeoff.work.limiter import Caps
 from bakeoff.work.pace import Quota
 from bakeoff.work.per_item import PerItem
@@ -26,6 +26,7 @@ __all__ = [
     "Judge",
     "Limits",
     "Order",
+    "Part",
     "PerItem",
     "Purse",
     "Quota",

@@ -27,6 +27,7 @@ class Batched(ABC, Generic[I, O]):
     weights: str | None = None
     caveat: str | None = None
     exclusive = True
+    stays = False
     patient = False
     order: Order = "both"  # of a judge
     partial = False

@@ -55,6 +55,13 @@ class Halt:
             _IN_FORCE.reset(token)
 
     @contextmanager
+    def part(self) -> "Iterator[Part]":
+        """What is begun in the body is stopped by this one, or when there is enough of it."""
+        part = Part(self)
+        with self.telling(part.end), part.in_force():
+            yield part
+
+    @contextmanager
     def telling(self, tell: Told) -> Iterator[None]:
         """Call `tell` when it stops, or at once where it has, while the body runs."""
         if self.why is not None:
@@ -64,6 +71,26 @@ class Halt:
             yield
         finally:
             self._told.discard(tell)
+
+
+class Part(Halt):
+    """Of a part of a run, which may end before the run does. What stops it stops the whole run."""
+
+    def __init__(self, whole: Halt) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def stop(self, why: str) -> None:
+        """Begin nothing more in the whole run."""
+        self._whole.stop(why)
+
+    def end(self, error: StoppedError) -> None:
+        """Begin nothing more here."""
+        super().stop(str(error))
+
+    def enough(self) -> None:
+        """Begin nothing more here: what is known suffices."""
+        super().stop("enough is known")
 
 
 _IN_FORCE: ContextVar[Halt | None] = ContextVar("halt", default=None)

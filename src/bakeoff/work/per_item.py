@@ -25,6 +25,7 @@ class PerItem(ABC, Generic[I, O]):
     weights: str | None = None
     caveat: str | None = None
     exclusive = False
+    stays = False
     patient = False
     order: Order = "both"  # of a judge
     partial = False

@@ -59,6 +59,11 @@ class Worker(Protocol[In, Out]):
         ...
 
     @property
+    def stays(self) -> bool:
+        """Of one that is exclusive: whether it may stay open while others have their turn."""
+        ...
+
+    @property
     def patient(self) -> bool:
         """Whether it wants everything in one call."""
         ...

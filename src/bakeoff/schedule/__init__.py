@@ -1,0 +1,7 @@
+"""What is wanted of whom, and what comes next where that depends on what came before."""
+
+from bakeoff.schedule.agenda import AGAIN, Agenda, Cast, Sitting, Text
+from bakeoff.schedule.course import Two
+from bakeoff.schedule.waves import FEWEST
+
+__all__ = ["AGAIN", "FEWEST", "Agenda", "Cast", "Sitting", "Text", "Two"]

@@ -1,0 +1,214 @@
+"""Who is compared on which prompts, and in which orders: all at once, or only as much as it takes.
+
+Knows the names of models, prompts, and what judges said of them; asks nobody, and keeps nothing.
+
+Prompts are in a random order, and come in waves. How far a pair goes depends only on what came of
+the prompts before, looked at one by one in that order; never on who was quicker. So a run that is
+killed and repeated ends where it would have ended.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import chain, combinations, takewhile
+from typing import TYPE_CHECKING
+
+from bakeoff.config import Config
+from bakeoff.records import Judgment, Prompt
+from bakeoff.schedule.course import Course, Two
+
+if TYPE_CHECKING:
+    from bakeoff.summary.trial import Terms, Trial
+
+Said = Callable[[Two, Prompt], Sequence[Judgment] | None]  # None: not all of it is there yet
+
+FEWEST = 20  # prompts before a pair may be sure: a verdict needs as many
+_FIRST, _LEAST = 32, 16  # prompts of the first wave, and at least of any other
+_MORE = 0.5  # of the prompts so far are the next wave
+
+
+class Schedule:
+    """Which pairs are wanted on which prompts, now; and what comes next.
+
+    `said` tells what the judges said of a pair on a prompt, None where they have not said all.
+    """
+
+    def __init__(self, config: Config, prompts: Sequence[Prompt], models: Sequence[str]) -> None:
+        self.config = config
+        self.prompts = tuple(prompts)
+        self.models = tuple(models)
+        self._place = {prompt.id: place for place, prompt in enumerate(prompts)}
+        self._anytime = config.design.anytime
+        self.staged = self._anytime or config.design.twice
+        both = config.orders == "both"
+        self.courses = [Course(two, [self._all], both, not self.staged) for two in self._twos()]
+        self._by_pair = {course.pair: course for course in self.courses}
+        for course in self.courses:
+            self._begin(course)
+
+    def pairs(self, prompt: Prompt) -> list[Two]:
+        """Which models are compared on a prompt."""
+        place = self._place[prompt.id]
+        return [course.pair for course in self.courses if place in course]
+
+    def wanted(self, model: str) -> list[Prompt]:
+        """Which prompts a model is to complete, in their order."""
+        waves = {wave for c in self.courses if model in c.pair for wave in c.waves}
+        places = sorted(set(chain.from_iterable(waves)))
+        return [self.prompts[place] for place in places]
+
+    def both(self, pair: Two) -> bool:
+        """Whether a pair is judged in both orders."""
+        return self._by_pair[pair].both
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to come."""
+        return all(course.over for course in self.courses)
+
+    @contextmanager
+    def at_most(self) -> Iterator[None]:
+        """In the body all is wanted that may come to be."""
+        now = [(course, course.waves, course.both) for course in self.courses if not course.over]
+        for course, _, _ in now:
+            course.waves, course.both = [self._all], self.config.orders != "random"
+        try:
+            yield
+        finally:
+            for course, waves, both in now:
+                course.waves, course.both = waves, both
+
+    def follow(self, pair: Two, said: Said) -> None:
+        """Look at what is new of a pair, prompt by prompt, and end it where it is sure."""
+        course = self._by_pair.get(pair) or self._by_pair.get(pair[::-1])
+        if course is None or course.over or course.looks is None:
+            return
+        for place in course.places(course.seen):
+            judgments = said(course.pair, self.prompts[place])
+            if judgments is None:
+                return
+            course.seen += 1
+            if judgments:
+                course.looks.add(self._preference(course.pair, judgments))
+                course.counted += 1
+            if course.counted >= FEWEST and course.looks.finding:
+                course.end(course.seen)
+                return
+
+    def advance(self, said: Said) -> bool:
+        """What comes next, when all that was wanted is there; whether there is anything."""
+        for course in self.courses:
+            self.follow(course.pair, said)
+        going = [course for course in self.courses if not course.over]
+        if going and self.config.pairs == "adaptive":
+            self._go_on_with_some(going, said)
+        else:
+            for course in going:
+                self._go_on(course, said)
+        return not self.over
+
+    def settle(self, said: Said) -> None:
+        """What is complete counts, as the run was stopped: no pair has more prompts than that."""
+        for course in self.courses:
+            if self._anytime and not course.over:
+                there = (said(course.pair, self.prompts[place]) for place in course.places())
+                course.end(sum(1 for _ in takewhile(lambda one: one is not None, there)))
+
+    def notes(self) -> Iterator[str]:
+        """What it came to, where that depended on verdicts."""
+        whole, courses = len(self.prompts), self.courses
+        counts = sorted(sum(map(len, course.waves)) for course in courses)
+        took = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
+        if self.config.stop == "when-sure":
+            who = "it" if len(courses) == 1 else f"each of {len(courses)} pairs"
+            yield f"--stop when-sure: {who} took {took} of {whole:,} prompts at most"
+        if self.config.pairs == "adaptive":
+            share = sum(counts) / (whole * len(courses))
+            yield f"--pairs adaptive: {100 * share:.0f} % of each two on {whole:,} prompts"
+        if self.config.orders == "adaptive":
+            both = sum(course.both for course in courses)
+            again = "was asked for" if both else "was not needed"
+            of = f" for {both} of {len(courses)} pairs" * (both > 0 and len(courses) > 1)
+            yield f"--orders adaptive: the second order {again}{of}"
+
+    @property
+    def _all(self) -> range:
+        return range(len(self.prompts))
+
+    def _twos(self) -> list[Two]:
+        """Each two models, or each with the baseline, which comes last."""
+        if self.config.baseline is not None:
+            return [(model, self.models[-1]) for model in self.models[:-1]]
+        return list(combinations(self.models, 2))
+
+    def _begin(self, course: Course) -> None:
+        """The first wave, where there are several."""
+        if self._anytime:
+            course.waves = [self._all[:_FIRST]]
+        if self.config.stop == "when-sure":
+            from bakeoff.stats.betting import Looks  # with numpy and scipy: slow to import
+
+            course.looks = Looks(self.config.margin / 100, self._terms.alpha)
+            course.seen = course.counted = 0
+
+    def _go_on(self, course: Course, said: Said) -> None:
+        """The next wave of a pair; after the last one the second order, where that may help."""
+        end = course.waves[-1].stop if course.waves else 0
+        if end < len(self.prompts):
+            course.waves.append(self._wave(end))
+        elif not course.both and self.config.orders == "adaptive" and self._undecided(course, said):
+            course.both = True
+            self._begin(course)
+        else:
+            course.over = True
+
+    def _go_on_with_some(self, going: Sequence[Course], said: Said) -> None:
+        """The next wave of the pairs that say most about where the models stand."""
+        end = max(course.waves[-1].stop for course in self.courses if course.waves)
+        if end >= len(self.prompts):
+            for course in going:
+                course.over = True
+            return
+        for course in self._most_telling(going, said):
+            course.waves.append(self._wave(end))
+
+    def _wave(self, end: int) -> range:
+        return self._all[end : end + max(_LEAST, int(_MORE * end))]
+
+    @cached_property
+    def _terms(self) -> "Terms":
+        from bakeoff.summary.trial import Terms
+
+        config = self.config
+        return Terms(config.margin, config.panel, config.design, len(self.courses))
+
+    def _preference(self, pair: Two, judgments: Sequence[Judgment]) -> float:
+        from bakeoff.summary.folding import compare
+
+        return round(compare(*pair, judgments, self._terms.panel)[0].preference, 9)
+
+    def _trial(self, course: Course, said: Said) -> "Trial":
+        """Everything that was said of a pair so far."""
+        from bakeoff.summary.trial import Trial
+
+        told = (said(course.pair, self.prompts[place]) for place in course.places())
+        judgments = [judgment for one in told for judgment in one or ()]
+        prompts = {prompt.id: prompt for prompt in self.prompts}
+        return Trial(*course.pair, prompts, {}, judgments, (), {}, self._terms)
+
+    def _undecided(self, course: Course, said: Said) -> bool:
+        """Whether one order has not settled it."""
+        if course.looks is not None:
+            return True  # or it would have ended before
+        from bakeoff.summary.verdict import outcome_of
+
+        trial = self._trial(course, said)
+        if not len(trial.folded):
+            return True
+        rate = trial.rate(trial.folded)
+        return outcome_of(rate, trial.margin / 100) == "not enough data"
+
+    def _most_telling(self, going: Sequence[Course], said: Said) -> list[Course]:
+        """Which pairs the next prompts say most about."""
+        del said
+        return list(going)

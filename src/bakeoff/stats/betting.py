@@ -1,0 +1,105 @@
+"""The mean of values in [0, 1] as they come in: an interval that holds at every look at once.
+
+Knows values, and when enough of them were seen; not what they are of.
+
+Somebody bets against each mean m that it may be (Waudby-Smith and Ramdas 2024, arXiv 2010.09686).
+Who believes the mean to be p makes y p/m + (1-y)(1-p)/(1-m) out of 1 by a value y, which is fair
+where it is m: then what was staked reaches 1/alpha with probability alpha at most, whenever one
+stops (Ville 1939). The stake is spread over beliefs p as Beta(a, a) is. Where values are wins, ties
+and losses and m is a half, that is the sign test's e-process of `sequential.py`, with its power.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import logsumexp
+
+from bakeoff.stats.results import Estimate, Tested
+from bakeoff.stats.sequential import CONCENTRATION
+
+Values = NDArray[np.float64]
+Finding = Literal["different", "equivalent"]
+
+_BELIEFS = np.arange(1, 200) / 200
+_STAKES = stats.beta.logpdf(_BELIEFS, CONCENTRATION, CONCENTRATION)
+_STAKES -= logsumexp(_STAKES)
+_NEAREST = 1e-9  # to 0 and to 1 of a mean that is bet against
+
+
+def mean_sequence(values: Values, alpha: float = 0.05) -> Estimate:
+    """The mean of n >= 1 values with its confidence sequence at this look: the means that no bet
+    has made 1/alpha against. It holds at this and every other look with probability 1 - alpha.
+
+    All values have to have one expectation, whatever came before them. n counts the values.
+    """
+    mean = math.fsum(values) / len(values)
+    seen, times = np.unique(values, return_counts=True)
+
+    def against(m: float) -> float:
+        """Above 0 where m is ruled out. At the mean no bet has won; it is log-convex in m."""
+        return _made(times @ _gains(seen, m)) + math.log(alpha)
+
+    low, high = (_edge(against, end, mean) for end in (0.0, 1.0))
+    return Estimate(mean, low, high, "confidence sequence by betting", len(values))
+
+
+def anytime_test(values: Values) -> Tested:
+    """The p-value of the mean a half, valid however often one looks: 1 over what a bet made."""
+    seen, times = np.unique(values, return_counts=True)
+    made = _made(times @ _gains(seen, 0.5)) if len(values) else 0.0
+    return Tested(math.exp(-max(0.0, made)), "anytime test by betting", len(values))
+
+
+class Looks:
+    """Looks at a mean after each value, until its confidence sequence says enough.
+
+    `margin` is a share, around a half, within which the mean is as good as a half.
+    """
+
+    def __init__(self, margin: float, alpha: float = 0.05) -> None:
+        self._means = np.array([0.5, 0.5 - margin, 0.5 + margin])
+        self._no_means = (self._means <= 0) | (self._means >= 1)  # nothing is out there
+        self._enough = -math.log(alpha)
+        self._logs = np.tile(_STAKES, (3, 1))
+        self._known: dict[float, Values] = {}
+
+    def add(self, value: float) -> None:
+        """One value more."""
+        if value not in self._known:
+            self._known[value] = np.array([_gains(np.array([value]), m)[0] for m in self._means])
+        self._logs += self._known[value]
+
+    @property
+    def finding(self) -> Finding | None:
+        """What the sequence says at this look: a half is ruled out, or all that is not within the
+        margin; None where it is neither.
+        """
+        half, low, high = (logsumexp(self._logs, axis=1) >= self._enough) | self._no_means
+        if half:
+            return "different"
+        return "equivalent" if low and high else None
+
+
+def _gains(values: Values, m: float) -> Values:
+    """The logarithm of what each belief makes of 1 by each value, of shape (values, beliefs)."""
+    m = min(max(m, _NEAREST), 1 - _NEAREST)
+    y = values[:, None]
+    return np.asarray(np.log(y * (_BELIEFS / m) + (1 - y) * ((1 - _BELIEFS) / (1 - m))))
+
+
+def _made(gains: Values) -> float:
+    """The logarithm of what all beliefs together made of 1."""
+    return float(logsumexp(_STAKES + gains))
+
+
+def _edge(against: Callable[[float], float], end: float, mean: float) -> float:
+    """Where what is ruled out begins, from the mean towards this end."""
+    outer = abs(end - _NEAREST)
+    if against(outer) <= 0:
+        return end
+    return float(brentq(against, outer, mean))
