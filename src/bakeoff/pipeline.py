@@ -83,6 +83,7 @@ class Comparing:
                 self.completions |= {_text_of(item, name): found[key] for item, key in had}
             for name in self.judges:
                 await self._look_at(name)
+        await aside(partial(self.schedule.catch_up, self._said))
         while not (self.schedule.over or self._lacks):
             await aside(partial(self.schedule.advance, self._said))
 

@@ -596,6 +596,19 @@ def test_advice_of_transformers_is_held_back_only_while_it_works() -> None:
     assert logger.isEnabledFor(logging.WARNING)
 
 
+def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_not(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room, stays in ((1 << 34, True), (1 << 10, False)):
+        monkeypatch.setattr("bakeoff.generators.hf_memory._free_bytes", lambda device, r=room: r)
+        model = opened(tiny, max_tokens=2)
+        assert not model.stays
+        asyncio.run(model(PROMPTS[:1], lambda *_: None))
+        assert model.stays == stays
+        asyncio.run(model.close())
+        assert not model.stays
+
+
 def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> None:
     generator = opened(tiny, temperature=0, max_tokens=8)
     seen: list[Completion | WorkError] = []

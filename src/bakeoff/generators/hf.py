@@ -71,6 +71,7 @@ class Hf(Batched[Prompt, Completion]):
         self._loaded: Loaded | None = None
         self._budget: Budget | None = None
         self._scribe: Scribe | None = None
+        self._small = False
         # First of all: without the extra there is no use in asking the hub for anything.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
@@ -102,6 +103,11 @@ class Hf(Batched[Prompt, Completion]):
     def writing(self) -> int:
         """The tokens of the completions under way."""
         return self._scribe.written if self._scribe else 0
+
+    @property
+    def stays(self) -> bool:  # type: ignore[override]
+        """Whether it is loaded, and small enough to stay so while others have their turn."""
+        return self._loaded is not None and self._small
 
     def work(self, feed: Feed[Prompt, Completion]) -> None:
         """Complete what waits, each as soon as there is room for it; the model is loaded first."""
@@ -140,6 +146,7 @@ class Hf(Batched[Prompt, Completion]):
                 self._loaded = self._load()
             most, weigh = self.options.batch_size, self.sampling.weigh
             self._budget = hf_memory.budget_of(self._loaded, most, weigh=weigh)
+            self._small = hf_memory.leaves_room(self._loaded)
         return self._loaded, self._budget
 
     def _load(self) -> Loaded:

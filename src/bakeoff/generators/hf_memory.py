@@ -52,6 +52,12 @@ def budget_of(loaded: Loaded, most: int | None, *, weigh: bool) -> Budget:
     return Budget(max(1, tokens), most or _ROWS.get(device.type, _MOST))
 
 
+def leaves_room(loaded: Loaded) -> bool:
+    """Whether two more models of this size fit into what a budget leaves of the device's memory."""
+    size: int = loaded.model.get_memory_footprint()
+    return size <= (1 - _SHARE) / 3 * _free_bytes(loaded.model.device)
+
+
 def groups(rows: Sequence[Row], budget: Budget) -> list[list[int]]:
     """The rows' indices, the longest first, in groups that fit."""
     found: list[list[int]] = []

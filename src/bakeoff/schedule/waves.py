@@ -95,16 +95,21 @@ class Schedule:
                 course.end(course.seen)
                 return
 
-    def advance(self, said: Said) -> bool:
-        """What comes next, when all that was wanted is there; whether there is anything."""
+    def catch_up(self, said: Said) -> None:
+        """Look at what is new of every pair."""
         for course in self.courses:
             self.follow(course.pair, said)
+
+    def advance(self, said: Said) -> bool:
+        """What comes next, when all that was wanted is there; whether there is anything."""
+        self.catch_up(said)
         going = [course for course in self.courses if not course.over]
         if going and self.config.pairs == "adaptive":
             self._go_on_with_some(going, said)
         else:
             for course in going:
                 self._go_on(course, said)
+        self.catch_up(said)  # of what comes next some may be there already
         return not self.over
 
     def settle(self, said: Said) -> None:

@@ -10,24 +10,25 @@ and losses and m is a half, that is the sign test's e-process of `sequential.py`
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from bakeoff.stats.results import Estimate, Tested
 from bakeoff.stats.sequential import CONCENTRATION
 
 Values = NDArray[np.float64]
+Codes = NDArray[np.intp]
 Finding = Literal["different", "equivalent"]
 
 _BELIEFS = np.arange(1, 200) / 200
 _STAKES = stats.beta.logpdf(_BELIEFS, CONCENTRATION, CONCENTRATION)
 _STAKES -= logsumexp(_STAKES)
+_HALVINGS = 40  # of what is left to look for an edge in
 _NEAREST = 1e-9  # to 0 and to 1 of a mean that is bet against
 
 
@@ -38,20 +39,28 @@ def mean_sequence(values: Values, alpha: float = 0.05) -> Estimate:
     All values have to have one expectation, whatever came before them. n counts the values.
     """
     mean = math.fsum(values) / len(values)
-    seen, times = np.unique(values, return_counts=True)
+    low, high = looked_at(values, [len(values)], alpha)
+    # Next to 0 and 1 rounding may put a bound on the wrong side of the mean.
+    edges = min(mean, float(low[0])), max(mean, float(high[0]))
+    return Estimate(mean, *edges, "confidence sequence by betting", len(values))
 
-    def against(m: float) -> float:
-        """Above 0 where m is ruled out. At the mean no bet has won; it is log-convex in m."""
-        return _made(times @ _gains(seen, m)) + math.log(alpha)
 
-    low, high = (_edge(against, end, mean) for end in (0.0, 1.0))
-    return Estimate(mean, low, high, "confidence sequence by betting", len(values))
+def looked_at(values: Values, looks: Sequence[int], alpha: float = 0.05) -> tuple[Values, Values]:
+    """The lower and the upper end of the confidence sequence after so many values each; looks >= 1.
+
+    At the mean no bet has won anything, and what a bet makes is log-convex in what it is against:
+    so what is ruled out begins once on each side, and is found by bisection.
+    """
+    seen, code = np.unique(values, return_inverse=True)
+    times = [np.bincount(code[:look], minlength=len(seen)) for look in looks]
+    lows, highs = ([_edge(seen, t, end, alpha) for t in times] for end in (0.0, 1.0))
+    return np.array(lows), np.array(highs)
 
 
 def anytime_test(values: Values) -> Tested:
     """The p-value of the mean a half, valid however often one looks: 1 over what a bet made."""
     seen, times = np.unique(values, return_counts=True)
-    made = _made(times @ _gains(seen, 0.5)) if len(values) else 0.0
+    made = _made(seen, times, 0.5) if len(values) else 0.0
     return Tested(math.exp(-max(0.0, made)), "anytime test by betting", len(values))
 
 
@@ -85,21 +94,30 @@ class Looks:
         return "equivalent" if low and high else None
 
 
+def _edge(seen: Values, times: Codes, end: float, alpha: float) -> float:
+    """Where what is ruled out begins, from the mean towards this end; the end where nothing is."""
+    enough, outer = -math.log(alpha), abs(end - _NEAREST)
+    if _made(seen, times, outer) <= enough:
+        return end
+    inner = float(times @ seen) / float(times.sum())
+    for _ in range(_HALVINGS):
+        middle = (inner + outer) / 2
+        if _made(seen, times, middle) > enough:
+            outer = middle
+        else:
+            inner = middle
+    return outer
+
+
+def _made(seen: Values, times: Codes, m: float) -> float:
+    """The logarithm of what all beliefs together made of 1 against m, of values that were seen so
+    many times.
+    """
+    return float(logsumexp(_STAKES + times @ _gains(seen, m)))
+
+
 def _gains(values: Values, m: float) -> Values:
     """The logarithm of what each belief makes of 1 by each value, of shape (values, beliefs)."""
     m = min(max(m, _NEAREST), 1 - _NEAREST)
     y = values[:, None]
     return np.asarray(np.log(y * (_BELIEFS / m) + (1 - y) * ((1 - _BELIEFS) / (1 - m))))
-
-
-def _made(gains: Values) -> float:
-    """The logarithm of what all beliefs together made of 1."""
-    return float(logsumexp(_STAKES + gains))
-
-
-def _edge(against: Callable[[float], float], end: float, mean: float) -> float:
-    """Where what is ruled out begins, from the mean towards this end."""
-    outer = abs(end - _NEAREST)
-    if against(outer) <= 0:
-        return end
-    return float(brentq(against, outer, mean))

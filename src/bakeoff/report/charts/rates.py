@@ -27,10 +27,10 @@ from bakeoff.report.charts.drawing import (
     y_at,
 )
 from bakeoff.report.charts.marks import beside, ends, heading, measured, middle
-from bakeoff.stats.sequential import confidence_sequence
+from bakeoff.stats.betting import looked_at, mean_sequence
 from bakeoff.summary.trial import Trial
 
-LOOKS = 200
+LOOKS = 120
 _TOLD = 12  # looks in the table
 _TOP, _BOTTOM = 22, 50  # of the bar, in pixels from the top of the chart
 _Part = tuple[str, str, int]
@@ -138,53 +138,55 @@ def _room(count: int) -> float:
 
 
 def sequence_chart(pair: PairSummary, trial: Trial, order: Sequence[str]) -> Chart | None:
-    """The decisive share so far and its confidence sequence, as the prompts were drawn.
+    """The win rate so far and its confidence sequence, as the prompts were drawn.
 
-    None where prompts come in clusters, which the sequence knows nothing of, where none is
-    decisive, and where there is but one look.
+    None where prompts come in clusters, which the sequence knows nothing of, and where there is but
+    one look. It is the verdict's own interval where the run could stop when it liked.
     """
-    if pair.prompts < 2 or not pair.wins + pair.losses or trial.clusters is not None:
+    if pair.prompts < 2 or trial.clusters is not None:
         return None
     rows = _looks(trial, order)
     last, a = rows[-1], shown(pair.a)
     says = (
-        f"After {counted(pair.prompts, 'prompt', 'prompts')}, {a} has won {last['value']} of those "
-        f"that are no tie; the 95 % confidence sequence, which holds however often one looks, "
-        f"is {last['range']}."
+        f"After {counted(pair.prompts, 'prompt', 'prompts')} the win rate of {a} is "
+        f"{last['value']}; the 95 % confidence sequence, which holds however often one looks, is "
+        f"{last['range']}."
     )
     table = Table(
-        ("Prompts", f"{a} wins, of those that are no tie", "95 % confidence sequence"),
+        ("Prompts", f"Win rate of {a}", "95 % confidence sequence"),
         tuple(
             (int(rows[at]["n"]), rows[at]["value"], rows[at]["range"])
             for at in np.unique(np.linspace(0, len(rows) - 1, _TOLD).astype(int)).tolist()
         ),
     )
-    spec = drawn(_sequence(rows, a), 220, says)
+    spec = drawn(_sequence(rows, a, pair.margin / 100), 220, says)
     return Chart("sequence", "As the prompts came in", says, spec, table)
 
 
 def _looks(trial: Trial, order: Sequence[str]) -> list[Row]:
     """At most LOOKS of the states after each prompt; the last is after all of them."""
     place = {prompt_id: index for index, prompt_id in enumerate(order)}
-    drawn_as = sorted(trial.comparisons, key=lambda c: place.get(c.prompt_id, len(place)))
-    wins = np.cumsum([comparison.winner == "a" for comparison in drawn_as])
-    losses = np.cumsum([comparison.winner == "b" for comparison in drawn_as])
-    count = len(drawn_as)
+    ids = [trial.ids[prompt] for prompt in trial.folded.prompt.tolist()]
+    drawn_as = sorted(range(len(ids)), key=lambda row: place.get(ids[row], len(place)))
+    values = trial.values[drawn_as]
+    means = np.cumsum(values) / np.arange(1, len(values) + 1)
+    looks = np.unique(np.linspace(1, len(values), min(LOOKS, len(values))).round().astype(int))
+    alpha = trial.terms.alpha if trial.terms.design.anytime else 0.05
+    # What is drawn needs no third digit, and a judge may give as many values as there are prompts.
+    lows, highs = looked_at(np.round(values, 2), looks.tolist(), alpha)
+    last = mean_sequence(values, alpha)
+    lows[-1], highs[-1] = last.low, last.high
     rows: list[Row] = []
-    for at in np.unique(np.linspace(0, count - 1, min(LOOKS, count)).round().astype(int)).tolist():
-        won, lost = int(wins[at]), int(losses[at])
-        low, high = confidence_sequence(won, lost)
-        row: Row = {"n": at + 1, "low": round(low, 4), "high": round(high, 4)}
-        row |= {"range": f"{100 * low:.1f} to {percent(high)}", "value": "none yet"}
-        if won + lost:
-            share = won / (won + lost)
-            row |= {"share": round(share, 4), "value": percent(share)}
-        rows.append(row)
+    for look, low, high in zip(looks.tolist(), lows.tolist(), highs.tolist(), strict=True):
+        share = float(means[look - 1])
+        row: Row = {"n": look, "low": round(low, 4), "high": round(high, 4)}
+        row |= {"range": f"{100 * low:.1f} to {percent(high)}"}
+        rows.append(row | {"share": round(share, 4), "value": percent(share)})
     return rows
 
 
-def _sequence(rows: Sequence[Row], a: str) -> list[alt.Chart]:
-    told = tooltips({"n": "prompts", "value": "won so far", "range": "95 % sequence"})
+def _sequence(rows: Sequence[Row], a: str, margin: float) -> list[alt.Chart]:
+    told = tooltips({"n": "prompts", "value": "so far", "range": "95 % sequence"})
     x = alt.X(
         "n",
         type="quantitative",
@@ -201,7 +203,17 @@ def _sequence(rows: Sequence[Row], a: str) -> list[alt.Chart]:
     told_by = {"tooltip": told}
     whole = data(rows)
     axis = shares(grid=True)
+    within = {"low": max(0.0, 0.5 - margin), "high": min(1.0, 0.5 + margin)}
     return [
+        data([within | {"range": f"{100 * within['low']:g} to {100 * within['high']:g} %"}])
+        .mark_rect(style="margin")
+        .encode(
+            x=x_at(0),
+            x2=x2_at("width"),
+            y=alt.Y("low", type="quantitative"),
+            y2="high",
+            tooltip=tooltips({"range": "equivalent within"}),
+        ),
         whole.mark_area(style="band").encode(
             x=x,
             y=alt.Y("low", type="quantitative", scale=alt.Scale(domain=[0, 1]), axis=axis),
@@ -221,5 +233,5 @@ def _sequence(rows: Sequence[Row], a: str) -> list[alt.Chart]:
         whole.mark_rule(style="unseen", strokeWidth=6).encode(
             x=x, y=y_at(0), y2=y2_at("height"), **told_by
         ),
-        heading(f"share won, ties aside: {a}", -14),
+        heading(f"win rate so far: {a}", -14),
     ]
