@@ -29,6 +29,8 @@ MODEL1 = (
     "friendshipkim/Qwen2.5-1.5B-ultrachat-qrm-p16-g8-ts300-lr2e-6-warmup0.05-ps0.2-preps0.0-rho0"
 )
 MODEL2 = "Qwen/Qwen2.5-1.5B-Instruct"
+# Fields of the Config that have the same name here, and need no other.
+SAME_WORDS = ("pairs", "orders", "stop", "samples", "shard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,6 +53,12 @@ def parser() -> Parser:
     flags.add_argument("--model1", default=MODEL1, help="the trained model [%(default)s]")
     flags.add_argument("--model2", default=MODEL2, help="the baseline [%(default)s]")
     flags.add_argument(
+        "--model", action="append", default=[], metavar="MODEL", help="one more, as often as wanted"
+    )
+    flags.add_argument(
+        "--baseline", metavar="MODEL", help="compare with this one only, and no two others"
+    )
+    flags.add_argument(
         "--dataset",
         help="ultrachat, starter, custom (the file of --custom-prompts), hf:DATASET or a file "
         "[ultrachat; custom where there is a --custom-prompts]",
@@ -68,20 +76,41 @@ def parser() -> Parser:
     flags.add_argument("--api-key-env", metavar="NAME", help="where the judge's key is")
     flags.add_argument("--base-url", metavar="URL", help="the judge's server, up to /v1")
     flags.add_argument("--delay", type=float, help="least seconds between two requests to it")
+    for name in SAME_WORDS:
+        flags.add_argument(f"--{name}", help=f"as of bakeoff run: {told(name)}")
     return flags
+
+
+def told(name: str) -> str:
+    """What a field of the Config says of itself, as argparse wants it."""
+    words = Config.model_fields[name].description or ""
+    return words.replace("%", "%%")
 
 
 def config_of(args: argparse.Namespace) -> Config:
     """The same as a Config. ConfigError where a value cannot be one."""
+    out = args.output_dir / folder_of(*models_of(args), *filter(None, [args.baseline]))
+    if args.shard:
+        out /= f"shard-{args.shard.replace('/', '-of-')}"
     given = {
-        "model": tuple(model_of(model, args.batch_size) for model in (args.model1, args.model2)),
+        "model": tuple(model_of(model, args.batch_size) for model in models_of(args)),
         "judge": (judge_of(args),),
         "prompts": prompts_of(args.dataset, args.custom_prompts),
         "limit": args.num_samples,
-        "out": args.output_dir / folder_of(args.model1, args.model2),
+        "out": out,
     }
-    same = ("show_samples", "seed", "temperature", "top_p", "max_tokens")
-    return config_from(None, given | {name: getattr(args, name) for name in same})
+    same = ("show_samples", "seed", "temperature", "top_p", "max_tokens", *SAME_WORDS, "baseline")
+    told = {name: getattr(args, name) for name in same}
+    return config_from(
+        None, given | {name: value for name, value in told.items() if value is not None}
+    )
+
+
+def models_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """All that are compared. A baseline takes the place of the second, unless that was given."""
+    if args.baseline is not None and args.model2 == MODEL2:
+        return (args.model1, *args.model)
+    return (args.model1, args.model2, *args.model)
 
 
 def model_of(model: str, batch_size: int | None) -> str:
@@ -120,10 +149,11 @@ def prompts_of(dataset: str | None, custom_prompts: str | None) -> str:
     return custom_prompts
 
 
-def folder_of(model1: str, model2: str) -> str:
-    """A folder's name: readable, safe on every disk, and another one for every two models."""
-    mark = hashlib.sha256(f"{model1}\n{model2}".encode()).hexdigest()[:8]
-    return f"{short(model1)}-vs-{short(model2)}-{mark}"
+def folder_of(*models: str) -> str:
+    """A folder's name: readable, safe on every disk, and another one for other models."""
+    mark = hashlib.sha256("\n".join(models).encode()).hexdigest()[:8]
+    others = f"{len(models) - 1}-others" if len(models) > 2 else short(models[1])
+    return f"{short(models[0])}-vs-{others}-{mark}"
 
 
 def short(model: str) -> str:

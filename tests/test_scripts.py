@@ -80,6 +80,10 @@ def test_defaults_are_the_guides() -> None:
         (["--dataset", "custom"], "prompts", "starter"),
         (["--dataset", "custom", "--custom-prompts", "p.jsonl"], "prompts", "p.jsonl"),
         (["--custom-prompts", "p.jsonl"], "prompts", "p.jsonl"),
+        (["--stop", "when-sure"], "stop", "when-sure"),
+        (["--orders", "adaptive"], "orders", "adaptive"),
+        (["--pairs", "adaptive"], "pairs", "adaptive"),
+        (["--samples", "3"], "samples", 3),
     ],
 )
 def test_one_flag_sets_one_field(flags: list[str], field: str, value: object) -> None:
@@ -91,6 +95,24 @@ def test_one_flag_sets_one_field(flags: list[str], field: str, value: object) ->
 def test_one_model_given_keeps_the_other() -> None:
     assert config_of("--model1", "./mine").model == ("./mine", script.MODEL2)
     assert config_of("--model2", "./mine").model == (script.MODEL1, "./mine")
+
+
+def test_more_models_are_compared_too_or_each_with_the_baseline() -> None:
+    more = config_of("--model1", "a", "--model2", "b", "--model", "c", "--model", "d")
+    assert (more.model, more.baseline) == (("a", "b", "c", "d"), None)
+    assert "-vs-3-others-" in more.out.name
+    one = config_of("--model1", "a", "--baseline", "z")
+    assert (one.model, one.contestants) == (("a",), ("a", "z"))
+    named = config_of("--model1", "a", "--model2", "base=b", "--model", "c", "--baseline", "base")
+    assert named.contestants == ("a", "c", "base=b")
+    assert len({more.out, one.out, named.out, config_of("--model1", "a").out}) == 4
+
+
+def test_each_part_has_a_folder_and_a_store_of_its_own() -> None:
+    parts = [config_of("--shard", f"{which}/2").settled() for which in (1, 2)]
+    assert [part.out.name for part in parts] == ["shard-1-of-2", "shard-2-of-2"]
+    assert {part.out.parent for part in parts} == {config_of().out}
+    assert [part.store.name for part in parts] == ["shard-1-of-2.sqlite", "shard-2-of-2.sqlite"]
 
 
 def test_batch_size_is_for_models_that_are_loaded_here() -> None:

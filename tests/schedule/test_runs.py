@@ -23,6 +23,7 @@ from bakeoff.records import Completion, Pair, Prompt, Verdict
 from bakeoff.schedule import Cast
 from bakeoff.session import plan
 from bakeoff.store import Store
+from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 
 
@@ -114,7 +115,7 @@ def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_pat
     assert "confidence sequence" in page
 
 
-@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("samples", [2, *long([1])])
 def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
     tmp_path: Path, samples: int
 ) -> None:

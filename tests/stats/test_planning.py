@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from bakeoff.stats.betting import Looks
 from bakeoff.stats.planning import (
     Codes,
     Values,
@@ -148,6 +149,70 @@ def test_a_unanimous_sample_is_not_taken_for_certain(values: list[float]) -> Non
 
 def test_all_ties_and_no_margin_need_what_cannot_be_had() -> None:
     assert power_of(np.full(20, 0.5), 0.0).needed is None
+
+
+# What they can show where the run is looked at, and may end, after each.
+
+
+@given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
+def test_to_look_after_each_prompt_takes_more_and_a_smaller_alpha_more_still(
+    values: Values, margin: float
+) -> None:
+    fixed = power_of(values, margin)
+    looked = [power_of(values, margin, anytime=alpha) for alpha in (0.05, 0.025, 0.05 / 45)]
+    assert all(sound(one) for one in looked)
+    detectable_ = [fixed.detectable, *(one.detectable for one in looked)]
+    assert detectable_ == sorted(detectable_)
+    assert detectable_[0] < detectable_[1] < detectable_[-1]
+    if fixed.needed is None:
+        assert all(one.needed is None and one.more is None for one in looked)
+        return
+    needed = [fixed.needed, *(one.needed or 0 for one in looked)]
+    assert needed == sorted(needed)
+    assert all(one.more == max(0, (one.needed or 0) - len(values)) for one in looked)
+
+
+@given(values_of_any_kind, st.sampled_from([0.0, 0.05]), st.sampled_from([0.05, 0.01]))
+def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_need(
+    values: Values, margin: float, alpha: float
+) -> None:
+    fixed, looked = power_of(values, margin), power_of(values, margin, anytime=alpha)
+    dearer = (looked.detectable / fixed.detectable) ** 2
+    assert 1 < dearer < 4
+    assert looked.method == f"{fixed.method}, at any look"
+    if fixed.needed is not None:
+        assert looked.needed == pytest.approx(dearer * fixed.needed, abs=1.0001)
+
+
+@given(values_of_any_kind, st.sampled_from([0.05, 0.01]))
+def test_swapping_the_models_changes_no_power_at_any_look(values: Values, alpha: float) -> None:
+    values = np.round(values, 3)
+    one, other = (power_of(each, 0.05, anytime=alpha) for each in (values, 1 - values))
+    assert one.detectable == pytest.approx(other.detectable)
+    assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.35, 0.7])
+def test_so_many_prompts_are_about_enough_where_each_is_looked_at(share: float) -> None:
+    """80 of 100 runs are sure by then; benchmarks/stopping.py measures it for more truths."""
+    wins = round(40 * share)
+    power = power_of(np.repeat([1.0, 0.0], (wins, 40 - wins)), 0.05, anytime=0.05)
+    assert power.needed is not None
+    rng = np.random.default_rng(61)
+    runs = (rng.random((150, power.needed)) < share).astype(float)
+    sure = [_sure(run) for run in runs]
+    print(f"{share}: {np.mean(sure):.3f} with {power.needed} prompts")
+    assert 0.65 < np.mean(sure) < 0.9
+
+
+def _sure(values: Values) -> bool:
+    looks = Looks(0.05)
+    for value in values.tolist():
+        looks.add(value)
+        if looks.finding == "different":
+            return True
+    return False
 
 
 # Where the noise comes from.
