@@ -19,6 +19,7 @@ from bakeoff.records import (
     Comparison,
     Completion,
     Criterion,
+    Design,
     Difference,
     Evidence,
     Expense,
@@ -385,6 +386,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
     Failure: {"stage": "judgment", "prompt_id": "p", "who": "j", "kind": "k", "message": "m"},
     Comparison: {"prompt_id": "p", "a": "a", "b": "b", "preference": 1, "winner": "a"},
     Spread: {"mean": 1, "sd": 0},
+    Design: {},
     Difference: {
         "value": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
         "sd": 1,
@@ -475,7 +477,7 @@ def test_a_noun_is_frozen_and_refuses_an_unknown_or_a_missing_field(noun: type[R
     valid = VALID[noun]
     record = noun.model_validate(valid)
     with pytest.raises(ValidationError, match="frozen"):
-        setattr(record, next(iter(valid)), None)
+        setattr(record, next(iter(noun.model_fields)), None)
     with pytest.raises(ValidationError, match="Extra inputs"):
         noun.model_validate({**valid, "colour": "red"})
     for field in valid:
@@ -576,3 +578,9 @@ def test_lean_records_share_their_notes_and_are_what_they_were() -> None:
     changed = one.model_copy(update={"tokens": 1})  # a copy has notes of its own
     assert "tokens" in changed.model_fields_set
     assert "tokens" not in one.model_fields_set
+
+
+def test_a_design_says_which_two_are_compared() -> None:
+    assert Design().pairs("abc") == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert Design(baseline="c").pairs("abc") == [("a", "c"), ("b", "c")]
+    assert Design(baseline="a").pairs("abc") == [("a", "b"), ("a", "c")]

@@ -171,6 +171,14 @@ def test_of_wins_ties_and_losses_it_is_the_sign_test_s_e_process(
     assert (looks.finding == "different") == (log_e >= -math.log(alpha))
 
 
+@pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
+def test_of_very_many_it_still_is(wins: int, losses: int) -> None:
+    """However sharp what is known becomes, the beliefs are near enough to each other."""
+    found = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
+    log_e = float(log_e_value(np.array(wins), np.array(losses)))
+    assert math.log(found.p) == pytest.approx(min(0.0, -log_e), abs=0.1)
+
+
 @given(values_of_any_kind)
 def test_p_is_1_over_what_bets_made(values: Values) -> None:
     p = anytime_test(values).p

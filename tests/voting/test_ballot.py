@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError
 from bakeoff.flags import Poll
-from bakeoff.records import PEOPLE, Authored, Completion, Evidence
+from bakeoff.records import PEOPLE, Authored, Completion, Design, Evidence
 from bakeoff.voting.ballot import Ballot
 from bakeoff.voting.slips import Candidates
 from tests.voting.cases import MODELS, evidence, judged
@@ -171,3 +171,9 @@ def test_only_a_random_draw_is_called_random(draw: str, drawn: str) -> None:
 def test_a_poll_that_cannot_be_held(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Poll.model_validate(wrong)
+
+
+def test_with_a_baseline_people_are_asked_about_what_is_compared() -> None:
+    found = OF.model_copy(update={"design": Design(baseline="model-mu")})
+    asked = {(one.a, one.b) for one in Ballot(found, Poll()).candidates}
+    assert asked == {(ALPHA, "model-mu"), (BETA, "model-mu")}

@@ -163,8 +163,9 @@ class Config(BaseModel):
 
     @property
     def design(self) -> Design:
-        """What will be there only because of what came before."""
+        """Which pairs there will be, and what only because of what came before."""
         return Design(
+            baseline=Spec.parse(self.baseline).name if self.baseline else None,
             anytime=self.stop == "when-sure" or self.pairs == "adaptive",
             twice=self.orders == "adaptive",
         )

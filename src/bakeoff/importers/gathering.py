@@ -39,7 +39,7 @@ class Gathering:
         self._mute: dict[Failure, None] = {}
         self._origins: dict[str, str] = {}
         self._notes: dict[str, None] = {}
-        self._design = Design()
+        self._design, self._designs = Design(), 0
 
     def begin(self) -> None:
         """Another file comes: its prompts' ids are its own."""
@@ -57,7 +57,10 @@ class Gathering:
 
     def designed(self, design: Design) -> None:
         """How a file's evidence came about: what holds for one holds for all of it."""
+        same = not self._designs or self._design.baseline == design.baseline
+        self._designs += 1
         self._design = Design(
+            baseline=design.baseline if same else None,
             anytime=self._design.anytime or design.anytime,
             twice=self._design.twice or design.twice,
         )

@@ -1,5 +1,7 @@
 """The document that people keep, and what it is derived from."""
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue
@@ -14,13 +16,20 @@ Drawn = Literal["random", "chosen"]
 
 
 class Design(Record):
-    """What of the evidence there is because of what other evidence said.
+    """Which pairs were wanted, and what was wanted only because of what had been said before.
 
-    `anytime`: on how many prompts a pair was judged. `twice`: whether it was judged in both orders.
+    `baseline` is the model that each other one is compared with; None: each two. `anytime`: on how
+    many prompts a pair was judged depended on that; `twice`: whether it was in both orders.
     """
 
+    baseline: str | None = None
     anytime: bool = False
     twice: bool = False
+
+    def pairs(self, models: Sequence[str]) -> list[tuple[str, str]]:
+        """Which two models are compared, the one that comes later second."""
+        twos = list(combinations(models, 2))
+        return [two for two in twos if self.baseline in two or self.baseline is None]
 
 
 class Evidence(Record):

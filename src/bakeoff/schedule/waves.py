@@ -10,7 +10,7 @@ killed and repeated ends where it would have ended.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain, combinations, takewhile
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING
 
 from bakeoff.config import Config
@@ -41,7 +41,8 @@ class Schedule:
         self._anytime = config.design.anytime
         self.staged = self._anytime or config.design.twice
         both = config.orders == "both"
-        self.courses = [Course(two, [self._all], both, not self.staged) for two in self._twos()]
+        pairs = config.design.pairs(self.models)
+        self.courses = [Course(pair, [self._all], both, not self.staged) for pair in pairs]
         self._by_pair = {course.pair: course for course in self.courses}
         for course in self.courses:
             self._begin(course)
@@ -139,12 +140,6 @@ class Schedule:
     @property
     def _all(self) -> range:
         return range(len(self.prompts))
-
-    def _twos(self) -> list[Two]:
-        """Each two models, or each with the baseline, which comes last."""
-        if self.config.baseline is not None:
-            return [(model, self.models[-1]) for model in self.models[:-1]]
-        return list(combinations(self.models, 2))
 
     def _begin(self, course: Course) -> None:
         """The first wave, where there are several."""

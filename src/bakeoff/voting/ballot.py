@@ -62,7 +62,7 @@ def _found(evidence: Evidence) -> Iterator[Slip]:
     """The first completions of each two models that differ."""
     slips = Slips(evidence)
     samples = sorted({one.sample for one in evidence.completions})
-    duels = list(itertools.combinations(evidence.models, 2))
+    duels = evidence.design.pairs(evidence.models)
     for prompt, (one, other) in itertools.product(evidence.prompts, duels):
         for sample in samples:
             candidates = Candidates.of(prompt.id, one, other, sample)
