@@ -25,6 +25,7 @@ Said = Callable[[Two, Prompt], Sequence[Judgment] | None]  # None: not all of it
 FEWEST = 20  # prompts before a pair may be sure: a verdict needs as many
 _FIRST, _LEAST = 32, 16  # prompts of the first wave, and at least of any other
 _MORE = 0.5  # of the prompts so far are the next wave
+_WAVE = 25  # prompts of a wave where pairs are chosen: as simulated (benchmarks/adaptive_pairs.py)
 
 
 class Schedule:
@@ -170,7 +171,7 @@ class Schedule:
                 course.over = True
             return
         for course in self._most_telling(going, said):
-            course.waves.append(self._wave(end))
+            course.waves.append(self._all[end : end + _WAVE])
 
     def _wave(self, end: int) -> range:
         return self._all[end : end + max(_LEAST, int(_MORE * end))]
@@ -209,6 +210,16 @@ class Schedule:
         return outcome_of(rate, trial.margin / 100) == "not enough data"
 
     def _most_telling(self, going: Sequence[Course], said: Said) -> list[Course]:
-        """Which pairs the next prompts say most about."""
-        del said
-        return list(going)
+        """As many pairs as there are models: those that the next prompts say most with."""
+        from bakeoff.stats.pairing import telling_pairs
+        from bakeoff.summary.ratings import outcomes_of
+
+        models, most = self.models, len(self.models)
+        trials = [self._trial(course, said) for course in self.courses]
+        trials = [trial for trial in trials if len(trial.folded)]
+        if not trials:
+            return list(going[:most])
+        outcomes = outcomes_of(models, trials)
+        ranked = telling_pairs(outcomes, most, len(self.courses), prompts=_WAVE)
+        courses = [self._by_pair[models[one], models[other]] for one, other in ranked]
+        return [course for course in courses if course in going][:most]
