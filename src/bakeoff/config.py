@@ -163,6 +163,9 @@ class Config(BaseModel):
     batch: bool = Field(
         False, description="Ask openai: and anthropic: in batches: half the price, within a day."
     )
+    ray: str | None = Field(
+        None, description="The Ray cluster to join: auto or an address. [a local one]"
+    )
     out: Path = Field(Path("results"), description="Folder for results.json and report.html.")
     store: Path = Field(
         Path(".bakeoff/store.sqlite"), description="Where everything that was paid for is kept."
