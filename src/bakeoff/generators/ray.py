@@ -69,6 +69,9 @@ class Replicated(Batched[Prompt, Completion]):
         self.options, self.spec = split_options(self.Options, spec)
         self._setting = setting
         _check(self.spec)
+        if self.spec.backend == "embedded":  # it would take all cores, beside its neighbours
+            threads = {"threads": str(math.ceil(self.options.cpus))} | self.spec.options
+            self.spec = self.spec.model_copy(update={"options": threads})
         self.inner = open_generator(self.spec, setting)
 
     @property

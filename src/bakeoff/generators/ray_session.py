@@ -16,6 +16,8 @@ from queue import SimpleQueue
 from bakeoff.errors import ConfigError, one_line
 
 _LEVEL = "RAY_BACKEND_LOG_LEVEL"
+# Read when Ray is imported: what nodes report of dead replicas would go to stdout.
+_SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
 
 _lock = threading.Lock()
 _users: set[Hashable] = set()
@@ -32,6 +34,7 @@ def enter(user: Hashable, said: str | None) -> None:
     """Be in the session. ConfigError where there is no cluster at the address that was said."""
     global _ours, _started
     with _lock:
+        os.environ.setdefault(_SKIPPED, ".*")
         import ray
 
         if not ray.is_initialized():
@@ -65,6 +68,13 @@ def gpus() -> float:
     import ray
 
     return float(ray.cluster_resources().get("GPU", 0.0))
+
+
+def nodes() -> set[str]:
+    """The nodes that are there."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def fits(cpus: float, gpus: float) -> bool:
