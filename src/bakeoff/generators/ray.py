@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, JsonValue, field_validator
 from bakeoff.config import Spec, split_options
 from bakeoff.errors import BackendError, ConfigError, StoppedError
 from bakeoff.generators import ray_session
-from bakeoff.generators.ray_pipeline import Pool, replies
+from bakeoff.generators.ray_pipeline import Pool, StalledError, replies
 from bakeoff.generators.ray_replica import described
 from bakeoff.generators.ray_rows import block_of, outcomes_of
 from bakeoff.plugins import GENERATORS, Setting, names, open_generator
@@ -132,10 +132,10 @@ class Replicated(Batched[Prompt, Completion]):
         owed: Owed = dict(enumerate(feed.take(len(feed))))
         size, pool = self._pool(len(owed))
         blocks = [list(owed)[start : start + size] for start in range(0, len(owed), size)]
-        for now in (pool, pool._replace(blocks=1, retries=0)):
-            left = [block for block in blocks if owed.keys() & block]
-            if left and _wanted(owed):
-                self._put_through(feed, owed, left, now)
+        alone = pool._replace(blocks=1, retries=0)
+        self._put_through(feed, owed, blocks, pool)
+        while _wanted(owed) and not self._put_through(feed, owed, blocks, alone):
+            log.info("%s: %d prompts are asked anew", self.spec.name, len(owed))
         why = halt().why
         for ticket in owed.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
@@ -143,14 +143,23 @@ class Replicated(Batched[Prompt, Completion]):
 
     def _put_through(
         self, feed: Feed[Prompt, Completion], owed: Owed, blocks: list[list[int]], pool: Pool
-    ) -> None:
-        """Give what comes of blocks as it comes; what nothing came of stays owed."""
+    ) -> bool:
+        """Give what comes of blocks as it comes; what nothing came of stays owed.
+
+        False where a lost node kept it from going on.
+        """
         told = json.dumps(described(self.spec, self._setting, self.identity))
-        rows = [block_of((n, owed[n].item) for n in block if n in owed) for block in blocks]
-        for reply in replies(rows, told, pool, lambda: _wanted(owed)):
-            for number, outcome in outcomes_of(reply):
-                if ticket := owed.pop(number, None):  # none is given twice, whatever Ray repeats
-                    feed.give(ticket, outcome)
+        sent = [[(n, owed[n].item) for n in block if n in owed] for block in blocks]
+        rows = [block_of(items) for items in sent if items]
+        try:
+            for reply in replies(rows, told, pool, lambda: _wanted(owed)):
+                for number, outcome in outcomes_of(reply):
+                    if ticket := owed.pop(number, None):  # once, whatever Ray repeats
+                        feed.give(ticket, outcome)
+        except StalledError as error:
+            log.warning("%s: %s", self.spec.name, error)
+            return False
+        return True
 
     def _pool(self, items: int) -> tuple[int, Pool]:
         """How many prompts make a block, and who works on how many of those at once.

@@ -5,7 +5,6 @@ node that is lost is Ray's business: a block whose replica died is tried again a
 says, and is missing where it died each time.
 """
 
-import logging
 import queue
 import threading
 import time
@@ -16,8 +15,6 @@ from uuid import uuid4
 
 from bakeoff.generators import ray_session
 from bakeoff.generators.ray_replica import COLUMN, Replica
-
-log = logging.getLogger(__name__)
 
 _GLANCE = 0.2  # seconds between two looks at whether anybody still wants what comes
 _ENDING = 30.0  # seconds that a pipeline has to give its replicas back
@@ -49,6 +46,10 @@ class UnwantedError(Exception):
     """Ends a pipeline from inside: there is no other way while Ray waits for a reply."""
 
 
+class StalledError(Exception):
+    """What is left waits for a node that is lost."""
+
+
 class Ending:
     """What Ray Data calls at every step of a pipeline, of which `name` is the one."""
 
@@ -75,7 +76,8 @@ def replies(
 ) -> Iterator[str]:
     """The replies of the replicas to the blocks, as they come; none more where none is `wanted`.
 
-    It is a thread that waits for Ray: a reply may take minutes, and a stop is to be seen at once.
+    StalledError where they wait for a node that is lost. It is a thread that waits for Ray: a reply
+    may take minutes, and a stop is to be seen at once.
     """
     came: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
     pipeline = _Pipeline(blocks, told, pool, uuid4().hex)
@@ -85,10 +87,11 @@ def replies(
     reader.start()
     stalled = _Stall()
     try:
-        while wanted() and not stalled():
+        while wanted():
             try:
                 one = came.get(timeout=_GLANCE)
             except queue.Empty:
+                stalled.check()
                 continue
             if one is None:
                 return
@@ -103,7 +106,7 @@ def replies(
 
 
 class _Stall:
-    """Whether what is left waits for a node that is lost.
+    """Sees that what is left waits for a node that is lost.
 
     A block stays with its replica. Where a lost node leaves no room for that one, Ray waits until
     another node joins; what is owed is then better given to the others.
@@ -117,13 +120,12 @@ class _Stall:
         """There was a reply."""
         self._moved = time.monotonic()
 
-    def __call__(self) -> bool:
+    def check(self) -> None:
+        """StalledError where there was none for long, and a node is gone."""
         if time.monotonic() - self._moved < _PATIENCE:
-            return False
-        lost = self._nodes - ray_session.nodes()
-        if lost:
-            log.warning("%d nodes were lost: what they had is asked anew", len(lost))
-        return bool(lost)
+            return
+        if lost := self._nodes - ray_session.nodes():
+            raise StalledError(f"lost nodes: {len(lost)}; what they had is asked anew")
 
 
 def _read(pipeline: _Pipeline, came: "queue.SimpleQueue[str | BaseException | None]") -> None:

@@ -7,6 +7,7 @@ opened in this process, or on another machine, is used and never stopped.
 import importlib
 import logging
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -15,6 +16,7 @@ from queue import SimpleQueue
 
 from bakeoff.errors import ConfigError, one_line
 
+_ANSWER = 10.0  # seconds that a cluster has to be heard of
 _LEVEL = "RAY_BACKEND_LOG_LEVEL"
 # Read when Ray is imported: what nodes report of dead replicas would go to stdout.
 _SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
@@ -128,6 +130,7 @@ def _begin(where: str | None) -> None:
                 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # we send nobody anything
                 ray.init("local", include_dashboard=False, **quiet)
             else:
+                _call(where)
                 ray.init(where, **quiet)
     except Exception as error:  # Ray lets out whatever its connection raises
         if where is None:
@@ -141,6 +144,13 @@ def _begin(where: str | None) -> None:
     for handler in list(log.handlers):
         if isinstance(handler, logging.StreamHandler):
             log.removeHandler(handler)
+
+
+def _call(where: str) -> None:
+    """OSError where nobody listens there: Ray would try for minutes."""
+    host, colon, port = where.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
 
 
 @contextmanager
