@@ -121,7 +121,7 @@ def test_no_error_is_swallowed_in_silence() -> None:
     assert not silent
 
 
-HEAVY = ("torch", "transformers", "vllm", "ray", "pyarrow", "datasets", "altair", "numpy", "scipy", "any_llm")
+HEAVY = ("torch", "transformers", "vllm", "ray", "datasets", "altair", "numpy", "scipy", "any_llm")
 COST = """
 import sys, time
 import pydantic

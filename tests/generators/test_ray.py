@@ -343,7 +343,7 @@ class TestOnACluster:
 
         def run(replicas: str, store: str, out: str) -> tuple[list[Any], dict[str, int]]:
             config = bakeoff.Config(
-                model=(f"one=frail:one{replicas}", f"two=frail:two{replicas}"),
+                model=(f"one=frail:one{replicas}", "two=frail:two"),
                 judge=(f"judge=frail:judge{replicas}",),
                 prompts="prompts.txt",
                 limit=12,
@@ -368,9 +368,13 @@ class TestOnACluster:
 @own
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_200_prompts_of_a_real_model_survive_a_replica_that_is_killed(cluster: Any) -> None:
+def test_200_prompts_of_a_real_model_survive_a_replica_that_is_killed(
+    cluster: Any, tmp_path: Path
+) -> None:
+    """One slot: with more of them, numbers are added up in an order that depends on neighbours."""
+    (tmp_path / "bare").write_text("{{ messages[0].content }}")  # there is less to read
     prompts = asked(*(f"Number {n}?" for n in range(200)))
-    spec = "embedded:smollm2?context=128&slots=1&threads=1"
+    spec = f"embedded:smollm2?context=128&slots=1&threads=1&template={tmp_path / 'bare'}"
     alone = outcomes(opened(spec), prompts)
     found: dict[int, Completion | WorkError] = {}
     killed: list[int] = []
@@ -384,8 +388,16 @@ def test_200_prompts_of_a_real_model_survive_a_replica_that_is_killed(cluster: A
 
     asyncio.run(_through(opened(f"{spec}&replicas=2&cpus=2"), prompts, emit))
     assert killed
-    assert [found[n] for n in range(200)] == alone
-    assert all(isinstance(one, Completion) for one in alone)
+    said = [found[n] for n in range(200)]
+    different = [
+        (one.model_dump(), other.model_dump())
+        for one, other in zip(said, alone, strict=True)
+        if isinstance(one, Completion)
+        and isinstance(other, Completion)
+        and _as_said(one) != _as_said(other)
+    ]
+    assert different == []
+    assert not failed([*said, *alone])
 
 
 def test_an_address_where_nothing_is_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,6 +428,12 @@ def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Pa
     for word in ("ray", "raylet", "MapWorker", "Token", "core_worker"):
         assert word not in done.stderr
     soon(lambda: not replicas())
+
+
+def _as_said(one: Completion) -> Completion:
+    """Without how much of the prompt was read already: that depends on what was asked before."""
+    assert one.usage
+    return one.model_copy(update={"usage": one.usage.model_copy(update={"cached": 0})})
 
 
 async def _through(worker: Generator, prompts: Sequence[Prompt], emit: Any) -> None:
