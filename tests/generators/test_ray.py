@@ -182,24 +182,35 @@ class TestOnACluster:
         assert len(came) == 31
 
     def test_a_prompt_that_kills_its_replica_fails_with_its_block_alone(self, cluster: Any) -> None:
-        prompts = asked(*(f"word {n}" for n in range(60)), "die", *(f"then {n}" for n in range(39)))
+        texts = [f"sleep 0.4 {n}" for n in range(100)]  # there when it dies, and its neighbours
+        texts[60] = "die"
         worker = opened("frail:x?replicas=2")
         assert isinstance(worker, Replicated)
-        size, pool = worker._pool(len(prompts))
-        assert pool.blocks > 1  # neighbours die with it, twice
-        said = outcomes(worker, prompts)
+        size, pool = worker._pool(len(texts))
+        assert pool.blocks > 1
+        said = outcomes(worker, asked(*texts))
         start = 60 // size * size
         assert failed(said) == list(range(start, start + size))
         error = said[60]
         assert isinstance(error, BackendError)
         assert "its block failed twice on the cluster" in error.message
-        assert words(said[:start]) == [f"x word {n}" for n in range(start)]
+        assert words(said[:start]) == [f"x {text}" for text in texts[:start]]
 
-    def test_a_replica_that_dies_once_costs_nothing(self, cluster: Any, tmp_path: Path) -> None:
+    def test_a_replica_that_dies_once_costs_nothing(
+        self, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pipelines: list[Pool] = []
+
+        def counted(blocks: Any, told: str, pool: Pool, wanted: Any) -> Iterator[str]:
+            pipelines.append(pool)
+            return replies(blocks, told, pool, wanted)
+
+        monkeypatch.setattr("bakeoff.generators.ray.replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
         said = outcomes(opened("frail:x?replicas=2", lanes=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
+        assert len(pipelines) == 1  # it was Ray that tried its blocks again
 
     def test_a_node_that_is_lost_costs_nothing(
         self, cluster: Any, monkeypatch: pytest.MonkeyPatch
@@ -412,7 +423,7 @@ def test_an_address_where_nothing_is_is_one_line(monkeypatch: pytest.MonkeyPatch
 def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n".join(["once died", "b", "c", "d"]))
     line = [sys.executable, "-m", "bakeoff", "run", "--model", "frail:one?replicas=2&cpus=0.5"]
-    line += ["--model", "frail:two", "--judge", "echo:A", "--prompts", "prompts.txt", "--json"]
+    line += ["--model", "echo:two", "--judge", "echo:A", "--prompts", "prompts.txt", "--json"]
     with somebodys_backend():
         for name in (
             "RAY_BACKEND_LOG_LEVEL",
@@ -420,8 +431,8 @@ def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Pa
             "RAY_USAGE_STATS_ENABLED",
         ):
             del os.environ[name]
-        (tmp_path / "died").touch()
         done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert (tmp_path / "died").exists()  # of which nodes report
     results = json.loads(done.stdout)
     assert len(results["completions"]) == 8
     assert done.returncode in (0, 3), done.stderr
