@@ -42,10 +42,11 @@ settings.load_profile("bakeoff")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests are spread over processes: those of a file stay together, and so do all that load
-    an engine, of which two at once would starve each other.
+    an engine or a cluster, of which two at once would starve each other.
     """
     for item in items:
-        group = "engine" if item.get_closest_marker("engine") else item.path.stem
+        large = any(item.get_closest_marker(name) for name in ("engine", "ray"))
+        group = "engine" if large else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
 
@@ -70,7 +71,7 @@ def clean_world(
 ) -> None:
     for name in list(os.environ):
         ours = name.startswith("BAKEOFF_") and not name.startswith("BAKEOFF_CACHE")
-        if ours or name.endswith("_API_KEY") or name == "OPENAI_BASE_URL":
+        if ours or name.endswith("_API_KEY") or name in ("OPENAI_BASE_URL", "RAY_ADDRESS"):
             monkeypatch.delenv(name)
     if "hub" in request.fixturenames:  # a hub on loopback: the processes that it starts may ask it
         monkeypatch.delenv("HF_HUB_OFFLINE")

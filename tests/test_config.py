@@ -157,6 +157,7 @@ FLAT = {
     "yes": st.just(True),
     "env_file": st.from_regex(r"[a-z]{1,5}\.env", fullmatch=True),
     "batch": st.booleans(),
+    "ray": names,
     "out": st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True),
     "store": st.from_regex(r"[a-z]{1,5}\.sqlite", fullmatch=True),
     "show_samples": st.integers(0, 99),

@@ -24,6 +24,7 @@ def cast_of(config: Config, purse: Purse | None = None) -> Cast:
         config.max_concurrency,
         batch=config.batch,
         store=config.store,
+        ray=config.ray,
         limits=Limits(config.rpm, config.tpm),
         purse=purse or Purse(),
     )

@@ -24,6 +24,7 @@ _PACKAGES = (
     "transformers",
     "vllm",
     "peft",
+    "ray",
     "datasets",
     "numpy",
     "scipy",

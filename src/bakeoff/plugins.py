@@ -22,6 +22,7 @@ from bakeoff.work import Generator, Judge, Limits, Purse
 
 GENERATORS = "bakeoff.generators"
 BATCHES = "bakeoff.batches"  # of the same names as generators, and asked in batches
+CLUSTERS = "bakeoff.clusters"  # what runs a generator on many machines
 JUDGES = "bakeoff.judges"
 HUMAN = "human"  # as a judge: people, who vote when everything else is done
 
@@ -32,9 +33,12 @@ log = logging.getLogger(__name__)
 
 
 class _Batch(BaseModel):
-    """The one option of a spec that chooses the backend."""
+    """The option of a spec that chooses how a backend is asked."""
 
     batch: bool | None = None
+
+
+_REPLICAS = "replicas"  # the option of a spec that puts its backend on a cluster
 
 
 _OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
@@ -45,9 +49,9 @@ class Setting:
     """What a backend gets beside its spec: the sampling, and how many requests may be in flight.
 
     `judging` says that what it is asked for makes a verdict, `batch` that hosted models are asked
-    in batches. `store` is the file where what was paid for is kept; None: nowhere. `limits` are
-    what servers can take, `purse` what may be spent: all workers share them that are opened with
-    them.
+    in batches. `store` is the file where what was paid for is kept; None: nowhere. `ray` is the
+    cluster to join: `auto` or an address. `limits` are what servers can take, `purse` what may be
+    spent: all workers share them that are opened with them.
     """
 
     sampling: Sampling
@@ -55,6 +59,7 @@ class Setting:
     judging: bool = False
     batch: bool = False
     store: Path | None = None
+    ray: str | None = None
     limits: Limits = field(default_factory=Limits)
     purse: Purse = field(default_factory=Purse)
 
@@ -71,8 +76,12 @@ def open_generator(spec: Spec, setting: Setting) -> Generator:
     """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win.
 
     `?batch=true` or `false` wins too. Without it the run's wish counts for hosted models alone:
-    whether a server behind `api:` has batches is not known.
+    whether a server behind `api:` has batches is not known. `?replicas=` puts it on a cluster: who
+    does that opens the spec without that option here once more, on each machine.
     """
+    if _REPLICAS in spec.options:
+        cluster: Backend[Generator] = find(CLUSTERS, "ray")
+        return cluster(spec, setting)
     theirs = Sampling.model_fields.keys() - {"weigh"}  # that one is for judges to say
     own = {key: value for key, value in spec.options.items() if key in theirs}
     said, spec = split_options(_Batch, spec)

@@ -100,6 +100,9 @@ class Config(BaseModel):
     batch: bool = Field(
         False, description="Ask openai: and anthropic: in batches: half the price, within a day."
     )
+    ray: str | None = Field(
+        None, description="The Ray cluster to join: auto or an address. [a local one]"
+    )
     out: Path = Field(Path("results"), description="Folder for results.json and report.html.")
     store: Path = Field(STORE, description="Where everything that was paid for is kept.")
     show_samples: int = Field(5, ge=0, description="How many sample comparisons to print.")

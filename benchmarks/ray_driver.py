@@ -1,0 +1,76 @@
+"""How many results a second the driver of a Ray cluster takes in: a JSON line.
+
+    python benchmarks/ray_driver.py [PROMPTS] [REPLICAS]
+
+Prompts of 1,200 characters go through `echo:` replicas, which take no time, and come back as
+completions as long; each is kept in the store, as in a run. So it is the driver that is measured:
+Ray Data, the event loop and SQLite. The clock runs from the first result to the last one; `begun`
+is what came before that, from the call on: the pool of replicas. The cluster is one node on this
+machine, whose cores the replicas share with the driver.
+
+The peer is the same without Ray: `echo:` in this process, into another store.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measuring.line import say, versions
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.filling import fill
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.progress import Count
+from bakeoff.records import Completion, Message, Prompt, content_key
+from bakeoff.store import Store
+
+TEXT = "What a model is asked, and what it says, has about this many characters. " * 16
+
+
+def main(prompts: int, replicas: int) -> None:
+    """Put the prompts through, with and without Ray, and print how fast that was."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours = asyncio.run(rate(f"echo:?replicas={replicas}&cpus=0.5", prompts, Path(folder, "a")))
+        alone = asyncio.run(rate("echo:", prompts, Path(folder, "b")))
+    say(
+        "ray_driver",
+        figure=ours["rate"],
+        unit="results/s",
+        peer="the same generator in this process",
+        ratio=ours["rate"] / alone["rate"],
+        peer_figure=round(alone["rate"]),
+        begun=round(ours["begun"], 1),
+        prompts=prompts,
+        replicas=replicas,
+        versions=versions("ray", "pyarrow"),
+    )
+
+
+async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
+    """Results a second, from the first one to the last one that is kept."""
+    worker = open_generator(Spec.parse(spec), Setting(Sampling()))
+    made = (Prompt(messages=(Message(role="user", content=f"{n} {TEXT}"),)) for n in range(prompts))
+    asks = [(content_key("completion", worker.identity, prompt.id), prompt) for prompt in made]
+    kept: list[float] = []
+
+    def take(_: int, outcome: object) -> None:
+        assert isinstance(outcome, Completion)
+        kept.append(time.perf_counter())
+
+    await worker.prepare()
+    called = time.perf_counter()
+    with Store(path) as store:
+        try:
+            count = Count("completion", "echo", prompts, lambda _: None)
+            await fill(worker, asks, store, Completion, take, count)
+        finally:
+            await worker.close()
+    assert len(kept) == prompts
+    return {"rate": (prompts - 1) / (kept[-1] - kept[0]), "begun": kept[0] - called}
+
+
+if __name__ == "__main__":
+    given = [int(number) for number in sys.argv[1:]]
+    main(*(given + [20_000, 2][len(given) :]))

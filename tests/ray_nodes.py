@@ -1,0 +1,75 @@
+"""Real Ray nodes on this machine, a raylet each, and the replicas that run on them."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FRAIL = Path(__file__).parent / "frail"
+_SMALL = 100 << 20  # bytes of a node's object store
+# Of Ray's processes too; quiet, and nobody is told that they ran.
+_SET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+}
+
+
+@contextmanager
+def nodes(count: int, cpus: int) -> Iterator[Any]:
+    """A cluster of so many nodes, which knows the backend `frail:`; nobody has joined it yet."""
+    with somebodys_backend():
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster()
+        try:
+            for _ in range(count):
+                add_node(cluster, cpus)
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def add_node(cluster: Any, cpus: int) -> Any:
+    """One more node of a cluster."""
+    return cluster.add_node(num_cpus=cpus, include_dashboard=False, object_store_memory=_SMALL)
+
+
+@contextmanager
+def somebodys_backend() -> Iterator[None]:
+    """`frail:` is installed, for this process and for those that it starts."""
+    before = dict(os.environ)
+    os.environ |= _SET
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FRAIL), before.get("PYTHONPATH")]))
+    sys.path.insert(0, str(FRAIL))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(FRAIL))
+        os.environ.clear()
+        os.environ |= before
+
+
+def replicas() -> list[int]:
+    """The processes of the replicas that live on this machine."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            line = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if line.startswith(b"ray::MapWorker(MapBatches(Replica))"):
+            found.append(int(folder.name))
+    return found
+
+
+def soon(true: Callable[[], Any], seconds: float = 60) -> Any:
+    """What becomes true, when it does."""
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+    return value
