@@ -5,18 +5,19 @@
 Prompts are simulated: each has a difference between its two completions, normal around what makes
 the truth, and a judge adds noise and a habit for a place. So the truth is known, and it is that of
 both orders. A verdict is false that names a winner where there is none or the wrong one, or says
-"equivalent" of a truth outside of the margin. `misses` counts intervals that do not hold the truth.
+"equivalent" of a truth outside of the margin; it has `found` it if it is true and no "not enough
+data"; `missed` are intervals that do not hold the truth. All in percent of the runs.
 
-`stopping`: up to 500 prompts in both orders, looked at after each, for several truths: false
-verdicts and misses at the stop, `found` who says what is true, `fixed` who does after all 500 with
-the interval of a fixed number, and the median share of judgments that are saved.
+`stopping`: up to 500 prompts in both orders, looked at after each, for several truths, and `fixed`
+all 500 with the interval of a fixed number. `saved` is the median share of judgments.
 
 `stopping:alpaca_eval`: the same on 805 real preferences for each of several models, of which the
 mean of all is the truth: in the order of the file, and shuffled. It is skipped without the data.
 
 `stopping:orders`: `--orders adaptive` on 200 prompts against always both orders: the bias of the
-estimate that is reported, misses, false verdicts and judgments saved; `both` is with --stop
-when-sure too, on up to 500. `splits` says what other shares of the 5 % would save at equal power.
+estimate that is reported, and what is saved; `with_stop` is with --stop when-sure too, on up to
+500. `splits` are the judgments that it takes to find a winner in 80 of 100 runs, if the two looks
+share the 5 % so; 0/0.05 is always both orders.
 
 `stopping:planning`: how many times the prompts of a fixed number with 80 % power 80 of 100 runs
 that are looked at need, by the effect. The peer is what `stats/planning.py` takes for it.
@@ -329,13 +330,14 @@ def _adaptive(rng: np.random.Generator, truth: Truth) -> dict[str, float]:
         win_rate(whole, None, level) if more else one
         for one, whole, more in zip(singles, both, again, strict=True)
     ]
-    always = [outcome_of(win_rate(each), MARGIN) for each in both]
-    said = [outcome_of(rate, MARGIN) for rate in rates]
+    fixed = [win_rate(each) for each in both]
+    said, always = ([outcome_of(one, MARGIN) for one in each] for each in (rates, fixed))
     # What both orders say has no bias, so what is reported is compared with that: it varies less.
     off = 100 * (np.array([rate.estimate for rate in rates]) - both.mean(axis=1))
     return {
         "false": _share(truth.false(one) for one in said),
         "missed": _share(not rate.low <= truth.rate <= rate.high for rate in rates),
+        "always_missed": _share(not rate.low <= truth.rate <= rate.high for rate in fixed),
         "bias_points": round(float(off.mean()), 3),
         "bias_error": round(float(off.std(ddof=1)) / math.sqrt(len(off)), 3),
         "bias_of_one_order": round(100 * float((first - both).mean()), 3),
@@ -366,9 +368,7 @@ def _adaptive_and_stopped(rng: np.random.Generator, truth: Truth) -> dict[str, f
 
 
 def _splits() -> dict[str, dict[str, float]]:
-    """For each split of the 5 % over the two looks, and each truth: how many prompts find it in 80
-    of 100 runs, and the judgments that this takes; 2 looks of 0 and 5 % are always both orders.
-    """
+    """Judgments that it takes to find a winner, for truths and splits of the 5 %."""
     found: dict[str, dict[str, float]] = {}
     for name in ("60 %", "60 %, a strong habit", "60 %, half ties"):
         rng = np.random.default_rng(200)

@@ -343,3 +343,71 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
     assert len(closed) == 3 if stays else len(closed) > 3
     turns = [line.split()[0] for line in log if "closed" not in line]
     assert turns[:6] == ["a", "b", "judge"] * 2 or len(turns) == 3
+
+
+def eight(folder: Path, count: int) -> tuple[str, ...]:
+    """Completions of eight models that somebody already made."""
+    prompts_file(folder, count)
+    for model in range(8):
+        rows = [
+            {"prompt": f"Question number {n}?", "completion": f"m{model} on Question number {n}?"}
+            for n in range(count)
+        ]
+        path = folder / f"m{model}.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows)))
+    return tuple(f"m{model}=file:{folder / f'm{model}.jsonl'}" for model in range(8))
+
+
+EIGHT = strengths(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
+
+
+def test_eight_recorded_models_are_rated_and_the_eighth_adds_only_its_own_pairs(
+    tmp_path: Path,
+) -> None:
+    models = eight(tmp_path, 24)
+    with OpenAIServer(EIGHT) as server:
+        seven = run(asked(server, tmp_path, 24, model=models[:7]))
+        assert judged(server) == 21 * 24 * 2
+        results = run(asked(server, tmp_path, 24, model=models))
+        assert judged(server) == 28 * 24 * 2
+    assert len(seven.summary.pairs) == 21
+    summary = results.summary
+    assert len(summary.pairs) == 28
+    assert all(pair.holm_p is not None for pair in summary.pairs)
+    assert [one.model for one in summary.ratings] == [f"m{model}" for model in range(8)]
+    assert len(results.completions) == 8 * 24
+    first, last = summary.ratings[0], summary.ratings[-1]
+    assert first.ranks is not None
+    assert last.ranks is not None
+    assert first.ranks[1] < last.ranks[0]
+    assert not set(first.group or "") & set(last.group or "")
+    kept = {(pair.a, pair.b): pair for pair in seven.summary.pairs}
+    again = {(pair.a, pair.b): pair for pair in summary.pairs if "m7" not in (pair.a, pair.b)}
+    assert {two: pair.win_rate for two, pair in again.items()} == {
+        two: pair.win_rate for two, pair in kept.items()
+    }
+
+
+def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) -> None:
+    models = eight(tmp_path, 82)
+    with OpenAIServer(EIGHT) as server:
+        results = run(asked(server, tmp_path, 82, model=models, pairs="adaptive"))
+        requests = judged(server)
+        assert run(asked(server, tmp_path, 82, model=models, pairs="adaptive")).judgments
+        assert judged(server) == requests
+    assert requests == len(results.judgments) == 2 * (28 * 32 + 8 * 25 + 8 * 25)
+    prompts = Counter(
+        (pair.a, pair.b) for pair in results.summary.pairs for _ in range(pair.prompts)
+    )
+    assert set(prompts.values()) <= {32, 57, 82}
+    assert all(
+        pair.win_rate.method == "confidence sequence by betting"
+        for pair in results.summary.pairs
+        if pair.win_rate
+    )
+    ranked = [one.model for one in results.summary.ratings]
+    assert ranked[0] == "m0"
+    assert ranked[-1] == "m7"
+    assert len(results.completions) == 8 * 82
+    share = 100 * sum(prompts.values()) / (28 * 82)
+    assert f"{share:.0f} % of each two" in " ".join(results.summary.notes)

@@ -249,3 +249,25 @@ def test_the_places_of_a_course_are_those_of_its_waves_up_to_its_end(
     assert list(course.places()) == places[:count]
     assert course.over
     assert [place in course for place in range(60)] == [p in places[:count] for p in range(60)]
+
+
+def test_chosen_pairs_come_after_a_wave_of_all_and_are_those_that_are_close() -> None:
+    strong = {"a": 3, "b": 2, "c": 2, "d": 0}
+    models = tuple(strong)
+
+    def values(pair: Two, n: int) -> list[float]:
+        gap = strong[pair[0]] - strong[pair[1]]
+        return [float(n % 2) if gap == 0 else float(n % 10 < 5 + 2 * gap)] * 2
+
+    schedule = Schedule(config(pairs="adaptive"), prompts(100), models)
+    asked = run(schedule, Table(values))
+    assert asked == [6 * 32, 4 * 25, 4 * 25, 4 * 18]
+    found = lengths(schedule)
+    assert found["b", "c"] == 100
+    assert found["a", "d"] < 100
+    assert schedule.over
+
+
+def test_where_nothing_was_judged_any_pairs_are_chosen() -> None:
+    schedule = Schedule(config(pairs="adaptive"), prompts(60), ("a", "b", "c", "d", "e"))
+    assert run(schedule, Table(lambda pair, n: [])) == [10 * 32, 5 * 25, 5 * 3]
