@@ -391,6 +391,7 @@ def test_the_left_item_winning_always_stays_finite() -> None:
     ratings = fit(outcomes, 3, order=True)
     assert sound(ratings)
     assert ratings.first > 3
+    assert ratings.method.endswith(", with a ridge of 0.01: no maximum exists")
     assert log_strengths(ratings) == pytest.approx([0, 0, 0], abs=1e-3)
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import expit
 
-from bakeoff.stats.ranking import letters, rank_intervals, simultaneous, surely_better
+from bakeoff.stats.ranking import letters, margins, rank_intervals, surely_better
 
 seeds = st.integers(0, 10**6)
 
@@ -81,38 +82,49 @@ def test_there_are_letters_for_a_hundred_groups() -> None:
 
 
 @given(seeds, st.integers(2, 6))
-def test_an_interval_for_one_pair_is_the_usual_one_and_more_pairs_are_wider(
-    seed: int, items: int
-) -> None:
+def test_the_margin_of_one_pair_is_its_own_and_more_pairs_are_wider(seed: int, items: int) -> None:
     values, drawn = resamples(seed, items)
     one = np.zeros((items, items), dtype=bool)
     one[0, 1] = one[1, 0] = True
     every = ~np.eye(items, dtype=bool)
-    alone = simultaneous(values, drawn, 10**6, one, 0.05)
-    gaps = drawn[:, 0] - drawn[:, 1] - (values[0] - values[1])
-    assert alone[0, 1] == pytest.approx(np.quantile(np.abs(gaps), 0.95), rel=1e-4)
+    alone = margins(values, drawn, 10**6, one, 0.05)
+    share = expit(values[0] - values[1])
+    off = np.abs(expit(drawn[:, 0] - drawn[:, 1]) - share)
+    expected = np.quantile(off, 0.95) / (2 * np.sqrt(share * (1 - share)))
+    assert alone[0, 1] == pytest.approx(expected, rel=1e-4)
     assert alone.sum() == 2 * alone[0, 1]
-    together = simultaneous(values, drawn, 10**6, every, 0.05)
+    together = margins(values, drawn, 10**6, every, 0.05)
     assert together[0, 1] >= alone[0, 1] - 1e-12
     assert (together == together.T).all()
     assert (together[every] > 0).all()
-    few = simultaneous(values, drawn, 5, one, 0.05)[0, 1]
-    expected = np.quantile(np.abs(gaps) / gaps.std(ddof=1), 0.95)
-    wider = stats.t.isf(stats.norm.sf(expected), 4) / expected * np.sqrt(5 / 4)
+    assert (together[~every] == 0).all()
+    few = margins(values, drawn, 5, one, 0.05)[0, 1]
+    spread = (expit(drawn[:, 0] - drawn[:, 1])).std(ddof=1)
+    times = np.quantile(off / spread, 0.95)
+    wider = stats.t.isf(stats.norm.sf(times), 4) / times * np.sqrt(5 / 4)
     assert few == pytest.approx(wider * alone[0, 1], rel=1e-3)
 
 
-def test_intervals_hold_together_as_often_as_they_say() -> None:
+@pytest.mark.parametrize(("wins", "losses"), [(15, 5), (39, 1), (60, 40)])
+def test_of_two_items_it_is_the_score_test(wins: int, losses: int) -> None:
+    n = wins + losses
+    drawn = np.random.default_rng(0).binomial(n, wins / n, 20_000).clip(1e-9, n - 1e-9)
+    strengths = np.stack((np.log(drawn / (n - drawn)), np.zeros(20_000)), axis=1)
+    told = ~np.eye(2, dtype=bool)
+    margin = margins(np.array([np.log(wins / losses), 0]), strengths, 10**6, told, 0.05)[0, 1]
+    assert margin == pytest.approx(1.96 / (2 * np.sqrt(n)), rel=0.12)
+
+
+def test_what_is_sure_of_equal_items_is_wrong_as_seldom_as_it_says() -> None:
     """Normal strengths, all the same: any difference that is sure is wrong."""
     wrong = 0
     none = np.zeros((6, 6), dtype=int)
-    for seed in range(400):
+    for seed in range(200):
         rng = np.random.default_rng(seed)
-        drawn = rng.normal(0, 1, (500, 6))
-        values = rng.normal(0, 1, 6)
+        drawn = rng.normal(0, 0.05, (2000, 6))
+        values = rng.normal(0, 0.05, 6)
         wrong += surely_better(values, values + drawn, [range(6)], none, 1000).any()
-    assert stats.binomtest(wrong, 400, 0.05).pvalue > 0.001
-    assert wrong > 4
+    assert 3 <= wrong <= 19  # 10 are expected
 
 
 @given(seeds, st.integers(2, 6))
@@ -122,8 +134,9 @@ def test_who_is_surely_better_is_stronger_and_its_interval_leaves_nought_out(
     values, drawn = resamples(seed, items, 0.3)
     none = np.zeros((items, items), dtype=int)
     sure = surely_better(values, drawn, [range(items)], none, 50)
-    half = simultaneous(values, drawn, 50, ~np.eye(items, dtype=bool), 0.05)
-    assert (sure == (values[:, None] - values > half) & ~np.eye(items, dtype=bool)).all()
+    half = margins(values, drawn, 50, ~np.eye(items, dtype=bool), 0.05)
+    ahead = expit(values[:, None] - values) - 0.5
+    assert (sure == (ahead > half) & ~np.eye(items, dtype=bool)).all()
 
 
 def test_where_a_bootstrap_says_nothing_the_prompts_on_which_two_met_decide() -> None:
@@ -141,12 +154,19 @@ def test_where_a_bootstrap_says_nothing_the_prompts_on_which_two_met_decide() ->
                 assert found.sum() == sure
 
 
+def test_of_few_prompts_a_bootstrap_says_nothing() -> None:
+    values, drawn = resamples(1, 3, 0.01)
+    none = np.zeros((3, 3), dtype=int)
+    assert surely_better(values, drawn, [range(3)], none, 20).any()
+    assert not surely_better(values, drawn, [range(3)], none, 19).any()
+
+
 def test_pairs_of_which_nothing_can_be_said_leave_their_share_of_the_error() -> None:
     values, drawn = resamples(5, 4, 0.5)
     wins = np.zeros((4, 4), dtype=int)
     told = np.zeros((4, 4), dtype=bool)
     told[:2, :2] = told[2:, 2:] = True
-    half = simultaneous(values, drawn, 99, told & ~np.eye(4, dtype=bool), 0.05 * 2 / 6)
+    half = margins(values, drawn, 99, told & ~np.eye(4, dtype=bool), 0.05 * 2 / 6)
     found = surely_better(values, drawn, [[0, 1], [2, 3]], wins, 99)
-    gap = values[:, None] - values
-    assert (found == (told & (gap > half) & ~np.eye(4, dtype=bool))).all()
+    ahead = expit(values[:, None] - values) - 0.5
+    assert (found == (told & (ahead > half) & ~np.eye(4, dtype=bool))).all()

@@ -165,7 +165,7 @@ def test_an_order_that_is_rare_or_unknown_or_none_has_no_term() -> None:
     for presented in ("unknown", "apart"):
         found = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
         assert found.first is None
-        assert found.method == "Bradley-Terry; BCa bootstrap over prompts"
+        assert found.method.startswith("Bradley-Terry; ")
 
 
 def test_verdicts_without_an_order_take_part_beside_those_with_one() -> None:
@@ -276,6 +276,14 @@ def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> N
         assert "with a ridge of 0.01: the win graph falls into 2 parts" in found.rating_model.method
 
 
+def test_a_model_that_nobody_judged_is_between_all_others_and_may_have_any_rank() -> None:
+    found = summarize(evidence(won(20, 4), ABC))
+    assert sound(found)
+    assert [one.model for one in found.ratings] == ["a", "c", "b"]
+    assert found.ratings[1].ranks == (1, 3)
+    assert found.ratings[1].strength.estimate == pytest.approx(0, abs=1e-9)
+
+
 def test_one_prompt_has_strengths_and_nothing_sure() -> None:
     found = summarize(evidence(circle(1, [1.0])[:2], ABC))
     assert sound(found)
@@ -294,8 +302,9 @@ def test_a_model_and_its_double_stand_side_by_side() -> None:
             ("b", "c", float(n % 4 > 0)),
         )
     ]
-    found = summarize(evidence(rows + turned(rows), ABC)).ratings
-    assert sound(found)
+    whole = summarize(evidence(rows + turned(rows), ABC))
+    assert sound(whole)
+    found = whole.ratings
     assert [one.model for one in found] == ["a", "b", "c"]
     assert found[0].strength.estimate == pytest.approx(found[1].strength.estimate)
     assert [one.group for one in found] == ["a", "a", "b"]

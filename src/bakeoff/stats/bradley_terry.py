@@ -23,6 +23,7 @@ RIDGE = 1e-2  # only where no maximum exists without it, and in resamples
 _SLIGHT = 1e-6  # where one exists
 _STEPS = 100
 _FAR = 2.0  # of theta in one step
+_RUNAWAY = 10.0  # log-odds that no data support
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,9 @@ def bradley_terry(
     likelihood, held = _prepared(outcomes, items, ties=ties, order=order)
     n = held.shape[0]
     start = likelihood.fit(np.ones((1, n)) @ held, np.zeros(items + 2), ridge)[0]
+    if ridge < RIDGE and np.abs(np.delete(start, -2)).max() > _RUNAWAY:  # the order decides all
+        ridge = RIDGE
+        start = likelihood.fit(np.ones((1, n)) @ held, np.zeros(items + 2), ridge)[0]
 
     def statistic(weights: Values) -> Values:
         # A resample may lose the connection that the data have, and would run away without one.
@@ -89,7 +93,7 @@ def bradley_terry(
         tie=float(np.exp(start[-2])) if ties else None,
         first=float(start[-1]) if order else None,
         groups=groups,
-        method=_method(outcomes, groups, ties=ties),
+        method=_method(outcomes, ties=ties) + _held(groups, ridge),
         better=better,
     )
 
@@ -111,12 +115,17 @@ def direct_wins(outcomes: Outcomes, items: int) -> Codes:
     return both
 
 
-def _method(outcomes: Outcomes, groups: tuple[tuple[int, ...], ...], *, ties: bool) -> str:
+def _method(outcomes: Outcomes, *, ties: bool) -> str:
     plain = "Bradley-Terry" + ", ties half" * bool((outcomes.values % 1).any())
-    method = "Davidson" if ties else plain
-    if len(groups) == 1:
-        return method
-    return f"{method}, with a ridge of {RIDGE}: the win graph falls into {len(groups)} parts"
+    return "Davidson" if ties else plain
+
+
+def _held(groups: tuple[tuple[int, ...], ...], ridge: float) -> str:
+    """What the method says of a ridge that moves the strengths."""
+    if ridge < RIDGE:
+        return ""
+    parts = f"the win graph falls into {len(groups)} parts"
+    return f", with a ridge of {RIDGE}: {parts if len(groups) > 1 else 'no maximum exists'}"
 
 
 def _groups(outcomes: Outcomes, items: int) -> tuple[tuple[int, ...], ...]:

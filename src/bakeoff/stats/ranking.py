@@ -10,6 +10,7 @@ from string import ascii_letters
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import expit
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -17,58 +18,66 @@ Mask = NDArray[np.bool_]
 Groups = Sequence[Sequence[int]]
 
 ALPHA = 0.05  # of one wrong order among all pairs
+_FEW = 20  # units: of six equal items on ten prompts a bootstrap is sure in 12 of 100
 _STILL = 1e-7  # a difference that varies less does not vary, but for rounding
 
 
 def surely_better(values: Values, drawn: Values, groups: Groups, wins: Codes, units: int) -> Mask:
     """Which item (rows) is surely stronger than which (columns): 95 % for all pairs together.
 
-    `drawn` holds the strengths of B resamples of the prompts, of shape (B, items). A difference is
-    sure where its simultaneous interval leaves 0 out. A bootstrap says nothing of two items in
-    different `groups` (no maximum exists), nor of a difference that no resample changes: there the
-    exact sign test of the prompts on which the two met decides, `wins` holding the prompts that
-    each won, at the Bonferroni level of all pairs. What error that may spend the others may not.
+    `drawn` holds the strengths of B resamples of the prompts, of shape (B, items). Two items differ
+    where what one wins is beyond the `margins`. A bootstrap says nothing of two items in different
+    `groups` (no maximum exists), of a share that no resample changes, or with fewer than 20 units:
+    there the exact sign test of the prompts on which the two met decides, `wins` holding the
+    prompts that each won, at the Bonferroni level of all pairs. What error that may spend the
+    others may not. Among equal items something was sure in 3 to 7 of 100 simulations (3 to 10
+    items, 20 to 200 prompts with ties, an order effect and a random effect of each prompt).
     """
     items = len(values)
     pairs = max(1, items * (items - 1) // 2)
     joined = np.zeros((items, items), dtype=np.bool_)
     for group in groups:
         joined[np.ix_(group, group)] = True
-    told = joined & (_spread(drawn) > _STILL)
-    half = simultaneous(values, drawn, units, told, ALPHA * told.sum() / 2 / pairs)
-    gap = values[:, None] - values
+    told = joined & (_spread(drawn) > _STILL) & (units >= _FEW)
+    margin = margins(values, drawn, units, told, ALPHA * told.sum() / 2 / pairs)
+    ahead = expit(values[:, None] - values) - 0.5
     p = 2 * stats.binom.cdf(np.minimum(wins, wins.T), wins + wins.T, 0.5)
-    direct = ~told & (gap > _STILL) & (wins > wins.T) & (p <= ALPHA / pairs)
-    sure: Mask = (told & (gap > half)) | direct
+    direct = ~told & (ahead > _STILL) & (wins > wins.T) & (p <= ALPHA / pairs)
+    sure: Mask = (told & (ahead > margin)) | direct
     return sure
 
 
-def simultaneous(values: Values, drawn: Values, units: int, told: Mask, alpha: float) -> Values:
-    """Half the widths of intervals of the differences between items that hold together with
-    probability 1 - alpha, of shape (items, items); 0 where a pair is not `told`.
+def margins(values: Values, drawn: Values, units: int, told: Mask, alpha: float) -> Values:
+    """How far from a half sigmoid(s_i - s_j), what i wins of what is decided between the two, has
+    to be so that it is surely beyond, for all pairs that are `told` at once with probability
+    1 - alpha; of shape (items, items), 0 for other pairs.
 
-    Bootstrap max-T: the quantile of the largest studentised difference over all pairs, as for
-    ranks in Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies 91:476). Few
-    prompts widen it as they do Student's t: to the quantile with the same tail as the normal one.
+    Bootstrap max-T: the quantile of the largest studentised deviation over all pairs, as for ranks
+    in Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies 91:476), times the
+    standard error that there is without a difference, as in a score test: se / (2 sqrt(p (1 - p))).
+    (Wald's of log-odds is lost far from 0, that of a share too small there.) Few prompts widen it
+    as they do Student's t: to the quantile with the same tail as the normal one.
     """
-    half = np.zeros(told.shape)
+    margin = np.zeros(told.shape)
     left, right = np.nonzero(np.triu(told, 1))
     if not len(left):
-        return half
-    spread = _spread(drawn)[left, right]
-    off = drawn[:, left] - drawn[:, right] - (values[left] - values[right])
+        return margin
+    gap = values[left] - values[right]
+    off = expit(drawn[:, left] - drawn[:, right]) - expit(gap)
+    spread = off.std(axis=0, ddof=1)
     widest = float(np.quantile((np.abs(off) / spread).max(axis=1), 1 - alpha))
     times = stats.t.isf(stats.norm.sf(widest), units - 1) * np.sqrt(units / (units - 1))
-    half[left, right] = half[right, left] = times * spread
-    return half
+    even = spread / (2 * np.sqrt(expit(gap) * expit(-gap)))  # of gaps beyond 37 also above 0
+    margin[left, right] = margin[right, left] = times * even
+    return margin
 
 
 def _spread(drawn: Values) -> Values:
-    """The standard deviation of each difference over the resamples; 0 where there are none."""
+    """The standard deviation of each of these shares over the resamples; 0 without resamples."""
     spread = np.zeros((drawn.shape[1], drawn.shape[1]))
     if len(drawn):
         for item, values in enumerate(drawn.T):
-            spread[item] = (drawn - values[:, None]).std(axis=0, ddof=1)
+            spread[item] = expit(drawn - values[:, None]).std(axis=0, ddof=1)
     return spread
 
 

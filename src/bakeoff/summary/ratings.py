@@ -118,7 +118,7 @@ def _fitted(
     prompts = {trial.ids[prompt] for trial in trials for prompt in trial.folded.prompt.tolist()}
     clusters = any(unit.startswith(CLUSTER) for unit in units)
     over = "clusters of prompts" if clusters else "prompts"
-    how = found.strengths[0].method
+    how = min(one.method for one in found.strengths)  # BCa, but where nothing varies
     return RatingModel(
         method=f"{found.method}{_order(outcomes, ordered=ordered)}; {how}"
         + (f" over {over}" if len(units) > 1 else ""),
