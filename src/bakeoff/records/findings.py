@@ -266,9 +266,10 @@ class RatingModel(Record):
     """What was fitted to rate several models, in the sentence `method`, and what it says beside
     their strengths.
 
-    `tie` is Davidson's nu: two equal models tie with probability nu / (2 + nu). `first` is what
-    being shown first adds, in log-odds. None where it was not fitted. `parts` counts the strongly
-    connected parts of the wins: with more than one, strengths of different parts rest on a ridge.
+    `tie` is Davidson's nu: two equal models tie with probability nu / (2 cosh(first / 2) + nu).
+    `first` is what being shown first adds, in log-odds. None where it was not fitted. `parts`
+    counts the strongly connected parts of the wins: with more than one, strengths of different
+    parts rest on a ridge.
     """
 
     method: str

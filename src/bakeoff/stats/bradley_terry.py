@@ -23,6 +23,7 @@ RIDGE = 1e-2  # only where no maximum exists without it, and in resamples
 _SLIGHT = 1e-6  # where one exists
 _STEPS = 100
 _FAR = 2.0  # of theta in one step
+_STILL = 1e-9  # what varies less does not vary, but for rounding
 _RUNAWAY = 10.0  # log-odds that no data support
 
 
@@ -84,6 +85,7 @@ def bradley_terry(
     better: tuple[tuple[int, int], ...] = ()
     if resamples:
         found, drawn = resampled(statistic, n, resamples=resamples)
+        found = [_interval(one) for one in found]
         sure = surely_better(start[:-2], drawn[:, :-2], groups, direct_wins(outcomes, items), n)
         better = tuple((int(i), int(j)) for i, j in np.argwhere(sure))
     else:
@@ -113,6 +115,14 @@ def direct_wins(outcomes: Outcomes, items: int) -> Codes:
     lost = np.bincount(net.indices[net.data < 0], minlength=items * items).reshape(items, items)
     both: Codes = won + lost.T
     return both
+
+
+def _interval(one: Estimate) -> Estimate:
+    """No interval where no resample changes the strength: that is certain of nothing."""
+    if one.se is None or one.se > _STILL:
+        return one
+    value = one.estimate
+    return Estimate(value, value, value, "nothing varies: no interval", one.n)
 
 
 def _method(outcomes: Outcomes, *, ties: bool) -> str:

@@ -118,10 +118,10 @@ def _fitted(
     prompts = {trial.ids[prompt] for trial in trials for prompt in trial.folded.prompt.tolist()}
     clusters = any(unit.startswith(CLUSTER) for unit in units)
     over = "clusters of prompts" if clusters else "prompts"
-    how = min(one.method for one in found.strengths)  # BCa, but where nothing varies
+    varied = [one.method for one in found.strengths if one.low < one.high]
+    how = f"{min(varied)} over {over}" if varied else found.strengths[0].method
     return RatingModel(
-        method=f"{found.method}{_order(outcomes, ordered=ordered)}; {how}"
-        + (f" over {over}" if len(units) > 1 else ""),
+        method=f"{found.method}{_order(outcomes, ordered=ordered)}; {how}",
         prompts=len(prompts),
         clusters=len(units) if clusters else None,
         tie=found.tie,
