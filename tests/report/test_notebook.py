@@ -140,7 +140,7 @@ def test_of_three_models_the_ratings_come_first_and_each_pair_is_named() -> None
     order = [text.index(f"{one.strength.estimate:+.2f}") for one in results.summary.ratings]
     assert order == sorted(order)
     for one in results.summary.ratings:
-        assert f"{ranks(one).removeprefix('rank ')} {one.group}" in text
+        assert f"{ranks(one).removeprefix('rank ')}{one.group}" in text
     assert all(f"{note}." in text for note in rating_notes(results.summary))
     for pair in results.summary.pairs:
         assert f"{pair.a} against {pair.b} {pair.verdict}" in text
