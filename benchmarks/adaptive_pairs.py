@@ -275,7 +275,8 @@ def sandwich(outcomes: Outcomes, items: int) -> tuple[Values, Values]:
     bread[-2, -2] += weight @ (tie * (1 - tie))
     sums = np.zeros((int(outcomes.prompts.max()) + 1, d))
     np.add.at(sums, outcomes.prompts, score)
-    inverse = np.linalg.pinv(bread)
+    bread[:items, :items] += 1  # their mean is 0: without that nothing tells it
+    inverse = np.linalg.inv(bread)
     covariance = (inverse @ (sums.T @ sums) @ inverse)[:items, :items]
     return theta, covariance
 
