@@ -10,8 +10,10 @@ between neighbours, of the widest of those, and of ranks. `drawn_` is the same w
 blindly: what ours saves beyond that is owed to the choice, the rest to more prompts. `prompts` is
 how many times the prompts (each of which every model completes) that takes for the neighbours.
 There, `cover` is how often 95 % intervals of all differences hold the truth, and `tau` Kendall's of
-the ranking with the truth. `wrong` is the share of runs in which a model was "surely better" than a
-stronger one at the end. `_all` is of all pairs. `ratio` is their judgments to ours.
+the ranking with the truth. On as many prompts as all pairs it judges the share `judged_on_as_many`,
+with intervals `wider_on_as_many` times as wide. `wrong` is the share of runs in which a model was
+"surely better" than a stronger one at the end. `_all` is of all pairs. `ratio` is their judgments
+to ours.
 """
 
 import sys
@@ -30,7 +32,7 @@ from bakeoff.stats.pairing import telling_pairs
 from bakeoff.stats.ranking import rank_intervals, surely_better
 
 PROMPTS, LONGEST = 200, 6  # of all pairs; times as many at most
-BUDGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the judgments of all pairs
+BUDGETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the judgments of all pairs
 TIES, FIRST = 0.5, 0.3  # Davidson's nu; log-odds of being shown first
 
 Values = NDArray[np.float64]
@@ -80,7 +82,7 @@ def main(repeats: int) -> None:
 
 def designs() -> list[Design]:
     """Even and clustered strengths; more and fewer pairs; waves of other lengths."""
-    eight, sixteen = np.linspace(-1.5, 1.5, 8), np.linspace(-2, 2, 16)
+    eight, sixteen = np.linspace(-0.9, 0.9, 8), np.linspace(-1.8, 1.8, 16)
     near = np.linspace(-0.12, 0.12, 4)
     two = (np.array([-1, 1])[:, None] + near).ravel()
     four = (np.array([-1.8, -0.6, 0.6, 1.8])[:, None] + near).ravel()
@@ -117,17 +119,22 @@ def report(design: Design, repeats: int) -> None:
     enough = reached(ours, all_pairs, "neighbours")
     saved = {f"saved_{w}": saving(ours, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
     saved |= {f"drawn_{w}": saving(blind, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
+    rows = np.array(ours)
+    same = [float(np.interp(PROMPTS, rows[:, 1], rows[:, at])) for at in (0, 2)]
+    ratio = all_pairs.judged / enough.judged
     say(
         f"adaptive_pairs:{design.name}",
-        figure=100 * saved["saved_neighbours"],
+        figure=100 * (1 - 1 / ratio),
         unit="% fewer judgments, neighbours' intervals as wide",
         peer=f"all pairs on {PROMPTS} prompts",
-        ratio=1 / (1 - saved["saved_neighbours"]),
+        ratio=ratio,
         prompt_sd=design.prompt_sd,
         K=design.pairs,
         of=len(design.every),
         wave=design.wave,
-        **{key: round(value, 3) for key, value in saved.items()},
+        **{key: rounded(value) for key, value in saved.items()},
+        judged_on_as_many=round(same[0] / all_pairs.judged, 3),
+        wider_on_as_many=round(same[1] / all_pairs.neighbours, 3),
         prompts=round(enough.prompts / PROMPTS, 2),
         cover=round(enough.cover, 3),
         cover_all=round(all_pairs.cover, 3),
@@ -190,9 +197,17 @@ def reached(looks: list[Look], whole: Look, width: str) -> Look:
     return Look(*(float(np.interp(whole[at] ** -2.0, told, column)) for column in rows.T))
 
 
-def saving(looks: list[Look], whole: Look, width: str) -> float:
-    """The share of judgments that the same width takes less; at least what was simulated."""
+def saving(looks: list[Look], whole: Look, width: str) -> float | None:
+    """The share of judgments that the same width takes less; None where it was not reached."""
+    at = Look._fields.index(width)
+    if min(one[at] for one in looks) > whole[at]:
+        return None
     return 1 - reached(looks, whole, width).judged / whole.judged
+
+
+def rounded(value: float | None) -> float | None:
+    """A number as it is printed."""
+    return None if value is None else round(value, 3)
 
 
 def judged(
