@@ -26,6 +26,7 @@ import numpy as np
 from measuring.line import say, versions
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.sparse import csr_array
 
 from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
 from bakeoff.stats.pairing import telling_pairs
@@ -68,16 +69,16 @@ class Look(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Looks at growing numbers of judgments."""
+    """Looks at growing numbers of judgments, and all that was judged."""
 
     looks: list[Look]
-    wrong: bool
+    outcomes: Outcomes
 
 
 def main(repeats: int) -> None:
     """Print a line for each design."""
     for design in designs():
-        report(design, repeats)
+        report(design, repeats if len(design.strengths) < 10 else repeats // 2)
 
 
 def designs() -> list[Design]:
@@ -111,7 +112,7 @@ def report(design: Design, repeats: int) -> None:
     for seed in range(repeats):
         rng = np.random.default_rng(seed)
         every = joined([judged(design, rng, PROMPTS, design.every, 0)])
-        whole.append(Run([look(every, design, truth, rng)], falsely(every, truth)))
+        whole.append(Run([look(every, design, truth, rng)], every))
         chosen.append(waves(design, truth, rng, choosing(design)))
         drawn.append(waves(design, truth, rng, drawing(design, rng)))
     all_pairs = averaged(whole)[0]
@@ -138,8 +139,8 @@ def report(design: Design, repeats: int) -> None:
         prompts=round(enough.prompts / PROMPTS, 2),
         cover=round(enough.cover, 3),
         cover_all=round(all_pairs.cover, 3),
-        wrong=float(np.mean([run.wrong for run in chosen])),
-        wrong_all=float(np.mean([run.wrong for run in whole])),
+        wrong=falsely(chosen, truth),
+        wrong_all=falsely(whole, truth),
         tau=round(enough.tau, 3),
         tau_all=round(all_pairs.tau, 3),
         repeats=repeats,
@@ -179,7 +180,7 @@ def waves(design: Design, truth: Values, rng: np.random.Generator, choose: Choos
             parts.append(judged(design, rng, design.wave, pairs, seen))
             seen, spent = seen + design.wave, spent + design.wave * len(pairs)
         looks.append(look(joined(parts), design, truth, rng))
-    return Run(looks, falsely(joined(parts), truth))
+    return Run(looks, joined(parts))
 
 
 def averaged(runs: list[Run]) -> list[Look]:
@@ -288,8 +289,7 @@ def sandwich(outcomes: Outcomes, items: int) -> tuple[Values, Values]:
     bread[-2] += cross
     bread[:, -2] += cross
     bread[-2, -2] += weight @ (tie * (1 - tie))
-    sums = np.zeros((int(outcomes.prompts.max()) + 1, d))
-    np.add.at(sums, outcomes.prompts, score)
+    sums = csr_array((np.ones(len(rows)), (outcomes.prompts, rows))) @ score
     bread[:items, :items] += 1  # their mean is 0: without that nothing tells it
     inverse = np.linalg.inv(bread)
     covariance = (inverse @ (sums.T @ sums) @ inverse)[:items, :items]
@@ -300,25 +300,27 @@ def expected(design: Design) -> Values:
     """The strengths that all pairs on infinitely many prompts give: prompts that differ draw them
     together.
     """
-    rng = np.random.default_rng(99)
     i, j = np.array(design.every).T
-    many, rows = 40_000, []
-    noise = rng.normal(0, design.prompt_sd * np.sqrt(2), many) if design.prompt_sd else np.zeros(1)
+    nodes, shares = np.polynomial.hermite_e.hermegauss(30)
+    noise, shares, rows = nodes * design.prompt_sd * np.sqrt(2), shares / shares.sum(), []
     for left, right in ((i, j), (j, i)):
         gap = (design.strengths[left] - design.strengths[right] + FIRST)[:, None] + noise
         for value, chance in zip((1.0, 0.5, 0.0), chances(gap), strict=True):
-            rows.append((left, right, np.full(len(left), value), chance.mean(axis=1)))
+            rows.append((left, right, np.full(len(left), value), chance @ shares))
     left, right, values, weights = (np.concatenate(part) for part in zip(*rows, strict=True))
     one = Outcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
     found = bradley_terry(one, len(design.strengths), ties=True, order=True, resamples=0)
     return np.array([strength.estimate for strength in found.strengths])
 
 
-def falsely(outcomes: Outcomes, truth: Values) -> bool:
-    """Whether any model is surely better than one that is stronger."""
-    found = bradley_terry(outcomes, len(truth), ties=True, order=True, resamples=300)
-    return any(truth[i] < truth[j] for i, j in found.better)
+def falsely(runs: list[Run], truth: Values) -> float:
+    """In how many of the runs any model is surely better than one that is stronger."""
+    wrong = 0
+    for run in runs:
+        found = bradley_terry(run.outcomes, len(truth), ties=True, order=True, resamples=300)
+        wrong += any(truth[i] < truth[j] for i, j in found.better)
+    return round(wrong / len(runs), 3)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
