@@ -126,6 +126,20 @@ def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.Monk
 
 @few
 @given(seeds)
+def test_newtons_method_needs_few_steps(seed: int) -> None:
+    """Slopes alone would find the same maximum, in the end."""
+    outcomes = played(seed, n=400, first=1.0)
+    whole = fit(outcomes, ties=True, order=True)
+    assume(len(whole.groups) == 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bakeoff.stats.bradley_terry._STEPS", 6)
+        quick = fit(outcomes, ties=True, order=True)
+    assert log_strengths(quick) == pytest.approx(log_strengths(whole), abs=1e-9)
+    assert (quick.tie, quick.first) == pytest.approx((whole.tie, whole.first), abs=1e-9)
+
+
+@few
+@given(seeds)
 def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
     outcomes = played(seed, n=120)
     ratings = fit(outcomes, ties=True)
