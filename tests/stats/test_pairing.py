@@ -125,6 +125,18 @@ def test_of_models_far_apart_neighbours_are_asked_for() -> None:
     assert set(telling_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
 
 
+def test_a_pair_that_never_met_comes_first_however_little_it_says() -> None:
+    one = played(0, 4, 200)
+    strengths = np.array([4.0, 1.0, -1.0, -4.0])
+    won = np.random.default_rng(0).random(len(one.values)) < expit(
+        strengths[one.left] - strengths[one.right]
+    )
+    kept = (one.left > 0) | (one.right < 3)
+    outcomes = Outcomes(one.left[kept], one.right[kept], won[kept].astype(float), one.prompts[kept])
+    assert telling_pairs(outcomes, 4, 2)[0] == (0, 3)
+    assert (0, 3) not in telling_pairs(dataclasses.replace(one, values=won.astype(float)), 4, 3)
+
+
 def test_the_neighbours_that_are_known_least_come_first() -> None:
     one = played(1, 4, 40)
     few = ((one.left == 2) | (one.right == 3)) & (one.prompts > 3)
