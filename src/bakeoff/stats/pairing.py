@@ -17,8 +17,22 @@ _VAGUE = 1e-2  # what is known of a strength that nobody judged: little, so that
 def telling_pairs(outcomes: Outcomes, items: int, count: int, *, prompts: float = 25) -> list[Pair]:
     """So many pairs (i < j) that say most about the ranking, the most telling first.
 
-    Pairs that never met come before all others, so that the wins connect all items. `prompts` is
-    on how many prompts each is going to be judged. The same input gives the same pairs.
+    The sum of the variances of the differences between neighbours in the ranking is what a pair has
+    to lower most, each after those chosen before it: a greedy A-optimal design for the differences
+    that a ranking consists of, with the present estimates in Fisher's information (Chernoff 1953;
+    for Bradley-Terry: Grasshoff and Schwabe 2008). Pairs that never met come before all others, so
+    that the wins connect all items. `prompts` is on how many prompts each is going to be judged.
+    The same input gives the same pairs.
+
+    Simulated in `benchmarks/adaptive_pairs.py` (waves of 25 prompts, the first with all pairs; ties,
+    an order effect): for intervals between neighbours as wide as those of all pairs, 8 models save
+    19 % of the judgments with 8 pairs a prompt and 12 % with 16; 16 models save 33 % with 16 and
+    28 % with 32. Where prompts have effects of their own (standard deviation 0.7), which more
+    prompts average out and more pairs do not, it is 39, 23, 58 and 51 %; pairs drawn blindly save
+    24, 15, 40 and 35 % there, and nothing without such effects. The price are more prompts, each to
+    be completed by all models: 1.8, 1.3, 2.4 and 1.5 times as many (2.5, 1.4, 4.2 and 2.4 times
+    without such effects). On as many prompts as before, intervals are 1.1 to 1.8 times as wide. The
+    choice looks at what came out, but 95 % intervals still cover 92 to 95 %, as with all pairs.
     """
     left, right = np.triu_indices(items, 1)
     met, theta, nu = _fitted(outcomes, items)
