@@ -107,6 +107,15 @@ def circle(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
     ]
 
 
+def chain(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
+    """The same, but a against c: whoever wins most stands first, and is stronger."""
+    return [
+        judgment(nth, one, sides[(nth + at) % len(sides)], second=two, **more)
+        for nth in range(n)
+        for at, (one, two) in enumerate(("ab", "bc", "ac"))
+    ]
+
+
 def turned(rows: Iterable[Judgment]) -> list[Judgment]:
     """The same preferences, the other one shown first."""
     return [
@@ -134,7 +143,7 @@ def test_ties_are_davidsons() -> None:
 
 def test_a_preference_is_the_side_that_it_names() -> None:
     """As a win rate's wins are counted: 0.6 is a win, and so is 1."""
-    soft, hard = circle(40, [0.9, 0.6, 0.2, 0.5]), circle(40, [1.0, 1.0, 0.0, 0.5])
+    soft, hard = chain(40, [0.9, 0.6, 0.2, 0.5]), chain(40, [1.0, 1.0, 0.0, 0.5])
     ours, theirs = (summarize(evidence(rows + turned(rows), ABC)) for rows in (soft, hard))
     assert (ours.ratings, ours.rating_model) == (theirs.ratings, theirs.rating_model)
 
@@ -202,25 +211,25 @@ def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() ->
 
 
 def test_repeats_and_judges_and_samples_are_averaged_before_anybody_wins() -> None:
-    rows = circle(30, [1.0, 1.0, 0.0, 0.5])
+    rows = chain(30, [1.0, 1.0, 0.0, 0.5])
     for more in ({"repeat": 1}, {"judge": "k"}, {"sample": 1}):
-        again = circle(30, [1.0, 1.0, 0.0, 0.5], **more)
+        again = chain(30, [1.0, 1.0, 0.0, 0.5], **more)
         assert (
             summarize(evidence(rows + again, ABC)).ratings == summarize(evidence(rows, ABC)).ratings
         )
-        against = circle(30, [0.0, 0.0, 1.0, 0.5], **more)
+        against = chain(30, [0.0, 0.0, 1.0, 0.5], **more)
         assert fitted(rows + against).tie > 100  # type: ignore[operator]
 
 
 def test_a_majority_decides_where_it_was_declared() -> None:
-    rows = circle(30, [0.6, 0.6, 0.3]) + circle(30, [0.6, 0.6, 0.3], judge="k")
-    rows += circle(30, [0.0, 0.0, 1.0], judge="l")
+    rows = chain(30, [0.6, 0.6, 0.3]) + chain(30, [0.6, 0.6, 0.3], judge="k")
+    rows += chain(30, [0.0, 0.0, 1.0], judge="l")
     mean, majority = (
         summarize(evidence(rows, ABC), Terms(panel=panel)) for panel in ("mean", "majority")
     )
-    two = circle(30, [1.0, 1.0, 0.0])
+    two = chain(30, [1.0, 1.0, 0.0])
     assert majority.ratings == summarize(evidence(two, ABC)).ratings
-    assert mean.ratings == summarize(evidence(circle(30, [0.0, 0.0, 1.0]), ABC)).ratings
+    assert mean.ratings == summarize(evidence(chain(30, [0.0, 0.0, 1.0]), ABC)).ratings
 
 
 def test_clusters_are_counted_beside_prompts() -> None:

@@ -24,7 +24,7 @@ def telling_pairs(outcomes: Outcomes, items: int, count: int, *, prompts: float 
     that the wins connect all items. `prompts` is on how many prompts each is going to be judged.
     The same input gives the same pairs.
 
-    Simulated in `benchmarks/adaptive_pairs.py` (waves of 25 prompts, the first with all pairs; ties,
+    Simulated in `benchmarks/adaptive_pairs.py` (waves of 25 prompts, the first has all pairs; ties,
     an order effect): for intervals between neighbours as wide as those of all pairs, 8 models save
     19 % of the judgments with 8 pairs a prompt and 12 % with 16; 16 models save 33 % with 16 and
     28 % with 32. Where prompts have effects of their own (standard deviation 0.7), which more
