@@ -33,6 +33,8 @@ def telling_pairs(outcomes: Outcomes, items: int, count: int, *, prompts: float 
     be completed by all models: 1.8, 1.3, 2.4 and 1.5 times as many (2.5, 1.4, 4.2 and 2.4 times
     without such effects). On as many prompts as before, intervals are 1.1 to 1.8 times as wide. The
     choice looks at what came out, but 95 % intervals still cover 92 to 95 %, as with all pairs.
+    Waves of 10 prompts save 3 points more, of 50 prompts 5 to 9 less. Where a completion costs as
+    much as a judgment, twice as many pairs as items cost least; of five items those are all pairs.
     """
     left, right = np.triu_indices(items, 1)
     met, theta, nu = _fitted(outcomes, items)
