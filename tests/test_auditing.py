@@ -6,17 +6,25 @@ They read ../shared/data and skip where it is absent. G1 to G14 are the acceptan
 import csv
 import gzip
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import evalica
 import pytest
 
 from bakeoff import Results, audit
 from bakeoff.errors import ConfigError
 from bakeoff.records import PairSummary
-from tests.stats.golden import DATA, expected, needs_data, rows
+from tests.stats.golden import DATA, expected, needs_data, records, rows
+
+_WINNERS = {
+    "model_a": evalica.Winner.X,
+    "model_b": evalica.Winner.Y,
+    "tie": evalica.Winner.Draw,
+}
 
 
 def alpaca(model: str, tmp_path: Path) -> Path:
@@ -261,6 +269,53 @@ def test_g13_rows_of_one_question_are_one_cluster() -> None:
         assert pair.win_rate.n == 100
     averaged = of(audit([path]), "claude-3-haiku-20240307", "gpt-4o")
     assert (averaged.prompts, averaged.clusters) == (100, None)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["food", "simple"])
+def test_g10_evalicas_examples_are_rated_with_their_ties(name: str) -> None:
+    """Rows name no order, and each is a prompt of its own: Davidson's strengths of the battles."""
+    known = expected()["evalica"][name]
+    found = audit([golden(f"evalica/{name}.csv")]).summary
+    strengths = {one.model: one.strength.estimate for one in found.ratings}
+    assert strengths == pytest.approx(known["davidson_log_strength"], abs=1e-3)
+    assert found.rating_model is not None
+    assert found.rating_model.tie == pytest.approx(known["davidson_nu"], abs=1e-3)
+    assert (found.rating_model.first, found.rating_model.parts) == (None, 1)
+    if name == "food":
+        assert (found.ratings[0].model, round(strengths["Tacos"], 4)) == ("Tacos", 0.9971)
+        assert round(found.rating_model.tie or 0, 4) == 0.1573
+    if name == "simple":  # 16 rows are too few to be sure of anything
+        assert {one.ranks for one in found.ratings} == {(1, 5)}
+
+
+@needs_data
+def test_g13_arena_hards_battles_are_rated_as_evalica_does_with_a_question_as_the_unit() -> None:
+    path = golden("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
+    rows = records("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
+    found = audit([path], columns={"cluster": "question_id"}).summary
+    result = evalica.newman(
+        [row["model_a"] for row in rows],
+        [row["model_b"] for row in rows],
+        [_WINNERS[row["winner"]] for row in rows],
+        tolerance=1e-12,
+        limit=100_000,
+    )
+    logs = {model: math.log(score) for model, score in result.scores.items()}
+    mean = sum(logs.values()) / len(logs)
+    theirs = {str(model): value - mean for model, value in logs.items()}
+    assert {one.model: one.strength.estimate for one in found.ratings} == pytest.approx(
+        theirs, abs=2e-3
+    )
+    assert found.rating_model is not None
+    assert found.rating_model.tie == pytest.approx(2 * result.v, abs=1e-3)
+    assert (found.rating_model.prompts, found.rating_model.clusters) == (len(rows), 100)
+    haiku = found.ratings[-1]
+    assert (haiku.model, haiku.ranks, haiku.strength.n) == ("claude-3-haiku-20240307", (4, 4), 100)
+    averaged = audit([path]).summary
+    assert [one.model for one in averaged.ratings][-1] == haiku.model
+    assert averaged.rating_model is not None
+    assert (averaged.rating_model.prompts, averaged.rating_model.clusters) == (100, None)
 
 
 @needs_data

@@ -35,6 +35,7 @@ from bakeoff.records import (
     People,
     Plan,
     Prompt,
+    RatingModel,
     Record,
     Results,
     Scores,
@@ -256,6 +257,21 @@ model_summaries = st.builds(
     empty=counts,
     mean_tokens=st.none() | reals,
 )
+standings = st.builds(
+    Standing,
+    model=texts,
+    strength=estimates,
+    ranks=st.none() | st.tuples(counts, counts),
+    group=st.none() | texts,
+)
+rating_models = st.builds(
+    RatingModel,
+    method=texts,
+    prompts=st.integers(1, 99),
+    clusters=st.none() | counts,
+    tie=st.none() | st.floats(0, 9),
+    first=st.none() | reals,
+)
 results = st.builds(
     Results,
     config=plain,
@@ -270,7 +286,8 @@ results = st.builds(
         estimand=texts,
         models=st.lists(model_summaries, max_size=2),
         pairs=st.lists(pair_summaries, max_size=2),
-        ratings=st.lists(st.builds(Standing, model=texts, strength=estimates), max_size=2),
+        ratings=st.lists(standings, max_size=2),
+        rating_model=st.none() | rating_models,
         null_checks=st.lists(checks, max_size=2),
         notes=st.lists(texts, max_size=2),
     ),
@@ -396,6 +413,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "model": "m",
         "strength": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
     },
+    RatingModel: {"method": "m", "prompts": 3},
     Flag: {"kind": "k", "about": "a", "value": 1, "message": "m", "action": "do"},
     Tally: {"asked": 3, "judged": 2, "failed": 1},
     Accounting: {"asked": 3, "judged": 2, "failed": 1},

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from bakeoff.records import Scores
-from bakeoff.report.blocks import blocks, ratings
+from bakeoff.records import Judgment, Scores, Summary
+from bakeoff.report.blocks import blocks, rating_notes, ratings
 from bakeoff.summary import summarize
 from tests.conftest import ROOT
 from tests.summary.cases import both, evidence, failure, judgment, pair, prompt, texts, won
@@ -77,19 +77,71 @@ def test_a_judge_without_scores_is_at_odds_with_none() -> None:
     assert "Winner against its own scores: 0 of 18, unreadable: 0 of 18, refused: 0" in found
 
 
+def three(rows: list[Judgment]) -> Summary:
+    return summarize(evidence(rows, models=("a", "b", "c")))
+
+
 def test_ratings_say_what_they_are_worth_against_the_average() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
     rows += [judgment(n, two, 1.0, second=one) for n in range(9) for one, two in ("ab", "ac", "bc")]
-    standings = summarize(evidence(rows, models=("a", "b", "c"))).ratings
-    found = ratings(standings)
-    assert [line.split(":")[0] for line in found] == ["1. a", "2. b", "3. c"]
-    shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found]
+    summary = three(rows)
+    found = ratings(summary)
+    assert [line.split(":")[0] for line in found[:3]] == ["1. a", "2. b", "3. c"]
+    shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found[:3]]
     assert shares == sorted(shares, reverse=True)
-    for line, one, share in zip(found, standings, shares, strict=True):
+    for line, one, share in zip(found, summary.ratings, shares, strict=False):
         value = one.strength
         assert f"{value.low:+.2f} to " in line or abs(value.low) < 0.005
         assert math.log(share / (100 - share)) == pytest.approx(value.estimate, abs=0.01)
         assert "-0.00" not in line
+        assert one.ranks
+        low, high = one.ranks
+        assert (
+            f", rank {low}" + (f" to {high}" if low < high else "") + f", group {one.group},"
+            in line
+        )
+    assert found[3] == "So much a model wins against one at 0"
+
+
+def test_below_ratings_stands_how_to_read_them() -> None:
+    rows = [
+        judgment(n, one, (1.0, 1.0, 0.5, 0.0)[(n + n // 4 * at) % 4], second=two)
+        for n in range(40)
+        for at, (one, two) in enumerate(("ab", "bc", "ca", "ba", "cb", "ac"))
+    ]
+    summary = three(rows)
+    found = ratings(summary)[4:]
+    assert found == rating_notes(summary)
+    assert ratings(summary)[3].endswith(", ties aside")
+    assert [line.partition(";")[0] for line in found] == [
+        "Two models that share a letter are not surely different",
+        "Two equal models tie on 25.0% of the prompts",
+        "Where two are equal and do not tie, the one shown first wins 66.7%",
+        "Davidson, with the order of showing",
+    ]
+    assert found[-1].endswith("over prompts (40 prompts)")
+    decided = three([row for row in rows if row.verdict.first != 0.5])
+    assert rating_notes(decided)[1].startswith("Where two are equal, the one shown first wins 66.")
+    clusters = tuple(prompt(n, tags=[f"cluster:{n % 20}"]) for n in range(40))
+    inside = summarize(evidence(rows, models=("a", "b", "c"), prompts=clusters))
+    assert rating_notes(inside)[-1].endswith("over clusters of prompts (40 prompts in 20 clusters)")
+    assert rating_notes(summarize(evidence(won(9, 8)))) == []
+
+
+def test_strengths_that_nothing_holds_have_no_interval_and_say_so() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    found = ratings(three(rows))
+    assert "[no interval], rank 1, group a, wins" in found[0]
+    assert "The wins fall into 3 parts" in found[5]
+
+
+def test_ratings_of_an_older_bakeoff_have_no_ranks() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    summary = three(rows)
+    old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
+    found = ratings(summary.model_copy(update={"ratings": old, "rating_model": None}))
+    assert len(found) == 4
+    assert "rank" not in " ".join(found)
 
 
 def test_markdown_is_told() -> None:

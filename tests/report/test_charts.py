@@ -345,6 +345,31 @@ def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> 
     assert strengths == sorted(strengths, reverse=True)
 
 
+def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_older_bakeoff() -> None:
+    summary = summarize(rich(30, ("c", "a", "b")))
+    chart = whole_charts(summary)["ratings"]
+    rows = data_of(chart, "group")
+    assert [row["group"] for row in rows] == [one.group for one in summary.ratings]
+    for row, one in zip(rows, summary.ratings, strict=True):
+        assert one.ranks
+        low, high = one.ranks
+        assert row["n"] == (f"{low}" if low == high else f"{low} to {high}")
+    assert chart.table.columns == ("Model", "Strength", "95 % interval", "Rank", "Group")
+    assert [line[3:] for line in chart.table.rows] == [(row["n"], row["group"]) for row in rows]
+    assert chart.says.endswith("Two models that share a letter are not surely different.")
+    old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
+    plain = whole_charts(summary.model_copy(update={"ratings": old}))["ratings"]
+    assert plain.table.columns == ("Model", "Strength", "95 % interval", "Rank")
+    assert [line[3] for line in plain.table.rows] == ["1", "2", "3"]
+    assert "letter" not in plain.says
+
+
+def test_a_strength_that_nothing_holds_has_no_interval() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(30) for one, two in ("ab", "ac", "bc")]
+    chart = whole_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
+    assert [line[2] for line in chart.table.rows] == ["none"] * 3
+
+
 def test_two_models_have_no_standing_among_several() -> None:
     assert whole_charts(summarize(rich())) == {}
 

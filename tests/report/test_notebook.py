@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.records import Evidence, Results
+from bakeoff.report.blocks import ranks, rating_notes
 from bakeoff.report.notebook import fragment
 from bakeoff.report.trust import interval, trust
 from bakeoff.summary import summarize
@@ -138,6 +139,9 @@ def test_of_three_models_the_ratings_come_first_and_each_pair_is_named() -> None
     assert text.startswith("Strength, in log-odds of winning")
     order = [text.index(f"{one.strength.estimate:+.2f}") for one in results.summary.ratings]
     assert order == sorted(order)
+    for one in results.summary.ratings:
+        assert f"{ranks(one).removeprefix('rank ')}{one.group}" in text
+    assert all(f"{note}." in text for note in rating_notes(results.summary))
     for pair in results.summary.pairs:
         assert f"{pair.a} against {pair.b} {pair.verdict}" in text
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bakeoff.records import Results
+from bakeoff.report.blocks import rating_notes
 from bakeoff.report.page import page
 from bakeoff.summary import summarize
 from tests.report.sample import results_of
@@ -127,6 +128,9 @@ def test_several_models_begin_with_every_verdict_the_ratings_and_the_matrix() ->
     )
     ids = [value for _, name, value in tags.attributes if name == "id"]
     assert len(ids) == len(set(ids))
+    notes = rating_notes(results.summary)
+    assert notes
+    assert all(f"{note}." in tags.words for note in notes)
 
 
 def test_results_without_any_verdict_are_a_page_too() -> None:

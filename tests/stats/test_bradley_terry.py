@@ -1,3 +1,5 @@
+import dataclasses
+
 import evalica
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from bakeoff.stats.bradley_terry import RIDGE, Outcomes, bradley_terry
+from bakeoff.stats.bradley_terry import RIDGE, Outcomes, bradley_terry, direct_wins
 from bakeoff.stats.intervals import bca
 from bakeoff.stats.results import Ratings
 from tests.stats.golden import expected, needs_data, rows
@@ -92,7 +94,10 @@ def test_at_the_maximum_nothing_pulls_but_the_ridge(
 
 @pytest.mark.long
 @pytest.mark.parametrize("ties", [False, True])
-def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(ties: bool) -> None:
+def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
+    ties: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.stats.bradley_terry._SLIGHT", RIDGE)  # as resamples have it
     outcomes = played(3, items=3, n=120)
     found = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
 
@@ -117,6 +122,20 @@ def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.Monk
     assert sound(stopped)
     assert log_strengths(stopped) == pytest.approx(whole, abs=0.5)
     assert log_strengths(stopped) != pytest.approx(whole, abs=1e-6)
+
+
+@few
+@given(seeds)
+def test_newtons_method_needs_few_steps(seed: int) -> None:
+    """Slopes alone would find the same maximum, in the end."""
+    outcomes = played(seed, n=400, first=1.0)
+    whole = fit(outcomes, ties=True, order=True)
+    assume(len(whole.groups) == 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bakeoff.stats.bradley_terry._STEPS", 6)
+        quick = fit(outcomes, ties=True, order=True)
+    assert log_strengths(quick) == pytest.approx(log_strengths(whole), abs=1e-9)
+    assert (quick.tie, quick.first) == pytest.approx((whole.tie, whole.first), abs=1e-9)
 
 
 @few
@@ -147,7 +166,101 @@ def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) ->
     assert ours[1:] - ours[0] == pytest.approx(theirs[1:], abs=1e-3)
 
 
+def of_statsmodels(outcomes: Outcomes, items: int) -> np.ndarray:
+    """Davidson's model with an order as a Poisson regression (Fienberg and Larntz 1976): the gaps
+    to item 0, log nu and what the place adds.
+    """
+    cells = {}
+    counts, placed = outcomes.counts, outcomes.placed
+    for row in range(len(counts)):
+        key = (outcomes.left[row], outcomes.right[row], bool(placed[row]))
+        held = cells.setdefault(key, {1.0: 0.0, 0.5: 0.0, 0.0: 0.0})
+        held[outcomes.values[row]] += counts[row]
+    design, seen = [], []
+    for at, ((left, right, first), held) in enumerate(cells.items()):
+        for value, count in held.items():
+            row = np.zeros(items + 2 + len(cells))
+            row[left] += value - 0.5
+            row[right] -= value - 0.5
+            row[items], row[items + 1] = value == 0.5, first * (value - 0.5)
+            row[items + 2 + at] = 1
+            design.append(row[1:])
+            seen.append(count)
+    model = sm.GLM(np.array(seen), np.array(design), family=sm.families.Poisson())
+    return model.fit(tol=1e-12).params[: items + 1]
+
+
+@few
+@given(seeds)
+def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression(seed: int) -> None:
+    drawn = played(seed, n=400, first=0.6)
+    rng = np.random.default_rng(seed + 1)
+    outcomes = dataclasses.replace(
+        drawn, weights=rng.choice([0.5, 1.0, 3.0], 400), placed=rng.random(400) < 0.8
+    )
+    ratings = fit(outcomes, ties=True, order=True)
+    assume(len(ratings.groups) == 1)
+    theirs = of_statsmodels(outcomes, 4)
+    ours = np.array(log_strengths(ratings))
+    assert ours[1:] - ours[0] == pytest.approx(theirs[:3], abs=2e-3)
+    assert np.log(ratings.tie) == pytest.approx(theirs[3], abs=2e-3)
+    assert ratings.first == pytest.approx(theirs[4], abs=2e-3)
+
+
 # Properties.
+
+
+@few
+@given(seeds, st.booleans(), st.booleans())
+def test_what_weighs_two_is_what_is_there_twice(seed: int, ties: bool, order: bool) -> None:
+    one = played(seed)
+    twice = Outcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
+    heavy = dataclasses.replace(one, weights=np.full(80, 2.0), placed=np.ones(80, dtype=bool))
+    ours, theirs = (
+        bradley_terry(games, 4, ties=ties, order=order, resamples=30) for games in (heavy, twice)
+    )
+    for two, other in zip(ours.strengths, theirs.strengths, strict=True):
+        assert same(two, other, 1e-6)
+    assert ours.better == theirs.better
+
+
+@few
+@given(seeds)
+def test_without_a_place_left_and_right_are_the_same(seed: int) -> None:
+    one = played(seed, first=1.0)
+    rng = np.random.default_rng(seed)
+    turn, placed = rng.random(80) < 0.5, rng.random(80) < 0.5
+    turn &= ~placed
+    other = Outcomes(
+        np.where(turn, one.right, one.left),
+        np.where(turn, one.left, one.right),
+        np.where(turn, 1 - one.values, one.values),
+        one.prompts,
+        placed=placed,
+    )
+    ours = fit(dataclasses.replace(one, placed=placed), order=True)
+    theirs = fit(other, order=True)
+    assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-6)
+    assert ours.first == pytest.approx(theirs.first, abs=1e-6)
+
+
+@few
+@given(seeds)
+def test_renaming_the_items_renames_who_is_surely_better(seed: int) -> None:
+    one = played(seed, n=240, ties=0.1)
+    names = np.random.default_rng(seed).permutation(4)
+    other = Outcomes(names[one.left], names[one.right], one.values, one.prompts)
+    mirror = dataclasses.replace(one, values=1 - one.values)
+    ours, theirs, turned = (bradley_terry(games, 4, ties=True) for games in (one, other, mirror))
+    assert {(names[i], names[j]) for i, j in ours.better} == set(theirs.better)
+    assert {(j, i) for i, j in ours.better} == set(turned.better)
+
+
+def test_direct_wins_count_prompts_by_what_was_won_more() -> None:
+    left, right = np.array([0, 1, 0, 2, 1, 2]), np.array([1, 0, 1, 0, 2, 1])
+    values, prompts = np.array([1.0, 1.0, 1.0, 0.0, 0.5, 1.0]), np.array([7, 7, 8, 8, 9, 9])
+    outcomes = Outcomes(left, right, values, prompts, np.array([1, 1, 2, 1, 1, 1.0]))
+    assert direct_wins(outcomes, 3).tolist() == [[0, 1, 1], [0, 0, 0], [0, 1, 0]]
 
 
 @few
@@ -215,11 +328,11 @@ def test_intervals_hold_strengths_and_are_seeded() -> None:
 
 def test_the_bootstrap_draws_prompts_not_outcomes() -> None:
     one = played(5)
-    four = Outcomes(*(np.repeat(part, 4) for part in vars(one).values()))
+    four = Outcomes(*(np.repeat(getattr(one, name), 4) for name in FIELDS))
     alone = Outcomes(four.left, four.right, four.values, np.arange(len(four.values)))
     once, copies, naive = (bradley_terry(games, 4, resamples=150) for games in (one, four, alone))
     for ours, theirs, narrow in zip(once.strengths, copies.strengths, naive.strengths, strict=True):
-        assert same(ours, theirs, within=1e-2)
+        assert same(ours, theirs, within=0.03)  # the ridge of resamples weighs less
         assert narrow.high - narrow.low < 0.7 * (theirs.high - theirs.low)
 
 
@@ -292,6 +405,7 @@ def test_the_left_item_winning_always_stays_finite() -> None:
     ratings = fit(outcomes, 3, order=True)
     assert sound(ratings)
     assert ratings.first > 3
+    assert ratings.method.endswith(", with a ridge of 0.01: no maximum exists")
     assert log_strengths(ratings) == pytest.approx([0, 0, 0], abs=1e-3)
 
 
@@ -299,6 +413,50 @@ def test_no_outcomes_have_no_strengths() -> None:
     none = np.array([], dtype=int)
     with pytest.raises(ValueError, match="no outcomes"):
         bradley_terry(Outcomes(none, none, np.array([]), none), 3)
+
+
+@few
+@given(seeds, st.integers(1, 40))
+def test_who_always_wins_is_surely_better_where_the_sign_test_of_all_pairs_says_so(
+    seed: int, prompts: int
+) -> None:
+    """A bootstrap of prompts that are all the same would be sure of anything."""
+    drawn = played(seed, items=3, n=prompts, ties=0.3)
+    left = np.concatenate((drawn.left, np.full(prompts, 3)))
+    right = np.concatenate((drawn.right, drawn.left))
+    values, units = np.concatenate((drawn.values, np.ones(prompts))), np.arange(prompts)
+    outcomes = Outcomes(left, right, values, np.tile(units, 2))
+    ratings = bradley_terry(outcomes, 4, ties=True, resamples=30)
+    assert sound(ratings)
+    for item in range(3):
+        met = int((drawn.left == item).sum())
+        assert ((3, item) in ratings.better) == (2 * 0.5**met <= 0.05 / 6)
+
+
+def test_one_prompt_is_sure_of_nothing() -> None:
+    outcomes = Outcomes(
+        np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([1.0, 1.0, 0.5]), np.zeros(3, dtype=int)
+    )
+    ratings = bradley_terry(outcomes, 3, ties=True, order=True)
+    assert sound(ratings)
+    assert ratings.better == ()
+    assert {one.method for one in ratings.strengths} == {"one unit: no interval"}
+
+
+def test_items_that_are_the_same_are_not_sure_to_differ() -> None:
+    one = played(2, items=3, n=120)
+    at = np.flatnonzero((one.left == 2) | (one.right == 2))
+    two = [np.where(side[at] == 2, 3, side[at]) for side in (one.left, one.right)]
+    duel = np.arange(60)
+    outcomes = Outcomes(
+        np.concatenate((one.left, two[0], np.full(60, 2))),
+        np.concatenate((one.right, two[1], np.full(60, 3))),
+        np.concatenate((one.values, one.values[at], np.full(60, 0.5))),
+        np.concatenate((one.prompts, one.prompts[at], duel)),
+    )
+    ratings = bradley_terry(outcomes, 4, ties=True, resamples=60)
+    assert log_strengths(ratings)[2] == pytest.approx(log_strengths(ratings)[3], abs=1e-9)
+    assert not {(2, 3), (3, 2)} & set(ratings.better)
 
 
 # Numbers known from elsewhere.

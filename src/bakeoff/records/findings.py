@@ -252,11 +252,32 @@ class ModelSummary(Record):
 class Standing(Record):
     """Where one of several models stands: `strength` is its Bradley-Terry log-odds, of mean 0.
 
-    Two models differ where the interval of their pair says so: intervals here may overlap.
+    `ranks` are the first and the last rank that it may have, all models together at 95 %. `group`
+    holds letters: two models share one if and only if neither is surely the stronger.
     """
 
     model: str
     strength: Estimate
+    ranks: tuple[int, int] | None = None
+    group: str | None = None
+
+
+class RatingModel(Record):
+    """What was fitted to rate several models, in the sentence `method`, and what it says beside
+    their strengths.
+
+    `tie` is Davidson's nu: two equal models tie with probability nu / (2 cosh(first / 2) + nu).
+    `first` is what being shown first adds, in log-odds. None where it was not fitted. `parts`
+    counts the strongly connected parts of the wins: with more than one, strengths of different
+    parts rest on a ridge.
+    """
+
+    method: str
+    prompts: int = Field(ge=1)
+    clusters: int | None = None
+    tie: float | None = Field(default=None, ge=0)
+    first: float | None = None
+    parts: int = Field(default=1, ge=1)
 
 
 class Spent(Record):
@@ -296,13 +317,14 @@ class Summary(Record):
     """What the results say: derived from the other records, and nothing else.
 
     `estimand` says what every win rate in it estimates. `ratings` are of three models or more, the
-    strongest first.
+    strongest first, and `rating_model` what they are of.
     """
 
     estimand: str
     models: tuple[ModelSummary, ...]
     pairs: tuple[PairSummary, ...]
     ratings: tuple[Standing, ...] = ()
+    rating_model: RatingModel | None = None
     null_checks: tuple[NullCheck, ...] = ()
     spent: tuple[Spent, ...] = ()
     notes: tuple[str, ...] = ()

@@ -1,9 +1,19 @@
 """The summary of a pair as titled lines of text, in the guide's shape. Knows no terminal."""
 
 from collections.abc import Sequence
-from math import exp
+from math import cosh, exp
 
-from bakeoff.records import Flag, ModelSummary, NullCheck, PairSummary, Slice, Spread, Standing
+from bakeoff.records import (
+    Flag,
+    ModelSummary,
+    NullCheck,
+    PairSummary,
+    RatingModel,
+    Slice,
+    Spread,
+    Standing,
+    Summary,
+)
 from bakeoff.report.trust import interval, people, trust
 
 Blocks = dict[str, list[str]]
@@ -50,16 +60,60 @@ def blocks(
     return {title: lines for title, lines in found.items() if lines}
 
 
-def ratings(standings: Sequence[Standing]) -> list[str]:
-    """Where each of several models stands, the strongest first."""
+def ratings(summary: Summary) -> list[str]:
+    """Where each of several models stands, the strongest first, and what the fit says beside it."""
     lines = []
-    for place, (model, value) in enumerate(((one.model, one.strength) for one in standings), 1):
+    for place, one in enumerate(summary.ratings, 1):
+        value = one.strength
         low, high = (round(edge, 2) + 0.0 for edge in (value.low, value.high))  # no -0.00
-        share = 100 / (1 + exp(-value.estimate))
+        span = "no interval" if value.low == value.high else f"95%: {low:+.2f} to {high:+.2f}"
+        stands = f", {ranks(one)}, group {one.group}" if one.ranks and one.group else ""
         lines.append(
-            f"{place}. {model}: {round(value.estimate, 2) + 0.0:+.2f} "
-            f"[95%: {low:+.2f} to {high:+.2f}], wins {share:.1f}% against a model at 0"
+            f"{place}. {one.model}: {round(value.estimate, 2) + 0.0:+.2f} [{span}]{stands}, "
+            f"wins {100 / (1 + exp(-value.estimate)):.1f}%"
         )
+    fitted = summary.rating_model
+    aside = ", ties aside" if fitted and fitted.tie is not None else ""
+    return [*lines, f"So much a model wins against one at 0{aside}", *rating_notes(summary)]
+
+
+def ranks(one: Standing) -> str:
+    """The ranks that a model may have: `rank 2`, `rank 1 to 3`."""
+    low, high = one.ranks or (1, 1)
+    return f"rank {low}" if low == high else f"rank {low} to {high}"
+
+
+def rating_notes(summary: Summary) -> list[str]:
+    """How ratings are to be read, and what the fit says of ties and of the order of showing."""
+    fitted = summary.rating_model
+    if fitted is None:
+        return []
+    lines = [
+        "Two models that share a letter are not surely different; ranks and letters hold for all "
+        "models together at 95%",
+    ]
+    if fitted.parts > 1:
+        lines.append(
+            f"The wins fall into {fitted.parts} parts that never lost to, or never met, each other:"
+            " how far apart those are nobody can tell, a ridge holds them, and between them ranks "
+            "count the prompts won"
+        )
+    over = f"{fitted.prompts:,} prompts"
+    if fitted.clusters:
+        over += f" in {fitted.clusters:,} clusters"
+    return [*lines, *_of_equals(fitted), f"{fitted.method} ({over})"]
+
+
+def _of_equals(fitted: RatingModel) -> list[str]:
+    """What the judges make of two models that are equally strong."""
+    lines, decided = [], ""
+    if fitted.tie is not None:
+        share = 100 * fitted.tie / (2 * cosh((fitted.first or 0) / 2) + fitted.tie)
+        lines.append(f"Two equal models tie on {share:.1f}% of the prompts")
+        decided = " and do not tie"
+    if fitted.first is not None:
+        share = 100 / (1 + exp(-fitted.first))
+        lines.append(f"Where two are equal{decided}, the one shown first wins {share:.1f}%")
     return lines
 
 

@@ -104,7 +104,7 @@ def print_results(console: Console, results: Results, samples: int) -> None:
     _print_failures(console, results)
     summary = results.summary
     if summary.ratings:
-        print_blocks(console, {"Ratings (log-odds)": ratings(summary.ratings)})
+        print_blocks(console, {"Ratings (log-odds)": ratings(summary)})
     told: set[str] = set()  # a model's flags stand below the first pair that it is in
     for pair in summary.pairs:
         new = [m for m in summary.models if m.model in {pair.a, pair.b} - told]

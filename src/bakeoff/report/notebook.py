@@ -6,6 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from bakeoff.records import NullCheck, PairSummary, Results, Standing
+from bakeoff.report.blocks import ranks, rating_notes
 from bakeoff.report.money import took
 from bakeoff.report.trust import interval, trust
 
@@ -30,6 +31,8 @@ def fragment(results: Results) -> str:
         card=lambda pair: trust(pair, _checks(pair, results.summary.null_checks)),
         said=_said,
         took=took(results),
+        ranks=lambda one: ranks(one).removeprefix("rank "),
+        rating_notes=rating_notes,
         scale=_scale(results.summary.ratings),
         style=(folder / "notebook.css").read_text(encoding="utf-8"),
     )

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from bakeoff.records import PairSummary, Results
 from bakeoff.report import charts
-from bakeoff.report.blocks import blocks, p_value
+from bakeoff.report.blocks import blocks, p_value, rating_notes
 from bakeoff.report.made import command, origin_of
 from bakeoff.report.money import run_took
 from bakeoff.report.pairs import packed
@@ -148,6 +148,7 @@ def _environment() -> Environment:
     environment.filters["p"] = p_value
     environment.filters["bound"] = _bound
     environment.globals["would_change"] = would_change
+    environment.globals["rating_notes"] = rating_notes
     environment.globals["standing"] = standing
     return environment
 

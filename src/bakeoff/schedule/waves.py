@@ -210,16 +210,16 @@ class Schedule:
         return outcome_of(rate, trial.margin / 100) == "not enough data"
 
     def _most_telling(self, going: Sequence[Course], said: Said) -> list[Course]:
-        """As many pairs as there are models: those that the next prompts say most with."""
+        """Twice as many pairs as there are models: those that the next prompts say most with."""
         from bakeoff.stats.pairing import telling_pairs
         from bakeoff.summary.ratings import outcomes_of
 
-        models, most = self.models, len(self.models)
+        models, most = self.models, 2 * len(self.models)
         trials = [self._trial(course, said) for course in self.courses]
         trials = [trial for trial in trials if len(trial.folded)]
         if not trials:
             return list(going[:most])
         outcomes = outcomes_of(models, trials)
-        ranked = telling_pairs(outcomes, most, len(self.courses), prompts=_WAVE)
+        ranked = telling_pairs(outcomes, len(models), len(self.courses), prompts=_WAVE)
         courses = [self._by_pair[models[one], models[other]] for one, other in ranked]
         return [course for course in courses if course in going][:most]

@@ -122,6 +122,13 @@ def bca(
     `statistic` maps weights of shape (..., n), how often each of n prompts was drawn, to values of
     shape (..., k); one Estimate for each of the k. Where it does not vary the interval is a point.
     """
+    return resampled(statistic, n, clusters, resamples=resamples)[0]
+
+
+def resampled(
+    statistic: Statistic, n: int, clusters: Codes | None = None, *, resamples: int = RESAMPLES
+) -> tuple[list[Estimate], Values]:
+    """The intervals of `bca`, and the values of its resamples, (B, k); one unit has none."""
     codes = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     units = int(codes.max()) + 1
 
@@ -136,7 +143,8 @@ def bca(
 
     values = statistic(np.ones(n))
     if units < 2:
-        return [Estimate(float(v), float(v), float(v), "one unit: no interval", 1) for v in values]
+        points = [(float(value), "one unit: no interval") for value in values]
+        return [Estimate(v, v, v, how, 1) for v, how in points], np.empty((0, len(values)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         warnings.simplefilter("ignore", RuntimeWarning)  # a jackknife without spread: a is 0/0
@@ -152,10 +160,11 @@ def bca(
     lows = np.asarray(found.confidence_interval.low)
     highs = np.asarray(found.confidence_interval.high)
     drawn_values = np.asarray(found.bootstrap_distribution)
-    return [
+    estimates = [
         _bootstrapped(float(value), float(lows[i]), float(highs[i]), drawn_values[i], units)
         for i, value in enumerate(values)
     ]
+    return estimates, drawn_values.T
 
 
 def percentiles(values: Values, drawn: Values, units: int) -> list[Estimate]:

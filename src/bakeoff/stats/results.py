@@ -156,6 +156,7 @@ class Ratings:
     `tie` is Davidson's nu, `first` the log-odds that being shown first adds; None where not
     fitted. `groups` are the strongly connected parts of the win graph: with more than one, no
     maximum likelihood estimate exists, and strengths of different groups rest on the ridge alone.
+    `better` holds (i, j) where i is surely stronger than j, at 95 % for all of them together.
     """
 
     strengths: tuple[Estimate, ...]
@@ -163,3 +164,4 @@ class Ratings:
     first: float | None
     groups: tuple[tuple[int, ...], ...]
     method: str
+    better: tuple[tuple[int, int], ...] = ()

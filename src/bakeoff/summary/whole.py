@@ -34,11 +34,13 @@ def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B
     models = tuple(model_summary(model, evidence) for model in evidence.models)
     decided = tuple(_finished(pair, trial) for pair, trial in zip(found, pairs, strict=True))
     checks, notes = null_checks(evidence.null_check, terms)
+    standings, model = ratings_of(evidence.models, pairs)
     return Summary(
         estimand=ESTIMAND,
         models=models,
         pairs=decided,
-        ratings=tuple(ratings_of(evidence.models, pairs)),
+        ratings=tuple(standings),
+        rating_model=model,
         null_checks=tuple(checks),
         spent=tuple(spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),

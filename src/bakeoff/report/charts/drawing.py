@@ -100,10 +100,10 @@ def shares(**more: object) -> alt.Axis:
     )
 
 
-def around_zero(title: str, form: str) -> alt.Axis:
+def around_zero(title: str, form: str, ticks: alt.ExprRef = FEW) -> alt.Axis:
     """An axis of differences around 0; `form` is a number format with a sign."""
     text = f"datum.value === 0 ? '0' : format(datum.value, '{form}')"
-    return alt.Axis(title=title or None, grid=False, labelExpr=text, tickCount=FEW)
+    return alt.Axis(title=title or None, grid=False, labelExpr=text, tickCount=ticks)
 
 
 def sides(field: str = "side") -> alt.Color:

@@ -41,33 +41,46 @@ SLICES = 20
 _ROW, _HEAD = 26, -14  # pixels: a row, and where what is over the first has its middle
 _NAMES = "(0.36 * width)"
 _PLOT = "(width - (width < 480 ? 64 : 130))"  # where it ends: narrow charts leave n out
+_GROUPED = "(width - (width < 480 ? 106 : 176))"
+_GROUP = 48  # pixels: the column of groups
 
 Side = Literal["a", "b", "none"]
 _SIDES: Mapping[Outcome | SliceOutcome | None, Side] = {"better": "a", "worse": "b"}
 
 
 class Line(NamedTuple):
-    """A row of a forest; `side` is the model that it speaks for."""
+    """A row of a forest; `side` is the model that it speaks for, `group` what it belongs to."""
 
     name: str
     value: Estimate
     told: str
     side: Side = "none"
+    group: str = ""
 
 
 class Scale(NamedTuple):
-    """What a forest measures: where neither is ahead, its axis, and how its numbers read."""
+    """What a forest measures: where neither is ahead, its axis, and how its numbers read; `group`
+    heads the last column, where there is one.
+    """
 
     middle: float
     domain: tuple[float, float]
     axis: alt.Axis
     heads: tuple[str, str]
     share: bool
+    group: str = ""
+
+    @property
+    def end(self) -> str:
+        """Where the plot ends: narrow charts leave the middle one of the columns out."""
+        return _GROUPED if self.group else _PLOT
 
     def said(self, value: Estimate) -> tuple[str, str]:
         """An estimate and its interval, as texts."""
         if self.share:
             return percent(value.estimate), bounds(value)
+        if value.low == value.high:
+            return signed(value.estimate, 2), "none"
         return signed(value.estimate, 2), f"{signed(value.low, 2)} to {signed(value.high, 2)}"
 
 
@@ -145,17 +158,26 @@ def slices_chart(pair: PairSummary) -> Chart | None:
 
 
 def ratings_chart(ratings: Sequence[Standing]) -> Chart | None:
-    """The strengths of three models or more, the strongest first."""
+    """The strengths of three models or more, the strongest first, with the ranks that each may have
+    and the letters of those that it is not surely different from.
+    """
     if len(ratings) < 3:
         return None
     lines = [
-        Line(shown(row.model), row.strength, f"{rank}") for rank, row in enumerate(ratings, start=1)
+        Line(shown(row.model), row.strength, _ranks(row, rank), group=row.group or "")
+        for rank, row in enumerate(ratings, start=1)
     ]
     low = min(0.0, *(line.value.low for line in lines))
     high = max(0.0, *(line.value.high for line in lines))
     room = 0.04 * (high - low) or 1.0
-    axis = around_zero("", "+.2~f")
-    scale = Scale(0, (low - room, high + room), axis, ("strength", "rank"), share=False)
+    scale = Scale(
+        0,
+        (low - room, high + room),
+        around_zero("", "+.2~f", expression("width < 720 ? 4 : 7")),
+        ("strength", "rank"),
+        share=False,
+        group="group" if any(line.group for line in lines) else "",
+    )
     best, last = lines[0], lines[-1]
     says = (
         f"{best.name} is the strongest of {len(lines)} models "
@@ -163,16 +185,27 @@ def ratings_chart(ratings: Sequence[Standing]) -> Chart | None:
         f"{last.name} the weakest "
         f"({scale.said(last.value)[0]}, 95 %: {scale.said(last.value)[1]})."
     )
+    if scale.group:
+        says += " Two models that share a letter are not surely different."
     table = _table(lines, scale._replace(heads=("Strength", "Rank")), "Model")
     return Chart(
         "ratings", "Strength", says, forest(lines, scale, "log-odds, 0 on average", says), table
     )
 
 
+def _ranks(row: Standing, rank: int) -> str:
+    low, high = row.ranks or (rank, rank)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
 def _table(lines: Sequence[Line], scale: Scale, what: str) -> Table:
     value, count = scale.heads[0].capitalize(), scale.heads[1]
-    rows = [(line.name, *scale.said(line.value), line.told) for line in lines]
-    return Table((what, value, "95 % interval", count), tuple(rows[:50]))
+    last = (scale.group.capitalize(),) if scale.group else ()
+    rows = [
+        (line.name, *scale.said(line.value), line.told, *((line.group,) if last else ()))
+        for line in lines
+    ]
+    return Table((what, value, "95 % interval", count, *last), tuple(rows[:50]))
 
 
 def forest(lines: Sequence[Line], scale: Scale, head: str, says: str) -> Spec:
@@ -184,14 +217,15 @@ def forest(lines: Sequence[Line], scale: Scale, head: str, says: str) -> Spec:
         value, span = scale.said(line.value)
         row: Row = {"name": line.name, "y": (index + 0.5) * _ROW, "side": line.side}
         row |= {"at": line.value.estimate, "low": line.value.low, "high": line.value.high}
-        rows.append(row | {"value": value, "range": span, "n": line.told})
-    told = tooltips({"name": "name", "value": scale.heads[0], "range": "95 %", "n": scale.heads[1]})
+        rows.append(row | {"value": value, "range": span, "n": line.told, "group": line.group})
+    fields = {"name": "name", "value": scale.heads[0], "range": "95 %", "n": scale.heads[1]}
+    told = tooltips(fields | ({"group": scale.group} if scale.group else {}))
     x = alt.X(
         "at",
         type="quantitative",
         scale=alt.Scale(
             domain=list(scale.domain),
-            range=[expression(_NAMES), expression(_PLOT)],
+            range=[expression(_NAMES), expression(scale.end)],
             nice=False,
             zero=False,
         ),
@@ -232,13 +266,27 @@ def _columns(lined: alt.Chart, scale: Scale, told: list[alt.Tooltip]) -> list[al
         style="ink", align="left", baseline="middle", limit=expression(f"{_NAMES} - 12")
     )
     value = lined.mark_text(style="ink", align="right", baseline="middle")
+    middle = expression(f"width - {_GROUP}") if scale.group else expression("width")
     count = lined.mark_text(style="soft", align="right", baseline="middle", opacity=seen)
     head = data([{"n": scale.heads[1]}]).mark_text(
         style="soft", fontSize=11, align="right", baseline="middle", opacity=seen
     )
-    return [
+    columns = [
         name.encode(x=x_at(0), y=rows, text=label("name"), tooltip=told),
-        value.encode(x=x_at(expression(f"{_PLOT} + 62")), y=rows, text=label("value")),
-        count.encode(x=x_at("width"), y=rows, text=label("n")),
-        head.encode(x=x_at("width"), y=y_at(_HEAD), text=label("n")),
+        value.encode(x=x_at(expression(f"{scale.end} + 62")), y=rows, text=label("value")),
+        count.encode(x=x_at(middle), y=rows, text=label("n")),
+        head.encode(x=x_at(middle), y=y_at(_HEAD), text=label("n")),
+    ]
+    return columns + (_groups(lined, scale.group) if scale.group else [])
+
+
+def _groups(lined: alt.Chart, what: str) -> list[alt.Chart]:
+    """The last column: letters, on the right of every chart."""
+    letters = lined.mark_text(style="ink", align="right", baseline="middle", limit=_GROUP - 6)
+    head = data([{"group": what}]).mark_text(
+        style="soft", fontSize=11, align="right", baseline="middle"
+    )
+    return [
+        letters.encode(x=x_at("width"), y=pixels("y"), text=label("group")),
+        head.encode(x=x_at("width"), y=y_at(_HEAD), text=label("group")),
     ]

@@ -1,0 +1,326 @@
+"""What it saves to judge only the pairs that say most about the ranking: JSON lines.
+
+    python benchmarks/adaptive_pairs.py [REPEATS]
+
+A simulated judge compares 8 and 16 models, with ties, an order effect and (or not) a random effect
+of each prompt on each model. The first wave of prompts judges all pairs, each later one the K pairs
+that `telling_pairs` names, both orders each. `saved_` is the share of judgments that this takes
+less than all pairs on 200 prompts for intervals of the same average width: of the differences
+between neighbours, of the widest of those, and of ranks. `drawn_` is the same with K pairs drawn
+blindly: what ours saves beyond that is owed to the choice, the rest to more prompts. `prompts` is
+how many times the prompts (each of which every model completes) that takes for the neighbours.
+There, `cover` is how often 95 % intervals of all differences hold the truth, and `tau` Kendall's of
+the ranking with the truth. On as many prompts as all pairs it judges the share `judged_on_as_many`,
+with intervals `wider_on_as_many` times as wide. `wrong` is the share of runs in which a model was
+"surely better" than a stronger one at the end. `_all` is of all pairs. `ratio` is their judgments
+to ours.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from measuring.line import say, versions
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.sparse import csr_array
+
+from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
+from bakeoff.stats.pairing import telling_pairs
+from bakeoff.stats.ranking import rank_intervals, surely_better
+
+PROMPTS, LONGEST = 200, 6  # of all pairs; times as many at most
+BUDGETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the judgments of all pairs
+TIES, FIRST = 0.5, 0.3  # Davidson's nu; log-odds of being shown first
+
+Values = NDArray[np.float64]
+Pair = tuple[int, int]
+Choosing = Callable[[Outcomes], list[Pair]]
+
+
+class Design(NamedTuple):
+    """What is simulated: true strengths, how much prompts differ, and the waves."""
+
+    name: str
+    strengths: Values
+    prompt_sd: float
+    pairs: int
+    wave: int
+
+    @property
+    def every(self) -> list[Pair]:
+        """All pairs."""
+        return list(combinations(range(len(self.strengths)), 2))
+
+
+class Look(NamedTuple):
+    """How things stand after some waves: widths of intervals, and what can be held against them."""
+
+    judged: float
+    prompts: float
+    neighbours: float
+    widest: float
+    ranks: float
+    cover: float
+    tau: float
+
+
+class Run(NamedTuple):
+    """Looks at growing numbers of judgments, and all that was judged."""
+
+    looks: list[Look]
+    outcomes: Outcomes
+
+
+def main(repeats: int) -> None:
+    """Print a line for each design."""
+    for design in designs():
+        report(design, repeats if len(design.strengths) < 10 else repeats // 2)
+
+
+def designs() -> list[Design]:
+    """Even and clustered strengths; more and fewer pairs; waves of other lengths."""
+    eight, sixteen = np.linspace(-0.9, 0.9, 8), np.linspace(-1.8, 1.8, 16)
+    near = np.linspace(-0.12, 0.12, 4)
+    two = (np.array([-1, 1])[:, None] + near).ravel()
+    four = (np.array([-1.8, -0.6, 0.6, 1.8])[:, None] + near).ravel()
+    found = [
+        Design(f"even:{len(s)}", s, sd, k * len(s), 25)
+        for s in (eight, sixteen)
+        for sd in (0.0, 0.7)
+        for k in (1, 2)
+    ]
+    found += [
+        Design("clustered:8", two, 0.7, 8, 25),
+        Design("clustered:16", four, 0.7, 16, 25),
+        Design("even:8", eight, 0.7, 4, 25),
+        Design("even:8", eight, 0.7, 8, 10),
+        Design("even:8", eight, 0.7, 8, 50),
+        Design("even:16", sixteen, 0.7, 16, 50),
+    ]
+    return found
+
+
+def report(design: Design, repeats: int) -> None:
+    """Simulate one design, and print what it saves."""
+    started = time.perf_counter()
+    truth = expected(design)
+    whole, chosen, drawn = [], [], []
+    for seed in range(repeats):
+        rng = np.random.default_rng(seed)
+        every = joined([judged(design, rng, PROMPTS, design.every, 0)])
+        whole.append(Run([look(every, design, truth, rng)], every))
+        chosen.append(waves(design, truth, rng, choosing(design)))
+        drawn.append(waves(design, truth, rng, drawing(design, rng)))
+    all_pairs = averaged(whole)[0]
+    ours, blind = averaged(chosen), averaged(drawn)
+    enough = reached(ours, all_pairs, "neighbours")
+    saved = {f"saved_{w}": saving(ours, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
+    saved |= {f"drawn_{w}": saving(blind, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
+    rows = np.array(ours)
+    same = [float(np.interp(PROMPTS, rows[:, 1], rows[:, at])) for at in (0, 2)]
+    ratio = all_pairs.judged / enough.judged
+    say(
+        f"adaptive_pairs:{design.name}",
+        figure=100 * (1 - 1 / ratio),
+        unit="% fewer judgments, neighbours' intervals as wide",
+        peer=f"all pairs on {PROMPTS} prompts",
+        ratio=ratio,
+        prompt_sd=design.prompt_sd,
+        K=design.pairs,
+        of=len(design.every),
+        wave=design.wave,
+        **{key: rounded(value) for key, value in saved.items()},
+        judged_on_as_many=round(same[0] / all_pairs.judged, 3),
+        wider_on_as_many=round(same[1] / all_pairs.neighbours, 3),
+        prompts=round(enough.prompts / PROMPTS, 2),
+        cover=round(enough.cover, 3),
+        cover_all=round(all_pairs.cover, 3),
+        wrong=falsely(chosen, truth),
+        wrong_all=falsely(whole, truth),
+        tau=round(enough.tau, 3),
+        tau_all=round(all_pairs.tau, 3),
+        repeats=repeats,
+        seconds=round(time.perf_counter() - started),
+        versions=versions("numpy", "scipy"),
+    )
+
+
+def choosing(design: Design) -> Choosing:
+    """Our choice."""
+    return lambda outcomes: telling_pairs(
+        outcomes, len(design.strengths), design.pairs, prompts=design.wave
+    )
+
+
+def drawing(design: Design, rng: np.random.Generator) -> Choosing:
+    """Pairs drawn blindly."""
+
+    def drawn(outcomes: Outcomes) -> list[Pair]:
+        assert len(outcomes.values)
+        at = rng.choice(len(design.every), design.pairs, replace=False)
+        return [design.every[row] for row in at]
+
+    return drawn
+
+
+def waves(design: Design, truth: Values, rng: np.random.Generator, choose: Choosing) -> Run:
+    """Waves until as much is judged as all pairs are, or on six times the prompts; looked at where
+    `BUDGETS` of that are spent.
+    """
+    seen, spent = design.wave, design.wave * len(design.every)
+    whole, looks = PROMPTS * len(design.every), []
+    parts = [judged(design, rng, design.wave, design.every, 0)]
+    for budget in BUDGETS:
+        while spent < budget * whole and seen < LONGEST * PROMPTS:
+            pairs = choose(joined(parts))
+            parts.append(judged(design, rng, design.wave, pairs, seen))
+            seen, spent = seen + design.wave, spent + design.wave * len(pairs)
+        looks.append(look(joined(parts), design, truth, rng))
+    return Run(looks, joined(parts))
+
+
+def averaged(runs: list[Run]) -> list[Look]:
+    """The mean of all runs, look by look."""
+    numbers = np.array([run.looks for run in runs]).mean(axis=0)
+    return [Look(*row) for row in numbers.tolist()]
+
+
+def reached(looks: list[Look], whole: Look, width: str) -> Look:
+    """How things stand where a width is that of all pairs: between two looks, by how narrow
+    intervals are (1 / width^2); the last look where it never is.
+    """
+    rows, at = np.array(looks), Look._fields.index(width)
+    told = np.maximum.accumulate(rows[:, at] ** -2.0)
+    return Look(*(float(np.interp(whole[at] ** -2.0, told, column)) for column in rows.T))
+
+
+def saving(looks: list[Look], whole: Look, width: str) -> float | None:
+    """The share of judgments that the same width takes less; None where it was not reached."""
+    at = Look._fields.index(width)
+    if min(one[at] for one in looks) > whole[at]:
+        return None
+    return 1 - reached(looks, whole, width).judged / whole.judged
+
+
+def rounded(value: float | None) -> float | None:
+    """A number as it is printed."""
+    return None if value is None else round(value, 3)
+
+
+def judged(
+    design: Design, rng: np.random.Generator, prompts: int, pairs: list[Pair], after: int
+) -> list[Values]:
+    """Both orders of these pairs on so many prompts: left, right, values and prompts."""
+    i, j = np.array(pairs).T
+    effect = rng.normal(0, design.prompt_sd, (prompts, len(design.strengths)))
+    found = []
+    for left, right in ((i, j), (j, i)):
+        gap = design.strengths[left] - design.strengths[right] + FIRST
+        won, _, lost = chances(gap + effect[:, left] - effect[:, right])
+        drawn = rng.random(won.shape)
+        values = np.where(drawn < won, 1.0, np.where(drawn < won + lost, 0.0, 0.5))
+        rows = np.repeat(np.arange(after, after + prompts), len(pairs))
+        found.append((np.tile(left, prompts), np.tile(right, prompts), values.ravel(), rows))
+    return [np.concatenate(part) for part in zip(*found, strict=True)]
+
+
+def chances(gap: Values) -> tuple[Values, Values, Values]:
+    """The probabilities of a win, a tie and a loss of the left one."""
+    won, lost = np.exp(gap / 2), np.exp(-gap / 2)
+    total = won + lost + TIES
+    return won / total, TIES / total, lost / total
+
+
+def joined(parts: list[list[Values]]) -> Outcomes:
+    """All waves; both orders of a prompt weigh 1 together."""
+    left, right, values, prompts = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Outcomes(left, right, values, prompts, np.full(len(left), 0.5))
+
+
+def look(outcomes: Outcomes, design: Design, truth: Values, rng: np.random.Generator) -> Look:
+    """The widths of intervals: of gaps from the sandwich covariance over prompts, of ranks from
+    what `surely_better` makes of draws from it.
+    """
+    items = len(design.strengths)
+    theta, covariance = sandwich(outcomes, items)
+    own = np.diag(covariance)
+    errors = np.sqrt(np.maximum(0, own[:, None] + own - 2 * covariance))
+    count = int(outcomes.prompts.max()) + 1
+    values, vectors = np.linalg.eigh(covariance)
+    spread = vectors * np.sqrt(np.maximum(0, values))
+    drawn = theta + rng.normal(0, 1, (400, items)) @ spread.T
+    met = np.zeros((items, items), dtype=np.intp)
+    ranks = rank_intervals(surely_better(theta, drawn, [range(items)], met, count))
+    beside = 2 * 1.96 * np.diag(errors, 1)
+    left, right = np.triu_indices(items, 1)
+    off = np.abs(theta[left] - theta[right] - (truth[left] - truth[right]))
+    return Look(
+        judged=len(outcomes.values) / 2,
+        prompts=count,
+        neighbours=float(beside.mean()),
+        widest=float(beside.max()),
+        ranks=float(np.mean([1 + high - low for low, high in ranks])),
+        cover=float((off <= 1.96 * errors[left, right]).mean()),
+        tau=float(stats.kendalltau(theta, truth).statistic),
+    )
+
+
+def sandwich(outcomes: Outcomes, items: int) -> tuple[Values, Values]:
+    """Strengths, and their covariance clustered by prompt (Liang and Zeger 1986)."""
+    found = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
+    theta = np.array([one.estimate for one in found.strengths])
+    nu, first = found.tie or 0.0, found.first or 0.0
+    gap = theta[outcomes.left] - theta[outcomes.right] + first
+    won, lost = np.exp(gap / 2), np.exp(-gap / 2)
+    total = won + lost + nu
+    lead, tie = (won - lost) / total / 2, nu / total
+    weight = outcomes.counts
+    d, rows = items + 2, np.arange(len(weight))
+    design = np.zeros((len(weight), d))
+    design[rows, outcomes.left], design[rows, outcomes.right], design[:, -1] = 1, -1, 1
+    score = (weight * (outcomes.values - 0.5 - lead))[:, None] * design
+    score[:, -2] = weight * ((outcomes.values == 0.5) - tie)
+    bread = design.T @ ((weight * ((1 - tie) / 4 - lead**2))[:, None] * design)
+    cross = -design.T @ (weight * lead * tie)
+    bread[-2] += cross
+    bread[:, -2] += cross
+    bread[-2, -2] += weight @ (tie * (1 - tie))
+    sums = csr_array((np.ones(len(rows)), (outcomes.prompts, rows))) @ score
+    bread[:items, :items] += 1  # their mean is 0: without that nothing tells it
+    inverse = np.linalg.inv(bread)
+    covariance = (inverse @ (sums.T @ sums) @ inverse)[:items, :items]
+    return theta, covariance
+
+
+def expected(design: Design) -> Values:
+    """The strengths that all pairs on infinitely many prompts give: prompts that differ draw them
+    together.
+    """
+    i, j = np.array(design.every).T
+    nodes, shares = np.polynomial.hermite_e.hermegauss(30)
+    noise, shares, rows = nodes * design.prompt_sd * np.sqrt(2), shares / shares.sum(), []
+    for left, right in ((i, j), (j, i)):
+        gap = (design.strengths[left] - design.strengths[right] + FIRST)[:, None] + noise
+        for value, chance in zip((1.0, 0.5, 0.0), chances(gap), strict=True):
+            rows.append((left, right, np.full(len(left), value), chance @ shares))
+    left, right, values, weights = (np.concatenate(part) for part in zip(*rows, strict=True))
+    one = Outcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
+    found = bradley_terry(one, len(design.strengths), ties=True, order=True, resamples=0)
+    return np.array([strength.estimate for strength in found.strengths])
+
+
+def falsely(runs: list[Run], truth: Values) -> float:
+    """In how many of the runs any model is surely better than one that is stronger."""
+    wrong = 0
+    for run in runs:
+        found = bradley_terry(run.outcomes, len(truth), ties=True, order=True, resamples=300)
+        wrong += any(truth[i] < truth[j] for i, j in found.better)
+    return round(wrong / len(runs), 3)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
