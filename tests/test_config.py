@@ -317,7 +317,6 @@ def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) 
     [
         ({"baseline": "b"}, "--baseline is what a model is compared with"),
         ({"model": ("a", "c"), "baseline": "b", "pairs": "adaptive"}, "says which they are"),
-        ({"pairs": "adaptive", "orders": "adaptive"}, "goes with --orders both, or random"),
         ({"shard": "3/2"}, "--shard 3/2: there is no such part; the last is 2/2"),
         ({"shard": "1/2", "stop": "when-sure"}, "--stop when-sure goes by what the whole shows"),
         ({"shard": "1/2", "orders": "adaptive"}, "--orders adaptive goes by what the whole"),

@@ -142,8 +142,6 @@ class Config(BaseModel):
             raise ConfigError("--baseline is what a model is compared with: give it with --model")
         if self.baseline and self.pairs == "adaptive":
             raise ConfigError("--pairs adaptive chooses pairs, and --baseline says which they are")
-        if self.pairs == self.orders == "adaptive":
-            raise ConfigError("--pairs adaptive goes with --orders both, or random")
         if which > of:
             raise ConfigError(f"--shard {self.shard}: there is no such part; the last is {of}/{of}")
         if self.shard and early:
@@ -166,11 +164,10 @@ class Config(BaseModel):
 
     @property
     def design(self) -> Design:
-        """Which pairs there will be, and what only because of what came before."""
+        """Which pairs there will be, and what of them only because of what came before."""
         return Design(
             baseline=Spec.parse(self.baseline).name if self.baseline else None,
             anytime=self.stop == "when-sure" or self.pairs == "adaptive",
-            twice=self.orders == "adaptive",
         )
 
     @property

@@ -62,7 +62,6 @@ class Gathering:
         self._design = Design(
             baseline=design.baseline if same else None,
             anytime=self._design.anytime or design.anytime,
-            twice=self._design.twice or design.twice,
         )
 
     def model(self, name: str) -> None:

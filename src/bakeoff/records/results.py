@@ -16,15 +16,14 @@ Drawn = Literal["random", "chosen"]
 
 
 class Design(Record):
-    """Which pairs were wanted, and what was wanted only because of what had been said before.
+    """Which pairs were wanted, and whether how much of them depended on what had been said before.
 
     `baseline` is the model that each other one is compared with; None: each two. `anytime`: on how
-    many prompts a pair was judged depended on that; `twice`: whether it was in both orders.
+    many prompts a pair was judged depended on its verdicts.
     """
 
     baseline: str | None = None
     anytime: bool = False
-    twice: bool = False
 
     def pairs(self, models: Sequence[str]) -> list[tuple[str, str]]:
         """Which two models are compared, the one that comes later second."""

@@ -96,7 +96,7 @@ class Agenda:
         orders = [pair, pair[::-1]]
         if self._judges[judge].order == "apart":
             orders = orders[:1]
-        elif not self._both(pair):
+        elif not self._both(pair, prompt_id):
             # Whoever is named first: the same two models are shown in the same order.
             drawn = content_key("order", self._config.seed, prompt_id, *sorted(pair))
             orders = [sorted(orders)[int(drawn[-1], 16) % 2]]
@@ -104,7 +104,7 @@ class Agenda:
             for first, second in orders:
                 yield Sitting(judge, prompt_id, first, second, repeat, sample)
 
-    def _both(self, pair: Two) -> bool:
+    def _both(self, pair: Two, prompt_id: str) -> bool:
         if pair == self.null_pair:
             return self._config.orders != "random"
-        return self.schedule.both(pair)
+        return self.schedule.both(pair, prompt_id)

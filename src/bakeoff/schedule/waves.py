@@ -2,9 +2,10 @@
 
 Knows the names of models, prompts, and what judges said of them; asks nobody, and keeps nothing.
 
-Prompts are in a random order, and come in waves. How far a pair goes depends only on what came of
-the prompts before, looked at one by one in that order; never on who was quicker. So a run that is
-killed and repeated ends where it would have ended.
+Prompts are in a random order, and come in waves. How far a pair goes, and whether a wave of it is
+judged in both orders, depends only on what came of the prompts before, in that order; never on who
+was quicker. So a run that is killed and repeated ends where it would have ended; and each prompt is
+expected to say the same, whatever came before it, so that no estimate is biased by the choice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bakeoff.config import Config
 from bakeoff.records import Judgment, Prompt
-from bakeoff.schedule.course import Course, Two
+from bakeoff.schedule.course import Course, Two, Wave
 
 if TYPE_CHECKING:
     from bakeoff.summary.trial import Terms, Trial
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Said = Callable[[Two, Prompt], Sequence[Judgment] | None]  # None: not all of it is there yet
 
 FEWEST = 20  # prompts before a pair may be sure: a verdict needs as many
-_FIRST, _LEAST = 32, 16  # prompts of the first wave, and at least of any other
+_FIRST, _LEAST = 24, 16  # prompts of the first wave, and at least of any other
 _MORE = 0.5  # of the prompts so far are the next wave
 _WAVE = 25  # prompts of a wave where pairs are chosen: as simulated (benchmarks/adaptive_pairs.py)
 
@@ -39,14 +40,14 @@ class Schedule:
         self.prompts = tuple(prompts)
         self.models = tuple(models)
         self._place = {prompt.id: place for place, prompt in enumerate(prompts)}
-        self._anytime = config.design.anytime
-        self.staged = self._anytime or config.design.twice
-        both = config.orders == "both"
+        self.staged = config.design.anytime or config.orders == "adaptive"
+        first = self._all[:_FIRST] if self.staged else self._all
+        wave = Wave(first, both=config.orders != "random")
         pairs = config.design.pairs(self.models)
-        self.courses = [Course(pair, [self._all], both, not self.staged) for pair in pairs]
+        self.courses = [Course(pair, [wave], over=not self.staged) for pair in pairs]
         self._by_pair = {course.pair: course for course in self.courses}
-        for course in self.courses:
-            self._begin(course)
+        if config.stop == "when-sure":
+            self._watch()
 
     def pairs(self, prompt: Prompt) -> list[Two]:
         """Which models are compared on a prompt."""
@@ -55,13 +56,13 @@ class Schedule:
 
     def wanted(self, model: str) -> list[Prompt]:
         """Which prompts a model is to complete, in their order."""
-        waves = {wave for c in self.courses if model in c.pair for wave in c.waves}
+        waves = {wave.places for c in self.courses if model in c.pair for wave in c.waves}
         places = sorted(set(chain.from_iterable(waves)))
         return [self.prompts[place] for place in places]
 
-    def both(self, pair: Two) -> bool:
-        """Whether a pair is judged in both orders."""
-        return self._by_pair[pair].both
+    def both(self, pair: Two, prompt_id: str) -> bool:
+        """Whether a pair is judged in both orders on a prompt."""
+        return self._by_pair[pair].both(self._place[prompt_id])
 
     @property
     def over(self) -> bool:
@@ -71,14 +72,15 @@ class Schedule:
     @contextmanager
     def at_most(self) -> Iterator[None]:
         """In the body all is wanted that may come to be."""
-        now = [(course, course.waves, course.both) for course in self.courses if not course.over]
-        for course, _, _ in now:
-            course.waves, course.both = [self._all], self.config.orders != "random"
+        now = [(course, course.waves) for course in self.courses if not course.over]
+        for course, waves in now:
+            rest = Wave(self._all[_end(waves) :], both=self.config.orders != "random")
+            course.waves = [*waves, rest]
         try:
             yield
         finally:
-            for course, waves, both in now:
-                course.waves, course.both = waves, both
+            for course, waves in now:
+                course.waves = waves
 
     def follow(self, pair: Two, said: Said) -> None:
         """Look at what is new of a pair, prompt by prompt, and end it where it is sure."""
@@ -106,75 +108,45 @@ class Schedule:
         """What comes next, when all that was wanted is there; whether there is anything."""
         self.catch_up(said)
         going = [course for course in self.courses if not course.over]
-        if going and self.config.pairs == "adaptive":
-            self._go_on_with_some(going, said)
-        else:
+        end = max((_end(course.waves) for course in self.courses), default=0)
+        if end >= len(self.prompts):
             for course in going:
-                self._go_on(course, said)
+                course.over = True
+        elif going:
+            size = max(_LEAST, int(_MORE * end))
+            if self.config.pairs == "adaptive":
+                going, size = self._most_telling(going, said), _WAVE
+            for course in going:
+                both = self._in_both(course, said)
+                course.waves.append(Wave(self._all[end : end + size], both))
         self.catch_up(said)  # of what comes next some may be there already
         return not self.over
 
     def settle(self, said: Said) -> None:
         """What is complete counts, as the run was stopped: no pair has more prompts than that."""
         for course in self.courses:
-            if self._anytime and not course.over:
+            if not course.over:
                 there = (said(course.pair, self.prompts[place]) for place in course.places())
                 course.end(sum(1 for _ in takewhile(lambda one: one is not None, there)))
 
     def notes(self) -> Iterator[str]:
         """What it came to, where that depended on verdicts."""
-        whole, courses = len(self.prompts), self.courses
-        counts = sorted(sum(map(len, course.waves)) for course in courses)
+        whole, counts = len(self.prompts), sorted(map(len, self.courses))
         took = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
         if self.config.stop == "when-sure":
-            who = "it" if len(courses) == 1 else f"each of {len(courses)} pairs"
+            who = "it" if len(counts) == 1 else f"each of {len(counts)} pairs"
             yield f"--stop when-sure: {who} took {took} of {whole:,} prompts at most"
         if self.config.pairs == "adaptive":
-            share = sum(counts) / (whole * len(courses))
+            share = sum(counts) / (whole * len(counts))
             yield f"--pairs adaptive: {100 * share:.0f} % of each two on {whole:,} prompts"
         if self.config.orders == "adaptive":
-            both = sum(course.both for course in courses)
-            again = "was asked for" if both else "was not needed"
-            of = f" for {both} of {len(courses)} pairs" * (both > 0 and len(courses) > 1)
-            yield f"--orders adaptive: the second order {again}{of}"
+            both = sum(len(w.places) for course in self.courses for w in course.waves if w.both)
+            share = both / max(1, sum(counts))
+            yield f"--orders adaptive: {100 * share:.0f} % were judged in the second order too"
 
     @property
     def _all(self) -> range:
         return range(len(self.prompts))
-
-    def _begin(self, course: Course) -> None:
-        """The first wave, where there are several."""
-        if self._anytime:
-            course.waves = [self._all[:_FIRST]]
-        if self.config.stop == "when-sure":
-            from bakeoff.stats.betting import Looks  # with numpy and scipy: slow to import
-
-            course.looks = Looks(self.config.margin / 100, self._terms.alpha)
-            course.seen = course.counted = 0
-
-    def _go_on(self, course: Course, said: Said) -> None:
-        """The next wave of a pair; after the last one the second order, where that may help."""
-        end = course.waves[-1].stop if course.waves else 0
-        if end < len(self.prompts):
-            course.waves.append(self._wave(end))
-        elif not course.both and self.config.orders == "adaptive" and self._undecided(course, said):
-            course.both = True
-            self._begin(course)
-        else:
-            course.over = True
-
-    def _go_on_with_some(self, going: Sequence[Course], said: Said) -> None:
-        """The next wave of the pairs that say most about where the models stand."""
-        end = max(course.waves[-1].stop for course in self.courses if course.waves)
-        if end >= len(self.prompts):
-            for course in going:
-                course.over = True
-            return
-        for course in self._most_telling(going, said):
-            course.waves.append(self._all[end : end + _WAVE])
-
-    def _wave(self, end: int) -> range:
-        return self._all[end : end + max(_LEAST, int(_MORE * end))]
 
     @cached_property
     def _terms(self) -> "Terms":
@@ -182,6 +154,12 @@ class Schedule:
 
         config = self.config
         return Terms(config.margin, config.panel, config.design, len(self.courses))
+
+    def _watch(self) -> None:
+        from bakeoff.stats.betting import Looks  # with numpy and scipy: slow to import
+
+        for course in self.courses:
+            course.looks = Looks(self.config.margin / 100, self._terms.alpha)
 
     def _preference(self, pair: Two, judgments: Sequence[Judgment]) -> float:
         from bakeoff.summary.folding import compare
@@ -194,20 +172,15 @@ class Schedule:
 
         told = (said(course.pair, self.prompts[place]) for place in course.places())
         judgments = [judgment for one in told for judgment in one or ()]
-        prompts = {prompt.id: prompt for prompt in self.prompts}
-        return Trial(*course.pair, prompts, {}, judgments, (), {}, self._terms)
+        return Trial(*course.pair, {}, {}, judgments, (), {}, self._terms)
 
-    def _undecided(self, course: Course, said: Said) -> bool:
-        """Whether one order has not settled it."""
-        if course.looks is not None:
-            return True  # or it would have ended before
-        from bakeoff.summary.verdict import outcome_of
+    def _in_both(self, course: Course, said: Said) -> bool:
+        """Whether the next prompts of a pair are judged in both orders."""
+        if self.config.orders != "adaptive":
+            return self.config.orders == "both"
+        from bakeoff.summary.orders import second_order_may_matter
 
-        trial = self._trial(course, said)
-        if not len(trial.folded):
-            return True
-        rate = trial.rate(trial.folded)
-        return outcome_of(rate, trial.margin / 100) == "not enough data"
+        return second_order_may_matter(self._trial(course, said), len(self.prompts))
 
     def _most_telling(self, going: Sequence[Course], said: Said) -> list[Course]:
         """Twice as many pairs as there are models: those that the next prompts say most with."""
@@ -223,3 +196,8 @@ class Schedule:
         ranked = telling_pairs(outcomes, len(models), len(self.courses), prompts=_WAVE)
         courses = [self._by_pair[models[one], models[other]] for one, other in ranked]
         return [course for course in courses if course in going][:most]
+
+
+def _end(waves: Sequence[Wave]) -> int:
+    """The place behind the last prompt of some waves."""
+    return waves[-1].places.stop if waves else 0

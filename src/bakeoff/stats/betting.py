@@ -7,6 +7,9 @@ Who believes the mean to be p makes y p/m + (1-y)(1-p)/(1-m) out of 1 by a value
 where it is m: then what was staked reaches 1/alpha with probability alpha at most, whenever one
 stops (Ville 1939). The stake is spread over beliefs p as Beta(a, a) is. Where values are wins, ties
 and losses and m is a half, that is the sign test's e-process of `sequential.py`, with its power.
+
+A value that is no hundredth counts as the two beside it, in part each: what a bet makes is concave
+in the value, so it wins no more by that. Then there are 101 values, however many prompts.
 """
 
 import math
@@ -22,12 +25,13 @@ from bakeoff.stats.results import Estimate, Tested
 from bakeoff.stats.sequential import CONCENTRATION
 
 Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
 Finding = Literal["different", "equivalent"]
 
 _BELIEFS = np.arange(1, 200) / 200
 _STAKES = stats.beta.logpdf(_BELIEFS, CONCENTRATION, CONCENTRATION)
 _STAKES -= logsumexp(_STAKES)
+_PARTS = 100
+_SEEN = np.arange(_PARTS + 1) / _PARTS
 _HALVINGS = 40  # of what is left to look for an edge in
 _NEAREST = 1e-9  # to 0 and to 1 of a mean that is bet against
 
@@ -51,16 +55,14 @@ def looked_at(values: Values, looks: Sequence[int], alpha: float = 0.05) -> tupl
     At the mean no bet has won anything, and what a bet makes is log-convex in what it is against:
     so what is ruled out begins once on each side, and is found by bisection.
     """
-    seen, code = np.unique(values, return_inverse=True)
-    times = [np.bincount(code[:look], minlength=len(seen)) for look in looks]
-    lows, highs = ([_edge(seen, t, end, alpha) for t in times] for end in (0.0, 1.0))
+    times = [_times(values[:look]) for look in looks]
+    lows, highs = ([_edge(t, end, alpha) for t in times] for end in (0.0, 1.0))
     return np.array(lows), np.array(highs)
 
 
 def anytime_test(values: Values) -> Tested:
     """The p-value of the mean a half, valid however often one looks: 1 over what a bet made."""
-    seen, times = np.unique(values, return_counts=True)
-    made = _made(seen, times, 0.5) if len(values) else 0.0
+    made = _made(_times(values), 0.5) if len(values) else 0.0
     return Tested(math.exp(-max(0.0, made)), "anytime test by betting", len(values))
 
 
@@ -75,45 +77,66 @@ class Looks:
         self._no_means = (self._means <= 0) | (self._means >= 1)  # nothing is out there
         self._enough = -math.log(alpha)
         self._logs = np.tile(_STAKES, (3, 1))
-        self._known: dict[float, Values] = {}
+        self._known: dict[int, Values] = {}
 
     def add(self, value: float) -> None:
         """One value more."""
-        if value not in self._known:
-            self._known[value] = np.array([_gains(np.array([value]), m)[0] for m in self._means])
-        self._logs += self._known[value]
+        at = min(int(value * _PARTS), _PARTS - 1)
+        part = value * _PARTS - at
+        self._logs += (1 - part) * self._gain(at) + part * self._gain(at + 1)
+
+    def _gain(self, at: int) -> Values:
+        if at not in self._known:
+            seen = _SEEN[at : at + 1]
+            self._known[at] = np.concatenate([_gains(seen, m) for m in self._means])
+        return self._known[at]
 
     @property
     def finding(self) -> Finding | None:
         """What the sequence says at this look: a half is ruled out, or all that is not within the
         margin; None where it is neither.
         """
-        half, low, high = (logsumexp(self._logs, axis=1) >= self._enough) | self._no_means
+        half, low, high = (_log_sum(self._logs) >= self._enough) | self._no_means
         if half:
             return "different"
         return "equivalent" if low and high else None
 
 
-def _edge(seen: Values, times: Codes, end: float, alpha: float) -> float:
+def _times(values: Values) -> Values:
+    """How often each hundredth was seen."""
+    at = np.minimum((values * _PARTS).astype(np.intp), _PARTS - 1)
+    part = values * _PARTS - at
+    low = np.bincount(at, 1 - part, _PARTS + 1)
+    return np.asarray(low + np.bincount(at + 1, part, _PARTS + 1))
+
+
+def _edge(times: Values, end: float, alpha: float) -> float:
     """Where what is ruled out begins, from the mean towards this end; the end where nothing is."""
     enough, outer = -math.log(alpha), abs(end - _NEAREST)
-    if _made(seen, times, outer) <= enough:
+    if _made(times, outer) <= enough:
         return end
-    inner = float(times @ seen) / float(times.sum())
+    inner = float(times @ _SEEN) / float(times.sum())
     for _ in range(_HALVINGS):
         middle = (inner + outer) / 2
-        if _made(seen, times, middle) > enough:
+        if _made(times, middle) > enough:
             outer = middle
         else:
             inner = middle
     return outer
 
 
-def _made(seen: Values, times: Codes, m: float) -> float:
-    """The logarithm of what all beliefs together made of 1 against m, of values that were seen so
-    many times.
+def _made(times: Values, m: float) -> float:
+    """The logarithm of what all beliefs together made of 1 against m."""
+    there = np.flatnonzero(times)
+    return float(_log_sum(_STAKES + times[there] @ _gains(_SEEN[there], m)))
+
+
+def _log_sum(logs: Values) -> Values:
+    """The logarithm of the sum of exponentials along the last axis; scipy's takes ten times as long
+    for so few.
     """
-    return float(logsumexp(_STAKES + times @ _gains(seen, m)))
+    top = logs.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0])
 
 
 def _gains(values: Values, m: float) -> Values:

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from bakeoff.stats.results import Power, VarianceSplit
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-_ANYTIME = 1.5  # times the prompts of a fixed number, for a 95 % sequence to be as sure
+_CERTAIN = 0.95
 _TOO_MANY = 1_000_000  # prompts: an effect that needs more than this is none
 
 
@@ -71,8 +72,8 @@ def power_of(values: Values, margin: float, *, anytime: float | None = None) -> 
 
     Where the mean lies inside the margin the target is to be sure of that: the whole interval has
     to fit into it, again in 80 of 100 trials. `anytime` is the alpha of a confidence sequence that
-    is looked at after each: it takes about half as many again to be as sure, and most trials end
-    far earlier (measured: benchmarks/stopping.py).
+    is looked at after each: to be as sure it needs more, though half of the trials end at about
+    that number, or before.
     """
     n = len(values)
     sd = float(values.std(ddof=1)) if n > 1 else 0.0
@@ -85,7 +86,7 @@ def power_of(values: Values, margin: float, *, anytime: float | None = None) -> 
     what = "to tell it from 50 %" if outside else "to show that it is within the margin"
     dearer = 1.0
     if anytime is not None:
-        dearer, what = _ANYTIME * math.log(anytime) / math.log(0.05), f"{what}, at any look"
+        dearer, what = sequence_factor(anytime), f"{what}, at any look"
         needed = math.ceil(dearer * needed) if needed is not None else None
     return Power(
         detectable=detectable(spread * math.sqrt(dearer / n)),
@@ -93,6 +94,54 @@ def power_of(values: Values, margin: float, *, anytime: float | None = None) -> 
         more=max(0, needed - n) if needed is not None else None,
         method=f"80 % power, {what}",
     )
+
+
+def sequence_factor(alpha: float) -> float:
+    """How many times the units of a fixed number a confidence sequence needs to be as sure, at 80 %
+    power: measured for alphas from 0.05 to 0.001 (`benchmarks/stopping.py`).
+    """
+    return 0.65 + 0.36 * math.log(1 / alpha)
+
+
+class Spread(NamedTuple):
+    """Variances of the preference of one prompt: judged in one order, and in both."""
+
+    one: float
+    both: float
+
+
+def second_order_may_matter(
+    values: Values, spread: Spread, total: int, margin: float, z: float
+) -> bool:
+    """Whether the verdict on `total` prompts can still depend on how the next ones are judged, in
+    one order or in both.
+
+    `values` are the preferences for a of the first n < total prompts, n >= 2; `margin` is a share,
+    and z how many standard errors the final interval has to each side. It cannot, where each way
+    the same outcome is as good as certain: the final mean is normal around the present one, with
+    the uncertainty of that and of what is to come.
+    """
+    one, both = (_ends(values, each, total, margin, z) for each in spread)
+    best = int(np.argmax(both))
+    return bool(min(one[best], both[best]) < _CERTAIN)
+
+
+def _ends(values: Values, each: float, total: int, margin: float, z: float) -> Values:
+    """How likely the final interval is above a half, below it, within the margin, or none of these,
+    where each prompt to come has this variance.
+    """
+    n, left = len(values), total - len(values)
+    # Nobody knows from n prompts that none would go another way.
+    mean, now = float(values.mean()), max(0.25 / n, float(values.var(ddof=1)))
+    each = max(0.25 / n, each)
+    half = z * math.sqrt(n * now + left * each) / total
+    sd = left / total * math.sqrt(now / n + each / left)
+    away = np.array([0.5 + half, 0.5 - half]) - mean
+    within = min(half, margin - half)  # of a half, as a mean that is neither above nor below it
+    near = np.array([0.5 + within, 0.5 - within]) - mean if within > 0 else np.zeros(2)
+    above, below = stats.norm.sf(away[0], scale=sd), stats.norm.cdf(away[1], scale=sd)
+    inside = float(np.diff(stats.norm.cdf(near[::-1], scale=sd))[0])
+    return np.array([above, below, inside, 1 - above - below - inside])
 
 
 def variance_split(

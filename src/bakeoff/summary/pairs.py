@@ -49,7 +49,7 @@ def numbers(trial: Trial) -> PairSummary:
         "decisive": _decisive(trial),
         "sign": _sign(trial, units),
         "consistency": float(folded.told.mean()) if len(folded.told) else None,
-        "flipped": float(folded.flipped.mean()) if len(folded.told) else None,
+        "flipped": float(folded.flipped.sum() / len(folded.told)) if len(folded.told) else None,
         "length": length_of(trial, lengths),
         "markdown": markdown_of(trial),
         "thinking": thinking_of(trial),
@@ -82,20 +82,11 @@ def _sign(trial: Trial, units: Values) -> Tested:
     depended on what came of them it would find what is not there.
     """
     if trial.terms.design.anytime:
-        found = anytime_test(units)
-    elif trial.clusters is None:
-        found = sign_test(*trial.wins)
-    else:
-        means = np.round(units, 9)
-        found = sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
-    return _looked(trial, found)
-
-
-def _looked(trial: Trial, found: Tested) -> Tested:
-    """The p-value for as many looks as there may be."""
-    if not trial.terms.design.twice:
-        return found
-    return replace(found, p=min(1.0, 2 * found.p), method=f"{found.method}, doubled for two looks")
+        return anytime_test(units)
+    if trial.clusters is None:
+        return sign_test(*trial.wins)
+    means = np.round(units, 9)
+    return sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
 
 
 def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
@@ -120,13 +111,11 @@ def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
 def _difference(trial: Trial, units: Values, sd: float) -> Difference:
     if not trial.terms.design.anytime:
         value = student(units, 1 - trial.terms.alpha)
-        return Difference(value=value, sd=sd, test=_looked(trial, sign_flip(units)))
+        return Difference(value=value, sd=sd, test=sign_flip(units))
     halved = (units + 1) / 2  # differences lie in [-1, 1]
     seen = mean_sequence(halved, trial.terms.alpha)
     moved = {name: 2 * getattr(seen, name) - 1 for name in ("estimate", "low", "high")}
-    return Difference(
-        value=replace(seen, **moved), sd=sd, test=_looked(trial, anytime_test(halved))
-    )
+    return Difference(value=replace(seen, **moved), sd=sd, test=anytime_test(halved))
 
 
 def _spread(values: Sequence[float]) -> Spread:

@@ -49,7 +49,7 @@ class Terms(NamedTuple):
         """How often the interval of a pair may miss. Pairs that may end when they like share it: no
         correction of p-values at the end would hold.
         """
-        return 0.05 / (1 + self.design.twice) / (self.pairs if self.design.anytime else 1)
+        return 0.05 / self.pairs if self.design.anytime else 0.05
 
     @classmethod
     def of(cls, config: Mapping[str, JsonValue]) -> "Terms":

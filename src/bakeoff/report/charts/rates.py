@@ -27,7 +27,7 @@ from bakeoff.report.charts.drawing import (
     y_at,
 )
 from bakeoff.report.charts.marks import beside, ends, heading, measured, middle
-from bakeoff.stats.betting import looked_at, mean_sequence
+from bakeoff.stats.betting import looked_at
 from bakeoff.summary.trial import Trial
 
 LOOKS = 120
@@ -172,10 +172,7 @@ def _looks(trial: Trial, order: Sequence[str]) -> list[Row]:
     means = np.cumsum(values) / np.arange(1, len(values) + 1)
     looks = np.unique(np.linspace(1, len(values), min(LOOKS, len(values))).round().astype(int))
     alpha = trial.terms.alpha if trial.terms.design.anytime else 0.05
-    # What is drawn needs no third digit, and a judge may give as many values as there are prompts.
-    lows, highs = looked_at(np.round(values, 2), looks.tolist(), alpha)
-    last = mean_sequence(values, alpha)
-    lows[-1], highs[-1] = last.low, last.high
+    lows, highs = looked_at(values, looks.tolist(), alpha)
     rows: list[Row] = []
     for look, low, high in zip(looks.tolist(), lows.tolist(), highs.tolist(), strict=True):
         share = float(means[look - 1])
