@@ -138,10 +138,11 @@ def _scores(pair: PairSummary) -> list[str]:
     found = pair.score_difference
     if found is None:
         return []
-    value = found.value
+    value, test = found.value, found.test.method.removeprefix("sign-flip ").partition(",")[0]
+    name = "permutation test" if test == "permutation" else test
     return [
         f"Average difference: {value.estimate:+.3f} ± {found.sd:.3f} "
-        f"[95%: {value.low:+.3f} to {value.high:+.3f}], permutation test {p_value(found.test.p)}",
+        f"[95%: {value.low:+.3f} to {value.high:+.3f}], {name} {p_value(found.test.p)}",
         f"Model 1 better {pair.scored_better} times, worse {pair.scored_worse}, "
         f"equal {pair.scored_equal}",
     ]

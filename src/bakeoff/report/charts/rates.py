@@ -182,6 +182,11 @@ def _looks(trial: Trial, order: Sequence[str]) -> list[Row]:
     return rows
 
 
+def _beside(share: float) -> int:
+    """Where the last value is written: away from the middle, within the chart."""
+    return -12 if 0.5 <= share < 0.9 or share < 0.1 else 16
+
+
 def _sequence(rows: Sequence[Row], a: str, margin: float) -> list[alt.Chart]:
     told = tooltips({"n": "prompts", "value": "so far", "range": "95 % sequence"})
     x = alt.X(
@@ -225,7 +230,7 @@ def _sequence(rows: Sequence[Row], a: str, margin: float) -> list[alt.Chart]:
         .mark_point(style="estimate", size=50, filled=True, opacity=1)
         .encode(x=x, y=alt.Y("share", type="quantitative"), **told_by),
         data(rows[-1:])
-        .mark_text(style="ink", align="right", dy=16 if float(rows[-1]["share"]) > 0.15 else -14)
+        .mark_text(style="ink", align="right", dy=_beside(float(rows[-1]["share"])))
         .encode(x=x, y=alt.Y("share", type="quantitative"), text=label("value")),
         whole.mark_rule(style="unseen", strokeWidth=6).encode(
             x=x, y=y_at(0), y2=y2_at("height"), **told_by
