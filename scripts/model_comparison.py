@@ -30,7 +30,7 @@ MODEL1 = (
 )
 MODEL2 = "Qwen/Qwen2.5-1.5B-Instruct"
 # Fields of the Config that have the same name here, and need no other.
-SAME_WORDS = ("pairs", "orders", "stop", "samples", "shard")
+SAME_WORDS = ("pairs", "orders", "stop", "samples", "shard", "ray")
 
 
 class Parser(argparse.ArgumentParser):

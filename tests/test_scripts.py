@@ -84,6 +84,7 @@ def test_defaults_are_the_guides() -> None:
         (["--orders", "adaptive"], "orders", "adaptive"),
         (["--pairs", "adaptive"], "pairs", "adaptive"),
         (["--samples", "3"], "samples", 3),
+        (["--ray", "auto"], "ray", "auto"),
     ],
 )
 def test_one_flag_sets_one_field(flags: list[str], field: str, value: object) -> None:

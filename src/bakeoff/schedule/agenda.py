@@ -68,9 +68,10 @@ class Agenda:
 
     def wanted(self, model: str) -> list[Prompt]:
         """The prompts that a model completes, in their order."""
-        ours = {prompt.id for prompt in self.schedule.wanted(model)}
-        if self.null_pair and model in self.null_pair:
-            ours |= self._null
+        wanted = self.schedule.wanted(model)
+        if not (self.null_pair and model in self.null_pair):
+            return wanted
+        ours = {prompt.id for prompt in wanted} | self._null
         return [prompt for prompt in self._prompts.values() if prompt.id in ours]
 
     def pairs(self, prompt_id: str) -> list[Two]:

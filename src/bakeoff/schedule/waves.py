@@ -56,6 +56,8 @@ class Schedule:
 
     def wanted(self, model: str) -> list[Prompt]:
         """Which prompts a model is to complete, in their order."""
+        if not self.staged:
+            return list(self.prompts) if model in self.models else []
         waves = {wave.places for c in self.courses if model in c.pair for wave in c.waves}
         places = sorted(set(chain.from_iterable(waves)))
         return [self.prompts[place] for place in places]
