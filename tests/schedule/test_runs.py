@@ -20,31 +20,18 @@ from bakeoff.merging import merge
 from bakeoff.pipeline import Comparing
 from bakeoff.prompts import draw
 from bakeoff.records import Completion, Pair, Prompt, Verdict
+from bakeoff.salvage import check
 from bakeoff.schedule import Cast
 from bakeoff.session import plan
 from bakeoff.store import Store
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
-
-
-def prompts_file(folder: Path, count: int) -> Path:
-    path = folder / "prompts.txt"
-    path.write_text("\n".join(f"Question number {n}?" for n in range(count)))
-    return path
+from tests.test_pipeline import config, prompts_file
 
 
 def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config:
-    url = f"?base_url={server.url}"
-    fields = {
-        "model": (f"tuned=api:tuned{url}", f"base=api:base{url}"),
-        "judge": (f"judge=api:judge{url}",),
-        "prompts": str(prompts_file(folder, count)),
-        "limit": count,
-        "out": folder / "out",
-        "store": folder / "store.sqlite",
-        "max_concurrency": 8,
-    }
-    return Config(**(fields | more))
+    models = tuple(f"{name}=api:{name}?base_url={server.url}" for name in ("tuned", "base"))
+    return config(server, folder, count, **{"model": models, "max_concurrency": 8} | more)
 
 
 def strengths(**chances: float) -> Any:
@@ -93,6 +80,9 @@ def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_pat
     with OpenAIServer(CLEAR) as server:
         results = run(asked(server, tmp_path, 300, stop="when-sure"))
         requests = len(server.requests)
+        kept = check(tmp_path / "store.sqlite").counts  # also what was in flight when it ended
+        assert kept["verdicts"] == judged(server)
+        assert kept["completions"] == requests - judged(server)
         again = run(asked(server, tmp_path, 300, stop="when-sure"))
         assert len(server.requests) == requests
     assert said(again) == said(results)
@@ -130,8 +120,8 @@ def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
     with OpenAIServer(slow) as server:
         once = run(asked(server, whole, 200, **more))
     with OpenAIServer(slow) as server:
-        config = asked(server, parts, 200, **more)
-        command = [sys.executable, "-c", script, config.model_dump_json(by_alias=True)]
+        wanted = asked(server, parts, 200, **more)
+        command = [sys.executable, "-c", script, wanted.model_dump_json(by_alias=True)]
         for enough in (30, 110):
             process = subprocess.Popen(command, env=os.environ)
             deadline = time.monotonic() + 60
@@ -139,7 +129,7 @@ def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
                 time.sleep(0.005)
             process.send_signal(signal.SIGKILL)
             process.wait()
-        results = run(config)
+        results = run(wanted)
     assert said(results)["summary"] == said(once)["summary"]
     assert said(results) == said(once)
     assert results.summary.pairs[0].outcome == "better"
@@ -153,16 +143,16 @@ def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None
     with OpenAIServer(lambda body: {**chat(brain(body)), "usage": usage}) as server:
         url = f"?base_url={server.url}&price=1,1"
         judge = (f"judge=api:judge{url}",)
-        config = asked(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
-        assert any("as much as it may come to" in note for note in plan(config).notes)
-        results = run(config.model_copy(update={"max_cost": 0.2, "yes": True}))
+        wanted = asked(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
+        assert any("as much as it may come to" in note for note in plan(wanted).notes)
+        results = run(wanted.model_copy(update={"max_cost": 0.2, "yes": True}))
         pair, counted = results.summary.pairs[0], len(results.judgments)
         assert 100 < counted < 200  # of 0.001 US dollars each, with room for those under way
         assert counted % 2 == 0
         assert not results.failures
         assert (pair.outcome, pair.accounting.failed) == ("not enough data", 0)
         assert sum(row.cost or 0 for row in results.asked) <= 0.2
-        whole = run(config)
+        whole = run(wanted)
     assert len(whole.judgments) == 400
     assert whole.judgments[:counted] == results.judgments
 
@@ -172,9 +162,9 @@ def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
     path.write_text("\n".join(json.dumps({"prompt": f"{n}?", "tags": ["cluster:a"]}) for n in "ab"))
     with OpenAIServer() as server:
         for more in ({"stop": "when-sure"},):
-            config = asked(server, tmp_path, 2, **more)
+            wanted = asked(server, tmp_path, 2, **more)
             with pytest.raises(ConfigError, match="belong together"):
-                run(config.model_copy(update={"prompts": str(path)}))
+                run(wanted.model_copy(update={"prompts": str(path)}))
         assert not server.requests
 
 
@@ -252,8 +242,8 @@ def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
         requests = len(server.requests)
         parts = []
         for which in (1, 2, 3):
-            config = asked(server, tmp_path, 10, **more, shard=f"{which}/3")
-            fields = config.model_dump(exclude={"store", "out"}, exclude_unset=True)
+            wanted = asked(server, tmp_path, 10, **more, shard=f"{which}/3")
+            fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
             results = run(Config(**fields))
             parts.append(Path(f".bakeoff/shard-{which}-of-3.sqlite"))
             assert Path(f"results/shard-{which}-of-3/results.json").exists()
@@ -328,12 +318,12 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
     log: list[str] = []
     a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
     prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
-    config = Config(model=("a", "b"), stop="when-sure", margin=0)
+    wanted = Config(model=("a", "b"), stop="when-sure", margin=0)
 
     async def go() -> None:
         with Store(tmp_path / "store.sqlite") as store:
             cast = Cast({"a": a, "b": b}, {"judge": judge})
-            comparing = Comparing(config, prompts, cast, store, lambda _: None)
+            comparing = Comparing(wanted, prompts, cast, store, lambda _: None)
             await comparing.look()
             await comparing.run()
             assert comparing.schedule.over

@@ -15,7 +15,7 @@ from bakeoff.records import Results, content_key
 # and nothing of what was asked.
 SHOWING = (
     *("out", "store", "show_samples", "json", "quiet", "profile"),
-    *("max_failures", "max_concurrency", "rpm", "tpm", "batch"),
+    *("max_failures", "max_concurrency", "rpm", "tpm", "batch", "ray"),
     *("max_cost", "yes", "env_file"),
 )
 

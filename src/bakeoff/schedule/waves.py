@@ -138,6 +138,8 @@ class Schedule:
         if self.config.stop == "when-sure":
             who = "it" if len(counts) == 1 else f"each of {len(counts)} pairs"
             yield f"--stop when-sure: {who} took {took} of {whole:,} prompts at most"
+            if len(self.models) > 2:
+                yield "--stop when-sure: the pairs allow for it, the intervals of ratings do not"
         if self.config.pairs == "adaptive":
             share = sum(counts) / (whole * len(counts))
             yield f"--pairs adaptive: {100 * share:.0f} % of each two on {whole:,} prompts"
