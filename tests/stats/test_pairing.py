@@ -59,7 +59,7 @@ def test_each_pair_is_the_one_that_narrows_the_neighbours_most(
         across[i], across[j] = 1, -1
         added[i, j] = worth * np.outer(across, across)
         information = information + 30 * added[i, j]
-    ranked = np.argsort(-theta).tolist()
+    ranked = np.argsort(-np.round(theta, 9), kind="stable").tolist()
     for pair in chosen:
         left = {
             other: neighbours_variance(information + prompts * more, ranked)

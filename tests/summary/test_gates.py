@@ -17,6 +17,19 @@ from tests.summary.cases import (
 )
 
 
+def test_flips_of_a_few_prompts_that_were_judged_in_both_orders_withhold_nothing() -> None:
+    flipped = [judgment(n, model, 1.0) for n in range(19) for model in "ab"]
+    rest = [judgment(n, "ab"[n % 2], float(n % 4 < 2)) for n in range(19, 200)]
+    assert "flipped verdicts" not in reasons(pair([*flipped, *rest]))
+    more = [
+        judgment(19, "b" if 19 % 2 == 0 else "a", 1.0),
+        judgment(19, "a", 1.0),
+        judgment(19, "b", 1.0),
+    ]
+    assert "flipped verdicts" in reasons(pair([*flipped, *more, *rest[1:]]))
+    assert "flipped verdicts" in reasons(pair(flipped))
+
+
 def test_twenty_prompts_are_enough_and_nineteen_are_not() -> None:
     assert reasons(pair(won(19, 1))) == []
     assert reasons(pair(won(18, 1))) == ["few prompts"]

@@ -101,7 +101,9 @@ def _order(case: Case) -> Iterator[Reason]:
 
 
 def _flips(case: Case) -> Iterator[Reason]:
-    if case.pair.flipped is not None and case.pair.flipped > MOST_FLIPPED:
+    told = len(case.trial.folded.told)
+    few = told < min(FEWEST, len(case.trial.folded))  # of a few that were judged in both orders
+    if not few and case.pair.flipped is not None and case.pair.flipped > MOST_FLIPPED:
         yield Reason(
             "flipped verdicts",
             case.pair.flipped,
