@@ -1,4 +1,4 @@
-"""How often a run that stops when it is sure is wrong, and what it saves: a JSON line each.
+"""How often a run that looks at its verdicts is wrong, and what that saves: a JSON line each.
 
     python benchmarks/stopping.py
 
@@ -14,10 +14,10 @@ all 500 with the interval of a fixed number. `saved` is the median share of judg
 `stopping:alpaca_eval`: the same on 805 real preferences for each of several models, of which the
 mean of all is the truth: in the order of the file, and shuffled. It is skipped without the data.
 
-`stopping:orders`: `--orders adaptive` on 200 prompts against always both orders: the bias of the
-estimate that is reported, and what is saved; `with_stop` is with --stop when-sure too, on up to
-500. `splits` are the judgments that it takes to find a winner in 80 of 100 runs, if the two looks
-share the 5 % so; 0/0.05 is always both orders.
+`stopping:orders`: `--orders adaptive`, for several limits and truths, against `both` orders of the
+same prompts and against `one` random order of each; `same` verdicts are those of both orders.
+
+`stopping:orders_stopped`: the same with --stop when-sure, on up to 500 prompts.
 
 `stopping:planning`: how many times the prompts of a fixed number with 80 % power 80 of 100 runs
 that are looked at need, by the effect. The peer is what `stats/planning.py` takes for it.
@@ -27,7 +27,7 @@ import csv
 import gzip
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,27 +36,32 @@ from measuring.line import say, versions
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import brentq
-from scipy.special import logsumexp
 
-from bakeoff.records import Design, Outcome
-from bakeoff.schedule.waves import FEWEST
-from bakeoff.stats import betting, planning
+from bakeoff import Config
+from bakeoff.records import Judgment, Message, Outcome, Prompt, Verdict
+from bakeoff.schedule import waves
+from bakeoff.schedule.waves import FEWEST, Schedule
+from bakeoff.stats import betting
 from bakeoff.stats.betting import Looks, mean_sequence
 from bakeoff.stats.intervals import win_rate
-from bakeoff.stats.planning import prompts_needed, prompts_to_fit
-from bakeoff.summary.trial import Terms
+from bakeoff.stats.planning import (
+    Spread,
+    prompts_needed,
+    prompts_to_fit,
+    second_order_may_matter,
+    sequence_factor,
+)
 from bakeoff.summary.verdict import outcome_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "alpaca_eval" / "judgments_compact.csv.gz"
 RUNS, LIMIT, SHUFFLES = 1_000, 500, 1_000
 FIXED = 400  # of the runs are also judged as a fixed number
-ORDERED_RUNS, STOPPED_RUNS, ORDERED_PROMPTS = 1_000, 400, 200
-PLANNED_RUNS = 300
-DIFFERENT, EQUIVALENT, NEITHER = range(3)
-CHECKED = 3  # runs of each kind that also go through `Looks` itself, one by one
+LIMITS, ORDERED_RUNS, STOPPED_RUNS = (100, 200, 500), 600, 400
+PLANNED_RUNS, ALPHAS = 300, (0.05, 0.01, 0.001)
+CHECKED = 2  # runs of each kind that also go through `Looks` and `Schedule` themselves
 MARGIN = 0.05
-NOISE = 0.5  # of a verdict, where differences between prompts have sd 1
-BLOCK, FEW = 50, 20  # looks, and runs, at once: more do not fit into a cache
+BLOCK = 40  # looks at once: more do not fit into a cache
+Z = float(stats.norm.ppf(0.975))
 
 Values = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -67,12 +72,14 @@ class Truth(NamedTuple):
     """What is true of two models, and how they are judged.
 
     `tie` is how small a difference is a tie; None: the judge says how sure it is. `habit` is what
-    the first place is worth to it.
+    the first place is worth to it, `noise` what each of its verdicts adds by chance, where
+    differences between prompts have sd 1.
     """
 
     rate: float
     tie: float | None = 0.0
     habit: float = 0.3
+    noise: float = 0.5
 
     def false(self, said: Outcome) -> bool:
         """Whether a verdict is false: one that is too careful is not."""
@@ -91,14 +98,14 @@ class Truth(NamedTuple):
 
     def _judged(self, rng: np.random.Generator, seen: Values) -> Values:
         if self.tie is None:
-            return np.round(stats.norm.cdf(seen / NOISE), 3)
-        seen = seen + rng.normal(0, NOISE, seen.shape)
+            return np.round(stats.norm.cdf(seen / self.noise), 3)
+        seen = seen + rng.normal(0, self.noise, seen.shape)
         return np.where(np.abs(seen) < self.tie, 0.5, seen > 0)
 
     def _rate(self, mean: float) -> float:
         sides = np.array([mean + self.habit, mean - self.habit])
         edges = np.array([[-1.0], [1.0]]) * (self.tie or 0.0)
-        return float(stats.norm.cdf((sides + edges) / math.hypot(1, NOISE)).mean())
+        return float(stats.norm.cdf((sides + edges) / math.hypot(1, self.noise)).mean())
 
 
 TRUTHS = {
@@ -114,36 +121,33 @@ TRUTHS = {
     "60 %": Truth(0.6),
     "60 %, a judge in degrees": Truth(0.6, tie=None),
     "60 %, half ties": Truth(0.6, tie=0.7),
+    "60 %, a strong habit": Truth(0.6, habit=1.5),
     "70 %": Truth(0.7),
     "95 %": Truth(0.95),
 }
 ORDERED = {
     name: TRUTHS[name]
-    for name in ("none, no ties", "none, half ties", "none, a strong habit", "57 %", "60 %")
-} | {
-    "52 %, nine in ten are ties": Truth(0.52, tie=1.8),
-    "60 %, half ties": Truth(0.6, tie=0.7),
-    "60 %, a strong habit": Truth(0.6, habit=1.5),
-    "70 %": Truth(0.7),
-}
+    for name in (
+        *("none, no ties", "none, half ties", "none, a strong habit", "57 %", "60 %"),
+        *("60 %, half ties", "60 %, a judge in degrees", "60 %, a strong habit", "70 %"),
+    )
+} | {"60 %, orders agree": Truth(0.6, habit=0.05, noise=0.05)}
 PLANNED = {
+    name: TRUTHS[name]
+    for name in ("60 %", "60 %, half ties", "60 %, a judge in degrees", "70 %", "none, half ties")
+} | {
     "55.5 %": Truth(0.555),
-    "60 %": Truth(0.6),
-    "60 %, half ties": Truth(0.6, tie=0.7),
-    "60 %, a judge in degrees": Truth(0.6, tie=None),
     "65 %": Truth(0.65),
-    "70 %": Truth(0.7),
-    "equivalent, half ties": Truth(0.5, tie=0.7),
-    "equivalent, nine in ten are ties": Truth(0.51, tie=1.8),
+    "51 %, nine in ten are ties": Truth(0.51, tie=1.8),
 }
-SPLITS = ((0.0, 0.05), (0.01, 0.04), (0.025, 0.025), (0.04, 0.01))
 
 
 def main() -> None:
-    """Measure all four, and print a line each."""
+    """Measure all five, and print a line each."""
     simulated()
     real()
     orders()
+    stopped_orders()
     planned()
 
 
@@ -158,58 +162,46 @@ class Stops(NamedTuple):
 
 
 def stops(values: Values, truth: float, alpha: float = 0.05) -> Stops:
-    """`Looks` at many runs at once, of shape (runs, prompts); some go through it one by one too."""
-    seen, code = np.unique(values, return_inverse=True)
-    code = code.reshape(values.shape)
-    enough, (runs, prompts) = -math.log(alpha), values.shape
-    gains = [betting._gains(seen, mean) for mean in (0.5, 0.5 - MARGIN, 0.5 + MARGIN)]
-    logs = [np.tile(betting._STAKES, (runs, 1)) for _ in gains]
-    after, kind = np.full(runs, prompts), np.full(runs, NEITHER)
-    left = np.arange(runs)
-    for start in range(0, prompts, BLOCK):
-        block = code[left, start : start + BLOCK]
-        half, low, high = (
-            _out(log, gain, block, left, enough) for log, gain in zip(logs, gains, strict=True)
-        )
-        found = np.where(half, DIFFERENT, np.where(low & high, EQUIVALENT, NEITHER))
-        found[:, : max(0, FEWEST - 1 - start)] = NEITHER
-        first = (found != NEITHER).argmax(axis=1)
-        kinds = found[np.arange(len(left)), first]
-        over = kinds != NEITHER
-        after[left[over]], kind[left[over]] = start + first[over] + 1, kinds[over]
-        left = left[~over]
-    against = betting._gains(seen, truth)
-    said: list[Outcome] = []
-    missed = np.zeros(runs, dtype=bool)
-    for run, end in enumerate(after.tolist()):
-        said.append(_said(values[run, :end], int(kind[run])))
-        times = np.bincount(code[run, :end], minlength=len(seen))
-        missed[run] = logsumexp(betting._STAKES + times @ against) > enough
-        if run < CHECKED:
-            _check(values[run, :end], said[run], alpha)
-    return Stops(after, said, missed)
-
-
-def _out(log: Values, gains: Values, block: Places, left: Places, enough: float) -> Mask:
-    """Whether a mean is ruled out at each look of a block; `log` is what bets made until then, and
-    becomes what they have made after it.
+    """`Looks` at each of many runs, of shape (runs, prompts), a block of looks at once; some go
+    through it one by one too.
     """
-    out = np.zeros(block.shape, dtype=bool)
-    for start in range(0, len(left), FEW):
-        some = slice(start, start + FEW)
-        made = gains[block[some]]
-        made[:, 0] += log[left[some]]
-        np.cumsum(made, axis=1, out=made)
-        log[left[some]] = made[:, -1]
-        maybe = made.max(axis=2) + math.log(made.shape[2]) >= enough  # it is not out elsewhere
-        out[some][maybe] = logsumexp(made[maybe], axis=1) >= enough
-    return out
+    seen, code = np.unique(values, return_inverse=True)
+    means = (0.5, 0.5 - MARGIN, 0.5 + MARGIN, truth)
+    gains = np.stack([_gains(seen, mean) for mean in means])
+    found = [_stop(gains, run, alpha) for run in code.reshape(values.shape)]
+    said: list[Outcome] = []
+    for run, (end, sure, _) in zip(values, found, strict=True):
+        side: Outcome = "better" if run[:end].mean() > 0.5 else "worse"
+        said.append(side if sure == "different" else sure or "not enough data")
+    for run in range(CHECKED):
+        _check(values[run, : found[run][0]], said[run], alpha)
+    after, missed = ([one[place] for one in found] for place in (0, 2))
+    return Stops(np.array(after), said, np.array(missed))
 
 
-def _said(values: Values, kind: int) -> Outcome:
-    if kind == DIFFERENT:
-        return "better" if values.mean() > 0.5 else "worse"
-    return "equivalent" if kind == EQUIVALENT else "not enough data"
+def _gains(seen: Values, mean: float) -> Values:
+    """What each belief makes of these values: those between hundredths are both, in part."""
+    at = np.minimum((seen * betting._PARTS).astype(int), betting._PARTS - 1)
+    part = (seen * betting._PARTS - at)[:, None]
+    whole = betting._gains(betting._SEEN, mean)
+    return np.asarray((1 - part) * whole[at] + part * whole[at + 1])
+
+
+def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Finding | None, bool]:
+    """After how many prompts a run ends, what it has found, and whether it misses the truth."""
+    logs, enough = np.tile(betting._STAKES, (len(gains), 1, 1)), -math.log(alpha)
+    for start in range(0, len(run), BLOCK):
+        made = logs + gains[:, run[start : start + BLOCK]].cumsum(axis=1)
+        out = made.max(axis=2) + math.log(made.shape[2]) >= enough  # it is not elsewhere
+        out[out] = betting._log_sum(made[out]) >= enough
+        sure = out[0] | out[1] & out[2]
+        sure[: max(0, FEWEST - 1 - start)] = False
+        if sure.any():
+            first = int(sure.argmax())
+            found: betting.Finding = "different" if out[0, first] else "equivalent"
+            return start + first + 1, found, bool(out[3, first])
+        logs = made[:, -1:]
+    return len(run), None, bool(out[3, -1])
 
 
 def _check(values: Values, said: Outcome, alpha: float) -> None:
@@ -298,99 +290,172 @@ def _alpaca() -> dict[str, Values]:
 
 
 def orders() -> None:
-    """--orders adaptive for each truth, alone and with --stop when-sure."""
-    alone, together = {}, {}
-    for seed, (name, truth) in enumerate(ORDERED.items()):
-        rng = np.random.default_rng(100 + seed)
-        alone[name] = _adaptive(rng, truth)
-        together[name] = _adaptive_and_stopped(rng, truth)
-    worst = max(max(o["false"], o["missed"]) for o in (*alone.values(), *together.values()))
-    saved = float(np.mean([one["saved"] for one in alone.values()])) / 100
+    """--orders adaptive for each limit and truth."""
+    found = {
+        str(limit): {
+            name: _adaptive(np.random.default_rng((limit, seed)), truth, limit)
+            for seed, (name, truth) in enumerate(ORDERED.items())
+        }
+        for limit in LIMITS
+    }
+    each = [one for of_limit in found.values() for one in of_limit.values()]
+    biases = [abs(one["bias_points"]) / (one["bias_error"] or 1) for one in each]
+    saved = float(np.mean([one["second_saved"] for one in each])) / 200
     say(
         "stopping:orders",
         figure=100 * saved,
-        unit=f"% of judgments saved, mean of {len(alone)} truths",
-        peer=f"both orders of {ORDERED_PROMPTS} prompts",
+        unit=f"% of judgments saved, mean of {len(ORDERED)} truths and {len(LIMITS)} limits",
+        peer="both orders of the same prompts",
         ratio=1 / (1 - saved),
-        worst_false_or_missed=worst,
         runs=ORDERED_RUNS,
-        alone=alone,
-        with_stop={"runs": STOPPED_RUNS, "prompts": LIMIT, **together},
-        splits=_splits(),
+        means={key: round(float(np.mean([one[key] for one in each])), 2) for key in each[0]},
+        most_false=max(one["false"] for one in each),
+        most_bias_in_errors=round(max(biases), 2),
+        limits=found,
     )
 
 
-def _adaptive(rng: np.random.Generator, truth: Truth) -> dict[str, float]:
-    """One random order of each prompt, and the other where that does not settle it."""
-    first, both = _orders(rng, truth, ORDERED_RUNS, ORDERED_PROMPTS)
-    level = 1 - Terms(design=Design(twice=True)).alpha
-    singles = [win_rate(each, None, level) for each in first]
-    again = [outcome_of(one, MARGIN) == "not enough data" for one in singles]
-    rates = [
-        win_rate(whole, None, level) if more else one
-        for one, whole, more in zip(singles, both, again, strict=True)
-    ]
-    fixed = [win_rate(each) for each in both]
-    said, always = ([outcome_of(one, MARGIN) for one in each] for each in (rates, fixed))
+def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, float]:
+    drawn = Drawn.of(rng, truth, ORDERED_RUNS, limit)
+    ours, twice = drawn.chosen(Z)
+    drawn.check(twice)
+    every = {"": ours, "both_": drawn.both, "one_": drawn.single}
+    rates = {kind: [win_rate(run) for run in values] for kind, values in every.items()}
+    said = {kind: [outcome_of(rate, MARGIN) for rate in each] for kind, each in rates.items()}
     # What both orders say has no bias, so what is reported is compared with that: it varies less.
-    off = 100 * (np.array([rate.estimate for rate in rates]) - both.mean(axis=1))
-    return {
-        "false": _share(truth.false(one) for one in said),
-        "missed": _share(not rate.low <= truth.rate <= rate.high for rate in rates),
-        "always_missed": _share(not rate.low <= truth.rate <= rate.high for rate in fixed),
+    off = 100 * (ours.mean(axis=1) - drawn.both.mean(axis=1))
+    found: dict[str, float] = {}
+    for kind in every:
+        found |= {
+            f"{kind}false": _share(truth.false(one) for one in said[kind]),
+            f"{kind}missed": _share(not r.low <= truth.rate <= r.high for r in rates[kind]),
+            f"{kind}found": _share(_found(truth, one) for one in said[kind]),
+            f"{kind}same": _share(map(str.__eq__, said[kind], said["both_"])),
+        }
+    del found["both_same"]
+    return found | {
         "bias_points": round(float(off.mean()), 3),
         "bias_error": round(float(off.std(ddof=1)) / math.sqrt(len(off)), 3),
-        "bias_of_one_order": round(100 * float((first - both).mean()), 3),
-        "found": _share(_found(truth, one) for one in said),
-        "always_found": _share(_found(truth, one) for one in always),
-        "second_orders_saved": _percent(1 - float(np.mean(again))),
-        "saved": _percent((1 - float(np.mean(again))) / 2),
+        "second_saved": _percent(1 - float(twice.mean())),
     }
 
 
-def _adaptive_and_stopped(rng: np.random.Generator, truth: Truth) -> dict[str, float]:
-    """A sequence over single orders, and where it is not sure at the limit one over both."""
-    first, both = _orders(rng, truth, STOPPED_RUNS, LIMIT)
-    alpha = Terms(design=Design(anytime=True, twice=True)).alpha
-    single, again = stops(first, truth.rate, alpha), stops(both, truth.rate, alpha)
-    always = stops(both, truth.rate)
-    more = np.array([one == "not enough data" for one in single.said])
-    said = [b if m else a for a, b, m in zip(single.said, again.said, more, strict=True)]
-    judged = np.where(more, LIMIT + again.after, single.after)
-    return {
-        "false": _share(truth.false(one) for one in said),
-        "missed": _share(np.where(more, again.missed, single.missed)),
-        "found": _share(_found(truth, one) for one in said),
-        "always_found": _share(_found(truth, one) for one in always.said),
-        "judgments": round(float(judged.mean()), 1),
-        "always_judgments": round(2 * float(always.after.mean()), 1),
-    }
+def stopped_orders() -> None:
+    """--orders adaptive with --stop when-sure, for each truth."""
+    found = {}
+    for seed, (name, truth) in enumerate(ORDERED.items()):
+        drawn = Drawn.of(np.random.default_rng(200 + seed), truth, STOPPED_RUNS, LIMIT)
+        ours, twice = drawn.chosen(Z * sequence_factor(0.05) ** 0.5)
+        ended, both, one = (stops(v, truth.rate) for v in (ours, drawn.both, drawn.single))
+        drawn.check(twice, ended)
+        bought = [end + run[:end].sum() for end, run in zip(ended.after, twice, strict=True)]
+        found[name] = {
+            "false": _share(map(truth.false, ended.said)),
+            "missed": _share(ended.missed),
+            "same": _share(map(str.__eq__, ended.said, both.said)),
+            "found": _share(_found(truth, said) for said in ended.said),
+            "both_found": _share(_found(truth, said) for said in both.said),
+            "one_found": _share(_found(truth, said) for said in one.said),
+            "judgments": round(float(np.mean(bought)), 1),
+            "both_judgments": round(2 * float(both.after.mean()), 1),
+            "one_judgments": round(float(one.after.mean()), 1),
+        }
+    shares = [one["judgments"] / one["both_judgments"] for one in found.values()]
+    say(
+        "stopping:orders_stopped",
+        figure=100 * (1 - float(np.mean(shares))),
+        unit=f"% of judgments saved, mean of {len(found)} truths",
+        peer="--stop when-sure with both orders",
+        ratio=1 / float(np.mean(shares)),
+        runs=STOPPED_RUNS,
+        prompts=LIMIT,
+        truths=found,
+    )
 
 
-def _splits() -> dict[str, dict[str, float]]:
-    """Judgments that it takes to find a winner, for truths and splits of the 5 %."""
-    found: dict[str, dict[str, float]] = {}
-    for name in ("60 %", "60 %, a strong habit", "60 %, half ties"):
-        rng = np.random.default_rng(200)
-        first, both = _orders(rng, ORDERED[name], ORDERED_RUNS, 900)
-        found[name] = {f"{a:g}/{b:g}": _cheapest(first, both, a, b) for a, b in SPLITS}
-    return found
+class Drawn(NamedTuple):
+    """Preferences for a when it is shown first, and second, of shape (runs, prompts); and which of
+    them one random order would ask for.
+    """
+
+    first: Values
+    second: Values
+    a_first: Mask
+
+    @classmethod
+    def of(cls, rng: np.random.Generator, truth: Truth, runs: int, prompts: int) -> "Drawn":
+        """So many runs."""
+        return cls(*truth.drawn(rng, runs, prompts), rng.random((runs, prompts)) < 0.5)
+
+    @property
+    def single(self) -> Values:
+        """In one random order."""
+        return np.where(self.a_first, self.first, self.second)
+
+    @property
+    def both(self) -> Values:
+        """In both orders."""
+        return _both(self.first, self.second)
+
+    def chosen(self, z: float) -> tuple[Values, Mask]:
+        """What `Schedule` asks for of each run, wave by wave, and where that is both orders."""
+        values, both = self.single, self.both
+        twice = np.ones(both.shape, dtype=bool)
+        runs, limit = both.shape
+        for run in range(runs):
+            ours, again = values[run], twice[run]
+            end, size, matters = 0, waves._FIRST, True
+            while end < limit:
+                wave = slice(end, end + size)
+                again[wave] = matters
+                ours[wave] = both[run, wave] if matters else ours[wave]
+                end += size
+                size = max(waves._LEAST, int(waves._MORE * end))
+                if end < limit:
+                    apart = np.concatenate([each[run, :end] for each in self[:2]])
+                    known = again[:end]
+                    spread = Spread(
+                        float(apart[np.tile(known, 2)].var(ddof=1)),
+                        float(ours[:end][known].var(ddof=1)),
+                    )
+                    matters = second_order_may_matter(ours[:end], spread, limit, MARGIN, z)
+        return values, twice
+
+    def check(self, twice: Mask, ended: Stops | None = None) -> None:
+        """Some runs by `Schedule` itself, which asks for no more and no less."""
+        limit, pair = self.first.shape[1], ("a", "b")
+        said = (Message(role="user", content="?"),)
+        prompts = [Prompt(id=str(n), messages=said) for n in range(limit)]
+        config = Config(model=("x", "y"), orders="adaptive", stop="when-sure" if ended else "never")
+        for run in range(CHECKED):
+            schedule = Schedule(config, prompts, pair)
+
+            def judged(
+                _: object, prompt: Prompt, run: int = run, schedule: Schedule = schedule
+            ) -> Sequence[Judgment] | None:
+                at = int(prompt.id)
+                if not schedule.pairs(prompt):
+                    return None
+                shown = self.a_first[run, at], not self.a_first[run, at]
+                return [
+                    _judgment(prompt.id, first, float(self[not first][run, at]))
+                    for first in shown[: 1 + schedule.both(pair, prompt.id)]
+                ]
+
+            while schedule.advance(judged):
+                pass
+            (course,) = schedule.courses
+            end = int(ended.after[run]) if ended else limit
+            both = [wave.both for wave in course.waves for _ in wave.places]
+            assert both == twice[run, :end].tolist()
 
 
-def _cheapest(first: Values, both: Values, one: float, two: float) -> float:
-    """Judgments of a run on the fewest prompts that find a winner in 80 of 100 runs."""
-    for prompts in range(40, both.shape[1], 5):
-        sure = _above(first[:, :prompts], one)
-        if (sure | _above(both[:, :prompts], two)).mean() >= 0.8:
-            return round(prompts * (2 - float(sure.mean())), 1)
-    return math.inf
-
-
-def _above(values: Values, alpha: float) -> Mask:
-    """Whether the t interval of `win_rate` is above a half, for all runs at once."""
-    n = values.shape[1]
-    half = stats.t.ppf(1 - alpha / 2, n - 1) * values.std(axis=1, ddof=1) / math.sqrt(n)
-    return np.asarray(values.mean(axis=1) - half > 0.5)
+def _judgment(prompt_id: str, a_first: bool, for_a: float) -> Judgment:
+    names = ("a", "b") if a_first else ("b", "a")
+    verdict = Verdict(first=for_a if a_first else 1 - for_a)
+    return Judgment(
+        prompt_id=prompt_id, judge="j", first=names[0], second=names[1], verdict=verdict
+    )
 
 
 def planned() -> None:
@@ -403,7 +468,7 @@ def planned() -> None:
         n = prompts_needed(sd, away) if away > MARGIN else prompts_to_fit(sd, away, MARGIN)
         assert n is not None
         runs = _both(*truth.drawn(rng, PLANNED_RUNS, 4 * n))
-        one = {f"{alpha:g}": stops(runs, truth.rate, alpha) for alpha in (0.05, 0.01, 0.001)}
+        one = {f"{alpha:g}": stops(runs, truth.rate, alpha) for alpha in ALPHAS}
         found[name] = {"fixed": n} | {
             f"at_{alpha}": round(float(np.quantile(_ends(ended), 0.8)) / n, 2)
             for alpha, ended in one.items()
@@ -414,8 +479,9 @@ def planned() -> None:
         "stopping:planning",
         figure=times,
         unit="times the prompts of a fixed number, for 80 % power at any look, in the median",
-        peer=f"the {planning._ANYTIME:g} of stats/planning.py",
-        ratio=planning._ANYTIME / times,
+        peer=f"the {sequence_factor(0.05):.3g} of stats/planning.py",
+        ratio=sequence_factor(0.05) / times,
+        planned={f"at_{alpha:g}": round(sequence_factor(alpha), 2) for alpha in ALPHAS},
         runs=PLANNED_RUNS,
         truths=found,
     )
@@ -425,14 +491,6 @@ def _ends(ended: Stops) -> Values:
     """After how many prompts runs are sure; infinity for those that are not."""
     unsure = np.array([one == "not enough data" for one in ended.said])
     return np.where(unsure, math.inf, ended.after)
-
-
-def _orders(
-    rng: np.random.Generator, truth: Truth, runs: int, prompts: int
-) -> tuple[Values, Values]:
-    """Preferences in an order that is drawn for each prompt, and in both."""
-    one, other = truth.drawn(rng, runs, prompts)
-    return np.where(rng.random(one.shape) < 0.5, one, other), _both(one, other)
 
 
 def _both(one: Values, other: Values) -> Values:
