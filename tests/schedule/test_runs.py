@@ -212,7 +212,7 @@ def test_the_second_order_is_asked_for_only_where_it_may_matter(tmp_path: Path) 
             < 0.8
         )
         share = 100 * judged_twice / 40
-        assert f"{share:.0f} % were judged in the second order" in " ".join(results.summary.notes)
+        assert f"both orders were wanted of {share:.0f} %" in " ".join(results.summary.notes)
         assert results.summary.pairs[0].consistency == 1
 
 

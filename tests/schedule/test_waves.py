@@ -228,7 +228,7 @@ def test_the_second_order_is_asked_for_where_it_can_change_the_verdict(
     assert lengths(schedule) == {("a", "b"): 60}
     share = 100 * sum(in_both(schedule)) / 60
     assert list(schedule.notes()) == [
-        f"--orders adaptive: {share:.0f} % were judged in the second order too"
+        f"--orders adaptive: both orders were wanted of {share:.0f} % of the prompts"
     ]
 
 

@@ -7,16 +7,15 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from bakeoff.stats.betting import Looks
-from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.planning import (
     Codes,
     Spread,
     Values,
-    _ends,
     detectable,
     power_of,
     prompts_needed,
     prompts_to_fit,
+    same_either_way,
     sd_of,
     second_order_may_matter,
     sequence_factor,
@@ -248,33 +247,29 @@ def wins(won: int, lost: int, tied: int = 0) -> Values:
     st.integers(1, 500),
     st.sampled_from([0.0, 0.05, 0.2]),
 )
-def test_swapping_the_models_swaps_better_and_worse_and_changes_no_answer(
+def test_swapping_the_models_changes_no_answer(
     values: Values, spread: Spread, left: int, margin: float
 ) -> None:
     values, total = np.round(values, 3), len(values) + left
-    answers = [second_order_may_matter(v, spread, total, margin, Z) for v in (values, 1 - values)]
-    ends = [_ends(v, spread.one, total, margin, Z) for v in (values, 1 - values)]
-    assert ends[0] == pytest.approx(ends[1][[1, 0, 2, 3]], abs=1e-9)
-    assert sum(ends[0]) == pytest.approx(1)
-    assert min(ends[0]) > -1e-9
-    assert type(answers[0]) is bool
-    most = max(_ends(values, spread.both, total, margin, Z))
-    assert answers[0] == answers[1] or most == pytest.approx(0.95, abs=1e-6)
-
-
-@given(spreads, st.integers(0, 500), st.sampled_from([0.0, 0.05]))
-def test_it_is_bought_where_both_orders_could_still_say_this_or_that(
-    spread: Spread, ties: int, margin: float
-) -> None:
-    values = wins(40, 24, ties)
-    total = 2 * len(values)
-    both = max(_ends(values, spread.both, total, margin, Z))
-    assume(abs(both - 0.95) > 1e-6)
+    same = [same_either_way(v, spread, total, margin, Z) for v in (values, 1 - values)]
+    assert same[0] == pytest.approx(same[1], abs=1e-6)
+    assert 0 <= same[0] <= 1 + 1e-9
     answer = second_order_may_matter(values, spread, total, margin, Z)
-    # What is certain of the one, and as likely of the other, is so whichever comes.
-    assert answer or both > 0.95
-    alike = Spread(spread.both, spread.both)
-    assert second_order_may_matter(values, alike, total, margin, Z) == (both < 0.95)
+    assert type(answer) is bool
+    assert answer == (same[0] < 0.95)
+
+
+@given(st.integers(0, 300), st.floats(0, 0.2), st.floats(0, 0.05))
+def test_the_less_the_orders_agree_the_more_may_depend_on_them(
+    ties: int, both: float, more: float
+) -> None:
+    values = wins(36, 28, ties)
+    total = 2 * len(values)
+    agree, disagree = (
+        same_either_way(values, Spread(both + extra, both), total, 0.0, Z)
+        for extra in (more, more + 0.1)
+    )
+    assert disagree <= agree + 1e-6
 
 
 @pytest.mark.parametrize("spread", [COIN, CANCELLED])
@@ -293,11 +288,12 @@ def test_what_is_as_good_as_decided_needs_no_second_order(
     assert not second_order_may_matter(values, spread, total, 0.05, Z)
 
 
-@pytest.mark.parametrize("spread", [COIN, CANCELLED])
 @pytest.mark.parametrize(("values", "total"), [(wins(58, 42), 200), (wins(30, 18), 100)])
-def test_an_open_race_may_need_it(values: Values, total: int, spread: Spread) -> None:
-    assert second_order_may_matter(values, spread, total, 0.05, Z)
-    assert second_order_may_matter(1 - values, spread, total, 0.05, Z)
+def test_in_an_open_race_it_is_needed_where_orders_disagree(values: Values, total: int) -> None:
+    for side in (values, 1 - values):
+        assert second_order_may_matter(side, CANCELLED, total, 0.05, Z)
+    often = np.tile(values, 20)
+    assert not second_order_may_matter(often, COIN, 20 * total, 0.05, Z)
 
 
 def test_it_is_needed_where_only_both_orders_get_there() -> None:
@@ -305,71 +301,49 @@ def test_it_is_needed_where_only_both_orders_get_there() -> None:
     values = wins(10, 10, 140)
     for each, matters in ((0.005, 0.005), False), ((0.25, 0.25), False), ((0.25, 0.005), True):
         assert second_order_may_matter(values, Spread(*each), 220, 0.04, Z) == matters
-    decided = Spread(one=0.05, both=0.25)  # as estimated; it is open where they are
-    assert second_order_may_matter(wins(71, 49), decided, 200, 0.05, Z)
 
 
-def test_more_standard_errors_leave_more_open_and_no_margin_nothing_to_be_equivalent() -> None:
-    values = wins(72, 48)
-    assert not second_order_may_matter(wins(75, 45), COIN, 160, 0.05, Z)
-    assert second_order_may_matter(wins(75, 45), COIN, 160, 0.05, 3.0)
-    assert _ends(values, 0.25, 200, 0.0, Z)[2] == 0.0
-    assert _ends(values, 0.25, 200, 0.3, Z)[2] > 0.1
-
-
-def test_a_unanimous_sample_does_not_tell_the_next_prompt() -> None:
-    assert second_order_may_matter(np.full(24, 0.5), Spread(0.0, 0.0), 500, 0.05, Z)
-    assert not second_order_may_matter(np.full(300, 0.5), Spread(0.0, 0.0), 500, 0.05, Z)
-    assert second_order_may_matter(np.array([1.0, 0.5]), Spread(0.0, 0.0), 500, 0.05, Z)
+def test_orders_that_agreed_so_far_may_disagree() -> None:
+    few, many = wins(15, 9), wins(1_500, 900)
+    assert same_either_way(few, COIN, 48, 0.05, Z) < 0.96
+    assert same_either_way(many, COIN, 4_800, 0.05, Z) > 0.99
 
 
 @pytest.mark.parametrize(
-    ("values", "each", "total", "margin"),
+    ("values", "spread", "total", "margin"),
     [
-        (wins(30, 18), 0.25, 100, 0.05),
-        (wins(20, 22, 60), 0.04, 300, 0.05),
-        (wins(3, 2, 60), 0.0, 400, 0.03),
-        (wins(30, 45), 0.1, 80, 0.2),
-        (wins(12, 12), 0.25, 1_000, 0.05),
+        (wins(30, 18), Spread(0.25, 0.15), 100, 0.05),
+        (wins(20, 22, 60), Spread(0.2, 0.04), 300, 0.05),
+        (wins(3, 2, 60), Spread(0.0, 0.0), 400, 0.03),
+        (wins(30, 45), Spread(0.2, 0.1), 80, 0.2),
+        (wins(12, 12), Spread(0.25, 0.25), 1_000, 0.05),
+        (wins(50, 50, 300), Spread(0.1, 0.06), 700, 0.05),
     ],
 )
-def test_where_it_ends_is_where_simulated_means_end(
-    values: Values, each: float, total: int, margin: float
+def test_it_is_as_likely_as_in_a_simulation_that_the_verdict_is_the_same_either_way(
+    values: Values, spread: Spread, total: int, margin: float
 ) -> None:
     rng, runs = np.random.default_rng(62), 400_000
     n, left = len(values), total - len(values)
-    ours, now = max(each, 0.25 / n), max(float(values.var(ddof=1)), 0.25 / n)
+    now, both = max(float(values.var(ddof=1)), 0.25 / n), max(spread.both, 0.25 / n)
+    extra = max(spread.one - spread.both, 0.25 / n)
     truth = rng.normal(values.mean(), (now / n) ** 0.5, runs)
-    to_come = rng.normal(truth, (ours / left) ** 0.5)
-    mean = (values.sum() + left * to_come) / total
-    half = Z * (n * now + left * ours) ** 0.5 / total
-    low, high = mean - half, mean + half
-    above, below = low > 0.5, high < 0.5
-    inside = (low >= 0.5 - margin) & (high <= 0.5 + margin) & ~above & ~below
-    shares = [above.mean(), below.mean(), inside.mean(), (~above & ~below & ~inside).mean()]
-    assert _ends(values, each, total, margin, Z) == pytest.approx(shares, abs=0.004)
+    in_both = rng.normal(truth, (both / left) ** 0.5)
+    in_one = in_both + rng.normal(0, (extra / left) ** 0.5, runs)
+    said = []
+    for to_come, each in ((in_both, both), (in_one, both + extra)):
+        mean = (values.sum() + left * to_come) / total
+        half = Z * (n * now + left * each) ** 0.5 / total
+        low, high = mean - half, mean + half
+        inside = (low >= 0.5 - margin) & (high <= 0.5 + margin)
+        said.append(np.select((low > 0.5, high < 0.5, inside), (0, 1, 2), 3))
+    expected_ = same_either_way(values, spread, total, margin, Z)
+    assert (said[0] == said[1]).mean() == pytest.approx(expected_, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("before", "total"), [((30, 18), 100), ((60, 50, 90), 400), ((8, 8, 84), 200)]
-)
-def test_where_it_ends_is_about_where_verdicts_on_all_prompts_end(
-    before: tuple[int, ...], total: int
-) -> None:
-    """Of wins, ties and losses that are drawn, with shares as uncertain as those before them."""
-    values = wins(*before)
-    rng, n = np.random.default_rng(63), len(values)
-    shares = rng.dirichlet([np.mean(values == one) * n for one in (1, 0, 0.5)], 1_500)
-    said = np.zeros(4)
-    for won, lost, _ in shares:
-        parts = [won, lost, max(0.0, 1 - won - lost)]
-        rate = win_rate(np.append(values, wins(*rng.multinomial(total - n, parts))))
-        inside = rate.low >= 0.45 and rate.high <= 0.55
-        outcomes = [rate.low > 0.5, rate.high < 0.5, inside, True]
-        said[outcomes.index(True)] += 1 / len(shares)
-    expected_ = _ends(values, float(values.var(ddof=1)), total, 0.05, Z)
-    print(expected_.round(3), said.round(3))
-    assert said == pytest.approx(expected_, abs=0.05)
+def test_more_standard_errors_leave_more_open() -> None:
+    assert not second_order_may_matter(wins(75, 45), CANCELLED, 160, 0.05, Z)
+    assert second_order_may_matter(wins(75, 45), CANCELLED, 160, 0.05, 3.0)
 
 
 # Where the noise comes from.

@@ -145,8 +145,8 @@ class Schedule:
             yield f"--pairs adaptive: {100 * share:.0f} % of each two on {whole:,} prompts"
         if self.config.orders == "adaptive":
             both = sum(len(w.places) for course in self.courses for w in course.waves if w.both)
-            share = both / max(1, sum(counts))
-            yield f"--orders adaptive: {100 * share:.0f} % were judged in the second order too"
+            of = f"{100 * both / max(1, sum(counts)):.0f} %"
+            yield f"--orders adaptive: both orders were wanted of {of} of the prompts"
 
     @property
     def _all(self) -> range:

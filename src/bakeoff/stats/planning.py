@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import ndtr
 
 from bakeoff.stats.results import Power, VarianceSplit
 
@@ -15,6 +16,9 @@ Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 _CERTAIN = 0.95
+_NORMAL = np.linspace(-4, 4, 321)  # standard deviations
+_WEIGHTS = np.exp(-(_NORMAL**2) / 2)
+_WEIGHTS /= _WEIGHTS.sum()
 _TOO_MANY = 1_000_000  # prompts: an effect that needs more than this is none
 
 
@@ -113,35 +117,39 @@ class Spread(NamedTuple):
 def second_order_may_matter(
     values: Values, spread: Spread, total: int, margin: float, z: float
 ) -> bool:
-    """Whether the verdict on `total` prompts can still depend on how the next ones are judged, in
-    one order or in both.
+    """Whether the verdict on `total` prompts may depend on whether the next ones are judged in one
+    order, drawn at random, or in both.
 
     `values` are the preferences for a of the first n < total prompts, n >= 2; `margin` is a share,
-    and z how many standard errors the final interval has to each side. It cannot, where each way
-    the same outcome is as good as certain: the final mean is normal around the present one, with
-    the uncertainty of that and of what is to come.
+    and z how many standard errors the final interval has to each side.
     """
-    one, both = (_ends(values, each, total, margin, z) for each in spread)
-    best = int(np.argmax(both))
-    return bool(min(one[best], both[best]) < _CERTAIN)
+    return same_either_way(values, spread, total, margin, z) < _CERTAIN
 
 
-def _ends(values: Values, each: float, total: int, margin: float, z: float) -> Values:
-    """How likely the final interval is above a half, below it, within the margin, or none of these,
-    where each prompt to come has this variance.
+def same_either_way(values: Values, spread: Spread, total: int, margin: float, z: float) -> float:
+    """How likely it is that the final interval is on the same side of a half, within the margin, or
+    neither, whether the prompts to come are judged in one order or in both.
+
+    The mean from both orders is taken as normal around the present one, with the uncertainty of
+    that and of what is to come; that from one order has a noise of its own on top, of the variance
+    that the second order takes away.
     """
     n, left = len(values), total - len(values)
-    # Nobody knows from n prompts that none would go another way.
-    mean, now = float(values.mean()), max(0.25 / n, float(values.var(ddof=1)))
-    each = max(0.25 / n, each)
-    half = z * math.sqrt(n * now + left * each) / total
-    sd = left / total * math.sqrt(now / n + each / left)
-    away = np.array([0.5 + half, 0.5 - half]) - mean
-    within = min(half, margin - half)  # of a half, as a mean that is neither above nor below it
-    near = np.array([0.5 + within, 0.5 - within]) - mean if within > 0 else np.zeros(2)
-    above, below = stats.norm.sf(away[0], scale=sd), stats.norm.cdf(away[1], scale=sd)
-    inside = float(np.diff(stats.norm.cdf(near[::-1], scale=sd))[0])
-    return np.array([above, below, inside, 1 - above - below - inside])
+    # Nobody knows from n prompts that none would go another way, or be seen otherwise in turn.
+    doubt = 0.25 / n
+    now, both = max(doubt, float(values.var(ddof=1))), max(doubt, spread.both)
+    one = both + max(doubt, spread.one - spread.both)
+    sd = left / total * math.sqrt(now / n + both / left)
+    mean = float(values.mean()) - 0.5 + sd * _NORMAL
+    noise = math.sqrt((one - both) * left) / total
+    halves = (z * math.sqrt(n * now + left * each) / total for each in (both, one))
+    (half, within), (wider, narrower) = ((h, min(h, margin - h)) for h in halves)
+    said = np.select((mean > half, mean < -half, np.abs(mean) < within), (0, 1, 2), 3)
+    above, below = ndtr((mean - wider) / noise), ndtr((-wider - mean) / noise)
+    inside = ndtr((narrower - mean) / noise) - ndtr((-narrower - mean) / noise)
+    inside *= narrower > 0
+    chances = np.stack((above, below, inside, 1 - above - below - inside))
+    return float(_WEIGHTS @ chances[said, np.arange(len(mean))])
 
 
 def variance_split(

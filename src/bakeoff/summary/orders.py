@@ -18,17 +18,17 @@ def second_order_may_matter(trial: Trial, total: int) -> bool:
     in both orders. What a second order brings is told by the prompts that have it.
     """
     columns = trial.columns
-    if len(trial.folded) < FEWEST or not columns.recorded.all():
+    if not columns.recorded.all():
         return True
     # Each order of a prompt is folded as if it were a prompt of its own.
     apart = replace(columns, prompt=2 * columns.prompt + columns.a_first)
     each = folded(opinions(apart).each, trial.terms.panel)
-    orders = np.bincount(each.prompt // 2, minlength=len(trial.ids))
+    orders = np.bincount(each.prompt // 2)
     both = trial.values[orders[trial.folded.prompt] == 2]
     if len(both) < FEWEST:
         return True
     one = each.preference[orders[each.prompt // 2] == 2]
-    alpha = trial.terms.alpha
+    alpha = 0.05 / trial.terms.pairs  # as an anytime interval, or Holm's p-value, has it
     z = float(stats.norm.ppf(1 - alpha / 2))
     if trial.terms.design.anytime:
         z = float(stats.norm.ppf(0.975)) * sequence_factor(alpha) ** 0.5
