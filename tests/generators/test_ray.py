@@ -441,6 +441,34 @@ def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Pa
     soon(lambda: not replicas())
 
 
+@pytest.mark.ray
+@pytest.mark.long
+def test_nobody_without_its_token_gets_into_a_cluster_of_our_own(tmp_path: Path) -> None:
+    script = """
+import os, subprocess, sys
+from bakeoff.generators import ray_session
+ray_session.enter("me", None)
+import ray
+where = ray.get_runtime_context().gcs_address
+others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+join = f"import ray; ray.init({where!r}, log_to_driver=False); print('joined')"
+for env in (os.environ, others):
+    done = subprocess.run([sys.executable, "-c", join], env=env, capture_output=True, text=True)
+    print(done.returncode, done.stdout.strip())
+ray_session.leave("me")
+"""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=env | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.stdout.splitlines() == ["0 joined", "1 "], done.stderr
+    assert not list(tmp_path.rglob("auth_token"))
+
+
 def _as_said(one: Completion) -> Completion:
     """Without how much of the prompt was read already: that depends on what was asked before."""
     assert one.usage

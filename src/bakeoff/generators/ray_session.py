@@ -7,6 +7,7 @@ opened in this process, or on another machine, is used and never stopped.
 import importlib
 import logging
 import os
+import secrets
 import socket
 import tempfile
 import threading
@@ -128,6 +129,8 @@ def _begin(where: str | None) -> None:
         with _said_without(_LEVEL):
             if where is None:
                 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # we send nobody anything
+                # Ray listens on all interfaces, to who has the token; it would leave it in a file.
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
                 ray.init("local", include_dashboard=False, **quiet)
             else:
                 _call(where)
