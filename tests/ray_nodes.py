@@ -15,6 +15,7 @@ _SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+    "TESTS_OF": str(os.getpid()),  # whose processes they are: others may run some too
 }
 
 
@@ -54,14 +55,17 @@ def somebodys_backend() -> Iterator[None]:
 
 
 def replicas() -> list[int]:
-    """The processes of the replicas that live on this machine."""
-    found = []
+    """The processes of the replicas that our nodes have on this machine."""
+    found, ours = [], f"TESTS_OF={os.getpid()}".encode()
     for folder in Path("/proc").iterdir():
         try:
             line = (folder / "cmdline").read_bytes()
+            if not line.startswith(b"ray::MapWorker(MapBatches(Replica))"):
+                continue
+            environment = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if line.startswith(b"ray::MapWorker(MapBatches(Replica))"):
+        if ours in environment.split(b"\0"):
             found.append(int(folder.name))
     return found
 

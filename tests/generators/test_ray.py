@@ -41,6 +41,7 @@ def two_nodes() -> Iterator[Any]:
 @pytest.fixture
 def cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
+    soon(lambda: not replicas())  # those of the test before take a moment to go
     return two_nodes
 
 
