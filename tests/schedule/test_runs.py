@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Batched, Config, ConfigError, Results, audit, run
+from bakeoff.cli import compare
 from bakeoff.merging import merge
 from bakeoff.pipeline import Comparing
 from bakeoff.prompts import draw
@@ -256,6 +257,18 @@ def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
         again = run(asked(server, tmp_path, 10, **more, store=merged))
         assert len(server.requests) == 2 * requests
     assert said(again) == said(whole)
+
+
+def test_the_command_names_the_files_of_its_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(CLEAR) as server:
+        wanted = asked(server, tmp_path, 4, shard="2/2")
+        fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
+        assert compare(Config(**fields)) == 0
+    told = capsys.readouterr().out
+    assert "results/shard-2-of-2/results.json" in told
+    assert Path("results/shard-2-of-2/report.html").exists()
 
 
 def test_more_parts_than_prompts_is_a_mistake(tmp_path: Path) -> None:

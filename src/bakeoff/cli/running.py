@@ -92,6 +92,7 @@ def _typed(question: str) -> str:
 
 def compare(config: Config) -> int:
     """Run a comparison in a terminal; its exit code."""
+    config = config.settled()
     timing = Stopwatch() if config.profile else None
     from bakeoff.report.live import live
     from bakeoff.session import run_async
