@@ -304,7 +304,6 @@ class ChaosServer(OpenAIServer):
         self.asked: Counter[str] = Counter()  # requests by item
         self.met: Counter[str] = Counter()  # faults by kind
         self.pause = 0.0  # seconds until a reply
-        self._writers: set[asyncio.StreamWriter] = set()
         self._held = socket.socket()  # keeps the port while nobody listens there
 
     def __enter__(self) -> "ChaosServer":
@@ -326,15 +325,8 @@ class ChaosServer(OpenAIServer):
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(
-            self._take, "127.0.0.1", self.port, reuse_port=True, backlog=1024, ssl=self._tls
+            self._connected, "127.0.0.1", self.port, reuse_port=True, backlog=1024, ssl=self._tls
         )
-
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            await self._serve(reader, writer)
-        finally:
-            self._writers.discard(writer)
 
     def dies(self) -> None:
         """Refuse connections from now on, and break off those that there are."""

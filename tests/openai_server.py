@@ -81,13 +81,15 @@ class OpenAIServer:
         self.raw: list[bytes] = []
         self.in_flight = 0
         self.most_in_flight = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> "OpenAIServer":
         self._thread.start()
         started = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
+            asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop
         )
         self._server = started.result(10)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
@@ -106,7 +108,15 @@ class OpenAIServer:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for writer in tuple(self._writers):  # of tasks that had not begun
+            writer.close()
         await asyncio.sleep(0.01)  # a closed transport lets go of its socket a few steps later
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -119,6 +129,7 @@ class OpenAIServer:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client went away, or the test is over
         finally:
+            self._writers.discard(writer)
             writer.close()
 
     async def _reply(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
