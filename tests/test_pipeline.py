@@ -443,6 +443,17 @@ bakeoff.run(config)
 """
 
 
+def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
+    """Begin a run in a process of its own, and kill that when the server was asked so often."""
+    command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
+    process = subprocess.Popen(command, env=os.environ)
+    deadline = time.monotonic() + 60
+    while len(server.requests) < enough and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
 @pytest.mark.long
 def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
@@ -454,14 +465,8 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     with OpenAIServer(brain) as server:
         lanes = 4
         asked = config(server, tmp_path, 40, max_concurrency=lanes)
-        command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
         for enough in (30, 90):
-            process = subprocess.Popen(command, env=os.environ)
-            deadline = time.monotonic() + 60
-            while len(server.requests) < enough and time.monotonic() < deadline:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            kill(asked, server, enough)
             left = read(asked.out)
             assert left is not None  # whoever looks sees how far it came, and that it is silent
             assert left.stopped(left.updated + timedelta(minutes=1))

@@ -13,6 +13,7 @@ from bakeoff.records import Judgment, Prompt, Verdict
 from bakeoff.schedule.course import Course, Two, Wave
 from bakeoff.schedule.waves import FEWEST, Schedule
 from bakeoff.stats.betting import mean_sequence
+from bakeoff.summary import gates, orders
 
 MODELS = ("a", "b", "c")
 
@@ -93,6 +94,10 @@ def test_without_more_words_each_two_models_are_compared_on_all_prompts_at_once(
     assert list(schedule.notes()) == []
     with schedule.at_most():
         assert lengths(schedule) == dict.fromkeys(twos, 50)
+
+
+def test_a_pair_may_be_sure_when_a_verdict_may_be_said() -> None:
+    assert FEWEST == gates.FEWEST == orders.FEWEST
 
 
 def test_with_a_baseline_the_others_are_compared_with_it_only() -> None:

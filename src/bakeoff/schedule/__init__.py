@@ -2,6 +2,5 @@
 
 from bakeoff.schedule.agenda import AGAIN, Agenda, Cast, Sitting, Text
 from bakeoff.schedule.course import Two
-from bakeoff.schedule.waves import FEWEST
 
-__all__ = ["AGAIN", "FEWEST", "Agenda", "Cast", "Sitting", "Text", "Two"]
+__all__ = ["AGAIN", "Agenda", "Cast", "Sitting", "Text", "Two"]
