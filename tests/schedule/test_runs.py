@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bakeoff import Batched, Config, ConfigError, Results, audit, run
+from bakeoff import Batched, Config, ConfigError, PerItem, Results, audit, run
 from bakeoff.cli import compare
 from bakeoff.merging import merge
 from bakeoff.pipeline import Comparing
@@ -405,3 +405,43 @@ def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) ->
     assert len(results.completions) == 8 * 60
     share = 100 * sum(prompts.values()) / (28 * 60)
     assert f"{share:.0f} % of each two" in " ".join(results.summary.notes)
+
+
+class Clerk(PerItem[Pair, Verdict]):
+    """Judges one pair after the other, for whoever is called `a`."""
+
+    order = "both"
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.identity = "clerk"
+        self.judged = 0
+
+    async def one(self, item: Pair) -> Verdict:
+        self.judged += 1
+        return Verdict(first=float(item.first.startswith("a")))
+
+
+def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run(
+    tmp_path: Path,
+) -> None:
+    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    wanted = Config(model=("a", "b"), stop="when-sure")
+
+    async def go() -> tuple[int, int]:
+        clerk, log = Clerk(), list[str]()
+        models = {name: Engine(name, log, stays=True) for name in "ab"}
+        with Store(tmp_path / "store.sqlite") as store:
+            comparing = Comparing(
+                wanted, prompts, Cast(models, {"clerk": clerk}), store, lambda _: None
+            )
+            await comparing.look()
+            await comparing.run()
+            for worker in comparing.workers:
+                await worker.close()
+        return clerk.judged, len(comparing.schedule.courses[0])
+
+    judged, length = asyncio.run(go())
+    assert length == 20  # of a wave of 24
+    assert judged <= 2 * length + 1
+    assert asyncio.run(go()) == (0, length)
