@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
-from bakeoff.stats.pairing import telling_pairs
-from bakeoff.stats.ranking import rank_intervals, surely_better
+from bakeoff.stats.pair_selection import telling_pairs
+from bakeoff.stats.ranks import rank_intervals, surely_better
+from bakeoff.stats.ratings import Outcomes, bradley_terry
 
 PROMPTS, LONGEST = 200, 6  # of all pairs; times as many at most
 BUDGETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the judgments of all pairs

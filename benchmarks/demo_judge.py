@@ -13,7 +13,7 @@ from pathlib import Path
 
 from measuring.line import say
 
-from bakeoff.checking import Grade, check
+from bakeoff.evaluation.judge_check import Grade, check
 
 MARKS = ("right", "wrong", "split", "tie", "failed")
 

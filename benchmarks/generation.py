@@ -28,13 +28,13 @@ from measuring.line import say, versions
 from measuring.plain_loop import PlainLoop
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.catalogue import CATALOGUE
-from bakeoff.generators.embedded import Embedded
-from bakeoff.generators.fetch import fetched
+from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.generator import Embedded
+from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.prompts import draw
+from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion, Prompt
-from bakeoff.work import Generator
+from bakeoff.runtime import Generator
 
 PROMPTS, TOKENS, LOOPED, ROUNDS = 16, 128, 2, 3
 GGUF = "model.gguf"

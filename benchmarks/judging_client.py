@@ -29,15 +29,15 @@ import openai
 from measuring.line import say, versions
 from measuring.server import Loopback
 
-from bakeoff.casting import cast_of
 from bakeoff.config import Config
-from bakeoff.judges.readers import SCHEMA
-from bakeoff.pipeline import Comparing
-from bakeoff.progress import BEAT, ProgressFile
-from bakeoff.prompts import draw
+from bakeoff.evaluation.participants import cast_of
+from bakeoff.evaluation.pipeline import Comparing
+from bakeoff.judges.parsing.readers import SCHEMA
+from bakeoff.prompts.sources import draw
 from bakeoff.records import Verdict
-from bakeoff.store import Store
-from bakeoff.work import meanwhile
+from bakeoff.runtime import meanwhile
+from bakeoff.runtime.progress import BEAT, ProgressFile
+from bakeoff.storage import Store
 
 LATENCY = 0.2
 TEXT = "lorem ipsum dolor sit amet " * 20

@@ -32,7 +32,7 @@ from typing import Any
 from measuring.knowing import Knowing
 from measuring.line import say
 
-from bakeoff.writing import cache_dir
+from bakeoff.storage.files import cache_dir
 
 HERE = Path(__file__).parent
 IN_FLIGHT, LATENCY, MOST_SECONDS = 64, 0.2, 120.0

@@ -20,11 +20,11 @@ from pathlib import Path
 from measuring.line import say, versions
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.filling import fill
+from bakeoff.evaluation.cache import fill
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.progress import Count
 from bakeoff.records import Completion, Message, Prompt, content_key
-from bakeoff.store import Store
+from bakeoff.runtime.progress import Count
+from bakeoff.storage import Store
 
 TEXT = "What a model is asked, and what it says, has about this many characters. " * 16
 

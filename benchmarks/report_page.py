@@ -19,6 +19,8 @@ from pathlib import Path
 from measuring.line import say
 from playwright.sync_api import Page, expect
 
+from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Authored,
     Completion,
@@ -30,10 +32,8 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.page import page
-from bakeoff.report.pairs import packed
-from bakeoff.summary import Terms, summarize
-from bakeoff.summary.trial import trials
+from bakeoff.report.page.page import page
+from bakeoff.report.page.pairs import packed
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.browser import chromium, opened

@@ -38,20 +38,20 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from bakeoff import Config
+from bakeoff.analysis.verdict import outcome_of
+from bakeoff.evaluation import sequential as waves
+from bakeoff.evaluation.sequential import FEWEST, Schedule
 from bakeoff.records import Judgment, Message, Outcome, Prompt, Verdict
-from bakeoff.schedule import waves
-from bakeoff.schedule.waves import FEWEST, Schedule
-from bakeoff.stats import betting
-from bakeoff.stats.betting import Looks, mean_sequence
+from bakeoff.stats import confidence_sequences as betting
+from bakeoff.stats.confidence_sequences import Looks, mean_sequence
 from bakeoff.stats.intervals import win_rate
-from bakeoff.stats.planning import (
+from bakeoff.stats.power import (
     Spread,
     prompts_needed,
     prompts_to_fit,
     second_order_may_matter,
     sequence_factor,
 )
-from bakeoff.summary.verdict import outcome_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "alpaca_eval" / "judgments_compact.csv.gz"
 RUNS, LIMIT, SHUFFLES = 1_000, 500, 1_000

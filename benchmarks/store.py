@@ -28,7 +28,7 @@ from measuring.line import say
 
 import bakeoff
 from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_key
-from bakeoff.store import Store
+from bakeoff.storage import Store
 
 IN_FLIGHT = 256
 BLOCK = 500

@@ -30,10 +30,10 @@ from measuring.line import say, versions
 from numpy.typing import NDArray
 from scipy import stats
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.stats.agreement import cohen_kappa
-from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
+from bakeoff.stats.ratings import Outcomes, bradley_terry
 from bakeoff.stats.results import Estimate
-from bakeoff.summary import summarize
 
 JUDGES = 5
 LIMIT_S = 20

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bakeoff.errors import StoreError
-from bakeoff.generators.batch_notes import Batch, Posted, Settled
+from bakeoff.generators.batch.journal import Batch, Posted, Settled
 from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_key
-from bakeoff.store import Store
+from bakeoff.storage import Store
 
 PAGE = 4096
 Damage = Callable[[Path, random.Random], set[int]]  # the numbers of the pages that it touched

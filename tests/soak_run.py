@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.config import Config
-from bakeoff.progress import Progress
-from bakeoff.results import Results
-from bakeoff.session import run_async
+from bakeoff.evaluation.results import Results
+from bakeoff.evaluation.session import run_async
+from bakeoff.runtime.progress import Progress
 
 _EVERY = 0.005  # seconds from one heartbeat to the next
 _LONG = 0.1  # seconds that it may be away

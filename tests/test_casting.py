@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, ConfigError
-from bakeoff.casting import asks_people, cast_of
+from bakeoff.evaluation.participants import asks_people, cast_of
 
 SERVER = "?base_url=http://127.0.0.1:1/v1"
 

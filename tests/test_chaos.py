@@ -36,7 +36,7 @@ RETRIES = 4
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed request is made again at once, nearly."""
-    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 0.05)
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.05)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
 
 

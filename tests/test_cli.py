@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bakeoff import Results
-from bakeoff.progress import read
+from bakeoff.runtime.progress import read
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 from tests.report.sample import results_of

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from bakeoff.progress import PROGRESS, Progress, ProgressFile, Report, read
-from bakeoff.results import read_results
-from bakeoff.salvage import check
+from bakeoff.evaluation.results import read_results
+from bakeoff.runtime.progress import PROGRESS, Progress, ProgressFile, Report, read
+from bakeoff.storage.salvage import check
 from tests.openai_server import OpenAIServer, Reply, chat, contest
 from tests.test_disk import usual
 
@@ -113,7 +113,7 @@ def test_a_run_that_is_told_of_took_no_less_than_no_time(
         def now(cls, tz: Any = None) -> datetime:
             return datetime.now(tz) - back
 
-    monkeypatch.setattr("bakeoff.progress.datetime", Clock)
+    monkeypatch.setattr("bakeoff.runtime.progress.datetime", Clock)
     reports: list[Report] = []
     with ProgressFile(tmp_path) as progress:
         progress(Progress(stage="completion", who="m", total=3))

@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bakeoff.cli import app, running
+from bakeoff.cli import app
+from bakeoff.cli import run as run_command
 from bakeoff.config import EMBEDDED_DEFAULT, Config, Sampling, Spec, config_from, parse_fields
 from bakeoff.errors import ConfigError, masked
 
@@ -174,7 +175,7 @@ def by_flags(*tokens: str) -> Config:
     """The Config that the command makes of its flags: the comparison itself is left out."""
     made: list[Config] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "compare", lambda config: made.append(config) or 0)
+        patch.setattr(run_command, "compare", lambda config: made.append(config) or 0)
         app(["run", *tokens], exit_on_error=False, print_error=False)
     (config,) = made
     return config

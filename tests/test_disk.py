@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.progress import read
+from bakeoff.evaluation.results import read_results
 from bakeoff.report.export import RESULTS, save
-from bakeoff.results import read_results
-from bakeoff.salvage import check, salvage
-from bakeoff.store import Store
+from bakeoff.runtime.progress import read
+from bakeoff.storage import Store
+from bakeoff.storage.salvage import check, salvage
 from tests.damaged import left_open, read_all, records_of
 from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
 from tests.report.sample import results_of
@@ -232,8 +232,8 @@ def test_a_sound_store_on_a_disk_that_is_read_only_is_checked(tmp_path: Path, di
 
 
 PATIENT = f"""
-import bakeoff.store.trouble
-bakeoff.store.trouble.PATIENCE = 1.5
+import bakeoff.storage.sqlite_errors
+bakeoff.storage.sqlite_errors.PATIENCE = 1.5
 {PLAIN}
 """
 

@@ -9,8 +9,8 @@ import pytest
 from bakeoff import Config, run
 from bakeoff.costs import tokens_in
 from bakeoff.errors import BudgetError
-from bakeoff.estimating import COMPLETION, VERDICT
-from bakeoff.session import plan
+from bakeoff.evaluation.estimate import COMPLETION, VERDICT
+from bakeoff.evaluation.session import plan
 from tests.long import long
 from tests.openai_server import OpenAIServer, chat, verdict
 from tests.tokeniser import MODELS, Tokeniser, tokeniser
@@ -135,7 +135,11 @@ def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model:
 @each_tokeniser
 def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
     root = Path(__file__).parents[1]
-    for name in ("docs/judges.md", "docs/results.schema.json", "src/bakeoff/pipeline.py"):
+    for name in (
+        "docs/judges.md",
+        "docs/results.schema.json",
+        "src/bakeoff/evaluation/pipeline.py",
+    ):
         text = (root / name).read_text()
         assert tokens_in(text) == pytest.approx(len(tokeniser(model)(text)), rel=0.16), name
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from bakeoff.cli import app
 from bakeoff.errors import BakeoffError, ConfigError, StoreError
-from bakeoff.merging import lines, merge
 from bakeoff.records import Completion, content_key
-from bakeoff.store import Store
+from bakeoff.storage import Store
+from bakeoff.storage.merge import lines, merge
 from tests.damaged import stored
 
 

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
-from bakeoff.filling import fill
-from bakeoff.progress import Count, Progress, read
+from bakeoff.evaluation.cache import fill
 from bakeoff.records import Completion, Judgment
-from bakeoff.store import Store
+from bakeoff.runtime.progress import Count, Progress, read
+from bakeoff.storage import Store
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
@@ -101,7 +101,7 @@ def test_a_second_run_makes_no_request_and_says_the_same(
     with OpenAIServer() as server:
         first = run(config(server, tmp_path, repeats=2))
         asked = len(server.requests)
-    monkeypatch.setattr("bakeoff.pipeline._SOME", 3)
+    monkeypatch.setattr("bakeoff.evaluation.pipeline._SOME", 3)
     again = run(config(server, tmp_path, repeats=2))  # the server is gone
     assert asked == 4 * 2 + 4 * 2 * 2
     changing = {"environment"}
@@ -497,7 +497,7 @@ def test_the_order_of_a_file_changes_nothing(
 def test_shown_reads_the_pair_back() -> None:
     """The stand-in judge sees what the template shows: else the tests above prove nothing."""
     from bakeoff.config import Sampling, Spec
-    from bakeoff.judges.prompted import Prompted
+    from bakeoff.judges.pairwise import Prompted
     from bakeoff.plugins import Setting
     from bakeoff.records import Message, Pair, Prompt
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError, WorkError
-from bakeoff.generators.api import Api
+from bakeoff.generators.api.generator import Api
 from bakeoff.generators.echo import Echo
-from bakeoff.judges.prompted import Prompted
+from bakeoff.judges.pairwise import Prompted
 from bakeoff.plugins import (
     GENERATORS,
     JUDGES,
@@ -22,7 +22,7 @@ from bakeoff.plugins import (
     open_judge,
 )
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
-from bakeoff.work import Generator, Judge, PerItem
+from bakeoff.runtime import Generator, Judge, PerItem
 
 HELLO = Prompt(messages=(Message(role="user", content="hello"),))
 
@@ -137,7 +137,7 @@ def test_every_backend_of_ours_is_found_by_its_entry_point() -> None:
 MODULE = '''
 from bakeoff.config import parse_fields
 from bakeoff.records import Completion, Verdict
-from bakeoff.work import PerItem
+from bakeoff.runtime import PerItem
 from pydantic import BaseModel, ConfigDict
 
 

@@ -13,8 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import WorkError
-from bakeoff.progress import PROGRESS, Count, Progress, ProgressFile, Report, read, tokens_of
 from bakeoff.records import Completion, Usage, Verdict
+from bakeoff.runtime.progress import (
+    PROGRESS,
+    Count,
+    Progress,
+    ProgressFile,
+    Report,
+    read,
+    tokens_of,
+)
 
 USAGE = st.builds(Usage, input=st.integers(0, 999), output=st.integers(0, 999))
 COST = st.none() | st.floats(0, 9)
@@ -136,7 +144,7 @@ def test_it_is_not_written_for_every_step(tmp_path: Path, monkeypatch: pytest.Mo
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", replacing)
-    monkeypatch.setattr("bakeoff.progress._PAUSE", 3600.0)
+    monkeypatch.setattr("bakeoff.runtime.progress._PAUSE", 3600.0)
     with ProgressFile(tmp_path) as progress:
         count = Count("completion", "a", 1000, progress)
         for _ in range(1000):

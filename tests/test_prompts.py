@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.prompts import Draw, draw
+from bakeoff.prompts.sources import Draw, draw
 from bakeoff.records import content_key
 
 CHAT = [
@@ -297,7 +297,7 @@ def test_a_dataset_takes_turns_column_and_split(chat: str) -> None:
 
 
 def test_a_dead_network_is_said_at_once_with_the_two_ways_on(tmp_path: Path) -> None:
-    code = "from bakeoff.prompts import draw; draw('ultrachat', 5, 42)"
+    code = "from bakeoff.prompts.sources import draw; draw('ultrachat', 5, 42)"
     env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     env.pop("HF_HUB_OFFLINE", None)
     start = time.monotonic()

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from bakeoff.errors import ConfigError
+from bakeoff.evaluation.results import Judgments, Results, folder_of, read_results
 from bakeoff.records import Results as Document
-from bakeoff.results import Judgments, Results, folder_of, read_results
 from tests.report.sample import results_of
 
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import pytest
 
 from bakeoff.errors import ConfigError, StoreError
-from bakeoff.generators.batch_notes import Settled
+from bakeoff.generators.batch.journal import Settled
 from bakeoff.records import Completion, Record, Verdict
-from bakeoff.salvage import Holdings, check, lines, salvage
-from bakeoff.store import Store
+from bakeoff.storage import Store
+from bakeoff.storage.salvage import Holdings, check, lines, salvage
 from tests.damaged import (
     PAGE,
     Damage,

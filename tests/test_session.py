@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-import bakeoff.summary
+import bakeoff.analysis
 from bakeoff import Config, ConfigError, Results, run
-from bakeoff.generators.hf import Hf
-from bakeoff.progress import Report, read
-from bakeoff.stopwatch import Stopwatch
-from bakeoff.voting.urn import put
+from bakeoff.generators.transformers.generator import Hf
+from bakeoff.runtime.progress import Report, read
+from bakeoff.runtime.timing import Stopwatch
+from bakeoff.web.voting.vote_log import put
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.tiny import make_tiny_model
@@ -124,7 +124,7 @@ def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
 def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.session.BEAT", 0.02)
+    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.02)
     signs: list[datetime] = []
     reports: list[Report] = []
 
@@ -284,7 +284,7 @@ def test_another_code_terms_or_versions_make_it_again(
             ("code", lambda: "another code"),
             ("describe", lambda: {"packages": {"scipy": "9"}}),
         ):
-            monkeypatch.setattr(f"bakeoff.session.{name}", other)
+            monkeypatch.setattr(f"bakeoff.evaluation.session.{name}", other)
             for _ in range(2):
                 run(asked)
                 times.append(files(tmp_path)["report.html"][0])
@@ -344,9 +344,9 @@ def test_a_stopwatch_tells_where_the_time_of_a_run_went(
 def test_the_signs_of_life_go_on_while_it_is_summarised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.session.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.01)
     signs: set[datetime] = set()
-    summarize = bakeoff.summary.summarize
+    summarize = bakeoff.analysis.summarize
 
     def slowly(*given: Any) -> Any:
         deadline = time.monotonic() + 30
@@ -357,7 +357,7 @@ def test_the_signs_of_life_go_on_while_it_is_summarised(
             time.sleep(0.01)
         return summarize(*given)
 
-    monkeypatch.setattr("bakeoff.summary.summarize", slowly)
+    monkeypatch.setattr("bakeoff.analysis.summarize", slowly)
     with OpenAIServer() as server:
         run(echoes(tmp_path, server))
     assert len(signs) == 4

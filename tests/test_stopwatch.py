@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.stopwatch import KINDS, Stopwatch, Work, timed
+from bakeoff.runtime.timing import KINDS, Stopwatch, Work, timed
 
 
 class Clock:

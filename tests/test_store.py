@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bakeoff.errors import StoreError
 from bakeoff.records import Completion, Record, Verdict
-from bakeoff.store import VERSION, Store
+from bakeoff.storage import VERSION, Store
 from tests.long import long
 from tests.records.test_nouns import completions, failures, pairs, prompts, verdicts
 
@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 from bakeoff.errors import StoreError
 from bakeoff.records import Completion
-from bakeoff.store import Store
+from bakeoff.storage import Store
 """
 
 
@@ -352,7 +352,7 @@ def test_a_store_is_made_whole_or_not_at_all(python: Python, after: int) -> None
 def test_what_found_the_store_locked_is_written_when_it_is_free_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bakeoff.store.trouble.PATIENCE", 0.3)
+    monkeypatch.setattr("bakeoff.storage.sqlite_errors.PATIENCE", 0.3)
     path, records = Path("store.sqlite"), completions_of(20)
 
     async def refused(store: Store) -> list[str]:

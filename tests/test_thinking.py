@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.generators.thinking import completion_of, split_thinking
 from bakeoff.records import Completion
-from bakeoff.thinking import completion_of, split_thinking
 
 TAGS = ("think", "thinking", "reasoning", "THINK", "Reasoning")
 tags = st.sampled_from(TAGS)

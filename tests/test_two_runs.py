@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from bakeoff.evaluation.results import read_results
 from bakeoff.records import Completion, Results
-from bakeoff.report.seal import holds
-from bakeoff.results import read_results
-from bakeoff.salvage import check
-from bakeoff.store import Store
+from bakeoff.report.fingerprint import holds
+from bakeoff.storage import Store
+from bakeoff.storage.salvage import check
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 
@@ -172,7 +172,7 @@ import sys
 import time
 from pathlib import Path
 from bakeoff.records import Completion
-from bakeoff.store import Store
+from bakeoff.storage import Store
 with Store(Path(sys.argv[1])) as store:
     print("ready", flush=True)
     number = 0

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from bakeoff import web
 from bakeoff.errors import ConfigError
-from bakeoff.report.console import log_to, terminal
-from bakeoff.web import HEADERS, json_reply, served, text_reply
+from bakeoff.report.terminal import log_to, terminal
+from bakeoff.web import server as web
+from bakeoff.web.server import HEADERS, json_reply, served, text_reply
 from tests.long import long
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.writing import cache_dir, write_new, write_whole
+from bakeoff.storage.files import cache_dir, write_new, write_whole
 
 
 def test_a_file_takes_the_place_of_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ MODELS = ("qwen2.5-coder-0.5b", "smollm2", "gemma3-270m")
 @cache
 def tokeniser(model: str) -> Tokeniser:
     """The tokens of a text, as a model's own tokeniser makes them."""
-    from bakeoff.generators.catalogue import CATALOGUE
-    from bakeoff.generators.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.models import CATALOGUE
 
     path = fetched(CATALOGUE[model])
     with warnings.catch_warnings():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from bakeoff.errors import WorkError
-from bakeoff.work import Worker
+from bakeoff.runtime import Worker
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741

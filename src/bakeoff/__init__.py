@@ -37,13 +37,13 @@ from bakeoff.records import (
     Usage,
     Verdict,
 )
-from bakeoff.work import Ask, Batched, Generator, Judge, PerItem, Worker
+from bakeoff.runtime import Ask, Batched, Generator, Judge, PerItem, Worker
 
 if TYPE_CHECKING:
-    from bakeoff.auditing import audit
-    from bakeoff.checking import check
-    from bakeoff.results import Results, read_results
-    from bakeoff.session import plan, run, run_async, vote_async
+    from bakeoff.evaluation.audit import audit
+    from bakeoff.evaluation.judge_check import check
+    from bakeoff.evaluation.results import Results, read_results
+    from bakeoff.evaluation.session import plan, run, run_async, vote_async
 
 __all__ = [
     "Ask",
@@ -89,14 +89,14 @@ __all__ = [
 
 
 _LATER = {
-    "Results": "bakeoff.results",
-    "audit": "bakeoff.auditing",
-    "check": "bakeoff.checking",
-    "read_results": "bakeoff.results",
-    "plan": "bakeoff.session",
-    "run": "bakeoff.session",
-    "run_async": "bakeoff.session",
-    "vote_async": "bakeoff.session",
+    "Results": "bakeoff.evaluation.results",
+    "audit": "bakeoff.evaluation.audit",
+    "check": "bakeoff.evaluation.judge_check",
+    "read_results": "bakeoff.evaluation.results",
+    "plan": "bakeoff.evaluation.session",
+    "run": "bakeoff.evaluation.session",
+    "run_async": "bakeoff.evaluation.session",
+    "vote_async": "bakeoff.evaluation.session",
 }
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bakeoff.config import MOST, Sampling, Spec, parse_fields, split_options
 from bakeoff.errors import ConfigError
-from bakeoff.work import Generator, Judge, Limits, Purse
+from bakeoff.runtime import Generator, Judge, Limits, Purse
 
 GENERATORS = "bakeoff.generators"
 BATCHES = "bakeoff.batches"  # of the same names as generators, and asked in batches

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.checking import Labelled
+from bakeoff.evaluation.judge_check import Labelled
 from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
 from tests.openai_server import shown, verdict
 

@@ -7,10 +7,17 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, run
-from bakeoff.checking import CheckResults, JudgeCheck, Labelled, check, check_config, known_pairs
+from bakeoff.config.options import Check
 from bakeoff.errors import ConfigError
-from bakeoff.flags import Check
-from bakeoff.progress import Progress
+from bakeoff.evaluation.judge_check import (
+    CheckResults,
+    JudgeCheck,
+    Labelled,
+    check,
+    check_config,
+    known_pairs,
+)
+from bakeoff.runtime.progress import Progress
 from tests.checking.cases import (
     Brain,
     always_first,

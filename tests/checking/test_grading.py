@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.checking import JudgeCheck, Labelled, known_pairs
-from bakeoff.checking.grading import agreements, checked
-from bakeoff.checking.marking import longer_of
+from bakeoff.evaluation.judge_check import JudgeCheck, Labelled, known_pairs
+from bakeoff.evaluation.judge_check.grading import agreements, checked
+from bakeoff.evaluation.judge_check.outcomes import longer_of
 from bakeoff.records import Failure, Judgment, Scores
 from tests.checking.cases import failed, judged, pair
 from tests.stats.golden import DATA, expected, needs_data

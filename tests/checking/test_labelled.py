@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.checking import known_pairs
-from bakeoff.checking.labelled import OWN
 from bakeoff.errors import ConfigError
+from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.evaluation.judge_check.labeled_pairs import OWN
 from tests.checking.cases import written
 from tests.stats.golden import DATA, needs_data, records
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bakeoff.checking import Grade, Longer
+from bakeoff.evaluation.judge_check import Grade, Longer
 
 LONGER = Longer(right=1, wrong=1, equal=0, share=0.5)
 

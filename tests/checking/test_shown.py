@@ -1,6 +1,6 @@
-from bakeoff.checking import CheckResults, Labelled, lines
-from bakeoff.checking.grading import agreements, checked
-from bakeoff.checking.marking import longer_of
+from bakeoff.evaluation.judge_check import CheckResults, Labelled, lines
+from bakeoff.evaluation.judge_check.grading import agreements, checked
+from bakeoff.evaluation.judge_check.outcomes import longer_of
 from bakeoff.records import Failure, Judgment
 from tests.checking.cases import failed, judged, pair
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bakeoff.errors import BackendError, ConfigError, ContextError, RefusedError
 from bakeoff.records import Completion, Usage
-from bakeoff.work import PerItem
+from bakeoff.runtime import PerItem
 
 
 class OddError(BackendError):

@@ -13,28 +13,28 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
-from bakeoff.checking.labelled import known_pairs
 from bakeoff.config import Sampling, Spec, config_from
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.generators import gguf
+from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
+from bakeoff.evaluation.results import read_results
+from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
-from bakeoff.importers.reading import read
-from bakeoff.judges.marks import read_choice, read_marks
-from bakeoff.judges.readers import Scored, read_json, read_score, read_scores
-from bakeoff.judges.rubric import read_rubric
-from bakeoff.judges.showing import Shown, Template, criteria_in
+from bakeoff.importers.reader import read
+from bakeoff.judges.parsing.marks import read_choice, read_marks
+from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
+from bakeoff.judges.parsing.rubric import read_rubric
+from bakeoff.judges.rendering import Shown, Template, criteria_in
 from bakeoff.plugins import Setting
-from bakeoff.progress import PROGRESS
-from bakeoff.progress import read as read_progress
-from bakeoff.prompts import draw
+from bakeoff.prompts.rows import read_rows
+from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion, Message, Prompt, Verdict
 from bakeoff.report.export import save_page
-from bakeoff.report.page import page
-from bakeoff.report.plain import json_in, visible
-from bakeoff.report.tables import comparison_rows, judgment_rows
-from bakeoff.results import read_results
-from bakeoff.rows import read_rows
-from bakeoff.voting.urn import read as read_votes
+from bakeoff.report.frame_rows import comparison_rows, judgment_rows
+from bakeoff.report.page.page import page
+from bakeoff.report.plain_text import json_in, visible
+from bakeoff.runtime.progress import PROGRESS
+from bakeoff.runtime.progress import read as read_progress
+from bakeoff.web.voting.vote_log import read as read_votes
 from tests.fuzz import corpus
 from tests.judges.judge_texts import CRITERIA
 from tests.report.sample import results_of

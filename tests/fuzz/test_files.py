@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers.reading import read
-from bakeoff.progress import PROGRESS, ProgressFile
-from bakeoff.prompts import draw
+from bakeoff.evaluation.results import read_results
+from bakeoff.importers.reader import read
+from bakeoff.prompts.rows import files, read_rows
+from bakeoff.prompts.sources import draw
+from bakeoff.report.charts.figures import write_figures
 from bakeoff.report.export import REPORT, RESULTS, save, save_page
-from bakeoff.report.figures import write_figures
-from bakeoff.results import read_results
-from bakeoff.rows import files, read_rows
+from bakeoff.runtime.progress import PROGRESS, ProgressFile
 from tests.fuzz.test_findings import put, refused
 from tests.report.sample import results_of
 
@@ -60,7 +60,7 @@ _READS = """
 import resource, sys
 from pathlib import Path
 from bakeoff.errors import ConfigError
-from bakeoff.rows import files, read_rows
+from bakeoff.prompts.rows import files, read_rows
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     list(read_rows(Path(sys.argv[1]), lists=()))
@@ -154,7 +154,7 @@ def test_no_name_or_tag_becomes_a_place_on_the_disk(tmp_path: Path) -> None:
         }
         for name in names[:3]
     ]  # fmt: skip
-    from bakeoff.auditing import audit
+    from bakeoff.evaluation.audit import audit
 
     out = tmp_path / "deep" / "out"
     results = audit([put(tmp_path / "a.json", json.dumps(rows_))], out=out)

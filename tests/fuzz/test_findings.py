@@ -16,19 +16,19 @@ import pytest
 
 from bakeoff.config import Sampling, Spec, config_from
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.generators import gguf
+from bakeoff.evaluation.results import read_results
+from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
 from bakeoff.importers.pandalm import split_keys
-from bakeoff.importers.reading import MOST_MODELS, read
-from bakeoff.judges.marks import read_marks
-from bakeoff.judges.showing import Template, criteria_in
+from bakeoff.importers.reader import MOST_MODELS, read
+from bakeoff.judges.parsing.marks import read_marks
+from bakeoff.judges.rendering import Template, criteria_in
 from bakeoff.plugins import Setting
-from bakeoff.prompts import draw
+from bakeoff.prompts.rows import read_rows
+from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion
 from bakeoff.report.export import save_page
-from bakeoff.report.plain import json_in
-from bakeoff.results import read_results
-from bakeoff.rows import read_rows
+from bakeoff.report.plain_text import json_in
 from tests.fuzz import corpus
 from tests.importers.sample import panda
 from tests.report.sample import results_of

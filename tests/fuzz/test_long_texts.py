@@ -10,10 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from bakeoff.errors import VerdictError
-from bakeoff.judges.showing import Shown, Template
+from bakeoff.generators.thinking import split_thinking
+from bakeoff.judges.rendering import Shown, Template
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.report.plain import json_in, shortened, visible, wrapped
-from bakeoff.thinking import split_thinking
+from bakeoff.report.plain_text import json_in, shortened, visible, wrapped
 from tests.fuzz.mutating import TOKENS
 from tests.fuzz.targets import READERS
 

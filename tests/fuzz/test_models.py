@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators import checkpoint
-from bakeoff.generators.directory import Directory
-from bakeoff.generators.hf import Hf
-from bakeoff.generators.reward import Reward
-from bakeoff.generators.vllm import Vllm
+from bakeoff.generators.hub import checkpoint
+from bakeoff.generators.hub.directory import Directory
+from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.transformers.reward import Reward
+from bakeoff.generators.vllm.generator import Vllm
 from tests.conftest import ROOT
 from tests.fuzz.test_findings import DEEP, put
 
@@ -95,7 +95,9 @@ def test_nothing_is_trusted_without_a_word() -> None:
 
 def test_every_checkpoint_is_loaded_with_what_the_spec_says() -> None:
     """Wherever transformers opens files, the spec says whether their code may run."""
-    text = (ROOT / "src/bakeoff/generators/hf_loading.py").read_text(encoding="utf-8")
+    text = (ROOT / "src/bakeoff/generators/transformers/checkpoint_loader.py").read_text(
+        encoding="utf-8"
+    )
     calls = [
         {word.arg: ast.unparse(word.value) for word in node.keywords}
         for node in ast.walk(ast.parse(text))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff import web
 from bakeoff.importers import documents
-from bakeoff.rows import files
+from bakeoff.prompts.rows import files
+from bakeoff.web import server as web
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src" / "bakeoff").rglob("*.py"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.config import Config, Spec
-from bakeoff.importers.reading import FORMATS, read
+from bakeoff.importers.reader import FORMATS, read
 from tests.fuzz.strategies import ANY_TEXT, COLUMNS, ROWS, VALUES, documents
 from tests.fuzz.targets import TARGETS, one_line_or, tried
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.judges.showing import Shown, Template
+from bakeoff.judges.rendering import Shown, Template
 from bakeoff.records import Criterion, Message, Prompt
 from tests.fuzz.test_findings import put
 

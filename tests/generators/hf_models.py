@@ -8,7 +8,7 @@ from typing import Any
 import transformers
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.hf import Hf
+from bakeoff.generators.transformers.generator import Hf
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.working import outcomes

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bakeoff.generators.address import base_url_of, is_here, listens, place
+from bakeoff.generators.api.address import base_url_of, is_here, listens, place
 from tests.openai_server import OpenAIServer
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.api import Api
+from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.openai_server import OpenAIServer, Reply, chat

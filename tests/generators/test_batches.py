@@ -12,11 +12,11 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
-from bakeoff.generators import batch_patience, batches
-from bakeoff.generators.batch_carrier import parts
+from bakeoff.generators.batch import batches, retrying_provider
+from bakeoff.generators.batch.provider import parts
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.work import Generator
+from bakeoff.runtime import Generator
 from tests.batch_server import BatchServer, Job
 from tests.openai_server import Reply, chat
 
@@ -394,7 +394,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(
 def test_patience_ends_and_what_was_sent_is_fetched_the_next_time(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_patience, "_PATIENCE", 0.2)
+    monkeypatch.setattr(retrying_provider, "_PATIENCE", 0.2)
     with BatchServer() as server:
         server.broken = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
         with pytest.raises(ConfigError, match=r"out of reach.*run the same command later"):
@@ -443,7 +443,7 @@ def test_results_that_cannot_be_read_are_fetched_again() -> None:
 def test_what_breaks_the_desk_is_raised_and_nobody_waits_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bakeoff.generators.batches_openai import Files
+    from bakeoff.generators.batch.openai import Files
 
     async def bug(self: Files, reference: str) -> None:
         raise KeyError("a bug")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators import child as child_module
-from bakeoff.generators.child import Child
+from bakeoff.generators import server_process as child_module
+from bakeoff.generators.server_process import Child
 from tests.long import long
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what Linux alone can do")
@@ -39,7 +39,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FA
 RUN = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
-from bakeoff.generators.child import Child
+from bakeoff.generators.server_process import Child
 
 async def there():
     return Path("family").exists()

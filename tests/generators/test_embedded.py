@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from bakeoff.checking import known_pairs
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators import embedded as module
-from bakeoff.generators.catalogue import CATALOGUE
-from bakeoff.generators.client import client_of
-from bakeoff.generators.embedded import Embedded, physical_cores
-from bakeoff.generators.fetch import fetched
-from bakeoff.judges.prompted import Prompted
+from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.generators.api.client import client_of
+from bakeoff.generators.llamacpp import generator as module
+from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
+from bakeoff.generators.llamacpp.models import CATALOGUE
+from bakeoff.judges.pairwise import Prompted
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.generators.gguf_files import small_gguf

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators import fetch
-from bakeoff.generators.catalogue import CATALOGUE, Entry
+from bakeoff.generators.llamacpp import fetch
+from bakeoff.generators.llamacpp.models import CATALOGUE, Entry
 from tests.hub import loopback_hub
 
 PAYLOAD = bytes(range(256)) * 400

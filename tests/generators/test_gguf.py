@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bakeoff.generators.catalogue import CATALOGUE
-from bakeoff.generators.gguf import bytes_per_token, head
+from bakeoff.generators.llamacpp.gguf import bytes_per_token, head
+from bakeoff.generators.llamacpp.models import CATALOGUE
 
 LLAMA = {
     "general.architecture": "llama",
@@ -96,6 +96,6 @@ def test_a_file_that_is_none_or_is_cut_or_lies(at: Path) -> None:
     ("name", "each"), [("smollm2", 23040), ("gemma3-270m", 18432), ("qwen2.5-coder-0.5b", 12288)]
 )
 def test_the_real_ones(name: str, each: int) -> None:
-    from bakeoff.generators.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetched
 
     assert bytes_per_token(fetched(CATALOGUE[name])) == each

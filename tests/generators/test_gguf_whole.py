@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators.catalogue import CATALOGUE
-from bakeoff.generators.gguf_whole import _BLOCKS, check_whole
+from bakeoff.generators.llamacpp.gguf_validation import _BLOCKS, check_whole
+from bakeoff.generators.llamacpp.models import CATALOGUE
 from tests.generators.gguf_files import small_gguf
 from tests.generators.hf_models import opened
 from tests.generators.test_gguf import LLAMA
@@ -123,7 +123,7 @@ def test_nothing_but_a_config_error_comes_of_changed_bytes(file: Path) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize("name", ["smollm2", *long(sorted({*CATALOGUE} - {"smollm2"}))])
 def test_real_models_are_whole_and_cut_anywhere_they_are_not(name: str, tmp_path: Path) -> None:
-    from bakeoff.generators.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetched
 
     real = fetched(CATALOGUE[name])
     check_whole(real)

@@ -21,9 +21,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators import hf_loading
-from bakeoff.generators.hf_loading import quiet
-from bakeoff.generators.hf_tokens import Tokens, row_of, tokens_of
+from bakeoff.generators.transformers import checkpoint_loader
+from bakeoff.generators.transformers.checkpoint_loader import quiet
+from bakeoff.generators.transformers.tokenization import Tokens, row_of, tokens_of
 from bakeoff.records import Completion, Prompt
 from tests.generators.hf_models import completions as completions_of
 from tests.generators.hf_models import opened, prompt, steps
@@ -600,7 +600,9 @@ def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_n
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room, stays in ((1 << 34, True), (1 << 10, False)):
-        monkeypatch.setattr("bakeoff.generators.hf_memory._free_bytes", lambda device, r=room: r)
+        monkeypatch.setattr(
+            "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
+        )
         model = opened(tiny, max_tokens=2)
         assert not model.stays
         asyncio.run(model(PROMPTS[:1], lambda *_: None))
@@ -633,9 +635,9 @@ def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
     assert loaded.model.dtype == torch.float32
     for full, dtype in ((True, torch.bfloat16), (False, torch.float16)):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: full)  # noqa: B023
-        assert hf_loading._dtype("auto", torch.device("cuda")) == dtype
-    assert hf_loading._dtype("auto", torch.device("mps")) == torch.bfloat16
-    assert hf_loading._dtype("float32", torch.device("cuda")) == torch.float32
+        assert checkpoint_loader._dtype("auto", torch.device("cuda")) == dtype
+    assert checkpoint_loader._dtype("auto", torch.device("mps")) == torch.bfloat16
+    assert checkpoint_loader._dtype("float32", torch.device("cuda")) == torch.float32
 
 
 def test_batches_are_of_like_length(tiny: Path) -> None:
@@ -738,8 +740,8 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_a_gguf_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from bakeoff.generators.catalogue import CATALOGUE
-    from bakeoff.generators.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.models import CATALOGUE
 
     try:
         file = fetched(CATALOGUE["smollm2"])

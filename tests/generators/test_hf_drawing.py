@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import TopPLogitsWarper
 
 from bakeoff.config import Sampling
-from bakeoff.generators.hf_drawing import dice, draw, nucleus
+from bakeoff.generators.transformers.sampling import dice, draw, nucleus
 
 
 def drawn_from(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:

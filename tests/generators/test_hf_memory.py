@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bakeoff.generators import hf_memory
-from bakeoff.generators.hf_loading import Loaded
-from bakeoff.generators.hf_memory import Budget, budget_of, groups, out_of_memory
-from bakeoff.generators.hf_tokens import Row, tokens_of
+from bakeoff.generators.transformers import batch_memory
+from bakeoff.generators.transformers.batch_memory import Budget, budget_of, groups, out_of_memory
+from bakeoff.generators.transformers.checkpoint_loader import Loaded
+from bakeoff.generators.transformers.tokenization import Row, tokens_of
 from tests.tiny import make_tiny_model
 
 lengths = st.lists(st.integers(1, 60), max_size=20)
@@ -63,7 +63,7 @@ def test_half_of_what_was_too_much_fits_the_next_time(rows: int, width: int) -> 
 def test_the_budget_is_the_share_of_the_memory_that_the_cache_may_fill(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hf_memory, "available", lambda: 10_000_000)
+    monkeypatch.setattr(batch_memory, "available", lambda: 10_000_000)
     cache = loaded.model(torch.zeros(3, 7, dtype=torch.long), use_cache=True)
     kept = getattr(cache, "cache", None) or cache.past_key_values
     each = sum(layer.keys.nbytes + layer.values.nbytes for layer in kept.layers) // 21
@@ -81,8 +81,8 @@ def test_other_devices_say_themselves_what_is_free(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (5_000, 80_000))
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 9_000)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 2_000)
-    assert hf_memory._free_bytes(torch.device("cuda:1")) == 5_000
-    assert hf_memory._free_bytes(torch.device("mps")) == 7_000
+    assert batch_memory._free_bytes(torch.device("cuda:1")) == 5_000
+    assert batch_memory._free_bytes(torch.device("mps")) == 7_000
 
 
 @pytest.mark.parametrize(

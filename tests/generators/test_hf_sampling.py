@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from bakeoff import Config, run
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
-from bakeoff.generators.hf_sampling import _parts
-from bakeoff.generators.hf_steps import Draws, Ends, Run
-from bakeoff.generators.hf_tokens import Row, tokens_of
-from bakeoff.progress import Progress
+from bakeoff.generators.transformers.generation_loop import _parts
+from bakeoff.generators.transformers.sequences import Draws, Ends, Run
+from bakeoff.generators.transformers.tokenization import Row, tokens_of
 from bakeoff.records import Completion, Prompt
+from bakeoff.runtime.progress import Progress
 from tests.generators.hf_models import completions, opened, prompt, steps
 from tests.long import long
 from tests.openai_server import OpenAIServer
@@ -99,8 +99,8 @@ def test_a_prompt_that_several_share_is_read_once(tiny: Path) -> None:
 
 
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.hf_sampling._READ", 500)
-    monkeypatch.setattr("bakeoff.generators.hf_sampling._BUSY", {})
+    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._READ", 500)
+    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY", {})
     asked = [prompt("x" * length) for length in (10, 300, 12, 280, 11, 400)]
     with steps() as seen:
         drawn = completions(tiny, asked, max_tokens=5)
@@ -168,7 +168,7 @@ def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_com
 def test_a_run_is_told_of_tokens_before_a_completion_is_done(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.pipeline.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
     told: list[Progress] = []
     with OpenAIServer() as server, steps(act=lambda *_: time.sleep(0.01)):

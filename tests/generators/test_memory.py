@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.generators.memory import available
+from bakeoff.generators.llamacpp.memory import available
 
 MEMINFO = "MemTotal:       32000000 kB\nMemFree:  100 kB\nMemAvailable:   1000000 kB\nHuge: x\n"
 

@@ -5,8 +5,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from bakeoff.generators.quotas import quotas_in, retry_after
-from bakeoff.work import Quota
+from bakeoff.generators.api.quota_headers import quotas_in, retry_after
+from bakeoff.runtime import Quota
 
 
 def of_openai(limit: str, remaining: str, reset: str, what: str = "requests") -> dict[str, str]:

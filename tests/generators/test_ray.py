@@ -16,14 +16,15 @@ import pytest
 import bakeoff
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, StoppedError, WorkError
-from bakeoff.generators import ray_pipeline, ray_session
-from bakeoff.generators.ray import Replicated
-from bakeoff.generators.ray_pipeline import Pool, replies
-from bakeoff.generators.ray_replica import described
-from bakeoff.generators.ray_rows import ReplicaError, block_of, outcomes_of
+from bakeoff.generators.ray import pipeline as ray_pipeline
+from bakeoff.generators.ray import session as ray_session
+from bakeoff.generators.ray.generator import Replicated
+from bakeoff.generators.ray.pipeline import Pool, replies
+from bakeoff.generators.ray.replica import described
+from bakeoff.generators.ray.rows import ReplicaError, block_of, outcomes_of
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
-from bakeoff.work import Generator, Halt
+from bakeoff.runtime import Generator, Halt
 from tests.ray_nodes import add_node, nodes, replicas, somebodys_backend, soon
 from tests.working import outcomes
 
@@ -206,7 +207,7 @@ class TestOnACluster:
             pipelines.append(pool)
             return replies(blocks, told, pool, wanted)
 
-        monkeypatch.setattr("bakeoff.generators.ray.replies", counted)
+        monkeypatch.setattr("bakeoff.generators.ray.generator.replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
         said = outcomes(opened("frail:x?replicas=2", lanes=8), asked(*texts))
         assert (tmp_path / "died").exists()

@@ -13,7 +13,7 @@ from bakeoff.errors import (
     VerdictError,
     WorkError,
 )
-from bakeoff.generators.ray_rows import (
+from bakeoff.generators.ray.rows import (
     ReplicaError,
     block_of,
     items_of,

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError
-from bakeoff.generators.reward import Reward
+from bakeoff.generators.transformers.reward import Reward
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model

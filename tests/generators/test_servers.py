@@ -12,10 +12,10 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.api import Api
+from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.work import Generator, Limits
+from bakeoff.runtime import Generator, Limits
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.working import outcomes
@@ -42,8 +42,8 @@ BUSY = {"error": {"message": "Rate limit reached"}}
 
 
 def test_a_server_that_failed_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 1e6)
-    monkeypatch.setattr("bakeoff.generators.servers._LONGEST_WAIT", 1e6)
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 1e6)
+    monkeypatch.setattr("bakeoff.generators.api.retries._LONGEST_WAIT", 1e6)
     down = Reply(500, {"error": {"message": "x"}}, {"Retry-After-Ms": "1"})
     replies = iter([down, down, "fine"])
     with OpenAIServer(lambda _: next(replies)) as server:
@@ -175,7 +175,7 @@ def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A prompt that is too long for a limit of tokens is refused for ever, and by 429."""
-    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 0.1)
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
 
     def brain(body: dict[str, Any]) -> Any:
         if body["messages"][0]["content"] == "7":
@@ -276,8 +276,8 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than each request is tried again; one that alone fails so is not waited for."""
-    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 0.01)
-    monkeypatch.setattr("bakeoff.work.pace._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
     gone = Reply(status, {"error": {"message": "no upstream"}})
     asked: list[float] = []
 

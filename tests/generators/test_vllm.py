@@ -22,19 +22,19 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bakeoff
-from bakeoff.casting import cast_of
 from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
-from bakeoff.generators import vllm as vllm_module
-from bakeoff.generators.catalogue import CATALOGUE
-from bakeoff.generators.child import Child
-from bakeoff.generators.fetch import fetched
-from bakeoff.generators.hf import Hf
-from bakeoff.generators.vllm import Vllm
-from bakeoff.generators.vllm_launch import cause
+from bakeoff.evaluation.participants import cast_of
+from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.models import CATALOGUE
+from bakeoff.generators.server_process import Child
+from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.vllm import generator as vllm_module
+from bakeoff.generators.vllm.generator import Vllm
+from bakeoff.generators.vllm.launch import cause
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.work import Halt
+from bakeoff.runtime import Halt
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply
 from tests.working import outcomes

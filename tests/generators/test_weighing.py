@@ -12,10 +12,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
-from bakeoff.generators.weighing import Piece, grammar, parted
+from bakeoff.generators.scoring import Piece, grammar, parted
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.work import Generator
+from bakeoff.runtime import Generator
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.tiny import CONTEXT, make_tiny_model
 from tests.working import outcomes
@@ -115,7 +115,7 @@ def test_a_model_whose_logits_cannot_be_cut_weighs_the_same(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = weights(weighing(f"hf:{tiny}"), TURNS)
-    monkeypatch.setattr("bakeoff.generators.hf_weighing._can_keep_fewer", lambda _: False)
+    monkeypatch.setattr("bakeoff.generators.transformers.logprobs._can_keep_fewer", lambda _: False)
     assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
 
 
@@ -313,8 +313,8 @@ def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> None:
-    from bakeoff.generators.catalogue import CATALOGUE
-    from bakeoff.generators.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.models import CATALOGUE
 
     (tmp_path / "model.gguf").symlink_to(fetched(CATALOGUE["smollm2"]))
     turns = [

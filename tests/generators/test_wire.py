@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.wire import marked
+from bakeoff.generators.api.transport import marked
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.records.prefixed import Prefixed
-from bakeoff.work import Generator, Limits
+from bakeoff.runtime import Generator, Limits
 from tests.anthropic_server import AnthropicServer, message
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 from tests.openai_server import OpenAIServer, Reply, chat
@@ -128,7 +128,7 @@ def test_a_reply_that_is_deeper_than_any_is_no_reply(body: bytes) -> None:
 
 
 def test_a_reply_that_is_larger_than_any_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.wire._LARGEST", 2**20)
+    monkeypatch.setattr("bakeoff.generators.api.transport._LARGEST", 2**20)
     packed = gzip.compress(json.dumps(chat("x" * 2**24)).encode())
     assert len(packed) < 2**15
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers.reading import read
+from bakeoff.importers.reader import read
 from bakeoff.records import Evidence, Judgment
 from tests.conftest import ROOT
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bakeoff.importers.reading import read
+from bakeoff.importers.reader import read
 from tests.importers.sample import alpaca, counted, evidence, first_of, golden, refusal, written
 
 

@@ -6,7 +6,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.importers.columns import STANDARD, mapped, recognised
 from bakeoff.importers.documents import Document
-from bakeoff.rows import Row
+from bakeoff.prompts.rows import Row
 
 
 def table(*rows: dict[str, Any]) -> Document:

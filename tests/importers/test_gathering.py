@@ -1,6 +1,6 @@
 from bakeoff.importers.asking import prompt_of
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Side
-from bakeoff.importers.gathering import Gathering
 from bakeoff.importers.labels import Unread
 from bakeoff.records import Completion, Judgment, Message, Prompt, Verdict
 

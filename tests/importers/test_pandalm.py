@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.pandalm import split_keys
-from bakeoff.importers.reading import read
+from bakeoff.importers.reader import read
 from tests.importers.sample import counted, evidence, first_of, golden, panda, refusal, written
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers.reading import FORMATS, read
+from bakeoff.importers.reader import FORMATS, read
 from tests.importers.sample import (
     alpaca,
     arena,

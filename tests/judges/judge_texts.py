@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from bakeoff.judges.marks import read_marks
-from bakeoff.judges.readers import Scored, read_json, read_score, read_scores
-from bakeoff.judges.rubric import read_rubric
+from bakeoff.judges.parsing.marks import read_marks
+from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
+from bakeoff.judges.parsing.rubric import read_rubric
 from bakeoff.records import Completion, Criterion, Verdict
 
 CRITERIA = (Criterion(name="Correct", weight=3), Criterion(name="Clear", weight=1))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, VerdictError, WorkError
-from bakeoff.judges.prompted import Prompted
+from bakeoff.judges.pairwise import Prompted
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict

@@ -16,7 +16,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
-from bakeoff.judges.readers import SCHEMA
+from bakeoff.judges.parsing.readers import SCHEMA
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
 from tests.anthropic_server import SNAPSHOT, AnthropicServer, message

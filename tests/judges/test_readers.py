@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import VerdictError
-from bakeoff.judges.marks import read_choice, read_marks, settled
-from bakeoff.judges.readers import SCHEMA, SCORE_SCHEMA, Scored
-from bakeoff.judges.rubric import RUBRIC_SCHEMA, read_rubric
+from bakeoff.judges.parsing.marks import read_choice, read_marks, settled
+from bakeoff.judges.parsing.readers import SCHEMA, SCORE_SCHEMA, Scored
+from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, read_rubric
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
 from tests.judges.judge_texts import CASES, CRITERIA, PLAIN, READERS, Case, mirrored, obj
 

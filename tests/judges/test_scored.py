@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
-from bakeoff.judges.scored import Scorer
+from bakeoff.judges.pointwise import Scorer
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.judges.sharing import LONG, waves
+from bakeoff.judges.prefix_cache import LONG, waves
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from bakeoff.records.prefixed import Prefixed

@@ -9,14 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.judges.showing import (
-    OURS,
-    Shown,
-    Template,
-    criteria_in,
-    cut_in_the_middle,
-    shorter,
-)
+from bakeoff.judges.rendering import OURS, Shown, Template, criteria_in, cut_in_the_middle, shorter
 from bakeoff.records import Criterion, Message, Prompt
 
 QUESTION = Prompt(messages=(Message(role="user", content="Which?"),), reference="This.")

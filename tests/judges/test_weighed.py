@@ -13,10 +13,10 @@ from pydantic import JsonValue
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.judges.weighed import Likelihood, Reward, Weighed
+from bakeoff.judges.logprob import Likelihood, Reward, Weighed
 from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights
-from bakeoff.work import Emit
+from bakeoff.runtime import Emit
 from tests.tiny import make_tiny_model, make_tiny_reward_model
 from tests.working import outcomes
 
@@ -59,7 +59,7 @@ class Scale:
 
 def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> Weighed:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bakeoff.judges.weighed.open_generator", lambda *_: scale)
+        patch.setattr("bakeoff.judges.logprob.open_generator", lambda *_: scale)
         judge = open_judge(judge_spec(token), Setting(Sampling()))
     assert isinstance(judge, Weighed)
     return judge

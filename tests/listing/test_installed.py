@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.listing.installed import READY, needs
+from bakeoff.cli.installed_extras import READY, needs
 from tests.listing.packages import Shelf
 
 

@@ -3,7 +3,7 @@ import sys
 
 from any_llm import AnyLLM
 
-from bakeoff.listing.providers import Provider, providers
+from bakeoff.cli.providers import Provider, providers
 
 
 def known() -> dict[str, Provider]:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from any_llm import AnyLLM
 
+from bakeoff.cli.backends import Way, judge_ways, model_ways
+from bakeoff.cli.installed_extras import READY
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.catalogue import CATALOGUE
-from bakeoff.listing import READY, Way, judge_ways, model_ways
+from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import GENERATORS, JUDGES, Setting, judge_spec, names, open_judge
 from tests.listing.packages import Shelf
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator, ValidationError
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
-from bakeoff.summary import summarize
 from tests.report.sample import results_of
 from tests.summary.cases import evidence, rows
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Authored,
     Completion,
@@ -14,7 +15,6 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.summary import summarize
 
 
 def results_of(

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores, Summary
-from bakeoff.report.blocks import blocks, rating_notes, ratings
-from bakeoff.summary import summarize
+from bakeoff.report.text.summary import blocks, rating_notes, ratings
 from tests.conftest import ROOT
 from tests.summary.cases import both, evidence, failure, judgment, pair, prompt, texts, won
 

@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
+from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import PEOPLE, Authored, Completion, Evidence, Judgment, Results, Scores
 from bakeoff.report.charts import Chart, javascript, pair_charts, theme, whole_charts
 from bakeoff.report.charts.drawing import percent, shown, signed
 from bakeoff.report.charts.lengths import POINTS
 from bakeoff.report.charts.rates import LOOKS
-from bakeoff.stats.betting import mean_sequence
-from bakeoff.summary import summarize
-from bakeoff.summary.trial import Terms, trials
+from bakeoff.stats.confidence_sequences import mean_sequence
 from tests.long import long
 from tests.summary.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from rich.cells import cell_len
 from rich.console import Console
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Failure, Judgment, Results, Scores
-from bakeoff.report.console import (
+from bakeoff.report.terminal import (
     forgive_encodings,
     log_to,
     print_document,
@@ -22,7 +23,6 @@ from bakeoff.report.console import (
     print_ways,
     terminal,
 )
-from bakeoff.summary import summarize
 from tests.report.sample import results_of
 from tests.report.test_plain import ANY, EVIL, acts
 from tests.summary.cases import evidence, failure, judgment, texts, won

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
 from bakeoff.report.charts import theme
-from bakeoff.report.figures import PPI, WIDTH, write_figures
-from bakeoff.summary import summarize
+from bakeoff.report.charts.figures import PPI, WIDTH, write_figures
 from tests.long import long
 from tests.summary.cases import both, evidence
 

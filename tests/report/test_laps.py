@@ -2,8 +2,8 @@
 
 import re
 
-from bakeoff.report.laps import laps
-from bakeoff.stopwatch import Stopwatch, timed
+from bakeoff.report.text.timings import laps
+from bakeoff.runtime.timing import Stopwatch, timed
 
 
 class Clock:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bakeoff.progress import Progress
 from bakeoff.report.live import Board, live
+from bakeoff.runtime.progress import Progress
 from tests.report.test_plain import ANY, EVIL
 
 

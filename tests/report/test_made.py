@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bakeoff.cli import app
 from bakeoff.config import Config
-from bakeoff.report.made import SHOWING, command, origin_of
+from bakeoff.report.provenance import SHOWING, command, origin_of
 from tests.report.sample import results_of
 
 CONFIGS = st.builds(

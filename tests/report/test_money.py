@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.records import Asked, Expense, Plan
-from bakeoff.report.money import dollars, estimated, run_took, took
+from bakeoff.report.text.costs import dollars, estimated, run_took, took
 from tests.long import long
 from tests.openai_server import OpenAIServer
 from tests.report.sample import results_of

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Results
-from bakeoff.report.blocks import ranks, rating_notes
 from bakeoff.report.notebook import fragment
-from bakeoff.report.trust import interval, trust
-from bakeoff.summary import summarize
+from bakeoff.report.text.judge_card import interval, trust
+from bakeoff.report.text.summary import ranks, rating_notes
 from tests.browser import chromium, opened
 from tests.long import long
 from tests.summary.cases import evidence, failure, judgment, prompt, texts, won

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
-from bakeoff.report.blocks import rating_notes
-from bakeoff.report.page import page
-from bakeoff.summary import summarize
+from bakeoff.report.page.page import page
+from bakeoff.report.text.summary import rating_notes
 from tests.report.sample import results_of
 from tests.summary.cases import evidence, prompt, texts, won
 

@@ -8,9 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results, Scores
-from bakeoff.report.page import page
-from bakeoff.summary import summarize
+from bakeoff.report.page.page import page
 from tests.browser import Watched, chromium, opened
 from tests.long import long
 from tests.report.test_page import HOSTILE, several

@@ -11,6 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from bakeoff.analysis.pair_data import Terms, Trial, trials
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Authored,
     Completion,
@@ -23,9 +25,7 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.page import page
-from bakeoff.summary import Terms, summarize
-from bakeoff.summary.trial import Trial, trials
+from bakeoff.report.page.page import page
 from tests.browser import Watched, chromium, opened
 from tests.long import long
 

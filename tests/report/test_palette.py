@@ -32,11 +32,11 @@ def themes(package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
     return one, other
 
 
-PAGE = themes("bakeoff.report", "page.css")
+PAGE = themes("bakeoff.report.page", "page.css")
 
 
 @pytest.mark.parametrize(
-    ("package", "name"), [("bakeoff.report", "notebook.css"), ("bakeoff.viewing", "viewer.css")]
+    ("package", "name"), [("bakeoff.report", "notebook.css"), ("bakeoff.web.viewer", "viewer.css")]
 )
 def test_style_sheets_that_cannot_share_a_file_share_their_colours(package: str, name: str) -> None:
     for ours, theirs in zip(PAGE, themes(package, name), strict=True):

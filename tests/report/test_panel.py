@@ -1,7 +1,7 @@
 """The judges of a panel side by side."""
 
-from bakeoff.report.panel import panel
-from bakeoff.summary import summarize
+from bakeoff.analysis.summarize import summarize
+from bakeoff.report.text.panel import panel
 from tests.summary.cases import evidence, won
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bakeoff.report.plain import LENIENT, json_in, shortened, spelled, visible, wrapped
+from bakeoff.report.plain_text import LENIENT, json_in, shortened, spelled, visible, wrapped
 
 EVIL = "\x00\x07\x1b[31m\x1b]0;title\x07\x7f\x9b31m\u202ertl\u2066\u2069\ud800\r\u2028"
 ANY = st.text(st.characters(codec=None, exclude_categories=())) | st.text(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.report.seal import digest, holds, seal
+from bakeoff.report.fingerprint import digest, holds, seal
 
 OF = digest(("what", "it is made of"))
 

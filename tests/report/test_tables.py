@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.summarize import summarize
+from bakeoff.evaluation.results import Results
 from bakeoff.records import Evidence, Scores, Usage
-from bakeoff.results import Results
-from bakeoff.summary import Terms, summarize
 from tests.summary.cases import evidence, judgment, prompt, rows, won
 
 

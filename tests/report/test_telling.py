@@ -2,10 +2,10 @@
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import PairSummary
-from bakeoff.report.telling import standing, would_change
+from bakeoff.report.text.verdict import standing, would_change
 from bakeoff.stats.results import Estimate
-from bakeoff.summary import summarize
 from tests.summary.cases import evidence, won
 
 

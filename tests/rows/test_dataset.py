@@ -15,7 +15,7 @@ import datasets
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.rows import Part, Row, read_dataset
+from bakeoff.prompts.rows import Part, Row, read_dataset
 
 ULTRACHAT = [
     {
@@ -217,7 +217,7 @@ def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
 READS = """
 import sys
 from bakeoff.errors import ConfigError
-from bakeoff.rows import Part, read_dataset
+from bakeoff.prompts.rows import Part, read_dataset
 for split in sys.argv[2:]:
     split, _, revision = split.partition("@")
     part = Part(split=split, revision=revision or None)

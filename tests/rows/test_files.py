@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.rows import Row, csv_rows, read_rows
+from bakeoff.prompts.rows import Row, csv_rows, read_rows
 
 
 def rows_of(path: Path, lists: tuple[str, ...] = ("data",)) -> list[Row]:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from bakeoff import Config
 from bakeoff.config import Sampling, Spec
+from bakeoff.evaluation.request_plan import AGAIN, Agenda, Cast, Sitting, Text
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Prompt
-from bakeoff.schedule import AGAIN, Agenda, Cast, Sitting, Text
 from tests.schedule.test_waves import prompts
 
 

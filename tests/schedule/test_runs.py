@@ -12,14 +12,14 @@ import pytest
 
 from bakeoff import Batched, Config, ConfigError, PerItem, Results, audit, run
 from bakeoff.cli import compare
-from bakeoff.merging import merge
-from bakeoff.pipeline import Comparing
-from bakeoff.prompts import draw
+from bakeoff.evaluation.pipeline import Comparing
+from bakeoff.evaluation.request_plan import Cast
+from bakeoff.evaluation.session import plan
+from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion, Pair, Prompt, Verdict
-from bakeoff.salvage import check
-from bakeoff.schedule import Cast
-from bakeoff.session import plan
-from bakeoff.store import Store
+from bakeoff.storage import Store
+from bakeoff.storage.merge import merge
+from bakeoff.storage.salvage import check
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 from tests.test_pipeline import config, kill, prompts_file

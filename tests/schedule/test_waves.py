@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff import Config
+from bakeoff.analysis import checks
+from bakeoff.analysis import second_order as orders
+from bakeoff.evaluation.pair_progress import Course, Two, Wave
+from bakeoff.evaluation.sequential import FEWEST, Schedule
 from bakeoff.records import Judgment, Prompt, Verdict
-from bakeoff.schedule.course import Course, Two, Wave
-from bakeoff.schedule.waves import FEWEST, Schedule
-from bakeoff.stats.betting import mean_sequence
-from bakeoff.summary import gates, orders
+from bakeoff.stats.confidence_sequences import mean_sequence
 
 MODELS = ("a", "b", "c")
 
@@ -97,7 +98,7 @@ def test_without_more_words_each_two_models_are_compared_on_all_prompts_at_once(
 
 
 def test_a_pair_may_be_sure_when_a_verdict_may_be_said() -> None:
-    assert FEWEST == gates.FEWEST == orders.FEWEST
+    assert FEWEST == checks.FEWEST == orders.FEWEST
 
 
 def test_with_a_baseline_the_others_are_compared_with_it_only() -> None:

@@ -7,9 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bakeoff.stats.betting import Looks, Values, anytime_test, looked_at, mean_sequence
+from bakeoff.analysis.verdict import outcome_of
+from bakeoff.stats.confidence_sequences import Looks, Values, anytime_test, looked_at, mean_sequence
 from bakeoff.stats.sequential import CONCENTRATION, log_e_value
-from bakeoff.summary.verdict import outcome_of
 from tests.stats.golden import alpaca, expected, needs_data
 from tests.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
 

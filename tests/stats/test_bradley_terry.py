@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from bakeoff.stats.bradley_terry import RIDGE, Outcomes, bradley_terry, direct_wins
 from bakeoff.stats.intervals import bca
+from bakeoff.stats.ratings import RIDGE, Outcomes, bradley_terry, direct_wins
 from bakeoff.stats.results import Ratings
 from tests.stats.golden import expected, needs_data, rows
 from tests.stats.helpers import same, sound
@@ -97,7 +97,7 @@ def test_at_the_maximum_nothing_pulls_but_the_ridge(
 def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.stats.bradley_terry._SLIGHT", RIDGE)  # as resamples have it
+    monkeypatch.setattr("bakeoff.stats.ratings._SLIGHT", RIDGE)  # as resamples have it
     outcomes = played(3, items=3, n=120)
     found = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
 
@@ -117,7 +117,7 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
 def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = played(1)
     whole = log_strengths(fit(outcomes))
-    monkeypatch.setattr("bakeoff.stats.bradley_terry._STEPS", 1)
+    monkeypatch.setattr("bakeoff.stats.ratings._STEPS", 1)
     stopped = fit(outcomes)
     assert sound(stopped)
     assert log_strengths(stopped) == pytest.approx(whole, abs=0.5)
@@ -132,7 +132,7 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
     whole = fit(outcomes, ties=True, order=True)
     assume(len(whole.groups) == 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bakeoff.stats.bradley_terry._STEPS", 6)
+        patch.setattr("bakeoff.stats.ratings._STEPS", 6)
         quick = fit(outcomes, ties=True, order=True)
     assert log_strengths(quick) == pytest.approx(log_strengths(whole), abs=1e-9)
     assert (quick.tie, quick.first) == pytest.approx((whole.tie, whole.first), abs=1e-9)

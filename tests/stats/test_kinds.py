@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from bakeoff.stats.grouped_bootstrap import bca_of_kinds
 from bakeoff.stats.intervals import bca
-from bakeoff.stats.kinds import bca_of_kinds
 from bakeoff.stats.results import Estimate
 from tests.stats.helpers import close, same, sound
 

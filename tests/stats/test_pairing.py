@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
-from bakeoff.stats.pairing import telling_pairs
+from bakeoff.stats.pair_selection import telling_pairs
+from bakeoff.stats.ratings import Outcomes, bradley_terry
 
 FIELDS = ("left", "right", "values", "prompts")
 seeds = st.integers(0, 10**6)

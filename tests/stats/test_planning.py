@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from bakeoff.stats.betting import Looks
-from bakeoff.stats.planning import (
+from bakeoff.stats.confidence_sequences import Looks
+from bakeoff.stats.power import (
     Codes,
     Spread,
     Values,

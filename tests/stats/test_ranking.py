@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.ranking import letters, margins, rank_intervals, surely_better
+from bakeoff.stats.ranks import letters, margins, rank_intervals, surely_better
 
 seeds = st.integers(0, 10**6)
 

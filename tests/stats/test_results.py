@@ -6,16 +6,9 @@ from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
 import numpy as np
 import pytest
 
-from bakeoff.stats import (
-    agreement,
-    bias,
-    bradley_terry,
-    calibration,
-    intervals,
-    planning,
-    sequential,
-    tests,
-)
+from bakeoff.stats import agreement, bias, calibration, intervals, sequential, tests
+from bakeoff.stats import power as planning
+from bakeoff.stats import ratings as bradley_terry
 from bakeoff.stats import results as module
 from tests.stats.helpers import sound
 

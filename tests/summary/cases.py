@@ -5,6 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from bakeoff.analysis.aggregate import Panel
+from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Authored,
     Completion,
@@ -17,8 +20,6 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.summary import Terms, summarize
-from bakeoff.summary.folding import Panel
 
 
 def judgment(prompt: int, first: str, value: float, **more: Any) -> Judgment:

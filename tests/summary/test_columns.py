@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.analysis.aggregate import STANDS_FOR, Panel, compare, preference_of, winner_of
+from bakeoff.analysis.columns import columns_of, joint, means_by
 from bakeoff.records import Comparison, Judgment, Scores
-from bakeoff.summary import compare
-from bakeoff.summary.columns import columns_of, joint, means_by
-from bakeoff.summary.folding import STANDS_FOR, Panel, preference_of, winner_of
 from tests.summary.cases import both, judgment, rows
 
 panels = st.sampled_from(["mean", "majority"])

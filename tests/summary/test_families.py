@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakeoff.summary.families import families
+from bakeoff.analysis.model_families import families
 
 
 @pytest.mark.parametrize(

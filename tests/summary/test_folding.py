@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.analysis.aggregate import compare
 from bakeoff.records import Judgment, Scores
-from bakeoff.summary import compare
 from tests.summary.cases import both, judgment, pair, rows
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores
-from bakeoff.summary import summarize
 from tests.summary.cases import (
     both,
     evidence,

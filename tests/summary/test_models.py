@@ -2,9 +2,9 @@
 
 import pytest
 
+from bakeoff.analysis.completions import breaks_format, looks_cut, refuses
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Completion, Evidence, Failure, ModelSummary
-from bakeoff.summary import summarize
-from bakeoff.summary.models import breaks_format, looks_cut, refuses
 from tests.summary.cases import evidence, texts
 
 SENTENCE = "This sentence is as long as many others are, and it has an end. "

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Judgment, Summary
-from bakeoff.summary import summarize
 from tests.summary.cases import evidence, judgment, texts, won
 
 NULL = ("a", "a, drawn again")

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from bakeoff.analysis import second_order as orders
+from bakeoff.analysis.aggregate import Panel, compare
+from bakeoff.analysis.pair_data import Terms, Trial
+from bakeoff.analysis.second_order import second_order_may_matter
 from bakeoff.records import Design, Judgment
-from bakeoff.stats.planning import Spread, sequence_factor
-from bakeoff.summary import Terms, orders
-from bakeoff.summary.folding import Panel, compare
-from bakeoff.summary.orders import second_order_may_matter
-from bakeoff.summary.trial import Trial
+from bakeoff.stats.power import Spread, sequence_factor
 from tests.summary.cases import both, judgment, won
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Design, Judgment, Scores
-from bakeoff.stats.betting import mean_sequence
-from bakeoff.summary import summarize
+from bakeoff.stats.confidence_sequences import mean_sequence
 from tests.summary.cases import both, evidence, judgment, pair, prompt, rows, won
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Judgment, PairSummary
 from bakeoff.stats.calibration import ppi_plus_plus
-from bakeoff.summary import summarize
 from tests.summary.cases import both, evidence, failure, judgment, pair, prompt, texts, won
 
 ORIGINS = {"anna": "human:", "ben": "human:", "j": "openai:gpt-4"}

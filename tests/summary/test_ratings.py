@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import CLUSTER, Judgment, RatingModel, Standing, Summary
-from bakeoff.stats.bradley_terry import Outcomes, bradley_terry
-from bakeoff.summary import Terms, summarize
+from bakeoff.stats.ratings import Outcomes, bradley_terry
 from tests.summary.cases import evidence, failure, judgment, prompt, won
 
 NAMES = ("weak", "strong", "middling")

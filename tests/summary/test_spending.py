@@ -1,7 +1,7 @@
 """What all outcomes took adds up, and an unknown price is not nought."""
 
+from bakeoff.analysis.spending import spending
 from bakeoff.records import Completion, Usage
-from bakeoff.summary.spending import spending
 from tests.report.sample import results_of
 
 USED = Usage(input=10, output=5, cached=4)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bakeoff.summary import suspicion
-from bakeoff.summary.phrases import RULES
-from bakeoff.summary.spotting import ALWAYS, LONG, Spotter, holds
-from bakeoff.summary.suspicion import SPEAKS, suspicions
+from bakeoff.analysis import injection as suspicion
+from bakeoff.analysis.injection import SPEAKS, suspicions
+from bakeoff.analysis.injection_phrases import RULES
+from bakeoff.analysis.keyword_filter import ALWAYS, LONG, Spotter, holds
 from tests.summary.test_suspicion import TRICKY, injections
 
 needles = st.text("xyz<:", min_size=1, max_size=3)
@@ -73,7 +73,9 @@ def test_a_long_word_is_seen_to_be_long_and_not_remembered() -> None:
 def test_a_spotter_that_has_seen_too_many_words_begins_anew(
     seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.summary.spotting._REMEMBERED", 3 if seen == "forgotten" else 10)
+    monkeypatch.setattr(
+        "bakeoff.analysis.keyword_filter._REMEMBERED", 3 if seen == "forgotten" else 10
+    )
     found, (needle,) = spotter("e")
     assert found.seen("one two three four five") & needle
     assert len(found) == (2 if seen == "forgotten" else 5)

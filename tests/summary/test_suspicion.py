@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bakeoff.summary.suspicion import suspicions
+from bakeoff.analysis.injection import suspicions
 from tests.conftest import ROOT
 from tests.stats.golden import DATA, needs_data, records
 
@@ -207,7 +207,9 @@ def test_hardly_any_ordinary_but_tricky_completion_is_named() -> None:
 
 
 def test_no_completion_of_ours_is_named() -> None:
-    ours = shipped("checking/pairs.jsonl", "better") + shipped("starter.jsonl", "reference")
+    ours = shipped("evaluation/judge_check/pairs.jsonl", "better") + shipped(
+        "prompts/starter.jsonl", "reference"
+    )
     assert len(ours) > 80
     assert not flagged(ours)
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Scores
-from bakeoff.summary import summarize
 from tests.summary.cases import both, evidence, failure, judgment, pair, reasons, won
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Authored,
     Completion,
@@ -18,7 +19,6 @@ from bakeoff.records import (
     Scores,
     Summary,
 )
-from bakeoff.summary import summarize
 from tests.summary.cases import both, evidence, failure, judgment, prompt, rows, said, texts, won
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bakeoff.progress import PROGRESS, Progress, Report
+from bakeoff.analysis.summarize import summarize
+from bakeoff.evaluation.results import Results
 from bakeoff.records import (
     Authored,
     Completion,
@@ -20,10 +21,9 @@ from bakeoff.records import (
     Verdict,
 )
 from bakeoff.report.export import write
-from bakeoff.results import Results
-from bakeoff.summary import summarize
-from bakeoff.viewing import serve_async
-from bakeoff.voting import VOTES
+from bakeoff.runtime.progress import PROGRESS, Progress, Report
+from bakeoff.web.viewer import serve_async
+from bakeoff.web.voting import VOTES
 from tests.serving import serving
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"

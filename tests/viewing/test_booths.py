@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.viewing.booths import Booths
-from bakeoff.viewing.runs import Run, find
+from bakeoff.web.viewer.runs import Run, find
+from bakeoff.web.viewer.voting_sessions import Booths
 from tests.viewing.cases import going, lay, results
 
 

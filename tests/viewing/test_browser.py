@@ -15,8 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff import Config, run
-from bakeoff.viewing.runs import find
-from bakeoff.voting.urn import read
+from bakeoff.web.viewer.runs import find
+from bakeoff.web.voting.vote_log import read
 from tests.browser import chromium, opened
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
@@ -27,7 +27,7 @@ NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\
 SERVE = """
 import asyncio, sys
 from pathlib import Path
-from bakeoff.viewing import serve_async
+from bakeoff.web.viewer import serve_async
 announce = lambda address: print(address, flush=True)
 asyncio.run(serve_async(Path(sys.argv[1]), port=int(sys.argv[2]), announce=announce))
 """

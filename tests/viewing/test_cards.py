@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bakeoff.viewing.cards import Card, Cards
-from bakeoff.viewing.numbers import cost_of
-from bakeoff.viewing.runs import find
+from bakeoff.web.viewer.numbers import cost_of
+from bakeoff.web.viewer.run_cards import Card, Cards
+from bakeoff.web.viewer.runs import find
 from tests.viewing.cases import going, lay, results
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from bakeoff.viewing.changes import Change, asked, differing, pieces, shared, topics
+from bakeoff.web.viewer.settings_diff import Change, asked, differing, pieces, shared, topics
 from tests.viewing.cases import judge, model, results
 
 JSON = st.recursive(

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakeoff.analysis.summarize import summarize
+from bakeoff.evaluation.results import Results
 from bakeoff.records import PEOPLE, Evidence, Verdict
-from bakeoff.results import Results
-from bakeoff.summary import summarize
-from bakeoff.viewing.comparing import Differences, Duel, differences
-from bakeoff.viewing.refusals import matched
+from bakeoff.web.viewer.comparison import Differences, Duel, differences
+from bakeoff.web.viewer.incompatibilities import matched
 from tests.viewing.cases import SAMPLING, judge, model, results
 
 DRAWS = st.builds(

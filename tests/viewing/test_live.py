@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.progress import Progress, Report
-from bakeoff.viewing.live import WINDOW, Pace
+from bakeoff.runtime.progress import Progress, Report
+from bakeoff.web.viewer.live import WINDOW, Pace
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

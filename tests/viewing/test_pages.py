@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.stats.results import Estimate
-from bakeoff.viewing import pages
-from bakeoff.viewing.comparing import Paired
-from bakeoff.viewing.numbers import Number
+from bakeoff.web.viewer import pages
+from bakeoff.web.viewer.comparison import Paired
+from bakeoff.web.viewer.numbers import Number
 
 MINUS = "\u2212"
 

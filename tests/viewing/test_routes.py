@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from bakeoff.viewing import pages
-from bakeoff.viewing.runs import find
-from bakeoff.voting.urn import read
-from bakeoff.web import HEADERS
+from bakeoff.web.server import HEADERS
+from bakeoff.web.viewer import pages
+from bakeoff.web.viewer.runs import find
+from bakeoff.web.voting.vote_log import read
 from tests.viewing.cases import VOTES, going, judge, lay, results, viewer
 from tests.voting.cases import Browser
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.viewing import runs
-from bakeoff.viewing.runs import find
+from bakeoff.web.viewer import runs
+from bakeoff.web.viewer.runs import find
 from tests.viewing.cases import going, lay, results
 
 SMALL = results(prompts=range(2))

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.viewing import serve_async
+from bakeoff.web.viewer import serve_async
 from tests.viewing.cases import lay, results, viewer
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bakeoff.flags import Poll
+from bakeoff.config.options import Poll
 from bakeoff.records import (
     Authored,
     Completion,
@@ -19,9 +19,9 @@ from bakeoff.records import (
     Prompt,
     Verdict,
 )
-from bakeoff.voting import gather
-from bakeoff.voting.slips import Candidates, Slips
-from bakeoff.voting.votes import Vote
+from bakeoff.web.voting import gather
+from bakeoff.web.voting.items import Candidates, Slips
+from bakeoff.web.voting.votes import Vote
 from tests.serving import serving
 
 MODELS = ("model-alpha", "model-beta")

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
-from bakeoff.flags import Poll
 from bakeoff.records import PEOPLE, Authored, Completion, Design, Evidence
-from bakeoff.voting.ballot import Ballot
-from bakeoff.voting.slips import Candidates
+from bakeoff.web.voting.items import Candidates
+from bakeoff.web.voting.queue import Ballot
 from tests.voting.cases import MODELS, evidence, judged
 
 ALPHA, BETA = MODELS

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.flags import Poll
+from bakeoff.config.options import Poll
 from bakeoff.records import Criterion, Evidence, Message
-from bakeoff.voting.ballot import Ballot
-from bakeoff.voting.booth import Asked, Booth, Refusal
-from bakeoff.voting.urn import put, read
-from bakeoff.voting.votes import count, standing
+from bakeoff.web.voting.queue import Ballot
+from bakeoff.web.voting.session import Asked, Booth, Refusal
+from bakeoff.web.voting.vote_log import put, read
+from bakeoff.web.voting.votes import count, standing
 from tests.voting.cases import MODELS, VOTES, evidence, vote
 
 OF = evidence()

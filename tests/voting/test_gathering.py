@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff import web
+from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
-from bakeoff.flags import Poll
-from bakeoff.voting import complete, gather, people
-from bakeoff.voting.urn import put, read
+from bakeoff.web import server as web
+from bakeoff.web.voting import complete, gather, people
+from bakeoff.web.voting.vote_log import put, read
 from tests.voting.cases import MODELS, VOTES, Browser, booth, evidence, vote
 
 OF = evidence()
@@ -20,7 +20,7 @@ SERVES = """
 import asyncio, resource, sys
 from pathlib import Path
 from bakeoff.records import Evidence
-from bakeoff.voting import gather
+from bakeoff.web.voting import gather
 evidence = Evidence.model_validate_json(Path("evidence.json").read_bytes())
 most, limits = int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)
 if most:

@@ -1,11 +1,11 @@
 import pytest
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.records import PEOPLE, Evidence, Results
-from bakeoff.summary import summarize
-from bakeoff.voting import Labels, people
-from bakeoff.voting.merging import machines
-from bakeoff.voting.urn import put
+from bakeoff.web.voting import Labels, people
+from bakeoff.web.voting.merge import machines
+from bakeoff.web.voting.vote_log import put
 from tests.voting.cases import MODELS, VOTES, evidence, judged, vote
 
 OF = evidence()

@@ -3,8 +3,8 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import expect
 
-from bakeoff.flags import Poll
-from bakeoff.voting.urn import read
+from bakeoff.config.options import Poll
+from bakeoff.web.voting.vote_log import read
 from tests.browser import chromium, opened
 from tests.long import long
 from tests.voting.cases import MODELS, VOTES, booth, evidence

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.records import Message
-from bakeoff.voting.slips import Candidates, Slips
+from bakeoff.web.voting.items import Candidates, Slips
 from tests.voting.cases import MODELS, evidence
 
 ALPHA, BETA = MODELS

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.voting.urn import put, read
-from bakeoff.voting.votes import Vote
+from bakeoff.web.voting.vote_log import put, read
+from bakeoff.web.voting.votes import Vote
 from tests.voting.cases import VOTES, evidence, vote
 
 OF = evidence()

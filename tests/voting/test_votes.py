@@ -3,11 +3,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.flags import Poll
+from bakeoff.analysis.aggregate import compare
+from bakeoff.config.options import Poll
 from bakeoff.records import Failure, Verdict
-from bakeoff.summary import compare
-from bakeoff.voting.ballot import Ballot
-from bakeoff.voting.votes import Count, Vote, count, fitting, standing
+from bakeoff.web.voting.queue import Ballot
+from bakeoff.web.voting.votes import Count, Vote, count, fitting, standing
 from tests.voting.cases import MODELS, evidence, vote
 
 ALPHA, BETA = MODELS

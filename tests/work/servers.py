@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bakeoff.work import Caps, Quota
-from bakeoff.work.limiter import Limiter
+from bakeoff.runtime import Caps, Quota
+from bakeoff.runtime.rate_limits.server_limits import Limiter
 
 
 class Limited(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bakeoff.work import Caps, Gate, HopelessError, Limits, Server, Turn
+from bakeoff.runtime import Caps, Gate, HopelessError, Limits, Server, Turn
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
-from bakeoff.work import Batched, Gate, Halt, PerItem, halt, pause, stoppable
-from bakeoff.work.gate import Server
-from bakeoff.work.limiter import Caps
+from bakeoff.runtime import Batched, Gate, Halt, PerItem, halt, pause, stoppable
+from bakeoff.runtime.rate_limits.request_queue import Server
+from bakeoff.runtime.rate_limits.server_limits import Caps
 
 
 class Slow(PerItem[int, int]):

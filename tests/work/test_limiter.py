@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from bakeoff.work import Caps, Quota
-from bakeoff.work.limiter import Limiter
+from bakeoff.runtime import Caps, Quota
+from bakeoff.runtime.rate_limits.server_limits import Limiter
 from tests.work.servers import Bucket, Fixed, Free, OneByOne, Sliding, Telling, simulate
 
 # 600 requests a minute, in each of the ways in which that can be meant.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import StoppedError
-from bakeoff.work import Halt, Purse
+from bakeoff.runtime import Halt, Purse
 
 PRICES = st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1)), min_size=1, max_size=40)
 

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from bakeoff.work import unswept
+from bakeoff.runtime import unswept
 
 pytestmark = pytest.mark.usefixtures("thawed")
 

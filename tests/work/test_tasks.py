@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.work import aside, meanwhile, tasks
+from bakeoff.runtime import aside, meanwhile, tasks
 from tests.work.test_workers import run
 
 

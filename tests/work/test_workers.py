@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.work import Batched, Feed, PerItem, outcome_of
+from bakeoff.runtime import Batched, Feed, PerItem, outcome_of
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -15,8 +15,6 @@ from urllib.parse import quote
 import any_llm.providers.openai  # noqa: F401 - what the command loads as it goes, loaded before
 from job import MODEL, MODELS, Outcome, Told, tell, told
 
-import bakeoff.report.page
-import bakeoff.session  # noqa: F401
 from bakeoff.cli import app
 
 

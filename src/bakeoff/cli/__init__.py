@@ -4,9 +4,11 @@ import sys
 
 from cyclopts import App, Parameter
 
-from bakeoff.cli import looking, running, storing
-from bakeoff.cli.ending import guarded
-from bakeoff.cli.running import compare
+from bakeoff.cli import results_commands
+from bakeoff.cli import run as run_command
+from bakeoff.cli import store as store_command
+from bakeoff.cli.run import compare
+from bakeoff.cli.signals import guarded
 from bakeoff.errors import ConfigError
 
 __all__ = ["app", "compare", "guarded", "main"]
@@ -19,13 +21,19 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _command in (running.run, running.plan, looking.audit, looking.vote, looking.report):
+for _command in (
+    run_command.run,
+    run_command.plan,
+    results_commands.audit,
+    results_commands.vote,
+    results_commands.report,
+):
     app.command(_command)
-app.command(looking.judge_check, name="judge-check")
-app.command(looking.serve)
-app.command(looking.list_, name="list")
-app.command(storing.merge)
-app.command(storing.app)
+app.command(results_commands.judge_check, name="judge-check")
+app.command(results_commands.serve)
+app.command(results_commands.list_, name="list")
+app.command(store_command.merge)
+app.command(store_command.app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,8 +4,8 @@ Knows how a run is described; does not open, load or check anything that the des
 """
 
 from bakeoff.config.config import EMBEDDED_DEFAULT, FLIGHT, MOST, RPM, STORE, TPM, Config
-from bakeoff.config.reading import config_from, first_problem, parse_fields, split_options
 from bakeoff.config.spec import Sampling, Spec, origins
+from bakeoff.config.yaml import config_from, first_problem, parse_fields, split_options
 
 __all__ = [
     "EMBEDDED_DEFAULT",

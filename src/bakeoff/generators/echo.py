@@ -3,10 +3,10 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from bakeoff.config import Spec, parse_fields
+from bakeoff.generators.thinking import completion_of
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage
-from bakeoff.thinking import completion_of
-from bakeoff.work import PerItem
+from bakeoff.runtime import PerItem
 
 
 class Echo(PerItem[Prompt, Completion]):

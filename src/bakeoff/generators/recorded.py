@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
+from bakeoff.generators.thinking import completion_of
 from bakeoff.plugins import Setting
+from bakeoff.prompts.rows import Row, listed, read_rows
 from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
-from bakeoff.rows import Row, listed, read_rows
-from bakeoff.thinking import completion_of
-from bakeoff.work import PerItem, aside
+from bakeoff.runtime import PerItem, aside
 
 # How a row and a prompt find each other: what of (its id, all messages, the last turn's text), and
 # which of several completions of it.

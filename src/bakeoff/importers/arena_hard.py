@@ -3,9 +3,9 @@
 from pydantic import JsonValue
 
 from bakeoff.importers.asking import label_of, name_of, prompt_of, tags_of
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Side
 from bakeoff.importers.documents import Document, holds
-from bakeoff.importers.gathering import Gathering
 from bakeoff.importers.labels import Unread, text_of, unread, verdict_of, winner_of
 from bakeoff.records import Verdict
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import Document, listed
-from bakeoff.rows import Row
+from bakeoff.prompts.rows import Row
 
 # What we call a column -> what it is called elsewhere, the likeliest first. Not `id`: it often
 # numbers the rows, and would make other prompts of one prompt's rows.

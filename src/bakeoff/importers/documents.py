@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
-from bakeoff.rows import LARGEST, Row, csv_rows, json_value, read_whole, size
+from bakeoff.prompts.rows import LARGEST, Row, csv_rows, json_value, read_whole, size
 
 UNPACKED = 256 << 20  # bytes that a gzipped file may hold: a few packed ones can be any number
 

@@ -6,9 +6,9 @@ from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.asking import label_of, name_of, prompt_of, tags_of
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Shown, Side
 from bakeoff.importers.documents import Document, holds
-from bakeoff.importers.gathering import Gathering
 from bakeoff.importers.labels import Unread, number_of, unread, verdict_of
 from bakeoff.records import Verdict
 

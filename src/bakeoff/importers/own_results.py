@@ -6,9 +6,9 @@ from pydantic import BaseModel
 
 from bakeoff.config import origins, parse_fields
 from bakeoff.errors import ConfigError, one_line
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Asked
 from bakeoff.importers.documents import Document
-from bakeoff.importers.gathering import Gathering
 from bakeoff.records import SCHEMA, Authored, Completion, Design, Failure, Judgment, Prompt
 
 NAME = "bakeoff"

@@ -9,9 +9,9 @@ from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.asking import label_of, prompt_of
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Side
 from bakeoff.importers.documents import Document, holds
-from bakeoff.importers.gathering import Gathering
 from bakeoff.importers.labels import verdict_of, winner_of
 
 NAME = "pandalm"

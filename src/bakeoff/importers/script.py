@@ -3,9 +3,9 @@
 from pydantic import JsonValue
 
 from bakeoff.importers.asking import label_of, prompt_of
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Shown, Side
 from bakeoff.importers.documents import Document, holds
-from bakeoff.importers.gathering import Gathering
 from bakeoff.importers.labels import marks, scores_of, verdict_of, winner_of
 
 NAME = "script"

@@ -8,10 +8,10 @@ from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.asking import label_of, name_of, prompt_of, tags_of
+from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Alone, Shown, Side
 from bakeoff.importers.columns import recognised
 from bakeoff.importers.documents import Document, listed
-from bakeoff.importers.gathering import Gathering
 from bakeoff.importers.labels import (
     Marks,
     Unread,
@@ -24,8 +24,8 @@ from bakeoff.importers.labels import (
     verdict_of,
     winner_of,
 )
+from bakeoff.prompts.rows import Row
 from bakeoff.records import CLUSTER, Prompt, Verdict
-from bakeoff.rows import Row
 
 NAME = "table"
 MARK = "rows with winner, preference, score_a and score_b, or model and score"

@@ -1,161 +1,250 @@
-"""A judge made of a generator, a template and a reader: hosted and local judges are this class.
+"""How a judge is asked until it has said something that can be used: shown, cut, asked once more.
 
-Knows how a pair is shown and how a reply is read back; sees positions only, never a model's name.
+Knows when to ask again and what the requests took; what is shown and what is read out of a reply
+is a subclass's.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Literal, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
-from bakeoff.config import Sampling, Spec, split_options
-from bakeoff.errors import ConfigError, WorkError
-from bakeoff.judges.interview import Heard, Interview
-from bakeoff.judges.marks import read_choice, read_marks, settled
-from bakeoff.judges.readers import SCHEMA, read_json, read_scores
-from bakeoff.judges.rubric import RUBRIC_SCHEMA, read_rubric
-from bakeoff.judges.showing import OURS, Shown, Template, criteria_in
-from bakeoff.plugins import GENERATORS, Setting, find, open_generator
-from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
-from bakeoff.work import Ask, Emit
-
-Kind = Literal["json", "marks", "scores", "rubric", "logprob"]
-
-# What a rubric asks for where neither the run nor the prompt says.
-CRITERIA = (
-    Criterion(name="correct", description="what it says is true, its steps are right", weight=3),
-    Criterion(name="to the point", description="it does what was asked, all of it", weight=2),
-    Criterion(name="clear", description="the person who asked can follow and use it"),
-    Criterion(name="no padding", description="nothing in it could be left out"),
-)
-_WRITTEN = Sampling(temperature=0, top_p=1, max_tokens=1024)
+from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
+from bakeoff.judges.prefix_cache import waves
+from bakeoff.judges.rendering import repair, shorter
+from bakeoff.records import Completion, Message, Prompt, Trouble, Usage, content_key
+from bakeoff.runtime import Emit, Generator
+from bakeoff.runtime.timing import timed
 
 
-class Reading(NamedTuple):
-    """How one kind of verdict is asked for: in what words, how sampled, how the turn begins.
+class Named(Protocol):
+    """What is judged; `id` names the question, or is empty."""
 
-    `read` finds the verdict in a reply; a rubric's criteria are those that were shown.
+    @property
+    def id(self) -> str:
+        """The name."""
+        ...
+
+
+I = TypeVar("I", bound=Named)  # noqa: E741 - what is judged
+T = TypeVar("T")  # what is read out of a reply
+
+
+@dataclass(frozen=True)
+class Heard(Generic[T]):
+    """What was read, what was wrong with the first reply, and what all requests took.
+
+    `kept` is how many characters of each completion were shown, None: all.
     """
 
-    template: str
-    read: Callable[[Completion, Sequence[Criterion]], Verdict]
-    sampling: Sampling = _WRITTEN
-    prefill: str | None = None
+    value: T
+    mended: Trouble | None
+    contradicts: bool
+    kept: int | None
+    said: tuple[Completion, ...]
 
-
-READINGS: dict[Kind, Reading] = {
-    "json": Reading(
-        template="pairwise",
-        read=lambda said, _: read_json(said),
-        sampling=_WRITTEN.model_copy(update={"schema_": SCHEMA}),
-    ),
-    "marks": Reading(template="marks", read=lambda said, _: read_marks(said)),
-    "scores": Reading(template="scores", read=lambda said, _: read_scores(said)),
-    "rubric": Reading(
-        template="rubric",
-        read=read_rubric,
-        sampling=_WRITTEN.model_copy(update={"schema_": RUBRIC_SCHEMA}),
-    ),
-    "logprob": Reading(
-        template="choice",
-        read=lambda said, _: read_choice(said),
-        sampling=Sampling(temperature=0, top_p=1, max_tokens=1, top=20),
-        prefill="The better answer is Answer",
-    ),
-}
-
-
-class Prompted(Interview[Pair, Verdict]):
-    """Asks a generator to compare: `?verdict=` says how it is read, `?template=` in what words,
-    `?criteria=` what a rubric asks for.
-    """
-
-    order: Literal["both", "apart"] = "both"
-
-    class Options(BaseModel):
-        """Options of the spec; all others go to the generator."""
-
-        model_config = ConfigDict(extra="forbid")
-
-        template: str | None = None
-        verdict: Kind | None = None
-        criteria: str | None = None
-
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        options, rest = split_options(self.Options, spec)
-        kind = _kind_of(options, spec)
-        self._reading = READINGS[kind]
-        self.mendable = kind != "logprob"
-        self._template = Template(options.template or self._reading.template, 2)
-        self._criteria = criteria_in(options.criteria) if options.criteria else ()
-        sampling = self._reading.sampling.model_copy(update={"seed": setting.sampling.seed})
-        super().__init__(open_generator(rest, replace(setting, sampling=sampling)))
-        self.identity: JsonValue = {
-            "judge": "prompted",
-            "generator": self.generator.identity,
-            "template": self._template.text,
-            "prefill": self._reading.prefill,
-            "verdict": kind,
-            "criteria": [criterion.model_dump() for criterion in self._criteria],
+    @property
+    def accounts(self) -> dict[str, object]:
+        """The fields of a verdict that tell how it came about."""
+        return {
+            "mended": self.mended,
+            "contradicts": self.contradicts,
+            "kept": self.kept,
+            **taken(self.said),
         }
 
-    async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
-        """A verdict per pair."""
 
-        def take(index: int, heard: Heard[Verdict] | WorkError) -> None:
-            if isinstance(heard, WorkError):
-                emit(index, heard)
-            else:
-                emit(index, heard.value.model_copy(update=heard.accounts))
+@dataclass(frozen=True)
+class _Asked(Generic[I, T]):
+    """A request under way. `doubted` is what a first reply said against itself."""
 
-        await self.hear(items, take)
-
-    def asks(self, item: Pair) -> Sequence[Ask]:
-        """The pair, shown."""
-        return self.generator.asks(self.show(item, None))
-
-    def show(self, item: Pair, kept: int | None) -> Prompt:
-        """The rendered template, and how the judge's own turn begins."""
-        shown = Shown(item.prompt, (item.first, item.second), self._asked_for(item))
-        turns = [Message(role="user", content=self._template.render(shown, kept))]
-        if self._reading.prefill:
-            turns.append(Message(role="assistant", content=self._reading.prefill))
-        return Prompt(messages=tuple(turns))
-
-    def read(self, said: Completion, item: Pair) -> Verdict:
-        """The verdict in a reply."""
-        return self._reading.read(said, self._asked_for(item))
-
-    def longest(self, item: Pair) -> int:
-        """The length of the longer completion."""
-        return max(len(item.first), len(item.second))
-
-    def doubtful(self, value: Verdict) -> bool:
-        """Whether winner and scores do not fit."""
-        return value.at_odds
-
-    def settled(self, value: Verdict) -> Verdict:
-        """The verdict that the scores stand for."""
-        return settled(value)
-
-    def _asked_for(self, item: Pair) -> Sequence[Criterion]:
-        return item.prompt.criteria or self._criteria or CRITERIA
+    index: int
+    item: I
+    prompt: Prompt
+    kept: int | None = None
+    said: tuple[Completion, ...] = ()
+    mended: Trouble | None = None
+    doubted: T | None = None
 
 
-def _kind_of(options: Prompted.Options, spec: Spec) -> Kind:
-    """What is asked for, what the template asks for, or what the backend says is read best."""
-    of_template = OURS.get(options.template or "")
-    if options.verdict and of_template and of_template != options.verdict:
-        raise ConfigError(
-            f"{spec.name!r}: the template {options.template!r} asks for verdict={of_template}, not "
-            f"verdict={options.verdict}"
+class Interview(ABC, Generic[I, T]):
+    """Asks a generator about items. A reply is read, or answered with one further request:
+    where it cannot be read, or contradicts itself. What does not fit into the context is cut.
+    """
+
+    mendable = True
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self.weights = generator.weights
+        self.caveat = generator.caveat
+        self.patient = generator.patient
+        self.partial = False
+
+    @property
+    def stays(self) -> bool:
+        """As the generator's."""
+        return self.generator.stays
+
+    @property
+    def exclusive(self) -> bool:
+        """As the generator's, which may know it only when it is prepared."""
+        return self.generator.exclusive
+
+    @property
+    def through(self) -> int:
+        """As the generator's."""
+        return self.generator.through
+
+    @property
+    def writing(self) -> int:
+        """As the generator's."""
+        return self.generator.writing
+
+    @abstractmethod
+    def show(self, item: I, kept: int | None) -> Prompt:
+        """The request, with completions cut to `kept` characters; VerdictError where there is none.
+
+        The last turn may be the assistant's: the judge's own turn begins so.
+        """
+
+    @abstractmethod
+    def read(self, said: Completion, item: I) -> T:
+        """What the reply says; VerdictError where that cannot be read."""
+
+    @abstractmethod
+    def longest(self, item: I) -> int:
+        """The length of the longest completion, in characters."""
+
+    def doubtful(self, value: T) -> bool:
+        """Whether what was read contradicts itself."""
+        del value
+        return False
+
+    def settled(self, value: T) -> T:
+        """What counts of a reply that contradicts itself twice."""
+        return value
+
+    def due(self, usage: Usage) -> float | None:
+        """As the generator's."""
+        return self.generator.due(usage)
+
+    async def prepare(self) -> None:
+        """As the generator's."""
+        await self.generator.prepare()
+
+    def kept(self) -> None:
+        """As the generator's."""
+        self.generator.kept()
+
+    async def close(self) -> None:
+        """As the generator's."""
+        await self.generator.close()
+
+    async def hear(self, items: Sequence[I], emit: Emit[Heard[T]]) -> None:
+        """Emit what the judge says of each item."""
+        due: list[_Asked[I, T]] = []
+        for index, item in enumerate(items):
+            try:
+                due.append(_Asked(index, item, self.show(item, None)))
+            except VerdictError as error:
+                emit(index, error)
+        for wave in self._waves(due):
+            due = wave
+            while due:
+                asked, due = due, []
+                take = self._taker(asked, due, emit)
+                await self.generator([self._named(request) for request in asked], take)
+
+    def _waves(self, due: Sequence[_Asked[I, T]]) -> Iterator[list[_Asked[I, T]]]:
+        """What is asked first, and what after that; who waits for hours is asked everything."""
+        if self.patient:
+            yield list(due)
+            return
+        for wave in waves([request.prompt for request in due]):
+            yield [replace(due[place], prompt=prompt) for place, prompt in wave]
+
+    def _named(self, request: _Asked[I, T]) -> Prompt:
+        """The request, so named that a run which takes up another one's knows it again.
+
+        By its words it would not: the fence in them is random.
+        """
+        if not (self.patient and request.item.id):
+            return request.prompt
+        said: list[JsonValue] = [completion.text for completion in request.said]
+        return request.prompt.model_copy(
+            update={"id": content_key(request.item.id, request.kept, said)}
         )
-    if options.criteria and "rubric" not in (options.verdict, of_template):
-        raise ConfigError(f"{spec.name!r}: criteria are a rubric's: write ?template=rubric too")
-    told = options.verdict or of_template
-    known: Kind | None = next((kind for kind in READINGS if kind == told), None)
-    if known or options.template:
-        return known or "json"
-    reads = getattr(find(GENERATORS, spec.backend), "reads", None)
-    return reads(spec.target) if reads else "json"
+
+    def _taker(
+        self, asked: Sequence[_Asked[I, T]], due: list[_Asked[I, T]], emit: Emit[Heard[T]]
+    ) -> Callable[[int, Completion | WorkError], None]:
+        def take(position: int, outcome: Completion | WorkError) -> None:
+            request = asked[position]
+            came = self._came(request, outcome)
+            if isinstance(came, _Asked):
+                due.append(came)
+            else:
+                emit(request.index, came)
+
+        return take
+
+    def _came(
+        self, request: _Asked[I, T], outcome: Completion | WorkError
+    ) -> _Asked[I, T] | Heard[T] | WorkError:
+        """What comes of a reply: a further request, something heard, or an error."""
+        if isinstance(outcome, ContextError) and not request.said:
+            kept = shorter(request.kept, self.longest(request.item))
+            if kept is None:
+                return outcome
+            return replace(request, prompt=self.show(request.item, kept), kept=kept)
+        if isinstance(outcome, WorkError):
+            return self._fallback(request, outcome)
+        request = replace(request, said=(*request.said, outcome))
+        if outcome.finish == "refused":
+            return self._fallback(request, RefusedError("the judge refused", raw=outcome.text))
+        try:
+            with timed("parse"):
+                value = self.read(outcome, request.item)
+        except VerdictError as error:
+            return self._again(request, "unreadable", str(error)) or self._fallback(request, error)
+        if not self.doubtful(value):
+            return _heard(request, value)
+        told = "its winner is not the one with the higher score"
+        again = self._again(replace(request, doubted=value), "contradiction", told)
+        return again or _heard(request, self.settled(value), contradicts=True)
+
+    def _again(self, request: _Asked[I, T], trouble: Trouble, problem: str) -> _Asked[I, T] | None:
+        """The one further request; None where that has been made, or cannot help."""
+        if request.mended or not self.mendable:
+            return None
+        reply = Message(role="assistant", content=request.said[-1].text or "(nothing)")
+        turns = (*request.prompt.messages, reply, Message(role="user", content=repair(problem)))
+        return replace(request, prompt=Prompt(messages=turns), mended=trouble)
+
+    def _fallback(self, request: _Asked[I, T], error: WorkError) -> Heard[T] | WorkError:
+        """A judge that contradicted itself and then said nothing: its scores are kept."""
+        if request.doubted is None:
+            if request.said:
+                error.took = {k: v for k, v in taken(request.said).items() if k != "snapshot"}
+            return error
+        return _heard(request, self.settled(request.doubted), contradicts=True)
+
+
+def _heard(request: _Asked[I, T], value: T, *, contradicts: bool = False) -> Heard[T]:
+    return Heard(value, request.mended, contradicts, request.kept, request.said)
+
+
+def taken(said: Sequence[Completion]) -> dict[str, object]:
+    """Which model replied, and what its replies took together; None where that is not known."""
+    usage = [one.usage for one in said if one.usage]
+    costs = [one.cost for one in said if one.cost is not None]
+    return {
+        "snapshot": said[-1].snapshot,
+        "usage": reduce(add, usage) if usage else None,
+        "cost": sum(costs) if len(costs) == len(said) else None,
+    }

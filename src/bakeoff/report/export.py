@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import ConfigError, one_line
+from bakeoff.prompts.rows import read_whole
 from bakeoff.records import Results
-from bakeoff.report.made import SHOWING
-from bakeoff.report.seal import holds, seal
-from bakeoff.rows import read_whole
-from bakeoff.writing import write_whole
+from bakeoff.report.fingerprint import holds, seal
+from bakeoff.report.provenance import SHOWING
+from bakeoff.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from bakeoff.report.page import Page
+    from bakeoff.report.page.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,9 @@ def page_of(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
 
 
 def _page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
-    from bakeoff.report.page import page  # altair takes long to import, and many change nothing
+    from bakeoff.report.page.page import (
+        page,  # altair takes long to import, and many change nothing
+    )
 
     return page(results, links)
 

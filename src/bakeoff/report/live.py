@@ -15,8 +15,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from bakeoff.progress import Progress, Stage, Watch
-from bakeoff.report.plain import shortened, spelled, visible
+from bakeoff.report.plain_text import shortened, spelled, visible
+from bakeoff.runtime.progress import Progress, Stage, Watch
 
 Clock = Callable[[], float]
 

@@ -6,9 +6,9 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from bakeoff.records import NullCheck, PairSummary, Results, Standing
-from bakeoff.report.blocks import ranks, rating_notes
-from bakeoff.report.money import took
-from bakeoff.report.trust import interval, trust
+from bakeoff.report.text.costs import took
+from bakeoff.report.text.judge_card import interval, trust
+from bakeoff.report.text.summary import ranks, rating_notes
 
 Scale = Callable[[float], str]
 

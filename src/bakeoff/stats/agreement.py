@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.stats.kinds import bca_of_kinds
+from bakeoff.stats.grouped_bootstrap import bca_of_kinds
 from bakeoff.stats.results import Estimate
 
 Values = NDArray[np.float64]

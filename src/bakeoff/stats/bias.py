@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
+from bakeoff.stats.grouped_bootstrap import bca_of_kinds
 from bakeoff.stats.intervals import clustered, proportion, student, win_rate
-from bakeoff.stats.kinds import bca_of_kinds
 from bakeoff.stats.results import Estimate, Exposure, LengthEffect, OrderEffect, Tilt
 from bakeoff.stats.tests import sign_test
 

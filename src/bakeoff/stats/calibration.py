@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bakeoff.stats.planning import z_sum
+from bakeoff.stats.power import z_sum
 from bakeoff.stats.results import Calibrated, Estimate
 
 Values = NDArray[np.float64]

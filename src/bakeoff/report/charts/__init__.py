@@ -6,6 +6,7 @@ that has nothing to show is left out.
 
 from collections.abc import Sequence
 
+from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import PairSummary, Summary
 from bakeoff.report.charts.drawing import Chart, Table
 from bakeoff.report.charts.forests import order_chart, ratings_chart, slices_chart
@@ -15,7 +16,6 @@ from bakeoff.report.charts.palette import PAPER, theme
 from bakeoff.report.charts.rates import sequence_chart, win_rate_chart
 from bakeoff.report.charts.script import javascript
 from bakeoff.report.charts.spreads import score_chart
-from bakeoff.summary.trial import Trial
 
 __all__ = ["PAPER", "Chart", "Table", "javascript", "pair_charts", "theme", "whole_charts"]
 

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import altair as alt
 import numpy as np
 
+from bakeoff.analysis.aggregate import preference_of
+from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import Outcome, PairSummary, SliceOutcome, Standing
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -34,8 +36,6 @@ from bakeoff.report.charts.drawing import (
 from bakeoff.report.charts.marks import heading
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Estimate
-from bakeoff.summary.folding import preference_of
-from bakeoff.summary.trial import Trial
 
 SLICES = 20
 _ROW, _HEAD = 26, -14  # pixels: a row, and where what is over the first has its middle

@@ -8,6 +8,8 @@ import altair as alt
 import numpy as np
 from scipy.special import expit, logit
 
+from bakeoff.analysis.columns import Codes, Values
+from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -30,8 +32,6 @@ from bakeoff.report.charts.drawing import (
 )
 from bakeoff.report.charts.marks import ends, middle
 from bakeoff.stats.results import LengthEffect
-from bakeoff.summary.columns import Codes, Values
-from bakeoff.summary.trial import Trial
 
 POINTS = 1500  # that are drawn, of as many prompts as there are
 SEED = 20240

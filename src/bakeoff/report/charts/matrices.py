@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import altair as alt
 
+from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import Comparison, Outcome, PairSummary, Summary
 from bakeoff.report.charts.drawing import (
     ROWS,
@@ -28,7 +29,6 @@ from bakeoff.report.charts.drawing import (
     y_at,
 )
 from bakeoff.report.charts.marks import heading
-from bakeoff.summary.trial import Trial
 
 _ROW, _HEAD = 34, -12  # pixels: a row, and where what is over the first has its middle
 _WIDEST = 84  # pixels: a cell of a wide chart

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
+from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -27,8 +28,7 @@ from bakeoff.report.charts.drawing import (
     y_at,
 )
 from bakeoff.report.charts.marks import beside, ends, heading, measured, middle
-from bakeoff.stats.betting import looked_at
-from bakeoff.summary.trial import Trial
+from bakeoff.stats.confidence_sequences import looked_at
 
 LOOKS = 120
 _TOLD = 12  # looks in the table

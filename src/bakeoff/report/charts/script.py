@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import vl_convert
 
-from bakeoff.writing import cache_dir, write_whole
+from bakeoff.storage.files import cache_dir, write_whole
 
 _MARK = 64  # hexadecimal digits of a SHA-256, on a line of their own
 

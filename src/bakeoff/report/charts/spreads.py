@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
+from bakeoff.analysis.columns import Values
+from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -24,8 +26,6 @@ from bakeoff.report.charts.drawing import (
 )
 from bakeoff.report.charts.marks import beside, ends, measured, middle
 from bakeoff.stats.results import Estimate
-from bakeoff.summary.columns import Values
-from bakeoff.summary.trial import Trial
 
 POINTS = 1500  # that are drawn, of as many prompts as there are
 SEED = 20240

@@ -1,0 +1,1 @@
+"""Analysis of judgments: aggregation by prompt, statistics, checks and the verdict."""

@@ -1,0 +1,1 @@
+"""One evaluation, from configuration to results: participants, plan, cache, pipeline, session."""

@@ -1,0 +1,56 @@
+"""Evaluations that already exist, read and judged by the same standards; asks no model anything."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue
+
+from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.summarize import summarize
+from bakeoff.environment import describe
+from bakeoff.evaluation.results import Results
+from bakeoff.importers.reader import read
+from bakeoff.records import MARGIN
+from bakeoff.report.export import check_writable, save
+
+
+def audit(
+    files: Sequence[Path | str],
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    margin: float = MARGIN,
+    panel: Literal["mean", "majority"] = "mean",
+    out: Path | str | None = None,
+) -> Results:
+    """What evaluations made by other tools can carry: the summary, the verdict, the red flags.
+
+    Several files are read as one evaluation: repeats, other judges or other completions of the
+    same prompts. `format` names one where detection is ambiguous; `columns` maps our names of
+    columns to those of a table. Writes `results.json` and `report.html` to `out` where that is
+    given. ConfigError where a file cannot be read.
+    """
+    paths = [Path(file) for file in files]
+    if out is not None:
+        check_writable(Path(out))
+    imported = read(paths, format=format, columns=columns or {})
+    config: dict[str, JsonValue] = {
+        "files": [str(path) for path in paths],
+        "format": list(imported.formats),
+        "columns": dict(columns or {}),
+        "margin": margin,
+        "panel": panel,
+    }
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    evidence = imported.evidence
+    results = Results.of(
+        evidence,
+        summarize(evidence, Terms(margin, panel)),
+        config,
+        describe() | {"started": started},
+    )
+    if out is not None:
+        save(results, Path(out))
+    return results

@@ -1,0 +1,92 @@
+"""The one place where work meets the store: what is there is not asked for again.
+
+What is new is kept the moment it exists, and what failed is asked again next time. Knows keys and
+workers; not what is asked, nor in what order.
+"""
+
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from bakeoff.errors import ConfigError, StoppedError, WorkError
+from bakeoff.records import Completion, Verdict, lean
+from bakeoff.runtime import Emit, Worker, halt, stoppable, tasks
+from bakeoff.runtime.progress import Count, Stage
+from bakeoff.runtime.timing import Work, timed
+from bakeoff.storage import Store
+
+I = TypeVar("I")  # noqa: E741 - what goes into a worker
+R = TypeVar("R", bound=Completion | Verdict)
+
+_WORK: dict[Stage, Work] = {"completion": "generate", "judgment": "judge"}
+
+
+async def fill(
+    worker: Worker[I, R],
+    asks: Sequence[tuple[str, I]],
+    store: Store,
+    as_: type[R],
+    emit: Emit[R],
+    count: Count,
+) -> None:
+    """Emit an outcome for every (key, item): from the store, or else from the worker.
+
+    What has one key is asked, and counted as paid, once. A new record is kept before it is emitted;
+    a WorkError is emitted and not kept. A ConfigError of a worker that has worked already stops the
+    run: what it owes is emitted as stopped.
+    """
+    found = await store.load([key for key, _ in asks], as_)
+    owed: dict[str, list[int]] = {}
+    for index, (key, _) in enumerate(asks):
+        if key in found:
+            emit(index, lean(found[key]))
+        else:
+            owed.setdefault(key, []).append(index)
+    if found:
+        count.kept(len(asks) - sum(map(len, owed.values())))
+    keys, due = list(owed), set(range(len(owed)))
+
+    def tell(key: str, outcome: R | WorkError, kept: R | WorkError) -> None:
+        for index in owed[key]:
+            emit(index, kept)
+        count.new(outcome, len(owed[key]))
+
+    async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
+        tell(key, outcome, lean(await kept))
+
+    async with tasks() as keeping:
+
+        def take(position: int, outcome: R | WorkError) -> None:
+            due.discard(position)
+            if isinstance(outcome, WorkError):
+                tell(keys[position], outcome, outcome)
+            else:
+                key = keys[position]
+                telling = told(key, outcome, store.keep(key, outcome))
+                try:
+                    keeping.create_task(telling)
+                except RuntimeError:  # the run is ending in an error: it is kept all the same
+                    telling.close()
+
+        if keys:
+            items = [asks[owed[key][0]][1] for key in keys]
+            if why := await _put_through(worker, items, take, count):
+                for position in tuple(due):
+                    take(position, StoppedError(why))
+    if keys and halt().why is None:
+        worker.kept()
+
+
+async def _put_through(
+    worker: Worker[I, R], items: Sequence[I], take: Emit[R], count: Count
+) -> str | None:
+    """Have a worker do its work; why the run was stopped, where it was."""
+    run = halt()
+    if run.why is None:
+        try:
+            with timed(_WORK[count.stage]):
+                await worker(items, take)
+        except ConfigError as error:
+            if not (count.worked and stoppable()):
+                raise
+            run.stop(str(error))
+    return run.why

@@ -1,0 +1,321 @@
+"""One run from a config to files: opens what it names, runs the pipeline, gathers the results."""
+
+import asyncio
+import itertools
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from bakeoff.config import Config, origins
+from bakeoff.config.options import Poll
+from bakeoff.environment import Moment, code, describe, load_keys
+from bakeoff.errors import ConfigError, InterruptError, WorkError, masked
+from bakeoff.evaluation.estimate import check_budget, estimate
+from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
+from bakeoff.evaluation.pipeline import Comparing
+from bakeoff.evaluation.request_plan import Sitting, Text
+from bakeoff.evaluation.results import Results, folder_of, read_results
+from bakeoff.prompts.sources import Draw, draw
+from bakeoff.records import CLUSTER, Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
+from bakeoff.report.export import VOTES, check_writable, save, saved
+from bakeoff.report.fingerprint import digest
+from bakeoff.report.provenance import SHOWING
+from bakeoff.runtime import Account, Halt, Purse, aside, meanwhile, unswept
+from bakeoff.runtime.progress import BEAT, ProgressFile, Watch
+from bakeoff.runtime.timing import timed
+from bakeoff.storage import Store
+
+log = logging.getLogger(__name__)
+
+_NOW = ("started", "seconds")  # of the environment: what is another one each time
+
+
+def _tell(address: str) -> None:
+    log.warning("people vote at %s", address)
+
+
+def run(config: Config, watch: Watch = lambda _: None) -> Results:
+    """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
+
+    ConfigError or StoreError where it cannot start. What was done is kept, and the same call goes
+    on where this one stopped. `progress.json` stands in `config.out` while it goes on.
+    """
+    return asyncio.run(run_async(config, watch))
+
+
+async def run_async(
+    config: Config,
+    watch: Watch = lambda _: None,
+    *,
+    announce: Callable[[str], None] = _tell,
+    until: asyncio.Event | None = None,
+    agree: Callable[[Plan], None] = lambda _: None,
+    halt: Halt | None = None,
+) -> Results:
+    """As `run`, inside a running event loop.
+
+    Where people judge, `announce` gets the address of their page, and `until` ends the vote.
+    `agree` is told what the run will take before anything is asked; what it raises ends the run.
+    `halt` stops it: what is under way is waited for and kept, and the run ends in InterruptError.
+    """
+    started = Moment.now()
+    load_keys(config.env_file)
+    config, purse = config.settled(), Purse(config.max_cost)
+    check_writable(config.out)
+    halt = halt or Halt()
+    async with unswept(every=BEAT):
+        cast = await aside(lambda: cast_of(config, purse))
+        drawn = await aside(lambda: _drawn(config))
+        with halt.in_force(), ProgressFile(config.out, watch) as progress:
+            async with meanwhile(progress.write, every=BEAT):
+                comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
+                await _compare(comparing, agree, halt)
+                evidence = _gathered(comparing, drawn)
+                if asks_people(config) and halt.why is None:
+                    await _ask_people(config, evidence, announce, until)
+                evidence = _with_people(evidence, config.out / VOTES)
+                made = _environment(comparing, started, drawn)
+                asked = _asked(comparing, purse)
+                # On a thread: the event loop goes on, and with it the run's signs of life.
+                return await asyncio.to_thread(_results, evidence, config, made, asked)
+
+
+def _drawn(config: Config) -> Draw:
+    """The prompts of this run, or of its part of it. ConfigError where they cannot be."""
+    drawn, (which, of) = draw(config.prompts, config.limit, config.seed), config.part
+    prompts = drawn.prompts[which - 1 :: of]
+    if not prompts:
+        raise ConfigError(
+            f"--shard {config.shard}: of {len(drawn.prompts)} prompts none is for this part"
+        )
+    if config.design.anytime and any(
+        tag.startswith(CLUSTER) for prompt in prompts for tag in prompt.tags
+    ):
+        raise ConfigError(
+            f"prompts with a tag {CLUSTER!r} belong together, and whoever looks at them one by one "
+            "cannot tell: leave out --stop when-sure and --pairs adaptive"
+        )
+    return drawn._replace(prompts=prompts)
+
+
+def _results(
+    evidence: Evidence, config: Config, made: dict[str, JsonValue], asked: tuple[Asked, ...]
+) -> Results:
+    """The results, saved; where they lie there already, as they were made then."""
+    told = _told(config)
+    with timed("summarise"):
+        of = [_without(told, SHOWING), _without(made, _NOW)]
+        made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
+        if saved(config.out, made_of):
+            return read_results(config.out)
+        from bakeoff.analysis.pair_data import Terms
+        from bakeoff.analysis.summarize import summarize
+
+        summary = summarize(evidence, Terms(config.margin, config.panel))
+        results = Results.of(evidence, summary, told, made, asked)
+        save(results, config.out, made_of)
+    return results
+
+
+def _told(config: Config) -> dict[str, JsonValue]:
+    """What was asked, as it may be read by everybody."""
+    told: dict[str, JsonValue] = config.model_dump(mode="json", by_alias=True)
+    told["prompts"] = masked(config.prompts)
+    told["baseline"] = config.baseline and masked(config.baseline)
+    return told | {
+        name: [masked(token) for token in tokens]
+        for name, tokens in (("model", config.model), ("judge", config.judge))
+    }
+
+
+def _without(values: Mapping[str, JsonValue], keys: Collection[str]) -> dict[str, JsonValue]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
+async def _ask_people(
+    config: Config,
+    evidence: Evidence,
+    announce: Callable[[str], None],
+    until: asyncio.Event | None,
+) -> None:
+    """Open the page, unless everybody has said everything."""
+    from bakeoff.web.voting import complete, gather
+
+    votes, poll = config.out / VOTES, Poll(seed=config.seed)
+    if not complete(evidence, votes, poll):
+        await gather(evidence, votes, poll, announce=announce, until=until)
+
+
+async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Halt) -> None:
+    """Do everything that is left to do; afterwards all workers are closed."""
+    with comparing.store:
+        try:
+            await comparing.look()
+            if comparing.left:
+                found = await asyncio.to_thread(estimate, comparing)
+                check_budget(found, comparing.config)
+                await comparing.prepare()
+                agree(found)
+            with halt.work():
+                await comparing.run()
+        finally:
+            for worker in comparing.workers:
+                await worker.close()
+    if halt.interrupted:
+        raise InterruptError
+
+
+def plan(config: Config) -> Plan:
+    """What a run would still take: requests, tokens, money and time. Asks nobody.
+
+    ConfigError or StoreError where it could not start; BudgetError where it would cost more than it
+    may.
+    """
+    load_keys(config.env_file)
+    config = config.settled()
+    drawn = _drawn(config)
+    with tempfile.TemporaryDirectory() as empty:  # a store is not made for this
+        path = config.store if config.store.exists() else Path(empty, "store.sqlite")
+        comparing = Comparing(config, drawn.prompts, cast_of(config), Store(path), lambda _: None)
+        with comparing.store:
+            asyncio.run(comparing.look())
+            return estimate(comparing)
+
+
+async def vote_async(
+    path: Path,
+    poll: Poll = Poll(),  # noqa: B008 - frozen
+    *,
+    announce: Callable[[str], None] = _tell,
+    until: asyncio.Event | None = None,
+) -> Results:
+    """Let people vote on the pairs of results that exist; the results with their votes in.
+
+    `path` is a `results.json` or its folder, where the votes are kept and the results are saved
+    again. The vote ends when somebody presses Finish on the page, or `until` is set. ConfigError
+    where there is nothing to vote on.
+    """
+    from bakeoff.web.voting import gather
+
+    evidence, folder = read_results(path).evidence, folder_of(path)
+    check_writable(folder)
+    await gather(evidence, folder / VOTES, poll, announce=announce, until=until)
+    return count_votes(path)
+
+
+def count_votes(path: Path) -> Results:
+    """Put the votes that lie beside some results into them, and save them again."""
+    from bakeoff.analysis.pair_data import Terms
+    from bakeoff.analysis.summarize import summarize
+
+    results, folder = read_results(path), folder_of(path)
+    evidence = _with_people(results.evidence, folder / VOTES)
+    summary = summarize(evidence, Terms.of(results.config))
+    found = Results.of(evidence, summary, results.config, results.environment)
+    save(found, folder)
+    return found
+
+
+def _with_people(evidence: Evidence, votes: Path) -> Evidence:
+    if not votes.exists():
+        return evidence
+    from bakeoff.web.voting import people
+
+    labels = people(evidence, votes)
+    if not labels.stale:
+        return labels.evidence
+    note = (
+        f"{labels.stale} votes in {votes.name} are on other completions than these, and not counted"
+    )
+    return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
+
+
+def _environment(comparing: Comparing, started: Moment, drawn: Draw) -> dict[str, JsonValue]:
+    revision: dict[str, JsonValue] = {"revision": drawn.revision} if drawn.revision else {}
+    return describe() | {
+        **started.told(),
+        "prompts": {"source": masked(comparing.config.prompts), **revision},
+        "models": {name: worker.identity for name, worker in comparing.models.items()},
+        "judges": {name: worker.identity for name, worker in comparing.judges.items()},
+    }
+
+
+def _asked(comparing: Comparing, purse: Purse) -> tuple[Asked, ...]:
+    """What this run asked for, of each model and judge."""
+    rows = []
+    for (stage, who), kept in comparing.kept.items():
+        paid = purse.accounts.get((stage, who), Account())
+        row = Asked(stage=stage, who=who, kept=kept, requests=paid.requests, again=paid.again)
+        rows.append(row.model_copy(update={"unanswered": paid.unanswered, "cost": paid.cost}))
+    return tuple(rows)
+
+
+def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
+    """Everything that the models and judges said, as far as it was wanted in the end."""
+    config, pair = comparing.config, comparing.agenda.null_pair
+    wanted = {
+        name: {prompt.id for prompt in comparing.schedule.wanted(name)}
+        for name in comparing.contestants
+    }
+    evidence = _evidence(comparing, wanted, drawn.prompts)
+    more: dict[str, object] = {"design": config.design}
+    notes = [*drawn.notes, *comparing.schedule.notes()]
+    notes += [worker.caveat for worker in comparing.workers if worker.caveat]
+    more["notes"] = tuple(dict.fromkeys(notes))
+    if pair:
+        prompts = drawn.prompts[: config.null_prompts]
+        ids = {prompt.id for prompt in prompts}
+        more["null_check"] = _evidence(comparing, dict.fromkeys(pair, ids), prompts)
+    return evidence.model_copy(update=more)
+
+
+def _evidence(
+    comparing: Comparing, wanted: Mapping[str, Collection[str]], prompts: Sequence[Prompt]
+) -> Evidence:
+    """What came of some models on the prompts that were wanted of each, by name and in the order of
+    the prompts: the same work gives the same document.
+    """
+    config = comparing.config
+    completions: list[Authored] = []
+    failures: list[Failure] = []
+    for prompt, model, sample in itertools.product(prompts, wanted, range(config.samples)):
+        if prompt.id not in wanted[model]:
+            continue
+        outcome = comparing.completions[Text(prompt.id, model, sample)]
+        named = {"prompt_id": prompt.id, "model": model, "sample": sample}
+        if isinstance(outcome, WorkError):
+            failure = Failure.of(outcome, "completion", prompt.id, model)
+            failures.append(failure.model_copy(update={"sample": sample}))
+        else:
+            completions.append(Authored(**named, completion=outcome))
+    judgments, failed = _judged(comparing, wanted)
+    used = set().union(*wanted.values())
+    return Evidence(
+        models=tuple(wanted),
+        prompts=tuple(prompt for prompt in prompts if prompt.id in used),
+        completions=tuple(completions),
+        judgments=tuple(judgments),
+        failures=(*failures, *failed),
+        origins=origins((*config.contestants, *machine_judges(config))),
+    )
+
+
+def _judged(comparing: Comparing, models: Collection[str]) -> tuple[list[Judgment], list[Failure]]:
+    judgments: list[Judgment] = []
+    failures: list[Failure] = []
+    for judge in comparing.judges:
+        for sitting in comparing.agenda.sittings(judge):
+            if not {sitting.first, sitting.second} <= set(models):
+                continue
+            verdict = comparing.verdicts[sitting]
+            if isinstance(verdict, WorkError):
+                failure = Failure.of(verdict, "judgment", sitting.prompt_id, judge)
+                shown = dict(zip(Sitting._fields[2:], sitting[2:], strict=True))
+                failures.append(failure.model_copy(update=shown))
+            else:
+                judgments.append(comparing.judgment(sitting, verdict))
+    return judgments, failures

@@ -1,0 +1,1 @@
+"""Hosted models and other HTTP servers: requests, retries, rate limits and cost."""

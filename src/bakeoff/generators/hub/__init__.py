@@ -1,0 +1,1 @@
+"""Model files: local folders, hub downloads, and which files form a checkpoint."""

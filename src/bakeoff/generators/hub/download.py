@@ -1,0 +1,142 @@
+"""A model's files in a hub repo, at one commit.
+
+The hub is asked once per repo, with a short timeout; where it does not answer, what the local cache
+has is used. Knows what can go wrong between here and the hub; not what the files are for.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from bakeoff.errors import ConfigError
+from bakeoff.generators.hub.directory import Directory
+
+if TYPE_CHECKING:
+    from huggingface_hub import ResolvedRevision
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 5.0  # seconds to connect to the hub, and as many to wait for its reply
+_CONFIGS = ("config.json", "adapter_config.json")  # a repo in the cache has one of them, if any
+
+
+class Repo:
+    """A model's files in a hub repo, at the commit that its revision is at when first asked."""
+
+    def __init__(self, repo: str, revision: str | None) -> None:
+        self.repo = repo
+        self.revision = revision
+
+    def __str__(self) -> str:
+        return self.repo
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The repo's files; without the hub, those of them that are in the cache."""
+        return self._found[1]
+
+    def identity(self, gguf_file: str | None = None) -> JsonValue:
+        """The repo and its commit."""
+        del gguf_file
+        return {"repo": self.repo, "commit": self._found[0].resolved}
+
+    def fetch(self, names: Iterable[str]) -> Path:
+        """The folder in the local cache with at least these files, downloaded where missing."""
+        commit, _, online = self._found
+        log.info("fetching %s at %s", self.repo, commit.resolved)
+        return self._snapshot(commit, names, offline=not online)
+
+    @cached_property
+    def _found(self) -> tuple["ResolvedRevision", frozenset[str], bool]:
+        """The commit, its files, and whether the hub said so (and not the cache)."""
+        try:
+            from huggingface_hub import HfApi
+        except ImportError:
+            raise ConfigError(f"{self.repo!r} needs: pip install 'huggingface-hub>=1'") from None
+
+        api = HfApi()
+        with _troubles(self.repo, self.revision):
+            # Only model_info takes a timeout; resolve_revision keeps the commit for a run offline.
+            try:
+                info = api.model_info(self.repo, revision=self.revision, timeout=_PATIENCE)
+            except Exception as error:
+                if not _unreachable(error):
+                    raise
+                commit = api.resolve_revision(
+                    self.repo, revision=self.revision, local_files_only=True
+                )
+                folder = self._snapshot(commit, _CONFIGS, offline=True)
+                return commit, Directory(folder).names, False
+            commit = api.resolve_revision(self.repo, revision=self.revision)
+        return commit, frozenset(file.rfilename for file in info.siblings or ()), True
+
+    def _snapshot(self, commit: "ResolvedRevision", names: Iterable[str], *, offline: bool) -> Path:
+        from huggingface_hub import snapshot_download
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        class Silent(tqdm):  # type: ignore[misc]
+            def __init__(self, *args: object, **kwargs: object) -> None:
+                super().__init__(*args, **{**kwargs, "disable": True})
+
+        with _troubles(self.repo, self.revision):
+            folder = snapshot_download(
+                self.repo,
+                revision=commit,
+                allow_patterns=list(names),
+                local_files_only=offline,
+                tqdm_class=Silent,
+            )
+        return Path(folder)
+
+
+def _unreachable(error: Exception) -> bool:
+    """Whether the hub did not answer; a proxy's page in its place is no answer."""
+    from httpx import TransportError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return isinstance(error, TransportError | OfflineModeIsEnabled | json.JSONDecodeError)
+
+
+@contextmanager
+def _troubles(repo: str, revision: str | None) -> Iterator[None]:
+    from huggingface_hub import errors as hub
+
+    try:
+        yield
+    except hub.GatedRepoError:
+        raise ConfigError(
+            f"{repo!r} is gated: ask for access on its page on the hub, then run `hf auth login`"
+        ) from None
+    except hub.RepositoryNotFoundError:
+        raise ConfigError(
+            f"there is no directory {repo!r}, and no such model on the hub: check the name, or run "
+            "`hf auth login` if it is private"
+        ) from None
+    except hub.RevisionNotFoundError:
+        raise ConfigError(f"{repo!r} has no revision {revision!r} on the hub") from None
+    except hub.HFValidationError:
+        raise ConfigError(f"{repo!r} is neither a directory nor a hub id like me/model") from None
+    except (hub.RevisionResolutionError, hub.LocalEntryNotFoundError):
+        raise ConfigError(
+            f"cannot reach the hub for {repo!r} and it is not in the cache: download it first or "
+            "give a local path"
+        ) from None
+    except Exception as error:
+        if not isinstance(error, OSError) and not _unreachable(error):
+            raise
+        raise ConfigError(
+            f"cannot fetch {repo!r} ({one_line(error)}): what is there is kept, so try again"
+        ) from None
+
+
+def one_line(error: Exception) -> str:
+    """The kind and the words of an error, without line breaks."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

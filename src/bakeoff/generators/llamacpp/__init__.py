@@ -1,0 +1,1 @@
+"""GGUF models in this process, served by llama.cpp."""

@@ -1,0 +1,1 @@
+"""Models and reward models in this process, through transformers."""

@@ -1,0 +1,1 @@
+"""Models in a vLLM server that bakeoff starts."""

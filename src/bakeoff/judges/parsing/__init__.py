@@ -1,0 +1,1 @@
+"""Parsers of judges' replies: JSON, rubrics, marks and scores."""

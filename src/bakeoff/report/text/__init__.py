@@ -1,0 +1,1 @@
+"""The summary as lines of text, shared by the terminal, the report and notebooks."""

@@ -1,9 +1,0 @@
-"""The store: everything that was paid for, in one SQLite file, and what becomes of a damaged one.
-
-Knows keys and records; not what they mean, who asked, or in what order.
-"""
-
-from bakeoff.store.file import VERSION
-from bakeoff.store.keeping import Store
-
-__all__ = ["VERSION", "Store"]

@@ -1,0 +1,1 @@
+"""The loopback web server, the results viewer and the voting page."""
