@@ -13,9 +13,10 @@ demo: .venv/demo  ## two small models and a judge, on this machine, with no key
 
 install: .venv/dev  ## everything that a developer needs
 
-check: .venv/dev  ## style, types, and whether a dependency is known to be vulnerable
+check: .venv/dev  ## style, layers, types, and whether a dependency is known to be vulnerable
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	$(BIN)/python scripts/audit_dependencies.py
 

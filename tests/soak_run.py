@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bakeoff.api import run_async
 from bakeoff.config import Config
 from bakeoff.evaluation.results import Results
-from bakeoff.evaluation.session import run_async
 from bakeoff.runtime.progress import Progress
 
 _EVERY = 0.005  # seconds from one heartbeat to the next

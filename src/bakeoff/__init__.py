@@ -40,10 +40,11 @@ from bakeoff.records import (
 from bakeoff.runtime import Ask, Batched, Generator, Judge, PerItem, Worker
 
 if TYPE_CHECKING:
+    from bakeoff.api import run, run_async, vote_async
     from bakeoff.evaluation.audit import audit
     from bakeoff.evaluation.judge_check import check
     from bakeoff.evaluation.results import Results, read_results
-    from bakeoff.evaluation.session import plan, run, run_async, vote_async
+    from bakeoff.evaluation.session import plan
 
 __all__ = [
     "Ask",
@@ -94,9 +95,9 @@ _LATER = {
     "check": "bakeoff.evaluation.judge_check",
     "read_results": "bakeoff.evaluation.results",
     "plan": "bakeoff.evaluation.session",
-    "run": "bakeoff.evaluation.session",
-    "run_async": "bakeoff.evaluation.session",
-    "vote_async": "bakeoff.evaluation.session",
+    "run": "bakeoff.api",
+    "run_async": "bakeoff.api",
+    "vote_async": "bakeoff.api",
 }
 
 

@@ -74,8 +74,8 @@ def vote(
     poll: Annotated[Poll, Parameter(name="*")] = Poll(),  # noqa: B008 - frozen
 ) -> int:
     """Let people vote on the pairs of a run, blind, in a browser on this machine."""
+    from bakeoff.api import vote_async
     from bakeoff.evaluation.results import folder_of
-    from bakeoff.evaluation.session import vote_async
 
     log_to(terminal(errors=True))
     found = asyncio.run(

@@ -94,7 +94,7 @@ def compare(config: Config) -> int:
     """Run a comparison in a terminal; its exit code."""
     config = config.settled()
     timing = Stopwatch() if config.profile else None
-    from bakeoff.evaluation.session import run_async
+    from bakeoff.api import run_async
     from bakeoff.report.live import live
 
     errors = terminal(errors=True, quiet=config.quiet)

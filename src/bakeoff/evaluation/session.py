@@ -5,7 +5,7 @@ import itertools
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,6 +19,8 @@ from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting, Text
 from bakeoff.evaluation.results import Results, folder_of, read_results
+from bakeoff.evaluation.votes.merge import people
+from bakeoff.evaluation.votes.queue import complete
 from bakeoff.prompts.sources import Draw, draw
 from bakeoff.records import CLUSTER, Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
 from bakeoff.report.export import VOTES, check_writable, save, saved
@@ -34,33 +36,21 @@ log = logging.getLogger(__name__)
 _NOW = ("started", "seconds")  # of the environment: what is another one each time
 
 
-def _tell(address: str) -> None:
-    log.warning("people vote at %s", address)
-
-
-def run(config: Config, watch: Watch = lambda _: None) -> Results:
-    """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
-
-    ConfigError or StoreError where it cannot start. What was done is kept, and the same call goes
-    on where this one stopped. `progress.json` stands in `config.out` while it goes on.
-    """
-    return asyncio.run(run_async(config, watch))
+# Serves the voting page for some evidence until the vote ends; votes are appended to the file.
+Vote = Callable[[Evidence, Path, Poll], Awaitable[None]]
 
 
 async def run_async(
     config: Config,
     watch: Watch = lambda _: None,
     *,
-    announce: Callable[[str], None] = _tell,
-    until: asyncio.Event | None = None,
+    vote: Vote,
     agree: Callable[[Plan], None] = lambda _: None,
     halt: Halt | None = None,
 ) -> Results:
-    """As `run`, inside a running event loop.
+    """Run a comparison, save and return its results; `bakeoff.api.run_async` documents it.
 
-    Where people judge, `announce` gets the address of their page, and `until` ends the vote.
-    `agree` is told what the run will take before anything is asked; what it raises ends the run.
-    `halt` stops it: what is under way is waited for and kept, and the run ends in InterruptError.
+    `vote` is awaited if `config.judge` has `human` and there are pairs without votes.
     """
     started = Moment.now()
     load_keys(config.env_file)
@@ -76,7 +66,7 @@ async def run_async(
                 await _compare(comparing, agree, halt)
                 evidence = _gathered(comparing, drawn)
                 if asks_people(config) and halt.why is None:
-                    await _ask_people(config, evidence, announce, until)
+                    await _ask_people(config, evidence, vote)
                 evidence = _with_people(evidence, config.out / VOTES)
                 made = _environment(comparing, started, drawn)
                 asked = _asked(comparing, purse)
@@ -136,18 +126,11 @@ def _without(values: Mapping[str, JsonValue], keys: Collection[str]) -> dict[str
     return {key: value for key, value in values.items() if key not in keys}
 
 
-async def _ask_people(
-    config: Config,
-    evidence: Evidence,
-    announce: Callable[[str], None],
-    until: asyncio.Event | None,
-) -> None:
-    """Open the page, unless everybody has said everything."""
-    from bakeoff.web.voting import complete, gather
-
+async def _ask_people(config: Config, evidence: Evidence, vote: Vote) -> None:
+    """Serve the voting page, unless every pair has a vote."""
     votes, poll = config.out / VOTES, Poll(seed=config.seed)
     if not complete(evidence, votes, poll):
-        await gather(evidence, votes, poll, announce=announce, until=until)
+        await vote(evidence, votes, poll)
 
 
 async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Halt) -> None:
@@ -186,24 +169,11 @@ def plan(config: Config) -> Plan:
             return estimate(comparing)
 
 
-async def vote_async(
-    path: Path,
-    poll: Poll = Poll(),  # noqa: B008 - frozen
-    *,
-    announce: Callable[[str], None] = _tell,
-    until: asyncio.Event | None = None,
-) -> Results:
-    """Let people vote on the pairs of results that exist; the results with their votes in.
-
-    `path` is a `results.json` or its folder, where the votes are kept and the results are saved
-    again. The vote ends when somebody presses Finish on the page, or `until` is set. ConfigError
-    where there is nothing to vote on.
-    """
-    from bakeoff.web.voting import gather
-
+async def vote_async(path: Path, poll: Poll, vote: Vote) -> Results:
+    """Serve the voting page for existing results; return the results with the votes counted."""
     evidence, folder = read_results(path).evidence, folder_of(path)
     check_writable(folder)
-    await gather(evidence, folder / VOTES, poll, announce=announce, until=until)
+    await vote(evidence, folder / VOTES, poll)
     return count_votes(path)
 
 
@@ -223,8 +193,6 @@ def count_votes(path: Path) -> Results:
 def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     if not votes.exists():
         return evidence
-    from bakeoff.web.voting import people
-
     labels = people(evidence, votes)
     if not labels.stale:
         return labels.evidence

@@ -11,10 +11,9 @@ from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.results import Results, read_results
 from bakeoff.evaluation.session import count_votes
-from bakeoff.report.export import RESULTS
+from bakeoff.evaluation.votes.merge import machines
+from bakeoff.report.export import RESULTS, VOTES
 from bakeoff.web.viewer.runs import Run, Stamp
-from bakeoff.web.voting import VOTES
-from bakeoff.web.voting.merge import machines
 from bakeoff.web.voting.session import Booth
 
 if TYPE_CHECKING:

@@ -5,13 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bakeoff.config.options import Poll
+from bakeoff.evaluation.votes.merge import machines
 from bakeoff.records import Evidence
 from bakeoff.web.server import check_installed, served
-from bakeoff.web.voting.merge import machines
-from bakeoff.web.voting.queue import Ballot
 from bakeoff.web.voting.session import Booth
-from bakeoff.web.voting.vote_log import read
-from bakeoff.web.voting.votes import fitting, standing
 
 _ANY = Poll()
 
@@ -38,9 +35,3 @@ async def gather(
     async with served(app(booth), port=poll.port) as url:
         announce(url)
         await finished.wait()
-
-
-def complete(evidence: Evidence, file: Path, poll: Poll = _ANY) -> bool:
-    """Whether somebody has voted on, or skipped, every pair of the poll."""
-    said = {candidates for _, candidates in standing(fitting(read(file), evidence))}
-    return said.issuperset(Ballot(evidence, poll).candidates)

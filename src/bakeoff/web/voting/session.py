@@ -13,11 +13,11 @@ from typing import Literal
 from pydantic import JsonValue
 
 from bakeoff.config.options import Poll
+from bakeoff.evaluation.votes.items import Candidates, Slip
+from bakeoff.evaluation.votes.queue import Ballot
+from bakeoff.evaluation.votes.vote_log import put, read
+from bakeoff.evaluation.votes.votes import Choice, Vote, fitting, standing
 from bakeoff.records import Evidence, Record
-from bakeoff.web.voting.items import Candidates, Slip
-from bakeoff.web.voting.queue import Ballot
-from bakeoff.web.voting.vote_log import put, read
-from bakeoff.web.voting.votes import Choice, Vote, fitting, standing
 
 Told = dict[str, JsonValue]
 

@@ -1,0 +1,70 @@
+"""The Python API of a run: `run`, `run_async` and `vote_async`.
+
+These functions give the session the page on which people vote; `evaluation` imports no web code.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bakeoff.config import Config
+from bakeoff.config.options import Poll
+from bakeoff.evaluation import session
+from bakeoff.evaluation.results import Results
+from bakeoff.records import Plan
+from bakeoff.runtime import Halt
+from bakeoff.runtime.progress import Watch
+from bakeoff.web.voting.serve import gather
+
+log = logging.getLogger(__name__)
+
+
+def _log_address(address: str) -> None:
+    log.warning("people vote at %s", address)
+
+
+def run(config: Config, watch: Watch = lambda _: None) -> Results:
+    """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
+
+    Finished work is in the store, so that the same call resumes an interrupted run.
+    `config.out/progress.json` reports the progress. `watch` is called with each progress update.
+    Raises ConfigError or StoreError if the run cannot start.
+    """
+    return asyncio.run(run_async(config, watch))
+
+
+async def run_async(
+    config: Config,
+    watch: Watch = lambda _: None,
+    *,
+    announce: Callable[[str], None] = _log_address,
+    until: asyncio.Event | None = None,
+    agree: Callable[[Plan], None] = lambda _: None,
+    halt: Halt | None = None,
+) -> Results:
+    """Like `run`, inside a running event loop.
+
+    With `--judge human`, `announce` is called with the address of the voting page, and setting
+    `until` ends the vote. `agree` is called with the plan before the first request; an exception
+    that it raises ends the run. `halt` stops the run: requests in flight are finished and stored,
+    then InterruptError is raised.
+    """
+    vote = partial(gather, announce=announce, until=until)
+    return await session.run_async(config, watch, vote=vote, agree=agree, halt=halt)
+
+
+async def vote_async(
+    path: Path,
+    poll: Poll = Poll(),  # noqa: B008 - frozen
+    *,
+    announce: Callable[[str], None] = _log_address,
+    until: asyncio.Event | None = None,
+) -> Results:
+    """Serve a page on which people vote on the pairs of existing results; return the new results.
+
+    `path` is a `results.json` or its folder; votes and updated results are written there. The vote
+    ends when a voter presses Finish or `until` is set. Raises ConfigError if there are no pairs.
+    """
+    return await session.vote_async(path, poll, partial(gather, announce=announce, until=until))

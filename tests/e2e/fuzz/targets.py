@@ -1,0 +1,347 @@
+"""What is fuzzed: each target reads bytes from outside, and says what has to be true of it then.
+
+A target gives a value, or ends in a BakeoffError of one line that acts on no terminal. Anything
+else that it raises is a finding.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+from bakeoff.config import Sampling, Spec, config_from
+from bakeoff.errors import ConfigError, VerdictError
+from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
+from bakeoff.evaluation.results import read_results
+from bakeoff.evaluation.votes.vote_log import read as read_votes
+from bakeoff.generators.llamacpp import gguf
+from bakeoff.generators.recorded import Recorded
+from bakeoff.importers.reader import read
+from bakeoff.judges.parsing.marks import read_choice, read_marks
+from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
+from bakeoff.judges.parsing.rubric import read_rubric
+from bakeoff.judges.rendering import Shown, Template, criteria_in
+from bakeoff.plugins import Setting
+from bakeoff.prompts.rows import read_rows
+from bakeoff.prompts.sources import draw
+from bakeoff.records import Completion, Message, Prompt, Verdict
+from bakeoff.report.export import save_page
+from bakeoff.report.frame_rows import comparison_rows, judgment_rows
+from bakeoff.report.page.page import page
+from bakeoff.report.plain_text import json_in, visible
+from bakeoff.runtime.progress import PROGRESS
+from bakeoff.runtime.progress import read as read_progress
+from tests.e2e.fuzz import corpus
+from tests.unit.judges.judge_texts import CRITERIA
+from tests.unit.report.sample import results_of
+
+
+class Target(NamedTuple):
+    """`run` reads bytes, and has a folder to put them into; `seeds` are what is spoiled.
+
+    `count` is how often it is tried in the long job, where inputs are at most `longest` bytes.
+    """
+
+    name: str
+    run: Callable[[bytes, Path], object]
+    seeds: Sequence[bytes]
+    count: int
+    longest: int = 20_000
+
+    @property
+    def is_json(self) -> bool:
+        """Whether what is spoiled can still be JSON."""
+        return all(seed[:1] in (b"{", b"[") and seed[:2] != b"{%" for seed in self.seeds)
+
+
+def tried(target: Target, data: bytes, folder: Path) -> bool:
+    """Whether it was read; AssertionError, and whatever else is raised, is a finding."""
+    return one_line_or(lambda: target.run(data, folder))
+
+
+def one_line_or(work: Callable[[], object]) -> bool:
+    """Whether something was done without an error; one of ours has to be one line."""
+    words = None
+    try:
+        work()
+    except (ConfigError, VerdictError) as error:
+        words = str(error)
+    if words is None:
+        return True
+    assert words.strip(), "an error without words"
+    assert "\n" not in words, f"an error of several lines: {words!r}"
+    return False
+
+
+def _rows(suffix: str) -> Callable[[bytes, Path], object]:
+    def run(data: bytes, folder: Path) -> None:
+        path = folder / f"rows{suffix}"
+        path.write_bytes(data)
+        for row in read_rows(path, lists=("prompts", "data")):
+            json.dumps(row.values, ensure_ascii=False).encode()
+
+    return run
+
+
+def _prompts(suffix: str) -> Callable[[bytes, Path], object]:
+    def run(data: bytes, folder: Path) -> None:
+        path = folder / f"prompts{suffix}"
+        path.write_bytes(data)
+        for prompt in draw(str(path), 3, 0).prompts:
+            prompt.model_dump_json().encode()
+
+    return run
+
+
+def _recorded(data: bytes, folder: Path) -> None:
+    path = folder / "said.jsonl"
+    path.write_bytes(data)
+    asyncio.run(Recorded(Spec.parse(f"file:{path}"), _SETTING).prepare())
+
+
+_SETTING = Setting(Sampling())
+
+
+def _audit(suffix: str) -> Callable[[bytes, Path], object]:
+    def run(data: bytes, folder: Path) -> None:
+        path = folder / f"evaluation{suffix}"
+        path.write_bytes(data)
+        read([path]).evidence.model_dump_json()
+
+    return run
+
+
+def _labelled(data: bytes, folder: Path) -> None:
+    path = folder / "pairs.jsonl"
+    path.write_bytes(data)
+    for pair in known_pairs(path, 3).pairs:
+        pair.prompt.model_dump_json().encode()
+
+
+def _config(data: bytes, folder: Path) -> None:
+    path = folder / "config.yaml"
+    path.write_bytes(data)
+    config = config_from(path, {})
+    json.dumps(config.model_dump(mode="json", by_alias=True)).encode()
+    str(config.model).encode()
+
+
+def _criteria(data: bytes, folder: Path) -> None:
+    path = folder / "criteria.yaml"
+    path.write_bytes(data)
+    for one in criteria_in(str(path)):
+        one.model_dump_json().encode()
+
+
+def _spec(data: bytes, _: Path) -> None:
+    spec = Spec.parse(data.decode("utf-8", "surrogateescape"))
+    assert spec.name
+    assert spec.target or spec.backend == "echo"
+    spec.model_dump_json().encode()
+
+
+def _results(data: bytes, folder: Path) -> None:
+    path = folder / "results.json"
+    path.write_bytes(data)
+    results = read_results(path)
+    judgment_rows(results.judgments)
+    json.loads(json_in("utf-8", results.to_json()))
+
+
+def _shown_results(data: bytes, folder: Path) -> None:
+    """What is read can be shown: as a page, as tables, and is read again as what it was."""
+    path = folder / "results.json"
+    path.write_bytes(data)
+    results = read_results(path)
+    comparison_rows(results)
+    page_is_safe(save_page(results, folder / "page").read_text(encoding="utf-8"))
+    path.write_bytes(results.to_json().encode(errors="backslashreplace"))
+    assert read_results(path).to_json() == results.to_json()
+
+
+def _page(data: bytes, _: Path) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    results = results_of(text, config={"prompts": text, "out": text})
+    page_is_safe(page(results, links=[(text, "../")]).html)
+
+
+def page_is_safe(html: str) -> None:
+    """AssertionError where a page holds an element, an attribute or an address that is not ours."""
+    html, scripts = re.subn(r"<script>.*?</script>", "", html, flags=re.DOTALL)
+    assert scripts == 2, f"{scripts} scripts"
+    found = _Elements()
+    found.feed(html)
+    found.close()
+    assert not found.strange, found.strange[:5]
+
+
+class _Elements(HTMLParser):
+    _OURS = frozenset(
+        re.findall(
+            r"\w+",
+            "html head meta title link style body header div strong nav a button main section p h1 "
+            "h2 h3 ol ul li span bdi details summary table thead tbody tr th td dl dt dd pre code "
+            "noscript script footer label select option input dialog form kbd figure figcaption",
+        )
+    )
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.strange: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self._OURS:
+            self.strange.append(tag)
+        for name, value in attrs:
+            if name.startswith("on") or re.match(r"\s*(javascript|vbscript):", value or "", re.I):
+                self.strange.append(f"{tag} {name}={value!r}")
+
+
+def _votes(data: bytes, folder: Path) -> None:
+    path = folder / "votes.jsonl"
+    path.write_bytes(data)
+    read_votes(path)
+
+
+def _progress(data: bytes, folder: Path) -> None:
+    (folder / PROGRESS).write_bytes(data)
+    read_progress(folder)
+
+
+READERS: tuple[Callable[[Completion], Verdict | Scored], ...] = (
+    read_json,
+    read_marks,
+    read_scores,
+    read_score,
+    lambda said: read_rubric(said, CRITERIA),
+)
+
+
+def _reply(data: bytes, _: Path) -> None:
+    """Whatever a judge writes is a verdict or none; every reader is tried on it."""
+    said = Completion(text=data.decode("utf-8", "replace"), finish="length" if data[:1] else "stop")
+    for reader in READERS:
+        one_line_or(lambda reader=reader: _sound(reader(said)))
+
+
+def _sound(found: Verdict | Scored) -> None:
+    """AssertionError where a number is none that there is, or a text cannot be kept."""
+    found.reason.encode()
+    if isinstance(found, Scored):
+        assert 0 <= found.score <= 10
+        return
+    assert 0 <= found.first <= 1
+    assert all(0 <= score <= 10 for score in found.scores or ())
+    found.model_dump_json()
+
+
+def _choice(data: bytes, _: Path) -> None:
+    parts = data.decode("utf-8", "replace").split(",")
+    top = {}
+    for part in parts:
+        token, _equals, number = part.partition("=")
+        try:
+            top[token] = float(number)
+        except ValueError:
+            top[token] = float(len(number))
+    verdict = read_choice(Completion(text="", top=top))
+    assert 0 <= verdict.first <= 1
+
+
+def _gguf(data: bytes, folder: Path) -> None:
+    path = folder / "model.gguf"
+    path.write_bytes(data)
+    found = gguf.bytes_per_token(path)
+    assert found is None or isinstance(found, int)
+    with suppress(ValueError):
+        gguf.head(path)
+
+
+def _template(data: bytes, folder: Path) -> None:
+    path = folder / "template.j2"
+    path.write_bytes(data)
+    template = Template(str(path), 2)
+    template.render(Shown(_PROMPT, ("one", "two"), CRITERIA), None)
+
+
+_PROMPT = Prompt(messages=(Message(role="user", content="q"),), reference="r", criteria=CRITERIA)
+_PAIRWISE = Template("pairwise", 2)
+_FENCE = re.compile("^={8} [0-9a-f]{16}$", re.MULTILINE)
+
+
+def _fence(data: bytes, _: Path) -> None:
+    """What is judged stands between fences that it does not hold, and is shown as it is."""
+    text = data.decode("utf-8", "replace")
+    first, _cut, second = text.partition("=")
+    told = _PAIRWISE.render(Shown(_PROMPT, (first, second)), None)
+    fences = _FENCE.findall(told)
+    assert len(set(fences) - {*_FENCE.findall(first), *_FENCE.findall(second)}) == 1
+    fence = next(iter(set(fences) - {*_FENCE.findall(text)}))
+    assert fence not in text
+    assert first in told
+    assert second in told
+
+
+def _terminal(data: bytes, _: Path) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    shown = visible(text)
+    assert not _ACTS.search(shown), shown
+    document = json.dumps({"text": text}, ensure_ascii=False)
+    for encoding in ("utf-8", "ascii"):
+        written = json_in(encoding, document)
+        assert not _ACTS.search(written), written
+        assert json.loads(written) == {"text": text}
+
+
+_ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+_FILES = corpus.evaluations()
+_NESTED = b'{"data": ["a", {"prompt": "b"}]}'
+_CELLS = b'id,messages,tags\n1,"[{""role"":""user"",""content"":""q""}]",a\n'
+_ROWS = corpus.lines(corpus.PROMPTS)
+_RESULTS = (
+    results_of("Why?").to_json().encode(),
+    results_of("**bold** <b>", scores=False).to_json().encode(),
+)
+_HOSTILE = (
+    b"<script>alert(1)</script>",
+    b"</script><zz9 onload=x>",
+    b"\"' onmouseover=x <!-- ]]> {{ 7*7 }}",
+    b"[x](javascript:alert(1)) ![y](http://e/) `code` $x$",
+    "\u202e\ud800\x00\x1b[31m\u2028".encode("utf-8", "surrogatepass"),
+)
+
+TARGETS: tuple[Target, ...] = (
+    Target("rows.jsonl", _rows(".jsonl"), (_ROWS, b'"a text"\n"another"\n'), 60_000),
+    Target("rows.json", _rows(".json"), (corpus.listed(corpus.PROMPTS), _NESTED), 60_000),
+    Target("rows.csv", _rows(".csv"), _FILES[".csv"], 60_000),
+    Target("rows.txt", _rows(".txt"), (b"one\ntwo\r\nthree",), 20_000),
+    Target("prompts.jsonl", _prompts(".jsonl"), (_ROWS,), 40_000),
+    Target("prompts.csv", _prompts(".csv"), (_CELLS,), 20_000),
+    Target("recorded", _recorded, (corpus.lines(corpus.SAID),), 20_000),
+    Target("audit.json", _audit(".json"), _FILES[".json"], 60_000),
+    Target("audit.jsonl", _audit(".jsonl"), _FILES[".jsonl"], 40_000),
+    Target("audit.csv", _audit(".csv"), _FILES[".csv"], 40_000),
+    Target("audit.gz", _audit(".json.gz"), _FILES[".json.gz"], 10_000),
+    Target("labelled", _labelled, (corpus.lines(corpus.LABELLED),), 20_000),
+    Target("config", _config, (corpus.CONFIG.encode(), corpus.LINKED.encode()), 25_000, 4_000),
+    Target("config.values", _config, (corpus.listed(corpus.SETTINGS),), 15_000, 4_000),
+    Target("criteria", _criteria, (corpus.CRITERIA.encode(), b'[{"name": "x"}]'), 15_000, 2_000),
+    Target("spec", _spec, [spec.encode() for spec in corpus.SPECS], 150_000),
+    Target("results", _results, _RESULTS, 30_000, 40_000),
+    Target("results.shown", _shown_results, _RESULTS, 700, 40_000),
+    Target("page", _page, _HOSTILE, 300, 5_000),
+    Target("votes", _votes, (corpus.lines([corpus.VOTE] * 2),), 80_000),
+    Target("progress", _progress, (corpus.listed(corpus.PROGRESS),), 40_000),
+    Target("reply", _reply, [reply.encode() for reply in corpus.REPLIES], 120_000),
+    Target("choice", _choice, (b"A=-0.1,B=-2.5, A=-9,x=1", b"A=inf,B=-1e308"), 60_000),
+    Target("gguf", _gguf, (corpus.gguf(corpus.GGUF),), 60_000),
+    Target("template", _template, (corpus.TEMPLATE.encode(),), 5_000, 2_000),
+    Target("fence", _fence, _HOSTILE, 30_000),
+    Target("terminal", _terminal, _HOSTILE, 60_000),
+)
+ALL = sum(target.count for target in TARGETS)

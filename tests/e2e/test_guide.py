@@ -1,0 +1,285 @@
+"""The guide is run: every fenced `bash` and `python` block of it, in a folder as after a checkout.
+
+A block is changed in one place only, `small`: fewer prompts, fewer tokens, and our loopback server
+where the guide says localhost. Judges are that server, the hub is on loopback too, and its models
+are tiny. Embedded models are the real ones. A block that is not to be run says why, in a comment
+above it: `<!-- not run: REASON -->`; only installs may.
+
+Of those that compare models the first is run each time, the others by `make test-long`, and so are
+all that need embedded ones.
+
+Every command is a process that imports much, so two blocks run at a time. Each has a folder of its
+own; the store is one, as for a reader, so that what one block has done the next need not do again.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.cli import app
+from tests.e2e.test_scripts import FLAGS, script
+from tests.hub import loopback_hub
+from tests.long import long
+from tests.openai_server import OpenAIServer
+from tests.tiny import SPECIALS, make_tiny_model, tiny_tokenizer
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "MODEL_COMPARISON_GUIDE.md").read_text(encoding="utf-8")
+RESULTS = Path("comparison_results/tuned-vs-base")
+
+MODELS = {script.MODEL1: 1, script.MODEL2: 2}
+DATASETS = {"HuggingFaceH4/ultrachat_200k": "test_sft", "HuggingFaceH4/MATH-500": "test"}
+FOLDERS = {"checkpoints/grpo-300": 3, "checkpoints/sft": 4}
+COMPARES = r"bakeoff run|python scripts/model_comparison\.py|bash bash_scripts/\S+"
+
+
+class Block(NamedTuple):
+    """A fenced block: its first line's number, its language, its text, why it is not run."""
+
+    line: int
+    language: str
+    text: str
+    not_run: str | None
+
+    @property
+    def comparisons(self) -> int:
+        """How many it makes."""
+        return len(re.findall(rf"(?m)^ *(?:{COMPARES})", self.text))
+
+    @property
+    def engine(self) -> bool:
+        """Whether it needs the embedded models: without a model they are the default."""
+        found = r"\bembedded:|^bakeoff run *$|_example\.py *$"
+        return re.search(found, self.text, re.MULTILINE) is not None
+
+
+class Place(NamedTuple):
+    """Where the blocks are run: what their folders hold, the environment, the judges' address."""
+
+    folder: Path
+    env: dict[str, str]
+    server: str
+
+    def run(self, *command: str, cwd: Path | None = None) -> str:
+        """The command's stdout, after it ended well."""
+        cwd = cwd or self.folder
+        done = subprocess.run(
+            command, cwd=cwd, env=self.env, capture_output=True, text=True, timeout=150
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    def run_block(self, block: Block) -> str:
+        """The block's stdout, from a copy of the folder."""
+        cwd = self.folder.with_name(f"line-{block.line}")
+        shutil.copytree(self.folder, cwd, symlinks=True)
+        shell = {"python": (sys.executable, "-c"), "bash": ("bash", "-euo", "pipefail", "-c")}
+        return self.run(*shell[block.language], small(block, self.server), cwd=cwd)
+
+
+def blocks() -> list[Block]:
+    fence = r"(?:<!-- not run: ([^\n]+) -->\n)?```(\w+)\n(.*?)^```$"
+    return [
+        Block(TEXT.count("\n", 0, found.start(3)) + 1, found[2], found[3], found[1])
+        for found in re.finditer(fence, TEXT, re.DOTALL | re.MULTILINE)
+    ]
+
+
+BLOCKS = blocks()
+RUN = [block for block in BLOCKS if block.language in ("bash", "python") and not block.not_run]
+
+
+def params(*, engine: bool) -> pytest.MarkDecorator:
+    chosen = [block for block in RUN if block.engine == engine]
+    comparing = [block for block in chosen if block.comparisons or "bakeoff.run(" in block.text]
+    chosen.sort(key=comparing.__contains__)
+    # `.ci/run` compares embedded models too, as the README does.
+    some = chosen[: min(2, len(chosen) - len(comparing))]
+    cases = [*some, *long((block,) for block in chosen[len(some) :])]
+    return pytest.mark.parametrize("block", cases, ids=[f"line-{b.line}" for b in chosen])
+
+
+def small(block: Block, server: str) -> str:
+    """The block in a size for tests. What it compares, how, and with which other flags stays."""
+    if block.language == "python":
+        return small_python(block.text)
+    text = re.sub(r"--(limit|num-samples|max-tokens) \d+ ?", "", block.text)
+    text = re.sub(r"http://localhost:\d+/v1", server, text)
+
+    def sized(command: re.Match[str]) -> str:
+        prompts = "--limit" if command[0].endswith("run") else "--num-samples"
+        return f"{command[0]} {prompts} {1 if block.engine else 2} --max-tokens 8"
+
+    return re.sub(rf"(?m)(?<=^)(?: *)(?:{COMPARES})", sized, text)
+
+
+def small_python(code: str) -> str:
+    code = re.sub(r"\bmax_tokens=\d+,", "", code)
+    return re.sub(r"\blimit=[^,]+,", "limit=1, max_tokens=8,", code)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The stand-ins, and a folder as after a checkout, with some checkpoints in it."""
+    beside = tmp_path_factory.mktemp("guide")
+    folder = beside / "checkout"
+    (folder / "examples").mkdir(parents=True)
+    for example in (ROOT / "examples").glob("*.py"):
+        (folder / "examples" / example.name).write_text(small_python(example.read_text()))
+    for name in FOLDERS:
+        make_talkative_model(beside / name, FOLDERS[name])
+    (beside / "store").mkdir()
+    links = {".bakeoff": beside / "store", "checkpoints": beside / "checkpoints"}
+    links |= {name: ROOT / name for name in ("scripts", "bash_scripts")}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    hub = beside / "hub"
+    served = {name: make_talkative_model(hub / name, seed) for name, seed in MODELS.items()}
+    served |= {f"datasets/{name}": make_dataset(hub / name, s) for name, s in DATASETS.items()}
+    with OpenAIServer() as server, loopback_hub(served) as address:
+        env = clean_env() | {
+            "OPENAI_API_KEY": "x",
+            "OPENAI_BASE_URL": server.url,
+            "HF_ENDPOINT": address,
+            "HF_HOME": str(beside / "cache"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        yield Place(folder, env, server.url)
+
+
+@pytest.fixture(scope="module")
+def summary(place: Place) -> str:
+    """A comparison of `tuned` with `base`, whose results are where blocks look for them."""
+    models = ("--model", "tuned=echo:good", "--model", "base=echo:bad", "--prompts", "starter")
+    return place.run("bakeoff", "run", *models, "--out", str(RESULTS), "--limit", "6")
+
+
+@pytest.fixture(scope="module")
+def said(
+    place: Place, summary: str, request: pytest.FixtureRequest
+) -> Iterator[dict[Block, Future[str]]]:
+    """What the blocks say that this session is to run."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    ours = [item for item in items if item.originalname == test_block_runs.__name__]
+    asked = [item.callspec.params["block"] for item in ours]
+    with ThreadPoolExecutor(2) as pool:
+        yield {block: pool.submit(place.run_block, block) for block in asked}
+        pool.shutdown(cancel_futures=True)  # after -x nobody waits for the rest
+
+
+def clean_env() -> dict[str, str]:
+    """What a shell has, with the commands of this Python first; nothing of the hub, and no key."""
+    kept = ("HOME", "LANG", "XDG_CACHE_HOME", "BAKEOFF_CACHE", "TMPDIR")
+    env = {k: v for k, v in os.environ.items() if k in kept or k.startswith("COVERAGE")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return env | {"PATH": path, "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
+
+
+def make_talkative_model(folder: Path, seed: int) -> Path:
+    """A tiny model that says neither nothing nor `<think>`: its special tokens are never drawn."""
+    from safetensors.torch import load_file, save_file
+
+    make_tiny_model(folder, seed=seed)
+    weights = load_file(folder / "model.safetensors")
+    for token in tiny_tokenizer().convert_tokens_to_ids(list(SPECIALS)):
+        weights["lm_head.weight"][token] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def make_dataset(folder: Path, split: str) -> Path:
+    """A dataset with a conversation and a problem in each row."""
+    (folder / "data").mkdir(parents=True)
+    talk = (("user", "Why is {} prime?"), ("assistant", "It is not."), ("user", "And {}, again?"))
+    rows = [
+        {
+            "problem": f"What is {number} + 1?",
+            "messages": [{"role": role, "content": text.format(number)} for role, text in talk],
+        }
+        for number in range(9)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / f"data/{split}-00000-of-00001.parquet")
+    return folder
+
+
+@params(engine=False)
+def test_block_runs(block: Block, said: dict[Block, Future[str]]) -> None:
+    check(block, said[block].result())
+
+
+@pytest.mark.engine
+@params(engine=True)
+def test_embedded_block_runs(block: Block, place: Place, summary: str) -> None:
+    check(block, place.run_block(block))  # alone: llama.cpp wants every core for itself
+
+
+def check(block: Block, said: str) -> None:
+    assert said.count("Overall winner") >= block.comparisons
+    assert said or block.text.startswith("export")
+
+
+def test_only_installs_are_not_run() -> None:
+    installs = r"python3 -m venv .*|\. \.venv/bin/activate|pip install .*|git clone .*|cd .*"
+    for block in BLOCKS:
+        if block.not_run:
+            for line in block.text.splitlines():
+                assert re.fullmatch(installs, line), line
+
+
+def test_languages_are_known() -> None:
+    assert {block.language for block in BLOCKS} <= {"bash", "python", "text"}
+    assert TEXT.count("```") == 2 * len(BLOCKS)
+
+
+def test_summary_is_as_shown(summary: str) -> None:
+    (shown,) = (block.text for block in BLOCKS if block.text.startswith("Model Comparison Summary"))
+
+    def shape(text: str) -> list[str]:
+        text = re.sub(r"\n {4,}", " ", text)  # a broken line
+        lines = text.partition("What it can show")[0].splitlines()
+        shapes = [re.sub(r"[+-]?\d[\d.]*", "#", line) for line in lines]
+        return [line for line in shapes if "at equal length" not in line]  # from 20 prompts on
+
+    assert shape(shown) == shape(summary)
+
+
+def test_every_number_of_the_summary_is_explained(summary: str) -> None:
+    table = TEXT.partition("| line | what it says |")[2].partition("\n\n")[0]
+    whole = re.sub(r"\n {4,}", " ", summary)
+    for line in whole.partition("Win Rates")[2].partition("What it can show")[0].splitlines():
+        label = re.split(r"[\d:(]", line.replace("Model 1: ", "").replace("Model 2: ", ""))[0]
+        label = label.strip() or "Win Rates"
+        if label not in ("Ties", "Score Analysis", "Judge card", "Model"):
+            assert label in table, line
+
+
+def test_flags_exist() -> None:
+    commands = [app[name] for name in app if name[0] != "-" and app[name].default_command]
+    flags = [command.assemble_argument_collection() for command in commands]
+    known = FLAGS | {name for found in flags for argument in found for name in argument.names}
+    known |= {"--generation-config"}  # vLLM's
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", TEXT)) <= known
+
+
+def test_commands_exist() -> None:
+    assert set(re.findall(r"(?:`|^)bakeoff ([a-z]+)", TEXT, re.MULTILINE)) <= set(app)
+
+
+def test_links_lead_somewhere() -> None:
+    titles = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+    for target in re.findall(r"\]\((?!https:|#)([^)]+)\)", TEXT):
+        assert (ROOT / target).exists(), target

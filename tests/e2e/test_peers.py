@@ -1,0 +1,113 @@
+"""The benchmark against other tools: every driver meets the same failures, and counts what it lost.
+
+The peers' own environments are made by the benchmark; here run the drivers that need none.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from measuring.knowing import Faults, verdict_for
+from measuring.peers.job import FLAWED, SOUND, Outcome, pairs_of
+from peers import JOBS, MissingError, compared, environment, measured, told
+
+HERE = Path(sys.executable)
+
+
+@pytest.mark.long
+def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
+    account = measured("openai", HERE, "unreadable", 24)
+    assert (account["asked"], account["verdicts"], account["failed"]) == (48, 30, 18)
+    assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
+    assert (account["requests"], account["refused"]) == (48, 0)
+    assert account["says"] == "ValueError: no verdict in the reply"
+
+
+@pytest.mark.long
+def test_bare_client_asks_again_where_the_server_failed_once() -> None:
+    account = measured("openai", HERE, "failing", 24)
+    assert (account["verdicts"], account["failed"]) == (33, 15)
+    assert account["requests"] == 48 + 3 + 2 * 6  # one more for each that failed once, two else
+
+
+@pytest.mark.long
+def test_bakeoff_counts_what_it_lost() -> None:
+    account = measured("bakeoff", HERE, "unreadable", 24)
+    assert (account["verdicts"], account["failed"]) == (36, 12)
+    assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
+    assert account["says"].startswith("12 failed, the first: ")
+    assert account["stopped"] is None
+
+
+@pytest.mark.parametrize("job", ["failing", "unreadable"])
+def test_half_of_the_faults_are_gone_the_second_time(job: str) -> None:
+    faults = Faults(160, JOBS[job].sorts)
+    rounds = [[faults.take(case) for case in range(160)] for _ in range(2)]
+    assert [sum(how is not None for how in found) for found in rounds] == [12, 6]
+    assert {how for how in rounds[1] if how} == set(JOBS[job].sorts)
+
+
+def test_without_sorts_nothing_fails() -> None:
+    assert not any(Faults(160, ()).take(case) for case in range(160))
+
+
+@pytest.mark.parametrize("sound_first", [True, False])
+def test_judge_knows_the_sound_one_in_every_form(sound_first: bool) -> None:
+    texts = [SOUND, FLAWED] if sound_first else [FLAWED, SOUND]
+    ours = verdict_for({}, "\n".join(texts))[0]
+    assert f'"winner": "{"A" if sound_first else "B"}"' in ours
+    one_token = verdict_for({"logprobs": True}, "\n".join(texts))
+    assert one_token == (("m", "m") if sound_first else ("M", "M"))
+    shown = [json.dumps({"actual_output": text}, indent=2) for text in texts]
+    arena = json.dumps(
+        {"arena_test_cases": dict(zip(("Bob", "Eve"), shown, strict=True))}, indent=2
+    )
+    assert f'"winner": "{"Bob" if sound_first else "Eve"}"' in verdict_for({}, arena)[0]
+
+
+def test_outcome_knows_wrong_from_tie_from_missing() -> None:
+    pairs = pairs_of(5)
+    assert [pair.better for pair in pairs] == ["tuned"] * 3 + ["base"] * 2
+    outcome = Outcome(version="1", asked=10)
+    outcome.add("tuned", pairs[0])
+    outcome.add("base", pairs[0])
+    outcome.add(None, pairs[4])
+    outcome.add_raised([None, KeyError("Both"), ValueError("x")])
+    assert (outcome.verdicts, outcome.wrong, outcome.ties) == (3, 1, 1)
+    assert (outcome.failed, outcome.missing) == (2, 5)
+    assert outcome.says == "KeyError: 'Both'"
+
+
+def test_account_is_per_request_that_the_server_saw() -> None:
+    said = {"seconds": 2.0, "cpu_seconds": 0.06}
+    seen = {"rows": [[3, 1], [2, 0]], "most_in_flight": 4}
+    account = told(said, seen, 2.5)
+    assert (account["requests"], account["refused"], account["requests_per_s"]) == (6, 1, 3.0)
+    assert account["cpu_ms_per_request"] == 10.0
+
+
+def test_peer_that_brought_nothing_is_compared_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    lost = {"version": "2", "seconds": 1.0, "cpu_ms_per_request": 2.0, "wrong": 0, "ties": 0}
+    ours = lost | {"asked": 320, "verdicts": 308, "failed": 12, "missing": 0, "stopped": None}
+    theirs = lost | {"asked": 320, "verdicts": 0, "failed": 0, "missing": 320, "stopped": "E: x"}
+    compared("unreadable", ours, "deepeval", theirs)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["figure"], line["ratio"]) == (308, 308)
+    assert line["peer"] == (
+        "deepeval 2: 1.0 s, 2.0 ms CPU a request, 320 missing, stopped by an error"
+    )
+
+
+@pytest.mark.long
+def test_peer_that_cannot_be_installed_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(MissingError, match="No matching distribution found for openai"):
+        environment("openai")

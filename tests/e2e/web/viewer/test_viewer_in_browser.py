@@ -1,0 +1,311 @@
+"""The viewer in a browser: what one does on its pages, how they keep up, who can read them."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+
+from bakeoff import Config, run
+from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.web.viewer.runs import find
+from tests.browser import chromium, opened
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply, chat, verdict
+from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
+from tests.unit.web.voting.hands import counts, enter
+
+NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
+SERVE = """
+import asyncio, sys
+from pathlib import Path
+from bakeoff.web.viewer import serve_async
+announce = lambda address: print(address, flush=True)
+asyncio.run(serve_async(Path(sys.argv[1]), port=int(sys.argv[2]), announce=announce))
+"""
+
+
+@pytest.fixture(name="browser", scope="module")
+def _browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path) -> Path:
+    root = tmp_path / "runs"
+    lay(root / "step-300", results(("step-300", "base"), started="2026-01-01T00:00:00+00:00"))
+    lay(root / "step-400", results(("step-400", "base"), better=0.9, seed=2, failed=1))
+    return root
+
+
+def key_of(root: Path, name: str) -> str:
+    return next(run.key for run in find(root).runs.values() if run.name == name)
+
+
+@contextmanager
+def process(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The viewer as a process that can be killed; it is gone after the block."""
+    arguments = [sys.executable, "-c", SERVE, str(root), str(port)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout
+            yield serving, serving.stdout.readline().strip()
+        finally:
+            serving.kill()
+
+
+def test_two_runs_are_chosen_and_compared(browser: Browser, root: Path) -> None:
+    with viewer(root) as url, opened(browser, url) as watched:
+        page = watched.page
+        boxes = page.locator(".runs input[type=checkbox]")
+        compare = page.locator("#compare")
+        expect(page.locator("#choice")).to_be_hidden()
+        boxes.nth(0).check()
+        expect(compare).to_be_disabled()
+        boxes.nth(1).check()
+        compare.click()
+        expect(page.locator(".headline")).to_contain_text("the win rate changed by +")
+        first, second = page.locator(".two h2").all_inner_texts()
+        assert (first, second) == ("step-300", "step-400")  # from the older to the newer
+        page.click("text=The other way round")
+        minus = "\u2212"
+        expect(page.locator(".headline")).to_contain_text(f"the win rate changed by {minus}")
+        page.click("text=All runs")
+        expect(page.locator("h1")).to_have_text("Runs")
+        watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_a_list_of_many_runs_can_be_searched(browser: Browser, tmp_path: Path) -> None:
+    for number in range(12):
+        lay(tmp_path / f"run-{number}", results(prompts=range(2), seed=number))
+    with viewer(tmp_path) as url, opened(browser, url) as watched:
+        page = watched.page
+        expect(page.locator(".runs > li:visible")).to_have_count(12)
+        page.fill("#words", "TUNED run-11")
+        expect(page.locator(".runs > li:visible")).to_have_count(1)
+        lay(tmp_path / "run-110", results(prompts=range(2)))
+        expect(page.locator(".runs > li:visible")).to_have_count(2, timeout=60_000)
+        page.fill("#words", "nothing has these")
+        expect(page.locator("#none")).to_be_visible()
+        page.fill("#words", "")
+        expect(page.locator(".runs > li:visible")).to_have_count(13)
+        watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_the_list_keeps_up_and_forgets_no_choice(browser: Browser, root: Path) -> None:
+    with viewer(root) as url, opened(browser, url) as watched:
+        page = watched.page
+        page.locator(".runs input[type=checkbox]").nth(1).check()
+        going(root / "new", done=30)
+        expect(page.locator(".going")).to_contain_text("30 of 100", timeout=60_000)
+        going(root / "new", done=31)
+        expect(page.locator(".going")).to_contain_text("31 of 100", timeout=60_000)
+        lay(root / "new", results(seed=9, started="2026-05-05T00:00:00+00:00"))
+        (root / "new" / "progress.json").unlink()
+        expect(page.locator(".going")).to_have_count(0, timeout=60_000)
+        expect(page.locator(".runs > li")).to_have_count(3)
+        checked = page.locator(".runs li", has_text="step-300").locator("input")
+        expect(checked.first).to_be_checked()
+        expect(page.locator("#chosen")).to_have_text("Choose one more to compare")
+        watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_a_run_that_goes_on_becomes_its_report_by_itself(browser: Browser, root: Path) -> None:
+    going(root / "new", done=40)
+    with viewer(root) as url, opened(browser, url) as watched:
+        page = watched.page
+        page.click("text=new")
+        expect(page.locator("main")).to_contain_text("40 of 100")
+        expect(page.locator("main")).to_contain_text("No win rate is shown before the end")
+        going(root / "new", done=55)
+        expect(page.locator("main")).to_contain_text("55 of 100", timeout=60_000)
+        lay(root / "new", results(seed=9))
+        (root / "new" / "progress.json").unlink()
+        expect(page.get_by_role("link", name="All runs")).to_be_visible(timeout=60_000)
+        expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
+        page.click("text=All runs")
+        expect(page.locator("h1")).to_have_text("Runs")
+        watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_a_whole_run_is_watched_and_compared_with_the_next(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """What a run itself writes is what is shown: its progress, its report, how it was made."""
+    go = threading.Event()
+    body = chat(verdict("A", 8, 5))
+
+    def started(name: str, server: OpenAIServer) -> threading.Thread:
+        config = Config(
+            model=(f"{name}=echo:{name} says", "base=echo:base says"),
+            judge=(f"judge=api:j?base_url={server.url}",),
+            prompts="starter",
+            limit=9,
+            out=tmp_path / "runs" / name,
+            store=tmp_path / "store.sqlite",
+        )
+        thread = threading.Thread(target=run, args=(config,))
+        thread.start()
+        return thread
+
+    (tmp_path / "runs").mkdir()
+    with (
+        OpenAIServer(lambda _: Reply(body=body, until=go.is_set)) as server,
+        viewer(tmp_path / "runs") as url,
+    ):
+        first = started("step-1", server)
+        with opened(browser, url) as watched:
+            page = watched.page
+            expect(page.locator(".going")).to_contain_text("9 of 9", timeout=60_000)
+            page.click("text=step-1")
+            expect(page.locator("main")).to_contain_text("0 of 18")
+            go.set()
+            expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
+            first.join(60)
+            started("step-2", server).join(120)
+            page.click("text=All runs")
+            boxes = page.locator(".runs input[type=checkbox]")
+            expect(boxes).to_have_count(2, timeout=60_000)
+            for box in boxes.all():
+                box.check()
+            page.click("#compare")
+            expect(page.locator(".headline")).to_contain_text("On the 9 prompts that both judged")
+            expect(page.locator("main")).to_contain_text("step-2 stands in for step-1")
+            expect(page.locator("main")).not_to_contain_text("Not compared")
+            watched.assert_quiet()
+
+
+@pytest.mark.long
+def test_a_page_whose_server_is_gone_says_so(browser: Browser, root: Path) -> None:
+    with process(root) as (serving, url), opened(browser, url) as watched:
+        expect(watched.page.locator("#gone")).to_be_hidden()
+        serving.send_signal(signal.SIGKILL)
+        expect(watched.page.locator("#gone")).to_be_visible(timeout=60_000)
+        expect(watched.page.locator(".runs > li")).to_have_count(2)
+        assert watched.left == []
+
+
+@pytest.mark.long
+def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path) -> None:
+    """Nothing is lost, nothing is there twice, and Finish leads to a report with the voter in."""
+    key, votes = key_of(root, "step-400"), root / "step-400" / VOTES
+    with process(root) as (serving, url), opened(browser, url + f"run/{key}/vote/") as watched:
+        page = watched.page
+        enter(page)
+        counts(page, "1 of 40")
+        for number, press in enumerate(["1", "2", "0"], 2):
+            page.keyboard.press(press)
+            counts(page, f"{number} of 40")
+        serving.send_signal(signal.SIGKILL)
+        page.keyboard.press("1")
+        expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
+        port = int(url.split(":")[2].split("/")[0])
+        assert len(read(votes)) == 3
+        serving.wait(60)
+        page.goto("about:blank")
+        while_gone = len(watched.complaints)
+        with process(root, port) as (_, again):
+            page.goto(again + f"run/{key}/vote/")
+            counts(page, "4 of 40")  # the tab knows who it is
+            page.keyboard.press("1")
+            counts(page, "5 of 40")
+            page.click("#finish")
+            page.click("#sure [value=yes]")
+            expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
+            assert page.url == again + f"run/{key}/"
+        assert watched.complaints[while_gone:] == []
+        assert watched.left == []
+    said = read(votes)
+    assert [vote.choice for vote in said] == ["first", "second", "tie", "first"]
+    assert len({vote.candidates for vote in said}) == 4
+    stored = json.loads((root / "step-400" / "results.json").read_text())
+    assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 4
+
+
+@pytest.mark.long
+def test_a_hostile_folder_is_only_words(browser: Browser, tmp_path: Path) -> None:
+    of = results((f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY})
+    strict = {"judges": {"judge": judge(NASTY * 3)}}
+    lay(tmp_path / "<img src=x onerror=alert(3)>\u202e", of)
+    lay(tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict))
+    going(tmp_path / "new")
+    told = json.loads((tmp_path / "new" / "progress.json").read_text())
+    told["rows"][0]["who"] = NASTY
+    (tmp_path / "new" / "progress.json").write_text(json.dumps(told))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "results.json").write_text(json.dumps({"schema": NASTY, NASTY: NASTY}))
+    keys = {run.name: key for key, run in find(tmp_path).runs.items()}
+    broken = keys.pop("broken")
+    one, two = (key for name, key in keys.items() if name != "new")
+    paths = ["", *(f"run/{key}/" for key in keys.values()), f"compare?one={one}&other={two}"]
+    with viewer(tmp_path) as url:
+        for path in [*paths, f"run/{two}/vote/"]:
+            with opened(browser, url + path) as watched:
+                watched.page.wait_for_load_state("networkidle")
+                assert watched.page.locator("img[src=x]").count() == 0
+                watched.assert_quiet()
+        with opened(browser, url + f"run/{broken}/") as watched:
+            expect(watched.page.locator(".note")).to_be_visible()
+            assert watched.left == []
+
+
+def serious(page: object) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "dark"), [*long([(390, True), (1280, False), (390, False), (1280, True)])]
+)
+def test_every_page_can_be_read_by_everybody(
+    browser: Browser, root: Path, width: int, dark: bool
+) -> None:
+    other = {"judges": {"judge": judge("Which one?\nBe strict.", temperature=0.5)}}
+    strict = results(("step-400", "base"), identities=other, prompts=range(5, 40))
+    lay(root / "strict", strict)
+    lay(root / "three", results(("small", "large", "huge")))
+    going(root / "new")
+    going(root / "stopped", silent=3600)
+    (root / "broken").mkdir()
+    (root / "broken" / "results.json").write_text("{}")
+    one, other_one, third = (key_of(root, name) for name in ("step-300", "step-400", "strict"))
+    paths = [
+        "",
+        *(f"run/{key_of(root, name)}/" for name in ("new", "stopped", "broken")),
+        f"compare?one={one}&other={other_one}",
+        f"compare?one={other_one}&other={third}",
+        f"run/{one}/vote/",
+    ]
+    with viewer(root) as url:
+        for path in paths:
+            with opened(browser, url + path, width=width, dark=dark) as watched:
+                page = watched.page
+                if path == "":
+                    page.locator(".runs input[type=checkbox]").first.check()
+                if path.endswith("vote/"):
+                    assert serious(page) == []
+                    enter(page)
+                    counts(page, "1 of 40")
+                wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, f"{path} is wider than the window"
+                paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+                light = sum(map(int, re.findall(r"\d+", paper)[:3])) > 380
+                assert light != dark
+                assert serious(page) == [], path

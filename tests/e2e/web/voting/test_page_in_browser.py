@@ -1,0 +1,91 @@
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import expect
+
+from bakeoff.config.options import Poll
+from bakeoff.evaluation.votes.vote_log import read
+from tests.browser import chromium, opened
+from tests.long import long
+from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
+from tests.unit.web.voting.hands import counts, enter
+
+NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
+
+
+@pytest.mark.parametrize("width", [390, *long([1280])])
+def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
+    long = "word " * 400 + "x" * 500
+    of = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
+    with (
+        booth(of, poll=Poll(draw="order")) as server,
+        chromium() as browser,
+        opened(browser, server.url, width=width) as watched,
+    ):
+        page = watched.page
+        expect(page.locator("#name")).to_be_focused()
+        page.keyboard.type("Anna")
+        page.keyboard.press("Enter")
+        for number, key in enumerate(["1", "0", "s"], 1):
+            counts(page, f"{number} of 4")
+            expect(page.locator("#prompt")).to_have_text(f"question {number - 1}")
+            fits = "document.documentElement.scrollWidth <= innerWidth"
+            assert page.evaluate(fits), f"pair {number} is wider than the window"
+            if number == 2:
+                texts = [page.locator(side).text_content() for side in ("#first", "#second")]
+                assert set(texts) == {NASTY, "Nothing was said."}
+            page.keyboard.press(key)
+        counts(page, "4 of 4")
+        page.keyboard.press("u")
+        counts(page, "3 of 4")
+        page.keyboard.press("2")
+        counts(page, "4 of 4")
+        page.click("[data-choice=first]")
+        expect(page.locator("#ended")).to_have_text("All 4 are judged.")
+        page.reload()
+        expect(page.locator("#ended")).to_be_visible()  # the tab knows who it is
+        page.click("#done")
+        page.click("#sure [value=yes]")
+        expect(page.locator("#ended")).to_have_text("The voting is finished.")
+        assert page.evaluate("window.hurt") is None
+        watched.assert_quiet()
+    said = ["first", "tie", "skip", "undone", "second", "first"]
+    assert [vote.choice for vote in read(VOTES)] == said
+
+
+@pytest.mark.long
+def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
+    with chromium() as browser, ExitStack() as stack:
+        server = stack.enter_context(booth(evidence(), poll=Poll(draw="order")))
+        with opened(browser, server.url) as watched:
+            page = watched.page
+            enter(page)
+            counts(page, "1 of 4")
+            page.keyboard.press("1")
+            counts(page, "2 of 4")
+            stack.close()
+            page.keyboard.press("1")
+            expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
+            expect(page.locator("#count")).to_have_text("2 of 4")
+            assert watched.left == []
+    assert len(read(VOTES)) == 1
+
+
+def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
+    with (
+        booth(evidence(), poll=Poll(draw="order")) as server,
+        chromium() as browser,
+        opened(browser, server.url) as watched,
+    ):
+        page = watched.page
+        enter(page)
+        counts(page, "1 of 4")
+        VOTES.mkdir()
+        page.keyboard.press("1")
+        expect(page.locator("#trouble")).to_contain_text("This was not saved (")
+        expect(page.locator("#count")).to_have_text("1 of 4")
+        VOTES.rmdir()
+        page.keyboard.press("1")
+        counts(page, "2 of 4")
+        expect(page.locator("#trouble")).to_be_hidden()
+    assert len(read(VOTES)) == 1

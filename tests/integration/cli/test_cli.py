@@ -1,0 +1,546 @@
+"""The command as people meet it: in a process of its own, by exit code and by what it prints."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bakeoff import Results
+from bakeoff.runtime.progress import read
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
+from tests.terminal import Terminal
+from tests.unit.report.sample import results_of
+
+NOWHERE = "http://127.0.0.1:1/v1"
+
+
+def bakeoff(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bakeoff", *arguments]
+    environment = {**os.environ, "COLUMNS": "80", **more.pop("env", {})}
+    more = {"encoding": "utf-8"} | more
+    return subprocess.run(
+        command, capture_output=True, env=environment, timeout=120, check=False, **more
+    )
+
+
+def usual(server: OpenAIServer, *more: str) -> list[str]:
+    url = f"?base_url={server.url}&retries=1"
+    models = ["--model", f"good=api:good{url}", "--model", f"bad=api:bad{url}"]
+    return ["run", *models, "--judge", f"judge=api:judge{url}", "--prompts", "starter", *more]
+
+
+def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        done = bakeoff(*usual(server, "--limit", "20", "--show-samples", "1"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "Model Comparison Summary",
+        "  Model 1: good",
+        "  Judge Model: judge",
+        "  Total Comparisons: 20",
+        "  Model 1: 95.0% (19 wins)",
+        "  Ties: 5.0% (1)",
+        "  Model 1: 0.785 ± 0.067",
+        "  Average difference: +0.475 ± 0.112 [95%: +0.423 to +0.527]",
+        "  Model 1 better 19 times, worse 0, equal 1",
+        "  Verdicts: 40 asked = 40 judged + 0 failed",
+        "  good is better than bad: it wins 97.5 % (95 % interval 87.3 to 99.5 %)",
+        "good completes: 20/20",
+    ):
+        assert line in done.stdout + done.stderr
+    assert "sample" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    results = Results.model_validate_json((tmp_path / "results/results.json").read_bytes())
+    assert len(results.judgments) == 40
+    document = json.loads((tmp_path / "results/results.json").read_text())
+    assert list(document)[:8] == [
+        "schema",
+        "config",
+        "prompts",
+        "completions",
+        "judgments",
+        "failures",
+        "summary",
+        "environment",
+    ]
+
+
+@pytest.mark.long
+def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        printed = bakeoff(*usual(server, "--limit", "2", "--json"), cwd=tmp_path)
+        quiet = bakeoff(*usual(server, "--limit", "2", "--quiet"), cwd=tmp_path)
+    assert Results.model_validate_json(printed.stdout).judgments
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+@pytest.mark.long
+def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Reply:
+        return Reply(body=chat(contest(body)), delay=0.3 if body["model"] == "judge" else 0.1)
+
+    with OpenAIServer(brain) as server:
+        arguments = usual(server, "--limit", "4", "--json")
+        done = bakeoff(*arguments, "--profile", cwd=tmp_path)
+        without = bakeoff(*arguments, cwd=tmp_path)
+    assert Results.model_validate_json(done.stdout).judgments
+    assert done.stdout == without.stdout
+    assert "Where the time went" not in without.stderr
+    block = done.stderr.split("Where the time went\n")[1]
+    rows = dict(re.findall(r"^  ([a-z ]+?) +([0-9.]+) s", block, re.MULTILINE))
+    seconds = {name: float(value) for name, value in rows.items()}
+    whole = seconds.pop("in all")
+    assert sum(seconds.values()) == pytest.approx(whole, abs=0.05)
+    assert seconds["generate"] >= 0.1
+    assert seconds["wait for judge"] >= 0.25  # after the last completion
+    for name in ("load", "summarise", "everything else"):
+        assert 0 < seconds[name] < whole, name
+    assert {"parse", "store"} <= seconds.keys()
+
+
+@pytest.mark.long
+def test_flags_yaml_and_both_are_one_config(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        flags = usual(server)[1:]
+        keys: dict[str, Any] = {"model": flags[1:4:2], "judge": flags[5], "prompts": "starter"}
+        keys |= {"limit": 5, "max_tokens": 9, "json": True}
+        (tmp_path / "run.yaml").write_text(json.dumps(keys))  # JSON is YAML
+        done = bakeoff("run", "--config", "run.yaml", "--limit", "3", cwd=tmp_path)
+    config = json.loads(done.stdout)["config"]
+    assert (config["limit"], config["max_tokens"], config["model"]) == (3, 9, keys["model"])
+
+
+PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model", "echo:a", "--model", "magic:b"), ["'magic'", "echo", "embedded", "anthropic"]),
+        (("--model", "echo:a?wrds=3", "--model", "echo:b"), ["'wrds'", "words"]),
+        (("--model", "echo:a"), ["two models"]),
+        (("--model", "echo:a", "--model", "./no/dir", "--prompts", "starter"), ["no/dir"]),
+        ((*PAIR, "--prompts", "no.jsonl"), ["no.jsonl"]),
+        ((*PAIR, "--prompts", "starter", "--out", "table.csv/x"), ["--out"]),
+        ((*PAIR, "--limit", "0"), ["limit", "greater than or equal to 1"]),
+        ((*PAIR, "--limt", "3"), ["--limt", "--limit"]),
+        ((*PAIR, "--config", "bad.yaml"), ["lmit", "limit"]),
+        ((*PAIR, "--prompts", "starter", "--judge", f"api:j?base_url={NOWHERE}"), ["127.0.0.1:1"]),
+        ((*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=http://h:x/v1"), ["base_url"]),
+        (
+            ("--judge", "embedded:smollm2"),
+            ["embedded:smollm2", "--allow-self-judge"],
+        ),
+        *long(
+            [
+                (("--model", "echo:a?words=x", "--model", "echo:b"), ["words", "'x'"]),
+                (("--model", "echo:a", "--model", "echo:a"), ["'echo:a'", "twice"]),
+                (("--model", "echo:a", "--model", "file:no.jsonl"), ["no.jsonl"]),
+                ((*PAIR, "--prompts", "empty.txt"), ["empty.txt"]),
+                ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
+                ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
+                ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
+                ((*PAIR, "--orders", "both-ways"), ["orders", "random"]),
+                ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
+                (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
+                (
+                    (*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=localhost:8000"),
+                    ["http://"],
+                ),
+            ]
+        ),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_clear_line_and_exit_2(
+    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "table.csv").write_text("prompt\nWhat?\n")
+    (tmp_path / "bad.yaml").write_text("lmit: 3\n")
+    done = bakeoff("run", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+    assert "Traceback" not in done.stderr
+    assert "pydantic" not in done.stderr
+    assert not (tmp_path / "results").joinpath("results.json").exists()
+
+
+@pytest.mark.long
+def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        if body["model"] == "judge":
+            return Reply(401, {"error": {"message": "Incorrect API key provided"}})
+        return contest(body)
+
+    with OpenAIServer(brain) as server:
+        more = ("--limit", "40", "--max-concurrency", "2")
+        done = bakeoff(*usual(server, *more), cwd=tmp_path)
+        judged = sum(request["model"] == "judge" for request in server.requests)
+    assert done.returncode == 2
+    assert "refuses the key" in done.stderr
+    assert judged <= 4
+
+
+@pytest.mark.long
+def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:
+        return "No idea." if body["model"] == "judge" else contest(body)
+
+    with OpenAIServer(brain) as server:
+        done = bakeoff(*usual(server, "--limit", "3"), cwd=tmp_path)
+        forgiven = bakeoff(*usual(server, "--limit", "3", "--max-failures", "1"), cwd=tmp_path)
+    assert (done.returncode, forgiven.returncode) == (3, 0)
+    assert done.stdout.splitlines()[0].startswith("6 failed")
+    assert "6 asked = 0 judged + 6 failed" in done.stdout
+
+
+@pytest.mark.long
+def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    def slow(body: dict[str, Any]) -> Any:
+        return Reply(body=chat(contest(body)), delay=0.1)
+
+    with OpenAIServer(slow) as server:
+        arguments = usual(server, "--limit", "50", "--max-concurrency", "2")
+        command = [sys.executable, "-m", "bakeoff", *arguments]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        deadline = time.monotonic() + 60
+        while len(server.requests) < 20 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        asked = len(server.requests)
+        server.brain = contest
+        again = bakeoff(*arguments, cwd=tmp_path)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert again.returncode == 0
+    assert len(server.requests) - asked <= 200 - asked + 8  # the 200 of a whole run, less the kept
+
+
+def test_the_module_and_the_installed_command_are_the_same() -> None:
+    installed = Path(sys.executable).with_name("bakeoff")
+    done = subprocess.run(
+        [installed, "run", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == bakeoff("run", "--help").stdout
+
+
+VERDICTS = "question,label,first\n" + "".join(
+    f"q{n},{'a' if n < 18 else 'b'},{first}\n" for n in range(24) for first in "ab"
+)
+
+
+@pytest.mark.long
+def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> None:
+    (tmp_path / "verdicts.csv").write_text(VERDICTS)
+    columns = "prompt=question, winner=label"
+    done = bakeoff("audit", "verdicts.csv", "--columns", columns, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "  Total Comparisons: 24",
+        "  Model 1: 75.0% (18 wins)",
+        "  Verdicts: 48 asked = 48 judged + 0 failed",
+        "  a is better than b: it wins 75.0 % (95 % interval 55.1 to 88.0 %)",
+        "audit/results.json",
+    ):
+        assert line in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert (tmp_path / "audit/report.html").exists()
+    again = bakeoff("audit", "audit/results.json", "--json", "--out", "two", cwd=tmp_path)
+    results = Results.model_validate_json(again.stdout)
+    assert results.summary.pairs[0].wins == 18
+    assert (again.stderr, bakeoff("audit", "two/results.json", "--quiet", cwd=tmp_path).stdout) == (
+        "",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ["FILES"]),
+        (("none.json",), ["none.json"]),
+        (("cut.json",), ["cut.json", "not JSON"]),
+        (("verdicts.csv", "--columns", "winner=lable"), ["lable", "label"]),
+        *long(
+            [
+                (("odd.json",), ["odd.json", "--format", "colour"]),
+                (("verdicts.csv", "--format", "tables"), ["tables", "alpaca_eval"]),
+                (("verdicts.csv", "--columns", "winner"), ["winner=label"]),
+                (("verdicts.csv", "--columns", "champion=label"), ["champion", "winner"]),
+                (("verdicts.csv", "--margin", "70", "--columns", "winner=label"), ["margin", "50"]),
+                (("verdicts.csv", "--columns", "winner=label", "--out", "cut.json/x"), ["--out"]),
+            ]
+        ),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_audited_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    (tmp_path / "verdicts.csv").write_text(VERDICTS)
+    (tmp_path / "cut.json").write_text('[{"prompt": "x", ')
+    (tmp_path / "odd.json").write_text('[{"colour": "red"}]')
+    done = bakeoff("audit", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (tmp_path / "audit/results.json").exists()
+
+
+def test_list_judges_says_what_is_there_and_shows_no_key(tmp_path: Path) -> None:
+    done = bakeoff("list", "judges", cwd=tmp_path, env={"OPENAI_API_KEY": "sk-marker"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    place = lines.index("openai:NAME")
+    assert lines[place + 1] == "  installed, OPENAI_API_KEY is set"
+    for words in ("anthropic:NAME", "embedded:qwen2.5-coder-0.5b", "reward:NAME", "human"):
+        assert words in lines
+    assert "sk-marker" not in done.stdout + done.stderr
+    models = bakeoff("list", "models", cwd=tmp_path).stdout.splitlines()
+    assert "file:PATH.jsonl" in models
+    assert "human" not in models
+
+
+@pytest.mark.long
+def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
+    def brain(body: dict[str, Any]) -> Any:  # the longer one is the better one
+        one, two = map(len, shown(body))
+        return verdict("A", 8, 3) if one > two else verdict("B", 3, 8)
+
+    with OpenAIServer(brain) as server:
+        judge = f"longer=api:judge?base_url={server.url}"
+        done = bakeoff("judge-check", "--judge", judge, "--out", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(server.requests) == 120
+        again = bakeoff("judge-check", "--judge", judge, "--json", cwd=tmp_path)
+        assert len(server.requests) == 120
+    assert "Pairs whose better one is known: 60" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    document = json.loads(again.stdout)
+    assert document["judges"][0]["judge"] == "longer"
+    assert (
+        json.loads((tmp_path / "out" / "judge-check.json").read_text())["judges"]
+        == (document["judges"])
+    )
+
+
+@pytest.mark.long
+def test_judge_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "?", "better": "x"}\n')
+    for arguments, words in (
+        (["--judge", f"api:j?base_url={NOWHERE}"], "cannot be reached"),
+        ([], "--judge"),
+        (["bad.jsonl", "--judge", f"api:j?base_url={NOWHERE}"], "bad.jsonl"),
+    ):
+        done = bakeoff("judge-check", *arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+COMMAND = [sys.executable, "-m", "bakeoff"]
+
+
+def steady(body: dict[str, Any]) -> Reply:
+    return Reply(body=chat(contest(body)), delay=0.05)
+
+
+@pytest.mark.long
+def test_on_a_terminal_there_is_one_live_view_and_then_the_summary(tmp_path: Path) -> None:
+    with OpenAIServer(steady) as server:
+        command = [*COMMAND, *usual(server, "--limit", "30", "--max-concurrency", "4")]
+        seen = Terminal(command, tmp_path).watch()
+    assert seen.code == 0
+    assert seen.width <= 80
+    view, _, summary = seen.text.partition("Model Comparison Summary")
+    for words in (
+        r"good completes +[━─]+ +\d+/30 .*\d/s +0:\d\d left +\d+ tok",
+        r"bad completes +━+ +30/30 .*in 0:\d\d +240 tok",
+        r"judge judges +━+ +60/60 +in 0:\d\d +480 tok",
+    ):
+        assert re.search(words, view), (words, view[-2000:])
+    assert "\x1b[1;32m  good is better than bad" in seen.raw
+    assert "completes" not in summary
+    assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h")  # the cursor is back
+
+
+@pytest.mark.long
+def test_a_terminal_that_changes_its_size_breaks_nothing(tmp_path: Path) -> None:
+    sizes = iter([40, 200, 20, 1, 80])
+
+    def brain(body: dict[str, Any]) -> Reply:
+        if len(server.requests) % 12 == 0:
+            terminal.resize(next(sizes, 80))
+        return steady(body)
+
+    with OpenAIServer(brain) as server:
+        command = [*COMMAND, *usual(server, "--limit", "20", "--max-concurrency", "4")]
+        terminal = Terminal(command, tmp_path)
+        seen = terminal.watch()
+    assert seen.code == 0
+    assert next(sizes, None) is None
+    assert "Traceback" not in seen.text
+
+
+def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
+    pressed: list[int] = []
+
+    def press(so_far: str) -> None:
+        if "judges" in so_far and len(server.requests) > 12 and not pressed:
+            pressed.append(1)
+            terminal.type(b"\x03")
+
+    with OpenAIServer(steady) as server:
+        command = [*COMMAND, *usual(server, "--limit", "60", "--max-concurrency", "1")]
+        terminal = Terminal(command, tmp_path)
+        seen = terminal.watch(press)
+    assert (pressed, seen.code) == ([1], 130)
+    assert "the same command goes on" in seen.text
+    assert "Traceback" not in seen.text
+    assert seen.raw.rindex("\x1b[?25h") > seen.raw.rindex("\x1b[?25l")
+    left = read(tmp_path / "results")
+    assert left is not None
+    assert 0 < sum(row.done for row in left.rows) < 240
+
+
+@pytest.mark.long
+def test_quiet_is_quiet_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        arguments = usual(server, "--limit", "2")
+        assert Terminal([*COMMAND, *arguments, "--quiet"], tmp_path).watch() == ("", 0)
+        shell = ["/bin/sh", "-c", '"$@" --json > only.json', "sh", *COMMAND, *arguments]
+        seen = Terminal(shell, tmp_path).watch()
+    assert "judge judges" in seen.text
+    assert Results.model_validate_json((tmp_path / "only.json").read_bytes()).judgments
+
+
+@pytest.mark.parametrize("color", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.long
+def test_colours_are_left_out_where_they_are_not_wanted(
+    tmp_path: Path, color: dict[str, str]
+) -> None:
+    with OpenAIServer() as server:
+        command = [*COMMAND, *usual(server, "--limit", "20")]
+        seen = Terminal(command, tmp_path, env=color).watch()
+    assert seen.code == 0
+    codes = set(re.findall(r"\x1b\[([0-9;]*)m", seen.raw))
+    assert not [code for code in codes if re.search(r"3\d|4\d|9\d", code)]
+    if "TERM" in color:
+        assert "\x1b" not in seen.raw
+        assert "judge judges: 40/40 in" in seen.text
+
+
+EVIL = "</script>\x1b[31m\x1b]0;t\x07\x00\x9b\u202e\u2066日本 😀 [red]x[/red] ± \ud800\r\n"
+PLAIN = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+
+
+def hostile(body: dict[str, Any]) -> str:
+    if body["model"] == "judge":
+        return verdict("A", 7, 6, why=EVIL + "x" * 100_000)
+    return EVIL + "y" * 200_000 + str(body["model"])
+
+
+@pytest.mark.parametrize("env", [*long([PLAIN, {}, {"PYTHONIOENCODING": "latin-1"}])], ids=str)
+def test_hostile_words_and_names_are_data_in_every_encoding(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    with OpenAIServer(hostile) as server:
+        url = f"?base_url={server.url}"
+        names = "go\x1b[31mod\u202e日本", "[red]bad[b]"
+        models = [flag for name in names for flag in ("--model", f"{name}=api:m{url}")]
+        run = ["run", *models, "--judge", f"j\x07=api:judge{url}", "--prompts", "starter"]
+        arguments = [*run, "--limit", "2", "--show-samples", "1"]
+        seen = Terminal([*COMMAND, *arguments], tmp_path, env=env).watch()
+        encoding = env.get("PYTHONIOENCODING", "utf-8")
+        piped = bakeoff(*arguments, cwd=tmp_path, env=env, encoding=encoding)
+        document = bakeoff(*arguments, "--json", cwd=tmp_path, env=env, encoding=None)
+        again = bakeoff("audit", "results/results.json", cwd=tmp_path, env=env, encoding=encoding)
+    assert (seen.code, piped.returncode, document.returncode, again.returncode) == (0, 0, 0, 0)
+    assert seen.width <= 80
+    for text in (seen.text, piped.stdout, piped.stderr, again.stdout):
+        assert not [char for char in text if unicodedata.category(char) == "Cc" and char != "\n"]
+        assert not set("\u202e\u2066") & set(text)
+    assert "go\\x1b[31mod\\u202e" in seen.text
+    assert "[red]bad[b] completes" in seen.text
+    assert len(seen.text) < 60_000
+    results = Results.model_validate_json(document.stdout)
+    assert len(results.completions) == 4
+    if env == PLAIN:
+        assert (seen.raw + piped.stdout + piped.stderr).isascii()
+        assert document.stdout.isascii()
+
+
+def test_what_is_no_text_is_one_clear_line(tmp_path: Path) -> None:
+    done = bakeoff("run", "--model", "\udcff=echo:x", *PAIR, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "UTF-8" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
+    shell = ["/bin/sh", "-c", '"$@" | head -1', "sh", *COMMAND, "list", "judges"]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+@pytest.mark.long
+def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(results_of().to_json())
+    done = bakeoff("report", "results.json", "--charts", "figures", "--out", "page", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    paths = [tmp_path / line for line in done.stdout.splitlines()]
+    assert paths[0].read_text().startswith("<!doctype html>")
+    assert {path.name for path in paths[1:]} >= {"win-rate.svg", "win-rate.png"}
+    assert all(path.stat().st_size for path in paths)
+    assert bakeoff("report", ".", cwd=tmp_path).stdout == "report.html\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "nowhere.json"], "cannot read 'nowhere.json' (No such file or directory)"),
+        (["report", "results.json", "--charts", "results.json/x"], "cannot write into"),
+        (["serve", "nowhere"], "there is no 'nowhere': name a results.json, or a folder"),
+        (["serve", ".", "--port", "-1"], "--port"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_clear_line(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "results.json").write_text(results_of().to_json())
+    done = bakeoff(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_serve_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(results_of().to_json())
+    command = [sys.executable, "-m", "bakeoff", "serve", "."]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    address = process.stderr.readline().split()[-1]
+    found = httpx.get(address, follow_redirects=True, trust_env=False)
+    assert found.text.startswith("<!doctype html>")
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in rest

@@ -1,0 +1,286 @@
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff import Config, run
+from bakeoff.config.options import Check
+from bakeoff.errors import ConfigError
+from bakeoff.evaluation.judge_check import (
+    CheckResults,
+    JudgeCheck,
+    Labelled,
+    check,
+    check_config,
+    known_pairs,
+)
+from bakeoff.runtime.progress import Progress
+from tests.openai_server import OpenAIServer, Reply
+from tests.tiny import make_tiny_model
+from tests.unit.evaluation.judge_check.cases import (
+    Brain,
+    always_first,
+    knowing,
+    longest,
+    pair,
+    written,
+)
+
+OURS = known_pairs().pairs
+STORE = Path("store.sqlite")
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer(knowing(OURS)) as running:
+        yield running
+
+
+def spec(server: OpenAIServer, name: str = "j", **options: object) -> str:
+    given = {"base_url": server.url, "retries": 0} | options
+    return f"{name}=api:{name}?" + "&".join(f"{key}={value}" for key, value in given.items())
+
+
+def said(server: OpenAIServer, brain: Brain, **more: Any) -> JudgeCheck:
+    """What one judge with this mind gets on our pairs."""
+    server.brain = brain
+    (found,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges
+    return found
+
+
+def file_of(pairs: list[Labelled], path: Path = Path("pairs.jsonl")) -> Path:
+    rows = [
+        {"id": p.id, "set": p.set, "better": p.better, "worse": p.worse}
+        | {"prompt": p.prompt.messages[0].content}
+        for p in pairs
+    ]
+    return written(path, rows)
+
+
+def test_a_judge_that_is_always_right_gets_everything_right(server: OpenAIServer) -> None:
+    found = said(server, knowing(OURS))
+    overall = found.overall
+    assert (overall.pairs, overall.right) == (60, 60)
+    assert overall.share is not None
+    assert overall.share.estimate == 1
+    assert 0.9 < overall.share.low < 1
+    assert found.kappa is not None
+    assert found.kappa.estimate == 1
+    assert (found.accounting.asked, found.accounting.failed) == (120, 0)
+    assert found.misses == ()
+    assert {name: grade.right for name, grade in found.by_set.items()} == dict.fromkeys(
+        ("easy", "other-prompt", "wrong-fact"), 20
+    )
+
+
+def test_a_judge_that_always_names_the_first_is_right_about_nothing(server: OpenAIServer) -> None:
+    found = said(server, always_first)
+    assert (found.overall.right, found.overall.split) == (0, 60)
+    assert found.consistency is not None
+    assert found.consistency.estimate == 0
+    assert found.kappa is not None
+    assert found.kappa.estimate == pytest.approx(0)
+    assert {miss.mark for miss in found.misses} == {"split"}
+
+
+def test_a_judge_that_prefers_the_longer_scores_what_the_longer_one_does(
+    server: OpenAIServer,
+) -> None:
+    found = said(server, longest)
+    assert found.overall.right == found.overall.longer.right > 0
+    assert found.overall.wrong == found.overall.longer.wrong
+    assert found.overall.tie == found.overall.longer.equal
+    assert found.longer_won is not None
+    assert found.longer_won.estimate == 1
+
+
+def test_a_judge_that_is_wrong_on_one_set_is_caught_there(server: OpenAIServer) -> None:
+    found = said(server, knowing(OURS, wrong=["wrong-fact"]))
+    assert (found.overall.right, found.overall.wrong) == (40, 20)
+    assert found.by_set["wrong-fact"].wrong == 20
+    assert found.by_set["easy"].right == 20
+    assert {miss.set for miss in found.misses} == {"wrong-fact"}
+    assert {miss.mark for miss in found.misses} == {"wrong"}
+    assert set(found.by_kind) >= {"easy: empty", "easy: refusal"}
+
+
+def test_the_same_again_asks_nothing(server: OpenAIServer) -> None:
+    first = check(None, [spec(server)], store=STORE)
+    assert len(server.requests) == 120
+    again = check(None, [spec(server)], store=STORE)
+    assert len(server.requests) == 120
+    assert again.judges == first.judges
+    assert again.judgments == first.judgments
+
+
+def test_what_failed_is_counted_and_only_that_is_asked_again(server: OpenAIServer) -> None:
+    right, lost = knowing(OURS), [p.prompt.messages[0].content for p in OURS[:3]]
+
+    def faulty(body: dict[str, Any]) -> Any:
+        if any(question in body["messages"][0]["content"] for question in lost):
+            return Reply(status=500, body={"error": {"message": "down"}})
+        return right(body)
+
+    found = said(server, faulty)
+    assert (found.overall.failed, found.overall.right) == (3, 57)
+    assert found.overall.share is not None
+    assert found.overall.share.n == 57
+    assert found.overall.worst_case == (57 / 60, 1)
+    assert (found.accounting.judged, found.accounting.failed) == (114, 6)
+    assert found.accounting.failed_by_kind == {"backend": 6}
+    server.requests.clear()
+    assert said(server, right).overall.right == 60
+    assert len(server.requests) == 6
+
+
+def test_a_reply_that_is_no_verdict_is_a_failure_and_no_tie(server: OpenAIServer) -> None:
+    found = said(server, lambda _: "I like both.", limit=4)
+    assert (found.overall.failed, found.overall.tie) == (4, 0)
+    assert sum(found.accounting.failed_by_kind.values()) == 8
+
+
+def test_repeats_are_asked_one_by_one_and_folded(server: OpenAIServer) -> None:
+    results = check(None, [spec(server)], store=STORE, limit=5, repeats=3)
+    assert len(server.requests) == 30
+    assert results.judges[0].overall.right == 5
+    assert len(results.agreement[0].raters) == 3
+
+
+def test_several_judges_are_compared_with_each_other(server: OpenAIServer) -> None:
+    with OpenAIServer(always_first) as other:
+        results = check(None, [spec(server), spec(other, "k")], store=STORE, limit=10)
+    assert [found.judge for found in results.judges] == ["j", "k"]
+    assert [found.overall.right for found in results.judges] == [10, 0]
+    (agreement,) = results.agreement
+    assert (set(agreement.raters), agreement.share) == ({"j", "k"}, 0)
+
+
+def test_a_run_and_a_check_share_what_was_paid_for(server: OpenAIServer, tmp_path: Path) -> None:
+    pairs = [pair(number) for number in range(4)]
+    models = []
+    for name in ("better", "worse"):
+        rows = [
+            {"prompt": p.prompt.messages[0].content, "completion": getattr(p, name)} for p in pairs
+        ]
+        models.append(f"{name}=file:{written(tmp_path / f'{name}.jsonl', rows)}")
+    prompts = [{"prompt": p.prompt.messages[0].content} for p in pairs]
+    server.brain = knowing(pairs)
+    run(
+        Config(
+            model=tuple(models),
+            judge=(spec(server),),
+            prompts=str(written(tmp_path / "prompts.jsonl", prompts)),
+            store=STORE,
+        )
+    )
+    assert len(server.requests) == 8
+    (found,) = check(file_of(pairs), [spec(server)], store=STORE).judges
+    assert len(server.requests) == 8
+    assert found.overall.right == 4
+
+
+def test_an_engine_that_fills_the_accelerator_can_be_checked(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "judge")
+    judge = f"tiny=hf:{tmp_path / 'judge'}?verdict=logprob"
+    with OpenAIServer(always_first) as server:
+        results = check(None, [judge, spec(server)], store=STORE, limit=3)
+    assert [found.judge for found in results.judges] == ["tiny", "j"]
+    assert all(found.accounting.asked == 6 for found in results.judges)
+
+
+def test_a_judge_that_looks_at_each_completion_alone_is_asked_once_a_pair(
+    server: OpenAIServer,
+) -> None:
+    def score(body: dict[str, Any]) -> str:
+        liked = any(p.better in body["messages"][0]["content"] for p in pairs)
+        return json.dumps({"explanation": "So.", "score": 9 if liked else 2})
+
+    pairs = [pair(number) for number in range(3)]
+    server.brain = score
+    (found,) = check(file_of(pairs), [spec(server, verdict="scored")], store=STORE).judges
+    assert (found.overall.right, found.accounting.asked) == (3, 3)
+    assert found.order.identified == "order-free"
+
+
+def test_the_document_holds_everything_and_reads_back(server: OpenAIServer) -> None:
+    results = check(None, [spec(server)], store=STORE, limit=6)
+    text = results.to_json()
+    assert CheckResults.model_validate_json(text) == results
+    assert json.loads(text)["schema"] == "bakeoff-check/1"
+    assert (len(results.pairs), len(results.judgments)) == (6, 12)
+    assert (results.held, results.config["limit"], results.config["repeats"]) == (60, 6, 1)
+    assert "j" in results.environment["judges"]  # type: ignore[operator]
+
+
+def test_a_pair_with_one_text_twice_is_said_to_be_beyond_any_judge(server: OpenAIServer) -> None:
+    same = pair(1).model_copy(update={"worse": "good 1"})
+    server.brain = knowing([pair(0), same])
+    results = check(file_of([pair(0), same]), [spec(server)], store=STORE)
+    (note,) = results.notes
+    assert note.startswith("1 of the pairs")
+    assert note.endswith("'p1'")
+    assert results.judges[0].overall.right == 1
+
+
+@pytest.mark.parametrize(
+    ("judges", "says"),
+    [
+        ([], "give one with --judge"),
+        (["echo:a", "echo:a"], "'echo:a' stands there twice"),
+        (["human"], "'human' cannot be checked"),
+        (["echo:a?nonsense=1"], "no option 'nonsense'"),
+    ],
+)
+def test_what_can_be_mended_is_one_line(judges: list[str], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(None, judges, store=STORE)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_make_no_check_are_one_line() -> None:
+    with pytest.raises(ConfigError, match="limit = 0"):
+        check(None, ["echo:a"], store=STORE, limit=0)
+    with pytest.raises(ConfigError, match="repeats = 0"):
+        check(None, ["echo:a"], store=STORE, repeats=0)
+
+
+def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> None:
+    config = Check(judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there"))
+    seen: list[Progress] = []
+    results = check_config(None, config, seen.append)
+    assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
+    assert (seen[-1].tokens, seen[-1].kept, seen[-1].cost) == (8 * len(server.requests), 0, None)
+    again: list[Progress] = []
+    check_config(None, config, again.append)
+    assert (again[-1].tokens, again[-1].kept, again[-1].cost) == (0, 4, 0.0)
+    assert results.judges[0].failed == 0
+
+
+def test_the_requests_of_a_minute_can_be_bounded(server: OpenAIServer) -> None:
+    begun = time.monotonic()
+    check_config(None, Check(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
+    assert len(server.requests) == 8
+    assert time.monotonic() - begun >= 7 * 0.05 - 0.02
+
+
+def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(
+    server: OpenAIServer,
+) -> None:
+    Path("file").write_text("")
+    with pytest.raises(ConfigError, match="choose another folder with --out"):
+        check_config(None, Check(judge=(spec(server),), store=STORE, out=Path("file/out")))
+    assert server.requests == []
+
+
+def test_a_judge_that_cannot_start_stops_the_check_before_any_other_is_asked(
+    server: OpenAIServer,
+) -> None:
+    dead = "dead=api:x?base_url=http://127.0.0.1:9/v1"
+    with pytest.raises(ConfigError, match="'dead' cannot be reached"):
+        check(None, [spec(server), dead], store=STORE)
+    assert server.requests == []

@@ -1,0 +1,205 @@
+"""What a run would take, held against what it took."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff import Config, run
+from bakeoff.costs import tokens_in
+from bakeoff.errors import BudgetError
+from bakeoff.evaluation.estimate import COMPLETION, VERDICT
+from bakeoff.evaluation.session import plan
+from tests.long import long
+from tests.openai_server import OpenAIServer, chat, verdict
+from tests.tokeniser import MODELS, Tokeniser, tokeniser
+
+WORDS = (
+    *(
+        "the",
+        "model",
+        "says",
+        "what",
+        "it",
+        "knows",
+        "about",
+        "water,",
+        "light",
+        "and",
+        "a",
+        "small",
+    ),
+    *(
+        "small",
+        "town;",
+        "then",
+        "it",
+        "counts",
+        "to",
+        "three",
+        "and",
+        "explains",
+        "why",
+        "the",
+        "second",
+    ),
+    *("step", "is", "the", "one", "that", "matters", "most,", "here", "and", "elsewhere"),
+)
+
+
+def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
+    """Some English of about so many tokens."""
+    chance, text = random.Random(seed), ""
+    while (count := len(tokeniser(text))) < tokens:
+        text += " ".join(chance.choices(WORDS, k=max(1, (tokens - count) // 2))) + ". "
+    return text
+
+
+class Priced:
+    """A brain that counts tokens as a real tokeniser does, and writes as much as models do."""
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        self._tokeniser = tokeniser
+        self.calls = self.read = self.written = 0
+
+    def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
+        said = body["messages"][-1]["content"]
+        if body["model"] == "judge":
+            why = text_of(self._tokeniser, VERDICT - 30, said[-40:])
+            text = verdict("A", 7, 6, why)
+        else:
+            long = random.Random(said).randint(COMPLETION // 2, 3 * COMPLETION // 2)
+            said += body["model"]
+            text = text_of(self._tokeniser, min(long, body["max_completion_tokens"]), said)
+        read = sum(len(self._tokeniser(turn["content"])) + 4 for turn in body["messages"])
+        written = len(self._tokeniser(text))
+        self.calls, self.read = self.calls + 1, self.read + read
+        self.written += written
+        usage = {"prompt_tokens": read, "completion_tokens": written}
+        return chat(text) | {"usage": usage | {"total_tokens": read + written}}
+
+
+def asked(server: OpenAIServer, folder: Path, **more: Any) -> Config:
+    at = f"?base_url={server.url}&price=2.5,10"
+    given: dict[str, Any] = {
+        "model": (f"good=api:good{at}", f"bad=api:bad{at}"),
+        "judge": (f"judge=api:judge{at}",),
+        "prompts": "starter",
+        "limit": 30,
+        "out": folder / "out",
+        "store": folder / "store.sqlite",
+        **more,
+    }
+    return Config(**given)
+
+
+FIRST = "smollm2"
+each_tokeniser = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS} - {FIRST}))])
+
+
+@pytest.mark.engine  # no engine, but the model's file
+@pytest.mark.long
+@each_tokeniser
+def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model: str) -> None:
+    """Of what is read, of what is written where it is as long as is assumed, and of the cost."""
+    brain = Priced(tokeniser(model))
+    with OpenAIServer(brain) as server:
+        config = asked(server, tmp_path)
+        before = plan(config)
+        results = run(config)
+        after = plan(config)
+        # Half of it is there: what was written before says how long the rest will be.
+        more = plan(asked(server, tmp_path, limit=60))
+        was = brain.calls, sum(spent.cost or 0 for spent in results.summary.spent)
+        rest = run(asked(server, tmp_path, limit=60))
+    paid = sum(spent.cost or 0 for spent in results.summary.spent)
+    read = sum(expense.read or 0 for expense in before.expenses)
+    written = sum(expense.written or 0 for expense in before.expenses)
+    took = [
+        sum(getattr(one, what) for one in results.summary.spent) for what in ("read", "written")
+    ]
+    assert [read, written] == [pytest.approx(one, rel=0.15) for one in took]
+    assert before.cost == pytest.approx(paid, rel=0.15)
+    assert before.dearest is not None
+    assert before.dearest >= paid
+    assert (after.cost, sum(one.requests for one in after.expenses)) == (0, 0)
+    assert after.paid is False
+    assert more.cost == pytest.approx(
+        sum(spent.cost or 0 for spent in rest.summary.spent) - was[1], rel=0.15
+    )
+    assert sum(one.requests for one in more.expenses) == brain.calls - was[0]
+
+
+@pytest.mark.engine
+@each_tokeniser
+def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
+    root = Path(__file__).parents[3]
+    for name in (
+        "docs/judges.md",
+        "docs/results.schema.json",
+        "src/bakeoff/evaluation/pipeline.py",
+    ):
+        text = (root / name).read_text()
+        assert tokens_in(text) == pytest.approx(len(tokeniser(model)(text)), rel=0.16), name
+
+
+def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        dear = asked(server, tmp_path, max_cost=0.01)
+        with pytest.raises(BudgetError, match=r"about \$0\.\d\d, more than --max-cost 0.01"):
+            run(dear)
+        assert not server.requests
+
+
+def test_a_price_that_is_not_known_is_unknown_and_nothing_keeps_to_a_budget(tmp_path: Path) -> None:
+    config = Config(
+        model=("a=api:a?base_url=http://models.example/v1", "b=echo:b"),
+        judge=("j=api:j?base_url=http://models.example/v1",),
+        prompts="starter",
+        limit=2,
+        store=tmp_path / "store.sqlite",
+        out=tmp_path / "out",
+    )
+    found = plan(config)
+    assert found.cost is None
+    assert found.unpriced == ("a", "j")
+    assert [one.cost for one in found.expenses] == [None, 0, None]
+    assert not (tmp_path / "store.sqlite").exists()
+    with pytest.raises(BudgetError, match="the price of 'a' is not known"):
+        run(config.model_copy(update={"max_cost": 5.0}))
+
+
+def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_path: Path) -> None:
+    """Completions are ten times as long as anybody assumed."""
+    usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
+
+    def brain(body: dict[str, Any]) -> dict[str, Any]:
+        said = verdict("tie") if body["model"] == "judge" else body["model"] + " said so"
+        return chat(said) | {"usage": usage}
+
+    with OpenAIServer(brain) as server:
+        config = asked(server, tmp_path, max_cost=0.6)
+        results = run(config)
+        spent = sum(one.cost or 0 for one in results.asked)
+        first = len(server.requests)
+        assert 0.5 < spent <= 0.6
+        assert {failure.kind for failure in results.failures} == {"stopped"}
+        assert "of --max-cost 0.6 are spent" in results.failures[0].message
+        accounting = results.summary.pairs[0].accounting
+        assert accounting.asked == accounting.judged + accounting.failed == 60
+        whole = run(asked(server, tmp_path, max_cost=5.0))
+    assert not whole.failures
+    assert len(server.requests) == 120
+    assert sum(one.kept for one in whole.asked) == first
+
+
+def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) -> None:
+    given = {"prompts": "starter", "limit": 4, "store": tmp_path / "s.sqlite"}
+    models = ("a=echo:a", "b=echo:b")
+    direct = plan(Config(model=models, judge=("openai:gpt-4o",), **given))
+    batch = plan(Config(model=models, judge=("openai:gpt-4o",), batch=True, **given))
+    assert direct.cost
+    assert batch.cost == pytest.approx(direct.cost / 2, rel=0.05)
+    assert batch.expenses[-1].seconds is None
+    assert "a batch may take up to a day" in batch.notes

@@ -1,0 +1,447 @@
+"""Whole runs that ask for no more than it takes, over a real server."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff import Batched, Config, ConfigError, PerItem, Results, audit, run
+from bakeoff.cli import compare
+from bakeoff.evaluation.pipeline import Comparing
+from bakeoff.evaluation.request_plan import Cast
+from bakeoff.evaluation.session import plan
+from bakeoff.prompts.sources import draw
+from bakeoff.records import Completion, Pair, Prompt, Verdict
+from bakeoff.storage import Store
+from bakeoff.storage.merge import merge
+from bakeoff.storage.salvage import check
+from tests.integration.evaluation.test_pipeline import config, kill, prompts_file
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
+
+
+def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config:
+    models = tuple(f"{name}=api:{name}?base_url={server.url}" for name in ("tuned", "base"))
+    return config(server, folder, count, **{"model": models, "max_concurrency": 8} | more)
+
+
+def strengths(**chances: float) -> Any:
+    """A judge for which the stronger of two models is better on that share of the prompts; which
+    ones is always the same.
+    """
+
+    def brain(body: dict[str, Any]) -> str:
+        text = body["messages"][-1]["content"]
+        if body["model"] != "judge":
+            return f"{body['model']} on {text} {body['seed']}"
+        first, second = shown(body)
+        who = [one.split(" on ")[0] for one in (first, second)]
+        about = first.split(" on ")[1]
+        dice = random.Random(f"{sorted(who)} {about}").random()
+        weak, strong = sorted(who, key=lambda name: (chances[name], name))
+        better = strong if dice < 0.5 + (chances[strong] - chances[weak]) / 2 else weak
+        return verdict("AB"[who.index(better)])
+
+    return brain
+
+
+def judged(server: OpenAIServer) -> int:
+    return sum(request["model"] == "judge" for request in server.requests)
+
+
+def said(results: Results) -> dict[str, Any]:
+    """What results say, without when and where they were made."""
+    return results.model_dump(exclude={"environment", "asked", "config"})
+
+
+def paid(server: OpenAIServer) -> Counter[str]:
+    """How often each request came, whatever was around the completions in it."""
+    return Counter(
+        json.dumps([body["model"], body.get("seed"), shown(body)])
+        if body["model"] == "judge"
+        else json.dumps([body["model"], body["messages"], body["seed"]])
+        for body in server.requests
+    )
+
+
+CLEAR = strengths(tuned=0.85, base=0.15)
+
+
+def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_path: Path) -> None:
+    with OpenAIServer(CLEAR) as server:
+        results = run(asked(server, tmp_path, 300, stop="when-sure"))
+        requests = len(server.requests)
+        kept = check(tmp_path / "store.sqlite").counts  # also what was in flight when it ended
+        assert kept["verdicts"] == judged(server)
+        assert kept["completions"] == requests - judged(server)
+        again = run(asked(server, tmp_path, 300, stop="when-sure"))
+        assert len(server.requests) == requests
+    assert said(again) == said(results)
+    pair = results.summary.pairs[0]
+    assert pair.outcome == "better"
+    assert pair.win_rate is not None
+    assert pair.win_rate.method == "confidence sequence by betting"
+    assert pair.win_rate.low > 0.5
+    assert 20 <= pair.prompts < 100
+    assert pair.accounting.failed == 0
+    assert len(results.prompts) == pair.prompts
+    assert [p.id for p in results.prompts] == [
+        p.id for p in draw(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
+    ]
+    assert f"it took {pair.prompts} of 300 prompts" in " ".join(results.summary.notes)
+    assert judged(server) <= 2 * (pair.prompts + 24)
+    audited = audit([tmp_path / "out" / "results.json"])
+    assert audited.summary.pairs == results.summary.pairs  # what it allowed for is kept with it
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "confidence sequence" in page
+
+
+@pytest.mark.parametrize("samples", [2, *long([1])])
+def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
+    tmp_path: Path, samples: int
+) -> None:
+    def slow(body: dict[str, Any]) -> Any:
+        return Reply(body=chat(CLEAR(body)), delay=0.01)
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    more = {"stop": "when-sure", "samples": samples, "max_concurrency": 4}
+    with OpenAIServer(slow) as server:
+        once = run(asked(server, whole, 200, **more))
+    with OpenAIServer(slow) as server:
+        wanted = asked(server, parts, 200, **more)
+        for enough in (30, 110):
+            kill(wanted, server, enough)
+        results = run(wanted)
+    assert said(results)["summary"] == said(once)["summary"]
+    assert said(results) == said(once)
+    assert results.summary.pairs[0].outcome == "better"
+    twice = sum(count - 1 for count in paid(server).values())
+    assert twice <= 2 * 3 * 4  # what was in flight, per kill and model
+
+
+def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1000}
+    brain = strengths(tuned=0.5, base=0.5)
+    with OpenAIServer(lambda body: {**chat(brain(body)), "usage": usage}) as server:
+        url = f"?base_url={server.url}&price=1,1"
+        judge = (f"judge=api:judge{url}",)
+        wanted = asked(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
+        assert any("as much as it may come to" in note for note in plan(wanted).notes)
+        results = run(wanted.model_copy(update={"max_cost": 0.2, "yes": True}))
+        pair, counted = results.summary.pairs[0], len(results.judgments)
+        assert 100 < counted < 200  # of 0.001 US dollars each, with room for those under way
+        assert counted % 2 == 0
+        assert not results.failures
+        assert (pair.outcome, pair.accounting.failed) == ("not enough data", 0)
+        assert sum(row.cost or 0 for row in results.asked) <= 0.2
+        whole = run(wanted)
+    assert len(whole.judgments) == 400
+    assert whole.judgments[:counted] == results.judgments
+
+
+def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": f"{n}?", "tags": ["cluster:a"]}) for n in "ab"))
+    with OpenAIServer() as server:
+        for more in ({"stop": "when-sure"},):
+            wanted = asked(server, tmp_path, 2, **more)
+            with pytest.raises(ConfigError, match="belong together"):
+                run(wanted.model_copy(update={"prompts": str(path)}))
+        assert not server.requests
+
+
+def test_what_fails_is_asked_again_and_may_move_the_end(tmp_path: Path) -> None:
+    broken = True
+
+    def brain(body: dict[str, Any]) -> Any:
+        if broken and body["model"] == "base" and "number 7" in body["messages"][-1]["content"]:
+            return Reply(400, {"error": {"message": "no"}})
+        return CLEAR(body)
+
+    with OpenAIServer(brain) as server:
+        first = run(asked(server, tmp_path, 100, stop="when-sure"))
+        broken = False
+        second = run(asked(server, tmp_path, 100, stop="when-sure"))
+    failed = {failure.prompt_id for failure in first.failures}
+    assert first.summary.pairs[0].prompts + len(failed) == len(first.prompts)
+    assert not second.failures
+
+
+def test_the_null_check_is_whole_though_it_stops_early(tmp_path: Path) -> None:
+    with OpenAIServer(CLEAR) as server:
+        results = run(asked(server, tmp_path, 200, stop="when-sure", null_check=40))
+    assert results.null_check is not None
+    assert len(results.null_check.judgments) == 80
+    assert len(results.null_check.completions) == 80
+    assert not results.null_check.failures
+    assert len(results.prompts) < 60
+    assert results.summary.null_checks[0].prompts == 40
+
+
+def test_the_second_order_is_asked_for_only_where_it_may_matter(tmp_path: Path) -> None:
+    for strength, judged_twice in ((1.0, 24), (0.5, 40)):
+        both = judged_twice == 40
+        folder = tmp_path / str(both)
+        folder.mkdir()
+        with OpenAIServer(strengths(tuned=strength, base=1 - strength)) as server:
+            results = run(asked(server, folder, 40, orders="adaptive"))
+            assert judged(server) == len(results.judgments) == 40 + judged_twice
+        order = results.summary.pairs[0].order
+        assert order.identified == "both orders"
+        assert (
+            0.2
+            < Counter(j.first for j in results.judgments)["tuned"] / len(results.judgments)
+            < 0.8
+        )
+        share = 100 * judged_twice / 40
+        assert f"both orders were wanted of {share:.0f} %" in " ".join(results.summary.notes)
+        assert results.summary.pairs[0].consistency == 1
+
+
+def test_several_completions_of_a_prompt_are_folded_within_it(tmp_path: Path) -> None:
+    with OpenAIServer(strengths(tuned=0.7, base=0.3)) as server:
+        one = run(asked(server, tmp_path, 30))
+        before = len(server.requests)
+        results = run(asked(server, tmp_path, 30, samples=3))
+        assert len(server.requests) - before == 2 * (30 * 2 + 30 * 2)  # the first ones are there
+        seeds = {request["seed"] for request in server.requests if request["model"] == "tuned"}
+        assert run(asked(server, tmp_path, 30)).judgments == one.judgments
+    assert len(seeds) == 3
+    assert Counter(row.sample for row in results.completions) == {0: 60, 1: 60, 2: 60}
+    assert Counter(row.sample for row in results.judgments) == {0: 60, 1: 60, 2: 60}
+    pair = results.summary.pairs[0]
+    assert pair.prompts == 30
+    assert pair.variance is not None
+    assert (pair.variance.generations, pair.variance.prompts) == (3, 30)
+    assert pair.variance.generation is not None
+    assert pair.variance.advice
+
+
+def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
+    more = {"null_check": 3, "samples": 2}
+    with OpenAIServer(CLEAR) as server:
+        whole = run(asked(server, tmp_path, 10, **more, store=tmp_path / "whole.sqlite"))
+        requests = len(server.requests)
+        parts = []
+        for which in (1, 2, 3):
+            wanted = asked(server, tmp_path, 10, **more, shard=f"{which}/3")
+            fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
+            results = run(Config(**fields))
+            parts.append(Path(f".bakeoff/shard-{which}-of-3.sqlite"))
+            assert Path(f"results/shard-{which}-of-3/results.json").exists()
+            assert [p.id for p in results.prompts] == [p.id for p in whole.prompts][which - 1 :: 3]
+        assert len(server.requests) == 2 * requests
+        merged = tmp_path / "merged.sqlite"
+        found = merge(parts, merged)
+        assert sum(one.new for one in found) == requests
+        assert [one.new for one in merge(parts, merged)] == [0, 0, 0]
+        again = run(asked(server, tmp_path, 10, **more, store=merged))
+        assert len(server.requests) == 2 * requests
+    assert said(again) == said(whole)
+
+
+def test_the_command_names_the_files_of_its_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(CLEAR) as server:
+        wanted = asked(server, tmp_path, 4, shard="2/2")
+        fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
+        assert compare(Config(**fields)) == 0
+    told = capsys.readouterr().out
+    assert "results/shard-2-of-2/results.json" in told
+    assert Path("results/shard-2-of-2/report.html").exists()
+
+
+def test_more_parts_than_prompts_is_a_mistake(tmp_path: Path) -> None:
+    with OpenAIServer() as server, pytest.raises(ConfigError, match="of 2 prompts none is for"):
+        run(asked(server, tmp_path, 2, shard="3/3"))
+
+
+def test_each_is_compared_with_the_baseline_and_a_new_one_only_adds_its_own(tmp_path: Path) -> None:
+    chances = {"m0": 0.9, "m1": 0.5, "m2": 0.3, "base": 0.4}
+    with OpenAIServer(strengths(**chances)) as server:
+        url = f"?base_url={server.url}"
+        models = tuple(f"{name}=api:{name}{url}" for name in ("m0", "m1"))
+        base = f"base=api:base{url}"
+        run(asked(server, tmp_path, 25, model=models, baseline=base, orders="random"))
+        assert len(server.requests) == 3 * 25 + 2 * 25
+        new = (f"m2=api:m2{url}", *reversed(models))
+        before = len(server.requests)
+        results = run(asked(server, tmp_path, 25, model=new, baseline=base, orders="random"))
+        assert len(server.requests) - before == 25 + 25
+        before = len(server.requests)
+        run(asked(server, tmp_path, 25, model=(base, *new), baseline="base", orders="random"))
+        assert len(server.requests) == before
+        whole = run(asked(server, tmp_path, 25, model=(*new, base), orders="random"))
+        assert len(server.requests) - before == 3 * 25
+    pairs = [(pair.a, pair.b) for pair in results.summary.pairs]
+    assert pairs == [("m2", "base"), ("m1", "base"), ("m0", "base")]
+    assert len(whole.summary.pairs) == 6
+    assert all(pair.holm_p is not None for pair in results.summary.pairs)
+    assert results.summary.ratings[0].model == "m0"
+
+
+class Engine(Batched[Any, Any]):
+    """Fills the accelerator; writes down when it worked, and when it was closed."""
+
+    def __init__(self, name: str, log: list[str], *, stays: bool) -> None:
+        super().__init__(64)
+        self.identity = self.name = name
+        self.log = log
+        self.stays = stays
+
+    def batch(self, items: Sequence[Prompt | Pair]) -> list[Completion | Verdict]:
+        self.log.append(f"{self.name} {len(items)}")
+        made: list[Completion | Verdict] = []
+        for item in items:
+            if isinstance(item, Prompt):
+                made.append(Completion(text=f"{self.name} {item.messages[0].content}"))
+            else:
+                number = int("".join(filter(str.isdigit, item.first)))
+                made.append(Verdict(first=float(item.first.startswith("ab"[number % 2]))))
+        return made
+
+    def release(self) -> None:
+        self.log.append(f"{self.name} closed")
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
+    tmp_path: Path, stays: bool
+) -> None:
+    log: list[str] = []
+    a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
+    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    wanted = Config(model=("a", "b"), stop="when-sure", margin=0)
+
+    async def go() -> None:
+        with Store(tmp_path / "store.sqlite") as store:
+            cast = Cast({"a": a, "b": b}, {"judge": judge})
+            comparing = Comparing(wanted, prompts, cast, store, lambda _: None)
+            await comparing.look()
+            await comparing.run()
+            assert comparing.schedule.over
+            for worker in comparing.workers:
+                await worker.close()
+
+    asyncio.run(go())
+    closed = [line for line in log if "closed" in line]
+    waves = 3  # of 24, 16 and 20 prompts
+    assert len(closed) == 3 if stays else len(closed) == 3 * waves
+    turns = [line.split()[0] for line in log if "closed" not in line]
+    assert turns == ["a", "b", "judge"] * waves
+
+
+def eight(folder: Path, count: int) -> tuple[str, ...]:
+    """Completions of eight models that somebody already made."""
+    prompts_file(folder, count)
+    for model in range(8):
+        rows = [
+            {"prompt": f"Question number {n}?", "completion": f"m{model} on Question number {n}?"}
+            for n in range(count)
+        ]
+        path = folder / f"m{model}.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows)))
+    return tuple(f"m{model}=file:{folder / f'm{model}.jsonl'}" for model in range(8))
+
+
+EIGHT = strengths(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
+
+
+def test_eight_recorded_models_are_rated_and_the_eighth_adds_only_its_own_pairs(
+    tmp_path: Path,
+) -> None:
+    models = eight(tmp_path, 24)
+    with OpenAIServer(EIGHT) as server:
+        seven = run(asked(server, tmp_path, 24, model=models[:7]))
+        assert judged(server) == 21 * 24 * 2
+        results = run(asked(server, tmp_path, 24, model=models))
+        assert judged(server) == 28 * 24 * 2
+    assert len(seven.summary.pairs) == 21
+    summary = results.summary
+    assert len(summary.pairs) == 28
+    assert all(pair.holm_p is not None for pair in summary.pairs)
+    assert [one.model for one in summary.ratings] == [f"m{model}" for model in range(8)]
+    assert len(results.completions) == 8 * 24
+    first, last = summary.ratings[0], summary.ratings[-1]
+    assert first.ranks is not None
+    assert last.ranks is not None
+    assert first.ranks[1] < last.ranks[0]
+    assert not set(first.group or "") & set(last.group or "")
+    kept = {(pair.a, pair.b): pair for pair in seven.summary.pairs}
+    again = {(pair.a, pair.b): pair for pair in summary.pairs if "m7" not in (pair.a, pair.b)}
+    assert {two: pair.win_rate for two, pair in again.items()} == {
+        two: pair.win_rate for two, pair in kept.items()
+    }
+
+
+def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) -> None:
+    models = eight(tmp_path, 60)
+    with OpenAIServer(EIGHT) as server:
+        results = run(asked(server, tmp_path, 60, model=models, pairs="adaptive"))
+        requests = judged(server)
+        assert run(asked(server, tmp_path, 60, model=models, pairs="adaptive")).judgments
+        assert judged(server) == requests
+    assert requests == len(results.judgments) == 2 * (28 * 24 + 16 * 25 + 16 * 11)
+    prompts = Counter(
+        (pair.a, pair.b) for pair in results.summary.pairs for _ in range(pair.prompts)
+    )
+    assert set(prompts.values()) <= {24, 35, 49, 60}
+    assert all(
+        pair.win_rate.method == "confidence sequence by betting"
+        for pair in results.summary.pairs
+        if pair.win_rate
+    )
+    ranked = [one.model for one in results.summary.ratings]
+    assert ranked[0] == "m0"
+    assert ranked[-1] == "m7"
+    assert len(results.completions) == 8 * 60
+    share = 100 * sum(prompts.values()) / (28 * 60)
+    assert f"{share:.0f} % of each two" in " ".join(results.summary.notes)
+
+
+class Clerk(PerItem[Pair, Verdict]):
+    """Judges one pair after the other, for whoever is called `a`."""
+
+    order = "both"
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.identity = "clerk"
+        self.judged = 0
+
+    async def one(self, item: Pair) -> Verdict:
+        self.judged += 1
+        return Verdict(first=float(item.first.startswith("a")))
+
+
+def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run(
+    tmp_path: Path,
+) -> None:
+    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    wanted = Config(model=("a", "b"), stop="when-sure")
+
+    async def go() -> tuple[int, int]:
+        clerk, log = Clerk(), list[str]()
+        models = {name: Engine(name, log, stays=True) for name in "ab"}
+        with Store(tmp_path / "store.sqlite") as store:
+            comparing = Comparing(
+                wanted, prompts, Cast(models, {"clerk": clerk}), store, lambda _: None
+            )
+            await comparing.look()
+            await comparing.run()
+            for worker in comparing.workers:
+                await worker.close()
+        return clerk.judged, len(comparing.schedule.courses[0])
+
+    judged, length = asyncio.run(go())
+    assert length == 20  # of a wave of 24
+    assert judged <= 2 * length + 1
+    assert asyncio.run(go()) == (0, length)

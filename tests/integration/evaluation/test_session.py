@@ -1,0 +1,363 @@
+"""Whole runs with engines in this process: a checkpoint, a small real model, and their turns."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bakeoff.analysis
+from bakeoff import Config, ConfigError, Results, run
+from bakeoff.evaluation.votes.vote_log import put
+from bakeoff.generators.transformers.generator import Hf
+from bakeoff.runtime.progress import Report, read
+from bakeoff.runtime.timing import Stopwatch
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply, chat, verdict
+from tests.tiny import make_tiny_model
+from tests.unit.web.voting.cases import vote
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> tuple[Path, Path]:
+    folders = tmp_path / "tuned", tmp_path / "base"
+    for seed, folder in enumerate(folders):
+        make_tiny_model(folder, seed=seed)
+    return folders
+
+
+def config(folder: Path, **fields: Any) -> Config:
+    usual = {"prompts": "starter", "limit": 3, "max_tokens": 6, "out": folder / "out"}
+    return Config(**(usual | {"store": folder / "store.sqlite"} | fields))
+
+
+@pytest.mark.engine
+def test_a_checkpoint_against_a_small_real_model(
+    tmp_path: Path, checkpoints: tuple[Path, Path]
+) -> None:
+    with OpenAIServer(lambda _: verdict("tie", 5, 5)) as server:
+        results = run(
+            config(
+                tmp_path,
+                model=(f"tiny=hf:{checkpoints[0]}", "real=embedded:smollm2?context=1024&slots=2"),
+                judge=(f"j=api:j?base_url={server.url}",),
+            )
+        )
+    assert not results.failures
+    assert {authored.model for authored in results.completions} == {"tiny", "real"}
+    assert all(authored.completion.text for authored in results.completions)
+    assert results.summary.pairs[0].ties == 3
+
+
+@pytest.mark.long
+def test_engines_that_fill_the_accelerator_take_turns(
+    tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load, release = Hf._load, Hf.release
+
+    def loading(self: Hf) -> Any:
+        loaded.append(f"load {Path(self.spec.target).name}")
+        return load(self)
+
+    def releasing(self: Hf) -> None:
+        loaded.append(f"free {Path(self.spec.target).name}")
+        release(self)
+
+    monkeypatch.setattr(Hf, "_load", loading)
+    monkeypatch.setattr(Hf, "release", releasing)
+    make_tiny_model(tmp_path / "judge", seed=7)
+    fields = {
+        "model": tuple(f"{folder.name}={folder}" for folder in checkpoints),
+        "judge": (f"judge=hf:{tmp_path / 'judge'}?verdict=logprob",),
+    }
+    results = run(config(tmp_path, **fields))
+    turns = ["load tuned", "free tuned", "load base", "free base", "load judge", "free judge"]
+    assert loaded == turns
+    accounting = results.summary.pairs[0].accounting
+    assert accounting.asked == 6 == accounting.judged + accounting.failed
+    # What it judged is kept: the same command loads a model only for verdicts that are missing.
+    again = run(config(tmp_path, **fields))
+    assert all(judgment in again.judgments for judgment in results.judgments)
+    assert loaded == turns + (["load judge", "free judge"] if results.failures else [])
+
+
+def test_a_checkpoint_is_no_judge_of_itself_by_any_name(
+    tmp_path: Path, checkpoints: tuple[Path, Path]
+) -> None:
+    copy = tmp_path / "copy"
+    make_tiny_model(copy, seed=0)  # the same files as `tuned`
+    with pytest.raises(ConfigError, match="--allow-self-judge"):
+        run(
+            config(
+                tmp_path,
+                model=tuple(str(folder) for folder in checkpoints),
+                judge=(f"judge=hf:{copy}",),
+            )
+        )
+
+
+def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
+    with OpenAIServer(lambda _: verdict("tie")) as server:
+        results = run(
+            config(
+                tmp_path,
+                model=("a=echo:x", "b=echo:y"),
+                judge=(f"j=api:gpt?base_url={server.url}",),
+                seed=5,
+            )
+        )
+    made = results.environment
+    assert {"python", "platform", "packages", "started", "seconds"} <= set(made)
+    assert results.config["seed"] == 5
+    judge = json.dumps(made["judges"])
+    assert "Reply with one JSON object" in judge  # the text of the template, not its name
+    assert '"seed": 5' in judge
+
+
+def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.02)
+    signs: list[datetime] = []
+    reports: list[Report] = []
+
+    def beaten() -> bool:  # the judge keeps silent until the run has given signs of life
+        report = read(tmp_path / "out")
+        if report is not None:
+            reports.append(report)
+            signs.append(report.updated)
+        return len(set(signs)) > 3
+
+    def brain(_: dict[str, Any]) -> Reply:
+        return Reply(body=chat(verdict("tie")), until=beaten)
+
+    with OpenAIServer(brain) as server:
+        judge = f"j=api:j?base_url={server.url}"
+        run(config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,)))
+    assert len(set(signs)) > 3
+    assert {row.who for row in reports[-1].rows} == {"a", "b", "j"}
+    assert {row.done for row in reports[-1].rows if row.stage == "completion"} == {3}
+    assert read(tmp_path / "out") is None
+    assert not list((tmp_path / "out").glob(".progress*"))
+
+
+def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> None:
+    def brain(_: dict[str, Any]) -> Reply:
+        return Reply(401, {"error": {"message": "Incorrect API key provided"}})
+
+    with OpenAIServer(brain) as server:
+        judge = f"j=api:j?base_url={server.url}"
+        asked = config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,))
+        with pytest.raises(ConfigError, match="refuses the key"):
+            run(asked)
+    left = read(tmp_path / "out")
+    assert left is not None
+    assert sum(row.done for row in left.rows if row.stage == "completion") > 0
+
+
+AGAIN = """
+import sys
+from pathlib import Path
+import bakeoff
+bakeoff.run(bakeoff.Config.model_validate_json(Path(sys.argv[1]).read_bytes()))
+large = ("torch", "transformers", "any_llm", "openai", "altair", "vl_convert", "scipy", "numpy")
+print(*(name for name in large if name in sys.modules))
+"""
+
+
+def test_a_second_run_imports_nothing_large(
+    tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    prompts = [{"prompt": f"What is {number}?"} for number in range(3)]
+    for name, more in (("prompts", {}), ("said", {"completion": "A number."})):
+        rows = "".join(json.dumps(row | more) + "\n" for row in prompts)
+        (tmp_path / f"{name}.jsonl").write_text(rows)
+    with OpenAIServer() as server:
+        url = f"?base_url={server.url}"
+        asked = config(
+            tmp_path,
+            prompts=str(tmp_path / "prompts.jsonl"),
+            model=(
+                f"checkpoint={checkpoints[0]}",
+                f"file=file:{tmp_path / 'said.jsonl'}",
+                f"served=api:m{url}",
+            ),
+            judge=(f"openai:gpt-4{url}",),
+        )
+        first = run(asked)
+    assert not first.failures
+    (tmp_path / "config.json").write_text(asked.model_dump_json(by_alias=True))
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN, tmp_path / "config.json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "\n"
+
+
+def echoes(folder: Path, server: OpenAIServer, **more: Any) -> Config:
+    """Two models that need nobody, and a judge that does."""
+    judge = (f"j=api:j?base_url={server.url}",)
+    return config(folder, **{"model": ("a=echo:good", "b=echo:bad"), "judge": judge} | more)
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """What lies in a run's folder: when it was written, and what it holds."""
+    return {
+        file.name: (file.stat().st_mtime_ns, file.read_bytes())
+        for file in (folder / "out").iterdir()
+    }
+
+
+def test_where_nothing_is_new_nothing_is_made_anew(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        asked = echoes(tmp_path, server)
+        first = run(asked)
+        before = files(tmp_path)
+        shown = {"quiet": True, "show_samples": 0, "profile": True, "max_concurrency": 2}
+        again = run(asked.model_copy(update=shown))
+    assert again == first  # also when that was, and how long it took
+    assert files(tmp_path) == before
+    assert Results.model_validate_json(before["results.json"][1]) == again
+
+
+def edited(name: str) -> Callable[[Path], object]:
+    """An edit of one letter somewhere in a file."""
+
+    def edit(out: Path) -> None:
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content.replace(b"good", b"Good", 1))
+
+    return edit
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "the page is edited": edited("report.html"),
+    "the results are edited": edited("results.json"),
+    "the page is gone": lambda out: (out / "report.html").unlink(),
+    "the results are gone": lambda out: (out / "results.json").unlink(),
+    "the page is cut": lambda out: os.truncate(out / "report.html", 1000),
+}
+
+
+@pytest.mark.parametrize("change", [edited("report.html"), *long(CHANGES.values())])
+def test_what_is_not_as_it_was_made_is_made_again(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    with OpenAIServer() as server:
+        asked = echoes(tmp_path, server)
+        run(asked)
+        made = files(tmp_path)
+        change(tmp_path / "out")
+        assert files(tmp_path) != made
+        again = run(asked)
+    found = files(tmp_path)
+    assert Results.model_validate_json(found["results.json"][1]) == again
+    # What this run took from the store, and not from a server, is told in one line.
+    pages = [page["report.html"][1].partition(b">Made by ")[2] for page in (made, found)]
+    assert len({len(page.partition(b"</p>")[2]) for page in pages}) == 1
+    assert found["report.html"][0] > made["report.html"][0]
+
+
+@pytest.mark.long
+def test_another_code_terms_or_versions_make_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OpenAIServer() as server:
+        asked = echoes(tmp_path, server)
+        first = run(asked)
+        wider = run(asked.model_copy(update={"margin": 50.0}))
+        assert wider.summary.pairs[0].margin == 50 != first.summary.pairs[0].margin
+        run(asked)
+        times = [files(tmp_path)["report.html"][0]]
+        for name, other in (
+            ("code", lambda: "another code"),
+            ("describe", lambda: {"packages": {"scipy": "9"}}),
+        ):
+            monkeypatch.setattr(f"bakeoff.evaluation.session.{name}", other)
+            for _ in range(2):
+                run(asked)
+                times.append(files(tmp_path)["report.html"][0])
+    assert times[0] < times[1] == times[2] < times[3] == times[4]
+
+
+@pytest.mark.long
+def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
+    rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
+    replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict("A", 8, 3)]
+    with OpenAIServer(lambda _: replies[0]) as server:
+        asked = echoes(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
+        assert len(run(asked).failures) == 6
+        del replies[0]
+        judged = run(asked)
+        assert (len(judged.failures), len(judged.judgments)) == (0, 6)
+        put(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
+        voted = run(asked)
+        assert [one.judge for one in voted.judgments[6:]] == ["Anna"]
+        assert run(asked) == voted
+        (tmp_path / "out/votes.jsonl").unlink()
+        assert run(asked).judgments == judged.judgments
+
+
+def seconds(watch: Stopwatch) -> dict[str, float]:
+    """What was under way, and how long."""
+    return {lap.work: lap.whole for lap in watch.laps()[0] if lap.whole}
+
+
+@pytest.mark.long
+def test_a_stopwatch_tells_where_the_time_of_a_run_went(
+    tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Hf._load
+    delay = 0.05
+
+    def loading(self: Hf) -> Any:  # on the engine's own thread
+        time.sleep(delay)
+        return load(self)
+
+    monkeypatch.setattr(Hf, "_load", loading)
+    with OpenAIServer(lambda _: Reply(body=chat(verdict("A", 8, 3)), delay=delay)) as server:
+        models = tuple(map(str, checkpoints))
+        asked = config(tmp_path, model=models, judge=(f"j=api:j?base_url={server.url}",))
+        with Stopwatch() as watch:
+            run(asked)
+        with Stopwatch() as second:
+            run(asked)
+    took = seconds(watch)
+    assert took.keys() == {"load", "generate", "judge", "parse", "store", "summarise"}
+    assert took["load"] >= 2 * delay
+    assert took["judge"] >= delay
+    assert seconds(second).keys() == {"store", "summarise"}
+
+
+def test_the_signs_of_life_go_on_while_it_is_summarised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.01)
+    signs: set[datetime] = set()
+    summarize = bakeoff.analysis.summarize
+
+    def slowly(*given: Any) -> Any:
+        deadline = time.monotonic() + 30
+        while len(signs) < 4 and time.monotonic() < deadline:
+            report = read(tmp_path / "out")
+            if report:
+                signs.add(report.updated)
+            time.sleep(0.01)
+        return summarize(*given)
+
+    monkeypatch.setattr("bakeoff.analysis.summarize", slowly)
+    with OpenAIServer() as server:
+        run(echoes(tmp_path, server))
+    assert len(signs) == 4

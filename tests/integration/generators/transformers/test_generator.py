@@ -1,0 +1,756 @@
+import asyncio
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bakeoff.config import Sampling
+from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.generators.transformers import checkpoint_loader
+from bakeoff.generators.transformers.checkpoint_loader import quiet
+from bakeoff.generators.transformers.tokenization import Tokens, row_of, tokens_of
+from bakeoff.records import Completion, Prompt
+from tests.hub import loopback_hub, python_with_hub
+from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
+from tests.unit.generators.transformers.models import completions as completions_of
+from tests.unit.generators.transformers.models import opened, prompt, steps
+from tests.working import outcomes
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def copy(tiny: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def lora(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_adapter(tiny, tmp_path_factory.mktemp("lora"))
+
+
+@pytest.fixture(scope="session")
+def tokens(tiny: Path) -> Tokens:
+    return tokens_of(
+        AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
+    )
+
+
+def make_adapter(base: Path, folder: Path, **options: Any) -> Path:
+    config = peft.LoraConfig(
+        task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"], init_lora_weights=False
+    )
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 beside transformers 5.23
+        torch.manual_seed(1)
+        model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    model.save_pretrained(folder, **options)
+    return folder
+
+
+PROMPTS = [prompt(text) for text in ("hi", "a longer one " * 9, "Why?", "why not? " * 4, "x")]
+
+
+def completions(
+    target: Path | str, prompts: list[Prompt] = PROMPTS, **sampling: Any
+) -> list[Completion]:
+    return completions_of(target, prompts, **sampling)
+
+
+def refusal(target: Path | str) -> str:
+    """The one line that stands in the way of any work."""
+
+    async def run() -> None:
+        generator = opened(target)
+        await generator.prepare()
+
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(run())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def load_refusal(target: Path | str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        completions(target)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def edit_json(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def edit_weights(folder: Path, **changes: Any) -> None:
+    """Change a weight by its name, with `_` for `.`; None takes it out."""
+    weights = load_file(folder / "model.safetensors")
+    for name in list(weights):
+        change = changes.get(name.replace(".", "_"), lambda weight: weight)
+        before = weights.pop(name)
+        if change is not None:
+            weights[name] = change(before)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+# ------------------------------------------------------------------------------ what is drawn
+
+
+def test_greedy_text_is_what_transformers_itself_makes(tiny: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    for ours, asked in zip(completions(tiny), PROMPTS, strict=True):
+        ids = tokenizer.apply_chat_template(
+            asked.conversation(), add_generation_prompt=True, return_tensors="pt"
+        )
+        made = model.generate(**ids, max_new_tokens=24, do_sample=False)
+        new = made[0, ids["input_ids"].shape[1] :]
+        said = [i for i in new.tolist() if i not in tokenizer.all_special_ids]
+        assert ours.tokens == len(new) - (new[-1].item() == tokenizer.eos_token_id)
+        assert (ours.raw or ours.text) == tokenizer.decode(said).replace("<|start|>", "")
+
+
+def test_a_prompt_completes_alike_in_a_batch_and_alone(tiny: Path) -> None:
+    together = completions(f"{tiny}?batch_size=5")
+    assert together == completions(f"{tiny}?batch_size=1")
+    assert len({completion.text for completion in together}) > 2
+
+
+def test_a_draw_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
+    drawn = completions(f"{tiny}?batch_size=5", temperature=1.0, seed=7)
+    assert drawn == completions(f"{tiny}?batch_size=5", temperature=1.0, seed=7)
+    assert drawn == completions(f"{tiny}?batch_size=2", PROMPTS, temperature=1.0, seed=7)
+    assert drawn[::-1] == completions(tiny, PROMPTS[::-1], temperature=1.0, seed=7)
+    other = completions(tiny, temperature=1.0, seed=8)
+    assert sum(one.text != two.text for one, two in zip(drawn, other, strict=True)) > 2
+
+
+def test_drawing_leaves_the_global_generator_alone(tiny: Path) -> None:
+    before = torch.get_rng_state()
+    completions(tiny, temperature=1.0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_models_own_generation_settings_do_not_count(tiny: Path, copy: Path) -> None:
+    edit_json(
+        copy / "generation_config.json",
+        **{"repetition_penalty": 9.0, "suppress_tokens": list(range(0, 200, 2)), "top_k": 1},
+        **{"min_new_tokens": 20, "do_sample": True, "temperature": 3.0, "num_beams": 3},
+    )
+    assert completions(copy) == completions(tiny)
+    assert completions(copy, temperature=1.0) == completions(tiny, temperature=1.0)
+
+
+def test_length_and_stop(tiny: Path) -> None:
+    done = completions(
+        tiny, [prompt(f"{i}?") for i in range(24)], temperature=1.3, top_p=1.0, max_tokens=100
+    )
+    assert {completion.finish for completion in done} == {"length", "stop"}
+    for completion in done:
+        assert completion.tokens is not None
+        assert (completion.finish == "length") == (completion.tokens == 100)
+        assert "<|end|>" not in (completion.raw or completion.text)
+
+
+def test_top_log_probabilities_are_the_first_tokens_before_temperature(tiny: Path) -> None:
+    asked = [prompt("Why?"), prompt("a longer one " * 9)]
+    ours = [c.top for c in completions(tiny, asked, top=5)]
+    assert ours == [c.top for c in completions(tiny, asked, top=5, temperature=1.9)]
+    assert completions(tiny, asked)[0].top is None
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), None
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    for top, one in zip(ours, asked, strict=True):
+        ids = tokenizer.apply_chat_template(
+            one.conversation(), add_generation_prompt=True, return_tensors="pt"
+        )
+        best = model(**ids).logits[0, -1].log_softmax(-1).topk(5)
+        expected: dict[str, float] = {}
+        for value, token in zip(best.values, best.indices, strict=True):
+            text = tokenizer.decode([token])
+            expected[text] = expected.get(text, 0.0) + value.exp().item()
+        assert top is not None
+        found = {text: torch.tensor(value).exp().item() for text, value in top.items()}
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_that_computes_nan_fails_per_prompt(copy: Path) -> None:
+    edit_weights(copy, lm_head_weight=lambda weight: weight * float("nan"))
+    for outcome in outcomes(opened(copy, max_tokens=4), PROMPTS[:2]):
+        assert isinstance(outcome, BackendError)
+        assert "dtype" in outcome.message
+
+
+# ------------------------------------------------------------------------ prompts and tokens
+
+
+def shown(tokens: Tokens, asked: Prompt, **sampling: Any) -> str:
+    row = row_of(tokens, asked, Sampling(**sampling))
+    return str(tokens.tokenizer.decode(row.tokens))
+
+
+def test_a_prompt_goes_through_the_chat_template(tokens: Tokens) -> None:
+    assert shown(tokens, prompt("hi"), system="be kind") == (
+        "<|start|>system\nbe kind<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
+    )
+
+
+def test_a_last_turn_of_the_assistant_is_gone_on_with(tokens: Tokens) -> None:
+    asked = prompt("count", "one, two,")
+    assert shown(tokens, asked).endswith("<|start|>assistant\none, two,")
+
+
+def test_a_template_without_system_turns_gets_the_system_prompt_in_the_first_turn(
+    copy: Path,
+) -> None:
+    refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('none') }}{% endif %}"
+    (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
+    plain = completions(copy, [prompt("be kind\n\nhi")])
+    assert completions(copy, [prompt("hi")], system="be kind") == plain
+
+
+def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
+    refuses = "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('no!') }}{% endif %}"
+    refuses += "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}"
+    (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
+    bad, good = outcomes(opened(copy, max_tokens=4), [prompt("bad"), prompt("good")])
+    assert isinstance(bad, BackendError)
+    assert "no!" in bad.message
+    assert isinstance(good, Completion)
+
+
+def test_tags_around_thinking_stay_though_they_are_special(tokens: Tokens) -> None:
+    ids = tokens.tokenizer("<think>hm</think>yes<|end|><pad>")["input_ids"]
+    assert {259, 260} <= set(tokens.tokenizer.added_tokens_decoder)
+    assert tokens.text(ids) == "<think>hm</think>yes"
+
+
+def test_thinking_that_the_template_opened_is_no_text(copy: Path) -> None:
+    opens = CHAT_TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n{%")
+    assert opens != CHAT_TEMPLATE
+    (copy / "chat_template.jinja").write_text(opens)
+    cut = completions(copy, [prompt("Why?")], max_tokens=8)[0]
+    assert (cut.text, cut.finish) == ("", "length")
+    assert cut.thinking
+
+
+def test_the_token_that_the_template_closes_a_turn_with_ends_a_completion(
+    tiny: Path, copy: Path
+) -> None:
+    for file in ("config.json", "generation_config.json"):
+        edit_json(copy / file, eos_token_id=258)
+    edit_json(copy / "tokenizer_config.json", eos_token="<pad>")
+    asked = [prompt(f"{i}?") for i in range(12)]
+    expected = completions(tiny, asked, temperature=1.0, max_tokens=100)
+    assert "stop" in {completion.finish for completion in expected}
+    stopped = [c for c in expected if c.finish == "stop"]
+    found = completions(copy, asked, temperature=1.0, max_tokens=100)
+    assert [c for c in found if c in stopped] == stopped
+
+
+def test_a_prompt_that_fills_the_context(tiny: Path) -> None:
+    room = 5
+    overhead = len("<|start|>user\n\n<|start|>assistant\n") - 2 * len("<|start|>") + 3
+    long = prompt("x" * (CONTEXT - overhead - room))
+    done = outcomes(
+        opened(tiny, temperature=0, max_tokens=24), [prompt("Why?"), long, prompt("y" * CONTEXT)]
+    )
+    assert done[0] == completions(tiny, [prompt("Why?")])[0]
+    assert isinstance(done[1], Completion)
+    assert (done[1].finish, done[1].tokens) == ("length", room)
+    assert isinstance(done[2], BackendError)
+    assert str(CONTEXT) in done[2].message
+
+
+def test_a_tokenizer_of_another_model(copy: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    tokenizer.add_tokens(["hello"])
+    tokenizer.save_pretrained(copy)
+    foreign, own = outcomes(opened(copy, max_tokens=2), [prompt("hello"), prompt("hi")])
+    assert isinstance(foreign, BackendError)
+    assert "tokenizer" in foreign.message
+    assert isinstance(own, Completion)
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model without chat template that has learned one text by heart."""
+    folder = make_tiny_model(tmp_path_factory.mktemp("taught"), chat_template=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder).train()
+    text = "Question: Where?\n\nAnswer: Paris.\n\nQuestion: Who?\n\nAnswer: Me."
+    ids = tokenizer(text, return_tensors="pt")["input_ids"]
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_without_a_chat_template_it_is_asked_as_question_and_answer(
+    taught: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paris, other = completions(f"{taught}?batch_size=1", [prompt("Where?"), prompt("Who")])
+    assert (paris.text, paris.finish) == ("Paris.", "stop")
+    assert paris.tokens == len(" Paris.\n\nQuestion:")  # it was stopped, not cut afterwards
+    assert other.text
+    said = [record for record in caplog.records if "chat template" in record.message]
+    assert [record.levelname for record in said] == ["WARNING"]
+    knows = tokens_of(
+        AutoTokenizer.from_pretrained(taught), AutoModelForCausalLM.from_pretrained(taught)
+    )
+    assert shown(knows, prompt("A?", "B.", "C?"), system="S.") == (
+        "S.\n\nQuestion: A?\n\nAnswer: B.\n\nQuestion: C?\n\nAnswer:"
+    )
+    assert shown(knows, prompt("A?", "B and")).endswith("Answer: B and")
+
+
+# -------------------------------------------------------------------------------- adapters
+
+
+def test_an_adapter_changes_the_text(tiny: Path, lora: Path) -> None:
+    adapted = completions(f"{tiny}?adapter={lora}")
+    assert adapted != completions(tiny)
+    assert adapted == completions(lora)  # it names its base
+    assert opened(lora).identity == opened(f"{tiny}?adapter={lora}").identity
+    assert opened(lora).identity != opened(tiny).identity
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = peft.AutoPeftModelForCausalLM.from_pretrained(lora)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    ids = tokenizer.apply_chat_template(
+        PROMPTS[2].conversation(), add_generation_prompt=True, return_tensors="pt"
+    )
+    made = model.generate(**ids, max_new_tokens=24, do_sample=False)[0, ids["input_ids"].shape[1] :]
+    assert adapted[2].tokens == int((made != 256).sum())
+
+
+def test_an_adapter_beside_a_full_model_is_not_put_on(tiny: Path, copy: Path, lora: Path) -> None:
+    for file in lora.glob("adapter_*"):
+        shutil.copy(file, copy)
+    assert completions(copy) == completions(tiny)
+
+
+def test_an_adapter_with_tokens_of_its_own(tiny: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.add_tokens(["hello"])
+    base = AutoModelForCausalLM.from_pretrained(tiny)
+    base.resize_token_embeddings(len(tokenizer))
+    config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = peft.get_peft_model(base, config)
+    model.save_pretrained(tmp_path, save_embedding_layers=True)
+    tokenizer.save_pretrained(tmp_path)
+    assert completions(tmp_path, [prompt("hello")])[0].tokens is not None
+
+
+def test_an_adapter_that_does_not_fit(tiny: Path, lora: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(lora, tmp_path / "lora"))
+    file = folder / "adapter_model.safetensors"
+    weights = load_file(file)
+    save_file({k: v for k, v in weights.items() if "layers.0" in k}, file)
+    assert "does not fit" in load_refusal(folder)
+    assert "is an adapter" in refusal(f"{folder}?adapter={lora}")
+    edit_json(folder / "adapter_config.json", base_model_name_or_path=None)
+    assert "names no base model" in refusal(folder)
+    edit_json(folder / "adapter_config.json", base_model_name_or_path="/gone/base")
+    assert "'/gone/base'" in refusal(folder)
+    assert "hf:BASE?adapter=" in refusal(folder)
+    (folder / "adapter_config.json").write_text("{")
+    assert "cannot read adapter_config.json" in refusal(folder)
+    file.unlink()
+    make_adapter(tiny, folder, safe_serialization=False)
+    assert "pickled" in refusal(folder)
+    assert completions(f"{folder}?pickled=true") == completions(lora)
+
+
+# -------------------------------------------------------------------------------- identity
+
+
+def test_the_identity_is_what_the_files_hold_not_where_they_lie(tiny: Path, copy: Path) -> None:
+    before = opened(tiny).identity
+    assert opened(copy).identity == before
+    (copy / "README.md").write_text("hello")
+    (copy / "trainer_state.json").write_text("{}")
+    (copy / "optimizer.bin").write_bytes(b"0")
+    assert opened(copy).identity == before
+    assert opened(f"{copy}?batch_size=3&device=cpu").identity == before
+    assert opened(f"{copy}?dtype=bfloat16").identity != before
+
+    def one_weight(weight: torch.Tensor) -> torch.Tensor:
+        weight[3, 4] += 1e-3
+        return weight
+
+    edit_weights(copy, lm_head_weight=one_weight)
+    assert opened(copy).identity != before
+
+
+@pytest.mark.parametrize("at", [0, 2_999_999])
+def test_a_large_file_is_fingerprinted_from_its_first_byte_to_its_last(copy: Path, at: int) -> None:
+    weights = bytearray(os.urandom(3_000_000))
+    (copy / "model.safetensors").write_bytes(weights)
+    before = opened(copy).identity
+    weights[at] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    assert opened(copy).identity != before
+
+
+def test_files_that_change_before_they_are_loaded(copy: Path) -> None:
+    generator = opened(copy)
+    assert generator.identity
+    edit_json(copy / "config.json", rope_theta=77.0)
+    with pytest.raises(ConfigError, match="changed"):
+        outcomes(generator, PROMPTS[:1])
+
+
+def test_the_identity_needs_no_torch(tiny: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from bakeoff.config import Sampling, Spec
+from bakeoff.plugins import Setting, open_generator
+assert open_generator(Spec.parse(sys.argv[1]), Setting(Sampling())).identity
+assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
+"""
+    done = python_with_hub(code, "http://127.0.0.1:9", tmp_path, f"hf:{tiny}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --------------------------------------------------------------------- what can be wrong
+
+
+def test_what_is_missing_is_said_before_anything_is_loaded(copy: Path, tmp_path: Path) -> None:
+    assert refusal(tmp_path / "gone") == f"no directory {str(tmp_path / 'gone')!r}: check the path"
+    assert "?gguf_file=config.json" in refusal(copy / "config.json")
+    assert "no revision" in refusal(f"{copy}?revision=main")
+    assert "no revision" in refusal(f"{copy}?revision=main&adapter=me/lora")
+    assert "no 'x.gguf'" in refusal(f"{copy}?gguf_file=x.gguf")
+    assert "no option 'size'" in refusal(f"{copy}?size=4")
+    assert "not both" in refusal(f"{copy}?device=cpu&device_map=auto")
+    assert "write cuda" in refusal(f"{copy}?device=toaster")
+    assert "adapter_config.json" in refusal(f"{copy}?adapter={copy}")
+    (copy / "tokenizer.json").rename(tmp_path / "t")
+    assert "no tokenizer" in refusal(copy)
+    (tmp_path / "t").rename(copy / "tokenizer.json")
+    (copy / "model.safetensors").unlink()
+    assert "no weights" in refusal(copy)
+    (copy / "config.json").unlink()
+    assert "no config.json" in refusal(copy)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
+def test_a_device_that_is_not_here(tiny: Path) -> None:
+    assert "best there is here is 'cpu'" in refusal(f"{tiny}?device=cuda")
+
+
+def test_shards_have_to_be_there(tiny: Path, copy: Path) -> None:
+    whole = completions(tiny)
+    (copy / "model.safetensors").unlink()
+    AutoModelForCausalLM.from_pretrained(tiny).save_pretrained(copy, max_shard_size="50KB")
+    assert len(list(copy.glob("model-*.safetensors"))) > 1
+    assert completions(copy) == whole
+    shard = sorted(copy.glob("model-*.safetensors"))[-1]
+    shard.unlink()
+    assert f"lacks {shard.name!r}" in refusal(copy)
+    (copy / "model.safetensors.index.json").write_text("[]")
+    assert "cannot read" in refusal(copy)
+
+
+def test_pickled_weights_are_refused_unless_asked_for(tiny: Path, copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    torch.save(load_file(tiny / "model.safetensors"), copy / "pytorch_model.bin")
+    assert "?pickled=true" in refusal(copy)
+    assert completions(f"{copy}?pickled=true") == completions(tiny)
+
+
+def test_a_checkpoint_that_does_not_hold_what_its_config_says(copy: Path, tmp_path: Path) -> None:
+    whole = (copy / "model.safetensors").read_bytes()
+    edit_weights(copy, lm_head_weight=None)
+    assert "no weights for 'lm_head.weight'" in load_refusal(copy)
+    (copy / "model.safetensors").write_bytes(whole)
+    edit_json(copy / "config.json", hidden_size=64, head_dim=8)
+    assert re.search(r"has the shape .* its config says", load_refusal(copy))
+    (copy / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert "cannot be loaded" in load_refusal(copy)
+
+
+def test_code_of_a_checkpoint_is_not_run_unless_asked_for(copy: Path) -> None:
+    trap = copy / "ran"
+    (copy / "modeling_x.py").write_text(f"open({str(trap)!r}, 'w')\n")
+    edit_json(
+        copy / "config.json",
+        model_type="x",
+        auto_map={"AutoConfig": "modeling_x.X", "AutoModelForCausalLM": "modeling_x.Y"},
+    )
+    assert "?trust_remote_code=true" in load_refusal(copy)
+    assert not trap.exists()
+
+
+def test_a_model_that_is_too_large_for_the_device(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "__init__", too_large)
+    assert "does not fit into the memory of 'cpu'" in load_refusal(f"{tiny}?device=cpu")
+
+
+def test_dtype_and_device_map(tiny: Path) -> None:
+    expected = completions(tiny, max_tokens=1, top=3)
+    assert completions(f"{tiny}?device_map=auto&dtype=float32", max_tokens=1, top=3) == expected
+    half = completions(f"{tiny}?dtype=bfloat16", max_tokens=1, top=3)
+    assert half != expected
+    for one, two in zip(half, expected, strict=True):
+        assert one.top is not None
+        assert two.top is not None
+        assert max(one.top.values()) == pytest.approx(max(two.top.values()), abs=0.1)
+
+
+@pytest.mark.parametrize("module", ["torch", "peft", "gguf", "huggingface_hub"])
+def test_a_missing_extra(
+    tiny: Path, lora: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    targets = {"torch": tiny, "peft": lora, "gguf": f"{tiny}?gguf_file=x.gguf"}
+    targets["huggingface_hub"] = "me/model"
+    monkeypatch.setitem(sys.modules, module, None)
+    assert "pip install 'bakeoff[hf]'" in refusal(targets[module])
+
+
+# ---------------------------------------------------------------------------------- memory
+
+
+@pytest.fixture
+def small_memory() -> Iterator[list[int]]:
+    """A device that holds two rows of up to 200 tokens; the batches that were tried on it."""
+    tried: list[int] = []
+
+    def limited(rows: int, width: int) -> None:
+        if width > 1:
+            tried.append(rows)
+        if rows > 2 or width > 200:
+            raise torch.OutOfMemoryError("out of memory")
+
+    with steps(act=limited):
+        yield tried
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, small_memory: list[int]) -> None:
+    asked = [prompt(f"{i}?") for i in range(8)]
+    expected = completions(f"{tiny}?batch_size=2", asked)
+    small_memory.clear()
+    assert completions(tiny, asked) == expected
+    assert small_memory[:2] == [8, 4]
+    assert max(small_memory[2:]) == 2
+    assert sum(small_memory[2:]) == 8
+
+
+def test_later_batches_have_the_size_that_went_through(tiny: Path, small_memory: list[int]) -> None:
+    completions(f"{tiny}?batch_size=4", [prompt(f"{i}?") for i in range(8)])
+    assert small_memory[0] == 4
+    assert max(small_memory[1:]) == 2
+    assert sum(small_memory[1:]) == 8
+
+
+def test_only_what_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
+    asked = [prompt("a"), prompt("b" * 300), prompt("c")]
+    first, second, third = outcomes(opened(tiny, max_tokens=8), asked)
+    assert isinstance(first, Completion)
+    assert isinstance(third, Completion)
+    assert isinstance(second, BackendError)
+    assert "out of memory" in second.message
+
+
+def test_other_errors_are_not_taken_for_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        outcomes(opened(tiny), PROMPTS)
+
+
+def test_advice_of_transformers_is_held_back_only_while_it_works() -> None:
+    logger = transformers.utils.logging.get_logger("transformers.generation.utils")
+    assert logger.isEnabledFor(logging.WARNING)
+    with quiet():
+        assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.isEnabledFor(logging.WARNING)
+
+
+def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_not(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room, stays in ((1 << 34, True), (1 << 10, False)):
+        monkeypatch.setattr(
+            "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
+        )
+        model = opened(tiny, max_tokens=2)
+        assert not model.stays
+        asyncio.run(model(PROMPTS[:1], lambda *_: None))
+        assert model.stays == stays
+        asyncio.run(model.close())
+        assert not model.stays
+
+
+def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> None:
+    generator = opened(tiny, temperature=0, max_tokens=8)
+    seen: list[Completion | WorkError] = []
+
+    async def run() -> weakref.ref[Any]:
+        await generator(PROMPTS[:1], lambda _, outcome: seen.append(outcome))
+        assert generator._loaded is not None
+        model = weakref.ref(generator._loaded.model)
+        await generator.close()
+        return model
+
+    assert asyncio.run(run())() is None
+    asyncio.run(run())
+    assert seen[0] == seen[1]
+
+
+def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = opened(tiny)._load()
+    assert loaded.model.config._attn_implementation == "sdpa"
+    assert loaded.model.dtype == torch.float32
+    for full, dtype in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: full)  # noqa: B023
+        assert checkpoint_loader._dtype("auto", torch.device("cuda")) == dtype
+    assert checkpoint_loader._dtype("auto", torch.device("mps")) == torch.bfloat16
+    assert checkpoint_loader._dtype("float32", torch.device("cuda")) == torch.float32
+
+
+def test_batches_are_of_like_length(tiny: Path) -> None:
+    generator = opened(tiny)
+    assert [generator.rank(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
+
+
+# ------------------------------------------------------------------------------------- hub
+
+RUN = """
+import asyncio, json, sys
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BakeoffError
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Message, Prompt
+
+async def complete(generator):
+    said = []
+    await generator.prepare()
+    question = Prompt(messages=(Message(role="user", content="Why?"),))
+    await generator([question], lambda _, outcome: said.append(outcome.text))
+    await generator.close()
+    return said[0]
+
+for token in sys.argv[1:]:
+    spec = Spec.parse(token.removeprefix("only "))
+    generator = open_generator(spec, Setting(Sampling(temperature=0, max_tokens=24)))
+    try:
+        known = generator.identity
+        text = None if token.startswith("only ") else asyncio.run(complete(generator))
+        print(json.dumps([known, text]))
+    except BakeoffError as error:
+        print(json.dumps([type(error).__name__, str(error)]))
+"""
+
+
+def on_the_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list[Any]]:
+    done = python_with_hub(RUN, endpoint, home, *tokens, **env)
+    assert (done.returncode, done.stderr) == (0, "")  # no bar, no warning: ours is the terminal
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.long
+def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
+    adapter = Path(shutil.copytree(lora, tmp_path / "adapter"))
+    edit_json(adapter / "adapter_config.json", base_model_name_or_path="me/tiny")
+    local = completions(tiny, [prompt("Why?")])[0].text
+    home = tmp_path / "home"
+    repos = {"me/tiny": tiny, "me/lora": adapter, "me/closed": tiny}
+    with loopback_hub(repos, gated=["me/closed"]) as hub:
+        found = on_the_hub(
+            hub, home, "hf:me/tiny", "me/lora", "me/none", "me/closed", "me/tiny?revision=v9", "a b"
+        )
+        asked = [request for request in hub.requests if "/me/tiny" in request]
+    (known, text), (adapted, other) = found[:2]
+    commit = known["model"]["commit"]
+    assert known["model"] == {"repo": "me/tiny", "commit": commit}
+    assert text == local
+    assert adapted["model"] == known["model"]
+    assert other == completions(lora, [prompt("Why?")])[0].text
+    errors = {"none": "no such model", "closed": "is gated", "v9": "no revision 'v9'"}
+    for (kind, message), words in zip(found[2:5], errors.values(), strict=True):
+        assert (kind, "\n" in message) == ("ConfigError", False)
+        assert words in message
+    assert "hf auth login" in found[3][1]
+    assert "neither a directory nor a hub id" in found[5][1]
+    read = [request for request in asked if "/resolve/" in request]
+    assert read
+    assert all(f"/resolve/{commit}/" in request for request in read)
+
+    # Nobody listens there any more: the cache has what is needed, for both.
+    offline = on_the_hub(hub, home, "hf:me/tiny", "me/lora", "me/tiny?revision=" + "0" * 40)
+    assert offline[:2] == found[:2]
+    assert "not in the cache" in offline[2][1]
+
+
+@pytest.mark.long
+def test_a_new_commit_is_another_model(copy: Path, tmp_path: Path) -> None:
+    with loopback_hub({"me/tiny": copy}) as hub:
+        first = on_the_hub(hub, tmp_path, "only me/tiny")
+        edit_json(copy / "config.json", rope_theta=77.0)
+        again = on_the_hub(hub, tmp_path, "only me/tiny")
+        offline = on_the_hub(hub, tmp_path, "only me/tiny", HF_HUB_OFFLINE="1")
+    assert first != again
+    # Only a commit was asked for so far, no file: without the hub there is nothing to run.
+    assert offline[0][0] == "ConfigError"
+
+
+def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    [[kind, message]] = on_the_hub("http://127.0.0.1:9", tmp_path, "hf:me/model")
+    assert time.monotonic() - begun < 30
+    assert kind == "ConfigError"
+    assert message == (
+        "cannot reach the hub for 'me/model' and it is not in the cache: "
+        "download it first or give a local path"
+    )
+
+
+@pytest.mark.long
+@pytest.mark.engine
+def test_a_gguf_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.models import CATALOGUE
+
+    try:
+        file = fetched(CATALOGUE["smollm2"])
+    except ConfigError as error:
+        pytest.skip(str(error))
+    (tmp_path / "model.gguf").symlink_to(file)
+    asked = prompt("What is the capital of France?")
+    capfd.readouterr()
+    paris = completions(f"{tmp_path}?gguf_file=model.gguf", [asked], max_tokens=16)[0]
+    assert capfd.readouterr() == ("", "")
+    assert "Paris" in paris.text
+    assert paris.finish == "stop"

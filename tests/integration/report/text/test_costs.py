@@ -1,0 +1,117 @@
+"""What work would take and took, as people read it, and that they are asked before it begins."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.records import Asked, Expense, Plan
+from bakeoff.report.text.costs import dollars, estimated, run_took, took
+from tests.long import long
+from tests.openai_server import OpenAIServer
+from tests.terminal import Terminal
+from tests.unit.report.sample import results_of
+
+COMMAND = [sys.executable, "-m", "bakeoff"]
+
+
+def words(server: OpenAIServer, what: str, *more: str) -> list[str]:
+    judge = f"openai:gpt-4?base_url={server.url}"
+    given = ["--model", "a=echo:good", "--model", "b=echo:b", "--judge", judge]
+    return [*COMMAND, what, *given, "--prompts", "starter", "--limit", "3", *more]
+
+
+def test_a_plan_says_what_is_known_and_what_is_not() -> None:
+    paid = Expense(stage="judgment", who="gpt-4", requests=100, read=120_000, written=16_000)
+    paid = paid.model_copy(update={"cost": 4.56, "dearest": 9.2, "seconds": 300.0})
+    free = Expense(stage="completion", who="a", requests=50, kept=2, cost=0, dearest=0)
+    unknown = Expense(stage="judgment", who="j", requests=1, read=10, written=1)
+    (lines,) = estimated(Plan(prompts=50, expenses=(free, paid), notes=("guessed",))).values()
+    assert lines == [
+        "a completes: 50 requests, nothing to pay, 2 completions are in the store",
+        "gpt-4 judges: 100 requests, 120,000 tokens read, 16,000 written, about $4.56, "
+        "at most $9.20, about 5 minutes",
+        "Together: 150 requests, about $4.56, at most $9.20, about 5 minutes",
+        "Assumed: guessed",
+    ]
+    (lines,) = estimated(Plan(prompts=50, expenses=(paid, unknown))).values()
+    assert lines[1] == "j judges: 1 request, 10 tokens read, 1 written, no price is known"
+    assert lines[2].startswith("Together: 101 requests, no price is known for j, $4.56 for the oth")
+
+
+def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing() -> None:
+    asked = Asked(stage="judgment", who="j", kept=3, requests=12, again=2, unanswered=1, cost=0.25)
+    assert run_took([asked]) == [
+        "Made by 12 requests, 2 of them again, "
+        "1 without a reply (they may be billed all the same), "
+        "3 outcomes from the store, which cost nothing, $0.25 paid"
+    ]
+    assert run_took([]) == []
+    results = results_of()
+    assert took(results)[0].endswith("tokens written, no price is known")
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [(0, "$0.00"), (12.345, "$12.35"), (0.0312, "$0.0312"), (1e-6, "less than $0.0001")],
+)
+def test_dollars_have_as_many_digits_as_say_something(cost: float, said: str) -> None:
+    assert dollars(cost) == said
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "asks"),
+    [(b"y\n", 0, 6), *long([(b"\x03", 130, 0), (b"\n", 0, 6), (b"n\n", 130, 0)])],
+)
+def test_who_is_there_is_asked_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, asks: int
+) -> None:
+    said: list[int] = []
+
+    def answer(so_far: str) -> None:
+        if "Go on? [Y/n]" in so_far and not said:
+            said.append(1)
+            terminal.type(typed)
+
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        terminal = Terminal(words(server, "run"), tmp_path)
+        seen = terminal.watch(answer)
+        assert (seen.code, len(server.requests)) == (code, asks)
+    assert "gpt-4 judges: 6 requests" in seen.text
+    assert "Traceback" not in seen.text
+
+
+@pytest.mark.parametrize("more", [*long([["--yes"], ["--max-cost", "5"], ["--quiet"]])])
+def test_who_said_so_before_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        seen = Terminal(words(server, "run", *more), tmp_path).watch()
+        assert (seen.code, len(server.requests)) == (0, 6)
+    assert "Go on?" not in seen.text
+    assert ("about $0" in seen.text) == (more != ["--quiet"])
+
+
+def test_plan_asks_nobody_and_a_script_can_read_it(tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        for more in ([], ["--json"], ["--max-cost", "0.001"]):
+            done = subprocess.run(
+                words(server, "plan", *more),
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            if more == ["--json"]:
+                plan = Plan.model_validate(json.loads(done.stdout))
+                assert [one.requests for one in plan.expenses] == [3, 3, 6]
+            else:
+                assert "Together: 12 requests, about $0." in done.stdout
+            assert done.returncode == (2 if "--max-cost" in more else 0), done.stderr
+        assert "more than --max-cost 0.001" in done.stderr
+        assert not server.requests
+    assert list(tmp_path.iterdir()) == []

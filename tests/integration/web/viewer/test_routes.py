@@ -1,0 +1,327 @@
+import json
+import re
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.web.server import HEADERS
+from bakeoff.web.viewer import pages
+from bakeoff.web.viewer.runs import find
+from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
+from tests.unit.web.voting.cases import Browser
+
+HURT = "</script><img src=x onerror='window.hurt=1'>"
+
+
+def key_of(root: Path, name: str) -> str:
+    return next(run.key for run in find(root).runs.values() if run.name == name)
+
+
+def get(url: str, **more: str) -> httpx.Response:
+    return httpx.get(url, trust_env=False, timeout=60, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path) -> Path:
+    root = tmp_path / "runs"
+    lay(root / "one", results(seed=1, started="2026-01-01T00:00:00+00:00"))
+    lay(root / "two", results(seed=2, better=0.9, started="2026-02-01T00:00:00+00:00"))
+    going(root / "three")
+    return root
+
+
+def test_the_list_shows_the_newest_first_and_what_each_says(root: Path) -> None:
+    with viewer(root) as url:
+        text = get(url).text
+    assert text.index(">three<") < text.index(">two<") < text.index(">one<")
+    for seed, better in ((1, 0.6), (2, 0.9)):
+        (pair,) = results(seed=seed, better=better).summary.pairs
+        assert pair.verdict in text
+        assert pages.share(pair.win_rate.estimate) in text  # type: ignore[union-attr]
+    assert "30</b> of 100" in text
+    assert "2 failed" in text
+
+
+def test_a_run_is_found_when_it_comes_and_gone_when_it_goes(root: Path) -> None:
+    with viewer(root) as url:
+        before = get(url + "pulse").json()
+        assert get(url + "pulse").json() == before
+        lay(root / "new" / "run", results(seed=3))
+        assert get(url + "pulse").json() != before
+        assert ">new/run<" in get(url).text
+        address = url + f"run/{key_of(root, 'new/run')}/"
+        assert get(address).status_code == 200
+        (root / "new" / "run" / "results.json").unlink()
+        assert ">new/run<" not in get(url).text
+        assert get(address).status_code == 404
+
+
+def test_a_report_has_the_policy_that_its_scripts_need_and_is_in_no_frame(root: Path) -> None:
+    with viewer(root) as url:
+        reply = get(url + f"run/{key_of(root, 'one')}/")
+        own = [get(url), get(url + f"run/{key_of(root, 'three')}/"), get(url + "nothing")]
+    policy = reply.headers["Content-Security-Policy"]
+    assert "script-src 'sha256-" in policy
+    assert "'unsafe-eval'" not in policy
+    assert policy.endswith("; frame-ancestors 'none'")
+    assert 'href="../../"' in reply.text
+    assert 'href="vote/"' in reply.text
+    for page in own:
+        assert {name: page.headers[name] for name in HEADERS} == HEADERS
+        assert "<script>" not in page.text
+        assert " style=" not in page.text
+        assert " onclick=" not in page.text
+
+
+def test_one_run_is_shown_at_once_and_leads_to_no_list(root: Path) -> None:
+    for path in (root / "one", root / "one" / "results.json"):
+        with viewer(path) as url:
+            found = get(url)
+            assert found.status_code == 307
+            shown = get(url + found.headers["location"])
+            assert shown.status_code == 200
+            assert 'href="../../"' not in shown.text
+            assert 'href="vote/"' in shown.text
+
+
+def test_a_file_of_another_name_has_no_vote(root: Path) -> None:
+    other = (root / "one" / "results.json").rename(root / "one" / "results-0123.json")
+    with viewer(other) as url:
+        address = url + get(url).headers["location"]
+        assert 'href="vote/"' not in get(address).text
+        assert get(address + "vote/").status_code == 409
+
+
+def test_a_run_that_goes_on_shows_no_win_rate_and_then_its_report(root: Path) -> None:
+    with viewer(root) as url:
+        address = url + f"run/{key_of(root, 'three')}/"
+        text, before = get(address).text, get(address + "pulse").json()
+        assert "No win rate is shown before the end" in text
+        assert not re.search(r"\d %", text)
+        assert "about" in text
+        going(root / "three", done=31)
+        assert get(address + "pulse").json() != before
+        lay(root / "three", results(seed=5))
+        (root / "three" / "progress.json").unlink()
+        text = get(address).text
+        assert "No win rate is shown before the end" not in text
+        (pair,) = results(seed=5).summary.pairs
+        assert pages.share(pair.win_rate.estimate) in text  # type: ignore[union-attr]
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(root: Path) -> None:
+    going(root / "three", silent=3600)
+    with viewer(root) as url:
+        text = get(url + f"run/{key_of(root, 'three')}/").text
+        assert "Run the same command again" in get(url).text
+    assert "Run the same command again" in text
+    assert "left" not in text
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "null"])
+def test_a_broken_file_is_listed_with_its_trouble_and_breaks_nothing(text: str, root: Path) -> None:
+    (root / "broken").mkdir()
+    (root / "broken" / "results.json").write_text(text)
+    with viewer(root) as url:
+        listed = get(url)
+        shown = get(url + f"run/{key_of(root, 'broken')}/")
+        both = f"compare?one={key_of(root, 'broken')}&other={key_of(root, 'one')}"
+        assert get(url + both).status_code == 409
+        voting = get(url + f"run/{key_of(root, 'broken')}/vote/")
+    assert listed.status_code == 200
+    assert "no results of this version" in listed.text
+    assert (shown.status_code, voting.status_code) == (409, 409)
+    assert "results.json" in shown.text
+    for reply in (listed, shown, voting):
+        assert str(root.parent) not in reply.text
+
+
+def test_results_that_contradict_themselves_are_said_to(root: Path) -> None:
+    document = json.loads((root / "one" / "results.json").read_text())
+    document["environment"] = {"packages": ["not", "by", "name"]}
+    (root / "one" / "results.json").write_text(json.dumps(document))
+    with viewer(root) as url:
+        shown = get(url + f"run/{key_of(root, 'one')}/")
+        assert get(url).status_code == 200
+    assert shown.status_code == 409
+    assert "do they contradict themselves?" in shown.text
+
+
+def test_two_runs_are_compared(root: Path) -> None:
+    strict = {"judges": {"judge": judge("Be <b>strict</b>.")}}
+    lay(root / "strict", results(identities=strict))
+    one, two, other = (key_of(root, name) for name in ("one", "two", "strict"))
+    with viewer(root) as url:
+        text = get(url + f"compare?one={one}&other={two}").text
+        refused = get(url + f"compare?one={one}&other={other}").text
+        for query in ("", f"?one={one}", f"?one={one}&other=nothing", "?one=../one&other=/etc"):
+            assert get(url + "compare" + query).status_code == 404
+    assert "On the 40 prompts that both judged, the win rate changed by +" in text
+    assert "Not compared" not in text
+    assert "The win rates are not compared" in refused
+    assert "the judge&#39;s template differs" in refused
+    assert "&lt;" in refused
+    assert "<b>strict" not in refused
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "run/../run/",
+        "run/%2e%2e/",
+        "run/..%2f..%2fetc/",
+        "run//",
+        "run/one/",
+        "run/" + "0" * 16 + "/",
+        "run/" + "0" * 16 + "/vote/",
+        "run/" + "0" * 16 + "/vote/page.js",
+        "run/" + "0" * 16 + "/pulse",
+        "results.json",
+        "one/results.json",
+        "../../etc/passwd",
+        "viewer.css/../../routes.py",
+        "%00",
+    ],
+)
+def test_no_address_is_a_path(path: str, root: Path) -> None:
+    with viewer(root) as url:
+        place = urlsplit(url)
+        raw = (
+            f"GET {place.path}{path} HTTP/1.1\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n"
+        )
+        with socket.create_connection((place.hostname, place.port), timeout=30) as line:
+            line.sendall(raw.encode())
+            found = b"".join(iter(lambda: line.recv(65536), b""))
+    assert found.split(b" ", 2)[1] == b"404", found[:200]
+    assert str(root).encode() not in found
+    assert b"root:" not in found
+
+
+def test_only_the_page_itself_on_this_machine_is_answered(root: Path) -> None:
+    with viewer(root) as url:
+        place = urlsplit(url)
+        door = f"{place.scheme}://{place.netloc}/"
+        run = f"run/{key_of(root, 'one')}/"
+        assert get(url, headers={"Host": "evil.example"}).status_code == 403  # type: ignore[arg-type]
+        for path in ("", run, "viewer.js", "pulse", run + "vote/"):
+            assert get(door + path).status_code == 404
+            assert get(url + path).status_code in (200, 307)
+        body = {"voter": "Anna", "id": "x", "choice": "first"}
+        for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {}):
+            for path in (run + "vote/vote", run + "vote/finish", ""):
+                sent = httpx.post(url + path, json=body, headers=headers, trust_env=False)
+                assert sent.status_code == 403
+    assert not (root / "one" / VOTES).exists()
+
+
+def test_nothing_that_a_file_says_is_markup_and_no_reply_tells_where_it_lies(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "here"
+    nasty = HURT + "\u202e\u0000'\"&{{ 7 * 7 }}"
+    of = results((f"tuned{nasty}", f"base{nasty}"), said=nasty, failed=3, config={"system": nasty})
+    lay(root / "one<img src=y onerror=alert(1)>", of)
+    lay(root / "two", results((f"other{nasty}", f"base{nasty}"), seed=4, snapshot=nasty))
+    going(root / "new")
+    told = json.loads((root / "new" / "progress.json").read_text())
+    told["rows"][0]["who"] = nasty
+    (root / "new" / "progress.json").write_text(json.dumps(told))
+    keys = list(find(root).runs)
+    with viewer(root) as url:
+        paths = ["", *(f"run/{key}/" for key in keys)]
+        paths += [f"compare?one={one}&other={other}" for one in keys for other in keys]
+        replies = [get(url + path) for path in paths]
+    for reply in replies:
+        assert "<img src=x" not in reply.text
+        assert "<img src=y" not in reply.text
+        assert "{{ 7 * 7 }}" in reply.text or "49" not in reply.text
+        assert str(tmp_path) not in reply.text
+    assert [reply.status_code for reply in replies].count(200) >= 4
+
+
+def test_a_vote_counts_when_somebody_presses_finish(root: Path) -> None:
+    folder = root / "one"
+    with viewer(root) as url, Browser(url + f"run/{key_of(root, 'one')}/vote/") as browser:
+        for choice in ("first", "second", "tie", "skip"):
+            browser.vote(choice)
+        assert len(read(folder / VOTES)) == 4
+        assert browser.press("finish") == {"after": "../"}
+        report = get(url + f"run/{key_of(root, 'one')}/")
+        assert report.status_code == 200
+        assert "Anna" in report.text
+        stored = json.loads((folder / "results.json").read_text())
+        assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 3
+        assert stored["origins"]["Anna"] == "human:"
+        state = browser.state()  # a booth anew, and the votes are still there
+        assert (state["done"], state["total"]) == (4, 40)
+        browser.vote("first")
+        assert len(read(folder / VOTES)) == 5
+
+
+def test_what_a_voter_is_sent_tells_no_model(root: Path) -> None:
+    lay(root / "secret-folder", results(("zebra-one", "yak-two")))
+    key = key_of(root, "secret-folder")
+    with viewer(root) as url, Browser(url + f"run/{key}/vote/") as browser:
+        for path in ("", "page.css", "page.js", "voters"):
+            assert browser.get(path).status_code == 200
+        for choice in ("first", "tie", "skip"):
+            browser.vote(choice)
+        browser.press("finish")
+    assert len(browser.seen) > 5_000
+    for secret in ("zebra", "yak", "judge-1", "secret", '"p1"', "It is right", "All runs"):
+        assert secret.encode() not in browser.seen, secret
+
+
+def test_votes_that_cannot_be_counted_are_kept_and_it_is_said(root: Path) -> None:
+    folder = root / "one"
+    with viewer(root) as url, Browser(url + f"run/{key_of(root, 'one')}/vote/") as browser:
+        browser.vote("first")
+        with (folder / VOTES).open("a") as file:
+            file.write("no vote\n")
+        browser.press("finish")
+        report = get(url + f"run/{key_of(root, 'one')}/")
+        assert report.status_code == 409
+        assert "All votes are kept, but they could not be counted" in report.text
+        assert "line 2 of" in report.text
+        assert str(root) not in report.text
+        assert get(url + f"run/{key_of(root, 'one')}/").status_code == 200
+
+
+def test_where_nothing_differs_there_is_nothing_to_vote_on(root: Path) -> None:
+    of = results(prompts=range(3))
+    same = tuple(
+        row.model_copy(update={"completion": row.completion.model_copy(update={"text": "x"})})
+        for row in of.completions
+    )
+    lay(root / "same", of.model_copy(update={"completions": same}))
+    with viewer(root) as url:
+        reply = get(url + f"run/{key_of(root, 'same')}/vote/")
+    assert reply.status_code == 409
+    assert "there is nothing to vote on" in reply.text
+
+
+def test_a_run_of_another_command_can_be_voted_on_while_its_results_change(root: Path) -> None:
+    key = key_of(root, "one")
+    with viewer(root) as url, Browser(url + f"run/{key}/vote/") as browser:
+        browser.vote("first")
+        assert browser.state()["total"] == 40
+        lay(root / "one", results(seed=1, prompts=range(10)))
+        assert browser.state()["total"] == 10
+    assert len(read(root / "one" / VOTES)) == 1
+
+
+def test_what_cannot_be_shown_is_said_on_a_page_that_finds_its_way(root: Path) -> None:
+    (root / "broken").mkdir()
+    (root / "broken" / "results.json").write_text("{}")
+    key = key_of(root, "broken")
+    with viewer(root) as url:
+        for path in ("nothing", "a/b/c", "compare", f"run/{key}/", "run/x/", f"run/{key}/vote/"):
+            reply = get(url + path)
+            assert reply.status_code in (404, 409)
+            style, home = re.findall(r'href="([^"]*?)(?:viewer\.css)?"', reply.text)[1:]
+            assert style == home
+            assert str(reply.url.join(home)) == url, path

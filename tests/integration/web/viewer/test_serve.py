@@ -1,0 +1,43 @@
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bakeoff.errors import ConfigError
+from bakeoff.web.viewer import serve_async
+from tests.unit.web.viewer.cases import lay, results, viewer
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    def refuse(address: str) -> None:
+        raise AssertionError(address)
+
+    with pytest.raises(ConfigError, match=r"there is no '.*nowhere'") as caught:
+        asyncio.run(serve_async(tmp_path / "nowhere", announce=refuse))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_folder_waits_for_its_first_run(tmp_path: Path) -> None:
+    with viewer(tmp_path) as url:
+        assert "There is no run here yet" in httpx.get(url, trust_env=False).text
+        lay(tmp_path / "first", results(prompts=range(3)))
+        assert ">first<" in httpx.get(url, trust_env=False).text
+
+
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def main() -> None:
+        until = asyncio.Event()
+
+        def announce(address: str) -> None:
+            told.append(address)
+            until.set()
+
+        await serve_async(tmp_path, announce=announce, until=until)
+
+    asyncio.run(main())
+    (address,) = told
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address, trust_env=False)

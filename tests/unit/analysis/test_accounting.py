@@ -1,0 +1,65 @@
+"""asked = judged + failed, by judge and order, and what the failures could do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.records import Accounting, Judgment
+from tests.unit.analysis.cases import failure, judgment, pair, rows, won
+
+
+def told(judgments: list[Judgment], *failures: object) -> Accounting:
+    return pair(judgments, failures=failures).accounting
+
+
+def test_failures_are_told_by_kind_judge_and_order() -> None:
+    found = told(
+        won(3, 0),
+        failure("p0", who="k"),
+        failure("p7", kind="backend", first="b", second="a"),
+        failure("p7", kind="backend"),
+    )
+    assert (found.asked, found.judged, found.failed) == (9, 6, 3)
+    assert found.failed_by_kind == {"backend": 2, "verdict": 1}
+    assert {who: (t.judged, t.failed) for who, t in found.by_judge.items()} == {
+        "j": (6, 2),
+        "k": (0, 1),
+    }
+    assert {who: (t.judged, t.failed) for who, t in found.by_order.items()} == {
+        "a first": (3, 2),
+        "b first": (3, 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("presented", "words"), [("unknown", "order not recorded"), ("apart", "judged apart")]
+)
+def test_an_order_that_there_is_not_is_said_to_be_missing(presented: str, words: str) -> None:
+    assert list(told([judgment(0, "a", 1.0, presented=presented)]).by_order) == [words]
+
+
+def test_the_worst_case_gives_every_failure_to_either_side() -> None:
+    found = told(won(1, 1), failure("p0"), failure("p9"))
+    assert found.worst_case == pytest.approx((2 / 3 / 3, (2 / 3 + 1 / 3 + 1) / 3))
+
+
+def test_each_failure_counts_for_itself_in_the_worst_case() -> None:
+    found = told(won(1, 0), failure("p0"), failure("p0"), failure("p9"), failure("p9"))
+    assert found.worst_case == pytest.approx((1 / 2 / 2, (1 / 2 + 1 / 2 + 1) / 2))
+
+
+@given(rows, st.lists(st.sampled_from(["p0", "p3", "q"]), max_size=6))
+def test_every_split_adds_up_and_the_bounds_hold_the_estimate(
+    judgments: list[Judgment], lost: list[str]
+) -> None:
+    found = pair(judgments, failures=tuple(map(failure, lost)))
+    asked = found.accounting
+    for split in (asked.by_judge, asked.by_order):
+        assert sum(tally.asked for tally in split.values()) == asked.asked
+        assert sum(tally.failed for tally in split.values()) == asked.failed
+    assert sum(asked.failed_by_kind.values()) == asked.failed
+    assert asked.worst_case is not None
+    low, high = asked.worst_case
+    assert 0 <= low <= high + 1e-9 <= 1 + 1e-9
+    if not lost and found.win_rate:
+        assert low == pytest.approx(found.win_rate.estimate, abs=1e-6)

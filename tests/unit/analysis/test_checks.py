@@ -1,0 +1,284 @@
+"""Each gate: what closes it, what does not, and that its figure is in the sentence."""
+
+import pytest
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Judgment, Scores
+from tests.unit.analysis.cases import (
+    both,
+    evidence,
+    failure,
+    judgment,
+    pair,
+    prompt,
+    reasons,
+    texts,
+    won,
+)
+
+
+def test_flips_of_a_few_prompts_that_were_judged_in_both_orders_withhold_nothing() -> None:
+    flipped = [judgment(n, model, 1.0) for n in range(19) for model in "ab"]
+    rest = [judgment(n, "ab"[n % 2], float(n % 4 < 2)) for n in range(19, 200)]
+    assert "flipped verdicts" not in reasons(pair([*flipped, *rest]))
+    more = [
+        judgment(19, "b" if 19 % 2 == 0 else "a", 1.0),
+        judgment(19, "a", 1.0),
+        judgment(19, "b", 1.0),
+    ]
+    assert "flipped verdicts" in reasons(pair([*flipped, *more, *rest[1:]]))
+    assert "flipped verdicts" in reasons(pair(flipped))
+
+
+def test_twenty_prompts_are_enough_and_nineteen_are_not() -> None:
+    assert reasons(pair(won(19, 1))) == []
+    assert reasons(pair(won(18, 1))) == ["few prompts"]
+
+
+def test_clusters_are_what_counts_not_prompts() -> None:
+    rows = won(40, 2)
+    prompts = tuple(prompt(n, tags=(f"cluster:{n // 3}",)) for n in range(42))
+    found = pair(rows, prompts=prompts)
+    assert (found.prompts, found.clusters, found.outcome) == (42, 14, "not enough data")
+    assert "14 clusters of prompts" in found.verdict
+    assert found.win_rate is not None
+    assert found.win_rate.n == 14
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_one_fixed_order_withholds_whatever_the_numbers(first: str) -> None:
+    found = pair([judgment(n, first, float(first == "a")) for n in range(50)])
+    assert (found.outcome, reasons(found)) == ("withheld", ["one order"])
+    assert f"{first} was always shown first" in found.verdict
+    assert found.order.identified == "one order"
+    assert found.order.pick_first is None
+
+
+def test_an_order_that_nobody_recorded_withholds() -> None:
+    found = pair([judgment(n, "a", 1.0, presented="unknown") for n in range(50)])
+    assert (found.outcome, reasons(found)) == ("withheld", ["order not recorded"])
+
+
+def test_completions_that_were_judged_apart_have_no_order_to_balance() -> None:
+    found = pair([judgment(n, "a", 1.0, presented="apart") for n in range(50)])
+    assert (found.outcome, found.order.identified) == ("better", "order-free")
+
+
+def test_only_ties_need_no_order() -> None:
+    ties = [judgment(n, "a", 0.5, scores=Scores(n % 9, n % 9)) for n in range(50)]
+    assert pair(ties).outcome == "equivalent"
+
+
+@pytest.mark.parametrize("scores", [None, Scores(5, 5)])
+def test_a_judge_that_says_the_same_of_everything_tells_nothing(scores: Scores | None) -> None:
+    ties = [judgment(n, "ab"[n % 2], 0.5, scores=scores) for n in range(50)]
+    found = pair(ties)
+    assert (found.outcome, reasons(found)) == ("withheld", ["same verdict"])
+    assert "the same of all 50 pairs" in found.verdict
+    one_more = [*ties, judgment(50, "a", 1.0)]
+    assert "same verdict" not in reasons(pair(one_more))
+    assert "same verdict" not in reasons(pair(ties[:19]))  # these may be chance
+
+
+@pytest.mark.parametrize(("firsts", "closed"), [(20, False), (11, False), (9, True), (35, True)])
+def test_a_random_order_has_to_be_balanced(firsts: int, closed: bool) -> None:
+    rows = [judgment(n, "a" if n < firsts else "b", float(n < firsts)) for n in range(40)]
+    assert ("order not balanced" in reasons(pair(rows))) == closed
+
+
+def test_a_random_order_that_moves_most_verdicts_withholds() -> None:
+    follows = [judgment(n, "ab"[n % 2], 1.0) for n in range(40)]
+    found = pair(follows)
+    assert reasons(found) == ["order effect"]
+    assert "100 points" in found.verdict
+    steady = [judgment(n, "ab"[n % 2], float(n % 2 == 0)) for n in range(40)]
+    assert pair(steady).outcome == "better"
+
+
+def test_a_judge_that_changes_most_verdicts_with_the_order_names_no_winner() -> None:
+    rows = [judgment(n, "a", 1.0) for n in range(20)]
+    rows += [judgment(n, "b", 1.0 if n < 12 else 0.0) for n in range(20)]
+    found = pair(rows)
+    assert found.win_rate is not None
+    assert found.win_rate.low > 0.5
+    assert (found.outcome, found.flipped, reasons(found)) == ("withheld", 0.6, ["flipped verdicts"])
+    half = [judgment(n, "a", 1.0) for n in range(20)]
+    half += [judgment(n, "b", 1.0 if n < 10 else 0.0) for n in range(20)]
+    assert "flipped verdicts" not in reasons(pair(half))
+
+
+@pytest.mark.parametrize(("wrong", "closed"), [(10, False), (11, True)])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_judge_that_contradicts_itself_too_often_decides_nothing(
+    wrong: int, closed: bool, kept: bool
+) -> None:
+    odd = {"contradicts": True, "scores": Scores(8, 3)} if kept else {"scores": Scores(3, 8)}
+    rows = [
+        judgment(n, "a", 1.0, **(odd if n < wrong else {"scores": Scores(8, 3)})) for n in range(40)
+    ]
+    assert ("contradicts itself" in reasons(pair(rows))) == closed
+
+
+def test_an_explanation_that_names_a_model_shows_that_the_judge_knew_it() -> None:
+    models = ("me/qwen-grpo", "me/qwen-base")
+
+    def told(reason: str, said: str = "fine") -> list[str]:
+        rows = [
+            row.model_copy(update={"first": models["ab".index(row.first)]}).model_copy(
+                update={"second": models["ab".index(row.second)]}
+            )
+            for row in won(20, 0, reason=reason)
+        ]
+        completions = texts(models[0], [said] * 20)
+        found = summarize(evidence(rows, models=models, completions=tuple(completions)))
+        return [kind for kind in reasons(found.pairs[0]) if kind == "names shown"]
+
+    assert told("qwen-grpo is better") == ["names shown"]
+    assert told("The first is better.") == []
+    assert told("qwen-grpo is better", said="I am Qwen-GRPO.") == []
+
+
+def test_failures_over_two_percent_withhold() -> None:
+    rows = won(49, 0)
+    assert pair(rows, failures=(failure("p0"),) * 2).outcome == "better"
+    found = pair(rows, failures=(failure("p0"),) * 3)
+    assert (found.outcome, reasons(found)) == ("withheld", ["failures"])
+    assert "3 of 101 verdicts failed (3.0 %)" in found.verdict
+
+
+def test_failures_that_could_turn_the_sign_withhold_however_few_they_are() -> None:
+    rows = won(30, 10, 960)
+    assert pair(rows, margin=0).outcome == "better"
+    lost = tuple(failure(f"lost{n // 2}") for n in range(40))
+    found = pair(rows, margin=0, failures=lost)
+    assert found.accounting.worst_case == pytest.approx((510 / 1020, 530 / 1020))
+    assert reasons(found) == ["failures decide"]
+    assert "between 50.0 and 52.0 %" in found.verdict
+    assert pair(rows, margin=0, failures=lost[:38]).outcome == "better"
+
+
+def test_failures_can_spoil_equivalence() -> None:
+    lost = tuple(failure(f"lost{n}") for n in range(40))
+    found = pair(won(10, 10, 380), failures=lost, margin=4)
+    assert {"failures", "failures decide"} == set(reasons(found))
+
+
+def test_identical_completions_are_no_difference_to_judge() -> None:
+    said = [f"text {n}" for n in range(20)]
+    completions = (*texts("a", said), *texts("b", said))
+    found = pair(won(20, 0), completions=completions)
+    assert reasons(found) == ["identical completions"]
+    assert "no difference to judge: both models said the same to all 20 prompts" in found.verdict
+    almost = (*texts("a", said), *texts("b", ["other", *said[1:]]))
+    assert pair(won(20, 0), completions=almost).outcome == "better"
+
+
+@pytest.mark.parametrize(("same", "closed"), [(20, True), (11, True), (10, False)])
+def test_one_text_for_many_prompts_is_a_placeholder(same: int, closed: bool) -> None:
+    said = ["Pick me!"] * same + [f"text {n}" for n in range(20 - same)]
+    found = pair(won(20, 0), completions=tuple(texts("a", said)))
+    assert (reasons(found) == ["placeholder"]) == closed
+    if closed:
+        assert f"a said the same to {same} of 20 prompts ('Pick me!')" in found.verdict
+
+
+def test_judges_on_different_sides_of_a_half_withhold_a_winner() -> None:
+    rows = won(40, 0, judge="strong")
+    rows += [row for n in range(40) for row in both(n, float(n < 18), judge="weak")]
+    found = pair(rows)
+    assert reasons(found) == ["judges disagree"]
+    assert "strong 100.0 %, weak 45.0 %" in found.verdict
+
+
+def test_judges_that_disagree_where_nobody_wins_withhold_nothing() -> None:
+    rows = [row for n in range(40) for row in both(n, float(n % 2), judge="j")]
+    rows += [row for n in range(40) for row in both(n, float(n % 2 or n < 2), judge="k")]
+    assert pair(rows).outcome == "not enough data"
+
+
+def test_a_win_that_is_only_length_is_withheld() -> None:
+    rows, longer, shorter = [], [], []
+    for n in range(60):
+        a_longer = n < 50
+        rows += both(n, float(a_longer if n % 12 else not a_longer))
+        longer.append("x" * (900 if a_longer else 100))
+        shorter.append("y" * (100 if a_longer else 880))
+    rows += [row for n in range(60, 80) for row in both(n, float(n % 5 == 0))]
+    longer += ["x" * (500 + n % 3) for n in range(20)]
+    shorter += ["y" * (500 + n % 4) for n in range(20)]
+    completions = tuple(
+        texts("a", [f"{n}{t}" for n, t in enumerate(longer)])
+        + texts("b", [f"{n}{t}" for n, t in enumerate(shorter)])
+    )
+    found = pair(rows, completions=completions)
+    assert reasons(found) == ["length decides"]
+    assert found.win_rate is not None
+    assert found.length is not None
+    assert found.length.controlled is not None
+    assert found.win_rate.low > 0.5 > found.length.controlled.estimate
+
+
+def test_scores_that_say_the_opposite_withhold_a_winner() -> None:
+    rows = [row for n in range(30) for row in _scored(n, 1.0, Scores(6, 5))]
+    rows += [row for n in range(30, 40) for row in _scored(n, 0.0, Scores(0, 10))]
+    found = pair(rows)
+    assert reasons(found) == ["scores disagree"]
+    assert "-0.175" in found.verdict
+
+
+def _scored(n: int, value: float, points: Scores) -> list[Judgment]:
+    swapped = Scores(points.second, points.first)
+    return [
+        judgment(n, "a", value, scores=points),
+        judgment(n, "b", 1 - value, scores=swapped),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("winner", "loser", "judge", "closed"),
+    [
+        ("qwen-tuned", "llama-3", "openai:gpt-4", False),
+        ("gpt-4o-mini-tuned", "llama-3", "openai:gpt-4", True),
+        ("llama-3", "gpt-4o-mini", "openai:gpt-4", False),  # against its own: it may
+        ("qwen-tuned", "qwen-base", "hf:Qwen/Qwen2.5-7B", False),  # of both alike
+    ],
+)
+def test_no_judge_decides_alone_for_its_own_family(
+    winner: str, loser: str, judge: str, closed: bool
+) -> None:
+    rows = [
+        Judgment(
+            prompt_id=row.prompt_id,
+            judge=judge,
+            first=winner if row.first == "a" else loser,
+            second=loser if row.first == "a" else winner,
+            verdict=row.verdict,
+        )
+        for row in won(20, 0)
+    ]
+    found = summarize(evidence(rows, models=(winner, loser))).pairs[0]
+    assert (reasons(found) == ["own family"]) == closed
+
+
+def test_what_stands_behind_a_name_counts_and_another_family_on_the_panel_helps() -> None:
+    behind = {"a": "hf:Qwen/Qwen2.5-1.5B", "b": "hf:meta-llama/Llama-3", "j": "hf:Qwen/Qwen2.5-72B"}
+    assert reasons(pair(won(20, 0), origins=behind)) == ["own family"]
+    panel = won(20, 0) + won(20, 0, judge="claude-3-5-sonnet")
+    assert pair(panel, origins=behind).outcome == "better"
+
+
+def test_with_many_pairs_a_win_by_chance_is_not_enough() -> None:
+    models = tuple("abcdefgh")
+    rows = []
+    for i, one in enumerate(models):
+        for other in models[i + 1 :]:
+            wins = 15 if (one, other) == ("a", "b") else 10
+            for n in range(20):
+                value = float(n < wins)
+                rows.append(judgment(n, one, value, second=other))
+                rows.append(judgment(n, other, 1 - value, second=one))
+    found = summarize(evidence(rows, models=models)).pairs[0]
+    assert found.win_rate is not None
+    assert found.win_rate.low > 0.5
+    assert (found.outcome, reasons(found)) == ("not enough data", ["many comparisons"])
+    assert pair(won(15, 5)).outcome == "better"

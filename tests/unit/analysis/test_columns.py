@@ -1,0 +1,184 @@
+"""Judgments as columns: folded as one would by hand, whatever their order."""
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.analysis.aggregate import STANDS_FOR, Panel, compare, preference_of, winner_of
+from bakeoff.analysis.columns import columns_of, joint, means_by
+from bakeoff.records import Comparison, Judgment, Scores
+from tests.unit.analysis.cases import both, judgment, rows
+
+panels = st.sampled_from(["mean", "majority"])
+# Many judgments of few prompts: several judges, orders and completions of each.
+crowded = st.lists(
+    st.builds(
+        lambda prompt, first, value, judge, sample: judgment(
+            prompt, first, value, judge=judge, sample=sample
+        ),
+        st.integers(0, 1),
+        st.sampled_from("ab"),
+        st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+        st.sampled_from("jkl"),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
+    """The judgments of one prompt, folded record by record."""
+    by_judge = defaultdict(list)
+    for one in group:
+        by_judge[one.judge].append(one)
+    told = [opinion(judged) for judged in by_judge.values()]
+    preference = fmean(p for p, *_ in told)
+    (most, votes), *_ = Counter(winner for _, winner, *_ in told).most_common()
+    split = {"a", "b"} <= {winner for _, winner, *_ in told}
+    winner = most if 2 * votes > len(told) else "tie" if split else winner_of(preference)
+    answers = [consistent for *_, consistent, _ in told if consistent is not None]
+    return Comparison(
+        prompt_id=group[0].prompt_id,
+        a="a",
+        b="b",
+        preference=STANDS_FOR[winner] if panel == "majority" and len(told) > 1 else preference,
+        winner=winner,
+        flipped=2 * sum(flipped for _, _, flipped, *_ in told) > len(told),
+        consistent=2 * sum(answers) > len(answers) if answers else None,
+        scores=mean_scores([scores for *_, scores in told]),
+    )
+
+
+def opinion(judged):  # type: ignore[no-untyped-def]
+    """Preference, winner, whether flipped, whether consistent, and scores: of one judge."""
+    cells = defaultdict(list)
+    for one in judged:
+        order = one.first if one.presented == "recorded" else "none"
+        cells[one.sample, order].append(preference_of("a", one))
+    means = {key: fmean(values) for key, values in cells.items()}
+    samples, orders = ({key[at] for key in means} for at in (0, 1))
+    preference = fmean(fmean(v for (s, _), v in means.items() if s == one) for one in samples)
+    winners = {winner_of(fmean(v for (_, o), v in means.items() if o == one)) for one in orders}
+    flipped = {"a", "b"} <= winners
+    turned = [one.verdict if one.first == "a" else one.verdict.swapped() for one in judged]
+    return (
+        preference,
+        "tie" if flipped else winner_of(preference),
+        flipped,
+        len(winners) == 1 if len(orders) > 1 else None,
+        mean_scores([verdict.scores for verdict in turned]),
+    )
+
+
+def mean_scores(given_: Sequence[Scores | None]) -> Scores | None:
+    there = [scores for scores in given_ if scores]
+    return Scores(*map(fmean, zip(*there, strict=True))) if there else None
+
+
+@given(rows | crowded, panels)
+def test_columns_fold_as_one_would_by_hand(judgments: list[Judgment], panel: Panel) -> None:
+    found = compare("a", "b", judgments, panel)
+    ids = dict.fromkeys(one.prompt_id for one in judgments)
+    assert [comparison.prompt_id for comparison in found] == list(ids)
+    for comparison in found:
+        group = [one for one in judgments if one.prompt_id == comparison.prompt_id]
+        expected = by_hand(group, panel)
+        assert comparison.model_copy(update={"preference": 0.5, "scores": None}) == (
+            expected.model_copy(update={"preference": 0.5, "scores": None})
+        )
+        assert comparison.preference == pytest.approx(expected.preference, rel=1e-15, abs=1e-15)
+        assert (comparison.scores or ()) == pytest.approx(expected.scores or (), rel=1e-15)
+
+
+@given(rows, panels, st.randoms(use_true_random=False))
+def test_the_order_of_the_judgments_changes_no_bit(
+    judgments: list[Judgment], panel: Panel, draw: random.Random
+) -> None:
+    shuffled = draw.sample(judgments, len(judgments))
+    one, other = (
+        {found.prompt_id: found for found in compare("a", "b", given_, panel)}
+        for given_ in (judgments, shuffled)
+    )
+    assert one.keys() == other.keys()
+    for prompt_id, found in one.items():
+        assert found.winner == other[prompt_id].winner
+        assert found.preference == pytest.approx(other[prompt_id].preference, rel=1e-15, abs=1e-15)
+
+
+@given(rows)
+def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
+    ids = sorted({one.prompt_id for one in judgments})
+    columns = columns_of("a", judgments, ids)
+    assert len(columns) == len(judgments)
+    in_order = sorted(judgments, key=lambda j: (j.prompt_id, j.judge, j.sample, j.repeat))
+    for row, one in enumerate(in_order):
+        assert ids[columns.prompt[row]] == one.prompt_id
+        assert columns.judges[columns.judge[row]] == one.judge
+        assert (columns.sample[row], columns.repeat[row]) == (one.sample, one.repeat)
+        assert columns.recorded[row] == (one.presented == "recorded")
+        assert columns.a_first[row] == (one.first == "a")
+        assert columns.preference[row] == preference_of("a", one)
+        assert columns.odd[row] == one.verdict.against_scores
+        turned = one.verdict if one.first == "a" else one.verdict.swapped()
+        assert columns.scored[row] == (turned.scores is not None)
+        assert turned.scores is None or tuple(columns.scores[row]) == turned.scores
+
+
+def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
+    judged = [
+        judgment(0, "a", 1.0, mended="unreadable", cost=0.5),
+        judgment(1, "a", 1.0, mended="contradiction", kept=9),
+    ]
+    columns = columns_of("a", judged, ["p0", "p1"])
+    assert columns.mended.tolist() == [True, False]
+    assert columns.shortened.tolist() == [False, True]
+    assert columns.cost[0] == 0.5
+    assert math.isnan(columns.cost[1])
+
+
+def test_the_rows_of_one_judge_are_its_own() -> None:
+    judged = [*both(0, 1.0, judge="k"), *both(0, 0.0), *both(1, 0.5, judge="k")]
+    columns = columns_of("a", judged, ["p0", "p1"])
+    assert columns.of("k").preference.tolist() == [1.0, 1.0, 0.5, 0.5]
+    assert columns.of("j").prompt.tolist() == [0, 0]
+
+
+keyed = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=60)
+
+
+@given(keyed)
+def test_means_by_key_are_those_of_an_exact_sum(pairs: list[tuple[int, float]]) -> None:
+    keys, means = means_by(np.array([k for k, _ in pairs]), np.array([v for _, v in pairs]))
+    expected = {key: fmean(v for k, v in pairs if k == key) for key in sorted(dict(pairs))}
+    assert keys.tolist() == list(expected)
+    assert means.tolist() == pytest.approx(list(expected.values()), rel=1e-15, abs=1e-300)
+
+
+def test_a_sum_of_many_loses_nothing() -> None:
+    values = np.array([0.1] * 10 + [1.0, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17])
+    keys = np.repeat((0, 1), (10, 8))
+    assert means_by(keys, values)[1].tolist() == [fmean(values[:10]), fmean(values[10:])]
+
+
+def test_no_rows_have_no_means() -> None:
+    none = np.array([], dtype=np.intp)
+    keys, means = means_by(none, np.array([]))
+    assert (len(keys), len(means)) == (0, 0)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=40))
+def test_a_joint_code_is_in_the_order_of_its_parts(codes: list[tuple[int, ...]]) -> None:
+    found = joint(*np.array(codes, dtype=np.intp).T)
+    pairs = sorted(zip(codes, found.tolist(), strict=True))
+    for (one, x), (other, y) in pairwise(pairs):
+        assert (one < other) == (x < y)
+        assert (one == other) == (x == y)

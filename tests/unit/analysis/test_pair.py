@@ -1,0 +1,112 @@
+"""The numbers of a pair: clusters of prompts, scores, power."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Design, Judgment, Scores
+from bakeoff.stats.confidence_sequences import mean_sequence
+from tests.unit.analysis.cases import both, evidence, judgment, pair, prompt, rows, won
+
+
+def test_clusters_of_prompts_have_one_voice_in_every_test() -> None:
+    prompts = tuple(prompt(n, tags=(f"cluster:{n // 10}",)) for n in range(200))
+    said = won(140, 60)  # clusters 0 to 13 won, 14 to 19 lost, each as one
+    found = pair(said, prompts=prompts)
+    assert (found.prompts, found.clusters) == (200, 20)
+    assert found.win_rate is not None
+    assert found.sign is not None
+    assert (found.win_rate.n, found.sign.n) == (20, 20)
+    assert found.win_rate.se == pytest.approx((0.7 * 0.3 / 19) ** 0.5)
+    assert found.outcome == "not enough data"
+    assert pair(said).outcome == "better"
+
+
+def test_scores_of_a_cluster_are_averaged_before_the_interval() -> None:
+    prompts = tuple(prompt(n, tags=(f"cluster:{n // 4}",)) for n in range(40))
+    rows = [judgment(n, "a", 1.0, scores=Scores(5 + n // 4 % 3, 5)) for n in range(40)]
+    found = pair(rows, prompts=prompts).score_difference
+    assert found is not None
+    assert (found.value.n, found.test.n) == (10, 10)
+    alone = pair(rows).score_difference
+    assert alone is not None
+    assert alone.value.estimate == pytest.approx(found.value.estimate)
+    assert found.value.high - found.value.low > 1.9 * (alone.value.high - alone.value.low)
+
+
+def test_a_prompt_without_a_cluster_is_one_by_itself() -> None:
+    prompts = tuple(prompt(n, tags=("cluster:x",) if n < 2 else ()) for n in range(20))
+    assert pair(won(20, 0), prompts=prompts).clusters == 19
+
+
+def test_prompts_that_nobody_described_are_counted_all_the_same() -> None:
+    assert pair(won(20, 0), prompts=()).outcome == "better"
+
+
+def test_power_is_in_units_of_the_win_rate() -> None:
+    found = pair(won(60, 40)).power
+    assert found is not None
+    assert found.detectable == pytest.approx(0.138, abs=0.002)
+    assert found.needed == found.more + 100  # type: ignore[operator]
+
+
+ANYTIME = Design(anytime=True)
+
+
+@settings(max_examples=25)
+@given(rows)
+def test_where_the_run_could_stop_when_it_liked_all_intervals_are_wider_and_hold_at_every_look(
+    judgments: list[Judgment],
+) -> None:
+    plain, free = (pair(judgments, design=design) for design in (Design(), ANYTIME))
+    assert (plain.wins, plain.losses, plain.prompts) == (free.wins, free.losses, free.prompts)
+    for one, other in ((plain.win_rate, free.win_rate), (plain.decisive, free.decisive)):
+        assert (one is None) == (other is None)
+        if one and other:
+            assert other.low <= other.estimate <= other.high
+            assert "sequence" in other.method
+            assert math.isclose(one.estimate, other.estimate, abs_tol=1e-9)
+    if free.win_rate and free.sign:
+        assert free.sign.method == "anytime test by betting"
+        inside = free.win_rate.low <= 0.5 <= free.win_rate.high
+        assert inside or free.sign.p <= 0.05 + 1e-9
+    if plain.score_difference and free.score_difference:
+        ours, theirs = free.score_difference.value, plain.score_difference.value
+        assert math.isclose(ours.estimate, theirs.estimate, abs_tol=1e-9)
+        assert -1 <= ours.low <= ours.estimate <= ours.high <= 1
+    if free.power:
+        assert free.power.method.endswith("at any look")
+    assert {card.win_rate.method for card in free.judges} <= {"confidence sequence by betting"}
+
+
+def test_pairs_that_may_end_when_they_like_share_what_may_be_missed() -> None:
+    three = [*won(24, 6), *(row for n in range(30) for row in _of(n, "a", "c", 0.5))]
+    three += [row for n in range(30) for row in _of(n, "b", "c", 0.5)]
+    alone = summarize(evidence(won(24, 6), design=ANYTIME)).pairs[0]
+    shared = summarize(evidence(three, "abc", design=ANYTIME)).pairs[0]
+    assert alone.win_rate is not None
+    assert shared.win_rate is not None
+    assert shared.win_rate.low < alone.win_rate.low
+    values = np.repeat([1.0, 0.0], [24, 6])
+    assert shared.win_rate.low == mean_sequence(values, 0.05 / 3).low
+    assert alone.win_rate.low == mean_sequence(values, 0.05).low
+    two, all_three = evidence(won(24, 6)), evidence(three, "abc")
+    fixed = [summarize(found).pairs[0].win_rate for found in (two, all_three)]
+    assert fixed[0] == fixed[1]  # there Holm's p-values see to it
+
+
+def _of(number: int, one: str, other: str, value: float) -> list[Judgment]:
+    return [
+        judgment(number, one, value, second=other),
+        judgment(number, other, 1 - value, second=one),
+    ]
+
+
+def test_opposite_winners_are_a_share_of_what_was_judged_in_both_orders() -> None:
+    judgments = [*both(0, 1.0), judgment(1, "a", 1.0), judgment(1, "b", 1.0)]
+    judgments += [judgment(n, "a", 1.0) for n in range(2, 12)]
+    found = pair(judgments)
+    assert (found.prompts, found.flipped, found.consistency) == (12, 0.5, 0.5)

@@ -1,0 +1,261 @@
+"""What must hold whatever the judgments are, and what holds for all pairs together."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import (
+    Authored,
+    Completion,
+    Evidence,
+    Judgment,
+    PairSummary,
+    Scores,
+    Summary,
+)
+from tests.unit.analysis.cases import (
+    both,
+    evidence,
+    failure,
+    judgment,
+    prompt,
+    rows,
+    said,
+    texts,
+    won,
+)
+
+
+def numbers(value: object) -> Iterator[float]:
+    """Every number in a record, in order."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from numbers(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from numbers(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield float(value)
+
+
+def given_evidence(judgments: list[Judgment], words: dict[str, list[str]]) -> Evidence:
+    prompts = tuple(prompt(n, tags=("odd",) if n % 2 else ()) for n in range(25))
+    completions = tuple(row for model, all_ in words.items() for row in texts(model, all_))
+    return evidence(judgments, prompts=prompts, completions=completions)
+
+
+def mirrored(found: PairSummary) -> dict[str, Any]:
+    """The numbers of a pair as the swapped pair has to give them."""
+    dump = found.model_dump()
+
+    def turned(estimate: dict[str, Any] | None, about: float = 1.0) -> dict[str, Any] | None:
+        if estimate is None:
+            return None
+        keys = {"estimate": about - estimate["estimate"]}
+        keys |= {"low": about - estimate["high"], "high": about - estimate["low"]}
+        return estimate | keys
+
+    order, length = dump["order"], dump["length"]
+    difference = dump["score_difference"]
+    shown = order["shown_first"]
+    worst = dump["accounting"]["worst_case"]
+    dump |= {"a": dump["b"], "b": dump["a"], "wins": dump["losses"], "losses": dump["wins"]}
+    dump |= {"scores_a": dump["scores_b"], "scores_b": dump["scores_a"]}
+    dump |= {"scored_better": dump["scored_worse"], "scored_worse": dump["scored_better"]}
+    dump["win_rate"], dump["decisive"] = turned(dump["win_rate"]), turned(dump["decisive"])
+    order["balanced"] = turned(order["balanced"])
+    order["shown_first"] = None if shown is None else 1 - shown
+    if length:
+        length["controlled"] = turned(length["controlled"])
+    if difference:
+        difference["value"] = turned(difference["value"], 0.0)
+    for judge in dump["judges"]:
+        judge["win_rate"], judge["without"] = turned(judge["win_rate"]), turned(judge["without"])
+    for row in dump["slices"]:
+        row["win_rate"] = turned(row["win_rate"])
+        row["outcome"] = {"better": "worse", "worse": "better"}.get(row["outcome"], row["outcome"])
+    exposure = dump["thinking"]
+    if exposure:
+        exposure |= {"only_a": exposure["only_b"], "only_b": exposure["only_a"]}
+        exposure["rate_only_a"], exposure["rate_only_b"] = (
+            turned(exposure["rate_only_b"]),
+            turned(exposure["rate_only_a"]),
+        )
+    dump["accounting"]["worst_case"] = (1 - worst[1], 1 - worst[0])
+    dump["outcome"] = {"better": "worse", "worse": "better"}.get(dump["outcome"], dump["outcome"])
+    return dump
+
+
+WORDS = {"verdict", "reasons", "flags"}  # sentences about one side or the other
+
+
+@settings(max_examples=100)
+@given(rows, said)
+def test_swapping_the_models_mirrors_every_number(
+    judgments: list[Judgment], words: dict[str, list[str]]
+) -> None:
+    given_ = given_evidence(judgments, words)
+    ab = summarize(given_).pairs[0]
+    ba = summarize(given_.model_copy(update={"models": ("b", "a")})).pairs[0]
+    wanted, found = mirrored(ab), ba.model_dump()
+    for key in found.keys() - WORDS:
+        expected = pytest.approx(list(numbers(wanted[key])), abs=1e-6)
+        assert list(numbers(found[key])) == expected, key
+    kinds = {reason.kind for reason in ab.reasons}
+    assert kinds == {reason.kind for reason in ba.reasons}
+
+
+def rich(seed: int = 1) -> Evidence:
+    """40 prompts by two judges who like length, in both orders, with scores and tags."""
+    rng = np.random.default_rng(seed)
+    judgments = []
+    for n in range(40):
+        for judge in "jk":
+            value = float(rng.choice([0.0, 0.5, 1.0], p=[0.3, 0.2, 0.5]))
+            points = Scores(*rng.integers(1, 10, 2).tolist())
+            judgments += both(n, value, judge=judge, scores=points)
+    lengths = rng.integers(1, 60, (2, 40))
+    words = {m: ["x" * int(k) for k in row] for m, row in zip("ab", lengths, strict=True)}
+    return given_evidence(judgments, words)
+
+
+def test_a_rich_pair_mirrors_too() -> None:
+    given_ = rich()
+    ab = summarize(given_).pairs[0]
+    ba = summarize(given_.model_copy(update={"models": ("b", "a")})).pairs[0]
+    assert ab.length is not None
+    assert ab.length.controlled is not None
+    wanted, found = mirrored(ab), ba.model_dump()
+    for key in found.keys() - WORDS:
+        expected = pytest.approx(list(numbers(wanted[key])), abs=1e-6)
+        assert list(numbers(found[key])) == expected, key
+
+
+def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
+    given_ = rich()
+    repeats = [row.model_copy(update={"repeat": 1}) for row in given_.judgments]
+    twice = given_.model_copy(update={"judgments": (*given_.judgments, *repeats)})
+    told: dict[str, Any] = {"accounting": True, "agreement": True, "variance": True}
+    told |= dict.fromkeys(WORDS, True)
+    counts = {"asked", "judged", "scored", "contradicted"}
+    told["judges"] = {"__all__": counts | {"repeats"}}
+    pairs = [summarize(found).pairs[0] for found in (given_, twice)]
+    for once, again in zip(pairs[0].judges, pairs[1].judges, strict=True):
+        assert all(getattr(again, name) == 2 * getattr(once, name) > 0 for name in counts)
+    one, other = (pair.model_dump(exclude=told) for pair in pairs)
+    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
+
+
+@settings(max_examples=100)
+@given(rows, said, st.randoms())
+def test_the_order_of_rows_and_prompts_changes_nothing(
+    judgments: list[Judgment], words: dict[str, list[str]], random: Any
+) -> None:
+    given_ = given_evidence(judgments, words)
+    mixed: dict[str, Any] = {}
+    for field in ("judgments", "prompts", "completions"):
+        mixed[field] = list(getattr(given_, field))
+        random.shuffle(mixed[field])
+    one = summarize(given_).model_dump()
+    other = summarize(given_.model_copy(update=mixed)).model_dump()
+    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
+    assert [p["outcome"] for p in other["pairs"]] == [p["outcome"] for p in one["pairs"]]
+
+
+@settings(max_examples=100)
+@given(rows, st.integers(1, 5), st.sampled_from(["p0", "p1", "elsewhere"]))
+def test_a_failure_changes_no_estimate_but_the_bounds(
+    judgments: list[Judgment], failed: int, where: str
+) -> None:
+    clean = summarize(evidence(judgments)).pairs[0]
+    broken = summarize(evidence(judgments, failures=(failure(where),) * failed)).pairs[0]
+    told: dict[str, Any] = dict.fromkeys(
+        ("accounting", "outcome", "verdict", "reasons", "slices"), True
+    )
+    told["judges"] = {"__all__": {"asked", "failed", "unreadable"}}
+    assert broken.model_dump(exclude=told) == clean.model_dump(exclude=told)
+    for one, other in zip(broken.slices, clean.slices, strict=True):
+        assert (one.win_rate, one.p, one.prompts) == (other.win_rate, other.p, other.prompts)
+    assert broken.accounting.failed == failed
+    assert broken.accounting.failed_by_kind == {"verdict": failed}
+    assert broken.accounting.worst_case is not None
+    assert broken.win_rate is not None
+    low, high = broken.accounting.worst_case
+    assert low < high
+    expected = (clean.win_rate.estimate,) * 2  # type: ignore[union-attr]
+    assert clean.accounting.worst_case == pytest.approx(expected, abs=1e-8)
+
+
+@settings(max_examples=100)
+@given(rows, said)
+def test_repeating_every_row_with_its_prompt_changes_no_interval(
+    judgments: list[Judgment], words: dict[str, list[str]]
+) -> None:
+    one, twice = (summarize(given_evidence(judgments * n, words)).pairs[0] for n in (1, 2))
+    same = {"prompts", "wins", "losses", "ties", "win_rate", "decisive", "sign", "scores_a"}
+    same |= {"score_difference", "consistency", "flipped", "order", "power", "outcome"}
+    same |= {"length", "markdown", "thinking", "slices"}
+    assert list(numbers(twice.model_dump(include=same))) == pytest.approx(
+        list(numbers(one.model_dump(include=same))), abs=1e-7
+    )
+
+
+@settings(max_examples=100)
+@given(rows, said, st.integers(0, 3))
+def test_no_number_is_nan_and_the_document_comes_back(
+    judgments: list[Judgment], words: dict[str, list[str]], failed: int
+) -> None:
+    given_ = given_evidence(judgments, words)
+    found = summarize(given_.model_copy(update={"failures": (failure(),) * failed}))
+    assert all(math.isfinite(number) for number in numbers(found.model_dump()))
+    assert Summary.model_validate_json(found.model_dump_json()) == found
+
+
+@settings(max_examples=100)
+@given(rows)
+def test_every_verdict_says_its_outcome(judgments: list[Judgment]) -> None:
+    found = summarize(evidence(judgments)).pairs[0]
+    begins = {
+        "better": "a is better than b",
+        "worse": "b is better than a",
+        "equivalent": "No difference",
+        "not enough data": "Not enough data",
+        "withheld": "Verdict withheld",
+    }
+    assert found.verdict.startswith(begins[found.outcome])
+
+
+def test_pairs_that_were_never_asked_about_are_not_there() -> None:
+    rows_ = [judgment(0, "a", 1.0), judgment(0, "a", 1.0, second="c")]
+    found = summarize(evidence(rows_, models=("a", "b", "c")))
+    assert [(one.a, one.b) for one in found.pairs] == [("a", "b"), ("a", "c")]
+
+
+def test_with_many_pairs_p_values_are_holms_and_one_pair_needs_none() -> None:
+    rows_ = won(16, 5)
+    rows_ += [judgment(n, "a", 1.0, second="c") for n in range(15)]
+    rows_ += [judgment(n, "a", 0.0, second="c") for n in range(15, 20)]
+    several = summarize(evidence(rows_, models=("a", "b", "c"))).pairs
+    raw = [one.sign.p for one in several if one.sign]
+    assert [one.holm_p for one in several] == pytest.approx(
+        [2 * min(raw), max(2 * min(raw), max(raw))]
+    )
+    assert summarize(evidence(won(16, 5))).pairs[0].holm_p is None
+
+
+def test_notes_and_the_estimand_are_in_it() -> None:
+    found = summarize(evidence(won(1, 1), notes=("mind the gap",)))
+    assert found.notes == ("mind the gap",)
+    assert "a tie counting half" in found.estimand
+
+
+def test_flags_of_models_and_pairs_are_together() -> None:
+    empty = [Authored(prompt_id="p0", model="a", completion=Completion(text=""))]
+    found = summarize(evidence(won(2, 18), completions=tuple(empty)))
+    assert {"low win rate", "empty"} <= {flag.kind for flag in found.flags}

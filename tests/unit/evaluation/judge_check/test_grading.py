@@ -1,0 +1,290 @@
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakeoff.evaluation.judge_check import JudgeCheck, Labelled, known_pairs
+from bakeoff.evaluation.judge_check.grading import agreements, checked
+from bakeoff.evaluation.judge_check.outcomes import longer_of
+from bakeoff.records import Failure, Judgment, Scores
+from tests.unit.evaluation.judge_check.cases import failed, judged, pair
+from tests.unit.stats.golden import DATA, expected, needs_data
+from tests.unit.stats.golden import rows as golden_rows
+
+PAIRS = [pair(number, set="ab"[number % 2], kind=f"kind {number % 3}") for number in range(12)]
+
+FEW = settings(max_examples=25)  # each draws two thousand resamples
+
+probability = st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1)
+said = st.lists(st.tuples(probability, probability), min_size=len(PAIRS), max_size=len(PAIRS))
+
+
+def check_of(
+    judgments: Sequence[Judgment],
+    failures: Sequence[Failure] = (),
+    pairs: Sequence[Labelled] = PAIRS,
+) -> JudgeCheck:
+    return checked("j", pairs, judgments, failures)
+
+
+def verdicts(values: Sequence[tuple[float, float]]) -> list[Judgment]:
+    return [row for one, two in zip(PAIRS, values, strict=True) for row in judged(one, *two)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mark"),
+    [
+        (1.0, 0.0, "right"),
+        (0.9, 0.45, "right"),
+        (1.0, 0.5, "right"),  # a tie in one order contradicts nothing
+        (0.0, 1.0, "wrong"),
+        (0.4, 0.5, "wrong"),
+        (1.0, 1.0, "split"),
+        (0.0, 0.0, "split"),
+        (0.9, 0.6, "split"),  # in the mean it is for the better one, but the orders contradict
+        (0.5, 0.5, "tie"),
+    ],
+)
+def test_two_orders_make_one_mark(first: float, second: float, mark: str) -> None:
+    one = [pair(0)]
+    overall = check_of(judged(one[0], first, second), pairs=one).overall
+    assert getattr(overall, mark) == overall.pairs == 1
+    assert overall.share is not None
+    assert overall.share.estimate == (mark == "right")
+
+
+@FEW
+@given(said)
+def test_every_pair_has_one_mark_in_every_split(values: list[tuple[float, float]]) -> None:
+    found = check_of(verdicts(values))
+    for grades in ([found.overall], found.by_set.values(), found.by_kind.values()):
+        assert sum(grade.pairs for grade in grades) == len(PAIRS)
+        for name in ("right", "wrong", "split", "tie"):
+            assert sum(getattr(g, name) for g in grades) == getattr(found.overall, name)
+    assert set(found.by_set) == {"a", "b"}
+    assert len(found.misses) == len(PAIRS) - found.overall.right
+
+
+@FEW
+@given(said)
+def test_a_judge_turned_round_gets_wrong_what_it_got_right(
+    values: list[tuple[float, float]],
+) -> None:
+    values = [(round(one, 6), round(two, 6)) for one, two in values]
+    found = check_of(verdicts(values))
+    turned = check_of(verdicts([(1 - one, 1 - two) for one, two in values]))
+    assert (found.overall.right, found.overall.wrong) == (
+        turned.overall.wrong,
+        turned.overall.right,
+    )
+    assert (found.overall.split, found.overall.tie) == (turned.overall.split, turned.overall.tie)
+    assert found.consistency == turned.consistency
+    if found.kappa is not None:
+        assert turned.kappa is not None
+        ties = any(0.5 in two for two in values)
+        assert ties or turned.kappa.estimate == pytest.approx(-found.kappa.estimate)
+
+
+@FEW
+@given(said, st.randoms())
+def test_the_order_of_the_verdicts_changes_nothing(
+    values: list[tuple[float, float]], shuffler: random.Random
+) -> None:
+    rows = verdicts(values)
+    shuffled = list(rows)
+    shuffler.shuffle(shuffled)
+    assert check_of(shuffled) == check_of(rows)
+
+
+@FEW
+@given(said, st.sets(st.integers(0, len(PAIRS) - 1)))
+def test_a_failure_is_counted_and_is_no_mistake(
+    values: list[tuple[float, float]], lost: set[int]
+) -> None:
+    rows = verdicts(values)
+    kept = [row for n, row in enumerate(rows) if n // 2 not in lost or n % 2]
+    found = check_of(kept, [failed(PAIRS[n]) for n in lost])
+    overall = found.overall
+    rest = [one for n, one in enumerate(PAIRS) if n not in lost]
+    assert overall.failed == len(lost)
+    assert found.accounting.asked == 24 == found.accounting.judged + len(lost)
+    if rest:
+        alone = check_of([row for n, row in enumerate(rows) if n // 2 not in lost], pairs=rest)
+        assert overall.share == alone.overall.share
+        assert overall.preference == alone.overall.preference
+    low, high = overall.worst_case
+    assert low * 12 == pytest.approx(overall.right)
+    assert high * 12 == pytest.approx(overall.right + len(lost))
+
+
+def test_a_judge_that_always_names_the_first_knows_nothing() -> None:
+    found = check_of(verdicts([(1.0, 1.0)] * 12))
+    assert found.overall.split == 12
+    assert found.consistency is not None
+    assert found.consistency.estimate == 0
+    assert found.order.pick_first is not None
+    assert found.order.pick_first.estimate == 1
+    assert found.kappa is not None
+    assert found.kappa.estimate == pytest.approx(0)
+    assert found.better_first is not None
+    assert found.better_second is not None
+    assert (found.better_first.estimate, found.better_second.estimate) == (1, 0)
+
+
+def test_with_one_order_lost_it_is_not_right_either() -> None:
+    rows = [row for row in verdicts([(1.0, 1.0)] * 12) if row.first == "better"]
+    found = check_of(rows, [failed(one, "worse") for one in PAIRS])
+    assert (found.overall.right, found.overall.failed) == (0, 12)
+    assert found.overall.share is None
+    assert found.overall.worst_case == (0, 1)
+
+
+def test_a_judge_whose_every_verdict_failed_is_all_failures() -> None:
+    found = check_of([], [failed(one, side) for one in PAIRS for side in ("better", "worse")])
+    assert found.overall.failed == 12
+    assert found.accounting.failed_by_kind == {"verdict": 24}
+    assert (found.kappa, found.consistency, found.longer_won) == (None, None, None)
+    assert found.misses == ()
+
+
+def test_a_judge_that_looks_at_each_alone_has_no_order_and_a_kappa() -> None:
+    rows = [
+        row.model_copy(update={"presented": "apart"})
+        for row in verdicts([(1.0, 0.0)] * 9 + [(0.0, 0.0)] * 3)
+        if row.first == "better"
+    ]
+    found = check_of(rows)
+    assert (found.overall.right, found.overall.wrong) == (9, 3)
+    assert found.order.identified == "order-free"
+    assert (found.consistency, found.better_first, found.better_second) == (None, None, None)
+    assert found.kappa is not None
+    assert found.kappa.estimate == pytest.approx(0.5)  # agrees on 3 of 4, a half by chance
+
+
+def test_repeats_of_one_order_are_averaged_before_the_orders_meet() -> None:
+    rows = [
+        row.model_copy(update={"repeat": repeat})
+        for repeat, values in enumerate([(1.0, 0.0), (0.0, 0.0), (1.0, 0.0)])
+        for row in judged(PAIRS[0], *values)
+    ]
+    found = check_of(rows, pairs=PAIRS[:1])
+    assert found.overall.right == 1
+    assert found.better_first is not None
+    assert (found.better_first.estimate, found.better_first.n) == (1, 1)
+    (agreement,) = agreements(rows)
+    assert agreement.raters == tuple(f"j, repeat {n}" for n in (1, 2, 3))
+
+
+def test_what_the_judge_did_to_give_a_verdict_is_counted() -> None:
+    odd = [
+        judged(PAIRS[0], 1.0, 0.0, said={"mended": "unreadable"}),
+        judged(PAIRS[1], 1.0, 0.0, said={"mended": "contradiction", "contradicts": True}),
+        judged(PAIRS[2], 1.0, 0.0),
+    ]
+    found = check_of([row for rows in odd for row in rows], pairs=PAIRS[:3])
+    assert found.mended == {"contradiction": 2, "unreadable": 2}
+    assert found.contradicting == 2
+
+
+def test_the_most_certain_mistakes_come_first() -> None:
+    values = [(0.0, 1.0), (0.4, 0.6), (1.0, 1.0), (0.5, 0.5), (0.1, 0.9)] + [(1.0, 0.0)] * 7
+    misses = check_of(verdicts(values)).misses
+    assert [(miss.id, miss.mark) for miss in misses] == [
+        ("p0", "wrong"),
+        ("p4", "wrong"),
+        ("p1", "wrong"),
+        ("p2", "split"),
+        ("p3", "tie"),
+    ]
+    assert [miss.certainty for miss in misses] == pytest.approx([1, 0.8, 0.2, 1, 0])
+    assert misses[0].preference == 0
+
+
+def test_of_equally_certain_mistakes_the_scores_tell() -> None:
+    rows = [
+        row
+        for one, lead in zip(PAIRS[:3], (2.0, 6.0, 4.0), strict=True)
+        for row in judged(one, 0.0, 1.0)
+        for row in [
+            row.model_copy(
+                update={
+                    "verdict": row.verdict.model_copy(
+                        update={
+                            "scores": Scores(2, 2 + lead)
+                            if row.first == "better"
+                            else Scores(2 + lead, 2)
+                        }
+                    )
+                }
+            )
+        ]
+    ]
+    misses = check_of(rows, pairs=PAIRS[:3]).misses
+    assert [miss.id for miss in misses] == ["p1", "p2", "p0"]
+    assert misses[0].scores == (2, 8)
+
+
+def test_kinds_are_told_apart_only_where_a_set_has_several() -> None:
+    pairs = [
+        pair(0, set="easy", kind="empty"),
+        pair(1, set="easy", kind="echo"),
+        pair(2, set="hard", kind="wrong fact"),
+        pair(3, set="hard", kind="wrong fact"),
+        pair(4),
+    ]
+    found = check_of([row for one in pairs for row in judged(one, 1.0, 0.0)], pairs=pairs)
+    assert set(found.by_kind) == {"easy: empty", "easy: echo"}
+    assert set(found.by_set) == {"easy", "hard"}
+    assert found.overall.right == 5
+
+
+@given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), min_size=1))
+def test_what_the_longer_one_would_have_got(texts: list[tuple[str, str]]) -> None:
+    pairs = [pair(0).model_copy(update={"better": b, "worse": w}) for b, w in texts]
+    longer = longer_of(pairs)
+    assert longer.right == sum(len(better) > len(worse) for better, worse in texts)
+    assert longer.right + longer.wrong + longer.equal == len(texts)
+    assert longer.share == longer.right / len(texts)
+
+
+def test_two_judges_agree_as_far_as_they_do() -> None:
+    one = verdicts([(1.0, 0.0)] * 12)
+    other = [
+        row.model_copy(update={"judge": "k"})
+        for row in verdicts([(1.0, 0.0)] * 9 + [(1.0, 1.0)] * 3)
+    ]
+    (agreement,) = agreements([*one, *other])
+    assert set(agreement.raters) == {"j", "k"}
+    assert agreement.share == pytest.approx(0.75)
+
+
+@needs_data
+@pytest.mark.parametrize("judge", ["ChatGPT", "GPT-4"])
+@pytest.mark.parametrize("name", ["MT-Bench", "Natural", "Adversarial-Neighbor"])
+def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) -> None:
+    wanted = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
+    every = known_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
+    pairs = [one for one in every if one.set == name]
+    heard = {
+        int(row["i"]): row
+        for row in golden_rows("llmbar/judgments.csv.gz")
+        if (row["set"], row["judge"], row["strategy"]) == (name, judge, "Vanilla_NoRules")
+    }
+    judgments = []
+    for number, one in enumerate(pairs):
+        row = heard[number]
+        orders = row["winner_order12"], row["winner_order21"]
+        first, second = (float(winner == row["label"]) for winner in orders)
+        if row["label"] == "2":  # the better one is shown first in the order 2, 1
+            first, second = second, first
+        judgments += judged(one, first, 1 - second)
+    found = check_of(judgments, pairs=pairs)
+    assert found.overall.pairs == wanted["n"]
+    assert found.overall.right == wanted["correct_both"]
+    assert found.overall.split == wanted["n"] - wanted["agree"]
+    assert found.overall.preference is not None
+    assert 100 * found.overall.preference.estimate == pytest.approx(wanted["accuracy_avg_pct"])
+    assert found.order.pick_first is not None
+    assert found.order.pick_first.estimate == pytest.approx(wanted["first_position_pick_rate"])

@@ -1,0 +1,190 @@
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.errors import ConfigError
+from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.evaluation.judge_check.labeled_pairs import OWN
+from tests.unit.evaluation.judge_check.cases import written
+from tests.unit.stats.golden import DATA, needs_data, records
+
+
+def only(tmp_path: Path, row: dict[str, Any]) -> Any:
+    (found,) = known_pairs(written(tmp_path / "pairs.jsonl", [row])).pairs
+    return found
+
+
+def complaint(tmp_path: Path, *rows: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        known_pairs(written(tmp_path / "pairs.jsonl", rows))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_file_they_are_our_own() -> None:
+    known = known_pairs()
+    assert (known.source, known.held, len(known.pairs)) == (OWN, 60, 60)
+    sets = Counter(pair.set for pair in known.pairs)
+    assert sets == {"easy": 20, "other-prompt": 20, "wrong-fact": 20}
+    assert len({pair.id for pair in known.pairs}) == 60
+
+
+@needs_data
+def test_llmbar_loads_as_it_is() -> None:
+    known = known_pairs(DATA / "llmbar/pairs.jsonl.gz")
+    assert known.held == len(known.pairs) == 885
+    sizes = Counter(pair.set for pair in known.pairs)
+    assert (sizes["Natural"], sizes["MT-Bench"], sizes["LLMEval2"]) == (100, 200, 200)
+    assert (sizes["Adversarial-Neighbor"], sizes["FairEval"]) == (134, 66)
+    for row, pair in zip(records("llmbar/pairs.jsonl.gz"), known.pairs, strict=True):
+        assert pair.better == row[f"output_{row['label']}"]
+        assert pair.worse == row[f"output_{3 - row['label']}"]
+        assert pair.prompt.messages[-1].content == row["input"]
+
+
+def test_our_own_form_is_taken_as_it_stands(tmp_path: Path) -> None:
+    row = {"id": "x-1", "set": "s", "kind": "k", "prompt": "q", "better": "yes", "worse": ""}
+    pair = only(tmp_path, row)
+    assert (pair.id, pair.set, pair.kind, pair.better, pair.worse) == ("x-1", "s", "k", "yes", "")
+    assert [(m.role, m.content) for m in pair.prompt.messages] == [("user", "q")]
+
+
+@pytest.mark.parametrize("prompt", ["prompt", "instruction", "question", "input"])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("first", "second"),
+        ("output_1", "output_2"),
+        ("completion_a", "completion_b"),
+        ("response_a", "response_b"),
+        ("completion_1", "completion_2"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("label", "better"),
+    [
+        (1, "one"),
+        (2, "two"),
+        ("2", "two"),
+        (1.0, "one"),
+        ("A", "one"),
+        ("b", "two"),
+        (" First ", "one"),
+        ("second", "two"),
+    ],
+)
+def test_any_two_columns_and_a_label(
+    prompt: str, columns: tuple[str, str], label: object, better: str, tmp_path: Path
+) -> None:
+    texts = dict(zip(columns, ("one", "two"), strict=True))
+    pair = only(tmp_path, {prompt: "q", **texts, "label": label})
+    assert pair.better == better
+    assert {pair.better, pair.worse} == {"one", "two"}
+    assert pair.id == "row 1"
+
+
+def test_a_label_may_be_the_name_of_the_column_or_be_called_winner(tmp_path: Path) -> None:
+    row = {"prompt": "q", "completion_a": "one", "completion_b": "two", "winner": "completion_b"}
+    assert only(tmp_path, row).better == "two"
+
+
+def test_a_preference_dataset_needs_no_label(tmp_path: Path) -> None:
+    pair = only(tmp_path, {"prompt": "q", "chosen": "yes", "rejected": "no"})
+    assert (pair.better, pair.worse) == ("yes", "no")
+
+
+def test_a_conversation_and_a_reference_are_shown_to_the_judge(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    turns.append({"role": "user", "content": "and?"})
+    row = {"prompt": turns, "better": "yes", "worse": "no", "reference": "exactly"}
+    prompt = only(tmp_path, row).prompt
+    assert [message.role for message in prompt.messages] == ["user", "assistant", "user"]
+    assert prompt.reference == "exactly"
+
+
+def test_what_an_instruction_is_about_is_part_of_the_prompt(tmp_path: Path) -> None:
+    row = {"instruction": "Sum up.", "input": "A text.", "better": "yes", "worse": "no"}
+    assert only(tmp_path, row).prompt.messages[0].content == "Sum up.\n\nA text."
+
+
+GOOD = {"prompt": "q", "better": "yes", "worse": "no"}
+TWO = {"prompt": "q", "first": "yes", "second": "no"}
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({**TWO, "label": "tie"}, "'label' is a tie"),
+        ({**TWO, "label": 0}, "'label' says nothing that can be read: 0; write 1 or 2"),
+        ({**TWO, "label": 3}, "'label' says nothing that can be read"),
+        ({**TWO, "label": True}, "'label' is a boolean"),
+        ({**TWO, "label": None}, "'label' is missing"),
+        ({**TWO, "winner": "somebody"}, "'winner' says nothing that can be read"),
+        (TWO, "'label' is missing"),
+        ({"prompt": "q", "first": "yes"}, "it needs two completions"),
+        ({"better": "yes", "worse": "no"}, "has no prompt"),
+        ({**GOOD, "worse": None}, "'worse' has to be a text, and is null"),
+        ({**GOOD, "worse": ["no"]}, "'worse' has to be a text, and is a list"),
+        ({**GOOD, "prompt": 7}, "'prompt' has to be a text, and is a number"),
+        ({**GOOD, "prompt": []}, "messages = []"),
+        ({**GOOD, "prompt": [{"role": "robot", "content": "x"}]}, "messages.0.role = 'robot'"),
+        ({**GOOD, "reference": 7}, "reference = 7"),
+        ("a text", "row 3 has to be an object, not a text"),
+    ],
+)
+def test_a_row_that_says_nothing_is_named(row: object, says: str, tmp_path: Path) -> None:
+    line = complaint(tmp_path, GOOD, GOOD, row)
+    assert "pairs.jsonl', row 3" in line
+    assert says in line
+
+
+def test_two_rows_may_not_have_one_id(tmp_path: Path) -> None:
+    line = complaint(tmp_path, {**GOOD, "id": 7}, GOOD, {**GOOD, "id": "7"})
+    assert "row 1 and row 3 have one id, '7'" in line
+
+
+@pytest.mark.parametrize("form", ["pairs.json", "pairs.json.gz", "pairs.jsonl.gz", "pairs.csv"])
+def test_every_form_of_file_says_the_same(form: str, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"q{n}", "first": "yes", "second": "no", "label": 1 + n % 2}
+        for n in "012"
+        for n in [int(n)]
+    ]
+    text = "\n".join(map(json.dumps, rows)) if "jsonl" in form else json.dumps(rows)
+    if form.endswith("csv"):
+        text = "prompt,first,second,label\n" + "".join(
+            f"{row['prompt']},yes,no,{row['label']}\n" for row in rows
+        )
+    data = text.encode()
+    (tmp_path / form).write_bytes(gzip.compress(data) if form.endswith("gz") else data)
+    pairs = known_pairs(tmp_path / form).pairs
+    assert [(pair.better, pair.worse) for pair in pairs] == [
+        ("yes", "no"),
+        ("no", "yes"),
+        ("yes", "no"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "[]"])
+def test_a_file_without_rows_is_no_check(text: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"empty\.json"):
+        known_pairs(tmp_path / "empty.json")
+
+
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_a_smaller_limit_draws_a_subset_in_the_same_order(one: int, other: int) -> None:
+    small, large = (known_pairs(limit=limit).pairs for limit in sorted((one, other)))
+    assert len(small) == min(one, other, 60)
+    assert [pair for pair in large if pair in small] == list(small)
+
+
+def test_a_limit_draws_from_all_sets() -> None:
+    assert len({pair.set for pair in known_pairs(limit=20).pairs}) == 3
+    assert known_pairs(limit=20).held == 60

@@ -1,0 +1,96 @@
+"""Our labelled pairs: as many and as long as is said, so that no length gives a winner away."""
+
+import json
+from collections import Counter
+from difflib import SequenceMatcher
+from importlib.resources import files
+
+import pytest
+
+PAIRS: list[dict[str, str]] = [
+    json.loads(line)
+    for line in (files("bakeoff") / "evaluation/judge_check/pairs.jsonl")
+    .read_text("utf-8")
+    .splitlines()
+]
+IDS = [pair["id"] for pair in PAIRS]
+KINDS = {"irrelevant", "empty", "truncated", "wrong", "gibberish", "refusal", "repetition", "echo"}
+
+
+def of(name: str) -> list[dict[str, str]]:
+    return [pair for pair in PAIRS if pair["set"] == name]
+
+
+def longer(pair: dict[str, str]) -> int:
+    """By how many characters the better completion is the longer one."""
+    return len(pair["better"]) - len(pair["worse"])
+
+
+def test_there_are_twenty_pairs_of_each_set() -> None:
+    assert Counter(pair["set"] for pair in PAIRS) == {
+        "easy": 20,
+        "other-prompt": 20,
+        "wrong-fact": 20,
+    }
+
+
+def test_an_easy_pair_is_of_one_of_eight_kinds_and_the_others_of_their_own() -> None:
+    counts = Counter(pair["kind"] for pair in of("easy"))
+    assert set(counts) == KINDS
+    assert set(counts.values()) <= {2, 3}
+    assert {pair["kind"] for pair in of("other-prompt")} == {"other prompt"}
+    assert {pair["kind"] for pair in of("wrong-fact")} == {"wrong fact"}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=IDS)
+def test_a_pair_has_these_fields_and_two_completions(pair: dict[str, str]) -> None:
+    assert list(pair) == ["id", "set", "kind", "prompt", "better", "worse"]
+    assert all(isinstance(value, str) for value in pair.values())
+    assert pair["prompt"].strip()
+    assert pair["better"].strip()
+    assert pair["better"] != pair["worse"]
+
+
+def test_no_id_and_no_prompt_comes_twice() -> None:
+    assert len(set(IDS)) == len(IDS)
+    assert len({pair["prompt"].casefold().strip() for pair in PAIRS}) == len(PAIRS)
+
+
+def test_an_empty_completion_is_blank_and_no_other_is() -> None:
+    for pair in PAIRS:
+        assert (not pair["worse"].strip()) == (pair["kind"] == "empty"), pair["id"]
+
+
+def test_in_half_of_the_easy_pairs_the_better_completion_is_the_longer_one() -> None:
+    assert 8 <= sum(longer(pair) > 0 for pair in of("easy")) <= 12
+
+
+def test_an_echo_says_its_prompt_again() -> None:
+    assert all(pair["worse"] == pair["prompt"] for pair in PAIRS if pair["kind"] == "echo")
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("other-prompt", 150, 500), ("wrong-fact", 80, 400)]
+)
+def test_completions_of_equal_length_are_so(name: str, least: int, most: int) -> None:
+    for pair in of(name):
+        shorter, other = sorted((len(pair["better"]), len(pair["worse"])))
+        assert least <= shorter <= other <= most, pair["id"]
+        assert other - shorter <= max(2, 0.02 * shorter), pair["id"]
+    differences = [longer(pair) for pair in of(name) if longer(pair)]
+    assert 2 * sum(difference > 0 for difference in differences) == len(differences)
+
+
+def test_a_completion_of_another_prompt_is_the_better_one_there() -> None:
+    # So no judge can know by the completion alone: each of them is the better one exactly once.
+    pairs = of("other-prompt")
+    assert sorted(pair["worse"] for pair in pairs) == sorted(pair["better"] for pair in pairs)
+
+
+def test_a_wrong_fact_changes_a_word_or_two() -> None:
+    for pair in of("wrong-fact"):
+        better, worse = pair["better"].split(), pair["worse"].split()
+        assert len(better) == len(worse), pair["id"]
+        edits = SequenceMatcher(None, better, worse, autojunk=False).get_opcodes()
+        changed = sum(end - start for kind, start, end, *_ in edits if kind != "equal")
+        assert 1 <= changed <= 2, pair["id"]

@@ -1,0 +1,81 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.importers.reader import read
+from tests.unit.importers.sample import (
+    comparator,
+    counted,
+    evidence,
+    first_of,
+    golden,
+    refusal,
+    written,
+)
+
+
+def test_each_rater_is_a_judgment(tmp_path: Path) -> None:
+    raters = [
+        {"score": 1.5, "is_flipped": False, "rationale": "why"},
+        {"score": -0.5, "is_flipped": True},
+        {"score": 0.25, "rater_id": 7},
+        {"score": -0.25, "name": "ann"},
+    ]
+    found = evidence(tmp_path, comparator({"individual_rater_scores": raters, "tags": ["x"]}))
+    assert found.models == ("tuned", "base")
+    assert first_of(found.judgments) == [("tuned", 1), ("base", 1), ("tuned", 0.5), ("tuned", 0.5)]
+    assert [(j.judge, j.presented) for j in found.judgments] == [
+        ("raters", "recorded"),
+        ("raters", "recorded"),
+        ("7", "unknown"),
+        ("ann", "unknown"),
+    ]
+    assert found.judgments[0].verdict.reason == "why"
+    assert found.prompts[0].tags == ("x",)
+    assert len(found.completions) == 2
+
+
+@pytest.mark.parametrize("raters", [[], None, "none"])
+def test_without_raters_the_example_has_a_score(tmp_path: Path, raters: Any) -> None:
+    examples = [{"score": -1, "individual_rater_scores": raters}, {"input_text": "r", "score": 0.3}]
+    found = evidence(tmp_path, comparator(*examples))
+    assert first_of(found.judgments) == [("tuned", 0), ("tuned", 1)]
+    assert {(j.judge, j.presented) for j in found.judgments} == {("raters", "unknown")}
+
+
+def test_no_score_is_a_failure(tmp_path: Path) -> None:
+    raters: list[Any] = [{"score": None}, {"score": True}, {"score": float("nan")}, {}, 3, None]
+    found = evidence(tmp_path, comparator({"individual_rater_scores": raters}, {"score": "x"}))
+    assert counted(found) == (0, 7)
+    assert [f.kind for f in found.failures] == [
+        "missing",
+        "boolean",
+        "not a number",
+        "missing",
+        "unreadable",
+        "missing",
+        "unreadable",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"models": [{"name": "a"}]}, "'models' has to name two, and names 1"),
+        ({"models": {}}, "'models' has to be a list of objects, not an object"),
+        ({"models": [{"name": "a"}, {}]}, "models, row 2: 'name' has to be the name of a model"),
+        ({"examples": 3}, "'examples' has to be a list of objects, not a number"),
+        ({"examples": []}, "holds no judgments"),
+    ],
+)
+def test_another_shape(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    path = written(tmp_path / "a.json", {**comparator({"score": 1}), **change})
+    assert says in refusal(path)
+
+
+def test_the_viewers_own_example() -> None:
+    found = read([golden("llm_comparator/example_tiny.json")]).evidence
+    assert found.models == ("ABC v0.6", "ABC v0.5")
+    assert counted(found) == (8, 0)
+    assert [j.presented for j in found.judgments].count("recorded") == 4

@@ -1,0 +1,174 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.errors import ConfigError
+from bakeoff.importers.reader import FORMATS, read
+from tests.unit.importers.sample import (
+    alpaca,
+    arena,
+    comparator,
+    compared,
+    counted,
+    evidence,
+    panda,
+    refusal,
+    script,
+    written,
+)
+from tests.unit.importers.test_own_results import RUN, results
+
+SAMPLES: dict[str, Any] = {
+    "script": script([compared()]),
+    "alpaca_eval": [alpaca()],
+    "arena_hard": [arena("A>B", "B>A")],
+    "llm_comparator": comparator({"score": 1}),
+    "pandalm": [panda(1)],
+    "bakeoff": results(*RUN),
+    "table": [{"winner": "a"}],
+}
+
+
+def test_every_format_is_found_by_its_marks(tmp_path: Path) -> None:
+    assert tuple(SAMPLES) == FORMATS
+    paths = [written(tmp_path / f"{name}.json", value) for name, value in SAMPLES.items()]
+    for path, name in zip(paths, FORMATS, strict=True):
+        assert read([path]).formats == read([path], format=name).formats == (name,)
+    formats, found = read(paths)
+    assert formats == FORMATS
+    assert counted(found) == (9, 0)
+
+
+def test_formats_that_are_unclear_or_unknown(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", [{**alpaca(), **panda(1)}])
+    said = refusal(path)
+    assert f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format script |" in said
+    assert read([path], format="pandalm").formats == ("pandalm",)
+    path = written(tmp_path / "b.json", {f"key{n}": n for n in range(20)})
+    said = refusal(path)
+    assert "is of no known format: it holds 'key0', 'key1'" in said
+    assert "--format script | alpaca_eval | arena_hard | llm_comparator | pandalm | bakeoff" in said
+    assert "there is no format 'xml': choose with --format" in refusal(path, format="xml")
+
+
+def test_columns_are_for_tables_only(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "label\nb\n")
+    assert counted(read([path], format="table", columns={"winner": "label"}).evidence) == (1, 0)
+    said = refusal(path, format="script", columns={"winner": "label"})
+    assert said == "--columns is for tables: leave it out, or choose --format table"
+    with pytest.raises(ConfigError, match="no file to read"):
+        read([])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("value", [{}, [{}], {"a": None}, {"results": 3}, [{"games": 1}]])
+def test_a_forced_format_that_does_not_fit_is_refused_in_a_line(
+    tmp_path: Path, name: str, value: Any
+) -> None:
+    path = written(tmp_path / "a.json", value)
+    with pytest.raises(ConfigError) as error:
+        read([path], format=name)
+    assert "\n" not in str(error.value)
+    assert repr(str(path)) in str(error.value)
+
+
+def test_half_characters_and_nul_are_read(tmp_path: Path) -> None:
+    row = compared("q\ud83d\0", explanation="e\udc00", model1_completion="c\ud83d\0")
+    found = evidence(tmp_path, script([row], model1_path="t\ud83d"))
+    assert found.models == ("t?", "base")
+    assert found.prompts[0].messages[0].content == "q?\0"
+    assert found.judgments[0].verdict.reason == "e?"
+    assert found.completions[0].completion.text == "c?\0"
+    found.model_dump_json()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+ROW = st.fixed_dictionaries(
+    {},
+    optional={
+        key: JSON
+        for key in (
+            *compared(swapped=None, model1_score=None, model2_score=None),
+            *alpaca(top_logprobs=None, raw_completion=None),
+            *arena(category=None, baseline=None),
+            *panda(1),
+            *("model_a", "model_b", "score_a", "score_b", "first", "cluster", "tags", "score"),
+            *("input_text", "individual_rater_scores", "name"),
+        )
+    },
+)
+TOP = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("results", "models", "examples"), st.lists(ROW, max_size=3) | JSON),
+        **dict.fromkeys(("model1_path", "judge_model", "schema", "prompts", "summary"), JSON),
+        **dict.fromkeys(("judgments", "failures", "completions"), JSON),
+    },
+)
+
+
+@given(st.lists(ROW, max_size=4) | TOP, st.sampled_from((None, *FORMATS)))
+def test_nothing_but_a_config_error_comes_of_wrong_types(
+    tmp_path_factory: pytest.TempPathFactory, value: Any, name: str | None
+) -> None:
+    path = written(tmp_path_factory.getbasetemp() / "wrong.json", json.dumps(value))
+    said = ""
+    try:
+        read([path], format=name).evidence.model_dump_json()
+    except ConfigError as error:
+        said = str(error)
+    assert len(said.splitlines()) <= 1
+
+
+GARBAGE = (
+    st.sampled_from([None, True, False, math.nan, math.inf, -math.inf, "", "nan", "tie?", [], {}])
+    | st.sampled_from(["true", "None", "null", "AB", "a or b", "1/2", [0.5], {"winner": "tie"}])
+    | st.text(alphabet="cdfgxyz _-?é", min_size=4)
+    | st.lists(st.floats(0, 1), min_size=1, max_size=2)
+)
+NUMBERS = st.floats(max_value=-0.01) | st.floats(min_value=2.01)
+
+
+@pytest.mark.parametrize("name", ["script", "alpaca_eval", "arena_hard", "table"])
+@given(labels=st.lists(GARBAGE | NUMBERS, min_size=1, max_size=6))
+def test_garbage_is_always_a_failure_and_never_a_tie(
+    tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
+) -> None:
+    check(tmp_path_factory, name, labels)
+
+
+@pytest.mark.parametrize("name", ["llm_comparator", "pandalm"])
+@given(labels=st.lists(GARBAGE, min_size=1, max_size=6))
+def test_garbage_where_numbers_are_labels(
+    tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
+) -> None:
+    check(tmp_path_factory, name, labels)
+
+
+def check(tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]) -> None:
+    documents: dict[str, Any] = {
+        "script": script([compared(str(n), label) for n, label in enumerate(labels)]),
+        "alpaca_eval": [alpaca(label) for label in labels],
+        "arena_hard": [arena(label) for label in labels],
+        "llm_comparator": comparator(*({"score": label} for label in labels)),
+        "pandalm": [panda(label) for label in labels],
+        "table": [
+            row for label in labels for row in ({"winner": label}, {"winner": "a"}, {"winner": "b"})
+        ],
+    }
+    path = written(tmp_path_factory.getbasetemp() / "garbage.json", documents[name])
+    found = read([path], format=name).evidence
+    judged, failed = counted(found)
+    assert failed == len(labels)
+    assert judged == (2 * len(labels) if name == "table" else 0)
+    assert all(j.verdict.first in (0, 1) for j in found.judgments)
+    assert {f.kind for f in found.failures} <= {"missing", "boolean", "not a number", "unreadable"}

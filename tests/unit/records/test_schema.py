@@ -1,0 +1,136 @@
+"""The JSON Schema of results.json is the records', what we write fits it, and words tell it all."""
+
+import json
+import re
+from copy import deepcopy
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from jsonschema import Draft202012Validator, ValidationError
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Results
+from tests.unit.analysis.cases import evidence, rows
+from tests.unit.report.sample import results_of
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = json.loads((ROOT / "docs" / "results.schema.json").read_text(encoding="utf-8"))
+WORDS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+VALIDATOR = Draft202012Validator(SCHEMA)
+RECORDS = sorted(set(SCHEMA["$defs"]) - {"JsonValue"})
+
+_spec = spec_from_file_location("make_schema", ROOT / "scripts" / "make_schema.py")
+assert _spec
+assert _spec.loader
+make_schema = module_from_spec(_spec)
+_spec.loader.exec_module(make_schema)
+
+
+def document(**config: Any) -> Any:
+    return json.loads(results_of(config=config).to_json())
+
+
+def test_the_file_is_what_the_records_say() -> None:
+    text = (ROOT / "docs" / "results.schema.json").read_text(encoding="utf-8")
+    assert text == make_schema.schema(), "the records have changed: run `make docs`"
+
+
+def test_it_is_a_schema_and_what_we_write_fits_it() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    VALIDATOR.validate(document(anything=[1, None, {"nested": True}]))
+
+
+@settings(max_examples=40)
+@given(rows)
+def test_every_results_document_fits_it(found: list) -> None:
+    case = evidence(found)
+    case = case.model_copy(update={"null_check": case})
+    results = Results.of(case, summarize(case), {}, {})
+    VALIDATOR.validate(json.loads(results.to_json()))
+
+
+def changed(path: tuple[str | int, ...], value: object) -> Any:
+    found = place = deepcopy(document())
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), "bakeoff/2"),
+        (("new",), 1),
+        (("judgments", 0, "verdict", "first"), 1.5),
+        (("judgments", 0, "verdict", "new"), None),
+        (("summary", "pairs", 0, "outcome"), "maybe"),
+        (("summary", "pairs", 0, "margin"), 51),
+        (("prompts", 0, "messages"), []),
+    ],
+)
+def test_what_does_not_fit_is_not_read_either(path: tuple[str | int, ...], value: object) -> None:
+    wrong = changed(path, value)
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate(wrong)
+    if path != ("schema",):  # the one that `read_results` looks at
+        with pytest.raises(ValueError, match=str(path[-1])):
+            Results.model_validate_json(json.dumps(wrong))
+
+
+def test_every_field_with_a_default_may_be_missing() -> None:
+    fewer = document()
+    for name in set(SCHEMA["properties"]) - set(SCHEMA["required"]):
+        del fewer[name]
+    VALIDATOR.validate(fewer)
+    assert Results.model_validate_json(json.dumps(fewer)).drawn == "random"
+
+
+def section(title: str) -> str:
+    """What stands below a heading, up to the next one."""
+    found = re.search(
+        rf"^##+ {re.escape(title)}\n(.*?)(?=^##+ |\Z)", WORDS, re.MULTILINE | re.DOTALL
+    )
+    assert found, f"docs/results.md has no heading {title!r}"
+    return found[1]
+
+
+def named(text: str) -> set[str]:
+    return set(re.findall(r"`([a-z_0-9]+)`", text))
+
+
+def test_the_words_describe_every_field_of_the_document_and_no_other() -> None:
+    rows_ = re.findall(r"^\| `(\w+)` \|", section("The document"), re.MULTILINE)
+    assert rows_ == list(SCHEMA["properties"])
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_the_words_describe_every_field_of_every_record(record: str) -> None:
+    fields = set(SCHEMA["$defs"][record].get("properties", ()))
+    assert fields - named(section(record)) == set()
+
+
+def test_every_heading_is_a_record_and_every_link_leads_to_one() -> None:
+    headings = re.findall(r"^### (\w+)$", WORDS, re.MULTILINE)
+    assert sorted(headings) == RECORDS
+    targets = set(re.findall(r"\]\(#(\w+)\)", WORDS))
+    assert targets <= {heading.lower() for heading in headings}
+
+
+def test_files_that_the_words_name_are_there() -> None:
+    for target in re.findall(r"\]\(([^#)]+)\)", WORDS):
+        assert (ROOT / "docs" / target).is_file(), target
+
+
+def test_every_value_of_a_choice_is_told() -> None:
+    for words in ("random", "chosen"), ("recorded", "unknown", "apart"):
+        assert set(words) <= named(WORDS)
+    for words in (
+        SCHEMA["$defs"]["PairSummary"]["properties"]["outcome"]["enum"],
+        SCHEMA["$defs"]["OrderEffect"]["properties"]["identified"]["enum"],
+        SCHEMA["$defs"]["Completion"]["properties"]["finish"]["enum"],
+    ):
+        assert all(f"`{word}`" in WORDS for word in words)

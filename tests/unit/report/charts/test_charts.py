@@ -1,0 +1,479 @@
+import json
+import math
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pytest
+import vl_convert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+
+from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import PEOPLE, Authored, Completion, Evidence, Judgment, Results, Scores
+from bakeoff.report.charts import Chart, javascript, pair_charts, theme, whole_charts
+from bakeoff.report.charts.drawing import percent, shown, signed
+from bakeoff.report.charts.lengths import POINTS
+from bakeoff.report.charts.rates import LOOKS
+from bakeoff.stats.confidence_sequences import mean_sequence
+from tests.long import long
+from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
+
+PAIR = ["win-rate", "score-differences", "slices", "sequence", "order", "length", "agreement"]
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>",
+    "a'b\"c\\",
+    "datum.x[0].y",
+    "\u202eevil",
+    "مدل زبان",
+    "{{7*7}} ${x} %s",
+    "line\nbreak\ttab\x00\ud800",
+    " ",
+    "m" * 300,
+]
+COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(")
+
+
+def rich(
+    count: int = 60, models: tuple[str, ...] = ("a", "b"), tags: tuple[str, ...] = ("x", "y")
+) -> Evidence:
+    """Two judges in both orders with scores, people, texts of many lengths, and tags."""
+    rng = random.Random(7)
+    judgments: list[Judgment] = []
+    for number in range(count):
+        for index, first in enumerate(models):
+            for second in models[index + 1 :]:
+                for judge in ("j", "k"):
+                    judgments += _asked(rng, number, judge, (first, second))
+                if number % 3 == 0:
+                    votes = judgment(number, first, float(rng.random() < 0.6), second=second)
+                    judgments.append(votes.model_copy(update={"judge": "ann"}))
+    completions = [
+        Authored(prompt_id=f"p{n}", model=m, completion=Completion(text="x" * rng.randint(1, 900)))
+        for n in range(count)
+        for m in models
+    ]
+    prompts = [prompt(n, tags=[rng.choice(tags)]) for n in range(count)]
+    rng.shuffle(prompts)
+    more = {"prompts": tuple(prompts), "completions": tuple(completions)}
+    return evidence(judgments, models, origins={"ann": f"{PEOPLE}ann"}, **more)
+
+
+def _asked(
+    rng: random.Random, number: int, judge: str, names: tuple[str, str]
+) -> Iterator[Judgment]:
+    value = rng.choice([0.0, 0.5, 1.0, 1.0])
+    ours = rng.randint(3, 9)
+    for first, second, said, scores in (
+        (*names, value, Scores(ours, 5)),
+        (*reversed(names), rng.choice([1 - value, 0.5]), Scores(5, ours)),
+    ):
+        yield judgment(number, first, said, second=second, judge=judge, scores=scores)
+
+
+def charts_of(found: Evidence, pair: int = 0) -> dict[str, Chart]:
+    summary = summarize(found)
+    order = [one.id for one in found.prompts]
+    trial = trials(found, Terms())[pair]
+    return pair_charts(summary.pairs[pair], trial, order) | whole_charts(summary)
+
+
+def data_of(chart: Chart, field: str) -> list[dict[str, Any]]:
+    """The first rows of a spec that have this field."""
+    spec: dict[str, Any] = chart.spec
+    written = [layer["data"] for layer in [spec, *spec["layer"]] if "data" in layer]
+    return next(one["values"] for one in written if field in one["values"][0])
+
+
+def svg_of(chart: Chart, *, dark: bool = False, width: int = 480) -> str:
+    config = theme(dark=dark)
+    return vl_convert.vegalite_to_svg({**chart.spec, "width": width}, config=config)
+
+
+RICH = charts_of(rich())
+WHOLE = whole_charts(summarize(rich(30, ("a", "b", "c"))))
+EVERY = RICH | WHOLE
+
+
+def test_a_rich_pair_has_every_chart_and_three_models_have_two_more() -> None:
+    assert list(RICH) == PAIR
+    assert list(WHOLE) == ["ratings", "pairs"]
+    assert all(name == chart.name for name, chart in EVERY.items())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_spec_is_vega_lite_and_draws_itself_in_either_theme_without_a_colour_of_the_other(
+    name: str,
+) -> None:
+    chart = EVERY[name]
+    alt.LayerChart.from_dict(chart.spec)  # against the schema of Vega-Lite
+    light, dark = svg_of(chart), svg_of(chart, dark=True)
+    told = {mode: set(re.findall(COLOUR, json.dumps(theme(dark=mode)))) for mode in (False, True)}
+    mixed = re.compile(r"(?:fill|stroke)=\"(#[0-9a-f]{6})\"")
+    for svg, ours, theirs in ((light, told[False], told[True]), (dark, told[True], told[False])):
+        used = set(mixed.findall(svg))
+        assert used & ours
+        assert not used & (theirs - ours)
+        assert used <= ours, used - ours  # Vega's own blue and black are of neither
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_spec_names_no_colour_no_address_and_no_config_and_is_as_wide_as_its_place(
+    name: str,
+) -> None:
+    spec = EVERY[name].spec
+    assert not COLOUR.search(json.dumps(spec))
+    assert not {"config", "$schema", "usermeta", "datasets", "background"} & spec.keys()
+    assert '"url"' not in json.dumps(spec)
+    assert spec["width"] == "container"
+    assert spec["autosize"] == {"type": "fit-x", "contains": "padding"}
+    for width in (320, 900):
+        assert f'width="{width}"' in svg_of(EVERY[name], width=width)[:200]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_chart_says_in_words_and_in_a_short_table_what_it_shows(name: str) -> None:
+    chart = EVERY[name]
+    assert re.search(r"\d", chart.says)
+    assert chart.says.endswith(".")
+    assert chart.spec["description"] == chart.says
+    assert 0 < len(chart.table.rows) <= 50
+    assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)
+
+
+def test_what_has_no_data_is_left_out() -> None:
+    assert list(charts_of(evidence(won(3, 2)))) == ["win-rate", "sequence", "order"]
+    assert list(charts_of(evidence([judgment(0, "a", 0.5)]))) == ["win-rate"]
+    assert list(charts_of(evidence(both(0, 1.0)))) == ["win-rate", "order"]
+    unknown = [judgment(n, "a", 1.0, presented="unknown") for n in range(3)]
+    assert list(charts_of(evidence(unknown))) == ["win-rate", "sequence"]
+    clusters = tuple(prompt(n, tags=["cluster:one"]) for n in range(5))
+    assert "sequence" not in charts_of(evidence(won(3, 2), prompts=clusters))
+
+
+def test_a_pair_of_which_nothing_was_judged_has_no_chart() -> None:
+    found = evidence([], prompts=(prompt(0),), failures=(failure("p0"),))
+    assert charts_of(found) == {}
+
+
+@settings(max_examples=12)
+@given(rows)
+def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Judgment]) -> None:
+    found = evidence(judgments)
+    pair = summarize(found).pairs[0]
+    chart = charts_of(found)["win-rate"]
+    counts = {row[0]: row[1] for row in chart.table.rows}
+    assert (counts["a wins"], counts["tie"], counts["b wins"]) == (
+        pair.wins,
+        pair.ties,
+        pair.losses,
+    )
+    parts = data_of(chart, "side")
+    assert math.isclose(sum(row["high"] - row["low"] for row in parts), 1)
+    assert all(low["high"] == high["low"] for low, high in pairwise(parts))
+    point, rate = data_of(chart, "what")[0], pair.win_rate
+    assert rate is not None
+    assert (point["at"], point["low"], point["high"]) == (rate.estimate, rate.low, rate.high)
+    assert percent(rate.estimate) in chart.says
+
+
+@pytest.mark.long
+@settings(max_examples=12)
+@given(rows)
+def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> None:
+    ours = charts_of(evidence(judgments))
+    theirs = charts_of(evidence(judgments, models=("b", "a")))
+    assert list(ours) == list(theirs)
+    turned = {"a": "b", "b": "a", "tie": "tie"}
+
+    def parts(chart: Chart) -> dict[str, str]:
+        return {row["side"]: row["count"] for row in data_of(chart, "share")}
+
+    assert parts(ours["win-rate"]) == {
+        turned[side]: count for side, count in parts(theirs["win-rate"]).items()
+    }
+    if "score-differences" in ours:
+        bins = [data_of(side["score-differences"], "count") for side in (ours, theirs)]
+        seen = [sorted((r["low"], r["high"], r["side"], r["count"]) for r in side) for side in bins]
+        back = sorted((-h + 0.0, -low + 0.0, turned[s], c) for low, h, s, c in seen[1])
+        assert seen[0] == back
+    if "sequence" in ours:
+        for left, right in zip(
+            *(data_of(side["sequence"], "n") for side in (ours, theirs)), strict=True
+        ):
+            assert math.isclose(left["low"], 1 - right["high"], abs_tol=1e-4)
+
+
+@pytest.mark.long
+@settings(max_examples=12)
+@given(rows, st.randoms(use_true_random=False))
+def test_the_last_look_is_at_all_prompts_whatever_their_order(
+    judgments: list[Judgment], rng: random.Random
+) -> None:
+    found = evidence(judgments)
+    prompts = list(found.prompts)
+    rng.shuffle(prompts)
+    found = found.model_copy(update={"prompts": tuple(prompts)})
+    pair, charts = summarize(found).pairs[0], charts_of(found)
+    assert ("sequence" in charts) == (pair.prompts > 1)
+    if "sequence" in charts:
+        looks = data_of(charts["sequence"], "n")
+        last = mean_sequence(trials(found, Terms())[0].values)
+        assert looks[-1]["n"] == pair.prompts
+        assert (looks[-1]["low"], looks[-1]["high"]) == (round(last.low, 4), round(last.high, 4))
+        assert looks[-1]["share"] == round(last.estimate, 4)
+
+
+def test_the_looks_are_in_the_order_of_the_draw() -> None:
+    found = evidence(won(2, 1), prompts=(prompt(2), prompt(0), prompt(1)))
+    looks = data_of(charts_of(found)["sequence"], "n")
+    assert [row["share"] for row in looks] == [0, 0.5, 0.6667]
+
+
+def test_the_bins_hold_every_scored_prompt_on_its_side() -> None:
+    found = rich()
+    pair, bins = summarize(found).pairs[0], data_of(RICH["score-differences"], "count")
+    counts: dict[str, int] = defaultdict(int)
+    for row in bins:
+        counts[row["side"]] += row["count"]
+        assert row["to"] - row["from"] == row["count"]
+        middle = (row["low"] + row["high"]) / 2
+        assert row["side"] == ("a" if middle > 1e-9 else "b") or abs(middle) < 1e-9
+    told = (counts["a"], counts["b"], counts["tie"])
+    assert told == (pair.scored_better, pair.scored_worse, pair.scored_equal)
+    assert pair.score_difference
+    assert data_of(RICH["score-differences"], "what")[0]["at"] == (
+        pair.score_difference.value.estimate
+    )
+
+
+def test_whole_scores_have_bins_of_a_whole_score() -> None:
+    judgments = [
+        judgment(n, "a", 1.0, scores=Scores(score, 5)) for n, score in enumerate((5, 6, 8, 3))
+    ]
+    bins = data_of(charts_of(evidence(judgments))["score-differences"], "count")
+    assert [(row["low"], row["high"]) for row in bins] == [
+        (-0.25, -0.15),
+        (-0.05, 0.05),
+        (0.05, 0.15),
+        (0.25, 0.35),
+    ]
+
+
+def test_the_curve_is_the_fit_of_the_summary() -> None:
+    found = rich()
+    effect = summarize(found).pairs[0].length
+    assert effect
+    assert effect.controlled
+    assert effect.slope
+    trial = trials(found, Terms())[0]
+    gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in trial.both_texts()])
+    alpha, sd = logit(effect.controlled.estimate), gaps.std(ddof=1)
+    for row in data_of(RICH["length"], "told"):
+        fitted = expit(alpha + effect.slope.estimate * np.tanh(row["d"] / sd))
+        assert math.isclose(row["rate"], fitted, abs_tol=1e-3)
+    marked = data_of(RICH["length"], "value")[0]
+    assert marked["d"] == 0
+    assert (marked["rate"], marked["low"]) == (effect.controlled.estimate, effect.controlled.low)
+
+
+def test_points_are_at_the_lengths_and_preferences_of_the_prompts() -> None:
+    trial = trials(rich(), Terms())[0]
+    expected = sorted(
+        (len(x[0].text) - len(y[0].text), round(float(trial.values[i]), 3))
+        for i, x, y in trial.both_texts()
+    )
+    points = data_of(RICH["length"], "v")
+    assert sorted((row["d"], row["v"]) for row in points) == expected
+    assert all(abs(row["y"] - row["v"]) <= 0.026 for row in points)
+
+
+def test_the_rates_of_both_places_differ_by_the_order_effect() -> None:
+    order = summarize(rich()).pairs[0].order
+    lines = {row["name"]: row["at"] for row in data_of(RICH["order"], "name")}
+    assert order.effect
+    assert order.pick_first
+    gap = lines["shown first"] - lines["shown second"]
+    assert math.isclose(gap, order.effect.estimate, abs_tol=1e-9)
+    assert lines["either shown first"] == order.pick_first.estimate
+
+
+def test_slices_are_the_largest_under_the_whole_and_the_rest_is_counted() -> None:
+    tags = tuple(f"tag {n}" for n in range(30))
+    found = rich(200, tags=tags)
+    pair = summarize(found).pairs[0]
+    chart = charts_of(found)["slices"]
+    lines = data_of(chart, "name")
+    assert [row["name"] for row in lines] == ["all prompts", *(s.tag for s in pair.slices[:20])]
+    assert [row["at"] for row in lines[1:]] == [s.win_rate.estimate for s in pair.slices[:20]]
+    assert f"{len(pair.slices) - 20} smaller tags are left out" in chart.says
+
+
+def test_raters_agree_where_they_name_the_same_winner() -> None:
+    found = evidence([*won(4, 0), *won(3, 1, judge="k")])
+    chart = charts_of(found)["agreement"]
+    assert chart.table.rows == (("j", "k", "75.0 %", 4),)
+    assert {row["share"] for row in data_of(chart, "share")} == {0.75}
+    people = evidence(
+        [*won(4, 0), judgment(0, "a", 1.0, judge="ann"), judgment(1, "a", 0.0, judge="ann")],
+        origins={"ann": f"{PEOPLE}ann"},
+    )
+    assert charts_of(people)["agreement"].table.rows == (("j", "people", "50.0 %", 2),)
+
+
+def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> None:
+    summary = summarize(rich(30, ("c", "a", "b")))
+    cells = {
+        (row["row"], row["column"]): row for row in data_of(whole_charts(summary)["pairs"], "share")
+    }
+    assert len(cells) == 6
+    for pair in summary.pairs:
+        assert pair.win_rate
+        there, back = cells[pair.a, pair.b], cells[pair.b, pair.a]
+        assert math.isclose(there["share"], pair.win_rate.estimate, abs_tol=1e-6)
+        assert math.isclose(there["share"] + back["share"], 1, abs_tol=2e-6)
+        assert there["outcome"] == pair.outcome
+    strengths = [row.strength.estimate for row in summary.ratings]
+    assert strengths == sorted(strengths, reverse=True)
+
+
+def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_older_bakeoff() -> None:
+    summary = summarize(rich(30, ("c", "a", "b")))
+    chart = whole_charts(summary)["ratings"]
+    rows = data_of(chart, "group")
+    assert [row["group"] for row in rows] == [one.group for one in summary.ratings]
+    for row, one in zip(rows, summary.ratings, strict=True):
+        assert one.ranks
+        low, high = one.ranks
+        assert row["n"] == (f"{low}" if low == high else f"{low} to {high}")
+    assert chart.table.columns == ("Model", "Strength", "95 % interval", "Rank", "Group")
+    assert [line[3:] for line in chart.table.rows] == [(row["n"], row["group"]) for row in rows]
+    assert chart.says.endswith("Two models that share a letter are not surely different.")
+    old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
+    plain = whole_charts(summary.model_copy(update={"ratings": old}))["ratings"]
+    assert plain.table.columns == ("Model", "Strength", "95 % interval", "Rank")
+    assert [line[3] for line in plain.table.rows] == ["1", "2", "3"]
+    assert "letter" not in plain.says
+
+
+def test_a_strength_that_nothing_holds_has_no_interval() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(30) for one, two in ("ab", "ac", "bc")]
+    chart = whole_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
+    assert [line[2] for line in chart.table.rows] == ["none"] * 3
+
+
+def test_two_models_have_no_standing_among_several() -> None:
+    assert whole_charts(summarize(rich())) == {}
+
+
+PLAIN = charts_of(rich(6, ("a", "b", "c")))
+
+
+@pytest.mark.parametrize("at", [0, *long(range(3, len(HOSTILE), 3))])
+def test_hostile_names_are_text_and_nothing_else(at: int) -> None:
+    names = HOSTILE[at : at + 3]
+    found = charts_of(rich(6, tuple(names), tags=tuple(names[1:])))
+    assert list(found) == list(PLAIN)
+    for chart, expected in zip(found.values(), PLAIN.values(), strict=True):
+        # The same drawing, but for what its data and its description say.
+        assert _bones(chart.spec) == _bones(expected.spec)
+        svg_of(chart)
+    for where in ("win-rate", "slices", "sequence", "order", "length"):
+        told = [found[where].says, *found[where].table.columns]
+        assert any(shown(names[0]) in text for text in told)
+    for name in names:
+        assert shown(name) in [row["name"] for row in data_of(found["ratings"], "name")]
+
+
+def _bones(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = ("values", "description", "domain", "range")
+        return {key: _bones(one) for key, one in value.items() if key not in dropped}
+    return [_bones(one) for one in value] if isinstance(value, list) else value
+
+
+def test_a_name_from_right_to_left_turns_nothing_around_it() -> None:
+    assert shown("model") == "model"
+    assert shown("مدل") == "\u2068مدل\u2069"
+    assert shown("a\nb\x07\ud800") == "a b\ufffd\ufffd"
+    assert shown(" \n") == "(no name)"
+
+
+def test_a_difference_has_a_sign_but_for_0() -> None:
+    told = [signed(value, 1) for value in (1234.5, -0.25, 0.04, -0.04, 0)]
+    assert told == ["+1,234.5", "\u22120.2", "0.0", "0.0", "0.0"]
+
+
+@pytest.mark.long
+def test_ten_thousand_prompts_are_quick_and_small() -> None:
+    rng = random.Random(1)
+    values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(10_000)]
+    judgments = [row for n, value in enumerate(values) for row in both(n, value)]
+    said = [texts(m, ["x" * rng.randint(1, 400) for _ in values]) for m in "ab"]
+    found = evidence(judgments, completions=(*said[0], *said[1]))
+    pair, trial = summarize(found).pairs[0], trials(found, Terms())[0]
+    begun = time.process_time()
+    charts = pair_charts(pair, trial, [one.id for one in found.prompts])
+    assert time.process_time() - begun < 20
+    assert sum(len(json.dumps(chart.spec)) for chart in charts.values()) < 150_000
+    assert len(data_of(charts["length"], "v")) == POINTS
+    assert f"{POINTS:,} prompts drawn from 10,000" in charts["length"].says
+    assert len(data_of(charts["sequence"], "n")) == LOOKS
+
+
+def test_texts_can_be_read_on_what_they_stand_on() -> None:
+    for dark in (False, True):
+        config: dict[str, Any] = theme(dark=dark)
+        ground = dict(zip("abt", config["range"]["category"], strict=False))
+        style = {name: one["color"] for name, one in config["style"].items() if "color" in one}
+        pairs = [(style["on-a"], ground["a"]), (style["on-b"], ground["b"])]
+        pairs += [(style["on-tie"], ground["t"])]
+        pairs += [(style["ink"], colour) for colour in config["range"]["diverging"]]
+        paper = style["halo"]
+        pairs += [(style[name], paper) for name in ("ink", "soft", "name-a", "name-b")]
+        assert min(_contrast(*pair) for pair in pairs) >= 4.5
+
+
+def test_the_two_models_and_a_tie_differ_in_grey() -> None:
+    for dark in (False, True):
+        config: dict[str, Any] = theme(dark=dark)
+        a, b, tie, _ = config["range"]["category"]
+        assert _contrast(a, b) > 1.7
+        assert _contrast(b, tie) > 1.2
+        assert _contrast(a, tie) > 1.7
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_script_is_one_block_that_no_page_would_close_early() -> None:
+    script = javascript()
+    assert javascript() is script
+    assert "vegaEmbed" in script
+    assert "</script" not in script.lower()
+    assert "<!--" not in script
+
+
+def test_results_draw_what_their_file_holds() -> None:
+    found = rich()
+    results = Results.of(found, summarize(found), {}, {})
+    again = Results.model_validate_json(results.to_json())
+    trial = trials(again.evidence, Terms.of(again.config))[0]
+    order = [one.id for one in again.evidence.prompts]
+    assert pair_charts(again.summary.pairs[0], trial, order) == RICH

@@ -1,0 +1,247 @@
+"""The page: true, self-contained, and data stays data."""
+
+import base64
+import hashlib
+import json
+import random
+import re
+import string
+from html.parser import HTMLParser
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Results
+from bakeoff.report.page.page import page
+from bakeoff.report.text.summary import rating_notes
+from tests.unit.analysis.cases import evidence, prompt, texts, won
+from tests.unit.report.sample import results_of
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '<img src=x onerror="alert(1)">',
+    "{{ 7 * 7 }}{% raw %}",
+    "</style></pre></details><!--",
+    "a\x00b\u202ec",
+    "half a pair: \ud800",
+]
+
+
+class Tags(HTMLParser):
+    """Every tag and attribute of a page, its text, and its scripts and islands of data."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self.data: dict[str, str] = {}
+        self._script: dict[str, str | None] | None = None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self._script = dict(attrs) if tag == "script" else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = None
+
+    def handle_data(self, data: str) -> None:
+        if self._script is None:
+            self.text += f"{data} "
+        elif "type" in self._script:
+            self.data[self._script.get("id") or ""] = data
+        else:
+            self.scripts.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def whole(results: Results) -> Tags:
+    return Tags(page(results).html)
+
+
+def several(models: int = 3) -> Results:
+    """Each model wins more than the next."""
+    names = tuple(f"m{number}" for number in range(models))
+    rows = [
+        judgment.model_copy(
+            update={side: {"a": a, "b": b}[getattr(judgment, side)] for side in ("first", "second")}
+        )
+        for a, b in combinations(names, 2)
+        for judgment in won(20, 5, 1)
+    ]
+    of = evidence(
+        rows,
+        names,
+        completions=tuple(c for name in names for c in texts(name, [f"by {name}"] * 26)),
+    )
+    return Results.of(of, summarize(of), {}, {})
+
+
+def test_it_shows_what_the_results_hold() -> None:
+    words = whole(results_of()).words
+    for said in (
+        "Verdict withheld: 2 of 4 verdicts failed (50.0 %)",
+        "Win rate of a 100.0 %",
+        "What would change it Judge more prompts with --limit.",
+        "0.800 ± 0.000",
+        "50.0 to 100.0%",
+        "4 asked = 2 judged + 2 failed",
+        "bakeoff run --model a --model b --judge j",
+        "Hash of the prompts",
+        "What failed: 2",
+    ):
+        assert said in words, said
+    assert "None: this judge says which is better" in whole(results_of(scores=False)).words
+
+
+def test_the_parts_stand_in_their_order() -> None:
+    words = whole(results_of()).words
+    parts = (
+        "Verdict withheld",
+        "Can this judge be trusted?",
+        "Verdicts asked for",
+        "Scores",
+        "Models and cost",
+        "The pairs",
+        "How it was made",
+    )
+    places = [words.index(part, words.index("model 1")) for part in parts]
+    assert places == sorted(places)
+
+
+def test_several_models_begin_with_every_verdict_the_ratings_and_the_matrix() -> None:
+    results = several()
+    tags = whole(results)
+    for pair in results.summary.pairs:
+        assert tags.words.count(pair.verdict) >= 2  # above all, and where the pair is told
+    assert {"allratings-spec", "allpairs-spec", "p1-win-rate-spec", "p3-win-rate-spec"} <= set(
+        tags.data
+    )
+    ids = [value for _, name, value in tags.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    notes = rating_notes(results.summary)
+    assert notes
+    assert all(f"{note}." in tags.words for note in notes)
+
+
+def test_results_without_any_verdict_are_a_page_too() -> None:
+    of = evidence([])
+    empty = Results.of(of, summarize(of), {}, {})
+    assert "Nothing was judged" in whole(empty).words
+
+
+def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() -> None:
+    made = page(results_of())
+    tags = Tags(made.html)
+    hashes = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in tags.scripts
+    ]
+    assert len(hashes) == 2
+    assert ("meta", "content", made.policy) in tags.attributes
+    rules = dict(rule.strip().split(" ", 1) for rule in made.policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"].split() == [f"'sha256-{digest}'" for digest in hashes]
+    assert "unsafe" not in made.policy
+
+
+def test_it_reaches_for_nothing_outside_itself() -> None:
+    for tag, name, value in whole(results_of()).attributes:
+        assert not name.startswith("on")
+        assert name not in ("src", "srcset", "action", "style"), tag
+        assert name != "href" or value.startswith(("#", "data:image/svg+xml,"))
+
+
+def unflagged(results: Results) -> Results:
+    """Without what is said of hidden characters: a list more than in the page of a plain text."""
+    models = tuple(m.model_copy(update={"flags": ()}) for m in results.summary.models)
+    return results.model_copy(
+        update={"summary": results.summary.model_copy(update={"models": models})}
+    )
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_adds_no_tag_no_attribute_and_no_script(hostile: str) -> None:
+    attacked = unflagged(results_of(hostile))
+    tags, plain = whole(attacked), whole(unflagged(results_of()))
+    assert tags.tags == plain.tags
+    assert [name for _, name, _ in tags.attributes] == [name for _, name, _ in plain.attributes]
+    assert tags.scripts == plain.scripts
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_names_add_no_tag_either(hostile: str) -> None:
+    def renamed(name: str) -> Tags:
+        rows = [
+            row.model_copy(
+                update={
+                    "judge": name + row.judge,
+                    "first": name + row.first,
+                    "second": name + row.second,
+                }
+            )
+            for row in won(2, 21)  # so that the verdict names both, and a flag the first
+        ]
+        prompts = tuple(prompt(n, tags=(name + "tag",)) for n in range(23))
+        of = evidence(rows, (name + "a", name + "b"), prompts=prompts, origins={name + "a": name})
+        environment: dict[str, Any] = {"models": {name: [name]}, "packages": {name: name}}
+        found = Results.of(of, summarize(of), {"model": [name]}, environment)
+        (pair,) = found.summary.pairs
+        assert f"{name}b is better than {name}a" in pair.verdict
+        assert any(f"{name}a wins" in flag.message for flag in pair.flags)
+        return whole(found)
+
+    tags, plain = renamed(hostile), renamed("x")
+    assert tags.tags == plain.tags
+    assert tags.scripts == plain.scripts
+
+
+def test_every_chart_has_a_table_and_a_sentence_behind_it() -> None:
+    html = page(several()).html
+    figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
+    assert len(figures) > 6
+    for figure in figures:
+        tags = Tags(figure)
+        assert "table" in tags.tags
+        (label,) = re.findall(r'role="img" aria-label="([^"]*)"', figure)
+        assert re.search(r"\d", label)
+        (spec,) = tags.data.values()
+        assert json.loads(spec)
+
+
+def test_links_lead_to_the_pages_of_a_server() -> None:
+    html = page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
+    assert '<a href="../">All runs</a>' in html
+    assert '<a href="vote/">&lt;b&gt;</a>' in html
+
+
+def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
+    lot = random.Random(1)
+    words = [
+        "".join(lot.choices(string.ascii_lowercase, k=lot.randint(2, 11))) for _ in range(3000)
+    ]
+    said = [[" ".join(lot.choices(words, k=770)) for _ in range(50)] for _ in "ab"]
+    of = evidence(
+        [
+            row.model_copy(
+                update={
+                    "verdict": row.verdict.model_copy(
+                        update={"reason": " ".join(lot.choices(words, k=150))}
+                    )
+                }
+            )
+            for row in won(30, 20)
+        ],
+        completions=(*texts("a", said[0]), *texts("b", said[1])),
+    )
+    html = page(Results.of(of, summarize(of), {}, {})).html
+    assert len(html.encode()) < 1_500_000

@@ -1,0 +1,250 @@
+"""The terminal: the guide's summary, within its width, and no markup of anybody's."""
+
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from rich.cells import cell_len
+from rich.console import Console
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Failure, Judgment, Results, Scores
+from bakeoff.report.terminal import (
+    forgive_encodings,
+    log_to,
+    print_document,
+    print_error,
+    print_path,
+    print_results,
+    print_ways,
+    terminal,
+)
+from tests.unit.analysis.cases import evidence, failure, judgment, texts, won
+from tests.unit.report.sample import results_of
+from tests.unit.report.test_plain_text import ANY, EVIL, acts
+
+
+def printed(*, samples: int = 0, **more: object) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=80)
+    print_results(console, results_of(**more), samples)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
+    text = printed()
+    lines = text.partition("\n\nA win rate is")[0].splitlines()
+    blocks = [line for line in lines if line and not line.startswith(" ")]
+    assert blocks == [
+        "2 failed, the first: j: Hello. (run again to retry)",
+        "Model Comparison Summary",
+        "Win Rates",
+        "Average Scores (0-1)",
+        "Score Analysis",
+        "Judge card",
+        "By tag",
+        "Red flags",
+        "Overall winner",
+        "What it took",
+    ]
+    assert "  Model 1: 100.0% (1 wins)" in text
+    assert "  Average difference: +0.500 ± 0.000" in text
+
+
+def test_a_judge_without_scores_has_none_made_up_for_it() -> None:
+    text = printed(scores=False)
+    assert "none: this judge says which is better" in text
+    assert "Score Analysis" not in text
+
+
+def test_samples_show_both_models_and_the_verdicts_within_the_width() -> None:
+    text = printed(samples=2, text="word " * 400 + "[bold]no markup[/bold] ")
+    assert text.count("\na\n") == text.count("\nb\n") == 2
+    said = " ".join(text.split())
+    assert "j, a shown first: a better, 8 to 3. word" in said
+    assert "j, b shown first: a better, 8 to 3. word" in said
+    assert "j, a shown first: no verdict: word" in said
+    assert "Prompt, the last of 3 turns" in text
+    assert "[...]" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def verdicts(rows: Sequence[Judgment | Failure], models: str = "ab") -> list[str]:
+    """What the sample of the one prompt says of these."""
+    kept = tuple(row for row in rows if isinstance(row, Failure))
+    found = evidence(
+        [row for row in rows if isinstance(row, Judgment)], models=tuple(models), failures=kept
+    )
+    out = io.StringIO()
+    print_results(Console(file=out, width=300), Results.of(found, summarize(found), {}, {}), 1)
+    return out.getvalue().rpartition("Prompt\n")[2].splitlines()
+
+
+def test_a_verdict_is_read_at_once() -> None:
+    rows = [
+        judgment(0, "a", 1.0, reason="Clear."),
+        judgment(0, "b", 0.25, scores=Scores(6, 8.5), reason="Two\nlines."),
+        judgment(0, "a", 0.5, scores=Scores(7, 7), repeat=1),
+        judgment(0, "a", 0.0, judge="k", presented="apart"),
+        judgment(0, "a", 0.0, judge="l", presented="unknown"),
+        failure("p0", repeat=2, message="no\x1bthing"),
+    ]
+    found = verdicts(rows)
+    for line in (
+        "j, a shown first: a better. Clear.",
+        "j, b shown first: a better with probability 0.75, 8.5 to 6. Two lines.",
+        "j, a shown first, repeat 2: tie, 7 to 7.",
+        "k, a and b, each alone: b better.",
+        "l, a and b, order not known: b better.",
+        "j, a shown first, repeat 3: no verdict: no\\x1bthing",
+    ):
+        assert line in found
+
+
+def test_of_three_models_both_places_are_named_and_all_are_shown() -> None:
+    rows = [judgment(0, one, 1.0, second=two) for one, two in ("ab", "ac", "bc")]
+    lost = Failure(stage="completion", prompt_id="p0", who="c", kind="backend", message="gone")
+    found = verdicts([*rows, lost], "abc")
+    assert "j, a shown first, b second: a better." in found
+    assert found[found.index("c") + 1] == "  (no completion: gone)"
+
+
+def test_three_models_have_ratings_above_their_pairs() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    found = evidence(rows, models=("a", "b", "c"))
+    summary = summarize(found)
+    out = io.StringIO()
+    print_results(Console(file=out, width=80), Results.of(found, summary, {}, {}), 0)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "Ratings (log-odds)"
+    told = [line.split(":")[0] for line in lines if re.match(r"  \d\. ", line)]
+    assert told == [f"  {place}. {one.model}" for place, one in enumerate(summary.ratings, 1)]
+    assert "Ratings" not in printed()
+
+
+def coloured(found: Results, **env: str) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=80, force_terminal=True, color_system="standard", _environ=env
+    )
+    print_results(console, found, 0)
+    return out.getvalue()
+
+
+def test_colour_says_how_it_ended_and_what_to_look_at() -> None:
+    better, unsure = (
+        Results.of(found, summarize(found), {}, {})
+        for found in (evidence(won(30, 5)), evidence(won(6, 5)))
+    )
+    assert "\x1b[1;32m  a is better than b" in coloured(better)
+    assert "\x1b[1;33m  Not enough data" in coloured(unsure)
+    assert "\x1b[33m" in coloured(results_of())  # red flags
+    bare = coloured(better, NO_COLOR="1")
+    assert "\x1b[1m  a is better than b" in bare
+    assert "32m" not in bare
+
+
+@given(ANY)
+def test_nothing_that_anybody_says_acts_on_the_terminal(text: str) -> None:
+    out = io.StringIO()
+    print_results(Console(file=out, width=60), results_of(text or "-"), 2)
+    assert not [char for char in out.getvalue() if acts(char) and char != "\n"]
+    assert max(map(cell_len, out.getvalue().split("\n"))) <= 60
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_every_encoding_can_hold_it_within_the_width(encoding: str) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict
+    print_results(Console(file=out, width=80), results_of(EVIL + "日本 ± … é"), 2)
+    out.flush()
+    found = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert ("±" if encoding != "ascii" else "+/-") in found
+    assert max(map(len, found.splitlines())) <= 80
+
+
+def test_a_text_of_a_megabyte_or_of_many_lines_is_cut() -> None:
+    for text in ("x" * 1_000_000, "\n" * 400, "\x1b[2J" * 200_000):
+        assert printed(samples=1, text=text).count("\n") < 300
+
+
+def ascii_streams(monkeypatch: pytest.MonkeyPatch) -> tuple[io.BytesIO, io.BytesIO]:
+    """What is written to stdout and stderr from now on, as one without accents has it."""
+    raw = io.BytesIO(), io.BytesIO()
+    for name, one in zip(("stdout", "stderr"), raw, strict=True):
+        stream = io.TextIOWrapper(one, encoding="ascii", write_through=True)
+        monkeypatch.setattr(sys, name, stream)
+    return raw
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """Our logger, which is afterwards what it was before."""
+    ours = logging.getLogger("bakeoff")
+    level = ours.level
+    monkeypatch.setattr(ours, "handlers", [])
+    monkeypatch.setattr(ours, "propagate", True)
+    yield ours
+    ours.setLevel(level)
+
+
+def test_errors_logs_and_paths_are_data_too(
+    monkeypatch: pytest.MonkeyPatch, log: logging.Logger
+) -> None:
+    streams = ascii_streams(monkeypatch)
+    forgive_encodings()
+    log_to(terminal(errors=True))
+    log.getChild("x").warning("é %s [red]x[/red]", EVIL)
+    print_error(f"no\nsuch ± {EVIL}")
+    print_path(terminal(), f"out/日{EVIL}")
+    print_path(terminal(), "a  b\n")
+    print("±")  # whoever else prints
+    out, errors = (stream.getvalue().decode("ascii") for stream in streams)
+    assert not [char for char in out + errors if acts(char) and char != "\n"]
+    assert "\\xe9" in errors
+    assert "[red]x[/red]" in errors
+    assert "bakeoff: no such +/- \\x00" in errors
+    assert out.startswith("out/\\u65e5\\x00")
+    assert out.endswith("\na  b\\n\n+/-\n")
+
+
+def test_whoever_wants_quiet_hears_of_errors_only(log: logging.Logger) -> None:
+    log_to(Console(quiet=True))
+    assert not log.getChild("generators").isEnabledFor(logging.WARNING)
+    log_to(Console())
+    assert log.getChild("generators").isEnabledFor(logging.INFO)
+
+
+def test_a_document_is_one_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = ascii_streams(monkeypatch)
+    results = results_of("± 日 😀")
+    print_document(results.to_json())
+    assert Results.model_validate_json(streams[0].getvalue()) == results
+
+
+def test_what_to_write_is_whole_on_a_line_of_its_own() -> None:
+    out = io.StringIO()
+    command = "pip install " + "x" * 90
+    ways = [("a:NAME", "what " * 40, command, "A_KEY", False), ("b", "it", "installed", "", None)]
+    print_ways(Console(file=out, width=60), ways)
+    lines = out.getvalue().splitlines()
+    assert lines[:2] == ["a:NAME", f"  {command}, A_KEY is not set"]
+    assert max(map(len, lines[2:])) <= 60
+    assert lines[-3:] == ["b", "  installed", "  it"]
+
+
+def test_markup_in_a_text_is_text() -> None:
+    assert "[red]x[/red]" in printed(samples=1, text="[red]x[/red]")
+
+
+def test_what_is_wrong_with_a_model_stands_below_one_of_its_pairs_only() -> None:
+    empty = [text for model in "abc" for text in texts(model, [""])]
+    rows = [judgment(0, one, 0.5, second=two) for one, two in ("ab", "ac", "bc")]
+    found = evidence(rows, models=("a", "b", "c"), completions=tuple(empty))
+    out = io.StringIO()
+    results = Results.of(found, summarize(found), {}, {})
+    print_results(Console(file=out, width=200), results, 0)
+    assert out.getvalue().count("1 of 1 completions (100 %) are empty") == 3

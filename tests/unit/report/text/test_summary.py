@@ -1,0 +1,205 @@
+"""The summary as lines: every block says what its pair holds, and nothing that it does not."""
+
+import math
+import re
+
+import pytest
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Judgment, Scores, Summary
+from bakeoff.report.text.summary import blocks, rating_notes, ratings
+from tests.conftest import ROOT
+from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, prompt, texts, won
+
+
+def lines(found, title: str) -> str:  # type: ignore[no-untyped-def]
+    return "\n".join(blocks(found, ["j"], ()).get(title, []))
+
+
+def test_clusters_are_named_beside_the_prompts() -> None:
+    prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
+    found = pair(won(30, 10), prompts=prompts)
+    assert "Total Comparisons: 40 in 20 clusters" in lines(found, "Model Comparison Summary")
+    assert lines(found, "What it can show").startswith("20 clusters find a difference of")
+
+
+def test_one_fixed_order_is_not_identifiable_and_apart_there_is_none() -> None:
+    fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
+    assert "won: not identifiable (one order)" in lines(fixed, "Judge card")
+    apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
+    assert "Each completion was judged alone" in lines(apart, "Judge card")
+
+
+def test_a_panel_shows_each_judge_and_their_agreement() -> None:
+    found = pair(won(12, 8) + won(10, 10, judge="k"))
+    assert "j alone: 60.0% [95%: 38.7 to 78.1]" in lines(found, "Judge card")
+    assert "Agreement of j and k: 90.0%; Cohen's kappa 0.80" in lines(found, "Judge card")
+    three = pair(won(12, 8) + won(12, 8, judge="k") + won(12, 8, judge="l"))
+    assert "Agreement of 3 raters (j, ...): 100.0%; Fleiss' kappa 1.00" in lines(
+        three, "Judge card"
+    )
+    unanimous = pair(won(20, 0) + won(20, 0, judge="k"))
+    assert "Agreement of j and k: 100.0%; AC1 1.00\n" in lines(unanimous, "Judge card")
+
+
+def test_failures_are_told_by_kind_with_what_they_could_do() -> None:
+    found = pair(won(10, 9), failures=(failure(kind="backend"), failure(kind="verdict")))
+    assert "Had all that failed (1 backend, 1 verdict) gone one way: 50.0 to 55.0%" in lines(
+        found, "Judge card"
+    )
+    nothing = evidence([], failures=(failure(),))
+    (lost,) = summarize(nothing).pairs
+    assert "Model 1: - (0 wins)" in lines(lost, "Win Rates")
+    assert lines(lost, "What it can show") == ""
+
+
+def test_what_the_judge_leans_towards_is_shown_where_it_can_be_seen() -> None:
+    said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
+    said += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
+    rows = [row for n in range(40) for row in both(n, float(n % 3 > 0))]
+    found = lines(pair(rows, completions=tuple(said)), "Judge card")
+    for words in ("The longer completion won", "Model 1 at equal length"):
+        assert words in found
+    assert "shows thinking" not in found  # only one side does
+    said[0] = texts("a", ["<think>y</think>"])[0]
+    said[40] = texts("b", ["z"])[0]
+    found = lines(pair(rows, completions=tuple(said)), "Judge card")
+    assert "Model 1 where only it shows thinking: 0.0% (n = 1)" in found
+    assert "where only model 2 does: 75.0% (n = 4)" in found
+
+
+def test_a_judge_without_scores_is_at_odds_with_none() -> None:
+    assert "own scores" not in lines(pair(won(12, 8)), "Judge card")
+    assert "Unreadable: 0 of 40, refused: 0" in lines(pair(won(12, 8)), "Judge card")
+    assert "own scores" not in lines(pair(won(12, 8) + won(9, 9, judge="k")), "Judge card")
+    scored = pair([row for n in range(9) for row in both(n, 1.0, scores=Scores(5, 5))])
+    found = lines(scored, "Judge card")
+    assert "Winner against its own scores: 0 of 18, unreadable: 0 of 18, refused: 0" in found
+
+
+def three(rows: list[Judgment]) -> Summary:
+    return summarize(evidence(rows, models=("a", "b", "c")))
+
+
+def test_ratings_say_what_they_are_worth_against_the_average() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    rows += [judgment(n, two, 1.0, second=one) for n in range(9) for one, two in ("ab", "ac", "bc")]
+    summary = three(rows)
+    found = ratings(summary)
+    assert [line.split(":")[0] for line in found[:3]] == ["1. a", "2. b", "3. c"]
+    shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found[:3]]
+    assert shares == sorted(shares, reverse=True)
+    for line, one, share in zip(found, summary.ratings, shares, strict=False):
+        value = one.strength
+        assert f"{value.low:+.2f} to " in line or abs(value.low) < 0.005
+        assert math.log(share / (100 - share)) == pytest.approx(value.estimate, abs=0.01)
+        assert "-0.00" not in line
+        assert one.ranks
+        low, high = one.ranks
+        assert (
+            f", rank {low}" + (f" to {high}" if low < high else "") + f", group {one.group},"
+            in line
+        )
+    assert found[3] == "So much a model wins against one at 0"
+
+
+def test_below_ratings_stands_how_to_read_them() -> None:
+    rows = [
+        judgment(n, one, (1.0, 1.0, 0.5, 0.0)[(n + n // 4 * at) % 4], second=two)
+        for n in range(40)
+        for at, (one, two) in enumerate(("ab", "bc", "ca", "ba", "cb", "ac"))
+    ]
+    summary = three(rows)
+    found = ratings(summary)[4:]
+    assert found == rating_notes(summary)
+    assert ratings(summary)[3].endswith(", ties aside")
+    assert [line.partition(";")[0] for line in found] == [
+        "Two models that share a letter are not surely different",
+        "Two equal models tie on 25.0% of the prompts",
+        "Where two are equal and do not tie, the one shown first wins 66.7%",
+        "Davidson, with the order of showing",
+    ]
+    assert found[-1].endswith("over prompts (40 prompts)")
+    decided = three([row for row in rows if row.verdict.first != 0.5])
+    assert rating_notes(decided)[1].startswith("Where two are equal, the one shown first wins 66.")
+    clusters = tuple(prompt(n, tags=[f"cluster:{n % 20}"]) for n in range(40))
+    inside = summarize(evidence(rows, models=("a", "b", "c"), prompts=clusters))
+    assert rating_notes(inside)[-1].endswith("over clusters of prompts (40 prompts in 20 clusters)")
+    assert rating_notes(summarize(evidence(won(9, 8)))) == []
+
+
+def test_strengths_that_nothing_holds_have_no_interval_and_say_so() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    found = ratings(three(rows))
+    assert "[no interval], rank 1, group a, wins" in found[0]
+    assert "The wins fall into 3 parts" in found[5]
+
+
+def test_ratings_of_an_older_bakeoff_have_no_ranks() -> None:
+    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    summary = three(rows)
+    old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
+    found = ratings(summary.model_copy(update={"ratings": old, "rating_model": None}))
+    assert len(found) == 4
+    assert "rank" not in " ".join(found)
+
+
+def test_markdown_is_told() -> None:
+    said = texts("a", [f"# Title {n}\n" if n % 2 else f"plain {n}" for n in range(20)])
+    said += texts("b", [f"plain {n} too" for n in range(20)])
+    found = pair(won(10, 10), completions=tuple(said))
+    assert "The one with more markdown won: 50.0%" in lines(found, "Judge card")
+
+
+def test_many_tags_are_cut_and_counted() -> None:
+    prompts = tuple(prompt(n, tags=(f"t{n:02}",)) for n in range(20))
+    rows = lines(pair(won(12, 8), prompts=prompts), "By tag").splitlines()
+    assert len(rows) == 13
+    assert rows[-1] == "and 8 more in results.json"
+    assert rows[0].startswith("t00: 100.0% [95%: 20.7 to 100.0], n = 1, adjusted p = 1.000")
+
+
+def test_adjusted_p_values_are_shown_with_several_pairs() -> None:
+    rows = [*won(15, 5), judgment(0, "a", 1.0, second="c")]
+    first = summarize(evidence(rows, models=("a", "b", "c"))).pairs[0]
+    assert "exact sign test p = 0.041, Holm over all pairs p = 0.083" in lines(first, "Win Rates")
+
+
+def test_what_to_do_follows_a_withheld_verdict_once() -> None:
+    found = lines(pair([judgment(n, "a", 1.0) for n in range(20)]), "Overall winner")
+    assert found.splitlines()[1:] == ["What to do: judge each pair in both orders"]
+
+
+def test_every_line_is_explained_in_the_statistics() -> None:
+    explained = " ".join((ROOT / "docs" / "statistics.md").read_text("utf-8").casefold().split())
+    said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
+    said += texts("b", [f"<think>z</think> {n}" if n % 3 else f"z {n}" for n in range(40)])
+    said[0] = texts("a", ["<think>y</think>"])[0]
+    rows = [
+        row
+        for n in range(40)
+        for judge in "jk"
+        for row in both(n, float(n % 3 > 0), judge=judge, scores=Scores(5, 5))
+    ]
+    rich = pair(rows, completions=tuple(said), failures=(failure(),))
+    fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
+    apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
+    titles = (
+        "Win Rates",
+        "Average Scores (0-1)",
+        "Score Analysis",
+        "Judge card",
+        "What it can show",
+    )
+    shown = [
+        line
+        for found in (rich, fixed, apart)
+        for t in titles
+        for line in lines(found, t).split("\n")
+    ]
+    assert len(shown) > 25
+    for line in filter(None, shown):
+        words = re.sub(r"^(Model [12]: |[\d.]+ )", "", line)
+        words = re.sub(r"^JUDGE: ", "", re.sub(r"\b[jk]( alone)?:", r"JUDGE\1:", words))
+        label = re.split(r"[\d:(,;]| of j|Model 1: -", words)[0].strip()
+        assert label.casefold() in explained, (label, line)

@@ -1,0 +1,236 @@
+"""What a limiter learns of servers with every kind of limit, by a clock that jumps."""
+
+import math
+import random
+
+import pytest
+
+from bakeoff.runtime import Caps, Quota
+from bakeoff.runtime.rate_limits.server_limits import Limiter
+from tests.unit.runtime.servers import Bucket, Fixed, Free, OneByOne, Sliding, Telling, simulate
+
+# 600 requests a minute, in each of the ways in which that can be meant.
+HARD = {
+    "sliding minute": lambda: Sliding(600, 60),
+    "sliding second": lambda: Sliding(10, 1),
+    "minute": lambda: Fixed(600, 60),
+    "minute, of which half is over": lambda: Fixed(600, 60, phase=31),
+    "second": lambda: Fixed(10, 1),
+    "bucket of a minute": lambda: Bucket(10, 600),
+    "bucket of a second": lambda: Bucket(10, 10),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_a_hard_limit_is_used_up_and_hardly_run_into(kind: str) -> None:
+    said = simulate(HARD[kind](), 1800)
+    assert len(said.served) == 1800
+    assert said.goodput() >= 0.9 * 10
+    assert said.refused_share(since=10) < 0.02
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_a_limit_is_learned_too_where_the_server_does_not_say_when_to_come_again(kind: str) -> None:
+    said = simulate(HARD[kind](), 1800, after=lambda _: None)
+    assert said.goodput() >= 0.7 * 10
+    assert said.refused_share(since=10) < 0.02
+
+
+def test_replies_that_take_long_are_in_flight_in_such_numbers_as_the_rate_needs() -> None:
+    said = simulate(Bucket(10, 10), 1800, latency=lambda chance: 0.5 + chance.expovariate(1 / 6))
+    assert said.goodput() >= 0.85 * 10
+
+
+def test_what_a_server_says_is_left_keeps_it_from_refusing_the_first_ones() -> None:
+    told, untold = simulate(Telling(10, 600), 1200), simulate(Bucket(10, 600), 1200)
+    assert 2 * len(told.refused) < len(untold.refused)
+    assert told.goodput() >= 0.9 * untold.goodput()
+
+
+def test_a_word_on_what_is_left_does_not_hold_back_where_enough_is_left() -> None:
+    limiter = Limiter(Caps(256))
+    for _ in range(30):
+        limiter.start(0.0)
+    limiter.told(0.1, Quota(1000, 970, 1.8), None)
+    limiter.told(0.1, Quota(10, 2, 0.8), None)  # full again before this is read
+    limiter.told(0.1, None, Quota(10**6, 10**5, 54.0))
+    assert limiter.wait(0.1) == 0
+    limiter.told(0.1, None, Quota(10**6, 5000, 59.7))
+    limiter.start(0.1)
+    assert limiter.wait(0.1) > 0
+
+
+def test_it_begins_with_32_and_grows_while_more_come_back() -> None:
+    assert simulate(Free(), 31).most == 31
+    said = simulate(Free(), 5000)
+    assert said.most == 256
+    assert sum(at < 0.25 for at in said.served) == 32
+    assert not said.refused
+
+
+def test_it_does_not_grow_where_more_only_wait_longer() -> None:
+    said = simulate(OneByOne(32, 0.2), 6000)
+    assert said.goodput() >= 0.95 * 32 / 0.2
+    assert said.most <= 128  # tried once in a while
+    assert said.limiter.allowed(said.end) <= 64
+    assert simulate(OneByOne(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
+
+
+def test_it_grows_within_a_few_replies_though_starts_are_spread() -> None:
+    said = simulate(Free(), 2000)
+    assert sum(at < 1.05 for at in said.served) >= 400
+
+
+def test_a_window_is_used_as_soon_as_it_opens() -> None:
+    for kind in ("sliding minute", "minute"):
+        said = simulate(HARD[kind](), 1000)
+        assert said.end < 75, kind  # 600 at once, and the others after a minute
+        assert said.refused_share(since=10) < 0.01
+
+
+def test_caps_are_never_exceeded() -> None:
+    assert simulate(Free(), 500, caps=Caps(7)).most == 7
+    paced = simulate(Free(), 500, caps=Caps(256, rpm=1200))
+    assert 0.97 * 20 <= paced.goodput() <= 1.01 * 20
+    spent = simulate(Free(), 500, caps=Caps(256, tpm=600_000), tokens=1000)
+    assert 0.9 * 10 <= spent.goodput(10) <= 1.01 * 10
+
+
+def refusing(limiter: Limiter, at: float, after: float | None) -> None:
+    """One request that is refused at once."""
+    limiter.start(at)
+    limiter.refused(at, at, after)
+
+
+def test_what_is_under_way_when_the_first_is_refused_is_one_event() -> None:
+    limiter = Limiter(Caps(256))
+    for _ in range(32):
+        limiter.start(0.0)
+    for _ in range(20):
+        limiter.refused(0.0, 0.1, 1.0)
+    assert limiter.allowed(0.1) == 16  # once, and not twenty times
+    assert limiter.in_flight == 12
+    assert limiter.wait(0.1) == pytest.approx(1.0)
+
+
+def test_nothing_starts_before_the_time_that_the_latest_refusal_names() -> None:
+    limiter = Limiter(Caps(256))
+    for _ in range(3):
+        limiter.start(0.0)
+    for after in (2.0, 5.0, 1.0):
+        limiter.refused(0.0, 0.0, after)
+    assert limiter.wait(0.0) == 5.0
+    assert limiter.wait(5.0) == 0.0
+
+
+def test_who_accepted_nothing_is_tried_by_one_and_less_and_less_often() -> None:
+    limiter, now, pauses = Limiter(Caps(256)), 0.0, []
+    for _ in range(9):
+        refusing(limiter, now, None)
+        pauses.append(limiter.wait(now))
+        now += pauses[-1]
+    assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15, 15]
+    limiter.start(now)
+    assert limiter.wait(now + 3600) == math.inf  # until that one is back
+    limiter.served(now, now + 1)
+    assert limiter.wait(now + 60) < math.inf
+
+
+def test_a_limit_that_was_passing_is_forgotten_within_minutes() -> None:
+    limiter = Limiter(Caps(256))
+    now, rates = 0.0, []
+    for _ in range(20):
+        limiter.start(now)
+    limiter.refused(0.0, 1.0, 1.0)
+    for _ in range(19):
+        limiter.served(0.0, 1.0)
+    for _ in range(4):
+        now += 60
+        count = 0
+        at = now
+        while at < now + 1:
+            at += max(limiter.wait(at), 1e-6)
+            limiter.start(at)
+            limiter.served(at, at)
+            count += 1
+        rates.append(count)
+    assert rates == sorted(rates)
+    assert rates[-1] > 3 * rates[0]
+
+
+def test_ten_minutes_of_refusals_are_too_much_and_so_is_a_word_of_more() -> None:
+    limiter = Limiter(Caps(256))
+    refusing(limiter, 0.0, 30.0)
+    refusing(limiter, 590.0, 30.0)
+    assert limiter.hopeless(590.0) is None
+    refusing(limiter, 640.0, 30.0)
+    assert limiter.hopeless(640.0) == "it has refused everything for 10 minutes"
+    limiter.start(700.0)
+    limiter.served(700.0, 701.0)
+    assert limiter.hopeless(701.0) is None
+    refusing(limiter, 800.0, 3600.0)
+    assert limiter.hopeless(800.0) == "it says to come again in 1:00:00"
+
+
+def test_a_server_that_is_away_is_tried_again_and_after_ten_minutes_given_up() -> None:
+    limiter, now = Limiter(Caps(256)), 0.0
+    assert not limiter.away
+    for _ in range(60):
+        limiter.start(now)
+        limiter.lost(now, now)
+        assert limiter.away
+        if now > 600:
+            break
+        assert limiter.hopeless(now) is None
+        assert limiter.wait(now) <= 15
+        now += limiter.wait(now)
+    assert limiter.hopeless(now) == "it could not be reached for 10 minutes"
+    limiter.start(now)
+    limiter.dropped(now)  # an error is a sign of life
+    assert not limiter.away
+    assert limiter.hopeless(now) is None
+
+
+def test_a_server_that_is_busy_for_anybody_is_tried_again_and_teaches_no_rate() -> None:
+    limiter, now, pauses = Limiter(Caps(256)), 0.0, []
+    for _ in range(100):
+        limiter.start(now)
+        limiter.served(now, now + 0.1)
+        now += 0.1
+    for _ in range(5):
+        limiter.start(now)
+        limiter.busy(now, now, None)
+        pauses.append(limiter.wait(now))
+        now += pauses[-1]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8])
+    limiter.start(now)
+    assert limiter.wait(now) == math.inf  # by one
+    limiter.served(now, now + 0.1)
+    assert limiter._pace.rate(now + 0.1) == math.inf
+    limiter.start(now)
+    limiter.busy(now, now, 3.0)
+    assert limiter.wait(now) == pytest.approx(3)
+    assert limiter.hopeless(now) is None
+    assert not limiter.away
+
+
+def test_two_who_share_a_limit_both_get_their_part() -> None:
+    """Two processes with one key, of which one comes later: each sees its own refusals only."""
+    server = Bucket(10, 10)
+    limiters = [Limiter(Caps(256)), Limiter(Caps(256))]
+    served, refused, now, chance = [0, 0], [0, 0], 0.0, random.Random(3)
+    while now < 240:
+        for who in chance.sample([0, 1], 2) if now > 20 else [0]:
+            limiter = limiters[who]
+            while limiter.wait(now) <= 0:
+                limiter.start(now)
+                if wait := server.take(now):
+                    refused[who] += 1
+                    limiter.refused(now, now, wait)
+                else:
+                    served[who] += 1
+                    limiter.served(now, now)
+        now += 0.005
+    assert sum(served) >= 0.9 * 2400
+    assert min(served) >= 0.3 * sum(served)
+    assert sum(refused) < 0.03 * sum(served)

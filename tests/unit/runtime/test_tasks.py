@@ -1,0 +1,154 @@
+import asyncio
+import threading
+import time
+from contextvars import ContextVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.runtime import aside, meanwhile, tasks
+from tests.unit.runtime.test_workers import run
+
+
+@given(st.integers(0, 3), st.integers(0, 3))
+def test_a_group_raises_its_first_error_as_itself_and_cancels_the_rest(
+    first: int, more: int
+) -> None:
+    ended: list[str] = []
+
+    async def fails(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        try:
+            {}["cause"]
+        except KeyError as cause:
+            raise ValueError(turns) from cause
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def go() -> None:
+        async with tasks() as group:
+            group.create_task(waits())
+            group.create_task(fails(first))
+            group.create_task(fails(first + more))
+            group.create_task(waits())
+
+    with pytest.raises(ValueError, match=f"^{first}$") as caught:
+        run(go)
+    assert ended == ["cancelled"] * 2
+    assert isinstance(caught.value.__cause__, KeyError)  # a bug keeps its story
+
+
+def test_the_body_of_a_group_is_one_of_its_tasks() -> None:
+    async def go() -> None:
+        async with tasks():
+            raise LookupError("body")
+
+    with pytest.raises(LookupError, match="body"):
+        run(go)
+
+
+def test_a_group_without_errors_waits_for_all() -> None:
+    async def go() -> list[int]:
+        done: list[int] = []
+
+        async def work(number: int) -> None:
+            for _ in range(number):
+                await asyncio.sleep(0)
+            done.append(number)
+
+        async with tasks() as group:
+            for number in (3, 1, 2):
+                group.create_task(work(number))
+        return done
+
+    assert run(go) == [1, 2, 3]
+
+
+def test_what_is_done_meanwhile_ends_with_the_body() -> None:
+    async def go() -> tuple[int, int]:
+        beats: list[int] = []
+        async with meanwhile(lambda: beats.append(1), every=0):
+            while len(beats) < 3:
+                await asyncio.sleep(0)
+        then = len(beats)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return then, len(beats)
+
+    then, after = run(go)
+    assert then == after >= 3
+
+
+@pytest.mark.parametrize("where", ["body", "beat"])
+def test_an_error_of_the_body_or_beside_it_is_raised_as_itself(where: str) -> None:
+    def beat() -> None:
+        if where == "beat":
+            raise LookupError(where)
+
+    async def go() -> None:
+        async with meanwhile(beat, every=0):
+            if where == "body":
+                raise LookupError(where)
+            await asyncio.sleep(10)  # ended by the other's error
+
+    with pytest.raises(LookupError, match=where):
+        run(go)
+
+
+def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
+    async def go() -> list[int]:
+        beats: list[int] = []
+
+        async def work() -> None:
+            async with meanwhile(lambda: beats.append(1), every=0):
+                await asyncio.sleep(10)
+
+        task = asyncio.create_task(work())
+        while not beats:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(asyncio.all_tasks()) == 1  # this one
+        return beats
+
+    assert run(go)
+
+
+def test_what_is_done_aside_returns_or_raises() -> None:
+    context: ContextVar[str] = ContextVar("context")
+
+    async def go() -> None:
+        context.set("seen")
+        main = threading.get_ident()
+        assert await aside(lambda: (context.get(), threading.get_ident() != main)) == ("seen", True)
+        with pytest.raises(ZeroDivisionError):
+            await aside(lambda: 1 / 0)
+
+    asyncio.run(go())
+
+
+def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
+    gate = threading.Event()
+
+    async def go() -> None:
+        waiting = asyncio.create_task(aside(lambda: gate.wait(60)))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    begun = time.monotonic()
+    asyncio.run(go())
+    assert time.monotonic() - begun < 30
+    gate.set()  # it comes to its end when there is no loop any more, and nobody minds
+    for thread in threading.enumerate():
+        if thread.name == "bakeoff-aside":
+            thread.join()

@@ -1,0 +1,238 @@
+import itertools
+
+import krippendorff
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from statsmodels.stats import inter_rater
+
+from bakeoff.stats.agreement import (
+    Level,
+    Values,
+    cohen_kappa,
+    fleiss_kappa,
+    gwet_ac1,
+    krippendorff_alpha,
+)
+from tests.long import long
+from tests.unit.stats.golden import expected, needs_data, rows
+from tests.unit.stats.helpers import same, sound
+
+LEVELS: list[Level] = ["nominal", "ordinal", "interval"]
+COEFFICIENTS = [cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha]
+few = settings(max_examples=15)
+
+
+@st.composite
+def ratings(draw: st.DrawFn, most_raters: int = 4, missing: float = 0.0) -> Values:
+    n, m, k = draw(st.integers(2, 25)), draw(st.integers(2, most_raters)), draw(st.integers(2, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    truth, noise = rng.integers(0, k, (n, 1)), rng.integers(0, k, (n, m))
+    found = np.where(rng.random((n, m)) < 0.5, truth, noise).astype(float)
+    found[rng.random((n, m)) < missing] = np.nan
+    return found
+
+
+def agreeing(n: int, accuracy: float, seed: int) -> Values:
+    """Two raters of two equally common categories: kappa, AC1 and alpha are 2 accuracy - 1."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, n)
+    return np.stack((truth, np.where(rng.random(n) < accuracy, truth, 1 - truth)), 1).astype(float)
+
+
+# Oracles.
+
+
+@few
+@given(ratings(most_raters=2))
+def test_cohen_s_kappa_is_that_of_sklearn(pair: Values) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    found = cohen_kappa(pair)
+    if len(np.unique(pair)) == 1:
+        assert found is None
+    else:
+        theirs = metrics.cohen_kappa_score(*pair.T.astype(int))
+        assert found.estimate == pytest.approx(theirs, abs=1e-9)
+
+
+@few
+@given(ratings())
+def test_fleiss_kappa_is_that_of_statsmodels(rated: Values) -> None:
+    assume(len(np.unique(rated)) > 1)
+    table, _ = inter_rater.aggregate_raters(rated.astype(int))
+    assert fleiss_kappa(rated).estimate == pytest.approx(inter_rater.fleiss_kappa(table), abs=1e-9)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@few
+@given(rated=ratings(missing=0.25))
+def test_alpha_is_that_of_krippendorff_whatever_is_missing(rated: Values, level: Level) -> None:
+    paired = rated[(~np.isnan(rated)).sum(axis=1) >= 2]
+    assume(len(np.unique(paired[~np.isnan(paired)])) > 1)
+    found = krippendorff_alpha(rated, level)
+    theirs = krippendorff.alpha(reliability_data=rated.T, level_of_measurement=level)
+    assert found.estimate == pytest.approx(theirs, abs=1e-9)
+
+
+def test_alpha_of_krippendorff_s_own_example() -> None:
+    """Krippendorff 2011, "Computing Krippendorff's alpha-reliability": C."""
+    nan = np.nan
+    rated = np.array(
+        [
+            [1, 2, 3, 3, 2, 1, 4, 1, 2, nan, nan, nan],
+            [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, nan, 3],
+            [nan, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, nan],
+            [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, nan],
+        ]
+    ).T
+    known = {"nominal": 0.743, "ordinal": 0.815, "interval": 0.849}
+    for level, alpha in known.items():
+        assert krippendorff_alpha(rated, level).estimate == pytest.approx(alpha, abs=1e-3)
+
+
+@few
+@given(ratings(most_raters=2))
+def test_ac1_of_two_raters_and_two_categories_is_gwet_s_formula(pair: Values) -> None:
+    binary = np.minimum(pair, 1)
+    assume(len(np.unique(binary)) == 2)
+    share = binary.mean()
+    chance = 2 * share * (1 - share)
+    observed = (binary[:, 0] == binary[:, 1]).mean()
+    theirs = (observed - chance) / (1 - chance)
+    assert gwet_ac1(binary).estimate == pytest.approx(theirs, abs=1e-9)
+
+
+# Properties of all of them.
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+@few
+@given(rated=ratings(missing=0.1), seed=st.integers(0, 10**6))
+def test_neither_raters_nor_names_nor_the_order_of_prompts_matter(
+    rated: Values, seed: int, coefficient
+) -> None:
+    rng = np.random.default_rng(seed)
+    two = rated[:, :2] if coefficient is cohen_kappa else rated
+    names = rng.permutation(4).astype(float)
+    other = np.where(np.isnan(two), np.nan, names[np.nan_to_num(two).astype(int)])
+    other = other[rng.permutation(len(other))][:, ::-1]
+    one, renamed = coefficient(two), coefficient(other)
+    assert (one is None) == (renamed is None)
+    if one is not None:
+        assert sound(one)
+        assert renamed.estimate == pytest.approx(one.estimate, abs=1e-9)
+        assert one.estimate <= 1 + 1e-9
+
+
+@few
+@given(ratings(missing=0.1))
+def test_the_scale_of_an_interval_and_any_rising_scale_of_ranks_do_not_matter(
+    rated: Values,
+) -> None:
+    pairs = [
+        (krippendorff_alpha(rated, "interval"), krippendorff_alpha(10 - 3 * rated, "interval")),
+        (krippendorff_alpha(rated, "ordinal"), krippendorff_alpha(np.exp(rated), "ordinal")),
+    ]
+    for one, other in pairs:
+        assert (one is None) == (other is None)
+        assert one is None or same(one, other, within=1e-6)
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+def test_raters_who_always_agree_have_1_and_those_who_guess_about_0(coefficient) -> None:
+    verdicts = np.random.default_rng(3).integers(0, 3, (400, 1)).astype(float)
+    perfect = coefficient(np.repeat(verdicts, 2, axis=1))
+    assert perfect.estimate == pytest.approx(1)
+    assert perfect.low == pytest.approx(1)
+    guessed = coefficient(np.random.default_rng(4).integers(0, 3, (400, 2)).astype(float))
+    assert guessed.low < 0 < guessed.high
+    assert guessed.high - guessed.low < 0.25
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+def test_prompts_that_a_rater_left_out_take_no_part_among_two(coefficient) -> None:
+    rated = agreeing(60, 0.8, 5)
+    holes = np.concatenate((rated, [[1, np.nan], [np.nan, 0], [np.nan, np.nan]]))
+    assert coefficient(holes) == coefficient(rated)
+    codes = np.arange(63) // 2
+    assert coefficient(holes, clusters=codes) == coefficient(rated, clusters=codes[:60])
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+def test_the_interval_is_over_clusters_where_they_are_given(coefficient) -> None:
+    rated = agreeing(50, 0.8, 6)
+    copies = np.repeat(rated, 4, axis=0)
+    once, alone = coefficient(rated), coefficient(copies)
+    together = coefficient(copies, clusters=np.repeat(np.arange(50), 4))
+    assert (once.n, together.n, alone.n) == (50, 50, 200)
+    # Alpha corrects for the number of ratings, of which there are four times as many.
+    assert same(once, together, within=0.01 if coefficient is krippendorff_alpha else 1e-9)
+    assert alone.high - alone.low < 0.6 * (together.high - together.low)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coefficient", [*COEFFICIENTS[:1], *long(COEFFICIENTS[1:])])
+def test_95_percent_intervals_of_agreement_cover(coefficient) -> None:
+    found = [coefficient(agreeing(80, 0.8, seed)) for seed in range(250)]
+    assert np.mean([one.low <= 0.6 <= one.high for one in found]) >= 0.91
+
+
+# Too little to tell.
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+@pytest.mark.parametrize(
+    "rated",
+    [np.zeros((0, 2)), np.zeros((5, 1)), np.zeros((5, 0)), np.full((5, 2), np.nan)],
+    ids=["no prompts", "one rater", "no raters", "nothing rated"],
+)
+def test_without_two_ratings_of_a_prompt_there_is_no_agreement(coefficient, rated: Values) -> None:
+    assert coefficient(rated) is None
+    assert coefficient(rated, clusters=np.arange(len(rated))) is None
+
+
+@pytest.mark.parametrize("coefficient", COEFFICIENTS)
+def test_one_prompt_has_no_interval(coefficient) -> None:
+    found = coefficient(np.array([[1.0, 0.0]]))
+    assert sound(found)
+    assert found.method == "one unit: no interval"
+
+
+def test_one_verdict_alone_leaves_only_ac1_which_needs_no_second() -> None:
+    unanimous = np.ones((20, 3))
+    assert cohen_kappa(unanimous[:, :2]) is None
+    assert fleiss_kappa(unanimous) is None
+    assert krippendorff_alpha(unanimous) is None
+    assert gwet_ac1(unanimous).estimate == 1
+
+
+def test_a_rare_category_that_a_resample_may_lose_stays_finite() -> None:
+    rated = np.ones((30, 2))
+    rated[0] = 0
+    for coefficient in COEFFICIENTS:
+        assert sound(coefficient(rated))
+        assert coefficient(rated).estimate == pytest.approx(1)
+
+
+# Numbers known from elsewhere.
+
+
+@needs_data
+def test_pandalm_s_people_and_its_judge() -> None:
+    known = expected()["pandalm"]
+    raters = ["human1", "human2", "human3", "pandalm7b"]
+    table = np.array([[float(row[r]) for r in raters] for row in rows("pandalm/labels.csv.gz")])
+    for i, j in itertools.combinations(range(3), 2):
+        name, pair = f"{raters[i]}-{raters[j]}", table[:, [i, j]]
+        assert cohen_kappa(pair).estimate == pytest.approx(known["human_kappas"][name], abs=1e-4)
+        assert gwet_ac1(pair).estimate == pytest.approx(known["human_ac1"][name], abs=1e-4)
+    alpha = krippendorff_alpha(table[:, :3])
+    assert alpha.estimate == pytest.approx(known["human_alpha_nominal"], abs=1e-4)
+    assert sound(alpha)
+    assert 0.83 < alpha.low < alpha.high < 0.9
+
+    majority = [max((0.0, 1.0, 2.0), key=row.tolist().count) for row in table[:, :3]]
+    judge = np.stack((majority, table[:, 3]), axis=1)
+    assert cohen_kappa(judge).estimate == pytest.approx(known["pandalm7b"]["kappa"], abs=1e-4)
+    assert gwet_ac1(judge).estimate == pytest.approx(known["pandalm7b"]["ac1"], abs=1e-4)

@@ -1,0 +1,186 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from bakeoff.stats.alpaca_eval import (
+    GRID,
+    Inputs,
+    Values,
+    alpaca_eval_length_controlled,
+    bootstrapped_se,
+)
+from tests.unit.stats.golden import alpaca_inputs, expected, needs_data
+
+NONE = np.array([])
+MODELS = [
+    "claude-2",
+    "FuseChat-Gemma-2-9B-Instruct",
+    "FuseChat-Llama-3.2-3B-Instruct",
+    "gpt-3.5-turbo-1106_concise",
+]
+
+
+def inputs(n: int, seed: int, *, gamed: bool = True) -> Inputs:
+    """Preferences that length, difficulty and the model have made, with soft noise."""
+    rng = np.random.default_rng(seed)
+    lengths, difficulty = rng.normal(100, 400, n).round(), rng.normal(0, 1, n)
+    liked = -1.5 * np.tanh(lengths / lengths.std(ddof=1)) + 0.7 * difficulty + 0.5
+    others = 2 * n if gamed else 0
+    return Inputs(
+        preferences=np.clip(expit(liked) + rng.normal(0, 0.2, n), 0, 1),
+        length_differences=lengths,
+        difficulty=difficulty,
+        gamed_lengths=rng.normal(0, 1, others),
+        gamed_preferences=rng.random(others),
+        gamed_prompts=np.tile(np.arange(n), 2)[:others],
+    )
+
+
+def own_rows(rows: Inputs) -> Inputs:
+    return replace(rows, gamed_lengths=NONE, gamed_preferences=NONE, gamed_prompts=NONE.astype(int))
+
+
+def rows_of(rows: Inputs) -> tuple[Values, Values, Values, Values]:
+    """Features, soft labels, weights and prompts, from AlpacaEval's description."""
+    n, gamed = len(rows.preferences), len(rows.gamed_preferences)
+    z = np.tanh(rows.length_differences / rows.length_differences.std(ddof=1))
+    prompts = np.append(np.arange(n), rows.gamed_prompts)
+    features = np.column_stack(
+        (
+            np.append(z, np.tanh(rows.gamed_lengths)),
+            rows.difficulty[prompts],
+            np.append(np.ones(n), np.zeros(gamed)),
+        )
+    )
+    weights = np.append(np.ones(n), np.full(gamed, 0.1))
+    return features, np.append(rows.preferences, rows.gamed_preferences), weights, prompts
+
+
+def liblinear(x: Values, y: Values, w: Values, c: float) -> Values:
+    """The weights of scikit-learn's fit, with every soft label as two weighted rows."""
+    linear = pytest.importorskip("sklearn.linear_model")
+    model = linear.LogisticRegression(
+        C=c, l1_ratio=1, solver="liblinear", fit_intercept=False, tol=1e-9, max_iter=100_000
+    )
+    labels = np.repeat([1, 0], len(y))
+    model.fit(np.tile(x, (2, 1)), labels, np.append(w * y, w * (1 - y)))
+    return model.coef_[0]
+
+
+@pytest.mark.parametrize("c", [0.01, 0.36, 2.78, 1e4])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_fit_is_that_of_liblinear_with_an_l1_penalty(seed: int, c: float) -> None:
+    rows = inputs(150, seed)
+    x, y, w, _ = rows_of(rows)
+    theirs = liblinear(x, y, w, c)
+    found = alpaca_eval_length_controlled(rows, c)
+    assert found.weights == pytest.approx(theirs.tolist(), abs=1e-3)
+    rate = expit(theirs[2] + theirs[1] * rows.difficulty).mean()
+    assert found.win_rate == pytest.approx(rate, abs=1e-4)
+    assert found.c == c
+
+
+def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
+    selection = pytest.importorskip("sklearn.model_selection")
+    rows = inputs(40, 3)
+    x, y, w, prompts = rows_of(rows)
+    losses = np.zeros(len(GRID))
+    for kept, out in selection.GroupKFold(5).split(x, groups=prompts):
+        for i, c in enumerate(GRID):
+            eta = x[out] @ liblinear(x[kept], y[kept], w[kept], c)
+            loss = np.logaddexp(0, eta) - y[out] * eta
+            losses[i] += np.average(loss, weights=w[out]) / 5
+    found = alpaca_eval_length_controlled(rows)
+    assert found.c in GRID
+    assert losses[list(GRID).index(found.c)] == pytest.approx(losses.min(), abs=1e-5)
+    assert losses.max() > losses.min() + 0.01
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6), st.sampled_from(GRID[3:].tolist()))
+@example(123339, 10_000.0)
+def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_difficulty(
+    seed: int, c: float
+) -> None:
+    one = inputs(60, seed, gamed=False)
+    other = replace(
+        one, preferences=1 - one.preferences, length_differences=-one.length_differences
+    )
+    ours, theirs = (alpaca_eval_length_controlled(side, c) for side in (one, other))
+    assert ours.win_rate == pytest.approx(1 - theirs.win_rate, abs=1e-6)
+    length, difficulty, model = theirs.weights
+    assert ours.weights == pytest.approx((length, -difficulty, -model), abs=1e-5)
+
+
+@pytest.mark.parametrize("c", [None, 2.78])
+def test_a_model_against_itself_has_half(c: float | None) -> None:
+    rows = replace(inputs(40, 5), preferences=np.full(40, 0.5), length_differences=np.zeros(40))
+    for one in (rows, own_rows(rows)):
+        found = alpaca_eval_length_controlled(one, c)
+        assert found.win_rate == pytest.approx(0.5, abs=0.01)
+
+
+def test_equal_lengths_and_difficulties_leave_the_win_rate_and_its_standard_error() -> None:
+    preferences = np.random.default_rng(6).random(120)
+    rows = Inputs(preferences, np.zeros(120), np.zeros(120), NONE, NONE, NONE.astype(int))
+    found = alpaca_eval_length_controlled(rows, 100.0)
+    assert found.win_rate == pytest.approx(preferences.mean(), abs=1e-3)
+    se = bootstrapped_se(rows, 100.0)
+    assert se == pytest.approx(preferences.std() / 120**0.5, rel=0.15)
+
+
+def test_the_bootstrap_is_seeded() -> None:
+    rows = inputs(40, 7)
+    one, again, other = (bootstrapped_se(rows, 2.78, resamples=20, seed=s) for s in (1, 1, 2))
+    assert one == again != other
+    assert 0 < one < 0.2
+
+
+def test_too_few_prompts_need_a_c() -> None:
+    few = inputs(4, 8)
+    with pytest.raises(ValueError, match="fewer than 5 prompts cannot be cross-validated"):
+        alpaca_eval_length_controlled(few)
+    assert 0 < alpaca_eval_length_controlled(few, 1.0).win_rate < 1
+    assert alpaca_eval_length_controlled(inputs(5, 8)).c in GRID
+
+
+def test_one_prompt_is_fitted_too() -> None:
+    one = Inputs(np.ones(1), np.full(1, 30.0), np.zeros(1), NONE, NONE, NONE.astype(int))
+    assert alpaca_eval_length_controlled(one, 100.0).win_rate > 0.9
+
+
+def test_wins_alone_stay_short_of_certainty() -> None:
+    found = alpaca_eval_length_controlled(replace(inputs(30, 9), preferences=np.ones(30)), 10.0)
+    assert 0.9 < found.win_rate < 1
+
+
+@needs_data
+@pytest.mark.parametrize("model", MODELS)
+def test_alpaca_eval_s_published_length_controlled_win_rates(model: str) -> None:
+    known = expected()["alpaca_eval"][model]["length_controlled"]
+    rows = alpaca_inputs(model)
+    found = alpaca_eval_length_controlled(rows)
+    assert 100 * found.win_rate == pytest.approx(known["published"], abs=0.15)
+    for name, c in (("C2.78", GRID[5]), ("C21.5", GRID[6]), ("C1e4", GRID[9])):
+        fixed = alpaca_eval_length_controlled(rows, c)
+        assert 100 * fixed.win_rate == pytest.approx(known[name], abs=0.005), name
+    bare = alpaca_eval_length_controlled(own_rows(rows), GRID[6])
+    assert 100 * bare.win_rate == pytest.approx(known["no_gamed_rows"], abs=0.15)
+
+
+@needs_data
+@pytest.mark.parametrize("model", list(MODELS[:3]))
+def test_the_whole_fit_s_standard_error_is_twice_the_published_one(model: str) -> None:
+    known = expected()["lc_bootstrap_se_reference"][model]
+    se = bootstrapped_se(alpaca_inputs(model), 21.54)
+    assert 100 * se == pytest.approx(known, abs=0.2)
+
+
+@needs_data
+def test_the_baseline_against_itself_is_even() -> None:
+    found = alpaca_eval_length_controlled(alpaca_inputs("gpt4_1106_preview"))
+    assert 100 * found.win_rate == pytest.approx(50, abs=0.01)

@@ -1,0 +1,498 @@
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import expit
+
+from bakeoff.stats.agreement import cohen_kappa
+from bakeoff.stats.bias import (
+    Codes,
+    Mask,
+    Values,
+    exposure,
+    length_effect,
+    order_effect,
+    tilt,
+)
+from bakeoff.stats.intervals import proportion, student, win_rate
+from bakeoff.stats.results import OrderEffect
+from bakeoff.stats.tests import sign_test
+from tests.unit.stats.golden import alpaca, expected, needs_data, rows
+from tests.unit.stats.helpers import close, mirrored, negated, same, sound
+
+Verdicts = tuple[Values, Codes, Mask]
+
+
+@st.composite
+def verdicts(draw: st.DrawFn) -> Verdicts:
+    """Single verdicts of any design: both orders, one, at random, repeats, or a mixture."""
+    one = st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(0, 12), st.booleans())
+    drawn = draw(st.lists(one, min_size=1, max_size=50))
+    if draw(st.booleans()):  # every prompt in both orders
+        drawn = [(value, i // 2, i % 2 == 0) for i, (value, *_) in enumerate(drawn)]
+    values, prompts, first = zip(*drawn, strict=True)
+    return np.array(values), np.array(prompts), np.array(first)
+
+
+def both_orders(first: list[float], second: list[float]) -> Verdicts:
+    n = len(first)
+    order = np.repeat([True, False], n)
+    return np.array(first + second), np.tile(np.arange(n), 2), order
+
+
+def estimates(effect: OrderEffect):
+    return effect.effect, effect.pick_first, effect.balanced
+
+
+# The place.
+
+
+@given(verdicts())
+def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_effect_of_the_place(
+    drawn: Verdicts,
+) -> None:
+    values, prompts, first = drawn
+    one, other = order_effect(*drawn), order_effect(1 - values, prompts, ~first)
+    assert sound(one)
+    assert one.identified == other.identified
+    assert one.shown_first == pytest.approx(1 - other.shown_first)
+    assert (one.first_twice, one.second_twice, one.p) == (
+        other.first_twice,
+        other.second_twice,
+        other.p,
+    )
+    for name, relation in (("effect", same), ("pick_first", same), ("balanced", mirrored)):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert (ours is None) == (theirs is None)
+        assert ours is None or relation(ours, theirs), name
+
+
+@given(verdicts())
+def test_a_judge_with_the_opposite_bias_has_the_opposite_effect(drawn: Verdicts) -> None:
+    values, prompts, first = drawn
+    one, other = order_effect(*drawn), order_effect(values, prompts, ~first)
+    assert (one.first_twice, one.second_twice) == (other.second_twice, other.first_twice)
+    for name, relation in (("effect", negated), ("pick_first", mirrored), ("balanced", same)):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert ours is None or relation(ours, theirs), name
+
+
+@given(verdicts(), st.integers(0, 10**6))
+def test_neither_the_order_of_verdicts_nor_the_names_of_prompts_matter(
+    drawn: Verdicts, seed: int
+) -> None:
+    values, prompts, first = drawn
+    rng = np.random.default_rng(seed)
+    places = rng.permutation(len(values))
+    names = rng.permutation(60)
+    one = order_effect(*drawn)
+    other = order_effect(values[places], names[prompts][places], first[places])
+    assert (one.identified, one.first_twice, one.p) == (
+        other.identified,
+        other.first_twice,
+        other.p,
+    )
+    for ours, theirs in zip(estimates(one), estimates(other), strict=True):
+        assert ours is None or same(ours, theirs)
+
+
+@given(verdicts())
+def test_judging_everything_again_with_the_same_result_changes_nothing(drawn: Verdicts) -> None:
+    one = order_effect(*drawn)
+    other = order_effect(*(np.concatenate((part, part)) for part in drawn))
+    if one.identified == "both orders":
+        assert (one.first_twice, one.second_twice) == (other.first_twice, other.second_twice)
+    assert one.identified == other.identified
+    for name in ("effect", "balanced"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert ours is None or same(ours, theirs), name
+
+
+@given(st.integers(2, 60))
+def test_a_judge_that_always_says_first_gives_half_and_is_never_consistent(n: int) -> None:
+    found = order_effect(*both_orders([1.0] * n, [0.0] * n))
+    assert found.identified == "both orders"
+    assert (found.first_twice, found.second_twice) == (n, 0)
+    effect, pick_first, balanced = estimates(found)
+    assert effect.estimate == pick_first.estimate == 1
+    assert balanced.estimate == 0.5
+    assert found.p == pytest.approx(min(1, 2 * 0.5**n))
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=40))
+def test_a_judge_that_does_not_mind_the_place_has_no_effect(values: list[float]) -> None:
+    found = order_effect(*both_orders(values, values))
+    effect, pick_first, balanced = estimates(found)
+    assert (effect.estimate, effect.low, effect.high) == (0, 0, 0)
+    assert (found.first_twice, found.second_twice, found.p) == (0, 0, 1)
+    assert balanced == win_rate(np.array(values))
+    assert (pick_first is None) == (set(values) == {0.5})
+    assert pick_first is None or pick_first.estimate == 0.5
+    assert found.shown_first == 0.5
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=2, max_size=40))
+def test_both_orders_are_paired_by_prompt(pairs: list[tuple[float, float]]) -> None:
+    first, second = (list(side) for side in zip(*pairs, strict=True))
+    found = order_effect(*both_orders(first, second))
+    assert same(found.effect, student(np.array(first) - np.array(second)))
+    assert same(found.balanced, win_rate((np.array(first) + np.array(second)) / 2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_random_order_has_welch_s_interval(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, first = rng.random(80) ** 2, rng.random(80) < 0.3
+    found = order_effect(values, np.arange(80), first)
+    assert found.identified == "random order"
+    assert found.shown_first == first.mean()
+    x, y = values[first], values[~first]
+    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+    assert close(found.effect, x.mean() - y.mean(), low, high)
+    middle = (x.mean() + y.mean()) / 2
+    assert close(found.balanced, middle, *(middle + np.array([-1, 1]) * (high - low) / 4))
+    assert found.balanced.se == pytest.approx(found.effect.se / 2)
+
+
+def test_a_few_prompts_in_both_orders_among_many_in_one_are_a_random_order() -> None:
+    values, prompts, first = both_orders([1.0, 0.0], [1.0, 0.0])
+    more = np.arange(2, 20)
+    found = order_effect(
+        np.append(values, more % 2), np.append(prompts, more), np.append(first, more > 8)
+    )
+    assert found.identified == "random order"
+    assert found.effect.n == 22
+
+
+@pytest.mark.parametrize(("twice", "once"), [(1, 0), (3, 2), (2, 2), (2, 3), (1, 20)])
+def test_both_orders_it_is_where_half_the_prompts_have_both(twice: int, once: int) -> None:
+    values, prompts, first = both_orders([1.0] * twice, [0.0] * twice)
+    more = np.arange(twice, twice + once)
+    found = order_effect(
+        np.append(values, np.ones(once)), np.append(prompts, more), np.append(first, more > twice)
+    )
+    assert (found.identified == "both orders") == (twice >= once)
+    assert found.effect is None or found.effect.n == (twice if twice >= once else 2 * twice + once)
+
+
+@pytest.mark.parametrize("shown_first", [0, 1])
+def test_one_fixed_order_tells_nothing_of_the_place(shown_first: int) -> None:
+    found = order_effect(np.ones(30), np.arange(30), np.full(30, shown_first == 1))
+    assert found == OrderEffect("one order", shown_first)
+
+
+def test_no_verdicts_have_no_order() -> None:
+    none = np.array([])
+    assert order_effect(none, none.astype(int), none.astype(bool)) == OrderEffect("not recorded")
+
+
+def test_one_prompt_on_a_side_has_no_spread_to_compare() -> None:
+    found = order_effect(np.array([1.0, 0.0, 0.0]), np.arange(3), np.array([True, False, False]))
+    assert found.identified == "random order"
+    assert (found.effect, found.balanced) == (None, None)
+    assert found.pick_first.estimate == 1
+
+
+def test_a_random_order_without_spread_has_a_point() -> None:
+    found = order_effect(np.array([1.0, 1, 0, 0]), np.arange(4), np.array([1, 1, 0, 0]) > 0)
+    assert (found.effect.low, found.effect.high, found.effect.se) == (1, 1, 0)
+    assert found.balanced.estimate == 0.5
+
+
+def test_ties_alone_pick_neither_place() -> None:
+    found = order_effect(*both_orders([0.5] * 9, [0.5] * 9))
+    assert found.pick_first is None
+    assert found.p == 1
+
+
+@pytest.mark.slow
+def test_the_interval_of_the_effect_covers() -> None:
+    rng = np.random.default_rng(53)
+    runs, n = 2_000, 60
+    for design in ("both", "random"):
+        hits = 0
+        for _ in range(runs):
+            quality = rng.random(n)  # the chance to win, whatever the place
+            first = rng.random(n) < 0.2 + 0.6 * quality
+            second = rng.random(n) < 0.6 * quality
+            if design == "both":
+                found = order_effect(*both_orders((first * 1.0).tolist(), (second * 1.0).tolist()))
+            else:
+                place = rng.random(n) < 0.5
+                found = order_effect(np.where(place, first, second) * 1.0, np.arange(n), place)
+            hits += found.effect.low <= 0.2 <= found.effect.high
+        assert hits / runs >= 0.92, design
+
+
+@needs_data
+@pytest.mark.parametrize("model", ["claude-2", "gpt-3.5-turbo-1106_concise"])
+def test_alpaca_eval_s_judge_prefers_the_second_place(model: str) -> None:
+    known = expected()["alpaca_eval"][model]["position"]
+    preferences, prompts, shown_first, _ = alpaca(model)
+    told = ~np.isnan(shown_first)
+    found = order_effect(preferences[told], prompts[told], shown_first[told] == 1)
+    assert found.identified == "random order"
+    assert found.effect.n == known["n"]
+    assert 100 * found.effect.estimate == pytest.approx(known["first_minus_second"], abs=1e-6)
+    assert 100 * found.effect.se == pytest.approx(known["se"], abs=0.02)
+    balanced = 100 * found.balanced.estimate
+    assert balanced == pytest.approx(known["order_balanced_win_rate"], abs=1e-6)
+    assert found.shown_first == pytest.approx(known["n_first"] / known["n"])
+    for side, name in ((1, "first"), (-1, "second")):
+        rate = balanced + side * 50 * found.effect.estimate
+        assert rate == pytest.approx(known[f"win_rate_shown_{name}"], abs=1e-6)
+
+
+@needs_data
+def test_llmbar_s_judges_in_both_orders() -> None:
+    assert len(expected()["llmbar"]) == 8
+    for name, known in expected()["llmbar"].items():
+        judged = [
+            row
+            for row in rows("llmbar/judgments.csv.gz")
+            if f"{row['set']}|{row['judge']}|{row['strategy']}" == name
+        ]
+        picks = np.array([(row["winner_order12"], row["winner_order21"]) for row in judged])
+        gold = np.array([row["label"] for row in judged])
+        n = known["n"]
+        found = order_effect(
+            (picks == "1").astype(float).ravel(), np.repeat(np.arange(n), 2), np.tile([1, 0], n) > 0
+        )
+        assert found.identified == "both orders"
+        assert found.first_twice == known["inconsistent_prefers_first"]
+        assert found.second_twice == known["inconsistent_prefers_second"]
+        assert n - found.first_twice - found.second_twice == known["agree"]
+        assert found.p == pytest.approx(known["position_mcnemar_exact_p"], rel=1e-9)
+        assert found.p == sign_test(found.first_twice, found.second_twice).p
+        pick_first = found.pick_first.estimate
+        assert pick_first == pytest.approx(known["first_position_pick_rate"], abs=1e-9)
+
+        correct = (picks == gold[:, None]).astype(float)
+        assert correct.sum(axis=0).tolist() == [known["correct_order12"], known["correct_order21"]]
+        accuracy = win_rate(correct.mean(axis=1)).estimate
+        assert accuracy == pytest.approx(known["swap_averaged_score_vs_gold"], abs=1e-9)
+        both = proportion(int(correct.all(axis=1).sum()), n)
+        assert both.estimate == known["correct_both"] / n
+        assert [both.low, both.high] == pytest.approx(known["accuracy_ci95_wilson_both"], abs=1e-9)
+
+        kappas = {
+            "between_orders": picks,
+            "vs_gold_order12": np.stack((picks[:, 0], gold), axis=1),
+            "vs_gold_order21": np.stack((picks[:, 1], gold), axis=1),
+        }
+        for which, pair in kappas.items():
+            kappa = cohen_kappa(pair.astype(float))
+            assert kappa.estimate == pytest.approx(known[f"kappa_{which}"], abs=1e-9), which
+
+
+# What goes with winning.
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 0.2, 0.5, 1]), st.integers(-3, 3)), max_size=40))
+def test_swapping_the_models_changes_no_tilt(pairs: list[tuple[float, int]]) -> None:
+    values, differences = (np.array([pair[i] for pair in pairs], dtype=float) for i in (0, 1))
+    one, other = tilt(values, differences), tilt(1 - values, -differences)
+    assert sound(one)
+    assert one.n == len(pairs)
+    assert one.more_wins == other.more_wins
+    assert one.spearman == pytest.approx(other.spearman)
+
+
+@given(st.integers(3, 40), st.integers(0, 10**6))
+def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    differences = rng.normal(0, 500, n)
+    by_length = tilt(expit(differences / 300), differences)
+    assert by_length.spearman == pytest.approx(1)
+    assert by_length.more_wins == proportion(n, n)
+    values = rng.random(n)
+    theirs = stats.spearmanr(values, differences).statistic
+    assert tilt(values, differences).spearman == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(
+    ("values", "differences", "told"),
+    [
+        ([], [], 0),
+        ([1.0], [5.0], 1),
+        ([0.5] * 5, [1.0, 2, 3, 4, 5], 0),
+        ([1.0, 0, 1], [0.0, 0, 0], 0),
+        ([1.0, 1, 1], [1.0, 2, 3], 3),
+    ],
+)
+def test_where_nothing_varies_there_is_no_correlation(
+    values: list[float], differences: list[float], told: int
+) -> None:
+    found = tilt(np.array(values), np.array(differences))
+    assert found.spearman is None
+    assert (found.more_wins.n if found.more_wins else 0) == told
+
+
+# Length.
+
+
+def judged(n: int, seed: int, alpha: float, beta: float, shift: float = 0.0) -> Verdicts:
+    """Verdicts of a judge that likes length by `beta`, and a by `alpha` apart from it."""
+    rng = np.random.default_rng(seed)
+    differences = rng.normal(shift, 400, n).round()
+    p = expit(alpha + beta * np.tanh(differences / differences.std(ddof=1)))
+    return (rng.random(n) < p).astype(float), differences, p
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fit_is_that_of_a_binomial_regression_with_soft_outcomes(seed: int) -> None:
+    hard, differences, p = judged(300, seed, 0.4, 1.2)
+    soft = np.clip(p + np.random.default_rng(seed).normal(0, 0.2, 300), 0, 1)
+    z = np.tanh(differences / differences.std(ddof=1))
+    for values in (hard, soft):
+        theirs = sm.GLM(values, sm.add_constant(z), family=sm.families.Binomial()).fit().params
+        found = length_effect(values, differences)
+        assert found.controlled.estimate == pytest.approx(expit(theirs[0]), abs=1e-4)
+        assert found.slope.estimate == pytest.approx(theirs[1], abs=1e-3)
+
+
+@settings(max_examples=15)
+@given(st.integers(20, 120), st.integers(0, 10**6), st.floats(-1, 1), st.floats(-2, 2))
+def test_swapping_the_models_mirrors_the_win_rate_at_equal_length(
+    n: int, seed: int, alpha: float, beta: float
+) -> None:
+    values, differences, _ = judged(n, seed, alpha, beta, shift=100)
+    one, other = length_effect(values, differences), length_effect(1 - values, -differences)
+    assert sound(one)
+    assert one.tilt == other.tilt or one.tilt.spearman == pytest.approx(other.tilt.spearman)
+    if one.controlled:
+        assert mirrored(one.controlled, other.controlled, within=1e-6)
+        assert same(one.slope, other.slope, within=1e-5)
+    assert one == length_effect(values, differences)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1_000])
+def test_the_unit_of_length_does_not_matter(scale: float) -> None:
+    values, differences, _ = judged(80, 3, 0.5, 1.0)
+    one, other = length_effect(values, differences), length_effect(values, scale * differences)
+    assert same(one.controlled, other.controlled)
+    assert same(one.slope, other.slope, within=1e-7)
+
+
+def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
+    values, differences, _ = judged(600, 7, 0.0, 2.0, shift=400)
+    found = length_effect(values, differences)
+    assert win_rate(values).low > 0.65
+    assert found.controlled.low < 0.5 < found.controlled.high
+    assert found.slope.low > 1
+    assert found.tilt.more_wins.low > 0.5
+
+
+def test_a_judge_that_does_not_mind_length_leaves_the_win_rate_as_it_is() -> None:
+    values, differences, _ = judged(600, 8, 0.8, 0.0, shift=400)
+    found = length_effect(values, differences)
+    assert found.slope.low < 0 < found.slope.high
+    assert found.controlled.low < values.mean() < found.controlled.high
+
+
+def test_the_interval_is_over_clusters_where_they_are_given() -> None:
+    values, differences, _ = judged(60, 9, 0.3, 1.0)
+    copies = np.repeat(values, 4), np.repeat(differences, 4)
+    once, alone = length_effect(values, differences), length_effect(*copies)
+    together = length_effect(*copies, np.repeat(np.arange(60), 4))
+    assert together.controlled.n == 60
+    assert same(once.controlled, together.controlled, within=0.01)
+    assert alone.controlled.high - alone.controlled.low < 0.6 * (
+        together.controlled.high - together.controlled.low
+    )
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_the_interval_at_equal_length_covers() -> None:
+    hits = 0
+    for seed in range(150):
+        values, differences, _ = judged(120, seed, 0.5, 1.0, shift=100)
+        controlled = length_effect(values, differences).controlled
+        hits += controlled.low <= expit(0.5) <= controlled.high
+    assert hits / 150 >= 0.91
+
+
+@pytest.mark.parametrize(
+    ("values", "differences"),
+    [
+        ([], []),
+        ([1.0], [10.0]),
+        ([1.0, 0.0] * 15, [5.0] * 30),
+        ([1.0] * 30, list(range(30))),
+        ([0.5] * 30, list(range(30))),
+        ([1.0] * 4 + [0.0] * 16, list(range(20))),
+        ([0.0] * 4 + [1.0] * 16, list(range(20))),
+        ([1.0] * 5 + [0.0] * 14, list(range(19))),
+    ],
+)
+def test_with_few_prompts_wins_or_losses_or_equal_lengths_there_is_nothing_to_fit(
+    values: list[float], differences: list[float]
+) -> None:
+    found = length_effect(np.array(values), np.array(differences, dtype=float))
+    assert (found.controlled, found.slope) == (None, None)
+    assert found.tilt.n == len(values)
+
+
+def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
+    values = np.repeat([1.0, 0.0], (5, 15))
+    for found in (length_effect(side, np.arange(20.0) % 7) for side in (values, 1 - values)):
+        assert sound(found)
+        assert found.controlled is not None
+
+
+@pytest.mark.parametrize("n", [20, 40, 400])
+def test_length_that_separates_wins_from_losses_stays_finite(n: int) -> None:
+    values = np.repeat([0.0, 1.0], n // 2)
+    found = length_effect(values, np.where(values > 0.5, 100.0, -100.0) + np.arange(n))
+    assert sound(found)
+    assert 3 < found.slope.estimate < 100
+
+
+def test_one_huge_length_stays_finite() -> None:
+    differences = np.append(np.arange(40.0) - 20, 1e7)
+    found = length_effect(np.append((np.arange(40) > 20) * 1.0, 1.0), differences)
+    assert sound(found)
+
+
+def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> None:
+    """The slope is further off than Newton's bounded steps go, and the win rate is found anyway."""
+    values = np.repeat([0.0, 1.0], 100)
+    differences = np.where(values > 0.5, 1.0, -1.0)
+    differences[[0, -1]] *= 200
+    found, mirror = length_effect(values, differences), length_effect(1 - values, -differences)
+    assert sound(found)
+    assert found.slope.estimate > 40
+    assert found.controlled.estimate == pytest.approx(0.5, abs=0.01)
+    assert mirrored(found.controlled, mirror.controlled, within=1e-6)
+
+
+# Blemishes.
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1.0]), st.booleans(), st.booleans())))
+def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
+    drawn: list[tuple[float, bool, bool]],
+) -> None:
+    values = np.array([value for value, *_ in drawn], dtype=float)
+    a, b = (np.array([row[i] for row in drawn], dtype=bool) for i in (1, 2))
+    one, other = exposure(values, a, b), exposure(1 - values, b, a)
+    assert sound(one)
+    clean = int((~a & ~b).sum())
+    assert one.only_a + one.only_b + one.both + clean == len(drawn)
+    assert (one.only_a, one.only_b, one.both) == (other.only_b, other.only_a, other.both)
+    for ours, theirs, n in (
+        (one.rate_only_a, other.rate_only_b, one.only_a),
+        (one.rate_only_b, other.rate_only_a, one.only_b),
+    ):
+        assert (ours is None) == (theirs is None) == (n == 0)
+        assert ours is None or (mirrored(ours, theirs) and ours.n == n)
+
+
+def test_a_judge_that_punishes_a_blemish_shows_in_the_two_rates() -> None:
+    a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
+    found = exposure(b.astype(float), a, b)
+    assert (found.rate_only_a.estimate, found.rate_only_b.estimate) == (0, 1)
+    assert found.rate_only_a.high < found.rate_only_b.low

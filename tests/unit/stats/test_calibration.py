@@ -1,0 +1,212 @@
+import math
+
+import numpy as np
+import ppi_py
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from bakeoff.stats.calibration import (
+    Values,
+    labels_needed,
+    lee_interval,
+    ppi_plus_plus,
+    rogan_gladen,
+)
+from tests.unit.stats.golden import expected, needs_data, rows
+from tests.unit.stats.helpers import close, mirrored, sound
+
+shares = st.floats(0, 1)
+samples = st.tuples(st.integers(2, 60), st.integers(1, 200), shares, st.integers(0, 10**6))
+
+
+def drawn(n: int, more: int, quality: float, seed: int) -> tuple[Values, Values, Values]:
+    """Labels of n prompts, and what a judge that is too kind says of them and of others."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice([0.0, 0.5, 1.0], n + more, p=[0.4, 0.1, 0.5])
+    told = np.where(rng.random(n + more) < quality, truth, rng.random(n + more) < 0.9)
+    return truth[:n], told[:n], told[n:]
+
+
+# Labels of people beside a judge.
+
+
+@given(samples)
+def test_ppi_is_that_of_its_authors(sample: tuple[int, int, float, int]) -> None:
+    labels, judged, more = drawn(*sample)
+    assume(np.ptp(np.concatenate((judged, more))) > 0)
+    found = ppi_plus_plus(labels, judged, more)
+    low, high = ppi_py.ppi_mean_ci(labels, judged, more, alpha=0.05)
+    estimate = ppi_py.ppi_mean_pointestimate(labels, judged, more)
+    assert close(found.value, *np.ravel((estimate, low, high)), within=1e-7)
+    assert (found.labelled, found.unlabelled) == (len(labels), len(more))
+
+
+@given(samples)
+def test_swapping_the_models_mirrors_the_corrected_rate(
+    sample: tuple[int, int, float, int],
+) -> None:
+    parts = drawn(*sample)
+    one, other = ppi_plus_plus(*parts), ppi_plus_plus(*(1 - part for part in parts))
+    assert sound(one)
+    assert mirrored(one.value, other.value)
+    assert one.weight == pytest.approx(other.weight)
+    assert 0 <= one.weight <= 1
+
+
+@given(samples, st.sampled_from(["constant", "opposite"]))
+def test_a_judge_that_knows_nothing_is_not_used(
+    sample: tuple[int, int, float, int], kind: str
+) -> None:
+    labels, _, more = drawn(*sample)
+    judged = {"constant": np.full(len(labels), 0.3), "opposite": 1 - labels}[kind]
+    rest = {"constant": np.full(len(more), 0.3), "opposite": 1 - more}[kind]
+    found = ppi_plus_plus(labels, judged, rest)
+    assert found.weight == 0
+    half = norm.ppf(0.975) * labels.std() / len(labels) ** 0.5
+    assert close(found.value, labels.mean(), labels.mean() - half, labels.mean() + half)
+
+
+def test_a_good_judge_narrows_the_interval() -> None:
+    labels, judged, more = drawn(100, 2_000, 0.95, 3)
+    found = ppi_plus_plus(labels, judged, more)
+    alone = labels.std() / 10
+    assert found.weight > 0.7
+    assert found.value.se < 0.6 * alone
+
+
+@pytest.mark.slow
+def test_however_wrong_the_judge_the_interval_covers() -> None:
+    for quality in (0.0, 0.5, 0.9):
+        found = [ppi_plus_plus(*drawn(80, 400, quality, seed)).value for seed in range(2_000)]
+        assert np.mean([one.low <= 0.55 <= one.high for one in found]) >= 0.92, quality
+        assert np.mean([one.estimate for one in found]) == pytest.approx(0.55, abs=0.005)
+
+
+@pytest.mark.parametrize(("n", "more"), [(0, 5), (1, 5), (5, 0)])
+def test_too_few_labels_are_no_calibration(n: int, more: int) -> None:
+    with pytest.raises(ValueError, match="two labelled values and an unlabelled one"):
+        ppi_plus_plus(np.zeros(n), np.zeros(n), np.zeros(more))
+
+
+@needs_data
+def test_pandalm_s_first_200_labels_correct_its_judge() -> None:
+    known = expected()["pandalm"]["ppi_first200_pandalm7b"]["ppi_pp"]
+    of = {"1": 1.0, "2": 0.0, "0": 0.5}
+    table = rows("pandalm/labels.csv.gz")
+    votes = [[row[f"human{i}"] for i in (1, 2, 3)] for row in table]
+    labels = np.array([of[max("012", key=vote.count)] for vote in votes])
+    judged = np.array([of[row["pandalm7b"]] for row in table])
+    found = ppi_plus_plus(labels[:200], judged[:200], judged[200:])
+    assert found.value.estimate == pytest.approx(known["estimate"], abs=1e-4)
+    assert found.value.se == pytest.approx(known["se"], abs=1e-4)
+    assert [found.value.low, found.value.high] == pytest.approx(known["ci95"], abs=1e-4)
+    assert found.weight == pytest.approx(known["lam"], abs=1e-4)
+    assert (found.labelled, found.unlabelled) == (200, 799)
+
+
+# Sensitivity and specificity: diagnostics.
+
+
+@given(shares, shares, shares)
+def test_rogan_and_gladen_undo_a_judge_s_errors(
+    truth: float, sensitivity: float, specificity: float
+) -> None:
+    told = sensitivity * truth + (1 - specificity) * (1 - truth)
+    found = rogan_gladen(told, sensitivity, specificity)
+    if sensitivity + specificity - 1 <= 1e-12:
+        assert found is None
+    elif sensitivity + specificity - 1 > 1e-3:
+        assert found == pytest.approx(truth, abs=1e-9)
+
+
+def test_lee_s_own_case() -> None:
+    """The README of UW-Madison-Lee-Lab/LLM-judge-reporting, as stats.md 3.2 quotes it."""
+    found = lee_interval(0.4, 1_000, (0.7, 200), (0.9, 200))
+    assert close(found.value, 0.1667, 0.0564, 0.2627, within=5e-5)
+    assert (found.labelled, found.unlabelled, found.weight) == (400, 1_000, None)
+
+
+@given(
+    shares,
+    st.integers(1, 500),
+    st.tuples(shares, st.integers(0, 99)),
+    st.tuples(shares, st.integers(0, 99)),
+)
+def test_lee_s_interval_is_in_0_to_1_mirrored_and_needs_a_judge_better_than_chance(
+    rate: float, n: int, negatives: tuple[float, int], positives: tuple[float, int]
+) -> None:
+    one = lee_interval(rate, n, negatives, positives)
+    other = lee_interval(1 - rate, n, positives, negatives)
+    power = negatives[0] + positives[0] - 1
+    assume(abs(power) > 1e-6)
+    assert (one is None) == (other is None)
+    if power < 0:
+        assert one is None
+    if one is not None:
+        assert sound(one)
+        assert 0 <= one.value.low <= one.value.high <= 1
+        assert mirrored(one.value, other.value, within=1e-6)
+
+
+@pytest.mark.slow
+def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None:
+    rng = np.random.default_rng(61)
+    truth, sensitivity, specificity = 0.3, 0.85, 0.75
+    told = sensitivity * truth + (1 - specificity) * (1 - truth)
+    hits = 0
+    for _ in range(2_000):
+        rate = rng.binomial(400, told) / 400
+        right = rng.binomial(150, [specificity, sensitivity]) / 150
+        value = lee_interval(rate, 400, (right[0], 150), (right[1], 150)).value
+        hits += value.low <= truth <= value.high
+    assert hits / 2_000 >= 0.93
+
+
+# How many labels.
+
+
+@given(samples, st.floats(0.02, 0.5))
+def test_so_many_labels_suffice_and_one_less_does_not(
+    sample: tuple[int, int, float, int], away: float
+) -> None:
+    labels, judged, more = drawn(*sample)
+    total = len(labels) + len(more)
+    found = labels_needed(labels, judged, total, away)
+    spread = np.append(labels, (0.0, 1.0)).var(ddof=1)
+    varied = np.ptp(labels) > 0 and np.ptp(judged) > 0
+    rho = np.corrcoef(labels, judged)[0, 1] if varied else 0.0
+
+    def power_error(n: int) -> float:  # the effective number of labels, in its authors' form
+        effective = n / (1 - rho**2 * (total - n) / total)
+        return 2.8016 * math.sqrt(spread / effective)
+
+    if found is None:
+        assert power_error(total) > away * 0.999
+        return
+    assert 1 <= found <= total
+    assert power_error(found) <= away * 1.001
+    assert found == 1 or power_error(found - 1) > away * 0.999
+
+
+def test_a_judge_that_agrees_with_people_saves_labels() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.choice([0.0, 1.0], 100)
+    blind = labels_needed(labels, np.full(100, 0.5), 5000, 0.05)
+    sharp = labels_needed(labels, labels * 0.8 + 0.1, 5000, 0.05)
+    assert blind is not None
+    assert sharp is not None
+    assert sharp < blind / 2
+
+
+@given(samples, st.floats(0.02, 0.5))
+def test_the_number_of_labels_is_the_same_for_both_models(
+    sample: tuple[int, int, float, int], away: float
+) -> None:
+    labels, judged, more = drawn(*sample)
+    total = len(labels) + len(more)
+    one = labels_needed(labels, judged, total, away)
+    other = labels_needed(1 - labels, 1 - judged, total, away)
+    assert (one is None) == (other is None)
+    assert one is None or other is None or abs(one - other) <= 1

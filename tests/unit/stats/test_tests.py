@@ -1,0 +1,282 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip, sign_test
+from tests.unit.stats.golden import expected, needs_data, rows
+from tests.unit.stats.helpers import sound
+
+counts = st.integers(0, 200)
+p_values = st.lists(st.floats(0, 1), max_size=12)
+whole_differences = st.lists(st.integers(-6, 6), max_size=9).map(np.array)
+
+
+def matrix(rows: int, columns: int, seed: int, missing: float = 0.0) -> Values:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0.3, 1, (rows, columns))
+    values[rng.random(values.shape) < missing] = np.nan
+    return values
+
+
+# Sign test and McNemar.
+
+
+@given(counts, counts)
+def test_the_sign_test_is_the_binomial_tail_on_both_sides(wins: int, losses: int) -> None:
+    tested = sign_test(wins, losses)
+    smaller = stats.binom.cdf(min(wins, losses), wins + losses, 0.5)
+    assert tested.p == pytest.approx(min(1, 2 * smaller))
+    assert tested.n == wins + losses
+    assert sound(tested)
+
+
+@given(counts, counts)
+def test_swapping_the_models_changes_no_count_test(wins: int, losses: int) -> None:
+    assert sign_test(wins, losses) == sign_test(losses, wins)
+    assert mcnemar(wins, losses) == mcnemar(losses, wins)
+
+
+@given(counts | st.integers(0, 15), counts | st.integers(0, 15), st.integers(0, 50))
+@example(12, 13, 0)
+@example(11, 13, 0)
+def test_mcnemar_is_that_of_statsmodels(b: int, c: int, agreeing: int) -> None:
+    assume(b != c)  # there the correction goes past 0, and statsmodels comes back from below it
+    exact = b + c < 25
+    theirs = statsmodels_mcnemar([[agreeing, b], [c, agreeing]], exact=exact, correction=True)
+    tested = mcnemar(b, c)
+    assert tested.p == pytest.approx(theirs.pvalue, abs=1e-12)
+    assert ("exact" in tested.method) == exact
+
+
+@given(counts)
+def test_as_many_wins_as_losses_are_no_difference(n: int) -> None:
+    assert sign_test(n, n).p == 1
+    assert mcnemar(n, n).p == 1
+
+
+# Sign flips.
+
+
+def brute_force(differences: Values) -> float:
+    """The share of all 2^n signs whose sum is as far from 0: whole numbers, so exactly."""
+    signs = itertools.product((1, -1), repeat=len(differences))
+    sums = [abs(sum(s * d for s, d in zip(row, differences, strict=True))) for row in signs]
+    return float(np.mean(np.array(sums) >= abs(differences.sum())))
+
+
+@given(whole_differences)
+def test_few_differences_are_flipped_in_every_way(differences: np.ndarray) -> None:
+    tested = sign_flip(differences.astype(float))
+    assert tested.p == pytest.approx(brute_force(differences.astype(int)))
+    assert tested.n == len(differences)
+    assert sound(tested)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-10, 10), max_size=40).map(np.array))
+def test_swapping_the_models_changes_no_sign_flip_test(differences: Values) -> None:
+    assert sign_flip(differences) == sign_flip(-differences)
+    assert sound(sign_flip(differences))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_differences_are_flipped_at_random_and_agree_with_student(seed: int) -> None:
+    differences = np.random.default_rng(seed).normal(0.15, 1, 80)
+    tested = sign_flip(differences)
+    assert tested.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
+    assert tested.method.endswith("9999 flips")
+    assert tested == sign_flip(differences)
+
+
+@pytest.mark.parametrize("n", [17, 40])
+def test_flips_at_random_never_say_that_p_is_0(n: int) -> None:
+    assert 0 < sign_flip(np.full(n, 3.0)).p < 1e-3
+
+
+@pytest.mark.parametrize("n", [17, 40, 2_000])
+def test_as_many_flips_are_drawn_as_are_told(n: int) -> None:
+    tested = sign_flip(np.full(n, 3.0))  # as seen, and no flip is
+    assert tested.method.endswith("9999 flips")
+    assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
+
+
+@pytest.mark.parametrize("differences", [[], [2.5], [0.0], [0.0] * 30])
+def test_nothing_or_one_or_zeros_to_flip_are_no_difference(differences: list[float]) -> None:
+    assert sign_flip(np.array(differences)).p == 1
+
+
+def very_many(values: str, n: int, mean: float) -> Values:
+    rng = np.random.default_rng(n)
+    if values == "coarse":
+        return rng.choice([-0.2, -0.1, 0.0, 0.1, 0.2], n) + 0.1 * (rng.random(n) < 10 * mean)
+    return rng.normal(mean, 0.15, n)
+
+
+@pytest.mark.parametrize("values", ["coarse", "fine"])
+@pytest.mark.parametrize("n", [1_001, 20_000])
+@pytest.mark.parametrize("mean", [0.0, 0.001, 0.004])
+def test_very_many_differences_are_flipped_alike(values: str, n: int, mean: float) -> None:
+    differences = very_many(values, n, mean)
+    tested = sign_flip(differences)
+    student = stats.ttest_1samp(differences, 0).pvalue
+    assert tested.p == pytest.approx(max(student, 1e-4), abs=0.03 * (student > 1e-3) + 1e-3)
+    assert (tested.method, tested.n) == ("sign-flip permutation, 9999 flips", n)
+    assert tested == sign_flip(-differences)
+    assert tested == sign_flip(differences)
+
+
+@pytest.mark.parametrize("size", [1.0, 1 / 3])
+def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None:
+    differences = np.zeros(1_500)
+    differences[7] = size
+    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+    differences[8] = size  # both up, both down, or neither
+    assert sign_flip(differences).p == pytest.approx(0.5, abs=0.03)
+    differences[9] = -2 * size
+    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+
+
+# Holm.
+
+
+@settings(max_examples=6)  # theirs collects garbage every time
+@given(p_values)
+def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+    theirs = multipletests(ps, method="holm")[1] if ps else []
+    assert holm(ps) == pytest.approx(list(theirs))
+
+
+@given(p_values)
+def test_holm_lowers_nothing_and_keeps_the_order(ps: list[float]) -> None:
+    adjusted = holm(ps)
+    assert all(p <= q <= 1 for p, q in zip(ps, adjusted, strict=True))
+    for i, j in itertools.combinations(range(len(ps)), 2):
+        if ps[i] < ps[j]:
+            assert adjusted[i] <= adjusted[j]
+
+
+@given(p_values, st.randoms(use_true_random=False))
+def test_holm_does_not_mind_the_order_of_the_tests(ps: list[float], rng) -> None:
+    places = list(range(len(ps)))
+    rng.shuffle(places)
+    assert holm([ps[i] for i in places]) == [holm(ps)[i] for i in places]
+
+
+# Romano and Wolf.
+
+
+@pytest.mark.parametrize("n", [4, 9, 16])
+def test_a_single_comparison_is_the_sign_flip_test(n: int) -> None:
+    differences = matrix(n, 1, seed=n)
+    assert romano_wolf(differences) == pytest.approx([sign_flip(differences[:, 0]).p])
+
+
+@settings(max_examples=25)
+@given(st.sampled_from([3, 8, 12, 20]), st.integers(1, 5), st.integers(0, 10**6), st.floats(0, 0.5))
+def test_an_adjusted_p_is_no_smaller_than_alone_whoever_takes_part(
+    n: int, m: int, seed: int, missing: float
+) -> None:
+    differences = matrix(n, m, seed, missing)
+    adjusted = romano_wolf(differences)
+    alone = [romano_wolf(differences[:, [j]])[0] for j in range(m)]
+    assert all(p <= q <= 1 for p, q in zip(alone, adjusted, strict=True))
+    assert sound(adjusted)
+    assert adjusted == romano_wolf(-differences) == romano_wolf(differences)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 11), st.integers(1, 5), st.integers(0, 10**6))
+def test_where_all_comparisons_have_one_distribution_holm_is_the_most(
+    n: int, m: int, seed: int
+) -> None:
+    """Wins and losses alone, all flips tried: each mean has the same distribution."""
+    differences = np.random.default_rng(seed).choice([-1.0, 1.0], (n, m), p=[0.3, 0.7])
+    alone = [romano_wolf(differences[:, [j]])[0] for j in range(m)]
+    for adjusted, most in zip(romano_wolf(differences), holm(alone), strict=True):
+        assert adjusted <= most + 1e-12
+
+
+@settings(max_examples=25)
+@given(st.sampled_from([6, 10, 20]), st.integers(2, 6), st.integers(0, 10**6))
+def test_a_clearer_difference_never_has_the_larger_adjusted_p(n: int, m: int, seed: int) -> None:
+    differences = matrix(n, m, seed)
+    clear = np.abs(differences.sum(axis=0)) / np.sqrt((differences**2).sum(axis=0))
+    adjusted = np.array(romano_wolf(differences))[np.argsort(-clear)]
+    assert (np.diff(adjusted) >= 0).all()
+
+
+@pytest.mark.parametrize("n", [12, 30])
+def test_copies_of_one_comparison_cost_nothing(n: int) -> None:
+    differences = matrix(n, 1, seed=3)
+    alone = romano_wolf(differences)
+    assert romano_wolf(np.repeat(differences, 6, axis=1)) == pytest.approx(alone * 6)
+
+
+def test_a_prompt_that_takes_no_part_might_as_well_be_a_zero() -> None:
+    differences = matrix(12, 3, seed=5, missing=0.3)
+    assert np.isnan(differences).any()
+    assert romano_wolf(differences) == romano_wolf(np.nan_to_num(differences))
+
+
+@pytest.mark.parametrize("empty", [np.zeros((0, 3)), np.zeros((5, 3)), np.full((5, 3), np.nan)])
+def test_comparisons_without_any_difference_have_p_1(empty: Values) -> None:
+    assert romano_wolf(empty) == [1, 1, 1]
+
+
+def test_no_comparisons_have_no_p() -> None:
+    assert romano_wolf(np.zeros((5, 0))) == []
+    assert holm([]) == []
+
+
+@pytest.mark.slow
+def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
+    """The chance of any false finding among five correlated comparisons is about 5 %."""
+    rng = np.random.default_rng(23)
+    runs = 1_000
+    found = 0
+    for _ in range(runs):
+        common = rng.normal(size=(12, 1))
+        found += min(romano_wolf(common + rng.normal(size=(12, 5)))) <= 0.05
+    assert 0.025 < found / runs < 0.07
+
+
+# Numbers known from elsewhere.
+
+
+@needs_data
+def test_the_small_numbers() -> None:
+    known = expected()["small"]
+    assert sign_test(55, 45).p == pytest.approx(known["sign_test_55_45"], abs=1e-9)
+    assert sign_test(15, 5).p == pytest.approx(known["sign_test_15_5"], abs=1e-9)
+    assert mcnemar(10, 2).p == pytest.approx(known["mcnemar_exact_b10_c2"], abs=1e-9)
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(known["holm_[.01,.04,.03,.005]"])
+
+
+@needs_data
+def test_pandalm_s_ten_pairs_by_the_majority_of_three_people() -> None:
+    found: dict[str, list[int]] = {}
+    for row in rows("pandalm/labels.csv.gz"):
+        models = row["model_1"], row["model_2"]
+        votes = [row[f"human{i}"] for i in (1, 2, 3)]
+        kind = {"1": 0, "2": 1, "0": 2}[max("012", key=votes.count)]
+        if models[0] > models[1] and kind < 2:
+            kind = 1 - kind
+        found.setdefault(" vs ".join(sorted(models)), [0, 0, 0])[kind] += 1
+    known = expected()["pandalm"]["pairs_human_majority"]
+    assert found == {name: [k["win"], k["lose"], k["tie"]] for name, k in known.items()}
+    ps = [sign_test(*found[name][:2]).p for name in known]
+    assert ps == pytest.approx([k["sign_p"] for k in known.values()], abs=1e-9)
+    assert holm(ps) == pytest.approx([k["holm_p"] for k in known.values()], abs=1e-6)
+
+
+@needs_data
+def test_alpaca_eval_s_wins_against_losses() -> None:
+    for known in expected()["alpaca_eval"].values():
+        tested = sign_test(known["n_wins"], known["n_wins_base"])
+        assert tested.p == pytest.approx(known["sign_test_p"], rel=1e-6)

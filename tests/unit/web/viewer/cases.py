@@ -1,0 +1,179 @@
+"""Runs as they lie on a disk, made of judgments that a seed draws, and a viewer that shows them."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bakeoff.analysis.summarize import summarize
+from bakeoff.evaluation.results import Results
+from bakeoff.records import (
+    Authored,
+    Completion,
+    Evidence,
+    Failure,
+    Judgment,
+    Message,
+    Prompt,
+    Scores,
+    Verdict,
+)
+from bakeoff.report.export import VOTES, write
+from bakeoff.runtime.progress import PROGRESS, Progress, Report
+from bakeoff.web.viewer import serve_async
+from tests.serving import serving
+
+TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
+SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 42}
+JUDGING: dict[str, Any] = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256, "seed": 42}
+
+
+def model(name: str, sampling: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The identity of a model."""
+    return {"backend": "hf", "model": f"fingerprint of {name}", "sampling": sampling or SAMPLING}
+
+
+def judge(template: str = TEMPLATE, target: str = "judge-1", **sampling: Any) -> dict[str, Any]:
+    """The identity of a judge."""
+    generator = {"backend": "openai", "model": target, "sampling": JUDGING | sampling}
+    return {"judge": "prompted", "generator": generator, "template": template, "verdict": "json"}
+
+
+def results(
+    models: Sequence[str] = ("tuned", "base"),
+    *,
+    prompts: Sequence[int] = range(40),
+    better: float = 0.6,
+    seed: int = 1,
+    snapshot: str | None = "judge-1-0613",
+    identities: dict[str, Any] | None = None,
+    said: str = "",
+    failed: int = 0,
+    config: dict[str, Any] | None = None,
+    started: str = "2026-03-01T09:00:00+00:00",
+) -> Results:
+    """Results in which the first model wins a prompt with probability `better`.
+
+    `identities` are the `models` and `judges` of the environment, where they are not the usual.
+    """
+    draw = random.Random(seed)
+    asked = [
+        Prompt(
+            id=f"p{number}",
+            messages=(Message(role="user", content=f"What is {number} plus {number}?{said}"),),
+            tags=("sums",),
+        )
+        for number in prompts
+    ]
+    completions = [
+        Authored(
+            prompt_id=prompt.id,
+            model=name,
+            completion=Completion(
+                text=f"{prompt.messages[0].content[8:12]} makes {len(name)}.{said}",
+                tokens=draw.randint(20, 60),
+                finish="stop",
+                cost=0.0004,
+            ),
+        )
+        for prompt in asked
+        for name in models
+    ]
+    judgments, failures = [], []
+    pairs = [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]]
+    for place, prompt in enumerate(asked):
+        for a, b in pairs:
+            wins = draw.random() < better
+            agreed = draw.random() < 0.8
+            for first, second in ((a, b), (b, a)):
+                if place < failed:
+                    failures.append(
+                        Failure(
+                            stage="judgment",
+                            prompt_id=prompt.id,
+                            who="judge",
+                            kind="verdict",
+                            message=f"no verdict{said}",
+                            first=first,
+                            second=second,
+                        )
+                    )
+                    continue
+                it = (first == a) == wins if agreed else True  # the place decides
+                scores = Scores(8, 5) if it else Scores(4, 7)
+                judgments.append(
+                    Judgment(
+                        prompt_id=prompt.id,
+                        judge="judge",
+                        first=first,
+                        second=second,
+                        verdict=Verdict(
+                            first=float(it),
+                            scores=scores,
+                            reason=f"It is right.{said}",
+                            snapshot=snapshot,
+                            cost=0.001,
+                        ),
+                    )
+                )
+    evidence = Evidence(
+        models=tuple(models),
+        prompts=tuple(asked),
+        completions=tuple(completions),
+        judgments=tuple(judgments),
+        failures=tuple(failures),
+        origins={name: f"hf:{name}" for name in models} | {"judge": "openai:judge-1"},
+    )
+    made = {
+        "models": {name: model(name) for name in models},
+        "judges": {"judge": judge()},
+    } | (identities or {})
+    return Results.of(
+        evidence,
+        summarize(evidence),
+        {"model": list(models), "judge": ["judge"], "seed": 42, "orders": "both"} | (config or {}),
+        {"python": "3.11.2", "started": started, "seconds": 63.5} | made,
+    )
+
+
+def lay(folder: Path, of: Results) -> Path:
+    """Put results where a run would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "results.json", of.to_json())
+    return folder
+
+
+def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> Path:
+    """Put the progress of a run there that gave its last sign of life `silent` seconds ago."""
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC) - timedelta(seconds=silent)
+    rows = (
+        Progress(stage="completion", who="tuned", done=100, total=100, kept=kept, tokens=5_000),
+        Progress(stage="completion", who="base", done=done, total=100, failed=2, tokens=1_500),
+        Progress(stage="judgment", who="judge", done=done, total=200, tokens=42_000, cost=0.31),
+    )
+    report = Report(started=now - timedelta(seconds=90), updated=now, rows=rows)
+    write(folder / PROGRESS, report.model_dump_json(by_alias=True))
+    return folder
+
+
+@contextmanager
+def viewer(path: Path, port: int = 0) -> Iterator[str]:
+    """A viewer that serves while the block runs, in a thread of its own; gives its address."""
+    with serving(
+        lambda tell, until: serve_async(path, port=port, announce=tell, until=until)
+    ) as address:
+        yield address
+
+
+__all__ = [
+    "VOTES",
+    "going",
+    "judge",
+    "lay",
+    "model",
+    "results",
+    "viewer",
+]
