@@ -334,7 +334,7 @@ def script_swapped(seed: int) -> Files:
 def own_results(seed: int) -> Files:
     """bakeoff's own file: three models, both orders, two judges, scores, and two people beside."""
     noise = Noise(seed)
-    strengths = {"rowan": 0.5, "sorrel": 0.0, "thyme": -0.6}
+    strengths = {"rowan": 1.0, "sorrel": 0.0, "thyme": -0.6}
     judges = {"strict": Judge(first=0.5, length=0.3), "kind": Judge(first=0.2, noise=0.9)}
     people = {"ann": Judge(noise=0.5, tie=0.6), "ben": Judge(noise=0.8, tie=0.4)}
     names, ids = list(strengths), [f"p{number:02}" for number in range(22)]

@@ -1,8 +1,8 @@
 """The numbers that are expected of the golden evaluations, computed without bakeoff.
 
-Everything is recomputed from the raw rows, which `formats.py` reads. The statistics come from scipy,
-statsmodels, evalica, krippendorff and ppi-python; what no library has is a formula with its source.
-Each number stands under the name of what computed it.
+Everything is recomputed from the raw rows, which `formats.py` reads. The statistics come from
+scipy, statsmodels, evalica, krippendorff and ppi-python; what no library has is a formula with its
+source. Each number stands under the name of what computed it.
 
 Terms: a verdict is one judge's preference for a (1, 0.5 for a tie, 0, or a probability) in one
 order; y is a prompt's preference for a. Of the two models of a pair, a is the one that the file

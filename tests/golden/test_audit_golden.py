@@ -118,3 +118,54 @@ def test_no_number_is_the_same_for_other_data(name: str, tmp_path: Path) -> None
         for pair, numbers in EXPECTED[name].items():
             same[pair] -= differing(numbers, again.get(pair, {})).keys()
     assert {pair: names for pair, names in same.items() if names} == {}
+
+
+# What the real evaluations of `tests/real_evaluations` show beside numbers.
+
+
+def test_a_winner_is_named_only_where_the_interval_leaves_out_a_half() -> None:
+    outcomes = set()
+    bounds = ("win_rate.low", "win_rate.high")
+    for name in NAMES:
+        for pair in audited(name).summary.pairs:
+            rate = EXPECTED[name][f"{pair.a} vs {pair.b}"]
+            low, high = (next(n[k] for n in rate.values() if k in n) for k in bounds)
+            assert pair.outcome != "better" or low > 0.5
+            assert pair.outcome != "worse" or high < 0.5
+            outcomes.add(pair.outcome)
+    assert {"better", "not enough data", "withheld"} <= outcomes
+
+
+def test_a_judge_that_saw_one_order_only_gives_no_verdict() -> None:
+    (pair,) = audited("script").summary.pairs
+    assert (pair.outcome, pair.order.identified) == ("withheld", "one order")
+    assert "was always shown first" in pair.verdict
+
+
+def test_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
+    rows = json.loads(make_golden.files("alpaca_eval")["alpaca_eval.json"])
+    same = {"generator_2": rows[0]["generator_1"], "preference": 1.5}
+    for row in rows:  # with equal texts there would be nothing to judge
+        del row["output_1"], row["output_2"]
+    path = tmp_path / "itself.json"
+    path.write_text(json.dumps([{**row, **same} for row in rows]))
+    results = bakeoff.audit([path], out=tmp_path / "out", margin=20)
+    (pair,) = results.summary.pairs
+    assert (pair.a, pair.b) == ("reference-large", "reference-large (2)")
+    assert (pair.wins, pair.losses, pair.ties) == (0, 0, 60)
+    assert (pair.win_rate.estimate, pair.win_rate.se) == (0.5, 0)
+    assert (pair.decisive, pair.sign.p, pair.outcome) == (None, 1.0, "equivalent")
+    assert "NaN" not in (tmp_path / "out/results.json").read_text("utf-8")
+
+
+def test_an_answer_that_is_no_text_fails_and_its_labels_count() -> None:
+    results = audited("pandalm")
+    mute = {(one.who, one.raw) for one in results.failures if one.stage == "completion"}
+    assert mute == {("elm", "True")}
+    for pair in results.summary.pairs:
+        assert pair.accounting.asked == 3 * 14
+
+
+def test_no_answer_of_ours_is_suspicious() -> None:
+    for name in NAMES:
+        assert [one.model for one in audited(name).summary.models if one.suspicious] == []
