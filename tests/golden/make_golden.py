@@ -478,24 +478,26 @@ def scores(seed: int) -> Files:
 
 
 def preferences(seed: int) -> Files:
-    """A CSV of soft preferences with scores: 14 prompts, few enough for an exact permutation."""
-    noise, judge = Noise(seed), Judge(first=0.4, noise=0.8)
+    """A CSV of soft preferences with scores, in both orders, which often contradict each other
+    without being even; 14 prompts, few enough for an exact permutation test.
+    """
+    noise, judge = Noise(seed), Judge(first=0.8, noise=0.4)
     rows: list[Row] = []
     for number in range(14):
-        shown = 1 if noise.chance(0.5) else -1
-        leaning = judge.leaning(noise, 0.8, 0, shown)
-        base = 4 + noise.below(4)
-        rows.append(
-            {
-                "prompt": question(number),
-                "model_a": "teal",
-                "model_b": "umber",
-                "preference": round(1 / (1 + math.exp(-leaning)), 4),
-                "first": "a" if shown == 1 else "b",
-                "score_a": max(0, min(10, base + round(2 * leaning) / 2)),
-                "score_b": base,
-            }
-        )
+        gap, base = 0.4 + noise.logistic(0.4), 4 + noise.below(4)
+        for shown in (1, -1):
+            leaning = judge.leaning(noise, gap, 0, shown)
+            rows.append(
+                {
+                    "prompt": question(number),
+                    "model_a": "teal",
+                    "model_b": "umber",
+                    "preference": round(1 / (1 + math.exp(-leaning)), 4),
+                    "first": "a" if shown == 1 else "b",
+                    "score_a": max(0, min(10, base + round(2 * leaning) / 2)),
+                    "score_b": base,
+                }
+            )
     return {"preferences.csv": as_csv(rows)}
 
 

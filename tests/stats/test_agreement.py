@@ -210,6 +210,3 @@ def test_a_rare_category_that_a_resample_may_lose_stays_finite() -> None:
     for coefficient in COEFFICIENTS:
         assert sound(coefficient(rated))
         assert coefficient(rated).estimate == pytest.approx(1)
-
-
-# Numbers known from elsewhere.

@@ -332,6 +332,3 @@ def test_who_stops_when_sure_names_a_winner_of_equals_in_less_than_5_percent_of_
     wrong = np.mean([one is not None and one[1] == "different" for one in found])
     print(f"{wrong:.4f}")
     assert wrong < 0.05
-
-
-# Real preferences.

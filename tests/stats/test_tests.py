@@ -243,6 +243,3 @@ def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
         common = rng.normal(size=(12, 1))
         found += min(romano_wolf(common + rng.normal(size=(12, 5)))) <= 0.05
     assert 0.025 < found / runs < 0.07
-
-
-# Numbers known from elsewhere.
