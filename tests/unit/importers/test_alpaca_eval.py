@@ -1,18 +1,14 @@
-import csv
-import gzip
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bakeoff.importers.reader import read
 from tests.unit.importers.sample import (
     alpaca,
     counted,
     evidence,
     first_of,
-    golden,
     refusal,
     written,
 )
@@ -110,17 +106,3 @@ def test_a_generator_without_a_name(tmp_path: Path) -> None:
     assert "row 2: 'generator_2' has to be the name of a model" in refusal(
         written(tmp_path / "a.json", rows)
     )
-
-
-def test_real_annotations_tell_the_order_of_all_rows_but_one() -> None:
-    path = golden("alpaca_eval/annotations_claude-2.json.gz")
-    found = read([path]).evidence
-    with gzip.open(golden("alpaca_eval/judgments_compact.csv.gz"), "rt") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] == "claude-2"]
-    assert counted(found) == (805, 0)
-    for judgment, row in zip(found.judgments, rows, strict=True):
-        shown = str(int(judgment.first == "claude-2")) if judgment.presented == "recorded" else ""
-        assert shown == row["model_shown_first"]
-        first = judgment.verdict.first
-        mine = first if judgment.first == "claude-2" else 1 - first
-        assert mine == pytest.approx(float(row["preference"]) - 1)

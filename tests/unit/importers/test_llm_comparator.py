@@ -3,13 +3,11 @@ from typing import Any
 
 import pytest
 
-from bakeoff.importers.reader import read
 from tests.unit.importers.sample import (
     comparator,
     counted,
     evidence,
     first_of,
-    golden,
     refusal,
     written,
 )
@@ -72,10 +70,3 @@ def test_no_score_is_a_failure(tmp_path: Path) -> None:
 def test_another_shape(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     path = written(tmp_path / "a.json", {**comparator({"score": 1}), **change})
     assert says in refusal(path)
-
-
-def test_the_viewers_own_example() -> None:
-    found = read([golden("llm_comparator/example_tiny.json")]).evidence
-    assert found.models == ("ABC v0.6", "ABC v0.5")
-    assert counted(found) == (8, 0)
-    assert [j.presented for j in found.judgments].count("recorded") == 4

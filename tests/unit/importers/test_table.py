@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bakeoff.importers.reader import read
-from tests.unit.importers.sample import Rows, counted, evidence, first_of, golden, refusal, written
+from tests.unit.importers.sample import Rows, counted, evidence, first_of, refusal, written
 
 
 def winners(tmp_path: Path, *values: Any, a: Any = "tuned", b: Any = "base") -> list[float | str]:
@@ -222,21 +222,3 @@ def test_a_table_without_verdicts(tmp_path: Path) -> None:
     assert "a table needs winner, preference, score_a and score_b, or model and score" in said
     assert "there are: 'label', 'prompt'" in said
     assert counted(read([path], columns={"winner": "label"}).evidence) == (1, 0)
-
-
-def test_real_scores_of_single_completions() -> None:
-    found = read([golden("arena_hard/arena_bench_v1_scores.csv.gz")]).evidence
-    pair = {"claude-2.1", "claude-2"}
-    assert sum({j.first, j.second} == pair for j in found.judgments) == 298
-    assert sum({f.first, f.second} == pair for f in found.failures) == 2
-    assert len(found.prompts) == 300
-
-
-def test_real_pairs() -> None:
-    found = read([golden("arena_hard/arena_hard_battles_57a9881.jsonl.gz")]).evidence
-    assert counted(found) == (1348, 0)
-    assert len(found.prompts) == 100
-    assert found.models[0] == "claude-3-haiku-20240307"
-    food = read([golden("evalica/food.csv")]).evidence
-    assert counted(food) == (30, 0)
-    assert sum(j.verdict.first == 0.5 for j in food.judgments) == 2
