@@ -27,7 +27,7 @@ def test_booleans_as_completions_and_labels_are_failures(tmp_path: Path) -> None
     rows = [panda(1, 2, response1=True), panda(True, 3), panda(None), panda("x", float("nan"))]
     found = evidence(tmp_path, rows)
     assert counted(found) == (2, 6)
-    assert [(f.stage, f.who, f.kind) for f in found.failures] == [
+    assert [(f.stage, f.participant, f.kind) for f in found.failures] == [
         ("completion", "tuned", "not text"),
         ("judgment", "annotator1", "boolean"),
         ("judgment", "annotator2", "unreadable"),
@@ -67,7 +67,7 @@ def test_real_labels_and_six_booleans_among_the_completions() -> None:
     found = read([golden("pandalm/testset_text.jsonl.gz")]).evidence
     assert counted(found) == (2997, 0)
     # Six rows, but two completions: each model said it once and was compared three times.
-    assert [(f.stage, f.who, f.raw) for f in found.failures] == [
+    assert [(f.stage, f.participant, f.raw) for f in found.failures] == [
         ("completion", "bloom-7b", "True"),
         ("completion", "opt-7b", "True"),
     ]
