@@ -31,7 +31,7 @@ def _record(draw: random.Random, number: int) -> Record:
     if number % 8 == 0:
         words += " ".join(f"{draw.getrandbits(40):x}é" for _ in range(draw.randrange(300, 1500)))
     if number % 3 == 0:
-        usage = Usage(input=7, output=3)
+        usage = Usage(input_tokens=7, output_tokens=3)
         return Completion(text=words, finish="stop", tokens=number, usage=usage, cost=0.01)
     return Verdict(first=draw.random(), scores=Scores(8, 2.5), reason=words, raw=words[::-1])
 

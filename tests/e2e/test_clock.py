@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bakeoff.evaluation.results import read_results
+from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS, Progress, ProgressFile, Report, read
 from bakeoff.storage.salvage import check
 from tests.e2e.test_disk import usual

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.results import read_results
 from bakeoff.report.export import RESULTS, save
+from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import read
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage

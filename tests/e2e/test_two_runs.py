@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bakeoff.evaluation.results import read_results
 from bakeoff.records import Completion, Results
 from bakeoff.report.fingerprint import holds
+from bakeoff.report.results_file import read_results
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check
 from tests.long import long

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
-from bakeoff.records import Completion, Verdict, lean
+from bakeoff.records import Completion, Verdict, intern_fields_set
 from bakeoff.runtime import Emit, Worker, halt, stoppable, tasks
 from bakeoff.runtime.progress import Count, Stage
 from bakeoff.runtime.timing import Work, timed
@@ -38,7 +38,7 @@ async def fill(
     owed: dict[str, list[int]] = {}
     for index, (key, _) in enumerate(asks):
         if key in found:
-            emit(index, lean(found[key]))
+            emit(index, intern_fields_set(found[key]))
         else:
             owed.setdefault(key, []).append(index)
     if found:
@@ -51,7 +51,7 @@ async def fill(
         count.new(outcome, len(owed[key]))
 
     async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
-        tell(key, outcome, lean(await kept))
+        tell(key, outcome, intern_fields_set(await kept))
 
     async with tasks() as keeping:
 

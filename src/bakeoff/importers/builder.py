@@ -61,7 +61,7 @@ class Gathering:
         self._designs += 1
         self._design = Design(
             baseline=design.baseline if same else None,
-            anytime=self._design.anytime or design.anytime,
+            sequential=self._design.sequential or design.sequential,
         )
 
     def model(self, name: str) -> None:

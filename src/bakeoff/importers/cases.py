@@ -55,7 +55,7 @@ def not_text(prompt: str, side: Side) -> Failure:
     return Failure(
         stage="completion",
         prompt_id=prompt,
-        who=side.model,
+        participant=side.model,
         kind="not text",
         message="the completion is missing" if side.said is None else "the completion is no text",
         raw=wrong.raw,
@@ -68,7 +68,7 @@ def outcome_of(asked: Asked, found: Verdict | Unread) -> Judgment | Failure:
         return Failure(
             stage="judgment",
             prompt_id=asked.prompt,
-            who=asked.judge,
+            participant=asked.judge,
             kind=found.kind,
             message=found.message,
             raw=found.raw,

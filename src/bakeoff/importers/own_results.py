@@ -9,7 +9,7 @@ from bakeoff.errors import ConfigError, one_line
 from bakeoff.importers.builder import Gathering
 from bakeoff.importers.cases import Asked
 from bakeoff.importers.documents import Document
-from bakeoff.records import SCHEMA, Authored, Completion, Design, Failure, Judgment, Prompt
+from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
 NAME = "bakeoff"
 MARK = f"an object with schema {SCHEMA}"
@@ -39,7 +39,7 @@ class _Config(BaseModel):
 class _Results(BaseModel):
     config: _Config = _Config()
     prompts: tuple[Prompt, ...]
-    completions: tuple[Authored, ...]
+    completions: tuple[ModelCompletion, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     design: Design = Design()
@@ -92,7 +92,7 @@ def _check_prompts(results: _Results, names: dict[str, str], where: str) -> None
 
 
 def _samples(
-    completions: tuple[Authored, ...], names: dict[str, str], into: Gathering
+    completions: tuple[ModelCompletion, ...], names: dict[str, str], into: Gathering
 ) -> dict[tuple[str, int], int]:
     """Prompt and sample of the file -> the sample that it is here."""
     said: dict[tuple[str, int], dict[str, Completion]] = defaultdict(dict)
@@ -132,6 +132,6 @@ def _failure(failure: Failure, into: Gathering) -> None:
         into.mute(failure)
         return
     asked = Asked(
-        failure.prompt_id, failure.who, failure.first or "", failure.second or "", sample=0
+        failure.prompt_id, failure.participant, failure.first or "", failure.second or "", sample=0
     )
     into.take(asked, failure, known=True)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from bakeoff.records import Authored, Completion
+from bakeoff.records import Completion, ModelCompletion
 
 
 class _Shelf:
@@ -56,10 +56,10 @@ class Samples:
                 shelves[model].put(sample, words[model])
         return sample
 
-    def authored(self) -> tuple[Authored, ...]:
+    def authored(self) -> tuple[ModelCompletion, ...]:
         """All of them, in the order in which they came."""
         return tuple(
-            Authored(prompt_id=prompt, model=model, completion=completion, sample=sample)
+            ModelCompletion(prompt_id=prompt, model=model, completion=completion, sample=sample)
             for (prompt, model, sample), completion in self._completions.items()
         )
 

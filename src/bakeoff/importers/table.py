@@ -25,7 +25,7 @@ from bakeoff.importers.labels import (
     winner_of,
 )
 from bakeoff.prompts.rows import Row
-from bakeoff.records import CLUSTER, Prompt, Verdict
+from bakeoff.records import CLUSTER_TAG, Prompt, Verdict
 
 NAME = "table"
 MARK = "rows with winner, preference, score_a and score_b, or model and score"
@@ -127,7 +127,7 @@ def _gather_alone(row: Row, table: _Table, where: str, otherwise: str, into: Gat
 def _prompt(values: Values, otherwise: str) -> Prompt:
     tags = tags_of(values.get("tags"))
     if cluster := label_of(values.get("cluster")):
-        tags = (*tags, f"{CLUSTER}{cluster}")
+        tags = (*tags, f"{CLUSTER_TAG}{cluster}")
     name = label_of(values.get("prompt_id"))
     return prompt_of(values.get("prompt"), name=name, tags=tags, otherwise=otherwise)
 

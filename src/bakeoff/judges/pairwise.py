@@ -133,7 +133,7 @@ class Prompted(Interview[Pair, Verdict]):
 
     def doubtful(self, value: Verdict) -> bool:
         """Whether winner and scores do not fit."""
-        return value.at_odds
+        return value.winner_has_lower_score
 
     def settled(self, value: Verdict) -> Verdict:
         """The verdict that the scores stand for."""

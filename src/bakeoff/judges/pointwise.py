@@ -113,7 +113,7 @@ def _compared(
         scores=scores,
         reason="\n".join(reasons),
         raw="\n\n".join(heard.said[-1].text for heard in (first, second)),
-        mended=first.mended or second.mended,
-        kept=min(kept) if kept else None,
+        retry_reason=first.mended or second.mended,
+        shown_characters=min(kept) if kept else None,
     )
     return said.model_copy(update=taken((*first.said, *second.said)))

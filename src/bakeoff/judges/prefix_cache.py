@@ -7,8 +7,7 @@ the price, if they are long enough; but not of requests that come at the same mo
 from collections.abc import Sequence
 from os.path import commonprefix
 
-from bakeoff.records import Prompt
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import PrefixedPrompt, Prompt
 
 LONG = 4096  # characters: what has fewer than about 1,024 tokens no provider keeps
 
@@ -27,7 +26,7 @@ def waves(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
         sent = [prompts[place] for place in places]
         if len(sent) > 1:
             shared = len(commonprefix([p.messages[0].content for p in sent]))  # noqa: RUF071
-            sent = [Prefixed.of(prompt, shared) for prompt in sent]
+            sent = [PrefixedPrompt.of(prompt, shared) for prompt in sent]
         first.append((places[0], sent[0]))
         second += zip(places[1:], sent[1:], strict=True)
     return [first, second] if second else [first]

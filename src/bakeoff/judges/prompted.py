@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.prefix_cache import waves
 from bakeoff.judges.rendering import repair, shorter
-from bakeoff.records import Completion, Message, Prompt, Trouble, Usage, content_key
+from bakeoff.records import Completion, Message, Prompt, RetryReason, Usage, content_key
 from bakeoff.runtime import Emit, Generator
 from bakeoff.runtime.timing import timed
 
@@ -42,7 +42,7 @@ class Heard(Generic[T]):
     """
 
     value: T
-    mended: Trouble | None
+    mended: RetryReason | None
     contradicts: bool
     kept: int | None
     said: tuple[Completion, ...]
@@ -51,9 +51,9 @@ class Heard(Generic[T]):
     def accounts(self) -> dict[str, object]:
         """The fields of a verdict that tell how it came about."""
         return {
-            "mended": self.mended,
-            "contradicts": self.contradicts,
-            "kept": self.kept,
+            "retry_reason": self.mended,
+            "contradictory": self.contradicts,
+            "shown_characters": self.kept,
             **taken(self.said),
         }
 
@@ -67,7 +67,7 @@ class _Asked(Generic[I, T]):
     prompt: Prompt
     kept: int | None = None
     said: tuple[Completion, ...] = ()
-    mended: Trouble | None = None
+    mended: RetryReason | None = None
     doubted: T | None = None
 
 
@@ -218,7 +218,9 @@ class Interview(ABC, Generic[I, T]):
         again = self._again(replace(request, doubted=value), "contradiction", told)
         return again or _heard(request, self.settled(value), contradicts=True)
 
-    def _again(self, request: _Asked[I, T], trouble: Trouble, problem: str) -> _Asked[I, T] | None:
+    def _again(
+        self, request: _Asked[I, T], trouble: RetryReason, problem: str
+    ) -> _Asked[I, T] | None:
         """The one further request; None where that has been made, or cannot help."""
         if request.mended or not self.mendable:
             return None

@@ -120,7 +120,7 @@ class Count:
 def tokens_of(record: Completion | Verdict) -> int:
     """The tokens that it took, read and written; of a completion without usage those written."""
     if record.usage:
-        return record.usage.input + record.usage.output
+        return record.usage.input_tokens + record.usage.output_tokens
     return (record.tokens or 0) if isinstance(record, Completion) else 0
 
 

@@ -10,7 +10,7 @@ from bakeoff.errors import StoppedError
 from bakeoff.records import Usage
 from bakeoff.runtime.cancellation import halt, unless_stopped
 
-_NOTHING = Usage(input=0, output=0)
+_NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass

@@ -7,8 +7,7 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import LONG, waves
 from bakeoff.plugins import Setting, judge_spec, open_judge
-from bakeoff.records import Message, Pair, Prompt, Verdict
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import Message, Pair, PrefixedPrompt, Prompt, Verdict
 from tests.anthropic_server import AnthropicServer
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 from tests.working import outcomes
@@ -31,7 +30,7 @@ def test_of_those_that_begin_alike_the_first_goes_first() -> None:
     assert [place for place, _ in second] == [2, 4]
     sent = dict(first + second)
     assert {place: sent[place].shared for place in (0, 2, 4)} == dict.fromkeys((0, 2, 4), LONG)  # type: ignore[attr-defined]
-    assert not any(isinstance(sent[place], Prefixed) for place in (1, 3))
+    assert not any(isinstance(sent[place], PrefixedPrompt) for place in (1, 3))
     for place, text in enumerate(long):
         assert sent[place].messages == prompt(text).messages
         assert sent[place].id == prompt(text).id
@@ -105,5 +104,5 @@ def test_a_judge_that_cannot_be_read_is_asked_again_in_both_waves() -> None:
         judge = open_judge(Spec.parse(spec), Setting(Sampling()))
         said = outcomes(judge, pairs("?" * LONG))
         order = [shown(body)[0] for body in server.requests]
-    assert [one.mended for one in said if isinstance(one, Verdict)] == ["unreadable"] * 2
+    assert [one.retry_reason for one in said if isinstance(one, Verdict)] == ["unreadable"] * 2
     assert order == ["the good one"] * 2 + ["the other one"] * 2

@@ -38,16 +38,21 @@ def read(outcome: Verdict | WorkError) -> Verdict:
 def test_what_can_be_read_is_asked_once() -> None:
     outcome, requests = asked(in_turn(verdict("A", 8, 3)))
     found = read(outcome)
-    assert (found.first, found.mended, found.contradicts, found.kept) == (1, None, False, None)
-    assert found.usage == Usage(input=3, output=5)
+    assert (found.first, found.retry_reason, found.contradictory, found.shown_characters) == (
+        1,
+        None,
+        False,
+        None,
+    )
+    assert found.usage == Usage(input_tokens=3, output_tokens=5)
     assert (found.snapshot, found.cost, len(requests)) == ("loopback", None, 1)
 
 
 def test_an_unreadable_reply_is_mended_once_and_both_requests_are_paid_for() -> None:
     outcome, requests = asked(in_turn("A, obviously.", verdict("A", 8, 3)))
     found = read(outcome)
-    assert (found.first, found.mended) == (1, "unreadable")
-    assert found.usage == Usage(input=6, output=10)
+    assert (found.first, found.retry_reason) == (1, "unreadable")
+    assert found.usage == Usage(input_tokens=6, output_tokens=10)
     assert [message["role"] for message in requests[1]["messages"]] == [
         "user",
         "assistant",
@@ -64,7 +69,7 @@ def test_a_judge_that_cannot_be_read_twice_has_no_verdict_and_its_words_are_kept
 def test_a_winner_against_its_own_scores_is_asked_once_more() -> None:
     outcome, requests = asked(in_turn(verdict("A", 3, 8), verdict("B", 3, 8)))
     found = read(outcome)
-    assert (found.first, found.mended, found.contradicts) == (0, "contradiction", False)
+    assert (found.first, found.retry_reason, found.contradictory) == (0, "contradiction", False)
     assert "higher score" in requests[1]["messages"][2]["content"]
 
 
@@ -74,7 +79,7 @@ def test_a_winner_against_its_own_scores_is_asked_once_more() -> None:
 def test_where_asking_again_does_not_help_the_scores_are_kept_and_it_is_said(second: Any) -> None:
     outcome, requests = asked(in_turn(verdict("A", 3, 8), second))
     found = read(outcome)
-    assert (found.first, found.contradicts, len(requests)) == (0, True, 2)
+    assert (found.first, found.contradictory, len(requests)) == (0, True, 2)
     assert found.scores is not None
     assert found.scores.second > found.scores.first
 
@@ -82,7 +87,7 @@ def test_where_asking_again_does_not_help_the_scores_are_kept_and_it_is_said(sec
 def test_a_mended_reply_that_contradicts_itself_is_not_asked_a_third_time() -> None:
     outcome, requests = asked(in_turn("Well.", verdict("B", 8, 3)))
     found = read(outcome)
-    assert (found.first, found.mended, found.contradicts) == (1, "unreadable", True)
+    assert (found.first, found.retry_reason, found.contradictory) == (1, "unreadable", True)
     assert len(requests) == 2
 
 
@@ -114,7 +119,7 @@ def small(room: int, words: str = "maximum context length is 8192 tokens") -> Br
 def test_what_does_not_fit_is_cut_in_the_middle_on_both_sides_alike(words: str) -> None:
     outcome, requests = asked(small(6000, words), "a" * 9000, "b" * 5000)
     found = read(outcome)
-    assert found.kept == 1600
+    assert found.shown_characters == 1600
     one, two = shown(requests[-1])
     assert one.count("a") - "characters left out".count("a") == 1600
     assert two.count("b") == 1600
@@ -124,7 +129,7 @@ def test_what_does_not_fit_is_cut_in_the_middle_on_both_sides_alike(words: str) 
 
 def test_a_short_completion_beside_a_long_one_stays_whole() -> None:
     outcome, requests = asked(small(4000), "a" * 9000, "short")
-    assert read(outcome).kept == 1600
+    assert read(outcome).shown_characters == 1600
     assert shown(requests[-1])[1] == "short"
 
 
@@ -136,7 +141,8 @@ def test_a_prompt_that_never_fits_fails_as_what_it_is() -> None:
 
 def test_both_orders_are_cut_alike() -> None:
     kept = {
-        read(asked(small(5000), *pair)[0]).kept for pair in (("a" * 9000, "b"), ("b", "a" * 9000))
+        read(asked(small(5000), *pair)[0]).shown_characters
+        for pair in (("a" * 9000, "b"), ("b", "a" * 9000))
     }
     assert len(kept) == 1
 

@@ -118,7 +118,7 @@ def test_a_status_that_passes_costs_one_more_request_and_no_repair(side: Side) -
     said = meet(side, statuses(*PASSING, *BUSY), times=1)
     for outcome in said.values():
         assert isinstance(outcome, Verdict), outcome
-        assert (outcome.first, outcome.mended) == (1.0, None)
+        assert (outcome.first, outcome.retry_reason) == (1.0, None)
     assert asked(side) == dict.fromkeys(said, 2)
 
 
@@ -162,8 +162,8 @@ def test_a_request_that_is_too_large_is_made_again_with_shorter_completions(side
 
     outcome = side.judge(brain, [pair("word " * 2000, "two")])[0]
     assert isinstance(outcome, Verdict)
-    assert outcome.kept is not None
-    assert outcome.kept <= 3000
+    assert outcome.shown_characters is not None
+    assert outcome.shown_characters <= 3000
     outcome = side.judge(lambda _: Reply(413, complaint("too large")), [pair("word " * 2000)])[0]
     assert recorded(outcome) == ("context", 413, None)
 
@@ -218,7 +218,7 @@ def test_a_body_that_breaks_off_is_asked_for_again_and_is_then_a_failure(side: S
 def test_a_body_that_is_no_completion_is_asked_for_again_and_is_then_a_failure(side: Side) -> None:
     for outcome in meet(side, UNREADABLE, times=1).values():
         assert isinstance(outcome, Verdict), outcome
-        assert outcome.mended is None
+        assert outcome.retry_reason is None
     said = meet(side, UNREADABLE, times=9)
     kinds = {name: recorded(outcome) for name, outcome in said.items()}
     assert kinds == dict.fromkeys(said, ("unreadable", None, None))
@@ -233,7 +233,7 @@ def silent(side: Side) -> dict[str, Any]:
 def test_no_text_is_answered_with_one_repair_request(side: Side) -> None:
     outcome = side.one(once(silent(side)))
     assert isinstance(outcome, Verdict)
-    assert outcome.mended == "unreadable"
+    assert outcome.retry_reason == "unreadable"
     roles = [turn["role"] for turn in side.requests[1]["messages"]]
     assert roles == ["user", "assistant", "user"]
     assert all(turn["content"] for turn in side.requests[1]["messages"])  # Anthropic takes no empty
@@ -246,7 +246,10 @@ def test_no_text_is_answered_with_one_repair_request(side: Side) -> None:
 def test_both_requests_of_a_mended_verdict_are_paid_for(side: Side) -> None:
     outcome = side.one(once("Hm."))
     assert isinstance(outcome, Verdict)
-    each = {"openai": Usage(input=3, output=5), "anthropic": Usage(input=11, output=7)}[side.name]
+    each = {
+        "openai": Usage(input_tokens=3, output_tokens=5),
+        "anthropic": Usage(input_tokens=11, output_tokens=7),
+    }[side.name]
     assert outcome.usage == each + each
 
 
@@ -331,7 +334,7 @@ def test_who_cannot_be_asked_for_probabilities_stops_the_run_unpaid(side: Side) 
 def test_snapshot_and_tokens_come_back_where_the_server_gives_them(side: Side) -> None:
     outcome = side.one(lambda _: {**chat(FINE), "model": "j-2026"})
     assert isinstance(outcome, Verdict)
-    assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input=3, output=5))
+    assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input_tokens=3, output_tokens=5))
     bare = side.one(lambda _: {**chat(FINE), "usage": None})
     assert isinstance(bare, Verdict)
     assert bare.usage is None
@@ -369,7 +372,7 @@ def test_content_blocks_snapshot_and_cached_tokens_are_read(side: Side) -> None:
     assert isinstance(outcome, Verdict)
     assert (outcome.first, outcome.raw) == (1.0, FINE)
     assert outcome.snapshot == SNAPSHOT
-    assert outcome.usage == Usage(input=111, output=7, cached=100)
+    assert outcome.usage == Usage(input_tokens=111, output_tokens=7, cached_tokens=100)
 
 
 @only["anthropic"]

@@ -44,7 +44,7 @@ def test_no_preference_is_a_failure_of_its_judge(tmp_path: Path, value: Any, kin
     found = evidence(tmp_path, [alpaca(value)])
     assert counted(found) == (0, 1)
     (failure,) = found.failures
-    assert (failure.who, failure.first, failure.second) == ("gpt", "tuned", "base")
+    assert (failure.participant, failure.first, failure.second) == ("gpt", "tuned", "base")
     assert failure.kind == kind
 
 
@@ -89,7 +89,7 @@ def test_texts_may_be_left_out_and_a_missing_one_is_a_failure(tmp_path: Path) ->
     bare = {k: v for k, v in alpaca().items() if not k.startswith("output")}
     assert evidence(tmp_path, [bare]).completions == ()
     found = evidence(tmp_path, [alpaca(), {**bare, "instruction": "r"}])
-    assert [(f.stage, f.who) for f in found.failures] == [
+    assert [(f.stage, f.participant) for f in found.failures] == [
         ("completion", "tuned"),
         ("completion", "base"),
     ]

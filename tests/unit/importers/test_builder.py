@@ -55,7 +55,7 @@ def test_what_is_no_text_fails_once_and_the_case_still_stands() -> None:
     into = Gathering()
     assert [said(into, True, "y"), said(into, True, "y"), said(into, "x", None)] == [0, 0, 0]
     found = into.evidence()
-    assert [(f.stage, f.who, f.kind, f.raw) for f in found.failures] == [
+    assert [(f.stage, f.participant, f.kind, f.raw) for f in found.failures] == [
         ("completion", "a", "not text", "True"),
         ("completion", "b", "not text", "None"),
     ]

@@ -163,7 +163,7 @@ def test_scores_of_single_completions_are_paired(tmp_path: Path) -> None:
     assert {(j.judge, j.presented) for j in found.judgments} == {("score", "apart")}
     assert found.judgments[0].verdict.reason == "good\n\nbad"
     assert [(c.model, c.completion.text) for c in found.completions] == [("x", "one"), ("y", "two")]
-    assert [(f.stage, f.who) for f in found.failures] == [("completion", "z")]
+    assert [(f.stage, f.participant) for f in found.failures] == [("completion", "z")]
 
 
 def test_a_score_that_is_not_there_fails_for_every_pair(tmp_path: Path) -> None:

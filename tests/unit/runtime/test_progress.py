@@ -90,7 +90,7 @@ def test_what_is_being_written_counts_until_it_is_done() -> None:
 
 
 def test_tokens_are_those_read_and_written() -> None:
-    usage = Usage(input=30, output=5, cached=20)
+    usage = Usage(input_tokens=30, output_tokens=5, cached_tokens=20)
     assert tokens_of(Verdict(first=1, usage=usage)) == 35
     assert tokens_of(Completion(text="", tokens=5, usage=usage)) == 35
     assert tokens_of(Completion(text="", tokens=5)) == 5

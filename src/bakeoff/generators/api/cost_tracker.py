@@ -41,7 +41,7 @@ class Till:
         texts = {"messages": asked["messages"], "format": asked.get("response_format")}
         read = len(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))
         read += _FRAME * (1 + len(asked["messages"]))
-        return self.price(Usage(input=read, output=asked["max_tokens"])) or 0.0
+        return self.price(Usage(input_tokens=read, output_tokens=asked["max_tokens"])) or 0.0
 
 
 class Charge:

@@ -62,9 +62,9 @@ def read_choice(completion: Completion) -> Verdict:
     p = P(A) / (P(A) + P(B)) over all tokens that are that letter but for spaces; a letter that is
     not among the likeliest tokens has probability 0, and with neither there is no verdict.
     """
-    if completion.top is None:
+    if completion.top_logprobs is None:
         raise unreadable(completion, "the server gave no log-probabilities")
-    told = [(token.strip(), p) for token, p in completion.top.items() if math.isfinite(p)]
+    told = [(token.strip(), p) for token, p in completion.top_logprobs.items() if math.isfinite(p)]
     labels = [(token, p) for token, p in told if token in ("A", "B")]
     if not labels:
         likeliest = [token for token, _ in sorted(told, key=lambda pair: -pair[1])][:5]
@@ -74,7 +74,7 @@ def read_choice(completion: Completion) -> Verdict:
     a, b = (math.fsum(math.exp(p - most) for token, p in labels if token == x) for x in "AB")
     # From the larger share, so that the swapped verdict is the verdict of the swapped labels.
     first = a / (a + b) if a >= b else 1 - b / (a + b)
-    return Verdict(first=first, raw=json.dumps(completion.top))
+    return Verdict(first=first, raw=json.dumps(completion.top_logprobs))
 
 
 def settled(verdict: Verdict) -> Verdict:
@@ -82,7 +82,7 @@ def settled(verdict: Verdict) -> Verdict:
     if verdict.scores is None:
         return verdict
     first = 0.5 + _side(verdict.scores.first - verdict.scores.second) / 2
-    return verdict.model_copy(update={"first": first, "contradicts": True})
+    return verdict.model_copy(update={"first": first, "contradictory": True})
 
 
 def _side(difference: float) -> int:

@@ -177,8 +177,8 @@ def test_repeats_of_one_order_are_averaged_before_the_orders_meet() -> None:
 
 def test_what_the_judge_did_to_give_a_verdict_is_counted() -> None:
     odd = [
-        judged(PAIRS[0], 1.0, 0.0, said={"mended": "unreadable"}),
-        judged(PAIRS[1], 1.0, 0.0, said={"mended": "contradiction", "contradicts": True}),
+        judged(PAIRS[0], 1.0, 0.0, said={"retry_reason": "unreadable"}),
+        judged(PAIRS[1], 1.0, 0.0, said={"retry_reason": "contradiction", "contradictory": True}),
         judged(PAIRS[2], 1.0, 0.0),
     ]
     found = check_of([row for rows in odd for row in rows], pairs=PAIRS[:3])

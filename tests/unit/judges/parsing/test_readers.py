@@ -165,7 +165,7 @@ def test_a_rubric_is_the_weighted_mean_and_mirrors(asked: list[tuple[float, floa
     mean = sum(w / heaviest * a for w, a, _ in asked) / sum(w / heaviest for w, _, _ in asked)
     assert straight.scores is not None
     assert straight.scores.first == pytest.approx(mean, abs=1e-9)
-    assert not straight.at_odds
+    assert not straight.winner_has_lower_score
 
 
 INJECTED = [
@@ -260,17 +260,19 @@ def test_a_verdict_contradicts_itself_where_the_winner_has_not_the_higher_score(
     p: float, scores: tuple[float, float] | None
 ) -> None:
     verdict = Verdict(first=p, scores=scores and Scores(*scores), reason="So.")
-    assert verdict.at_odds == verdict.swapped().at_odds
+    assert verdict.winner_has_lower_score == verdict.swapped().winner_has_lower_score
     if scores is None:
-        assert not verdict.at_odds
+        assert not verdict.winner_has_lower_score
         assert settled(verdict) == verdict
         return
     a, b = scores
     # Equal scores fit every winner: they are coarse.
-    assert verdict.at_odds == (a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b)))
+    assert verdict.winner_has_lower_score == (
+        a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b))
+    )
     kept = settled(verdict)
-    assert not kept.at_odds
-    assert (kept.contradicts, kept.scores, kept.reason) == (True, verdict.scores, "So.")
+    assert not kept.winner_has_lower_score
+    assert (kept.contradictory, kept.scores, kept.reason) == (True, verdict.scores, "So.")
 
 
 logprob = st.floats(-2000, 2000)
@@ -281,24 +283,26 @@ others = st.dictionaries(st.sampled_from(["C", " the", "AB", "a", "A.", "\nb"]),
 def test_exchanging_two_probabilities_mirrors_the_choice(
     a: float, more: float, b: float, beside: dict[str, float]
 ) -> None:
-    verdict = read_choice(Completion(text="A", top={" A": a, "A": more, "B": b, **beside}))
-    turned = read_choice(Completion(text="A", top={" B": a, "B": more, "A": b, **beside}))
+    verdict = read_choice(Completion(text="A", top_logprobs={" A": a, "A": more, "B": b, **beside}))
+    turned = read_choice(Completion(text="A", top_logprobs={" B": a, "B": more, "A": b, **beside}))
     assert turned.swapped().first == verdict.first
     assert turned.first == verdict.swapped().first
 
 
 @given(st.floats(-20, 0), st.floats(-20, 0))
 def test_the_choice_is_the_share_of_the_two_labels(a: float, b: float) -> None:
-    verdict = read_choice(Completion(text="A", top={" A": a, "B": b, "C": -0.1}))
+    verdict = read_choice(Completion(text="A", top_logprobs={" A": a, "B": b, "C": -0.1}))
     assert verdict.first == pytest.approx(1 / (1 + math.exp(b - a)))
     assert verdict.scores is None
 
 
 def test_tokens_of_one_letter_are_added_and_a_missing_one_is_zero() -> None:
-    both = read_choice(Completion(text="", top={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0}))
+    both = read_choice(
+        Completion(text="", top_logprobs={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0})
+    )
     assert both.first == pytest.approx(0.4 / 1.4)
-    assert read_choice(Completion(text="", top={" B": -3.0, "C": -0.1})).first == 0.0
-    assert read_choice(Completion(text="", top={"A": -900.0, "B": -math.inf})).first == 1.0
+    assert read_choice(Completion(text="", top_logprobs={" B": -3.0, "C": -0.1})).first == 0.0
+    assert read_choice(Completion(text="", top_logprobs={"A": -900.0, "B": -math.inf})).first == 1.0
 
 
 @pytest.mark.parametrize(
@@ -312,5 +316,5 @@ def test_tokens_of_one_letter_are_added_and_a_missing_one_is_zero() -> None:
 )
 def test_without_either_label_there_is_no_choice(top: dict[str, float] | None, words: str) -> None:
     with pytest.raises(VerdictError, match=words) as caught:
-        read_choice(Completion(text="A", top=top))
+        read_choice(Completion(text="A", top_logprobs=top))
     assert caught.value.raw == "A"

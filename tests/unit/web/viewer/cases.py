@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.analysis.summarize import summarize
-from bakeoff.evaluation.results import Results
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
+    Results,
     Scores,
     Verdict,
 )
@@ -68,7 +68,7 @@ def results(
         for number in prompts
     ]
     completions = [
-        Authored(
+        ModelCompletion(
             prompt_id=prompt.id,
             model=name,
             completion=Completion(
@@ -93,7 +93,7 @@ def results(
                         Failure(
                             stage="judgment",
                             prompt_id=prompt.id,
-                            who="judge",
+                            participant="judge",
                             kind="verdict",
                             message=f"no verdict{said}",
                             first=first,
