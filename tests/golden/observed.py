@@ -56,7 +56,7 @@ def numbers_of(results: bakeoff.Results) -> Found:
         found["all"] = {f"strength[{one.model}]": one.strength.estimate for one in summary.ratings}
         model = summary.rating_model
         assert model is not None
-        found["all"].update(_there({"tie": model.tie, "first": model.first}))
+        found["all"].update(_there({"tie": model.tie_parameter, "first": model.first_advantage}))
     return {key: _there(numbers) for key, numbers in found.items()}
 
 

@@ -154,13 +154,13 @@ def test_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
     assert (pair.a, pair.b) == ("reference-large", "reference-large (2)")
     assert (pair.wins, pair.losses, pair.ties) == (0, 0, 60)
     assert (pair.win_rate.estimate, pair.win_rate.se) == (0.5, 0)
-    assert (pair.decisive, pair.sign.p, pair.outcome) == (None, 1.0, "equivalent")
+    assert (pair.decisive_win_rate, pair.sign_test.p, pair.outcome) == (None, 1.0, "equivalent")
     assert "NaN" not in (tmp_path / "out/results.json").read_text("utf-8")
 
 
 def test_an_answer_that_is_no_text_fails_and_its_labels_count() -> None:
     results = audited("pandalm")
-    mute = {(one.who, one.raw) for one in results.failures if one.stage == "completion"}
+    mute = {(one.participant, one.raw) for one in results.failures if one.stage == "completion"}
     assert mute == {("elm", "True")}
     for pair in results.summary.pairs:
         assert pair.accounting.asked == 3 * 14

@@ -60,11 +60,11 @@ def test_g1_alpaca_eval_claude_2() -> None:
     assert 100 * pair.win_rate.se == pytest.approx(1.174828, abs=1e-5)  # type: ignore[operator]
     interval = (100 * pair.win_rate.low, 100 * pair.win_rate.high)
     assert interval == pytest.approx(wanted["ci95_t"], abs=0.05)
-    assert pair.decisive is not None
-    wilson = (pair.decisive.low, pair.decisive.high)
+    assert pair.decisive_win_rate is not None
+    wilson = (pair.decisive_win_rate.low, pair.decisive_win_rate.high)
     assert wilson == pytest.approx(wanted["wilson95_wins_over_decisive"], abs=1e-6)
-    assert pair.sign is not None
-    assert pair.sign.p == pytest.approx(wanted["sign_test_p"], rel=1e-6)
+    assert pair.sign_test is not None
+    assert pair.sign_test.p == pytest.approx(wanted["sign_test_p"], rel=1e-6)
     # A judge of the family of the model that wins does not decide alone.
     assert (pair.outcome, [r.kind for r in pair.reasons]) == ("withheld", ["own family"])
 
@@ -97,8 +97,8 @@ def test_g3_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
     assert (pair.wins, pair.losses, pair.ties) == (0, 0, 805)
     assert pair.win_rate is not None
     assert (pair.win_rate.estimate, pair.win_rate.se) == (0.5, 0)
-    assert pair.decisive is None
-    assert (pair.sign.p, pair.outcome) == (1.0, "equivalent")  # type: ignore[union-attr]
+    assert pair.decisive_win_rate is None
+    assert (pair.sign_test.p, pair.outcome) == (1.0, "equivalent")  # type: ignore[union-attr]
     assert pair.verdict.startswith("No difference")
     assert "NaN" not in (tmp_path / "out/results.json").read_text()
     html = (tmp_path / "out/report.html").read_text()
@@ -149,8 +149,8 @@ def test_g8_people_on_pandalm_and_holm_over_ten_pairs() -> None:
         pair = of(results, a, b)
         counts = (pair.wins, pair.losses) if pair.a == a else (pair.losses, pair.wins)
         assert (*counts, pair.ties) == (numbers["win"], numbers["lose"], numbers["tie"])
-        assert pair.sign is not None
-        assert pair.sign.p == pytest.approx(numbers["sign_p"], abs=1e-6)
+        assert pair.sign_test is not None
+        assert pair.sign_test.p == pytest.approx(numbers["sign_p"], abs=1e-6)
         assert pair.holm_p == pytest.approx(numbers["holm_p"], abs=1e-6)
     llama = of(results, "llama-7b", "bloom-7b")
     assert sorted((llama.wins, llama.losses, llama.ties)) == [11, 28, 72]
@@ -261,11 +261,11 @@ def test_g10_evalicas_examples_are_rated_with_their_ties(name: str) -> None:
     strengths = {one.model: one.strength.estimate for one in found.ratings}
     assert strengths == pytest.approx(known["davidson_log_strength"], abs=1e-3)
     assert found.rating_model is not None
-    assert found.rating_model.tie == pytest.approx(known["davidson_nu"], abs=1e-3)
-    assert (found.rating_model.first, found.rating_model.parts) == (None, 1)
+    assert found.rating_model.tie_parameter == pytest.approx(known["davidson_nu"], abs=1e-3)
+    assert (found.rating_model.first_advantage, found.rating_model.components) == (None, 1)
     if name == "food":
         assert (found.ratings[0].model, round(strengths["Tacos"], 4)) == ("Tacos", 0.9971)
-        assert round(found.rating_model.tie or 0, 4) == 0.1573
+        assert round(found.rating_model.tie_parameter or 0, 4) == 0.1573
     if name == "simple":  # 16 rows are too few to be sure of anything
         assert {one.ranks for one in found.ratings} == {(1, 5)}
 
@@ -288,7 +288,7 @@ def test_g13_arena_hards_battles_are_rated_as_evalica_does_with_a_question_as_th
         theirs, abs=2e-3
     )
     assert found.rating_model is not None
-    assert found.rating_model.tie == pytest.approx(2 * result.v, abs=1e-3)
+    assert found.rating_model.tie_parameter == pytest.approx(2 * result.v, abs=1e-3)
     assert (found.rating_model.prompts, found.rating_model.clusters) == (len(rows), 100)
     haiku = found.ratings[-1]
     assert (haiku.model, haiku.ranks, haiku.strength.n) == ("claude-3-haiku-20240307", (4, 4), 100)

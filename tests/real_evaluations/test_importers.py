@@ -37,7 +37,7 @@ def test_real_labels_and_six_booleans_among_the_completions() -> None:
     found = read([file("pandalm/testset_text.jsonl.gz")]).evidence
     assert counted(found) == (2997, 0)
     # Six rows, but two completions: each model said it once and was compared three times.
-    assert [(f.stage, f.who, f.raw) for f in found.failures] == [
+    assert [(f.stage, f.participant, f.raw) for f in found.failures] == [
         ("completion", "bloom-7b", "True"),
         ("completion", "opt-7b", "True"),
     ]

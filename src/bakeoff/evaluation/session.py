@@ -96,8 +96,8 @@ def _drawn(config: Config) -> Draw:
         tag.startswith(CLUSTER_TAG) for prompt in prompts for tag in prompt.tags
     ):
         raise ConfigError(
-            f"prompts with a tag {CLUSTER_TAG!r} belong together, and whoever looks at them one by one "
-            "cannot tell: leave out --stop when-sure and --pairs adaptive"
+            f"prompts with a tag {CLUSTER_TAG!r} belong together, and whoever looks at them one by "
+            "one cannot tell: leave out --stop when-sure and --pairs adaptive"
         )
     return drawn._replace(prompts=prompts)
 

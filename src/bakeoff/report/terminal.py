@@ -201,7 +201,8 @@ def _verdicts(results: Results, prompt: Prompt, failed: Iterable[Failure]) -> It
             yield f"{one.judge}, {_shown(one, two)}: {_said(one)}. {_short(one.verdict.reason)}"
     for failure in failed:
         if failure.stage == "judgment":
-            yield f"{failure.participant}, {_shown(failure, two)}: no verdict: {_short(failure.message)}"
+            shown, message = _shown(failure, two), _short(failure.message)
+            yield f"{failure.participant}, {shown}: no verdict: {message}"
 
 
 def _shown(one: Judgment | Failure, two: bool) -> str:

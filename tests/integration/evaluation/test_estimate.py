@@ -191,7 +191,7 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
         whole = run(asked(server, tmp_path, max_cost=5.0))
     assert not whole.failures
     assert len(server.requests) == 120
-    assert sum(one.kept for one in whole.run_usage) == first
+    assert sum(one.stored for one in whole.run_usage) == first
 
 
 def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_booleans_as_completions_and_labels_are_failures(tmp_path: Path) -> None
     rows = [panda(1, 2, response1=True), panda(True, 3), panda(None), panda("x", float("nan"))]
     found = evidence(tmp_path, rows)
     assert counted(found) == (2, 6)
-    assert [(f.stage, f.who, f.kind) for f in found.failures] == [
+    assert [(f.stage, f.participant, f.kind) for f in found.failures] == [
         ("completion", "tuned", "not text"),
         ("judgment", "annotator1", "boolean"),
         ("judgment", "annotator2", "unreadable"),

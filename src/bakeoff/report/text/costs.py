@@ -79,7 +79,8 @@ def _spent(it: StageUsage) -> str:
     tokens.append(f"{it.output_tokens:,} {'' if tokens else 'tokens '}written")
     failed = f" and {it.failed:,} failed" if it.failed else ""
     cost = "no price is known" if it.cost is None else dollars(it.cost)
-    return f"{it.participant}: {it.outcomes:,} {_DOES[it.stage][1]}{failed}, {', '.join(tokens)}, {cost}"
+    outcomes = f"{it.outcomes:,} {_DOES[it.stage][1]}{failed}"
+    return f"{it.participant}: {outcomes}, {', '.join(tokens)}, {cost}"
 
 
 def run_took(asked: Sequence[StageUsage]) -> list[str]:

@@ -138,7 +138,8 @@ def _member(card: JudgeCard) -> list[str]:
     ]
     if card.win_rate_without and card.outcome_without:
         lines.append(
-            f"Without {card.judge}: {interval(card.win_rate_without)}: {_said(card.outcome_without)}"
+            f"Without {card.judge}: {interval(card.win_rate_without)}: "
+            f"{_said(card.outcome_without)}"
         )
     return lines
 

@@ -365,7 +365,7 @@ class TestOnACluster:
             )
             results = bakeoff.run(config)
             said = [one.model_dump() for one in (*results.completions, *results.failures)]
-            return said, {row.who: row.kept for row in results.run_usage}
+            return said, {row.participant: row.stored for row in results.run_usage}
 
         alone, _ = run("", "alone.sqlite", "alone")
         many, kept = run("?replicas=2", "many.sqlite", "many")

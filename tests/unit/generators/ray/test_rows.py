@@ -47,7 +47,8 @@ def test_prompts_arrive_with_their_numbers() -> None:
 
 def test_completions_arrive_as_they_are() -> None:
     said = Completion(
-        text="t", thinking="h", finish="stop", tokens=3, raw="rt", top_logprobs={"a": -0.1}, weight=-1.5,
+        text="t", thinking="h", finish="stop", tokens=3, raw="rt", weight=-1.5,
+        top_logprobs={"a": -0.1},
         snapshot="m", usage=Usage(input_tokens=1, output_tokens=2, cached_tokens=1), cost=0.25,
     )  # fmt: skip
     assert outcomes_of(reply_of([(0, said), (9, Completion(text=""))])) == [
