@@ -111,7 +111,7 @@ async def kept(path: Path, records: Sequence[tuple[str, Record]]) -> float:
 
         async def lane() -> None:
             for key, record in waiting:
-                await store.keep(key, record)
+                await store.put_soon(key, record)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):

@@ -197,4 +197,4 @@ with Store(Path(sys.argv[1])) as store:
 
 
 async def one(store: Store, number: int) -> None:
-    await store.keep(f"mine {number}", Completion(text="mine"))
+    await store.put_soon(f"mine {number}", Completion(text="mine"))

@@ -61,7 +61,7 @@ async def fill(
                 tell(keys[position], outcome, outcome)
             else:
                 key = keys[position]
-                telling = told(key, outcome, store.keep(key, outcome))
+                telling = told(key, outcome, store.put_soon(key, outcome))
                 try:
                     keeping.create_task(telling)
                 except RuntimeError:  # the run is ending in an error: it is kept all the same

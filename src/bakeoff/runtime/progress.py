@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from bakeoff.errors import StoppedError, WorkError
 from bakeoff.records import Completion, Record, Verdict
-from bakeoff.storage.files import write_whole
+from bakeoff.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class ProgressFile:
         report = Report(started=self._started, updated=now, rows=rows)
         text = report.model_dump_json(by_alias=True, indent=1) + "\n"
         try:
-            write_whole(self._path, text.encode())
+            write_atomically(self._path, text.encode())
         except OSError as error:
             if not self._complained:
                 log.warning("cannot write %s (%s): the run goes on", self._path, error.strerror)

@@ -95,8 +95,8 @@ def rating_notes(summary: Summary) -> list[str]:
     if fitted.components > 1:
         lines.append(
             f"The wins fall into {fitted.components} parts that never lost to, or never met, each "
-            "other: how far apart those are nobody can tell, a ridge holds them, and between them ranks "
-            "count the prompts won"
+            "other: how far apart those are nobody can tell, a ridge holds them, and between "
+            "them ranks count the prompts won"
         )
     over = f"{fitted.prompts:,} prompts"
     if fitted.clusters:
