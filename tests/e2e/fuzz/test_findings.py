@@ -20,7 +20,7 @@ from bakeoff.evaluation.results import read_results
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
 from bakeoff.importers.pandalm import split_keys
-from bakeoff.importers.reader import MOST_MODELS, read
+from bakeoff.importers.reader import MAX_MODELS, read
 from bakeoff.judges.parsing.marks import read_marks
 from bakeoff.judges.rendering import Template, criteria_in
 from bakeoff.plugins import Setting
@@ -229,7 +229,7 @@ def test_thousands_of_models_are_rather_a_wrong_column(tmp_path: Path) -> None:
     """Each with each: of 10,000 rows with a name of their own fifty million pairs."""
     for name, row in (("pairs", {"winner": "a", "model_a": "x"}), ("alone", {"score": 1})):
         key = "model_b" if name == "pairs" else "model"
-        rows = [{**row, "prompt": "q", key: f"m{n}"} for n in range(MOST_MODELS + 1)]
+        rows = [{**row, "prompt": "q", key: f"m{n}"} for n in range(MAX_MODELS + 1)]
         path = put(tmp_path / f"{name}.jsonl", corpus.lines(rows))
         refused(lambda path=path: read([path]), "models", "is that column their names?")
 

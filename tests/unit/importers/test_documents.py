@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers.documents import opened
+from bakeoff.importers.documents import open_document
 from tests.unit.importers.sample import written
 
 
 def test_an_object_is_the_top_and_a_row(tmp_path: Path) -> None:
-    document = opened(written(tmp_path / "a.json", {"a": 1}))
+    document = open_document(written(tmp_path / "a.json", {"a": 1}))
     assert document.top == {"a": 1}
     assert [row.values for row in document.rows] == [{"a": 1}]
 
@@ -31,14 +31,14 @@ def test_rows_come_from_lists_lines_and_tables(tmp_path: Path, name: str, data: 
         written(tmp_path / name, data),
         written(tmp_path / f"{name}.gz", gzip.compress(data.encode())),
     ):
-        document = opened(path)
+        document = open_document(path)
         assert document.top == {}
         assert [row.values for row in document.rows] == [{"a": "1"}, {"a": "2"}]
 
 
 def test_half_a_character_becomes_a_question_mark_and_whole_ones_stay(tmp_path: Path) -> None:
     text = r'{"\ud83d": ["\ud83d\ude00", {"b": "x\udc00"}], "n": NaN}'
-    (row,) = opened(written(tmp_path / "a.json", text)).rows
+    (row,) = open_document(written(tmp_path / "a.json", text)).rows
     assert json.dumps(row.values, ensure_ascii=False) == '{"?": ["😀", {"b": "x?"}], "n": NaN}'
 
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_one_line_with_the_files_name(
 ) -> None:
     path = written(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
-        opened(path)
+        open_document(path)
     assert says in str(error.value)
     assert repr(str(path)) in str(error.value)
     assert "\n" not in str(error.value)
@@ -95,4 +95,4 @@ def test_what_cannot_be_read_is_one_line_with_the_files_name(
 def test_no_file_at_all(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match=says):
-        opened(tmp_path / name)
+        open_document(tmp_path / name)

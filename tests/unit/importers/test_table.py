@@ -3,7 +3,11 @@ from typing import Any
 
 import pytest
 
+from bakeoff.errors import ConfigError
+from bakeoff.importers.documents import Document
 from bakeoff.importers.reader import read
+from bakeoff.importers.table import STANDARD_COLUMNS, rename_columns, standard_rows
+from bakeoff.prompts.rows import Row
 from tests.unit.importers.sample import Rows, counted, evidence, first_of, golden, refusal, written
 
 
@@ -240,3 +244,57 @@ def test_real_pairs() -> None:
     food = read([golden("evalica/food.csv")]).evidence
     assert counted(food) == (30, 0)
     assert sum(j.verdict.first == 0.5 for j in food.judgments) == 2
+
+
+def document_of(*rows: dict[str, Any]) -> Document:
+    placed = tuple(Row(f"row {n}", values) for n, values in enumerate(rows, 1))
+    return Document(Path("a.csv"), {}, placed)
+
+
+def standard_values(document: Document) -> list[dict[str, Any]]:
+    return [row.values for row in standard_rows(document)]
+
+
+def test_standard_names_win_over_aliases_and_the_rest_is_left() -> None:
+    rows = document_of(
+        {"question_id": 1, "Model A": "x", "model_1": "y", "winner": "a", "other": 2}
+    )
+    assert standard_values(rows) == [{"prompt_id": 1, "model_a": "x", "winner": "a"}]
+
+
+def test_a_row_without_the_column_has_none() -> None:
+    assert standard_values(document_of({"winner": 1}, {"reason": "r"})) == [
+        {"winner": 1},
+        {"explanation": "r"},
+    ]
+
+
+def test_a_mapped_column_has_no_other_meaning() -> None:
+    rows = document_of({"question_id": 1, "label": "a", "winner": "old"})
+    renamed = rename_columns(rows, {"cluster": "question_id", "winner": "label"})
+    assert standard_values(renamed) == [{"cluster": 1, "winner": "a"}]
+
+
+def test_one_column_may_serve_twice() -> None:
+    renamed = rename_columns(document_of({"q": 1}), {"cluster": "q", "prompt_id": "q"})
+    assert standard_values(renamed) == [{"cluster": 1, "prompt_id": 1}]
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"loser": "label"}, "no column 'loser' to map to; there are: prompt, prompt_id, cluster"),
+        ({"winner": "lable"}, "'a.csv': no row has the column 'lable'; there are: 'label'"),
+    ],
+)
+def test_a_mapping_that_fits_nothing(columns: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        rename_columns(document_of({"label": 1}), columns)
+    assert says in str(error.value)
+
+
+def test_no_alias_is_of_two_columns() -> None:
+    names = [
+        name for standard, aliases in STANDARD_COLUMNS.items() for name in (standard, *aliases)
+    ]
+    assert len(names) == len(set(names))
