@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.judges.logprob import Likelihood, Reward, Weighed
+from bakeoff.judges.logprob import LikelihoodJudge, LogprobJudge, RewardJudge
 from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights
 from bakeoff.runtime import Emit
@@ -57,11 +57,11 @@ class Scale:
             emit(index, BackendError("too bad") if failed else done)
 
 
-def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> Weighed:
+def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> LogprobJudge:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.judges.logprob.open_generator", lambda *_: scale)
         judge = open_judge(judge_spec(token), Setting(Sampling()))
-    assert isinstance(judge, Weighed)
+    assert isinstance(judge, LogprobJudge)
     return judge
 
 
@@ -314,7 +314,7 @@ def test_options_that_are_nobody_s_are_refused(tmp_path: Path) -> None:
 def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> None:
     folder = make_tiny_reward_model(tmp_path)
     judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), Setting(Sampling()))
-    assert isinstance(judge, Reward)
+    assert isinstance(judge, RewardJudge)
     texts = ["none", "one!", "two!!", "three!!!!!"]
     pairs = [pair(one, two) for one in texts for two in texts]
     done = outcomes(judge, pairs)
@@ -330,7 +330,7 @@ def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> 
 def test_a_language_model_judges_by_what_it_finds_likelier(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), Setting(Sampling()))
-    assert isinstance(judge, Likelihood)
+    assert isinstance(judge, LikelihoodJudge)
     done = outcomes(judge, [pair("yes", "no, never")])[0]
     assert isinstance(done, Verdict)
     model = open_generator(Spec.parse(f"hf:{folder}"), Setting(Sampling(weigh=True)))

@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
-from bakeoff.judges.pointwise import Scorer
+from bakeoff.judges.pointwise import PointwiseJudge
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer
@@ -28,7 +28,7 @@ def judged(brain: Brain, *pairs: tuple[str, str]) -> tuple[list[Verdict | WorkEr
         judge = open_judge(
             judge_spec(f"api:j?base_url={server.url}&template=scored"), Setting(Sampling())
         )
-        assert isinstance(judge, Scorer)
+        assert isinstance(judge, PointwiseJudge)
         assert judge.order == "apart"
         items = [Pair(prompt=PROMPT, first=one, second=two) for one, two in pairs]
         return outcomes(judge, items), server.requests

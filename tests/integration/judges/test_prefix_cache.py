@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.judges.prefix_cache import LONG, waves
+from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
+from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from bakeoff.records.prefixed import Prefixed
@@ -20,13 +21,13 @@ def prompt(text: str) -> Prompt:
 
 def test_short_prompts_all_go_at_once_as_they_are() -> None:
     prompts = [prompt("a" * (LONG - 1)), prompt("a" * (LONG - 1)), prompt("b")]
-    assert waves(prompts) == [list(enumerate(prompts))]
-    assert waves([]) == [[]]
+    assert prefix_waves(prompts) == [list(enumerate(prompts))]
+    assert prefix_waves([]) == [[]]
 
 
 def test_of_those_that_begin_alike_the_first_goes_first() -> None:
     long = ["a" * LONG + "one", "b" * LONG, "a" * LONG + "oh", "short", "a" * LONG + "no"]
-    first, second = waves([prompt(text) for text in long])
+    first, second = prefix_waves([prompt(text) for text in long])
     assert [place for place, _ in first] == [0, 1, 3]
     assert [place for place, _ in second] == [2, 4]
     sent = dict(first + second)
@@ -65,7 +66,7 @@ def test_both_orders_begin_alike_up_to_the_completions(template: str) -> None:
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
     judge: Any = open_judge(spec, Setting(Sampling()))
     pair = Pair(prompt=asked, first="the good one", second="the other one")
-    one, other = (judge.show(p, None).messages[0].content for p in (pair, pair.swapped()))
+    one, other = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
     assert one != other
     end = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
     assert "What is it, then?" in one[:end]

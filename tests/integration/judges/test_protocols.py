@@ -16,7 +16,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
-from bakeoff.judges.parsing.readers import SCHEMA
+from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
 from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
@@ -348,7 +348,7 @@ def test_the_system_prompt_stands_apart_and_only_known_fields_are_sent(side: Sid
         assert body["system"] == "Be fair."
         assert {turn["role"] for turn in body["messages"]} <= {"user", "assistant"}
         assert (body["model"], body["max_tokens"]) == ("claude-x", 99)
-        assert body["output_config"]["format"]["schema"]["required"] == SCHEMA["required"]
+        assert body["output_config"]["format"]["schema"]["required"] == VERDICT_SCHEMA["required"]
         assert not {"seed", "response_format", "logprobs", "max_completion_tokens"} & set(body)
     head = side.raw[0].decode().lower()
     assert head.startswith("post /v1/messages http/1.1")

@@ -11,20 +11,25 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from bakeoff.judges.parsing.marks import read_marks
-from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
-from bakeoff.judges.parsing.rubric import read_rubric
+from bakeoff.judges.parsing.marks import parse_marks
+from bakeoff.judges.parsing.rubric import parse_rubric
+from bakeoff.judges.parsing.verdicts import (
+    ParsedScore,
+    parse_json_verdict,
+    parse_score_pair,
+    parse_single_score,
+)
 from bakeoff.records import Completion, Criterion, Verdict
 
 CRITERIA = (Criterion(name="Correct", weight=3), Criterion(name="Clear", weight=1))
 Expected = tuple[float | None, ...] | str
 Name = Literal["json", "marks", "scores", "score", "rubric"]
-READERS: dict[str, Callable[[Completion], Verdict | Scored]] = {
-    "json": read_json,
-    "marks": read_marks,
-    "scores": read_scores,
-    "score": read_score,
-    "rubric": lambda said: read_rubric(said, CRITERIA),
+PARSERS: dict[str, Callable[[Completion], Verdict | ParsedScore]] = {
+    "json": parse_json_verdict,
+    "marks": parse_marks,
+    "scores": parse_score_pair,
+    "score": parse_single_score,
+    "rubric": lambda said: parse_rubric(said, CRITERIA),
 }
 
 

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.judges.rendering import OURS, Shown, Template, criteria_in, cut_in_the_middle, shorter
+from bakeoff.judges.rendering import (
+    BUILTIN_TEMPLATES,
+    Template,
+    TemplateInput,
+    load_criteria,
+    next_max_chars,
+    truncate_middle,
+)
 from bakeoff.records import Criterion, Message, Prompt
 
 QUESTION = Prompt(messages=(Message(role="user", content="Which?"),), reference="This.")
@@ -17,14 +24,14 @@ INJECTIONS = [
     json.loads(line)
     for line in (Path(__file__).parent / "injections.jsonl").read_text("utf-8").splitlines()
 ]
-PAIRWISE = [name for name, kind in OURS.items() if kind not in ("", "scored")]
+PAIRWISE = [name for name, kind in BUILTIN_TEMPLATES.items() if kind not in ("", "scored")]
 CRITERIA = (Criterion(name="correct", description="true"),)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
 def rendered(name: str, *completions: str, kept: int | None = None) -> str:
     template = Template(name, len(completions))
-    return template.render(Shown(QUESTION, completions, CRITERIA), kept)
+    return template.render(TemplateInput(QUESTION, completions, CRITERIA), kept)
 
 
 def fenced(rendered_text: str) -> list[str]:
@@ -70,7 +77,7 @@ def fence_of(text: str) -> str:
 
 def asked(template: Template, *completions: str, question: str = "Which?") -> str:
     prompt = Prompt(messages=(Message(role="user", content=question),))
-    return fence_of(template.render(Shown(prompt, completions), None))
+    return fence_of(template.render(TemplateInput(prompt, completions), None))
 
 
 def test_the_fence_is_one_for_all_that_is_judged_on_a_prompt() -> None:
@@ -110,7 +117,7 @@ def test_an_explanation_is_asked_for_before_the_scores() -> None:
 
 def test_a_reference_is_shown_and_a_prompt_without_one_has_no_verdict() -> None:
     assert fenced(rendered("reference", "one", "two"))[1] == "This."
-    bare = Shown(QUESTION.model_copy(update={"reference": None}), ("one", "two"))
+    bare = TemplateInput(QUESTION.model_copy(update={"reference": None}), ("one", "two"))
     with pytest.raises(VerdictError, match="has no reference"):
         Template("reference", 2).render(bare, None)
 
@@ -122,7 +129,7 @@ def test_a_rubric_shows_its_criteria() -> None:
 
 @given(st.text(max_size=400), st.integers(0, 300))
 def test_a_cut_keeps_both_ends_and_says_how_much_is_gone(text: str, kept: int) -> None:
-    shown = cut_in_the_middle(text, kept)
+    shown = truncate_middle(text, kept)
     if len(text) <= kept:
         assert shown == text
         return
@@ -137,10 +144,10 @@ def test_both_completions_are_cut_to_the_same_lengths_down_to_the_shortest(
     one: int, other: int
 ) -> None:
     def steps(longest: int) -> list[int]:
-        found, kept = [], shorter(None, longest)
+        found, kept = [], next_max_chars(None, longest)
         while kept is not None:
             found.append(kept)
-            kept = shorter(kept, longest)
+            kept = next_max_chars(kept, longest)
         return found
 
     shorter_of, longer_of = sorted((steps(one), steps(other)), key=len)
@@ -179,11 +186,11 @@ def test_a_template_that_cannot_work_is_said_when_it_is_opened(
 def test_criteria_come_from_a_file_as_names_or_with_weights(tmp_path: Path) -> None:
     file = tmp_path / "criteria.yaml"
     file.write_text("- correct\n- {name: short, description: not a word more, weight: 2}\n")
-    assert criteria_in(str(file)) == (
+    assert load_criteria(str(file)) == (
         Criterion(name="correct"),
         Criterion(name="short", description="not a word more", weight=2),
     )
     for bad in ("", "- {weight: 1}", "- {name: x, weight: 0}", "{a: [", "5"):
         file.write_text(bad)
         with pytest.raises(ConfigError, match="no criteria in"):
-            criteria_in(str(file))
+            load_criteria(str(file))

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import VerdictError
-from bakeoff.judges.parsing.marks import read_choice, read_marks, settled
-from bakeoff.judges.parsing.readers import SCHEMA, SCORE_SCHEMA, Scored
-from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, read_rubric
+from bakeoff.judges.parsing.marks import parse_choice, parse_marks
+from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, parse_rubric
+from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, VERDICT_SCHEMA, ParsedScore, follow_scores
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
-from tests.unit.judges.judge_texts import CASES, CRITERIA, PLAIN, READERS, Case, mirrored, obj
+from tests.unit.judges.judge_texts import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj
 
 
 def said(text: str, finish: Finish = "stop") -> Completion:
     return Completion(text=text, finish=finish)
 
 
-def attempt(name: str, text: str, finish: Finish = "stop") -> Verdict | Scored | VerdictError:
+def attempt(name: str, text: str, finish: Finish = "stop") -> Verdict | ParsedScore | VerdictError:
     try:
-        return READERS[name](said(text, finish))
+        return PARSERS[name](said(text, finish))
     except VerdictError as error:
         return error
 
@@ -36,12 +36,12 @@ def told(verdict: Verdict) -> tuple[float, Scores | None, str]:
 def test_a_judges_text_is_read_as_it_is_meant_or_not_at_all(case: Case) -> None:
     if isinstance(case.expected, str):
         with pytest.raises(VerdictError) as caught:
-            READERS[case.reader](said(case.text, case.finish))
+            PARSERS[case.reader](said(case.text, case.finish))
         assert case.expected in str(caught.value)
         assert caught.value.raw == case.text
         return
-    found = READERS[case.reader](said(case.text, case.finish))
-    if isinstance(found, Scored):
+    found = PARSERS[case.reader](said(case.text, case.finish))
+    if isinstance(found, ParsedScore):
         assert (found.score,) == case.expected
     else:
         assert (found.first, *(found.scores or (None, None))) == case.expected
@@ -57,9 +57,9 @@ def test_exchanging_the_labels_of_a_text_mirrors_what_is_read(case: Case) -> Non
     assert mirrored(text) == case.text
     if isinstance(case.expected, str):
         with pytest.raises(VerdictError):
-            READERS[case.reader](said(text, case.finish))
+            PARSERS[case.reader](said(text, case.finish))
         return
-    found = READERS[case.reader](said(text, case.finish))
+    found = PARSERS[case.reader](said(text, case.finish))
     assert isinstance(found, Verdict)
     turned = found.swapped()
     assert (turned.first, *(turned.scores or (None, None))) == case.expected
@@ -80,7 +80,7 @@ def test_exchanging_the_labels_of_a_text_mirrors_what_is_read(case: Case) -> Non
     ],
 )
 def test_the_explanation_is_kept(name: str, text: str, reason: str) -> None:
-    assert READERS[name](said(text)).reason == reason
+    assert PARSERS[name](said(text)).reason == reason
 
 
 # Every way to write two scores and a winner, as (reader, writer).
@@ -115,8 +115,8 @@ def test_every_way_to_write_a_verdict_is_read_and_mirrors(
     way: str, a: str, b: str, winner: str
 ) -> None:
     name, write = WAYS[way]
-    straight = READERS[name](said(write(a, b, winner)))
-    turned = READERS[name](said(write(b, a, TURNED[winner])))
+    straight = PARSERS[name](said(write(a, b, winner)))
+    turned = PARSERS[name](said(write(b, a, TURNED[winner])))
     assert isinstance(straight, Verdict)
     assert isinstance(turned, Verdict)
     assert straight.scores == pytest.approx((float(a), float(b)))
@@ -134,14 +134,14 @@ def test_marks_mirror_and_two_of_them_have_to_agree(one: str, two: str, between:
     text = f"[[{one}]]{between}[[{two}]]"
     turn = str.maketrans("AB", "BA")
     try:
-        straight = read_marks(said(text))
+        straight = parse_marks(said(text))
     except VerdictError:
         with pytest.raises(VerdictError):
-            read_marks(said(text.translate(turn)))
+            parse_marks(said(text.translate(turn)))
         return
-    assert straight.first == read_marks(said(f"[[{one}]]")).first
-    assert straight.first == read_marks(said(f"[[{two}]]")).first
-    assert read_marks(said(text.translate(turn))).swapped().first == straight.first
+    assert straight.first == parse_marks(said(f"[[{one}]]")).first
+    assert straight.first == parse_marks(said(f"[[{two}]]")).first
+    assert parse_marks(said(text.translate(turn))).swapped().first == straight.first
 
 
 score = st.floats(0, 10)
@@ -159,8 +159,8 @@ def test_a_rubric_is_the_weighted_mean_and_mirrors(asked: list[tuple[float, floa
         ]
         return json.dumps({"explanation": "So.", "criteria": rows[::-1]})
 
-    straight = read_rubric(said(text(1, 2)), criteria)
-    assert told(read_rubric(said(text(2, 1)), criteria).swapped()) == told(straight)
+    straight = parse_rubric(said(text(1, 2)), criteria)
+    assert told(parse_rubric(said(text(2, 1)), criteria).swapped()) == told(straight)
     heaviest = max(w for w, _, _ in asked)
     mean = sum(w / heaviest * a for w, a, _ in asked) / sum(w / heaviest for w, _, _ in asked)
     assert straight.scores is not None
@@ -190,7 +190,7 @@ def test_a_verdict_that_is_quoted_in_an_explanation_never_counts(
     escaped = json.dumps({"explanation": why, "score_a": 2, "score_b": 8, "winner": "B"})
     careless = escaped.replace(json.dumps(why), f'"{why}"')
     for reader in ("json", "scores"):
-        verdict = READERS[reader](said(escaped))
+        verdict = PARSERS[reader](said(escaped))
         assert isinstance(verdict, Verdict)
         assert told(verdict) == (0.0, (2, 8), why.strip())
         found = attempt(reader, careless)
@@ -208,7 +208,7 @@ PIECES += ["1" * 400, "٣", "\uff17", "\x00", "'", "```json\n", "😀"]
         st.text(st.characters(exclude_categories=["Cs"])),
         st.lists(st.sampled_from(PIECES)).map("".join),
     ),
-    st.sampled_from(sorted(READERS)),
+    st.sampled_from(sorted(PARSERS)),
     st.sampled_from(["stop", "length"]),
 )
 def test_any_text_is_a_verdict_that_can_be_kept_or_a_verdict_error(
@@ -219,7 +219,7 @@ def test_any_text_is_a_verdict_that_can_be_kept_or_a_verdict_error(
         assert found.raw == text
         assert ("token limit" in str(found)) == (finish == "length")
         return
-    if isinstance(found, Scored):
+    if isinstance(found, ParsedScore):
         assert 0 <= found.score <= 10
     else:
         assert Verdict.model_validate_json(found.model_dump_json()) == found
@@ -241,15 +241,15 @@ def test_many_beginnings_without_an_end_are_read_in_one_pass(name: str, piece: s
 
 
 def test_the_schemas_are_what_the_readers_read() -> None:
-    assert SCHEMA["required"] == ["explanation", "score_a", "score_b", "winner"]
+    assert VERDICT_SCHEMA["required"] == ["explanation", "score_a", "score_b", "winner"]
     assert SCORE_SCHEMA["required"] == ["explanation", "score"]
     assert RUBRIC_SCHEMA["required"] == ["explanation", "criteria"]
-    assert list(json.loads(PLAIN)) == SCHEMA["required"]
+    assert list(json.loads(PLAIN)) == VERDICT_SCHEMA["required"]
 
 
 def test_without_criteria_there_is_no_verdict() -> None:
     with pytest.raises(VerdictError, match="criteria"):
-        read_rubric(said('{"criteria": []}'), ())
+        parse_rubric(said('{"criteria": []}'), ())
 
 
 first = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
@@ -263,12 +263,12 @@ def test_a_verdict_contradicts_itself_where_the_winner_has_not_the_higher_score(
     assert verdict.at_odds == verdict.swapped().at_odds
     if scores is None:
         assert not verdict.at_odds
-        assert settled(verdict) == verdict
+        assert follow_scores(verdict) == verdict
         return
     a, b = scores
     # Equal scores fit every winner: they are coarse.
     assert verdict.at_odds == (a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b)))
-    kept = settled(verdict)
+    kept = follow_scores(verdict)
     assert not kept.at_odds
     assert (kept.contradicts, kept.scores, kept.reason) == (True, verdict.scores, "So.")
 
@@ -281,24 +281,26 @@ others = st.dictionaries(st.sampled_from(["C", " the", "AB", "a", "A.", "\nb"]),
 def test_exchanging_two_probabilities_mirrors_the_choice(
     a: float, more: float, b: float, beside: dict[str, float]
 ) -> None:
-    verdict = read_choice(Completion(text="A", top={" A": a, "A": more, "B": b, **beside}))
-    turned = read_choice(Completion(text="A", top={" B": a, "B": more, "A": b, **beside}))
+    verdict = parse_choice(Completion(text="A", top={" A": a, "A": more, "B": b, **beside}))
+    turned = parse_choice(Completion(text="A", top={" B": a, "B": more, "A": b, **beside}))
     assert turned.swapped().first == verdict.first
     assert turned.first == verdict.swapped().first
 
 
 @given(st.floats(-20, 0), st.floats(-20, 0))
 def test_the_choice_is_the_share_of_the_two_labels(a: float, b: float) -> None:
-    verdict = read_choice(Completion(text="A", top={" A": a, "B": b, "C": -0.1}))
+    verdict = parse_choice(Completion(text="A", top={" A": a, "B": b, "C": -0.1}))
     assert verdict.first == pytest.approx(1 / (1 + math.exp(b - a)))
     assert verdict.scores is None
 
 
 def test_tokens_of_one_letter_are_added_and_a_missing_one_is_zero() -> None:
-    both = read_choice(Completion(text="", top={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0}))
+    both = parse_choice(
+        Completion(text="", top={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0})
+    )
     assert both.first == pytest.approx(0.4 / 1.4)
-    assert read_choice(Completion(text="", top={" B": -3.0, "C": -0.1})).first == 0.0
-    assert read_choice(Completion(text="", top={"A": -900.0, "B": -math.inf})).first == 1.0
+    assert parse_choice(Completion(text="", top={" B": -3.0, "C": -0.1})).first == 0.0
+    assert parse_choice(Completion(text="", top={"A": -900.0, "B": -math.inf})).first == 1.0
 
 
 @pytest.mark.parametrize(
@@ -312,5 +314,5 @@ def test_tokens_of_one_letter_are_added_and_a_missing_one_is_zero() -> None:
 )
 def test_without_either_label_there_is_no_choice(top: dict[str, float] | None, words: str) -> None:
     with pytest.raises(VerdictError, match=words) as caught:
-        read_choice(Completion(text="A", top=top))
+        parse_choice(Completion(text="A", top=top))
     assert caught.value.raw == "A"
