@@ -140,17 +140,17 @@ class PromptedJudge(ABC, Generic[I, T]):
 
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
         """Emit one verdict per pair, or the first error about its items, once all are answered."""
-        parts = [self.split(pair) for pair in items]
-        places = [(index, n) for index, part in enumerate(parts) for n in range(len(part))]
+        splits = [self.split(pair) for pair in items]
+        pair_indexes = [index for index, parts in enumerate(splits) for _ in parts]
         outcomes: list[dict[int, ParsedReply[T] | WorkError]] = [{} for _ in items]
 
         def take(position: int, outcome: ParsedReply[T] | WorkError) -> None:
-            index, n = places[position]
-            outcomes[index][n] = outcome
-            if len(outcomes[index]) == len(parts[index]):
-                emit(index, self._combine([outcomes[index][n] for n in range(len(parts[index]))]))
+            index = pair_indexes[position]
+            outcomes[index][position] = outcome
+            if len(outcomes[index]) == len(splits[index]):
+                emit(index, self._combine([outcomes[index][n] for n in sorted(outcomes[index])]))
 
-        await self.ask([item for part in parts for item in part], take)
+        await self.ask([item for parts in splits for item in parts], take)
 
     def _combine(self, outcomes: Sequence[ParsedReply[T] | WorkError]) -> Verdict | WorkError:
         replies = []

@@ -16,7 +16,7 @@ def add_pair(
     return builder.add_pair(prompt, a, b).sample
 
 
-def test_the_same_completions_are_one_sample_and_others_the_next() -> None:
+def test_equal_completions_share_a_sample() -> None:
     builder = EvidenceBuilder()
     assert add_pair(builder, "x", "y") == 0
     assert add_pair(builder, "x", "z") == 1
@@ -38,7 +38,7 @@ def test_the_same_completions_are_one_sample_and_others_the_next() -> None:
     ]
 
 
-def test_a_model_may_meet_others_with_the_same_completion() -> None:
+def test_completion_in_several_pairs_is_added_once() -> None:
     builder = EvidenceBuilder()
     assert add_pair(builder, "x", "y") == 0
     assert add_pair(builder, "x", "z", models="ac") == 0
@@ -46,7 +46,7 @@ def test_a_model_may_meet_others_with_the_same_completion() -> None:
     assert len(builder.build().completions) == 5
 
 
-def test_a_completion_is_kept_as_the_judge_saw_it_with_its_thinking() -> None:
+def test_completion_keeps_its_reasoning() -> None:
     builder = EvidenceBuilder()
     assert add_pair(builder, "<think>hm</think>x", "y") == 0
     assert add_pair(builder, "x", "y") == 1
@@ -54,7 +54,7 @@ def test_a_completion_is_kept_as_the_judge_saw_it_with_its_thinking() -> None:
     assert first == Completion(text="<think>hm</think>x")
 
 
-def test_what_is_no_text_fails_once_and_the_case_still_stands() -> None:
+def test_completion_that_is_not_text_is_one_failure_and_its_pair_is_added() -> None:
     builder = EvidenceBuilder()
     assert [
         add_pair(builder, True, "y"),
@@ -69,13 +69,13 @@ def test_what_is_no_text_fails_once_and_the_case_still_stands() -> None:
     assert [(c.model, c.completion.text) for c in evidence.completions] == [("b", "y"), ("a", "x")]
 
 
-def test_completions_that_the_file_does_not_hold_are_none() -> None:
+def test_pair_without_completions() -> None:
     builder = EvidenceBuilder()
     assert builder.add_pair("p", ModelOutput("a"), ModelOutput("b")) == ("p", "a", "b", 0)
     assert builder.build().completions == ()
 
 
-def test_a_model_against_itself_has_two_names() -> None:
+def test_model_paired_with_itself_gets_a_second_name() -> None:
     builder = EvidenceBuilder()
     builder.add_judgment(builder.add_pair("p", ModelOutput("a"), ModelOutput("a")), "j", WON)
     assert builder.build().models == ("a", "a (2)")
@@ -85,7 +85,7 @@ def test_a_model_against_itself_has_two_names() -> None:
     )
 
 
-def test_repeats_count_what_was_asked_before_failures_too() -> None:
+def test_repeats_count_judgments_and_failures() -> None:
     builder = EvidenceBuilder()
     pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
     for judge, verdict in (("j", WON), ("j", LOST), ("j", WON), ("k", WON)):
@@ -103,7 +103,7 @@ def test_repeats_count_what_was_asked_before_failures_too() -> None:
     assert (failure.kind, failure.raw) == ("missing", "None")
 
 
-def test_the_order_turns_the_verdict_only_where_b_was_first() -> None:
+def test_verdict_is_swapped_only_if_b_was_shown_first() -> None:
     builder = EvidenceBuilder()
     pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
     verdict = Verdict.model_validate({"first": 0.75, "scores": (9, 2)})
@@ -120,7 +120,7 @@ def test_the_order_turns_the_verdict_only_where_b_was_first() -> None:
     ]
 
 
-def test_prompts_of_the_same_text_are_one_and_gather_their_tags() -> None:
+def test_tags_of_equal_prompts_are_merged() -> None:
     builder = EvidenceBuilder()
     names = [
         builder.add_prompt(parse_prompt("q", default="row 1", tags=tags))
@@ -130,7 +130,7 @@ def test_prompts_of_the_same_text_are_one_and_gather_their_tags() -> None:
     assert [p.tags for p in builder.build().prompts] == [("x", "y")]
 
 
-def test_in_one_file_the_id_decides_and_between_files_the_text_does() -> None:
+def test_prompt_id_is_unique_within_a_file_and_text_across_files() -> None:
     builder = EvidenceBuilder()
     for texts in (("q", "Q"), ("other", "other"), ("q", "q"), (None, None)):
         builder.begin_file()
@@ -144,7 +144,7 @@ def test_in_one_file_the_id_decides_and_between_files_the_text_does() -> None:
     assert len(evidence.notes) == 2
 
 
-def test_a_prompt_of_which_only_the_id_is_known_learns_its_text() -> None:
+def test_placeholder_prompt_takes_a_later_text() -> None:
     builder = EvidenceBuilder()
     for text in (None, "q"):
         builder.begin_file()
@@ -154,7 +154,7 @@ def test_a_prompt_of_which_only_the_id_is_known_learns_its_text() -> None:
     )
 
 
-def test_rows_without_a_prompt_are_prompts_of_their_file() -> None:
+def test_default_prompt_names_row_and_file() -> None:
     builder = EvidenceBuilder()
     builder.begin_file()
     assert builder.default_prompt(3) == "row 3"
@@ -162,7 +162,7 @@ def test_rows_without_a_prompt_are_prompts_of_their_file() -> None:
     assert builder.default_prompt(3) == "row 3 of file 2"
 
 
-def test_a_known_outcome_keeps_its_repeat_and_comes_once() -> None:
+def test_outcome_keeps_its_repeat_and_duplicates_are_dropped() -> None:
     builder = EvidenceBuilder()
     pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
     builder.add_judgment(pair, "j", WON, "a")
@@ -178,7 +178,7 @@ def test_a_known_outcome_keeps_its_repeat_and_comes_once() -> None:
     assert builder.build().judgments[-1].repeat == 3
 
 
-def test_a_prompt_that_stands_in_one_file_again_is_noted_and_one_in_another_file_is_not() -> None:
+def test_repeats_within_a_file_are_noted_and_across_files_are_not() -> None:
     builder = EvidenceBuilder()
     for _ in range(2):
         builder.begin_file()

@@ -9,7 +9,7 @@ from bakeoff.importers.documents import open_document
 from tests.unit.importers.sample import written
 
 
-def test_an_object_is_the_top_and_a_row(tmp_path: Path) -> None:
+def test_object_is_top_and_row(tmp_path: Path) -> None:
     document = open_document(written(tmp_path / "a.json", {"a": 1}))
     assert document.top == {"a": 1}
     assert [row.values for row in document.rows] == [{"a": 1}]
@@ -26,7 +26,9 @@ def test_an_object_is_the_top_and_a_row(tmp_path: Path) -> None:
         ("a.CSV", "a\r\n1\r\n2\r\n"),
     ],
 )
-def test_rows_come_from_lists_lines_and_tables(tmp_path: Path, name: str, data: str) -> None:
+def test_rows_are_read_from_json_lists_json_lines_and_csv(
+    tmp_path: Path, name: str, data: str
+) -> None:
     for path in (
         written(tmp_path / name, data),
         written(tmp_path / f"{name}.gz", gzip.compress(data.encode())),
@@ -36,7 +38,7 @@ def test_rows_come_from_lists_lines_and_tables(tmp_path: Path, name: str, data: 
         assert [row.values for row in document.rows] == [{"a": "1"}, {"a": "2"}]
 
 
-def test_half_a_character_becomes_a_question_mark_and_whole_ones_stay(tmp_path: Path) -> None:
+def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
     text = r'{"\ud83d": ["\ud83d\ude00", {"b": "x\udc00"}], "n": NaN}'
     (row,) = open_document(written(tmp_path / "a.json", text)).rows
     assert json.dumps(row.values, ensure_ascii=False) == '{"?": ["😀", {"b": "x?"}], "n": NaN}'
@@ -72,7 +74,7 @@ def test_half_a_character_becomes_a_question_mark_and_whole_ones_stay(tmp_path: 
         ("a.json.gz", gzip.compress(b"[{}]" * 99, mtime=0)[:-9], "cannot read"),
     ],
 )
-def test_what_cannot_be_read_is_one_line_with_the_files_name(
+def test_unreadable_file_is_a_one_line_config_error(
     tmp_path: Path, name: str, data: str | bytes, says: str
 ) -> None:
     path = written(tmp_path / name, data)
@@ -92,7 +94,7 @@ def test_what_cannot_be_read_is_one_line_with_the_files_name(
         ("x" * 999, "cannot read"),
     ],
 )
-def test_no_file_at_all(tmp_path: Path, name: str, says: str) -> None:
+def test_missing_file_is_a_config_error(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match=says):
         open_document(tmp_path / name)

@@ -32,7 +32,7 @@ def failure_kind(value: Any) -> str:
     ("value", "preference"),
     [("model1", 1), (" a\n", 1), ("BASE", 0), ("Tie", 0.5)],
 )
-def test_a_winner_is_a_mark_or_a_name_in_any_case(value: str, preference: float) -> None:
+def test_winner_is_a_label_or_model_name_in_any_case(value: str, preference: float) -> None:
     assert parse_winner("winner", value, MEANINGS) == preference
 
 
@@ -55,13 +55,13 @@ def test_a_winner_is_a_mark_or_a_name_in_any_case(value: str, preference: float)
         ({"winner": "A"}, "unreadable"),
     ],
 )
-def test_what_is_no_winner_has_its_kind(value: Any, kind: str) -> None:
+def test_invalid_winner_has_a_failure_kind(value: Any, kind: str) -> None:
     assert failure_kind(parse_winner("winner", value, MEANINGS)) == kind
     if value != 0.5:
         assert failure_kind(parse_number("score", value, 0, 10)) == kind
 
 
-def test_a_mark_of_both_is_of_neither() -> None:
+def test_label_of_both_sides_is_unreadable() -> None:
     meanings = label_meanings(("a", "tuned"), ("b", "A"), ("tie", "b"))
     assert failure_kind(parse_winner("winner", "a", meanings)) == "unreadable"
     assert failure_kind(parse_winner("winner", "b", meanings)) == "unreadable"
@@ -69,16 +69,16 @@ def test_a_mark_of_both_is_of_neither() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [(1, "1"), (1.0, "1"), ("1.0", "1"), ("1", "1")])
-def test_numbers_are_marks_however_they_are_written(value: Any, text: str) -> None:
+def test_numbers_are_labels_in_any_notation(value: Any, text: str) -> None:
     assert parse_winner("winner", value, {text: 1.0}) == 1
 
 
 @pytest.mark.parametrize("value", ["1_0", "٣", "0x1", "1,5", "--1", 11, -0.1, "1e999"])
-def test_what_is_no_number_in_range(value: Any) -> None:
+def test_invalid_number_is_a_failure(value: Any) -> None:
     assert failure_kind(parse_number("score", value, 0, 10)) in ("unreadable", "not a number")
 
 
-def test_numbers_may_be_written_out() -> None:
+def test_numbers_may_be_text() -> None:
     assert parse_number("score", " 7.5 ") == 7.5
     assert parse_number("score", 0, 0, 10) == 0
 
@@ -91,7 +91,7 @@ def test_scores_are_two_or_none(values: Any, scores: Scores | None) -> None:
     assert parse_scores(("score_a", "score_b"), values) == scores
 
 
-def test_a_score_that_cannot_be_read_makes_no_verdict() -> None:
+def test_invalid_score_fails_the_verdict() -> None:
     failure = make_verdict(1.0, parse_scores(("score_a", "score_b"), (7, 11)))
     assert failure == ParseFailure(
         "unreadable", "'score_b' says nothing that can be read: 11", "11"
@@ -99,14 +99,14 @@ def test_a_score_that_cannot_be_read_makes_no_verdict() -> None:
 
 
 @given(st.recursive(st.none() | st.text() | st.floats(), lambda inner: st.lists(inner)))
-def test_raw_is_short_and_on_one_line(value: Any) -> None:
+def test_failure_message_is_one_line_and_raw_value_is_short(value: Any) -> None:
     failure = parse_winner("winner", value, {})
     assert isinstance(failure, ParseFailure)
     assert len(failure.raw) <= 200
     assert len(failure.message.splitlines()) == 1
 
 
-def test_a_label_of_any_depth_is_shown() -> None:
+def test_failure_of_a_deeply_nested_value() -> None:
     value: Any = 0
     for _ in range(5000):
         value = [value]
@@ -125,14 +125,12 @@ def test_a_label_of_any_depth_is_shown() -> None:
         ([{"role": "nobody"}], "x", "x", '[{"role": "nobody"}]'),
     ],
 )
-def test_a_prompt_is_a_text_or_called_by_its_name(
-    value: Any, name: str, identity: str, text: str
-) -> None:
+def test_prompt_is_a_text_or_a_placeholder(value: Any, name: str, identity: str, text: str) -> None:
     prompt = parse_prompt(value, prompt_id=name, default="row 4")
     assert (prompt.id, prompt.messages[0].content) == (identity, text)
 
 
-def test_a_prompt_may_be_a_list_of_messages() -> None:
+def test_prompt_may_be_a_list_of_messages() -> None:
     turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
     assert parse_prompt(turns, default="row 1").conversation() == turns
     assert parse_prompt("q", default="row 1").id.startswith("s1:")
@@ -142,7 +140,7 @@ def test_a_prompt_may_be_a_list_of_messages() -> None:
     ("value", "label"),
     [(" x ", "x"), (7, "7"), (7.0, "7"), (0.5, "0.5"), (True, ""), (None, ""), ([1], "")],
 )
-def test_labels(value: Any, label: str) -> None:
+def test_label_text_of_strings_and_numbers(value: Any, label: str) -> None:
     assert label_text(value) == label
     assert label_text(math.inf) == "inf"
 
@@ -155,7 +153,7 @@ def test_a_model_needs_a_name(value: Any, problem: str) -> None:
         parse_model_name(value, "model_a", "row 2")
 
 
-def test_tags_are_a_list_or_have_commas_between() -> None:
+def test_tags_are_a_list_or_comma_separated() -> None:
     assert parse_tags("x, y,,x") == ("x", "y")
     assert parse_tags(["x, y", 3, None, {}]) == ("x, y", "3")
     assert parse_tags(None) == parse_tags({}) == ()
