@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from heapq import merge
 from itertools import count
 from typing import Literal, NamedTuple, TypeVar
 
@@ -82,8 +83,9 @@ class EvidenceBuilder:
         self._same_file_repeats = 0
         self._completions: dict[tuple[str, str, int], Completion] = {}  # prompt, model, sample
         self._samples_of_text: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        self._samples_of_model: Counter[tuple[str, str]] = Counter()
-        self._samples_of_prompt: Counter[str] = Counter()
+        self._model_sample_counts: Counter[tuple[str, str]] = Counter()
+        self._sample_counts: Counter[str] = Counter()
+        self._first_free: Counter[tuple[str, str]] = Counter()  # lowest sample without completion
         self._outcomes: dict[RepeatKey, dict[int, Judgment | Failure]] = defaultdict(dict)
         self._judgments: list[Judgment] = []
         self._failures: list[Failure] = []
@@ -178,25 +180,25 @@ class EvidenceBuilder:
             return 0
         texts = {model: _full_text(completion) for model, completion in completions.items()}
         same = {m: self._samples_of_text.get((prompt_id, m, texts[m]), []) for m in texts}
-        sample_count = self._samples_of_prompt[prompt_id]
+        sample_count = self._sample_counts[prompt_id]
 
         def fits(sample: int) -> bool:
             known = {m: self._completions.get((prompt_id, m, sample)) for m in texts}
             return all(old is None or _full_text(old) == texts[m] for m, old in known.items())
 
         # Only the options of the most constrained model: a prompt may have thousands of samples.
-        model = min(texts, key=lambda m: len(same[m]) - self._samples_of_model[prompt_id, m])
-        options = list(same[model])
-        if self._samples_of_model[prompt_id, model] < sample_count:
-            samples = range(sample_count)
-            options += (n for n in samples if (prompt_id, model, n) not in self._completions)
-        sample = next(filter(fits, sorted(options)), sample_count)
+        model = min(texts, key=lambda m: len(same[m]) - self._model_sample_counts[prompt_id, m])
+        samples = range(self._first_free[prompt_id, model], sample_count)
+        free = (n for n in samples if (prompt_id, model, n) not in self._completions)
+        sample = next(filter(fits, merge(sorted(same[model]), free)), sample_count)
         for model, completion in completions.items():
             if (prompt_id, model, sample) not in self._completions:
                 self._completions[prompt_id, model, sample] = completion
                 self._samples_of_text[prompt_id, model, texts[model]].append(sample)
-                self._samples_of_model[prompt_id, model] += 1
-        self._samples_of_prompt[prompt_id] = max(sample_count, sample + 1)
+                self._model_sample_counts[prompt_id, model] += 1
+                while (prompt_id, model, self._first_free[prompt_id, model]) in self._completions:
+                    self._first_free[prompt_id, model] += 1
+        self._sample_counts[prompt_id] = max(sample_count, sample + 1)
         return sample
 
     def add_pair(self, prompt_id: str, a: ModelOutput, b: ModelOutput) -> ComparedPair:
