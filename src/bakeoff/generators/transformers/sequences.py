@@ -74,8 +74,8 @@ class Draws:
     def _look(self, run: Run, scores: "torch.Tensor") -> None:
         if bool(scores.isnan().any()):
             run.end(BackendError("the model computes NaN: try another dtype, like float32"))
-        elif self._sampling.top:
-            run.top = likeliest(scores, self._sampling.top, self._tokens)
+        elif self._sampling.top_logprobs:
+            run.top = likeliest(scores, self._sampling.top_logprobs, self._tokens)
 
 
 class Ends:
