@@ -21,7 +21,6 @@ from bakeoff.generators.api.address import listens
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.api.generator import Api
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.llamacpp.gguf_validation import check_whole
 from bakeoff.generators.llamacpp.memory import available
 from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_of
 from bakeoff.plugins import Setting
@@ -104,7 +103,7 @@ class Embedded(Api):
         if missing:
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
         path = await aside(self._path)
-        await aside(lambda: check_whole(path))
+        await aside(lambda: gguf.validate(path))
         free, needed = available(), self._size(path, self.options.slots or 1)
         if needed > free:
             raise ConfigError(
@@ -186,7 +185,7 @@ class Embedded(Api):
 
     def _size(self, path: Path, slots: int) -> int:
         """The bytes that it takes, about."""
-        each = gguf.bytes_per_token(path) or 0
+        each = gguf.kv_bytes_per_token(path) or 0
         return path.stat().st_size + slots * self.options.context * each
 
     def _slots(self, path: Path) -> int:

@@ -15,7 +15,7 @@ from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.hub import checkpoint
 from bakeoff.generators.hub.checkpoint import Parts
-from bakeoff.generators.llamacpp.gguf_validation import check_whole
+from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.transformers import batch_memory, checkpoint_loader, logprobs, tokenization
 from bakeoff.generators.transformers.batch_memory import Budget
 from bakeoff.generators.transformers.batch_scheduler import Desk
@@ -254,4 +254,4 @@ class Hf(Batched[Prompt, Completion]):
         checkpoint_loader.choose_device(self.options.device)
         files = self._files
         if files.gguf_file:
-            check_whole(files.model / files.gguf_file)
+            gguf.validate(files.model / files.gguf_file)

@@ -20,8 +20,7 @@ from bakeoff.judges.pairwise import Prompted
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply
-from tests.unit.generators.llamacpp.gguf_files import small_gguf
-from tests.unit.generators.llamacpp.test_gguf import LLAMA, write
+from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
 from tests.working import outcomes
 
 
@@ -105,7 +104,7 @@ def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
 ) -> None:
     monkeypatch.setattr(module, "physical_cores", lambda: cores)
     monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
-    file = write(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
+    file = write_header(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
     assert embedded(f"embedded:{file}?{spec}")._slots(file) == slots
 
 
