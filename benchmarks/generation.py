@@ -28,7 +28,7 @@ from measuring.line import say, versions
 from measuring.plain_loop import PlainLoop
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import Embedded
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import Setting, open_generator
@@ -49,7 +49,7 @@ def main(ways: Sequence[str]) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     prompts = draw("starter", PROMPTS, seed=0).prompts
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / GGUF).symlink_to(fetched(CATALOGUE["smollm2"]))
+        (Path(folder) / GGUF).symlink_to(fetch_model(CATALOGUE["smollm2"]))
         for way in [way for way in ways if way != "server"]:
             dtype = way.removeprefix("hf-") if way in HF else "float32"
             spec = (

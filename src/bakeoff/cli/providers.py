@@ -42,20 +42,20 @@ def providers() -> list[Provider]:
     """
     from any_llm import AnyLLM
 
-    found = []
+    supported = []
     for name in sorted(AnyLLM.get_supported_providers()):
         try:
             provider_class = AnyLLM.get_provider_class(name)
         except ImportError:
             unknown = Provider(name, "", "", address="", optional=False)
-            found.append(_NOT_IMPORTABLE.get(name, unknown))
+            supported.append(_NOT_IMPORTABLE.get(name, unknown))
         else:
             if provider_class.SUPPORTS_COMPLETION:
-                found.append(_described(name, provider_class))
-    return found
+                supported.append(_provider(name, provider_class))
+    return supported
 
 
-def _described(name: str, provider_class: "type[AnyLLM]") -> Provider:
+def _provider(name: str, provider_class: "type[AnyLLM]") -> Provider:
     from any_llm.providers.registry import get_registry_config
 
     config = get_registry_config(name)

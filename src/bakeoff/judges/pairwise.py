@@ -157,5 +157,5 @@ def _kind_of(options: Prompted.Options, spec: Spec) -> Kind:
     known: Kind | None = next((kind for kind in READINGS if kind == told), None)
     if known or options.template:
         return known or "json"
-    reads = getattr(find(GENERATORS, spec.backend), "reads", None)
+    reads = getattr(find(GENERATORS, spec.backend), "verdict_format", None)
     return reads(spec.target) if reads else "json"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators import server_process as child_module
-from bakeoff.generators.server_process import Child
+from bakeoff.generators import server_process as module
+from bakeoff.generators.server_process import ServerProcess
 from tests.long import long
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what Linux alone can do")
@@ -39,15 +39,15 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FA
 RUN = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
-from bakeoff.generators.server_process import Child
+from bakeoff.generators.server_process import ServerProcess
 
 async def there():
     return Path("family").exists()
 
 async def main():
-    child = Child([sys.executable, "-c", sys.argv[1]], os.environ, Path("log"))
-    assert await child.becomes(there, 60)
-    Path("guard").write_text(str(child._guard.pid))
+    child = ServerProcess([sys.executable, "-c", sys.argv[1]], os.environ, Path("log"))
+    assert await child.wait_ready(there, 60)
+    Path("guard").write_text(str(child._watchdog.pid))
     Path("works").touch()
     await asyncio.sleep(600)
 
@@ -83,8 +83,10 @@ def family() -> list[int]:
     return pids
 
 
-def started(code: str, grace: float = 10.0, **env: str) -> Child:
-    return Child([sys.executable, "-c", code], os.environ | env, Path("logs") / "log", grace=grace)
+def started(code: str, grace: float = 10.0, **env: str) -> ServerProcess:
+    return ServerProcess(
+        [sys.executable, "-c", code], os.environ | env, Path("logs") / "log", grace=grace
+    )
 
 
 async def never() -> bool:
@@ -96,17 +98,17 @@ async def always() -> bool:
 
 
 def test_a_command_gets_its_environment_and_its_words_are_kept_for_this_user_alone() -> None:
-    async def go() -> Child:
+    async def go() -> ServerProcess:
         code = (
             "import os, sys; print(os.environ['A'], sys.stdin.read(), '\\n \\n'); sys.exit('bye')"
         )
         child = started(code, A="hello")
-        assert not await child.becomes(never, 60)
+        assert not await child.wait_ready(never, 60)
         await child.stop()
         return child
 
     child = asyncio.run(go())
-    assert child.code == 1
+    assert child.returncode == 1
     assert child.last_lines(2) == ["hello", "bye"]
     assert child.last_lines(1) == ["bye"]
     assert stat.S_IMODE(child.log.stat().st_mode) == 0o600
@@ -115,9 +117,9 @@ def test_a_command_gets_its_environment_and_its_words_are_kept_for_this_user_alo
 def test_one_that_dies_at_once_is_not_waited_for_though_it_would_be_healthy_later() -> None:
     async def go() -> int | None:
         child = started("import os; os.kill(os.getpid(), 9)")
-        assert not await child.becomes(never, 3600)
+        assert not await child.wait_ready(never, 3600)
         await child.stop()
-        return child.code
+        return child.returncode
 
     assert asyncio.run(go()) == 128 + signal.SIGKILL
 
@@ -130,8 +132,8 @@ def test_one_that_takes_its_time_is_waited_for_and_asked_again_and_again() -> No
 
     async def go() -> None:
         child = started("import time; time.sleep(600)")
-        assert await child.becomes(in_the_end, 60)
-        assert child.code is None
+        assert await child.wait_ready(in_the_end, 60)
+        assert child.returncode is None
         await child.stop()
 
     asyncio.run(go())
@@ -146,8 +148,8 @@ def test_patience_ends(hangs: str) -> None:
 
     async def go() -> None:
         child = started("import time; time.sleep(600)")
-        assert not await child.becomes(hanging if hangs == "in its reply" else never, 0.3)
-        assert child.code is None
+        assert not await child.wait_ready(hanging if hangs == "in its reply" else never, 0.3)
+        assert child.returncode is None
         await child.stop()
 
     asyncio.run(go())
@@ -155,8 +157,8 @@ def test_patience_ends(hangs: str) -> None:
 
 def test_a_command_that_is_not_there_says_so_in_its_log() -> None:
     async def go() -> list[str]:
-        child = Child(["/nowhere/vllm"], os.environ, Path("log"))
-        assert not await child.becomes(never, 60)
+        child = ServerProcess(["/nowhere/vllm"], os.environ, Path("log"))
+        assert not await child.wait_ready(never, 60)
         await child.stop()
         return child.last_lines(1)
 
@@ -166,7 +168,7 @@ def test_a_command_that_is_not_there_says_so_in_its_log() -> None:
 def test_a_log_that_cannot_be_written_is_one_line() -> None:
     Path("file").touch()
     with pytest.raises(ConfigError, match="cannot write the log of a server"):
-        Child(["true"], os.environ, Path("file") / "log")
+        ServerProcess(["true"], os.environ, Path("file") / "log")
 
 
 @LINUX
@@ -230,8 +232,8 @@ def test_what_a_server_left_behind_is_gone_when_it_died_by_itself() -> None:
         child = started(FAMILY)
         pids = await asyncio.to_thread(family)
         os.kill(pids[0], signal.SIGSEGV)
-        assert not await child.becomes(never, 60)
-        assert child.code == 128 + signal.SIGSEGV
+        assert not await child.wait_ready(never, 60)
+        assert child.returncode == 128 + signal.SIGSEGV
         await child.stop()
         return pids
 
@@ -274,8 +276,8 @@ def test_a_server_does_not_outlive_its_guard(number: signal.Signals) -> None:
     async def go() -> list[int]:
         child = started(FAMILY)
         pids = await asyncio.to_thread(family)
-        os.kill(child._guard.pid, number)
-        assert not await child.becomes(never, 60)
+        os.kill(child._watchdog.pid, number)
+        assert not await child.wait_ready(never, 60)
         await child.stop()
         return pids
 
@@ -289,13 +291,13 @@ def test_a_server_does_not_outlive_its_guard(number: signal.Signals) -> None:
 
 
 def test_a_guard_that_hangs_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_module, "_OVERTIME", 0.2)
+    monkeypatch.setattr(module, "_WATCHDOG_SECONDS", 0.2)
 
     async def go() -> int | None:
         child = started("import time; time.sleep(600)", grace=0.1)
-        assert await child.becomes(always, 60)
-        os.kill(child._guard.pid, signal.SIGSTOP)
+        assert await child.wait_ready(always, 60)
+        os.kill(child._watchdog.pid, signal.SIGSTOP)
         await child.stop()
-        return child.code
+        return child.returncode
 
     assert asyncio.run(go()) == -signal.SIGKILL

@@ -13,8 +13,8 @@ from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.evaluation.judge_check import known_pairs
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.llamacpp import generator as module
-from bakeoff.generators.llamacpp.fetch import fetched
-from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
+from bakeoff.generators.llamacpp.fetch import fetch_model
+from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_cores
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import Prompted
 from bakeoff.plugins import Setting, open_generator, open_judge
@@ -24,13 +24,13 @@ from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_h
 from tests.working import outcomes
 
 
-def embedded(text: str, **sampling: Any) -> Embedded:
+def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:
     worker = open_generator(Spec.parse(text), Setting(Sampling(**sampling), 4))
-    assert isinstance(worker, Embedded)
+    assert isinstance(worker, LlamaCppGenerator)
     return worker
 
 
-def ask(worker: Embedded, *texts: str) -> list[Completion | WorkError]:
+def ask(worker: LlamaCppGenerator, *texts: str) -> list[Completion | WorkError]:
     prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
     return outcomes(worker, prompts)
 
@@ -55,8 +55,8 @@ def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> No
     for name, entry in CATALOGUE.items():
         assert embedded(f"embedded:{name}").caveat == entry.caveat
         found = {
-            "logprob": f"about {entry.choosing.right}",
-            "likelihood": f"{entry.weighing.right}",
+            "logprob": f"about {entry.pairwise.right}",
+            "likelihood": f"{entry.likelihood.right}",
         }
         for how, right in found.items():
             judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
@@ -103,7 +103,7 @@ def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
     slots: int,
 ) -> None:
     monkeypatch.setattr(module, "physical_cores", lambda: cores)
-    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(module, "available_memory", lambda: int(gigabytes * 1e9))
     file = write_header(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
     assert embedded(f"embedded:{file}?{spec}")._slots(file) == slots
 
@@ -112,7 +112,7 @@ def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
 def test_models_that_do_not_fit_beside_each_other_take_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: float, turns: bool
 ) -> None:
-    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(module, "available_memory", lambda: int(gigabytes * 1e9))
     monkeypatch.setattr(module, "physical_cores", lambda: 64)
     file = small_gguf(tmp_path / "model.gguf", LLAMA)
     worker = embedded(f"embedded:{file}")
@@ -251,7 +251,7 @@ def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
 def test_what_does_not_fit_into_memory_is_said_before_it_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "available", lambda: 90_000_000)
+    monkeypatch.setattr(module, "available_memory", lambda: 90_000_000)
     file = small_gguf(tmp_path / "model.gguf", LLAMA)  # 94 MB a slot
     with pytest.raises(ConfigError, match=r"takes about 0\.1 GB .* 0\.1 GB are free.*\?context="):
         asyncio.run(embedded(f"embedded:{file}").prepare())
@@ -283,7 +283,7 @@ def test_a_whole_file_that_is_no_model_is_one_clear_line(tmp_path: Path) -> None
 @pytest.mark.engine
 def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
     link = tmp_path / "mine.gguf"
-    link.symlink_to(fetched(CATALOGUE["smollm2"]))
+    link.symlink_to(fetch_model(CATALOGUE["smollm2"]))
     worker = embedded(f"embedded:{link}?context=256", max_tokens=3)
     assert worker.weights == embedded("embedded:smollm2").weights
     assert texts(ask(worker, "Hello?"))

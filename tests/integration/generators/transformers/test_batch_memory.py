@@ -14,29 +14,34 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakeoff.generators.transformers import batch_memory
-from bakeoff.generators.transformers.batch_memory import Budget, budget_of, groups, out_of_memory
-from bakeoff.generators.transformers.checkpoint_loader import Loaded
-from bakeoff.generators.transformers.tokenization import Row, tokens_of
+from bakeoff.generators.transformers.batch_memory import (
+    BatchBudget,
+    batch_budget,
+    group_rows,
+    is_out_of_memory,
+)
+from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
+from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from tests.tiny import make_tiny_model
 
 lengths = st.lists(st.integers(1, 60), max_size=20)
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     folder = make_tiny_model(tmp_path_factory.mktemp("tiny"))
     model = AutoModelForCausalLM.from_pretrained(folder)
-    return Loaded(model, tokens_of(AutoTokenizer.from_pretrained(folder), model))
+    return LoadedModel(model, wrap_tokenizer(AutoTokenizer.from_pretrained(folder), model))
 
 
-def rows_of(widths: list[int]) -> list[Row]:
-    return [Row([7] * width, 1) for width in widths]
+def rows_of(widths: list[int]) -> list[EncodedPrompt]:
+    return [EncodedPrompt([7] * width, 1) for width in widths]
 
 
 @given(lengths, st.integers(1, 200), st.integers(1, 8))
 def test_groups_hold_what_fits_the_longest_first(widths: list[int], tokens: int, rows: int) -> None:
-    budget = Budget(tokens, rows)
-    found = groups(rows_of(widths), budget)
+    budget = BatchBudget(tokens, rows)
+    found = group_rows(rows_of(widths), budget)
     assert sorted(index for group in found for index in group) == list(range(len(widths)))
     laid = [widths[index] for group in found for index in group]
     assert laid == sorted(widths, reverse=True)
@@ -49,7 +54,7 @@ def test_groups_hold_what_fits_the_longest_first(widths: list[int], tokens: int,
 
 @given(st.integers(2, 300), st.integers(1, 5000))
 def test_half_of_what_was_too_much_fits_the_next_time(rows: int, width: int) -> None:
-    budget = Budget(10**9, 10**9)
+    budget = BatchBudget(10**9, 10**9)
     half = budget.halve(rows, width)
     assert budget.fits(half, width)
     assert not budget.fits(half + 1, width)
@@ -61,22 +66,22 @@ def test_half_of_what_was_too_much_fits_the_next_time(rows: int, width: int) -> 
 
 
 def test_the_budget_is_the_share_of_the_memory_that_the_cache_may_fill(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_memory, "available", lambda: 10_000_000)
+    monkeypatch.setattr(batch_memory, "available_memory", lambda: 10_000_000)
     cache = loaded.model(torch.zeros(3, 7, dtype=torch.long), use_cache=True)
     kept = getattr(cache, "cache", None) or cache.past_key_values
     each = sum(layer.keys.nbytes + layer.values.nbytes for layer in kept.layers) // 21
-    budget = budget_of(loaded, None, weigh=False)
+    budget = batch_budget(loaded, None, scoring=False)
     assert budget.tokens == 6_000_000 // each
     assert budget.rows > 16
-    assert budget_of(loaded, 5, weigh=False).rows == 5
-    weighing = budget_of(loaded, None, weigh=True)
-    assert weighing.tokens == 6_000_000 // (each + 12 * loaded.tokens.known)
+    assert batch_budget(loaded, 5, scoring=False).rows == 5
+    weighing = batch_budget(loaded, None, scoring=True)
+    assert weighing.tokens == 6_000_000 // (each + 12 * loaded.tokenizer.vocab_size)
 
 
 def test_other_devices_say_themselves_what_is_free(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (5_000, 80_000))
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 9_000)
@@ -99,7 +104,7 @@ def test_other_devices_say_themselves_what_is_free(
     ],
 )
 def test_which_errors_say_that_memory_ran_out(error: Any, is_it: bool) -> None:
-    assert out_of_memory(error) == is_it
+    assert is_out_of_memory(error) == is_it
 
 
 # -------------------------------------------------------------- where the machine's memory is over
@@ -111,7 +116,7 @@ import json, logging, os, resource, sys
 from pathlib import Path
 import torch
 from bakeoff.errors import ConfigError
-from bakeoff.generators import hf_memory
+from bakeoff.generators.transformers import batch_memory
 from tests.unit.generators.transformers.models import opened, prompt
 from tests.working import outcomes
 
@@ -123,15 +128,15 @@ def starve():
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + room * 1_000_000,) * 2)
 
-budget_of = hf_memory.budget_of
+batch_budget = batch_memory.batch_budget
 
 def starved(*given, **named):
-    budget = budget_of(*given, **named)
+    budget = batch_budget(*given, **named)
     if when == "loaded":
         starve()
     return budget
 
-hf_memory.budget_of = starved
+batch_memory.batch_budget = starved
 worker = opened(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
 asked = [prompt(f"{n} " * count) for n, count in enumerate(words)]
 worker.identity

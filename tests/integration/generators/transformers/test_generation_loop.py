@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from bakeoff import Config, run
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
-from bakeoff.generators.transformers.generation_loop import _parts
-from bakeoff.generators.transformers.sequences import Draws, Ends, Run
-from bakeoff.generators.transformers.tokenization import Row, tokens_of
+from bakeoff.generators.transformers.generation_loop import _prefill_batches
+from bakeoff.generators.transformers.sequences import (
+    EosOrLength,
+    RunningSequence,
+    SamplingProcessor,
+)
+from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import Progress
 from tests.long import long
@@ -63,9 +67,9 @@ def test_the_place_of_what_ended_is_taken_at_once(tiny: Path) -> None:
     held: list[int] = []
 
     def look(*_: int) -> None:
-        scribe = generator._scribe
-        assert scribe is not None
-        held.append(scribe._cache.get_seq_length())
+        loop = generator._loop
+        assert loop is not None
+        held.append(loop._cache.get_seq_length())
 
     with steps(act=look) as seen:
         done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
@@ -99,8 +103,8 @@ def test_a_prompt_that_several_share_is_read_once(tiny: Path) -> None:
 
 
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._READ", 500)
-    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY", {})
+    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._MAX_PREFILL_TOKENS", 500)
+    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY_TOKENS", {})
     asked = [prompt("x" * length) for length in (10, 300, 12, 280, 11, 400)]
     with steps() as seen:
         drawn = completions(tiny, asked, max_tokens=5)
@@ -115,7 +119,7 @@ def test_what_keeps_the_device_busy_is_padded_by_a_fifth_at_most(
     lengths: list[int], busy: int
 ) -> None:
     prompts = [(0,) * length for length in sorted(lengths, reverse=True)]
-    parts = list(_parts(prompts, busy))
+    parts = list(_prefill_batches(prompts, busy))
     assert [prompt for part in parts for prompt in part] == prompts
     for part in parts:
         longest = len(part[0])
@@ -298,18 +302,18 @@ def test_a_step_after_the_stop_draws_nothing_and_counts_nothing(tiny: Path) -> N
     """On MPS transformers takes one more, and takes it back."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    known = tokens_of(
+    known = wrap_tokenizer(
         AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     )
-    run = Run(Row([65], 9), lambda _: None, lambda: True)
-    ends = Ends([run], known, lambda _: len(run.made) == 1, None)
-    draws = Draws([run], known, Sampling(), ends)
-    logits = torch.zeros(1, known.known)
+    sequence = RunningSequence(EncodedPrompt([65], 9), lambda _: None, lambda: True)
+    ends = EosOrLength([sequence], known, lambda _: len(sequence.output) == 1, None)
+    draws = SamplingProcessor([sequence], known, Sampling(), ends)
+    logits = torch.zeros(1, known.vocab_size)
     first = draws(torch.tensor([[65]]), logits).argmax(-1)
     assert ends(torch.tensor([[65, int(first)]]), logits).tolist() == [True]
-    assert run.dice is not None
-    state = run.dice.get_state()
+    assert sequence.random_generator is not None
+    state = sequence.random_generator.get_state()
     draws(torch.tensor([[65, int(first)]]), logits)
     assert ends(torch.tensor([[65, int(first), 66]]), logits).tolist() == [True]
-    assert run.made == [int(first)]
-    assert torch.equal(run.dice.get_state(), state)
+    assert sequence.output == [int(first)]
+    assert torch.equal(sequence.random_generator.get_state(), state)

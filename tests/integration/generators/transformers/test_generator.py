@@ -22,8 +22,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.transformers import checkpoint_loader
-from bakeoff.generators.transformers.checkpoint_loader import quiet
-from bakeoff.generators.transformers.tokenization import Tokens, row_of, tokens_of
+from bakeoff.generators.transformers.checkpoint_loader import quiet_transformers
+from bakeoff.generators.transformers.tokenization import (
+    ModelTokenizer,
+    encode_prompt,
+    wrap_tokenizer,
+)
 from bakeoff.records import Completion, Prompt
 from tests.hub import loopback_hub, python_with_hub
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
@@ -48,8 +52,8 @@ def lora(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tokens(tiny: Path) -> Tokens:
-    return tokens_of(
+def tokens(tiny: Path) -> ModelTokenizer:
+    return wrap_tokenizer(
         AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     )
 
@@ -200,18 +204,18 @@ def test_a_model_that_computes_nan_fails_per_prompt(copy: Path) -> None:
 # ------------------------------------------------------------------------ prompts and tokens
 
 
-def shown(tokens: Tokens, asked: Prompt, **sampling: Any) -> str:
-    row = row_of(tokens, asked, Sampling(**sampling))
+def shown(tokens: ModelTokenizer, asked: Prompt, **sampling: Any) -> str:
+    row = encode_prompt(tokens, asked, Sampling(**sampling))
     return str(tokens.tokenizer.decode(row.tokens))
 
 
-def test_a_prompt_goes_through_the_chat_template(tokens: Tokens) -> None:
+def test_a_prompt_goes_through_the_chat_template(tokens: ModelTokenizer) -> None:
     assert shown(tokens, prompt("hi"), system="be kind") == (
         "<|start|>system\nbe kind<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
     )
 
 
-def test_a_last_turn_of_the_assistant_is_gone_on_with(tokens: Tokens) -> None:
+def test_a_last_turn_of_the_assistant_is_gone_on_with(tokens: ModelTokenizer) -> None:
     asked = prompt("count", "one, two,")
     assert shown(tokens, asked).endswith("<|start|>assistant\none, two,")
 
@@ -235,10 +239,10 @@ def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
     assert isinstance(good, Completion)
 
 
-def test_tags_around_thinking_stay_though_they_are_special(tokens: Tokens) -> None:
+def test_tags_around_thinking_stay_though_they_are_special(tokens: ModelTokenizer) -> None:
     ids = tokens.tokenizer("<think>hm</think>yes<|end|><pad>")["input_ids"]
     assert {259, 260} <= set(tokens.tokenizer.added_tokens_decoder)
-    assert tokens.text(ids) == "<think>hm</think>yes"
+    assert tokens.decode(ids) == "<think>hm</think>yes"
 
 
 def test_thinking_that_the_template_opened_is_no_text(copy: Path) -> None:
@@ -314,7 +318,7 @@ def test_without_a_chat_template_it_is_asked_as_question_and_answer(
     assert other.text
     said = [record for record in caplog.records if "chat template" in record.message]
     assert [record.levelname for record in said] == ["WARNING"]
-    knows = tokens_of(
+    knows = wrap_tokenizer(
         AutoTokenizer.from_pretrained(taught), AutoModelForCausalLM.from_pretrained(taught)
     )
     assert shown(knows, prompt("A?", "B.", "C?"), system="S.") == (
@@ -591,7 +595,7 @@ def test_other_errors_are_not_taken_for_it(tiny: Path, monkeypatch: pytest.Monke
 def test_advice_of_transformers_is_held_back_only_while_it_works() -> None:
     logger = transformers.utils.logging.get_logger("transformers.generation.utils")
     assert logger.isEnabledFor(logging.WARNING)
-    with quiet():
+    with quiet_transformers():
         assert not logger.isEnabledFor(logging.WARNING)
     assert logger.isEnabledFor(logging.WARNING)
 
@@ -740,11 +744,11 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_a_gguf_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 
     try:
-        file = fetched(CATALOGUE["smollm2"])
+        file = fetch_model(CATALOGUE["smollm2"])
     except ConfigError as error:
         pytest.skip(str(error))
     (tmp_path / "model.gguf").symlink_to(file)

@@ -1,4 +1,4 @@
-"""Reward models in this process: what they read, what they give, and what is no reward model."""
+"""Reward models in this process: their inputs, their rewards, and what is refused."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError
-from bakeoff.generators.transformers.reward import Reward
+from bakeoff.generators.transformers.reward import RewardModel
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
@@ -43,10 +43,10 @@ TURNS = [
 ]
 
 
-def opened(target: Path | str, **sampling: Any) -> Reward:
+def opened(target: Path | str, **sampling: Any) -> RewardModel:
     setting = Setting(Sampling(**{"weigh": True} | sampling))
     generator = open_generator(Spec.parse(f"reward:{target}"), setting)
-    assert isinstance(generator, Reward)
+    assert isinstance(generator, RewardModel)
     return generator
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from transformers import TopPLogitsWarper
 
 from bakeoff.config import Sampling
-from bakeoff.generators.transformers.sampling import dice, draw, nucleus
+from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_p_filter
 
 
 def drawn_from(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
     seeds = seeds or range(len(logits))
-    rolls = [dice(97 * seed, logits.device) for seed in seeds]
-    return draw(logits, Sampling(**sampling), rolls).argmax(-1)
+    rolls = [row_generator(97 * seed, logits.device) for seed in seeds]
+    return sample_top_p(logits, Sampling(**sampling), rolls).argmax(-1)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
@@ -36,7 +36,7 @@ def test_top_p_leaves_the_tail_out() -> None:
 
 def test_without_temperature_nothing_is_drawn() -> None:
     logits = torch.tensor([[0.0, 2.0, 1.9]])
-    assert draw(logits, Sampling(temperature=0), []) is logits
+    assert sample_top_p(logits, Sampling(temperature=0), []) is logits
 
 
 def test_a_draw_is_the_same_whoever_else_draws() -> None:
@@ -59,7 +59,7 @@ def test_the_nucleus_is_what_transformers_takes_for_it(
     seed: int, spread: float, size: int, top_p: float
 ) -> None:
     logits = spread * torch.randn(3, size, generator=torch.Generator().manual_seed(seed))
-    ours, theirs = nucleus(logits, top_p), TopPLogitsWarper(top_p)(None, logits)
+    ours, theirs = top_p_filter(logits, top_p), TopPLogitsWarper(top_p)(None, logits)
     likely = logits.softmax(-1)
     for row in range(3):
         left = ours[row].isfinite() ^ theirs[row].isfinite()
@@ -76,8 +76,8 @@ def test_the_nucleus_is_what_transformers_takes_for_it(
 
 def test_tokens_that_are_equally_likely_stay_or_go_together() -> None:
     logits = torch.tensor([[3.0, 1.0, 1.0, 1.0, 1.0, -9.0]])
-    assert nucleus(logits, 0.8).isfinite().tolist() == [[True] * 5 + [False]]
-    assert nucleus(logits, 0.5).isfinite().tolist() == [[True] + [False] * 5]
+    assert top_p_filter(logits, 0.8).isfinite().tolist() == [[True] * 5 + [False]]
+    assert top_p_filter(logits, 0.5).isfinite().tolist() == [[True] + [False] * 5]
 
 
 def test_a_row_of_nan_does_not_stop_the_others() -> None:

@@ -97,9 +97,9 @@ def test_read_metadata_refuses_strings_and_arrays_over_the_limit(path: Path) -> 
     [("smollm2", 23040), ("gemma3-270m", 18432), ("qwen2.5-coder-0.5b", 12288)],
 )
 def test_kv_bytes_per_token_of_real_models(name: str, expected: int) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetch_model
 
-    assert gguf.kv_bytes_per_token(fetched(CATALOGUE[name])) == expected
+    assert gguf.kv_bytes_per_token(fetch_model(CATALOGUE[name])) == expected
 
 
 def test_validate_accepts_complete_files_at_every_alignment_of_the_header(tmp_path: Path) -> None:
@@ -191,9 +191,9 @@ def test_changed_bytes_raise_nothing_but_config_errors(file: Path) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize("name", ["smollm2", *long(sorted({*CATALOGUE} - {"smollm2"}))])
 def test_validate_accepts_real_models_and_refuses_them_cut(name: str, tmp_path: Path) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetch_model
 
-    real = fetched(CATALOGUE[name])
+    real = fetch_model(CATALOGUE[name])
     gguf.validate(real)
     cut, size, rng = tmp_path / "cut.gguf", real.stat().st_size, random.Random(name)
     with real.open("rb") as source:

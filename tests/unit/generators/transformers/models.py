@@ -8,7 +8,7 @@ from typing import Any
 import transformers
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.working import outcomes
@@ -20,9 +20,9 @@ def prompt(*turns: str) -> Prompt:
     return Prompt(messages=tuple(Message(role=r, content=c) for r, c in pairs))
 
 
-def opened(target: Path | str, **sampling: Any) -> Hf:
+def opened(target: Path | str, **sampling: Any) -> TransformersGenerator:
     generator = open_generator(Spec.parse(f"hf:{target}"), Setting(Sampling(**sampling)))
-    assert isinstance(generator, Hf)
+    assert isinstance(generator, TransformersGenerator)
     return generator
 
 

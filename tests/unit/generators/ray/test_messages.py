@@ -13,13 +13,13 @@ from bakeoff.errors import (
     VerdictError,
     WorkError,
 )
-from bakeoff.generators.ray.rows import (
+from bakeoff.generators.ray.messages import (
     ReplicaError,
-    block_of,
-    items_of,
-    outcomes_of,
-    refusal_of,
-    reply_of,
+    decode_block,
+    decode_reply,
+    encode_block,
+    encode_failure,
+    encode_outcomes,
 )
 from bakeoff.records import Completion, Criterion, Failure, Message, Prompt, Usage
 
@@ -42,7 +42,7 @@ ERRORS = [
 def test_prompts_arrive_with_their_numbers() -> None:
     turns = (Message(role="system", content="s"), Message(role="user", content="ü\0"[:1]))
     prompt = Prompt(messages=turns, tags=("t",), reference="r", criteria=(Criterion(name="c"),))
-    assert items_of(block_of([(7, prompt), (3, prompt)])) == [(7, prompt), (3, prompt)]
+    assert decode_block(encode_block([(7, prompt), (3, prompt)])) == [(7, prompt), (3, prompt)]
 
 
 def test_completions_arrive_as_they_are() -> None:
@@ -50,7 +50,7 @@ def test_completions_arrive_as_they_are() -> None:
         text="t", thinking="h", finish="stop", tokens=3, raw="rt", top={"a": -0.1}, weight=-1.5,
         snapshot="m", usage=Usage(input=1, output=2, cached=1), cost=0.25,
     )  # fmt: skip
-    assert outcomes_of(reply_of([(0, said), (9, Completion(text=""))])) == [
+    assert decode_reply(encode_outcomes([(0, said), (9, Completion(text=""))])) == [
         (0, said),
         (9, Completion(text="")),
     ]
@@ -59,7 +59,7 @@ def test_completions_arrive_as_they_are() -> None:
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_makes_the_same_failure(error: WorkError) -> None:
     error.took = {"usage": Usage(input=3, output=4), "cost": 0.5}
-    ((_, arrived),) = outcomes_of(reply_of([(0, error)]))
+    ((_, arrived),) = decode_reply(encode_outcomes([(0, error)]))
     assert isinstance(arrived, WorkError)
     assert isinstance(error, type(arrived))
     failures = [Failure.of(one, "completion", "p", "m") for one in (error, arrived)]
@@ -70,11 +70,11 @@ def test_an_error_makes_the_same_failure(error: WorkError) -> None:
 
 def test_what_keeps_a_replica_from_working_is_raised() -> None:
     with pytest.raises(ConfigError, match=r"^a key is missing \(on node7\)$"):
-        outcomes_of(refusal_of(ConfigError("a key is missing"), "node7", ""))
+        decode_reply(encode_failure(ConfigError("a key is missing"), "node7", ""))
     with pytest.raises(ReplicaError, match=r"(?s)on node7: Traceback.*line 3"):
-        outcomes_of(refusal_of(ValueError("x"), "node7", "Traceback\nline 3"))
+        decode_reply(encode_failure(ValueError("x"), "node7", "Traceback\nline 3"))
 
 
 def test_a_reply_of_something_else_is_no_outcome() -> None:
     with pytest.raises((KeyError, ValueError)):
-        outcomes_of(json.dumps({"outcomes": [[0, {"completion": {"text": 1}}]]}))
+        decode_reply(json.dumps({"outcomes": [[0, {"completion": {"text": 1}}]]}))
