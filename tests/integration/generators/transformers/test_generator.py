@@ -80,7 +80,7 @@ def completions(
 
 
 def refusal(target: Path | str) -> str:
-    """The one line that stands in the way of any work."""
+    """The message of the ConfigError of `prepare`, which has one line."""
 
     async def run() -> None:
         generator = opened(target)
@@ -114,10 +114,10 @@ def edit_weights(folder: Path, **changes: Any) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-# ------------------------------------------------------------------------------ what is drawn
+# ---------------------------------------------------------------------------------- sampling
 
 
-def test_greedy_text_is_what_transformers_itself_makes(tiny: Path) -> None:
+def test_greedy_completions_equal_those_of_transformers(tiny: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny)
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     for ours, asked in zip(completions(tiny), PROMPTS, strict=True):
@@ -131,13 +131,13 @@ def test_greedy_text_is_what_transformers_itself_makes(tiny: Path) -> None:
         assert (ours.raw or ours.text) == tokenizer.decode(said).replace("<|start|>", "")
 
 
-def test_a_prompt_completes_alike_in_a_batch_and_alone(tiny: Path) -> None:
+def test_a_prompt_has_the_same_completion_in_a_batch_and_alone(tiny: Path) -> None:
     together = completions(f"{tiny}?batch_size=5")
     assert together == completions(f"{tiny}?batch_size=1")
     assert len({completion.text for completion in together}) > 2
 
 
-def test_a_draw_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
+def test_a_sample_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
     drawn = completions(f"{tiny}?batch_size=5", temperature=1.0, seed=7)
     assert drawn == completions(f"{tiny}?batch_size=5", temperature=1.0, seed=7)
     assert drawn == completions(f"{tiny}?batch_size=2", PROMPTS, temperature=1.0, seed=7)
@@ -146,13 +146,13 @@ def test_a_draw_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
     assert sum(one.text != two.text for one, two in zip(drawn, other, strict=True)) > 2
 
 
-def test_drawing_leaves_the_global_generator_alone(tiny: Path) -> None:
+def test_sampling_does_not_change_torchs_global_generator(tiny: Path) -> None:
     before = torch.get_rng_state()
     completions(tiny, temperature=1.0)
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_the_models_own_generation_settings_do_not_count(tiny: Path, copy: Path) -> None:
+def test_the_models_generation_settings_are_not_used(tiny: Path, copy: Path) -> None:
     edit_json(
         copy / "generation_config.json",
         **{"repetition_penalty": 9.0, "suppress_tokens": list(range(0, 200, 2)), "top_k": 1},
@@ -162,7 +162,7 @@ def test_the_models_own_generation_settings_do_not_count(tiny: Path, copy: Path)
     assert completions(copy, temperature=1.0) == completions(tiny, temperature=1.0)
 
 
-def test_length_and_stop(tiny: Path) -> None:
+def test_finish_is_length_at_max_tokens_and_stop_at_an_end_token(tiny: Path) -> None:
     done = completions(
         tiny, [prompt(f"{i}?") for i in range(24)], temperature=1.3, top_p=1.0, max_tokens=100
     )
@@ -173,7 +173,7 @@ def test_length_and_stop(tiny: Path) -> None:
         assert "<|end|>" not in (completion.raw or completion.text)
 
 
-def test_top_log_probabilities_are_the_first_tokens_before_temperature(tiny: Path) -> None:
+def test_top_logprobs_are_those_of_the_first_token_before_temperature(tiny: Path) -> None:
     asked = [prompt("Why?"), prompt("a longer one " * 9)]
     ours = [c.top for c in completions(tiny, asked, top=5)]
     assert ours == [c.top for c in completions(tiny, asked, top=5, temperature=1.9)]
@@ -194,7 +194,7 @@ def test_top_log_probabilities_are_the_first_tokens_before_temperature(tiny: Pat
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_model_that_computes_nan_fails_per_prompt(copy: Path) -> None:
+def test_a_model_that_computes_nan_fails_every_prompt(copy: Path) -> None:
     edit_weights(copy, lm_head_weight=lambda weight: weight * float("nan"))
     for outcome in outcomes(opened(copy, max_tokens=4), PROMPTS[:2]):
         assert isinstance(outcome, BackendError)
@@ -209,13 +209,13 @@ def shown(tokens: ModelTokenizer, asked: Prompt, **sampling: Any) -> str:
     return str(tokens.tokenizer.decode(row.tokens))
 
 
-def test_a_prompt_goes_through_the_chat_template(tokens: ModelTokenizer) -> None:
+def test_a_prompt_is_rendered_by_the_chat_template(tokens: ModelTokenizer) -> None:
     assert shown(tokens, prompt("hi"), system="be kind") == (
         "<|start|>system\nbe kind<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
     )
 
 
-def test_a_last_turn_of_the_assistant_is_gone_on_with(tokens: ModelTokenizer) -> None:
+def test_a_last_assistant_turn_is_continued(tokens: ModelTokenizer) -> None:
     asked = prompt("count", "one, two,")
     assert shown(tokens, asked).endswith("<|start|>assistant\none, two,")
 
@@ -239,13 +239,13 @@ def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
     assert isinstance(good, Completion)
 
 
-def test_tags_around_thinking_stay_though_they_are_special(tokens: ModelTokenizer) -> None:
+def test_special_thinking_tags_stay_in_the_text(tokens: ModelTokenizer) -> None:
     ids = tokens.tokenizer("<think>hm</think>yes<|end|><pad>")["input_ids"]
     assert {259, 260} <= set(tokens.tokenizer.added_tokens_decoder)
     assert tokens.decode(ids) == "<think>hm</think>yes"
 
 
-def test_thinking_that_the_template_opened_is_no_text(copy: Path) -> None:
+def test_thinking_opened_by_the_template_is_not_in_the_text(copy: Path) -> None:
     opens = CHAT_TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n{%")
     assert opens != CHAT_TEMPLATE
     (copy / "chat_template.jinja").write_text(opens)
@@ -254,9 +254,7 @@ def test_thinking_that_the_template_opened_is_no_text(copy: Path) -> None:
     assert cut.thinking
 
 
-def test_the_token_that_the_template_closes_a_turn_with_ends_a_completion(
-    tiny: Path, copy: Path
-) -> None:
+def test_the_templates_end_of_turn_token_ends_a_completion(tiny: Path, copy: Path) -> None:
     for file in ("config.json", "generation_config.json"):
         edit_json(copy / file, eos_token_id=258)
     edit_json(copy / "tokenizer_config.json", eos_token="<pad>")
@@ -268,7 +266,7 @@ def test_the_token_that_the_template_closes_a_turn_with_ends_a_completion(
     assert [c for c in found if c in stopped] == stopped
 
 
-def test_a_prompt_that_fills_the_context(tiny: Path) -> None:
+def test_a_prompt_that_fills_the_context_gets_the_remaining_tokens(tiny: Path) -> None:
     room = 5
     overhead = len("<|start|>user\n\n<|start|>assistant\n") - 2 * len("<|start|>") + 3
     long = prompt("x" * (CONTEXT - overhead - room))
@@ -282,7 +280,7 @@ def test_a_prompt_that_fills_the_context(tiny: Path) -> None:
     assert str(CONTEXT) in done[2].message
 
 
-def test_a_tokenizer_of_another_model(copy: Path, tmp_path: Path) -> None:
+def test_a_token_outside_the_models_vocabulary_fails_its_prompt(copy: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(copy)
     tokenizer.add_tokens(["hello"])
     tokenizer.save_pretrained(copy)
@@ -294,7 +292,7 @@ def test_a_tokenizer_of_another_model(copy: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base model without chat template that has learned one text by heart."""
+    """A base model without a chat template, overfitted to one text."""
     folder = make_tiny_model(tmp_path_factory.mktemp("taught"), chat_template=False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).train()
@@ -309,12 +307,12 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_without_a_chat_template_it_is_asked_as_question_and_answer(
+def test_without_a_chat_template_prompts_are_question_and_answer(
     taught: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     paris, other = completions(f"{taught}?batch_size=1", [prompt("Where?"), prompt("Who")])
     assert (paris.text, paris.finish) == ("Paris.", "stop")
-    assert paris.tokens == len(" Paris.\n\nQuestion:")  # it was stopped, not cut afterwards
+    assert paris.tokens == len(" Paris.\n\nQuestion:")  # generation stopped there
     assert other.text
     said = [record for record in caplog.records if "chat template" in record.message]
     assert [record.levelname for record in said] == ["WARNING"]
@@ -347,13 +345,13 @@ def test_an_adapter_changes_the_text(tiny: Path, lora: Path) -> None:
     assert adapted[2].tokens == int((made != 256).sum())
 
 
-def test_an_adapter_beside_a_full_model_is_not_put_on(tiny: Path, copy: Path, lora: Path) -> None:
+def test_an_adapter_beside_a_full_model_is_not_applied(tiny: Path, copy: Path, lora: Path) -> None:
     for file in lora.glob("adapter_*"):
         shutil.copy(file, copy)
     assert completions(copy) == completions(tiny)
 
 
-def test_an_adapter_with_tokens_of_its_own(tiny: Path, tmp_path: Path) -> None:
+def test_an_adapter_with_added_tokens_resizes_the_embeddings(tiny: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     tokenizer.add_tokens(["hello"])
     base = AutoModelForCausalLM.from_pretrained(tiny)
@@ -367,7 +365,9 @@ def test_an_adapter_with_tokens_of_its_own(tiny: Path, tmp_path: Path) -> None:
     assert completions(tmp_path, [prompt("hello")])[0].tokens is not None
 
 
-def test_an_adapter_that_does_not_fit(tiny: Path, lora: Path, tmp_path: Path) -> None:
+def test_adapters_with_missing_weights_or_base_are_refused(
+    tiny: Path, lora: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(lora, tmp_path / "lora"))
     file = folder / "adapter_model.safetensors"
     weights = load_file(file)
@@ -390,7 +390,7 @@ def test_an_adapter_that_does_not_fit(tiny: Path, lora: Path, tmp_path: Path) ->
 # -------------------------------------------------------------------------------- identity
 
 
-def test_the_identity_is_what_the_files_hold_not_where_they_lie(tiny: Path, copy: Path) -> None:
+def test_the_identity_depends_on_the_files_contents_only(tiny: Path, copy: Path) -> None:
     before = opened(tiny).identity
     assert opened(copy).identity == before
     (copy / "README.md").write_text("hello")
@@ -409,7 +409,9 @@ def test_the_identity_is_what_the_files_hold_not_where_they_lie(tiny: Path, copy
 
 
 @pytest.mark.parametrize("at", [0, 2_999_999])
-def test_a_large_file_is_fingerprinted_from_its_first_byte_to_its_last(copy: Path, at: int) -> None:
+def test_the_fingerprint_of_a_large_file_covers_its_first_and_last_byte(
+    copy: Path, at: int
+) -> None:
     weights = bytearray(os.urandom(3_000_000))
     (copy / "model.safetensors").write_bytes(weights)
     before = opened(copy).identity
@@ -418,7 +420,7 @@ def test_a_large_file_is_fingerprinted_from_its_first_byte_to_its_last(copy: Pat
     assert opened(copy).identity != before
 
 
-def test_files_that_change_before_they_are_loaded(copy: Path) -> None:
+def test_files_that_change_before_loading_are_refused(copy: Path) -> None:
     generator = opened(copy)
     assert generator.identity
     edit_json(copy / "config.json", rope_theta=77.0)
@@ -426,7 +428,7 @@ def test_files_that_change_before_they_are_loaded(copy: Path) -> None:
         outcomes(generator, PROMPTS[:1])
 
 
-def test_the_identity_needs_no_torch(tiny: Path, tmp_path: Path) -> None:
+def test_the_identity_imports_no_torch(tiny: Path, tmp_path: Path) -> None:
     code = """
 import sys
 from bakeoff.config import Sampling, Spec
@@ -438,10 +440,12 @@ assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# --------------------------------------------------------------------- what can be wrong
+# ------------------------------------------------------------------------- invalid checkpoints
 
 
-def test_what_is_missing_is_said_before_anything_is_loaded(copy: Path, tmp_path: Path) -> None:
+def test_missing_files_and_wrong_options_are_refused_before_loading(
+    copy: Path, tmp_path: Path
+) -> None:
     assert refusal(tmp_path / "gone") == f"no directory {str(tmp_path / 'gone')!r}: check the path"
     assert "?gguf_file=config.json" in refusal(copy / "config.json")
     assert "no revision" in refusal(f"{copy}?revision=main")
@@ -461,11 +465,11 @@ def test_what_is_missing_is_said_before_anything_is_loaded(copy: Path, tmp_path:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
-def test_a_device_that_is_not_here(tiny: Path) -> None:
+def test_a_device_that_this_machine_lacks_is_refused(tiny: Path) -> None:
     assert "best there is here is 'cpu'" in refusal(f"{tiny}?device=cuda")
 
 
-def test_shards_have_to_be_there(tiny: Path, copy: Path) -> None:
+def test_sharded_weights_are_loaded_and_missing_shards_refused(tiny: Path, copy: Path) -> None:
     whole = completions(tiny)
     (copy / "model.safetensors").unlink()
     AutoModelForCausalLM.from_pretrained(tiny).save_pretrained(copy, max_shard_size="50KB")
@@ -478,14 +482,14 @@ def test_shards_have_to_be_there(tiny: Path, copy: Path) -> None:
     assert "cannot read" in refusal(copy)
 
 
-def test_pickled_weights_are_refused_unless_asked_for(tiny: Path, copy: Path) -> None:
+def test_pickled_weights_need_the_option_pickled(tiny: Path, copy: Path) -> None:
     (copy / "model.safetensors").unlink()
     torch.save(load_file(tiny / "model.safetensors"), copy / "pytorch_model.bin")
     assert "?pickled=true" in refusal(copy)
     assert completions(f"{copy}?pickled=true") == completions(tiny)
 
 
-def test_a_checkpoint_that_does_not_hold_what_its_config_says(copy: Path, tmp_path: Path) -> None:
+def test_missing_mismatched_and_cut_weights_are_refused(copy: Path, tmp_path: Path) -> None:
     whole = (copy / "model.safetensors").read_bytes()
     edit_weights(copy, lm_head_weight=None)
     assert "no weights for 'lm_head.weight'" in load_refusal(copy)
@@ -496,7 +500,7 @@ def test_a_checkpoint_that_does_not_hold_what_its_config_says(copy: Path, tmp_pa
     assert "cannot be loaded" in load_refusal(copy)
 
 
-def test_code_of_a_checkpoint_is_not_run_unless_asked_for(copy: Path) -> None:
+def test_custom_code_needs_trust_remote_code(copy: Path) -> None:
     trap = copy / "ran"
     (copy / "modeling_x.py").write_text(f"open({str(trap)!r}, 'w')\n")
     edit_json(
@@ -508,7 +512,7 @@ def test_code_of_a_checkpoint_is_not_run_unless_asked_for(copy: Path) -> None:
     assert not trap.exists()
 
 
-def test_a_model_that_is_too_large_for_the_device(
+def test_a_model_too_large_for_the_device_is_a_config_error(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -530,7 +534,7 @@ def test_dtype_and_device_map(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["torch", "peft", "gguf", "huggingface_hub"])
-def test_a_missing_extra(
+def test_a_missing_extra_is_named(
     tiny: Path, lora: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     targets = {"torch": tiny, "peft": lora, "gguf": f"{tiny}?gguf_file=x.gguf"}
@@ -544,7 +548,7 @@ def test_a_missing_extra(
 
 @pytest.fixture
 def small_memory() -> Iterator[list[int]]:
-    """A device that holds two rows of up to 200 tokens; the batches that were tried on it."""
+    """Limit the device to two rows of up to 200 tokens; the sizes of the batches tried."""
     tried: list[int] = []
 
     def limited(rows: int, width: int) -> None:
@@ -567,14 +571,14 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, small_memory: li
     assert sum(small_memory[2:]) == 8
 
 
-def test_later_batches_have_the_size_that_went_through(tiny: Path, small_memory: list[int]) -> None:
+def test_later_batches_keep_the_halved_size(tiny: Path, small_memory: list[int]) -> None:
     completions(f"{tiny}?batch_size=4", [prompt(f"{i}?") for i in range(8)])
     assert small_memory[0] == 4
     assert max(small_memory[1:]) == 2
     assert sum(small_memory[1:]) == 8
 
 
-def test_only_what_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
+def test_only_a_prompt_that_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
     asked = [prompt("a"), prompt("b" * 300), prompt("c")]
     first, second, third = outcomes(opened(tiny, max_tokens=8), asked)
     assert isinstance(first, Completion)
@@ -583,7 +587,7 @@ def test_only_what_does_not_fit_alone_fails(tiny: Path, small_memory: list[int])
     assert "out of memory" in second.message
 
 
-def test_other_errors_are_not_taken_for_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_raised(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("a bug")
 
@@ -592,7 +596,7 @@ def test_other_errors_are_not_taken_for_it(tiny: Path, monkeypatch: pytest.Monke
         outcomes(opened(tiny), PROMPTS)
 
 
-def test_advice_of_transformers_is_held_back_only_while_it_works() -> None:
+def test_quiet_transformers_restores_the_log_level() -> None:
     logger = transformers.utils.logging.get_logger("transformers.generation.utils")
     assert logger.isEnabledFor(logging.WARNING)
     with quiet_transformers():
@@ -600,7 +604,7 @@ def test_advice_of_transformers_is_held_back_only_while_it_works() -> None:
     assert logger.isEnabledFor(logging.WARNING)
 
 
-def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_not(
+def test_stays_is_true_for_a_small_loaded_model_only(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room, stays in ((1 << 34, True), (1 << 10, False)):
@@ -631,7 +635,7 @@ def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> 
     assert seen[0] == seen[1]
 
 
-def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
+def test_attention_is_sdpa_and_dtype_follows_the_device(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = opened(tiny)._load()
@@ -644,7 +648,7 @@ def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
     assert checkpoint_loader._dtype("float32", torch.device("cuda")) == torch.float32
 
 
-def test_batches_are_of_like_length(tiny: Path) -> None:
+def test_rank_is_the_number_of_characters(tiny: Path) -> None:
     generator = opened(tiny)
     assert [generator.rank(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
 
@@ -680,7 +684,7 @@ for token in sys.argv[1:]:
 
 def on_the_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list[Any]]:
     done = python_with_hub(RUN, endpoint, home, *tokens, **env)
-    assert (done.returncode, done.stderr) == (0, "")  # no bar, no warning: ours is the terminal
+    assert (done.returncode, done.stderr) == (0, "")  # no progress bar and no warning
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -712,25 +716,25 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     assert read
     assert all(f"/resolve/{commit}/" in request for request in read)
 
-    # Nobody listens there any more: the cache has what is needed, for both.
+    # Without the hub, the cache has both repositories.
     offline = on_the_hub(hub, home, "hf:me/tiny", "me/lora", "me/tiny?revision=" + "0" * 40)
     assert offline[:2] == found[:2]
     assert "not in the cache" in offline[2][1]
 
 
 @pytest.mark.long
-def test_a_new_commit_is_another_model(copy: Path, tmp_path: Path) -> None:
+def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
     with loopback_hub({"me/tiny": copy}) as hub:
         first = on_the_hub(hub, tmp_path, "only me/tiny")
         edit_json(copy / "config.json", rope_theta=77.0)
         again = on_the_hub(hub, tmp_path, "only me/tiny")
         offline = on_the_hub(hub, tmp_path, "only me/tiny", HF_HUB_OFFLINE="1")
     assert first != again
-    # Only a commit was asked for so far, no file: without the hub there is nothing to run.
+    # Only the commit was resolved so far, and no file downloaded.
     assert offline[0][0] == "ConfigError"
 
 
-def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_a_config_error_within_30_seconds(tmp_path: Path) -> None:
     begun = time.monotonic()
     [[kind, message]] = on_the_hub("http://127.0.0.1:9", tmp_path, "hf:me/model")
     assert time.monotonic() - begun < 30
@@ -743,7 +747,9 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_a_gguf_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_gguf_file_is_loaded_and_completes_without_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 

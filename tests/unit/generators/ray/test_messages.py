@@ -1,4 +1,4 @@
-"""What travels between driver and replicas arrives as it was sent."""
+"""Round trips of the messages between driver and replicas."""
 
 import json
 
@@ -39,13 +39,13 @@ ERRORS = [
 ]
 
 
-def test_prompts_arrive_with_their_numbers() -> None:
+def test_numbered_prompts_survive_a_round_trip() -> None:
     turns = (Message(role="system", content="s"), Message(role="user", content="ü\0"[:1]))
     prompt = Prompt(messages=turns, tags=("t",), reference="r", criteria=(Criterion(name="c"),))
     assert decode_block(encode_block([(7, prompt), (3, prompt)])) == [(7, prompt), (3, prompt)]
 
 
-def test_completions_arrive_as_they_are() -> None:
+def test_completions_survive_a_round_trip() -> None:
     said = Completion(
         text="t", thinking="h", finish="stop", tokens=3, raw="rt", top={"a": -0.1}, weight=-1.5,
         snapshot="m", usage=Usage(input=1, output=2, cached=1), cost=0.25,
@@ -57,24 +57,24 @@ def test_completions_arrive_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_an_error_makes_the_same_failure(error: WorkError) -> None:
+def test_an_error_gives_the_same_failure_record_after_a_round_trip(error: WorkError) -> None:
     error.took = {"usage": Usage(input=3, output=4), "cost": 0.5}
     ((_, arrived),) = decode_reply(encode_outcomes([(0, error)]))
     assert isinstance(arrived, WorkError)
     assert isinstance(error, type(arrived))
     failures = [Failure.of(one, "completion", "p", "m") for one in (error, arrived)]
     assert failures[0] == failures[1]
-    assert WorkError.kind == "failed"  # nobody else's kind has changed
+    assert WorkError.kind == "failed"  # the classes themselves are unchanged
     assert BackendError.kind == "backend"
 
 
-def test_what_keeps_a_replica_from_working_is_raised() -> None:
+def test_decode_reply_raises_the_replicas_error() -> None:
     with pytest.raises(ConfigError, match=r"^a key is missing \(on node7\)$"):
         decode_reply(encode_failure(ConfigError("a key is missing"), "node7", ""))
     with pytest.raises(ReplicaError, match=r"(?s)on node7: Traceback.*line 3"):
         decode_reply(encode_failure(ValueError("x"), "node7", "Traceback\nline 3"))
 
 
-def test_a_reply_of_something_else_is_no_outcome() -> None:
+def test_a_malformed_reply_raises() -> None:
     with pytest.raises((KeyError, ValueError)):
         decode_reply(json.dumps({"outcomes": [[0, {"completion": {"text": 1}}]]}))
