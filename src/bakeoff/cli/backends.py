@@ -1,4 +1,4 @@
-"""The backends of models and judges that `bakeoff list` prints, in the order of their use."""
+"""The backends of models and judges, as rows of `bakeoff list`."""
 
 import os
 import re

@@ -46,7 +46,7 @@ def locate(target: str, revision: str | None = None) -> Location:
 def locate_model(
     target: str, *, adapter: str | None, revision: str | None, gguf_file: str | None
 ) -> ModelSource:
-    """The model and the adapter of a target. If the target is an adapter, it names its base model.
+    """The model and the adapter of a target; the config of an adapter names its base model.
 
     ConfigError where the options contradict each other or a location does not exist.
     """

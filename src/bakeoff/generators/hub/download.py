@@ -105,7 +105,7 @@ class HubRepo:
 
 
 def _unreachable(error: Exception) -> bool:
-    """Whether the hub did not answer; the page of a proxy (invalid JSON) is no answer either."""
+    """Whether the hub did not answer. Invalid JSON is the page of a proxy, and no answer either."""
     from httpx import TransportError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

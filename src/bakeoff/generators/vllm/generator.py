@@ -285,7 +285,7 @@ class VllmGenerator(Api):
 
 
 def _check_runs(process: ServerProcess) -> None:
-    """_ServerExitedError where the process has exited: no request would notice that by itself."""
+    """_ServerExitedError where the process has exited: requests to it would only be retried."""
     if process.returncode is not None:
         raise _ServerExitedError
 

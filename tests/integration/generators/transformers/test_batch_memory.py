@@ -117,7 +117,7 @@ from pathlib import Path
 import torch
 from bakeoff.errors import ConfigError
 from bakeoff.generators.transformers import batch_memory
-from tests.unit.generators.transformers.models import opened, prompt
+from tests.unit.generators.transformers.models import hf_generator, prompt
 from tests.working import outcomes
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
@@ -137,11 +137,11 @@ def starved(*given, **named):
     return budget
 
 batch_memory.batch_budget = starved
-worker = opened(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
+worker = hf_generator(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
 asked = [prompt(f"{n} " * count) for n, count in enumerate(words)]
 worker.identity
 if when == "before":
-    outcomes(opened(sys.argv[5], max_tokens=1), asked)  # everything is imported now
+    outcomes(hf_generator(sys.argv[5], max_tokens=1), asked)  # everything is imported now
     starve()
 try:
     print(json.dumps([getattr(one, "text", str(one)) for one in outcomes(worker, asked)]))
@@ -161,9 +161,9 @@ def starved(folder: Path, when: str, room: int, words: list[int], *more: str) ->
     root = str(Path(__file__).parents[4])
     command = [sys.executable, "-c", STARVED, str(folder), when, str(room), json.dumps(words)]
     command += more
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=170, env=os.environ | {"PYTHONPATH": root}
-    )
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    env = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, env=env)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
@@ -173,29 +173,29 @@ def starved(folder: Path, when: str, room: int, words: list[int], *more: str) ->
 def test_a_process_limit_on_memory_shrinks_batches_and_loses_nothing(wide: Path) -> None:
     """Real allocations fail; the texts equal those of an unlimited process."""
     words = [100] * 16
-    enough, quiet = starved(wide, "loaded", 100_000, words)
+    enough, quiet_log = starved(wide, "loaded", 100_000, words)
     assert len(enough) == 16
-    assert "out of memory" not in quiet
-    little, said = starved(wide, "loaded", 40, words)
-    assert "out of memory, going on with batches of 8" in said
+    assert "out of memory" not in quiet_log
+    little, log = starved(wide, "loaded", 40, words)
+    assert "out of memory, going on with batches of 8" in log
     assert little == enough
 
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
 def test_a_prompt_too_large_for_memory_fails_alone(wide: Path) -> None:
-    outcomes, said = starved(wide, "loaded", 25, [10, 900, 10])
+    outcomes, log = starved(wide, "loaded", 25, [10, 900, 10])
     assert "out of memory at up to" in outcomes[1]
     assert "alone in its batch" in outcomes[1]
-    assert not any("out of memory" in one for one in (outcomes[0], outcomes[2]))
-    assert "Traceback" not in said
+    assert not any("out of memory" in text for text in (outcomes[0], outcomes[2]))
+    assert "Traceback" not in log
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
 @pytest.mark.long
 def test_a_model_larger_than_memory_is_a_one_line_error(wide: Path, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "large", head_dim=32768)  # 100 MB
-    said, logged = starved(folder, "before", 90, [1], str(wide))
-    assert said.endswith("take dtype=bfloat16, device_map=auto or a smaller model")
-    assert "does not fit into the memory that is free" in said
-    assert "Traceback" not in logged
+    message, log = starved(folder, "before", 90, [1], str(wide))
+    assert message.endswith("take dtype=bfloat16, device_map=auto or a smaller model")
+    assert "does not fit into the memory that is free" in message
+    assert "Traceback" not in log

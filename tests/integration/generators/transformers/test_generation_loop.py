@@ -27,7 +27,7 @@ from bakeoff.runtime.progress import Progress
 from tests.long import long
 from tests.openai_server import OpenAIServer
 from tests.tiny import CONTEXT, make_tiny_model
-from tests.unit.generators.transformers.models import completions, opened, prompt, steps
+from tests.unit.generators.transformers.models import completions, hf_generator, prompt, steps
 from tests.working import outcomes
 
 
@@ -63,19 +63,19 @@ def test_completions_do_not_depend_on_batching_and_refilling(
 
 
 def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
-    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
-    held: list[int] = []
+    generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
+    cache_lengths: list[int] = []
 
-    def look(*_: int) -> None:
+    def watch(*_: int) -> None:
         loop = generator._loop
         assert loop is not None
-        held.append(loop._cache.get_seq_length())
+        cache_lengths.append(loop._cache.get_seq_length())
 
-    with steps(act=look) as seen:
+    with steps(act=watch) as seen:
         done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
     assert len(done) == len(MANY)
     assert (
-        max(held) < max(width for _, width in seen) + 1 + 90
+        max(cache_lengths) < max(width for _, width in seen) + 1 + 90
     )  # padding of the longest prompt only
     rows = [count for count, width in seen if width == 1]
     tokens = sum(completion.tokens or 0 for completion in done)
@@ -155,7 +155,7 @@ def test_a_batch_stops_where_a_row_reaches_the_context_length(tmp_path: Path) ->
 def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
     tiny: Path,
 ) -> None:
-    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
+    generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
     written: list[int] = []
     lengths: list[int] = []
 
@@ -194,7 +194,7 @@ def test_progress_reports_tokens_before_a_completion_is_done(
 
 
 def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
-    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
+    generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
     found: dict[str, Completion | WorkError] = {}
 
     async def ask(asked: Prompt) -> None:
@@ -216,7 +216,7 @@ def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
 
 
 def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
-    generator = opened(tiny, **(LOOSE | {"max_tokens": 1500}))
+    generator = hf_generator(tiny, **(LOOSE | {"max_tokens": 1500}))
     seen: list[tuple[int, int]]
 
     async def go() -> int:
@@ -266,7 +266,7 @@ def test_finished_completions_are_not_generated_again_after_out_of_memory(tiny: 
         if at == 60:
             raise torch.OutOfMemoryError("out of memory")
 
-    generator = opened(tiny, **LOOSE)
+    generator = hf_generator(tiny, **LOOSE)
 
     async def go() -> None:
         await generator(asked, lambda n, _: times.__setitem__(asked[n].id, times[asked[n].id] + 1))
@@ -285,7 +285,7 @@ def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][_token(folder, "%")] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    bad, good = outcomes(opened(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
+    bad, good = outcomes(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
     assert isinstance(bad, BackendError)
     assert "dtype" in bad.message
     assert isinstance(good, Completion)

@@ -32,7 +32,7 @@ from bakeoff.records import Completion, Prompt
 from tests.hub import loopback_hub, python_with_hub
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 from tests.unit.generators.transformers.models import completions as completions_of
-from tests.unit.generators.transformers.models import opened, prompt, steps
+from tests.unit.generators.transformers.models import hf_generator, prompt, steps
 from tests.working import outcomes
 
 
@@ -79,11 +79,11 @@ def completions(
     return completions_of(target, prompts, **sampling)
 
 
-def refusal(target: Path | str) -> str:
+def prepare_error(target: Path | str) -> str:
     """The message of the ConfigError of `prepare`, which has one line."""
 
     async def run() -> None:
-        generator = opened(target)
+        generator = hf_generator(target)
         await generator.prepare()
 
     with pytest.raises(ConfigError) as caught:
@@ -92,7 +92,7 @@ def refusal(target: Path | str) -> str:
     return str(caught.value)
 
 
-def load_refusal(target: Path | str) -> str:
+def load_error(target: Path | str) -> str:
     with pytest.raises(ConfigError) as caught:
         completions(target)
     assert "\n" not in str(caught.value)
@@ -196,7 +196,7 @@ def test_top_logprobs_are_those_of_the_first_token_before_temperature(tiny: Path
 
 def test_a_model_that_computes_nan_fails_every_prompt(copy: Path) -> None:
     edit_weights(copy, lm_head_weight=lambda weight: weight * float("nan"))
-    for outcome in outcomes(opened(copy, max_tokens=4), PROMPTS[:2]):
+    for outcome in outcomes(hf_generator(copy, max_tokens=4), PROMPTS[:2]):
         assert isinstance(outcome, BackendError)
         assert "dtype" in outcome.message
 
@@ -204,20 +204,20 @@ def test_a_model_that_computes_nan_fails_every_prompt(copy: Path) -> None:
 # ------------------------------------------------------------------------ prompts and tokens
 
 
-def shown(tokens: ModelTokenizer, asked: Prompt, **sampling: Any) -> str:
+def rendered(tokens: ModelTokenizer, asked: Prompt, **sampling: Any) -> str:
     row = encode_prompt(tokens, asked, Sampling(**sampling))
     return str(tokens.tokenizer.decode(row.tokens))
 
 
 def test_a_prompt_is_rendered_by_the_chat_template(tokens: ModelTokenizer) -> None:
-    assert shown(tokens, prompt("hi"), system="be kind") == (
+    assert rendered(tokens, prompt("hi"), system="be kind") == (
         "<|start|>system\nbe kind<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
     )
 
 
 def test_a_last_assistant_turn_is_continued(tokens: ModelTokenizer) -> None:
     asked = prompt("count", "one, two,")
-    assert shown(tokens, asked).endswith("<|start|>assistant\none, two,")
+    assert rendered(tokens, asked).endswith("<|start|>assistant\none, two,")
 
 
 def test_a_template_without_system_turns_gets_the_system_prompt_in_the_first_turn(
@@ -233,7 +233,7 @@ def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
     refuses = "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('no!') }}{% endif %}"
     refuses += "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}"
     (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
-    bad, good = outcomes(opened(copy, max_tokens=4), [prompt("bad"), prompt("good")])
+    bad, good = outcomes(hf_generator(copy, max_tokens=4), [prompt("bad"), prompt("good")])
     assert isinstance(bad, BackendError)
     assert "no!" in bad.message
     assert isinstance(good, Completion)
@@ -271,7 +271,8 @@ def test_a_prompt_that_fills_the_context_gets_the_remaining_tokens(tiny: Path) -
     overhead = len("<|start|>user\n\n<|start|>assistant\n") - 2 * len("<|start|>") + 3
     long = prompt("x" * (CONTEXT - overhead - room))
     done = outcomes(
-        opened(tiny, temperature=0, max_tokens=24), [prompt("Why?"), long, prompt("y" * CONTEXT)]
+        hf_generator(tiny, temperature=0, max_tokens=24),
+        [prompt("Why?"), long, prompt("y" * CONTEXT)],
     )
     assert done[0] == completions(tiny, [prompt("Why?")])[0]
     assert isinstance(done[1], Completion)
@@ -284,16 +285,16 @@ def test_a_token_outside_the_models_vocabulary_fails_its_prompt(copy: Path, tmp_
     tokenizer = AutoTokenizer.from_pretrained(copy)
     tokenizer.add_tokens(["hello"])
     tokenizer.save_pretrained(copy)
-    foreign, own = outcomes(opened(copy, max_tokens=2), [prompt("hello"), prompt("hi")])
+    foreign, own = outcomes(hf_generator(copy, max_tokens=2), [prompt("hello"), prompt("hi")])
     assert isinstance(foreign, BackendError)
     assert "tokenizer" in foreign.message
     assert isinstance(own, Completion)
 
 
 @pytest.fixture(scope="session")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base model without a chat template, overfitted to one text."""
-    folder = make_tiny_model(tmp_path_factory.mktemp("taught"), chat_template=False)
+    folder = make_tiny_model(tmp_path_factory.mktemp("overfitted"), chat_template=False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).train()
     text = "Question: Where?\n\nAnswer: Paris.\n\nQuestion: Who?\n\nAnswer: Me."
@@ -308,21 +309,21 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_without_a_chat_template_prompts_are_question_and_answer(
-    taught: Path, caplog: pytest.LogCaptureFixture
+    overfitted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    paris, other = completions(f"{taught}?batch_size=1", [prompt("Where?"), prompt("Who")])
+    paris, other = completions(f"{overfitted}?batch_size=1", [prompt("Where?"), prompt("Who")])
     assert (paris.text, paris.finish) == ("Paris.", "stop")
     assert paris.tokens == len(" Paris.\n\nQuestion:")  # generation stopped there
     assert other.text
     said = [record for record in caplog.records if "chat template" in record.message]
     assert [record.levelname for record in said] == ["WARNING"]
     knows = wrap_tokenizer(
-        AutoTokenizer.from_pretrained(taught), AutoModelForCausalLM.from_pretrained(taught)
+        AutoTokenizer.from_pretrained(overfitted), AutoModelForCausalLM.from_pretrained(overfitted)
     )
-    assert shown(knows, prompt("A?", "B.", "C?"), system="S.") == (
+    assert rendered(knows, prompt("A?", "B.", "C?"), system="S.") == (
         "S.\n\nQuestion: A?\n\nAnswer: B.\n\nQuestion: C?\n\nAnswer:"
     )
-    assert shown(knows, prompt("A?", "B and")).endswith("Answer: B and")
+    assert rendered(knows, prompt("A?", "B and")).endswith("Answer: B and")
 
 
 # -------------------------------------------------------------------------------- adapters
@@ -332,8 +333,8 @@ def test_an_adapter_changes_the_text(tiny: Path, lora: Path) -> None:
     adapted = completions(f"{tiny}?adapter={lora}")
     assert adapted != completions(tiny)
     assert adapted == completions(lora)  # it names its base
-    assert opened(lora).identity == opened(f"{tiny}?adapter={lora}").identity
-    assert opened(lora).identity != opened(tiny).identity
+    assert hf_generator(lora).identity == hf_generator(f"{tiny}?adapter={lora}").identity
+    assert hf_generator(lora).identity != hf_generator(tiny).identity
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = peft.AutoPeftModelForCausalLM.from_pretrained(lora)
@@ -372,18 +373,18 @@ def test_adapters_with_missing_weights_or_base_are_refused(
     file = folder / "adapter_model.safetensors"
     weights = load_file(file)
     save_file({k: v for k, v in weights.items() if "layers.0" in k}, file)
-    assert "does not fit" in load_refusal(folder)
-    assert "is an adapter" in refusal(f"{folder}?adapter={lora}")
+    assert "does not fit" in load_error(folder)
+    assert "is an adapter" in prepare_error(f"{folder}?adapter={lora}")
     edit_json(folder / "adapter_config.json", base_model_name_or_path=None)
-    assert "names no base model" in refusal(folder)
+    assert "names no base model" in prepare_error(folder)
     edit_json(folder / "adapter_config.json", base_model_name_or_path="/gone/base")
-    assert "'/gone/base'" in refusal(folder)
-    assert "hf:BASE?adapter=" in refusal(folder)
+    assert "'/gone/base'" in prepare_error(folder)
+    assert "hf:BASE?adapter=" in prepare_error(folder)
     (folder / "adapter_config.json").write_text("{")
-    assert "cannot read adapter_config.json" in refusal(folder)
+    assert "cannot read adapter_config.json" in prepare_error(folder)
     file.unlink()
     make_adapter(tiny, folder, safe_serialization=False)
-    assert "pickled" in refusal(folder)
+    assert "pickled" in prepare_error(folder)
     assert completions(f"{folder}?pickled=true") == completions(lora)
 
 
@@ -391,21 +392,21 @@ def test_adapters_with_missing_weights_or_base_are_refused(
 
 
 def test_the_identity_depends_on_the_files_contents_only(tiny: Path, copy: Path) -> None:
-    before = opened(tiny).identity
-    assert opened(copy).identity == before
+    before = hf_generator(tiny).identity
+    assert hf_generator(copy).identity == before
     (copy / "README.md").write_text("hello")
     (copy / "trainer_state.json").write_text("{}")
     (copy / "optimizer.bin").write_bytes(b"0")
-    assert opened(copy).identity == before
-    assert opened(f"{copy}?batch_size=3&device=cpu").identity == before
-    assert opened(f"{copy}?dtype=bfloat16").identity != before
+    assert hf_generator(copy).identity == before
+    assert hf_generator(f"{copy}?batch_size=3&device=cpu").identity == before
+    assert hf_generator(f"{copy}?dtype=bfloat16").identity != before
 
     def one_weight(weight: torch.Tensor) -> torch.Tensor:
         weight[3, 4] += 1e-3
         return weight
 
     edit_weights(copy, lm_head_weight=one_weight)
-    assert opened(copy).identity != before
+    assert hf_generator(copy).identity != before
 
 
 @pytest.mark.parametrize("at", [0, 2_999_999])
@@ -414,14 +415,14 @@ def test_the_fingerprint_of_a_large_file_covers_its_first_and_last_byte(
 ) -> None:
     weights = bytearray(os.urandom(3_000_000))
     (copy / "model.safetensors").write_bytes(weights)
-    before = opened(copy).identity
+    before = hf_generator(copy).identity
     weights[at] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
-    assert opened(copy).identity != before
+    assert hf_generator(copy).identity != before
 
 
 def test_files_that_change_before_loading_are_refused(copy: Path) -> None:
-    generator = opened(copy)
+    generator = hf_generator(copy)
     assert generator.identity
     edit_json(copy / "config.json", rope_theta=77.0)
     with pytest.raises(ConfigError, match="changed"):
@@ -446,27 +447,30 @@ assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
 def test_missing_files_and_wrong_options_are_refused_before_loading(
     copy: Path, tmp_path: Path
 ) -> None:
-    assert refusal(tmp_path / "gone") == f"no directory {str(tmp_path / 'gone')!r}: check the path"
-    assert "?gguf_file=config.json" in refusal(copy / "config.json")
-    assert "no revision" in refusal(f"{copy}?revision=main")
-    assert "no revision" in refusal(f"{copy}?revision=main&adapter=me/lora")
-    assert "no 'x.gguf'" in refusal(f"{copy}?gguf_file=x.gguf")
-    assert "no option 'size'" in refusal(f"{copy}?size=4")
-    assert "not both" in refusal(f"{copy}?device=cpu&device_map=auto")
-    assert "write cuda" in refusal(f"{copy}?device=toaster")
-    assert "adapter_config.json" in refusal(f"{copy}?adapter={copy}")
+    assert (
+        prepare_error(tmp_path / "gone")
+        == f"no directory {str(tmp_path / 'gone')!r}: check the path"
+    )
+    assert "?gguf_file=config.json" in prepare_error(copy / "config.json")
+    assert "no revision" in prepare_error(f"{copy}?revision=main")
+    assert "no revision" in prepare_error(f"{copy}?revision=main&adapter=me/lora")
+    assert "no 'x.gguf'" in prepare_error(f"{copy}?gguf_file=x.gguf")
+    assert "no option 'size'" in prepare_error(f"{copy}?size=4")
+    assert "not both" in prepare_error(f"{copy}?device=cpu&device_map=auto")
+    assert "write cuda" in prepare_error(f"{copy}?device=toaster")
+    assert "adapter_config.json" in prepare_error(f"{copy}?adapter={copy}")
     (copy / "tokenizer.json").rename(tmp_path / "t")
-    assert "no tokenizer" in refusal(copy)
+    assert "no tokenizer" in prepare_error(copy)
     (tmp_path / "t").rename(copy / "tokenizer.json")
     (copy / "model.safetensors").unlink()
-    assert "no weights" in refusal(copy)
+    assert "no weights" in prepare_error(copy)
     (copy / "config.json").unlink()
-    assert "no config.json" in refusal(copy)
+    assert "no config.json" in prepare_error(copy)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
 def test_a_device_that_this_machine_lacks_is_refused(tiny: Path) -> None:
-    assert "best there is here is 'cpu'" in refusal(f"{tiny}?device=cuda")
+    assert "best there is here is 'cpu'" in prepare_error(f"{tiny}?device=cuda")
 
 
 def test_sharded_weights_are_loaded_and_missing_shards_refused(tiny: Path, copy: Path) -> None:
@@ -477,27 +481,27 @@ def test_sharded_weights_are_loaded_and_missing_shards_refused(tiny: Path, copy:
     assert completions(copy) == whole
     shard = sorted(copy.glob("model-*.safetensors"))[-1]
     shard.unlink()
-    assert f"lacks {shard.name!r}" in refusal(copy)
+    assert f"lacks {shard.name!r}" in prepare_error(copy)
     (copy / "model.safetensors.index.json").write_text("[]")
-    assert "cannot read" in refusal(copy)
+    assert "cannot read" in prepare_error(copy)
 
 
 def test_pickled_weights_need_the_option_pickled(tiny: Path, copy: Path) -> None:
     (copy / "model.safetensors").unlink()
     torch.save(load_file(tiny / "model.safetensors"), copy / "pytorch_model.bin")
-    assert "?pickled=true" in refusal(copy)
+    assert "?pickled=true" in prepare_error(copy)
     assert completions(f"{copy}?pickled=true") == completions(tiny)
 
 
 def test_missing_mismatched_and_cut_weights_are_refused(copy: Path, tmp_path: Path) -> None:
     whole = (copy / "model.safetensors").read_bytes()
     edit_weights(copy, lm_head_weight=None)
-    assert "no weights for 'lm_head.weight'" in load_refusal(copy)
+    assert "no weights for 'lm_head.weight'" in load_error(copy)
     (copy / "model.safetensors").write_bytes(whole)
     edit_json(copy / "config.json", hidden_size=64, head_dim=8)
-    assert re.search(r"has the shape .* its config says", load_refusal(copy))
+    assert re.search(r"has the shape .* its config says", load_error(copy))
     (copy / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    assert "cannot be loaded" in load_refusal(copy)
+    assert "cannot be loaded" in load_error(copy)
 
 
 def test_custom_code_needs_trust_remote_code(copy: Path) -> None:
@@ -508,7 +512,7 @@ def test_custom_code_needs_trust_remote_code(copy: Path) -> None:
         model_type="x",
         auto_map={"AutoConfig": "modeling_x.X", "AutoModelForCausalLM": "modeling_x.Y"},
     )
-    assert "?trust_remote_code=true" in load_refusal(copy)
+    assert "?trust_remote_code=true" in load_error(copy)
     assert not trap.exists()
 
 
@@ -519,7 +523,7 @@ def test_a_model_too_large_for_the_device_is_a_config_error(
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "__init__", too_large)
-    assert "does not fit into the memory of 'cpu'" in load_refusal(f"{tiny}?device=cpu")
+    assert "does not fit into the memory of 'cpu'" in load_error(f"{tiny}?device=cpu")
 
 
 def test_dtype_and_device_map(tiny: Path) -> None:
@@ -540,7 +544,7 @@ def test_a_missing_extra_is_named(
     targets = {"torch": tiny, "peft": lora, "gguf": f"{tiny}?gguf_file=x.gguf"}
     targets["huggingface_hub"] = "me/model"
     monkeypatch.setitem(sys.modules, module, None)
-    assert "pip install 'bakeoff[hf]'" in refusal(targets[module])
+    assert "pip install 'bakeoff[hf]'" in prepare_error(targets[module])
 
 
 # ---------------------------------------------------------------------------------- memory
@@ -580,7 +584,7 @@ def test_later_batches_keep_the_halved_size(tiny: Path, small_memory: list[int])
 
 def test_only_a_prompt_that_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
     asked = [prompt("a"), prompt("b" * 300), prompt("c")]
-    first, second, third = outcomes(opened(tiny, max_tokens=8), asked)
+    first, second, third = outcomes(hf_generator(tiny, max_tokens=8), asked)
     assert isinstance(first, Completion)
     assert isinstance(third, Completion)
     assert isinstance(second, BackendError)
@@ -593,7 +597,7 @@ def test_other_errors_are_raised(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        outcomes(opened(tiny), PROMPTS)
+        outcomes(hf_generator(tiny), PROMPTS)
 
 
 def test_quiet_transformers_restores_the_log_level() -> None:
@@ -611,7 +615,7 @@ def test_stays_is_true_for_a_small_loaded_model_only(
         monkeypatch.setattr(
             "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
         )
-        model = opened(tiny, max_tokens=2)
+        model = hf_generator(tiny, max_tokens=2)
         assert not model.stays
         asyncio.run(model(PROMPTS[:1], lambda *_: None))
         assert model.stays == stays
@@ -620,7 +624,7 @@ def test_stays_is_true_for_a_small_loaded_model_only(
 
 
 def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> None:
-    generator = opened(tiny, temperature=0, max_tokens=8)
+    generator = hf_generator(tiny, temperature=0, max_tokens=8)
     seen: list[Completion | WorkError] = []
 
     async def run() -> weakref.ref[Any]:
@@ -638,7 +642,7 @@ def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> 
 def test_attention_is_sdpa_and_dtype_follows_the_device(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = opened(tiny)._load()
+    loaded = hf_generator(tiny)._load()
     assert loaded.model.config._attn_implementation == "sdpa"
     assert loaded.model.dtype == torch.float32
     for full, dtype in ((True, torch.bfloat16), (False, torch.float16)):
@@ -649,7 +653,7 @@ def test_attention_is_sdpa_and_dtype_follows_the_device(
 
 
 def test_rank_is_the_number_of_characters(tiny: Path) -> None:
-    generator = opened(tiny)
+    generator = hf_generator(tiny)
     assert [generator.rank(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
 
 
@@ -682,7 +686,7 @@ for token in sys.argv[1:]:
 """
 
 
-def on_the_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list[Any]]:
+def run_on_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list[Any]]:
     done = python_with_hub(RUN, endpoint, home, *tokens, **env)
     assert (done.returncode, done.stderr) == (0, "")  # no progress bar and no warning
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -696,7 +700,7 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     repos = {"me/tiny": tiny, "me/lora": adapter, "me/closed": tiny}
     with loopback_hub(repos, gated=["me/closed"]) as hub:
-        found = on_the_hub(
+        found = run_on_hub(
             hub, home, "hf:me/tiny", "me/lora", "me/none", "me/closed", "me/tiny?revision=v9", "a b"
         )
         asked = [request for request in hub.requests if "/me/tiny" in request]
@@ -717,7 +721,7 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     assert all(f"/resolve/{commit}/" in request for request in read)
 
     # Without the hub, the cache has both repositories.
-    offline = on_the_hub(hub, home, "hf:me/tiny", "me/lora", "me/tiny?revision=" + "0" * 40)
+    offline = run_on_hub(hub, home, "hf:me/tiny", "me/lora", "me/tiny?revision=" + "0" * 40)
     assert offline[:2] == found[:2]
     assert "not in the cache" in offline[2][1]
 
@@ -725,10 +729,10 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
     with loopback_hub({"me/tiny": copy}) as hub:
-        first = on_the_hub(hub, tmp_path, "only me/tiny")
+        first = run_on_hub(hub, tmp_path, "only me/tiny")
         edit_json(copy / "config.json", rope_theta=77.0)
-        again = on_the_hub(hub, tmp_path, "only me/tiny")
-        offline = on_the_hub(hub, tmp_path, "only me/tiny", HF_HUB_OFFLINE="1")
+        again = run_on_hub(hub, tmp_path, "only me/tiny")
+        offline = run_on_hub(hub, tmp_path, "only me/tiny", HF_HUB_OFFLINE="1")
     assert first != again
     # Only the commit was resolved so far, and no file downloaded.
     assert offline[0][0] == "ConfigError"
@@ -736,7 +740,7 @@ def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
 
 def test_an_unreachable_hub_is_a_config_error_within_30_seconds(tmp_path: Path) -> None:
     begun = time.monotonic()
-    [[kind, message]] = on_the_hub("http://127.0.0.1:9", tmp_path, "hf:me/model")
+    [[kind, message]] = run_on_hub("http://127.0.0.1:9", tmp_path, "hf:me/model")
     assert time.monotonic() - begun < 30
     assert kind == "ConfigError"
     assert message == (

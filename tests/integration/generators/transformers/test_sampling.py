@@ -12,26 +12,26 @@ from bakeoff.config import Sampling
 from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_p_filter
 
 
-def drawn_from(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
+def sample(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
     seeds = seeds or range(len(logits))
-    rolls = [row_generator(97 * seed, logits.device) for seed in seeds]
-    return sample_top_p(logits, Sampling(**sampling), rolls).argmax(-1)
+    generators = [row_generator(97 * seed, logits.device) for seed in seeds]
+    return sample_top_p(logits, Sampling(**sampling), generators).argmax(-1)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
 def test_sample_frequencies_match_the_probabilities(temperature: float) -> None:
     logits = torch.tensor([[2.0, 1.0, 0.5, 0.0, -1.0, -3.0]])
-    many = 20_000
-    drawn = drawn_from(logits.expand(many, -1), temperature=temperature, top_p=1.0)
-    shares = torch.bincount(drawn, minlength=6) / many
+    count = 20_000
+    samples = sample(logits.expand(count, -1), temperature=temperature, top_p=1.0)
+    shares = torch.bincount(samples, minlength=6) / count
     assert torch.allclose(shares, (logits[0] / temperature).softmax(-1), atol=0.015)
 
 
 def test_top_p_excludes_the_tail() -> None:
     probabilities = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
-    drawn = drawn_from(probabilities.log().expand(5000, -1), temperature=1.0, top_p=0.7)
-    assert set(drawn.tolist()) == {0, 1}
-    assert (drawn == 0).float().mean().item() == pytest.approx(0.5 / 0.8, abs=0.03)
+    samples = sample(probabilities.log().expand(5000, -1), temperature=1.0, top_p=0.7)
+    assert set(samples.tolist()) == {0, 1}
+    assert (samples == 0).float().mean().item() == pytest.approx(0.5 / 0.8, abs=0.03)
 
 
 def test_temperature_zero_uses_no_random_numbers() -> None:
@@ -41,9 +41,9 @@ def test_temperature_zero_uses_no_random_numbers() -> None:
 
 def test_a_rows_sample_does_not_depend_on_other_rows() -> None:
     logits = torch.randn(6, 500, generator=torch.Generator().manual_seed(1))
-    together = drawn_from(logits, temperature=1.0, top_p=0.8)
+    together = sample(logits, temperature=1.0, top_p=0.8)
     alone = [
-        drawn_from(logits[row : row + 1], range(row, row + 1), temperature=1.0, top_p=0.8).item()
+        sample(logits[row : row + 1], range(row, row + 1), temperature=1.0, top_p=0.8).item()
         for row in range(6)
     ]
     assert together.tolist() == alone
@@ -82,4 +82,4 @@ def test_top_p_filter_keeps_or_drops_equally_likely_tokens_together() -> None:
 
 def test_a_row_of_nan_does_not_affect_the_others() -> None:
     logits = torch.tensor([[float("nan")] * 3, [0.0, 9.0, 0.0]])
-    assert drawn_from(logits, temperature=1.0, top_p=0.5)[1] == 1
+    assert sample(logits, temperature=1.0, top_p=0.5)[1] == 1
