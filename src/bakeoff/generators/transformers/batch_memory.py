@@ -17,12 +17,7 @@ _CACHE_FRACTION = 0.6  # of the memory free after loading; the rest is for activ
 _MAX_ROWS = {"cpu": 64}  # more gain nothing there, and delay the first completion
 _MAX_ROWS_ELSEWHERE = 256
 # Messages of CUDA and MPS, of torch on a CPU, of the operating system (mapped files), and of C++.
-_OUT_OF_MEMORY_TEXTS = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "bad_alloc",
-)
+_OOM_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
 @dataclass
@@ -83,7 +78,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     message = str(error).lower() if isinstance(error, RuntimeError) else ""
-    return any(text in message for text in _OUT_OF_MEMORY_TEXTS)
+    return any(text in message for text in _OOM_TEXTS)
 
 
 def row_too_large(width: int) -> BackendError:
