@@ -139,7 +139,7 @@ def serve(
 
 def list_(what: Annotated[Literal["judges", "models"], Parameter(help="What to list.")], /) -> int:
     """Say what judges or models there are here, and what each still needs."""
-    from bakeoff.cli.backends import judge_ways, model_ways
+    from bakeoff.cli.backends import judge_backends, model_backends
 
-    print_ways(terminal(), judge_ways() if what == "judges" else model_ways())
+    print_ways(terminal(), judge_backends() if what == "judges" else model_backends())
     return 0

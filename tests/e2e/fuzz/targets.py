@@ -260,10 +260,10 @@ def _choice(data: bytes, _: Path) -> None:
 def _gguf(data: bytes, folder: Path) -> None:
     path = folder / "model.gguf"
     path.write_bytes(data)
-    found = gguf.bytes_per_token(path)
+    found = gguf.kv_bytes_per_token(path)
     assert found is None or isinstance(found, int)
     with suppress(ValueError):
-        gguf.head(path)
+        gguf.read_metadata(path)
 
 
 def _template(data: bytes, folder: Path) -> None:

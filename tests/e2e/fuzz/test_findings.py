@@ -269,10 +269,10 @@ GGUF = corpus.gguf(corpus.GGUF)
 )  # fmt: skip
 def test_the_head_of_a_model_file_that_lies(tmp_path: Path, data: bytes) -> None:
     path = put(tmp_path / "m.gguf", data)
-    assert gguf.bytes_per_token(path) is None
+    assert gguf.kv_bytes_per_token(path) is None
     found: dict[str, gguf.Value] | str
     try:
-        found = gguf.head(path)
+        found = gguf.read_metadata(path)
     except ValueError as error:
         found = str(error)
     assert found
@@ -283,7 +283,7 @@ def test_a_name_that_stands_twice_in_the_head_of_a_model_file(tmp_path: Path) ->
     one = corpus.gguf({"a": 1})[24:]
     data = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + one + one
     with pytest.raises(ValueError, match="none that a model has"):
-        gguf.head(put(tmp_path / "m.gguf", data))
+        gguf.read_metadata(put(tmp_path / "m.gguf", data))
 
 
 def test_json_on_a_terminal_acts_on_nothing() -> None:
