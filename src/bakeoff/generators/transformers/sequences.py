@@ -1,23 +1,15 @@
 """The sequences of a batch, and the two callbacks with which they take part in `generate`."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from typing import TYPE_CHECKING
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
 from bakeoff.config import Sampling
-from bakeoff.errors import BackendError
-from bakeoff.errors import WorkError
+from bakeoff.errors import BackendError, WorkError
 from bakeoff.generators.thinking import completion_of
-from bakeoff.records import Completion
-from bakeoff.records import Finish
-from bakeoff.generators.transformers.sampling import row_generator
-from bakeoff.generators.transformers.sampling import sample_top_p
-from bakeoff.generators.transformers.sampling import top_logprobs
-from bakeoff.generators.transformers.tokenization import STOP_STRING
-from bakeoff.generators.transformers.tokenization import EncodedPrompt
-from bakeoff.generators.transformers.tokenization import ModelTokenizer
+from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_logprobs
+from bakeoff.generators.transformers.tokenization import STOP_STRING, EncodedPrompt, ModelTokenizer
+from bakeoff.records import Completion, Finish
 
 if TYPE_CHECKING:
     import torch

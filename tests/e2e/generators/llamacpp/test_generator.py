@@ -5,34 +5,23 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
 import pytest
-from bakeoff.config import Sampling
-from bakeoff.config import Spec
-from bakeoff.errors import BackendError
-from bakeoff.errors import ConfigError
-from bakeoff.errors import WorkError
+
+from bakeoff.config import Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.evaluation.judge_check import known_pairs
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.llamacpp import generator as module
-from bakeoff.generators.llamacpp.generator import physical_cores
+from bakeoff.generators.llamacpp.fetch import fetch_model
+from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_cores
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import PairwiseJudge
-from bakeoff.plugins import Setting
-from bakeoff.plugins import open_generator
-from bakeoff.plugins import open_judge
-from bakeoff.records import Completion
-from bakeoff.records import Message
-from bakeoff.records import Pair
-from bakeoff.records import Prompt
-from bakeoff.records import Verdict
-from tests.openai_server import OpenAIServer
-from tests.openai_server import Reply
-from tests.unit.generators.llamacpp.gguf_files import small_gguf
+from bakeoff.plugins import Setting, open_generator, open_judge
+from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from tests.openai_server import OpenAIServer, Reply
+from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
 from tests.working import outcomes
-from bakeoff.generators.llamacpp.fetch import fetch_model
-from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
-from tests.unit.generators.llamacpp.gguf_files import LLAMA
-from tests.unit.generators.llamacpp.gguf_files import write_header
 
 
 def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:

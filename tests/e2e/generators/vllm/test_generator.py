@@ -15,38 +15,29 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
 import peft
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 import bakeoff
-from bakeoff.config import Config
-from bakeoff.config import Sampling
-from bakeoff.config import Spec
-from bakeoff.errors import BackendError
-from bakeoff.errors import ConfigError
-from bakeoff.errors import ContextError
-from bakeoff.errors import StoppedError
-from bakeoff.errors import WorkError
+from bakeoff.config import Config, Sampling, Spec
+from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
 from bakeoff.evaluation.participants import cast_of
-from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.generators.vllm import generator as vllm_module
-from bakeoff.plugins import Setting
-from bakeoff.plugins import open_generator
-from bakeoff.records import Completion
-from bakeoff.records import Message
-from bakeoff.records import Prompt
-from bakeoff.runtime import Halt
-from tests.long import long
-from tests.openai_server import OpenAIServer
-from tests.openai_server import Reply
-from tests.working import outcomes
 from bakeoff.generators.llamacpp.fetch import fetch_model
+from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.generators.server_process import ServerProcess
 from bakeoff.generators.transformers.generator import TransformersGenerator
+from bakeoff.generators.vllm import generator as vllm_module
 from bakeoff.generators.vllm.generator import VllmGenerator
 from bakeoff.generators.vllm.launch import failure_cause
+from bakeoff.plugins import Setting, open_generator
+from bakeoff.records import Completion, Message, Prompt
+from bakeoff.runtime import Halt
+from tests.long import long
+from tests.openai_server import OpenAIServer, Reply
+from tests.working import outcomes
 
 STANDIN = Path(__file__).parents[3] / "vllm_standin"
 

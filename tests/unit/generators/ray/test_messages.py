@@ -1,26 +1,27 @@
 """Round trips of the messages between driver and replicas."""
 
 import json
+
 import pytest
-from bakeoff.errors import BackendError
-from bakeoff.errors import ConfigError
-from bakeoff.errors import ContextError
-from bakeoff.errors import RefusedError
-from bakeoff.errors import StoppedError
-from bakeoff.errors import VerdictError
-from bakeoff.errors import WorkError
-from bakeoff.records import Completion
-from bakeoff.records import Criterion
-from bakeoff.records import Failure
-from bakeoff.records import Message
-from bakeoff.records import Prompt
-from bakeoff.records import Usage
-from bakeoff.generators.ray.messages import ReplicaError
-from bakeoff.generators.ray.messages import decode_block
-from bakeoff.generators.ray.messages import decode_reply
-from bakeoff.generators.ray.messages import encode_block
-from bakeoff.generators.ray.messages import encode_failure
-from bakeoff.generators.ray.messages import encode_outcomes
+
+from bakeoff.errors import (
+    BackendError,
+    ConfigError,
+    ContextError,
+    RefusedError,
+    StoppedError,
+    VerdictError,
+    WorkError,
+)
+from bakeoff.generators.ray.messages import (
+    ReplicaError,
+    decode_block,
+    decode_reply,
+    encode_block,
+    encode_failure,
+    encode_outcomes,
+)
+from bakeoff.records import Completion, Criterion, Failure, Message, Prompt, Usage
 
 
 class _OddError(BackendError):
