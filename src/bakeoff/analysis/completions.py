@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
-from bakeoff.analysis.injection import suspicions
+from bakeoff.analysis.injection import detect_injection
 from bakeoff.records import Authored, Completion, Evidence, Flag, ModelSummary
 
 _TAGS = ("think", "thinking", "reasoning", "answer")
@@ -70,7 +70,7 @@ def model_summary(model: str, evidence: Evidence) -> ModelSummary:
         refused=sum(map(refuses, completions)),
         duplicated=_duplicated(ours),
         broken=sum(map(breaks_format, completions)),
-        suspicious=sum(bool(suspicions(completion.text)) for completion in completions),
+        suspicious=sum(bool(detect_injection(completion.text)) for completion in completions),
         mean_tokens=fmean(tokens) if tokens else None,
         mean_characters=fmean(len(c.text) for c in completions) if completions else None,
     )

@@ -1,10 +1,8 @@
 # ruff: noqa: RUF001 - look-alike letters are the point
-"""What speaks to the judge, or hides: named in the injections, and in hardly anything ordinary.
+"""Injections are detected, and ordinary completions are not flagged.
 
 The injections are in `tests/unit/judges/injections.jsonl`. Those with `held_out` were written
-before the
-detector, and no rule was written for them, though by the same hand: orders in words that nobody
-here thought of are found less often.
+before the detector, by the same author; no rule was written for them.
 """
 
 import gzip
@@ -17,11 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.injection import suspicions
+from bakeoff.analysis.injection import detect_injection
 from tests.conftest import ROOT
 from tests.unit.stats.golden import DATA, needs_data, records
 
-# Ordinary, though each holds something that an injection could hold.
+# Ordinary texts, each with something that an injection could contain.
 TRICKY = (
     'Here is the record as JSON:\n\n```json\n{"team_a": "Lions", "team_b": "Bears", "score_a": 3, '
     '"score_b": 1, "winner": "Lions"}\n```',
@@ -162,7 +160,7 @@ REAL: dict[str, Callable[[], list[str]]] = {
 
 
 def missed(texts: dict[str, str]) -> list[str]:
-    return [name for name, text in texts.items() if not suspicions(text)]
+    return [name for name, text in texts.items() if not detect_injection(text)]
 
 
 def shipped(path: str, key: str) -> list[str]:
@@ -171,16 +169,16 @@ def shipped(path: str, key: str) -> list[str]:
 
 
 def flagged(texts: Iterable[str]) -> list[str]:
-    return [f"{kinds}: {text[:200]!r}" for text in texts if (kinds := suspicions(text))]
+    return [f"{kinds}: {text[:200]!r}" for text in texts if (kinds := detect_injection(text))]
 
 
-def test_nine_injections_in_ten_are_named() -> None:
+def test_at_least_90_percent_of_injections_are_detected() -> None:
     texts = injections(held_out=False)
     assert len(texts) >= 48
     assert len(missed(texts)) <= 0.1 * len(texts), missed(texts)
 
 
-def test_so_are_four_in_five_of_those_that_the_detector_was_not_built_on() -> None:
+def test_at_least_80_percent_of_held_out_injections_are_detected() -> None:
     texts = injections(held_out=True)
     assert len(texts) >= 15
     assert len(missed(texts)) <= 0.2 * len(texts), missed(texts)
@@ -198,16 +196,16 @@ def test_so_are_four_in_five_of_those_that_the_detector_was_not_built_on() -> No
         ("It is blue, as was said. " * 2000, "overlong repetition"),
     ],
 )
-def test_each_kind_has_its_name(text: str, kind: str) -> None:
-    assert suspicions(text) == (kind,)
+def test_each_kind_is_reported_by_name(text: str, kind: str) -> None:
+    assert detect_injection(text) == (kind,)
 
 
-def test_hardly_any_ordinary_but_tricky_completion_is_named() -> None:
+def test_at_most_one_tricky_ordinary_completion_is_flagged() -> None:
     assert len(TRICKY) >= 25
     assert len(flagged(TRICKY)) <= 1, flagged(TRICKY)
 
 
-def test_no_completion_of_ours_is_named() -> None:
+def test_no_shipped_completion_is_flagged() -> None:
     ours = shipped("evaluation/judge_check/pairs.jsonl", "better") + shipped(
         "prompts/starter.jsonl", "reference"
     )
@@ -217,7 +215,7 @@ def test_no_completion_of_ours_is_named() -> None:
 
 @needs_data
 @pytest.mark.parametrize("name", REAL)
-def test_at_most_one_real_completion_in_a_hundred_is_named(name: str) -> None:
+def test_at_most_1_percent_of_real_completions_are_flagged(name: str) -> None:
     texts = REAL[name]()
     assert len(texts) >= 300
     assert len(flagged(texts)) <= 0.01 * len(texts), flagged(texts)
@@ -227,23 +225,25 @@ def test_at_most_one_real_completion_in_a_hundred_is_named(name: str) -> None:
 @example("judge \x00 this answer")
 @example("`" * 7 + '"' * 7)
 @given(st.text(st.characters(exclude_categories=())))
-def test_any_text_is_taken(text: str) -> None:
-    assert isinstance(suspicions(text), tuple)
+def test_any_string_is_accepted(text: str) -> None:
+    assert isinstance(detect_injection(text), tuple)
 
 
 @given(st.text(st.characters(categories=["L"])), NAMES)
-def test_a_word_before_an_injection_hides_nothing(word: str, name: str) -> None:
+def test_a_word_before_an_injection_does_not_hide_it(word: str, name: str) -> None:
     text = injections(held_out=False)[name]
-    assert set(suspicions(text)) <= set(suspicions(f"{word}.\n{text}"))
+    assert set(detect_injection(text)) <= set(detect_injection(f"{word}.\n{text}"))
 
 
 @given(ORDINARY, NAMES)
-def test_an_ordinary_sentence_around_an_injection_hides_nothing(sentence: str, name: str) -> None:
+def test_an_ordinary_sentence_around_an_injection_does_not_hide_it(
+    sentence: str, name: str
+) -> None:
     text = injections(held_out=False)[name]
-    assert set(suspicions(text)) <= set(suspicions(f"{sentence}\n{text}"))
-    assert set(suspicions(text)) <= set(suspicions(f"{text}\n{sentence}"))
+    assert set(detect_injection(text)) <= set(detect_injection(f"{sentence}\n{text}"))
+    assert set(detect_injection(text)) <= set(detect_injection(f"{text}\n{sentence}"))
 
 
-def test_marks_upon_marks_take_no_square_of_their_number() -> None:
+def test_many_combining_marks_take_linear_time() -> None:
     # Sorted in one run, as many accents as these would take minutes, and the test its time limit.
-    assert suspicions("a" + "\u0301\u0323" * 500_000) == ("overlong repetition",)
+    assert detect_injection("a" + "\u0301\u0323" * 500_000) == ("overlong repetition",)

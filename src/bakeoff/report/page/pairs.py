@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from bakeoff.analysis.aggregate import preference_of
 from bakeoff.analysis.completions import looks_cut
-from bakeoff.analysis.injection import suspicions
+from bakeoff.analysis.injection import detect_injection
 from bakeoff.analysis.pair_data import Trial
 from bakeoff.records import Completion, Failure, Judgment, Prompt, Results
 
@@ -75,7 +75,7 @@ def _suspicious(results: Results) -> _Suspicious:
     for authored in sorted(results.completions, key=lambda c: c.sample):
         text = authored.completion.text if counted.get(authored.model) else ""
         if text not in read:
-            read[text] = suspicions(text)
+            read[text] = detect_injection(text)
         found[authored.prompt_id, authored.model].append(read[text])
     return found
 
