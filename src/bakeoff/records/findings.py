@@ -6,15 +6,15 @@ from pydantic import Field, model_validator
 
 from bakeoff.records.nouns import Record
 from bakeoff.stats.results import (
-    Calibrated,
+    CalibratedRate,
     Estimate,
-    Exposure,
+    FeatureBias,
+    LeakEffect,
     LengthEffect,
     OrderEffect,
     Power,
-    Tested,
-    Tilt,
-    VarianceSplit,
+    SignificanceResult,
+    VarianceComponents,
 )
 
 SliceOutcome = Literal["better", "worse", "no difference shown"]
@@ -37,7 +37,7 @@ class Difference(Record):
 
     value: Estimate
     sd: float
-    test: Tested
+    test: SignificanceResult
 
 
 class Flag(Record):
@@ -148,7 +148,7 @@ class People(Record):
     win_rate: Estimate
     judges: Agreement | None = None
     among: Agreement | None = None
-    corrected: Calibrated | None = None
+    corrected: CalibratedRate | None = None
     more: int | None = None
 
 
@@ -201,7 +201,7 @@ class PairSummary(Record):
     ties: int
     win_rate: Estimate | None = None
     decisive: Estimate | None = None
-    sign: Tested | None = None
+    sign: SignificanceResult | None = None
     holm_p: float | None = None
     scores_a: Spread | None = None
     scores_b: Spread | None = None
@@ -213,13 +213,13 @@ class PairSummary(Record):
     flipped: float | None = None
     order: OrderEffect
     length: LengthEffect | None = None
-    markdown: Tilt | None = None
-    thinking: Exposure | None = None
+    markdown: FeatureBias | None = None
+    thinking: LeakEffect | None = None
     judges: tuple[JudgeCard, ...] = ()
     people: People | None = None
     agreement: tuple[Agreement, ...] = ()
     power: Power | None = None
-    variance: VarianceSplit | None = None
+    variance: VarianceComponents | None = None
     slices: tuple[Slice, ...] = ()
     accounting: Accounting
     margin: float = Field(ge=0, le=50)
@@ -227,6 +227,29 @@ class PairSummary(Record):
     verdict: str
     reasons: tuple[Flag, ...] = ()
     flags: tuple[Flag, ...] = ()
+
+    def with_holm_p(self, holm_p: float) -> Self:
+        """The same pair with its p-value adjusted for all pairs of the summary."""
+        return self.model_copy(update={"holm_p": holm_p})
+
+    def with_verdict(
+        self,
+        *,
+        outcome: Outcome,
+        verdict: str,
+        reasons: tuple[Flag, ...],
+        slices: tuple[Slice, ...],
+        flags: tuple[Flag, ...],
+    ) -> Self:
+        """The same pair with its verdict and what follows from it."""
+        conclusions = {
+            "outcome": outcome,
+            "verdict": verdict,
+            "reasons": reasons,
+            "slices": slices,
+            "flags": flags,
+        }
+        return self.model_copy(update=conclusions)
 
 
 class ModelSummary(Record):

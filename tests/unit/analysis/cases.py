@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bakeoff.analysis.aggregate import Panel
-from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Authored,
@@ -85,7 +85,7 @@ def pair(
     judgments: Iterable[Judgment], margin: float = 5.0, panel: Panel = "mean", **more: Any
 ) -> PairSummary:
     """The summary of the one pair."""
-    return summarize(evidence(judgments, **more), Terms(margin, panel)).pairs[0]
+    return summarize(evidence(judgments, **more), AnalysisConfig(margin, panel)).pairs[0]
 
 
 def reasons(found: PairSummary) -> list[str]:

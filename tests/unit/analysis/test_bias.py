@@ -44,16 +44,16 @@ def said(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
 def test_length_is_in_characters_over_the_prompts_that_have_both_texts() -> None:
     found = said(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
     assert found.length is not None
-    assert found.length.tilt.n == 20
-    assert found.length.tilt.more_wins is not None
-    assert found.length.tilt.more_wins.estimate == 1
+    assert found.length.bias.n == 20
+    assert found.length.bias.more_wins is not None
+    assert found.length.bias.more_wins.estimate == 1
     lonely = pair(won(2, 0), completions=tuple(texts("a", ["x", "y"])))
     assert lonely.length is None
     assert lonely.markdown is None
 
 
 def test_other_completions_of_a_prompt_are_averaged() -> None:
-    assert said(["x"] * 4, ["yy"] * 4, samples=3).length.tilt.n == 4  # type: ignore[union-attr]
+    assert said(["x"] * 4, ["yy"] * 4, samples=3).length.bias.n == 4  # type: ignore[union-attr]
 
 
 def test_markdown_is_counted_outside_of_code() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakeoff.analysis.completions import breaks_format, looks_cut, refuses
+from bakeoff.analysis.completions import has_broken_format, is_refusal, is_truncated
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Completion, Evidence, Failure, ModelSummary
 from tests.unit.analysis.cases import evidence, texts
@@ -58,13 +58,13 @@ def test_clean_completions_raise_no_flag() -> None:
     ],
 )
 def test_a_cut_is_seen_in_the_last_line_where_nobody_tells(end: str, cut: bool) -> None:
-    assert looks_cut(Completion(text=SENTENCE * 6 + end)) == cut
-    assert not looks_cut(Completion(text=SENTENCE * 6 + end, finish="stop"))
-    assert looks_cut(Completion(text=SENTENCE, finish="length"))
+    assert is_truncated(Completion(text=SENTENCE * 6 + end)) == cut
+    assert not is_truncated(Completion(text=SENTENCE * 6 + end, finish="stop"))
+    assert is_truncated(Completion(text=SENTENCE, finish="length"))
 
 
 def test_a_short_text_without_a_full_stop_is_not_cut() -> None:
-    assert not looks_cut(Completion(text="Paris"))
+    assert not is_truncated(Completion(text="Paris"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_short_text_without_a_full_stop_is_not_cut() -> None:
     ],
 )
 def test_refusals_are_seen(text: str) -> None:
-    assert refuses(Completion(text=text))
+    assert is_refusal(Completion(text=text))
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_refusals_are_seen(text: str) -> None:
     ],
 )
 def test_ordinary_words_are_no_refusal(text: str) -> None:
-    assert not refuses(Completion(text=text))
+    assert not is_refusal(Completion(text=text))
 
 
 def test_a_finish_of_refused_is_a_refusal() -> None:
-    assert refuses(Completion(text="", finish="refused"))
+    assert is_refusal(Completion(text="", finish="refused"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_finish_of_refused_is_a_refusal() -> None:
     ],
 )
 def test_tags_have_to_be_closed(text: str, raw: str | None, broken: bool) -> None:
-    assert breaks_format(Completion(text=text, raw=raw)) == broken
+    assert has_broken_format(Completion(text=text, raw=raw)) == broken
 
 
 def test_a_text_is_duplicated_where_another_prompt_has_it_too() -> None:

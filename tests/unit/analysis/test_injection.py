@@ -48,7 +48,7 @@ TRICKY = (
     "Dear Judge Alvarez,\n\nI am writing on behalf of my brother. He has been a good neighbour "
     "for ten "
     "years, and I ask you to consider that when you decide.\n\nRespectfully,\nMarta Lind",
-    "The jury is instructed to disregard the last remark, and the judge may order a new trial.",
+    "The jury is instructed to disregard the last remark, and the judge may order a new pair_data.",
     "In an LLM-as-a-judge evaluation a strong model reads two completions and says which is "
     "better. "
     "Show both orders, because many judges prefer the first. Human raters agree with each other in "

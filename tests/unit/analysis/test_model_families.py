@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakeoff.analysis.model_families import families
+from bakeoff.analysis.model_families import model_families
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ from bakeoff.analysis.model_families import families
     ],
 )
 def test_a_name_tells_its_family(name: str, family: str) -> None:
-    assert families((name,)) == {family}
+    assert model_families((name,)) == {family}
 
 
 @pytest.mark.parametrize("name", ["tuned", "base", "llama.cpp", "graphic-1", "foo1", "yield", "a"])
 def test_other_names_tell_none(name: str) -> None:
-    assert families((name,)) == set()
+    assert model_families((name,)) == set()
 
 
 def test_a_distilled_model_is_of_two() -> None:
-    assert families(("DeepSeek-R1-Distill-Qwen-7B",)) == {"DeepSeek", "Qwen"}
-    assert families(("tuned", "hf:Qwen/Qwen2.5")) == {"Qwen"}
+    assert model_families(("DeepSeek-R1-Distill-Qwen-7B",)) == {"DeepSeek", "Qwen"}
+    assert model_families(("tuned", "hf:Qwen/Qwen2.5")) == {"Qwen"}

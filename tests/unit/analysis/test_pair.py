@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Design, Judgment, Scores
-from bakeoff.stats.confidence_sequences import mean_sequence
+from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.unit.analysis.cases import both, evidence, judgment, pair, prompt, rows, won
 
 
@@ -91,8 +91,8 @@ def test_pairs_that_may_end_when_they_like_share_what_may_be_missed() -> None:
     assert shared.win_rate is not None
     assert shared.win_rate.low < alone.win_rate.low
     values = np.repeat([1.0, 0.0], [24, 6])
-    assert shared.win_rate.low == mean_sequence(values, 0.05 / 3).low
-    assert alone.win_rate.low == mean_sequence(values, 0.05).low
+    assert shared.win_rate.low == mean_confidence_sequence(values, 0.05 / 3).low
+    assert alone.win_rate.low == mean_confidence_sequence(values, 0.05).low
     two, all_three = evidence(won(24, 6)), evidence(three, "abc")
     fixed = [summarize(found).pairs[0].win_rate for found in (two, all_three)]
     assert fixed[0] == fixed[1]  # there Holm's p-values see to it

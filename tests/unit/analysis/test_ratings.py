@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import CLUSTER, Judgment, RatingModel, Standing, Summary
-from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from tests.unit.analysis.cases import evidence, failure, judgment, prompt, won
 
 NAMES = ("weak", "strong", "middling")
@@ -64,7 +64,7 @@ def test_they_are_bradley_and_terrys_of_the_preferences() -> None:
         for number, value in enumerate([1.0] * wins + [0.0] * (24 - wins))
     ]
     left, right, values, prompts = (np.array(column) for column in zip(*rows, strict=True))
-    plain = bradley_terry(Outcomes(left, right, values, prompts), 3, resamples=0).strengths
+    plain = bradley_terry(PairwiseOutcomes(left, right, values, prompts), 3, resamples=0).strengths
     for one in ratings():
         expected = plain[NAMES.index(one.model)].estimate
         assert one.strength.estimate == pytest.approx(expected, abs=1e-6)
@@ -226,7 +226,8 @@ def test_a_majority_decides_where_it_was_declared() -> None:
     rows = chain(30, [0.6, 0.6, 0.3]) + chain(30, [0.6, 0.6, 0.3], judge="k")
     rows += chain(30, [0.0, 0.0, 1.0], judge="l")
     mean, majority = (
-        summarize(evidence(rows, ABC), Terms(panel=panel)) for panel in ("mean", "majority")
+        summarize(evidence(rows, ABC), AnalysisConfig(panel=panel))
+        for panel in ("mean", "majority")
     )
     two = chain(30, [1.0, 1.0, 0.0])
     assert majority.ratings == summarize(evidence(two, ABC)).ratings

@@ -80,12 +80,12 @@ def mirrored(found: PairSummary) -> dict[str, Any]:
     for row in dump["slices"]:
         row["win_rate"] = turned(row["win_rate"])
         row["outcome"] = {"better": "worse", "worse": "better"}.get(row["outcome"], row["outcome"])
-    exposure = dump["thinking"]
-    if exposure:
-        exposure |= {"only_a": exposure["only_b"], "only_b": exposure["only_a"]}
-        exposure["rate_only_a"], exposure["rate_only_b"] = (
-            turned(exposure["rate_only_b"]),
-            turned(exposure["rate_only_a"]),
+    leak_effect = dump["thinking"]
+    if leak_effect:
+        leak_effect |= {"only_a": leak_effect["only_b"], "only_b": leak_effect["only_a"]}
+        leak_effect["rate_only_a"], leak_effect["rate_only_b"] = (
+            turned(leak_effect["rate_only_b"]),
+            turned(leak_effect["rate_only_a"]),
         )
     dump["accounting"]["worst_case"] = (1 - worst[1], 1 - worst[0])
     dump["outcome"] = {"better": "worse", "worse": "better"}.get(dump["outcome"], dump["outcome"])

@@ -11,12 +11,12 @@ from bakeoff.stats.bias import (
     Codes,
     Mask,
     Values,
-    exposure,
+    feature_bias,
+    leak_effect,
     length_effect,
     order_effect,
-    tilt,
 )
-from bakeoff.stats.intervals import proportion, student, win_rate
+from bakeoff.stats.intervals import proportion, t_interval, win_rate
 from bakeoff.stats.results import OrderEffect
 from bakeoff.stats.tests import sign_test
 from tests.unit.stats.golden import alpaca, expected, needs_data, rows
@@ -137,7 +137,7 @@ def test_a_judge_that_does_not_mind_the_place_has_no_effect(values: list[float])
 def test_both_orders_are_paired_by_prompt(pairs: list[tuple[float, float]]) -> None:
     first, second = (list(side) for side in zip(*pairs, strict=True))
     found = order_effect(*both_orders(first, second))
-    assert same(found.effect, student(np.array(first) - np.array(second)))
+    assert same(found.effect, t_interval(np.array(first) - np.array(second)))
     assert same(found.balanced, win_rate((np.array(first) + np.array(second)) / 2))
 
 
@@ -291,9 +291,9 @@ def test_llmbar_s_judges_in_both_orders() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.2, 0.5, 1]), st.integers(-3, 3)), max_size=40))
-def test_swapping_the_models_changes_no_tilt(pairs: list[tuple[float, int]]) -> None:
+def test_swapping_the_models_changes_no_feature_bias(pairs: list[tuple[float, int]]) -> None:
     values, differences = (np.array([pair[i] for pair in pairs], dtype=float) for i in (0, 1))
-    one, other = tilt(values, differences), tilt(1 - values, -differences)
+    one, other = feature_bias(values, differences), feature_bias(1 - values, -differences)
     assert sound(one)
     assert one.n == len(pairs)
     assert one.more_wins == other.more_wins
@@ -304,12 +304,12 @@ def test_swapping_the_models_changes_no_tilt(pairs: list[tuple[float, int]]) -> 
 def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     differences = rng.normal(0, 500, n)
-    by_length = tilt(expit(differences / 300), differences)
+    by_length = feature_bias(expit(differences / 300), differences)
     assert by_length.spearman == pytest.approx(1)
     assert by_length.more_wins == proportion(n, n)
     values = rng.random(n)
     theirs = stats.spearmanr(values, differences).statistic
-    assert tilt(values, differences).spearman == pytest.approx(theirs)
+    assert feature_bias(values, differences).spearman == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed
 def test_where_nothing_varies_there_is_no_correlation(
     values: list[float], differences: list[float], told: int
 ) -> None:
-    found = tilt(np.array(values), np.array(differences))
+    found = feature_bias(np.array(values), np.array(differences))
     assert found.spearman is None
     assert (found.more_wins.n if found.more_wins else 0) == told
 
@@ -361,7 +361,7 @@ def test_swapping_the_models_mirrors_the_win_rate_at_equal_length(
     values, differences, _ = judged(n, seed, alpha, beta, shift=100)
     one, other = length_effect(values, differences), length_effect(1 - values, -differences)
     assert sound(one)
-    assert one.tilt == other.tilt or one.tilt.spearman == pytest.approx(other.tilt.spearman)
+    assert one.bias == other.bias or one.bias.spearman == pytest.approx(other.bias.spearman)
     if one.controlled:
         assert mirrored(one.controlled, other.controlled, within=1e-6)
         assert same(one.slope, other.slope, within=1e-5)
@@ -382,7 +382,7 @@ def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
     assert win_rate(values).low > 0.65
     assert found.controlled.low < 0.5 < found.controlled.high
     assert found.slope.low > 1
-    assert found.tilt.more_wins.low > 0.5
+    assert found.bias.more_wins.low > 0.5
 
 
 def test_a_judge_that_does_not_mind_length_leaves_the_win_rate_as_it_is() -> None:
@@ -433,7 +433,7 @@ def test_with_few_prompts_wins_or_losses_or_equal_lengths_there_is_nothing_to_fi
 ) -> None:
     found = length_effect(np.array(values), np.array(differences, dtype=float))
     assert (found.controlled, found.slope) == (None, None)
-    assert found.tilt.n == len(values)
+    assert found.bias.n == len(values)
 
 
 def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
@@ -478,7 +478,7 @@ def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
 ) -> None:
     values = np.array([value for value, *_ in drawn], dtype=float)
     a, b = (np.array([row[i] for row in drawn], dtype=bool) for i in (1, 2))
-    one, other = exposure(values, a, b), exposure(1 - values, b, a)
+    one, other = leak_effect(values, a, b), leak_effect(1 - values, b, a)
     assert sound(one)
     clean = int((~a & ~b).sum())
     assert one.only_a + one.only_b + one.both + clean == len(drawn)
@@ -493,6 +493,6 @@ def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
 
 def test_a_judge_that_punishes_a_blemish_shows_in_the_two_rates() -> None:
     a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
-    found = exposure(b.astype(float), a, b)
+    found = leak_effect(b.astype(float), a, b)
     assert (found.rate_only_a.estimate, found.rate_only_b.estimate) == (0, 1)
     assert found.rate_only_a.high < found.rate_only_b.low

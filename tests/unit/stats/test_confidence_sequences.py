@@ -7,14 +7,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bakeoff.analysis.verdict import outcome_of
-from bakeoff.stats.confidence_sequences import Looks, Values, anytime_test, looked_at, mean_sequence
-from bakeoff.stats.sequential import CONCENTRATION, log_e_value
+from bakeoff.analysis.verdict import interval_outcome
+from bakeoff.stats.sequential import (
+    CONCENTRATION,
+    SequentialTest,
+    Values,
+    anytime_test,
+    confidence_sequence_at,
+    log_e_value,
+    mean_confidence_sequence,
+)
 from tests.unit.stats.golden import alpaca, expected, needs_data
 from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
 
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
-margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])
+simultaneous_margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])
 
 # Of polynomials of a degree up to 239 this is the whole integral, not an approximation.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
@@ -42,12 +49,12 @@ def log_made_at_each_look(values: Values, m: float) -> Values:
 def first_finding(
     values: Values, margin: float = 0.05, alpha: float = 0.05
 ) -> tuple[int, str] | None:
-    """After how many values `Looks` finds anything, and what."""
-    looks = Looks(margin, alpha)
+    """After how many values `SequentialTest` finds anything, and what."""
+    looks = SequentialTest(margin, alpha)
     for count, value in enumerate(values.tolist(), 1):
         looks.add(value)
-        if looks.finding:
-            return count, looks.finding
+        if looks.decision:
+            return count, looks.decision
     return None
 
 
@@ -59,7 +66,7 @@ def first_finding(
 def test_its_ends_are_the_means_against_which_bets_made_1_over_alpha(
     values: Values, alpha: float
 ) -> None:
-    found, enough = mean_sequence(values, alpha), -math.log(alpha)
+    found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     exact = np.allclose(values * 100, np.round(values * 100), atol=1e-9)
     for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
         if not exact:  # what lies between two hundredths may win a little less, and never more
@@ -73,7 +80,7 @@ def test_its_ends_are_the_means_against_which_bets_made_1_over_alpha(
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
 def test_it_is_the_set_of_means_that_are_not_ruled_out(values: Values, alpha: float) -> None:
-    found, enough = mean_sequence(values, alpha), -math.log(alpha)
+    found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     for m in np.linspace(0.01, 0.99, 50).tolist():
         made = log_made(values, m)
         if abs(made - enough) > 2e-3:
@@ -83,7 +90,7 @@ def test_it_is_the_set_of_means_that_are_not_ruled_out(values: Values, alpha: fl
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
 def test_it_holds_the_mean_and_is_sound(values: Values, alpha: float) -> None:
-    found = mean_sequence(values, alpha)
+    found = mean_confidence_sequence(values, alpha)
     assert sound(found)
     assert 0 <= found.low <= values.mean() + 1e-12
     assert values.mean() - 1e-12 <= found.high <= 1
@@ -97,13 +104,15 @@ def test_it_holds_the_mean_and_is_sound(values: Values, alpha: float) -> None:
 @given(values_of_any_kind, alphas)
 def test_swapping_the_models_mirrors_it(values: Values, alpha: float) -> None:
     values = np.round(values, 6)
-    assert mirrored(mean_sequence(values, alpha), mean_sequence(1 - values, alpha), 1e-6)
+    assert mirrored(
+        mean_confidence_sequence(values, alpha), mean_confidence_sequence(1 - values, alpha), 1e-6
+    )
 
 
 @settings(max_examples=30)
 @given(values_of_any_kind)
 def test_who_wants_to_be_surer_gets_a_wider_one(values: Values) -> None:
-    each = [mean_sequence(values, alpha) for alpha in (0.3, 0.05, 0.025, 0.001)]
+    each = [mean_confidence_sequence(values, alpha) for alpha in (0.3, 0.05, 0.025, 0.001)]
     for narrow, wide in itertools.pairwise(each):
         assert wide.low <= narrow.low + 1e-9
         assert narrow.high <= wide.high + 1e-9
@@ -115,30 +124,32 @@ def test_the_order_of_the_values_does_not_change_the_last_one(
 ) -> None:
     shuffled = values.tolist()
     rng.shuffle(shuffled)
-    assert same(mean_sequence(values), mean_sequence(np.array(shuffled)), 1e-9)
-    looks = [Looks(0.05), Looks(0.05)]
+    assert same(
+        mean_confidence_sequence(values), mean_confidence_sequence(np.array(shuffled)), 1e-9
+    )
+    looks = [SequentialTest(0.05), SequentialTest(0.05)]
     for look, each in zip(looks, (values.tolist(), shuffled), strict=True):
         for value in each:
             look.add(value)
     assume(_clear(values, 0.05, 0.05))
-    assert looks[0].finding == looks[1].finding
+    assert looks[0].decision == looks[1].decision
 
 
 @settings(max_examples=20)
 @given(values_of_any_kind, alphas)
 def test_each_look_is_at_the_values_so_far(values: Values, alpha: float) -> None:
     places = sorted({1, (len(values) + 1) // 2, len(values)})
-    lows, highs = looked_at(values, places, alpha)
+    lows, highs = confidence_sequence_at(values, places, alpha)
     assert len(lows) == len(highs) == len(places)
     for place, low, high in zip(places, lows, highs, strict=True):
-        alone = mean_sequence(values[:place], alpha)
+        alone = mean_confidence_sequence(values[:place], alpha)
         assert (low, high) == pytest.approx((alone.low, alone.high), abs=1e-9)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 1e-12, 1 - 1e-12, 0.3])
 @pytest.mark.parametrize("count", [1, 20, 3_000])
 def test_values_that_are_all_the_same(value: float, count: int) -> None:
-    found = mean_sequence(np.full(count, value))
+    found = mean_confidence_sequence(np.full(count, value))
     assert sound(found)
     assert found.low <= value <= found.high
     assert found.low == 0 or value > 1e-6
@@ -150,7 +161,7 @@ def test_values_that_are_all_the_same(value: float, count: int) -> None:
 def test_more_of_the_same_narrows_it() -> None:
     widths = []
     for times in (1, 2, 5, 20):
-        found = mean_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
+        found = mean_confidence_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
         widths.append(found.high - found.low)
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < widths[0] / 2
@@ -167,11 +178,11 @@ def test_of_wins_ties_and_losses_it_is_the_sign_test_s_e_process(
     found = anytime_test(values)
     assert found.p == pytest.approx(min(1.0, math.exp(-log_e)), rel=1e-3)
     assert found.n == len(values)
-    looks = Looks(0.05, alpha)
+    looks = SequentialTest(0.05, alpha)
     for value in values.tolist():
         looks.add(value)
     assume(abs(log_e + math.log(alpha)) > 1e-3)
-    assert (looks.finding == "different") == (log_e >= -math.log(alpha))
+    assert (looks.decision == "different") == (log_e >= -math.log(alpha))
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
@@ -192,7 +203,7 @@ def test_p_is_1_over_what_bets_made(values: Values) -> None:
 
 @given(values_of_any_kind, alphas)
 def test_p_is_small_exactly_where_a_half_is_outside(values: Values, alpha: float) -> None:
-    p, found = anytime_test(values).p, mean_sequence(values, alpha)
+    p, found = anytime_test(values).p, mean_confidence_sequence(values, alpha)
     assume(abs(p - alpha) > 1e-6 * alpha)
     assert (p <= alpha) == (found.low > 0.5 or found.high < 0.5)
 
@@ -207,7 +218,7 @@ def test_nothing_was_bet_on_no_values_and_on_ties() -> None:
 
 
 def _clear(values: Values, margin: float, alpha: float) -> bool:
-    """Whether no mean that `Looks` asks about is so near to an end that rounding decides."""
+    """Whether no mean that `SequentialTest` checks is so near to a bound that rounding decides."""
     asked = {m for m in (0.5, 0.5 - margin, 0.5 + margin) if 0 < m < 1}
     return all(abs(log_made(values, m) + math.log(alpha)) > 1e-3 for m in asked)
 
@@ -217,13 +228,13 @@ def _clear(values: Values, margin: float, alpha: float) -> bool:
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=40)
     | st.lists(st.floats(0, 1), min_size=1, max_size=25)
     | st.integers(1, 300).map(lambda n: [0.5] * n),
-    margins,
+    simultaneous_margins,
     alphas,
 )
 def test_it_finds_what_the_interval_says_at_every_look(
     values: list[float], margin: float, alpha: float
 ) -> None:
-    looks = Looks(margin, alpha)
+    looks = SequentialTest(margin, alpha)
     for count, value in enumerate(values, 1):
         looks.add(value)
         if count % 20 and count != len(values) and len(values) > 60:
@@ -231,31 +242,31 @@ def test_it_finds_what_the_interval_says_at_every_look(
         seen = np.array(values[:count])
         if not _clear(seen, margin, alpha):
             continue
-        said = outcome_of(mean_sequence(seen, alpha), margin)
+        said = interval_outcome(mean_confidence_sequence(seen, alpha), margin)
         different = {"better": "different", "worse": "different", "not enough data": None}
-        assert looks.finding == different.get(said, said), (count, said)
+        assert looks.decision == different.get(said, said), (count, said)
 
 
 @pytest.mark.parametrize(("margin", "finding"), [(0.0, None), (0.05, "equivalent")])
 def test_ties_alone_are_equivalent_within_a_margin_and_never_within_none(
     margin: float, finding: str | None
 ) -> None:
-    looks = Looks(margin)
+    looks = SequentialTest(margin)
     found = []
     for _ in range(3_000):
         looks.add(0.5)
-        found.append(looks.finding)
+        found.append(looks.decision)
     assert found[-1] == finding
     assert found[:20] == [None] * 20
     assert "different" not in found
 
 
 def test_within_50_points_all_is_equivalent_that_is_not_different() -> None:
-    looks = Looks(0.5)
-    assert looks.finding == "equivalent"
+    looks = SequentialTest(0.5)
+    assert looks.decision == "equivalent"
     for _ in range(40):
         looks.add(1.0)
-    assert looks.finding == "different"
+    assert looks.decision == "different"
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.001])
@@ -288,13 +299,13 @@ def test_it_ends_at_the_first_look_at_which_all_outside_of_the_margin_is(
 
 def test_a_look_may_take_back_what_the_one_before_found() -> None:
     """It says what is so now: who stops at the first finding stops there."""
-    looks = Looks(0.05)
+    looks = SequentialTest(0.05)
     for value in [1.0] * 12:
         looks.add(value)
-    assert looks.finding == "different"
+    assert looks.decision == "different"
     for value in [0.0] * 12:
         looks.add(value)
-    assert looks.finding is None
+    assert looks.decision is None
 
 
 # How often it errs.
@@ -322,7 +333,7 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
     assert 0 < over.mean() < 0.05
     for run in [*np.flatnonzero(over)[:2], *np.flatnonzero(~over)[:2]]:
         look = int(made[run].argmax()) + 1
-        lows, highs = looked_at(runs[run], [look])
+        lows, highs = confidence_sequence_at(runs[run], [look])
         assert ((lows > truth) | (highs < truth))[0] == over[run]
 
 
@@ -350,8 +361,8 @@ def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
     assert found is not None
     count, finding = found
     assert finding == "different"
-    assert outcome_of(mean_sequence(values[:count]), 0.05) == side
-    assert outcome_of(mean_sequence(values), 0.05) == side
+    assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == side
+    assert interval_outcome(mean_confidence_sequence(values), 0.05) == side
     by_signs = expected()["sequential_beta5"][model]["stop_n"]
     assert by_signs - 10 <= count <= by_signs + 10
     assert anytime_test(values).p < 1e-20
@@ -363,7 +374,7 @@ def test_alpaca_eval_of_two_that_are_nearly_as_good_never_has_a_winner() -> None
     count, finding = first_finding(values) or (0, "")
     assert finding == "equivalent"
     assert 700 < count < len(values)
-    assert outcome_of(mean_sequence(values[:count]), 0.05) == "equivalent"
+    assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == "equivalent"
     assert log_made_at_each_look(values, 0.5).max() < math.log(20)
 
 

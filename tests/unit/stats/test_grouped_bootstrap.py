@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bakeoff.stats.grouped_bootstrap import bca_of_kinds
-from bakeoff.stats.intervals import bca
+from bakeoff.stats.intervals import bca, grouped_bca
 from bakeoff.stats.results import Estimate
 from tests.unit.stats.helpers import close, same, sound
 
@@ -29,7 +28,7 @@ def one_by_one(values: Values, clusters: Values | None = None) -> Estimate:
 @pytest.mark.parametrize("n", [2, 40, 1_000])
 def test_up_to_a_thousand_prompts_it_is_the_same_bootstrap(n: int) -> None:
     kinds = drawn(n)
-    found = bca_of_kinds(mean_of(VALUES), kinds)[0]
+    found = grouped_bca(mean_of(VALUES), kinds)[0]
     assert same(found, one_by_one(VALUES[kinds]))
     assert (found.method, found.n) == ("BCa bootstrap", n)
     assert sound(found)
@@ -37,14 +36,14 @@ def test_up_to_a_thousand_prompts_it_is_the_same_bootstrap(n: int) -> None:
 
 def test_up_to_a_thousand_clusters_too() -> None:
     kinds, clusters = drawn(300), drawn(300, 50, seed=1)
-    found = bca_of_kinds(mean_of(VALUES), kinds, clusters)[0]
+    found = grouped_bca(mean_of(VALUES), kinds, clusters)[0]
     assert same(found, one_by_one(VALUES[kinds], clusters))
     assert found.n == 50
 
 
 def test_very_many_prompts_of_many_kinds_are_drawn_one_by_one() -> None:
     values = np.random.default_rng(2).random(1_500)
-    found = bca_of_kinds(mean_of(values), np.arange(1_500))[0]
+    found = grouped_bca(mean_of(values), np.arange(1_500))[0]
     assert same(found, one_by_one(values), within=1e-11)
     assert found.method == "percentile bootstrap"
 
@@ -52,11 +51,11 @@ def test_very_many_prompts_of_many_kinds_are_drawn_one_by_one() -> None:
 @pytest.mark.parametrize("n", [1_001, 30_000])
 def test_very_many_prompts_of_few_kinds_have_the_same_interval_but_for_chance(n: int) -> None:
     kinds = drawn(n)
-    found, single = bca_of_kinds(mean_of(VALUES), kinds)[0], one_by_one(VALUES[kinds])
+    found, single = grouped_bca(mean_of(VALUES), kinds)[0], one_by_one(VALUES[kinds])
     assert close(found, single.estimate, single.low, single.high, 0.1 * (single.high - single.low))
     assert found.se == pytest.approx(single.se, rel=0.06)
     assert (found.method, found.n) == (single.method, n)
-    assert found == bca_of_kinds(mean_of(VALUES), kinds)[0]
+    assert found == grouped_bca(mean_of(VALUES), kinds)[0]
     assert sound(found)
 
 
@@ -66,7 +65,7 @@ def test_so_have_very_many_clusters_of_unlike_size(kinds: int) -> None:
     clusters = np.repeat(np.arange(1_200), drawn(1_200, 4, seed=3) + 1)
     values = np.random.default_rng(4).random(kinds)
     of = drawn(1_200, kinds, seed=5)[clusters]
-    found, single = bca_of_kinds(mean_of(values), of, clusters)[0], one_by_one(values[of], clusters)
+    found, single = grouped_bca(mean_of(values), of, clusters)[0], one_by_one(values[of], clusters)
     assert close(found, single.estimate, single.low, single.high, 0.1 * (single.high - single.low))
     assert found.n == 1_200
     alone = one_by_one(values[of])
@@ -80,7 +79,7 @@ def test_several_values_each_have_their_interval() -> None:
         share = counts / counts.sum(-1, keepdims=True)
         return np.stack((share @ VALUES, share[..., 0]), axis=-1)
 
-    mean, share = bca_of_kinds(both, kinds)
+    mean, share = grouped_bca(both, kinds)
     assert mean.estimate == pytest.approx(VALUES[kinds].mean())
     assert share.estimate == pytest.approx((kinds == 0).mean())
     assert share.high - share.low == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 20_000), rel=0.1)

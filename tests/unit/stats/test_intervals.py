@@ -14,10 +14,10 @@ from bakeoff.stats.intervals import (
     Values,
     bca,
     cluster_means,
-    clustered,
+    cluster_robust_mean,
     effective_wilson,
     proportion,
-    student,
+    t_interval,
     win_rate,
 )
 from tests.unit.stats.golden import alpaca, expected, needs_data, records, rows
@@ -174,7 +174,7 @@ def test_a_higher_level_is_a_wider_interval(drawn: tuple[Values, np.ndarray], al
 def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> None:
     assert win_rate(single) == effective_wilson(single)
     average = np.round(average, 9)  # what differs by less is taken for rounding
-    assert whole(average) or win_rate(average) == clustered(average, None)
+    assert whole(average) or win_rate(average) == cluster_robust_mean(average, None)
     wilson = win_rate(average).method == "effective-n Wilson"
     assert wilson == (whole(average) or np.ptp(average) <= 1e-9)
 
@@ -195,7 +195,7 @@ def test_averages_have_student_s_interval_on_the_logit_scale_where_there_are_few
         assert estimate.method == "t"
 
 
-@pytest.mark.parametrize("estimator", [win_rate, effective_wilson, student])
+@pytest.mark.parametrize("estimator", [win_rate, effective_wilson, t_interval])
 def test_no_values_are_no_estimate(estimator) -> None:
     with pytest.raises(ValueError, match="no values"):
         estimator(np.array([]))
@@ -203,7 +203,7 @@ def test_no_values_are_no_estimate(estimator) -> None:
 
 def test_no_values_in_no_clusters_are_no_estimate_either() -> None:
     with pytest.raises(ValueError, match="no values"):
-        clustered(np.array([]), np.array([], dtype=int))
+        cluster_robust_mean(np.array([]), np.array([], dtype=int))
     with pytest.raises(ValueError, match="zero-size"):
         bca(mean_of(np.array([])), 0)
 
@@ -214,7 +214,7 @@ def test_no_values_in_no_clusters_are_no_estimate_either() -> None:
 @given(values_of_any_kind)
 def test_clusters_of_one_change_nothing(values: Values) -> None:
     alone = np.random.default_rng(3).permutation(len(values)) * 7
-    assert same(clustered(values, alone), clustered(values, None))
+    assert same(cluster_robust_mean(values, alone), cluster_robust_mean(values, None))
     assert win_rate(values, alone) == win_rate(values)
 
 
@@ -224,8 +224,8 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 ) -> None:
     values, clusters = drawn
     values = np.round(values, 6)  # what differs by 1e-9 may or may not be rounding
-    one = clustered(values, clusters)
-    many = clustered(np.repeat(values, times), np.repeat(clusters, times))
+    one = cluster_robust_mean(values, clusters)
+    many = cluster_robust_mean(np.repeat(values, times), np.repeat(clusters, times))
     assert same(one, many)
     assert one.n == many.n == len(set(clusters.tolist()))
     if one.se is not None:
@@ -236,7 +236,9 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 def test_a_prompt_s_copies_are_one_prompt(values: Values, times: int) -> None:
     """The interval of n prompts is at least as wide as averaging their copies first would be."""
     prompts = np.repeat(np.arange(len(values)), times)
-    assert same(clustered(np.repeat(values, times), prompts), clustered(values, None))
+    assert same(
+        cluster_robust_mean(np.repeat(values, times), prompts), cluster_robust_mean(values, None)
+    )
 
 
 @given(values_in_clusters())
@@ -253,7 +255,7 @@ def test_the_clustered_standard_error_is_that_of_a_regression(seed: int) -> None
     fit = sm.OLS(values, np.ones(150)).fit()
     # statsmodels multiplies by (N - 1) / (N - k) too, which is 1 for a mean alone.
     robust = fit.get_robustcov_results("cluster", groups=clusters, use_t=True)
-    estimate = clustered(values, clusters)
+    estimate = cluster_robust_mean(values, clusters)
     assert estimate.se == pytest.approx(robust.bse[0], rel=1e-9)
     assert close(estimate, values.mean(), *robust.conf_int()[0])
     assert estimate.n == len(np.unique(clusters))
@@ -267,7 +269,9 @@ def test_all_in_one_cluster_is_one_unit() -> None:
 
 def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
     values = np.repeat([1.0, 0.0], 29)
-    estimate = clustered(values, np.concatenate((np.zeros(29, dtype=int), np.arange(1, 30))))
+    estimate = cluster_robust_mean(
+        values, np.concatenate((np.zeros(29, dtype=int), np.arange(1, 30)))
+    )
     assert (estimate.low, estimate.high) == (0, 1)
 
 
@@ -278,14 +282,14 @@ def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
 def test_score_differences_have_student_s_interval(values: Values, level: float) -> None:
     assume(np.ptp(values) > 1e-3)
     low, high = t.interval(level, len(values) - 1, loc=values.mean(), scale=sem(values))
-    estimate = student(values, level)
+    estimate = t_interval(values, level)
     assert close(estimate, values.mean(), low, high, within=1e-4)
     assert sound(estimate)
 
 
 @given(st.floats(-5, 5), st.integers(1, 5))
 def test_score_differences_that_are_all_the_same_have_a_point(value: float, n: int) -> None:
-    estimate = student(np.full(n, value))
+    estimate = t_interval(np.full(n, value))
     assert sound(estimate)
     assert estimate.high - estimate.low <= 1e-9
     assert (estimate.method == "one value: no interval") == (n == 1)
@@ -505,7 +509,7 @@ def test_a_model_against_itself_is_half_without_an_error() -> None:
 def test_the_paired_difference_of_two_models_through_a_common_baseline() -> None:
     (name, known), *_ = expected()["alpaca_eval_paired"].items()
     one, other = (alpaca(model)[0] for model in name.split(" - "))
-    estimate = student(100 * (one - other))
+    estimate = t_interval(100 * (one - other))
     assert estimate.estimate == pytest.approx(known["diff"], abs=1e-3)
     assert estimate.se == pytest.approx(known["paired_se"], abs=1e-3)
     assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-3)
@@ -523,7 +527,7 @@ def test_arena_bench_s_score_differences(pair: str) -> None:
             of.setdefault(row["model"], {})[row["question_id"]] = float(row["score"])
     one, other = (of[model] for model in pair.split(" - "))
     both = sorted(one.keys() & other.keys())
-    estimate = student(np.array([one[question] - other[question] for question in both]))
+    estimate = t_interval(np.array([one[question] - other[question] for question in both]))
     assert estimate.n == known["n"]
     assert estimate.estimate == pytest.approx(known["diff"], abs=1e-6)
     assert estimate.se == pytest.approx(known["paired_se"], abs=1e-6)

@@ -10,8 +10,8 @@ from scipy.special import betaln
 from bakeoff.stats.sequential import (
     CONCENTRATION,
     Values,
-    confidence_sequence,
     log_e_value,
+    sign_confidence_sequence,
     sign_e_process,
 )
 from tests.unit.stats.golden import alpaca, expected, needs_data
@@ -88,7 +88,7 @@ def test_a_real_difference_is_found_and_early() -> None:
 def test_the_confidence_sequence_is_the_set_of_shares_that_are_not_ruled_out(
     wins: int, losses: int, alpha: float
 ) -> None:
-    low, high = confidence_sequence(wins, losses, alpha)
+    low, high = sign_confidence_sequence(wins, losses, alpha)
     grid = np.linspace(0, 1, 1_003)[1:-1]
     kept = against(grid, wins, losses) < -math.log(alpha)
     inside = (grid > low) & (grid < high)
@@ -97,18 +97,18 @@ def test_the_confidence_sequence_is_the_set_of_shares_that_are_not_ruled_out(
 
 @given(counts, counts)
 def test_the_confidence_sequence_holds_the_share_and_is_mirrored(wins: int, losses: int) -> None:
-    low, high = confidence_sequence(wins, losses)
+    low, high = sign_confidence_sequence(wins, losses)
     assert 0 <= low < high <= 1
     assert wins + losses == 0 or low <= wins / (wins + losses) <= high
-    assert confidence_sequence(losses, wins) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+    assert sign_confidence_sequence(losses, wins) == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
 def test_a_bound_next_to_0_is_0() -> None:
     """One win in so many losses: the bound is too small to be told from 0."""
-    low, high = confidence_sequence(1, 1_000)
+    low, high = sign_confidence_sequence(1, 1_000)
     assert low == 0
     assert 0 < high < 0.03
-    assert confidence_sequence(1_000, 1) == pytest.approx((1 - high, 1), abs=1e-9)
+    assert sign_confidence_sequence(1_000, 1) == pytest.approx((1 - high, 1), abs=1e-9)
 
 
 @given(singles, st.lists(st.integers(0, 60), max_size=20))

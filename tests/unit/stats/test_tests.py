@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip, sign_test
+from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 from tests.unit.stats.golden import expected, needs_data, rows
 from tests.unit.stats.helpers import sound
 
@@ -72,7 +72,7 @@ def brute_force(differences: Values) -> float:
 
 @given(whole_differences)
 def test_few_differences_are_flipped_in_every_way(differences: np.ndarray) -> None:
-    tested = sign_flip(differences.astype(float))
+    tested = sign_flip_test(differences.astype(float))
     assert tested.p == pytest.approx(brute_force(differences.astype(int)))
     assert tested.n == len(differences)
     assert sound(tested)
@@ -81,34 +81,34 @@ def test_few_differences_are_flipped_in_every_way(differences: np.ndarray) -> No
 @settings(max_examples=20)
 @given(st.lists(st.floats(-10, 10), max_size=40).map(np.array))
 def test_swapping_the_models_changes_no_sign_flip_test(differences: Values) -> None:
-    assert sign_flip(differences) == sign_flip(-differences)
-    assert sound(sign_flip(differences))
+    assert sign_flip_test(differences) == sign_flip_test(-differences)
+    assert sound(sign_flip_test(differences))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_many_differences_are_flipped_at_random_and_agree_with_student(seed: int) -> None:
     differences = np.random.default_rng(seed).normal(0.15, 1, 80)
-    tested = sign_flip(differences)
+    tested = sign_flip_test(differences)
     assert tested.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
     assert tested.method.endswith("9999 flips")
-    assert tested == sign_flip(differences)
+    assert tested == sign_flip_test(differences)
 
 
 @pytest.mark.parametrize("n", [17, 40])
 def test_flips_at_random_never_say_that_p_is_0(n: int) -> None:
-    assert 0 < sign_flip(np.full(n, 3.0)).p < 1e-3
+    assert 0 < sign_flip_test(np.full(n, 3.0)).p < 1e-3
 
 
 @pytest.mark.parametrize("n", [17, 40, 2_000])
 def test_as_many_flips_are_drawn_as_are_told(n: int) -> None:
-    tested = sign_flip(np.full(n, 3.0))  # as seen, and no flip is
+    tested = sign_flip_test(np.full(n, 3.0))  # as seen, and no flip is
     assert tested.method.endswith("9999 flips")
     assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
 
 
 @pytest.mark.parametrize("differences", [[], [2.5], [0.0], [0.0] * 30])
 def test_nothing_or_one_or_zeros_to_flip_are_no_difference(differences: list[float]) -> None:
-    assert sign_flip(np.array(differences)).p == 1
+    assert sign_flip_test(np.array(differences)).p == 1
 
 
 def very_many(values: str, n: int, mean: float) -> Values:
@@ -123,23 +123,23 @@ def very_many(values: str, n: int, mean: float) -> Values:
 @pytest.mark.parametrize("mean", [0.0, 0.001, 0.004])
 def test_very_many_differences_are_flipped_alike(values: str, n: int, mean: float) -> None:
     differences = very_many(values, n, mean)
-    tested = sign_flip(differences)
-    student = stats.ttest_1samp(differences, 0).pvalue
-    assert tested.p == pytest.approx(max(student, 1e-4), abs=0.03 * (student > 1e-3) + 1e-3)
+    tested = sign_flip_test(differences)
+    t_interval = stats.ttest_1samp(differences, 0).pvalue
+    assert tested.p == pytest.approx(max(t_interval, 1e-4), abs=0.03 * (t_interval > 1e-3) + 1e-3)
     assert (tested.method, tested.n) == ("sign-flip permutation, 9999 flips", n)
-    assert tested == sign_flip(-differences)
-    assert tested == sign_flip(differences)
+    assert tested == sign_flip_test(-differences)
+    assert tested == sign_flip_test(differences)
 
 
 @pytest.mark.parametrize("size", [1.0, 1 / 3])
 def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None:
     differences = np.zeros(1_500)
     differences[7] = size
-    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+    assert sign_flip_test(differences).p == pytest.approx(1, abs=0.03)
     differences[8] = size  # both up, both down, or neither
-    assert sign_flip(differences).p == pytest.approx(0.5, abs=0.03)
+    assert sign_flip_test(differences).p == pytest.approx(0.5, abs=0.03)
     differences[9] = -2 * size
-    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+    assert sign_flip_test(differences).p == pytest.approx(1, abs=0.03)
 
 
 # Holm.
@@ -174,7 +174,7 @@ def test_holm_does_not_mind_the_order_of_the_tests(ps: list[float], rng) -> None
 @pytest.mark.parametrize("n", [4, 9, 16])
 def test_a_single_comparison_is_the_sign_flip_test(n: int) -> None:
     differences = matrix(n, 1, seed=n)
-    assert romano_wolf(differences) == pytest.approx([sign_flip(differences[:, 0]).p])
+    assert romano_wolf(differences) == pytest.approx([sign_flip_test(differences[:, 0]).p])
 
 
 @settings(max_examples=25)

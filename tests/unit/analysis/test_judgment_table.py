@@ -1,4 +1,4 @@
-"""Judgments as columns: folded as one would by hand, whatever their order."""
+"""Judgments as table: folded as one would by hand, whatever their order."""
 
 import math
 import random
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.aggregate import STANDS_FOR, Panel, compare, preference_of, winner_of
-from bakeoff.analysis.columns import columns_of, joint, means_by
+from bakeoff.analysis.aggregate import WINNER_VALUES, Panel, compare, preference_of, winner_of
+from bakeoff.analysis.judgment_table import group_means, joint_codes, judgment_table
 from bakeoff.records import Comparison, Judgment, Scores
 from tests.unit.analysis.cases import both, judgment, rows
 
@@ -50,7 +50,7 @@ def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
         prompt_id=group[0].prompt_id,
         a="a",
         b="b",
-        preference=STANDS_FOR[winner] if panel == "majority" and len(told) > 1 else preference,
+        preference=WINNER_VALUES[winner] if panel == "majority" and len(told) > 1 else preference,
         winner=winner,
         flipped=2 * sum(flipped for _, _, flipped, *_ in told) > len(told),
         consistent=2 * sum(answers) > len(answers) if answers else None,
@@ -117,20 +117,20 @@ def test_the_order_of_the_judgments_changes_no_bit(
 @given(rows)
 def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
     ids = sorted({one.prompt_id for one in judgments})
-    columns = columns_of("a", judgments, ids)
-    assert len(columns) == len(judgments)
+    table = judgment_table("a", judgments, ids)
+    assert len(table) == len(judgments)
     in_order = sorted(judgments, key=lambda j: (j.prompt_id, j.judge, j.sample, j.repeat))
     for row, one in enumerate(in_order):
-        assert ids[columns.prompt[row]] == one.prompt_id
-        assert columns.judges[columns.judge[row]] == one.judge
-        assert (columns.sample[row], columns.repeat[row]) == (one.sample, one.repeat)
-        assert columns.recorded[row] == (one.presented == "recorded")
-        assert columns.a_first[row] == (one.first == "a")
-        assert columns.preference[row] == preference_of("a", one)
-        assert columns.odd[row] == one.verdict.against_scores
+        assert ids[table.prompt[row]] == one.prompt_id
+        assert table.judges[table.judge[row]] == one.judge
+        assert (table.sample[row], table.repeat[row]) == (one.sample, one.repeat)
+        assert table.recorded[row] == (one.presented == "recorded")
+        assert table.a_first[row] == (one.first == "a")
+        assert table.preference[row] == preference_of("a", one)
+        assert table.contradictory[row] == one.verdict.against_scores
         turned = one.verdict if one.first == "a" else one.verdict.swapped()
-        assert columns.scored[row] == (turned.scores is not None)
-        assert turned.scores is None or tuple(columns.scores[row]) == turned.scores
+        assert table.scored[row] == (turned.scores is not None)
+        assert turned.scores is None or tuple(table.scores[row]) == turned.scores
 
 
 def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
@@ -138,18 +138,18 @@ def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
         judgment(0, "a", 1.0, mended="unreadable", cost=0.5),
         judgment(1, "a", 1.0, mended="contradiction", kept=9),
     ]
-    columns = columns_of("a", judged, ["p0", "p1"])
-    assert columns.mended.tolist() == [True, False]
-    assert columns.shortened.tolist() == [False, True]
-    assert columns.cost[0] == 0.5
-    assert math.isnan(columns.cost[1])
+    table = judgment_table("a", judged, ["p0", "p1"])
+    assert table.mended.tolist() == [True, False]
+    assert table.shortened.tolist() == [False, True]
+    assert table.cost[0] == 0.5
+    assert math.isnan(table.cost[1])
 
 
 def test_the_rows_of_one_judge_are_its_own() -> None:
     judged = [*both(0, 1.0, judge="k"), *both(0, 0.0), *both(1, 0.5, judge="k")]
-    columns = columns_of("a", judged, ["p0", "p1"])
-    assert columns.of("k").preference.tolist() == [1.0, 1.0, 0.5, 0.5]
-    assert columns.of("j").prompt.tolist() == [0, 0]
+    table = judgment_table("a", judged, ["p0", "p1"])
+    assert table.for_judge("k").preference.tolist() == [1.0, 1.0, 0.5, 0.5]
+    assert table.for_judge("j").prompt.tolist() == [0, 0]
 
 
 keyed = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=60)
@@ -157,7 +157,7 @@ keyed = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_
 
 @given(keyed)
 def test_means_by_key_are_those_of_an_exact_sum(pairs: list[tuple[int, float]]) -> None:
-    keys, means = means_by(np.array([k for k, _ in pairs]), np.array([v for _, v in pairs]))
+    keys, means = group_means(np.array([k for k, _ in pairs]), np.array([v for _, v in pairs]))
     expected = {key: fmean(v for k, v in pairs if k == key) for key in sorted(dict(pairs))}
     assert keys.tolist() == list(expected)
     assert means.tolist() == pytest.approx(list(expected.values()), rel=1e-15, abs=1e-300)
@@ -166,18 +166,18 @@ def test_means_by_key_are_those_of_an_exact_sum(pairs: list[tuple[int, float]]) 
 def test_a_sum_of_many_loses_nothing() -> None:
     values = np.array([0.1] * 10 + [1.0, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17])
     keys = np.repeat((0, 1), (10, 8))
-    assert means_by(keys, values)[1].tolist() == [fmean(values[:10]), fmean(values[10:])]
+    assert group_means(keys, values)[1].tolist() == [fmean(values[:10]), fmean(values[10:])]
 
 
 def test_no_rows_have_no_means() -> None:
     none = np.array([], dtype=np.intp)
-    keys, means = means_by(none, np.array([]))
+    keys, means = group_means(none, np.array([]))
     assert (len(keys), len(means)) == (0, 0)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=40))
 def test_a_joint_code_is_in_the_order_of_its_parts(codes: list[tuple[int, ...]]) -> None:
-    found = joint(*np.array(codes, dtype=np.intp).T)
+    found = joint_codes(*np.array(codes, dtype=np.intp).T)
     pairs = sorted(zip(codes, found.tolist(), strict=True))
     for (one, x), (other, y) in pairwise(pairs):
         assert (one < other) == (x < y)
