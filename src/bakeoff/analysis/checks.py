@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     message: str
     action: str
 
-    def flag(self, about: str) -> Flag:
+    def to_flag(self, about: str) -> Flag:
         """The finding as a record, about a model or a pair."""
         return Flag(about=about, **self._asdict())
 

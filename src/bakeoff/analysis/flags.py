@@ -29,7 +29,7 @@ def find_flags(pair: PairSummary, data: PairData) -> list[Flag]:
         *_explanations(data),
         *_repeated_prompts(data),
     )
-    return [finding.flag(data.name) for finding in findings]
+    return [finding.to_flag(data.name) for finding in findings]
 
 
 def _win_rate_and_scores(pair: PairSummary) -> Iterator[Finding]:

@@ -48,7 +48,7 @@ def _with_verdict(pair: PairSummary, data: PairData) -> PairSummary:
     return pair.with_verdict(
         outcome=decision.outcome,
         verdict=decision.sentence,
-        reasons=tuple(reason.flag(data.name) for reason in decision.reasons),
+        reasons=tuple(reason.to_flag(data.name) for reason in decision.reasons),
         slices=tuple(tag_slices(data, withheld=decision.outcome == "withheld")),
         flags=tuple(find_flags(pair, data)),
     )

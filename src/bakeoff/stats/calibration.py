@@ -46,7 +46,7 @@ def labels_needed(labels: Values, judged: Values, total: int, difference: float)
     of labels, n / (1 - rho^2 N/(n + N)), Angelopoulos et al. 2023). None where M labels are too
     few.
     """
-    # Unanimous labels have variance 0; one more of each kind keeps it positive.
+    # A label of 0 and one of 1 are added: unanimous labels would have variance 0.
     variance = float(np.append(labels, (0.0, 1.0)).var(ddof=1))
     varies = np.ptp(labels) > 1e-9 and np.ptp(judged) > 1e-9
     rho = float(np.corrcoef(labels, judged)[0, 1]) if varies else 0.0

@@ -16,7 +16,7 @@ RESULTS = [kind for kind in vars(module).values() if isinstance(kind, type) and 
 
 
 def examples() -> dict[str, object]:
-    """One of each, from the functions that make them."""
+    """A result of each type."""
     rng = np.random.default_rng(2)
     values = rng.choice([0.0, 0.5, 1.0], 60)
     prompts = np.repeat(np.arange(20), 3)
@@ -42,7 +42,7 @@ def examples() -> dict[str, object]:
     }
 
 
-def test_every_kind_of_result_is_frozen() -> None:
+def test_every_result_type_is_frozen() -> None:
     assert len(RESULTS) >= 11
     for kind in RESULTS:
         empty = object.__new__(kind)
@@ -50,7 +50,7 @@ def test_every_kind_of_result_is_frozen() -> None:
             setattr(empty, fields(kind)[0].name, 1)
 
 
-def test_every_kind_of_result_is_plain_numbers_that_json_can_hold() -> None:
+def test_every_result_type_is_json_serializable() -> None:
     found = examples()
     assert {kind.__name__ for kind in RESULTS} <= found.keys()
     for name, result in found.items():
@@ -59,6 +59,6 @@ def test_every_kind_of_result_is_plain_numbers_that_json_can_hold() -> None:
         assert json.loads(text).keys() == asdict(result).keys()  # type: ignore[call-overload]
 
 
-def test_a_record_can_hold_results_without_loading_numpy() -> None:
+def test_results_are_importable_without_numpy() -> None:
     code = "import sys, bakeoff.stats.results; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

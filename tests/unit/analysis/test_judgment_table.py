@@ -1,4 +1,4 @@
-"""Judgments as table: folded as one would by hand, whatever their order."""
+"""The judgment table, and its aggregation in any order of judgments."""
 
 import math
 import random
@@ -36,7 +36,7 @@ crowded = st.lists(
 
 
 def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
-    """The judgments of one prompt, folded record by record."""
+    """The judgments of one prompt, aggregated record by record."""
     by_judge = defaultdict(list)
     for one in group:
         by_judge[one.judge].append(one)
@@ -59,7 +59,7 @@ def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
 
 
 def opinion(judged):  # type: ignore[no-untyped-def]
-    """Preference, winner, whether flipped, whether consistent, and scores: of one judge."""
+    """Preference, winner, flipped, consistent and scores of one judge."""
     cells = defaultdict(list)
     for one in judged:
         order = one.first if one.presented == "recorded" else "none"
@@ -85,7 +85,9 @@ def mean_scores(given_: Sequence[Scores | None]) -> Scores | None:
 
 
 @given(rows | crowded, panels)
-def test_columns_fold_as_one_would_by_hand(judgments: list[Judgment], panel: Panel) -> None:
+def test_aggregation_equals_a_record_by_record_computation(
+    judgments: list[Judgment], panel: Panel
+) -> None:
     found = compare("a", "b", judgments, panel)
     ids = dict.fromkeys(one.prompt_id for one in judgments)
     assert [comparison.prompt_id for comparison in found] == list(ids)
@@ -100,7 +102,7 @@ def test_columns_fold_as_one_would_by_hand(judgments: list[Judgment], panel: Pan
 
 
 @given(rows, panels, st.randoms(use_true_random=False))
-def test_the_order_of_the_judgments_changes_no_bit(
+def test_aggregation_does_not_depend_on_the_order_of_judgments(
     judgments: list[Judgment], panel: Panel, draw: random.Random
 ) -> None:
     shuffled = draw.sample(judgments, len(judgments))
@@ -115,7 +117,7 @@ def test_the_order_of_the_judgments_changes_no_bit(
 
 
 @given(rows)
-def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
+def test_a_row_has_the_fields_of_its_judgment(judgments: list[Judgment]) -> None:
     ids = sorted({one.prompt_id for one in judgments})
     table = judgment_table("a", judgments, ids)
     assert len(table) == len(judgments)
@@ -133,7 +135,7 @@ def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
         assert turned.scores is None or tuple(table.scores[row]) == turned.scores
 
 
-def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
+def test_a_row_has_the_repair_and_cost_of_its_verdict() -> None:
     judged = [
         judgment(0, "a", 1.0, mended="unreadable", cost=0.5),
         judgment(1, "a", 1.0, mended="contradiction", kept=9),
@@ -145,7 +147,7 @@ def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
     assert math.isnan(table.cost[1])
 
 
-def test_the_rows_of_one_judge_are_its_own() -> None:
+def test_for_judge_returns_the_rows_of_one_judge() -> None:
     judged = [*both(0, 1.0, judge="k"), *both(0, 0.0), *both(1, 0.5, judge="k")]
     table = judgment_table("a", judged, ["p0", "p1"])
     assert table.for_judge("k").preference.tolist() == [1.0, 1.0, 0.5, 0.5]
@@ -156,27 +158,27 @@ keyed = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_
 
 
 @given(keyed)
-def test_means_by_key_are_those_of_an_exact_sum(pairs: list[tuple[int, float]]) -> None:
+def test_group_means_equal_those_of_an_exact_sum(pairs: list[tuple[int, float]]) -> None:
     keys, means = group_means(np.array([k for k, _ in pairs]), np.array([v for _, v in pairs]))
     expected = {key: fmean(v for k, v in pairs if k == key) for key in sorted(dict(pairs))}
     assert keys.tolist() == list(expected)
     assert means.tolist() == pytest.approx(list(expected.values()), rel=1e-15, abs=1e-300)
 
 
-def test_a_sum_of_many_loses_nothing() -> None:
+def test_group_means_compensate_rounding() -> None:
     values = np.array([0.1] * 10 + [1.0, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17])
     keys = np.repeat((0, 1), (10, 8))
     assert group_means(keys, values)[1].tolist() == [fmean(values[:10]), fmean(values[10:])]
 
 
-def test_no_rows_have_no_means() -> None:
+def test_group_means_of_no_rows_are_empty() -> None:
     none = np.array([], dtype=np.intp)
     keys, means = group_means(none, np.array([]))
     assert (len(keys), len(means)) == (0, 0)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=40))
-def test_a_joint_code_is_in_the_order_of_its_parts(codes: list[tuple[int, ...]]) -> None:
+def test_joint_codes_are_ordered_lexicographically(codes: list[tuple[int, ...]]) -> None:
     found = joint_codes(*np.array(codes, dtype=np.intp).T)
     pairs = sorted(zip(codes, found.tolist(), strict=True))
     for (one, x), (other, y) in pairwise(pairs):

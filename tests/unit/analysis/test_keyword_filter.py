@@ -69,9 +69,7 @@ def test_a_long_word_sets_the_long_bit_and_is_not_cached() -> None:
 
 
 @pytest.mark.parametrize("cache", ["cached", "evicted"])
-def test_a_spotter_that_has_seen_too_many_words_begins_anew(
-    cache: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_cache_is_cleared(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "bakeoff.analysis.keyword_filter._CACHE_SIZE", 3 if cache == "evicted" else 10
     )

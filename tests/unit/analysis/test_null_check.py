@@ -1,4 +1,4 @@
-"""A model against itself: what a fair judge does, what an unfair one, and what says nothing."""
+"""Null checks: fair judges, unfair judges and identical completions."""
 
 import math
 
@@ -25,7 +25,7 @@ def checked(rows: list[Judgment], said: tuple[list[str], list[str]] | None = Non
     return summarize(evidence(won(12, 8), null_check=null))
 
 
-def test_a_judge_that_follows_the_place_splits_every_prompt_and_shows_it() -> None:
+def test_a_judge_that_always_picks_first_decides_no_prompt() -> None:
     rows = [between(n, first, 1.0) for n in range(16) for first in (0, 1)]
     (check,) = checked(rows).null_checks
     assert check.win_rate.estimate == 0.5
@@ -34,7 +34,7 @@ def test_a_judge_that_follows_the_place_splits_every_prompt_and_shows_it() -> No
     assert (check.decided, check.prompts, check.judge, check.model) == (0, 16, "j", "a")
 
 
-def test_a_judge_that_sees_a_better_one_where_there_is_none_is_outside_the_band() -> None:
+def test_a_judge_with_a_spurious_preference_is_outside_the_band() -> None:
     rows = [between(n, first, float(first == 0)) for n in range(16) for first in (0, 1)]
     (check,) = checked(rows).null_checks
     assert check.win_rate.estimate == 1
@@ -43,7 +43,7 @@ def test_a_judge_that_sees_a_better_one_where_there_is_none_is_outside_the_band(
     assert check.win_rate.estimate > check.band[1]
 
 
-def test_the_band_is_what_coin_flips_give() -> None:
+def test_the_band_covers_coin_flips() -> None:
     values = [1.0, 0.0, 0.5, 1.0, 0.75]
     rows = [between(n, 0, value) for n, value in enumerate(values)]
     (check,) = checked(rows).null_checks
@@ -52,7 +52,7 @@ def test_the_band_is_what_coin_flips_give() -> None:
     assert check.decided is None  # one order cannot tell
 
 
-def test_draws_that_are_the_same_say_nothing_and_are_named() -> None:
+def test_identical_draws_are_left_out_and_noted() -> None:
     rows = [between(n, first, 0.5) for n in range(4) for first in (0, 1)]
     some = checked(rows, (["same", "b", "c", "d"], ["same", "x", "y", "z"]))
     assert (some.null_checks[0].prompts, some.null_checks[0].identical) == (3, 1)

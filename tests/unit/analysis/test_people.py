@@ -1,4 +1,4 @@
-"""People beside judges: never in the panel, and what their labels correct."""
+"""People in addition to judges: not in the panel, and the rate corrected by their labels."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_people_are_not_averaged_into_the_panel() -> None:
     assert beside.accounting == alone.accounting
 
 
-def test_a_pair_that_a_person_skipped_is_no_failure_of_the_judge() -> None:
+def test_a_skip_by_a_person_is_no_failure_of_a_judge() -> None:
     judged = won(30, 10)
     found = labelled([*judged, voted(0, 1.0)], failures=(failure(who="anna", kind="skipped"),))
     assert found.accounting.failed == 0
@@ -61,7 +61,7 @@ def test_the_corrected_rate_is_ppi_over_prompts() -> None:
     assert (found.corrected.labelled, found.corrected.unlabelled) == (20, 40)
 
 
-def test_labels_that_were_chosen_correct_nothing() -> None:
+def test_labels_of_selected_prompts_give_no_corrected_rate() -> None:
     rows = [*won(30, 10), *(voted(n, 1.0) for n in range(10))]
     found = labelled(rows, drawn="chosen").people
     assert found is not None
@@ -97,7 +97,7 @@ def test_a_cluster_is_one_unit_of_the_correction() -> None:
     assert (found.corrected.labelled, found.corrected.unlabelled) == (10, 10)
 
 
-def test_a_cluster_with_a_label_is_not_among_those_without() -> None:
+def test_a_cluster_with_a_label_is_not_unlabelled() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
     rows = [row for n in range(40) for row in both(n, float(n % 4 > 0))]
     rows += [voted(n, float(n % 4 > 1)) for n in range(0, 20, 2)]
@@ -107,7 +107,7 @@ def test_a_cluster_with_a_label_is_not_among_those_without() -> None:
     assert (found.corrected.labelled, found.corrected.unlabelled) == (10, 10)
 
 
-def test_labels_that_surely_say_the_opposite_withhold_the_verdict() -> None:
+def test_a_significantly_opposite_corrected_rate_withholds() -> None:
     judged = won(60, 10)
     rows = [*judged, *(voted(n, float(n % 10 == 0)) for n in range(0, 70, 2))]
     found = labelled(rows)
@@ -135,7 +135,7 @@ def test_swapping_the_models_mirrors_the_people() -> None:
     assert other.judges == one.judges
 
 
-def test_prompts_with_equal_completions_are_ties_that_nobody_votes_on() -> None:
+def test_prompts_with_identical_completions_are_ties_without_labels() -> None:
     rng = np.random.default_rng(9)
     judge = rng.choice([0.0, 1.0], 40)
     rows = [row for n, value in enumerate(judge) for row in both(n, float(value))]

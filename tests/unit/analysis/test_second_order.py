@@ -22,13 +22,13 @@ def pair_data(judgments: Sequence[Judgment], **config: Any) -> PairData:
 
 
 def single(prompt: int, value: float, **more: Any) -> Judgment:
-    """The preference for a in one order, by turns."""
+    """The preference for a in one order, alternating between prompts."""
     return judgment(prompt, "a", value, **more) if prompt % 2 else both(prompt, value, **more)[1]
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """With what it is foreseen."""
+    """The arguments of each call of `power.second_order_may_matter`."""
     found: list[tuple[Any, ...]] = []
 
     def spy(*given: Any) -> bool:
@@ -39,19 +39,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_who_wins_everything_needs_no_second_order_and_an_open_race_does() -> None:
+def test_the_second_order_matters_only_for_open_verdicts() -> None:
     assert not second_order_may_matter(pair_data(won(24, 0)), 100)
     assert not second_order_may_matter(pair_data(won(0, 24)), 100)
     assert second_order_may_matter(pair_data(habit(24)), 100)
     assert second_order_may_matter(pair_data([]), 100)
 
 
-def test_of_fewer_than_twenty_prompts_nothing_is_foreseen() -> None:
+def test_with_fewer_than_20_prompts_the_second_order_may_matter() -> None:
     assert second_order_may_matter(pair_data(won(19, 0)), 100)
     assert not second_order_may_matter(pair_data(won(20, 0)), 100)
 
 
-def test_what_the_second_order_brings_is_told_by_twenty_prompts_that_have_it() -> None:
+def test_20_prompts_in_both_orders_are_needed() -> None:
     alone = [single(n, 1.0) for n in range(100, 130)]
     assert second_order_may_matter(pair_data(alone), 100)
     assert second_order_may_matter(pair_data([*won(19, 0), *alone]), 100)
@@ -59,7 +59,7 @@ def test_what_the_second_order_brings_is_told_by_twenty_prompts_that_have_it() -
 
 
 @pytest.mark.parametrize("presented", ["unknown", "apart"])
-def test_orders_that_nobody_knows_say_nothing_of_the_second(presented: str) -> None:
+def test_with_unrecorded_orders_the_second_order_may_matter(presented: str) -> None:
     rows = won(30, 0)
     assert not second_order_may_matter(pair_data(rows), 100)
     rows[7] = rows[7].model_copy(update={"presented": presented})
@@ -67,11 +67,11 @@ def test_orders_that_nobody_knows_say_nothing_of_the_second(presented: str) -> N
 
 
 def habit(prompts: int) -> list[Judgment]:
-    """In both orders each prompt is a tie; in one it is won by whoever is shown first."""
+    """Each prompt is a tie over both orders; in one order the model shown first wins."""
     return [judgment(n, first, 1.0) for n in range(prompts) for first in "ab"]
 
 
-def test_a_habit_that_both_orders_cancel_is_worth_the_second() -> None:
+def test_the_second_order_matters_for_a_position_biased_judge() -> None:
     assert second_order_may_matter(pair_data(habit(200)), 300)
     tied = [judgment(n, first, 0.5) for n in range(200) for first in "ab"]
     assert not second_order_may_matter(pair_data(tied), 300)
@@ -107,7 +107,7 @@ def drawn(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
 
 @pytest.mark.parametrize("panel", ["mean", "majority"])
 @pytest.mark.parametrize(("judges", "samples"), [("j", 1), ("j", 3), ("jkl", 1), ("jkl", 2)])
-def test_each_order_is_folded_as_a_prompt_of_its_own_is(
+def test_each_order_is_aggregated_as_a_separate_prompt(
     asked: list[tuple[Any, ...]], panel: Panel, judges: str, samples: int
 ) -> None:
     rows = list(drawn(len(judges) + samples, judges, samples))
@@ -121,7 +121,7 @@ def test_each_order_is_folded_as_a_prompt_of_its_own_is(
     assert (total, margin, z) == (90, pytest.approx(0.07), pytest.approx(1.96, abs=1e-3))
 
 
-def test_looks_and_many_pairs_ask_for_more_standard_errors(asked: list[tuple[Any, ...]]) -> None:
+def test_optional_stopping_and_many_pairs_raise_z(asked: list[tuple[Any, ...]]) -> None:
     rows, anytime = won(15, 10), Design(anytime=True)
     for terms in (
         {},

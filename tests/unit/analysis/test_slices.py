@@ -20,12 +20,12 @@ def test_each_tag_has_a_row_the_largest_first_with_holms_p() -> None:
     assert (code.outcome, chat.outcome) == ("better", "better")
 
 
-def test_fewer_than_fifteen_prompts_are_shown_without_a_verdict() -> None:
+def test_fewer_than_15_prompts_have_no_outcome() -> None:
     found = pair(won(29, 0), prompts=tagged(("code", 15), ("chat", 14)))
     assert [row.outcome for row in found.slices] == ["better", None]
 
 
-def test_what_many_slices_would_show_by_chance_is_no_difference() -> None:
+def test_outcomes_of_slices_use_the_adjusted_p_value() -> None:
     groups = [(f"tag{n:02}", 16) for n in range(10)]
     values = [
         float(n < 13) if group == 0 else float(n % 2) for group in range(10) for n in range(16)
@@ -40,18 +40,18 @@ def test_what_many_slices_would_show_by_chance_is_no_difference() -> None:
     assert {row.outcome for row in found.slices} == {"no difference shown"}
 
 
-def test_worse_slices_are_named_too() -> None:
+def test_a_slice_can_be_worse() -> None:
     found = pair(won(20, 20), prompts=tagged(("code", 20), ("chat", 20)))
     assert {row.tag: row.outcome for row in found.slices} == {"code": "better", "chat": "worse"}
 
 
-def test_a_withheld_pair_names_no_winner_in_a_slice() -> None:
+def test_slices_of_a_withheld_pair_have_no_outcome() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(20)]
     found = pair(rows, prompts=tagged(("code", 20)))
     assert (found.outcome, found.slices[0].outcome) == ("withheld", None)
 
 
-def test_a_cluster_is_no_slice_and_is_the_unit_inside_one() -> None:
+def test_cluster_tags_are_no_slices_but_units_within_one() -> None:
     prompts = tuple(prompt(n, tags=("code", f"cluster:{n // 2}")) for n in range(40))
     found = pair(won(30, 10), prompts=prompts)
     assert [row.tag for row in found.slices] == ["code"]

@@ -1,4 +1,4 @@
-"""What all outcomes took adds up, and an unknown price is not nought."""
+"""Spending adds up, and an unknown cost is not 0."""
 
 from bakeoff.analysis.spending import summarize_spending
 from bakeoff.records import Completion, Usage
@@ -7,7 +7,7 @@ from tests.unit.report.sample import results_of
 USED = Usage(input=10, output=5, cached=4)
 
 
-def test_it_adds_up_and_an_unknown_price_is_not_nought() -> None:
+def test_spending_adds_up_and_an_unknown_cost_is_none() -> None:
     evidence = results_of().evidence
     said = Completion(text="x", usage=USED, cost=0.5)
     completions = tuple(c.model_copy(update={"completion": said}) for c in evidence.completions)
@@ -22,7 +22,7 @@ def test_it_adds_up_and_an_unknown_price_is_not_nought() -> None:
     assert counted.cost is None
 
 
-def test_what_failed_is_paid_for_where_it_was_answered() -> None:
+def test_answered_failures_are_included_in_the_cost() -> None:
     evidence = results_of().evidence
     paid = tuple(
         failure.model_copy(update={"usage": USED, "cost": 0.25}) if nth == 0 else failure
@@ -34,7 +34,7 @@ def test_what_failed_is_paid_for_where_it_was_answered() -> None:
     assert (after.failed, after.read, after.written) == (len(paid), 10, 5)
 
 
-def test_a_check_of_a_model_against_itself_is_paid_for_too() -> None:
+def test_spending_includes_the_null_check() -> None:
     evidence = results_of().evidence
     both = summarize_spending(evidence.model_copy(update={"null_check": evidence}))
     assert [one.outcomes for one in both] == [

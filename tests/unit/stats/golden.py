@@ -1,4 +1,4 @@
-"""Real evaluations with known numbers, read where they are: nothing of them is in this repository.
+"""Real evaluations with known numbers, which are not part of this repository.
 
 Every module that reads them skips its tests, saying so, where the folder does not exist.
 """

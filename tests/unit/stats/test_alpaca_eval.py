@@ -25,7 +25,7 @@ MODELS = [
 
 
 def inputs(n: int, seed: int, *, gamed: bool = True) -> AlpacaEvalInputs:
-    """Preferences that length, difficulty and the model have made, with soft noise."""
+    """Preferences that depend on length, difficulty and the model, with noise."""
     rng = np.random.default_rng(seed)
     lengths, difficulty = rng.normal(100, 400, n).round(), rng.normal(0, 1, n)
     liked = -1.5 * np.tanh(lengths / lengths.std(ddof=1)) + 0.7 * difficulty + 0.5
@@ -117,7 +117,7 @@ def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_diffic
 
 
 @pytest.mark.parametrize("c", [None, 2.78])
-def test_a_model_against_itself_has_half(c: float | None) -> None:
+def test_a_model_against_itself_has_rate_one_half(c: float | None) -> None:
     rows = replace(inputs(40, 5), preferences=np.full(40, 0.5), length_differences=np.zeros(40))
     for one in (rows, own_rows(rows)):
         found = length_controlled_win_rate(one, c)
@@ -148,12 +148,12 @@ def test_too_few_prompts_need_a_c() -> None:
     assert length_controlled_win_rate(inputs(5, 8)).c in GRID
 
 
-def test_one_prompt_is_fitted_too() -> None:
+def test_one_prompt_can_be_fitted() -> None:
     one = AlpacaEvalInputs(np.ones(1), np.full(1, 30.0), np.zeros(1), NONE, NONE, NONE.astype(int))
     assert length_controlled_win_rate(one, 100.0).win_rate > 0.9
 
 
-def test_wins_alone_stay_short_of_certainty() -> None:
+def test_wins_alone_stay_below_1() -> None:
     found = length_controlled_win_rate(replace(inputs(30, 9), preferences=np.ones(30)), 10.0)
     assert 0.9 < found.win_rate < 1
 

@@ -50,7 +50,7 @@ def estimates(effect: OrderEffect):
 
 
 @given(verdicts())
-def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_effect_of_the_place(
+def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_order_effect(
     drawn: Verdicts,
 ) -> None:
     values, prompts, first = drawn
@@ -111,7 +111,7 @@ def test_judging_everything_again_with_the_same_result_changes_nothing(drawn: Ve
 
 
 @given(st.integers(2, 60))
-def test_a_judge_that_always_says_first_gives_half_and_is_never_consistent(n: int) -> None:
+def test_a_judge_that_always_picks_first_gives_half_and_is_never_consistent(n: int) -> None:
     found = order_effect(*both_orders([1.0] * n, [0.0] * n))
     assert found.identified == "both orders"
     assert (found.first_twice, found.second_twice) == (n, 0)
@@ -122,7 +122,7 @@ def test_a_judge_that_always_says_first_gives_half_and_is_never_consistent(n: in
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=40))
-def test_a_judge_that_does_not_mind_the_place_has_no_effect(values: list[float]) -> None:
+def test_a_judge_without_position_bias_has_no_effect(values: list[float]) -> None:
     found = order_effect(*both_orders(values, values))
     effect, pick_first, balanced = estimates(found)
     assert (effect.estimate, effect.low, effect.high) == (0, 0, 0)
@@ -167,7 +167,7 @@ def test_a_few_prompts_in_both_orders_among_many_in_one_are_a_random_order() -> 
 
 
 @pytest.mark.parametrize(("twice", "once"), [(1, 0), (3, 2), (2, 2), (2, 3), (1, 20)])
-def test_both_orders_it_is_where_half_the_prompts_have_both(twice: int, once: int) -> None:
+def test_half_of_the_prompts_in_both_orders_identify_a_paired_effect(twice: int, once: int) -> None:
     values, prompts, first = both_orders([1.0] * twice, [0.0] * twice)
     more = np.arange(twice, twice + once)
     found = order_effect(
@@ -178,7 +178,7 @@ def test_both_orders_it_is_where_half_the_prompts_have_both(twice: int, once: in
 
 
 @pytest.mark.parametrize("shown_first", [0, 1])
-def test_one_fixed_order_tells_nothing_of_the_place(shown_first: int) -> None:
+def test_one_fixed_order_identifies_no_effect(shown_first: int) -> None:
     found = order_effect(np.ones(30), np.arange(30), np.full(30, shown_first == 1))
     assert found == OrderEffect("one order", shown_first)
 
@@ -201,7 +201,7 @@ def test_a_random_order_without_spread_has_a_point() -> None:
     assert found.balanced.estimate == 0.5
 
 
-def test_ties_alone_pick_neither_place() -> None:
+def test_ties_alone_have_no_pick_first() -> None:
     found = order_effect(*both_orders([0.5] * 9, [0.5] * 9))
     assert found.pick_first is None
     assert found.p == 1
@@ -334,7 +334,7 @@ def test_where_nothing_varies_there_is_no_correlation(
 
 
 def judged(n: int, seed: int, alpha: float, beta: float, shift: float = 0.0) -> Verdicts:
-    """Verdicts of a judge that likes length by `beta`, and a by `alpha` apart from it."""
+    """Verdicts of a judge that prefers length by `beta`, and a by `alpha`."""
     rng = np.random.default_rng(seed)
     differences = rng.normal(shift, 400, n).round()
     p = expit(alpha + beta * np.tanh(differences / differences.std(ddof=1)))
@@ -385,7 +385,7 @@ def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
     assert found.bias.more_wins.low > 0.5
 
 
-def test_a_judge_that_does_not_mind_length_leaves_the_win_rate_as_it_is() -> None:
+def test_without_length_bias_the_controlled_rate_is_the_win_rate() -> None:
     values, differences, _ = judged(600, 8, 0.8, 0.0, shift=400)
     found = length_effect(values, differences)
     assert found.slope.low < 0 < found.slope.high
@@ -458,7 +458,7 @@ def test_one_huge_length_stays_finite() -> None:
 
 
 def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> None:
-    """The slope is further off than Newton's bounded steps go, and the win rate is found anyway."""
+    """The slope is out of reach of the bounded Newton steps; the win rate is not."""
     values = np.repeat([0.0, 1.0], 100)
     differences = np.where(values > 0.5, 1.0, -1.0)
     differences[[0, -1]] *= 200
@@ -473,7 +473,7 @@ def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> No
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1.0]), st.booleans(), st.booleans())))
-def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
+def test_leak_effect_is_the_win_rate_where_only_one_side_leaks(
     drawn: list[tuple[float, bool, bool]],
 ) -> None:
     values = np.array([value for value, *_ in drawn], dtype=float)
@@ -491,7 +491,7 @@ def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
         assert ours is None or (mirrored(ours, theirs) and ours.n == n)
 
 
-def test_a_judge_that_punishes_a_blemish_shows_in_the_two_rates() -> None:
+def test_a_judge_that_punishes_leaks_shows_in_the_two_rates() -> None:
     a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
     found = leak_effect(b.astype(float), a, b)
     assert (found.rate_only_a.estimate, found.rate_only_b.estimate) == (0, 1)

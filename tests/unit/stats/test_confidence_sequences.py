@@ -40,7 +40,7 @@ def log_made(values: Values, m: float) -> float:
 
 
 def log_made_at_each_look(values: Values, m: float) -> Values:
-    """The same after each value in turn."""
+    """As `log_made`, after each value in turn."""
     gains = np.log(np.outer(values, _BELIEFS / m) + np.outer(1 - values, (1 - _BELIEFS) / (1 - m)))
     made: Values = np.logaddexp.reduce(np.log(_DENSITY) + gains.cumsum(axis=0), axis=1)
     return made
@@ -49,7 +49,7 @@ def log_made_at_each_look(values: Values, m: float) -> Values:
 def first_finding(
     values: Values, margin: float = 0.05, alpha: float = 0.05
 ) -> tuple[int, str] | None:
-    """After how many values `SequentialTest` finds anything, and what."""
+    """The number of values after which `SequentialTest` decides, and its decision."""
     looks = SequentialTest(margin, alpha)
     for count, value in enumerate(values.tolist(), 1):
         looks.add(value)
@@ -63,9 +63,7 @@ def first_finding(
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_its_ends_are_the_means_against_which_bets_made_1_over_alpha(
-    values: Values, alpha: float
-) -> None:
+def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: float) -> None:
     found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     exact = np.allclose(values * 100, np.round(values * 100), atol=1e-9)
     for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
@@ -79,7 +77,7 @@ def test_its_ends_are_the_means_against_which_bets_made_1_over_alpha(
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_it_is_the_set_of_means_that_are_not_ruled_out(values: Values, alpha: float) -> None:
+def test_the_sequence_is_the_set_of_means_not_excluded(values: Values, alpha: float) -> None:
     found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     for m in np.linspace(0.01, 0.99, 50).tolist():
         made = log_made(values, m)
@@ -89,7 +87,7 @@ def test_it_is_the_set_of_means_that_are_not_ruled_out(values: Values, alpha: fl
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_it_holds_the_mean_and_is_sound(values: Values, alpha: float) -> None:
+def test_the_sequence_contains_the_mean_and_is_sound(values: Values, alpha: float) -> None:
     found = mean_confidence_sequence(values, alpha)
     assert sound(found)
     assert 0 <= found.low <= values.mean() + 1e-12
@@ -102,7 +100,7 @@ def test_it_holds_the_mean_and_is_sound(values: Values, alpha: float) -> None:
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_swapping_the_models_mirrors_it(values: Values, alpha: float) -> None:
+def test_swapping_the_models_mirrors_the_sequence(values: Values, alpha: float) -> None:
     values = np.round(values, 6)
     assert mirrored(
         mean_confidence_sequence(values, alpha), mean_confidence_sequence(1 - values, alpha), 1e-6
@@ -111,7 +109,7 @@ def test_swapping_the_models_mirrors_it(values: Values, alpha: float) -> None:
 
 @settings(max_examples=30)
 @given(values_of_any_kind)
-def test_who_wants_to_be_surer_gets_a_wider_one(values: Values) -> None:
+def test_a_smaller_alpha_widens_the_sequence(values: Values) -> None:
     each = [mean_confidence_sequence(values, alpha) for alpha in (0.3, 0.05, 0.025, 0.001)]
     for narrow, wide in itertools.pairwise(each):
         assert wide.low <= narrow.low + 1e-9
@@ -119,7 +117,7 @@ def test_who_wants_to_be_surer_gets_a_wider_one(values: Values) -> None:
 
 
 @given(values_of_any_kind, st.randoms(use_true_random=False))
-def test_the_order_of_the_values_does_not_change_the_last_one(
+def test_the_order_of_values_does_not_change_the_last_look(
     values: Values, rng: np.random.Generator
 ) -> None:
     shuffled = values.tolist()
@@ -137,7 +135,7 @@ def test_the_order_of_the_values_does_not_change_the_last_one(
 
 @settings(max_examples=20)
 @given(values_of_any_kind, alphas)
-def test_each_look_is_at_the_values_so_far(values: Values, alpha: float) -> None:
+def test_each_look_uses_the_values_so_far(values: Values, alpha: float) -> None:
     places = sorted({1, (len(values) + 1) // 2, len(values)})
     lows, highs = confidence_sequence_at(values, places, alpha)
     assert len(lows) == len(highs) == len(places)
@@ -158,7 +156,7 @@ def test_values_that_are_all_the_same(value: float, count: int) -> None:
         assert found.high - found.low < 0.06
 
 
-def test_more_of_the_same_narrows_it() -> None:
+def test_more_of_the_same_values_narrow_the_sequence() -> None:
     widths = []
     for times in (1, 2, 5, 20):
         found = mean_confidence_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
@@ -171,7 +169,7 @@ def test_more_of_the_same_narrows_it() -> None:
 
 
 @given(singles, alphas)
-def test_of_wins_ties_and_losses_it_is_the_sign_test_s_e_process(
+def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
     values: Values, alpha: float
 ) -> None:
     log_e = float(log_e_value(np.sum(values == 1), np.sum(values == 0)))
@@ -186,15 +184,15 @@ def test_of_wins_ties_and_losses_it_is_the_sign_test_s_e_process(
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
-def test_of_very_many_it_still_is(wins: int, losses: int) -> None:
-    """However sharp what is known becomes, the beliefs are near enough to each other."""
+def test_it_equals_the_sign_e_process_for_many_values(wins: int, losses: int) -> None:
+    """The grid of beliefs is fine enough for a very concentrated posterior."""
     found = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
     log_e = float(log_e_value(np.array(wins), np.array(losses)))
     assert math.log(found.p) == pytest.approx(min(0.0, -log_e), abs=0.1)
 
 
 @given(values_of_any_kind)
-def test_p_is_1_over_what_bets_made(values: Values) -> None:
+def test_p_is_1_over_wealth(values: Values) -> None:
     p = anytime_test(values).p
     assert p == pytest.approx(min(1.0, math.exp(-log_made(values, 0.5))), rel=1e-3)
     assert anytime_test(1 - values).p == pytest.approx(p, rel=1e-6)
@@ -202,13 +200,15 @@ def test_p_is_1_over_what_bets_made(values: Values) -> None:
 
 
 @given(values_of_any_kind, alphas)
-def test_p_is_small_exactly_where_a_half_is_outside(values: Values, alpha: float) -> None:
+def test_p_is_below_alpha_exactly_if_the_sequence_excludes_half(
+    values: Values, alpha: float
+) -> None:
     p, found = anytime_test(values).p, mean_confidence_sequence(values, alpha)
     assume(abs(p - alpha) > 1e-6 * alpha)
     assert (p <= alpha) == (found.low > 0.5 or found.high < 0.5)
 
 
-def test_nothing_was_bet_on_no_values_and_on_ties() -> None:
+def test_p_is_1_without_values_and_for_ties() -> None:
     assert anytime_test(np.array([])).p == 1
     assert anytime_test(np.array([])).n == 0
     assert anytime_test(np.full(40, 0.5)).p == pytest.approx(1)
@@ -231,7 +231,7 @@ def _clear(values: Values, margin: float, alpha: float) -> bool:
     simultaneous_margins,
     alphas,
 )
-def test_it_finds_what_the_interval_says_at_every_look(
+def test_the_sequential_test_agrees_with_the_interval_at_every_look(
     values: list[float], margin: float, alpha: float
 ) -> None:
     looks = SequentialTest(margin, alpha)
@@ -248,7 +248,7 @@ def test_it_finds_what_the_interval_says_at_every_look(
 
 
 @pytest.mark.parametrize(("margin", "finding"), [(0.0, None), (0.05, "equivalent")])
-def test_ties_alone_are_equivalent_within_a_margin_and_never_within_none(
+def test_ties_alone_are_equivalent_for_positive_margins_only(
     margin: float, finding: str | None
 ) -> None:
     looks = SequentialTest(margin)
@@ -261,7 +261,7 @@ def test_ties_alone_are_equivalent_within_a_margin_and_never_within_none(
     assert "different" not in found
 
 
-def test_within_50_points_all_is_equivalent_that_is_not_different() -> None:
+def test_with_margin_50_everything_not_different_is_equivalent() -> None:
     looks = SequentialTest(0.5)
     assert looks.decision == "equivalent"
     for _ in range(40):
@@ -271,7 +271,7 @@ def test_within_50_points_all_is_equivalent_that_is_not_different() -> None:
 
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.001])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_wins_alone_soon_end_it_and_a_smaller_alpha_later(value: float, alpha: float) -> None:
+def test_wins_alone_decide_soon_and_later_with_a_smaller_alpha(value: float, alpha: float) -> None:
     counts = np.arange(40)
     known = log_e_value(counts, np.zeros_like(counts)) >= -math.log(alpha)
     assert first_finding(np.full(40, value), 0.05, alpha) == (known.argmax(), "different")
@@ -279,7 +279,7 @@ def test_wins_alone_soon_end_it_and_a_smaller_alpha_later(value: float, alpha: f
 
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.001])
 @pytest.mark.parametrize("seed", range(3))
-def test_it_ends_at_the_first_look_at_which_a_half_is_ruled_out(seed: int, alpha: float) -> None:
+def test_different_is_decided_at_the_first_look_that_excludes_half(seed: int, alpha: float) -> None:
     values = np.random.default_rng(seed).choice([0.0, 0.25, 1.0, 1.0, 1.0], 200)
     out = log_made_at_each_look(values, 0.5) >= -math.log(alpha)
     assert out.any()
@@ -287,7 +287,7 @@ def test_it_ends_at_the_first_look_at_which_a_half_is_ruled_out(seed: int, alpha
 
 
 @pytest.mark.parametrize(("margin", "alpha"), [(0.2, 0.05), (0.2, 0.005), (0.15, 0.05)])
-def test_it_ends_at_the_first_look_at_which_all_outside_of_the_margin_is(
+def test_equivalent_is_decided_at_the_first_look_that_excludes_all_outside(
     margin: float, alpha: float
 ) -> None:
     values = np.random.default_rng(7).choice([0.25, 0.5, 0.5, 0.75], 150)
@@ -297,8 +297,8 @@ def test_it_ends_at_the_first_look_at_which_all_outside_of_the_margin_is(
     assert first_finding(values, margin, alpha) == (out.argmax() + 1, "equivalent")
 
 
-def test_a_look_may_take_back_what_the_one_before_found() -> None:
-    """It says what is so now: who stops at the first finding stops there."""
+def test_a_decision_may_be_withdrawn_at_a_later_look() -> None:
+    """The decision describes the present look, and a later look may withdraw it."""
     looks = SequentialTest(0.05)
     for value in [1.0] * 12:
         looks.add(value)
@@ -338,7 +338,7 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 
 
 @pytest.mark.slow
-def test_who_stops_when_sure_names_a_winner_of_equals_in_less_than_5_percent_of_the_runs() -> None:
+def test_stopping_at_a_decision_has_an_error_rate_below_5_percent() -> None:
     runs = np.random.default_rng(59).choice([0.0, 0.25, 0.5, 0.75, 1.0], (120, 80))
     found = [first_finding(run) for run in runs]
     wrong = np.mean([one is not None and one[1] == "different" for one in found])

@@ -1,4 +1,4 @@
-"""A bootstrap by kinds draws what a bootstrap of single prompts draws."""
+"""The grouped bootstrap agrees with a bootstrap of single prompts."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def one_by_one(values: Values, clusters: Values | None = None) -> Estimate:
 
 
 @pytest.mark.parametrize("n", [2, 40, 1_000])
-def test_up_to_a_thousand_prompts_it_is_the_same_bootstrap(n: int) -> None:
+def test_up_to_1000_prompts_it_equals_bca(n: int) -> None:
     kinds = drawn(n)
     found = grouped_bca(mean_of(VALUES), kinds)[0]
     assert same(found, one_by_one(VALUES[kinds]))
@@ -34,14 +34,14 @@ def test_up_to_a_thousand_prompts_it_is_the_same_bootstrap(n: int) -> None:
     assert sound(found)
 
 
-def test_up_to_a_thousand_clusters_too() -> None:
+def test_up_to_1000_clusters_it_equals_bca() -> None:
     kinds, clusters = drawn(300), drawn(300, 50, seed=1)
     found = grouped_bca(mean_of(VALUES), kinds, clusters)[0]
     assert same(found, one_by_one(VALUES[kinds], clusters))
     assert found.n == 50
 
 
-def test_very_many_prompts_of_many_kinds_are_drawn_one_by_one() -> None:
+def test_many_kinds_are_drawn_unit_by_unit() -> None:
     values = np.random.default_rng(2).random(1_500)
     found = grouped_bca(mean_of(values), np.arange(1_500))[0]
     assert same(found, one_by_one(values), within=1e-11)
@@ -49,7 +49,7 @@ def test_very_many_prompts_of_many_kinds_are_drawn_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("n", [1_001, 30_000])
-def test_very_many_prompts_of_few_kinds_have_the_same_interval_but_for_chance(n: int) -> None:
+def test_few_kinds_give_the_same_interval_up_to_simulation_error(n: int) -> None:
     kinds = drawn(n)
     found, single = grouped_bca(mean_of(VALUES), kinds)[0], one_by_one(VALUES[kinds])
     assert close(found, single.estimate, single.low, single.high, 0.1 * (single.high - single.low))
@@ -60,8 +60,8 @@ def test_very_many_prompts_of_few_kinds_have_the_same_interval_but_for_chance(n:
 
 
 @pytest.mark.parametrize("kinds", [5, 500])
-def test_so_have_very_many_clusters_of_unlike_size(kinds: int) -> None:
-    """Copies of one kind make the clusters count for less than their prompts do."""
+def test_clusters_of_unequal_size_give_the_same_interval(kinds: int) -> None:
+    """Clusters hold copies of one kind, so there are fewer units than prompts."""
     clusters = np.repeat(np.arange(1_200), drawn(1_200, 4, seed=3) + 1)
     values = np.random.default_rng(4).random(kinds)
     of = drawn(1_200, kinds, seed=5)[clusters]

@@ -68,7 +68,7 @@ def test_without_ties_it_is_wilson_s_interval(wins: int, losses: int, level: flo
     assert proportion(wins, wins + losses, level) == ours
 
 
-def test_a_share_of_nothing_is_no_estimate() -> None:
+def test_a_proportion_of_no_trials_is_none() -> None:
     assert proportion(0, 0) is None
 
 
@@ -106,7 +106,7 @@ def test_all_wins_and_all_losses(n: int) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 10, 100])
 @pytest.mark.parametrize("value", [0.5, 0.25, 0.1, 0.3, 0.7])
-def test_all_the_same_is_not_certainty(n: int, value: float) -> None:
+def test_equal_values_have_an_interval_of_positive_width(n: int, value: float) -> None:
     estimate = win_rate(np.full(n, value))
     assert estimate.estimate == pytest.approx(value)
     assert estimate.low < value < estimate.high
@@ -116,7 +116,7 @@ def test_all_the_same_is_not_certainty(n: int, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, 0.5, 1.0])
-def test_one_prompt_says_next_to_nothing(value: float) -> None:
+def test_one_prompt_has_a_wide_interval(value: float) -> None:
     estimate = win_rate(np.array([value]))
     assert estimate.high - estimate.low > 0.5
     assert estimate.low <= 0.5 <= estimate.high or value in (0.0, 1.0)
@@ -196,12 +196,12 @@ def test_averages_have_student_s_interval_on_the_logit_scale_where_there_are_few
 
 
 @pytest.mark.parametrize("estimator", [win_rate, effective_wilson, t_interval])
-def test_no_values_are_no_estimate(estimator) -> None:
+def test_no_values_raise(estimator) -> None:
     with pytest.raises(ValueError, match="no values"):
         estimator(np.array([]))
 
 
-def test_no_values_in_no_clusters_are_no_estimate_either() -> None:
+def test_no_values_in_no_clusters_raise() -> None:
     with pytest.raises(ValueError, match="no values"):
         cluster_robust_mean(np.array([]), np.array([], dtype=int))
     with pytest.raises(ValueError, match="zero-size"):
@@ -310,7 +310,7 @@ def test_the_bootstrap_of_a_mean_is_scipy_s() -> None:
     assert ours.method == "BCa bootstrap"
 
 
-def test_above_a_thousand_units_percentiles_do() -> None:
+def test_above_1000_units_percentiles_are_used() -> None:
     values = np.random.default_rng(6).random(1_200)
     ours = bca(mean_of(values), 1_200, resamples=1_000)[0]
     low, high = t.interval(0.95, 1_199, loc=values.mean(), scale=sem(values))
@@ -359,7 +359,7 @@ def test_the_bootstrap_is_seeded(values: Values) -> None:
 
 
 def test_the_bootstrap_draws_whole_clusters() -> None:
-    """Copies inside their cluster change nothing; drawn alone they would narrow the interval."""
+    """Copies within a cluster change nothing; drawn separately they would narrow the interval."""
     values = np.random.default_rng(8).random(30)
     once = bca(mean_of(values), 30)[0]
     copies = np.repeat(values, 4)
@@ -372,7 +372,7 @@ def test_the_bootstrap_draws_whole_clusters() -> None:
 
 # Coverage: how often the interval holds the true value.
 
-TABLE = [  # stats.md 1.2, the column "Wilson n_e"
+TABLE = [  # n, and the probabilities of a win, a tie and a loss
     (10, (0.9, 0.05, 0.05)),
     (10, (0.5, 0.0, 0.5)),
     (20, (0.95, 0.04, 0.01)),
@@ -396,7 +396,7 @@ def intervals(samples: np.ndarray, scale: float) -> tuple[Values, Values]:
 
 
 def verdicts(rng: np.random.Generator, theta: float, ties: float, size: tuple[int, int]) -> Values:
-    """2 for a win, 1 for a tie, 0 for a loss; `ties` is a share of the most that theta allows."""
+    """2 for a win, 1 for a tie, 0 for a loss; `ties` is a share of its maximum at theta."""
     tie = ties * 2 * min(theta, 1 - theta)
     return rng.choice([2, 1, 0], p=[theta - tie / 2, tie, 1 - theta - tie / 2], size=size)
 
@@ -406,7 +406,7 @@ def verdicts(rng: np.random.Generator, theta: float, ties: float, size: tuple[in
 @pytest.mark.parametrize("theta", [0.05, 0.5, 0.9])
 @pytest.mark.parametrize("n", [10, 30, 50, 200])
 def test_95_percent_intervals_of_two_orders_cover(n: int, theta: float, ties: float) -> None:
-    """The second order says the same as the first with probability 0.6, else it judges anew."""
+    """The second order repeats the first verdict with probability 0.6, else it is independent."""
     runs = 8_000
     rng = np.random.default_rng(20240)
     first = verdicts(rng, theta, ties, (runs, n))
@@ -471,7 +471,7 @@ def test_95_percent_bootstrap_intervals_cover() -> None:
 # Numbers known from elsewhere.
 
 
-def test_55_of_100_and_0_of_10() -> None:
+def test_wilson_of_55_of_100_and_0_of_10() -> None:
     assert close(win_rate(table(55, 0, 45)), 0.55, 0.4524, 0.6439, within=5e-5)
     assert close(win_rate(table(0, 0, 10)), 0, 0, 0.2775, within=5e-5)
 

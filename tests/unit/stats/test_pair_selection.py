@@ -42,7 +42,7 @@ def neighbours_variance(information: np.ndarray, ranked: list[int]) -> float:
 
 
 @given(seeds, st.integers(3, 6), st.floats(5, 60), st.sampled_from([0.0, 0.2]))
-def test_each_pair_is_the_one_that_narrows_the_neighbours_most(
+def test_each_pair_lowers_the_neighbor_variances_most(
     seed: int, items: int, prompts: float, ties: float
 ) -> None:
     outcomes = played(seed, items, ties=ties)
@@ -70,7 +70,7 @@ def test_each_pair_is_the_one_that_narrows_the_neighbours_most(
 
 
 @given(seeds, st.integers(1, 6), st.integers(0, 20), st.floats(0, 1))
-def test_pairs_are_pairs_and_each_comes_once_and_those_that_never_met_come_first(
+def test_pairs_are_distinct_and_unmet_pairs_come_first(
     seed: int, items: int, count: int, share: float
 ) -> None:
     outcomes = some(played(seed, items, 3), seed, share) if items > 1 else none()
@@ -96,13 +96,13 @@ def test_renaming_the_items_renames_the_pairs(seed: int) -> None:
 
 
 def tied(outcomes: PairwiseOutcomes) -> bool:
-    """Whether two pairs say as much, or two items are as strong."""
+    """Whether two pairs are equally informative, or two items equally strong."""
     strengths = [s.estimate for s in bradley_terry(outcomes, 5, ties=True, resamples=0).strengths]
     return len(set(np.round(strengths, 6))) < 5
 
 
 @given(seeds)
-def test_who_won_and_who_is_left_makes_no_difference_but_for_the_strengths(seed: int) -> None:
+def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None:
     one = played(seed)
     turned = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
     mirror = dataclasses.replace(one, values=1 - one.values)
@@ -116,7 +116,7 @@ def test_who_won_and_who_is_left_makes_no_difference_but_for_the_strengths(seed:
     assert select_pairs(twice, 5, 5) == select_pairs(double, 5, 5)
 
 
-def test_of_models_far_apart_neighbours_are_asked_for() -> None:
+def test_for_models_far_apart_neighbors_are_selected() -> None:
     rng = np.random.default_rng(3)
     strengths = np.array([3.0, 1.0, -1.0, -3.0])
     one = played(0, 4, 200)
@@ -125,7 +125,7 @@ def test_of_models_far_apart_neighbours_are_asked_for() -> None:
     assert set(select_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
 
 
-def test_a_pair_that_never_met_comes_first_however_little_it_says() -> None:
+def test_an_unmet_pair_comes_first_however_uninformative() -> None:
     one = played(0, 4, 200)
     strengths = np.array([4.0, 1.0, -1.0, -4.0])
     won = np.random.default_rng(0).random(len(one.values)) < expit(
@@ -139,7 +139,7 @@ def test_a_pair_that_never_met_comes_first_however_little_it_says() -> None:
     assert (0, 3) not in select_pairs(dataclasses.replace(one, values=won.astype(float)), 4, 3)
 
 
-def test_the_neighbours_that_are_known_least_come_first() -> None:
+def test_the_most_uncertain_neighbors_come_first() -> None:
     one = played(1, 4, 40)
     few = ((one.left == 2) | (one.right == 3)) & (one.prompts > 3)
     seldom = PairwiseOutcomes(*(getattr(one, n)[~few] for n in FIELDS))
@@ -154,11 +154,11 @@ def none() -> PairwiseOutcomes:
     return PairwiseOutcomes(nobody, nobody, np.array([]), nobody)
 
 
-def test_before_anything_was_judged_every_pair_is_new() -> None:
+def test_without_outcomes_every_pair_is_unmet() -> None:
     assert set(select_pairs(none(), 4, 99)) == set(combinations(range(4), 2))
 
 
-def test_one_that_always_wins_and_ties_alone_are_no_trouble() -> None:
+def test_a_model_that_always_wins_and_ties_alone_are_handled() -> None:
     one = played(2, 4, 20, ties=0)
     always = dataclasses.replace(one, values=np.where(one.left == 0, 1.0, one.values))
     ties = dataclasses.replace(one, values=np.full(len(one.values), 0.5))

@@ -38,7 +38,7 @@ def test_the_effect_that_n_prompts_detect_needs_n_prompts(n: int, sd: float, pow
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 0.5), powers)
-def test_they_are_the_fewest_that_have_the_power(sd: float, effect: float, power: float) -> None:
+def test_the_needed_number_is_minimal(sd: float, effect: float, power: float) -> None:
     n = prompts_needed(sd, effect, power)
     assert n is not None
 
@@ -51,7 +51,7 @@ def test_they_are_the_fewest_that_have_the_power(sd: float, effect: float, power
 
 
 @given(st.floats(0, 10))
-def test_no_effect_needs_more_prompts_than_there_are(sd: float) -> None:
+def test_no_or_a_tiny_effect_gives_none(sd: float) -> None:
     assert prompts_needed(sd, 0.0) is None
     assert prompts_needed(1.0, 1e-3) is None
 
@@ -101,9 +101,7 @@ def test_swapping_the_models_changes_no_power(values: Values, margin: float) -> 
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
-def test_what_is_lacking_is_what_is_needed_less_what_there_is(
-    values: Values, margin: float
-) -> None:
+def test_more_is_needed_minus_present(values: Values, margin: float) -> None:
     power = power_analysis(values, margin)
     assert power.detectable > 0
     if power.needed is None:
@@ -113,7 +111,7 @@ def test_what_is_lacking_is_what_is_needed_less_what_there_is(
 
 
 @given(st.integers(2, 60), st.integers(2, 60))
-def test_a_clear_difference_lacks_nothing_and_a_detectable_one_needs_n(
+def test_a_clear_difference_needs_no_more_and_a_detectable_one_needs_n(
     wins: int, losses: int
 ) -> None:
     values = np.repeat([1.0, 0.0], (wins, losses))
@@ -146,14 +144,14 @@ def test_inside_the_margin_the_whole_interval_has_to_fit_into_it(wins: int) -> N
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.5], [0.0] * 40, [0.5] * 40])
-def test_a_unanimous_sample_is_not_taken_for_certain(values: list[float]) -> None:
+def test_a_unanimous_sample_has_a_positive_sd(values: list[float]) -> None:
     power = power_analysis(np.array(values), 0.05)
     assert sound(power)
     assert power.detectable > 0.5 / (len(values) + 2)
     assert power.needed is not None
 
 
-def test_all_ties_and_no_margin_need_what_cannot_be_had() -> None:
+def test_all_ties_with_margin_0_give_none() -> None:
     assert power_analysis(np.full(20, 0.5), 0.0).needed is None
 
 
@@ -161,7 +159,7 @@ def test_all_ties_and_no_margin_need_what_cannot_be_had() -> None:
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
-def test_to_look_after_each_prompt_takes_more_and_a_smaller_alpha_more_still(
+def test_optional_stopping_needs_more_and_a_smaller_alpha_more_still(
     values: Values, margin: float
 ) -> None:
     fixed = power_analysis(values, margin)
@@ -209,10 +207,10 @@ def test_a_sequence_needs_about_as_many_more_for_each_halving_of_alpha() -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "alpha"), [(0.35, 0.05), (0.7, 0.05), (0.6, 0.05), (0.4, 0.01)])
-def test_so_many_prompts_are_about_enough_where_each_is_looked_at(
+def test_the_needed_number_gives_the_power_with_optional_stopping(
     share: float, alpha: float
 ) -> None:
-    """80 of 100 runs are sure by then; benchmarks/stopping.py measures it for more truths."""
+    """80 of 100 runs decide by then; benchmarks/stopping.py covers more true effects."""
     wins = round(40 * share)
     power = power_analysis(np.repeat([1.0, 0.0], (wins, 40 - wins)), 0.05, anytime=alpha)
     assert power.needed is not None
@@ -252,7 +250,7 @@ def wins(won: int, lost: int, tied: int = 0) -> Values:
     st.integers(1, 500),
     st.sampled_from([0.0, 0.05, 0.2]),
 )
-def test_swapping_the_models_changes_no_answer(
+def test_swapping_the_models_does_not_change_whether_the_second_order_matters(
     values: Values, spread: OrderVariances, left: int, margin: float
 ) -> None:
     values, total = np.round(values, 3), len(values) + left
@@ -287,22 +285,24 @@ def test_the_less_the_orders_agree_the_more_may_depend_on_them(
         (wins(50, 50, 400), 510),  # equivalent
     ],
 )
-def test_what_is_as_good_as_decided_needs_no_second_order(
+def test_a_nearly_decided_verdict_needs_no_second_order(
     values: Values, total: int, spread: OrderVariances
 ) -> None:
     assert not second_order_may_matter(values, spread, total, 0.05, Z)
 
 
 @pytest.mark.parametrize(("values", "total"), [(wins(58, 42), 200), (wins(30, 18), 100)])
-def test_in_an_open_race_it_is_needed_where_orders_disagree(values: Values, total: int) -> None:
+def test_an_open_verdict_needs_the_second_order_if_orders_disagree(
+    values: Values, total: int
+) -> None:
     for side in (values, 1 - values):
         assert second_order_may_matter(side, CANCELLED, total, 0.05, Z)
     often = np.tile(values, 20)
     assert not second_order_may_matter(often, COIN, 20 * total, 0.05, Z)
 
 
-def test_it_is_needed_where_only_both_orders_get_there() -> None:
-    """In both it is equivalent for sure; in one there is not enough data, as surely."""
+def test_the_second_order_is_needed_if_only_both_orders_decide() -> None:
+    """Both orders give "equivalent", and one order gives "not enough data", almost surely."""
     values = wins(10, 10, 140)
     for each, matters in ((0.005, 0.005), False), ((0.25, 0.25), False), ((0.25, 0.005), True):
         assert second_order_may_matter(values, OrderVariances(*each), 220, 0.04, Z) == matters
@@ -325,7 +325,7 @@ def test_orders_that_agreed_so_far_may_disagree() -> None:
         (wins(50, 50, 300), OrderVariances(0.1, 0.06), 700, 0.05),
     ],
 )
-def test_it_is_as_likely_as_in_a_simulation_that_the_verdict_is_the_same_either_way(
+def test_the_same_verdict_probability_agrees_with_a_simulation(
     values: Values, spread: OrderVariances, total: int, margin: float
 ) -> None:
     rng, runs = np.random.default_rng(62), 400_000
@@ -346,7 +346,7 @@ def test_it_is_as_likely_as_in_a_simulation_that_the_verdict_is_the_same_either_
     assert (said[0] == said[1]).mean() == pytest.approx(expected_, abs=0.01)
 
 
-def test_more_standard_errors_leave_more_open() -> None:
+def test_a_larger_z_leaves_more_open() -> None:
     assert not second_order_may_matter(wins(75, 45), CANCELLED, 160, 0.05, Z)
     assert second_order_may_matter(wins(75, 45), CANCELLED, 160, 0.05, 3.0)
 
@@ -362,7 +362,7 @@ def design(n: int, g: int, o: int, r: int) -> tuple[Codes, Codes, Codes, Codes]:
 def simulated(
     rng: np.random.Generator, shape: tuple[int, int, int, int], variances: tuple[float, ...]
 ) -> Values:
-    """Effects of prompts, generations, orders and repeats, and one of the place for all prompts."""
+    """Random effects of prompts, generations, orders and repeats, and a common order effect."""
     values = np.zeros(shape) + np.linspace(-0.2, 0.2, shape[2])[:, None]
     for level, variance in enumerate(variances):
         size = shape[: level + 1] + (1,) * (3 - level)
@@ -373,7 +373,7 @@ def simulated(
 @pytest.mark.parametrize(
     "variances", [(0.05, 0.03, 0.02, 0.04), (0.1, 0.0, 0.0, 0.01), (0.0, 0.02, 0.0, 0.0)]
 )
-def test_known_components_of_the_variance_come_back(variances: tuple[float, ...]) -> None:
+def test_known_variance_components_are_recovered(variances: tuple[float, ...]) -> None:
     shape = (5_000, 3, 2, 2)
     values = simulated(np.random.default_rng(31), shape, variances)
     split = variance_components(values, *design(*shape))
@@ -434,7 +434,7 @@ def test_swapping_the_models_changes_no_component(seed: int) -> None:
     )
 
 
-def test_what_was_not_repeated_is_not_told() -> None:
+def test_a_level_without_repetition_has_component_none() -> None:
     values = np.random.default_rng(4).random(40)
     split = variance_components(values, *design(20, 1, 2, 1))
     assert split.generation is None
@@ -476,7 +476,7 @@ def test_more_prompts_divide_the_standard_error_by_the_root_of_two_and_nothing_b
     assert " 71 % with more prompts" in advice
 
 
-def test_no_verdicts_have_no_variance() -> None:
+def test_no_verdicts_raise() -> None:
     none = np.array([], dtype=int)
     with pytest.raises(ValueError, match="no values"):
         variance_components(np.array([]), none, none, none, none)

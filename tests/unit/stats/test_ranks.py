@@ -18,7 +18,7 @@ seeds = st.integers(0, 10**6)
 
 
 def orders(seed: int, items: int, share: float) -> np.ndarray:
-    """Whom each is surely better than: only those that stand lower in the ranking 0, 1, 2, ..."""
+    """A random relation in which items are better only than items ranked lower."""
     drawn = np.random.default_rng(seed).random((items, items)) < share
     return np.triu(drawn, 1)
 
@@ -30,7 +30,7 @@ def resamples(seed: int, items: int, spread: float = 1.0) -> tuple[np.ndarray, n
 
 
 @given(seeds, st.integers(1, 12), st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]))
-def test_two_share_a_letter_if_and_only_if_neither_is_surely_better(
+def test_items_share_a_letter_if_and_only_if_neither_is_better(
     seed: int, items: int, share: float
 ) -> None:
     better = orders(seed, items, share)
@@ -122,8 +122,8 @@ def test_of_two_items_it_is_the_score_test(wins: int, losses: int) -> None:
     assert margin == pytest.approx(1.96 / (2 * np.sqrt(n)), rel=0.12)
 
 
-def test_what_is_sure_of_equal_items_is_wrong_as_seldom_as_it_says() -> None:
-    """Normal strengths, all the same: any difference that is sure is wrong."""
+def test_the_familywise_error_of_equal_items_is_at_most_alpha() -> None:
+    """Equal strengths with normal noise: any significant difference is an error."""
     wrong = 0
     none = np.zeros((6, 6), dtype=int)
     for seed in range(200):
@@ -135,9 +135,7 @@ def test_what_is_sure_of_equal_items_is_wrong_as_seldom_as_it_says() -> None:
 
 
 @given(seeds, st.integers(2, 6))
-def test_who_is_surely_better_is_stronger_and_its_interval_leaves_nought_out(
-    seed: int, items: int
-) -> None:
+def test_significance_is_a_lead_beyond_the_simultaneous_margin(seed: int, items: int) -> None:
     values, drawn = resamples(seed, items, 0.3)
     none = np.zeros((items, items), dtype=int)
     sure = significantly_stronger(values, drawn, [range(items)], none, 50)
@@ -146,7 +144,7 @@ def test_who_is_surely_better_is_stronger_and_its_interval_leaves_nought_out(
     assert (sure == (ahead > half) & ~np.eye(items, dtype=bool)).all()
 
 
-def test_where_a_bootstrap_says_nothing_the_prompts_on_which_two_met_decide() -> None:
+def test_where_the_bootstrap_does_not_apply_the_sign_test_decides() -> None:
     values = np.array([2.0, 1.0, 0.0])
     still = np.tile(values, (50, 1))
     for won, sure in ((6, False), (7, True)):  # 2 / 2^7 is below 0.05 / 3
@@ -161,14 +159,14 @@ def test_where_a_bootstrap_says_nothing_the_prompts_on_which_two_met_decide() ->
                 assert found.sum() == sure
 
 
-def test_of_few_prompts_a_bootstrap_says_nothing() -> None:
+def test_the_bootstrap_is_not_used_for_few_prompts() -> None:
     values, drawn = resamples(1, 3, 0.01)
     none = np.zeros((3, 3), dtype=int)
     assert significantly_stronger(values, drawn, [range(3)], none, 20).any()
     assert not significantly_stronger(values, drawn, [range(3)], none, 19).any()
 
 
-def test_pairs_of_which_nothing_can_be_said_leave_their_share_of_the_error() -> None:
+def test_the_error_is_split_between_bootstrap_and_sign_tests() -> None:
     wins = np.zeros((4, 4), dtype=int)
     told = np.zeros((4, 4), dtype=bool)
     told[:2, :2] = told[2:, 2:] = True

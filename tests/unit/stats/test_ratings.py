@@ -38,7 +38,7 @@ def log_strengths(ratings: BradleyTerryFit) -> list[float]:
 
 
 def of_evalica(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
-    """The same from evalica: (log-strengths with mean 0, its result)."""
+    """evalica's fit: (log-strengths with mean 0, its result)."""
     winners = {1.0: evalica.Winner.X, 0.0: evalica.Winner.Y, 0.5: evalica.Winner.Draw}
     result = algorithm(
         outcomes.left.tolist(),
@@ -77,7 +77,7 @@ def test_strengths_are_those_of_evalica(seed: int) -> None:
 
 @few
 @given(seeds, st.integers(2, 6), st.integers(1, 40), st.floats(0, 8))
-def test_at_the_maximum_nothing_pulls_but_the_ridge(
+def test_at_the_maximum_the_gradient_is_the_ridges(
     seed: int, items: int, n: int, apart: float
 ) -> None:
     """Also where some item won or lost everything."""
@@ -116,7 +116,7 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
     assert all(same(one, other, 1e-6) for one, other in zip(found.strengths, alone, strict=True))
 
 
-def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = played(1)
     whole = log_strengths(fit(outcomes))
     monkeypatch.setattr("bakeoff.stats.ratings._MAX_STEPS", 1)
@@ -129,7 +129,7 @@ def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.Monk
 @few
 @given(seeds)
 def test_newtons_method_needs_few_steps(seed: int) -> None:
-    """Slopes alone would find the same maximum, in the end."""
+    """Gradient descent would reach the same maximum in more steps."""
     outcomes = played(seed, n=400, first=1.0)
     whole = fit(outcomes, ties=True, order=True)
     assume(len(whole.groups) == 1)
@@ -214,7 +214,7 @@ def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression
 
 @few
 @given(seeds, st.booleans(), st.booleans())
-def test_what_weighs_two_is_what_is_there_twice(seed: int, ties: bool, order: bool) -> None:
+def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
     one = played(seed)
     twice = PairwiseOutcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
     heavy = dataclasses.replace(one, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool))
@@ -228,7 +228,7 @@ def test_what_weighs_two_is_what_is_there_twice(seed: int, ties: bool, order: bo
 
 @few
 @given(seeds)
-def test_without_a_place_left_and_right_are_the_same(seed: int) -> None:
+def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
     one = played(seed, first=1.0)
     rng = np.random.default_rng(seed)
     turn, order_known = rng.random(80) < 0.5, rng.random(80) < 0.5
@@ -248,7 +248,7 @@ def test_without_a_place_left_and_right_are_the_same(seed: int) -> None:
 
 @few
 @given(seeds)
-def test_renaming_the_items_renames_who_is_surely_better(seed: int) -> None:
+def test_renaming_the_items_renames_significant_differences(seed: int) -> None:
     one = played(seed, n=240, ties=0.1)
     names = np.random.default_rng(seed).permutation(4)
     other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
@@ -358,7 +358,7 @@ def test_intervals_of_a_gap_in_strength_cover() -> None:
 # Where no maximum exists.
 
 
-def test_an_item_that_only_won_is_a_part_of_its_own_and_named() -> None:
+def test_an_item_that_only_won_is_a_component() -> None:
     left, right = np.array([0, 1, 0, 2, 2]), np.array([1, 0, 1, 0, 1])
     values = np.array([1.0, 1.0, 0.5, 1.0, 1.0])
     ratings = bradley_terry(PairwiseOutcomes(left, right, values, np.arange(5)), 3, resamples=20)
@@ -368,7 +368,7 @@ def test_an_item_that_only_won_is_a_part_of_its_own_and_named() -> None:
     assert log_strengths(ratings)[2] == max(log_strengths(ratings))
 
 
-def test_items_that_never_met_are_parts_of_their_own() -> None:
+def test_items_that_never_met_are_components() -> None:
     left, right = np.array([0, 1, 2, 3, 2]), np.array([1, 0, 3, 2, 3])
     outcomes = PairwiseOutcomes(left, right, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
     ratings = fit(outcomes, 5)
@@ -421,10 +421,8 @@ def test_no_outcomes_have_no_strengths() -> None:
 
 @few
 @given(seeds, st.integers(1, 40))
-def test_who_always_wins_is_surely_better_where_the_sign_test_of_all_pairs_says_so(
-    seed: int, prompts: int
-) -> None:
-    """A bootstrap of prompts that are all the same would be sure of anything."""
+def test_an_item_that_always_wins_is_better_by_the_sign_test(seed: int, prompts: int) -> None:
+    """A bootstrap of identical prompts has no variation."""
     drawn = played(seed, items=3, n=prompts, ties=0.3)
     left = np.concatenate((drawn.left, np.full(prompts, 3)))
     right = np.concatenate((drawn.right, drawn.left))
@@ -437,7 +435,7 @@ def test_who_always_wins_is_surely_better_where_the_sign_test_of_all_pairs_says_
         assert ((3, item) in ratings.better) == (2 * 0.5**met <= 0.05 / 6)
 
 
-def test_one_prompt_is_sure_of_nothing() -> None:
+def test_one_prompt_gives_no_significance() -> None:
     outcomes = PairwiseOutcomes(
         np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([1.0, 1.0, 0.5]), np.zeros(3, dtype=int)
     )
@@ -447,7 +445,7 @@ def test_one_prompt_is_sure_of_nothing() -> None:
     assert {one.method for one in ratings.strengths} == {"one unit: no interval"}
 
 
-def test_items_that_are_the_same_are_not_sure_to_differ() -> None:
+def test_identical_items_do_not_differ_significantly() -> None:
     one = played(2, items=3, n=120)
     at = np.flatnonzero((one.left == 2) | (one.right == 2))
     two = [np.where(side[at] == 2, 3, side[at]) for side in (one.left, one.right)]

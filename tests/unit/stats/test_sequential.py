@@ -42,14 +42,14 @@ def counted(
 
 
 @given(counts, counts)
-def test_a_fair_coin_makes_a_martingale_of_it(wins: int, losses: int) -> None:
+def test_the_e_process_is_a_martingale_for_a_fair_coin(wins: int, losses: int) -> None:
     now = log_e(wins, losses)
     after = np.logaddexp(log_e(wins + 1, losses), log_e(wins, losses + 1)) - math.log(2)
     assert after == pytest.approx(now, abs=1e-7)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_it_is_the_mixture_over_the_null_at_one_half(wins: int, losses: int) -> None:
+def test_the_e_value_is_the_beta_mixture_over_the_null(wins: int, losses: int) -> None:
     assert log_e(wins, losses) == pytest.approx(float(against(0.5, wins, losses)), abs=1e-8)
     assert log_e(0, 0) == 0
 
@@ -75,8 +75,8 @@ def test_the_confidence_sequence_covers_at_every_look_at_once(p: float) -> None:
 
 
 @pytest.mark.slow
-def test_a_real_difference_is_found_and_early() -> None:
-    """stats.md 4: 94 % of the trials, after 209 prompts on average."""
+def test_a_real_difference_is_detected_early() -> None:
+    """In 94 % of the trials, after 209 prompts on average."""
     wins, losses = counted(np.random.default_rng(47), 4_000, 0.6, 0.0)
     over = log_e_value(wins, losses) >= math.log(20)
     found = over.any(axis=1)
@@ -104,7 +104,7 @@ def test_the_confidence_sequence_holds_the_share_and_is_mirrored(wins: int, loss
 
 
 def test_a_bound_next_to_0_is_0() -> None:
-    """One win in so many losses: the bound is too small to be told from 0."""
+    """One win in very many losses: the bound is numerically 0."""
     low, high = sign_confidence_sequence(1, 1_000)
     assert low == 0
     assert 0 < high < 0.03
@@ -133,7 +133,7 @@ def test_swapping_the_models_changes_no_evidence(values: Values) -> None:
 
 @settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), max_size=80).map(np.array), st.sampled_from([0.01, 0.05, 0.5]))
-def test_p_never_rises_and_says_when_to_stop(values: Values, alpha: float) -> None:
+def test_p_never_rises_and_gives_the_stopping_time(values: Values, alpha: float) -> None:
     ps = [sign_e_process(values[:n], alpha).p for n in range(len(values) + 1)]
     assert ps[0] == 1
     assert all(later <= earlier for earlier, later in itertools.pairwise(ps))
@@ -151,13 +151,13 @@ def test_the_sequence_holds_a_half_unless_the_evidence_rules_it_out(wins: int, l
 
 
 @pytest.mark.parametrize("n", [0, 1, 30])
-def test_without_a_decisive_prompt_nothing_is_known(n: int) -> None:
+def test_without_decisive_prompts_the_sequence_is_0_to_1(n: int) -> None:
     look = sign_e_process(np.full(n, 0.5))
     assert look.log_e == (0.0,) * n
     assert (look.stopped, look.p, look.low, look.high) == (None, 1, 0, 1)
 
 
-def test_wins_alone_soon_end_it() -> None:
+def test_wins_alone_stop_soon() -> None:
     look = sign_e_process(np.ones(30))
     assert look.stopped is not None
     assert look.stopped < 15

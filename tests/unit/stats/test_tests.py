@@ -45,7 +45,7 @@ def test_swapping_the_models_changes_no_count_test(wins: int, losses: int) -> No
 @given(counts | st.integers(0, 15), counts | st.integers(0, 15), st.integers(0, 50))
 @example(12, 13, 0)
 @example(11, 13, 0)
-def test_mcnemar_is_that_of_statsmodels(b: int, c: int, agreeing: int) -> None:
+def test_mcnemar_equals_statsmodels(b: int, c: int, agreeing: int) -> None:
     assume(b != c)  # there the correction goes past 0, and statsmodels comes back from below it
     exact = b + c < 25
     theirs = statsmodels_mcnemar([[agreeing, b], [c, agreeing]], exact=exact, correction=True)
@@ -71,7 +71,7 @@ def brute_force(differences: Values) -> float:
 
 
 @given(whole_differences)
-def test_few_differences_are_flipped_in_every_way(differences: np.ndarray) -> None:
+def test_few_differences_are_enumerated(differences: np.ndarray) -> None:
     tested = sign_flip_test(differences.astype(float))
     assert tested.p == pytest.approx(brute_force(differences.astype(int)))
     assert tested.n == len(differences)
@@ -100,14 +100,14 @@ def test_flips_at_random_never_say_that_p_is_0(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [17, 40, 2_000])
-def test_as_many_flips_are_drawn_as_are_told(n: int) -> None:
+def test_the_number_of_flips_is_the_stated_one(n: int) -> None:
     tested = sign_flip_test(np.full(n, 3.0))  # as seen, and no flip is
     assert tested.method.endswith("9999 flips")
     assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
 
 
 @pytest.mark.parametrize("differences", [[], [2.5], [0.0], [0.0] * 30])
-def test_nothing_or_one_or_zeros_to_flip_are_no_difference(differences: list[float]) -> None:
+def test_no_differences_one_difference_and_zeros_have_p_1(differences: list[float]) -> None:
     assert sign_flip_test(np.array(differences)).p == 1
 
 
@@ -121,7 +121,7 @@ def very_many(values: str, n: int, mean: float) -> Values:
 @pytest.mark.parametrize("values", ["coarse", "fine"])
 @pytest.mark.parametrize("n", [1_001, 20_000])
 @pytest.mark.parametrize("mean", [0.0, 0.001, 0.004])
-def test_very_many_differences_are_flipped_alike(values: str, n: int, mean: float) -> None:
+def test_differences_of_one_size_are_flipped_together(values: str, n: int, mean: float) -> None:
     differences = very_many(values, n, mean)
     tested = sign_flip_test(differences)
     t_interval = stats.ttest_1samp(differences, 0).pvalue
@@ -147,13 +147,13 @@ def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None
 
 @settings(max_examples=6)  # theirs collects garbage every time
 @given(p_values)
-def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+def test_holm_equals_statsmodels(ps: list[float]) -> None:
     theirs = multipletests(ps, method="holm")[1] if ps else []
     assert holm(ps) == pytest.approx(list(theirs))
 
 
 @given(p_values)
-def test_holm_lowers_nothing_and_keeps_the_order(ps: list[float]) -> None:
+def test_holm_lowers_no_p_value_and_keeps_the_order(ps: list[float]) -> None:
     adjusted = holm(ps)
     assert all(p <= q <= 1 for p, q in zip(ps, adjusted, strict=True))
     for i, j in itertools.combinations(range(len(ps)), 2):
@@ -162,7 +162,7 @@ def test_holm_lowers_nothing_and_keeps_the_order(ps: list[float]) -> None:
 
 
 @given(p_values, st.randoms(use_true_random=False))
-def test_holm_does_not_mind_the_order_of_the_tests(ps: list[float], rng) -> None:
+def test_holm_does_not_depend_on_the_order_of_tests(ps: list[float], rng) -> None:
     places = list(range(len(ps)))
     rng.shuffle(places)
     assert holm([ps[i] for i in places]) == [holm(ps)[i] for i in places]
@@ -195,7 +195,7 @@ def test_an_adjusted_p_is_no_smaller_than_alone_whoever_takes_part(
 def test_where_all_comparisons_have_one_distribution_holm_is_the_most(
     n: int, m: int, seed: int
 ) -> None:
-    """Wins and losses alone, all flips tried: each mean has the same distribution."""
+    """Wins and losses alone, all flips enumerated: each mean has the same distribution."""
     differences = np.random.default_rng(seed).choice([-1.0, 1.0], (n, m), p=[0.3, 0.7])
     alone = [romano_wolf(differences[:, [j]])[0] for j in range(m)]
     for adjusted, most in zip(romano_wolf(differences), holm(alone), strict=True):
@@ -218,7 +218,7 @@ def test_copies_of_one_comparison_cost_nothing(n: int) -> None:
     assert romano_wolf(np.repeat(differences, 6, axis=1)) == pytest.approx(alone * 6)
 
 
-def test_a_prompt_that_takes_no_part_might_as_well_be_a_zero() -> None:
+def test_a_missing_prompt_counts_as_zero() -> None:
     differences = matrix(12, 3, seed=5, missing=0.3)
     assert np.isnan(differences).any()
     assert romano_wolf(differences) == romano_wolf(np.nan_to_num(differences))
@@ -229,14 +229,14 @@ def test_comparisons_without_any_difference_have_p_1(empty: Values) -> None:
     assert romano_wolf(empty) == [1, 1, 1]
 
 
-def test_no_comparisons_have_no_p() -> None:
+def test_no_comparisons_have_no_p_values() -> None:
     assert romano_wolf(np.zeros((5, 0))) == []
     assert holm([]) == []
 
 
 @pytest.mark.slow
 def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
-    """The chance of any false finding among five correlated comparisons is about 5 %."""
+    """The familywise error rate of five correlated comparisons is about 5 %."""
     rng = np.random.default_rng(23)
     runs = 1_000
     found = 0
@@ -250,7 +250,7 @@ def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
 
 
 @needs_data
-def test_the_small_numbers() -> None:
+def test_p_values_of_small_counts() -> None:
     known = expected()["small"]
     assert sign_test(55, 45).p == pytest.approx(known["sign_test_55_45"], abs=1e-9)
     assert sign_test(15, 5).p == pytest.approx(known["sign_test_15_5"], abs=1e-9)
