@@ -32,7 +32,7 @@ def test_mostly_unrecorded_orders_identify_no_effect() -> None:
     assert pair(rows).order.identified == "not recorded"
 
 
-def said(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
+def pair_with_texts(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
     rows, completions = [], []
     for sample in range(samples):
         completions += texts("a", a, sample=sample) + texts("b", b, sample=sample)
@@ -42,7 +42,7 @@ def said(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
 
 
 def test_length_is_in_characters_over_prompts_with_both_completions() -> None:
-    found = said(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
+    found = pair_with_texts(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
     assert found.length is not None
     assert found.length.bias.n == 20
     assert found.length.bias.more_wins is not None
@@ -53,28 +53,28 @@ def test_length_is_in_characters_over_prompts_with_both_completions() -> None:
 
 
 def test_several_completions_of_a_prompt_are_averaged() -> None:
-    assert said(["x"] * 4, ["yy"] * 4, samples=3).length.bias.n == 4  # type: ignore[union-attr]
+    assert pair_with_texts(["x"] * 4, ["yy"] * 4, samples=3).length.bias.n == 4  # type: ignore[union-attr]
 
 
 def test_markdown_inside_code_is_not_counted() -> None:
     rich, plain = "# Title\n- one\n1. two\n**bold** __bold__", "```\n# no\n- no\n```"
-    found = said([rich if n % 2 else plain for n in range(20)], ["text"] * 20)
+    found = pair_with_texts([rich if n % 2 else plain for n in range(20)], ["text"] * 20)
     assert found.markdown is not None
     assert found.markdown.more_wins is not None
     assert found.markdown.more_wins.n == 10
-    assert said([plain] * 20, ["text"] * 20).markdown is None
+    assert pair_with_texts([plain] * 20, ["text"] * 20).markdown is None
 
 
 @pytest.mark.parametrize("mark", ["# T", "- one", "12. two", "* three", "**b**", "__b__"])
 def test_each_kind_of_markdown_is_counted(mark: str) -> None:
-    found = said([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
+    found = pair_with_texts([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
     assert found is not None
     assert found.n == 4
 
 
 def test_without_thinking_tags_there_is_no_leak_effect() -> None:
-    assert said(["x"] * 4, ["y"] * 4).thinking is None
-    assert said(["x"] * 4, ["<think>y"] * 4).thinking is not None
+    assert pair_with_texts(["x"] * 4, ["y"] * 4).thinking is None
+    assert pair_with_texts(["x"] * 4, ["<think>y"] * 4).thinking is not None
 
 
 def test_clusters_widen_the_interval_at_equal_length() -> None:

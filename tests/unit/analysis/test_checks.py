@@ -122,7 +122,7 @@ def test_frequent_contradictions_of_own_scores_withhold(
 def test_explanations_that_name_a_model_withhold() -> None:
     models = ("me/qwen-grpo", "me/qwen-base")
 
-    def told(reason: str, said: str = "fine") -> list[str]:
+    def findings_of(reason: str, said: str = "fine") -> list[str]:
         rows = [
             row.model_copy(update={"first": models["ab".index(row.first)]}).model_copy(
                 update={"second": models["ab".index(row.second)]}
@@ -133,9 +133,9 @@ def test_explanations_that_name_a_model_withhold() -> None:
         found = summarize(evidence(rows, models=models, completions=tuple(completions)))
         return [kind for kind in reasons(found.pairs[0]) if kind == "names shown"]
 
-    assert told("qwen-grpo is better") == ["names shown"]
-    assert told("The first is better.") == []
-    assert told("qwen-grpo is better", said="I am Qwen-GRPO.") == []
+    assert findings_of("qwen-grpo is better") == ["names shown"]
+    assert findings_of("The first is better.") == []
+    assert findings_of("qwen-grpo is better", said="I am Qwen-GRPO.") == []
 
 
 def test_failures_over_two_percent_withhold() -> None:

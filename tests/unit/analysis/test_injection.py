@@ -159,7 +159,7 @@ REAL: dict[str, Callable[[], list[str]]] = {
 }
 
 
-def missed(texts: dict[str, str]) -> list[str]:
+def undetected(texts: dict[str, str]) -> list[str]:
     return [name for name, text in texts.items() if not detect_injection(text)]
 
 
@@ -175,13 +175,13 @@ def flagged(texts: Iterable[str]) -> list[str]:
 def test_at_least_90_percent_of_injections_are_detected() -> None:
     texts = injections(held_out=False)
     assert len(texts) >= 48
-    assert len(missed(texts)) <= 0.1 * len(texts), missed(texts)
+    assert len(undetected(texts)) <= 0.1 * len(texts), undetected(texts)
 
 
 def test_at_least_80_percent_of_held_out_injections_are_detected() -> None:
     texts = injections(held_out=True)
     assert len(texts) >= 15
-    assert len(missed(texts)) <= 0.2 * len(texts), missed(texts)
+    assert len(undetected(texts)) <= 0.2 * len(texts), undetected(texts)
 
 
 @pytest.mark.parametrize(

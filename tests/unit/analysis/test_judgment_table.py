@@ -35,12 +35,12 @@ crowded = st.lists(
 )
 
 
-def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
+def expected_comparison(group: Sequence[Judgment], panel: Panel) -> Comparison:
     """The judgments of one prompt, aggregated record by record."""
     by_judge = defaultdict(list)
     for one in group:
         by_judge[one.judge].append(one)
-    told = [opinion(judged) for judged in by_judge.values()]
+    told = [expected_judge_row(judged) for judged in by_judge.values()]
     preference = fmean(p for p, *_ in told)
     (most, votes), *_ = Counter(winner for _, winner, *_ in told).most_common()
     split = {"a", "b"} <= {winner for _, winner, *_ in told}
@@ -58,7 +58,7 @@ def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
     )
 
 
-def opinion(judged):  # type: ignore[no-untyped-def]
+def expected_judge_row(judged):  # type: ignore[no-untyped-def]
     """Preference, winner, flipped, consistent and scores of one judge."""
     cells = defaultdict(list)
     for one in judged:
@@ -93,7 +93,7 @@ def test_aggregation_equals_a_record_by_record_computation(
     assert [comparison.prompt_id for comparison in found] == list(ids)
     for comparison in found:
         group = [one for one in judgments if one.prompt_id == comparison.prompt_id]
-        expected = by_hand(group, panel)
+        expected = expected_comparison(group, panel)
         assert comparison.model_copy(update={"preference": 0.5, "scores": None}) == (
             expected.model_copy(update={"preference": 0.5, "scores": None})
         )

@@ -135,10 +135,10 @@ PREFERRED = "All of them preferred this answer."
 )
 def test_where_the_keywords_of_a_rule_have_to_occur(text: str, found: tuple[str, ...]) -> None:
     assert detect_injection(text) == found
-    assert (ADDRESSES_JUDGE in found) == speaks(text)
+    assert (ADDRESSES_JUDGE in found) == addresses_judge(text)
 
 
-def speaks(text: str) -> bool:
+def addresses_judge(text: str) -> bool:
     """Whether a rule matches, evaluated without the filter and the sentence keywords."""
     text = injection._normalize(injection._QUOTED.sub(" ", text))
     sentences = injection._SENTENCES.findall(text)
@@ -154,7 +154,7 @@ def speaks(text: str) -> bool:
 
 @given(mixtures())
 def test_sentence_keywords_do_not_change_results(text: str) -> None:
-    assert (ADDRESSES_JUDGE in detect_injection(text)) == speaks(text)
+    assert (ADDRESSES_JUDGE in detect_injection(text)) == addresses_judge(text)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.keywords[0][:20])

@@ -23,7 +23,7 @@ ABC = ("a", "b", "c")
 STRENGTH = {"weak": 0, "middling": 1, "strong": 2}
 
 
-def duels(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
+def outcome_rows(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
     """The stronger model wins two prompts of three, and more where the gap is larger."""
     rows = []
     for a, b in combinations(names, 2):
@@ -36,7 +36,7 @@ def duels(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
 
 
 def ratings(names: tuple[str, ...] = NAMES, **more: object) -> tuple[Standing, ...]:
-    return summarize(evidence(duels(names), names, **more)).ratings
+    return summarize(evidence(outcome_rows(names), names, **more)).ratings
 
 
 def test_ratings_are_sorted_by_strength_with_mean_0() -> None:
@@ -117,7 +117,7 @@ def chain(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
     ]
 
 
-def turned(rows: Iterable[Judgment]) -> list[Judgment]:
+def shown_in_other_order(rows: Iterable[Judgment]) -> list[Judgment]:
     """The same preferences with the other model shown first."""
     return [
         row.model_copy(
@@ -128,7 +128,7 @@ def turned(rows: Iterable[Judgment]) -> list[Judgment]:
 
 
 def test_without_ties_no_tie_parameter_and_balanced_orders_have_effect_0() -> None:
-    found = fitted(duels(), NAMES)
+    found = fitted(outcome_rows(), NAMES)
     assert found.tie is None
     assert found.first == pytest.approx(0, abs=1e-6)
     assert (found.prompts, found.clusters, found.parts) == (24, None, 1)
@@ -137,7 +137,7 @@ def test_without_ties_no_tie_parameter_and_balanced_orders_have_effect_0() -> No
 
 def test_ties_are_fitted_by_davidsons_model() -> None:
     rows = circle(40, [1.0, 0.0, 0.5, 0.5])
-    found = fitted(rows + turned(rows))
+    found = fitted(rows + shown_in_other_order(rows))
     assert found.tie == pytest.approx(2, abs=1e-4)  # half of all are ties: nu / (2 + nu)
     assert found.method.startswith("Davidson, with the order of showing;")
 
@@ -145,7 +145,9 @@ def test_ties_are_fitted_by_davidsons_model() -> None:
 def test_a_preference_counts_as_the_side_it_favors() -> None:
     """A preference of 0.6 is a win, and so is 1."""
     soft, hard = chain(40, [0.9, 0.6, 0.2, 0.5]), chain(40, [1.0, 1.0, 0.0, 0.5])
-    ours, theirs = (summarize(evidence(rows + turned(rows), ABC)) for rows in (soft, hard))
+    ours, theirs = (
+        summarize(evidence(rows + shown_in_other_order(rows), ABC)) for rows in (soft, hard)
+    )
     assert (ours.ratings, ours.rating_model) == (theirs.ratings, theirs.rating_model)
 
 
@@ -169,9 +171,9 @@ def test_no_order_effect_is_fitted_for_rare_or_unknown_orders() -> None:
     found = fitted(rows)
     assert found.first is None
     assert "without the order of showing: both orders are too rare;" in found.method
-    few = [*rows[:-9], *turned(rows[-9:])]
+    few = [*rows[:-9], *shown_in_other_order(rows[-9:])]
     assert fitted(few).first is None
-    assert fitted([*rows[:-15], *turned(rows[-15:])]).first is not None
+    assert fitted([*rows[:-15], *shown_in_other_order(rows[-15:])]).first is not None
     for presented in ("unknown", "apart"):
         found = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
         assert found.first is None
@@ -203,8 +205,8 @@ def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() ->
     once = [judgment(n, one, 0.0, second=two) for n in range(20, 40) for one, two in names]
     rows = [
         *twice,
-        *turned(twice),
-        *(once if i % 2 else turned([once])[0] for i, once in enumerate(once)),
+        *shown_in_other_order(twice),
+        *(once if i % 2 else shown_in_other_order([once])[0] for i, once in enumerate(once)),
     ]
     for one in summarize(evidence(rows, ABC)).ratings:
         assert one.strength.estimate == pytest.approx(0, abs=0.1)
@@ -236,7 +238,7 @@ def test_the_majority_panel_applies_to_ratings() -> None:
 
 def test_clusters_are_counted_beside_prompts() -> None:
     prompts = tuple(prompt(n, tags=[f"{CLUSTER}{n // 2}"]) for n in range(24))
-    found = fitted(duels(), NAMES, prompts=prompts)
+    found = fitted(outcome_rows(), NAMES, prompts=prompts)
     assert (found.prompts, found.clusters) == (24, 12)
     assert found.method.endswith("BCa bootstrap over clusters of prompts")
 
@@ -266,7 +268,7 @@ def test_rank_intervals_are_wide_without_and_single_with_significance() -> None:
     assert [one.ranks for one in found] == [(1, 1), (2, 2), (3, 3)]
     assert [one.group for one in found] == ["a", "b", "c"]
     even = circle(60, [1.0, 0.0])
-    found = summarize(evidence(even + turned(even), ABC)).ratings
+    found = summarize(evidence(even + shown_in_other_order(even), ABC)).ratings
     assert [one.ranks for one in found] == [(1, 3)] * 3
     assert [(one.model, one.group) for one in found] == [("a", "a"), ("b", "a"), ("c", "a")]
 
@@ -279,7 +281,7 @@ def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> N
             for a, b, value in (("a", "b", 1.0), ("a", "c", 1.0), ("b", "c", float(n % 2)))
             for row in [judgment(n, a, value, second=b)]
         ]
-        found = summarize(evidence(rows + turned(rows), ABC))
+        found = summarize(evidence(rows + shown_in_other_order(rows), ABC))
         assert sound(found)
         assert (found.ratings[0].model, found.ratings[0].ranks) == ("a", ranks)
         assert found.rating_model is not None
@@ -313,7 +315,7 @@ def test_a_model_and_its_copy_are_adjacent() -> None:
             ("b", "c", float(n % 4 > 0)),
         )
     ]
-    whole = summarize(evidence(rows + turned(rows), ABC))
+    whole = summarize(evidence(rows + shown_in_other_order(rows), ABC))
     assert sound(whole)
     found = whole.ratings
     assert [one.model for one in found] == ["a", "b", "c"]

@@ -27,7 +27,7 @@ def single(prompt: int, value: float, **more: Any) -> Judgment:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The arguments of each call of `power.second_order_may_matter`."""
     found: list[tuple[Any, ...]] = []
 
@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_the_second_order_matters_only_for_open_verdicts() -> None:
     assert not second_order_may_matter(pair_data(won(24, 0)), 100)
     assert not second_order_may_matter(pair_data(won(0, 24)), 100)
-    assert second_order_may_matter(pair_data(habit(24)), 100)
+    assert second_order_may_matter(pair_data(position_biased(24)), 100)
     assert second_order_may_matter(pair_data([]), 100)
 
 
@@ -66,18 +66,20 @@ def test_with_unrecorded_orders_the_second_order_may_matter(presented: str) -> N
     assert second_order_may_matter(pair_data(rows), 100)
 
 
-def habit(prompts: int) -> list[Judgment]:
+def position_biased(prompts: int) -> list[Judgment]:
     """Each prompt is a tie over both orders; in one order the model shown first wins."""
     return [judgment(n, first, 1.0) for n in range(prompts) for first in "ab"]
 
 
 def test_the_second_order_matters_for_a_position_biased_judge() -> None:
-    assert second_order_may_matter(pair_data(habit(200)), 300)
+    assert second_order_may_matter(pair_data(position_biased(200)), 300)
     tied = [judgment(n, first, 0.5) for n in range(200) for first in "ab"]
     assert not second_order_may_matter(pair_data(tied), 300)
 
 
-def by_hand(rows: Sequence[Judgment], panel: Panel) -> tuple[list[float], OrderVariances]:
+def expected_arguments(
+    rows: Sequence[Judgment], panel: Panel
+) -> tuple[list[float], OrderVariances]:
     """The preferences, and the variances of the prompts that have both orders, by definition."""
     ids = sorted({row.prompt_id for row in rows})
     of = {one: [row for row in rows if row.prompt_id == one] for one in ids}
@@ -92,7 +94,7 @@ def by_hand(rows: Sequence[Judgment], panel: Panel) -> tuple[list[float], OrderV
     return list(values.values()), OrderVariances(one, both)
 
 
-def drawn(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
+def random_judgments(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
     """26 prompts in both orders and 6 in one, judged by several, of several completions."""
     rng = np.random.default_rng(seed)
     for prompt in range(32):
@@ -108,12 +110,12 @@ def drawn(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
 @pytest.mark.parametrize("panel", ["mean", "majority"])
 @pytest.mark.parametrize(("judges", "samples"), [("j", 1), ("j", 3), ("jkl", 1), ("jkl", 2)])
 def test_each_order_is_aggregated_as_a_separate_prompt(
-    asked: list[tuple[Any, ...]], panel: Panel, judges: str, samples: int
+    calls: list[tuple[Any, ...]], panel: Panel, judges: str, samples: int
 ) -> None:
-    rows = list(drawn(len(judges) + samples, judges, samples))
+    rows = list(random_judgments(len(judges) + samples, judges, samples))
     second_order_may_matter(pair_data(rows, margin=7.0, panel=panel), 90)
-    values, spread = by_hand(rows, panel)
-    ((got, of, total, margin, z),) = asked
+    values, spread = expected_arguments(rows, panel)
+    ((got, of, total, margin, z),) = calls
     assert len(rows) > 58
     assert len(got) == len(values) > 26
     assert got == pytest.approx(values, abs=1e-9)
@@ -121,7 +123,7 @@ def test_each_order_is_aggregated_as_a_separate_prompt(
     assert (total, margin, z) == (90, pytest.approx(0.07), pytest.approx(1.96, abs=1e-3))
 
 
-def test_optional_stopping_and_many_pairs_raise_z(asked: list[tuple[Any, ...]]) -> None:
+def test_optional_stopping_and_many_pairs_raise_z(calls: list[tuple[Any, ...]]) -> None:
     rows, anytime = won(15, 10), Design(anytime=True)
     for terms in (
         {},
@@ -133,7 +135,7 @@ def test_optional_stopping_and_many_pairs_raise_z(asked: list[tuple[Any, ...]]) 
     fixed, shared = float(norm.ppf(0.975)), float(norm.ppf(1 - 0.005 / 2))
     looked = [fixed * sequential_factor(alpha) ** 0.5 for alpha in (0.05, 0.005)]
     # Where nothing ends early Holm's p-values share the error out.
-    assert [one[-1] for one in asked] == pytest.approx([fixed, shared, *looked])
+    assert [one[-1] for one in calls] == pytest.approx([fixed, shared, *looked])
     assert looked[1] > shared > fixed
     assert looked[0] > fixed
 
@@ -142,7 +144,7 @@ def test_optional_stopping_and_many_pairs_raise_z(asked: list[tuple[Any, ...]]) 
 def test_neither_the_names_nor_the_order_of_judgments_matter(
     seed: int, total: int, judges: str
 ) -> None:
-    rows = list(drawn(seed, judges, 1))
+    rows = list(random_judgments(seed, judges, 1))
     said = second_order_may_matter(pair_data(rows), total)
     swapped = replace(pair_data(rows), a="b", b="a")
     assert second_order_may_matter(swapped, total) == said

@@ -5,13 +5,13 @@ import pytest
 from tests.unit.analysis.cases import judgment, pair, prompt, won
 
 
-def tagged(*groups: tuple[str, int]):  # type: ignore[no-untyped-def]
+def tagged_prompts(*groups: tuple[str, int]):  # type: ignore[no-untyped-def]
     names = [name for name, n in groups for _ in range(n)]
     return tuple(prompt(n, tags=(name,)) for n, name in enumerate(names))
 
 
 def test_each_tag_has_a_row_the_largest_first_with_holms_p() -> None:
-    found = pair(won(36, 4), prompts=tagged(("code", 22), ("chat", 18)))
+    found = pair(won(36, 4), prompts=tagged_prompts(("code", 22), ("chat", 18)))
     code, chat = found.slices
     assert [(row.tag, row.prompts) for row in found.slices] == [("code", 22), ("chat", 18)]
     assert (code.win_rate.estimate, chat.win_rate.estimate) == (1.0, pytest.approx(14 / 18))
@@ -21,7 +21,7 @@ def test_each_tag_has_a_row_the_largest_first_with_holms_p() -> None:
 
 
 def test_fewer_than_15_prompts_have_no_outcome() -> None:
-    found = pair(won(29, 0), prompts=tagged(("code", 15), ("chat", 14)))
+    found = pair(won(29, 0), prompts=tagged_prompts(("code", 15), ("chat", 14)))
     assert [row.outcome for row in found.slices] == ["better", None]
 
 
@@ -35,19 +35,19 @@ def test_outcomes_of_slices_use_the_adjusted_p_value() -> None:
         for i, v in enumerate(values)
         for first in "ab"
     ]
-    found = pair(rows, prompts=tagged(*groups))
+    found = pair(rows, prompts=tagged_prompts(*groups))
     assert found.slices[0].p < 0.05 < found.slices[0].adjusted_p
     assert {row.outcome for row in found.slices} == {"no difference shown"}
 
 
 def test_a_slice_can_be_worse() -> None:
-    found = pair(won(20, 20), prompts=tagged(("code", 20), ("chat", 20)))
+    found = pair(won(20, 20), prompts=tagged_prompts(("code", 20), ("chat", 20)))
     assert {row.tag: row.outcome for row in found.slices} == {"code": "better", "chat": "worse"}
 
 
 def test_slices_of_a_withheld_pair_have_no_outcome() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(20)]
-    found = pair(rows, prompts=tagged(("code", 20)))
+    found = pair(rows, prompts=tagged_prompts(("code", 20)))
     assert (found.outcome, found.slices[0].outcome) == ("withheld", None)
 
 

@@ -29,7 +29,7 @@ _BELIEFS = (_NODES + 1) / 2
 _DENSITY = stats.beta.pdf(_BELIEFS, CONCENTRATION, CONCENTRATION) * _WEIGHTS / 2
 
 
-def log_made(values: Values, m: float) -> float:
+def log_wealth(values: Values, m: float) -> float:
     """What was made of 1 against the mean m, from the definition: the integral over beliefs p of
     Beta(5, 5) times the product over values y of y p/m + (1-y)(1-p)/(1-m).
     """
@@ -39,14 +39,14 @@ def log_made(values: Values, m: float) -> float:
     return math.log(_DENSITY @ made)
 
 
-def log_made_at_each_look(values: Values, m: float) -> Values:
-    """As `log_made`, after each value in turn."""
+def log_wealth_at_each_look(values: Values, m: float) -> Values:
+    """As `log_wealth`, after each value in turn."""
     gains = np.log(np.outer(values, _BELIEFS / m) + np.outer(1 - values, (1 - _BELIEFS) / (1 - m)))
     made: Values = np.logaddexp.reduce(np.log(_DENSITY) + gains.cumsum(axis=0), axis=1)
     return made
 
 
-def first_finding(
+def first_decision(
     values: Values, margin: float = 0.05, alpha: float = 0.05
 ) -> tuple[int, str] | None:
     """The number of values after which `SequentialTest` decides, and its decision."""
@@ -68,11 +68,11 @@ def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: fl
     exact = np.allclose(values * 100, np.round(values * 100), atol=1e-9)
     for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
         if not exact:  # what lies between two hundredths may win a little less, and never more
-            assert end in (0, 1) or log_made(values, end) >= enough - 2e-3
+            assert end in (0, 1) or log_wealth(values, end) >= enough - 2e-3
         elif end in (0, 1):  # not even there have they made it
-            assert log_made(values, edge) <= enough + 1e-3
+            assert log_wealth(values, edge) <= enough + 1e-3
         elif 1e-6 < end < 1 - 1e-6:  # nearer to 0 and 1 it changes too fast to be told
-            assert log_made(values, end) == pytest.approx(enough, abs=2e-3)
+            assert log_wealth(values, end) == pytest.approx(enough, abs=2e-3)
 
 
 @settings(max_examples=60)
@@ -80,7 +80,7 @@ def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: fl
 def test_the_sequence_is_the_set_of_means_not_excluded(values: Values, alpha: float) -> None:
     found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     for m in np.linspace(0.01, 0.99, 50).tolist():
-        made = log_made(values, m)
+        made = log_wealth(values, m)
         if abs(made - enough) > 2e-3:
             assert (found.low < m < found.high) == (made < enough), m
 
@@ -194,7 +194,7 @@ def test_it_equals_the_sign_e_process_for_many_values(wins: int, losses: int) ->
 @given(values_of_any_kind)
 def test_p_is_1_over_wealth(values: Values) -> None:
     p = anytime_test(values).p
-    assert p == pytest.approx(min(1.0, math.exp(-log_made(values, 0.5))), rel=1e-3)
+    assert p == pytest.approx(min(1.0, math.exp(-log_wealth(values, 0.5))), rel=1e-3)
     assert anytime_test(1 - values).p == pytest.approx(p, rel=1e-6)
     assert sound(anytime_test(values))
 
@@ -220,7 +220,7 @@ def test_p_is_1_without_values_and_for_ties() -> None:
 def _clear(values: Values, margin: float, alpha: float) -> bool:
     """Whether no mean that `SequentialTest` checks is so near to a bound that rounding decides."""
     asked = {m for m in (0.5, 0.5 - margin, 0.5 + margin) if 0 < m < 1}
-    return all(abs(log_made(values, m) + math.log(alpha)) > 1e-3 for m in asked)
+    return all(abs(log_wealth(values, m) + math.log(alpha)) > 1e-3 for m in asked)
 
 
 @settings(max_examples=25)
@@ -274,16 +274,16 @@ def test_with_margin_50_everything_not_different_is_equivalent() -> None:
 def test_wins_alone_decide_soon_and_later_with_a_smaller_alpha(value: float, alpha: float) -> None:
     counts = np.arange(40)
     known = log_e_value(counts, np.zeros_like(counts)) >= -math.log(alpha)
-    assert first_finding(np.full(40, value), 0.05, alpha) == (known.argmax(), "different")
+    assert first_decision(np.full(40, value), 0.05, alpha) == (known.argmax(), "different")
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.001])
 @pytest.mark.parametrize("seed", range(3))
 def test_different_is_decided_at_the_first_look_that_excludes_half(seed: int, alpha: float) -> None:
     values = np.random.default_rng(seed).choice([0.0, 0.25, 1.0, 1.0, 1.0], 200)
-    out = log_made_at_each_look(values, 0.5) >= -math.log(alpha)
+    out = log_wealth_at_each_look(values, 0.5) >= -math.log(alpha)
     assert out.any()
-    assert first_finding(values, 0.0, alpha) == (out.argmax() + 1, "different")
+    assert first_decision(values, 0.0, alpha) == (out.argmax() + 1, "different")
 
 
 @pytest.mark.parametrize(("margin", "alpha"), [(0.2, 0.05), (0.2, 0.005), (0.15, 0.05)])
@@ -291,10 +291,10 @@ def test_equivalent_is_decided_at_the_first_look_that_excludes_all_outside(
     margin: float, alpha: float
 ) -> None:
     values = np.random.default_rng(7).choice([0.25, 0.5, 0.5, 0.75], 150)
-    low, high = (log_made_at_each_look(values, 0.5 + side) for side in (-margin, margin))
+    low, high = (log_wealth_at_each_look(values, 0.5 + side) for side in (-margin, margin))
     out = np.minimum(low, high) >= -math.log(alpha)
     assert out.any()
-    assert first_finding(values, margin, alpha) == (out.argmax() + 1, "equivalent")
+    assert first_decision(values, margin, alpha) == (out.argmax() + 1, "equivalent")
 
 
 def test_a_decision_may_be_withdrawn_at_a_later_look() -> None:
@@ -327,7 +327,7 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 ) -> None:
     truth, draw = KINDS[kind]
     runs = draw(np.random.default_rng(53), (400, 200))
-    made = np.array([log_made_at_each_look(run, truth) for run in runs])
+    made = np.array([log_wealth_at_each_look(run, truth) for run in runs])
     over = made.max(axis=1) > math.log(20)
     print(f"{kind}: {over.mean():.4f}")
     assert 0 < over.mean() < 0.05
@@ -340,7 +340,7 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 @pytest.mark.slow
 def test_stopping_at_a_decision_has_an_error_rate_below_5_percent() -> None:
     runs = np.random.default_rng(59).choice([0.0, 0.25, 0.5, 0.75, 1.0], (120, 80))
-    found = [first_finding(run) for run in runs]
+    found = [first_decision(run) for run in runs]
     wrong = np.mean([one is not None and one[1] == "different" for one in found])
     print(f"{wrong:.4f}")
     assert wrong < 0.05
@@ -357,7 +357,7 @@ def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
     model: str, side: str
 ) -> None:
     values = alpaca(model)[0]
-    found = first_finding(values)
+    found = first_decision(values)
     assert found is not None
     count, finding = found
     assert finding == "different"
@@ -371,15 +371,15 @@ def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
 @needs_data
 def test_alpaca_eval_of_two_that_are_nearly_as_good_never_has_a_winner() -> None:
     values = alpaca("FuseChat-Llama-3.2-3B-Instruct")[0]
-    count, finding = first_finding(values) or (0, "")
+    count, finding = first_decision(values) or (0, "")
     assert finding == "equivalent"
     assert 700 < count < len(values)
     assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == "equivalent"
-    assert log_made_at_each_look(values, 0.5).max() < math.log(20)
+    assert log_wealth_at_each_look(values, 0.5).max() < math.log(20)
 
 
 @needs_data
 def test_alpaca_eval_of_a_model_against_itself_is_ties_and_they_are_equivalent() -> None:
-    found = first_finding(alpaca("gpt4_1106_preview")[0])
+    found = first_decision(alpaca("gpt4_1106_preview")[0])
     assert found is not None
     assert found[1] == "equivalent"

@@ -14,7 +14,9 @@ FIELDS = ("left", "right", "values", "prompts")
 seeds = st.integers(0, 10**6)
 
 
-def played(seed: int, items: int = 5, prompts: int = 30, ties: float = 0.2) -> PairwiseOutcomes:
+def random_outcomes(
+    seed: int, items: int = 5, prompts: int = 30, ties: float = 0.2
+) -> PairwiseOutcomes:
     """All pairs on all prompts."""
     rng = np.random.default_rng(seed)
     strengths = rng.normal(0, 1, items)
@@ -25,7 +27,7 @@ def played(seed: int, items: int = 5, prompts: int = 30, ties: float = 0.2) -> P
     return PairwiseOutcomes(left, right, values, np.repeat(np.arange(prompts), len(i)))
 
 
-def some(outcomes: PairwiseOutcomes, seed: int, share: float) -> PairwiseOutcomes:
+def random_selection_input(outcomes: PairwiseOutcomes, seed: int, share: float) -> PairwiseOutcomes:
     kept = np.random.default_rng(seed).random(len(outcomes.values)) < share
     parts = (outcomes.left, outcomes.right, outcomes.values, outcomes.prompts)
     return PairwiseOutcomes(*(part[kept] for part in parts))
@@ -45,7 +47,7 @@ def neighbours_variance(information: np.ndarray, ranked: list[int]) -> float:
 def test_each_pair_lowers_the_neighbor_variances_most(
     seed: int, items: int, prompts: float, ties: float
 ) -> None:
-    outcomes = played(seed, items, ties=ties)
+    outcomes = random_outcomes(seed, items, ties=ties)
     chosen = select_pairs(outcomes, items, 4, prompts=prompts)
     fitted = bradley_terry(outcomes, items, ties=bool(ties), resamples=0)
     theta = np.array([one.estimate for one in fitted.strengths])
@@ -73,7 +75,11 @@ def test_each_pair_lowers_the_neighbor_variances_most(
 def test_pairs_are_distinct_and_unmet_pairs_come_first(
     seed: int, items: int, count: int, share: float
 ) -> None:
-    outcomes = some(played(seed, items, 3), seed, share) if items > 1 else none()
+    outcomes = (
+        random_selection_input(random_outcomes(seed, items, 3), seed, share)
+        if items > 1
+        else none()
+    )
     chosen = select_pairs(outcomes, items, count)
     every = list(combinations(range(items), 2))
     assert len(chosen) == min(count, len(every))
@@ -88,7 +94,7 @@ def test_pairs_are_distinct_and_unmet_pairs_come_first(
 
 @given(seeds)
 def test_renaming_the_items_renames_the_pairs(seed: int) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(5)
     other = dataclasses.replace(one, left=names[one.left], right=names[one.right])
     renamed = [tuple(sorted((names[i], names[j]))) for i, j in select_pairs(one, 5, 6)]
@@ -103,7 +109,7 @@ def tied(outcomes: PairwiseOutcomes) -> bool:
 
 @given(seeds)
 def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     turned = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
     mirror = dataclasses.replace(one, values=1 - one.values)
     twice = dataclasses.replace(one, weights=np.full(len(one.values), 2.0))
@@ -119,14 +125,14 @@ def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None
 def test_for_models_far_apart_neighbors_are_selected() -> None:
     rng = np.random.default_rng(3)
     strengths = np.array([3.0, 1.0, -1.0, -3.0])
-    one = played(0, 4, 200)
+    one = random_outcomes(0, 4, 200)
     won = rng.random(len(one.values)) < expit(strengths[one.left] - strengths[one.right])
     outcomes = dataclasses.replace(one, values=won.astype(float))
     assert set(select_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
 
 
 def test_an_unmet_pair_comes_first_however_uninformative() -> None:
-    one = played(0, 4, 200)
+    one = random_outcomes(0, 4, 200)
     strengths = np.array([4.0, 1.0, -1.0, -4.0])
     won = np.random.default_rng(0).random(len(one.values)) < expit(
         strengths[one.left] - strengths[one.right]
@@ -140,7 +146,7 @@ def test_an_unmet_pair_comes_first_however_uninformative() -> None:
 
 
 def test_the_most_uncertain_neighbors_come_first() -> None:
-    one = played(1, 4, 40)
+    one = random_outcomes(1, 4, 40)
     few = ((one.left == 2) | (one.right == 3)) & (one.prompts > 3)
     seldom = PairwiseOutcomes(*(getattr(one, n)[~few] for n in FIELDS))
     strengths = [s.estimate for s in bradley_terry(seldom, 4, ties=True, resamples=0).strengths]
@@ -159,7 +165,7 @@ def test_without_outcomes_every_pair_is_unmet() -> None:
 
 
 def test_a_model_that_always_wins_and_ties_alone_are_handled() -> None:
-    one = played(2, 4, 20, ties=0)
+    one = random_outcomes(2, 4, 20, ties=0)
     always = dataclasses.replace(one, values=np.where(one.left == 0, 1.0, one.values))
     ties = dataclasses.replace(one, values=np.full(len(one.values), 0.5))
     for outcomes in (always, ties):

@@ -19,7 +19,7 @@ seeds = st.integers(0, 10**6)
 FIELDS = ("left", "right", "values", "prompts")
 
 
-def played(seed: int, items: int = 4, n: int = 80, ties: float = 0.2, first: float = 0.0):
+def random_outcomes(seed: int, items: int = 4, n: int = 80, ties: float = 0.2, first: float = 0.0):
     rng = np.random.default_rng(seed)
     strengths = rng.normal(0, 0.8, items)
     left = rng.integers(0, items, n)
@@ -37,7 +37,7 @@ def log_strengths(ratings: BradleyTerryFit) -> list[float]:
     return [one.estimate for one in ratings.strengths]
 
 
-def of_evalica(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
+def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
     """evalica's fit: (log-strengths with mean 0, its result)."""
     winners = {1.0: evalica.Winner.X, 0.0: evalica.Winner.Y, 0.5: evalica.Winner.Draw}
     result = algorithm(
@@ -67,10 +67,10 @@ def from_table(path: str) -> tuple[PairwiseOutcomes, list[str]]:
 @few
 @given(seeds)
 def test_strengths_are_those_of_evalica(seed: int) -> None:
-    outcomes = played(seed)
+    outcomes = random_outcomes(seed)
     ratings = fit(outcomes)
     assume(len(ratings.groups) == 1)
-    theirs, _ = of_evalica(evalica.bradley_terry, outcomes)
+    theirs, _ = evalica_fit(evalica.bradley_terry, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
     assert ratings.method == "Bradley-Terry, ties half"
 
@@ -81,7 +81,7 @@ def test_at_the_maximum_the_gradient_is_the_ridges(
     seed: int, items: int, n: int, apart: float
 ) -> None:
     """Also where some item won or lost everything."""
-    drawn = played(seed, items, n)
+    drawn = random_outcomes(seed, items, n)
     lead = apart * (drawn.left < drawn.right)
     outcomes = PairwiseOutcomes(
         drawn.left, drawn.right, np.minimum(1, drawn.values + lead), drawn.prompts
@@ -100,7 +100,7 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.stats.ratings._MIN_RIDGE", RIDGE)  # as resamples have it
-    outcomes = played(3, items=3, n=120)
+    outcomes = random_outcomes(3, items=3, n=120)
     found = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
 
     def single(weights: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
 
 
 def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = played(1)
+    outcomes = random_outcomes(1)
     whole = log_strengths(fit(outcomes))
     monkeypatch.setattr("bakeoff.stats.ratings._MAX_STEPS", 1)
     stopped = fit(outcomes)
@@ -130,7 +130,7 @@ def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> 
 @given(seeds)
 def test_newtons_method_needs_few_steps(seed: int) -> None:
     """Gradient descent would reach the same maximum in more steps."""
-    outcomes = played(seed, n=400, first=1.0)
+    outcomes = random_outcomes(seed, n=400, first=1.0)
     whole = fit(outcomes, ties=True, order=True)
     assume(len(whole.groups) == 1)
     with pytest.MonkeyPatch.context() as patch:
@@ -143,10 +143,10 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
 @few
 @given(seeds)
 def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
-    outcomes = played(seed, n=120)
+    outcomes = random_outcomes(seed, n=120)
     ratings = fit(outcomes, ties=True)
     assume(len(ratings.groups) == 1)
-    theirs, result = of_evalica(evalica.newman, outcomes)
+    theirs, result = evalica_fit(evalica.newman, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
     assert ratings.tie == pytest.approx(2 * result.v, abs=1e-3)
     assert ratings.method == "Davidson"
@@ -155,7 +155,7 @@ def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
 @few
 @given(seeds)
 def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) -> None:
-    outcomes = played(seed, n=200, first=0.7)
+    outcomes = random_outcomes(seed, n=200, first=0.7)
     ratings = fit(outcomes, order=True)
     assume(len(ratings.groups) == 1)
     design = np.zeros((200, 4))
@@ -168,7 +168,7 @@ def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) ->
     assert ours[1:] - ours[0] == pytest.approx(theirs[1:], abs=1e-3)
 
 
-def of_statsmodels(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
+def statsmodels_fit(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
     """Davidson's model with an order as a Poisson regression (Fienberg and Larntz 1976): the gaps
     to item 0, log nu and what the place adds.
     """
@@ -195,14 +195,14 @@ def of_statsmodels(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
 @few
 @given(seeds)
 def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression(seed: int) -> None:
-    drawn = played(seed, n=400, first=0.6)
+    drawn = random_outcomes(seed, n=400, first=0.6)
     rng = np.random.default_rng(seed + 1)
     outcomes = dataclasses.replace(
         drawn, weights=rng.choice([0.5, 1.0, 3.0], 400), order_known=rng.random(400) < 0.8
     )
     ratings = fit(outcomes, ties=True, order=True)
     assume(len(ratings.groups) == 1)
-    theirs = of_statsmodels(outcomes, 4)
+    theirs = statsmodels_fit(outcomes, 4)
     ours = np.array(log_strengths(ratings))
     assert ours[1:] - ours[0] == pytest.approx(theirs[:3], abs=2e-3)
     assert np.log(ratings.tie) == pytest.approx(theirs[3], abs=2e-3)
@@ -215,7 +215,7 @@ def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression
 @few
 @given(seeds, st.booleans(), st.booleans())
 def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     twice = PairwiseOutcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
     heavy = dataclasses.replace(one, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool))
     ours, theirs = (
@@ -229,7 +229,7 @@ def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
 @few
 @given(seeds)
 def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
-    one = played(seed, first=1.0)
+    one = random_outcomes(seed, first=1.0)
     rng = np.random.default_rng(seed)
     turn, order_known = rng.random(80) < 0.5, rng.random(80) < 0.5
     turn &= ~order_known
@@ -249,7 +249,7 @@ def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
 @few
 @given(seeds)
 def test_renaming_the_items_renames_significant_differences(seed: int) -> None:
-    one = played(seed, n=240, ties=0.1)
+    one = random_outcomes(seed, n=240, ties=0.1)
     names = np.random.default_rng(seed).permutation(4)
     other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
     mirror = dataclasses.replace(one, values=1 - one.values)
@@ -270,7 +270,7 @@ def test_direct_wins_count_prompts_by_what_was_won_more() -> None:
 def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
     seed: int, ties: bool, order: bool
 ) -> None:
-    one = played(seed, first=0.4)
+    one = random_outcomes(seed, first=0.4)
     other = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
     ours, theirs = (fit(games, ties=ties, order=order) for games in (one, other))
     assert sound(ours)
@@ -285,7 +285,7 @@ def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
 @few
 @given(seeds, st.booleans())
 def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     other = PairwiseOutcomes(one.left, one.right, 1 - one.values, one.prompts)
     ours, theirs = (fit(games, ties=ties) for games in (one, other))
     negative = [-strength for strength in log_strengths(theirs)]
@@ -295,7 +295,7 @@ def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> 
 @few
 @given(seeds)
 def test_renaming_the_items_renames_their_strengths(seed: int) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(4)
     other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
     ours, theirs = log_strengths(fit(one)), log_strengths(fit(other))
@@ -317,7 +317,7 @@ def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> Non
 
 
 def test_intervals_hold_strengths_and_are_seeded() -> None:
-    outcomes = played(3)
+    outcomes = random_outcomes(3)
     ratings = bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
     assert sound(ratings)
     assert ratings == bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
@@ -329,7 +329,7 @@ def test_intervals_hold_strengths_and_are_seeded() -> None:
 
 
 def test_the_bootstrap_draws_prompts_not_outcomes() -> None:
-    one = played(5)
+    one = random_outcomes(5)
     four = PairwiseOutcomes(*(np.repeat(getattr(one, name), 4) for name in FIELDS))
     alone = PairwiseOutcomes(four.left, four.right, four.values, np.arange(len(four.values)))
     once, copies, naive = (bradley_terry(games, 4, resamples=150) for games in (one, four, alone))
@@ -396,7 +396,7 @@ def test_ties_alone_leave_all_alike(ties: bool) -> None:
 
 
 def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s() -> None:
-    outcomes = played(11, ties=0.0)
+    outcomes = random_outcomes(11, ties=0.0)
     davidson, plain = fit(outcomes, ties=True), fit(outcomes)
     assert len(plain.groups) == 1
     assert davidson.tie < 1e-3
@@ -423,7 +423,7 @@ def test_no_outcomes_have_no_strengths() -> None:
 @given(seeds, st.integers(1, 40))
 def test_an_item_that_always_wins_is_better_by_the_sign_test(seed: int, prompts: int) -> None:
     """A bootstrap of identical prompts has no variation."""
-    drawn = played(seed, items=3, n=prompts, ties=0.3)
+    drawn = random_outcomes(seed, items=3, n=prompts, ties=0.3)
     left = np.concatenate((drawn.left, np.full(prompts, 3)))
     right = np.concatenate((drawn.right, drawn.left))
     values, units = np.concatenate((drawn.values, np.ones(prompts))), np.arange(prompts)
@@ -446,7 +446,7 @@ def test_one_prompt_gives_no_significance() -> None:
 
 
 def test_identical_items_do_not_differ_significantly() -> None:
-    one = played(2, items=3, n=120)
+    one = random_outcomes(2, items=3, n=120)
     at = np.flatnonzero((one.left == 2) | (one.right == 2))
     two = [np.where(side[at] == 2, 3, side[at]) for side in (one.left, one.right)]
     duel = np.arange(60)

@@ -25,14 +25,14 @@ def log_e(wins: int, losses: int) -> float:
     return float(log_e_value(np.array(wins), np.array(losses)))
 
 
-def against(p: float | Values, wins: int | np.ndarray, losses: int | np.ndarray) -> Values:
+def log_e_against(p: float | Values, wins: int | np.ndarray, losses: int | np.ndarray) -> Values:
     """log e of the share p of decisive wins, from the definition: the mixture over the null."""
     a = CONCENTRATION
     mixture = betaln(a + wins, a + losses) - betaln(a, a)
     return mixture - wins * np.log(p) - losses * np.log1p(-p)
 
 
-def counted(
+def cumulative_counts(
     rng: np.random.Generator, runs: int, p: float, ties: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wins and losses after each of many looks."""
@@ -50,7 +50,7 @@ def test_the_e_process_is_a_martingale_for_a_fair_coin(wins: int, losses: int) -
 
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_e_value_is_the_beta_mixture_over_the_null(wins: int, losses: int) -> None:
-    assert log_e(wins, losses) == pytest.approx(float(against(0.5, wins, losses)), abs=1e-8)
+    assert log_e(wins, losses) == pytest.approx(float(log_e_against(0.5, wins, losses)), abs=1e-8)
     assert log_e(0, 0) == 0
 
 
@@ -59,7 +59,7 @@ def test_the_e_value_is_the_beta_mixture_over_the_null(wins: int, losses: int) -
 def test_peeking_at_every_prompt_finds_a_difference_in_fair_coins_less_than_5_percent(
     ties: float,
 ) -> None:
-    wins, losses = counted(np.random.default_rng(41), 6_000, 0.5, ties)
+    wins, losses = cumulative_counts(np.random.default_rng(41), 6_000, 0.5, ties)
     found = (log_e_value(wins, losses).max(axis=1) >= math.log(20)).mean()
     print(f"ties={ties}: {found:.4f}")
     assert 0.005 < found < 0.05
@@ -68,8 +68,8 @@ def test_peeking_at_every_prompt_finds_a_difference_in_fair_coins_less_than_5_pe
 @pytest.mark.slow
 @pytest.mark.parametrize("p", [0.5, 0.7, 0.95])
 def test_the_confidence_sequence_covers_at_every_look_at_once(p: float) -> None:
-    wins, losses = counted(np.random.default_rng(43), 6_000, p, 0.2)
-    covered = (against(p, wins, losses).max(axis=1) < math.log(20)).mean()
+    wins, losses = cumulative_counts(np.random.default_rng(43), 6_000, p, 0.2)
+    covered = (log_e_against(p, wins, losses).max(axis=1) < math.log(20)).mean()
     print(f"p={p}: {covered:.4f}")
     assert covered >= 0.95
 
@@ -77,7 +77,7 @@ def test_the_confidence_sequence_covers_at_every_look_at_once(p: float) -> None:
 @pytest.mark.slow
 def test_a_real_difference_is_detected_early() -> None:
     """In 94 % of the trials, after 209 prompts on average."""
-    wins, losses = counted(np.random.default_rng(47), 4_000, 0.6, 0.0)
+    wins, losses = cumulative_counts(np.random.default_rng(47), 4_000, 0.6, 0.0)
     over = log_e_value(wins, losses) >= math.log(20)
     found = over.any(axis=1)
     assert found.mean() == pytest.approx(0.94, abs=0.02)
@@ -90,7 +90,7 @@ def test_the_confidence_sequence_is_the_set_of_shares_that_are_not_ruled_out(
 ) -> None:
     low, high = sign_confidence_sequence(wins, losses, alpha)
     grid = np.linspace(0, 1, 1_003)[1:-1]
-    kept = against(grid, wins, losses) < -math.log(alpha)
+    kept = log_e_against(grid, wins, losses) < -math.log(alpha)
     inside = (grid > low) & (grid < high)
     assert np.array_equal(kept, inside)
 
