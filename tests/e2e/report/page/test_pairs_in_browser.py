@@ -319,7 +319,7 @@ def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) 
     }
     assert len(number) == PROMPTS
     lengths = {
-        id_: max(len(PAIR_DATA.texts[model][id_][0].text) for model in (TUNED, BASE))
+        id_: max(len(PAIR_DATA.completions[model][id_][0].text) for model in (TUNED, BASE))
         for id_ in number
     }
     order = [prompt.id for prompt in RESULTS.prompts]
