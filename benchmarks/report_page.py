@@ -19,7 +19,7 @@ from pathlib import Path
 from measuring.line import say
 from playwright.sync_api import Page, expect
 
-from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,
@@ -62,7 +62,7 @@ def main(pairs: int) -> None:
     """Make a page, open it, and print what it took."""
     results = results_of(pairs)
     started = time.perf_counter()
-    packed(results, trials(results.evidence, Terms()))
+    packed(results, build_pair_data(results.evidence, AnalysisConfig()))
     packed_s = time.perf_counter() - started
     started = time.perf_counter()
     text = page(results).html

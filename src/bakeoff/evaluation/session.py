@@ -112,10 +112,10 @@ def _results(
         made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
         if saved(config.out, made_of):
             return read_results(config.out)
-        from bakeoff.analysis.pair_data import Terms
+        from bakeoff.analysis.pair_data import AnalysisConfig
         from bakeoff.analysis.summarize import summarize
 
-        summary = summarize(evidence, Terms(config.margin, config.panel))
+        summary = summarize(evidence, AnalysisConfig(config.margin, config.panel))
         results = Results.of(evidence, summary, told, made, asked)
         save(results, config.out, made_of)
     return results
@@ -189,12 +189,12 @@ async def vote_async(path: Path, poll: VoteOptions, vote: Vote) -> Results:
 
 def count_votes(path: Path) -> Results:
     """Put the votes that lie beside some results into them, and save them again."""
-    from bakeoff.analysis.pair_data import Terms
+    from bakeoff.analysis.pair_data import AnalysisConfig
     from bakeoff.analysis.summarize import summarize
 
     results, folder = read_results(path), results_folder(path)
     evidence = _with_people(results.evidence, folder / VOTES)
-    summary = summarize(evidence, Terms.of(results.config))
+    summary = summarize(evidence, AnalysisConfig.from_config(results.config))
     found = Results.of(evidence, summary, results.config, results.environment)
     save(found, folder)
     return found

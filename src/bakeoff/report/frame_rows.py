@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bakeoff.analysis.aggregate import preference_of, winner_of
-from bakeoff.analysis.pair_data import Trial, trials_of
+from bakeoff.analysis.pair_data import PairData, pair_data_of
 from bakeoff.records import Judgment, Results
 from bakeoff.report.frames import Column, Row
 
@@ -50,7 +50,7 @@ def judgment_rows(judgments: Iterable[Judgment]) -> list[Row]:
 
 def comparison_rows(results: Results) -> list[Row]:
     """A row per prompt and two models, in the order of `COMPARISONS`: what the summary counts."""
-    return [row for trial in trials_of(results).values() for row in _comparisons(trial)]
+    return [row for pair_data in pair_data_of(results).values() for row in _comparisons(pair_data)]
 
 
 def _judgment(judgment: Judgment) -> Row:
@@ -80,9 +80,9 @@ def _judgment(judgment: Judgment) -> Row:
     )
 
 
-def _comparisons(trial: Trial) -> Iterator[Row]:
-    names = {"a": trial.a, "b": trial.b, "tie": "tie"}
-    for found, unit in zip(trial.comparisons, trial.units, strict=True):
+def _comparisons(pair_data: PairData) -> Iterator[Row]:
+    names = {"a": pair_data.a, "b": pair_data.b, "tie": "tie"}
+    for found, unit in zip(pair_data.comparisons, pair_data.units, strict=True):
         yield (
             found.prompt_id,
             found.a,
@@ -93,5 +93,5 @@ def _comparisons(trial: Trial) -> Iterator[Row]:
             found.consistent,
             *(found.scores or (None, None)),
             unit,
-            list(trial.tags(found.prompt_id)),
+            list(pair_data.tags(found.prompt_id)),
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Results, Scores, Usage
 from tests.unit.analysis.cases import evidence, judgment, prompt, rows, won
@@ -17,7 +17,9 @@ from tests.unit.analysis.cases import evidence, judgment, prompt, rows, won
 
 def results_of(given_: Evidence, panel: str = "mean") -> Results:
     config = {"panel": panel}
-    return Results.of(given_, summarize(given_, Terms.of(config)), dict(config), {})
+    return Results.of(
+        given_, summarize(given_, AnalysisConfig.from_config(config)), dict(config), {}
+    )
 
 
 @settings(max_examples=60)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from bakeoff.analysis.spending import spent_on
+from bakeoff.analysis.spending import spending_of
 from bakeoff.evaluation.judge_check.labeled_pairs import Labelled
 from bakeoff.evaluation.judge_check.results import CheckResults, Grade, JudgeCheck, Miss
 from bakeoff.report.text.costs import told
@@ -33,7 +33,7 @@ def lines(results: CheckResults) -> Blocks:
         found[f"{judge.judge}: by set"] = list(_table(judge.by_set))
         found[f"{judge.judge}: by kind"] = list(_table(judge.by_kind))
         found[f"{judge.judge}: where it fails"] = list(_misses(judge, results))
-    found["What it took"] = told(spent_on((), results.judgments, results.failures))
+    found["What it took"] = told(spending_of((), results.judgments, results.failures))
     found["Agreement"] = [agreement_line(agreement) for agreement in results.agreement]
     found["Notes"] = list(dict.fromkeys(results.notes))
     return {title: shown for title, shown in found.items() if shown}

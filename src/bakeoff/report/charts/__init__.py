@@ -6,7 +6,7 @@ that has nothing to show is left out.
 
 from collections.abc import Sequence
 
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary, Summary
 from bakeoff.report.charts.drawing import Chart, Table
 from bakeoff.report.charts.forests import order_chart, ratings_chart, slices_chart
@@ -20,18 +20,18 @@ from bakeoff.report.charts.spreads import score_chart
 __all__ = ["PAPER", "Chart", "Table", "javascript", "pair_charts", "theme", "whole_charts"]
 
 
-def pair_charts(pair: PairSummary, trial: Trial, order: Sequence[str]) -> dict[str, Chart]:
-    """The charts of one pair by name, in the order of showing. `trial` is what `pair` was counted
-    from, `order` the ids of the prompts as they were drawn.
+def pair_charts(pair: PairSummary, pair_data: PairData, order: Sequence[str]) -> dict[str, Chart]:
+    """The charts of one pair by name, in the order of showing. `pair_data` is what `pair` was
+    counted from, `order` the ids of the prompts as they were drawn.
     """
     return _named(
         win_rate_chart(pair),
-        score_chart(pair, trial),
+        score_chart(pair, pair_data),
         slices_chart(pair),
-        sequence_chart(pair, trial, order),
-        order_chart(pair, trial),
-        length_chart(pair, trial),
-        agreement_chart(trial),
+        sequence_chart(pair, pair_data, order),
+        order_chart(pair, pair_data),
+        length_chart(pair, pair_data),
+        agreement_chart(pair_data),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import vl_convert
 
-from bakeoff.analysis.pair_data import trials_of
+from bakeoff.analysis.pair_data import pair_data_of
 from bakeoff.records import PairSummary, Results
 from bakeoff.report.charts import PAPER, Chart, pair_charts, theme, whole_charts
 from bakeoff.report.export import check_writable, write
@@ -35,12 +35,12 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
 
 def _figures(results: Results) -> Mapping[str, Chart]:
     """Every chart by the name of its file."""
-    summary, tried = results.summary, trials_of(results)
+    summary, tried = results.summary, pair_data_of(results)
     order = [prompt.id for prompt in results.prompts]
     found = whole_charts(summary)
     for pair, prefix in zip(summary.pairs, _prefixes(summary.pairs), strict=True):
-        trial = tried.get((pair.a, pair.b))
-        charts = pair_charts(pair, trial, order) if trial else {}
+        pair_data = tried.get((pair.a, pair.b))
+        charts = pair_charts(pair, pair_data, order) if pair_data else {}
         found |= {f"{prefix}{name}": chart for name, chart in charts.items()}
     return found
 

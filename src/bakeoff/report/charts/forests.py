@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 
 from bakeoff.analysis.aggregate import preference_of
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Outcome, PairSummary, Rating, SliceOutcome
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -88,11 +88,11 @@ def _shares(count: str) -> Scale:
     return Scale(0.5, (0, 1), shares(labelFlush=False), ("win rate", count), share=True)
 
 
-def order_chart(pair: PairSummary, trial: Trial) -> Chart | None:
+def order_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
     """a's win rate when shown first and second, and how often the first place wins."""
     if pair.order.identified not in ("both orders", "random order"):
         return None
-    first, second = placed(trial, paired=pair.order.identified == "both orders")
+    first, second = placed(pair_data, paired=pair.order.identified == "both orders")
     a, picked = shown(pair.a), pair.order.pick_first
     lines = [
         Line("shown first", first, f"{first.n:,}"),
@@ -109,23 +109,23 @@ def order_chart(pair: PairSummary, trial: Trial) -> Chart | None:
     return Chart("order", "Order", f"{says}.", spec, _table(lines, _shares("Prompts"), "Shown"))
 
 
-def placed(trial: Trial, *, paired: bool) -> tuple[Estimate, Estimate]:
+def placed(pair_data: PairData, *, paired: bool) -> tuple[Estimate, Estimate]:
     """a's win rate over prompts when shown first and when shown second; where it is paired, over
     the prompts that were judged in both orders.
     """
-    recorded = [j for j in trial.judgments if j.presented == "recorded"]
+    recorded = [j for j in pair_data.judgments if j.presented == "recorded"]
     rates: list[dict[str, float]] = []
-    for model in (trial.a, trial.b):
+    for model in (pair_data.a, pair_data.b):
         here = [j for j in recorded if j.first == model]
         ids, codes = np.unique([j.prompt_id for j in here], return_inverse=True)
-        means = cluster_means(np.round([preference_of(trial.a, j) for j in here], 9), codes)
+        means = cluster_means(np.round([preference_of(pair_data.a, j) for j in here], 9), codes)
         rates.append(dict(zip(ids.tolist(), means.tolist(), strict=True)))
     both = rates[0].keys() & rates[1].keys()
     found = []
     for rate in rates:
         kept = sorted(both if paired else rate)
         values = np.array([rate[prompt_id] for prompt_id in kept])
-        found.append(win_rate(values, trial.clusters_of(kept)))
+        found.append(win_rate(values, pair_data.clusters_of_ids(kept)))
     return found[0], found[1]
 
 

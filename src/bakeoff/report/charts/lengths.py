@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 from scipy.special import expit, logit
 
-from bakeoff.analysis.columns import Codes, Values
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.judgment_table import Codes, Values
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -56,16 +56,16 @@ class _Lengths(NamedTuple):
         return float(drawn_here.min()), float(drawn_here.max())
 
 
-def length_chart(pair: PairSummary, trial: Trial) -> Chart | None:
+def length_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
     """The preference for a against how much longer its completion is, in characters."""
     if pair.length is None:
         return None
     rows = [
         (index, fmean(len(c.text) for c in ours) - fmean(len(c.text) for c in theirs))
-        for index, ours, theirs in trial.both_texts()
+        for index, ours, theirs in pair_data.paired_completions()
     ]
     found = _Lengths(
-        trial.values[[index for index, _ in rows]],
+        pair_data.preferences[[index for index, _ in rows]],
         np.array([difference for _, difference in rows], dtype=np.float64),
         np.sort(np.random.default_rng(SEED).permutation(len(rows))[:POINTS]),
     )
@@ -77,7 +77,7 @@ def length_chart(pair: PairSummary, trial: Trial) -> Chart | None:
 
 
 def _says(effect: LengthEffect, count: int, names: tuple[str, str]) -> str:
-    fair, longer = effect.controlled, effect.tilt.more_wins
+    fair, longer = effect.controlled, effect.bias.more_wins
     said = []
     if longer:
         said.append(f"The longer completion wins {interval(longer)} of the decided prompts.")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import altair as alt
 
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Comparison, Outcome, PairSummary, Summary
 from bakeoff.report.charts.drawing import (
     ROWS,
@@ -43,13 +43,13 @@ class _Look(NamedTuple):
     fields: Mapping[str, str]
 
 
-def agreement_chart(trial: Trial) -> Chart | None:
+def agreement_chart(pair_data: PairData) -> Chart | None:
     """How often two raters name the same winner of a prompt; None with fewer than two raters."""
     raters: list[tuple[str, Sequence[Comparison]]] = [
-        (shown(judge), comparisons) for judge, comparisons in trial.alone.items()
+        (shown(judge), comparisons) for judge, comparisons in pair_data.comparisons_by_judge.items()
     ]
-    if trial.labelled:
-        raters.append(("people", trial.labelled))
+    if pair_data.people_comparisons:
+        raters.append(("people", pair_data.people_comparisons))
     winners = [{c.prompt_id: c.winner for c in comparisons} for _, comparisons in raters]
     names = [name for name, _ in raters]
     cells: list[Row] = []

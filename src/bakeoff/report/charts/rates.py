@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -28,7 +28,7 @@ from bakeoff.report.charts.drawing import (
     y_at,
 )
 from bakeoff.report.charts.marks import beside, ends, heading, measured, middle
-from bakeoff.stats.confidence_sequences import looked_at
+from bakeoff.stats.sequential import confidence_sequence_at
 
 LOOKS = 120
 _TOLD = 12  # looks in the table
@@ -137,15 +137,15 @@ def _room(count: int) -> float:
     return 0.02 + 0.022 * len(f"{count:,}")
 
 
-def sequence_chart(pair: PairSummary, trial: Trial, order: Sequence[str]) -> Chart | None:
+def sequence_chart(pair: PairSummary, pair_data: PairData, order: Sequence[str]) -> Chart | None:
     """The win rate so far and its confidence sequence, as the prompts were drawn.
 
     None where prompts come in clusters, which the sequence knows nothing of, and where there is but
     one look. It is the verdict's own interval where the run could stop when it liked.
     """
-    if pair.prompts < 2 or trial.clusters is not None:
+    if pair.prompts < 2 or pair_data.clusters is not None:
         return None
-    rows = _looks(trial, order)
+    rows = _looks(pair_data, order)
     last, a = rows[-1], shown(pair.a)
     says = (
         f"After {counted(pair.prompts, 'prompt', 'prompts')} the win rate of {a} is "
@@ -163,16 +163,16 @@ def sequence_chart(pair: PairSummary, trial: Trial, order: Sequence[str]) -> Cha
     return Chart("sequence", "As the prompts came in", says, spec, table)
 
 
-def _looks(trial: Trial, order: Sequence[str]) -> list[Row]:
+def _looks(pair_data: PairData, order: Sequence[str]) -> list[Row]:
     """At most LOOKS of the states after each prompt; the last is after all of them."""
     place = {prompt_id: index for index, prompt_id in enumerate(order)}
-    ids = [trial.ids[prompt] for prompt in trial.folded.prompt.tolist()]
+    ids = [pair_data.prompt_ids[prompt] for prompt in pair_data.prompt_table.prompt.tolist()]
     drawn_as = sorted(range(len(ids)), key=lambda row: place.get(ids[row], len(place)))
-    values = trial.values[drawn_as]
+    values = pair_data.preferences[drawn_as]
     means = np.cumsum(values) / np.arange(1, len(values) + 1)
     looks = np.unique(np.linspace(1, len(values), min(LOOKS, len(values))).round().astype(int))
-    alpha = trial.terms.alpha if trial.terms.design.sequential else 0.05
-    lows, highs = looked_at(values, looks.tolist(), alpha)
+    alpha = pair_data.config.alpha if pair_data.config.design.sequential else 0.05
+    lows, highs = confidence_sequence_at(values, looks.tolist(), alpha)
     rows: list[Row] = []
     for look, low, high in zip(looks.tolist(), lows.tolist(), highs.tolist(), strict=True):
         share = float(means[look - 1])

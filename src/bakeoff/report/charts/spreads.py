@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from bakeoff.analysis.columns import Values
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.judgment_table import Values
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
@@ -35,12 +35,12 @@ _CURVE = 81
 _JITTER = 0.025
 
 
-def score_chart(pair: PairSummary, trial: Trial) -> Chart | None:
+def score_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
     """Paired score differences, a minus b, as a histogram with their mean."""
     if pair.score_difference is None:
         return None
     found, a, b = pair.score_difference.value, shown(pair.a), shown(pair.b)
-    scores = [c.scores for c in trial.comparisons if c.scores]
+    scores = [c.scores for c in pair_data.comparisons if c.scores]
     differences = np.round([(first - second) / 10 for first, second in scores], 12)
     says = (
         f"On a scale of 0 to 1, {a} scores {signed(found.estimate, 3)} against {b} on average "

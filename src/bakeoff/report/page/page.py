@@ -15,7 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import JsonValue
 
-from bakeoff.analysis.pair_data import Trial, trials_of
+from bakeoff.analysis.pair_data import PairData, pair_data_of
 from bakeoff.records import PairSummary, Results
 from bakeoff.report import charts
 from bakeoff.report.page.pairs import packed
@@ -54,7 +54,7 @@ class Seen(NamedTuple):
 
 def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     """The page of some results; `links` (words, address) lead from it to the pages of a server."""
-    tried = trials_of(results)
+    tried = pair_data_of(results)
     scripts = [_script(charts.javascript()), _script("\n".join(map(_read, _SCRIPTS)))]
     style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
     policy = _policy(style, scripts)
@@ -85,14 +85,14 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     return Page(html, policy)
 
 
-def _seen(results: Results, pair: PairSummary, trial: Trial | None, order: Sequence[str]) -> Seen:
+def _seen(results: Results, pair: PairSummary, data: PairData | None, order: Sequence[str]) -> Seen:
     checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
     told = blocks(pair, (), (), ())
     several = len(pair.judges) > 1
     card = trust(pair.model_copy(update={"judges": ()}) if several else pair, checks)
     return Seen(
         pair,
-        charts.pair_charts(pair, trial, order) if trial else {},
+        charts.pair_charts(pair, data, order) if data else {},
         _facts(card),
         panel(pair),
         _facts(people(pair)),

@@ -17,9 +17,9 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from bakeoff.analysis.aggregate import preference_of
-from bakeoff.analysis.completions import looks_cut
-from bakeoff.analysis.injection import suspicions
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.completions import is_truncated
+from bakeoff.analysis.injection import detect_injection
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Completion, Failure, Judgment, Prompt, Results
 
 # What one pair can be, beside who won: a bit each, named as the page names its filters.
@@ -43,19 +43,19 @@ class Packed:
     chunks: tuple[str, ...]
 
 
-def packed(results: Results, trials: Sequence[Trial]) -> Packed:
+def packed(results: Results, all_data: Sequence[PairData]) -> Packed:
     """Every prompt that something is known of, for each two models that were compared."""
     suspicious = _suspicious(results)
-    rows = {number: _rows(trial, results, suspicious) for number, trial in enumerate(trials)}
+    rows = {number: _rows(data, results, suspicious) for number, data in enumerate(all_data)}
     shown = {prompt_id for found in rows.values() for prompt_id in found}
     prompts = [prompt for prompt in results.prompts if prompt.id in shown]
-    bodies = _bodies(prompts, results, trials, suspicious)
+    bodies = _bodies(prompts, results, all_data, suspicious)
     sizes, chunks = _chunks(bodies)
     models = [model.model for model in results.summary.models]
     columns = _row_columns(prompts, rows)
     index = {
         "models": models,
-        "pairs": [[models.index(trial.a), models.index(trial.b)] for trial in trials],
+        "pairs": [[models.index(data.a), models.index(data.b)] for data in all_data],
         "marks": list(MARKS),
         "chunks": sizes,
         **_prompt_columns(prompts),
@@ -75,7 +75,7 @@ def _suspicious(results: Results) -> _Suspicious:
     for authored in sorted(results.completions, key=lambda c: c.sample):
         text = authored.completion.text if counted.get(authored.model) else ""
         if text not in read:
-            read[text] = suspicions(text)
+            read[text] = detect_injection(text)
         found[authored.prompt_id, authored.model].append(read[text])
     return found
 
@@ -118,25 +118,25 @@ _COLUMNS = ("prompt", "pair", "winner", "mark", "score", "apart", "long_a", "lon
 
 
 def _rows(
-    trial: Trial, results: Results, suspicious: _Suspicious
+    data: PairData, results: Results, suspicious: _Suspicious
 ) -> dict[str, dict[str, JsonValue]]:
     """What the list shows of each prompt of a trial.
 
     `winner` is a, b, t(ie) or - where nobody judged; `score` is how much more a got, of 10;
     `apart` is how far single verdicts are apart, from 0 to 1; `long_a` counts characters.
     """
-    marked = _marked(trial, results, suspicious)
-    compared = {comparison.prompt_id: comparison for comparison in trial.comparisons}
-    judged = _by_prompt(trial.judgments)
+    marked = _marked(data, results, suspicious)
+    compared = {comparison.prompt_id: comparison for comparison in data.comparisons}
+    judged = _by_prompt(data.judgments)
     rows: dict[str, dict[str, JsonValue]] = {}
     for prompt in results.prompts:
         comparison = compared.get(prompt.id)
-        texts = [trial.texts.get(model, {}).get(prompt.id, ()) for model in (trial.a, trial.b)]
+        texts = [data.completions.get(model, {}).get(prompt.id, ()) for model in (data.a, data.b)]
         marks = [name for name in MARKS if prompt.id in marked[name]]
         if not comparison and not marks and not all(texts):
             continue
         scores = comparison.scores if comparison else None
-        preferences = [preference_of(trial.a, judgment) for judgment in judged[prompt.id]]
+        preferences = [preference_of(data.a, judgment) for judgment in judged[prompt.id]]
         rows[prompt.id] = {
             "winner": comparison.winner[0] if comparison else "-",
             "mark": sum(1 << MARKS.index(name) for name in marks),
@@ -148,47 +148,49 @@ def _rows(
     return rows
 
 
-def _marked(trial: Trial, results: Results, suspicious: _Suspicious) -> dict[str, set[str]]:
+def _marked(data: PairData, results: Results, suspicious: _Suspicious) -> dict[str, set[str]]:
     """The prompts that have each mark."""
-    models = (trial.a, trial.b)
+    models = (data.a, data.b)
     winners: dict[str, set[str]] = defaultdict(set)
-    for comparisons in trial.alone.values():
+    for comparisons in data.comparisons_by_judge.values():
         for comparison in comparisons:
             winners[comparison.prompt_id].add(comparison.winner)
-    failed = {failure.prompt_id for failure in trial.failures}
+    failed = {failure.prompt_id for failure in data.failures}
     failed |= {
         f.prompt_id for f in results.failures if f.stage == "completion" and f.participant in models
     }
-    texts = [(id_, c) for m in models for id_, cs in trial.texts.get(m, {}).items() for c in cs]
+    texts = [
+        (id_, c) for m in models for id_, cs in data.completions.get(m, {}).items() for c in cs
+    ]
     return {
-        "flipped": {c.prompt_id for c in trial.comparisons if c.flipped},
+        "flipped": {c.prompt_id for c in data.comparisons if c.flipped},
         "disagree": {prompt_id for prompt_id, named in winners.items() if len(named) > 1},
         "failed": failed,
-        "cut": {prompt_id for prompt_id, completion in texts if looks_cut(completion)},
+        "cut": {prompt_id for prompt_id, completion in texts if is_truncated(completion)},
         "suspicious": {
             id_ for (id_, model), found in suspicious.items() if model in models and any(found)
         },
-        "regression": _regressions(trial),
-        "people": {judgment.prompt_id for judgment in trial.labels},
+        "regression": _regressions(data),
+        "people": {judgment.prompt_id for judgment in data.labels},
     }
 
 
-def _regressions(trial: Trial) -> set[str]:
+def _regressions(data: PairData) -> set[str]:
     """Where a lost whichever of the two was shown first.
 
     A judge that reads each alone knows no order; of one order only, nobody knows what the other
     would say.
     """
-    lost = {c.prompt_id for c in trial.comparisons if c.winner == "b" and not c.flipped}
+    lost = {c.prompt_id for c in data.comparisons if c.winner == "b" and not c.flipped}
     orders: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for judgment in trial.judgments:
+    for judgment in data.judgments:
         if judgment.presented != "unknown":
             order = judgment.first if judgment.presented == "recorded" else "apart"
-            orders[judgment.prompt_id][order].append(preference_of(trial.a, judgment))
+            orders[judgment.prompt_id][order].append(preference_of(data.a, judgment))
     return {
         prompt_id
         for prompt_id in lost
-        if ({trial.a, trial.b} <= orders[prompt_id].keys() or "apart" in orders[prompt_id])
+        if ({data.a, data.b} <= orders[prompt_id].keys() or "apart" in orders[prompt_id])
         and all(sum(said) / len(said) < 0.5 - 1e-9 for said in orders[prompt_id].values())
     }
 
@@ -199,14 +201,16 @@ def _regressions(trial: Trial) -> set[str]:
 def _bodies(
     prompts: Sequence[Prompt],
     results: Results,
-    trials: Sequence[Trial],
+    all_data: Sequence[PairData],
     suspicious: _Suspicious,
 ) -> list[dict[str, JsonValue]]:
     """A prompt with its completions by model, verdicts and failures by pair of models."""
-    texts: Mapping[str, Mapping[str, Sequence[Completion]]] = trials[0].texts if trials else {}
-    people = {judgment.judge for trial in trials for judgment in trial.labels}
-    judged = [_by_prompt((*trial.judgments, *trial.labels)) for trial in trials]
-    lost = [_by_prompt(trial.failures) for trial in trials]
+    texts: Mapping[str, Mapping[str, Sequence[Completion]]] = (
+        all_data[0].completions if all_data else {}
+    )
+    people = {judgment.judge for data in all_data for judgment in data.labels}
+    judged = [_by_prompt((*data.judgments, *data.labels)) for data in all_data]
+    lost = [_by_prompt(data.failures) for data in all_data]
     failed = _by_prompt([f for f in results.failures if f.stage == "completion"])
     models = [model.model for model in results.summary.models]
     return [
@@ -226,8 +230,8 @@ def _bodies(
                 for model in models
             ],
             "verdicts": [
-                [_verdict(judgment, trial.a, people) for judgment in found[prompt.id]]
-                for trial, found in zip(trials, judged, strict=True)
+                [_verdict(judgment, data.a, people) for judgment in found[prompt.id]]
+                for data, found in zip(all_data, judged, strict=True)
             ],
             "lost": [[_failure(failure) for failure in found[prompt.id]] for found in lost],
             "failed": [_failure(failure) for failure in failed[prompt.id]],
@@ -242,7 +246,7 @@ def _completion(completion: Completion, kinds: Sequence[str]) -> JsonValue:
         "thinking": completion.thinking,
         "finish": completion.finish,
         "tokens": completion.tokens,
-        "cut": looks_cut(completion),
+        "cut": is_truncated(completion),
         "suspicious": list(kinds),
         # Where nothing was said, what was written is all that there is to look at.
         "raw": completion.raw if not completion.text.strip() else None,

@@ -97,8 +97,8 @@ def _leanings(pair: PairSummary) -> list[str]:
         lines.append(f"The completion shown first won: not identifiable ({order.identified})")
     else:
         lines.append(f"The completion shown first won: {interval(order.pick_first)}")
-    if pair.length and pair.length.tilt.more_wins:
-        lines.append(f"The longer completion won: {interval(pair.length.tilt.more_wins)}")
+    if pair.length and pair.length.bias.more_wins:
+        lines.append(f"The longer completion won: {interval(pair.length.bias.more_wins)}")
         if pair.length.controlled:
             lines.append(f"Model 1 at equal length: {interval(pair.length.controlled)}")
     if pair.markdown and pair.markdown.more_wins:

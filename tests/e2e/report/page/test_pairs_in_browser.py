@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from bakeoff.analysis.pair_data import Terms, Trial, trials
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,
@@ -138,7 +138,7 @@ def judged(number: int, id_: str, judge: str, first: str, second: str) -> Judgme
 
 
 RESULTS = results()
-(TRIAL,) = trials(RESULTS.evidence, Terms())
+(PAIR_DATA,) = build_pair_data(RESULTS.evidence, AnalysisConfig())
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +190,14 @@ def pressed(tab: Page, keys: str) -> None:
 
 
 def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, report: str) -> None:
-    winners = Counter(comparison.winner for comparison in TRIAL.comparisons)
+    winners = Counter(comparison.winner for comparison in PAIR_DATA.comparisons)
     expected = {
         f"{TUNED} won": winners["a"],
         f"{BASE} won": winners["b"],
         "Ties": winners["tie"],
-        "Regressions": len(regressions(TRIAL)),
-        "Flipped": sum(comparison.flipped for comparison in TRIAL.comparisons),
-        "Judges disagree": len(split(TRIAL)),
+        "Regressions": len(regressions(PAIR_DATA)),
+        "Flipped": sum(comparison.flipped for comparison in PAIR_DATA.comparisons),
+        "Judges disagree": len(split(PAIR_DATA)),
         "Failed": len({failure.prompt_id for failure in RESULTS.failures}),
         "Cut": len({c.prompt_id for c in RESULTS.completions if c.completion.finish == "length"}),
     }
@@ -223,24 +223,26 @@ def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, r
         watched.assert_quiet()
 
 
-def regressions(trial: Trial) -> set[str]:
+def regressions(pair_data: PairData) -> set[str]:
     def lost(id_: str, first: str) -> bool:
         shares = [
             j.verdict.first if first == TUNED else 1 - j.verdict.first
-            for j in trial.judgments
+            for j in pair_data.judgments
             if (j.prompt_id, j.first) == (id_, first)
         ]
         return sum(shares) < len(shares) / 2
 
     return {
         c.prompt_id
-        for c in trial.comparisons
+        for c in pair_data.comparisons
         if c.winner == "b" and not c.flipped and all(lost(c.prompt_id, m) for m in (TUNED, BASE))
     }
 
 
-def split(trial: Trial) -> set[str]:
-    one, two = ({c.prompt_id: c.winner for c in found} for found in trial.alone.values())
+def split(pair_data: PairData) -> set[str]:
+    one, two = (
+        {c.prompt_id: c.winner for c in found} for found in pair_data.comparisons_by_judge.values()
+    )
     return {id_ for id_ in one if id_ in two and one[id_] != two[id_]}
 
 
@@ -309,15 +311,16 @@ def test_whatever_a_text_is_made_of_can_be_searched(
 
 @pytest.mark.long
 def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) -> None:
-    number = {comparison.prompt_id: at for at, comparison in enumerate(TRIAL.comparisons)}
+    number = {comparison.prompt_id: at for at, comparison in enumerate(PAIR_DATA.comparisons)}
     gap = {
         c.prompt_id: round(c.scores.first - c.scores.second, 2)
-        for c in TRIAL.comparisons
+        for c in PAIR_DATA.comparisons
         if c.scores
     }
     assert len(number) == PROMPTS
     lengths = {
-        id_: max(len(TRIAL.texts[model][id_][0].text) for model in (TUNED, BASE)) for id_ in number
+        id_: max(len(PAIR_DATA.completions[model][id_][0].text) for model in (TUNED, BASE))
+        for id_ in number
     }
     order = [prompt.id for prompt in RESULTS.prompts]
     with opened(browser, report) as watched:
@@ -334,7 +337,9 @@ def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) 
             assert [f"p{head}" for head in found] == expected[:6]
         tab.select_option("#pairs .sort", "disagreement")
         spread = next(p for p in listed(tab))
-        assert len({j.verdict.first for j in TRIAL.judgments if j.prompt_id == f"p{spread}"}) > 1
+        assert (
+            len({j.verdict.first for j in PAIR_DATA.judgments if j.prompt_id == f"p{spread}"}) > 1
+        )
         watched.assert_quiet()
 
 
@@ -472,7 +477,7 @@ def test_an_address_brings_back_what_was_seen(browser: Browser, report: str) -> 
     with opened(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
         tab = ready(watched)
         shown(tab, "p16")
-        flipped = sum(comparison.flipped for comparison in TRIAL.comparisons)
+        flipped = sum(comparison.flipped for comparison in PAIR_DATA.comparisons)
         expect(count(tab)).to_have_text(f"{flipped} of {PROMPTS} pairs")
         expect(tab.locator("#pairs .query")).to_have_value("question")
         expect(tab.locator("#pairs .sort")).to_have_value("longest")

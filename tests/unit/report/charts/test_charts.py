@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     HUMAN_PREFIX,
@@ -31,7 +31,7 @@ from bakeoff.report.charts import Chart, javascript, pair_charts, theme, whole_c
 from bakeoff.report.charts.drawing import percent, shown, signed
 from bakeoff.report.charts.lengths import POINTS
 from bakeoff.report.charts.rates import LOOKS
-from bakeoff.stats.confidence_sequences import mean_sequence
+from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.long import long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
@@ -92,8 +92,8 @@ def _asked(
 def charts_of(found: Evidence, pair: int = 0) -> dict[str, Chart]:
     summary = summarize(found)
     order = [one.id for one in found.prompts]
-    trial = trials(found, Terms())[pair]
-    return pair_charts(summary.pairs[pair], trial, order) | whole_charts(summary)
+    pair_data = build_pair_data(found, AnalysisConfig())[pair]
+    return pair_charts(summary.pairs[pair], pair_data, order) | whole_charts(summary)
 
 
 def data_of(chart: Chart, field: str) -> list[dict[str, Any]]:
@@ -236,7 +236,7 @@ def test_the_last_look_is_at_all_prompts_whatever_their_order(
     assert ("sequence" in charts) == (pair.prompts > 1)
     if "sequence" in charts:
         looks = data_of(charts["sequence"], "n")
-        last = mean_sequence(trials(found, Terms())[0].values)
+        last = mean_confidence_sequence(build_pair_data(found, AnalysisConfig())[0].preferences)
         assert looks[-1]["n"] == pair.prompts
         assert (looks[-1]["low"], looks[-1]["high"]) == (round(last.low, 4), round(last.high, 4))
         assert looks[-1]["share"] == round(last.estimate, 4)
@@ -284,8 +284,8 @@ def test_the_curve_is_the_fit_of_the_summary() -> None:
     assert effect
     assert effect.controlled
     assert effect.slope
-    trial = trials(found, Terms())[0]
-    gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in trial.both_texts()])
+    pair_data = build_pair_data(found, AnalysisConfig())[0]
+    gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in pair_data.paired_completions()])
     alpha, sd = logit(effect.controlled.estimate), gaps.std(ddof=1)
     for row in data_of(RICH["length"], "told"):
         fitted = expit(alpha + effect.slope.estimate * np.tanh(row["d"] / sd))
@@ -296,10 +296,10 @@ def test_the_curve_is_the_fit_of_the_summary() -> None:
 
 
 def test_points_are_at_the_lengths_and_preferences_of_the_prompts() -> None:
-    trial = trials(rich(), Terms())[0]
+    pair_data = build_pair_data(rich(), AnalysisConfig())[0]
     expected = sorted(
-        (len(x[0].text) - len(y[0].text), round(float(trial.values[i]), 3))
-        for i, x, y in trial.both_texts()
+        (len(x[0].text) - len(y[0].text), round(float(pair_data.preferences[i]), 3))
+        for i, x, y in pair_data.paired_completions()
     )
     points = data_of(RICH["length"], "v")
     assert sorted((row["d"], row["v"]) for row in points) == expected
@@ -429,9 +429,9 @@ def test_ten_thousand_prompts_are_quick_and_small() -> None:
     judgments = [row for n, value in enumerate(values) for row in both(n, value)]
     said = [texts(m, ["x" * rng.randint(1, 400) for _ in values]) for m in "ab"]
     found = evidence(judgments, completions=(*said[0], *said[1]))
-    pair, trial = summarize(found).pairs[0], trials(found, Terms())[0]
+    pair, pair_data = summarize(found).pairs[0], build_pair_data(found, AnalysisConfig())[0]
     begun = time.process_time()
-    charts = pair_charts(pair, trial, [one.id for one in found.prompts])
+    charts = pair_charts(pair, pair_data, [one.id for one in found.prompts])
     assert time.process_time() - begun < 20
     assert sum(len(json.dumps(chart.spec)) for chart in charts.values()) < 150_000
     assert len(data_of(charts["length"], "v")) == POINTS
@@ -484,6 +484,6 @@ def test_results_draw_what_their_file_holds() -> None:
     found = rich()
     results = Results.of(found, summarize(found), {}, {})
     again = Results.model_validate_json(results.to_json())
-    trial = trials(again.evidence, Terms.of(again.config))[0]
+    pair_data = build_pair_data(again.evidence, AnalysisConfig.from_config(again.config))[0]
     order = [one.id for one in again.evidence.prompts]
-    assert pair_charts(again.summary.pairs[0], trial, order) == RICH
+    assert pair_charts(again.summary.pairs[0], pair_data, order) == RICH

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.analysis.pair_data import trials_of
+from bakeoff.analysis.pair_data import pair_data_of
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,
@@ -37,7 +37,7 @@ def opened(results: Results) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def pack(results: Results) -> Packed:
-    return packed(results, list(trials_of(results).values()))
+    return packed(results, list(pair_data_of(results).values()))
 
 
 def unpacked(text: str) -> Any:
@@ -122,7 +122,7 @@ def test_the_index_counts_what_the_summary_counts(judgments: list[Judgment]) -> 
     counts = [index["winner"].count(winner) for winner in "abt"]
     assert counts == [pair.wins, pair.losses, pair.ties]
     assert len(marked(results, "flipped")) == sum(
-        c.flipped for c in trials_of(results)["a", "b"].comparisons
+        c.flipped for c in pair_data_of(results)["a", "b"].comparisons
     )
 
 
@@ -132,7 +132,7 @@ def test_a_regression_is_lost_whoever_is_shown_first(judgments: list[Judgment]) 
     prompts = [asked(id_) for id_ in dict.fromkeys(j.prompt_id for j in judgments)]
     results = results_of(prompts, judgments)
     found = set(marked(results, "regression"))
-    lost = {c.prompt_id for c in trials_of(results)["a", "b"].comparisons if c.winner == "b"}
+    lost = {c.prompt_id for c in pair_data_of(results)["a", "b"].comparisons if c.winner == "b"}
     flipped = set(marked(results, "flipped"))
     for prompt in prompts:
         shares = [mean_for_a(judgments, prompt.id, first) for first in "ab"]
