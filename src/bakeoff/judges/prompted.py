@@ -230,7 +230,7 @@ class Interview(ABC, Generic[I, T]):
         """A judge that contradicted itself and then said nothing: its scores are kept."""
         if request.doubted is None:
             if request.said:
-                error.took = {k: v for k, v in taken(request.said).items() if k != "snapshot"}
+                error.usage = {k: v for k, v in taken(request.said).items() if k != "snapshot"}
             return error
         return _heard(request, self.settled(request.doubted), contradicts=True)
 

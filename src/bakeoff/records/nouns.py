@@ -293,7 +293,7 @@ class Failure(Record):
             message=error.message,
             raw=error.raw,
             status=error.status if isinstance(error, BackendError) else None,
-            **error.took,
+            **error.usage,
         )
 
 

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.costs import Price, price_at, price_of
-from bakeoff.environment import keys
-from bakeoff.errors import BakeoffError, ConfigError, one_line, without
+from bakeoff.environment import credentials
+from bakeoff.errors import BakeoffError, ConfigError, one_line
 from bakeoff.generators import scoring
 from bakeoff.generators.api.address import (
     base_url_of,
@@ -39,6 +39,7 @@ from bakeoff.generators.api.transport import Heard, connections, marked
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.records.prefixed import Prefixed
+from bakeoff.redact import redact
 from bakeoff.runtime import Ask, Caps, PerItem, Server, aside, pause
 from bakeoff.runtime.timing import timed
 
@@ -124,7 +125,7 @@ class Api(PerItem[Prompt, Completion]):
         self._pace = asyncio.Lock()
         self._left_out: set[str] = set()
         self._each: dict[str, Any] = {}  # what goes with each request, beside what is asked
-        self._keys: Sequence[str] = ()  # what nobody may read
+        self._secrets: Sequence[str] = ()  # what nobody may read
 
     def _asked_at(self, setting: Setting) -> list[Server]:
         """The servers, shared with all who ask them in this run. Those that are its own it shares
@@ -170,7 +171,7 @@ class Api(PerItem[Prompt, Completion]):
         """The client, connected when it is first needed; of several servers the first one's."""
         async with self._opening:
             if self._llm is None:
-                self._keys = [*keys(), os.environ.get(self.options.api_key_env or "", "")]
+                self._secrets = [*credentials(), os.environ.get(self.options.api_key_env or "", "")]
                 with timed("load"):
                     await aside(partial(import_module, "any_llm"))  # takes a second
                     self._servers.clients = await self._clients()
@@ -233,7 +234,7 @@ class Api(PerItem[Prompt, Completion]):
                 log.info("%s sent a reply that cannot be read: asking once more", self.spec.name)
                 return await self._ask(prompt)
         except BakeoffError as error:
-            error.hide(self._keys)
+            error.redact(self._secrets)
             raise
 
     async def _ask(self, prompt: Prompt) -> Completion:
@@ -300,9 +301,9 @@ class Api(PerItem[Prompt, Completion]):
     def _completion(self, reply: "ChatCompletion") -> Completion:
         said = said_in(reply).model_copy(update=self._accounts(reply))
         words = "".join(filter(None, (said.text, said.raw, said.thinking, said.snapshot)))
-        if without(words, self._keys) == words:
+        if redact(words, self._secrets) == words:
             return said
-        return Completion.model_validate_json(without(said.model_dump_json(), self._keys))
+        return Completion.model_validate_json(redact(said.model_dump_json(), self._secrets))
 
     def _accounts(self, reply: "ChatCompletion") -> dict[str, object]:
         """Which model it says it was, and what it took."""

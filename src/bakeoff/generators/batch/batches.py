@@ -148,7 +148,7 @@ class InBatches(Api):
         except WorkError:
             if self._desk and self._desk.trouble:
                 if isinstance(self._desk.trouble, BakeoffError):
-                    self._desk.trouble.hide(self._keys)
+                    self._desk.trouble.redact(self._secrets)
                 raise self._desk.trouble from None
             raise
 

@@ -63,7 +63,7 @@ def _told(outcome: Outcome) -> dict[str, object]:
         return {"completion": outcome.model_dump(mode="json", exclude_defaults=True)}
     took = {
         name: value.model_dump() if isinstance(value, Usage) else value
-        for name, value in outcome.took.items()
+        for name, value in outcome.usage.items()
     }
     return {
         "error": next(cls.__name__ for cls in type(outcome).__mro__ if cls.__name__ in _KINDS),
@@ -85,5 +85,5 @@ def _heard(told: Mapping[str, Any]) -> Outcome:
     if isinstance(error, BackendError):
         error.status = told["status"]
     if took := told["took"]:
-        error.took = took | ({"usage": Usage(**took["usage"])} if took.get("usage") else {})
+        error.usage = took | ({"usage": Usage(**took["usage"])} if took.get("usage") else {})
     return error

@@ -58,7 +58,7 @@ def test_completions_arrive_as_they_are() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_makes_the_same_failure(error: WorkError) -> None:
-    error.took = {"usage": Usage(input=3, output=4), "cost": 0.5}
+    error.usage = {"usage": Usage(input=3, output=4), "cost": 0.5}
     ((_, arrived),) = outcomes_of(reply_of([(0, error)]))
     assert isinstance(arrived, WorkError)
     assert isinstance(error, type(arrived))
