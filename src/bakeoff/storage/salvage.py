@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError, StoreError, one_line
-from bakeoff.generators.batch.journal import Batch, Posted, Settled
+from bakeoff.generators.batch.journal import Batch, BatchFinished, BatchSubmitted
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.storage import VERSION, Store
 from bakeoff.storage.files import beside, name_new
@@ -29,7 +29,7 @@ from bakeoff.storage.wal import log_trouble
 _KINDS: dict[str, tuple[type[Record], ...]] = {
     "completions": (Completion,),
     "verdicts": (Verdict,),
-    "notes of batches": (Batch, Posted, Settled),
+    "notes of batches": (Batch, BatchSubmitted, BatchFinished),
 }
 _KEY = re.compile("s1:[0-9a-f]{64}")  # what `content_key` makes
 _BLOCK = 500  # records that are read, and written, at once

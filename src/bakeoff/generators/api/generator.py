@@ -123,7 +123,7 @@ class Api(PerItem[Prompt, Completion]):
         self._llm: AnyLLM | None = None
         self._opening = asyncio.Lock()
         self._pace = asyncio.Lock()
-        self._left_out: set[str] = set()
+        self._unsupported: set[str] = set()
         self._each: dict[str, Any] = {}  # what goes with each request, beside what is asked
         self._secrets: Sequence[str] = ()  # what nobody may read
 
@@ -238,7 +238,7 @@ class Api(PerItem[Prompt, Completion]):
             raise
 
     async def _ask(self, prompt: Prompt) -> Completion:
-        await self._keep_pace()
+        await self._wait_delay()
         if self.sampling.weigh:
             return Completion(text="", weight=await self.weigh(prompt))
         return self._completion(await self._reply(self.request(prompt)))
@@ -271,7 +271,7 @@ class Api(PerItem[Prompt, Completion]):
         if prompt.messages[-1].role == "assistant" and self.spec.backend in ("api", "vllm"):
             goes_on = {"continue_final_message": True, "add_generation_prompt": False}
             asked["extra_body"] = goes_on
-        return {key: value for key, value in asked.items() if key not in self._left_out}
+        return {key: value for key, value in asked.items() if key not in self._unsupported}
 
     async def _reply(self, asked: dict[str, Any]) -> "ChatCompletion":
         from any_llm.exceptions import AnyLLMError, InvalidRequestError, UnsupportedParameterError
@@ -288,12 +288,12 @@ class Api(PerItem[Prompt, Completion]):
                     f"{self.spec.name!r} gives no log-probabilities ({one_line(error)}): read its "
                     "words, without ?verdict=logprob, or take another judge"
                 ) from None
-        if refused not in self._left_out:
+        if refused not in self._unsupported:
             log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
-        self._left_out.add(refused)
+        self._unsupported.add(refused)
         return await self._reply({k: v for k, v in asked.items() if k != refused})
 
-    async def _keep_pace(self) -> None:
+    async def _wait_delay(self) -> None:
         if self.options.delay:
             async with self._pace:
                 await pause(self.options.delay)
@@ -321,9 +321,9 @@ class Api(PerItem[Prompt, Completion]):
             return price_at(self.options.price, usage)
         if self.spec.backend in ("api", *_OWN):  # whose machine it is knows what it costs
             return None
-        return self.listed(usage)
+        return self.list_price(usage)
 
-    def listed(self, usage: Usage) -> float | None:
+    def list_price(self, usage: Usage) -> float | None:
         """The price by the public lists."""
         return price_of(self.spec.backend, self.spec.target, usage)
 

@@ -12,8 +12,8 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
-from bakeoff.generators.batch import batches, retrying_provider
-from bakeoff.generators.batch.provider import parts
+from bakeoff.generators.batch import batches, provider
+from bakeoff.generators.batch.provider import chunks
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
@@ -262,19 +262,19 @@ def test_a_batch_holds_no_more_requests_than_it_may(model: str) -> None:
 
 def test_parts_keep_the_order_and_both_limits() -> None:
     bodies = {f"r{n}": b"x" * 100 for n in range(10)}
-    by_count = list(parts(bodies, most=4, largest=10**9))
+    by_count = list(chunks(bodies, max_requests=4, max_bytes=10**9))
     assert [list(part) for part in by_count] == [
         ["r0", "r1", "r2", "r3"],
         ["r4", "r5", "r6", "r7"],
         ["r8", "r9"],
     ]
     for most in range(400, 4000, 300):
-        found = list(parts(bodies, most=100, largest=most))
+        found = list(chunks(bodies, max_requests=100, max_bytes=most))
         assert [id_ for part in found for id_ in part] == list(bodies)
         assert all(sum(len(b) for b in part.values()) <= most for part in found)
-    assert [len(part) for part in parts(bodies, 100, 950)] == [3, 3, 3, 1]
-    assert [len(part) for part in parts(bodies, 100, 1)] == [1] * 10
-    assert list(parts({}, 1, 1)) == []
+    assert [len(part) for part in chunks(bodies, 100, 950)] == [3, 3, 3, 1]
+    assert [len(part) for part in chunks(bodies, 100, 1)] == [1] * 10
+    assert list(chunks({}, 1, 1)) == []
 
 
 def test_a_batch_that_the_provider_does_not_take_is_a_mistake_and_is_sent_anew() -> None:
@@ -394,7 +394,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(
 def test_patience_ends_and_what_was_sent_is_fetched_the_next_time(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrying_provider, "_PATIENCE", 0.2)
+    monkeypatch.setattr(provider, "_MAX_OUTAGE", 0.2)
     with BatchServer() as server:
         server.broken = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
         with pytest.raises(ConfigError, match=r"out of reach.*run the same command later"):
@@ -443,12 +443,12 @@ def test_results_that_cannot_be_read_are_fetched_again() -> None:
 def test_what_breaks_the_desk_is_raised_and_nobody_waits_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bakeoff.generators.batch.openai import Files
+    from bakeoff.generators.batch.openai import OpenAIBatches
 
-    async def bug(self: Files, reference: str) -> None:
+    async def bug(self: OpenAIBatches, reference: str) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(Files, "look", bug)
+    monkeypatch.setattr(OpenAIBatches, "_status", bug)
     with BatchServer() as server, pytest.raises(KeyError, match="a bug"):
         outcomes(opened(server), prompts(4))
 
@@ -554,7 +554,7 @@ def test_what_came_before_it_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPat
     with BatchServer(looks=10**6) as server:
         interrupted(server, opened(server), prompts(7))
         server.looks = 1
-        monkeypatch.setattr(batches, "_AT_ONCE", 2)
+        monkeypatch.setattr(batches, "_MAX_PENDING", 2)
         assert texts(outcomes(opened(server), prompts(7)[1:])) == expected("openai:gpt-4", 7)[1:]
         assert len(server.jobs) == 1
 
