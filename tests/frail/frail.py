@@ -23,7 +23,7 @@ class OddError(BackendError):
 class Frail(PerItem[Any, Any]):
     """`frail:NAME` completes with NAME and the prompt, unless that tells it something else."""
 
-    weighs = True
+    can_score = True
 
     def __init__(self, spec: Any, setting: Any) -> None:
         super().__init__(setting.lanes)

@@ -2,21 +2,21 @@
 
 import pytest
 
-from bakeoff.costs import price_of
+from bakeoff.costs import listed_cost
 from bakeoff.records import Usage
 
 
 def test_a_known_model_has_a_price_that_grows_with_its_tokens() -> None:
-    some = price_of("openai", "gpt-4", Usage(input=1000, output=100))
-    more = price_of("openai", "gpt-4", Usage(input=2000, output=200))
+    some = listed_cost("openai", "gpt-4", Usage(input=1000, output=100))
+    more = listed_cost("openai", "gpt-4", Usage(input=2000, output=200))
     assert some is not None
     assert more == pytest.approx(2 * some)
     assert some == pytest.approx(0.03 + 0.006)  # 30 and 60 dollars for a million tokens
 
 
 def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
-    plain = price_of("openai", "gpt-4o-mini", Usage(input=1000, output=100))
-    cached = price_of("openai", "gpt-4o-mini", Usage(input=1000, output=100, cached=800))
+    plain = listed_cost("openai", "gpt-4o-mini", Usage(input=1000, output=100))
+    cached = listed_cost("openai", "gpt-4o-mini", Usage(input=1000, output=100, cached=800))
     assert plain is not None
     assert cached is not None
     assert cached < plain
@@ -24,7 +24,7 @@ def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
 
 def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
     plain, stored = (
-        price_of("anthropic", "claude-sonnet-4-5", Usage(input=1000, output=100, stored=stored))
+        listed_cost("anthropic", "claude-sonnet-4-5", Usage(input=1000, output=100, stored=stored))
         for stored in (0, 800)
     )
     assert plain is not None
@@ -33,7 +33,7 @@ def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
 
 @pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-none"), ("nobody", "gpt-4")])
 def test_a_price_that_nobody_knows_is_not_nothing(provider: str, model: str) -> None:
-    assert price_of(provider, model, Usage(input=1000, output=100)) is None
+    assert listed_cost(provider, model, Usage(input=1000, output=100)) is None
 
 
 def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
@@ -43,15 +43,17 @@ def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
         ("anthropic", "claude-sonnet-4-5"),
         ("anthropic", "claude-3-5-haiku-latest"),  # its lists have no price for batches
     ):
-        direct, batch = (price_of(provider, model, usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
+        direct, batch = (listed_cost(provider, model, usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
         assert direct
         assert batch == pytest.approx(direct / 2)
-    assert price_of("openai", "gpt-none", usage, "batch") is None
+    assert listed_cost("openai", "gpt-none", usage, "batch") is None
 
 
 def test_where_the_lists_have_a_price_for_batches_that_counts() -> None:
     usage = Usage(input=1000, output=100, cached=500)
-    direct, batch = (price_of("openai", "gpt-4o-mini", usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
+    direct, batch = (
+        listed_cost("openai", "gpt-4o-mini", usage, how) for how in ("direct", "batch")
+    )  # type: ignore[arg-type]
     assert direct
     assert batch
     assert direct / 2 < batch < direct  # what comes from the cache is no cheaper in a batch

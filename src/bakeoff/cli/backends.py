@@ -97,7 +97,7 @@ def _servers() -> Iterator[Way]:
 def _embedded(*, judging: bool) -> Iterator[Way]:
     missing = needs(_OWN, "embedded")
     for entry in CATALOGUE.values():
-        known = entry.as_judge(weigh=False) if judging else entry.caveat
+        known = entry.as_judge(scoring=False) if judging else entry.caveat
         caveat = f". {known}" if known else ""
         what = f"{entry.weights}, {entry.size / 1e6:.0f} MB, fetched once, in this process{caveat}"
         yield Way(f"embedded:{entry.name}", what, missing)

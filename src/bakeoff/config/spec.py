@@ -66,9 +66,9 @@ class Sampling(BaseModel):
     """How completions are drawn; part of what identifies one.
 
     `schema_` is a JSON schema that the completion has to fit, where the server can do that;
-    `top` asks for the log-probabilities of that many first tokens. `weigh` asks for no new token at
-    all, but for what the last turn is worth (`Completion.weight`); a worker that cannot tell says
-    so with a ConfigError when it is opened.
+    `top` asks for the log-probabilities of that many first tokens. `score_only` asks for no new
+    token at all, but for what the last turn is worth (`Completion.score`); a worker that cannot
+    tell says so with a ConfigError when it is opened.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,7 +80,7 @@ class Sampling(BaseModel):
     system: str | None = None
     schema_: dict[str, JsonValue] | None = None
     top: int | None = None
-    weigh: bool = False
+    score_only: bool = False
 
     def seed_of(self, sample: int) -> int:
         """The seed of one of several completions of a prompt; the first one's is `seed`."""

@@ -22,9 +22,9 @@ from bakeoff.records import (
     Message,
     Pair,
     Prompt,
+    RawScores,
     Usage,
     Verdict,
-    Weights,
     content_key,
 )
 from bakeoff.runtime import Ask, Emit, Order, tasks
@@ -44,7 +44,7 @@ class Weighed(ABC):
     def __init__(self, spec: Spec, setting: Setting, own: frozenset[str]) -> None:
         rest = {key: value for key, value in spec.options.items() if key not in own}
         # Not the run's seed: a number that is not drawn does not depend on it.
-        sampling = Sampling(temperature=0, top_p=1, max_tokens=1, weigh=True)
+        sampling = Sampling(temperature=0, top_p=1, max_tokens=1, score_only=True)
         self._name = spec.name
         self._generator = open_generator(
             spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling)
@@ -57,7 +57,7 @@ class Weighed(ABC):
         """What changes a verdict."""
 
     @abstractmethod
-    def compare(self, weights: Weights) -> float:
+    def compare(self, scores: RawScores) -> float:
         """The probability that the first is better; of the weights the other way round, 1 - it."""
 
     @property
@@ -157,11 +157,11 @@ class Weighed(ABC):
         for half in (one, two):
             if isinstance(half, WorkError):
                 return half
-            if half.weight is None:
+            if half.score is None:
                 raise ConfigError(f"{self._name!r} completes where it should weigh: it is no judge")
-            found.append(half.weight)
-        weights = Weights(*found)
-        return Verdict(first=self.compare(weights), weights=weights)
+            found.append(half.score)
+        scores = RawScores(*found)
+        return Verdict(first=self.compare(scores), raw_scores=scores)
 
 
 class Reward(Weighed):
@@ -192,9 +192,9 @@ class Reward(Weighed):
             "temperature": self._temperature,
         }
 
-    def compare(self, weights: Weights) -> float:
+    def compare(self, scores: RawScores) -> float:
         """The sigmoid of the difference, in (0, 1) but for rounding."""
-        difference = (weights.first - weights.second) / self._temperature
+        difference = (scores.first - scores.second) / self._temperature
         # At least a half, so that one less it is exact: the swapped pair gets the very rest.
         larger = 1 / (1 + math.exp(-abs(difference)))
         return larger if difference >= 0 else 1 - larger
@@ -217,9 +217,9 @@ class Likelihood(Weighed):
         """The model."""
         return {"judge": "likelihood", "generator": self._generator.identity}
 
-    def compare(self, weights: Weights) -> float:
+    def compare(self, scores: RawScores) -> float:
         """1, 0, or 0.5 where both are equally likely."""
-        return 0.5 + 0.5 * ((weights.first > weights.second) - (weights.first < weights.second))
+        return 0.5 + 0.5 * ((scores.first > scores.second) - (scores.first < scores.second))
 
 
 def _turn(prompt: Prompt, text: str) -> tuple[str, Prompt]:

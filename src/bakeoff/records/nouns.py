@@ -31,7 +31,7 @@ class Scores(NamedTuple):
     second: Annotated[float, Field(ge=0, le=10)]
 
 
-class Weights(NamedTuple):
+class RawScores(NamedTuple):
     """What each of the two completions was found to be worth, alone; on the judge's own scale."""
 
     first: float
@@ -145,7 +145,7 @@ class Completion(Record):
     field. `raw` is the whole text as the model wrote it, where that differs from `text`.
     `finish` is `length` where the completion was cut at the token limit. `tokens` counts the new
     tokens, `top` maps the likeliest first tokens to their log-probabilities where it was asked for.
-    `weight` is what the last turn was found to be worth where it was to be weighed, not continued:
+    `score` is what the last turn was found to be worth where it was to be weighed, not continued:
     its mean log-probability per token, or a reward. `snapshot` is the model's name as the server
     gave it back, `usage` and `cost` (US dollars) are those of the request; None: not known.
     """
@@ -156,7 +156,7 @@ class Completion(Record):
     tokens: int | None = Field(default=None, ge=0)
     raw: str | None = None
     top: dict[str, float] | None = None
-    weight: float | None = Field(default=None, allow_inf_nan=False)
+    score: float | None = Field(default=None, allow_inf_nan=False)
     snapshot: str | None = None
     usage: Usage | None = None
     cost: float | None = Field(default=None, ge=0)
@@ -183,8 +183,8 @@ class Verdict(Record):
     """What a judge says of a pair: the probability that `first` is better, 0.5 for a tie.
 
     `scores` are 0-10 for first and second, where the judge gives scores. `reason` is its
-    explanation. `raw` is the reply as it came. `weights` are what a judge that looks at each alone
-    found each to be worth (rewards, log-probabilities).
+    explanation. `raw` is the reply as it came. `raw_scores` are what a judge that looks at each
+    alone found each to be worth (rewards, log-probabilities).
 
     `mended` says what was wrong with a first reply, so that the judge was asked once more, and
     `contradicts` that winner and scores did not fit even then: `first` follows the scores. `kept`
@@ -196,7 +196,7 @@ class Verdict(Record):
     scores: Scores | None = None
     reason: str = ""
     raw: str = ""
-    weights: Weights | None = None
+    raw_scores: RawScores | None = None
     mended: Trouble | None = None
     contradicts: bool = False
     kept: int | None = Field(default=None, ge=0)
@@ -224,7 +224,7 @@ class Verdict(Record):
         turned = {
             "first": 1 - self.first,
             "scores": self.scores and Scores(*reversed(self.scores)),
-            "weights": self.weights and Weights(*reversed(self.weights)),
+            "raw_scores": self.raw_scores and RawScores(*reversed(self.raw_scores)),
         }
         return self.model_copy(update=turned)
 

@@ -102,7 +102,7 @@ def test_each_embedded_model_comes_with_what_a_reader_has_to_know() -> None:
     for name, entry in CATALOGUE.items():
         way = of(f"embedded:{name}")
         assert entry.weights in way.what
-        assert entry.as_judge(weigh=False) in way.what
+        assert entry.as_judge(scoring=False) in way.what
 
 
 @pytest.mark.long

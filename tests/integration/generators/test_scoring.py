@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
-from bakeoff.generators.scoring import Piece, grammar, parted
+from bakeoff.generators.scoring import TextToken, forcing_grammar, split_last_turn
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
@@ -26,34 +26,34 @@ def turn(question: str, text: str) -> Prompt:
     return Prompt(messages=messages)
 
 
-def weighing(token: str, **sampling: Any) -> Generator:
-    sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "weigh": True} | sampling
+def scorer(token: str, **sampling: Any) -> Generator:
+    sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "score_only": True} | sampling
     return open_generator(Spec.parse(token), Setting(Sampling(**sampling), 4))
 
 
-def weights(worker: Generator, turns: list[Prompt]) -> list[float]:
+def scores(worker: Generator, turns: list[Prompt]) -> list[float]:
     done = outcomes(worker, turns)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
-    return [outcome.weight for outcome in done]  # type: ignore[union-attr,misc]
+    return [outcome.score for outcome in done]  # type: ignore[union-attr,misc]
 
 
 @pytest.mark.parametrize("token", ["echo:hi", "openai:gpt-4", "anthropic:claude-x"])
 def test_who_cannot_weigh_says_so_when_it_is_opened(token: str) -> None:
     with pytest.raises(ConfigError, match="cannot weigh completions"):
-        weighing(f"a={token}")
+        scorer(f"a={token}")
 
 
 def test_recorded_completions_weigh_nothing(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"prompt": "x", "completion": "y"}')
     with pytest.raises(ConfigError, match="cannot weigh completions"):
-        weighing(f"file:{tmp_path / 'c.jsonl'}")
+        scorer(f"file:{tmp_path / 'c.jsonl'}")
 
 
 def test_nobody_is_made_to_weigh_by_an_option() -> None:
-    with pytest.raises(ConfigError, match="no option 'weigh'"):
-        open_generator(Spec.parse("hf:me/model?weigh=true"), Setting(Sampling()))
+    with pytest.raises(ConfigError, match="no option 'score_only'"):
+        open_generator(Spec.parse("hf:me/model?score_only=true"), Setting(Sampling()))
 
 
 # ----------------------------------------------------------------------------- transformers
@@ -90,15 +90,15 @@ def test_a_model_weighs_a_text_by_the_mean_log_probability_of_its_tokens(tiny: P
     expected = [
         by_hand(tiny, asked(one.messages[0].content), one.messages[1].content) for one in TURNS
     ]
-    assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
-    alone = weights(weighing(f"hf:{tiny}?batch_size=1"), TURNS)
+    assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
+    alone = scores(scorer(f"hf:{tiny}?batch_size=1"), TURNS)
     assert alone == pytest.approx(expected, abs=1e-4)
-    assert len({round(weight, 3) for weight in alone}) == len(TURNS)
+    assert len({round(score, 3) for score in alone}) == len(TURNS)
 
 
 def test_an_empty_text_is_weighed_as_the_end_that_comes_at_once(tiny: Path) -> None:
     expected = by_hand(tiny, asked("hey"), "<|end|>")
-    assert weights(weighing(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
+    assert scores(scorer(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
         expected, abs=1e-4
     )
 
@@ -106,7 +106,7 @@ def test_an_empty_text_is_weighed_as_the_end_that_comes_at_once(tiny: Path) -> N
 def test_a_base_model_weighs_what_stands_after_the_word_answer(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, chat_template=False)
     expected = by_hand(folder, "Question: hey\n\nAnswer:", " no", special=True)
-    assert weights(weighing(f"hf:{folder}"), [turn("hey", "no")]) == pytest.approx(
+    assert scores(scorer(f"hf:{folder}"), [turn("hey", "no")]) == pytest.approx(
         [expected], abs=1e-4
     )
 
@@ -114,14 +114,14 @@ def test_a_base_model_weighs_what_stands_after_the_word_answer(tmp_path: Path) -
 def test_a_model_whose_logits_cannot_be_cut_weighs_the_same(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = weights(weighing(f"hf:{tiny}"), TURNS)
+    expected = scores(scorer(f"hf:{tiny}"), TURNS)
     monkeypatch.setattr("bakeoff.generators.transformers.logprobs._can_keep_fewer", lambda _: False)
-    assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
+    assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
 
 
 def test_what_does_not_fit_into_the_context_fails_alone(tiny: Path) -> None:
     done = outcomes(
-        weighing(f"hf:{tiny}"),
+        scorer(f"hf:{tiny}"),
         [TURNS[0], turn("y" * CONTEXT, "no"), turn("hey", "y" * (CONTEXT - 8)), TURNS[1]],
     )
     assert [isinstance(outcome, ContextError) for outcome in done] == [False, True, True, False]
@@ -158,7 +158,7 @@ def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def through_vllm(brain: Any, turns: list[Prompt], **sampling: Any) -> list[Completion | WorkError]:
     with OpenAIServer(brain) as server:
-        worker = weighing(f"api:m?base_url={server.url}&retries=0", **sampling)
+        worker = scorer(f"api:m?base_url={server.url}&retries=0", **sampling)
         return outcomes(worker, turns)
 
 
@@ -171,9 +171,9 @@ def test_a_server_weighs_by_the_log_probabilities_of_a_prompt() -> None:
         )
     )  # fmt: skip
     done = through_vllm(vllm, [turn("how are you", "well thanks"), turn("hi", "oh"), several])
-    assert [o.weight for o in done if isinstance(o, Completion)] == [-5, -2, -3]
+    assert [o.score for o in done if isinstance(o, Completion)] == [-5, -2, -3]
     told = through_vllm(vllm, [turn("hi", "oh no")], system="be kind")
-    assert told == [Completion(text="", weight=-2)]
+    assert told == [Completion(text="", score=-2)]
 
 
 def test_the_prompts_own_token_is_the_first_of_several() -> None:
@@ -183,7 +183,7 @@ def test_the_prompts_own_token_is_the_first_of_several() -> None:
             entry["0"] = {"logprob": -0.1, "rank": 1, "decoded_token": "likelier"}
         return reply
 
-    assert through_vllm(generous, [turn("hi", "oh no")]) == [Completion(text="", weight=-2)]
+    assert through_vllm(generous, [turn("hi", "oh no")]) == [Completion(text="", score=-2)]
 
 
 def test_a_server_that_gives_none_is_named_for_it() -> None:
@@ -227,20 +227,20 @@ def test_what_is_too_long_for_a_server_is_a_context_error() -> None:
 # --------------------------------------------------------------------------------- llama.cpp
 
 
-def pieces(*spelt: bytes) -> list[Piece]:
-    return [Piece(100 + at, spells) for at, spells in enumerate(spelt)]
+def pieces(*spelt: bytes) -> list[TextToken]:
+    return [TextToken(100 + at, spells) for at, spells in enumerate(spelt)]
 
 
 def test_a_grammar_leaves_the_tokens_of_the_text_and_no_others() -> None:
-    assert grammar("a b", pieces(b"a", b" b")) == "root ::= <[100]> <[101]>"
-    assert grammar("", []) == 'root ::= ""'
+    assert forcing_grammar("a b", pieces(b"a", b" b")) == "root ::= <[100]> <[101]>"
+    assert forcing_grammar("", []) == 'root ::= ""'
     fox = "🦊".encode()
     cut = pieces(b"a", fox[:2], fox[2:], "é".encode())
-    assert grammar("a🦊é", cut) == 'root ::= <[100]> "🦊" <[103]>'
+    assert forcing_grammar("a🦊é", cut) == 'root ::= <[100]> "🦊" <[103]>'
 
 
 def test_tokens_that_do_not_spell_the_text_give_way_to_the_text() -> None:
-    assert grammar("a", pieces(b" a")) == 'root ::= "a"'
+    assert forcing_grammar("a", pieces(b" a")) == 'root ::= "a"'
 
 
 def read_literal(written: str) -> str:
@@ -261,11 +261,11 @@ def read_literal(written: str) -> str:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30))
 def test_any_text_can_stand_in_a_grammar(text: str) -> None:
-    assert read_literal(grammar(text, pieces(b"?", b"?")).removeprefix("root ::= ")) == text
+    assert read_literal(forcing_grammar(text, pieces(b"?", b"?")).removeprefix("root ::= ")) == text
 
 
 def test_a_prompt_is_parted_into_what_was_asked_and_what_was_said() -> None:
-    before, text = parted(turn("hi", "oh"))
+    before, text = split_last_turn(turn("hi", "oh"))
     assert (before.conversation(), text) == ([{"role": "user", "content": "hi"}], "oh")
 
 
@@ -275,7 +275,7 @@ PARIS = "What is the capital of France?"
 @pytest.mark.long
 @pytest.mark.engine
 def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> None:
-    worker = weighing("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
+    worker = scorer("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
     right, wrong, disorder, empty, long = outcomes(
         worker,
         [
@@ -288,9 +288,9 @@ def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> Non
     )
     for outcome in (right, wrong, disorder, empty):
         assert isinstance(outcome, Completion), outcome
-        assert outcome.weight is not None
-    assert right.weight > wrong.weight > disorder.weight  # type: ignore[union-attr,operator]
-    assert empty.weight < wrong.weight  # type: ignore[union-attr,operator]
+        assert outcome.score is not None
+    assert right.score > wrong.score > disorder.score  # type: ignore[union-attr,operator]
+    assert empty.score < wrong.score  # type: ignore[union-attr,operator]
     assert isinstance(long, ContextError)
 
 
@@ -304,9 +304,9 @@ def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
         "Question: what?\nQuestion: why?",
     ]
     for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
-        found = weights(weighing(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
-        assert all(-40 < weight < 0 for weight in found), (model, found)
-    null = outcomes(weighing("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
+        found = scores(scorer(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
+        assert all(-40 < score < 0 for score in found), (model, found)
+    null = outcomes(scorer("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
     assert isinstance(null, BackendError)
 
 
@@ -323,8 +323,8 @@ def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> Non
         turn("Order a coffee in French.", "Un café crème, s'il vous plaît !"),
         turn(PARIS, ""),
     ]
-    one = weights(weighing("embedded:smollm2?context=512"), turns)
-    other = weights(weighing(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
+    one = scores(scorer("embedded:smollm2?context=512"), turns)
+    other = scores(scorer(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
     assert not any(math.isclose(a, b) for a, b in zip(one[1:], one, strict=False))
     assert one[:3] == pytest.approx(other[:3], abs=0.15)  # the engine rounds what it multiplies
     assert one[3] > other[3] - 0.15  # llama.cpp may end by any token that ends, not only by this

@@ -8,7 +8,7 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.recorded import Recorded
+from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Prompt
 
@@ -24,9 +24,9 @@ def prompt(*messages: dict[str, str], name: str = "") -> Prompt:
     return Prompt.model_validate({"id": name, "messages": messages})
 
 
-def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> Recorded:
+def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> RecordedCompletions:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return Recorded(Spec.parse(f"file:{path}{options}"), SETTING)
+    return RecordedCompletions(Spec.parse(f"file:{path}{options}"), SETTING)
 
 
 def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
@@ -106,14 +106,16 @@ def test_thinking_finish_and_tokens_are_kept(path: Path) -> None:
 def test_csv_and_json_too(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text('prompt_id,prompt,base,tokens,finish\n,"hi, you",c,3,stop\n7,,d,,\n')
-    model = Recorded(Spec.parse(f"file:{table}?column=base"), SETTING)
+    model = RecordedCompletions(Spec.parse(f"file:{table}?column=base"), SETTING)
     assert outcomes(model, [prompt(user("hi, you")), prompt(user("q"), name="7")]) == [
         Completion(text="c", finish="stop", tokens=3),
         Completion(text="d"),
     ]
     document = tmp_path / "a.json"
     document.write_text('{"completions": [{"prompt": "q", "completion": "c"}]}')
-    assert said(Recorded(Spec.parse(f"file:{document}"), SETTING), prompt(user("q"))) == ["c"]
+    assert said(
+        RecordedCompletions(Spec.parse(f"file:{document}"), SETTING), prompt(user("q"))
+    ) == ["c"]
 
 
 def test_the_identity_is_the_files_bytes_and_the_column(path: Path) -> None:
@@ -124,7 +126,10 @@ def test_the_identity_is_the_files_bytes_and_the_column(path: Path) -> None:
     assert one.identity != other.identity
     assert said(one, prompt(user("q"))) != said(other, prompt(user("q")))
     moved = path.rename(path.with_name("moved.jsonl"))
-    assert Recorded(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity == one.identity
+    assert (
+        RecordedCompletions(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity
+        == one.identity
+    )
 
 
 def test_the_same_completion_twice_is_one(path: Path) -> None:
@@ -173,14 +178,14 @@ def test_no_such_file_and_no_such_option(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"cannot read the completions in '.*none\.jsonl': No such"
     ):
-        Recorded(Spec.parse(f"file:{tmp_path}/none.jsonl"), SETTING)
+        RecordedCompletions(Spec.parse(f"file:{tmp_path}/none.jsonl"), SETTING)
     (tmp_path / "a.jsonl").touch()
     with pytest.raises(ConfigError, match="no option 'col'; there are: column"):
-        Recorded(Spec.parse(f"file:{tmp_path}/a.jsonl?col=x"), SETTING)
+        RecordedCompletions(Spec.parse(f"file:{tmp_path}/a.jsonl?col=x"), SETTING)
 
 
 def test_it_is_the_backend_file_and_sampling_is_no_concern_of_it(path: Path) -> None:
     path.write_text('{"prompt": "q", "completion": "c"}\n')
     model = open_generator(Spec.parse(f"mine=file:{path}?temperature=0"), SETTING)
-    assert isinstance(model, Recorded)
+    assert isinstance(model, RecordedCompletions)
     assert said(model, prompt(user("q"))) == ["c"]

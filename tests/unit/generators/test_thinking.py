@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.generators.thinking import completion_of, split_thinking
+from bakeoff.generators.thinking import make_completion, split_thinking
 from bakeoff.records import Completion
 
 TAGS = ("think", "thinking", "reasoning", "THINK", "Reasoning")
@@ -109,7 +109,7 @@ def test_no_word_is_lost_or_said_twice(raw: str) -> None:
 
 @given(jumbles)
 def test_raw_is_kept_where_it_says_more_than_the_text(raw: str) -> None:
-    completion = completion_of(raw, finish="stop", tokens=3)
+    completion = make_completion(raw, finish="stop", tokens=3)
     assert (completion.text, completion.thinking) == split_thinking(raw)
     assert (completion.raw or completion.text) == raw
     assert (completion.raw is None) == (completion.text == raw)
@@ -117,9 +117,9 @@ def test_raw_is_kept_where_it_says_more_than_the_text(raw: str) -> None:
 
 
 def test_what_an_api_returned_as_thinking_counts_before_what_stood_in_the_text() -> None:
-    assert completion_of("<think>a</think>b", thinking="c").thinking == "c"
-    assert completion_of("<think>a</think>b", thinking="").thinking == "a"
-    assert completion_of("b").thinking is None
+    assert make_completion("<think>a</think>b", thinking="c").thinking == "c"
+    assert make_completion("<think>a</think>b", thinking="").thinking == "a"
+    assert make_completion("b").thinking is None
 
 
 surrogates = st.text(st.characters(categories=["Cs", "Lu", "Zs"]), max_size=6)
@@ -131,17 +131,17 @@ surrogates = st.text(st.characters(categories=["Cs", "Lu", "Zs"]), max_size=6)
 def test_half_a_character_can_be_kept_like_any_other(
     raw: str, thinking: str | None, top: dict[str, float]
 ) -> None:
-    completion = completion_of(raw, thinking=thinking, top=top)
+    completion = make_completion(raw, thinking=thinking, top=top)
     kept = completion.model_dump_json()
     assert Completion.model_validate_json(kept) == completion
 
 
 def test_half_a_character_is_a_question_mark_and_the_rest_is_kept() -> None:
-    assert completion_of("so \ud83d").text == "so ?"
-    assert completion_of("so 😀").text == "so 😀"
+    assert make_completion("so \ud83d").text == "so ?"
+    assert make_completion("so 😀").text == "so 😀"
 
 
 def test_a_token_of_no_probability_at_all_can_be_kept() -> None:
-    completion = completion_of("A", top={"A": -0.1, "B": float("-inf")})
+    completion = make_completion("A", top={"A": -0.1, "B": float("-inf")})
     assert completion.top == {"A": -0.1}
     assert Completion.model_validate_json(completion.model_dump_json()) == completion

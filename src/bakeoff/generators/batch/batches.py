@@ -11,7 +11,7 @@ import httpx
 from pydantic import Field
 
 from bakeoff.config import Spec
-from bakeoff.costs import price_of
+from bakeoff.costs import listed_cost
 from bakeoff.errors import BakeoffError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
 from bakeoff.generators.batch.batch_queue import BatchQueue
@@ -85,7 +85,7 @@ class BatchedApi(Api):
 
     async def connect(self) -> "AnyLLM":
         """Return a client that puts requests into the queue; resume batches of earlier runs."""
-        client: Any = getattr(await self._direct.opened(), "client")  # noqa: B009 - of two kinds
+        client: Any = getattr(await self._direct.open(), "client")  # noqa: B009 - of two kinds
         client = client.with_options(max_retries=self.options.retries)
         provider = self.provider(self.spec.name, client, self.options.poll)
         if self.options.batch_size:
@@ -94,16 +94,16 @@ class BatchedApi(Api):
         await self._queue.open()
         return await super().connect()
 
-    def transport(self) -> dict[str, Any]:
+    def client_options(self) -> dict[str, Any]:
         """The options of the official client; its connection is the queue."""
         assert self._queue is not None  # noqa: S101 - set by `connect`
         client = httpx.AsyncClient(transport=BatchTransport(self._queue))
-        return super().transport() | {"http_client": client}
+        return super().client_options() | {"http_client": client}
 
     async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
         """Emit every outcome when its batch has ended, or the batch of its second attempt."""
         self._unstored = True
-        await self.opened()
+        await self.open()
         queue, waiting = self._queue, list(enumerate(items))
         assert queue is not None  # noqa: S101 - set by `opened`
         if not self._probed and not any(queue.was_sent(self._key(item)) for item in items):
@@ -159,7 +159,7 @@ class BatchedApi(Api):
 
     def list_price(self, usage: Usage) -> float | None:
         """Return US dollars by the public price lists of batches; None if the model is unlisted."""
-        return price_of(self.spec.backend, self.spec.target, usage, "batch")
+        return listed_cost(self.spec.backend, self.spec.target, usage, "batch")
 
 
 class BatchTransport(httpx.AsyncBaseTransport):

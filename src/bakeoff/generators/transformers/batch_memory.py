@@ -41,13 +41,13 @@ class Budget:
         return half
 
 
-def budget_of(loaded: Loaded, most: int | None, *, weigh: bool) -> Budget:
+def budget_of(loaded: Loaded, most: int | None, *, score_only: bool) -> Budget:
     """What the device's free memory holds of the model's cache, and of logits where it weighs.
 
     `most` is the number of rows that was asked for; None: as many as are of use.
     """
     device = loaded.model.device
-    each = _bytes_per_token(loaded.model, weigh=weigh)
+    each = _bytes_per_token(loaded.model, score_only=score_only)
     tokens = int(_SHARE * _free_bytes(device)) // max(1, each)
     return Budget(max(1, tokens), most or _ROWS.get(device.type, _MOST))
 
@@ -104,7 +104,7 @@ def _free_bytes(device: "torch.device") -> int:
     return available()
 
 
-def _bytes_per_token(model: Any, *, weigh: bool) -> int:
+def _bytes_per_token(model: Any, *, score_only: bool) -> int:
     """Of the keys and values of all layers; where a model keeps them otherwise, it is a guess."""
     config = model.config.get_text_config()
     heads = config.num_attention_heads
@@ -115,4 +115,4 @@ def _bytes_per_token(model: Any, *, weigh: bool) -> int:
     vocabulary: int = config.vocab_size
     each = 2 * layers * kept * number
     # Of every token that is weighed there are logits, once as they come and once in 32 bits.
-    return each + (vocabulary * (number + 8) if weigh else 0)
+    return each + (vocabulary * (number + 8) if score_only else 0)

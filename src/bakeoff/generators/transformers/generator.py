@@ -40,7 +40,7 @@ class Hf(Batched[Prompt, Completion]):
     A JSON schema in the sampling is ignored.
     """
 
-    weighs = True
+    can_score = True
 
     class Options(BaseModel):
         """Options of the spec.
@@ -113,7 +113,7 @@ class Hf(Batched[Prompt, Completion]):
     def work(self, feed: Feed[Prompt, Completion]) -> None:
         """Complete what waits, each as soon as there is room for it; the model is loaded first."""
         loaded, budget = self._ready()
-        if self.sampling.weigh:
+        if self.sampling.score_only:
             super().work(feed)
             return
         self._scribe = self._scribe or Scribe(loaded, self.sampling)
@@ -132,7 +132,7 @@ class Hf(Batched[Prompt, Completion]):
         indices = list(rows)
         for group in batch_memory.groups(list(rows.values()), budget):
             own = [indices[position] for position in group]
-            done = self._weigh(loaded, [rows[index] for index in own], budget)
+            done = self._score_rows(loaded, [rows[index] for index in own], budget)
             outcomes.update(zip(own, done, strict=True))
         return [outcomes[index] for index in range(len(items))]
 
@@ -145,8 +145,8 @@ class Hf(Batched[Prompt, Completion]):
         if self._loaded is None or self._budget is None:
             with timed("load"):
                 self._loaded = self._load()
-            most, weigh = self.options.batch_size, self.sampling.weigh
-            self._budget = batch_memory.budget_of(self._loaded, most, weigh=weigh)
+            most, score_only = self.options.batch_size, self.sampling.score_only
+            self._budget = batch_memory.budget_of(self._loaded, most, score_only=score_only)
             self._small = batch_memory.leaves_room(self._loaded)
         return self._loaded, self._budget
 
@@ -171,13 +171,13 @@ class Hf(Batched[Prompt, Completion]):
         return loaded
 
     def _row(self, loaded: Loaded, item: Prompt) -> Row:
-        make = tokenization.weighed_row_of if self.sampling.weigh else tokenization.row_of
+        make = tokenization.scored_row_of if self.sampling.score_only else tokenization.row_of
         return make(loaded.tokens, item, self.sampling)
 
     def _together(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
-        return logprobs.weigh(loaded, rows)
+        return logprobs.score_rows(loaded, rows)
 
-    def _weigh(
+    def _score_rows(
         self, loaded: Loaded, rows: list[Row], budget: Budget
     ) -> list[Completion | WorkError]:
         """Weigh the rows together, or in halves where memory does not suffice."""
@@ -196,7 +196,7 @@ class Hf(Batched[Prompt, Completion]):
         return [
             outcome
             for part in (rows[:half], rows[half:])
-            for outcome in self._weigh(loaded, part, budget)
+            for outcome in self._score_rows(loaded, part, budget)
         ]
 
     def _identity(self) -> JsonValue:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def weigh(loaded: Loaded, rows: Sequence[Row]) -> list[Completion | WorkError]:
+def score_rows(loaded: Loaded, rows: Sequence[Row]) -> list[Completion | WorkError]:
     """The mean log-probability of each row's tokens from `since` on, given those before.
 
     Of no tokens: the log-probability of ending at once.
@@ -92,7 +92,7 @@ def _mean(loaded: Loaded, row: Row, logits: "torch.Tensor") -> float:
 
 def _worth(value: float) -> Completion | WorkError:
     if abs(value) < float("inf"):
-        return Completion(text="", weight=value)
+        return Completion(text="", score=value)
     return BackendError(f"the model computes {value}: try another dtype, like float32")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
-from bakeoff.generators.thinking import completion_of
+from bakeoff.generators.thinking import make_completion
 from bakeoff.generators.transformers.sampling import dice, draw, likeliest
 from bakeoff.generators.transformers.tokenization import STOP, Row, Tokens
 from bakeoff.records import Completion, Finish
@@ -128,4 +128,4 @@ def _completion(run: Run, tokens: Tokens, finish: Finish) -> Completion:
     if not tokens.chat and STOP in text:
         text, finish = text.partition(STOP)[0], "stop"
     # The tag belongs to the thinking, though it was the template that wrote it.
-    return completion_of(run.row.opened + text, finish=finish, tokens=len(run.made), top=run.top)
+    return make_completion(run.row.opened + text, finish=finish, tokens=len(run.made), top=run.top)

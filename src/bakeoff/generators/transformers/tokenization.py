@@ -9,7 +9,7 @@ from typing import Any
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ContextError
-from bakeoff.generators.scoring import parted
+from bakeoff.generators.scoring import split_last_turn
 from bakeoff.records import Prompt, content_key
 
 STOP = "\nQuestion:"  # where a model without a chat template would go on with a question of its own
@@ -91,12 +91,12 @@ def row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
     return Row(ids, room, opened, seed)
 
 
-def weighed_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
+def scored_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
     """The tokens of all turns but the last, as a prompt, and of the last, which is to be weighed.
 
     They are made apart from each other, as when a model writes them. Errors as `row_of`'s.
     """
-    context, text = parted(prompt)
+    context, text = split_last_turn(prompt)
     row = row_of(tokens, context, sampling)
     if text and not tokens.chat:
         text = f" {text}"  # after `Answer:`
@@ -117,7 +117,7 @@ def closed_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
         text = _templated(tokens.tokenizer, prompt, sampling.system, closed=True)
         ids = tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
-        context, last = parted(prompt)
+        context, last = split_last_turn(prompt)
         before = "\n\n".join(
             [*filter(None, [sampling.system]), *(m.content for m in context.messages)]
         )

@@ -24,10 +24,9 @@ from pydantic import Field, JsonValue
 
 from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError
-from bakeoff.generators.api.address import place
-from bakeoff.generators.api.client import client_of
+from bakeoff.generators.api.address import public_url
 from bakeoff.generators.api.generator import Api
-from bakeoff.generators.api.transport import Heard
+from bakeoff.generators.api.transport import RateLimitCallback, compatible_client
 from bakeoff.generators.server_process import Child
 from bakeoff.generators.vllm import launch as vllm_launch
 from bakeoff.generators.vllm.launch import Flags
@@ -100,7 +99,7 @@ class Vllm(Api):
         elif own := options.model_fields_set - Api.Options.model_fields.keys():
             raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
         else:  # the same model as by `api:`
-            where = {"model": spec.target, "server": place(options.base_url)}
+            where = {"model": spec.target, "server": public_url(options.base_url)}
             self.weights = content_key({"backend": "api", **where})
 
     @cached_property
@@ -127,15 +126,15 @@ class Vllm(Api):
         key = secrets.token_urlsafe(32)
         async with _starting.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             address = await self._serve(key)
-        return client_of(self.spec.name, address, key, self.transport())
+        return compatible_client(self.spec.name, address, key, self.client_options())
 
-    def _client(self, url: str | None, heard: Heard) -> "AnyLLM":
+    def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
         """A client of a server that runs already; a key is sent to it where one is named."""
         named = self.options.api_key_env
         key = os.environ.get(named) if named else None
         if named and not key:
             raise ConfigError(f"{self.spec.name!r} needs a key: set {named}")
-        return client_of(self.spec.name, url or "", key, self.transport(), heard)
+        return compatible_client(self.spec.name, url or "", key, self.client_options(), on_quota)
 
     async def close(self) -> None:
         """Close the client and end the server: what it had of the GPU is free then."""
@@ -175,7 +174,7 @@ class Vllm(Api):
         async with self._starting_anew:
             if self._over is not None:
                 raise ConfigError(self._over)
-            await self.opened()
+            await self.open()
             return self._child
 
     async def _anew(self, dead: Child) -> None:
@@ -191,12 +190,12 @@ class Vllm(Api):
             await self._stop()
             self._again, self._llm = True, None
             # The old clients stay open for those who still wait at them, until all are closed.
-            self._spent = tuple(self._servers.clients)
+            self._spent = tuple(self._pool.clients)
             # Of a worker like this one: nothing of the dead server is known of the next.
-            self._servers = type(self)(self.spec, self._setting)._servers
-            self._servers.clients = self._spent
+            self._pool = type(self)(self.spec, self._setting)._pool
+            self._pool.clients = self._spent
             try:
-                await self.opened()
+                await self.open()
             except ConfigError as error:
                 self._over = str(error)
                 raise

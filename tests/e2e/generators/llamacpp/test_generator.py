@@ -11,7 +11,7 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.evaluation.judge_check import known_pairs
-from bakeoff.generators.api.client import client_of
+from bakeoff.generators.api.transport import compatible_client
 from bakeoff.generators.llamacpp import generator as module
 from bakeoff.generators.llamacpp.fetch import fetched
 from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
@@ -57,7 +57,7 @@ def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> No
         assert embedded(f"embedded:{name}").caveat == entry.caveat
         found = {
             "logprob": f"about {entry.choosing.right}",
-            "likelihood": f"{entry.weighing.right}",
+            "likelihood": f"{entry.scoring.right}",
         }
         for how, right in found.items():
             judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
@@ -233,7 +233,7 @@ def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
 
     async def connect() -> Any:
         worker._address = server.url.removesuffix("/v1")
-        return client_of("mine", server.url, None, worker.transport())
+        return compatible_client("mine", server.url, None, worker.client_options())
 
     async def go() -> None:
         asked = [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)]

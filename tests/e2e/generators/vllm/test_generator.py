@@ -168,7 +168,7 @@ def test_nobody_sees_the_key_and_the_server_sees_no_other(
 
     async def go() -> str:
         await worker.prepare()
-        await worker.opened()
+        await worker.open()
         try:
             listed = await asyncio.create_subprocess_exec(
                 "ps", "-eww", "-o", "args", stdout=asyncio.subprocess.PIPE
@@ -839,9 +839,9 @@ def test_a_text_goes_on_where_it_ended_and_is_weighed(model: Path, diary: Diary)
     outcomes(opened(f"vllm:{model}"), [asked])
     body = diary.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = outcomes(opened(f"vllm:{model}", weigh=True), [asked])
+    (weighed,) = outcomes(opened(f"vllm:{model}", score_only=True), [asked])
     assert isinstance(weighed, Completion)
-    assert weighed.weight == -3.5  # of four told tokens the last two are behind three of the prompt
+    assert weighed.score == -3.5  # of four told tokens the last two are behind three of the prompt
 
 
 def test_one_that_is_not_there_is_named() -> None:
@@ -909,7 +909,7 @@ def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         worker = opened(f"vllm:{smollm2}?{SERVED}")
         try:
             runner.run(worker.prepare())
-            client = runner.run(worker.opened()).client  # type: ignore[attr-defined]
+            client = runner.run(worker.open()).client  # type: ignore[attr-defined]
             world.setenv("SERVED_KEY", client.api_key)
             yield f"vllm:{smollm2}?base_url={client.base_url}&api_key_env=SERVED_KEY"
         finally:
@@ -960,8 +960,8 @@ def test_real_weights_of_texts_are_those_of_transformers(served: str, smollm2: P
     asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
     found = []
     for spec in (served, f"hf:{smollm2}"):
-        worker = open_generator(Spec.parse(spec), Setting(Sampling(weigh=True), 4))
-        found.append([getattr(one, "weight", one) for one in outcomes(worker, asked)])
+        worker = open_generator(Spec.parse(spec), Setting(Sampling(score_only=True), 4))
+        found.append([getattr(one, "score", one) for one in outcomes(worker, asked)])
     assert found[0] == pytest.approx(found[1], abs=1e-3)
     assert found[0][0] > found[0][1]
 

@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 
-from bakeoff.generators.api.address import base_url_of, is_here, listens, place
+from bakeoff.generators.api.address import (
+    base_url_from_environment,
+    is_listening,
+    is_loopback,
+    public_url,
+)
 from tests.openai_server import OpenAIServer
 
 
@@ -18,31 +23,32 @@ from tests.openai_server import OpenAIServer
     ],
 )
 def test_no_secret_of_an_address_is_written_down(url: str | None, written: str | None) -> None:
-    assert place(url) == written
+    assert public_url(url) == written
 
 
 def test_a_server_is_known_to_listen_or_not() -> None:
     with OpenAIServer() as server:
-        assert asyncio.run(listens(server.url))
-    assert not asyncio.run(listens(server.url))
+        assert asyncio.run(is_listening(server.url))
+    assert not asyncio.run(is_listening(server.url))
 
 
 def test_behind_a_proxy_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
-    assert asyncio.run(listens("http://nowhere.invalid/v1"))
+    assert asyncio.run(is_listening("http://nowhere.invalid/v1"))
 
 
 def test_no_proxy_stands_before_this_machine_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
     with OpenAIServer() as server:
-        assert asyncio.run(listens(server.url))
-    assert not asyncio.run(listens(server.url))
-    assert is_here("http://localhost:8000/v1")
-    assert not is_here("http://localhost.example.com/v1")
+        assert asyncio.run(is_listening(server.url))
+    assert not asyncio.run(is_listening(server.url))
+    assert is_loopback("http://localhost:8000/v1")
+    assert not is_loopback("http://localhost.example.com/v1")
 
 
 def test_the_environment_says_where_a_provider_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert base_url_of("openai") is None
+    assert base_url_from_environment("openai") is None
     monkeypatch.setenv("OPENAI_BASE_URL", "http://here/v1")
     monkeypatch.setenv("MISTRAL_API_BASE", "http://there/v1")
-    assert (base_url_of("openai"), base_url_of("mistral")) == ("http://here/v1", "http://there/v1")
+    assert base_url_from_environment("openai") == "http://here/v1"
+    assert base_url_from_environment("mistral") == "http://there/v1"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.api.transport import marked
+from bakeoff.generators.api.transport import with_cache_mark
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.records.prefixed import Prefixed
@@ -128,7 +128,7 @@ def test_a_reply_that_is_deeper_than_any_is_no_reply(body: bytes) -> None:
 
 
 def test_a_reply_that_is_larger_than_any_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.api.transport._LARGEST", 2**20)
+    monkeypatch.setattr("bakeoff.generators.api.transport._MAX_REPLY_BYTES", 2**20)
     packed = gzip.compress(json.dumps(chat("x" * 2**24)).encode())
     assert len(packed) < 2**15
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
@@ -204,7 +204,7 @@ def test_what_requests_share_is_marked_for_anthropic_and_nothing_is_changed(
 
 @pytest.mark.parametrize(("text", "shared"), [("one line of text", 9), ("same\n", 5), ("", 0)])
 def test_nothing_is_marked_where_no_two_lines_part(text: str, shared: int) -> None:
-    turn: Any = marked(Prefixed.of(prompt(text or " "), shared))
+    turn: Any = with_cache_mark(Prefixed.of(prompt(text or " "), shared))
     assert turn == {"role": "user", "content": text or " "}
 
 

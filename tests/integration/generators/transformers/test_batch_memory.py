@@ -67,11 +67,11 @@ def test_the_budget_is_the_share_of_the_memory_that_the_cache_may_fill(
     cache = loaded.model(torch.zeros(3, 7, dtype=torch.long), use_cache=True)
     kept = getattr(cache, "cache", None) or cache.past_key_values
     each = sum(layer.keys.nbytes + layer.values.nbytes for layer in kept.layers) // 21
-    budget = budget_of(loaded, None, weigh=False)
+    budget = budget_of(loaded, None, score_only=False)
     assert budget.tokens == 6_000_000 // each
     assert budget.rows > 16
-    assert budget_of(loaded, 5, weigh=False).rows == 5
-    weighing = budget_of(loaded, None, weigh=True)
+    assert budget_of(loaded, 5, score_only=False).rows == 5
+    weighing = budget_of(loaded, None, score_only=True)
     assert weighing.tokens == 6_000_000 // (each + 12 * loaded.tokens.known)
 
 

@@ -44,7 +44,7 @@ TURNS = [
 
 
 def opened(target: Path | str, **sampling: Any) -> Reward:
-    setting = Setting(Sampling(**{"weigh": True} | sampling))
+    setting = Setting(Sampling(**{"score_only": True} | sampling))
     generator = open_generator(Spec.parse(f"reward:{target}"), setting)
     assert isinstance(generator, Reward)
     return generator
@@ -55,7 +55,7 @@ def rewards(target: Path | str, turns: list[Prompt] = TURNS, **sampling: Any) ->
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
-    return [outcome.weight for outcome in done]  # type: ignore[union-attr,misc]
+    return [outcome.score for outcome in done]  # type: ignore[union-attr,misc]
 
 
 def refusal(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
@@ -227,7 +227,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 
 def test_a_reward_model_completes_nothing(tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"completes nothing.*--judge"):
-        opened(tiny, weigh=False)
+        opened(tiny, score_only=False)
 
 
 def test_a_language_model_has_no_reward(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from bakeoff.generators.api.quota_headers import quotas_in, retry_after
+from bakeoff.generators.api.quota_headers import parse_quotas, retry_after
 from bakeoff.runtime import Quota
 
 
@@ -20,10 +20,10 @@ def of_openai(limit: str, remaining: str, reset: str, what: str = "requests") ->
      ("1h2m3s", 3723), ("1d", 86400), ("7", 7), ("0.5", 0.5)],
 )  # fmt: skip
 def test_a_limit_that_is_told_is_read(reset: str, seconds: float) -> None:
-    requests, tokens = quotas_in(of_openai("600", "599", reset))
+    requests, tokens = parse_quotas(of_openai("600", "599", reset))
     assert requests == Quota(600, 599, pytest.approx(seconds))
     assert tokens is None
-    requests, tokens = quotas_in(of_openai("90000", "1", reset, "tokens"))
+    requests, tokens = parse_quotas(of_openai("90000", "1", reset, "tokens"))
     assert (requests, tokens) == (None, Quota(90000, 1, pytest.approx(seconds)))
 
 
@@ -38,7 +38,7 @@ def test_anthropic_says_when_and_not_how_long() -> None:
             "reset": at.replace("+00:00", "Z"),
         }.items()
     }
-    requests, tokens = quotas_in(headers)
+    requests, tokens = parse_quotas(headers)
     for quota in (requests, tokens):
         assert quota
         assert (quota.limit, quota.remaining) == (50, 20)
@@ -47,9 +47,9 @@ def test_anthropic_says_when_and_not_how_long() -> None:
 
 @pytest.mark.parametrize("reset", ["", "soon", "1x", "-", "10:00"])
 def test_what_cannot_be_read_is_not_known(reset: str) -> None:
-    assert quotas_in(of_openai("600", "599", reset)) == (None, None)
-    assert quotas_in(of_openai("many", "599", "1s")) == (None, None)
-    assert quotas_in({}) == (None, None)
+    assert parse_quotas(of_openai("600", "599", reset)) == (None, None)
+    assert parse_quotas(of_openai("many", "599", "1s")) == (None, None)
+    assert parse_quotas({}) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_prompts_arrive_with_their_numbers() -> None:
 
 def test_completions_arrive_as_they_are() -> None:
     said = Completion(
-        text="t", thinking="h", finish="stop", tokens=3, raw="rt", top={"a": -0.1}, weight=-1.5,
+        text="t", thinking="h", finish="stop", tokens=3, raw="rt", top={"a": -0.1}, score=-1.5,
         snapshot="m", usage=Usage(input=1, output=2, cached=1), cost=0.25,
     )  # fmt: skip
     assert outcomes_of(reply_of([(0, said), (9, Completion(text=""))])) == [
