@@ -227,7 +227,7 @@ pair_summaries = st.builds(
             value=estimates,
             labelled=counts,
             unlabelled=counts,
-            score=st.none() | reals,
+            weight=st.none() | reals,
         ),
         more=st.none() | counts,
     ),
