@@ -1,4 +1,4 @@
-"""Tokens to money: known prices add up, unknown ones are unknown."""
+"""Costs by the public price lists."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bakeoff.costs import listed_cost
 from bakeoff.records import Usage
 
 
-def test_a_known_model_has_a_price_that_grows_with_its_tokens() -> None:
+def test_cost_grows_with_tokens() -> None:
     some = listed_cost("openai", "gpt-4", Usage(input=1000, output=100))
     more = listed_cost("openai", "gpt-4", Usage(input=2000, output=200))
     assert some is not None
@@ -14,7 +14,7 @@ def test_a_known_model_has_a_price_that_grows_with_its_tokens() -> None:
     assert some == pytest.approx(0.03 + 0.006)  # 30 and 60 dollars for a million tokens
 
 
-def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
+def test_cached_tokens_cost_less() -> None:
     plain = listed_cost("openai", "gpt-4o-mini", Usage(input=1000, output=100))
     cached = listed_cost("openai", "gpt-4o-mini", Usage(input=1000, output=100, cached=800))
     assert plain is not None
@@ -22,7 +22,7 @@ def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
     assert cached < plain
 
 
-def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
+def test_tokens_stored_in_the_cache_of_anthropic_cost_more() -> None:
     plain, stored = (
         listed_cost("anthropic", "claude-sonnet-4-5", Usage(input=1000, output=100, stored=stored))
         for stored in (0, 800)
@@ -32,11 +32,11 @@ def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
 
 
 @pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-none"), ("nobody", "gpt-4")])
-def test_a_price_that_nobody_knows_is_not_nothing(provider: str, model: str) -> None:
+def test_cost_of_an_unlisted_model_is_none(provider: str, model: str) -> None:
     assert listed_cost(provider, model, Usage(input=1000, output=100)) is None
 
 
-def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
+def test_batch_without_a_listed_price_costs_half() -> None:
     usage = Usage(input=1000, output=100)
     for provider, model in (
         ("openai", "gpt-4"),
@@ -49,7 +49,7 @@ def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
     assert listed_cost("openai", "gpt-none", usage, "batch") is None
 
 
-def test_where_the_lists_have_a_price_for_batches_that_counts() -> None:
+def test_listed_batch_price_is_used() -> None:
     usage = Usage(input=1000, output=100, cached=500)
     direct = listed_cost("openai", "gpt-4o-mini", usage, "direct")
     batch = listed_cost("openai", "gpt-4o-mini", usage, "batch")

@@ -1,4 +1,4 @@
-"""The generator that needs no model."""
+"""The generator without a model."""
 
 import pytest
 
@@ -16,13 +16,13 @@ def said(text: str, prompt: str = "one two three") -> Completion:
     return completion
 
 
-def test_it_says_its_text_and_the_last_turn_every_time() -> None:
+def test_echo_repeats_its_text_and_the_last_turn() -> None:
     assert said("echo:Yes,").text == "Yes, one two three"
     assert said("echo:Yes,") == said("echo:Yes,")
     assert said("echo:").text == "one two three"
 
 
-def test_words_cut_it_at_a_limit_that_it_owns_up_to() -> None:
+def test_echo_with_words_finishes_with_length() -> None:
     cut, whole = said("echo:?words=2"), said("echo:?words=3")
     assert (cut.text, cut.finish, cut.tokens) == ("one two", "length", 2)
     assert (whole.text, whole.finish, whole.tokens) == ("one two three", "stop", 3)

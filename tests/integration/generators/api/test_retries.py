@@ -1,4 +1,4 @@
-"""When servers are asked, and again: limits that all share, several servers, an end of trying."""
+"""Retries, shared rate limits and several servers of one model."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def texts(said: list[Completion | WorkError]) -> set[str]:
 BUSY = {"error": {"message": "Rate limit reached"}}
 
 
-def test_a_server_that_failed_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_waits_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 1e6)
     monkeypatch.setattr("bakeoff.generators.api.retries._LONGEST_WAIT", 1e6)
     down = Reply(500, {"error": {"message": "x"}}, {"Retry-After-Ms": "1"})
@@ -51,7 +51,7 @@ def test_a_server_that_failed_is_asked_again_when_it_says(monkeypatch: pytest.Mo
 
 
 class Limited:
-    """A brain that serves so many in each period, and says when the next begins."""
+    """A reply function that allows a number of requests per period and states when it ends."""
 
     def __init__(self, limit: int, period: float) -> None:
         self.limit, self.period = limit, period
@@ -73,7 +73,7 @@ class Limited:
         return Reply(429, BUSY, {"Retry-After-Ms": f"{1000 * (self.soonest - now):.0f}"})
 
 
-def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
+def test_rate_limited_requests_never_fail() -> None:
     brain = Limited(20, 0.5)
     with OpenAIServer(brain) as server:
         said = outcomes(opened([server.url], "&retries=0", lanes=16), prompts(70))
@@ -82,8 +82,8 @@ def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
     assert len(server.requests) == 70 + len(brain.refused)
 
 
-def test_a_refusal_holds_all_who_ask_that_server() -> None:
-    """Two workers: what one of them is told, the other one obeys as well."""
+def test_rate_limit_pauses_all_models_of_the_server() -> None:
+    """Two workers of one server: a rate limit that one of them meets pauses both."""
     brain = Limited(6, 0.6)
     limits = Limits()
 
@@ -112,7 +112,7 @@ def test_a_refusal_holds_all_who_ask_that_server() -> None:
 
 
 def at_once(server: OpenAIServer, workers: list[Generator]) -> int:
-    """How many requests of all workers are in flight together, when each has ten prompts."""
+    """Return the maximum of requests in flight when every worker has ten prompts."""
 
     async def work() -> None:
         server.brain = lambda _: Reply(body=chat("x"), delay=0.1)
@@ -125,7 +125,7 @@ def at_once(server: OpenAIServer, workers: list[Generator]) -> int:
 
 
 @pytest.mark.long
-def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_its_own(
+def test_limits_are_shared_per_server_and_key_except_for_own_caps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OTHER", "sk-other")
@@ -141,7 +141,7 @@ def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_it
             assert at_once(server, workers) == most, options
 
 
-def test_requests_a_minute_are_spread() -> None:
+def test_requests_per_minute_are_spread() -> None:
     with OpenAIServer() as server:
         worker = opened([server.url], limits=Limits(rpm=1200))
         begun = time.monotonic()
@@ -152,14 +152,14 @@ def test_requests_a_minute_are_spread() -> None:
         assert time.monotonic() - begun >= 9 * 0.05
 
 
-def test_tokens_a_minute_are_spread() -> None:
+def test_tokens_per_minute_are_spread() -> None:
     with OpenAIServer() as server:  # each takes 8 tokens, and more is expected of the first ones
         begun = time.monotonic()
         outcomes(opened([server.url], "&tpm=4800"), prompts(6))
         assert 0.4 <= time.monotonic() - begun < 5
 
 
-def test_a_server_that_says_come_again_tomorrow_is_not_waited_for(
+def test_long_retry_after_fails_the_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
@@ -171,10 +171,10 @@ def test_a_server_that_says_come_again_tomorrow_is_not_waited_for(
     assert "come again in 1 day, 0:00:00" in caplog.text
 
 
-def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
+def test_request_refused_while_others_succeed_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A prompt that is too long for a limit of tokens is refused for ever, and by 429."""
+    """A prompt above a limit of tokens is refused with 429 however often it is sent."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
 
     def brain(body: dict[str, Any]) -> Any:
@@ -190,8 +190,8 @@ def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
     assert len(server.requests) <= 59 + 20
 
 
-def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> None:
-    """It says 529 to everybody alike: no rate follows from that, and nobody crawls at one."""
+def test_overload_does_not_lower_the_rate() -> None:
+    """529 is independent of the rate of this client, so no rate limit is learned from it."""
     chance = random.Random(1)
     busy = Reply(529, {"error": {"message": "Overloaded"}})
     began = time.monotonic()
@@ -206,7 +206,7 @@ def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> Non
 # Several servers
 
 
-def test_requests_are_spread_over_servers_by_the_room_they_have() -> None:
+def test_requests_are_distributed_by_capacity() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
         quick.brain = lambda _: Reply(body=chat("quick"), delay=0.01)
         slow.brain = lambda _: Reply(body=chat("slow"), delay=0.2)
@@ -216,7 +216,7 @@ def test_requests_are_spread_over_servers_by_the_room_they_have() -> None:
     assert (quick.most_in_flight, slow.most_in_flight) == (4, 4)
 
 
-def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreachable_server_is_avoided(caplog: pytest.LogCaptureFixture) -> None:
     with OpenAIServer() as gone:
         pass
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: "here") as server:
@@ -225,7 +225,7 @@ def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture
     assert f"nothing listens at {gone.url}: asking the others" in caplog.text
 
 
-def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_back() -> None:
+def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
     async def work() -> None:
         said: list[Completion | WorkError] = []
         with ExitStack() as dying, OpenAIServer(lambda _: "stays") as stays:
@@ -246,7 +246,7 @@ def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_bac
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
+def test_no_reachable_server_fails_prepare(count: int) -> None:
     urls = []
     for _ in range(count):
         with OpenAIServer() as gone:
@@ -257,7 +257,7 @@ def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> No
     assert all(url in str(caught.value) for url in urls)
 
 
-def test_servers_that_all_go_away_end_the_run_and_not_the_patience() -> None:
+def test_loss_of_all_servers_ends_the_run() -> None:
     async def work() -> None:
         with OpenAIServer() as one, OpenAIServer() as other:
             worker = opened([one.url, other.url], "&retries=1")
@@ -272,10 +272,10 @@ def test_servers_that_all_go_away_end_the_run_and_not_the_patience() -> None:
 
 
 @pytest.mark.parametrize("status", [503, *long([502])])
-def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
+def test_server_lost_behind_a_proxy_is_awaited(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than each request is tried again; one that alone fails so is not waited for."""
+    """It is awaited for longer than the retries of a request; a single failure is not."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.01)
     monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
     gone = Reply(status, {"error": {"message": "no upstream"}})
@@ -297,7 +297,7 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
     assert 45 < len(asked) < 120
 
 
-def test_one_more_server_changes_nothing_that_is_kept() -> None:
+def test_additional_server_keeps_the_identity() -> None:
     def identity(*urls: str) -> str:
         where = "&".join(f"base_url={url}" for url in urls)
         worker = Api(Spec.parse(f"api:m?{where}"), Setting(Sampling()))
@@ -311,6 +311,6 @@ def test_one_more_server_changes_nothing_that_is_kept() -> None:
 @pytest.mark.parametrize(
     "urls", ["http://h:1/v1&base_url=h:2", "http://h:1/v1&base_url=http://h:x"]
 )
-def test_every_address_is_checked(urls: str) -> None:
+def test_every_base_url_is_validated(urls: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         open_generator(Spec.parse(f"api:m?base_url={urls}"), Setting(Sampling()))

@@ -1,4 +1,4 @@
-"""Models that are asked in batches, by a real server that speaks both providers' interfaces."""
+"""Batched models against a loopback server with both providers' batch APIs."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ def opened(
 
 
 def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | WorkError]:
-    """What comes of the prompts in a run that keeps it."""
+    """Return the outcomes of a run that stores them."""
     found: dict[int, Completion | WorkError] = {}
 
     async def run() -> None:
@@ -73,7 +73,7 @@ def expected(model: str, count: int) -> list[str]:
 
 
 def number(body: dict[str, Any]) -> int:
-    """Which of the prompts a request is about."""
+    """Return the number of the prompt of a request."""
     return int(body["messages"][0]["content"].removeprefix("Number ").removesuffix("?"))
 
 
@@ -81,11 +81,11 @@ def numbers(bodies: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(map(number, bodies))
 
 
-# ---------------------------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------------------------- requests
 
 
 @BOTH
-def test_requests_and_completions_are_those_of_direct_requests(model: str) -> None:
+def test_requests_and_completions_equal_direct_ones(model: str) -> None:
     with BatchServer() as server:
         batched = outcomes(opened(server, model), prompts(6))
         sent, direct = server.sent, list(server.direct)
@@ -102,7 +102,7 @@ def test_requests_and_completions_are_those_of_direct_requests(model: str) -> No
 
 
 @BOTH
-def test_what_comes_in_a_batch_costs_half(model: str) -> None:
+def test_batched_completions_cost_half(model: str) -> None:
     with BatchServer() as server:
         found = outcomes(opened(server, model), prompts(3))
         plain = outcomes(opened(server, model, batch=False), prompts(1))[0]
@@ -112,7 +112,7 @@ def test_what_comes_in_a_batch_costs_half(model: str) -> None:
     assert costs == pytest.approx([plain.cost, plain.cost / 2, plain.cost / 2])
 
 
-def test_both_options_choose_and_the_identity_is_one() -> None:
+def test_flag_and_option_select_batches_with_one_identity() -> None:
     with BatchServer() as server:
         batched, plain = opened(server), opened(server, options="&batch=false")
         said = opened(server, options="&batch=true", batch=False)
@@ -122,7 +122,7 @@ def test_both_options_choose_and_the_identity_is_one() -> None:
     assert batched.identity == plain.identity == said.identity
 
 
-def test_who_has_no_batches_is_asked_directly_or_is_a_mistake(
+def test_model_without_batch_api_is_direct_or_a_config_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     setting = Setting(Sampling(), batch=True)
@@ -138,7 +138,7 @@ def test_who_has_no_batches_is_asked_directly_or_is_a_mistake(
         open_generator(Spec.parse("openai:m?batch=perhaps"), setting)
 
 
-def test_several_servers_or_a_pace_are_nothing_for_batches() -> None:
+def test_batches_exclude_several_servers_and_ignore_delay() -> None:
     with BatchServer() as server:
         with pytest.raises(ConfigError, match="one server is asked in batches"):
             opened(server, options="&base_url=http://127.0.0.1:9/v1")
@@ -148,7 +148,7 @@ def test_several_servers_or_a_pace_are_nothing_for_batches() -> None:
 
 
 @BOTH
-def test_a_wrong_key_is_known_before_anything_is_sent(model: str) -> None:
+def test_wrong_key_is_found_before_a_batch_is_sent(model: str) -> None:
     error = {"type": "authentication_error", "message": "who are you?"}
     with (
         BatchServer(lambda _: Reply(401, {"type": "error", "error": error})) as server,
@@ -163,7 +163,7 @@ def test_a_wrong_key_is_known_before_anything_is_sent(model: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("fate", ["expired", "cancelled", "missing"])
-def test_what_a_batch_ended_without_is_a_failure_of_its_own_kind(model: str, fate: str) -> None:
+def test_request_without_a_result_is_unfinished(model: str, fate: str) -> None:
     with BatchServer(fate=lambda body: fate if number(body) % 2 else "replied") as server:
         found = outcomes(opened(server, model), prompts(5))
         assert len(server.jobs) == 1
@@ -178,7 +178,7 @@ def test_what_a_batch_ended_without_is_a_failure_of_its_own_kind(model: str, fat
 
 
 @BOTH
-def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
+def test_error_of_one_request_fails_that_item(model: str) -> None:
     def brain(body: dict[str, Any]) -> Any:
         kinds = {
             2: (500, "api_error", "oops"),
@@ -204,13 +204,13 @@ def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
 
 
 def no_seed(body: dict[str, Any]) -> Any:
-    """Takes no seed, but with the first prompt."""
+    """Refuse the parameter `seed` except with the first prompt."""
     if "seed" in body and number(body):
         return Reply(400, {"error": {"message": "Unknown parameter: 'seed'.", "param": "seed"}})
     return "fine"
 
 
-def test_what_one_request_is_refused_for_is_left_out_of_it_and_sent_again() -> None:
+def test_request_is_sent_again_without_its_refused_parameter() -> None:
     with BatchServer(lambda body: no_seed(body) if number(body) > 2 else "fine") as server:
         found = outcomes(opened(server), prompts(5))
     assert texts(found) == ["fine"] * 5
@@ -220,7 +220,7 @@ def test_what_one_request_is_refused_for_is_left_out_of_it_and_sent_again() -> N
     assert not any("seed" in body for body in second)
 
 
-def test_what_the_server_takes_is_learned_before_anything_is_sent() -> None:
+def test_refused_parameters_are_found_before_a_batch_is_sent() -> None:
     def brain(body: dict[str, Any]) -> Any:
         for name in ("temperature", "top_p", "seed"):
             if name in body:
@@ -235,7 +235,7 @@ def test_what_the_server_takes_is_learned_before_anything_is_sent() -> None:
         ] * 2
 
 
-def test_a_reply_that_is_no_completion_is_asked_for_once_more_in_a_second_batch() -> None:
+def test_unreadable_reply_is_repeated_in_a_second_batch() -> None:
     odd = [{**chat("x"), "choices": []}]
     with BatchServer(lambda b: odd.pop() if number(b) == 2 and odd else "fine") as server:
         assert texts(outcomes(opened(server), prompts(4))) == ["fine"] * 4
@@ -243,7 +243,7 @@ def test_a_reply_that_is_no_completion_is_asked_for_once_more_in_a_second_batch(
 
 
 @BOTH
-def test_a_separator_of_unicode_in_a_reply_is_no_end_of_a_line(model: str) -> None:
+def test_unicode_line_separator_does_not_split_a_result(model: str) -> None:
     with BatchServer(lambda _: "one\u2028two\x85three") as server:
         assert texts(outcomes(opened(server, model), prompts(3))) == ["one\u2028two\x85three"] * 3
 
@@ -252,7 +252,7 @@ def test_a_separator_of_unicode_in_a_reply_is_no_end_of_a_line(model: str) -> No
 
 
 @BOTH
-def test_a_batch_holds_no_more_requests_than_it_may(model: str) -> None:
+def test_batch_size_is_respected(model: str) -> None:
     with BatchServer() as server:
         found = outcomes(opened(server, model, "&batch_size=2"), prompts(6))
     assert texts(found) == expected(model, 6)
@@ -260,7 +260,7 @@ def test_a_batch_holds_no_more_requests_than_it_may(model: str) -> None:
     assert server.most_under_way > 1
 
 
-def test_parts_keep_the_order_and_both_limits() -> None:
+def test_chunks_keep_order_and_both_limits() -> None:
     bodies = {f"r{n}": b"x" * 100 for n in range(10)}
     by_count = list(chunks(bodies, max_requests=4, max_bytes=10**9))
     assert [list(part) for part in by_count] == [
@@ -277,7 +277,7 @@ def test_parts_keep_the_order_and_both_limits() -> None:
     assert list(chunks({}, 1, 1)) == []
 
 
-def test_a_batch_that_the_provider_does_not_take_is_a_mistake_and_is_sent_anew() -> None:
+def test_rejected_batch_is_a_config_error_and_is_sent_by_the_next_run() -> None:
     with BatchServer() as server:
         server.refusal = lambda job: [{"code": "invalid_json_line", "message": "Line 3 is odd."}]
         with pytest.raises(ConfigError, match=r"does not take batch_0 \(Line 3 is odd\.\)"):
@@ -296,7 +296,7 @@ def crowded(most: int) -> Any:
     return refusal
 
 
-def test_too_many_requests_at_once_are_sent_in_parts_one_after_the_other() -> None:
+def test_batch_over_quota_is_sent_in_sequential_parts() -> None:
     with BatchServer() as server:
         server.refusal = crowded(3)
         found = outcomes(opened(server), prompts(10))
@@ -306,7 +306,7 @@ def test_too_many_requests_at_once_are_sent_in_parts_one_after_the_other() -> No
         assert server.most_under_way == 1
 
 
-def test_one_request_that_is_too_much_by_itself_ends_it() -> None:
+def test_single_request_over_quota_is_a_config_error() -> None:
     with BatchServer() as server:
         server.refusal = crowded(0)
         with pytest.raises(ConfigError, match="Enqueued token limit"):
@@ -315,7 +315,7 @@ def test_one_request_that_is_too_much_by_itself_ends_it() -> None:
 
 
 @BOTH
-def test_a_batch_whose_making_was_not_told_is_not_made_twice(model: str) -> None:
+def test_batch_with_a_lost_reply_is_not_created_twice(model: str) -> None:
     with BatchServer() as server:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
@@ -326,7 +326,7 @@ def test_a_batch_whose_making_was_not_told_is_not_made_twice(model: str) -> None
 
 
 @BOTH
-def test_a_batch_that_is_listed_late_is_not_made_twice_by_the_next_run(model: str) -> None:
+def test_batch_that_is_listed_late_is_not_created_twice(model: str) -> None:
     with BatchServer() as server:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
@@ -339,7 +339,7 @@ def test_a_batch_that_is_listed_late_is_not_made_twice_by_the_next_run(model: st
 
 
 @BOTH
-def test_a_batch_that_was_not_made_is_sent_again(model: str) -> None:
+def test_batch_that_was_not_created_is_sent_again(model: str) -> None:
     with BatchServer() as server:
         broken = ["making", "making"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
@@ -350,7 +350,7 @@ def test_a_batch_that_was_not_made_is_sent_again(model: str) -> None:
 
 
 @BOTH
-def test_the_batch_of_somebody_else_is_not_taken_for_a_lost_one(model: str) -> None:
+def test_batch_of_another_client_is_not_taken_for_a_lost_one(model: str) -> None:
     with BatchServer() as server:
         provider = model.partition(":")[0]
         other = outcomes(opened(server, f"{provider}:other", store=None), prompts(5))
@@ -363,9 +363,7 @@ def test_the_batch_of_somebody_else_is_not_taken_for_a_lost_one(model: str) -> N
 
 
 @BOTH
-def test_a_server_that_goes_away_and_comes_back_is_waited_for(
-    model: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFixture) -> None:
     with BatchServer(looks=10**6) as server:
 
         def away(request: Any) -> None:
@@ -391,7 +389,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(
 
 @pytest.mark.long
 @BOTH
-def test_patience_ends_and_what_was_sent_is_fetched_the_next_time(
+def test_outage_ends_the_run_and_the_next_fetches_the_results(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider, "_MAX_OUTAGE", 0.2)
@@ -407,7 +405,7 @@ def test_patience_ends_and_what_was_sent_is_fetched_the_next_time(
 
 
 @BOTH
-def test_a_batch_that_is_gone_is_asked_for_anew(
+def test_batch_that_the_provider_lost_is_sent_again(
     model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with BatchServer(looks=4) as server:
@@ -424,7 +422,7 @@ def test_a_batch_that_is_gone_is_asked_for_anew(
     assert len(server.jobs) == 2
 
 
-def test_results_that_cannot_be_read_are_fetched_again() -> None:
+def test_unreadable_results_are_fetched_again() -> None:
     with BatchServer() as server:
         odd = [b'{"custom_id": "r', b"<html>"]
 
@@ -440,7 +438,7 @@ def test_results_that_cannot_be_read_are_fetched_again() -> None:
         assert not odd
 
 
-def test_what_breaks_the_desk_is_raised_and_nobody_waits_for_ever(
+def test_unexpected_error_in_the_queue_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from bakeoff.generators.batch.openai import OpenAIBatches
@@ -459,8 +457,9 @@ def test_what_breaks_the_desk_is_raised_and_nobody_waits_for_ever(
 def interrupted(
     server: BatchServer, worker: Generator, items: list[Prompt], *, jobs: int = 1, looks: int = 1
 ) -> int:
-    """Ask, and cancel when so many batches are there and the last was looked at so often, as Ctrl-C
-    does; how many outcomes there were.
+    """Cancel a run after `jobs` batches of which the last was polled `looks` times.
+
+    Returns the number of outcomes.
     """
     found: list[int] = []
 
@@ -479,9 +478,7 @@ def interrupted(
 
 
 @BOTH
-def test_what_was_interrupted_goes_on_at_the_provider_and_is_taken_up(
-    model: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixture) -> None:
     with BatchServer(looks=10**6) as server:
         with caplog.at_level(logging.WARNING):
             assert interrupted(server, opened(server, model), prompts(5), looks=2) == 1
@@ -496,7 +493,7 @@ def test_what_was_interrupted_goes_on_at_the_provider_and_is_taken_up(
         assert seen == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_what_was_left_out_is_left_out_of_what_is_sent_afterwards() -> None:
+def test_unsupported_parameters_are_resumed() -> None:
     with BatchServer(lambda body: no_seed(body | {"messages": [{"content": "Number 1?"}]})) as s:
         s.looks = 10**6
         interrupted(s, opened(s), prompts(3))
@@ -505,7 +502,7 @@ def test_what_was_left_out_is_left_out_of_what_is_sent_afterwards() -> None:
         assert not any("seed" in body for body in s.sent)
 
 
-def test_a_run_that_came_to_its_end_leaves_nothing_to_be_taken_up() -> None:
+def test_finished_run_leaves_no_batch_to_resume() -> None:
     with BatchServer() as server:
         for _ in range(2):
             assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
@@ -513,8 +510,8 @@ def test_a_run_that_came_to_its_end_leaves_nothing_to_be_taken_up() -> None:
         assert numbers(server.paid) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def test_a_second_batch_is_taken_up_with_the_replies_of_the_first() -> None:
-    """Refused in the first, sent again in a second: the same again, and nothing sent."""
+def test_second_batch_is_resumed_with_the_replies_of_the_first() -> None:
+    """Requests that the first batch refused are in the second; resuming sends nothing."""
     with BatchServer(no_seed) as server:
 
         def slow(request: Any) -> None:
@@ -527,7 +524,7 @@ def test_a_second_batch_is_taken_up_with_the_replies_of_the_first() -> None:
         assert len(server.jobs) == 2
 
 
-def test_one_store_holds_the_batches_of_many_models_and_of_two_runs_at_once() -> None:
+def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
     with BatchServer(looks=10**6) as server:
         for nth, model in enumerate(("openai:gpt-4", "openai:gpt-4o", "anthropic:c")):
             interrupted(server, opened(server, model), prompts(3), jobs=nth + 1)
@@ -540,7 +537,7 @@ def test_one_store_holds_the_batches_of_many_models_and_of_two_runs_at_once() ->
         assert len(server.direct) == 3
 
 
-def test_what_came_and_was_not_kept_is_fetched_again_and_not_asked() -> None:
+def test_results_that_were_not_stored_are_fetched_again() -> None:
     with BatchServer() as server:
         worker = opened(server)
         worker.kept = lambda: None  # type: ignore[method-assign] # as where a disk is full
@@ -550,7 +547,7 @@ def test_what_came_and_was_not_kept_is_fetched_again_and_not_asked() -> None:
         assert len(server.direct) == 1
 
 
-def test_what_came_before_it_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reply_before_its_request_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with BatchServer(looks=10**6) as server:
         interrupted(server, opened(server), prompts(7))
         server.looks = 1
@@ -559,7 +556,7 @@ def test_what_came_before_it_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPat
         assert len(server.jobs) == 1
 
 
-def test_all_requests_wait_at_once_however_few_may_be_in_flight_directly() -> None:
+def test_batches_are_not_limited_by_lanes() -> None:
     with BatchServer() as server:
         assert texts(outcomes(opened(server, lanes=2), prompts(300))) == expected(
             "openai:gpt-4", 300
