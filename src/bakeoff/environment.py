@@ -68,7 +68,7 @@ class StartTime(NamedTuple):
         return {"started": self.at.isoformat(timespec="seconds"), "seconds": seconds}
 
 
-def load_keys(file: Path | None) -> None:
+def load_env_file(file: Path | None) -> None:
     """Set the variables of a .env file that the environment does not define.
 
     Raises ConfigError if the file cannot be read.

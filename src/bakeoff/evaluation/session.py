@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config, origins
 from bakeoff.config.options import Poll
-from bakeoff.environment import StartTime, code, describe, load_keys
+from bakeoff.environment import StartTime, code, describe, load_env_file
 from bakeoff.errors import ConfigError, InterruptError, WorkError
 from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
@@ -54,7 +54,7 @@ async def run_async(
     `vote` is awaited if `config.judge` has `human` and there are pairs without votes.
     """
     started = StartTime.now()
-    load_keys(config.env_file)
+    load_env_file(config.env_file)
     config, purse = config.settled(), Purse(config.max_cost)
     check_writable(config.out)
     halt = halt or Halt()
@@ -159,7 +159,7 @@ def plan(config: Config) -> Plan:
     ConfigError or StoreError where it could not start; BudgetError where it would cost more than it
     may.
     """
-    load_keys(config.env_file)
+    load_env_file(config.env_file)
     config = config.settled()
     drawn = _drawn(config)
     with tempfile.TemporaryDirectory() as empty:  # a store is not made for this

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bakeoff.config import MOST, Sampling, parse_fields
 from bakeoff.config.options import Check
-from bakeoff.environment import StartTime, describe, load_keys
+from bakeoff.environment import StartTime, describe, load_env_file
 from bakeoff.errors import BudgetError, ConfigError, InterruptError
 from bakeoff.evaluation.judge_check.grading import agreements, checked
 from bakeoff.evaluation.judge_check.labeled_pairs import Known, known_pairs
@@ -58,7 +58,7 @@ async def check_async(
 ) -> CheckResults:
     """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
     started, halt = StartTime.now(), halt or Halt()
-    load_keys(config.env_file)
+    load_env_file(config.env_file)
     known = known_pairs(file, config.limit)
     limits = Limits(config.rpm, config.tpm)
     setting = Setting(

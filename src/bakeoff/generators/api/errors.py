@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
 from bakeoff.generators.api.quota_headers import retry_after
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm.exceptions import AnyLLMError
 
 # The names of optional parameters in messages of servers that refuse them.

@@ -49,7 +49,7 @@ from bakeoff.redact import redact
 from bakeoff.runtime import Ask, Caps, PerItem, Server, aside, pause
 from bakeoff.runtime.timing import timed
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
     from any_llm.types.completion import ChatCompletion
 

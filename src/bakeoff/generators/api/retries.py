@@ -12,7 +12,7 @@ from bakeoff.generators.api.replies import parse_usage
 from bakeoff.generators.api.transport import send
 from bakeoff.runtime import Gate, HopelessError, Limits, Server, Turn, pause
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
     from any_llm.exceptions import AnyLLMError
     from any_llm.types.completion import ChatCompletion

@@ -13,7 +13,7 @@ from bakeoff.generators.api.quota_headers import parse_quotas
 from bakeoff.records.prefixed import Prefixed
 from bakeoff.runtime import Quota
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
     from any_llm.types.completion import ChatCompletion
     from openai import AsyncOpenAI

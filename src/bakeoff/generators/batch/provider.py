@@ -14,7 +14,7 @@ from bakeoff.errors import ConfigError, one_line
 from bakeoff.generators.api.errors import to_exception
 from bakeoff.generators.batch.journal import Batch
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm.exceptions import AnyLLMError
 
 log = logging.getLogger(__name__)

@@ -61,7 +61,7 @@ def outcomes_of(reply: str) -> Sequence[tuple[int, Outcome]]:
 def _told(outcome: Outcome) -> dict[str, object]:
     if isinstance(outcome, Completion):
         return {"completion": outcome.model_dump(mode="json", exclude_defaults=True)}
-    took = {
+    usage = {
         name: value.model_dump() if isinstance(value, Usage) else value
         for name, value in outcome.usage.items()
     }
@@ -71,7 +71,7 @@ def _told(outcome: Outcome) -> dict[str, object]:
         "message": outcome.message,
         "raw": outcome.raw,
         "status": getattr(outcome, "status", None),
-        "took": took,
+        "usage": usage,
     }
 
 
@@ -84,6 +84,6 @@ def _heard(told: Mapping[str, Any]) -> Outcome:
         error.kind = told["kind"]
     if isinstance(error, BackendError):
         error.status = told["status"]
-    if took := told["took"]:
-        error.usage = took | ({"usage": Usage(**took["usage"])} if took.get("usage") else {})
+    if usage := told["usage"]:
+        error.usage = usage | ({"usage": Usage(**usage["usage"])} if usage.get("usage") else {})
     return error
