@@ -207,7 +207,7 @@ class Killer:
             if request.method == verb and ending in path and len(self.server.jobs) == job:
                 self.strike()
 
-        self.server.broken = see
+        self.server.intercept = see
 
     def on_verdicts(self, count: int) -> None:
         def watch() -> None:
@@ -249,7 +249,7 @@ REST = [*CASES[:2], *CASES[3:-1]]
 @pytest.mark.parametrize(("kind", "point"), [CASES[2], CASES[-1], *long(REST)])
 @pytest.mark.long
 def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
-    with BatchServer(stubborn, looks=3) as server:
+    with BatchServer(stubborn, polls=3) as server:
         killer = Killer(server)
         POINTS[point](killer)
         arguments = flags(judge_of(server, kind), "--repeats=2")
@@ -259,7 +259,7 @@ def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
         assert killer.done.wait(10)
         assert killer.process.returncode == -signal.SIGKILL
         assert not Path("results", "results.json").exists()
-        server.hook, server.broken = (lambda when: None), (lambda request: None)
+        server.hook, server.intercept = (lambda when: None), (lambda request: None)
         said = finished(arguments)
         found = results()
         assert not found.evidence.failures
@@ -278,7 +278,7 @@ def test_correction_of_another_reply_is_not_reused() -> None:
 
     The corrections in the second batch answer replies that are not used any more.
     """
-    with BatchServer(stubborn, looks=3) as server:
+    with BatchServer(stubborn, polls=3) as server:
         killer = Killer(server)
         POINTS["while the second is looked at"](killer)
         arguments = flags(judge_of(server, "openai"))
@@ -286,7 +286,7 @@ def test_correction_of_another_reply_is_not_reused() -> None:
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
         assert killer.done.wait(10)
-        server.broken = lambda request: None
+        server.intercept = lambda request: None
         server.jobs[0].id = "lost"
         server.brain = lambda body: f"{said} again" if (said := stubborn(body))[0] == "W" else said
         finished(arguments)
@@ -297,11 +297,11 @@ def test_correction_of_another_reply_is_not_reused() -> None:
 
 @pytest.mark.long
 def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
-    with BatchServer(looks=10**6) as server:
+    with BatchServer(polls=10**6) as server:
         arguments = flags(judge_of(server, "openai"))
         with started(arguments) as process:
             until = time.monotonic() + LIMIT
-            while time.monotonic() < until and not (server.jobs and server.jobs[0].looks > 2):
+            while time.monotonic() < until and not (server.jobs and server.jobs[0].polls > 2):
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=LIMIT)
@@ -310,7 +310,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
             "what was sent goes on at the provider (batch_0); the same command fetches it" in said
         )
         assert "Traceback" not in said
-        server.looks = 1
+        server.polls = 1
         said = finished(arguments)
         assert "going on with batch_0" in said
         assert len(server.jobs) == 1
@@ -319,7 +319,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
 
 @pytest.mark.long
 def test_progress_of_a_batch_is_reported() -> None:
-    with BatchServer(looks=10**6) as server:
+    with BatchServer(polls=10**6) as server:
         with started(flags(judge_of(server, "openai"))) as process:
             until, through = time.monotonic() + LIMIT, 0
             while time.monotonic() < until and not through:

@@ -257,7 +257,7 @@ def test_batch_size_is_respected(model: str) -> None:
         found = outcomes(opened(server, model, "&batch_size=2"), prompts(6))
     assert texts(found) == expected(model, 6)
     assert sorted(len(job.requests) for job in server.jobs) == [1, 2, 2]
-    assert server.most_under_way > 1
+    assert server.max_running > 1
 
 
 def test_chunks_keep_order_and_both_limits() -> None:
@@ -303,7 +303,7 @@ def test_batch_over_quota_is_sent_in_sequential_parts() -> None:
         assert texts(found) == expected("openai:gpt-4", 10)
         taken = [len(job.requests) for job in server.jobs if job.state == "ended"]
         assert (sum(taken), max(taken)) == (9, 2)
-        assert server.most_under_way == 1
+        assert server.max_running == 1
 
 
 def test_single_request_over_quota_is_a_config_error() -> None:
@@ -331,7 +331,7 @@ def test_batch_that_is_listed_late_is_not_created_twice(model: str) -> None:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
         server.hidden = 10**6
-        interrupted(server, opened(server, model), prompts(5), looks=0)
+        interrupted(server, opened(server, model), prompts(5), polls=0)
         server.hidden = 3
         found = outcomes(opened(server, model), prompts(5)[1:])
         assert texts(found) == expected(model, 5)[1:]
@@ -364,21 +364,21 @@ def test_batch_of_another_client_is_not_taken_for_a_lost_one(model: str) -> None
 
 @BOTH
 def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFixture) -> None:
-    with BatchServer(looks=10**6) as server:
+    with BatchServer(polls=10**6) as server:
 
         def away(request: Any) -> None:
-            if "batch_" in request.url.path and server.jobs[0].looks == 2 and not gone:
+            if "batch_" in request.url.path and server.jobs[0].polls == 2 and not gone:
                 gone.append(1)
                 threading.Thread(target=restart).start()
 
         def restart() -> None:
             server.stop()
             time.sleep(0.3)
-            server.looks = server.jobs[0].looks + 2
+            server.polls = server.jobs[0].polls + 2
             server.start()
 
         gone: list[int] = []
-        server.broken = away
+        server.intercept = away
         with caplog.at_level(logging.WARNING):
             found = outcomes(opened(server, model, "&retries=0"), prompts(5))
     assert gone
@@ -394,10 +394,10 @@ def test_outage_ends_the_run_and_the_next_fetches_the_results(
 ) -> None:
     monkeypatch.setattr(provider, "_MAX_OUTAGE", 0.2)
     with BatchServer() as server:
-        server.broken = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
+        server.intercept = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
         with pytest.raises(ConfigError, match=r"out of reach.*run the same command later"):
             outcomes(opened(server, model, "&retries=0"), prompts(5))
-        server.broken = lambda request: None
+        server.intercept = lambda request: None
         found = outcomes(opened(server, model), prompts(5)[1:])
         assert texts(found) == expected(model, 5)[1:]
         assert len(server.jobs) == 1
@@ -408,13 +408,13 @@ def test_outage_ends_the_run_and_the_next_fetches_the_results(
 def test_batch_that_the_provider_lost_is_sent_again(
     model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with BatchServer(looks=4) as server:
+    with BatchServer(polls=4) as server:
 
         def lose(request: Any) -> None:
-            if "batch_" in request.url.path and server.jobs and server.jobs[0].looks == 2:
+            if "batch_" in request.url.path and server.jobs and server.jobs[0].polls == 2:
                 server.jobs[0].id = "lost"
 
-        server.broken = lose
+        server.intercept = lose
         with caplog.at_level(logging.WARNING):
             found = outcomes(opened(server, model), prompts(4))
     assert "batch_0 is gone" in caplog.text
@@ -433,7 +433,7 @@ def test_unreadable_results_are_fetched_again() -> None:
                 return Response(odd.pop())
             return None
 
-        server.broken = broken
+        server.intercept = broken
         assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert not odd
 
@@ -455,9 +455,9 @@ def test_unexpected_error_in_the_queue_is_raised(
 
 
 def interrupted(
-    server: BatchServer, worker: Generator, items: list[Prompt], *, jobs: int = 1, looks: int = 1
+    server: BatchServer, worker: Generator, items: list[Prompt], *, jobs: int = 1, polls: int = 1
 ) -> int:
-    """Cancel a run after `jobs` batches of which the last was polled `looks` times.
+    """Cancel a run after `jobs` batches of which the last was polled `polls` times.
 
     Returns the number of outcomes.
     """
@@ -467,7 +467,7 @@ def interrupted(
         await worker.prepare()
         task = asyncio.create_task(worker(items, lambda index, _: found.append(index)))  # type: ignore[arg-type]
         async with asyncio.timeout(20):
-            while not (len(server.jobs) == jobs and server.jobs[-1].looks >= looks):
+            while not (len(server.jobs) == jobs and server.jobs[-1].polls >= polls):
                 await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -479,11 +479,11 @@ def interrupted(
 
 @BOTH
 def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixture) -> None:
-    with BatchServer(looks=10**6) as server:
+    with BatchServer(polls=10**6) as server:
         with caplog.at_level(logging.WARNING):
-            assert interrupted(server, opened(server, model), prompts(5), looks=2) == 1
+            assert interrupted(server, opened(server, model), prompts(5), polls=2) == 1
         assert "what was sent goes on at the provider (batch_0)" in caplog.text
-        server.looks = 4
+        server.polls = 4
         # The ones that came are in the run's store; others may be new.
         found = outcomes(opened(server, model), prompts(7)[1:])
         assert texts(found) == expected(model, 7)[1:]
@@ -495,9 +495,9 @@ def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixtu
 
 def test_unsupported_parameters_are_resumed() -> None:
     with BatchServer(lambda body: no_seed(body | {"messages": [{"content": "Number 1?"}]})) as s:
-        s.looks = 10**6
+        s.polls = 10**6
         interrupted(s, opened(s), prompts(3))
-        s.looks = 1
+        s.polls = 1
         assert texts(outcomes(opened(s), prompts(5)[1:])) == ["fine"] * 4
         assert not any("seed" in body for body in s.sent)
 
@@ -515,20 +515,20 @@ def test_second_batch_is_resumed_with_the_replies_of_the_first() -> None:
     with BatchServer(no_seed) as server:
 
         def slow(request: Any) -> None:
-            server.looks = 10**6 if len(server.jobs) == 2 else 1
+            server.polls = 10**6 if len(server.jobs) == 2 else 1
 
-        server.broken = slow
+        server.intercept = slow
         assert interrupted(server, opened(server), prompts(4), jobs=2) == 1
-        server.broken, server.looks = (lambda request: None), 1
+        server.intercept, server.polls = (lambda request: None), 1
         assert texts(outcomes(opened(server), prompts(4)[1:])) == ["fine"] * 3
         assert len(server.jobs) == 2
 
 
 def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
-    with BatchServer(looks=10**6) as server:
+    with BatchServer(polls=10**6) as server:
         for nth, model in enumerate(("openai:gpt-4", "openai:gpt-4o", "anthropic:c")):
             interrupted(server, opened(server, model), prompts(3), jobs=nth + 1)
-        server.looks = 1
+        server.polls = 1
         assert [len(job.requests) for job in server.jobs] == [2, 2, 2]
         for model in ("openai:gpt-4", "openai:gpt-4o", "anthropic:c"):
             found = outcomes(opened(server, model), prompts(3)[1:])
@@ -548,9 +548,9 @@ def test_results_that_were_not_stored_are_fetched_again() -> None:
 
 
 def test_reply_before_its_request_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    with BatchServer(looks=10**6) as server:
+    with BatchServer(polls=10**6) as server:
         interrupted(server, opened(server), prompts(7))
-        server.looks = 1
+        server.polls = 1
         monkeypatch.setattr(batches, "_MAX_PENDING", 2)
         assert texts(outcomes(opened(server), prompts(7)[1:])) == expected("openai:gpt-4", 7)[1:]
         assert len(server.jobs) == 1
