@@ -73,13 +73,13 @@ def by_hand(folder: Path, before: str, text: str, *, special: bool = False) -> f
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(before, add_special_tokens=special)["input_ids"]
-    found = []
+    results = []
     with torch.inference_mode():
         for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
             logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
-            found.append(logits.log_softmax(-1)[token].item())
+            results.append(logits.log_softmax(-1)[token].item())
             ids.append(token)
-    return sum(found) / len(found)
+    return sum(results) / len(results)
 
 
 def asked(question: str) -> str:
@@ -246,17 +246,17 @@ def test_grammar_uses_the_text_if_tokens_do_not_spell_it() -> None:
 def read_literal(written: str) -> str:
     """Return the text of a GBNF string literal."""
     assert written[0] == written[-1] == '"'
-    found, rest = "", written[1:-1]
+    results, rest = "", written[1:-1]
     while rest:
         size = 1
         if rest[0] == "\\":
             size = 10 if rest[1] == "U" else 2
-            found += chr(int(rest[2:10], 16)) if size == 10 else {'"': '"', "\\": "\\"}[rest[1]]
+            results += chr(int(rest[2:10], 16)) if size == 10 else {'"': '"', "\\": "\\"}[rest[1]]
         else:
             assert rest[0] not in '"\n\r'
-            found += rest[0]
+            results += rest[0]
         rest = rest[size:]
-    return found
+    return results
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30))
@@ -304,8 +304,8 @@ def test_llama_cpp_scores_any_text() -> None:
         "Question: what?\nQuestion: why?",
     ]
     for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
-        found = scores(scorer(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
-        assert all(-40 < score < 0 for score in found), (model, found)
+        results = scores(scorer(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
+        assert all(-40 < score < 0 for score in results), (model, results)
     null = outcomes(scorer("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
     assert isinstance(null, BackendError)
 

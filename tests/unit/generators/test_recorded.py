@@ -41,7 +41,7 @@ def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
     return [got[index] for index in range(len(prompts))]
 
 
-def said(model: Any, *prompts: Prompt) -> list[str | None]:
+def completion_texts(model: Any, *prompts: Prompt) -> list[str | None]:
     return [o.text if isinstance(o, Completion) else None for o in outcomes(model, [*prompts])]
 
 
@@ -58,7 +58,7 @@ def test_rows_match_by_id_messages_or_last_user_turn(path: Path) -> None:
         {"prompt": [user("listed")], "completion": "by a prompt of messages"},
         {"prompt_id": 7, "completion": "by number"},
     ]
-    assert said(
+    assert completion_texts(
         recorded(path, rows),
         prompt(user("hi"), name="x"),
         prompt(SYSTEM, user("hi")),
@@ -80,7 +80,7 @@ def test_rows_match_by_id_messages_or_last_user_turn(path: Path) -> None:
 
 def test_row_with_an_unknown_id_matches_by_its_prompt(path: Path) -> None:
     rows = [{"prompt_id": "theirs", "prompt": "hi", "completion": "c"}]
-    assert said(recorded(path, rows), prompt(user("hi"), name="ours")) == ["c"]
+    assert completion_texts(recorded(path, rows), prompt(user("hi"), name="ours")) == ["c"]
 
 
 def test_prompt_without_a_row_fails_alone(path: Path) -> None:
@@ -113,7 +113,7 @@ def test_csv_and_json_files(tmp_path: Path) -> None:
     ]
     document = tmp_path / "a.json"
     document.write_text('{"completions": [{"prompt": "q", "completion": "c"}]}')
-    assert said(
+    assert completion_texts(
         RecordedCompletions(Spec.parse(f"file:{document}"), SETTING), prompt(user("q"))
     ) == ["c"]
 
@@ -124,7 +124,7 @@ def test_identity_is_the_hash_of_the_file_and_the_column(path: Path) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert one.identity == {"backend": "file", "sha256": digest, "column": "a"}
     assert one.identity != other.identity
-    assert said(one, prompt(user("q"))) != said(other, prompt(user("q")))
+    assert completion_texts(one, prompt(user("q"))) != completion_texts(other, prompt(user("q")))
     moved = path.rename(path.with_name("moved.jsonl"))
     assert (
         RecordedCompletions(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity
@@ -134,7 +134,7 @@ def test_identity_is_the_hash_of_the_file_and_the_column(path: Path) -> None:
 
 def test_equal_completions_of_one_prompt_are_accepted(path: Path) -> None:
     row = {"prompt": "q", "completion": "c"}
-    assert said(recorded(path, [row, row]), prompt(user("q"))) == ["c"]
+    assert completion_texts(recorded(path, [row, row]), prompt(user("q"))) == ["c"]
 
 
 def test_different_completions_of_one_prompt_fail_prepare(path: Path) -> None:
@@ -146,7 +146,10 @@ def test_different_completions_of_one_prompt_fail_prepare(path: Path) -> None:
 def test_rows_that_differ_only_in_ids_conflict_without_an_id_match(path: Path) -> None:
     rows = [{"prompt_id": n, "prompt": "q", "completion": n} for n in "ab"]
     model = recorded(path, rows)
-    assert said(model, prompt(user("q"), name="a"), prompt(user("q"), name="b")) == ["a", "b"]
+    assert completion_texts(model, prompt(user("q"), name="a"), prompt(user("q"), name="b")) == [
+        "a",
+        "b",
+    ]
     with pytest.raises(ConfigError, match="line 1 and line 2 are different completions of one"):
         outcomes(model, [prompt(user("q"), name="c")])
 
@@ -188,4 +191,4 @@ def test_file_backend_ignores_sampling(path: Path) -> None:
     path.write_text('{"prompt": "q", "completion": "c"}\n')
     model = open_generator(Spec.parse(f"mine=file:{path}?temperature=0"), SETTING)
     assert isinstance(model, RecordedCompletions)
-    assert said(model, prompt(user("q"))) == ["c"]
+    assert completion_texts(model, prompt(user("q"))) == ["c"]

@@ -25,8 +25,8 @@ def bare(text: str) -> str:
 
 
 @given(tags, words, words)
-def test_closed_block_is_thinking(tag: str, thought: str, said: str) -> None:
-    assert split_thinking(f"<{tag}>\n{thought}\n</{tag}>\n\n{said}") == (said, thought)
+def test_closed_block_is_thinking(tag: str, thought: str, answer: str) -> None:
+    assert split_thinking(f"<{tag}>\n{thought}\n</{tag}>\n\n{answer}") == (answer, thought)
 
 
 @given(tags, words, words, words)
@@ -38,34 +38,34 @@ def test_block_in_the_middle_is_removed(tag: str, before: str, thought: str, aft
 
 @given(st.lists(st.tuples(tags, words), min_size=2, max_size=4), st.sampled_from(["", "\n"]), words)
 def test_consecutive_blocks_are_thinking(
-    blocks: list[tuple[str, str]], between: str, said: str
+    blocks: list[tuple[str, str]], between: str, answer: str
 ) -> None:
     raw = between.join(f"<{tag}>{thought}</{tag}>" for tag, thought in blocks)
-    assert split_thinking(raw + said) == (said, "\n\n".join(thought for _, thought in blocks))
+    assert split_thinking(raw + answer) == (answer, "\n\n".join(thought for _, thought in blocks))
 
 
 @given(tags, words)
 def test_unclosed_block_is_thinking_to_the_end(tag: str, thought: str) -> None:
     assert split_thinking(f"<{tag}>{thought}") == ("", thought)
-    assert split_thinking(f"said\n  <{tag}>{thought}") == ("said", thought)
+    assert split_thinking(f"answer\n  <{tag}>{thought}") == ("answer", thought)
 
 
 @given(tags, words, words)
-def test_text_before_an_orphan_closing_tag_is_thinking(tag: str, thought: str, said: str) -> None:
-    assert split_thinking(f"{thought}</{tag}>\n{said}") == (said, thought)
+def test_text_before_an_orphan_closing_tag_is_thinking(tag: str, thought: str, answer: str) -> None:
+    assert split_thinking(f"{thought}</{tag}>\n{answer}") == (answer, thought)
     assert split_thinking(f"{thought}\n</{tag}>") == ("", thought)
 
 
 @given(words, words)
-def test_answer_tags_around_the_rest_are_removed(thought: str, said: str) -> None:
-    assert split_thinking(f"<answer>{said}</answer>") == (said, None)
-    assert split_thinking(f"<answer>\n{said}") == (said, None)
-    closed = f"<think>{thought}</think>\n<answer>{said}</answer>\n"
-    assert split_thinking(closed) == (said, thought)
-    assert split_thinking(f"{thought}</think><answer>{said}</answer>") == (said, thought)
+def test_answer_tags_around_the_rest_are_removed(thought: str, answer: str) -> None:
+    assert split_thinking(f"<answer>{answer}</answer>") == (answer, None)
+    assert split_thinking(f"<answer>\n{answer}") == (answer, None)
+    closed = f"<think>{thought}</think>\n<answer>{answer}</answer>\n"
+    assert split_thinking(closed) == (answer, thought)
+    assert split_thinking(f"{thought}</think><answer>{answer}</answer>") == (answer, thought)
     for gap in ("", "\n"):
-        inside = f"<answer><think>{thought}</think>{gap}{said}</answer>"
-        assert split_thinking(inside) == (said, thought)
+        inside = f"<answer><think>{thought}</think>{gap}{answer}</answer>"
+        assert split_thinking(inside) == (answer, thought)
 
 
 def test_answer_tags_within_the_text_are_kept() -> None:

@@ -65,10 +65,10 @@ def test_schema_logprobs_and_prefill_are_sent() -> None:
 
 
 def test_completion_has_thinking_finish_tokens_and_refusal() -> None:
-    said = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
-    assert isinstance(said, Completion)
-    assert (said.text, said.thinking, said.finish) == ("Yes", "hm", "length")
-    assert (said.tokens, said.raw) == (5, "<think>hm</think>Yes")
+    result = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
+    assert isinstance(result, Completion)
+    assert (result.text, result.thinking, result.finish) == ("Yes", "hm", "length")
+    assert (result.tokens, result.raw) == (5, "<think>hm</think>Yes")
     field = one(lambda _: chat("Yes", message={"reasoning_content": "hm"}))
     assert isinstance(field, Completion)
     assert (field.text, field.thinking) == ("Yes", "hm")
@@ -84,9 +84,9 @@ def test_completion_has_top_logprobs() -> None:
     token = {"token": " A", "logprob": -0.1, "bytes": None}
     tops = [{"token": " A", "logprob": -0.1, "bytes": None}]
     content = [{**token, "top_logprobs": tops}]
-    said = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
-    assert isinstance(said, Completion)
-    assert said.top == {" A": -0.1}
+    result = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
+    assert isinstance(result, Completion)
+    assert result.top == {" A": -0.1}
 
 
 FAULTS = [
@@ -105,26 +105,26 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.body)[:20])
 def test_transient_failures_are_retried(fault: Reply) -> None:
     replies = [fault, "fine"]
-    said = one(lambda _: replies.pop(0))
-    assert isinstance(said, Completion)
-    assert said.text == "fine"
+    result = one(lambda _: replies.pop(0))
+    assert isinstance(result, Completion)
+    assert result.text == "fine"
 
 
 @pytest.mark.parametrize("fault", FAULTS[2:], ids=lambda fault: str(fault.body)[:20])
 def test_unreadable_reply_fails_the_item_after_two_requests(fault: Reply) -> None:
     with OpenAIServer(lambda _: fault) as server:
-        said = ask(server, [prompt()])[0]
-    assert isinstance(said, BackendError)
-    assert said.kind == "unreadable"
+        result = ask(server, [prompt()])[0]
+    assert isinstance(result, BackendError)
+    assert result.kind == "unreadable"
     assert len(server.requests) == 2
 
 
 def test_permanent_server_error_has_its_status() -> None:
     fault = Reply(503, {"error": {"message": "down"}})
     with OpenAIServer(lambda _: fault) as server:
-        said = ask(server, [prompt()], options="&retries=1")[0]
-    assert isinstance(said, BackendError)
-    assert (said.status, said.kind) == (503, "backend")
+        result = ask(server, [prompt()], options="&retries=1")[0]
+    assert isinstance(result, BackendError)
+    assert (result.status, result.kind) == (503, "backend")
     assert len(server.requests) == 2
 
 
@@ -135,8 +135,8 @@ def test_bad_request_fails_one_item() -> None:
         return "fine"
 
     with OpenAIServer(brain) as server:
-        said = ask(server, [prompt("short"), prompt("long"), prompt("small")])
-    assert [isinstance(outcome, BackendError) for outcome in said] == [False, True, False]
+        result = ask(server, [prompt("short"), prompt("long"), prompt("small")])
+    assert [isinstance(outcome, BackendError) for outcome in result] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_refused_parameter_is_left_out_of_later_requests(
 ) -> None:
     sampling = Sampling(schema_={"type": "object"}, top=3)
     with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
-        said = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
-    assert [outcome.text for outcome in said if isinstance(outcome, Completion)] == ["fine"] * 3
+        result = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
+    assert [outcome.text for outcome in result if isinstance(outcome, Completion)] == ["fine"] * 3
     assert [name in request for request in server.requests] == [True, False, False, False]
     assert name in caplog.text
 
@@ -248,10 +248,10 @@ def test_openai_base_url_and_key_from_the_environment(monkeypatch: pytest.Monkey
         worker = open_generator(
             Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), Setting(Sampling())
         )
-        said = outcomes(worker, [prompt()])
+        result = outcomes(worker, [prompt()])
     assert b"Bearer sk-other" in server.raw[0]
     assert server.requests[0]["model"] == "gpt-4"
-    assert isinstance(said[0], Completion)
+    assert isinstance(result[0], Completion)
 
 
 def test_anthropic_drops_unsupported_parameters(
@@ -270,9 +270,9 @@ def test_anthropic_drops_unsupported_parameters(
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         sampling = Sampling(system="Be kind.", max_tokens=2)
         worker = open_generator(Spec.parse("anthropic:claude"), Setting(sampling))
-        said = outcomes(worker, [prompt()])[0]
-    assert isinstance(said, Completion), said
-    assert (said.text, said.finish, said.tokens) == ("Hello!", "length", 2)
+        result = outcomes(worker, [prompt()])[0]
+    assert isinstance(result, Completion), result
+    assert (result.text, result.finish, result.tokens) == ("Hello!", "length", 2)
     assert "seed" not in server.requests[0]
 
 

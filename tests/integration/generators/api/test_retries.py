@@ -25,7 +25,7 @@ def prompts(count: int, of: str = "") -> list[Prompt]:
     return [Prompt(messages=(Message(role="user", content=f"{of}{n}"),)) for n in range(count)]
 
 
-def opened(
+def open_model(
     urls: list[str], options: str = "", *, limits: Limits | None = None, lanes: int = 8
 ) -> Generator:
     where = "&".join(f"base_url={url}" for url in urls)
@@ -33,9 +33,9 @@ def opened(
     return open_generator(Spec.parse(f"api:m?{where}{options}"), setting)
 
 
-def texts(said: list[Completion | WorkError]) -> set[str]:
-    assert all(isinstance(one, Completion) for one in said), said
-    return {one.text for one in said if isinstance(one, Completion)}
+def texts(results: list[Completion | WorkError]) -> set[str]:
+    assert all(isinstance(one, Completion) for one in results), results
+    return {one.text for one in results if isinstance(one, Completion)}
 
 
 BUSY = {"error": {"message": "Rate limit reached"}}
@@ -47,7 +47,7 @@ def test_retry_waits_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch)
     down = Reply(500, {"error": {"message": "x"}}, {"Retry-After-Ms": "1"})
     replies = iter([down, down, "fine"])
     with OpenAIServer(lambda _: next(replies)) as server:
-        assert texts(outcomes(opened([server.url]), prompts(1))) == {"fine"}
+        assert texts(outcomes(open_model([server.url]), prompts(1))) == {"fine"}
 
 
 class Limited:
@@ -76,8 +76,8 @@ class Limited:
 def test_rate_limited_requests_never_fail() -> None:
     brain = Limited(20, 0.5)
     with OpenAIServer(brain) as server:
-        said = outcomes(opened([server.url], "&retries=0", lanes=16), prompts(70))
-    assert texts(said) == {"fine"}
+        results = outcomes(open_model([server.url], "&retries=0", lanes=16), prompts(70))
+    assert texts(results) == {"fine"}
     assert brain.refused
     assert len(server.requests) == 70 + len(brain.refused)
 
@@ -89,20 +89,20 @@ def test_rate_limit_pauses_all_models_of_the_server() -> None:
 
     async def work() -> None:
         with OpenAIServer(brain) as server:
-            workers = [opened([server.url], limits=limits, lanes=4) for _ in range(2)]
-            said: list[Any] = []
+            workers = [open_model([server.url], limits=limits, lanes=4) for _ in range(2)]
+            results: list[Any] = []
             for worker in workers:
                 await worker.prepare()
             await asyncio.gather(
                 *(
-                    worker(prompts(10, of), lambda _, one: said.append(one))
+                    worker(prompts(10, of), lambda _, one: results.append(one))
                     for of, worker in zip("ab", workers, strict=True)
                 )
             )
             for worker in workers:
                 await worker.close()
-            assert len(texts(said)) == 1
-            assert len(said) == 20
+            assert len(texts(results)) == 1
+            assert len(results) == 20
 
     asyncio.run(work())
     # Those under way at the first refusal may be refused as well, and nobody after it was known.
@@ -137,25 +137,25 @@ def test_limits_are_shared_per_server_and_key_except_for_own_caps(
     ):
         limits = Limits()
         with OpenAIServer() as server:
-            workers = [opened([server.url], o, limits=limits, lanes=4) for o in options]
+            workers = [open_model([server.url], o, limits=limits, lanes=4) for o in options]
             assert at_once(server, workers) == most, options
 
 
 def test_requests_per_minute_are_spread() -> None:
     with OpenAIServer() as server:
-        worker = opened([server.url], limits=Limits(rpm=1200))
+        worker = open_model([server.url], limits=Limits(rpm=1200))
         begun = time.monotonic()
         outcomes(worker, prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05
         begun = time.monotonic()
-        outcomes(opened([server.url], "&rpm=1200"), prompts(11))
+        outcomes(open_model([server.url], "&rpm=1200"), prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05
 
 
 def test_tokens_per_minute_are_spread() -> None:
     with OpenAIServer() as server:  # each takes 8 tokens, and more is expected of the first ones
         begun = time.monotonic()
-        outcomes(opened([server.url], "&tpm=4800"), prompts(6))
+        outcomes(open_model([server.url], "&tpm=4800"), prompts(6))
         assert 0.4 <= time.monotonic() - begun < 5
 
 
@@ -164,9 +164,9 @@ def test_long_retry_after_fails_the_request(
 ) -> None:
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: reply) as server:
-        said = outcomes(opened([server.url], lanes=4), prompts(50))
-    assert {(type(one), getattr(one, "status", 0)) for one in said} == {(BackendError, 429)}
-    assert all("Rate limit reached" in str(one) for one in said)
+        results = outcomes(open_model([server.url], lanes=4), prompts(50))
+    assert {(type(one), getattr(one, "status", 0)) for one in results} == {(BackendError, 429)}
+    assert all("Rate limit reached" in str(one) for one in results)
     assert len(server.requests) <= 4
     assert "come again in 1 day, 0:00:00" in caplog.text
 
@@ -183,10 +183,10 @@ def test_request_refused_while_others_succeed_fails(
         return Reply(body=chat("fine"), delay=0.05)
 
     with OpenAIServer(brain) as server:
-        said = outcomes(opened([server.url], "&retries=2", lanes=4), prompts(60))
-    assert [n for n, one in enumerate(said) if isinstance(one, WorkError)] == [7]
-    assert isinstance(said[7], BackendError)
-    assert said[7].status == 429
+        results = outcomes(open_model([server.url], "&retries=2", lanes=4), prompts(60))
+    assert [n for n, one in enumerate(results) if isinstance(one, WorkError)] == [7]
+    assert isinstance(results[7], BackendError)
+    assert results[7].status == 429
     assert len(server.requests) <= 59 + 20
 
 
@@ -196,8 +196,8 @@ def test_overload_does_not_lower_the_rate() -> None:
     busy = Reply(529, {"error": {"message": "Overloaded"}})
     began = time.monotonic()
     with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
-        said = outcomes(opened([server.url], lanes=64), prompts(200))
-    assert texts(said) == {"fine"}
+        results = outcomes(open_model([server.url], lanes=64), prompts(200))
+    assert texts(results) == {"fine"}
     refused = len(server.requests) - 200
     assert refused > 4
     assert time.monotonic() - began < 20 + 2 * refused
@@ -210,8 +210,8 @@ def test_requests_are_distributed_by_capacity() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
         quick.brain = lambda _: Reply(body=chat("quick"), delay=0.01)
         slow.brain = lambda _: Reply(body=chat("slow"), delay=0.2)
-        said = outcomes(opened([quick.url, slow.url], lanes=4), prompts(100))
-    assert texts(said) == {"quick", "slow"}
+        results = outcomes(open_model([quick.url, slow.url], lanes=4), prompts(100))
+    assert texts(results) == {"quick", "slow"}
     assert len(quick.requests) > 3 * len(slow.requests)
     assert (quick.most_in_flight, slow.most_in_flight) == (4, 4)
 
@@ -220,26 +220,26 @@ def test_unreachable_server_is_avoided(caplog: pytest.LogCaptureFixture) -> None
     with OpenAIServer() as gone:
         pass
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: "here") as server:
-        said = outcomes(opened([gone.url, server.url], "&retries=0"), prompts(40))
-    assert texts(said) == {"here"}
+        results = outcomes(open_model([gone.url, server.url], "&retries=0"), prompts(40))
+    assert texts(results) == {"here"}
     assert f"nothing listens at {gone.url}: asking the others" in caplog.text
 
 
 def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
     async def work() -> None:
-        said: list[Completion | WorkError] = []
+        results: list[Completion | WorkError] = []
         with ExitStack() as dying, OpenAIServer(lambda _: "stays") as stays:
             dies = dying.enter_context(OpenAIServer(lambda _: Reply(body=chat("dies"), delay=0.05)))
-            worker = opened([dies.url, stays.url], "&retries=2", lanes=4)
+            worker = open_model([dies.url, stays.url], "&retries=2", lanes=4)
             stays.brain = lambda _: Reply(body=chat("stays"), delay=0.05)
             await worker.prepare()
-            going = asyncio.create_task(worker(prompts(60), lambda _, one: said.append(one)))
+            going = asyncio.create_task(worker(prompts(60), lambda _, one: results.append(one)))
             while len(dies.requests) < 8:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(dying.close)
             await going
-            assert texts(said) == {"dies", "stays"}
-            assert len(said) == 60
+            assert texts(results) == {"dies", "stays"}
+            assert len(results) == 60
             await worker.close()
 
     asyncio.run(work())
@@ -251,7 +251,7 @@ def test_no_reachable_server_fails_prepare(count: int) -> None:
     for _ in range(count):
         with OpenAIServer() as gone:
             urls.append(gone.url)
-    worker = opened(urls)
+    worker = open_model(urls)
     with pytest.raises(ConfigError, match="start its server or check the address") as caught:
         asyncio.run(worker.prepare())
     assert all(url in str(caught.value) for url in urls)
@@ -260,7 +260,7 @@ def test_no_reachable_server_fails_prepare(count: int) -> None:
 def test_loss_of_all_servers_ends_the_run() -> None:
     async def work() -> None:
         with OpenAIServer() as one, OpenAIServer() as other:
-            worker = opened([one.url, other.url], "&retries=1")
+            worker = open_model([one.url, other.url], "&retries=1")
             await worker.prepare()
         try:
             await worker(prompts(3), lambda *_: None)
@@ -290,8 +290,8 @@ def test_server_lost_behind_a_proxy_is_awaited(
 
     poison = Prompt(messages=(Message(role="user", content="poison"),))
     with OpenAIServer(brain) as server:
-        *said, last = outcomes(opened([server.url], "&retries=2"), [*prompts(40), poison])
-    assert texts(said) == {"fine"}
+        *results, last = outcomes(open_model([server.url], "&retries=2"), [*prompts(40), poison])
+    assert texts(results) == {"fine"}
     assert isinstance(last, BackendError)
     assert last.status == status
     assert 45 < len(asked) < 120

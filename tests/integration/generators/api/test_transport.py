@@ -28,11 +28,11 @@ def prompt(text: str = "Hello?") -> Prompt:
     return Prompt(messages=(Message(role="user", content=text),))
 
 
-def opened(url: str, options: str = "") -> Generator:
+def open_model(url: str, options: str = "") -> Generator:
     return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), Setting(Sampling(), 8))
 
 
-def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
+def reply_outcome(body: Any, limits: Limits | None = None) -> Completion | WorkError:
     with OpenAIServer(lambda _: body) as server:
         setting = Setting(Sampling(), 8, limits=limits or Limits())
         worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), setting)
@@ -42,10 +42,10 @@ def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
 @pytest.mark.parametrize("left_out", ["id", "created", "object", "model"])
 def test_optional_fields_of_a_reply_may_be_missing(left_out: str) -> None:
     body = {key: value for key, value in chat("Hi").items() if key != left_out}
-    found = said(body)
-    assert isinstance(found, Completion), found
-    assert (found.text, found.tokens) == ("Hi", 5)
-    assert found.snapshot == (None if left_out == "model" else "loopback")
+    result = reply_outcome(body)
+    assert isinstance(result, Completion), result
+    assert (result.text, result.tokens) == ("Hi", 5)
+    assert result.snapshot == (None if left_out == "model" else "loopback")
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_optional_fields_of_a_reply_may_be_missing(left_out: str) -> None:
     ],
 )
 def test_incomplete_usage_is_accepted(usage: Any, tokens: int | None) -> None:
-    found = said({**chat("Hi"), "usage": usage})
-    assert isinstance(found, Completion), found
-    assert found.tokens == tokens
-    assert (found.usage is None) == (tokens is None)
+    result = reply_outcome({**chat("Hi"), "usage": usage})
+    assert isinstance(result, Completion), result
+    assert result.tokens == tokens
+    assert (result.usage is None) == (tokens is None)
 
 
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
@@ -87,8 +87,8 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 8))
-        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in found)
+        result = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(one, Completion | WorkError) for one in result)
 
 
 BLOCK: dict[str, Any] = message("Hi")["content"][0]
@@ -112,15 +112,15 @@ def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
     with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, Setting(Sampling(), 8))
-        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in found)
+        result = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(one, Completion | WorkError) for one in result)
 
 
 @pytest.mark.parametrize("body", [b"[" * 10**5, b'{"choices":' + b'{"a":' * 10**5])
 def test_deeply_nested_reply_is_unreadable(body: bytes) -> None:
-    found = said(Reply(body=body))
-    assert isinstance(found, BackendError), found
-    assert found.kind == "unreadable"
+    result = reply_outcome(Reply(body=body))
+    assert isinstance(result, BackendError), result
+    assert result.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
         (other,) = outcomes(open_generator(spec, Setting(Sampling(), 1)), [prompt()])
@@ -134,30 +134,30 @@ def test_oversized_reply_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
     for reply in (zipped, Reply(body=chat("x" * 2**21))):
         with OpenAIServer(lambda _, reply=reply: reply) as server:
-            found = outcomes(opened(server.url, "&retries=0"), [prompt()])[0]
-        assert isinstance(found, BackendError), found
-        assert "larger than 1 MB" in found.message
+            result = outcomes(open_model(server.url, "&retries=0"), [prompt()])[0]
+        assert isinstance(result, BackendError), result
+        assert "larger than 1 MB" in result.message
     small = gzip.compress(json.dumps(chat("x" * 2**19)).encode())
-    fits = said(Reply(body=small, headers={"Content-Encoding": "gzip"}))
+    fits = reply_outcome(Reply(body=small, headers={"Content-Encoding": "gzip"}))
     assert isinstance(fits, Completion), fits
     assert len(fits.text) == 2**19
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
 def test_thinking_is_read_from_every_known_field(field: str) -> None:
-    found = said(chat("Hi", message={field: "hm"}))
-    assert isinstance(found, Completion), found
-    assert (found.text, found.thinking) == ("Hi", "hm")
+    result = reply_outcome(chat("Hi", message={field: "hm"}))
+    assert isinstance(result, Completion), result
+    assert (result.text, result.thinking) == ("Hi", "hm")
 
 
 def test_cached_tokens_are_counted() -> None:
     usage = {"prompt_tokens": 3000, "completion_tokens": 5, "total_tokens": 3005}
-    found = said(
+    result = reply_outcome(
         {**chat("Hi"), "usage": usage | {"prompt_tokens_details": {"cached_tokens": 2048}}}
     )
-    assert isinstance(found, Completion), found
-    assert found.usage is not None
-    assert (found.usage.input, found.usage.cached, found.usage.stored) == (3000, 2048, 0)
+    assert isinstance(result, Completion), result
+    assert result.usage is not None
+    assert (result.usage.input, result.usage.cached, result.usage.stored) == (3000, 2048, 0)
 
 
 def test_quota_headers_reach_the_rate_limiter() -> None:
@@ -167,8 +167,8 @@ def test_quota_headers_reach_the_rate_limiter() -> None:
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "50s",
     }
-    found = said(Reply(body=chat("Hi"), headers=headers), limits)
-    assert isinstance(found, Completion), found
+    result = reply_outcome(Reply(body=chat("Hi"), headers=headers), limits)
+    assert isinstance(result, Completion), result
     (server,) = limits._servers.values()
     assert server.limiter._pace.rate(0.0) == pytest.approx(2, rel=0.1)
 
@@ -181,8 +181,8 @@ def anthropic(
     with AnthropicServer(lambda _: body) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         spec = Spec.parse(f"anthropic:claude-sonnet-4-5?base_url={server.address}")
-        found = outcomes(open_generator(spec, Setting(Sampling(), 1)), prompts)
-    return server.requests, found
+        result = outcomes(open_generator(spec, Setting(Sampling(), 1)), prompts)
+    return server.requests, result
 
 
 def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
@@ -212,15 +212,18 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def cost(usage: dict[str, Any]) -> float:
-        _, (found,) = anthropic([prompt()], monkeypatch, usage)
-        assert isinstance(found, Completion), found
-        assert found.usage is not None
-        assert found.usage.input == 2000
-        assert found.cost is not None
-        counted = (found.usage.stored, found.usage.cached)
-        told = usage.get("cache_creation_input_tokens"), usage.get("cache_read_input_tokens")
-        assert counted == (told[0] or 0, told[1] or 0)
-        return found.cost
+        _, (result,) = anthropic([prompt()], monkeypatch, usage)
+        assert isinstance(result, Completion), result
+        assert result.usage is not None
+        assert result.usage.input == 2000
+        assert result.cost is not None
+        counted = (result.usage.stored, result.usage.cached)
+        cache_tokens = (
+            usage.get("cache_creation_input_tokens"),
+            usage.get("cache_read_input_tokens"),
+        )
+        assert counted == (cache_tokens[0] or 0, cache_tokens[1] or 0)
+        return result.cost
 
     plain = cost({"input_tokens": 2000, "output_tokens": 0})
     stores = cost({"input_tokens": 400, "output_tokens": 0, "cache_creation_input_tokens": 1600})
@@ -236,7 +239,7 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
 def refusal_of(url: str, options: str = "&retries=1") -> str:
     """Return the message of the ConfigError of a run that cannot reach its server."""
     with pytest.raises(ConfigError) as caught:
-        outcomes(opened(url, options), [prompt()])
+        outcomes(open_model(url, options), [prompt()])
     assert "\n" not in str(caught.value)
     assert "SSLContext object" not in str(caught.value)
     return str(caught.value)
@@ -261,22 +264,22 @@ class Plain(OpenAIServer):
 
 def test_server_without_tls_is_recognized() -> None:
     with Plain() as server:
-        told = refusal_of(server.url.replace("http:", "https:"))
-    assert "'api:m' does not speak TLS" in told
-    assert "write http:// in its address" in told
+        refusal = refusal_of(server.url.replace("http:", "https:"))
+    assert "'api:m' does not speak TLS" in refusal
+    assert "write http:// in its address" in refusal
 
 
 def test_untrusted_certificate_stops_the_run(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ChaosServer(certificate=certificate) as server:
-        told = refusal_of(server.url)
-        assert "'api:m' cannot be trusted" in told
-        assert "(self-signed certificate)" in told
+        refusal = refusal_of(server.url)
+        assert "'api:m' cannot be trusted" in refusal
+        assert "(self-signed certificate)" in refusal
         assert not server.asked
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
-        found = outcomes(opened(server.url), [prompt()])[0]
-    assert isinstance(found, Completion), found
+        result = outcomes(open_model(server.url), [prompt()])[0]
+    assert isinstance(result, Completion), result
 
 
 @pytest.fixture
@@ -312,10 +315,10 @@ def test_refusing_proxy_is_named_in_one_line(
 ) -> None:
     with Proxy(status) as proxy:
         proxied(f"http://somebody:Marker-Secret@{proxy.address}")
-        told = refusal_of(f"{address}://models.invalid/v1")
-    assert words in told
-    assert str(status) in told
-    assert "Marker-Secret" not in told
+        refusal = refusal_of(f"{address}://models.invalid/v1")
+    assert words in refusal
+    assert str(status) in refusal
+    assert "Marker-Secret" not in refusal
     assert len(proxy.asked) == times
 
 
@@ -323,9 +326,9 @@ def test_refusing_proxy_is_named_in_one_line(
 def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
         proxied(f"http://{proxy.address}")
-        found = outcomes(opened("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
-    assert isinstance(found, BackendError), found
-    assert (found.status, len(proxy.asked)) == (503, 2)
+        result = outcomes(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+    assert isinstance(result, BackendError), result
+    assert (result.status, len(proxy.asked)) == (503, 2)
 
 
 @through_a_proxy
@@ -337,10 +340,10 @@ def test_unreachable_proxy_is_named_in_one_line(
         pass
     address = gone.url.removesuffix("/v1").removeprefix("http://")
     proxied(f"http://somebody:Marker-Secret@{address}")
-    told = refusal_of(f"{scheme}://models.invalid/v1")
-    assert "'api:m' cannot be reached through the proxy" in told
-    assert address in told
-    assert "Marker-Secret" not in told
+    refusal = refusal_of(f"{scheme}://models.invalid/v1")
+    assert "'api:m' cannot be reached through the proxy" in refusal
+    assert address in refusal
+    assert "Marker-Secret" not in refusal
 
 
 # What a refusal means: for one request, or for all
@@ -424,7 +427,7 @@ def test_content_filter_is_a_refusal() -> None:
 
 
 def test_error_in_a_successful_reply_is_quoted() -> None:
-    found = said(error("Provider returned error", code=502))
-    assert isinstance(found, BackendError), found
-    assert found.kind == "unreadable"
-    assert "Provider returned error" in found.message
+    result = reply_outcome(error("Provider returned error", code=502))
+    assert isinstance(result, BackendError), result
+    assert result.kind == "unreadable"
+    assert "Provider returned error" in result.message

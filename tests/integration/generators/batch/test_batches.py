@@ -36,7 +36,7 @@ def prompts(count: int, first: int = 0) -> list[Prompt]:
     return [Prompt(messages=(Message(role="user", content=f"Number {n}?"),)) for n in numbers]
 
 
-def opened(
+def open_model(
     server: BatchServer, model: str = "openai:gpt-4", options: str = "", **more: Any
 ) -> Generator:
     at = server.address if model.startswith("anthropic") else server.url
@@ -49,23 +49,23 @@ def opened(
 
 def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | WorkError]:
     """Return the outcomes of a run that stores them."""
-    found: dict[int, Completion | WorkError] = {}
+    results: dict[int, Completion | WorkError] = {}
 
     async def run() -> None:
         await worker.prepare()
         try:
-            await worker(items, found.__setitem__)
+            await worker(items, results.__setitem__)
             worker.kept()
         finally:
             await worker.close()
 
     asyncio.run(run())
-    return [found[index] for index in range(len(items))]
+    return [results[index] for index in range(len(items))]
 
 
-def texts(found: Sequence[Completion | WorkError]) -> list[str]:
-    assert all(isinstance(one, Completion) for one in found), found
-    return [one.text for one in found if isinstance(one, Completion)]
+def texts(results: Sequence[Completion | WorkError]) -> list[str]:
+    assert all(isinstance(one, Completion) for one in results), results
+    return [one.text for one in results if isinstance(one, Completion)]
 
 
 def expected(model: str, count: int) -> list[str]:
@@ -87,10 +87,10 @@ def numbers(bodies: Sequence[dict[str, Any]]) -> list[int]:
 @BOTH
 def test_requests_and_completions_equal_direct_ones(model: str) -> None:
     with BatchServer() as server:
-        batched = outcomes(opened(server, model), prompts(6))
+        batched = outcomes(open_model(server, model), prompts(6))
         sent, direct = server.sent, list(server.direct)
         server.direct.clear()
-        plain = outcomes(opened(server, model, batch=False), prompts(6))
+        plain = outcomes(open_model(server, model, batch=False), prompts(6))
         assert texts(batched) == texts(plain) == expected(model, 6)
         assert (numbers(direct), numbers(sent)) == ([0], [1, 2, 3, 4, 5])
         assert sorted(direct + sent, key=number) == sorted(server.direct, key=number)
@@ -104,9 +104,9 @@ def test_requests_and_completions_equal_direct_ones(model: str) -> None:
 @BOTH
 def test_batched_completions_cost_half(model: str) -> None:
     with BatchServer() as server:
-        found = outcomes(opened(server, model), prompts(3))
-        plain = outcomes(opened(server, model, batch=False), prompts(1))[0]
-    costs = [one.cost for one in found if isinstance(one, Completion)]
+        results = outcomes(open_model(server, model), prompts(3))
+        plain = outcomes(open_model(server, model, batch=False), prompts(1))[0]
+    costs = [one.cost for one in results if isinstance(one, Completion)]
     assert isinstance(plain, Completion)
     assert plain.cost
     assert costs == pytest.approx([plain.cost, plain.cost / 2, plain.cost / 2])
@@ -114,12 +114,13 @@ def test_batched_completions_cost_half(model: str) -> None:
 
 def test_flag_and_option_select_batches_with_one_identity() -> None:
     with BatchServer() as server:
-        batched, plain = opened(server), opened(server, options="&batch=false")
-        said = opened(server, options="&batch=true", batch=False)
-        behind = [opened(server, "api:m"), opened(server, "api:m", "&batch=true", batch=False)]
-    assert (batched.patient, plain.patient, said.patient) == (True, False, True)
-    assert [one.patient for one in behind] == [False, True]
-    assert batched.identity == plain.identity == said.identity
+        batched, plain = open_model(server), open_model(server, options="&batch=false")
+        by_option = open_model(server, options="&batch=true", batch=False)
+        direct = open_model(server, "api:m")
+        chosen = open_model(server, "api:m", "&batch=true", batch=False)
+    assert (batched.patient, plain.patient, by_option.patient) == (True, False, True)
+    assert [direct.patient, chosen.patient] == [False, True]
+    assert batched.identity == plain.identity == by_option.identity
 
 
 def test_model_without_batch_api_is_direct_or_a_config_error(
@@ -141,9 +142,9 @@ def test_model_without_batch_api_is_direct_or_a_config_error(
 def test_batches_exclude_several_servers_and_ignore_delay() -> None:
     with BatchServer() as server:
         with pytest.raises(ConfigError, match="one server is asked in batches"):
-            opened(server, options="&base_url=http://127.0.0.1:9/v1")
+            open_model(server, options="&base_url=http://127.0.0.1:9/v1")
         began = time.monotonic()
-        assert texts(outcomes(opened(server, options="&delay=1"), prompts(121)))
+        assert texts(outcomes(open_model(server, options="&delay=1"), prompts(121)))
         assert time.monotonic() - began < 110  # it would be 120 and more
 
 
@@ -154,7 +155,7 @@ def test_wrong_key_is_found_before_a_batch_is_sent(model: str) -> None:
         BatchServer(lambda _: Reply(401, {"type": "error", "error": error})) as server,
         pytest.raises(ConfigError, match="refuses the key"),
     ):
-        outcomes(opened(server, model), prompts(3))
+        outcomes(open_model(server, model), prompts(3))
     assert not server.jobs
 
 
@@ -165,15 +166,15 @@ def test_wrong_key_is_found_before_a_batch_is_sent(model: str) -> None:
 @pytest.mark.parametrize("fate", ["expired", "cancelled", "missing"])
 def test_request_without_a_result_is_unfinished(model: str, fate: str) -> None:
     with BatchServer(fate=lambda body: fate if number(body) % 2 else "replied") as server:
-        found = outcomes(opened(server, model), prompts(5))
+        results = outcomes(open_model(server, model), prompts(5))
         assert len(server.jobs) == 1
-        assert texts(found[::2]) == expected(model, 5)[::2]
-        for one in found[1::2]:
+        assert texts(results[::2]) == expected(model, 5)[::2]
+        for one in results[1::2]:
             assert isinstance(one, BackendError)
             assert (one.kind, one.status) == ("unfinished", None)
             assert fate in one.message or fate == "missing"
         server.fate = lambda body: "replied"
-        again = outcomes(opened(server, model), prompts(5)[1::2])
+        again = outcomes(open_model(server, model), prompts(5)[1::2])
         assert texts(again) == expected(model, 5)[1::2]
 
 
@@ -191,9 +192,9 @@ def test_error_of_one_request_fails_that_item(model: str) -> None:
         return Reply(status, {"type": "error", "error": {"type": kind, "message": words}})
 
     with BatchServer(brain) as server:
-        found = outcomes(opened(server, model), prompts(5))
-    assert texts(found[:2]) == ["fine", "fine"]
-    oops, long, slow = found[2:]
+        results = outcomes(open_model(server, model), prompts(5))
+    assert texts(results[:2]) == ["fine", "fine"]
+    oops, long, slow = results[2:]
     assert isinstance(oops, BackendError)
     assert (oops.kind, oops.status) == ("backend", 500)
     assert "oops" in oops.message
@@ -212,8 +213,8 @@ def no_seed(body: dict[str, Any]) -> Any:
 
 def test_request_is_sent_again_without_its_refused_parameter() -> None:
     with BatchServer(lambda body: no_seed(body) if number(body) > 2 else "fine") as server:
-        found = outcomes(opened(server), prompts(5))
-    assert texts(found) == ["fine"] * 5
+        results = outcomes(open_model(server), prompts(5))
+    assert texts(results) == ["fine"] * 5
     first, second = ([r["body"] for r in job.requests] for job in server.jobs)
     assert (numbers(first), numbers(second)) == ([1, 2, 3, 4], [3, 4])
     assert all("seed" in body for body in first)
@@ -229,7 +230,7 @@ def test_refused_parameters_are_found_before_a_batch_is_sent() -> None:
         return "fine"
 
     with BatchServer(brain) as server:
-        assert texts(outcomes(opened(server), prompts(3))) == ["fine"] * 3
+        assert texts(outcomes(open_model(server), prompts(3))) == ["fine"] * 3
         assert [set(body) for body in server.sent] == [
             {"model", "messages", "max_completion_tokens"}
         ] * 2
@@ -238,14 +239,16 @@ def test_refused_parameters_are_found_before_a_batch_is_sent() -> None:
 def test_unreadable_reply_is_repeated_in_a_second_batch() -> None:
     odd = [{**chat("x"), "choices": []}]
     with BatchServer(lambda b: odd.pop() if number(b) == 2 and odd else "fine") as server:
-        assert texts(outcomes(opened(server), prompts(4))) == ["fine"] * 4
+        assert texts(outcomes(open_model(server), prompts(4))) == ["fine"] * 4
     assert [numbers([r["body"] for r in job.requests]) for job in server.jobs] == [[1, 2, 3], [2]]
 
 
 @BOTH
 def test_unicode_line_separator_does_not_split_a_result(model: str) -> None:
     with BatchServer(lambda _: "one\u2028two\x85three") as server:
-        assert texts(outcomes(opened(server, model), prompts(3))) == ["one\u2028two\x85three"] * 3
+        assert (
+            texts(outcomes(open_model(server, model), prompts(3))) == ["one\u2028two\x85three"] * 3
+        )
 
 
 # ---------------------------------------------------------------------------------- whole batches
@@ -254,8 +257,8 @@ def test_unicode_line_separator_does_not_split_a_result(model: str) -> None:
 @BOTH
 def test_batch_size_is_respected(model: str) -> None:
     with BatchServer() as server:
-        found = outcomes(opened(server, model, "&batch_size=2"), prompts(6))
-    assert texts(found) == expected(model, 6)
+        results = outcomes(open_model(server, model, "&batch_size=2"), prompts(6))
+    assert texts(results) == expected(model, 6)
     assert sorted(len(job.requests) for job in server.jobs) == [1, 2, 2]
     assert server.max_running > 1
 
@@ -269,9 +272,9 @@ def test_chunks_keep_order_and_both_limits() -> None:
         ["r8", "r9"],
     ]
     for most in range(400, 4000, 300):
-        found = list(chunks(bodies, max_requests=100, max_bytes=most))
-        assert [id_ for part in found for id_ in part] == list(bodies)
-        assert all(sum(len(b) for b in part.values()) <= most for part in found)
+        results = list(chunks(bodies, max_requests=100, max_bytes=most))
+        assert [id_ for part in results for id_ in part] == list(bodies)
+        assert all(sum(len(b) for b in part.values()) <= most for part in results)
     assert [len(part) for part in chunks(bodies, 100, 950)] == [3, 3, 3, 1]
     assert [len(part) for part in chunks(bodies, 100, 1)] == [1] * 10
     assert list(chunks({}, 1, 1)) == []
@@ -281,9 +284,9 @@ def test_rejected_batch_is_a_config_error_and_is_sent_by_the_next_run() -> None:
     with BatchServer() as server:
         server.refusal = lambda job: [{"code": "invalid_json_line", "message": "Line 3 is odd."}]
         with pytest.raises(ConfigError, match=r"does not take batch_0 \(Line 3 is odd\.\)"):
-            outcomes(opened(server), prompts(4))
+            outcomes(open_model(server), prompts(4))
         server.refusal = lambda job: []
-        assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
+        assert texts(outcomes(open_model(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert len(server.jobs) == 2
 
 
@@ -299,8 +302,8 @@ def crowded(most: int) -> Any:
 def test_batch_over_quota_is_sent_in_sequential_parts() -> None:
     with BatchServer() as server:
         server.refusal = crowded(3)
-        found = outcomes(opened(server), prompts(10))
-        assert texts(found) == expected("openai:gpt-4", 10)
+        results = outcomes(open_model(server), prompts(10))
+        assert texts(results) == expected("openai:gpt-4", 10)
         taken = [len(job.requests) for job in server.jobs if job.state == "ended"]
         assert (sum(taken), max(taken)) == (9, 2)
         assert server.max_running == 1
@@ -310,7 +313,7 @@ def test_single_request_over_quota_is_a_config_error() -> None:
     with BatchServer() as server:
         server.refusal = crowded(0)
         with pytest.raises(ConfigError, match="Enqueued token limit"):
-            outcomes(opened(server), prompts(4))
+            outcomes(open_model(server), prompts(4))
         assert min(len(job.requests) for job in server.jobs) == 1
 
 
@@ -320,8 +323,8 @@ def test_batch_with_a_lost_reply_is_not_created_twice(model: str) -> None:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
         server.hidden = 3
-        found = outcomes(opened(server, model), prompts(5))
-        assert texts(found) == expected(model, 5)
+        results = outcomes(open_model(server, model), prompts(5))
+        assert texts(results) == expected(model, 5)
         assert len(server.jobs) == 1
 
 
@@ -331,10 +334,10 @@ def test_batch_that_is_listed_late_is_not_created_twice(model: str) -> None:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
         server.hidden = 10**6
-        interrupted(server, opened(server, model), prompts(5), polls=0)
+        interrupted(server, open_model(server, model), prompts(5), polls=0)
         server.hidden = 3
-        found = outcomes(opened(server, model), prompts(5)[1:])
-        assert texts(found) == expected(model, 5)[1:]
+        results = outcomes(open_model(server, model), prompts(5)[1:])
+        assert texts(results) == expected(model, 5)[1:]
         assert len(server.jobs) == 1
 
 
@@ -343,8 +346,8 @@ def test_batch_that_was_not_created_is_sent_again(model: str) -> None:
     with BatchServer() as server:
         broken = ["making", "making"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
-        found = outcomes(opened(server, model), prompts(5))
-        assert texts(found) == expected(model, 5)
+        results = outcomes(open_model(server, model), prompts(5))
+        assert texts(results) == expected(model, 5)
         assert not broken
         assert len(server.jobs) == 1
 
@@ -353,11 +356,11 @@ def test_batch_that_was_not_created_is_sent_again(model: str) -> None:
 def test_batch_of_another_client_is_not_taken_for_a_lost_one(model: str) -> None:
     with BatchServer() as server:
         provider = model.partition(":")[0]
-        other = outcomes(opened(server, f"{provider}:other", store=None), prompts(5))
+        other = outcomes(open_model(server, f"{provider}:other", store=None), prompts(5))
         broken = ["making"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
-        found = outcomes(opened(server, model), prompts(5))
-        assert texts(found) == expected(model, 5)
+        results = outcomes(open_model(server, model), prompts(5))
+        assert texts(results) == expected(model, 5)
         assert texts(other) == expected("any:other", 5)
         assert len(server.jobs) == 2
 
@@ -380,10 +383,10 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
         gone: list[int] = []
         server.intercept = away
         with caplog.at_level(logging.WARNING):
-            found = outcomes(opened(server, model, "&retries=0"), prompts(5))
+            results = outcomes(open_model(server, model, "&retries=0"), prompts(5))
     assert gone
     assert "no word of its batches" in caplog.text
-    assert texts(found) == expected(model, 5)
+    assert texts(results) == expected(model, 5)
     assert len(server.jobs) == 1
 
 
@@ -396,10 +399,10 @@ def test_outage_ends_the_run_and_the_next_fetches_the_results(
     with BatchServer() as server:
         server.intercept = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
         with pytest.raises(ConfigError, match=r"out of reach.*run the same command later"):
-            outcomes(opened(server, model, "&retries=0"), prompts(5))
+            outcomes(open_model(server, model, "&retries=0"), prompts(5))
         server.intercept = lambda request: None
-        found = outcomes(opened(server, model), prompts(5)[1:])
-        assert texts(found) == expected(model, 5)[1:]
+        results = outcomes(open_model(server, model), prompts(5)[1:])
+        assert texts(results) == expected(model, 5)[1:]
         assert len(server.jobs) == 1
         assert len(server.direct) == 1
 
@@ -416,9 +419,9 @@ def test_batch_that_the_provider_lost_is_sent_again(
 
         server.intercept = lose
         with caplog.at_level(logging.WARNING):
-            found = outcomes(opened(server, model), prompts(4))
+            results = outcomes(open_model(server, model), prompts(4))
     assert "batch_0 is gone" in caplog.text
-    assert texts(found) == expected(model, 4)
+    assert texts(results) == expected(model, 4)
     assert len(server.jobs) == 2
 
 
@@ -434,7 +437,7 @@ def test_unreadable_results_are_fetched_again() -> None:
             return None
 
         server.intercept = broken
-        assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
+        assert texts(outcomes(open_model(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert not odd
 
 
@@ -448,7 +451,7 @@ def test_unexpected_error_in_the_queue_is_raised(
 
     monkeypatch.setattr(OpenAIBatches, "_status", bug)
     with BatchServer() as server, pytest.raises(KeyError, match="a bug"):
-        outcomes(opened(server), prompts(4))
+        outcomes(open_model(server), prompts(4))
 
 
 # -------------------------------------------------------------------------------------- taken up
@@ -461,11 +464,11 @@ def interrupted(
 
     Returns the number of outcomes.
     """
-    found: list[int] = []
+    results: list[int] = []
 
     async def run() -> None:
         await worker.prepare()
-        task = asyncio.create_task(worker(items, lambda index, _: found.append(index)))  # type: ignore[arg-type]
+        task = asyncio.create_task(worker(items, lambda index, _: results.append(index)))  # type: ignore[arg-type]
         async with asyncio.timeout(20):
             while not (len(server.jobs) == jobs and server.jobs[-1].polls >= polls):
                 await asyncio.sleep(0.005)
@@ -474,19 +477,19 @@ def interrupted(
         await worker.close()
 
     asyncio.run(run())
-    return len(found)
+    return len(results)
 
 
 @BOTH
 def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixture) -> None:
     with BatchServer(polls=10**6) as server:
         with caplog.at_level(logging.WARNING):
-            assert interrupted(server, opened(server, model), prompts(5), polls=2) == 1
+            assert interrupted(server, open_model(server, model), prompts(5), polls=2) == 1
         assert "what was sent goes on at the provider (batch_0)" in caplog.text
         server.polls = 4
         # The ones that came are in the run's store; others may be new.
-        found = outcomes(opened(server, model), prompts(7)[1:])
-        assert texts(found) == expected(model, 7)[1:]
+        results = outcomes(open_model(server, model), prompts(7)[1:])
+        assert texts(results) == expected(model, 7)[1:]
         assert len(server.direct) == 1, "what the server takes was learned before"
         assert [len(job.requests) for job in server.jobs] == [4, 2]
         seen = numbers(server.paid)
@@ -496,16 +499,16 @@ def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixtu
 def test_unsupported_parameters_are_resumed() -> None:
     with BatchServer(lambda body: no_seed(body | {"messages": [{"content": "Number 1?"}]})) as s:
         s.polls = 10**6
-        interrupted(s, opened(s), prompts(3))
+        interrupted(s, open_model(s), prompts(3))
         s.polls = 1
-        assert texts(outcomes(opened(s), prompts(5)[1:])) == ["fine"] * 4
+        assert texts(outcomes(open_model(s), prompts(5)[1:])) == ["fine"] * 4
         assert not any("seed" in body for body in s.sent)
 
 
 def test_finished_run_leaves_no_batch_to_resume() -> None:
     with BatchServer() as server:
         for _ in range(2):
-            assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
+            assert texts(outcomes(open_model(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert len(server.jobs) == 2
         assert numbers(server.paid) == [0, 0, 1, 1, 2, 2, 3, 3]
 
@@ -518,47 +521,51 @@ def test_second_batch_is_resumed_with_the_replies_of_the_first() -> None:
             server.polls = 10**6 if len(server.jobs) == 2 else 1
 
         server.intercept = slow
-        assert interrupted(server, opened(server), prompts(4), jobs=2) == 1
+        assert interrupted(server, open_model(server), prompts(4), jobs=2) == 1
         server.intercept, server.polls = (lambda request: None), 1
-        assert texts(outcomes(opened(server), prompts(4)[1:])) == ["fine"] * 3
+        assert texts(outcomes(open_model(server), prompts(4)[1:])) == ["fine"] * 3
         assert len(server.jobs) == 2
 
 
 def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
     with BatchServer(polls=10**6) as server:
         for nth, model in enumerate(("openai:gpt-4", "openai:gpt-4o", "anthropic:c")):
-            interrupted(server, opened(server, model), prompts(3), jobs=nth + 1)
+            interrupted(server, open_model(server, model), prompts(3), jobs=nth + 1)
         server.polls = 1
         assert [len(job.requests) for job in server.jobs] == [2, 2, 2]
         for model in ("openai:gpt-4", "openai:gpt-4o", "anthropic:c"):
-            found = outcomes(opened(server, model), prompts(3)[1:])
-            assert texts(found) == expected(model, 3)[1:]
+            results = outcomes(open_model(server, model), prompts(3)[1:])
+            assert texts(results) == expected(model, 3)[1:]
         assert len(server.jobs) == 3
         assert len(server.direct) == 3
 
 
 def test_results_that_were_not_stored_are_fetched_again() -> None:
     with BatchServer() as server:
-        worker = opened(server)
+        worker = open_model(server)
         worker.kept = lambda: None  # type: ignore[method-assign] # as where a disk is full
         assert texts(outcomes(worker, prompts(4))) == expected("openai:gpt-4", 4)
-        assert texts(outcomes(opened(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
+        assert (
+            texts(outcomes(open_model(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
+        )
         assert len(server.jobs) == 1
         assert len(server.direct) == 1
 
 
 def test_reply_before_its_request_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with BatchServer(polls=10**6) as server:
-        interrupted(server, opened(server), prompts(7))
+        interrupted(server, open_model(server), prompts(7))
         server.polls = 1
         monkeypatch.setattr(batches, "_MAX_PENDING", 2)
-        assert texts(outcomes(opened(server), prompts(7)[1:])) == expected("openai:gpt-4", 7)[1:]
+        assert (
+            texts(outcomes(open_model(server), prompts(7)[1:])) == expected("openai:gpt-4", 7)[1:]
+        )
         assert len(server.jobs) == 1
 
 
 def test_batches_are_not_limited_by_lanes() -> None:
     with BatchServer() as server:
-        assert texts(outcomes(opened(server, lanes=2), prompts(300))) == expected(
+        assert texts(outcomes(open_model(server, lanes=2), prompts(300))) == expected(
             "openai:gpt-4", 300
         )
         assert [len(job.requests) for job in server.jobs] == [299]
