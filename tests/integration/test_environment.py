@@ -1,4 +1,4 @@
-"""What a run says of where it was made."""
+"""The description of the environment of a run."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ import bakeoff
 from bakeoff.environment import code, describe
 
 
-def test_it_names_the_versions_that_are_installed_and_no_secret(
+def test_describe_lists_installed_versions_and_no_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-marker")
@@ -29,14 +29,14 @@ CODE = "from bakeoff.environment import code; print(code())"
 
 
 def code_in(folder: Path) -> str:
-    """What a package in a folder of its own says."""
+    """Return the digest of the copy of the package in `folder`."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", CODE], cwd=folder, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
 
 
-def test_another_line_or_name_of_ours_is_another_code_and_what_python_compiles_is_not(
+def test_code_depends_on_source_and_not_on_bytecode(
     tmp_path: Path,
 ) -> None:
     ours = Path(bakeoff.__file__).parent
@@ -49,6 +49,6 @@ def test_another_line_or_name_of_ours_is_another_code_and_what_python_compiles_i
     assert code_in(tmp_path) == same
     (package / "judges/templates/pairwise.j2").rename(package / "judges/templates/pairwise2.j2")
     renamed = code_in(tmp_path)
-    style = package / "report/page.css"
+    style = package / "report/page/page.css"
     style.write_text(style.read_text().replace("a", "b", 1))
     assert len({same, renamed, code_in(tmp_path)}) == 3

@@ -12,8 +12,8 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config, origins
 from bakeoff.config.options import VoteOptions
-from bakeoff.environment import Moment, code, describe, load_keys
-from bakeoff.errors import ConfigError, InterruptError, WorkError, masked
+from bakeoff.environment import StartTime, code, describe, load_env_file
+from bakeoff.errors import ConfigError, InterruptError, WorkError
 from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
 from bakeoff.evaluation.pipeline import Comparing
@@ -32,6 +32,7 @@ from bakeoff.records import (
     Results,
     StageUsage,
 )
+from bakeoff.redact import masked
 from bakeoff.report.export import VOTES, check_writable, save, saved
 from bakeoff.report.fingerprint import digest
 from bakeoff.report.provenance import SHOWING
@@ -62,8 +63,8 @@ async def run_async(
 
     `vote` is awaited if `config.judge` has `human` and there are pairs without votes.
     """
-    started = Moment.now()
-    load_keys(config.env_file)
+    started = StartTime.now()
+    load_env_file(config.env_file)
     config, purse = config.resolved(), Purse(config.max_cost)
     check_writable(config.out)
     halt = halt or Halt()
@@ -168,7 +169,7 @@ def plan(config: Config) -> Plan:
     ConfigError or StoreError where it could not start; BudgetError where it would cost more than it
     may.
     """
-    load_keys(config.env_file)
+    load_env_file(config.env_file)
     config = config.resolved()
     drawn = _drawn(config)
     with tempfile.TemporaryDirectory() as empty:  # a store is not made for this
@@ -212,10 +213,10 @@ def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
 
 
-def _environment(comparing: Comparing, started: Moment, drawn: Draw) -> dict[str, JsonValue]:
+def _environment(comparing: Comparing, started: StartTime, drawn: Draw) -> dict[str, JsonValue]:
     revision: dict[str, JsonValue] = {"revision": drawn.revision} if drawn.revision else {}
     return describe() | {
-        **started.told(),
+        **started.as_fields(),
         "prompts": {"source": masked(comparing.config.prompts), **revision},
         "models": {name: worker.identity for name, worker in comparing.models.items()},
         "judges": {name: worker.identity for name, worker in comparing.judges.items()},

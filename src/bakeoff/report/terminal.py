@@ -15,8 +15,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
-from bakeoff.environment import keys
-from bakeoff.errors import masked, without
+from bakeoff.environment import credentials
 from bakeoff.records import (
     Failure,
     Judgment,
@@ -26,6 +25,7 @@ from bakeoff.records import (
     Prompt,
     Results,
 )
+from bakeoff.redact import masked, redact
 from bakeoff.report.plain_text import (
     LENIENT,
     LONGEST,
@@ -88,7 +88,7 @@ class _Visible(logging.Formatter):
 
 def _hidden(words: str) -> str:
     """Words without what nobody may read."""
-    return masked(without(words, keys()))
+    return masked(redact(words, credentials()))
 
 
 def print_error(words: str) -> None:

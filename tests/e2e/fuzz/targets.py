@@ -18,7 +18,7 @@ from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
 from bakeoff.evaluation.votes.vote_log import read as read_votes
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.recorded import Recorded
+from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.importers.reader import read
 from bakeoff.judges.parsing.marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.rubric import parse_rubric
@@ -105,7 +105,7 @@ def _prompts(suffix: str) -> Callable[[bytes, Path], object]:
 def _recorded(data: bytes, folder: Path) -> None:
     path = folder / "said.jsonl"
     path.write_bytes(data)
-    asyncio.run(Recorded(Spec.parse(f"file:{path}"), _SETTING).prepare())
+    asyncio.run(RecordedCompletions(Spec.parse(f"file:{path}"), _SETTING).prepare())
 
 
 _SETTING = Setting(Sampling())

@@ -35,6 +35,7 @@ from bakeoff.records import (
     Prompt,
     Rating,
     RatingModel,
+    RawScores,
     Record,
     Results,
     ScoreDifference,
@@ -45,7 +46,6 @@ from bakeoff.records import (
     Summary,
     Usage,
     Verdict,
-    Weights,
     content_key,
 )
 from bakeoff.stats import results as found
@@ -98,7 +98,7 @@ completions = st.builds(
     tokens=st.none() | counts,
     raw=st.none() | texts,
     top_logprobs=st.none() | st.dictionaries(texts, st.floats(-1e4, 0), max_size=3),
-    weight=st.none() | reals,
+    score=st.none() | reals,
     snapshot=st.none() | texts,
     usage=usages,
     cost=costs,
@@ -111,7 +111,7 @@ verdicts = st.builds(
     scores=st.none() | scores,
     reason=texts,
     raw=texts,
-    weights=st.none() | st.builds(Weights, reals, reals),
+    raw_scores=st.none() | st.builds(RawScores, reals, reals),
     retry_reason=st.sampled_from([None, "unreadable", "contradiction"]),
     contradictory=st.booleans(),
     shown_characters=st.none() | counts,

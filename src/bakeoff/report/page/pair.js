@@ -231,17 +231,17 @@ const PairView = (() => {
 
   function table(pair, own) {
     const scored = own.some(({ scores }) => scores);
-    const weighed = own.some(({ weights }) => weights);
+    const pointwise = own.some(({ raw_scores }) => raw_scores);
     const [a, b] = [named(pair, "a"), named(pair, "b")];
     const head = make("tr", "", make("th", "", "Shown first"), make("th", "", "Better"));
-    if (scored || weighed) {
+    if (scored || pointwise) {
       head.append(make("th", "number", a, scored ? " scores" : " is worth"));
       head.append(make("th", "number", b, scored ? " scores" : " is worth"));
     }
     head.append(make("th", "why", "Explanation"));
     const order = ({ first, sample = 0, repeat = 0 }) => [sample, first === pair.names[0] ? 0 : 1, repeat];
     const sorted = own.slice().sort((x, y) => compare(order(x), order(y)));
-    const rows = sorted.map((verdict) => judged(pair, verdict, scored || weighed));
+    const rows = sorted.map((verdict) => judged(pair, verdict, scored || pointwise));
     return make("table", "verdicts", make("thead", "", head), make("tbody", "", ...rows));
   }
 
@@ -277,8 +277,8 @@ const PairView = (() => {
     return cell;
   }
 
-  function worth(pair, { scores, weights }, side) {
-    const value = (scores ?? weights)?.[side];
+  function worth(pair, { scores, raw_scores }, side) {
+    const value = (scores ?? raw_scores)?.[side];
     const cell = make("td", "number", value === undefined || value === null ? "–" : number(value));
     cell.dataset.label = pair.names[side];
     return cell;

@@ -266,7 +266,7 @@ def _verdict(judgment: Judgment, a: str, people: set[str]) -> JsonValue:
         "sample": judgment.sample,
         "a": round(verdict.first, 4),
         "scores": list(verdict.scores) if verdict.scores else None,
-        "weights": [w if isfinite(w) else None for w in verdict.weights or ()],
+        "raw_scores": [s if isfinite(s) else None for s in verdict.raw_scores or ()],
         "reason": verdict.reason,
         "mended": verdict.retry_reason,
         "odds": verdict.contradicts_scores,

@@ -253,9 +253,9 @@ def test_verdicts_are_told_by_names_whoever_was_shown_first() -> None:
 
 
 def test_a_weight_that_is_no_number_is_left_open() -> None:
-    weights = {"weights": (float("-inf"), 2.5)}
-    _, bodies = opened(results_of([asked("one")], [said("one", "a", 0.0, verdict=weights)]))
-    assert bodies[0]["verdicts"][0][0]["weights"] == [None, 2.5]
+    scores = {"raw_scores": (float("-inf"), 2.5)}
+    _, bodies = opened(results_of([asked("one")], [said("one", "a", 0.0, verdict=scores)]))
+    assert bodies[0]["verdicts"][0][0]["raw_scores"] == [None, 2.5]
 
 
 @settings(max_examples=30)
