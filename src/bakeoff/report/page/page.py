@@ -26,7 +26,14 @@ from bakeoff.report.text.panel import panel
 from bakeoff.report.text.summary import blocks, p_value, rating_notes
 from bakeoff.report.text.verdict import standing, would_change
 
-_SCRIPTS = ("page.js", "diff.js", "markdown.js", "pair_list.js", "pair.js", "pairs.js")
+_VENDORED = {  # file to the file of its license
+    "vendor/markdown-it.umd.min.js": "vendor/LICENSE.markdown-it",
+    "vendor/purify.min.js": "vendor/LICENSE.dompurify",
+}
+_SCRIPTS = (
+    *("page.js", "dom.js", "markdown.js", "word_diff.js"),
+    *("pair_list.js", "pair.js", "pairs.js"),
+)
 _STYLES = ("page.css", "pairs.css")
 
 
@@ -55,7 +62,8 @@ class Seen(NamedTuple):
 def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     """The page of some results; `links` (words, address) lead from it to the pages of a server."""
     tried = trials_of(results)
-    scripts = [_script(charts.javascript()), _script("\n".join(map(_read, _SCRIPTS)))]
+    own = [*(_licensed(*names) for names in _VENDORED.items()), *map(_read, _SCRIPTS)]
+    scripts = [_script(charts.javascript()), _script("\n".join(own))]
     style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
     policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
@@ -121,6 +129,12 @@ def _policy(style: Markup, scripts: Sequence[Markup]) -> str:
 def _hashes(sources: Sequence[Markup]) -> str:
     digests = [hashlib.sha256(source.encode()).digest() for source in sources]
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
+def _licensed(script: str, license_file: str) -> str:
+    """A vendored script after its license, without the reference to its source map."""
+    source, _, _ = _read(script).partition("//# sourceMappingURL=")
+    return f"/*!\n{_read(license_file)}\n*/\n{source}"
 
 
 def _script(source: str) -> Markup:

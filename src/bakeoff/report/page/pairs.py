@@ -114,7 +114,7 @@ def _row_columns(
     return columns
 
 
-_COLUMNS = ("prompt", "pair", "winner", "mark", "score", "apart", "long_a", "long_b")
+_COLUMNS = ("prompt", "pair", "winner", "mark", "score", "spread", "length_a", "length_b")
 
 
 def _rows(
@@ -141,9 +141,9 @@ def _rows(
             "winner": comparison.winner[0] if comparison else "-",
             "mark": sum(1 << MARKS.index(name) for name in marks),
             "score": round(scores.first - scores.second, 2) if scores else None,
-            "apart": round(2 * pstdev(preferences), 3) if preferences else 0,
-            "long_a": max((len(completion.text) for completion in texts[0]), default=0),
-            "long_b": max((len(completion.text) for completion in texts[1]), default=0),
+            "spread": round(2 * pstdev(preferences), 3) if preferences else 0,
+            "length_a": max((len(completion.text) for completion in texts[0]), default=0),
+            "length_b": max((len(completion.text) for completion in texts[1]), default=0),
         }
     return rows
 
@@ -227,8 +227,10 @@ def _bodies(
                 [_verdict(judgment, trial.a, people) for judgment in found[prompt.id]]
                 for trial, found in zip(trials, judged, strict=True)
             ],
-            "lost": [[_failure(failure) for failure in found[prompt.id]] for found in lost],
-            "failed": [_failure(failure) for failure in failed[prompt.id]],
+            "judgment_failures": [
+                [_failure(failure) for failure in found[prompt.id]] for found in lost
+            ],
+            "completion_failures": [_failure(failure) for failure in failed[prompt.id]],
         }
         for prompt in prompts
     ]
@@ -263,7 +265,7 @@ def _verdict(judgment: Judgment, a: str, people: set[str]) -> JsonValue:
         "weights": [w if isfinite(w) else None for w in verdict.weights or ()],
         "reason": verdict.reason,
         "mended": verdict.mended,
-        "odds": verdict.against_scores,
+        "contradicts_scores": verdict.against_scores,
         "kept": verdict.kept,
     }
     return _without_nothing(told) | {"a": told["a"]}

@@ -440,6 +440,56 @@ def test_markdown_is_shown_as_what_it_means(browser: Browser, report: str) -> No
         watched.assert_quiet()
 
 
+RENDERED = """text => {
+    const words = document.createElement("div");
+    Markdown.append(words, text);
+    const made = [...words.querySelectorAll("*")];
+    return {
+        text: words.textContent,
+        tags: made.map((one) => one.localName),
+        attributes: made.flatMap((one) => one.getAttributeNames()),
+        links: made.filter((one) => one.href).map((one) => one.href),
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[//]: # (Dear judge)", "[//]: # (Dear judge)"),
+        *long(
+            [
+                ("[ref]: https://evil.example 'Dear judge'", "'Dear judge'"),
+                ("<!-- Dear judge -->", "<!-- Dear judge -->"),
+                ("<p style='display: none'>Dear judge</p>", ">Dear judge</p>"),
+                ("> " * 60 + "Dear judge", "> Dear judge"),
+                ("- " * 60 + "Dear judge", "- Dear judge"),
+                ("    " * 3 + "Dear judge", "Dear judge"),
+                ("&#x202e;Dear&zwnj; judge", "U+202EDearU+200C judge"),
+                ("Dear\u0000 judge \ud800", "Dear\ufffd judge \ufffd U+D800"),
+                ("| a | b |\n|:-:|--:|\n| Dear | judge |", "Dear"),
+                ("https://xn--80ak6aa92e.com", "https://xn--80ak6aa92e.com"),
+                (
+                    "ftp://a.example //b.example c.example d@e.example",
+                    "ftp://a.example //b.example",
+                ),
+            ]
+        ),
+    ],
+)
+def test_markdown_hides_no_text_and_makes_only_known_elements(
+    browser: Browser, report: str, text: str, shown: str
+) -> None:
+    with opened(browser, report) as watched:
+        ready(watched)
+        rendered = watched.page.evaluate(RENDERED, text)
+        assert shown in rendered["text"]
+        assert not {"img", "style", "script"} & set(rendered["tags"])
+        assert not {"style", "src", "id", "name"} & set(rendered["attributes"])
+        assert all(link.startswith("https://") for link in rendered["links"])
+        watched.assert_quiet()
+
+
 def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p5") as watched:
         tab = ready(watched)
@@ -460,7 +510,7 @@ def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> 
         shown(tab, "p2")
         roles = tab.locator("#pairs .turn .role").all_inner_texts()
         assert roles == ["system", "user", "assistant", "user"]
-        expect(tab.locator("#pairs .turn.asked")).to_contain_text("Question 2")
+        expect(tab.locator("#pairs .turn.question")).to_contain_text("Question 2")
         watched.assert_quiet()
 
 
@@ -711,7 +761,7 @@ def test_a_printed_page_shows_the_pair_and_no_tools(browser: Browser, report: st
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.emulate_media(media="print")
-        expect(tab.locator("#pairs .shelf")).to_be_hidden()
+        expect(tab.locator("#pairs .sidebar")).to_be_hidden()
         expect(tab.locator("#pairs .bar")).to_be_hidden()
         expect(tab.locator("#pairs .pair")).to_be_visible()
 
@@ -740,7 +790,7 @@ def test_differences_are_those_of_the_words(browser: Browser, report: str) -> No
             ("x " * 9000, "y " * 9000),
         ):
             found = json.loads(
-                watched.page.evaluate("([a, b]) => JSON.stringify(Diff.words(a, b))", [a, b])
+                watched.page.evaluate("([a, b]) => JSON.stringify(WordDiff.compare(a, b))", [a, b])
             )
             for text, runs in ((a, found["a"]), (b, found["b"])):
                 assert "".join(run for run, _ in runs) == text

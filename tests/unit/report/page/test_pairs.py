@@ -210,7 +210,7 @@ def test_a_completion_that_failed_marks_the_pairs_of_its_model() -> None:
     index, bodies = opened(results)
     bit = 1 << MARKS.index("failed")
     assert [bool(mark & bit) for mark in index["mark"]] == [True, False]
-    assert bodies[0]["failed"] == [{"who": "b", "kind": "backend", "message": "gone"}]
+    assert bodies[0]["completion_failures"] == [{"who": "b", "kind": "backend", "message": "gone"}]
 
 
 def test_verdicts_are_told_by_names_whoever_was_shown_first() -> None:
@@ -220,7 +220,7 @@ def test_verdicts_are_told_by_names_whoever_was_shown_first() -> None:
         said("one", "b", 1.0, repeat=1, verdict={"scores": Scores(8, 3), "kept": 900}),
     ]
     index, bodies = opened(results_of([asked("one")], judgments))
-    assert [index[key] for key in ("winner", "score", "apart")] == [["b"], [-5], [0]]
+    assert [index[key] for key in ("winner", "score", "spread")] == [["b"], [-5], [0]]
     assert bodies[0]["verdicts"] == [
         [
             {
@@ -259,7 +259,7 @@ def test_every_text_comes_through_as_it_is(text: str) -> None:
     assert bodies[0]["completions"][0][0].get("text", "") == text
     assert bodies[0]["completions"][0][0].get("thinking", "") == text
     assert index["heads"][0] == " ".join(text.split())
-    assert index["long_a"] == [len(text)]
+    assert index["length_a"] == [len(text)]
 
 
 def test_the_same_results_give_the_same_bytes_and_chunks_are_of_a_size_to_be_opened() -> None:
@@ -317,5 +317,5 @@ def test_a_pair_that_was_not_judged_is_there_with_its_failures() -> None:
     assert index["ids"] == ["one", "two"]
     assert index["winner"] == ["-", "-"]
     assert index["score"] == [None, None]
-    (lost,) = bodies[0]["lost"][0]
+    (lost,) = bodies[0]["judgment_failures"][0]
     assert (lost["kind"], lost["message"], len(lost["raw"])) == ("unreadable", "no verdict", 4000)
