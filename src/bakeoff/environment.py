@@ -1,6 +1,5 @@
 """What a run is made with: versions, machine and keys. Tells nothing that is secret."""
 
-import hashlib
 import os
 import platform
 import time
@@ -91,14 +90,3 @@ def load_keys(file: Path | None) -> None:
 def keys() -> list[str]:
     """What must not be told: the values of the variables that hold keys, by their names."""
     return [value for name, value in os.environ.items() if name.upper().endswith(_KEYS)]
-
-
-def code() -> str:
-    """The SHA-256 of this package's own files: what they make of the same is the same."""
-    folder = Path(__file__).parent
-    found = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            found.update(f"{path.relative_to(folder)}:{path.stat().st_size}:".encode())
-            found.update(path.read_bytes())
-    return found.hexdigest()

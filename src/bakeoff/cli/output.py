@@ -6,7 +6,7 @@ from pathlib import Path
 from bakeoff.config import Config, Spec
 from bakeoff.config.options import Audit, Poll
 from bakeoff.records import Results
-from bakeoff.report.terminal import print_document, print_path, print_results, terminal
+from bakeoff.report.terminal import make_console, print_json, print_path, print_results
 
 
 def hosted(models: Sequence[str], judges: Sequence[str]) -> set[str]:
@@ -21,9 +21,9 @@ def hosted(models: Sequence[str], judges: Sequence[str]) -> set[str]:
 def present(results: Results, config: Config | Audit | Poll, out: Path) -> None:
     """Print results as a command was told to: as a document, as a summary, or not at all."""
     if config.print_json:
-        print_document(results.to_json())
+        print_json(results.to_json())
     elif not config.quiet:
-        console = terminal()
+        console = make_console()
         print_results(console, results, config.show_samples)
         for name in ("results.json", "report.html"):
             print_path(console, out / name)

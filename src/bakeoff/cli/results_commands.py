@@ -11,11 +11,11 @@ from bakeoff.cli.signals import BOOTH, stopping, while_open
 from bakeoff.config.options import Audit, Check, Poll
 from bakeoff.report.terminal import (
     log_to,
-    print_blocks,
-    print_document,
+    make_console,
+    print_backends,
+    print_json,
     print_path,
-    print_ways,
-    terminal,
+    print_sections,
 )
 
 
@@ -30,7 +30,7 @@ def audit(
     """Read evaluations that other tools made, and say what they can carry. Asks no model."""
     from bakeoff.evaluation.audit import audit as audited
 
-    log_to(terminal(errors=True, quiet=config.quiet))
+    log_to(make_console(errors=True, quiet=config.quiet))
     results = audited(
         files,
         format=config.format,
@@ -54,16 +54,16 @@ def judge_check(
 ) -> int:
     """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
     from bakeoff.evaluation.judge_check import check_async, lines
-    from bakeoff.report.live import live
+    from bakeoff.report.live import show_progress
 
-    errors = terminal(errors=True, quiet=config.quiet)
+    errors = make_console(errors=True, quiet=config.quiet)
     log_to(errors)
-    with live(errors, hosted((), config.judge)) as watch:
+    with show_progress(errors, hosted((), config.judge)) as watch:
         found = asyncio.run(stopping(lambda halt: check_async(file, config, watch, halt=halt)))
     if config.print_json:
-        print_document(found.to_json())
+        print_json(found.to_json())
     elif not config.quiet:
-        print_blocks(terminal(), lines(found))
+        print_sections(make_console(), lines(found))
     return 3 if any(judge.failed for judge in found.judges) else 0
 
 
@@ -77,7 +77,7 @@ def vote(
     from bakeoff.api import vote_async
     from bakeoff.evaluation.results import folder_of
 
-    log_to(terminal(errors=True))
+    log_to(make_console(errors=True))
     found = asyncio.run(
         while_open(*BOOTH, lambda tell, end: vote_async(results, poll, announce=tell, until=end))
     )
@@ -106,7 +106,7 @@ def report(
     if charts:
         written += write_figures(found, charts)
     for path in written:
-        print_path(terminal(), path)
+        print_path(make_console(), path)
     return 0
 
 
@@ -125,7 +125,7 @@ def serve(
     """Show runs in a browser on this machine: live, compared, voted on."""
     from bakeoff.web.viewer import serve_async
 
-    log_to(terminal(errors=True))
+    log_to(make_console(errors=True))
 
     asyncio.run(
         while_open(
@@ -141,5 +141,5 @@ def list_(what: Annotated[Literal["judges", "models"], Parameter(help="What to l
     """Say what judges or models there are here, and what each still needs."""
     from bakeoff.cli.backends import judge_ways, model_ways
 
-    print_ways(terminal(), judge_ways() if what == "judges" else model_ways())
+    print_backends(make_console(), judge_ways() if what == "judges" else model_ways())
     return 0

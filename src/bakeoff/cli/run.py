@@ -14,7 +14,7 @@ from bakeoff.cli.signals import BOOTH, stopping, while_open
 from bakeoff.config import Config, config_from
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
-from bakeoff.report.terminal import log_to, print_blocks, print_document, print_error, terminal
+from bakeoff.report.terminal import log_to, make_console, print_error, print_json, print_sections
 from bakeoff.runtime import Halt
 from bakeoff.runtime.timing import Stopwatch
 
@@ -41,15 +41,15 @@ def plan(
     """Say what a run would take: requests, tokens, money, time. Asks no model."""
     from bakeoff.evaluation.estimate import check_budget
     from bakeoff.evaluation.session import plan as planned
-    from bakeoff.report.text.costs import estimated
+    from bakeoff.report.text.costs import plan_sections
 
     config = _given(config, file)
-    log_to(terminal(errors=True, quiet=config.quiet))
+    log_to(make_console(errors=True, quiet=config.quiet))
     found = planned(config)
     if config.print_json:
-        print_document(found.model_dump_json(indent=1) + "\n")
+        print_json(found.model_dump_json(indent=1) + "\n")
     else:
-        print_blocks(terminal(quiet=config.quiet), estimated(found))
+        print_sections(make_console(quiet=config.quiet), plan_sections(found))
     check_budget(found, config)
     return 0
 
@@ -62,11 +62,11 @@ def _agree(found: Plan, config: Config) -> None:
     """Say what a run will take, where somebody wants money for it. Who is there is asked whether
     that is all right, unless they said so or said how much may be spent: InterruptError if not.
     """
-    from bakeoff.report.text.costs import estimated
+    from bakeoff.report.text.costs import plan_sections
 
     if config.quiet or not found.paid:
         return
-    print_blocks(terminal(errors=True), estimated(found))
+    print_sections(make_console(errors=True), plan_sections(found))
     told = config.yes or config.max_cost is not None
     if told or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
@@ -95,13 +95,16 @@ def compare(config: Config) -> int:
     config = config.settled()
     timing = Stopwatch() if config.profile else None
     from bakeoff.api import run_async
-    from bakeoff.report.live import live
+    from bakeoff.report.live import show_progress
 
-    errors = terminal(errors=True, quiet=config.quiet)
+    errors = make_console(errors=True, quiet=config.quiet)
     log_to(errors)
     stopped: list[str] = []
 
-    with timing or nullcontext(), live(errors, hosted(config.contestants, config.judge)) as watch:
+    with (
+        timing or nullcontext(),
+        show_progress(errors, hosted(config.contestants, config.judge)) as watch,
+    ):
 
         async def work(halt: Halt) -> Results:
             def agree(found: Plan) -> None:
@@ -119,9 +122,9 @@ def compare(config: Config) -> int:
         results = asyncio.run(stopping(work))
     present(results, config, config.out)
     if timing:
-        from bakeoff.report.text.timings import laps
+        from bakeoff.report.text.timings import timing_sections
 
-        print_blocks(errors, laps(timing))
+        print_sections(errors, timing_sections(timing))
     asked = len(results.completions) + len(results.judgments) + len(results.failures)
     for why in stopped:
         print_error(f"stopped: {why}; what was done is kept, and the same command goes on")

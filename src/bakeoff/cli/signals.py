@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from bakeoff.config import Config, first_problem
 from bakeoff.errors import BakeoffError, InterruptError
-from bakeoff.report.terminal import forgive_encodings, print_error
+from bakeoff.report.terminal import print_error, transliterate_output
 from bakeoff.runtime import Halt
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ def guarded(work: Callable[[], object]) -> int:
 
     An error that you can fix is said in one line on stderr.
     """
-    forgive_encodings()
+    transliterate_output()
     try:
         code = work()
         return code if isinstance(code, int) else 0

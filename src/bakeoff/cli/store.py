@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from bakeoff.config import STORE
-from bakeoff.report.terminal import print_blocks, print_path, terminal
+from bakeoff.report.terminal import make_console, print_path, print_sections
 
 app = App(name="store", help="Look at a store, and get out of a damaged one what can be read.")
 
@@ -24,7 +24,7 @@ def check(
     from bakeoff.storage.salvage import lines
 
     found = checked(path)
-    print_blocks(terminal(), lines(found))
+    print_sections(make_console(), lines(found))
     return 0 if found.sound else 3
 
 
@@ -40,8 +40,8 @@ def salvage(
     from bakeoff.storage.salvage import salvage as salvaged
 
     found = salvaged(path, into)
-    print_blocks(terminal(), lines(found))
-    print_path(terminal(), into)
+    print_sections(make_console(), lines(found))
+    print_path(make_console(), into)
     return 0
 
 
@@ -58,5 +58,5 @@ def merge(
     from bakeoff.storage.merge import merge as merged
 
     found = merged(stores, store)
-    print_blocks(terminal(), lines(found, store))
+    print_sections(make_console(), lines(found, store))
     return 0

@@ -39,8 +39,8 @@ class Judgments(tuple[Judgment, ...]):
         is of pandas, else of polars, or of the library that `frame` names; ConfigError where that
         is not installed.
         """
-        from bakeoff.report.frame_rows import JUDGMENTS, judgment_rows
-        from bakeoff.report.frames import frame_of  # with numpy: slow to import, and rarely asked
+        # With numpy: slow to import, and rarely asked.
+        from bakeoff.report.frames import JUDGMENTS, frame_of, judgment_rows
 
         return frame_of(frame, JUDGMENTS, judgment_rows(self))
 
@@ -79,8 +79,7 @@ class Results(Document):
         beside other judges is not in it, as in the summary. The frame is of pandas, else of polars,
         or of the library that `frame` names; ConfigError where that is not installed.
         """
-        from bakeoff.report.frame_rows import COMPARISONS, comparison_rows
-        from bakeoff.report.frames import frame_of
+        from bakeoff.report.frames import COMPARISONS, comparison_rows, frame_of
 
         return frame_of(frame, COMPARISONS, comparison_rows(self))
 
@@ -100,9 +99,9 @@ class Results(Document):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdicts, and how far they can be trusted."""
-        from bakeoff.report.notebook import fragment
+        from bakeoff.report.notebook import notebook_html
 
-        return fragment(self)
+        return notebook_html(self)
 
 
 def folder_of(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -12,7 +11,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config, origins
 from bakeoff.config.options import Poll
-from bakeoff.environment import Moment, code, describe, load_keys
+from bakeoff.environment import Moment, describe, load_keys
 from bakeoff.errors import ConfigError, InterruptError, WorkError, masked
 from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
@@ -23,9 +22,8 @@ from bakeoff.evaluation.votes.merge import people
 from bakeoff.evaluation.votes.queue import complete
 from bakeoff.prompts.sources import Draw, draw
 from bakeoff.records import CLUSTER, Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
-from bakeoff.report.export import VOTES, check_writable, save, saved
-from bakeoff.report.fingerprint import digest
-from bakeoff.report.provenance import SHOWING
+from bakeoff.report.export import VOTES, check_writable, is_saved, save
+from bakeoff.report.provenance import OPERATIONAL_FIELDS, input_digest
 from bakeoff.runtime import Account, Halt, Purse, aside, meanwhile, unswept
 from bakeoff.runtime.progress import BEAT, ProgressFile, Watch
 from bakeoff.runtime.timing import timed
@@ -98,16 +96,16 @@ def _results(
     """The results, saved; where they lie there already, as they were made then."""
     told = _told(config)
     with timed("summarise"):
-        of = [_without(told, SHOWING), _without(made, _NOW)]
-        made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
-        if saved(config.out, made_of):
+        of = [_without(told, OPERATIONAL_FIELDS), _without(made, _NOW)]
+        inputs = input_digest(evidence, of)
+        if is_saved(config.out, inputs):
             return read_results(config.out)
         from bakeoff.analysis.pair_data import Terms
         from bakeoff.analysis.summarize import summarize
 
         summary = summarize(evidence, Terms(config.margin, config.panel))
         results = Results.of(evidence, summary, told, made, asked)
-        save(results, config.out, made_of)
+        save(results, config.out, inputs)
     return results
 
 

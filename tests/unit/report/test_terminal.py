@@ -14,14 +14,14 @@ from rich.console import Console
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Failure, Judgment, Results, Scores
 from bakeoff.report.terminal import (
-    forgive_encodings,
     log_to,
-    print_document,
+    make_console,
+    print_backends,
     print_error,
+    print_json,
     print_path,
     print_results,
-    print_ways,
-    terminal,
+    transliterate_output,
 )
 from tests.unit.analysis.cases import evidence, failure, judgment, texts, won
 from tests.unit.report.sample import results_of
@@ -195,12 +195,12 @@ def test_errors_logs_and_paths_are_data_too(
     monkeypatch: pytest.MonkeyPatch, log: logging.Logger
 ) -> None:
     streams = ascii_streams(monkeypatch)
-    forgive_encodings()
-    log_to(terminal(errors=True))
+    transliterate_output()
+    log_to(make_console(errors=True))
     log.getChild("x").warning("é %s [red]x[/red]", EVIL)
     print_error(f"no\nsuch ± {EVIL}")
-    print_path(terminal(), f"out/日{EVIL}")
-    print_path(terminal(), "a  b\n")
+    print_path(make_console(), f"out/日{EVIL}")
+    print_path(make_console(), "a  b\n")
     print("±")  # whoever else prints
     out, errors = (stream.getvalue().decode("ascii") for stream in streams)
     assert not [char for char in out + errors if acts(char) and char != "\n"]
@@ -221,7 +221,7 @@ def test_whoever_wants_quiet_hears_of_errors_only(log: logging.Logger) -> None:
 def test_a_document_is_one_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = ascii_streams(monkeypatch)
     results = results_of("± 日 😀")
-    print_document(results.to_json())
+    print_json(results.to_json())
     assert Results.model_validate_json(streams[0].getvalue()) == results
 
 
@@ -229,7 +229,7 @@ def test_what_to_write_is_whole_on_a_line_of_its_own() -> None:
     out = io.StringIO()
     command = "pip install " + "x" * 90
     ways = [("a:NAME", "what " * 40, command, "A_KEY", False), ("b", "it", "installed", "", None)]
-    print_ways(Console(file=out, width=60), ways)
+    print_backends(Console(file=out, width=60), ways)
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["a:NAME", f"  {command}, A_KEY is not set"]
     assert max(map(len, lines[2:])) <= 60

@@ -17,7 +17,7 @@ from bakeoff.evaluation.participants import judges_of
 from bakeoff.importers.documents import listed
 from bakeoff.plugins import HUMAN, Setting, judge_spec
 from bakeoff.records import Usage
-from bakeoff.report.export import check_writable, write
+from bakeoff.report.export import check_writable, write_file
 from bakeoff.runtime import Halt, Judge, Limits, Purse, tasks
 from bakeoff.runtime.progress import Watch
 from bakeoff.storage import Store
@@ -83,7 +83,7 @@ async def check_async(
         raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
-        write(config.out / FILE, results.to_json())
+        write_file(config.out / FILE, results.to_json())
     return results
 
 

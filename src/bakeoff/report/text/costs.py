@@ -1,45 +1,47 @@
-"""What work would take and what it took, in tokens, money and time, as lines. Knows no terminal."""
+"""Tokens, cost and time as text: the estimate of a run, and what finished work took."""
 
 from collections.abc import Iterable, Sequence
 
 from bakeoff.records import Asked, Expense, Plan, Results, Spent
-from bakeoff.report.text.summary import Blocks
+from bakeoff.report.text.summary import Sections
 
-_DOES = {"completion": ("completes", "completions"), "judgment": ("judges", "verdicts")}
-
-
-def estimated(found: Plan) -> Blocks:
-    """A line for each model and judge, the sum, and what was assumed."""
-    lines = [_expense(expense) for expense in found.expenses]
-    what = f"What {found.prompts} prompts would take"
-    assumed = [f"Assumed: {note}" for note in found.notes]
-    return {what: [*lines, f"Together: {_together(found)}", *assumed]}
+_WORDS = {"completion": ("completes", "completions"), "judgment": ("judges", "verdicts")}
 
 
-def _expense(it: Expense) -> str:
-    does, things = _DOES[it.stage]
-    parts = [_count(it.requests, "request")] if it.requests else ["nothing is left to ask"]
-    if it.read is not None and it.written is not None:
-        parts.append(f"{it.read:,} tokens read, {it.written:,} written")
-    if it.requests:
-        parts.append(_price(it.cost, it.dearest))
-    if it.seconds:
-        parts.append(_time(it.seconds))
-    if it.kept:
-        parts.append(f"{it.kept:,} {things} are in the store")
-    return f"{it.who} {does}: {', '.join(parts)}"
+def plan_sections(plan: Plan) -> Sections:
+    """One section: a line for each model and judge, the total, and the assumptions."""
+    lines = [_expense(expense) for expense in plan.expenses]
+    title = f"What {plan.prompts} prompts would take"
+    assumed = [f"Assumed: {note}" for note in plan.notes]
+    return {title: [*lines, f"Together: {_total(plan)}", *assumed]}
 
 
-def _together(found: Plan) -> str:
-    requests = sum(expense.requests for expense in found.expenses)
-    parts = [_count(requests, "request"), _price(found.cost, found.dearest)]
-    if found.cost is None:
-        known = [one.cost for one in found.expenses if one.cost is not None]
-        parts[-1] = f"no price is known for {', '.join(found.unpriced)}"
+def _expense(expense: Expense) -> str:
+    verb, outcomes = _WORDS[expense.stage]
+    parts = (
+        [_count(expense.requests, "request")] if expense.requests else ["nothing is left to ask"]
+    )
+    if expense.read is not None and expense.written is not None:
+        parts.append(f"{expense.read:,} tokens read, {expense.written:,} written")
+    if expense.requests:
+        parts.append(_price(expense.cost, expense.dearest))
+    if expense.seconds:
+        parts.append(_time(expense.seconds))
+    if expense.kept:
+        parts.append(f"{expense.kept:,} {outcomes} are in the store")
+    return f"{expense.who} {verb}: {', '.join(parts)}"
+
+
+def _total(plan: Plan) -> str:
+    requests = sum(expense.requests for expense in plan.expenses)
+    parts = [_count(requests, "request"), _price(plan.cost, plan.dearest)]
+    if plan.cost is None:
+        known = [expense.cost for expense in plan.expenses if expense.cost is not None]
+        parts[-1] = f"no price is known for {', '.join(plan.unpriced)}"
         if any(known):
-            parts.append(f"{dollars(sum(known))} for the others")
-    if found.seconds:
-        parts.append(_time(found.seconds))
+            parts.append(f"{dollar_text(sum(known))} for the others")
+    if plan.seconds:
+        parts.append(_time(plan.seconds))
     return ", ".join(parts)
 
 
@@ -48,8 +50,8 @@ def _price(cost: float | None, dearest: float | None) -> str:
         return "no price is known"
     if not cost and not dearest:
         return "nothing to pay"
-    most = "" if dearest is None else f", at most {dollars(dearest)}"
-    return f"about {dollars(cost)}{most}"
+    most = "" if dearest is None else f", at most {dollar_text(dearest)}"
+    return f"about {dollar_text(cost)}{most}"
 
 
 def _time(seconds: float) -> str:
@@ -59,52 +61,54 @@ def _time(seconds: float) -> str:
     return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"
 
 
-def took(results: Results) -> list[str]:
-    """What the outcomes took, whenever they were asked for, and what the run that made the results
-    asked for.
+def cost_lines(results: Results) -> list[str]:
+    """The usage of all outcomes, including earlier runs, and the requests of the last run.
+
+    Empty if no usage is known.
     """
-    lines = told(results.summary.spent)
-    return lines + run_took(results.asked) if lines else []
+    lines = usage_lines(results.summary.spent)
+    return lines + run_lines(results.asked) if lines else []
 
 
-def told(spent: Iterable[Spent]) -> list[str]:
-    """A line for each model and judge of which it is known what it wrote."""
-    return [_spent(one) for one in spent if one.written is not None]
+def usage_lines(spending: Iterable[Spent]) -> list[str]:
+    """One line for each model and judge whose output tokens are known."""
+    return [_usage(spent) for spent in spending if spent.written is not None]
 
 
-def _spent(it: Spent) -> str:
-    tokens = [] if it.read is None else [f"{it.read:,} tokens read"]
-    if it.cached:
-        tokens[-1] += f" ({it.cached:,} of them cached)"
-    tokens.append(f"{it.written:,} {'' if tokens else 'tokens '}written")
-    failed = f" and {it.failed:,} failed" if it.failed else ""
-    cost = "no price is known" if it.cost is None else dollars(it.cost)
-    return f"{it.who}: {it.outcomes:,} {_DOES[it.stage][1]}{failed}, {', '.join(tokens)}, {cost}"
+def _usage(spent: Spent) -> str:
+    tokens = [] if spent.read is None else [f"{spent.read:,} tokens read"]
+    if spent.cached:
+        tokens[-1] += f" ({spent.cached:,} of them cached)"
+    tokens.append(f"{spent.written:,} {'' if tokens else 'tokens '}written")
+    failed = f" and {spent.failed:,} failed" if spent.failed else ""
+    cost = "no price is known" if spent.cost is None else dollar_text(spent.cost)
+    outcomes = f"{spent.outcomes:,} {_WORDS[spent.stage][1]}"
+    return f"{spent.who}: {outcomes}{failed}, {', '.join(tokens)}, {cost}"
 
 
-def run_took(asked: Sequence[Asked]) -> list[str]:
-    """What one run asked for, in a line; none where it did not ask."""
-    if not any(one.requests or one.kept for one in asked):
+def run_lines(asked: Sequence[Asked]) -> list[str]:
+    """One line on the requests of a run; empty if it made none."""
+    if not any(row.requests or row.kept for row in asked):
         return []
     parts = []
-    if requests := sum(one.requests for one in asked):
-        again = sum(one.again for one in asked)
+    if requests := sum(row.requests for row in asked):
+        again = sum(row.again for row in asked)
         made_again = f", {again:,} of them again" if again else ""
         parts.append(f"{_count(requests, 'request')}{made_again}")
-    if unanswered := sum(one.unanswered for one in asked):
+    if unanswered := sum(row.unanswered for row in asked):
         parts.append(f"{unanswered:,} without a reply (they may be billed all the same)")
-    if kept := sum(one.kept for one in asked):
+    if kept := sum(row.kept for row in asked):
         parts.append(f"{kept:,} outcomes from the store, which cost nothing")
-    paid = [one.cost for one in asked if one.cost]
-    return [f"Made by {', '.join(parts)}" + (f", {dollars(sum(paid))} paid" if paid else "")]
+    paid = [row.cost for row in asked if row.cost]
+    return [f"Made by {', '.join(parts)}" + (f", {dollar_text(sum(paid))} paid" if paid else "")]
 
 
-def dollars(cost: float) -> str:
-    """US dollars: cents, and more digits where it is less than one of them."""
+def dollar_text(cost: float) -> str:
+    """An amount of US dollars with two digits, or four if it is below $0.1."""
     if cost >= 0.1 or cost == 0:
         return f"${cost:,.2f}"
     return f"${cost:.4f}" if cost >= 0.0001 else "less than $0.0001"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + "s" * (number != 1)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results, Scores
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
 from tests.long import long
 from tests.unit.analysis.cases import evidence, prompt, texts, won
@@ -63,7 +63,7 @@ def two(name: str = "", text: str = "") -> Results:
 def saved(results: Results) -> str:
     """The address of the page of some results, as a file."""
     file = Path("report.html").resolve()
-    file.write_text(page(results).html, encoding="utf-8", errors="backslashreplace")
+    file.write_text(render_page(results).html, encoding="utf-8", errors="backslashreplace")
     return file.as_uri()
 
 
@@ -150,7 +150,7 @@ def test_it_fits_every_window(browser: Browser, width: int) -> None:
 )
 def test_a_screen_reader_finds_nothing_amiss(browser: Browser, dark: bool, models: int) -> None:
     with opened(browser, saved(two() if models == 2 else several()), dark=dark) as watched:
-        watched.page.locator("details.one > summary").evaluate_all(
+        watched.page.locator("details.model-pair > summary").evaluate_all(
             "all => all.forEach((one) => one.click())"
         )
         draw(watched)

@@ -25,7 +25,7 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
 from tests.long import long
 
@@ -155,7 +155,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 def written(found: Results, folder: Path) -> str:
     """The address of a page of these results."""
     path = folder / "report.html"
-    path.write_text(page(found).html, encoding="utf-8", errors="backslashreplace")
+    path.write_text(render_page(found).html, encoding="utf-8", errors="backslashreplace")
     return path.as_uri()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.records import Asked, Expense, Plan
-from bakeoff.report.text.costs import dollars, estimated, run_took, took
+from bakeoff.report.text.costs import cost_lines, dollar_text, plan_sections, run_lines
 from tests.long import long
 from tests.openai_server import OpenAIServer
 from tests.terminal import Terminal
@@ -28,7 +28,7 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
     paid = paid.model_copy(update={"cost": 4.56, "dearest": 9.2, "seconds": 300.0})
     free = Expense(stage="completion", who="a", requests=50, kept=2, cost=0, dearest=0)
     unknown = Expense(stage="judgment", who="j", requests=1, read=10, written=1)
-    (lines,) = estimated(Plan(prompts=50, expenses=(free, paid), notes=("guessed",))).values()
+    (lines,) = plan_sections(Plan(prompts=50, expenses=(free, paid), notes=("guessed",))).values()
     assert lines == [
         "a completes: 50 requests, nothing to pay, 2 completions are in the store",
         "gpt-4 judges: 100 requests, 120,000 tokens read, 16,000 written, about $4.56, "
@@ -36,21 +36,21 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
         "Together: 150 requests, about $4.56, at most $9.20, about 5 minutes",
         "Assumed: guessed",
     ]
-    (lines,) = estimated(Plan(prompts=50, expenses=(paid, unknown))).values()
+    (lines,) = plan_sections(Plan(prompts=50, expenses=(paid, unknown))).values()
     assert lines[1] == "j judges: 1 request, 10 tokens read, 1 written, no price is known"
     assert lines[2].startswith("Together: 101 requests, no price is known for j, $4.56 for the oth")
 
 
 def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing() -> None:
     asked = Asked(stage="judgment", who="j", kept=3, requests=12, again=2, unanswered=1, cost=0.25)
-    assert run_took([asked]) == [
+    assert run_lines([asked]) == [
         "Made by 12 requests, 2 of them again, "
         "1 without a reply (they may be billed all the same), "
         "3 outcomes from the store, which cost nothing, $0.25 paid"
     ]
-    assert run_took([]) == []
+    assert run_lines([]) == []
     results = results_of()
-    assert took(results)[0].endswith("tokens written, no price is known")
+    assert cost_lines(results)[0].endswith("tokens written, no price is known")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing(
     [(0, "$0.00"), (12.345, "$12.35"), (0.0312, "$0.0312"), (1e-6, "less than $0.0001")],
 )
 def test_dollars_have_as_many_digits_as_say_something(cost: float, said: str) -> None:
-    assert dollars(cost) == said
+    assert dollar_text(cost) == said
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from scipy.special import expit, logit
 from bakeoff.analysis.pair_data import Terms, trials
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import PEOPLE, Authored, Completion, Evidence, Judgment, Results, Scores
-from bakeoff.report.charts import Chart, javascript, pair_charts, theme, whole_charts
-from bakeoff.report.charts.drawing import percent, shown, signed
-from bakeoff.report.charts.lengths import POINTS
-from bakeoff.report.charts.rates import LOOKS
+from bakeoff.report.charts import Chart, pair_charts, summary_charts, theme, vega_script
+from bakeoff.report.charts.drawing import display_name, percent, signed
+from bakeoff.report.charts.lengths import MAX_POINTS
+from bakeoff.report.charts.rates import MAX_LOOKS
 from bakeoff.stats.confidence_sequences import mean_sequence
 from tests.long import long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
@@ -83,7 +83,7 @@ def charts_of(found: Evidence, pair: int = 0) -> dict[str, Chart]:
     summary = summarize(found)
     order = [one.id for one in found.prompts]
     trial = trials(found, Terms())[pair]
-    return pair_charts(summary.pairs[pair], trial, order) | whole_charts(summary)
+    return pair_charts(summary.pairs[pair], trial, order) | summary_charts(summary)
 
 
 def data_of(chart: Chart, field: str) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def svg_of(chart: Chart, *, dark: bool = False, width: int = 480) -> str:
 
 
 RICH = charts_of(rich())
-WHOLE = whole_charts(summarize(rich(30, ("a", "b", "c"))))
+WHOLE = summary_charts(summarize(rich(30, ("a", "b", "c"))))
 EVERY = RICH | WHOLE
 
 
@@ -142,9 +142,9 @@ def test_a_spec_names_no_colour_no_address_and_no_config_and_is_as_wide_as_its_p
 @pytest.mark.parametrize("name", EVERY)
 def test_a_chart_says_in_words_and_in_a_short_table_what_it_shows(name: str) -> None:
     chart = EVERY[name]
-    assert re.search(r"\d", chart.says)
-    assert chart.says.endswith(".")
-    assert chart.spec["description"] == chart.says
+    assert re.search(r"\d", chart.description)
+    assert chart.description.endswith(".")
+    assert chart.spec["description"] == chart.description
     assert 0 < len(chart.table.rows) <= 50
     assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)
 
@@ -182,7 +182,7 @@ def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Ju
     point, rate = data_of(chart, "what")[0], pair.win_rate
     assert rate is not None
     assert (point["at"], point["low"], point["high"]) == (rate.estimate, rate.low, rate.high)
-    assert percent(rate.estimate) in chart.says
+    assert percent(rate.estimate) in chart.description
 
 
 @pytest.mark.long
@@ -277,7 +277,7 @@ def test_the_curve_is_the_fit_of_the_summary() -> None:
     trial = trials(found, Terms())[0]
     gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in trial.both_texts()])
     alpha, sd = logit(effect.controlled.estimate), gaps.std(ddof=1)
-    for row in data_of(RICH["length"], "told"):
+    for row in data_of(RICH["length"], "percent"):
         fitted = expit(alpha + effect.slope.estimate * np.tanh(row["d"] / sd))
         assert math.isclose(row["rate"], fitted, abs_tol=1e-3)
     marked = data_of(RICH["length"], "value")[0]
@@ -314,7 +314,7 @@ def test_slices_are_the_largest_under_the_whole_and_the_rest_is_counted() -> Non
     lines = data_of(chart, "name")
     assert [row["name"] for row in lines] == ["all prompts", *(s.tag for s in pair.slices[:20])]
     assert [row["at"] for row in lines[1:]] == [s.win_rate.estimate for s in pair.slices[:20]]
-    assert f"{len(pair.slices) - 20} smaller tags are left out" in chart.says
+    assert f"{len(pair.slices) - 20} smaller tags are left out" in chart.description
 
 
 def test_raters_agree_where_they_name_the_same_winner() -> None:
@@ -332,7 +332,8 @@ def test_raters_agree_where_they_name_the_same_winner() -> None:
 def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
     cells = {
-        (row["row"], row["column"]): row for row in data_of(whole_charts(summary)["pairs"], "share")
+        (row["row"], row["column"]): row
+        for row in data_of(summary_charts(summary)["pairs"], "share")
     }
     assert len(cells) == 6
     for pair in summary.pairs:
@@ -347,7 +348,7 @@ def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> 
 
 def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_older_bakeoff() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
-    chart = whole_charts(summary)["ratings"]
+    chart = summary_charts(summary)["ratings"]
     rows = data_of(chart, "group")
     assert [row["group"] for row in rows] == [one.group for one in summary.ratings]
     for row, one in zip(rows, summary.ratings, strict=True):
@@ -356,22 +357,22 @@ def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_olde
         assert row["n"] == (f"{low}" if low == high else f"{low} to {high}")
     assert chart.table.columns == ("Model", "Strength", "95 % interval", "Rank", "Group")
     assert [line[3:] for line in chart.table.rows] == [(row["n"], row["group"]) for row in rows]
-    assert chart.says.endswith("Two models that share a letter are not surely different.")
+    assert chart.description.endswith("Two models that share a letter are not surely different.")
     old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
-    plain = whole_charts(summary.model_copy(update={"ratings": old}))["ratings"]
+    plain = summary_charts(summary.model_copy(update={"ratings": old}))["ratings"]
     assert plain.table.columns == ("Model", "Strength", "95 % interval", "Rank")
     assert [line[3] for line in plain.table.rows] == ["1", "2", "3"]
-    assert "letter" not in plain.says
+    assert "letter" not in plain.description
 
 
 def test_a_strength_that_nothing_holds_has_no_interval() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(30) for one, two in ("ab", "ac", "bc")]
-    chart = whole_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
+    chart = summary_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
     assert [line[2] for line in chart.table.rows] == ["none"] * 3
 
 
 def test_two_models_have_no_standing_among_several() -> None:
-    assert whole_charts(summarize(rich())) == {}
+    assert summary_charts(summarize(rich())) == {}
 
 
 PLAIN = charts_of(rich(6, ("a", "b", "c")))
@@ -387,10 +388,10 @@ def test_hostile_names_are_text_and_nothing_else(at: int) -> None:
         assert _bones(chart.spec) == _bones(expected.spec)
         svg_of(chart)
     for where in ("win-rate", "slices", "sequence", "order", "length"):
-        told = [found[where].says, *found[where].table.columns]
-        assert any(shown(names[0]) in text for text in told)
+        told = [found[where].description, *found[where].table.columns]
+        assert any(display_name(names[0]) in text for text in told)
     for name in names:
-        assert shown(name) in [row["name"] for row in data_of(found["ratings"], "name")]
+        assert display_name(name) in [row["name"] for row in data_of(found["ratings"], "name")]
 
 
 def _bones(value: Any) -> Any:
@@ -401,10 +402,10 @@ def _bones(value: Any) -> Any:
 
 
 def test_a_name_from_right_to_left_turns_nothing_around_it() -> None:
-    assert shown("model") == "model"
-    assert shown("مدل") == "\u2068مدل\u2069"
-    assert shown("a\nb\x07\ud800") == "a b\ufffd\ufffd"
-    assert shown(" \n") == "(no name)"
+    assert display_name("model") == "model"
+    assert display_name("مدل") == "\u2068مدل\u2069"
+    assert display_name("a\nb\x07\ud800") == "a b\ufffd\ufffd"
+    assert display_name(" \n") == "(no name)"
 
 
 def test_a_difference_has_a_sign_but_for_0() -> None:
@@ -424,9 +425,9 @@ def test_ten_thousand_prompts_are_quick_and_small() -> None:
     charts = pair_charts(pair, trial, [one.id for one in found.prompts])
     assert time.process_time() - begun < 20
     assert sum(len(json.dumps(chart.spec)) for chart in charts.values()) < 150_000
-    assert len(data_of(charts["length"], "v")) == POINTS
-    assert f"{POINTS:,} prompts drawn from 10,000" in charts["length"].says
-    assert len(data_of(charts["sequence"], "n")) == LOOKS
+    assert len(data_of(charts["length"], "v")) == MAX_POINTS
+    assert f"{MAX_POINTS:,} prompts drawn from 10,000" in charts["length"].description
+    assert len(data_of(charts["sequence"], "n")) == MAX_LOOKS
 
 
 def test_texts_can_be_read_on_what_they_stand_on() -> None:
@@ -463,8 +464,8 @@ def _luminance(colour: str) -> float:
 
 
 def test_the_script_is_one_block_that_no_page_would_close_early() -> None:
-    script = javascript()
-    assert javascript() is script
+    script = vega_script()
+    assert vega_script() is script
     assert "vegaEmbed" in script
     assert "</script" not in script.lower()
     assert "<!--" not in script

@@ -15,7 +15,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from bakeoff.report.text.summary import rating_notes
 from tests.unit.analysis.cases import evidence, prompt, texts, won
 from tests.unit.report.sample import results_of
@@ -66,7 +66,7 @@ class Tags(HTMLParser):
 
 
 def whole(results: Results) -> Tags:
-    return Tags(page(results).html)
+    return Tags(render_page(results).html)
 
 
 def several(models: int = 3) -> Results:
@@ -141,7 +141,7 @@ def test_results_without_any_verdict_are_a_page_too() -> None:
 
 
 def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() -> None:
-    made = page(results_of())
+    made = render_page(results_of())
     tags = Tags(made.html)
     hashes = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -164,7 +164,7 @@ def test_vendored_scripts_are_those_of_their_readme_and_bring_their_licenses() -
     }
     for name, digest in rows:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-    html = page(results_of()).html
+    html = render_page(results_of()).html
     assert "Copyright (c) 2014 Vitaly Puzrin, Alex Kocharin" in html
     assert "Copyright (c) Felix B" in html
     assert "Apache License" in html
@@ -223,7 +223,7 @@ def test_hostile_names_add_no_tag_either(hostile: str) -> None:
 
 
 def test_every_chart_has_a_table_and_a_sentence_behind_it() -> None:
-    html = page(several()).html
+    html = render_page(several()).html
     figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
     assert len(figures) > 6
     for figure in figures:
@@ -236,7 +236,7 @@ def test_every_chart_has_a_table_and_a_sentence_behind_it() -> None:
 
 
 def test_links_lead_to_the_pages_of_a_server() -> None:
-    html = page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
+    html = render_page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
     assert '<a href="../">All runs</a>' in html
     assert '<a href="vote/">&lt;b&gt;</a>' in html
 
@@ -260,5 +260,5 @@ def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
         ],
         completions=(*texts("a", said[0]), *texts("b", said[1])),
     )
-    html = page(Results.of(of, summarize(of), {}, {})).html
+    html = render_page(Results.of(of, summarize(of), {}, {})).html
     assert len(html.encode()) < 1_600_000

@@ -7,13 +7,13 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores, Summary
-from bakeoff.report.text.summary import blocks, rating_notes, ratings
+from bakeoff.report.text.summary import pair_sections, rating_lines, rating_notes
 from tests.conftest import ROOT
 from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, prompt, texts, won
 
 
 def lines(found, title: str) -> str:  # type: ignore[no-untyped-def]
-    return "\n".join(blocks(found, ["j"], ()).get(title, []))
+    return "\n".join(pair_sections(found, ["j"], ()).get(title, []))
 
 
 def test_clusters_are_named_beside_the_prompts() -> None:
@@ -85,7 +85,7 @@ def test_ratings_say_what_they_are_worth_against_the_average() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
     rows += [judgment(n, two, 1.0, second=one) for n in range(9) for one, two in ("ab", "ac", "bc")]
     summary = three(rows)
-    found = ratings(summary)
+    found = rating_lines(summary)
     assert [line.split(":")[0] for line in found[:3]] == ["1. a", "2. b", "3. c"]
     shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found[:3]]
     assert shares == sorted(shares, reverse=True)
@@ -110,9 +110,9 @@ def test_below_ratings_stands_how_to_read_them() -> None:
         for at, (one, two) in enumerate(("ab", "bc", "ca", "ba", "cb", "ac"))
     ]
     summary = three(rows)
-    found = ratings(summary)[4:]
+    found = rating_lines(summary)[4:]
     assert found == rating_notes(summary)
-    assert ratings(summary)[3].endswith(", ties aside")
+    assert rating_lines(summary)[3].endswith(", ties aside")
     assert [line.partition(";")[0] for line in found] == [
         "Two models that share a letter are not surely different",
         "Two equal models tie on 25.0% of the prompts",
@@ -130,7 +130,7 @@ def test_below_ratings_stands_how_to_read_them() -> None:
 
 def test_strengths_that_nothing_holds_have_no_interval_and_say_so() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
-    found = ratings(three(rows))
+    found = rating_lines(three(rows))
     assert "[no interval], rank 1, group a, wins" in found[0]
     assert "The wins fall into 3 parts" in found[5]
 
@@ -139,7 +139,7 @@ def test_ratings_of_an_older_bakeoff_have_no_ranks() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
     summary = three(rows)
     old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
-    found = ratings(summary.model_copy(update={"ratings": old, "rating_model": None}))
+    found = rating_lines(summary.model_copy(update={"ratings": old, "rating_model": None}))
     assert len(found) == 4
     assert "rank" not in " ".join(found)
 

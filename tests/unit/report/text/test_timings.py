@@ -2,7 +2,7 @@
 
 import re
 
-from bakeoff.report.text.timings import laps
+from bakeoff.report.text.timings import timing_sections
 from bakeoff.runtime.timing import Stopwatch, timed
 
 
@@ -17,7 +17,7 @@ class Clock:
 
 
 def lines(watch: Stopwatch) -> list[str]:
-    (block,) = laps(watch).values()
+    (block,) = timing_sections(watch).values()
     return block
 
 
