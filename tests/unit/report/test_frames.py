@@ -35,7 +35,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return hide
 
 
-def test_both_hold_the_rows() -> None:
+def test_both_libraries_hold_the_rows() -> None:
     ours, theirs = (frame_of(library, COLUMNS, ROWS) for library in ("pandas", "polars"))
     assert isinstance(ours, pandas.DataFrame)
     assert isinstance(theirs, polars.DataFrame)
@@ -44,14 +44,14 @@ def test_both_hold_the_rows() -> None:
     assert theirs.rows() == ROWS
 
 
-def test_half_a_surrogate_pair_is_shown_as_python_writes_it() -> None:
+def test_lone_surrogates_are_escaped() -> None:
     rows = [("half \ud800", None, ["\udfff"])]
     assert frame_of("polars", COLUMNS, rows).rows() == [("half \\ud800", None, ["\\udfff"])]
     ours = frame_of("pandas", COLUMNS, rows)
     assert (ours["text"][0], ours["tags"][0]) == ("half \\ud800", ["\\udfff"])
 
 
-def test_pandas_comes_first_and_polars_where_it_is_missing(missing: Callable[..., None]) -> None:
+def test_the_default_library_is_pandas_then_polars(missing: Callable[..., None]) -> None:
     assert isinstance(frame_of(None, COLUMNS, ROWS), pandas.DataFrame)
     missing("pandas")
     assert isinstance(frame_of(None, COLUMNS, ROWS), polars.DataFrame)
@@ -59,7 +59,7 @@ def test_pandas_comes_first_and_polars_where_it_is_missing(missing: Callable[...
         frame_of("pandas", COLUMNS, ROWS)
 
 
-def test_without_either_it_says_what_to_install(missing: Callable[..., None]) -> None:
+def test_without_a_library_the_error_names_the_package(missing: Callable[..., None]) -> None:
     missing("pandas", "polars")
     with pytest.raises(ConfigError, match=r"^a frame needs pandas: .* pandas \(or polars\)$"):
         frame_of(None, COLUMNS, ROWS)
@@ -67,7 +67,7 @@ def test_without_either_it_says_what_to_install(missing: Callable[..., None]) ->
         frame_of("polars", COLUMNS, ROWS)
 
 
-def test_what_a_library_itself_lacks_is_not_taken_for_the_library(
+def test_a_missing_dependency_of_a_library_is_raised(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "pandas.py").write_text("import a_part_that_is_gone")
@@ -77,7 +77,7 @@ def test_what_a_library_itself_lacks_is_not_taken_for_the_library(
         frame_of(None, COLUMNS, ROWS)
 
 
-def test_a_library_that_there_is_not_is_one_line() -> None:
+def test_an_unknown_library_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"^there is no frame 'arrow': ask for"):
         frame_of("arrow", COLUMNS, ROWS)  # type: ignore[call-overload]
 
@@ -109,7 +109,7 @@ def test_comparisons_add_up_to_the_summary(found: list, panel: str) -> None:
 
 @settings(max_examples=60)
 @given(rows)
-def test_both_libraries_hold_the_same(found: list) -> None:
+def test_both_libraries_hold_equal_values(found: list) -> None:
     results = results_of(evidence(found))
     for call in (results.judgments, results.comparisons):
         ours, theirs = call("pandas"), call("polars")
@@ -130,7 +130,7 @@ def test_every_judgment_is_a_row(found: list) -> None:
         assert row["winner"] == ("tie" if abs(one.verdict.first - 0.5) < 1e-9 else better)
 
 
-def test_models_go_by_name_whoever_was_shown_first() -> None:
+def test_winners_are_model_names_in_either_order() -> None:
     scores = {"scores": Scores(2, 9)}
     found = [judgment(0, "b", 0.0, **scores), judgment(1, "a", 0.5)]
     frame = results_of(evidence(found)).comparisons("pandas")
@@ -140,7 +140,7 @@ def test_models_go_by_name_whoever_was_shown_first() -> None:
     assert frame["score_a"].isna().tolist() == [False, True]
 
 
-def test_what_is_not_known_is_missing_and_keeps_the_type_of_its_column() -> None:
+def test_unknown_values_are_missing_and_keep_the_column_type() -> None:
     known = {"usage": Usage(input=5, output=2), "cost": 0.25, "snapshot": "gpt-4-0613"}
     found = [judgment(0, "a", 1.0, **known), judgment(1, "a", 1.0)]
     ours = results_of(evidence(found)).judgments("pandas")
@@ -159,7 +159,7 @@ def test_what_is_not_known_is_missing_and_keeps_the_type_of_its_column() -> None
     assert theirs["snapshot"].to_list() == ["gpt-4-0613", None]
 
 
-def test_no_judgment_makes_a_table_of_the_same_columns() -> None:
+def test_a_frame_without_judgments_has_the_same_columns() -> None:
     empty = results_of(
         Evidence(models=("a",), prompts=(), completions=(), judgments=(), failures=())
     )
@@ -172,7 +172,7 @@ def test_no_judgment_makes_a_table_of_the_same_columns() -> None:
             assert list(nothing.dtypes) == list(something.dtypes)
 
 
-def test_three_models_are_three_pairs_and_tags_and_clusters_are_told() -> None:
+def test_three_models_have_three_pairs_with_tags_and_clusters() -> None:
     found = [
         judgment(n, first, 1.0, second=second)
         for n in range(2)

@@ -45,7 +45,7 @@ def table_of(*shown: Progress, priced: Collection[str] = (), seconds: float = 10
     return table
 
 
-def test_a_row_says_how_far_how_fast_and_how_long() -> None:
+def test_a_row_has_progress_rate_and_time() -> None:
     (line,) = drawn(table_of(done(25, failed=2, tokens=12_345, cost=0.01234)))
     assert line.split() == [
         *("a", "completes", "━━─────────", "25/100", "2", "failed"),
@@ -55,12 +55,12 @@ def test_a_row_says_how_far_how_fast_and_how_long() -> None:
     assert line.split()[2:] == ["━" * 24, "100/100", "in", "0:10", "7", "tok"]
 
 
-def test_slow_work_is_told_by_the_minute_and_the_hour() -> None:
+def test_slow_rates_are_per_minute_or_hour() -> None:
     assert "12/min  7:20 left" in drawn(table_of(done(12), seconds=60))[0]
     assert "30.0/h  3:18:00 left" in drawn(table_of(done(1), seconds=120))[0]
 
 
-def test_the_rate_is_that_of_late_and_of_new_work_only() -> None:
+def test_the_rate_covers_recent_uncached_work_only() -> None:
     clock = Clock()
     table = ProgressTable((), clock)
     table.update(done(0, 1000))
@@ -76,7 +76,7 @@ def test_the_rate_is_that_of_late_and_of_new_work_only() -> None:
     assert "5.0/s" in drawn(table)[0]
 
 
-def test_a_price_that_is_not_known_is_said_of_those_that_cost() -> None:
+def test_unknown_prices_are_shown_for_priced_models_only() -> None:
     rows = done(5, who="here", cost=None), done(5, who="there", cost=None)
     here, there = drawn(table_of(*rows, priced={"there"}))
     assert "price unknown" in there
@@ -105,9 +105,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.integers(1, 200), st.sampled_from(["utf-8", "ascii", "latin-1"]))
-def test_it_fits_any_terminal_in_any_encoding(
-    rows: list[Progress], width: int, encoding: str
-) -> None:
+def test_rows_fit_any_width_and_encoding(rows: list[Progress], width: int, encoding: str) -> None:
     found = drawn(table_of(*rows, priced=[row.who for row in rows]), width, encoding)
     assert len(found) == len(rows)
     for line in found:
@@ -132,7 +130,7 @@ def lines(act: Callable[[Callable[[Progress], None], Clock], None]) -> list[str]
     return out.getvalue().splitlines()
 
 
-def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
+def test_fast_work_is_one_line_on_a_pipe() -> None:
     def act(watch: Callable[[Progress], None], clock: Clock) -> None:
         for count in range(101):
             clock.now += 0.01
@@ -141,7 +139,7 @@ def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
     assert lines(act) == ["a completes: 100/100 in 0:01, 2 failed, 100 tok"]
 
 
-def test_on_a_pipe_what_was_there_before_is_told() -> None:
+def test_cached_items_are_counted_on_a_pipe() -> None:
     def act(watch: Callable[[Progress], None], clock: Clock) -> None:
         for count in range(3):
             watch(done(count, 2, kept=count))
@@ -149,7 +147,7 @@ def test_on_a_pipe_what_was_there_before_is_told() -> None:
     assert lines(act) == ["a completes: 2/2 in 0:00, 2 from the store"]
 
 
-def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
+def test_slow_work_is_a_line_per_tenth_or_half_minute_on_a_pipe() -> None:
     def tenths(watch: Callable[[Progress], None], clock: Clock) -> None:
         for count in range(101):
             watch(done(count))
@@ -176,7 +174,7 @@ def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
     ]
 
 
-def test_on_a_pipe_nothing_is_drawn_and_names_are_data() -> None:
+def test_a_pipe_has_no_control_sequences() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     with show_progress(Console(file=out, width=80)) as watch:
         watch(done(2, 2, who="[red]é\x1b[31m\nx"))
@@ -185,7 +183,7 @@ def test_on_a_pipe_nothing_is_drawn_and_names_are_data() -> None:
     assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
 
 
-def test_on_a_terminal_it_is_drawn_over_and_ends_below_itself() -> None:
+def test_a_terminal_is_redrawn_and_the_cursor_ends_below() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)
     with show_progress(console) as watch:
@@ -203,7 +201,7 @@ def test_without_work_nothing_is_drawn() -> None:
     assert out.getvalue() == ""
 
 
-def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
+def test_tokens_of_running_items_are_counted() -> None:
     assert drawn(table_of(done(0, writing=700)))[0].split()[-2:] == ["700", "tok"]
     assert drawn(table_of(done(5, tokens=1000, writing=700)))[0].split()[-2:] == ["1.7k", "tok"]
     clock = Clock()
@@ -218,7 +216,7 @@ def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
     ]
 
 
-def test_what_is_through_in_a_batch_is_told_beside_what_is_here() -> None:
+def test_items_finished_in_a_batch_are_shown() -> None:
     (line,) = drawn(table_of(done(3, through=40)))
     assert "3/100 (40 in a batch)" in line
     (line,) = drawn(table_of(done(3)))

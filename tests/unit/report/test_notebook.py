@@ -89,7 +89,7 @@ def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
     return results_of(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))
 
 
-def test_it_says_the_verdict_then_the_numbers_then_the_judge_card() -> None:
+def test_verdict_numbers_and_judge_card_are_in_order() -> None:
     results = two()
     (pair,) = results.summary.pairs
     text = Outline(notebook_html(results)).text
@@ -111,7 +111,7 @@ def test_it_says_the_verdict_then_the_numbers_then_the_judge_card() -> None:
         place = text.index(words, place) + len(words)
 
 
-def test_flags_of_pairs_and_of_models_are_told() -> None:
+def test_flags_of_pairs_and_of_models_are_shown() -> None:
     rows = won(18, 4, 3)
     same = [one for name in "ab" for one in texts(name, ["the same"] * 25)]
     results = results_of(evidence(rows, completions=tuple(same)))
@@ -122,7 +122,7 @@ def test_flags_of_pairs_and_of_models_are_told() -> None:
         assert flag.action in text
 
 
-def test_the_bar_is_an_image_that_says_what_it_shows() -> None:
+def test_the_bar_has_a_text_alternative() -> None:
     results = two("tuned", "base")
     (pair,) = results.summary.pairs
     outline = Outline(notebook_html(results))
@@ -133,7 +133,7 @@ def test_the_bar_is_an_image_that_says_what_it_shows() -> None:
     assert ("div", "class", "role", "aria-label") in outline.tags
 
 
-def test_of_three_models_the_ratings_come_first_and_each_pair_is_named() -> None:
+def test_three_models_have_ratings_before_the_named_pairs() -> None:
     results = three()
     text = Outline(notebook_html(results)).text
     assert text.startswith("Strength, in log-odds of winning")
@@ -146,7 +146,7 @@ def test_of_three_models_the_ratings_come_first_and_each_pair_is_named() -> None
         assert f"{pair.a} against {pair.b} {pair.verdict}" in text
 
 
-def test_nothing_judged_is_said_and_not_drawn() -> None:
+def test_results_without_verdicts_have_no_bar() -> None:
     empty = results_of(evidence([], failures=(failure("p0"),)))
     outline = Outline(notebook_html(empty))
     assert outline.labels == []
@@ -171,13 +171,13 @@ def test_hostile_names_add_no_tag_and_no_attribute(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_it_can_be_sent_and_shown(hostile: str) -> None:
+def test_the_fragment_can_be_encoded_without_control_characters(hostile: str) -> None:
     text = notebook_html(two(f"{hostile}1", f"{hostile}2", hostile))
     text.encode()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text)
 
 
-def test_it_styles_nothing_around_it_and_fetches_nothing() -> None:
+def test_styles_are_scoped_and_nothing_is_fetched() -> None:
     text = notebook_html(three())
     (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
     rules = re.sub(r"/\*.*?\*/", "", style)
@@ -210,7 +210,7 @@ def browser() -> object:
 
 
 @pytest.mark.parametrize("theme", [*THEMES][:1] + long([*THEMES][1:]))
-def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
+def test_the_theme_follows_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
     body, system, dark = THEMES[theme]
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><meta charset=utf-8>{body}{notebook_html(two())}")
@@ -225,7 +225,7 @@ def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Pa
 
 @pytest.mark.parametrize("width", [900, 400])
 @pytest.mark.parametrize("hostile", [HOSTILE[0], *long(["name", "n" * 200, *HOSTILE[1:]])])
-def test_it_fits_and_runs_nothing(
+def test_the_fragment_fits_and_runs_no_script(
     hostile: str, width: int, browser: object, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.html"
@@ -237,7 +237,7 @@ def test_it_fits_and_runs_nothing(
         watched.assert_quiet()
 
 
-def test_the_mark_stands_where_the_win_rate_is(browser: object, tmp_path: Path) -> None:
+def test_the_mark_is_at_the_win_rate(browser: object, tmp_path: Path) -> None:
     results = two()
     (pair,) = results.summary.pairs
     page = tmp_path / "page.html"

@@ -51,7 +51,7 @@ def parsed(line: str) -> Config:
 
 @settings(max_examples=25)  # parsing a command takes a while
 @given(CONFIGS)
-def test_the_command_asks_what_was_asked(config: Config) -> None:
+def test_the_command_repeats_the_config(config: Config) -> None:
     dumped = json.loads(config.model_dump_json(by_alias=True))
     again = json.loads(parsed(command_line(dumped)).model_dump_json(by_alias=True))
     for name in dumped.keys() - set(OPERATIONAL_FIELDS):
@@ -70,7 +70,7 @@ def test_the_command_of_an_audit_names_the_files() -> None:
 
 
 @pytest.mark.parametrize("part", ["prompts", "completions", "verdicts"])
-def test_hashes_change_with_what_they_are_of_and_nothing_else(part: str) -> None:
+def test_each_hash_changes_with_its_part_only(part: str) -> None:
     results = results_of()
     prompt = results.prompts[0].model_copy(update={"messages": results.prompts[1].messages})
     said = results.completions[0].completion.model_copy(update={"text": "other"})

@@ -41,7 +41,7 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
     assert lines[2].startswith("Together: 101 requests, no price is known for j, $4.56 for the oth")
 
 
-def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing() -> None:
+def test_requests_of_a_run_are_counted_with_retries_and_cached_outcomes() -> None:
     asked = Asked(stage="judgment", who="j", kept=3, requests=12, again=2, unanswered=1, cost=0.25)
     assert run_lines([asked]) == [
         "Made by 12 requests, 2 of them again, "
@@ -57,7 +57,7 @@ def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing(
     ("cost", "said"),
     [(0, "$0.00"), (12.345, "$12.35"), (0.0312, "$0.0312"), (1e-6, "less than $0.0001")],
 )
-def test_dollars_have_as_many_digits_as_say_something(cost: float, said: str) -> None:
+def test_dollar_amounts_have_significant_digits(cost: float, said: str) -> None:
     assert dollar_text(cost) == said
 
 
@@ -65,7 +65,7 @@ def test_dollars_have_as_many_digits_as_say_something(cost: float, said: str) ->
     ("typed", "code", "asks"),
     [(b"y\n", 0, 6), *long([(b"\x03", 130, 0), (b"\n", 0, 6), (b"n\n", 130, 0)])],
 )
-def test_who_is_there_is_asked_first(
+def test_an_interactive_run_asks_for_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, asks: int
 ) -> None:
     said: list[int] = []
@@ -85,7 +85,7 @@ def test_who_is_there_is_asked_first(
 
 
 @pytest.mark.parametrize("more", [*long([["--yes"], ["--max-cost", "5"], ["--quiet"]])])
-def test_who_said_so_before_is_not(
+def test_a_confirmed_run_does_not_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:
     with OpenAIServer() as server:
@@ -96,7 +96,7 @@ def test_who_said_so_before_is_not(
     assert ("about $0" in seen.text) == (more != ["--quiet"])
 
 
-def test_plan_asks_nobody_and_a_script_can_read_it(tmp_path: Path) -> None:
+def test_plan_makes_no_request_and_prints_json(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         for more in ([], ["--json"], ["--max-cost", "0.001"]):
             done = subprocess.run(

@@ -110,7 +110,7 @@ def test_a_rich_pair_has_every_chart_and_three_models_have_two_more() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_spec_is_vega_lite_and_draws_itself_in_either_theme_without_a_colour_of_the_other(
+def test_specs_are_valid_vega_lite_and_render_in_both_themes(
     name: str,
 ) -> None:
     chart = EVERY[name]
@@ -126,7 +126,7 @@ def test_a_spec_is_vega_lite_and_draws_itself_in_either_theme_without_a_colour_o
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_spec_names_no_colour_no_address_and_no_config_and_is_as_wide_as_its_place(
+def test_specs_have_no_color_url_or_config_and_the_width_of_their_container(
     name: str,
 ) -> None:
     spec = EVERY[name].spec
@@ -140,7 +140,7 @@ def test_a_spec_names_no_colour_no_address_and_no_config_and_is_as_wide_as_its_p
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_chart_says_in_words_and_in_a_short_table_what_it_shows(name: str) -> None:
+def test_charts_have_a_description_and_a_short_table(name: str) -> None:
     chart = EVERY[name]
     assert re.search(r"\d", chart.description)
     assert chart.description.endswith(".")
@@ -149,7 +149,7 @@ def test_a_chart_says_in_words_and_in_a_short_table_what_it_shows(name: str) -> 
     assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)
 
 
-def test_what_has_no_data_is_left_out() -> None:
+def test_charts_without_data_are_omitted() -> None:
     assert list(charts_of(evidence(won(3, 2)))) == ["win-rate", "sequence", "order"]
     assert list(charts_of(evidence([judgment(0, "a", 0.5)]))) == ["win-rate"]
     assert list(charts_of(evidence(both(0, 1.0)))) == ["win-rate", "order"]
@@ -159,7 +159,7 @@ def test_what_has_no_data_is_left_out() -> None:
     assert "sequence" not in charts_of(evidence(won(3, 2), prompts=clusters))
 
 
-def test_a_pair_of_which_nothing_was_judged_has_no_chart() -> None:
+def test_a_pair_without_verdicts_has_no_chart() -> None:
     found = evidence([], prompts=(prompt(0),), failures=(failure("p0"),))
     assert charts_of(found) == {}
 
@@ -215,9 +215,7 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
 @pytest.mark.long
 @settings(max_examples=12)
 @given(rows, st.randoms(use_true_random=False))
-def test_the_last_look_is_at_all_prompts_whatever_their_order(
-    judgments: list[Judgment], rng: random.Random
-) -> None:
+def test_the_last_look_includes_all_prompts(judgments: list[Judgment], rng: random.Random) -> None:
     found = evidence(judgments)
     prompts = list(found.prompts)
     rng.shuffle(prompts)
@@ -232,13 +230,13 @@ def test_the_last_look_is_at_all_prompts_whatever_their_order(
         assert looks[-1]["share"] == round(last.estimate, 4)
 
 
-def test_the_looks_are_in_the_order_of_the_draw() -> None:
+def test_looks_follow_the_order_of_the_run() -> None:
     found = evidence(won(2, 1), prompts=(prompt(2), prompt(0), prompt(1)))
     looks = data_of(charts_of(found)["sequence"], "n")
     assert [row["share"] for row in looks] == [0, 0.5, 0.6667]
 
 
-def test_the_bins_hold_every_scored_prompt_on_its_side() -> None:
+def test_bins_contain_every_scored_prompt() -> None:
     found = rich()
     pair, bins = summarize(found).pairs[0], data_of(RICH["score-differences"], "count")
     counts: dict[str, int] = defaultdict(int)
@@ -255,7 +253,7 @@ def test_the_bins_hold_every_scored_prompt_on_its_side() -> None:
     )
 
 
-def test_whole_scores_have_bins_of_a_whole_score() -> None:
+def test_integer_scores_have_bins_of_one_point() -> None:
     judgments = [
         judgment(n, "a", 1.0, scores=Scores(score, 5)) for n, score in enumerate((5, 6, 8, 3))
     ]
@@ -296,7 +294,7 @@ def test_points_are_at_the_lengths_and_preferences_of_the_prompts() -> None:
     assert all(abs(row["y"] - row["v"]) <= 0.026 for row in points)
 
 
-def test_the_rates_of_both_places_differ_by_the_order_effect() -> None:
+def test_win_rates_by_order_differ_by_the_order_effect() -> None:
     order = summarize(rich()).pairs[0].order
     lines = {row["name"]: row["at"] for row in data_of(RICH["order"], "name")}
     assert order.effect
@@ -306,7 +304,7 @@ def test_the_rates_of_both_places_differ_by_the_order_effect() -> None:
     assert lines["either shown first"] == order.pick_first.estimate
 
 
-def test_slices_are_the_largest_under_the_whole_and_the_rest_is_counted() -> None:
+def test_the_largest_slices_are_shown_and_the_rest_is_counted() -> None:
     tags = tuple(f"tag {n}" for n in range(30))
     found = rich(200, tags=tags)
     pair = summarize(found).pairs[0]
@@ -317,7 +315,7 @@ def test_slices_are_the_largest_under_the_whole_and_the_rest_is_counted() -> Non
     assert f"{len(pair.slices) - 20} smaller tags are left out" in chart.description
 
 
-def test_raters_agree_where_they_name_the_same_winner() -> None:
+def test_agreement_is_the_share_of_equal_winners() -> None:
     found = evidence([*won(4, 0), *won(3, 1, judge="k")])
     chart = charts_of(found)["agreement"]
     assert chart.table.rows == (("j", "k", "75.0 %", 4),)
@@ -329,7 +327,7 @@ def test_raters_agree_where_they_name_the_same_winner() -> None:
     assert charts_of(people)["agreement"].table.rows == (("j", "people", "50.0 %", 2),)
 
 
-def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> None:
+def test_the_matrix_has_both_cells_of_each_pair_strongest_first() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
     cells = {
         (row["row"], row["column"]): row
@@ -346,7 +344,7 @@ def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> 
     assert strengths == sorted(strengths, reverse=True)
 
 
-def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_older_bakeoff() -> None:
+def test_strengths_have_ranks_and_groups_if_the_results_do() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
     chart = summary_charts(summary)["ratings"]
     rows = data_of(chart, "group")
@@ -365,13 +363,13 @@ def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_olde
     assert "letter" not in plain.description
 
 
-def test_a_strength_that_nothing_holds_has_no_interval() -> None:
+def test_an_unidentified_strength_has_no_interval() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(30) for one, two in ("ab", "ac", "bc")]
     chart = summary_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
     assert [line[2] for line in chart.table.rows] == ["none"] * 3
 
 
-def test_two_models_have_no_standing_among_several() -> None:
+def test_two_models_have_no_summary_charts() -> None:
     assert summary_charts(summarize(rich())) == {}
 
 
@@ -379,7 +377,7 @@ PLAIN = charts_of(rich(6, ("a", "b", "c")))
 
 
 @pytest.mark.parametrize("at", [0, *long(range(3, len(HOSTILE), 3))])
-def test_hostile_names_are_text_and_nothing_else(at: int) -> None:
+def test_hostile_names_are_only_data(at: int) -> None:
     names = HOSTILE[at : at + 3]
     found = charts_of(rich(6, tuple(names), tags=tuple(names[1:])))
     assert list(found) == list(PLAIN)
@@ -401,7 +399,7 @@ def _bones(value: Any) -> Any:
     return [_bones(one) for one in value] if isinstance(value, list) else value
 
 
-def test_a_name_from_right_to_left_turns_nothing_around_it() -> None:
+def test_right_to_left_names_are_isolated() -> None:
     assert display_name("model") == "model"
     assert display_name("مدل") == "\u2068مدل\u2069"
     assert display_name("a\nb\x07\ud800") == "a b\ufffd\ufffd"
@@ -414,7 +412,7 @@ def test_a_difference_has_a_sign_but_for_0() -> None:
 
 
 @pytest.mark.long
-def test_ten_thousand_prompts_are_quick_and_small() -> None:
+def test_ten_thousand_prompts_are_fast_and_small() -> None:
     rng = random.Random(1)
     values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(10_000)]
     judgments = [row for n, value in enumerate(values) for row in both(n, value)]
@@ -430,7 +428,7 @@ def test_ten_thousand_prompts_are_quick_and_small() -> None:
     assert len(data_of(charts["sequence"], "n")) == MAX_LOOKS
 
 
-def test_texts_can_be_read_on_what_they_stand_on() -> None:
+def test_texts_have_enough_contrast() -> None:
     for dark in (False, True):
         config: dict[str, Any] = theme(dark=dark)
         ground = dict(zip("abt", config["range"]["category"], strict=False))
@@ -443,7 +441,7 @@ def test_texts_can_be_read_on_what_they_stand_on() -> None:
         assert min(_contrast(*pair) for pair in pairs) >= 4.5
 
 
-def test_the_two_models_and_a_tie_differ_in_grey() -> None:
+def test_the_sides_differ_in_grayscale() -> None:
     for dark in (False, True):
         config: dict[str, Any] = theme(dark=dark)
         a, b, tie, _ = config["range"]["category"]
@@ -463,7 +461,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_script_is_one_block_that_no_page_would_close_early() -> None:
+def test_the_script_does_not_close_its_element() -> None:
     script = vega_script()
     assert vega_script() is script
     assert "vegaEmbed" in script
@@ -471,7 +469,7 @@ def test_the_script_is_one_block_that_no_page_would_close_early() -> None:
     assert "<!--" not in script
 
 
-def test_results_draw_what_their_file_holds() -> None:
+def test_results_and_their_file_give_equal_figures() -> None:
     found = rich()
     results = Results.of(found, summarize(found), {}, {})
     again = Results.model_validate_json(results.to_json())

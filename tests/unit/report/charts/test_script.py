@@ -17,7 +17,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     vega_script.cache_clear()
 
 
-def test_it_is_kept_and_read_from_there(kept: Path) -> None:
+def test_the_script_is_cached(kept: Path) -> None:
     made = vega_script()
     (file,) = kept.iterdir()
     assert "vegaEmbed" in made
@@ -29,7 +29,7 @@ def test_it_is_kept_and_read_from_there(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "binary", "empty"])
-def test_what_is_damaged_is_made_anew(damage: str, kept: Path) -> None:
+def test_a_damaged_cache_file_is_replaced(damage: str, kept: Path) -> None:
     made = vega_script()
     (file,) = kept.iterdir()
     whole = file.read_bytes()
@@ -45,7 +45,7 @@ def test_what_is_damaged_is_made_anew(damage: str, kept: Path) -> None:
     assert file.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_none(kept: Path) -> None:
+def test_an_unwritable_cache_is_ignored(kept: Path) -> None:
     kept.write_text("a file where the folder should be")
     assert "vegaEmbed" in vega_script()
     assert kept.read_text() == "a file where the folder should be"

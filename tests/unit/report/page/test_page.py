@@ -104,7 +104,7 @@ def test_it_shows_what_the_results_hold() -> None:
     assert "None: this judge says which is better" in whole(results_of(scores=False)).words
 
 
-def test_the_parts_stand_in_their_order() -> None:
+def test_the_sections_are_in_order() -> None:
     words = whole(results_of()).words
     parts = (
         "Verdict withheld",
@@ -119,7 +119,7 @@ def test_the_parts_stand_in_their_order() -> None:
     assert places == sorted(places)
 
 
-def test_several_models_begin_with_every_verdict_the_ratings_and_the_matrix() -> None:
+def test_several_models_start_with_verdicts_ratings_and_matrix() -> None:
     results = several()
     tags = whole(results)
     for pair in results.summary.pairs:
@@ -134,7 +134,7 @@ def test_several_models_begin_with_every_verdict_the_ratings_and_the_matrix() ->
     assert all(f"{note}." in tags.words for note in notes)
 
 
-def test_results_without_any_verdict_are_a_page_too() -> None:
+def test_results_without_verdicts_have_a_page() -> None:
     of = evidence([])
     empty = Results.of(of, summarize(of), {}, {})
     assert "Nothing was judged" in whole(empty).words
@@ -155,7 +155,7 @@ def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() ->
     assert "unsafe" not in made.policy
 
 
-def test_vendored_scripts_are_those_of_their_readme_and_bring_their_licenses() -> None:
+def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> None:
     folder = files("bakeoff.report.page") / "vendor"
     readme = (folder / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\S+\.js)` .* `([0-9a-f]{64})` \|$", readme, re.MULTILINE)
@@ -171,7 +171,7 @@ def test_vendored_scripts_are_those_of_their_readme_and_bring_their_licenses() -
     assert "sourceMappingURL" not in html
 
 
-def test_it_reaches_for_nothing_outside_itself() -> None:
+def test_the_page_references_no_external_resource() -> None:
     for tag, name, value in whole(results_of()).attributes:
         assert not name.startswith("on")
         assert name not in ("src", "srcset", "action", "style"), tag
@@ -222,7 +222,7 @@ def test_hostile_names_add_no_tag_either(hostile: str) -> None:
     assert tags.scripts == plain.scripts
 
 
-def test_every_chart_has_a_table_and_a_sentence_behind_it() -> None:
+def test_every_chart_has_a_table_and_a_text_alternative() -> None:
     html = render_page(several()).html
     figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
     assert len(figures) > 6

@@ -21,7 +21,7 @@ def lines(watch: Stopwatch) -> list[str]:
     return block
 
 
-def test_every_kind_has_a_row_and_the_rows_add_up_to_the_wall() -> None:
+def test_every_kind_of_work_has_a_row_and_rows_add_up_to_wall_time() -> None:
     clock = Clock()
     with Stopwatch(clock) as watch:
         clock.now += 1

@@ -16,7 +16,7 @@ def pair(wins: int, ties: int, losses: int) -> PairSummary:
 
 
 @pytest.mark.parametrize("counts", [(30, 0, 10), (35, 0, 5), (40, 0, 0), (10, 80, 0), (60, 9, 30)])
-def test_so_many_prompts_decided_the_other_way_undo_it(counts: tuple[int, int, int]) -> None:
+def test_the_number_of_prompts_that_overturn_a_verdict(counts: tuple[int, int, int]) -> None:
     wins, ties, losses = counts
     (line,) = what_would_change(pair(*counts))
     turned = int(line.split()[1])
@@ -24,13 +24,13 @@ def test_so_many_prompts_decided_the_other_way_undo_it(counts: tuple[int, int, i
     assert pair(wins - turned + 1, ties, losses + turned - 1).outcome == "better"
 
 
-def test_a_verdict_for_the_second_model_is_told_of_it() -> None:
+def test_a_verdict_for_the_second_model_names_it() -> None:
     found = pair(5, 0, 35)
     assert found.outcome == "worse"
     assert f"decided against {found.b}, would undo it." in what_would_change(found)[0]
 
 
-def test_where_there_is_no_verdict_it_says_what_to_do() -> None:
+def test_without_a_verdict_it_says_what_to_do() -> None:
     few = pair(3, 0, 3)
     assert what_would_change(few) == ["Judge more prompts with --limit."]
     open_ = pair(22, 0, 18)
@@ -50,7 +50,7 @@ def test_an_equivalence_ends_where_its_interval_does() -> None:
     assert width == pytest.approx(100 * (found.win_rate.high - 0.5), abs=0.06)
 
 
-def test_every_outcome_has_a_name() -> None:
+def test_every_outcome_has_a_label() -> None:
     assert [
         outcome_label(o) for o in ("better", "worse", "equivalent", "not enough data", "withheld")
     ] == [
