@@ -2,8 +2,8 @@
 // side a list of [text, isChanged]; `unit` is "word", or "line" for texts that are too long for words;
 // `shared` is the share of units that both have. Returns null if there are too many lines as well.
 //
-// Not jsdiff: completions of two models have few words in common, and its O(ND) search takes more
-// than 2 s for 3,000 words a side, where a longest common subsequence in typed arrays takes 0.1 s.
+// Not jsdiff: completions of two models have few words in common, and its O(ND) search takes 0.8 s
+// for 3,000 words a side, where a longest common subsequence in typed arrays takes 0.04 s.
 const WordDiff = (() => {
   "use strict";
 

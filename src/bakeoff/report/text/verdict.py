@@ -78,9 +78,8 @@ def _flips_to_overturn(pair: PairSummary, rate: Estimate) -> int:
         return low(flips) <= 0.5
 
     whole_prompts = abs(share - max(rate.estimate, 1 - rate.estimate)) < 1e-9
-    if (
-        pair.clusters or not whole_prompts or abs(low(0) - 0.5 - edge) > 1e-9
-    ):  # computed by another method
+    other_method = abs(low(0) - 0.5 - edge) > 1e-9
+    if pair.clusters or not whole_prompts or other_method:
         return math.floor(edge * pair.prompts) + 1
 
     return bisect_left(range(counts[0] + 1), True, key=overturns)
