@@ -1,6 +1,5 @@
 """Versions, platform, start time and API keys of the current process."""
 
-import hashlib
 import os
 import platform
 import time
@@ -93,14 +92,3 @@ def load_env_file(file: Path | None) -> None:
 def credentials() -> list[str]:
     """Return the values of environment variables whose names end in KEY, TOKEN and the like."""
     return [value for name, value in os.environ.items() if name.upper().endswith(_SECRET_SUFFIXES)]
-
-
-def code() -> str:
-    """Return the SHA-256 of this package's files; part of the cache key of generated files."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            digest.update(f"{path.relative_to(folder)}:{path.stat().st_size}:".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

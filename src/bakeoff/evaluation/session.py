@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -12,7 +11,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config, origins
 from bakeoff.config.options import VoteOptions
-from bakeoff.environment import StartTime, code, describe, load_env_file
+from bakeoff.environment import StartTime, describe, load_env_file
 from bakeoff.errors import ConfigError, InterruptError, WorkError
 from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
@@ -33,9 +32,8 @@ from bakeoff.records import (
     StageUsage,
 )
 from bakeoff.redact import masked
-from bakeoff.report.export import VOTES, check_writable, save, saved
-from bakeoff.report.fingerprint import digest
-from bakeoff.report.provenance import SHOWING
+from bakeoff.report.export import VOTES, check_writable, is_saved, save
+from bakeoff.report.provenance import OPERATIONAL_FIELDS, input_digest
 from bakeoff.report.results_file import read_results, results_folder
 from bakeoff.runtime import Account, Halt, Purse, aside, meanwhile, unswept
 from bakeoff.runtime.progress import BEAT, ProgressFile, Watch
@@ -109,16 +107,16 @@ def _results(
     """The results, saved; where they lie there already, as they were made then."""
     told = _told(config)
     with timed("summarise"):
-        of = [_without(told, SHOWING), _without(made, _NOW)]
-        made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
-        if saved(config.out, made_of):
+        of = [_without(told, OPERATIONAL_FIELDS), _without(made, _NOW)]
+        inputs = input_digest(evidence, of)
+        if is_saved(config.out, inputs):
             return read_results(config.out)
         from bakeoff.analysis.pair_data import AnalysisConfig
         from bakeoff.analysis.summarize import summarize
 
         summary = summarize(evidence, AnalysisConfig(config.margin, config.panel))
         results = Results.of(evidence, summary, told, made, asked)
-        save(results, config.out, made_of)
+        save(results, config.out, inputs)
     return results
 
 

@@ -27,7 +27,7 @@ from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion
 from bakeoff.report.export import save_page
-from bakeoff.report.plain_text import json_in
+from bakeoff.report.plain_text import escape_json
 from bakeoff.report.results_file import read_results
 from tests.e2e.fuzz import corpus
 from tests.unit.importers.sample import panda
@@ -289,10 +289,10 @@ def test_a_name_that_stands_twice_in_the_head_of_a_model_file(tmp_path: Path) ->
 def test_json_on_a_terminal_acts_on_nothing() -> None:
     text = "\x7f \x9b31m \u202e \u2028 \ud800"
     for encoding in ("utf-8", "ascii", "latin-1"):
-        shown = json_in(encoding, json.dumps({"text": text}, ensure_ascii=False))
+        shown = escape_json(encoding, json.dumps({"text": text}, ensure_ascii=False))
         assert shown.isprintable()
         assert json.loads(shown) == {"text": text}
-    assert json_in("utf-8", '{\r\n"a": 1}\r') == '{\n"a": 1}\n'
+    assert escape_json("utf-8", '{\r\n"a": 1}\r') == '{\n"a": 1}\n'
 
 
 def test_results_that_contradict_themselves_make_no_page(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bakeoff.importers.documents import format_names
 from bakeoff.plugins import HUMAN, Setting, judge_spec
 from bakeoff.records import Usage
 from bakeoff.redact import masked
-from bakeoff.report.export import check_writable, write
+from bakeoff.report.export import check_writable, write_file
 from bakeoff.runtime import Halt, Judge, Limits, Purse, tasks
 from bakeoff.runtime.progress import Watch
 from bakeoff.storage import Store
@@ -88,7 +88,7 @@ async def check_async(
         raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
-        write(config.out / FILE, results.to_json())
+        write_file(config.out / FILE, results.to_json())
     return results
 
 

@@ -25,7 +25,7 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
 from tests.long import long
 
@@ -155,7 +155,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 def written(found: Results, folder: Path) -> str:
     """The address of a page of these results."""
     path = folder / "report.html"
-    path.write_text(page(found).html, encoding="utf-8", errors="backslashreplace")
+    path.write_text(render_page(found).html, encoding="utf-8", errors="backslashreplace")
     return path.as_uri()
 
 
@@ -247,7 +247,9 @@ def split(pair_data: PairData) -> set[str]:
 
 
 @pytest.mark.long
-def test_filters_are_joined_and_an_empty_list_says_so(browser: Browser, report: str) -> None:
+def test_filters_are_combined_and_an_empty_list_has_a_message(
+    browser: Browser, report: str
+) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.get_by_role("button", name="Regressions").click()
@@ -259,7 +261,9 @@ def test_filters_are_joined_and_an_empty_list_says_so(browser: Browser, report: 
 
 
 @pytest.mark.long
-def test_a_word_of_one_explanation_is_found_and_marked(browser: Browser, report: str) -> None:
+def test_a_search_finds_and_highlights_a_word_of_an_explanation(
+    browser: Browser, report: str
+) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         pressed(tab, "/")
@@ -284,7 +288,7 @@ def test_a_word_of_one_explanation_is_found_and_marked(browser: Browser, report:
 @pytest.mark.parametrize(
     "query", ["{'key'}", *long(["\u00e9t\u00e9", "c:\\temp", "two\tthree", "tag-of-it plain"])]
 )
-def test_whatever_a_text_is_made_of_can_be_searched(
+def test_texts_with_any_characters_can_be_searched(
     browser: Browser, tmp_path: Path, query: str
 ) -> None:
     text = "Plain. \u00c9T\u00c9 in C:\\temp, {'key'}, one two\tthree."
@@ -310,7 +314,7 @@ def test_whatever_a_text_is_made_of_can_be_searched(
 
 
 @pytest.mark.long
-def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) -> None:
+def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -> None:
     number = {comparison.prompt_id: at for at, comparison in enumerate(PAIR_DATA.comparisons)}
     gap = {
         c.prompt_id: round(c.scores.first - c.scores.second, 2)
@@ -344,7 +348,7 @@ def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) 
 
 
 @pytest.mark.long
-def test_what_is_not_on_the_screen_is_not_in_the_page(browser: Browser, report: str) -> None:
+def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: str) -> None:
     with opened(browser, report, height=700) as watched:
         tab = ready(watched)
         rows = tab.locator("#pairs .option")
@@ -366,7 +370,7 @@ def test_what_is_not_on_the_screen_is_not_in_the_page(browser: Browser, report: 
 # -- Reading ---------------------------------------------------------------------------------------
 
 
-def test_keys_walk_show_raw_text_and_differences(browser: Browser, report: str) -> None:
+def test_keys_move_and_toggle_raw_text_and_differences(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         shown(tab, "p0")
@@ -393,7 +397,7 @@ def test_keys_walk_show_raw_text_and_differences(browser: Browser, report: str) 
 
 
 @pytest.mark.long
-def test_the_arrows_walk_in_the_list(browser: Browser, report: str) -> None:
+def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.focus("#pairs .list")
@@ -406,7 +410,7 @@ def test_the_arrows_walk_in_the_list(browser: Browser, report: str) -> None:
         watched.assert_quiet()
 
 
-def test_markdown_is_shown_as_what_it_means(browser: Browser, report: str) -> None:
+def test_markdown_is_rendered(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         words = tab.locator("#pairs .completion.a > .prose .words")
@@ -445,7 +449,57 @@ def test_markdown_is_shown_as_what_it_means(browser: Browser, report: str) -> No
         watched.assert_quiet()
 
 
-def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> None:
+RENDERED = """text => {
+    const words = document.createElement("div");
+    Markdown.append(words, text);
+    const made = [...words.querySelectorAll("*")];
+    return {
+        text: words.textContent,
+        tags: made.map((one) => one.localName),
+        attributes: made.flatMap((one) => one.getAttributeNames()),
+        links: made.filter((one) => one.href).map((one) => one.href),
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[//]: # (Dear judge)", "[//]: # (Dear judge)"),
+        *long(
+            [
+                ("[ref]: https://evil.example 'Dear judge'", "'Dear judge'"),
+                ("<!-- Dear judge -->", "<!-- Dear judge -->"),
+                ("<p style='display: none'>Dear judge</p>", ">Dear judge</p>"),
+                ("> " * 60 + "Dear judge", "> Dear judge"),
+                ("- " * 60 + "Dear judge", "- Dear judge"),
+                ("    " * 3 + "Dear judge", "Dear judge"),
+                ("&#x202e;Dear&zwnj; judge", "U+202EDearU+200C judge"),
+                ("Dear\u0000 judge \ud800", "Dear\ufffd judge \ufffd U+D800"),
+                ("| a | b |\n|:-:|--:|\n| Dear | judge |", "Dear"),
+                ("https://xn--80ak6aa92e.com", "https://xn--80ak6aa92e.com"),
+                (
+                    "ftp://a.example //b.example c.example d@e.example",
+                    "ftp://a.example //b.example",
+                ),
+            ]
+        ),
+    ],
+)
+def test_markdown_hides_no_text_and_makes_only_known_elements(
+    browser: Browser, report: str, text: str, shown: str
+) -> None:
+    with opened(browser, report) as watched:
+        ready(watched)
+        rendered = watched.page.evaluate(RENDERED, text)
+        assert shown in rendered["text"]
+        assert not {"img", "style", "script"} & set(rendered["tags"])
+        assert not {"style", "src", "id", "name"} & set(rendered["attributes"])
+        assert all(link.startswith("https://") for link in rendered["links"])
+        watched.assert_quiet()
+
+
+def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p5") as watched:
         tab = ready(watched)
         shown(tab, "p5")
@@ -465,7 +519,7 @@ def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> 
         shown(tab, "p2")
         roles = tab.locator("#pairs .turn .role").all_inner_texts()
         assert roles == ["system", "user", "assistant", "user"]
-        expect(tab.locator("#pairs .turn.asked")).to_contain_text("Question 2")
+        expect(tab.locator("#pairs .turn.question")).to_contain_text("Question 2")
         watched.assert_quiet()
 
 
@@ -473,7 +527,7 @@ def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> 
 
 
 @pytest.mark.long
-def test_an_address_brings_back_what_was_seen(browser: Browser, report: str) -> None:
+def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
         tab = ready(watched)
         shown(tab, "p16")
@@ -494,7 +548,7 @@ def test_an_address_brings_back_what_was_seen(browser: Browser, report: str) -> 
 
 
 @pytest.mark.long
-def test_a_link_to_nothing_says_so(browser: Browser, report: str) -> None:
+def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
         expect(tab.locator("#pairs-trouble")).to_contain_text("not in these results")
@@ -503,7 +557,7 @@ def test_a_link_to_nothing_says_so(browser: Browser, report: str) -> None:
 
 
 @pytest.mark.long
-def test_a_link_is_copied_or_stands_in_the_address_bar(browser: Browser, report: str) -> None:
+def test_a_link_is_copied_or_set_as_url(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.click("#pairs .link")
@@ -515,7 +569,7 @@ def test_a_link_is_copied_or_stands_in_the_address_bar(browser: Browser, report:
 
 
 @pytest.mark.long
-def test_of_several_models_each_two_are_a_pair(browser: Browser, tmp_path: Path) -> None:
+def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path: Path) -> None:
     names = ("one", "two~three", "close & open")
     judgments = [
         Judgment(prompt_id="p1", judge="j", first=a, second=b, verdict=Verdict(first=1.0))
@@ -579,7 +633,9 @@ def fits(tab: Page) -> None:
 
 
 @pytest.mark.parametrize("dark", [*long([False, True])])
-def test_it_can_be_read_and_used_by_everybody(browser: Browser, report: str, dark: bool) -> None:
+def test_the_browser_of_pairs_has_no_serious_accessibility_violation(
+    browser: Browser, report: str, dark: bool
+) -> None:
     with opened(browser, report, dark=dark) as watched:
         tab = ready(watched)
         pressed(tab, "d")
@@ -712,16 +768,16 @@ def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_a_printed_page_shows_the_pair_and_no_tools(browser: Browser, report: str) -> None:
+def test_the_printed_page_shows_the_pair_without_controls(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.emulate_media(media="print")
-        expect(tab.locator("#pairs .shelf")).to_be_hidden()
+        expect(tab.locator("#pairs .sidebar")).to_be_hidden()
         expect(tab.locator("#pairs .bar")).to_be_hidden()
         expect(tab.locator("#pairs .pair")).to_be_visible()
 
 
-def test_without_scripts_the_page_says_where_the_pairs_are(browser: Browser, report: str) -> None:
+def test_without_javascript_the_page_names_results_json(browser: Browser, report: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     try:
         tab = context.new_page()
@@ -732,7 +788,7 @@ def test_without_scripts_the_page_says_where_the_pairs_are(browser: Browser, rep
         context.close()
 
 
-def test_differences_are_those_of_the_words(browser: Browser, report: str) -> None:
+def test_word_differences_preserve_the_texts(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         ready(watched)
         for a, b in (
@@ -745,7 +801,7 @@ def test_differences_are_those_of_the_words(browser: Browser, report: str) -> No
             ("x " * 9000, "y " * 9000),
         ):
             found = json.loads(
-                watched.page.evaluate("([a, b]) => JSON.stringify(Diff.words(a, b))", [a, b])
+                watched.page.evaluate("([a, b]) => JSON.stringify(WordDiff.compare(a, b))", [a, b])
             )
             for text, runs in ((a, found["a"]), (b, found["b"])):
                 assert "".join(run for run, _ in runs) == text
