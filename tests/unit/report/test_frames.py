@@ -83,7 +83,7 @@ def test_an_unknown_library_is_a_config_error() -> None:
 
 def results_of(given_: Evidence, panel: str = "mean") -> Results:
     config = {"panel": panel}
-    return Results.of(given_, summarize(given_, AnalysisConfig.of(config)), dict(config), {})
+    return Results.of(given_, summarize(given_, AnalysisConfig.from_config(config)), dict(config), {})
 
 
 @settings(max_examples=60)
@@ -145,12 +145,12 @@ def test_unknown_values_are_missing_and_keep_the_column_type() -> None:
     ours = results_of(evidence(found)).judgments("pandas")
     assert ours.dtypes.astype(str).to_dict() == {
         **dict.fromkeys(("prompt_id", "judge", "first", "second", "presented"), "string"),
-        **dict.fromkeys(("winner", "reason", "mended", "snapshot"), "string"),
+        **dict.fromkeys(("winner", "reason", "retry_reason", "snapshot"), "string"),
         **dict.fromkeys(("repeat", "sample"), "int64"),
-        **dict.fromkeys(("kept", "tokens_in", "tokens_out"), "Int64"),
+        **dict.fromkeys(("shown_characters", "tokens_in", "tokens_out"), "Int64"),
         **dict.fromkeys(("score_first", "score_second", "cost"), "Float64"),
         "preference": "float64",
-        "contradicts": "bool",
+        "contradictory": "bool",
     }
     assert ours["tokens_in"].tolist() == [5, pandas.NA]
     theirs = results_of(evidence(found)).judgments("polars")
