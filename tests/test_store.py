@@ -634,7 +634,7 @@ def test_a_killed_process_has_kept_all_that_lanes_had_reported(python: Python, a
     assert writer.stdout
     reported = [writer.stdout.readline().strip() for _ in range(after)]
     writer.send_signal(signal.SIGKILL)
-    # Not `communicate()`: it reads behind what `readline()` has buffered, from the middle of a line.
+    # Not `communicate()`: it goes on behind what `readline()` has buffered, within a line.
     rest = writer.stdout.read()
     writer.wait(60)
     reported += rest[: rest.rfind("\n") + 1].splitlines()
