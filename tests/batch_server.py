@@ -89,7 +89,7 @@ class BatchServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not self._server.started and time.monotonic() < until:
             time.sleep(0.01)
         assert self._server.started
@@ -97,7 +97,7 @@ class BatchServer:
     def stop(self) -> None:
         """Be gone; what it holds is kept."""
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     @property

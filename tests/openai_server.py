@@ -11,8 +11,8 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from typing import Any
 class Reply:
     """Any HTTP reply: a dict body is sent as JSON, bytes as they are.
 
-    It is sent after `delay` seconds; with `until`, as soon as that holds, at the latest after 30 s.
+    It is sent after `delay` seconds; with `until`, as soon as that holds, or after 100 seconds.
     With `hangs_up` the connection ends behind it, as it does where a server dies.
     """
 
@@ -71,6 +71,14 @@ def contest(body: dict[str, Any]) -> str:
     if a == b:
         return verdict("tie")
     return verdict("A", 8, 3) if a else verdict("B", 3, 8)
+
+
+@contextmanager
+def nothing_listens() -> Iterator[str]:
+    """The URL of a port at which nothing listens, and that is held while the body runs."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
 
 
 class OpenAIServer:
@@ -125,6 +133,15 @@ class OpenAIServer:
         self._taken[task] = connection
         task.add_done_callback(lambda task: self._taken.pop(task).close())
 
+    def left(self) -> None:
+        """Wait until all clients have left. What they sent last is counted then: of a process that
+        was killed, some of it may still lie in the sockets.
+        """
+        self._do(self._left())
+
+    async def _left(self) -> None:
+        await asyncio.gather(*self._taken, return_exceptions=True)
+
     async def _stop(self) -> None:
         """Refuse connections, and end those that are open: no socket is left when it returns."""
         if self._listening is not None:
@@ -173,7 +190,7 @@ class OpenAIServer:
         reply = said if isinstance(said, Reply) else Reply(body=said)
         await asyncio.sleep(reply.delay)
         waited = 0.0
-        while not reply.until() and waited < 30:
+        while not reply.until() and waited < 100:
             await asyncio.sleep(0.01)
             waited += 0.01
         self.in_flight -= 1

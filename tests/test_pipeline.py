@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import timedelta
@@ -447,8 +448,8 @@ def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
     """Begin a run in a process of its own, and kill that when the server was asked so often."""
     command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
-    deadline = time.monotonic() + 60
-    while len(server.requests) < enough and time.monotonic() < deadline:
+    while len(server.requests) < enough:
+        assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -458,15 +459,23 @@ def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
 def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
 
+    until_killed: list[tuple[int, threading.Event]] = []  # from which request on it is silent
+
     def brain(body: dict[str, Any]) -> Any:
         answered[json.dumps(body["messages"]) + body["model"]] += 1
-        return Reply(body=chat(contest(body)), delay=0.02)
+        reply = Reply(body=chat(contest(body)))
+        for enough, killed in until_killed:
+            if len(server.requests) >= enough:
+                reply.until = killed.is_set
+        return reply
 
     with OpenAIServer(brain) as server:
         lanes = 4
         asked = config(server, tmp_path, 40, max_concurrency=lanes)
         for enough in (30, 90):
+            until_killed[:] = [(enough, threading.Event())]
             kill(asked, server, enough)
+            until_killed.pop()[1].set()
             left = read(asked.out)
             assert left is not None  # whoever looks sees how far it came, and that it is silent
             assert left.stopped(left.updated + timedelta(minutes=1))
