@@ -445,7 +445,20 @@ bakeoff.run(config)
 
 
 def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
-    """Begin a run in a process of its own, and kill that when the server was asked so often."""
+    """Begin a run in a process of its own, and kill that when the server was asked so often; from
+    then on the server is silent, so that the run does not end before.
+    """
+    brain, killed = server.brain, threading.Event()
+
+    def silent(body: dict[str, Any]) -> Reply:
+        said = brain(body)
+        said = server.says(said) if isinstance(said, str) else said
+        reply = said if isinstance(said, Reply) else Reply(body=said)
+        if len(server.requests) >= enough:
+            reply.until = killed.is_set
+        return reply
+
+    server.brain = silent
     command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
     while len(server.requests) < enough:
@@ -453,29 +466,24 @@ def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    killed.set()
+    server.left()
+    server.brain = brain
 
 
 @pytest.mark.long
 def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
 
-    until_killed: list[tuple[int, threading.Event]] = []  # from which request on it is silent
-
     def brain(body: dict[str, Any]) -> Any:
         answered[json.dumps(body["messages"]) + body["model"]] += 1
-        reply = Reply(body=chat(contest(body)))
-        for enough, killed in until_killed:
-            if len(server.requests) >= enough:
-                reply.until = killed.is_set
-        return reply
+        return contest(body)
 
     with OpenAIServer(brain) as server:
         lanes = 4
         asked = config(server, tmp_path, 40, max_concurrency=lanes)
         for enough in (30, 90):
-            until_killed[:] = [(enough, threading.Event())]
             kill(asked, server, enough)
-            until_killed.pop()[1].set()
             left = read(asked.out)
             assert left is not None  # whoever looks sees how far it came, and that it is silent
             assert left.stopped(left.updated + timedelta(minutes=1))

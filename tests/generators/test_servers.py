@@ -116,11 +116,15 @@ def test_a_refusal_holds_all_who_ask_that_server() -> None:
     assert brain.refused <= 8 * brain.events
 
 
-def at_once(server: OpenAIServer, workers: list[Generator]) -> int:
-    """How many requests of all workers are in flight together, when each has ten prompts."""
+def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
+    """How many requests of all workers are in flight together, when each has ten prompts: none is
+    replied to before `most` are.
+    """
 
     async def work() -> None:
-        server.brain = lambda _: Reply(body=chat("x"), delay=0.1)
+        server.brain = lambda _: Reply(
+            body=chat("x"), delay=0.1, until=lambda: server.most_in_flight >= most
+        )
         await asyncio.gather(*(worker(prompts(10), lambda *_: None) for worker in workers))
         for worker in workers:
             await worker.close()
@@ -143,7 +147,7 @@ def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_it
         limits = Limits()
         with OpenAIServer() as server:
             workers = [opened([server.url], o, limits=limits, lanes=4) for o in options]
-            assert at_once(server, workers) == most, options
+            assert at_once(server, workers, most) == most, options
 
 
 def test_requests_a_minute_are_spread() -> None:
