@@ -142,12 +142,16 @@ class OpenAIServer:
     async def _left(self) -> None:
         await asyncio.gather(*self._taken, return_exceptions=True)
 
-    async def _stop(self) -> None:
-        """Refuse connections, and end those that are open: no socket is left when it returns."""
+    def refuse(self) -> None:
+        """Refuse connections from now on; for a brain, which runs on the server's loop."""
         if self._listening is not None:
             self._loop.remove_reader(self._listening)
             self._listening.close()
             self._listening = None
+
+    async def _stop(self) -> None:
+        """Refuse connections, and end those that are open: no socket is left when it returns."""
+        self.refuse()
         for task in self._taken:
             task.cancel()
         await asyncio.gather(*self._taken, return_exceptions=True)
