@@ -83,7 +83,7 @@ def run_pytest(arguments: Sequence[str], folder: Path) -> tuple[int, list[str], 
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     command += [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # xunit2 names no file
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the arguments of who started this script
+        process = subprocess.Popen(  # noqa: S603 - the arguments of the caller
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         try:
@@ -113,7 +113,7 @@ def table(failures: Counter[str], times: int) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of this script; what they do not know is for pytest."""
+    """The argument parser of this script; unknown arguments go to pytest."""
     lines = (__doc__ or "").split("\n\n")
     options = argparse.ArgumentParser(
         description=lines[0],
@@ -140,7 +140,7 @@ def _terminated(number: int, _: FrameType | None) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run pytest again and again; the exit status of the script."""
+    """Run pytest `--times` times and print the table; returns the exit status of the script."""
     options, for_pytest = parser().parse_known_args(arguments)
     failures: Counter[str] = Counter()
     signal.signal(signal.SIGTERM, _terminated)  # so that `finally` runs

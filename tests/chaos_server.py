@@ -321,7 +321,7 @@ class ChaosServer(OpenAIServer):
         self._held.close()
 
     def _port(self) -> socket.socket:
-        """A socket that listens at the port which is held."""
+        """A socket that listens at the reserved port."""
         return socket.create_server(("127.0.0.1", self.port), backlog=1024, reuse_port=True)
 
     async def be_away(self, seconds: float) -> None:
@@ -414,7 +414,7 @@ class Outage:
         assert kind or self._away, "the server was never asked for so many"
 
     def begin(self, server: ChaosServer) -> None:
-        """Begin, on the server's loop."""
+        """Start the outage. Called on the server's loop."""
         self._away = asyncio.get_running_loop().create_task(server.be_away(self.seconds))
 
     async def _over(self) -> None:

@@ -75,7 +75,7 @@ def contest(body: dict[str, Any]) -> str:
 
 @contextmanager
 def nothing_listens() -> Iterator[str]:
-    """The URL of a port at which nothing listens, and that is held while the body runs."""
+    """The URL of a port at which nothing listens; it stays reserved while the body runs."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
@@ -134,8 +134,8 @@ class OpenAIServer:
         task.add_done_callback(lambda task: self._taken.pop(task).close())
 
     def left(self) -> None:
-        """Wait until all clients have left. What they sent last is counted then: of a process that
-        was killed, some of it may still lie in the sockets.
+        """Wait until all clients have closed their connections. Requests of a killed process that
+        were still in socket buffers are counted then.
         """
         self._do(self._left())
 

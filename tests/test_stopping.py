@@ -45,7 +45,7 @@ def command(server: OpenAIServer, prompts: str = "starter") -> list[str]:
 
 
 class Held:
-    """A brain that holds back its replies from the one `after` others on, until `go` is set."""
+    """A brain that holds back all replies from the `after`th on until `go` is set."""
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -150,7 +150,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_been(
 
 
 def until_finishing(process: "subprocess.Popen[str]") -> str:
-    """What a process says until it has heard of a signal."""
+    """The lines on stderr up to the one that acknowledges a signal."""
     assert process.stderr
     said = ""
     while "finishing what is under way" not in said:

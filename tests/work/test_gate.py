@@ -20,8 +20,8 @@ class Clock(selectors.DefaultSelector):
     now = 1000.0
 
     def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "everybody waits for somebody else"
-        Clock.now += timeout + 1e-6  # a turn of the loop takes some time, or a timer never is over
+        assert timeout is not None, "deadlock: no timer is set"
+        Clock.now += timeout + 1e-6  # else a timer that is due by rounding only fires for ever
         return super().select(0)
 
 
