@@ -287,8 +287,8 @@ def test_server_lost_behind_a_proxy_is_awaited(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than each request is tried again; one that alone fails so is not waited for."""
-    monkeypatch.setattr("bakeoff.generators.servers._FIRST_WAIT", 0.1)
-    monkeypatch.setattr("bakeoff.work.pace._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
+    monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
     gone = Reply(status, {"error": {"message": "no upstream"}})
     asked: list[float] = []
     failed: Counter[str] = Counter()  # how often each prompt was

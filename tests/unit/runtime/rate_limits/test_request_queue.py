@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bakeoff.runtime import Caps, Gate, HopelessError, Limits, Server, Turn
-from bakeoff.work import gate as gate_module
+from bakeoff.runtime.rate_limits import request_queue as gate_module
 
 
 class Clock(selectors.DefaultSelector):

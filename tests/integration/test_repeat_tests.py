@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "repeat_tests.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "repeat_tests.py"
 
 FLAKY = """
 from pathlib import Path
