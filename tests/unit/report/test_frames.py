@@ -83,7 +83,9 @@ def test_an_unknown_library_is_a_config_error() -> None:
 
 def results_of(given_: Evidence, panel: str = "mean") -> Results:
     config = {"panel": panel}
-    return Results.of(given_, summarize(given_, AnalysisConfig.from_config(config)), dict(config), {})
+    return Results.of(
+        given_, summarize(given_, AnalysisConfig.from_config(config)), dict(config), {}
+    )
 
 
 @settings(max_examples=60)
@@ -140,7 +142,11 @@ def test_winners_are_model_names_in_either_order() -> None:
 
 
 def test_unknown_values_are_missing_and_keep_the_column_type() -> None:
-    known = {"usage": Usage(input_tokens=5, output_tokens=2), "cost": 0.25, "snapshot": "gpt-4-0613"}
+    known = {
+        "usage": Usage(input_tokens=5, output_tokens=2),
+        "cost": 0.25,
+        "snapshot": "gpt-4-0613",
+    }
     found = [judgment(0, "a", 1.0, **known), judgment(1, "a", 1.0)]
     ours = results_of(evidence(found)).judgments("pandas")
     assert ours.dtypes.astype(str).to_dict() == {

@@ -222,7 +222,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     def reply(_: dict[str, Any]) -> Any:
         text = next(said, None)
         if text is None:
-            server._server.close()
+            server.refuse()
             return Reply(body=b"", hangs_up=True)
         return text
 

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import math
 import random
 import time
+from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
@@ -17,7 +19,7 @@ from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator, Limits
 from tests.long import long
-from tests.openai_server import OpenAIServer, Reply, chat
+from tests.openai_server import OpenAIServer, Reply, chat, nothing_listens
 from tests.working import outcomes
 
 
@@ -51,26 +53,30 @@ def test_retry_waits_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch)
 
 
 class Limited:
-    """A reply function that allows a number of requests per period and states when it ends."""
+    """A brain that serves `limit` requests and refuses those behind them for `period` seconds from
+    the first one on, and so on: that it refuses some depends on no client's speed.
+    """
 
     def __init__(self, limit: int, period: float) -> None:
         self.limit, self.period = limit, period
-        self.began, self.count = 0.0, 0
-        self.refused: list[float] = []
-        self.soonest = 0.0  # when it said that it can be asked again
-        self.too_soon = 0
+        self.count = 0
+        self.opens: float | None = None  # when it takes requests again, while it refuses them
+        self.events = 0  # how often it began to refuse
+        self.refused = 0
 
     def __call__(self, body: dict[str, Any]) -> Any:
         now = time.monotonic()
-        if now >= self.began + self.period:
-            self.began, self.count = now, 0
+        if self.opens is not None and now >= self.opens:
+            self.opens, self.count = None, 0
         if self.count < self.limit:
             self.count += 1
             return "fine"
-        self.too_soon += now < self.soonest
-        self.soonest = self.began + self.period
-        self.refused.append(now)
-        return Reply(429, BUSY, {"Retry-After-Ms": f"{1000 * (self.soonest - now):.0f}"})
+        if self.opens is None:
+            self.opens = now + self.period
+            self.events += 1
+        self.refused += 1
+        left = math.ceil(1000 * (self.opens - now))
+        return Reply(429, BUSY, {"Retry-After-Ms": f"{left}"})
 
 
 def test_rate_limited_requests_never_fail() -> None:
@@ -78,8 +84,8 @@ def test_rate_limited_requests_never_fail() -> None:
     with OpenAIServer(brain) as server:
         results = outcomes(open_model([server.url], "&retries=0", lanes=16), prompts(70))
     assert texts(results) == {"fine"}
-    assert brain.refused
-    assert len(server.requests) == 70 + len(brain.refused)
+    assert brain.events >= 3
+    assert len(server.requests) == 70 + brain.refused
 
 
 def test_rate_limit_pauses_all_models_of_the_server() -> None:
@@ -106,16 +112,19 @@ def test_rate_limit_pauses_all_models_of_the_server() -> None:
 
     asyncio.run(work())
     # Those under way at the first refusal may be refused as well, and nobody after it was known.
-    events = [at for n, at in enumerate(brain.refused) if n == 0 or at - brain.refused[n - 1] > 0.1]
-    assert len(brain.refused) <= 8 * len(events)
-    assert len(events) <= 5
+    assert brain.events == 3  # of 20 requests, behind every 6
+    assert brain.refused <= 8 * brain.events
 
 
-def at_once(server: OpenAIServer, workers: list[Generator]) -> int:
-    """Return the maximum of requests in flight when every worker has ten prompts."""
+def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
+    """How many requests of all workers are in flight together, when each has ten prompts: none is
+    replied to before `most` are.
+    """
 
     async def work() -> None:
-        server.brain = lambda _: Reply(body=chat("x"), delay=0.1)
+        server.brain = lambda _: Reply(
+            body=chat("x"), delay=0.1, until=lambda: server.most_in_flight >= most
+        )
         await asyncio.gather(*(worker(prompts(10), lambda *_: None) for worker in workers))
         for worker in workers:
             await worker.close()
@@ -138,7 +147,7 @@ def test_limits_are_shared_per_server_and_key_except_for_own_caps(
         limits = Limits()
         with OpenAIServer() as server:
             workers = [open_model([server.url], o, limits=limits, lanes=4) for o in options]
-            assert at_once(server, workers) == most, options
+            assert at_once(server, workers, most) == most, options
 
 
 def test_requests_per_minute_are_spread() -> None:
@@ -156,7 +165,8 @@ def test_tokens_per_minute_are_spread() -> None:
     with OpenAIServer() as server:  # each takes 8 tokens, and more is expected of the first ones
         begun = time.monotonic()
         outcomes(open_model([server.url], "&tpm=4800"), prompts(6))
-        assert 0.4 <= time.monotonic() - begun < 5
+        # At the 800 tokens that are expected of the first ones it would be 50 seconds.
+        assert 0.4 <= time.monotonic() - begun < 40
 
 
 def test_long_retry_after_fails_the_request(
@@ -187,20 +197,21 @@ def test_request_refused_while_others_succeed_fails(
     assert [n for n, one in enumerate(results) if isinstance(one, WorkError)] == [7]
     assert isinstance(results[7], BackendError)
     assert results[7].status == 429
-    assert len(server.requests) <= 59 + 20
+    assert len(server.requests) <= 59 + 40
 
 
 def test_overload_does_not_lower_the_rate() -> None:
     """529 is independent of the rate of this client, so no rate limit is learned from it."""
     chance = random.Random(1)
     busy = Reply(529, {"error": {"message": "Overloaded"}})
-    began = time.monotonic()
     with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
-        results = outcomes(open_model([server.url], lanes=64), prompts(200))
+        worker = open_model([server.url], lanes=64)
+        results = outcomes(worker, prompts(200))
     assert texts(results) == {"fine"}
-    refused = len(server.requests) - 200
-    assert refused > 4
-    assert time.monotonic() - began < 20 + 2 * refused
+    assert len(server.requests) - 200 > 4
+    assert isinstance(worker, Api)
+    (asked,) = worker._pool.servers
+    assert asked.limiter._pace.rate(time.monotonic()) == math.inf
 
 
 # Several servers
@@ -208,21 +219,23 @@ def test_overload_does_not_lower_the_rate() -> None:
 
 def test_requests_are_distributed_by_capacity() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
-        quick.brain = lambda _: Reply(body=chat("quick"), delay=0.01)
-        slow.brain = lambda _: Reply(body=chat("slow"), delay=0.2)
+        quick.brain = lambda _: Reply(body=chat("quick"), until=lambda: quick.most_in_flight == 4)
+        slow.brain = lambda _: Reply(body=chat("slow"), until=lambda: len(quick.requests) > 80)
         results = outcomes(open_model([quick.url, slow.url], lanes=4), prompts(100))
     assert texts(results) == {"quick", "slow"}
     assert len(quick.requests) > 3 * len(slow.requests)
     assert (quick.most_in_flight, slow.most_in_flight) == (4, 4)
 
 
-def test_unreachable_server_is_avoided(caplog: pytest.LogCaptureFixture) -> None:
-    with OpenAIServer() as gone:
-        pass
-    with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: "here") as server:
-        results = outcomes(open_model([gone.url, server.url], "&retries=0"), prompts(40))
+def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        nothing_listens() as gone,
+        OpenAIServer(lambda _: "here") as server,
+    ):
+        results = outcomes(open_model([gone, server.url], "&retries=0"), prompts(40))
     assert texts(results) == {"here"}
-    assert f"nothing listens at {gone.url}: asking the others" in caplog.text
+    assert f"nothing listens at {gone}: asking the others" in caplog.text
 
 
 def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
@@ -246,14 +259,12 @@ def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_no_reachable_server_fails_prepare(count: int) -> None:
-    urls = []
-    for _ in range(count):
-        with OpenAIServer() as gone:
-            urls.append(gone.url)
-    worker = open_model(urls)
-    with pytest.raises(ConfigError, match="start its server or check the address") as caught:
-        asyncio.run(worker.prepare())
+def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
+    with ExitStack() as held:
+        urls = [held.enter_context(nothing_listens()) for _ in range(count)]
+        worker = open_model(urls)
+        with pytest.raises(ConfigError, match="start its server or check the address") as caught:
+            asyncio.run(worker.prepare())
     assert all(url in str(caught.value) for url in urls)
 
 
@@ -275,18 +286,23 @@ def test_loss_of_all_servers_ends_the_run() -> None:
 def test_server_lost_behind_a_proxy_is_awaited(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is awaited for longer than the retries of a request; a single failure is not."""
-    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.01)
+    """Longer than each request is tried again; one that alone fails so is not waited for."""
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
     monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
     gone = Reply(status, {"error": {"message": "no upstream"}})
     asked: list[float] = []
+    failed: Counter[str] = Counter()  # how often each prompt was
 
     def brain(body: dict[str, Any]) -> Any:
-        if body["messages"][-1]["content"] == "poison":
+        prompt = body["messages"][-1]["content"]
+        if prompt == "poison":
             return gone
         asked.append(time.monotonic())
-        back = len(asked) <= 4 or asked[-1] > asked[4] + 1.5
-        return "fine" if back else gone
+        tried = max(failed.values(), default=0) > 2  # one of them would have failed for good
+        if len(asked) <= 4 or (tried and asked[-1] > asked[4] + 1.5):
+            return "fine"
+        failed[prompt] += 1
+        return gone
 
     poison = Prompt(messages=(Message(role="user", content="poison"),))
     with OpenAIServer(brain) as server:
@@ -294,7 +310,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
     assert texts(results) == {"fine"}
     assert isinstance(last, BackendError)
     assert last.status == status
-    assert 45 < len(asked) < 120
+    assert len(asked) < 160
 
 
 def test_additional_server_keeps_the_identity() -> None:

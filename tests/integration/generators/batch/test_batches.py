@@ -143,9 +143,8 @@ def test_batches_exclude_several_servers_and_ignore_delay() -> None:
     with BatchServer() as server:
         with pytest.raises(ConfigError, match="one server is asked in batches"):
             open_model(server, options="&base_url=http://127.0.0.1:9/v1")
-        began = time.monotonic()
-        assert texts(outcomes(open_model(server, options="&delay=1"), prompts(121)))
-        assert time.monotonic() - began < 110  # it would be 120 and more
+        # With a pause of 5 seconds before each request this would take ten minutes.
+        assert texts(outcomes(open_model(server, options="&delay=5"), prompts(121)))
 
 
 @BOTH
@@ -376,7 +375,8 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
 
         def restart() -> None:
             server.stop()
-            time.sleep(0.3)
+            while "no word of its batches" not in caplog.text:
+                time.sleep(0.01)
             server.polls = server.jobs[0].polls + 2
             server.start()
 
@@ -469,7 +469,7 @@ def interrupted(
     async def run() -> None:
         await worker.prepare()
         task = asyncio.create_task(worker(items, lambda index, _: results.append(index)))  # type: ignore[arg-type]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (len(server.jobs) == jobs and server.jobs[-1].polls >= polls):
                 await asyncio.sleep(0.005)
         task.cancel()
