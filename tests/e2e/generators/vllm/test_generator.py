@@ -1018,7 +1018,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     going_on = turn("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (outcome,) = outcomes(opened(served, max_tokens=1, top=5), [PROMPTS[0]])
+    (outcome,) = outcomes(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
     assert isinstance(outcome, Completion)
     assert outcome.top_logprobs is not None
     assert len(outcome.top_logprobs) >= 5

@@ -175,8 +175,10 @@ def test_finish_is_length_at_max_tokens_and_stop_at_an_end_token(tiny: Path) -> 
 
 def test_top_logprobs_are_those_of_the_first_token_before_temperature(tiny: Path) -> None:
     asked = [prompt("Why?"), prompt("a longer one " * 9)]
-    ours = [c.top_logprobs for c in completions(tiny, asked, top=5)]
-    assert ours == [c.top_logprobs for c in completions(tiny, asked, top=5, temperature=1.9)]
+    ours = [c.top_logprobs for c in completions(tiny, asked, top_logprobs=5)]
+    assert ours == [
+        c.top_logprobs for c in completions(tiny, asked, top_logprobs=5, temperature=1.9)
+    ]
     assert completions(tiny, asked)[0].top_logprobs is None
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), None
     tokenizer = AutoTokenizer.from_pretrained(tiny)
@@ -527,9 +529,12 @@ def test_a_model_too_large_for_the_device_is_a_config_error(
 
 
 def test_dtype_and_device_map(tiny: Path) -> None:
-    expected = completions(tiny, max_tokens=1, top=3)
-    assert completions(f"{tiny}?device_map=auto&dtype=float32", max_tokens=1, top=3) == expected
-    half = completions(f"{tiny}?dtype=bfloat16", max_tokens=1, top=3)
+    expected = completions(tiny, max_tokens=1, top_logprobs=3)
+    assert (
+        completions(f"{tiny}?device_map=auto&dtype=float32", max_tokens=1, top_logprobs=3)
+        == expected
+    )
+    half = completions(f"{tiny}?dtype=bfloat16", max_tokens=1, top_logprobs=3)
     assert half != expected
     for one, two in zip(half, expected, strict=True):
         assert one.top_logprobs is not None
