@@ -116,7 +116,7 @@ def test_scores_without_logits_to_keep_are_equal(
 ) -> None:
     expected = scores(scorer(f"hf:{tiny}"), TURNS)
     monkeypatch.setattr(
-        "bakeoff.generators.transformers.logprobs._accepts_logits_to_keep", lambda _: False
+        "bakeoff.generators.transformers.logprobs._supports_logits_to_keep", lambda _: False
     )
     assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
 
