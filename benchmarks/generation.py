@@ -32,7 +32,7 @@ from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator
 
@@ -47,7 +47,7 @@ def main(ways: Sequence[str]) -> None:
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    prompts = draw("starter", PROMPTS, seed=0).prompts
+    prompts = sample_prompts("starter", PROMPTS, seed=0).prompts
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / GGUF).symlink_to(fetch_model(CATALOGUE["smollm2"]))
         for way in [way for way in ways if way != "server"]:

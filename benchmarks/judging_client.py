@@ -33,7 +33,7 @@ from bakeoff.config import Config
 from bakeoff.evaluation.participants import cast_of
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Verdict
 from bakeoff.runtime import meanwhile
 from bakeoff.runtime.progress import BEAT, ProgressFile
@@ -83,7 +83,7 @@ async def ours(url: str, pairs: int, in_flight: int) -> Took:
             store=folder / "store.sqlite",
             out=folder,
         )
-        drawn = draw(config.prompts, config.limit, config.seed)
+        drawn = sample_prompts(config.prompts, config.limit, config.seed)
         with ProgressFile(config.out) as progress, Store(config.store) as store:
             comparing = Comparing(config, drawn.prompts, cast_of(config), store, progress)
             await comparing.prepare()

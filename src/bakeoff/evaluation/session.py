@@ -19,7 +19,7 @@ from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting, Text
 from bakeoff.evaluation.votes.merge import people
 from bakeoff.evaluation.votes.queue import complete
-from bakeoff.prompts.sources import Draw, draw
+from bakeoff.prompts.sampling import PromptSample, sample_prompts
 from bakeoff.records import (
     CLUSTER_TAG,
     Evidence,
@@ -83,9 +83,12 @@ async def run_async(
                 return await asyncio.to_thread(_results, evidence, config, made, asked)
 
 
-def _drawn(config: Config) -> Draw:
+def _drawn(config: Config) -> PromptSample:
     """The prompts of this run, or of its part of it. ConfigError where they cannot be."""
-    drawn, (which, of) = draw(config.prompts, config.limit, config.seed), config.shard_index
+    drawn, (which, of) = (
+        sample_prompts(config.prompts, config.limit, config.seed),
+        config.shard_index,
+    )
     prompts = drawn.prompts[which - 1 :: of]
     if not prompts:
         raise ConfigError(
@@ -211,7 +214,9 @@ def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
 
 
-def _environment(comparing: Comparing, started: StartTime, drawn: Draw) -> dict[str, JsonValue]:
+def _environment(
+    comparing: Comparing, started: StartTime, drawn: PromptSample
+) -> dict[str, JsonValue]:
     revision: dict[str, JsonValue] = {"revision": drawn.revision} if drawn.revision else {}
     return describe() | {
         **started.as_fields(),
@@ -233,7 +238,7 @@ def _asked(comparing: Comparing, purse: Purse) -> tuple[StageUsage, ...]:
     return tuple(rows)
 
 
-def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
+def _gathered(comparing: Comparing, drawn: PromptSample) -> Evidence:
     """Everything that the models and judges said, as far as it was wanted in the end."""
     config, pair = comparing.config, comparing.agenda.null_pair
     wanted = {

@@ -13,7 +13,7 @@ from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators.thinking import make_completion
 from bakeoff.plugins import Setting
-from bakeoff.prompts.rows import Row, listed, read_rows
+from bakeoff.prompts.rows import Row, format_names, read_rows
 from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
 from bakeoff.runtime import PerItem, aside
 
@@ -110,7 +110,7 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
         if not recordings:
             raise ConfigError(
                 f"{str(self._path)!r} holds no completions in the column {self._column!r}; there "
-                f"are: {listed(columns)}: choose with ?column=NAME"
+                f"are: {format_names(columns)}: choose with ?column=NAME"
             )
         return dict(recordings)
 

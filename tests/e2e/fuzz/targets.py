@@ -31,7 +31,7 @@ from bakeoff.judges.parsing.verdicts import (
 from bakeoff.judges.rendering import Template, TemplateInput, load_criteria
 from bakeoff.plugins import Setting
 from bakeoff.prompts.rows import read_rows
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Message, Prompt, Verdict
 from bakeoff.report.export import save_page
 from bakeoff.report.frames import comparison_rows, judgment_rows
@@ -96,7 +96,7 @@ def _prompts(suffix: str) -> Callable[[bytes, Path], object]:
     def run(data: bytes, folder: Path) -> None:
         path = folder / f"prompts{suffix}"
         path.write_bytes(data)
-        for prompt in draw(str(path), 3, 0).prompts:
+        for prompt in sample_prompts(str(path), 3, 0).prompts:
             prompt.model_dump_json().encode()
 
     return run

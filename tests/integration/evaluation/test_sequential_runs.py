@@ -15,7 +15,7 @@ from bakeoff.cli import compare
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Cast
 from bakeoff.evaluation.session import plan
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Pair, Prompt, Verdict
 from bakeoff.storage import Store
 from bakeoff.storage.merge import merge
@@ -91,7 +91,7 @@ def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_pat
     assert pair.accounting.failed == 0
     assert len(results.prompts) == pair.prompts
     assert [p.id for p in results.prompts] == [
-        p.id for p in draw(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
+        p.id for p in sample_prompts(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
     ]
     assert f"it took {pair.prompts} of 300 prompts" in " ".join(results.summary.notes)
     assert judged(server) <= 2 * (pair.prompts + 24)
@@ -318,7 +318,7 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
 ) -> None:
     log: list[str] = []
     a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
-    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
     wanted = Config(model=("a", "b"), stop="when-sure", margin=0)
 
     async def go() -> None:
@@ -425,7 +425,7 @@ class Clerk(PerItem[Pair, Verdict]):
 def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run(
     tmp_path: Path,
 ) -> None:
-    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
     wanted = Config(model=("a", "b"), stop="when-sure")
 
     async def go() -> tuple[int, int]:
