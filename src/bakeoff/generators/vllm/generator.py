@@ -147,7 +147,7 @@ class VllmGenerator(Api):
         ConfigError where the server exited a second time, or the model has no chat template.
         """
         try:
-            return await self._complete(prompt)
+            return await self._complete_with_restart(prompt)
         except (BackendError, ConfigError) as error:
             if "chat template" not in str(error):
                 raise
@@ -156,7 +156,7 @@ class VllmGenerator(Api):
                 "or take hf:, which asks it as Question/Answer"
             ) from None
 
-    async def _complete(self, prompt: Prompt) -> Completion:
+    async def _complete_with_restart(self, prompt: Prompt) -> Completion:
         while (process := await self._running_process()) is not None:
             try:
                 async with meanwhile(partial(_check_runs, process), every=_POLL_SECONDS):

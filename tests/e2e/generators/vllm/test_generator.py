@@ -319,7 +319,7 @@ def exit_after_requests(
 ) -> None:
     """Make a server exit at request `after` + 1, once `holds` requests wait, `times` times."""
     # How long a server takes to end depends on how busy the machine is.
-    monkeypatch.setattr(vllm_module, "_DYING", 60.0)
+    monkeypatch.setattr(vllm_module, "_EXIT_SECONDS", 60.0)
     Path("deaths").write_text(str(times))
     monkeypatch.setenv("STANDIN_DIES_AFTER", f"{after} @{Path('deaths').absolute()}")
     monkeypatch.setenv("STANDIN_HOLDS", str(holds))
