@@ -21,7 +21,7 @@ from measuring.line import say, versions
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.evaluation.cache import fill
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt, content_key
 from bakeoff.runtime.progress import Count
 from bakeoff.storage import Store
@@ -50,7 +50,7 @@ def main(prompts: int, replicas: int) -> None:
 
 async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
     """Results a second, from the first one to the last one that is kept."""
-    worker = open_generator(Spec.parse(spec), Setting(Sampling()))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling()))
     made = (Prompt(messages=(Message(role="user", content=f"{n} {TEXT}"),)) for n in range(prompts))
     asks = [(content_key("completion", worker.identity, prompt.id), prompt) for prompt in made]
     kept: list[float] = []

@@ -37,7 +37,7 @@ from bakeoff.records import (
     Usage,
     Verdict,
 )
-from bakeoff.runtime import Ask, Batched, Generator, Judge, PerItem, Worker
+from bakeoff.runtime import Batched, Generator, Judge, ModelRequest, PerItem, Worker
 
 if TYPE_CHECKING:
     from bakeoff.api import run, run_async, vote_async
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from bakeoff.evaluation.session import plan
 
 __all__ = [
-    "Ask",
     "Authored",
     "BackendError",
     "BakeoffError",
@@ -63,6 +62,7 @@ __all__ = [
     "Judge",
     "Judgment",
     "Message",
+    "ModelRequest",
     "Pair",
     "PerItem",
     "Plan",

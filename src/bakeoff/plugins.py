@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -45,7 +45,7 @@ _OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """What a backend gets beside its spec: the sampling, and how many requests may be in flight.
 
     `judging` says that what it is asked for makes a verdict, `batch` that hosted models are asked
@@ -55,7 +55,7 @@ class Setting:
     """
 
     sampling: Sampling
-    lanes: int = MOST
+    max_concurrency: int = MOST
     judging: bool = False
     batch: bool = False
     store: Path | None = None
@@ -67,12 +67,21 @@ class Setting:
 class Backend(Protocol[W]):
     """What an entry point names: a class that is made from a spec and a setting."""
 
-    def __call__(self, spec: Spec, setting: Setting) -> W:
+    def __call__(self, spec: Spec, context: RunContext) -> W:
         """The worker. Validates the spec's options; loads nothing and asks nobody."""
         ...
 
 
-def open_generator(spec: Spec, setting: Setting) -> Generator:
+@runtime_checkable
+class DefaultVerdict(Protocol):
+    """A backend of generators that knows how a judge's verdict is best read from its models."""
+
+    def default_verdict(self, target: str) -> Literal["json", "logprob"]:
+        """Return the kind of verdict to ask `target` for if the spec does not name one."""
+        ...
+
+
+def open_generator(spec: Spec, context: RunContext) -> Generator:
     """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win.
 
     `?batch=true` or `false` wins too. Without it the run's wish counts for hosted models alone:
@@ -81,21 +90,24 @@ def open_generator(spec: Spec, setting: Setting) -> Generator:
     """
     if _REPLICAS in spec.options:
         cluster: Backend[Generator] = find(CLUSTERS, "ray")
-        return cluster(spec, setting)
+        return cluster(spec, context)
     theirs = Sampling.model_fields.keys() - {"weigh"}  # that one is for judges to say
     own = {key: value for key, value in spec.options.items() if key in theirs}
     said, spec = split_options(_Batch, spec)
     rest = {key: value for key, value in spec.options.items() if key not in own}
-    values = {**setting.sampling.model_dump(), **own}
+    values = {**context.sampling.model_dump(), **own}
     sampling = parse_fields(Sampling, values, where=spec.name)
-    batch = said.batch if said.batch is not None else setting.batch and _has_batches(spec)
+    batch = said.batch if said.batch is not None else context.batch and _has_batches(spec)
     backend: Backend[Generator] = find(BATCHES if batch else GENERATORS, spec.backend)
-    if sampling.weigh and not getattr(backend, "weighs", False):
+    generator = backend(
+        spec.model_copy(update={"options": rest}), replace(context, sampling=sampling)
+    )
+    if sampling.weigh and not generator.traits.can_score:
         raise ConfigError(
             f"{spec.name!r} cannot weigh completions: take one of embedded:, hf:, or a vLLM server "
             "by api:"
         )
-    return backend(spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling))
+    return generator
 
 
 def _has_batches(spec: Spec) -> bool:
@@ -108,7 +120,7 @@ def _has_batches(spec: Spec) -> bool:
     return known
 
 
-def open_judge(spec: Spec, setting: Setting) -> Judge:
+def open_judge(spec: Spec, context: RunContext) -> Judge:
     """The judge of a spec: a judge backend, or any generator, asked in the way of one.
 
     The way is what `?verdict=` or `?template=` names, where that is a judge; else `prompted`.
@@ -117,7 +129,7 @@ def open_judge(spec: Spec, setting: Setting) -> Judge:
     wanted = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
     name = next((name for name in wanted if name in known), "prompted")
     backend: Backend[Judge] = find(JUDGES, name)
-    return backend(spec, replace(setting, judging=True))
+    return backend(spec, replace(context, judging=True))
 
 
 def judge_spec(text: str) -> Spec:

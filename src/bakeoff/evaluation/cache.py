@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
 from bakeoff.records import Completion, Verdict, lean
-from bakeoff.runtime import Emit, Worker, halt, stoppable, tasks
+from bakeoff.runtime import Emit, Worker, halt, notify_committed, stoppable, tasks
 from bakeoff.runtime.progress import Count, Stage
 from bakeoff.runtime.timing import Work, timed
 from bakeoff.storage import Store
@@ -73,7 +73,7 @@ async def fill(
                 for position in tuple(due):
                     take(position, StoppedError(why))
     if keys and halt().why is None:
-        worker.kept()
+        notify_committed(worker)
 
 
 async def _put_through(

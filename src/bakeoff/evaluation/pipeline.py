@@ -17,7 +17,17 @@ from bakeoff.evaluation.cache import fill
 from bakeoff.evaluation.pair_progress import Two
 from bakeoff.evaluation.request_plan import AGAIN, Agenda, Cast, Sitting, Text
 from bakeoff.records import Completion, Judgment, Pair, Presented, Prompt, Verdict, content_key
-from bakeoff.runtime import Generator, Judge, Part, aside, halt, meanwhile, tasks
+from bakeoff.runtime import (
+    Generator,
+    Judge,
+    Part,
+    aside,
+    halt,
+    meanwhile,
+    remote_done,
+    tasks,
+    tokens_in_progress,
+)
 from bakeoff.runtime.progress import BEAT, Count, Stage, Watch
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
@@ -148,19 +158,19 @@ class Comparing:
         """
         async with tasks() as self._group:
             for name, judge in self.judges.items():
-                if not (judge.exclusive or judge.patient):
+                if not (judge.traits.exclusive or judge.traits.batch_only):
                     ready = [one for one in self.due(name) if self._ready(one)]
                     self._group.create_task(self._sit(name, ready))
             async with tasks() as completing:
                 for name, model in self.models.items():
-                    if not model.exclusive:
+                    if not model.traits.exclusive:
                         completing.create_task(self._complete(name))
                 completing.create_task(self._take_turns())
             for name, judge in self.judges.items():
-                if judge.patient:
+                if judge.traits.batch_only:
                     self._group.create_task(self._sit(name, self.due(name)))
             for name, judge in self.judges.items():
-                if judge.exclusive:
+                if judge.traits.exclusive:
                     await self._sit(name, self.due(name))
                     await self._make_room(judge)
 
@@ -173,19 +183,19 @@ class Comparing:
         """Tell how far everyone is with what is not done yet."""
         for (stage, name), count in self._counts.items():
             worker = self.models[name] if stage == "completion" else self.judges[name]
-            count.writing(worker.writing)
-            if worker.patient:
-                count.through(worker.through)
+            count.writing(tokens_in_progress(worker))
+            if worker.traits.batch_only:
+                count.through(remote_done(worker))
 
     async def _take_turns(self) -> None:
         for name, model in self.models.items():
-            if model.exclusive:
+            if model.traits.exclusive:
                 await self._complete(name)
                 await self._make_room(model)
 
     async def _make_room(self, worker: Generator | Judge) -> None:
         """Close who has had its turn, unless its next one comes and others have room beside it."""
-        if self.schedule.over or not worker.stays:
+        if self.schedule.over or not worker.traits.keep_loaded:
             await worker.close()
 
     async def _complete(self, name: str) -> None:
@@ -204,7 +214,7 @@ class Comparing:
 
     def _call_judges(self, prompt_id: str, pair: Two, sample: int) -> None:
         for name, judge in self.judges.items():
-            if not (judge.exclusive or judge.patient):
+            if not (judge.traits.exclusive or judge.traits.batch_only):
                 self._called.append((name, self.agenda.of(name, prompt_id, pair, sample)))
         if not self._ushering:
             self._ushering = True
@@ -262,7 +272,7 @@ class Comparing:
 
     def judgment(self, sitting: Sitting, verdict: Verdict) -> Judgment:
         """A verdict with names on."""
-        apart = self.judges[sitting.judge].order == "apart"
+        apart = self.judges[sitting.judge].traits.order == "apart"
         presented: Presented = "apart" if apart else "recorded"
         return Judgment(**sitting._asdict(), presented=presented, verdict=verdict)
 

@@ -232,7 +232,7 @@ def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
     evidence = _evidence(comparing, wanted, drawn.prompts)
     more: dict[str, object] = {"design": config.design}
     notes = [*drawn.notes, *comparing.schedule.notes()]
-    notes += [worker.caveat for worker in comparing.workers if worker.caveat]
+    notes += [worker.traits.caveat for worker in comparing.workers if worker.traits.caveat]
     more["notes"] = tuple(dict.fromkeys(notes))
     if pair:
         prompts = drawn.prompts[: config.null_prompts]

@@ -4,13 +4,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.generators.thinking import completion_of
-from bakeoff.plugins import Setting
-from bakeoff.records import Completion, Prompt, Usage
-from bakeoff.runtime import PerItem
+from bakeoff.plugins import RunContext
+from bakeoff.records import Completion, Prompt
+from bakeoff.runtime import PerItem, Traits
 
 
 class Echo(PerItem[Prompt, Completion]):
     """`echo:TEXT` completes with TEXT, a space, and the last turn; `?words=N` keeps N words."""
+
+    traits = Traits(free=True)
 
     class Options(BaseModel):
         """Options of the spec."""
@@ -19,18 +21,13 @@ class Echo(PerItem[Prompt, Completion]):
 
         words: int | None = Field(None, ge=0)
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(setting.lanes)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(context.max_concurrency)
         self._words = parse_fields(self.Options, spec.options, where=spec.name).words
         self._says = spec.target
         self.identity = {"backend": "echo", "says": self._says, "words": self._words}
 
-    def due(self, usage: Usage) -> float | None:
-        """Nothing: nobody is asked."""
-        del usage
-        return 0.0
-
-    async def one(self, item: Prompt) -> Completion:
+    async def process(self, item: Prompt) -> Completion:
         """The same text for the same prompt, always."""
         words = f"{self._says} {item.messages[-1].content}".split()
         kept = words[: self._words]

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators.thinking import completion_of
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import Row, listed, read_rows
-from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
-from bakeoff.runtime import PerItem, aside
+from bakeoff.records import Completion, Finish, Prompt, content_key
+from bakeoff.runtime import PerItem, Traits, aside
 
 # How a row and a prompt find each other: what of (its id, all messages, the last turn's text), and
 # which of several completions of it.
@@ -36,6 +36,8 @@ class Recorded(PerItem[Prompt, Completion]):
     A row whose completion is missing or null counts as none.
     """
 
+    traits = Traits(free=True)
+
     class Options(BaseModel):
         """Options of the spec."""
 
@@ -51,8 +53,8 @@ class Recorded(PerItem[Prompt, Completion]):
         tokens: int | None = Field(None, ge=0)
         sample: int = Field(0, ge=0)
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(setting.lanes)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(context.max_concurrency)
         self._path = Path(spec.target)
         self._column = parse_fields(self.Options, dict(spec.options), where=spec.name).column
         self._lines: dict[Mark, list[_Line]] | None = None
@@ -71,12 +73,7 @@ class Recorded(PerItem[Prompt, Completion]):
         async with self._reading:
             self._lines = self._lines or await aside(self._read)
 
-    def due(self, usage: Usage) -> float | None:
-        """Nothing: nobody is asked."""
-        del usage
-        return 0.0
-
-    async def one(self, item: Prompt) -> Completion:
+    async def process(self, item: Prompt) -> Completion:
         """The completion that the file holds; BackendError where it holds none for this prompt."""
         if self._lines is None:
             await self.prepare()

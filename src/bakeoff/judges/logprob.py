@@ -16,38 +16,38 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Sampling, Spec, parse_fields
 from bakeoff.errors import ConfigError, WorkError
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import (
     Completion,
     Message,
     Pair,
     Prompt,
-    Usage,
     Verdict,
     Weights,
     content_key,
 )
-from bakeoff.runtime import Ask, Emit, Order, tasks
+from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests, tasks
 
 Found = asyncio.Future[Completion | WorkError]
 
 
-class Weighed(ABC):
+class Weighed(GeneratorJudge, ABC):
     """Asks a generator what each completion of a pair is worth; a subclass compares the two.
 
     What a completion is worth is asked once, however many pairs it is in.
     """
 
-    order: Order = "apart"
-    partial = False
+    order = "apart"
 
-    def __init__(self, spec: Spec, setting: Setting, own: frozenset[str]) -> None:
+    def __init__(self, spec: Spec, context: RunContext, own: frozenset[str]) -> None:
         rest = {key: value for key, value in spec.options.items() if key not in own}
         # Not the run's seed: a number that is not drawn does not depend on it.
         sampling = Sampling(temperature=0, top_p=1, max_tokens=1, weigh=True)
         self._name = spec.name
-        self._generator = open_generator(
-            spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling)
+        super().__init__(
+            open_generator(
+                spec.model_copy(update={"options": rest}), replace(context, sampling=sampling)
+            )
         )
         self._found: dict[str, Found] = {}
 
@@ -60,61 +60,10 @@ class Weighed(ABC):
     def compare(self, weights: Weights) -> float:
         """The probability that the first is better; of the weights the other way round, 1 - it."""
 
-    @property
-    def weights(self) -> str | None:
-        """As the generator's."""
-        return self._generator.weights
-
-    @property
-    def caveat(self) -> str | None:
-        """As the generator's."""
-        return self._generator.caveat
-
-    @property
-    def stays(self) -> bool:
-        """As the generator's."""
-        return self._generator.stays
-
-    @property
-    def exclusive(self) -> bool:
-        """As the generator's."""
-        return self._generator.exclusive
-
-    @property
-    def patient(self) -> bool:
-        """As the generator's."""
-        return self._generator.patient
-
-    @property
-    def through(self) -> int:
-        """As the generator's."""
-        return self._generator.through
-
-    @property
-    def writing(self) -> int:
-        """As the generator's."""
-        return self._generator.writing
-
-    def asks(self, item: Pair) -> Sequence[Ask]:
+    def requests(self, item: Pair) -> Sequence[ModelRequest]:
         """Each completion, to be weighed."""
         turns = (_turn(item.prompt, text)[1] for text in (item.first, item.second))
-        return [ask for turn in turns for ask in self._generator.asks(turn)]
-
-    def due(self, usage: Usage) -> float | None:
-        """As the generator's."""
-        return self._generator.due(usage)
-
-    async def prepare(self) -> None:
-        """As the generator's."""
-        await self._generator.prepare()
-
-    def kept(self) -> None:
-        """As the generator's."""
-        self._generator.kept()
-
-    async def close(self) -> None:
-        """As the generator's; what was found stays known."""
-        await self._generator.close()
+        return [request for turn in turns for request in planned_requests(self.generator, turn)]
 
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
         """A verdict per pair, as soon as both its completions are weighed."""
@@ -138,7 +87,7 @@ class Weighed(ABC):
                 for index, (one, two) in enumerate(halves):
                     group.create_task(self._judge(index, one, two, emit))
                 if asked:
-                    await self._generator(list(asked.values()), take)
+                    await self.generator(list(asked.values()), take)
         finally:
             for index, key in enumerate(keys):  # a bug, or cancelled: another call may wait for it
                 if not own[key].done():
@@ -177,18 +126,18 @@ class Reward(Weighed):
 
         temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         fields = frozenset(self.Options.model_fields)
         own = {key: value for key, value in spec.options.items() if key in fields}
         self._temperature = parse_fields(self.Options, own, where=spec.name).temperature
-        super().__init__(spec, setting, fields)
+        super().__init__(spec, context, fields)
 
     @property
     def identity(self) -> JsonValue:
         """The model, and the temperature."""
         return {
             "judge": "reward",
-            "generator": self._generator.identity,
+            "generator": self.generator.identity,
             "temperature": self._temperature,
         }
 
@@ -204,18 +153,18 @@ class Likelihood(Weighed):
     """`?verdict=likelihood`: better is what the model finds likelier, by the mean over the tokens.
 
     Only which of them it is: a difference of mean log-probabilities is no probability of anything.
-    A model prefers text like its own, so it is `partial`.
+    A model prefers text like its own, so it `prefers_own_family`.
     """
 
-    partial = True
+    prefers_own_family = True
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting, frozenset({"verdict"}))
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context, frozenset({"verdict"}))
 
     @property
     def identity(self) -> JsonValue:
         """The model."""
-        return {"judge": "likelihood", "generator": self._generator.identity}
+        return {"judge": "likelihood", "generator": self.generator.identity}
 
     def compare(self, weights: Weights) -> float:
         """1, 0, or 0.5 where both are equally likely."""

@@ -16,9 +16,9 @@ from bakeoff.judges.parsing.readers import SCHEMA, read_json, read_scores
 from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, read_rubric
 from bakeoff.judges.prompted import Heard, Interview
 from bakeoff.judges.rendering import OURS, Shown, Template, criteria_in
-from bakeoff.plugins import GENERATORS, Setting, find, open_generator
+from bakeoff.plugins import GENERATORS, Backend, DefaultVerdict, RunContext, find, open_generator
 from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
-from bakeoff.runtime import Ask, Emit
+from bakeoff.runtime import Emit, Generator, ModelRequest, planned_requests
 
 Kind = Literal["json", "marks", "scores", "rubric", "logprob"]
 
@@ -71,8 +71,6 @@ class Prompted(Interview[Pair, Verdict]):
     `?criteria=` what a rubric asks for.
     """
 
-    order: Literal["both", "apart"] = "both"
-
     class Options(BaseModel):
         """Options of the spec; all others go to the generator."""
 
@@ -82,15 +80,15 @@ class Prompted(Interview[Pair, Verdict]):
         verdict: Kind | None = None
         criteria: str | None = None
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options, rest = split_options(self.Options, spec)
         kind = _kind_of(options, spec)
         self._reading = READINGS[kind]
         self.mendable = kind != "logprob"
         self._template = Template(options.template or self._reading.template, 2)
         self._criteria = criteria_in(options.criteria) if options.criteria else ()
-        sampling = self._reading.sampling.model_copy(update={"seed": setting.sampling.seed})
-        super().__init__(open_generator(rest, replace(setting, sampling=sampling)))
+        sampling = self._reading.sampling.model_copy(update={"seed": context.sampling.seed})
+        super().__init__(open_generator(rest, replace(context, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "prompted",
             "generator": self.generator.identity,
@@ -111,9 +109,9 @@ class Prompted(Interview[Pair, Verdict]):
 
         await self.hear(items, take)
 
-    def asks(self, item: Pair) -> Sequence[Ask]:
+    def requests(self, item: Pair) -> Sequence[ModelRequest]:
         """The pair, shown."""
-        return self.generator.asks(self.show(item, None))
+        return planned_requests(self.generator, self.show(item, None))
 
     def show(self, item: Pair, kept: int | None) -> Prompt:
         """The rendered template, and how the judge's own turn begins."""
@@ -157,5 +155,5 @@ def _kind_of(options: Prompted.Options, spec: Spec) -> Kind:
     known: Kind | None = next((kind for kind in READINGS if kind == told), None)
     if known or options.template:
         return known or "json"
-    reads = getattr(find(GENERATORS, spec.backend), "reads", None)
-    return reads(spec.target) if reads else "json"
+    backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    return backend.default_verdict(spec.target) if isinstance(backend, DefaultVerdict) else "json"

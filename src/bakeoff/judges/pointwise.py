@@ -15,9 +15,9 @@ from bakeoff.errors import WorkError
 from bakeoff.judges.parsing.readers import SCORE_SCHEMA, Scored, read_score
 from bakeoff.judges.prompted import Heard, Interview, taken
 from bakeoff.judges.rendering import Shown, Template
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Pair, Prompt, Scores, Verdict
-from bakeoff.runtime import Ask, Emit
+from bakeoff.runtime import Emit, ModelRequest, planned_requests
 
 
 class Alone(NamedTuple):
@@ -34,7 +34,7 @@ class Scorer(Interview[Alone, Scored]):
     Equal scores are a tie.
     """
 
-    order: Literal["both", "apart"] = "apart"
+    order = "apart"
 
     class Options(BaseModel):
         """Options of the spec; all others go to the generator."""
@@ -44,17 +44,17 @@ class Scorer(Interview[Alone, Scored]):
         template: str = "scored"
         verdict: Literal["scored"] = "scored"
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options, rest = split_options(self.Options, spec)
         self._template = Template(options.template, 1)
         sampling = Sampling(
             temperature=0,
             top_p=1,
             max_tokens=1024,
-            seed=setting.sampling.seed,
+            seed=context.sampling.seed,
             schema_=SCORE_SCHEMA,
         )
-        super().__init__(open_generator(rest, replace(setting, sampling=sampling)))
+        super().__init__(open_generator(rest, replace(context, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "scored",
             "generator": self.generator.identity,
@@ -78,10 +78,11 @@ class Scorer(Interview[Alone, Scored]):
         ]
         await self.hear(asked, take)
 
-    def asks(self, item: Pair) -> Sequence[Ask]:
+    def requests(self, item: Pair) -> Sequence[ModelRequest]:
         """Each completion, shown alone."""
         alone = (Alone(item.prompt, text) for text in (item.first, item.second))
-        return [ask for one in alone for ask in self.generator.asks(self.show(one, None))]
+        shown = (self.show(one, None) for one in alone)
+        return [request for one in shown for request in planned_requests(self.generator, one)]
 
     def show(self, item: Alone, kept: int | None) -> Prompt:
         """The rendered template."""

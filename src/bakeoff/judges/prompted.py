@@ -16,8 +16,8 @@ from pydantic import JsonValue
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.prefix_cache import waves
 from bakeoff.judges.rendering import repair, shorter
-from bakeoff.records import Completion, Message, Prompt, Trouble, Usage, content_key
-from bakeoff.runtime import Emit, Generator
+from bakeoff.records import Completion, Message, Prompt, Trouble, content_key
+from bakeoff.runtime import Emit, GeneratorJudge
 from bakeoff.runtime.timing import timed
 
 
@@ -71,39 +71,12 @@ class _Asked(Generic[I, T]):
     doubted: T | None = None
 
 
-class Interview(ABC, Generic[I, T]):
+class Interview(GeneratorJudge, ABC, Generic[I, T]):
     """Asks a generator about items. A reply is read, or answered with one further request:
     where it cannot be read, or contradicts itself. What does not fit into the context is cut.
     """
 
     mendable = True
-
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
-        self.weights = generator.weights
-        self.caveat = generator.caveat
-        self.patient = generator.patient
-        self.partial = False
-
-    @property
-    def stays(self) -> bool:
-        """As the generator's."""
-        return self.generator.stays
-
-    @property
-    def exclusive(self) -> bool:
-        """As the generator's, which may know it only when it is prepared."""
-        return self.generator.exclusive
-
-    @property
-    def through(self) -> int:
-        """As the generator's."""
-        return self.generator.through
-
-    @property
-    def writing(self) -> int:
-        """As the generator's."""
-        return self.generator.writing
 
     @abstractmethod
     def show(self, item: I, kept: int | None) -> Prompt:
@@ -129,22 +102,6 @@ class Interview(ABC, Generic[I, T]):
         """What counts of a reply that contradicts itself twice."""
         return value
 
-    def due(self, usage: Usage) -> float | None:
-        """As the generator's."""
-        return self.generator.due(usage)
-
-    async def prepare(self) -> None:
-        """As the generator's."""
-        await self.generator.prepare()
-
-    def kept(self) -> None:
-        """As the generator's."""
-        self.generator.kept()
-
-    async def close(self) -> None:
-        """As the generator's."""
-        await self.generator.close()
-
     async def hear(self, items: Sequence[I], emit: Emit[Heard[T]]) -> None:
         """Emit what the judge says of each item."""
         due: list[_Asked[I, T]] = []
@@ -162,7 +119,7 @@ class Interview(ABC, Generic[I, T]):
 
     def _waves(self, due: Sequence[_Asked[I, T]]) -> Iterator[list[_Asked[I, T]]]:
         """What is asked first, and what after that; who waits for hours is asked everything."""
-        if self.patient:
+        if self.traits.batch_only:
             yield list(due)
             return
         for wave in waves([request.prompt for request in due]):
@@ -173,7 +130,7 @@ class Interview(ABC, Generic[I, T]):
 
         By its words it would not: the fence in them is random.
         """
-        if not (self.patient and request.item.id):
+        if not (self.traits.batch_only and request.item.id):
             return request.prompt
         said: list[JsonValue] = [completion.text for completion in request.said]
         return request.prompt.model_copy(

@@ -8,7 +8,6 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from bakeoff.errors import WorkError
-from bakeoff.runtime.worker import O
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ async def aside(work: Callable[[], T]) -> T:
     return await done
 
 
-async def outcome_of(work: Awaitable[O]) -> O | WorkError:
+async def outcome_of(work: Awaitable[T]) -> T | WorkError:
     """What came of the work: its result, or the WorkError that it raised."""
     try:
         return await work

@@ -6,10 +6,14 @@ A call puts in a ticket for each of its items; the engine takes tickets and give
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic
+from typing import Generic, TypeVar
 
 from bakeoff.errors import StoppedError, WorkError
-from bakeoff.runtime.worker import Emit, I, O
+
+I = TypeVar("I")  # noqa: E741 - an item
+O = TypeVar("O")  # noqa: E741 - its result
+
+Emit = Callable[[int, O | WorkError], None]  # called with the index of an item and its outcome
 
 
 class Call(Generic[I, O]):

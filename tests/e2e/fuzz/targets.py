@@ -25,7 +25,7 @@ from bakeoff.judges.parsing.marks import read_choice, read_marks
 from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
 from bakeoff.judges.parsing.rubric import read_rubric
 from bakeoff.judges.rendering import Shown, Template, criteria_in
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion, Message, Prompt, Verdict
@@ -103,7 +103,7 @@ def _recorded(data: bytes, folder: Path) -> None:
     asyncio.run(Recorded(Spec.parse(f"file:{path}"), _SETTING).prepare())
 
 
-_SETTING = Setting(Sampling())
+_SETTING = RunContext(Sampling())
 
 
 def _audit(suffix: str) -> Callable[[bytes, Path], object]:

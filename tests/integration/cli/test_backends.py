@@ -9,7 +9,7 @@ from bakeoff.cli.backends import Way, judge_ways, model_ways
 from bakeoff.cli.installed_extras import READY
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import GENERATORS, JUDGES, Setting, judge_spec, names, open_judge
+from bakeoff.plugins import GENERATORS, JUDGES, RunContext, judge_spec, names, open_judge
 from tests.unit.cli.packages import Shelf
 
 BOTH = pytest.mark.parametrize("ways", [judge_ways, model_ways])
@@ -109,9 +109,9 @@ def test_each_embedded_model_comes_with_what_a_reader_has_to_know() -> None:
 def test_what_is_to_be_written_opens() -> None:
     for way in judge_ways():
         if way.needs == READY and "PATH" not in way.spec and way.spec.startswith(("api", "embed")):
-            open_judge(judge_spec(way.spec), Setting(Sampling()))
+            open_judge(judge_spec(way.spec), RunContext(Sampling()))
     hosted = [way.spec for way in judge_ways() if way.what.startswith("hosted")]
-    assert all(open_judge(judge_spec(spec), Setting(Sampling())).identity for spec in hosted)
+    assert all(open_judge(judge_spec(spec), RunContext(Sampling())).identity for spec in hosted)
 
 
 def test_what_is_missing_is_there_as_the_whole_command(shelf: Shelf) -> None:

@@ -463,8 +463,8 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
         return Reply(body=chat(contest(body)), delay=0.02)
 
     with OpenAIServer(brain) as server:
-        lanes = 4
-        asked = config(server, tmp_path, 40, max_concurrency=lanes)
+        max_concurrency = 4
+        asked = config(server, tmp_path, 40, max_concurrency=max_concurrency)
         for enough in (30, 90):
             kill(asked, server, enough)
             left = read(asked.out)
@@ -475,7 +475,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
-    assert twice <= 2 * 3 * lanes  # at most what was in flight, per kill and server
+    assert twice <= 2 * 3 * max_concurrency  # at most what was in flight, per kill and server
 
 
 @settings(max_examples=8, deadline=None)
@@ -498,10 +498,10 @@ def test_shown_reads_the_pair_back() -> None:
     """The stand-in judge sees what the template shows: else the tests above prove nothing."""
     from bakeoff.config import Sampling, Spec
     from bakeoff.judges.pairwise import Prompted
-    from bakeoff.plugins import Setting
+    from bakeoff.plugins import RunContext
     from bakeoff.records import Message, Pair, Prompt
 
-    judge = Prompted(Spec.parse("api:j?base_url=http://localhost:1/v1"), Setting(Sampling()))
+    judge = Prompted(Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling()))
     prompt = Prompt(messages=(Message(role="user", content="Q?"),))
     asked = judge.show(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
     assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
@@ -517,10 +517,10 @@ class Slow(PerItem[int, Completion]):
     identity = "slow"
 
     def __init__(self) -> None:
-        super().__init__(lanes=4)
+        super().__init__(max_concurrency=4)
         self.asked: list[int] = []
 
-    async def one(self, item: int) -> Completion:
+    async def process(self, item: int) -> Completion:
         self.asked.append(item)
         await asyncio.sleep(0.005)
         if item % 7 == 0:

@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -295,9 +296,9 @@ class Engine(Batched[Any, Any]):
         super().__init__(64)
         self.identity = self.name = name
         self.log = log
-        self.stays = stays
+        self.traits = replace(self.traits, keep_loaded=stays)
 
-    def batch(self, items: Sequence[Prompt | Pair]) -> list[Completion | Verdict]:
+    def process_batch(self, items: Sequence[Prompt | Pair]) -> list[Completion | Verdict]:
         self.log.append(f"{self.name} {len(items)}")
         made: list[Completion | Verdict] = []
         for item in items:
@@ -410,14 +411,12 @@ def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) ->
 class Clerk(PerItem[Pair, Verdict]):
     """Judges one pair after the other, for whoever is called `a`."""
 
-    order = "both"
-
     def __init__(self) -> None:
         super().__init__(1)
         self.identity = "clerk"
         self.judged = 0
 
-    async def one(self, item: Pair) -> Verdict:
+    async def process(self, item: Pair) -> Verdict:
         self.judged += 1
         return Verdict(first=float(item.first.startswith("a")))
 

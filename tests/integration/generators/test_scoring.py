@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
 from bakeoff.generators.scoring import Piece, grammar, parted
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
 from tests.openai_server import OpenAIServer, Reply, chat
@@ -28,7 +28,7 @@ def turn(question: str, text: str) -> Prompt:
 
 def weighing(token: str, **sampling: Any) -> Generator:
     sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "weigh": True} | sampling
-    return open_generator(Spec.parse(token), Setting(Sampling(**sampling), 4))
+    return open_generator(Spec.parse(token), RunContext(Sampling(**sampling), 4))
 
 
 def weights(worker: Generator, turns: list[Prompt]) -> list[float]:
@@ -53,7 +53,7 @@ def test_recorded_completions_weigh_nothing(tmp_path: Path) -> None:
 
 def test_nobody_is_made_to_weigh_by_an_option() -> None:
     with pytest.raises(ConfigError, match="no option 'weigh'"):
-        open_generator(Spec.parse("hf:me/model?weigh=true"), Setting(Sampling()))
+        open_generator(Spec.parse("hf:me/model?weigh=true"), RunContext(Sampling()))
 
 
 # ----------------------------------------------------------------------------- transformers

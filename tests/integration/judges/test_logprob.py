@@ -14,9 +14,9 @@ from pydantic import JsonValue
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.judges.logprob import Likelihood, Reward, Weighed
-from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights
-from bakeoff.runtime import Emit
+from bakeoff.runtime import Emit, Traits, weights_of
 from tests.tiny import make_tiny_model, make_tiny_reward_model
 from tests.working import outcomes
 
@@ -27,8 +27,7 @@ class Scale:
     """A generator that weighs texts by their length, fails at some, and waits where told to."""
 
     weights = "s1:scale"
-    caveat = "It only counts."
-    exclusive = True
+    traits = Traits(exclusive=True, caveat="It only counts.")
     identity: JsonValue = "scale"
 
     def __init__(self) -> None:
@@ -60,7 +59,7 @@ class Scale:
 def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> Weighed:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.judges.logprob.open_generator", lambda *_: scale)
-        judge = open_judge(judge_spec(token), Setting(Sampling()))
+        judge = open_judge(judge_spec(token), RunContext(Sampling()))
     assert isinstance(judge, Weighed)
     return judge
 
@@ -277,9 +276,10 @@ def test_a_judge_is_known_by_its_generator(token: str) -> None:
     judge = judge_on(scale, token)
     outcomes(judge, [pair("a", "b")])
     assert (scale.prepared, scale.closed) == (1, 1)
-    assert (judge.weights, judge.caveat, judge.exclusive) == ("s1:scale", "It only counts.", True)
+    assert weights_of(judge) == "s1:scale"
+    assert (judge.traits.caveat, judge.traits.exclusive) == ("It only counts.", True)
     assert judge.order == "apart"
-    assert judge.partial == ("likelihood" in token)
+    assert judge.traits.prefers_own_family == ("likelihood" in token)
 
 
 def test_the_identity_tells_the_ways_of_comparing_apart() -> None:
@@ -292,20 +292,20 @@ def test_the_identity_tells_the_ways_of_comparing_apart() -> None:
 def test_the_run_s_seed_changes_no_identity(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     spec = judge_spec(f"hf:{folder}?verdict=likelihood")
-    one, two = (open_judge(spec, Setting(Sampling(seed=seed))).identity for seed in (1, 2))
+    one, two = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
     assert one == two
 
 
 def test_a_generator_that_cannot_weigh_is_no_such_judge() -> None:
     for token in ("echo:hi?verdict=likelihood", "gpt-4?verdict=likelihood"):
         with pytest.raises(ConfigError, match="cannot weigh completions"):
-            open_judge(judge_spec(token), Setting(Sampling()))
+            open_judge(judge_spec(token), RunContext(Sampling()))
 
 
 def test_options_that_are_nobody_s_are_refused(tmp_path: Path) -> None:
     for token in ("reward:x?temprature=2", "hf:x?verdict=likelihood&templat=x"):
         with pytest.raises(ConfigError, match="no option 'temp"):
-            open_judge(judge_spec(token), Setting(Sampling()))
+            open_judge(judge_spec(token), RunContext(Sampling()))
 
 
 # ---------------------------------------------------------------------- with real models
@@ -313,7 +313,7 @@ def test_options_that_are_nobody_s_are_refused(tmp_path: Path) -> None:
 
 def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> None:
     folder = make_tiny_reward_model(tmp_path)
-    judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), Setting(Sampling()))
+    judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), RunContext(Sampling()))
     assert isinstance(judge, Reward)
     texts = ["none", "one!", "two!!", "three!!!!!"]
     pairs = [pair(one, two) for one in texts for two in texts]
@@ -329,11 +329,11 @@ def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> 
 
 def test_a_language_model_judges_by_what_it_finds_likelier(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
-    judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), Setting(Sampling()))
+    judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), RunContext(Sampling()))
     assert isinstance(judge, Likelihood)
     done = outcomes(judge, [pair("yes", "no, never")])[0]
     assert isinstance(done, Verdict)
-    model = open_generator(Spec.parse(f"hf:{folder}"), Setting(Sampling(weigh=True)))
+    model = open_generator(Spec.parse(f"hf:{folder}"), RunContext(Sampling(weigh=True)))
     turns = [Message(role="assistant", content=text) for text in ("yes", "no, never")]
     prompts = [Prompt(messages=(*PROMPT.messages, turn)) for turn in turns]
     one, two = (o.weight for o in outcomes(model, prompts) if isinstance(o, Completion))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, VerdictError, WorkError
 from bakeoff.judges.pairwise import Prompted
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 from tests.working import outcomes
@@ -20,7 +20,7 @@ NOWHERE = "api:j?base_url=http://127.0.0.1:1/v1"
 
 
 def judge_of(text: str) -> Prompted:
-    judge = open_judge(judge_spec(text), Setting(Sampling()))
+    judge = open_judge(judge_spec(text), RunContext(Sampling()))
     assert isinstance(judge, Prompted)
     return judge
 
@@ -166,7 +166,7 @@ def test_a_broken_template_is_named(tmp_path: Path) -> None:
 
 def test_the_small_embedded_models_are_read_by_log_probability() -> None:
     spec = Spec.parse("embedded:qwen2.5-coder-0.5b")
-    judge = Prompted(spec, Setting(Sampling()))
+    judge = Prompted(spec, RunContext(Sampling()))
     assert judge.show(pair(), None).messages[-1].role == "assistant"
-    forced = Prompted(Spec.parse("embedded:smollm2?verdict=json"), Setting(Sampling()))
+    forced = Prompted(Spec.parse("embedded:smollm2?verdict=json"), RunContext(Sampling()))
     assert forced.show(pair(), None).messages[-1].role == "user"

@@ -8,7 +8,7 @@ import pytest
 from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
 from bakeoff.judges.pointwise import Scorer
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer
 from tests.working import outcomes
@@ -26,7 +26,7 @@ def scores(body: dict[str, Any]) -> str:
 def judged(brain: Brain, *pairs: tuple[str, str]) -> tuple[list[Verdict | WorkError], list[Any]]:
     with OpenAIServer(brain) as server:
         judge = open_judge(
-            judge_spec(f"api:j?base_url={server.url}&template=scored"), Setting(Sampling())
+            judge_spec(f"api:j?base_url={server.url}&template=scored"), RunContext(Sampling())
         )
         assert isinstance(judge, Scorer)
         assert judge.order == "apart"

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import LONG, waves
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from bakeoff.records.prefixed import Prefixed
 from tests.anthropic_server import AnthropicServer
@@ -43,9 +43,9 @@ def pairs(question: str) -> list[Pair]:
     return [pair, pair.swapped()]
 
 
-def requests(question: str, server: OpenAIServer, spec: str, lanes: int = 8) -> list[str]:
+def requests(question: str, server: OpenAIServer, spec: str, max_concurrency: int = 8) -> list[str]:
     """The texts of the judge's requests about a pair in both orders."""
-    judge = open_judge(judge_spec(spec), Setting(Sampling(), lanes))
+    judge = open_judge(judge_spec(spec), RunContext(Sampling(), max_concurrency))
     assert all(isinstance(one, Verdict) for one in outcomes(judge, pairs(question)))
     return [
         "".join(block["text"] for block in content) if isinstance(content, list) else content
@@ -63,7 +63,7 @@ def test_both_orders_begin_alike_up_to_the_completions(template: str) -> None:
         messages=(Message(role="user", content="What is it, then?"),), reference="The known one."
     )
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
-    judge: Any = open_judge(spec, Setting(Sampling()))
+    judge: Any = open_judge(spec, RunContext(Sampling()))
     pair = Pair(prompt=asked, first="the good one", second="the other one")
     one, other = (judge.show(p, None).messages[0].content for p in (pair, pair.swapped()))
     assert one != other
@@ -102,7 +102,7 @@ def test_a_judge_that_cannot_be_read_is_asked_again_in_both_waves() -> None:
 
     with OpenAIServer(brain) as server:
         spec = f"api:j?base_url={server.url}"
-        judge = open_judge(Spec.parse(spec), Setting(Sampling()))
+        judge = open_judge(Spec.parse(spec), RunContext(Sampling()))
         said = outcomes(judge, pairs("?" * LONG))
         order = [shown(body)[0] for body in server.requests]
     assert [one.mended for one in said if isinstance(one, Verdict)] == ["unreadable"] * 2

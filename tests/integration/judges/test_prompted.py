@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
 from tests.working import outcomes
@@ -20,7 +20,7 @@ def asked(
 ) -> tuple[Verdict | WorkError, list[dict[str, Any]]]:
     with OpenAIServer(brain) as server:
         spec = judge_spec(f"api:j?base_url={server.url}&retries=0{options}")
-        judge = open_judge(spec, Setting(Sampling()))
+        judge = open_judge(spec, RunContext(Sampling()))
         (outcome,) = outcomes(judge, [Pair(prompt=PROMPT, first=first, second=second)])
     return outcome, server.requests
 
@@ -161,7 +161,7 @@ def test_a_prompts_own_criteria_win_over_those_of_the_run() -> None:
     reply = {"explanation": "x", "criteria": [{"name": "Polite", "score_a": 2, "score_b": 9}]}
     with OpenAIServer(lambda _: json.dumps(reply)) as server:
         spec = judge_spec(f"api:j?base_url={server.url}&template=rubric")
-        judge = open_judge(spec, Setting(Sampling()))
+        judge = open_judge(spec, RunContext(Sampling()))
         (outcome,) = outcomes(judge, [Pair(prompt=prompt, first="a", second="b")])
     assert read(outcome).first == 0
 
@@ -178,7 +178,7 @@ def test_a_prompts_own_criteria_win_over_those_of_the_run() -> None:
 def test_each_template_is_read_in_its_own_way(template: str, reply: str, first: float) -> None:
     with OpenAIServer(lambda _: reply) as server:
         spec = judge_spec(f"api:j?base_url={server.url}&template={template}")
-        judge = open_judge(spec, Setting(Sampling()))
+        judge = open_judge(spec, RunContext(Sampling()))
         prompt = PROMPT.model_copy(update={"reference": "The good one."})
         (outcome,) = outcomes(judge, [Pair(prompt=prompt, first="a", second="b")])
     assert read(outcome).first == first

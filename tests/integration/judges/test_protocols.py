@@ -17,7 +17,7 @@ import pytest
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.parsing.readers import SCHEMA
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
 from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
 from tests.long import long
@@ -51,7 +51,7 @@ class Side:
             url = server.address if isinstance(server, AnthropicServer) else server.url
             self.requests, self.raw = server.requests, server.raw
             spec = judge_spec(f"{self.target}?base_url={url}&retries=1{options}")
-            return outcomes(open_judge(spec, Setting(Sampling())), pairs)
+            return outcomes(open_judge(spec, RunContext(Sampling())), pairs)
 
     def one(self, brain: Brain, options: str = "") -> Verdict | WorkError:
         return self.judge(brain, [pair()], options)[0]

@@ -14,14 +14,14 @@ from bakeoff.runtime.rate_limits.server_limits import Caps
 class Slow(PerItem[int, int]):
     """Waits for a go; `fails` at an item with a ConfigError."""
 
-    def __init__(self, lanes: int, fails: int | None = None) -> None:
-        super().__init__(lanes)
+    def __init__(self, max_concurrency: int, fails: int | None = None) -> None:
+        super().__init__(max_concurrency)
         self.identity = "slow"
         self.go = asyncio.Event()
         self.begun: list[int] = []
         self._fails = fails
 
-    async def one(self, item: int) -> int:
+    async def process(self, item: int) -> int:
         self.begun.append(item)
         if item == self._fails:
             raise ConfigError("the key was revoked")
@@ -107,7 +107,7 @@ class Engine(Batched[int, int]):
         self._run, self._loop = run, loop
         self.batches = 0
 
-    def batch(self, items: Sequence[int]) -> Sequence[int]:
+    def process_batch(self, items: Sequence[int]) -> Sequence[int]:
         self.batches += 1
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         return [2 * item for item in items]

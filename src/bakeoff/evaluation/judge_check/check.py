@@ -15,10 +15,10 @@ from bakeoff.evaluation.judge_check.requests import Asking
 from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
 from bakeoff.evaluation.participants import judges_of
 from bakeoff.importers.documents import listed
-from bakeoff.plugins import HUMAN, Setting, judge_spec
+from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
 from bakeoff.report.export import check_writable, write
-from bakeoff.runtime import Halt, Judge, Limits, Purse, tasks
+from bakeoff.runtime import Halt, Judge, Limits, Purse, estimate_cost, tasks
 from bakeoff.runtime.progress import Watch
 from bakeoff.storage import Store
 
@@ -32,14 +32,19 @@ def check(
     store: Path,
     limit: int | None = None,
     repeats: int = 1,
-    lanes: int = MOST,
+    max_concurrency: int = MOST,
 ) -> CheckResults:
     """Ask each judge (a spec) about the pairs of a file, or without one about our own.
 
     At most `limit` pairs, each `repeats` times in every order. ConfigError or StoreError where it
     cannot start; what was done is kept, and the same call goes on where this one stopped.
     """
-    asked = {"judge": judges, "limit": limit, "repeats": repeats, "max_concurrency": lanes}
+    asked = {
+        "judge": judges,
+        "limit": limit,
+        "repeats": repeats,
+        "max_concurrency": max_concurrency,
+    }
     return check_config(file, parse_fields(Check, asked | {"store": store}, where="the check"))
 
 
@@ -60,14 +65,14 @@ async def check_async(
     load_keys(config.env_file)
     known = known_pairs(file, config.limit)
     limits = Limits(config.rpm, config.tpm)
-    setting = Setting(
+    context = RunContext(
         Sampling(),
         config.max_concurrency,
         store=config.store,
         limits=limits,
         purse=Purse(config.max_cost),
     )
-    judges = _open(config.judge, setting)
+    judges = _open(config.judge, context)
     _check_prices(judges, config.max_cost)
     if config.out is not None:
         check_writable(config.out)
@@ -94,28 +99,28 @@ async def _ask(asked: Sequence[Asking], store: Store, watch: Watch) -> None:
             await one.judge.prepare()
     async with tasks() as group:
         for one in asked:
-            if not one.judge.exclusive:
+            if not one.judge.traits.exclusive:
                 group.create_task(one.run(store, watch))
         for one in asked:
-            if one.judge.exclusive:
+            if one.judge.traits.exclusive:
                 await one.run(store, watch)
                 await one.judge.close()
 
 
-def _open(judges: Sequence[str], setting: Setting) -> dict[str, Judge]:
+def _open(judges: Sequence[str], context: RunContext) -> dict[str, Judge]:
     if not judges:
         raise ConfigError("there is no judge to check: give one with --judge")
     if any(judge_spec(token).backend == HUMAN for token in judges):
         raise ConfigError(
             f"{HUMAN!r} cannot be checked like this: give judges that a program can ask"
         )
-    return judges_of(judges, setting)
+    return judges_of(judges, context)
 
 
 def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
     """BudgetError where nothing can keep to what may be spent."""
     for name, judge in judges.items():
-        if most is not None and judge.due(Usage(input=1, output=1)) is None:
+        if most is not None and estimate_cost(judge, Usage(input=1, output=1)) is None:
             raise BudgetError(
                 f"--max-cost {most:g}: the price of {name!r} is not known: give it in US dollars "
                 "for a million tokens read and written, as ?price=0.5,1.5, or leave out --max-cost"
@@ -140,7 +145,10 @@ def _results(known: Known, config: Check, asked: Sequence[Asking], started: Mome
         longer=longer_of(known.pairs),
         judges=tuple(checked(one.name, known.pairs, one.judgments, one.failures) for one in asked),
         agreement=agreements(judgments),
-        notes=(*_same(known), *(one.judge.caveat for one in asked if one.judge.caveat)),
+        notes=(
+            *_same(known),
+            *(one.judge.traits.caveat for one in asked if one.judge.traits.caveat),
+        ),
         environment=environment,
     )
 

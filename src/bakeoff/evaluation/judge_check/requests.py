@@ -51,7 +51,7 @@ class Asking:
         self._outcomes: dict[int, Verdict | WorkError] = {}
 
     def _wanted(self, repeats: int) -> Iterator[_Seat]:
-        both = self.judge.order == "both"
+        both = self.judge.traits.order == "both"
         orders = [(BETTER, WORSE), (WORSE, BETTER)] if both else [(BETTER, WORSE)]
         for pair in self._pairs:
             for repeat in range(repeats):
@@ -76,7 +76,7 @@ class Asking:
                 first=seat.first,
                 second=seat.second,
                 repeat=seat.repeat,
-                presented="recorded" if self.judge.order == "both" else "apart",
+                presented="recorded" if self.judge.traits.order == "both" else "apart",
                 verdict=outcome,
             )
             for seat, outcome in self._heard()

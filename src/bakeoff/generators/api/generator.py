@@ -36,10 +36,10 @@ from bakeoff.generators.api.errors import UnreadableError, meaning_of, refused_p
 from bakeoff.generators.api.replies import said_in, usage_in
 from bakeoff.generators.api.retries import Servers
 from bakeoff.generators.api.transport import Heard, connections, marked
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.records.prefixed import Prefixed
-from bakeoff.runtime import Ask, Caps, PerItem, Server, aside, pause
+from bakeoff.runtime import Caps, ModelRequest, PerItem, Server, Traits, aside, pause
 from bakeoff.runtime.timing import timed
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _UNLIMITED = Caps(most=10**6, first=10**6)
 class Api(PerItem[Prompt, Completion]):
     """A model behind a chat-completions server: `openai:gpt-4`, `api:NAME?base_url=http://...`."""
 
-    weighs = True
+    traits = Traits(can_score=True)
 
     class Options(BaseModel):
         """Options of the spec. `timeout` is in seconds without a byte; a reply has to be whole
@@ -94,12 +94,12 @@ class Api(PerItem[Prompt, Completion]):
                     raise ValueError("write it as http://HOST:PORT/v1")
             return urls and urls.split()[0]
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         self._urls = tuple(spec.options.get("base_url", "").split())
-        super().__init__(setting.lanes * max(1, len(self._urls)))
+        super().__init__(context.max_concurrency * max(1, len(self._urls)))
         self.options = parse_fields(self.Options, spec.options, where=spec.name)
         self.spec = spec
-        self.sampling = setting.sampling
+        self.sampling = context.sampling
         if self.sampling.weigh and spec.backend not in _WEIGHING:
             raise ConfigError(
                 f"{spec.name!r} cannot weigh completions: hosted models do not say how likely they "
@@ -112,9 +112,11 @@ class Api(PerItem[Prompt, Completion]):
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
-        account = setting.purse.account("judgment" if setting.judging else "completion", spec.name)
-        self._till = Till(setting.purse, account, self.due, patient=self.patient)
-        servers, limits = self._asked_at(setting), setting.limits
+        account = context.purse.account("judgment" if context.judging else "completion", spec.name)
+        self._till = Till(
+            context.purse, account, self.estimate_cost, patient=self.traits.batch_only
+        )
+        servers, limits = self._asked_at(context), context.limits
         own = spec.backend in _OWN and not self._urls
         self._servers = Servers(
             spec.name, servers, limits, self.options.retries, self._till, own=own
@@ -126,21 +128,21 @@ class Api(PerItem[Prompt, Completion]):
         self._each: dict[str, Any] = {}  # what goes with each request, beside what is asked
         self._keys: Sequence[str] = ()  # what nobody may read
 
-    def _asked_at(self, setting: Setting) -> list[Server]:
+    def _asked_at(self, context: RunContext) -> list[Server]:
         """The servers, shared with all who ask them in this run. Those that are its own it shares
         with nobody, nor what it may ask of one where that is said for this model alone.
         """
-        options, limits, backend = self.options, setting.limits, self.spec.backend
-        most, rpm = options.max_concurrency or setting.lanes, options.rpm or limits.rpm
+        options, limits, backend = self.options, context.limits, self.spec.backend
+        most, rpm = options.max_concurrency or context.max_concurrency, options.rpm or limits.rpm
         caps = Caps(most, rpm, options.tpm or limits.tpm)
         own: object = None
         if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
             own = (self.spec.target, caps)
-        if self.patient or (backend in _OWN and not self._urls):
+        if self.traits.batch_only or (backend in _OWN and not self._urls):
             own = object()
         key = options.api_key_env and os.environ.get(options.api_key_env)
         return [
-            limits.server((at, key, own), _UNLIMITED if self.patient else caps)
+            limits.server((at, key, own), _UNLIMITED if self.traits.batch_only else caps)
             for at in ([place(url) for url in self._urls] or [backend])
         ]
 
@@ -220,7 +222,7 @@ class Api(PerItem[Prompt, Completion]):
             extra = f"any-llm-sdk[{self.spec.backend}]"
             raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """Ask for one completion. BackendError where there is none after the client's retries.
 
         A key that a server sends back is taken out of everything that it said.
@@ -310,9 +312,9 @@ class Api(PerItem[Prompt, Completion]):
         cost = self.price(usage) if usage else None
         return {"snapshot": reply.model or None, "usage": usage, "cost": cost}
 
-    def asks(self, item: Prompt) -> Sequence[Ask]:
+    def requests(self, item: Prompt) -> Sequence[ModelRequest]:
         """One request."""
-        return [Ask(item, self.sampling)]
+        return [ModelRequest(item, self.sampling)]
 
     def price(self, usage: Usage) -> float | None:
         """US dollars for what a request took; None where that is not known."""
@@ -326,7 +328,7 @@ class Api(PerItem[Prompt, Completion]):
         """The price by the public lists."""
         return price_of(self.spec.backend, self.spec.target, usage)
 
-    def due(self, usage: Usage) -> float | None:
+    def estimate_cost(self, usage: Usage) -> float | None:
         """Nothing to a server on this machine, unless its price is given."""
         here = self._urls and all(map(is_here, self._urls)) and self.spec.backend in ("api", *_OWN)
         own = not self._urls and self.spec.backend in _OWN

@@ -6,6 +6,7 @@ client's place for a connection takes each request to the desk, where batches ar
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +20,7 @@ from bakeoff.generators.batch.batch_queue import Desk
 from bakeoff.generators.batch.journal import Notes
 from bakeoff.generators.batch.provider import Carrier
 from bakeoff.generators.batch.retrying_provider import Patience
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.runtime import Emit, halt, outcome_of, tasks
 
@@ -38,7 +39,7 @@ class InBatches(Api):
     wrong name are learned from it in a second and not in a day.
     """
 
-    patient = True
+    traits = replace(Api.traits, batch_only=True)
 
     class Options(Api.Options):
         """Options of the spec. `poll` is the seconds between two looks at a batch, at most;
@@ -50,16 +51,16 @@ class InBatches(Api):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context)
         own = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
         rest = {key: value for key, value in spec.options.items() if key not in own}
-        self._direct = Api(spec.model_copy(update={"options": rest}), setting)
+        self._direct = Api(spec.model_copy(update={"options": rest}), context)
         if len(self._urls) > 1:
             raise ConfigError(f"{spec.name!r}: one server is asked in batches, not several")
         self._left_out = self._direct._left_out
-        self._judging = setting.judging
-        self._notes = Notes(setting.store, content_key(self.weights))
+        self._judging = context.judging
+        self._notes = Notes(context.store, content_key(self.weights))
         self._desk: Desk | None = None
         self._known = False  # what the server takes
         self._owed = False  # whether something was asked for that is not in the store
@@ -68,8 +69,10 @@ class InBatches(Api):
     def carrier(self, client: Any) -> Carrier:
         """The provider's batches, by its official client."""
 
+    tokens_in_progress = 0
+
     @property
-    def through(self) -> int:
+    def remote_done(self) -> int:
         """How many requests of those under way the provider is through with."""
         return self._desk.through if self._desk else 0
 
@@ -77,7 +80,7 @@ class InBatches(Api):
         """As directly."""
         await self._direct.prepare()
 
-    def kept(self) -> None:
+    def on_committed(self) -> None:
         """All that came of what was sent is in the store."""
         self._owed = False
 
@@ -115,7 +118,7 @@ class InBatches(Api):
         assert desk is not None  # noqa: S101 - it was opened
         if not self._known and not any(desk.holds(self._key(item)) for item in items):
             for index, item in waiting[:1]:
-                emit(index, await outcome_of(self._direct.one(item)))
+                emit(index, await outcome_of(self._direct.process(item)))
             waiting = waiting[1:]
         self._known = True
         await self._by(desk, waiting, emit)
@@ -128,7 +131,7 @@ class InBatches(Api):
         async def lane() -> None:
             nonlocal lanes
             for index, item in waiting:
-                emit(index, await outcome_of(self.one(item)))
+                emit(index, await outcome_of(self.process(item)))
             lanes -= 1
             desk.leave(1)
 
@@ -144,7 +147,7 @@ class InBatches(Api):
     async def one(self, prompt: Prompt) -> Completion:
         """The reply to a prompt. What stopped the desk is raised, whatever the reply."""
         try:
-            return await super().one(prompt)
+            return await super().process(prompt)
         except WorkError:
             if self._desk and self._desk.trouble:
                 if isinstance(self._desk.trouble, BakeoffError):

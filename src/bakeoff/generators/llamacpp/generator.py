@@ -9,8 +9,9 @@ import asyncio
 import importlib.util
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue
 
@@ -24,7 +25,7 @@ from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.gguf_validation import check_whole
 from bakeoff.generators.llamacpp.memory import available
 from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_of
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import aside
 
@@ -58,8 +59,8 @@ class Embedded(Api):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context)
         self._entry = CATALOGUE.get(spec.target)
         self._server: Any = None
         self._address = ""  # of that server
@@ -80,8 +81,8 @@ class Embedded(Api):
         )
         if self._entry:
             weigh = self.sampling.weigh
-            judge = self._entry.as_judge(weigh=weigh) if setting.judging else None
-            self.caveat = judge or self._entry.caveat
+            judge = self._entry.as_judge(weigh=weigh) if context.judging else None
+            self.traits = replace(self.traits, caveat=judge or self._entry.caveat)
         self.identity = {
             "backend": "embedded",
             "weights": self.weights,
@@ -92,7 +93,7 @@ class Embedded(Api):
         }
 
     @staticmethod
-    def reads(target: str) -> str:
+    def default_verdict(target: str) -> Literal["json", "logprob"]:
         """How a verdict of this model is read best: the JSON of the small ones is noise."""
         return "logprob" if target in CATALOGUE else "json"
 
@@ -112,9 +113,10 @@ class Embedded(Api):
                 f"{free / 1e9:.1f} GB are free: make room, take a smaller model, or fewer tokens "
                 "with ?context="
             )
-        self.exclusive = self._size(path, self.options.slots or _FEW) > _SHARE * free
+        fills = self._size(path, self.options.slots or _FEW) > _SHARE * free
+        self.traits = replace(self.traits, exclusive=fills)
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """As any server's. What waits for a slot waits here, in the order in which it came.
 
         ConfigError where our own server has ended: nothing else would ever come of it.
@@ -122,7 +124,7 @@ class Embedded(Api):
         await self.opened()
         async with self._places:
             try:
-                return await super().one(prompt)
+                return await super().process(prompt)
             except (BackendError, ConfigError) as error:
                 if getattr(error, "status", None) or await listens(self._address):
                     raise
@@ -194,7 +196,7 @@ class Embedded(Api):
         if self.options.slots is not None:
             return self.options.slots
         most = max(_FEW, min(_MANY, _PER_CORE * (self.options.threads or physical_cores())))
-        room = (_TURN if self.exclusive else _SHARE) * available()
+        room = (_TURN if self.traits.exclusive else _SHARE) * available()
         return next((n for n in range(most, 1, -1) if self._size(path, n) <= room), 1)
 
     def _serve(self, key: str, slots: int) -> Any:

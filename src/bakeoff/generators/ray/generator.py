@@ -11,6 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, Field, JsonValue, field_validator
 
@@ -20,9 +21,10 @@ from bakeoff.generators.ray import session as ray_session
 from bakeoff.generators.ray.pipeline import Pool, StalledError, replies
 from bakeoff.generators.ray.replica import described
 from bakeoff.generators.ray.rows import block_of, outcomes_of
-from bakeoff.plugins import GENERATORS, Setting, names, open_generator
-from bakeoff.records import Completion, Prompt, Usage
-from bakeoff.runtime import Ask, Batched, Feed, aside, halt
+from bakeoff.plugins import GENERATORS, RunContext, names, open_generator
+from bakeoff.records import Completion, Prompt
+from bakeoff.runtime import Batched, Feed, ModelRequest, aside, halt
+from bakeoff.runtime.capabilities import planned_requests
 from bakeoff.runtime.work_queue import Ticket
 
 log = logging.getLogger(__name__)
@@ -62,42 +64,29 @@ class Replicated(Batched[Prompt, Completion]):
                 raise ValueError("a number of at least 1 is wanted, or two, as in 2-8")
             return least, most
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(size=1)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(batch_size=1)
         self.options, self.spec = split_options(self.Options, spec)
-        self._setting = setting
+        self._context = context
         _check(self.spec)
         if self.spec.backend == "embedded":  # it would take all cores, beside its neighbours
             threads = {"threads": str(math.ceil(self.options.cpus))} | self.spec.options
             self.spec = self.spec.model_copy(update={"options": threads})
-        self.inner = open_generator(self.spec, setting)
+        self.generator = open_generator(self.spec, context)
+        self.traits = replace(self.generator.traits, exclusive=True, keep_loaded=False)
 
     @property
     def identity(self) -> JsonValue:  # type: ignore[override]
         """The generator's: how many of it there are changes no completion."""
-        return self.inner.identity
+        return self.generator.identity
 
-    @property
-    def weights(self) -> str | None:  # type: ignore[override]
+    def requests(self, item: Prompt) -> Sequence[ModelRequest]:
         """The generator's."""
-        return self.inner.weights
+        return planned_requests(self.generator, item)
 
-    @property
-    def caveat(self) -> str | None:  # type: ignore[override]
-        """The generator's."""
-        return self.inner.caveat
-
-    def asks(self, item: Prompt) -> Sequence[Ask]:
-        """The generator's."""
-        return self.inner.asks(item)
-
-    def due(self, usage: Usage) -> float | None:
-        """The generator's: what a cluster costs is not known here."""
-        return self.inner.due(usage)
-
-    def rank(self, item: Prompt) -> int:
+    def sort_key(self, item: Prompt) -> int:
         """The generator's: who sorts what waits has it sorted over all replicas."""
-        return self.inner.rank(item) if isinstance(self.inner, Batched) else 0
+        return self.generator.sort_key(item) if isinstance(self.generator, Batched) else 0
 
     async def prepare(self) -> None:
         """Join or start the cluster. ConfigError where there is none, or no node for a replica.
@@ -107,53 +96,53 @@ class Replicated(Batched[Prompt, Completion]):
         """
         await aside(self._enter)
         if ray_session.ours():
-            await self.inner.prepare()
+            await self.generator.prepare()
         await aside(self._check_room)
 
     async def close(self) -> None:
         """End the pipeline; and the cluster, where it is ours and nobody else here needs it."""
         await super().close()
         await aside(lambda: ray_session.leave(self))
-        await self.inner.close()
+        await self.generator.close()
 
-    def batch(self, items: Sequence[Prompt]) -> Sequence[Completion]:
-        """Not used: `work` takes what waits."""
+    def process_batch(self, items: Sequence[Prompt]) -> Sequence[Completion]:
+        """Not used: `process_queue` takes what waits."""
         raise NotImplementedError
 
-    def work(self, feed: Feed[Prompt, Completion]) -> None:
+    def process_queue(self, queue: Feed[Prompt, Completion]) -> None:
         """Put everything that waits through one pipeline, and what was lost through another.
 
         In that one a replica has one block at a time: where several died with it, all but the one
         that killed it come through.
         """
         self._enter()
-        owed: Owed = dict(enumerate(feed.take(len(feed))))
+        owed: Owed = dict(enumerate(queue.take(len(queue))))
         size, pool = self._pool(len(owed))
         blocks = [list(owed)[start : start + size] for start in range(0, len(owed), size)]
         alone = pool._replace(blocks=1, retries=0)
-        self._put_through(feed, owed, blocks, pool)
-        while _wanted(owed) and not self._put_through(feed, owed, blocks, alone):
+        self._put_through(queue, owed, blocks, pool)
+        while _wanted(owed) and not self._put_through(queue, owed, blocks, alone):
             log.info("%s: %d prompts are asked anew", self.spec.name, len(owed))
         why = halt().why
         for ticket in owed.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
-            feed.give(ticket, StoppedError(why) if why else lost)
+            queue.give(ticket, StoppedError(why) if why else lost)
 
     def _put_through(
-        self, feed: Feed[Prompt, Completion], owed: Owed, blocks: list[list[int]], pool: Pool
+        self, queue: Feed[Prompt, Completion], owed: Owed, blocks: list[list[int]], pool: Pool
     ) -> bool:
         """Give what comes of blocks as it comes; what nothing came of stays owed.
 
         False where a lost node kept it from going on.
         """
-        told = json.dumps(described(self.spec, self._setting, self.identity))
+        told = json.dumps(described(self.spec, self._context, self.identity))
         sent = [[(n, owed[n].item) for n in block if n in owed] for block in blocks]
         rows = [block_of(items) for items in sent if items]
         try:
             for reply in replies(rows, told, pool, lambda: _wanted(owed)):
                 for number, outcome in outcomes_of(reply):
                     if ticket := owed.pop(number, None):  # once, whatever Ray repeats
-                        feed.give(ticket, outcome)
+                        queue.give(ticket, outcome)
         except StalledError as error:
             log.warning("%s: %s", self.spec.name, error)
             return False
@@ -166,7 +155,7 @@ class Replicated(Batched[Prompt, Completion]):
         at most half of its share: the other half is for who is done first.
         """
         least, most = self.options.replicas
-        flight = min(self._setting.lanes, max(1, items // (_SHARE * most)))
+        flight = min(self._context.max_concurrency, max(1, items // (_SHARE * most)))
         size = max(1, min(_BLOCK, flight // _BLOCKS))
         blocks = math.ceil(flight / size)
         return size, Pool(least, most, self.options.cpus, self._gpus(), blocks, retries=1)
@@ -182,7 +171,7 @@ class Replicated(Batched[Prompt, Completion]):
     def _enter(self) -> None:
         if importlib.util.find_spec("ray") is None:
             raise ConfigError(f"{self.spec.name!r} with ?replicas= needs: install bakeoff[ray]")
-        ray_session.enter(self, self._setting.ray)
+        ray_session.enter(self, self._context.ray)
 
     def _check_room(self) -> None:
         cpus, gpus = self.options.cpus, self._gpus()

@@ -20,21 +20,21 @@ from pydantic import JsonValue
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.generators.ray.rows import Outcome, items_of, refusal_of, reply_of
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import content_key
 from bakeoff.runtime import Generator
 
 COLUMN = "block"  # of the rows that Ray carries: a row is a block of ours
 
 
-def described(spec: Spec, setting: Setting, identity: JsonValue) -> dict[str, JsonValue]:
+def described(spec: Spec, context: RunContext, identity: JsonValue) -> dict[str, JsonValue]:
     """All that a replica has to know, as plain data."""
     return {
         "version": version("bakeoff"),
         "spec": spec.model_dump(mode="json"),
-        "sampling": setting.sampling.model_dump(mode="json"),
-        "lanes": setting.lanes,
-        "judging": setting.judging,
+        "sampling": context.sampling.model_dump(mode="json"),
+        "lanes": context.max_concurrency,
+        "judging": context.judging,
         "identity": content_key(identity),
         "folder": str(Path.cwd()),
     }
@@ -85,10 +85,10 @@ class Replica:
         with suppress(OSError):  # where the driver works, if that is here too: paths are its
             os.chdir(told["folder"])
         spec = Spec.model_validate(told["spec"])
-        setting = Setting(
+        context = RunContext(
             Sampling.model_validate(told["sampling"]), told["lanes"], judging=told["judging"]
         )
-        generator = open_generator(spec, setting)
+        generator = open_generator(spec, context)
         await generator.prepare()
         if content_key(generator.identity) != told["identity"]:  # it would be kept as the driver's
             raise ConfigError(

@@ -7,6 +7,7 @@ once in `hf_desk.py` and `hf_memory.py`, how it is drawn from in `hf_sampling.py
 import importlib.util
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -22,9 +23,9 @@ from bakeoff.generators.transformers.batch_scheduler import Desk
 from bakeoff.generators.transformers.checkpoint_loader import Dtype, Files, Loaded
 from bakeoff.generators.transformers.generation_loop import Scribe
 from bakeoff.generators.transformers.tokenization import Row
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.runtime import Ask, Batched, Feed, aside
+from bakeoff.runtime import Batched, Feed, ModelRequest, aside
 from bakeoff.runtime.timing import timed
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class Hf(Batched[Prompt, Completion]):
     A JSON schema in the sampling is ignored.
     """
 
-    weighs = True
+    traits = replace(Batched.traits, can_score=True)
+    remote_done = 0
 
     class Options(BaseModel):
         """Options of the spec.
@@ -61,18 +63,17 @@ class Hf(Batched[Prompt, Completion]):
         trust_remote_code: bool = False
         pickled: bool = False
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options = parse_fields(self.Options, spec.options, where=spec.name)
         super().__init__(options.batch_size or _TAKEN)
         if options.device and options.device_map:
             raise ConfigError(f"{spec.name!r}: give device or device_map, not both")
         self.options = options
         self.spec = spec
-        self.sampling = setting.sampling
+        self.sampling = context.sampling
         self._loaded: Loaded | None = None
         self._budget: Budget | None = None
         self._scribe: Scribe | None = None
-        self._small = False
         # First of all: without the extra there is no use in asking the hub for anything.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
@@ -82,7 +83,7 @@ class Hf(Batched[Prompt, Completion]):
         return self._identity()
 
     @cached_property
-    def weights(self) -> str | None:  # type: ignore[override] # as the identity
+    def weights(self) -> str | None:
         """The model's files, however they are asked."""
         parts = self._parts
         adapter = parts.adapter.identity() if parts.adapter else None
@@ -92,34 +93,29 @@ class Hf(Batched[Prompt, Completion]):
         """Check the extra, the files and the device, and fetch what is not here. ConfigError."""
         await aside(self._check)
 
-    def asks(self, item: Prompt) -> Sequence[Ask]:
+    def requests(self, item: Prompt) -> Sequence[ModelRequest]:
         """One request."""
-        return [Ask(item, self.sampling)]
+        return [ModelRequest(item, self.sampling)]
 
-    def rank(self, item: Prompt) -> int:
+    def sort_key(self, item: Prompt) -> int:
         """Prompts of about the same length share a batch."""
         return sum(len(message.content) for message in item.messages)
 
     @property
-    def writing(self) -> int:
+    def tokens_in_progress(self) -> int:
         """The tokens of the completions under way."""
         return self._scribe.written if self._scribe else 0
 
-    @property
-    def stays(self) -> bool:  # type: ignore[override]
-        """Whether it is loaded, and small enough to stay so while others have their turn."""
-        return self._loaded is not None and self._small
-
-    def work(self, feed: Feed[Prompt, Completion]) -> None:
+    def process_queue(self, queue: Feed[Prompt, Completion]) -> None:
         """Complete what waits, each as soon as there is room for it; the model is loaded first."""
         loaded, budget = self._ready()
         if self.sampling.weigh:
-            super().work(feed)
+            super().process_queue(queue)
             return
         self._scribe = self._scribe or Scribe(loaded, self.sampling)
-        Desk(self._scribe, budget, partial(self._row, loaded), self.spec.name).work(feed)
+        Desk(self._scribe, budget, partial(self._row, loaded), self.spec.name).work(queue)
 
-    def batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
+    def process_batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
         """What each of the texts is worth."""
         loaded, budget = self._ready()
         outcomes: dict[int, Completion | WorkError] = {}
@@ -139,6 +135,7 @@ class Hf(Batched[Prompt, Completion]):
     def release(self) -> None:
         """Free the model and the device's cache."""
         self._loaded = self._scribe = self._budget = None
+        self.traits = replace(self.traits, keep_loaded=False)
         batch_memory.free()
 
     def _ready(self) -> tuple[Loaded, Budget]:
@@ -147,7 +144,8 @@ class Hf(Batched[Prompt, Completion]):
                 self._loaded = self._load()
             most, weigh = self.options.batch_size, self.sampling.weigh
             self._budget = batch_memory.budget_of(self._loaded, most, weigh=weigh)
-            self._small = batch_memory.leaves_room(self._loaded)
+            fits = batch_memory.leaves_room(self._loaded)
+            self.traits = replace(self.traits, keep_loaded=fits)
         return self._loaded, self._budget
 
     def _load(self) -> Loaded:

@@ -13,7 +13,7 @@ from bakeoff.generators.transformers import checkpoint_loader, logprobs, tokeniz
 from bakeoff.generators.transformers.checkpoint_loader import Loaded
 from bakeoff.generators.transformers.generator import Hf
 from bakeoff.generators.transformers.tokenization import Row
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt
 
 log = logging.getLogger(__name__)
@@ -37,12 +37,12 @@ class Reward(Hf):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        if not setting.sampling.weigh:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        if not context.sampling.weigh:
             raise ConfigError(
                 f"{spec.name!r} is a reward model and completes nothing: give it as the --judge"
             )
-        super().__init__(spec, setting)
+        super().__init__(spec, context)
 
     def _row(self, loaded: Loaded, item: Prompt) -> Row:
         return tokenization.closed_row_of(loaded.tokens, item, self.sampling)

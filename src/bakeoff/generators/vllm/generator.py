@@ -13,6 +13,7 @@ import shlex
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -32,7 +33,7 @@ from bakeoff.generators.server_process import Child
 from bakeoff.generators.vllm import launch as vllm_launch
 from bakeoff.generators.vllm.launch import Flags
 from bakeoff.generators.vllm.model import Choices, Model
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.runtime import aside, meanwhile, pause
 from bakeoff.storage.files import cache_dir
@@ -81,11 +82,11 @@ class Vllm(Api):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context)
         options = self.options
         self._model = Model(spec.target, options)
-        self._setting = setting
+        self._context = context
         self._child: Child | None = None
         self._starting_anew = asyncio.Lock()
         self._again = False  # whether it was started once more
@@ -95,7 +96,8 @@ class Vllm(Api):
             if options.api_key_env is not None:
                 raise ConfigError(f"{spec.name!r}: api_key_env is for a server at a base_url")
             share = options.gpu_memory_utilization or 1.0
-            self.exclusive = share > _HALF and options.devices is None
+            fills = share > _HALF and options.devices is None
+            self.traits = replace(self.traits, exclusive=fills)
             del self.identity, self.weights  # what they are here is looked up when it is needed
         elif own := options.model_fields_set - Api.Options.model_fields.keys():
             raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
@@ -143,7 +145,7 @@ class Vllm(Api):
         await self._stop()
         self._spent, self._over = (), None
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """As any server's; ConfigError where our own died again, or has no chat template."""
         try:
             return await self._asked(prompt)
@@ -159,7 +161,7 @@ class Vllm(Api):
         while (child := await self._there()) is not None:
             try:
                 async with meanwhile(partial(_look, child), every=_GLANCE):
-                    return await super().one(prompt)
+                    return await super().process(prompt)
             except _EndedError:
                 log.info("%s: its server has ended under a request", self.spec.name)
             except (BackendError, ConfigError) as error:
@@ -168,7 +170,7 @@ class Vllm(Api):
                 if not (fatal and await child.ended(_DYING)):
                     raise
             await self._anew(child)
-        return await super().one(prompt)  # the server is not ours
+        return await super().process(prompt)  # the server is not ours
 
     async def _there(self) -> Child | None:
         """The server that is to be asked, once it is there; None: it is not ours."""
@@ -193,7 +195,7 @@ class Vllm(Api):
             # The old clients stay open for those who still wait at them, until all are closed.
             self._spent = tuple(self._servers.clients)
             # Of a worker like this one: nothing of the dead server is known of the next.
-            self._servers = type(self)(self.spec, self._setting)._servers
+            self._servers = type(self)(self.spec, self._context)._servers
             self._servers.clients = self._spent
             try:
                 await self.opened()

@@ -17,7 +17,7 @@ from bakeoff.generators.llamacpp.fetch import fetched
 from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import Prompted
-from bakeoff.plugins import Setting, open_generator, open_judge
+from bakeoff.plugins import RunContext, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply
 from tests.unit.generators.llamacpp.gguf_files import small_gguf
@@ -26,7 +26,7 @@ from tests.working import outcomes
 
 
 def embedded(text: str, **sampling: Any) -> Embedded:
-    worker = open_generator(Spec.parse(text), Setting(Sampling(**sampling), 4))
+    worker = open_generator(Spec.parse(text), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, Embedded)
     return worker
 
@@ -54,16 +54,16 @@ def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
 
 def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> None:
     for name, entry in CATALOGUE.items():
-        assert embedded(f"embedded:{name}").caveat == entry.caveat
+        assert embedded(f"embedded:{name}").traits.caveat == entry.caveat
         found = {
             "logprob": f"about {entry.choosing.right}",
             "likelihood": f"{entry.weighing.right}",
         }
         for how, right in found.items():
-            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
-            assert judge.caveat is not None
-            assert f" for {right}" in judge.caveat
-            assert (entry.caveat or "") in judge.caveat
+            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), RunContext(Sampling()))
+            assert judge.traits.caveat is not None
+            assert f" for {right}" in judge.traits.caveat
+            assert (entry.caveat or "") in judge.traits.caveat
 
 
 def test_a_file_that_is_not_there_is_named_with_the_catalogue() -> None:
@@ -118,10 +118,10 @@ def test_models_that_do_not_fit_beside_each_other_take_turns(
     file = small_gguf(tmp_path / "model.gguf", LLAMA)
     worker = embedded(f"embedded:{file}")
     asyncio.run(worker.prepare())
-    assert worker.exclusive == turns
-    judge = Prompted(Spec.parse(f"embedded:{file}"), Setting(Sampling()))
+    assert worker.traits.exclusive == turns
+    judge = Prompted(Spec.parse(f"embedded:{file}"), RunContext(Sampling()))
     asyncio.run(judge.prepare())
-    assert judge.exclusive == turns
+    assert judge.traits.exclusive == turns
     # Whoever takes turns may have more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
     assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
 
@@ -293,7 +293,7 @@ def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
-    judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
+    judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), RunContext(Sampling(), 2))
     refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
     said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])

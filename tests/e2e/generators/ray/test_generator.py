@@ -22,7 +22,7 @@ from bakeoff.generators.ray.generator import Replicated
 from bakeoff.generators.ray.pipeline import Pool, replies
 from bakeoff.generators.ray.replica import described
 from bakeoff.generators.ray.rows import ReplicaError, block_of, outcomes_of
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
 from bakeoff.runtime import Generator, Halt
 from tests.ray_nodes import add_node, nodes, replicas, somebodys_backend, soon
@@ -46,8 +46,8 @@ def cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return two_nodes
 
 
-def opened(text: str, **setting: Any) -> Generator:
-    return open_generator(Spec.parse(text), Setting(Sampling(max_tokens=4), **setting))
+def opened(text: str, **context: Any) -> Generator:
+    return open_generator(Spec.parse(text), RunContext(Sampling(max_tokens=4), **context))
 
 
 def asked(*texts: str) -> list[Prompt]:
@@ -98,13 +98,14 @@ def test_replicas_change_no_key_and_need_no_ray_to_be_opened() -> None:
     script = """
 import sys
 from bakeoff.config import Sampling, Spec
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
+from bakeoff.runtime import weights_of
 one, two = (
-    open_generator(Spec.parse(text), Setting(Sampling()))
+    open_generator(Spec.parse(text), RunContext(Sampling()))
     for text in ("embedded:smollm2?seed=3", "embedded:smollm2?seed=3&replicas=2-8")
 )
-same = [(x.identity, x.weights, x.caveat) for x in (one, two)]
-print(same[0] == same[1], two.exclusive, "ray" in sys.modules)
+same = [(x.identity, weights_of(x), x.traits.caveat) for x in (one, two)]
+print(same[0] == same[1], two.traits.exclusive, "ray" in sys.modules)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
@@ -123,9 +124,9 @@ print(same[0] == same[1], two.exclusive, "ray" in sys.modules)
     ],
 )
 def test_as_much_is_given_to_a_replica_as_its_engine_takes(
-    items: int, most: int, lanes: int, size: int, blocks: int
+    items: int, most: int, max_concurrency: int, size: int, blocks: int
 ) -> None:
-    worker = opened(f"echo:?replicas={most}", lanes=lanes)
+    worker = opened(f"echo:?replicas={most}", max_concurrency=max_concurrency)
     assert isinstance(worker, Replicated)
     found, pool = worker._pool(items)
     assert (found, pool.blocks, pool.retries) == (size, blocks, 1)
@@ -145,11 +146,14 @@ class TestOnACluster:
         ("replicas", "count", "lanes"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
     )
     def test_however_many_there_are_the_outcomes_are_those_of_one(
-        self, cluster: Any, replicas: str, count: int, lanes: int
+        self, cluster: Any, replicas: str, count: int, max_concurrency: int
     ) -> None:
         prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
-        one = outcomes(opened("frail:x", lanes=lanes), prompts)
-        many = outcomes(opened(f"frail:x?replicas={replicas}&cpus=0.5", lanes=lanes), prompts)
+        one = outcomes(opened("frail:x", max_concurrency=max_concurrency), prompts)
+        many = outcomes(
+            opened(f"frail:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
+            prompts,
+        )
         as_kept = [
             [
                 one.model_dump()
@@ -164,7 +168,7 @@ class TestOnACluster:
     def test_what_is_done_is_there_while_others_are_under_way(
         self, cluster: Any, tmp_path: Path
     ) -> None:
-        worker = opened("frail:x?replicas=2", lanes=4)
+        worker = opened("frail:x?replicas=2", max_concurrency=4)
         gate = tmp_path / "gate"
         came: list[str] = []
 
@@ -209,7 +213,7 @@ class TestOnACluster:
 
         monkeypatch.setattr("bakeoff.generators.ray.generator.replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
-        said = outcomes(opened("frail:x?replicas=2", lanes=8), asked(*texts))
+        said = outcomes(opened("frail:x?replicas=2", max_concurrency=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # it was Ray that tried its blocks again
@@ -220,7 +224,7 @@ class TestOnACluster:
         """Its replica has no room elsewhere: what it had is given to the others."""
         monkeypatch.setattr(ray_pipeline, "_PATIENCE", 6.0)
         third = add_node(cluster, cpus=2)
-        worker = opened("frail:x?replicas=3&cpus=2", lanes=8)  # one on each node
+        worker = opened("frail:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
         found: dict[int, Completion | WorkError] = {}
         lost = False
@@ -262,7 +266,7 @@ class TestOnACluster:
     def test_a_replica_of_another_version_refuses(self, cluster: Any) -> None:
         user = object()
         ray_session.enter(user, None)
-        told = described(Spec.parse("frail:x"), Setting(Sampling()), {"backend": "frail"})
+        told = described(Spec.parse("frail:x"), RunContext(Sampling()), {"backend": "frail"})
         told["version"] = "0.0.9"
         pool = Pool(1, 1, cpus=1, gpus=0, blocks=1, retries=0)
         block = block_of(enumerate(asked("word")))
@@ -274,7 +278,7 @@ class TestOnACluster:
             outcomes_of(reply)
 
     def test_a_run_that_is_stopped_keeps_what_came_and_ends(self, cluster: Any) -> None:
-        worker = opened("frail:x?replicas=2", lanes=4)
+        worker = opened("frail:x?replicas=2", max_concurrency=4)
         halt = Halt()
         found: dict[int, Completion | WorkError] = {}
         stopped = 0.0

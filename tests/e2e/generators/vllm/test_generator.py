@@ -32,7 +32,7 @@ from bakeoff.generators.transformers.generator import Hf
 from bakeoff.generators.vllm import generator as vllm_module
 from bakeoff.generators.vllm.generator import Vllm
 from bakeoff.generators.vllm.launch import cause
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Halt
 from tests.long import long
@@ -111,7 +111,7 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
 
 
 def opened(spec: str, **sampling: Any) -> Vllm:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, Vllm)
     return worker
 
@@ -348,10 +348,10 @@ def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owe
 @pytest.mark.long
 @pytest.mark.parametrize("lanes", [4, *long([1])])
 def test_one_that_dies_again_stops_the_run_and_says_why(
-    lanes: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+    max_concurrency: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying(monkeypatch, after=2, times=9, holds=lanes)
-    worker = open_generator(Spec.parse(f"vllm:{model}"), Setting(Sampling(), lanes))
+    dying(monkeypatch, after=2, times=9, holds=max_concurrency)
+    worker = open_generator(Spec.parse(f"vllm:{model}"), RunContext(Sampling(), max_concurrency))
     assert isinstance(worker, Vllm)
     kept: list[Completion | WorkError] = []
     with pytest.raises(
@@ -695,7 +695,7 @@ def test_what_changes_a_completion_is_in_the_identity_and_nothing_else(
 def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_path: Path) -> None:
     lora = adapter(tmp_path / "lora")
     for query in ("", f"?adapter={lora}"):
-        other = open_generator(Spec.parse(f"hf:{model}{query}"), Setting(Sampling()))
+        other = open_generator(Spec.parse(f"hf:{model}{query}"), RunContext(Sampling()))
         assert isinstance(other, Hf)
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
@@ -727,11 +727,11 @@ def test_options_that_cannot_be_are_refused(query: str, said: str, model: Path) 
 
 
 def test_who_leaves_room_works_beside_others(model: Path) -> None:
-    assert opened(f"vllm:{model}").exclusive
-    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").exclusive
-    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").exclusive
-    assert not opened(f"vllm:{model}?devices=1").exclusive
-    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").exclusive
+    assert opened(f"vllm:{model}").traits.exclusive
+    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
+    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
+    assert not opened(f"vllm:{model}?devices=1").traits.exclusive
+    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
@@ -830,7 +830,7 @@ def test_several_that_run_share_the_work(running: OpenAIServer) -> None:
 
 def test_it_is_the_same_model_by_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
-    other = open_generator(Spec.parse(f"api:{query}"), Setting(Sampling()))
+    other = open_generator(Spec.parse(f"api:{query}"), RunContext(Sampling()))
     assert opened(f"vllm:{query}").weights == other.weights
 
 
@@ -924,7 +924,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def texts(spec: str, prompts: list[Prompt] = PROMPTS, **sampling: Any) -> list[str]:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
     done = outcomes(worker, prompts)
     assert all(isinstance(one, Completion) for one in done), done
     return [one.text for one in done if isinstance(one, Completion)]
@@ -960,7 +960,7 @@ def test_real_weights_of_texts_are_those_of_transformers(served: str, smollm2: P
     asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
     found = []
     for spec in (served, f"hf:{smollm2}"):
-        worker = open_generator(Spec.parse(spec), Setting(Sampling(weigh=True), 4))
+        worker = open_generator(Spec.parse(spec), RunContext(Sampling(weigh=True), 4))
         found.append([getattr(one, "weight", one) for one in outcomes(worker, asked)])
     assert found[0] == pytest.approx(found[1], abs=1e-3)
     assert found[0][0] > found[0][1]

@@ -11,7 +11,7 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.working import outcomes
@@ -28,11 +28,13 @@ def ask(
     sampling: Sampling | None = None,
     *,
     options: str = "",
-    lanes: int = 8,
+    max_concurrency: int = 8,
 ) -> list[Completion | WorkError]:
     url = server if isinstance(server, str) else server.url
     spec = Spec.parse(f"api:m?base_url={url}{options}")
-    return outcomes(open_generator(spec, Setting(sampling or Sampling(), lanes)), prompts)
+    return outcomes(
+        open_generator(spec, RunContext(sampling or Sampling(), max_concurrency)), prompts
+    )
 
 
 def one(brain: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
@@ -153,7 +155,7 @@ def test_what_every_request_would_meet_stops_the_run(
 ) -> None:
     reply = Reply(status, {"error": error}, {"Retry-After-Ms": "1"})
     with OpenAIServer(lambda _: reply) as server, pytest.raises(ConfigError, match=words) as caught:
-        ask(server, [prompt(str(n)) for n in range(100)], lanes=4)
+        ask(server, [prompt(str(n)) for n in range(100)], max_concurrency=4)
     assert "\n" not in str(caught.value)
     assert len(server.requests) <= 4 * 7  # the lanes' first requests, with the client's retries
 
@@ -161,7 +163,7 @@ def test_what_every_request_would_meet_stops_the_run(
 def test_a_server_that_is_not_there_is_named() -> None:
     with OpenAIServer() as server:
         gone = server.url
-    worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), Setting(Sampling()))
+    worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), RunContext(Sampling()))
     with pytest.raises(ConfigError, match="start its server or check the address"):
         asyncio.run(worker.prepare())
 
@@ -188,7 +190,7 @@ def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
 ) -> None:
     sampling = Sampling(schema_={"type": "object"}, top=3)
     with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
-        said = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
+        said = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, max_concurrency=1)
     assert [outcome.text for outcome in said if isinstance(outcome, Completion)] == ["fine"] * 3
     assert [name in request for request in server.requests] == [True, False, False, False]
     assert name in caplog.text
@@ -200,14 +202,14 @@ def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> 
         OpenAIServer(brain) as server,
         pytest.raises(ConfigError, match=r"no log-probabilities .*verdict=logprob"),
     ):
-        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top=3), lanes=1)
+        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top=3), max_concurrency=1)
     assert len(server.requests) == 1
 
 
 def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:
     with OpenAIServer() as server:
         server.brain = lambda _: Reply(body=chat("x"), until=lambda: server.most_in_flight == 3)
-        ask(server, [prompt(str(n)) for n in range(12)], lanes=3)
+        ask(server, [prompt(str(n)) for n in range(12)], max_concurrency=3)
     assert server.most_in_flight == 3
     with OpenAIServer() as server:
         begun = time.monotonic()
@@ -216,12 +218,12 @@ def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:
 
 
 def test_the_identity_holds_what_changes_a_completion_and_no_secret() -> None:
-    def identity(options: str, sampling: Sampling | None = None, lanes: int = 8) -> str:
+    def identity(options: str, sampling: Sampling | None = None, max_concurrency: int = 8) -> str:
         spec = Spec.parse(f"api:m?base_url={options}")
-        return json.dumps(Api(spec, Setting(sampling or Sampling(), lanes)).identity)
+        return json.dumps(Api(spec, RunContext(sampling or Sampling(), max_concurrency)).identity)
 
     plain = identity("http://h:1/v1")
-    assert plain == identity("http://user:secret@h:1/v1?key=secret&timeout=5", lanes=2)
+    assert plain == identity("http://user:secret@h:1/v1?key=secret&timeout=5", max_concurrency=2)
     assert plain != identity("http://h:2/v1")
     assert plain != identity("http://h:1/v1", Sampling(seed=1))
     assert "secret" not in identity("http://user:secret@h:1/v1")
@@ -238,7 +240,7 @@ def test_the_identity_holds_what_changes_a_completion_and_no_secret() -> None:
     ],
 )
 def test_a_missing_key_package_or_address_is_named_before_any_work(spec: str, words: str) -> None:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling()))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling()))
     with pytest.raises(ConfigError, match=words):
         asyncio.run(worker.prepare())
 
@@ -248,7 +250,7 @@ def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.M
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OTHER_KEY", "sk-other")
         worker = open_generator(
-            Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), Setting(Sampling())
+            Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), RunContext(Sampling())
         )
         said = outcomes(worker, [prompt()])
     assert b"Bearer sk-other" in server.raw[0]
@@ -271,7 +273,7 @@ def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         sampling = Sampling(system="Be kind.", max_tokens=2)
-        worker = open_generator(Spec.parse("anthropic:claude"), Setting(sampling))
+        worker = open_generator(Spec.parse("anthropic:claude"), RunContext(sampling))
         said = outcomes(worker, [prompt()])[0]
     assert isinstance(said, Completion), said
     assert (said.text, said.finish, said.tokens) == ("Hello!", "length", 2)
@@ -282,7 +284,7 @@ def test_a_server_that_goes_away_before_its_first_reply_stops_the_run() -> None:
     async def go() -> None:
         with OpenAIServer() as server:
             spec = Spec.parse(f"api:m?base_url={server.url}&retries=0")
-            worker = open_generator(spec, Setting(Sampling()))
+            worker = open_generator(spec, RunContext(Sampling()))
             await worker.prepare()
         try:
             await worker([prompt()], lambda *_: None)

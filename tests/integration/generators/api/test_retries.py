@@ -13,7 +13,7 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator, Limits
 from tests.long import long
@@ -26,11 +26,11 @@ def prompts(count: int, of: str = "") -> list[Prompt]:
 
 
 def opened(
-    urls: list[str], options: str = "", *, limits: Limits | None = None, lanes: int = 8
+    urls: list[str], options: str = "", *, limits: Limits | None = None, max_concurrency: int = 8
 ) -> Generator:
     where = "&".join(f"base_url={url}" for url in urls)
-    setting = Setting(Sampling(), lanes, limits=limits or Limits())
-    return open_generator(Spec.parse(f"api:m?{where}{options}"), setting)
+    context = RunContext(Sampling(), max_concurrency, limits=limits or Limits())
+    return open_generator(Spec.parse(f"api:m?{where}{options}"), context)
 
 
 def texts(said: list[Completion | WorkError]) -> set[str]:
@@ -76,7 +76,7 @@ class Limited:
 def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
     brain = Limited(20, 0.5)
     with OpenAIServer(brain) as server:
-        said = outcomes(opened([server.url], "&retries=0", lanes=16), prompts(70))
+        said = outcomes(opened([server.url], "&retries=0", max_concurrency=16), prompts(70))
     assert texts(said) == {"fine"}
     assert brain.refused
     assert len(server.requests) == 70 + len(brain.refused)
@@ -89,7 +89,7 @@ def test_a_refusal_holds_all_who_ask_that_server() -> None:
 
     async def work() -> None:
         with OpenAIServer(brain) as server:
-            workers = [opened([server.url], limits=limits, lanes=4) for _ in range(2)]
+            workers = [opened([server.url], limits=limits, max_concurrency=4) for _ in range(2)]
             said: list[Any] = []
             for worker in workers:
                 await worker.prepare()
@@ -137,7 +137,7 @@ def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_it
     ):
         limits = Limits()
         with OpenAIServer() as server:
-            workers = [opened([server.url], o, limits=limits, lanes=4) for o in options]
+            workers = [opened([server.url], o, limits=limits, max_concurrency=4) for o in options]
             assert at_once(server, workers) == most, options
 
 
@@ -164,7 +164,7 @@ def test_a_server_that_says_come_again_tomorrow_is_not_waited_for(
 ) -> None:
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: reply) as server:
-        said = outcomes(opened([server.url], lanes=4), prompts(50))
+        said = outcomes(opened([server.url], max_concurrency=4), prompts(50))
     assert {(type(one), getattr(one, "status", 0)) for one in said} == {(BackendError, 429)}
     assert all("Rate limit reached" in str(one) for one in said)
     assert len(server.requests) <= 4
@@ -183,7 +183,7 @@ def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
         return Reply(body=chat("fine"), delay=0.05)
 
     with OpenAIServer(brain) as server:
-        said = outcomes(opened([server.url], "&retries=2", lanes=4), prompts(60))
+        said = outcomes(opened([server.url], "&retries=2", max_concurrency=4), prompts(60))
     assert [n for n, one in enumerate(said) if isinstance(one, WorkError)] == [7]
     assert isinstance(said[7], BackendError)
     assert said[7].status == 429
@@ -196,7 +196,7 @@ def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> Non
     busy = Reply(529, {"error": {"message": "Overloaded"}})
     began = time.monotonic()
     with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
-        said = outcomes(opened([server.url], lanes=64), prompts(200))
+        said = outcomes(opened([server.url], max_concurrency=64), prompts(200))
     assert texts(said) == {"fine"}
     refused = len(server.requests) - 200
     assert refused > 4
@@ -210,7 +210,7 @@ def test_requests_are_spread_over_servers_by_the_room_they_have() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
         quick.brain = lambda _: Reply(body=chat("quick"), delay=0.01)
         slow.brain = lambda _: Reply(body=chat("slow"), delay=0.2)
-        said = outcomes(opened([quick.url, slow.url], lanes=4), prompts(100))
+        said = outcomes(opened([quick.url, slow.url], max_concurrency=4), prompts(100))
     assert texts(said) == {"quick", "slow"}
     assert len(quick.requests) > 3 * len(slow.requests)
     assert (quick.most_in_flight, slow.most_in_flight) == (4, 4)
@@ -230,7 +230,7 @@ def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_bac
         said: list[Completion | WorkError] = []
         with ExitStack() as dying, OpenAIServer(lambda _: "stays") as stays:
             dies = dying.enter_context(OpenAIServer(lambda _: Reply(body=chat("dies"), delay=0.05)))
-            worker = opened([dies.url, stays.url], "&retries=2", lanes=4)
+            worker = opened([dies.url, stays.url], "&retries=2", max_concurrency=4)
             stays.brain = lambda _: Reply(body=chat("stays"), delay=0.05)
             await worker.prepare()
             going = asyncio.create_task(worker(prompts(60), lambda _, one: said.append(one)))
@@ -300,7 +300,7 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
 def test_one_more_server_changes_nothing_that_is_kept() -> None:
     def identity(*urls: str) -> str:
         where = "&".join(f"base_url={url}" for url in urls)
-        worker = Api(Spec.parse(f"api:m?{where}"), Setting(Sampling()))
+        worker = Api(Spec.parse(f"api:m?{where}"), RunContext(Sampling()))
         return json.dumps([worker.identity, worker.weights])
 
     alone = identity("http://h:1/v1")
@@ -313,4 +313,4 @@ def test_one_more_server_changes_nothing_that_is_kept() -> None:
 )
 def test_every_address_is_checked(urls: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
-        open_generator(Spec.parse(f"api:m?base_url={urls}"), Setting(Sampling()))
+        open_generator(Spec.parse(f"api:m?base_url={urls}"), RunContext(Sampling()))

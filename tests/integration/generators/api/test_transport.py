@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.transport import marked
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.records.prefixed import Prefixed
 from bakeoff.runtime import Generator, Limits
@@ -29,13 +29,13 @@ def prompt(text: str = "Hello?") -> Prompt:
 
 
 def opened(url: str, options: str = "") -> Generator:
-    return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), Setting(Sampling(), 8))
+    return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), RunContext(Sampling(), 8))
 
 
 def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
     with OpenAIServer(lambda _: body) as server:
-        setting = Setting(Sampling(), 8, limits=limits or Limits())
-        worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), setting)
+        context = RunContext(Sampling(), 8, limits=limits or Limits())
+        worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), context)
         return outcomes(worker, [prompt()])[0]
 
 
@@ -86,7 +86,9 @@ def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
-        model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 8))
+        model = open_generator(
+            Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
+        )
         found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in found)
 
@@ -111,7 +113,7 @@ def test_json_of_another_shape_is_no_message_and_ends_nothing(shape: Any) -> Non
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
-        model = open_generator(spec, Setting(Sampling(), 8))
+        model = open_generator(spec, RunContext(Sampling(), 8))
         found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in found)
 
@@ -123,7 +125,7 @@ def test_a_reply_that_is_deeper_than_any_is_no_reply(body: bytes) -> None:
     assert found.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
-        (other,) = outcomes(open_generator(spec, Setting(Sampling(), 1)), [prompt()])
+        (other,) = outcomes(open_generator(spec, RunContext(Sampling(), 1)), [prompt()])
     assert isinstance(other, BackendError), other
 
 
@@ -181,7 +183,7 @@ def anthropic(
     with AnthropicServer(lambda _: body) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         spec = Spec.parse(f"anthropic:claude-sonnet-4-5?base_url={server.address}")
-        found = outcomes(open_generator(spec, Setting(Sampling(), 1)), prompts)
+        found = outcomes(open_generator(spec, RunContext(Sampling(), 1)), prompts)
     return server.requests, found
 
 
@@ -350,7 +352,9 @@ def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Compl
     """What comes of a request that is answered so, by a server that has served one before."""
     replies = [Reply(body=chat("fine")), *([reply] * 9)]
     with OpenAIServer(lambda _: replies.pop(0)) as server:
-        model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 1))
+        model = open_generator(
+            Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 1)
+        )
         return server, outcomes(model, [prompt(str(number)) for number in range(count)])
 
 

@@ -14,7 +14,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
 from bakeoff.generators.batch import batches, retrying_provider
 from bakeoff.generators.batch.provider import parts
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
 from tests.batch_server import BatchServer, Job
@@ -40,11 +40,11 @@ def opened(
     server: BatchServer, model: str = "openai:gpt-4", options: str = "", **more: Any
 ) -> Generator:
     at = server.address if model.startswith("anthropic") else server.url
-    setting = {"batch": True, "store": STORE, **more}
-    batches = setting["batch"] and "batch=false" not in options and model[:4] != "api:"
+    context = {"batch": True, "store": STORE, **more}
+    batches = context["batch"] and "batch=false" not in options and model[:4] != "api:"
     pace = "&poll=0.02" if batches or "batch=true" in options else ""
     spec = Spec.parse(f"{model}?base_url={at}{pace}{options}")
-    return open_generator(spec, Setting(Sampling(), **setting))
+    return open_generator(spec, RunContext(Sampling(), **context))
 
 
 def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | WorkError]:
@@ -117,25 +117,25 @@ def test_both_options_choose_and_the_identity_is_one() -> None:
         batched, plain = opened(server), opened(server, options="&batch=false")
         said = opened(server, options="&batch=true", batch=False)
         behind = [opened(server, "api:m"), opened(server, "api:m", "&batch=true", batch=False)]
-    assert (batched.patient, plain.patient, said.patient) == (True, False, True)
-    assert [one.patient for one in behind] == [False, True]
+    assert [w.traits.batch_only for w in (batched, plain, said)] == [True, False, True]
+    assert [one.traits.batch_only for one in behind] == [False, True]
     assert batched.identity == plain.identity == said.identity
 
 
 def test_who_has_no_batches_is_asked_directly_or_is_a_mistake(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setting = Setting(Sampling(), batch=True)
+    context = RunContext(Sampling(), batch=True)
     with caplog.at_level(logging.WARNING):
-        assert not open_generator(Spec.parse("mistral:m"), setting).patient
+        assert not open_generator(Spec.parse("mistral:m"), context).traits.batch_only
     assert "mistral:m has no batches that we know of" in caplog.text
     caplog.clear()
-    assert not open_generator(Spec.parse("echo:m"), setting).patient
+    assert not open_generator(Spec.parse("echo:m"), context).traits.batch_only
     assert not caplog.text
     with pytest.raises(ConfigError, match=r"mistral: has no batches.*anthropic, api, openai"):
-        open_generator(Spec.parse("mistral:m?batch=true"), setting)
+        open_generator(Spec.parse("mistral:m?batch=true"), context)
     with pytest.raises(ConfigError, match="batch"):
-        open_generator(Spec.parse("openai:m?batch=perhaps"), setting)
+        open_generator(Spec.parse("openai:m?batch=perhaps"), context)
 
 
 def test_several_servers_or_a_pace_are_nothing_for_batches() -> None:
@@ -561,7 +561,7 @@ def test_what_came_before_it_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPat
 
 def test_all_requests_wait_at_once_however_few_may_be_in_flight_directly() -> None:
     with BatchServer() as server:
-        assert texts(outcomes(opened(server, lanes=2), prompts(300))) == expected(
+        assert texts(outcomes(opened(server, max_concurrency=2), prompts(300))) == expected(
             "openai:gpt-4", 300
         )
         assert [len(job.requests) for job in server.jobs] == [299]

@@ -155,10 +155,10 @@ def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_com
 
     async def go() -> None:
         await generator(MANY, lambda _, outcome: lengths.append(outcome.tokens))
-        assert generator.writing == 0
+        assert generator.tokens_in_progress == 0
         await generator.close()
 
-    with steps(act=lambda *_: written.append(generator.writing)):
+    with steps(act=lambda *_: written.append(generator.tokens_in_progress)):
         asyncio.run(go())
     assert lengths != sorted(lengths)
     assert max(written) > 100
@@ -196,7 +196,7 @@ def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
 
     async def go() -> None:
         first = asyncio.create_task(ask(MANY[0]))
-        while not generator.writing:
+        while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         await asyncio.gather(first, *map(ask, MANY[1:5]))
         await generator.close()
@@ -215,7 +215,7 @@ def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> No
 
     async def go() -> int:
         call = asyncio.create_task(generator(MANY, lambda *_: None))
-        while not generator.writing:
+        while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         call.cancel()
         await asyncio.sleep(0)

@@ -426,8 +426,8 @@ def test_the_identity_needs_no_torch(tiny: Path, tmp_path: Path) -> None:
     code = """
 import sys
 from bakeoff.config import Sampling, Spec
-from bakeoff.plugins import Setting, open_generator
-assert open_generator(Spec.parse(sys.argv[1]), Setting(Sampling())).identity
+from bakeoff.plugins import RunContext, open_generator
+assert open_generator(Spec.parse(sys.argv[1]), RunContext(Sampling())).identity
 assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
 """
     done = python_with_hub(code, "http://127.0.0.1:9", tmp_path, f"hf:{tiny}")
@@ -604,11 +604,11 @@ def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_n
             "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
         )
         model = opened(tiny, max_tokens=2)
-        assert not model.stays
+        assert not model.traits.keep_loaded
         asyncio.run(model(PROMPTS[:1], lambda *_: None))
-        assert model.stays == stays
+        assert model.traits.keep_loaded == stays
         asyncio.run(model.close())
-        assert not model.stays
+        assert not model.traits.keep_loaded
 
 
 def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> None:
@@ -642,7 +642,7 @@ def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
 
 def test_batches_are_of_like_length(tiny: Path) -> None:
     generator = opened(tiny)
-    assert [generator.rank(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
+    assert [generator.sort_key(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
 
 
 # ------------------------------------------------------------------------------------- hub
@@ -651,7 +651,7 @@ RUN = """
 import asyncio, json, sys
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BakeoffError
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Message, Prompt
 
 async def complete(generator):
@@ -664,7 +664,7 @@ async def complete(generator):
 
 for token in sys.argv[1:]:
     spec = Spec.parse(token.removeprefix("only "))
-    generator = open_generator(spec, Setting(Sampling(temperature=0, max_tokens=24)))
+    generator = open_generator(spec, RunContext(Sampling(temperature=0, max_tokens=24)))
     try:
         known = generator.identity
         text = None if token.startswith("only ") else asyncio.run(complete(generator))

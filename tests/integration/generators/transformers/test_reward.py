@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError
 from bakeoff.generators.transformers.reward import Reward
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
 from tests.working import outcomes
@@ -44,8 +44,8 @@ TURNS = [
 
 
 def opened(target: Path | str, **sampling: Any) -> Reward:
-    setting = Setting(Sampling(**{"weigh": True} | sampling))
-    generator = open_generator(Spec.parse(f"reward:{target}"), setting)
+    context = RunContext(Sampling(**{"weigh": True} | sampling))
+    generator = open_generator(Spec.parse(f"reward:{target}"), context)
     assert isinstance(generator, Reward)
     return generator
 

@@ -9,7 +9,7 @@ import transformers
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.transformers.generator import Hf
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.working import outcomes
 
@@ -21,7 +21,7 @@ def prompt(*turns: str) -> Prompt:
 
 
 def opened(target: Path | str, **sampling: Any) -> Hf:
-    generator = open_generator(Spec.parse(f"hf:{target}"), Setting(Sampling(**sampling)))
+    generator = open_generator(Spec.parse(f"hf:{target}"), RunContext(Sampling(**sampling)))
     assert isinstance(generator, Hf)
     return generator
 
