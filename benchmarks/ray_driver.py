@@ -23,7 +23,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.evaluation.cache import fill
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt, content_key
-from bakeoff.runtime.progress import Count
+from bakeoff.runtime.progress import ProgressCounter
 from bakeoff.storage import Store
 
 TEXT = "What a model is asked, and what it says, has about this many characters. " * 16
@@ -63,7 +63,7 @@ async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
     called = time.perf_counter()
     with Store(path) as store:
         try:
-            count = Count("completion", "echo", prompts, lambda _: None)
+            count = ProgressCounter("completion", "echo", prompts, lambda _: None)
             await fill(worker, asks, store, Completion, take, count)
         finally:
             await worker.close()

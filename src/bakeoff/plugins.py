@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bakeoff.config import MOST, Sampling, Spec, parse_fields, split_options
 from bakeoff.errors import ConfigError
-from bakeoff.runtime import Generator, Judge, Limits, Purse
+from bakeoff.runtime import Generator, Judge, RateLimits, SpendLimit
 
 GENERATORS = "bakeoff.generators"
 BATCHES = "bakeoff.batches"  # of the same names as generators, and asked in batches
@@ -56,12 +56,12 @@ class RunContext:
 
     sampling: Sampling
     max_concurrency: int = MOST
-    judging: bool = False
+    for_judge: bool = False
     batch: bool = False
     store: Path | None = None
     ray: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    purse: Purse = field(default_factory=Purse)
+    rate_limits: RateLimits = field(default_factory=RateLimits)
+    spend_limit: SpendLimit = field(default_factory=SpendLimit)
 
 
 class Backend(Protocol[W]):
@@ -129,7 +129,7 @@ def open_judge(spec: Spec, context: RunContext) -> Judge:
     wanted = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
     name = next((name for name in wanted if name in known), "prompted")
     backend: Backend[Judge] = find(JUDGES, name)
-    return backend(spec, replace(context, judging=True))
+    return backend(spec, replace(context, for_judge=True))
 
 
 def judge_spec(text: str) -> Spec:

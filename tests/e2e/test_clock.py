@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from bakeoff.evaluation.results import read_results
-from bakeoff.runtime.progress import PROGRESS, Progress, ProgressFile, Report, read
+from bakeoff.runtime.progress import (
+    PROGRESS_FILE,
+    ProgressFile,
+    ProgressReport,
+    ProgressUpdate,
+    read_progress,
+)
 from bakeoff.storage.salvage import check
 from tests.e2e.test_disk import usual
 from tests.openai_server import OpenAIServer, Reply, chat, contest
@@ -66,7 +72,7 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
             return Reply(429, {"error": {"message": "later"}}, headers)
         return Reply(body=chat(contest(body)), delay=0.05)
 
-    seen: list[tuple[float, Report]] = []
+    seen: list[tuple[float, ProgressReport]] = []
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "path")}
     with OpenAIServer(brain) as server:
         arguments = usual(server, tmp_path / "store.sqlite", tmp_path / "out")
@@ -81,7 +87,7 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
             stdout=subprocess.DEVNULL,
         )
         while process.poll() is None and time.monotonic() - begun < 90:
-            if report := read(tmp_path / "out"):
+            if report := read_progress(tmp_path / "out"):
                 seen.append((time.monotonic() - begun, report))
             time.sleep(0.02)
         process.kill()
@@ -114,13 +120,15 @@ def test_a_run_that_is_told_of_took_no_less_than_no_time(
             return datetime.now(tz) - back
 
     monkeypatch.setattr("bakeoff.runtime.progress.datetime", Clock)
-    reports: list[Report] = []
+    reports: list[ProgressReport] = []
     with ProgressFile(tmp_path) as progress:
-        progress(Progress(stage="completion", who="m", total=3))
+        progress(ProgressUpdate(stage="completion", name="m", total=3))
         for days in (0, 9, 9, -9):
             back = timedelta(days=days)
             progress.write()
-            reports.append(Report.model_validate_json((tmp_path / PROGRESS).read_bytes()))
+            reports.append(
+                ProgressReport.model_validate_json((tmp_path / PROGRESS_FILE).read_bytes())
+            )
     before, set_back, on, forward = reports
     for report in (before, set_back, on):
         assert timedelta() <= report.updated - report.started < timedelta(minutes=2)

@@ -17,7 +17,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.results import read_results
 from bakeoff.report.export import RESULTS, save
-from bakeoff.runtime.progress import read
+from bakeoff.runtime.progress import read_progress
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage
 from tests.damaged import left_open, read_all, records_of
@@ -183,7 +183,7 @@ def test_results_that_do_not_fit_take_nothing_from_older_ones(
         assert bakeoff(arguments, tmp_path)[0] == 0
         assert len(server.requests) == asked
     assert len(read_results(small).judgments) == 2 * limit
-    assert read(small) is None
+    assert read_progress(small) is None
 
 
 @pytest.mark.parametrize("room", [0, 20_000])

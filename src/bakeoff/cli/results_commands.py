@@ -59,7 +59,9 @@ def judge_check(
     errors = terminal(errors=True, quiet=config.quiet)
     log_to(errors)
     with live(errors, hosted((), config.judge)) as watch:
-        found = asyncio.run(stopping(lambda halt: check_async(file, config, watch, halt=halt)))
+        found = asyncio.run(
+            stopping(lambda stop_token: check_async(file, config, watch, stop_token=stop_token))
+        )
     if config.print_json:
         print_document(found.to_json())
     elif not config.quiet:

@@ -15,7 +15,7 @@ from bakeoff.config import Config, config_from
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
 from bakeoff.report.terminal import log_to, print_blocks, print_document, print_error, terminal
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
 from bakeoff.runtime.timing import Stopwatch
 
 _File = Annotated[
@@ -103,17 +103,17 @@ def compare(config: Config) -> int:
 
     with timing or nullcontext(), live(errors, hosted(config.contestants, config.judge)) as watch:
 
-        async def work(halt: Halt) -> Results:
+        async def work(stop_token: StopToken) -> Results:
             def agree(found: Plan) -> None:
                 _agree(found, config)
 
             found = await while_open(
                 *BOOTH,
                 lambda tell, end: run_async(
-                    config, watch, announce=tell, until=end, agree=agree, halt=halt
+                    config, watch, announce=tell, until=end, agree=agree, stop_token=stop_token
                 ),
             )
-            stopped.extend(filter(None, [halt.why]))
+            stopped.extend(filter(None, [stop_token.reason]))
             return found
 
         results = asyncio.run(stopping(work))

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bakeoff.config import Config, first_problem
 from bakeoff.errors import BakeoffError, InterruptError
 from bakeoff.report.terminal import forgive_encodings, print_error
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
 
 T = TypeVar("T")
 
@@ -25,19 +25,19 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 _SAID = "interrupted; what was done is kept: the same command goes on"
 
 
-async def stopping(work: Callable[[Halt], Coroutine[Any, Any, T]]) -> T:
+async def stopping(work: Callable[[StopToken], Coroutine[Any, Any, T]]) -> T:
     """Do what may be stopped: Ctrl-C or SIGTERM lets what is under way come to its end, the second
     one ends it now. InterruptError in either case.
     """
-    halt, loop = Halt(), asyncio.get_running_loop()
-    doing = asyncio.ensure_future(work(halt))
+    stop_token, loop = StopToken(), asyncio.get_running_loop()
+    doing = asyncio.ensure_future(work(stop_token))
 
     def stop() -> None:
-        if halt.interrupted or not halt.working:
-            halt.interrupt()
+        if stop_token.interrupted or not stop_token.in_flight:
+            stop_token.interrupt()
             doing.cancel()
             return
-        halt.interrupt()
+        stop_token.interrupt()
         words = "finishing what is under way, which is paid for; Ctrl-C again ends it now"
         print(words, file=sys.stderr, flush=True)
 
@@ -47,7 +47,7 @@ async def stopping(work: Callable[[Halt], Coroutine[Any, Any, T]]) -> T:
                 loop.add_signal_handler(which, stop)
         return await doing
     except asyncio.CancelledError:
-        if halt.interrupted:
+        if stop_token.interrupted:
             raise InterruptError from None
         raise
     finally:

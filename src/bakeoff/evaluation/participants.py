@@ -11,10 +11,10 @@ from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.request_plan import Cast
 from bakeoff.plugins import HUMAN, RunContext, judge_spec, open_generator, open_judge
-from bakeoff.runtime import Generator, Judge, Limits, Purse, weights_of
+from bakeoff.runtime import Generator, Judge, RateLimits, SpendLimit, weights_of
 
 
-def cast_of(config: Config, purse: Purse | None = None) -> Cast:
+def cast_of(config: Config, spend_limit: SpendLimit | None = None) -> Cast:
     """Every model and judge by its name; ConfigError where they cannot make a comparison.
 
     What they cost is paid from the `purse`.
@@ -25,8 +25,8 @@ def cast_of(config: Config, purse: Purse | None = None) -> Cast:
         batch=config.batch,
         store=config.store,
         ray=config.ray,
-        limits=Limits(config.rpm, config.tpm),
-        purse=purse or Purse(),
+        rate_limits=RateLimits(config.rpm, config.tpm),
+        spend_limit=spend_limit or SpendLimit(),
     )
     specs = [Spec.parse(text) for text in config.contestants]
     if len(specs) < 2:

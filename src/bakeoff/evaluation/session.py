@@ -26,8 +26,15 @@ from bakeoff.records import CLUSTER, Asked, Authored, Evidence, Failure, Judgmen
 from bakeoff.report.export import VOTES, check_writable, save, saved
 from bakeoff.report.fingerprint import digest
 from bakeoff.report.provenance import SHOWING
-from bakeoff.runtime import Account, Halt, Purse, aside, meanwhile, unswept
-from bakeoff.runtime.progress import BEAT, ProgressFile, Watch
+from bakeoff.runtime import (
+    SpendLimit,
+    StopToken,
+    UsageTotals,
+    gc_frozen,
+    run_periodically,
+    to_daemon_thread,
+)
+from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressFile
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
 
@@ -42,11 +49,11 @@ Vote = Callable[[Evidence, Path, Poll], Awaitable[None]]
 
 async def run_async(
     config: Config,
-    watch: Watch = lambda _: None,
+    on_progress: ProgressCallback = lambda _: None,
     *,
     vote: Vote,
     agree: Callable[[Plan], None] = lambda _: None,
-    halt: Halt | None = None,
+    stop_token: StopToken | None = None,
 ) -> Results:
     """Run a comparison, save and return its results; `bakeoff.api.run_async` documents it.
 
@@ -54,22 +61,22 @@ async def run_async(
     """
     started = Moment.now()
     load_keys(config.env_file)
-    config, purse = config.settled(), Purse(config.max_cost)
+    config, spend_limit = config.settled(), SpendLimit(config.max_cost)
     check_writable(config.out)
-    halt = halt or Halt()
-    async with unswept(every=BEAT):
-        cast = await aside(lambda: cast_of(config, purse))
-        drawn = await aside(lambda: _drawn(config))
-        with halt.in_force(), ProgressFile(config.out, watch) as progress:
-            async with meanwhile(progress.write, every=BEAT):
+    stop_token = stop_token or StopToken()
+    async with gc_frozen(every=HEARTBEAT):
+        cast = await to_daemon_thread(lambda: cast_of(config, spend_limit))
+        drawn = await to_daemon_thread(lambda: _drawn(config))
+        with stop_token.activate(), ProgressFile(config.out, on_progress) as progress:
+            async with run_periodically(progress.write, every=HEARTBEAT):
                 comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
-                await _compare(comparing, agree, halt)
+                await _compare(comparing, agree, stop_token)
                 evidence = _gathered(comparing, drawn)
-                if asks_people(config) and halt.why is None:
+                if asks_people(config) and stop_token.reason is None:
                     await _ask_people(config, evidence, vote)
                 evidence = _with_people(evidence, config.out / VOTES)
                 made = _environment(comparing, started, drawn)
-                asked = _asked(comparing, purse)
+                asked = _asked(comparing, spend_limit)
                 # On a thread: the event loop goes on, and with it the run's signs of life.
                 return await asyncio.to_thread(_results, evidence, config, made, asked)
 
@@ -133,7 +140,9 @@ async def _ask_people(config: Config, evidence: Evidence, vote: Vote) -> None:
         await vote(evidence, votes, poll)
 
 
-async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Halt) -> None:
+async def _compare(
+    comparing: Comparing, agree: Callable[[Plan], None], stop_token: StopToken
+) -> None:
     """Do everything that is left to do; afterwards all workers are closed."""
     with comparing.store:
         try:
@@ -143,12 +152,12 @@ async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Ha
                 check_budget(found, comparing.config)
                 await comparing.prepare()
                 agree(found)
-            with halt.work():
+            with stop_token.mark_in_flight():
                 await comparing.run()
         finally:
             for worker in comparing.workers:
                 await worker.close()
-    if halt.interrupted:
+    if stop_token.interrupted:
         raise InterruptError
 
 
@@ -212,12 +221,12 @@ def _environment(comparing: Comparing, started: Moment, drawn: Draw) -> dict[str
     }
 
 
-def _asked(comparing: Comparing, purse: Purse) -> tuple[Asked, ...]:
+def _asked(comparing: Comparing, spend_limit: SpendLimit) -> tuple[Asked, ...]:
     """What this run asked for, of each model and judge."""
     rows = []
     for (stage, who), kept in comparing.kept.items():
-        paid = purse.accounts.get((stage, who), Account())
-        row = Asked(stage=stage, who=who, kept=kept, requests=paid.requests, again=paid.again)
+        paid = spend_limit.totals.get((stage, who), UsageTotals())
+        row = Asked(stage=stage, who=who, kept=kept, requests=paid.requests, again=paid.retried)
         rows.append(row.model_copy(update={"unanswered": paid.unanswered, "cost": paid.cost}))
     return tuple(rows)
 

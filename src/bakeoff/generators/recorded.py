@@ -15,7 +15,7 @@ from bakeoff.generators.thinking import completion_of
 from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import Row, listed, read_rows
 from bakeoff.records import Completion, Finish, Prompt, content_key
-from bakeoff.runtime import PerItem, Traits, aside
+from bakeoff.runtime import PerItem, Traits, to_daemon_thread
 
 # How a row and a prompt find each other: what of (its id, all messages, the last turn's text), and
 # which of several completions of it.
@@ -71,7 +71,7 @@ class Recorded(PerItem[Prompt, Completion]):
     async def prepare(self) -> None:
         """Read the file; ConfigError where it cannot be read, or holds two for one prompt."""
         async with self._reading:
-            self._lines = self._lines or await aside(self._read)
+            self._lines = self._lines or await to_daemon_thread(self._read)
 
     async def process(self, item: Prompt) -> Completion:
         """The completion that the file holds; BackendError where it holds none for this prompt."""

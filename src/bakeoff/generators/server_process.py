@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators import watchdog
-from bakeoff.runtime import pause
+from bakeoff.runtime import sleep_or_stop
 
 _GLANCE = 0.1  # seconds between two looks at a server that starts
 _OVERTIME = 10.0  # seconds for a guard to end, after the grace of its server
@@ -67,7 +67,7 @@ class Child:
                 while self.code is None:
                     if await healthy():
                         return True
-                    await pause(_GLANCE)
+                    await sleep_or_stop(_GLANCE)
         except TimeoutError:
             return False
         return False

@@ -26,7 +26,7 @@ from bakeoff.records import (
     Weights,
     content_key,
 )
-from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests, tasks
+from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests, task_group
 
 Found = asyncio.Future[Completion | WorkError]
 
@@ -83,7 +83,7 @@ class Weighed(GeneratorJudge, ABC):
                 del self._found[keys[index]]
 
         try:
-            async with tasks() as group:
+            async with task_group() as group:
                 for index, (one, two) in enumerate(halves):
                     group.create_task(self._judge(index, one, two, emit))
                 if asked:

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from bakeoff.report.plain_text import shortened, spelled, visible
-from bakeoff.runtime.progress import Progress, Stage, Watch
+from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate, Stage
 
 Clock = Callable[[], float]
 
@@ -46,7 +46,7 @@ _ASCII = Marks("#", ".", "~")
 @contextmanager
 def live(
     console: Console, hosted: Collection[str] = (), clock: Clock = time.monotonic
-) -> Iterator[Watch]:
+) -> Iterator[ProgressCallback]:
     """Yields the watch of a run: a bar each on a terminal, on a pipe a line now and then.
 
     `hosted` names the models and judges that cost money: where a price is not known, it says so.
@@ -57,7 +57,7 @@ def live(
         return
     bars = Live(board, console=console, refresh_per_second=5)
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: ProgressUpdate) -> None:
         board.show(progress)
         bars.start()  # not before: a model that is fetched first has a bar of its own
 
@@ -89,17 +89,17 @@ class Cells(NamedTuple):
 class Row:
     """One model or judge: how far it is, and how fast."""
 
-    def __init__(self, progress: Progress, now: float) -> None:
+    def __init__(self, progress: ProgressUpdate, now: float) -> None:
         self.progress = progress
         self._began = self._last = now
         self._seen = deque([(now, 0)])  # when so many were done that the store did not have
         self._told = (now, 0, 0)  # when a line said so, with how many done and how many tokens
 
-    def update(self, progress: Progress, now: float) -> None:
+    def update(self, progress: ProgressUpdate, now: float) -> None:
         """Take in how far it is now."""
         self.progress, self._last = progress, now
         if now - self._seen[-1][0] >= _SAMPLE:
-            self._seen.append((now, progress.done - progress.kept))
+            self._seen.append((now, progress.done - progress.from_store))
             while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW:
                 self._seen.popleft()
 
@@ -111,7 +111,7 @@ class Row:
     @property
     def tokens(self) -> int:
         """The tokens of what is done, and of what is under way."""
-        return self.progress.tokens + self.progress.writing
+        return self.progress.tokens + self.progress.tokens_in_progress
 
     def due(self, now: float) -> bool:
         """Whether a pipe is to have a line: at the end, and every tenth or half a minute."""
@@ -130,8 +130,9 @@ class Row:
         rate = 0.0 if self.through else self._rate(now)
         left = f"{_time(ceil((it.total - it.done) / rate))} left" if rate else ""
         return Cells(
-            label=f"{' '.join(visible(it.who[:_NAME]).split())} {_DOES[it.stage]}",
-            said=f"{it.done}/{it.total}" + (f" ({it.through} in a batch)" if it.through else ""),
+            label=f"{' '.join(visible(it.name[:_NAME]).split())} {_DOES[it.stage]}",
+            said=f"{it.done}/{it.total}"
+            + (f" ({it.remote_done} in a batch)" if it.remote_done else ""),
             failed=f"{it.failed} failed" if it.failed else "",
             rate=_pace(rate) if rate else "",
             time=f"in {_time(round(self._last - self._began))}" if self.through else left,
@@ -142,7 +143,7 @@ class Row:
     def _rate(self, now: float) -> float:
         """How many are done in a second, lately; 0 where nothing tells."""
         then, before = self._seen[0]
-        new = self.progress.done - self.progress.kept - before
+        new = self.progress.done - self.progress.from_store - before
         return new / (now - then) if now > then else 0.0
 
 
@@ -154,16 +155,16 @@ class Board:
         self._clock = clock
         self._rows: dict[tuple[Stage, str], Row] = {}
 
-    def show(self, progress: Progress) -> str:
+    def show(self, progress: ProgressUpdate) -> str:
         """Take in how far one is; the line that a pipe is to have of it, mostly none."""
-        now, key = self._clock(), (progress.stage, progress.who)
+        now, key = self._clock(), (progress.stage, progress.name)
         row = self._rows.get(key) or self._rows.setdefault(key, Row(progress, now))
         row.update(progress, now)
         if not row.due(now):
             return ""
-        said = row.cells(now, priced=progress.who in self._hosted)
+        said = row.cells(now, priced=progress.name in self._hosted)
         count = f"{said.label}: {said.said}"
-        kept = f"{progress.kept} from the store" if progress.kept else ""
+        kept = f"{progress.from_store} from the store" if progress.from_store else ""
         parts = [count, kept, said.failed, said.rate, said.time, said.tokens, said.money]
         if row.through:
             parts = [f"{count} {said.time}", kept, said.failed, said.tokens, said.money]
@@ -173,7 +174,7 @@ class Board:
         now = self._clock()
         rows = []
         for row in list(self._rows.values()):  # a thread draws while another one counts
-            cells = row.cells(now, priced=row.progress.who in self._hosted)
+            cells = row.cells(now, priced=row.progress.name in self._hosted)
             rows.append((row, cells._replace(label=spelled(cells.label, options.encoding))))
         marks = _ASCII if options.ascii_only else _DRAWN
         layout = _layout([cells for _, cells in rows], options.max_width)

@@ -1,6 +1,13 @@
-"""All concurrency: how many items are put through something slow. Knows no model and no store."""
+"""How items get through slow models: workers, queues, rate limits, spending, cancellation."""
 
-from bakeoff.runtime.cancellation import Halt, Part, halt, pause, stoppable, unless_stopped
+from bakeoff.runtime.cancellation import (
+    ChildStopToken,
+    StopToken,
+    current_stop_token,
+    has_stop_token,
+    sleep_or_stop,
+    wait_or_stop,
+)
 from bakeoff.runtime.capabilities import (
     Durable,
     HasGenerator,
@@ -15,13 +22,19 @@ from bakeoff.runtime.capabilities import (
     tokens_in_progress,
     weights_of,
 )
-from bakeoff.runtime.gc_freeze import unswept
+from bakeoff.runtime.gc_freeze import gc_frozen
 from bakeoff.runtime.rate_limits.rate_limiter import Quota
-from bakeoff.runtime.rate_limits.request_queue import Gate, HopelessError, Limits, Server, Turn
-from bakeoff.runtime.rate_limits.server_limits import Caps
-from bakeoff.runtime.spend_limit import Account, Purse
-from bakeoff.runtime.tasks import aside, meanwhile, outcome_of, tasks
-from bakeoff.runtime.work_queue import Emit, Feed
+from bakeoff.runtime.rate_limits.request_queue import (
+    Permit,
+    RateLimits,
+    RequestQueue,
+    Server,
+    ServerUnavailableError,
+)
+from bakeoff.runtime.rate_limits.server_limits import LimitConfig
+from bakeoff.runtime.spend_limit import SpendLimit, UsageTotals
+from bakeoff.runtime.tasks import outcome_of, run_periodically, task_group, to_daemon_thread
+from bakeoff.runtime.work_queue import Emit, WorkItem, WorkQueue
 from bakeoff.runtime.worker import (
     BaseWorker,
     Batched,
@@ -36,48 +49,49 @@ from bakeoff.runtime.worker import (
 )
 
 __all__ = [
-    "Account",
     "BaseWorker",
     "Batched",
-    "Caps",
+    "ChildStopToken",
     "Durable",
     "Emit",
-    "Feed",
-    "Gate",
     "Generator",
     "GeneratorJudge",
-    "Halt",
     "HasGenerator",
     "HasWeights",
-    "HopelessError",
     "Judge",
-    "Limits",
+    "LimitConfig",
     "ModelRequest",
     "Order",
-    "Part",
     "PerItem",
+    "Permit",
     "Planned",
     "Priced",
     "Progress",
-    "Purse",
     "Quota",
+    "RateLimits",
+    "RequestQueue",
     "Server",
+    "ServerUnavailableError",
+    "SpendLimit",
+    "StopToken",
     "Traits",
-    "Turn",
+    "UsageTotals",
+    "WorkItem",
+    "WorkQueue",
     "Worker",
-    "aside",
+    "current_stop_token",
     "estimate_cost",
-    "halt",
-    "meanwhile",
+    "gc_frozen",
+    "has_stop_token",
     "notify_committed",
     "outcome_of",
-    "pause",
     "planned_requests",
     "remote_done",
-    "stoppable",
-    "tasks",
+    "run_periodically",
+    "sleep_or_stop",
+    "task_group",
+    "to_daemon_thread",
     "tokens_in_progress",
-    "unless_stopped",
-    "unswept",
+    "wait_or_stop",
     "weights_of",
 ]

@@ -16,9 +16,9 @@ from pydantic import JsonValue
 from bakeoff.config import Sampling
 from bakeoff.errors import ConfigError, StoppedError, WorkError
 from bakeoff.records import Completion, Pair, Prompt, Verdict
-from bakeoff.runtime.cancellation import halt, stoppable
-from bakeoff.runtime.tasks import outcome_of, tasks
-from bakeoff.runtime.work_queue import Call, Emit, Feed, I, O
+from bakeoff.runtime.cancellation import current_stop_token, has_stop_token
+from bakeoff.runtime.tasks import outcome_of, task_group
+from bakeoff.runtime.work_queue import Emit, I, O, Submission, WorkQueue
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -142,18 +142,18 @@ class PerItem(BaseWorker[I, O]):
                     emit(index, await self._outcome(item))
                 await asyncio.sleep(0)  # `process` may never wait: let the event loop run
 
-        async with tasks() as group:
+        async with task_group() as group:
             for _ in range(min(self._max_concurrency, len(items))):
                 group.create_task(lane())
 
     async def _outcome(self, item: I) -> O | WorkError:
-        run = halt()
-        if run.why is not None:
-            return StoppedError(run.why)
+        run = current_stop_token()
+        if run.reason is not None:
+            return StoppedError(run.reason)
         try:
             outcome = await outcome_of(self.process(item))
         except ConfigError as error:
-            if not (self._has_result and stoppable()):
+            if not (self._has_result and has_stop_token()):
                 raise
             run.stop(str(error))
             return StoppedError(str(error))
@@ -172,7 +172,7 @@ class Batched(BaseWorker[I, O]):
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
-        self._feed: Feed[I, O] = Feed(self.sort_key)
+        self._queue: WorkQueue[I, O] = WorkQueue(self.sort_key)
         self._thread: ThreadPoolExecutor | None = None
         self._running: asyncio.Future[None] | None = None
 
@@ -180,12 +180,12 @@ class Batched(BaseWorker[I, O]):
     def process_batch(self, items: Sequence[I]) -> Sequence[O | WorkError]:
         """Return the outcomes of a batch, in order. Runs on the engine's thread."""
 
-    def process_queue(self, queue: Feed[I, O]) -> None:
+    def process_queue(self, queue: WorkQueue[I, O]) -> None:
         """Take some of the waiting items and give an outcome for each, on the engine's thread."""
         taken = queue.take(self._batch_size)
-        outcomes = self.process_batch([ticket.item for ticket in taken])
-        for ticket, outcome in list(zip(taken, outcomes, strict=True)):
-            queue.give(ticket, outcome)
+        outcomes = self.process_batch([work_item.item for work_item in taken])
+        for work_item, outcome in list(zip(taken, outcomes, strict=True)):
+            queue.put_outcome(work_item, outcome)
 
     def sort_key(self, item: I) -> int:
         """Items are batched in descending order of this key; by default all are equal."""
@@ -204,37 +204,39 @@ class Batched(BaseWorker[I, O]):
 
     async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
         """Emit each outcome as soon as the engine gives it."""
-        call: Call[I, O] = Call(items, emit)
-        self._feed.add(call.tickets)
-        with halt().telling(lambda error: self._feed.refuse(call, error)):
+        submission: Submission[I, O] = Submission(items, emit)
+        self._queue.add(submission.work_items)
+        with current_stop_token().on_stop(lambda error: self._queue.reject(submission, error)):
             self._start()
             try:
-                await call.over()
+                await submission.wait()
             finally:
-                self._feed.drop_unwanted()  # after an error, or cancelled
+                self._queue.drop_unwanted()  # after an error, or cancelled
 
     def _start(self) -> None:
         """Start the engine on the waiting items, unless it is running."""
         loop = asyncio.get_running_loop()
         # A run in an event loop that is closed by now never calls `_stopped`.
         idle = self._running is None or self._running.get_loop() is not loop
-        if idle and len(self._feed):
+        if idle and len(self._queue):
             self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="engine")
             context = copy_context()  # logging and timing in the engine belong to this run
             self._running = loop.run_in_executor(
-                self._thread, context.run, self.process_queue, self._feed
+                self._thread, context.run, self.process_queue, self._queue
             )
             self._running.add_done_callback(self._stopped)
 
     def _stopped(self, running: asyncio.Future[None]) -> None:
         """Fail the submissions whose items have no outcome, then go on with the waiting items."""
         self._running = None
-        lost = self._feed.lost()
+        unfinished = self._queue.take_unfinished()
         error = running.exception()
-        if error and not lost:  # it failed before it took an item, and would do so again
-            lost = self._feed.take(len(self._feed))
-        for ticket in lost:
-            ticket.call.fail(error or RuntimeError(f"{self!r} gave no outcome for an item"))
+        if error and not unfinished:  # it failed before it took an item, and would do so again
+            unfinished = self._queue.take(len(self._queue))
+        for work_item in unfinished:
+            work_item.submission.fail(
+                error or RuntimeError(f"{self!r} gave no outcome for an item")
+            )
         self._start()
 
 

@@ -33,8 +33,7 @@ from bakeoff.report.export import save_page
 from bakeoff.report.frame_rows import comparison_rows, judgment_rows
 from bakeoff.report.page.page import page
 from bakeoff.report.plain_text import json_in, visible
-from bakeoff.runtime.progress import PROGRESS
-from bakeoff.runtime.progress import read as read_progress
+from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
 from tests.e2e.fuzz import corpus
 from tests.unit.judges.judge_texts import CRITERIA
 from tests.unit.report.sample import results_of
@@ -208,7 +207,7 @@ def _votes(data: bytes, folder: Path) -> None:
 
 
 def _progress(data: bytes, folder: Path) -> None:
-    (folder / PROGRESS).write_bytes(data)
+    (folder / PROGRESS_FILE).write_bytes(data)
     read_progress(folder)
 
 
@@ -336,7 +335,7 @@ TARGETS: tuple[Target, ...] = (
     Target("results.shown", _shown_results, _RESULTS, 700, 40_000),
     Target("page", _page, _HOSTILE, 300, 5_000),
     Target("votes", _votes, (corpus.lines([corpus.VOTE] * 2),), 80_000),
-    Target("progress", _progress, (corpus.listed(corpus.PROGRESS),), 40_000),
+    Target("progress", _progress, (corpus.listed(corpus.PROGRESS_FILE),), 40_000),
     Target("reply", _reply, [reply.encode() for reply in corpus.REPLIES], 120_000),
     Target("choice", _choice, (b"A=-0.1,B=-2.5, A=-9,x=1", b"A=inf,B=-1e308"), 60_000),
     Target("gguf", _gguf, (corpus.gguf(corpus.GGUF),), 60_000),

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bakeoff import Results
-from bakeoff.runtime.progress import read
+from bakeoff.runtime.progress import read_progress
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 from tests.terminal import Terminal
@@ -415,7 +415,7 @@ def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
     assert "the same command goes on" in seen.text
     assert "Traceback" not in seen.text
     assert seen.raw.rindex("\x1b[?25h") > seen.raw.rindex("\x1b[?25l")
-    left = read(tmp_path / "results")
+    left = read_progress(tmp_path / "results")
     assert left is not None
     assert 0 < sum(row.done for row in left.rows) < 240
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
 from bakeoff.evaluation.cache import fill
 from bakeoff.records import Completion, Judgment
-from bakeoff.runtime.progress import Count, Progress, read
+from bakeoff.runtime.progress import ProgressCounter, ProgressUpdate, read_progress
 from bakeoff.storage import Store
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
@@ -233,9 +233,9 @@ def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
     assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
-def last(seen: list[Progress]) -> dict[str, Progress]:
+def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """How far everybody had come in the end."""
-    return {progress.who: progress for progress in seen}
+    return {progress.name: progress for progress in seen}
 
 
 @pytest.mark.long
@@ -246,7 +246,7 @@ def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
         asked = str(body["messages"][-1]["content"])
         return "Same." if asked[-2] in "02" else contest(body)
 
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     with OpenAIServer(brain) as server:
         asked = config(server, tmp_path)
         run(asked, seen.append)
@@ -255,13 +255,17 @@ def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
         assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
-        assert (ends[name].done, ends[name].kept, ends[name].failed) == (ends[name].total, 0, 0)
+        assert (ends[name].done, ends[name].from_store, ends[name].failed) == (
+            ends[name].total,
+            0,
+            0,
+        )
         assert ends[name].cost is None  # nobody knows what this server costs
-    assert [(p.done, p.kept) for p in seen if p.who == "judge"][-1] == (8, 0)
-    again: list[Progress] = []
+    assert [(p.done, p.from_store) for p in seen if p.name == "judge"][-1] == (8, 0)
+    again: list[ProgressUpdate] = []
     run(asked, again.append)
     for name, end in last(again).items():
-        assert (end.done, end.kept) == (ends[name].total, ends[name].total)
+        assert (end.done, end.from_store) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
 
 
@@ -269,7 +273,7 @@ def test_money_is_counted_where_the_price_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     with OpenAIServer() as server:
         url = f"?base_url={server.url}"
         models = (f"good=openai:gpt-4o{url}", f"bad=openai:no-such-model{url}")
@@ -286,14 +290,14 @@ def test_what_fails_is_done_and_costs_nothing_that_is_known(tmp_path: Path) -> N
             return Reply(status=400, body={"error": {"message": "no"}})
         return contest(body)
 
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     with OpenAIServer(brain) as server:
         run(config(server, tmp_path), seen.append)
     ends = last(seen)
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
-    for one, next_ in itertools.pairwise([p for p in seen if p.who == "judge"]):
+    for one, next_ in itertools.pairwise([p for p in seen if p.name == "judge"]):
         assert next_.done > one.done
 
 
@@ -467,11 +471,11 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
         asked = config(server, tmp_path, 40, max_concurrency=max_concurrency)
         for enough in (30, 90):
             kill(asked, server, enough)
-            left = read(asked.out)
+            left = read_progress(asked.out)
             assert left is not None  # whoever looks sees how far it came, and that it is silent
-            assert left.stopped(left.updated + timedelta(minutes=1))
+            assert left.is_stale(left.updated + timedelta(minutes=1))
         results = run(asked)
-        assert read(asked.out) is None
+        assert read_progress(asked.out) is None
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
@@ -535,7 +539,7 @@ def asks(count: int) -> list[tuple[str, int]]:
 def test_nothing_is_emitted_before_it_is_kept() -> None:
     worker = Slow()
     kept: dict[int, bool] = {}
-    counted: list[Progress] = []
+    counted: list[ProgressUpdate] = []
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
         with Store(Path("store.sqlite")) as another_run:  # sees what is committed
@@ -543,7 +547,7 @@ def test_nothing_is_emitted_before_it_is_kept() -> None:
         assert isinstance(outcome, WorkError) or outcome.text == str(index)
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 30, counted.append)
+        count = ProgressCounter("completion", "m", 30, counted.append)
         await fill(worker, asks(30), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
@@ -563,7 +567,7 @@ def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
             said[index] = outcome.text
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 20, lambda _: None)
+        count = ProgressCounter("completion", "m", 20, lambda _: None)
         await fill(Slow(), asks(21)[1:], store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
@@ -574,11 +578,11 @@ def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
 def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() -> None:
     worker = Slow()
     told: list[int] = []
-    counted: list[Progress] = []
+    counted: list[ProgressUpdate] = []
     wanted = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 5, counted.append)
+        count = ProgressCounter("completion", "m", 5, counted.append)
         emit = lambda index, _: told.append(index)  # noqa: E731
         await fill(worker, wanted, store, Completion, emit, count)
 
@@ -587,7 +591,7 @@ def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() ->
         asyncio.run(filled(store))
     assert worker.asked == [2]
     assert told == [0, 2, 1, 3, 4]
-    assert (counted[-1].done, counted[-1].kept) == (5, 2)
+    assert (counted[-1].done, counted[-1].from_store) == (5, 2)
 
 
 def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
@@ -595,7 +599,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
     emitted: list[int] = []
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 999, lambda _: None)
+        count = ProgressCounter("completion", "m", 999, lambda _: None)
         emit = lambda index, _: emitted.append(index)  # noqa: E731
         await fill(worker, asks(999), store, Completion, emit, count)
 
@@ -610,7 +614,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
 
 def test_an_error_in_whoever_takes_the_outcomes_is_not_lost() -> None:
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 99, lambda _: None)
+        count = ProgressCounter("completion", "m", 99, lambda _: None)
         await fill(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
 
     with Store(Path("store.sqlite")) as store, pytest.raises(ZeroDivisionError):

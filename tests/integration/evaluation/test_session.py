@@ -16,7 +16,7 @@ import bakeoff.analysis
 from bakeoff import Config, ConfigError, Results, run
 from bakeoff.evaluation.votes.vote_log import put
 from bakeoff.generators.transformers.generator import Hf
-from bakeoff.runtime.progress import Report, read
+from bakeoff.runtime.progress import ProgressReport, read_progress
 from bakeoff.runtime.timing import Stopwatch
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
@@ -124,12 +124,12 @@ def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
 def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.02)
+    monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.02)
     signs: list[datetime] = []
-    reports: list[Report] = []
+    reports: list[ProgressReport] = []
 
     def beaten() -> bool:  # the judge keeps silent until the run has given signs of life
-        report = read(tmp_path / "out")
+        report = read_progress(tmp_path / "out")
         if report is not None:
             reports.append(report)
             signs.append(report.updated)
@@ -142,9 +142,9 @@ def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
         judge = f"j=api:j?base_url={server.url}"
         run(config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,)))
     assert len(set(signs)) > 3
-    assert {row.who for row in reports[-1].rows} == {"a", "b", "j"}
+    assert {row.name for row in reports[-1].rows} == {"a", "b", "j"}
     assert {row.done for row in reports[-1].rows if row.stage == "completion"} == {3}
-    assert read(tmp_path / "out") is None
+    assert read_progress(tmp_path / "out") is None
     assert not list((tmp_path / "out").glob(".progress*"))
 
 
@@ -157,7 +157,7 @@ def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> N
         asked = config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,))
         with pytest.raises(ConfigError, match="refuses the key"):
             run(asked)
-    left = read(tmp_path / "out")
+    left = read_progress(tmp_path / "out")
     assert left is not None
     assert sum(row.done for row in left.rows if row.stage == "completion") > 0
 
@@ -312,7 +312,7 @@ def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
 
 def seconds(watch: Stopwatch) -> dict[str, float]:
     """What was under way, and how long."""
-    return {lap.work: lap.whole for lap in watch.laps()[0] if lap.whole}
+    return {lap.kind: lap.total for lap in watch.timings()[0] if lap.total}
 
 
 @pytest.mark.long
@@ -344,14 +344,14 @@ def test_a_stopwatch_tells_where_the_time_of_a_run_went(
 def test_the_signs_of_life_go_on_while_it_is_summarised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.01)
     signs: set[datetime] = set()
     summarize = bakeoff.analysis.summarize
 
     def slowly(*given: Any) -> Any:
         deadline = time.monotonic() + 30
         while len(signs) < 4 and time.monotonic() < deadline:
-            report = read(tmp_path / "out")
+            report = read_progress(tmp_path / "out")
             if report:
                 signs.add(report.updated)
             time.sleep(0.01)

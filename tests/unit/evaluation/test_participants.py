@@ -81,5 +81,5 @@ def test_all_who_ask_one_server_share_what_it_takes() -> None:
     workers: list[Any] = [*cast.models.values(), cast.again[1], getattr(judge, "generator", None)]
     servers = {server for worker in workers for server in worker._servers.servers}
     (shared,) = servers
-    assert shared.limiter._pace.rate(0.0) == 10
+    assert shared.limits._rate.rate(0.0) == 10
     assert cast_of(config(f"j=api:j{SERVER}")).models["tuned"]._servers.servers[0] is not shared  # type: ignore[attr-defined]

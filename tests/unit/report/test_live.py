@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bakeoff.report.live import Board, live
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
 from tests.unit.report.test_plain_text import ANY, EVIL
 
 
@@ -22,8 +22,8 @@ class Clock:
         return self.now
 
 
-def done(count: int, total: int = 100, who: str = "a", **more: object) -> Progress:
-    return Progress(stage="completion", who=who, done=count, total=total, **more)  # type: ignore[arg-type]
+def done(count: int, total: int = 100, name: str = "a", **more: object) -> ProgressUpdate:
+    return ProgressUpdate(stage="completion", name=name, done=count, total=total, **more)  # type: ignore[arg-type]
 
 
 def drawn(board: Board, width: int = 80, encoding: str = "utf-8") -> list[str]:
@@ -34,11 +34,11 @@ def drawn(board: Board, width: int = 80, encoding: str = "utf-8") -> list[str]:
     return out.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]
 
 
-def board(*shown: Progress, hosted: Collection[str] = (), seconds: float = 10) -> Board:
+def board(*shown: ProgressUpdate, hosted: Collection[str] = (), seconds: float = 10) -> Board:
     clock = Clock()
     found = Board(hosted, clock)
     for one in shown:
-        found.show(one.model_copy(update={"done": 0, "kept": 0}))
+        found.show(one.model_copy(update={"done": 0, "from_store": 0}))
     clock.now += seconds
     for one in shown:
         found.show(one)
@@ -64,20 +64,20 @@ def test_the_rate_is_that_of_late_and_of_new_work_only() -> None:
     clock = Clock()
     found = Board((), clock)
     found.show(done(0, 1000))
-    found.show(done(500, 1000, kept=500))
+    found.show(done(500, 1000, from_store=500))
     assert "/s" not in drawn(found)[0]  # all of it was in the store
     for second in range(1, 101):  # a hundred slow ones, then two hundred fast ones
         clock.now += 1
-        found.show(done(500 + second, 1000, kept=500))
+        found.show(done(500 + second, 1000, from_store=500))
     assert "1.0/s" in drawn(found)[0]
     for second in range(1, 41):
         clock.now += 1
-        found.show(done(600 + 5 * second, 1000, kept=500))
+        found.show(done(600 + 5 * second, 1000, from_store=500))
     assert "5.0/s" in drawn(found)[0]
 
 
 def test_a_price_that_is_not_known_is_said_of_those_that_cost() -> None:
-    rows = done(5, who="here", cost=None), done(5, who="there", cost=None)
+    rows = done(5, name="here", cost=None), done(5, name="there", cost=None)
     here, there = drawn(board(*rows, hosted={"there"}))
     assert "price unknown" in there
     assert "price" not in here
@@ -89,26 +89,26 @@ def test_a_price_that_is_not_known_is_said_of_those_that_cost() -> None:
 NAMES = ANY | st.sampled_from([EVIL, "[red]x[/red]", "日本" * 40, "a" * 300, "tuned"])
 ROWS = st.lists(
     st.builds(
-        Progress,
+        ProgressUpdate,
         stage=st.sampled_from(["completion", "judgment"]),
-        who=NAMES,
+        name=NAMES,
         done=st.integers(0, 10**6),
         failed=st.integers(0, 10**6),
         total=st.integers(0, 10**6),
-        kept=st.just(0),
+        from_store=st.just(0),
         tokens=st.integers(0, 10**10),
         cost=st.none() | st.floats(0, 10**5),
     ),
     max_size=6,
-    unique_by=lambda row: (row.stage, row.who),
+    unique_by=lambda row: (row.stage, row.name),
 )
 
 
 @given(ROWS, st.integers(1, 200), st.sampled_from(["utf-8", "ascii", "latin-1"]))
 def test_it_fits_any_terminal_in_any_encoding(
-    rows: list[Progress], width: int, encoding: str
+    rows: list[ProgressUpdate], width: int, encoding: str
 ) -> None:
-    found = drawn(board(*rows, hosted=[row.who for row in rows]), width, encoding)
+    found = drawn(board(*rows, hosted=[row.name for row in rows]), width, encoding)
     assert len(found) == len(rows)
     for line in found:
         assert cell_len(line) <= width
@@ -117,7 +117,7 @@ def test_it_fits_any_terminal_in_any_encoding(
 
 def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
     name = "tuned=hf:me/some-very-long-model-name-with-many-parts-{}"
-    rows = [done(50, who=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
+    rows = [done(50, name=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
     for n, line in zip("12", drawn(board(*rows)), strict=True):
         assert line.startswith("tuned…")
         assert f"-{n} completes" in line
@@ -125,7 +125,7 @@ def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
         assert len(line) <= 80
 
 
-def lines(act: Callable[[Callable[[Progress], None], Clock], None]) -> list[str]:
+def lines(act: Callable[[Callable[[ProgressUpdate], None], Clock], None]) -> list[str]:
     out, clock = io.StringIO(), Clock()
     with live(Console(file=out, width=40), clock=clock) as watch:
         act(watch, clock)
@@ -133,7 +133,7 @@ def lines(act: Callable[[Callable[[Progress], None], Clock], None]) -> list[str]
 
 
 def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
-    def act(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def act(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(101):
             clock.now += 0.01
             watch(done(count, tokens=count, failed=count // 50))
@@ -142,15 +142,15 @@ def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
 
 
 def test_on_a_pipe_what_was_there_before_is_told() -> None:
-    def act(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def act(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(3):
-            watch(done(count, 2, kept=count))
+            watch(done(count, 2, from_store=count))
 
     assert lines(act) == ["a completes: 2/2 in 0:00, 2 from the store"]
 
 
 def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
-    def tenths(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def tenths(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(101):
             watch(done(count))
             clock.now += 1
@@ -163,7 +163,7 @@ def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
     assert len(found) == 10
     assert found[0] == "a completes: 10/100, 1.0/s, 1:30 left"
 
-    def slow(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def slow(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(5):
             watch(done(count, 1000))
             clock.now += 45
@@ -179,7 +179,7 @@ def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
 def test_on_a_pipe_nothing_is_drawn_and_names_are_data() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     with live(Console(file=out, width=80)) as watch:
-        watch(done(2, 2, who="[red]é\x1b[31m\nx"))
+        watch(done(2, 2, name="[red]é\x1b[31m\nx"))
     out.flush()
     said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
@@ -189,8 +189,8 @@ def test_on_a_terminal_it_is_drawn_over_and_ends_below_itself() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)
     with live(console) as watch:
-        watch(done(1, 2, who="a[b]"))
-        watch(done(2, 2, who="a[b]"))
+        watch(done(1, 2, name="a[b]"))
+        watch(done(2, 2, name="a[b]"))
     assert "a[b] completes" in out.getvalue()
     assert "2/2" in out.getvalue()
     assert out.getvalue().endswith("\n\x1b[?25h\n")  # the cursor is back
@@ -204,13 +204,16 @@ def test_without_work_nothing_is_drawn() -> None:
 
 
 def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
-    assert drawn(board(done(0, writing=700)))[0].split()[-2:] == ["700", "tok"]
-    assert drawn(board(done(5, tokens=1000, writing=700)))[0].split()[-2:] == ["1.7k", "tok"]
+    assert drawn(board(done(0, tokens_in_progress=700)))[0].split()[-2:] == ["700", "tok"]
+    assert drawn(board(done(5, tokens=1000, tokens_in_progress=700)))[0].split()[-2:] == [
+        "1.7k",
+        "tok",
+    ]
     clock = Clock()
     found = Board((), clock)
     lines = []
     for second in range(100):
-        lines.append(found.show(done(0, writing=10 * min(second, 50))))
+        lines.append(found.show(done(0, tokens_in_progress=10 * min(second, 50))))
         clock.now += 1
     assert [line for line in lines if line] == [
         "a completes: 0/100, 300 tok",
@@ -219,7 +222,7 @@ def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
 
 
 def test_what_is_through_in_a_batch_is_told_beside_what_is_here() -> None:
-    (line,) = drawn(board(done(3, through=40)))
+    (line,) = drawn(board(done(3, remote_done=40)))
     assert "3/100 (40 in a batch)" in line
     (line,) = drawn(board(done(3)))
     assert "batch" not in line

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.runtime import aside, meanwhile, tasks
+from bakeoff.runtime import run_periodically, task_group, to_daemon_thread
 from tests.unit.runtime.test_workers import run
 
 
@@ -33,7 +33,7 @@ def test_a_group_raises_its_first_error_as_itself_and_cancels_the_rest(
             raise
 
     async def go() -> None:
-        async with tasks() as group:
+        async with task_group() as group:
             group.create_task(waits())
             group.create_task(fails(first))
             group.create_task(fails(first + more))
@@ -47,7 +47,7 @@ def test_a_group_raises_its_first_error_as_itself_and_cancels_the_rest(
 
 def test_the_body_of_a_group_is_one_of_its_tasks() -> None:
     async def go() -> None:
-        async with tasks():
+        async with task_group():
             raise LookupError("body")
 
     with pytest.raises(LookupError, match="body"):
@@ -63,7 +63,7 @@ def test_a_group_without_errors_waits_for_all() -> None:
                 await asyncio.sleep(0)
             done.append(number)
 
-        async with tasks() as group:
+        async with task_group() as group:
             for number in (3, 1, 2):
                 group.create_task(work(number))
         return done
@@ -74,7 +74,7 @@ def test_a_group_without_errors_waits_for_all() -> None:
 def test_what_is_done_meanwhile_ends_with_the_body() -> None:
     async def go() -> tuple[int, int]:
         beats: list[int] = []
-        async with meanwhile(lambda: beats.append(1), every=0):
+        async with run_periodically(lambda: beats.append(1), every=0):
             while len(beats) < 3:
                 await asyncio.sleep(0)
         then = len(beats)
@@ -93,7 +93,7 @@ def test_an_error_of_the_body_or_beside_it_is_raised_as_itself(where: str) -> No
             raise LookupError(where)
 
     async def go() -> None:
-        async with meanwhile(beat, every=0):
+        async with run_periodically(beat, every=0):
             if where == "body":
                 raise LookupError(where)
             await asyncio.sleep(10)  # ended by the other's error
@@ -107,7 +107,7 @@ def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
         beats: list[int] = []
 
         async def work() -> None:
-            async with meanwhile(lambda: beats.append(1), every=0):
+            async with run_periodically(lambda: beats.append(1), every=0):
                 await asyncio.sleep(10)
 
         task = asyncio.create_task(work())
@@ -128,9 +128,12 @@ def test_what_is_done_aside_returns_or_raises() -> None:
     async def go() -> None:
         context.set("seen")
         main = threading.get_ident()
-        assert await aside(lambda: (context.get(), threading.get_ident() != main)) == ("seen", True)
+        assert await to_daemon_thread(lambda: (context.get(), threading.get_ident() != main)) == (
+            "seen",
+            True,
+        )
         with pytest.raises(ZeroDivisionError):
-            await aside(lambda: 1 / 0)
+            await to_daemon_thread(lambda: 1 / 0)
 
     asyncio.run(go())
 
@@ -139,7 +142,7 @@ def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
     gate = threading.Event()
 
     async def go() -> None:
-        waiting = asyncio.create_task(aside(lambda: gate.wait(60)))
+        waiting = asyncio.create_task(to_daemon_thread(lambda: gate.wait(60)))
         await asyncio.sleep(0.05)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -150,5 +153,5 @@ def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
     assert time.monotonic() - begun < 30
     gate.set()  # it comes to its end when there is no loop any more, and nobody minds
     for thread in threading.enumerate():
-        if thread.name == "bakeoff-aside":
+        if thread.name == "bakeoff-daemon":
             thread.join()

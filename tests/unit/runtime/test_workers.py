@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.runtime import Batched, Feed, PerItem, outcome_of
+from bakeoff.runtime import Batched, PerItem, WorkQueue, outcome_of
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -251,7 +251,7 @@ def test_an_engine_works_on_one_thread_that_close_ends() -> None:
 class Lingering(Engine):
     """Has still something to do when it has given everything."""
 
-    def process_queue(self, queue: Feed[int, int]) -> None:
+    def process_queue(self, queue: WorkQueue[int, int]) -> None:
         super().process_queue(queue)
         time.sleep(0.05)
 
@@ -312,14 +312,14 @@ class Streaming(Engine):
     An item that nobody waits for any more it leaves alone.
     """
 
-    def process_queue(self, queue: Feed[int, int]) -> None:
+    def process_queue(self, queue: WorkQueue[int, int]) -> None:
         self.begun += 1
-        for ticket in queue.take(self._batch_size):
-            while ticket.wanted() and not self.permits.acquire(timeout=0.01):
+        for work_item in queue.take(self._batch_size):
+            while work_item.is_wanted() and not self.permits.acquire(timeout=0.01):
                 pass
-            if ticket.wanted():
-                queue.give(ticket, 2 * ticket.item)
-                self.batches.append([ticket.item])
+            if work_item.is_wanted():
+                queue.put_outcome(work_item, 2 * work_item.item)
+                self.batches.append([work_item.item])
 
 
 def test_an_outcome_is_emitted_when_the_engine_gives_it_and_not_with_the_last_one() -> None:
@@ -394,7 +394,7 @@ def test_what_emit_raises_leaves_nothing_to_work_on() -> None:
 @pytest.mark.parametrize("error", [None, ConfigError("no file")])
 def test_an_engine_that_gives_nothing_ends_all_who_wait(error: ConfigError | None) -> None:
     class Useless(Engine):
-        def process_queue(self, queue: Feed[int, int]) -> None:
+        def process_queue(self, queue: WorkQueue[int, int]) -> None:
             if error:
                 raise error
             queue.take(9)

@@ -18,8 +18,8 @@ from bakeoff.importers.documents import listed
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
 from bakeoff.report.export import check_writable, write
-from bakeoff.runtime import Halt, Judge, Limits, Purse, estimate_cost, tasks
-from bakeoff.runtime.progress import Watch
+from bakeoff.runtime import Judge, RateLimits, SpendLimit, StopToken, estimate_cost, task_group
+from bakeoff.runtime.progress import ProgressCallback
 from bakeoff.storage import Store
 
 FILE = "judge-check.json"
@@ -48,43 +48,45 @@ def check(
     return check_config(file, parse_fields(Check, asked | {"store": store}, where="the check"))
 
 
-def check_config(file: Path | None, config: Check, watch: Watch = lambda _: None) -> CheckResults:
+def check_config(
+    file: Path | None, config: Check, on_progress: ProgressCallback = lambda _: None
+) -> CheckResults:
     """As `check`, as a config describes it; writes `judge-check.json` to `config.out`, if given."""
-    return asyncio.run(check_async(file, config, watch))
+    return asyncio.run(check_async(file, config, on_progress))
 
 
 async def check_async(
     file: Path | None,
     config: Check,
-    watch: Watch = lambda _: None,
+    on_progress: ProgressCallback = lambda _: None,
     *,
-    halt: Halt | None = None,
+    stop_token: StopToken | None = None,
 ) -> CheckResults:
     """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
-    started, halt = Moment.now(), halt or Halt()
+    started, stop_token = Moment.now(), stop_token or StopToken()
     load_keys(config.env_file)
     known = known_pairs(file, config.limit)
-    limits = Limits(config.rpm, config.tpm)
+    rate_limits = RateLimits(config.rpm, config.tpm)
     context = RunContext(
         Sampling(),
         config.max_concurrency,
         store=config.store,
-        limits=limits,
-        purse=Purse(config.max_cost),
+        rate_limits=rate_limits,
+        spend_limit=SpendLimit(config.max_cost),
     )
     judges = _open(config.judge, context)
     _check_prices(judges, config.max_cost)
     if config.out is not None:
         check_writable(config.out)
     asked = [Asking(name, judge, known.pairs, config.repeats) for name, judge in judges.items()]
-    with halt.in_force(), Store(config.store) as store:
+    with stop_token.activate(), Store(config.store) as store:
         try:
-            with halt.work():
-                await _ask(asked, store, watch)
+            with stop_token.mark_in_flight():
+                await _ask(asked, store, on_progress)
         finally:
             for judge in judges.values():
                 await judge.close()
-    if halt.interrupted:
+    if stop_token.interrupted:
         raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
@@ -92,18 +94,18 @@ async def check_async(
     return results
 
 
-async def _ask(asked: Sequence[Asking], store: Store, watch: Watch) -> None:
+async def _ask(asked: Sequence[Asking], store: Store, on_progress: ProgressCallback) -> None:
     """Servers side by side; who fills the accelerator takes turns, and is closed after its turn."""
     for one in asked:
         if store.lacks(key for key, _ in one.asks):
             await one.judge.prepare()
-    async with tasks() as group:
+    async with task_group() as group:
         for one in asked:
             if not one.judge.traits.exclusive:
-                group.create_task(one.run(store, watch))
+                group.create_task(one.run(store, on_progress))
         for one in asked:
             if one.judge.traits.exclusive:
-                await one.run(store, watch)
+                await one.run(store, on_progress)
                 await one.judge.close()
 
 

@@ -13,7 +13,7 @@ from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, Labelled
 from bakeoff.evaluation.pipeline import verdict_key
 from bakeoff.records import Failure, Judgment, Pair, Verdict
 from bakeoff.runtime import Judge
-from bakeoff.runtime.progress import Count, Watch
+from bakeoff.runtime.progress import ProgressCallback, ProgressCounter
 from bakeoff.storage import Store
 
 
@@ -57,9 +57,9 @@ class Asking:
             for repeat in range(repeats):
                 yield from (_Seat(pair, first, second, repeat) for first, second in orders)
 
-    async def run(self, store: Store, watch: Watch) -> None:
+    async def run(self, store: Store, on_progress: ProgressCallback) -> None:
         """Have a verdict or a failure for every seat."""
-        count = Count("judgment", self.name, len(self.asks), watch)
+        count = ProgressCounter("judgment", self.name, len(self.asks), on_progress)
 
         def take(index: int, outcome: Verdict | WorkError) -> None:
             self._outcomes[index] = outcome

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from bakeoff.records import Usage
-from bakeoff.runtime import Account, Purse
+from bakeoff.runtime import SpendLimit, UsageTotals
 
 _FRAME = 32  # tokens around a message, and around all: chat templates are shorter
 
@@ -22,11 +22,13 @@ class Till:
     `patient`: what is under way takes hours, and is not waited for.
     """
 
-    def __init__(self, purse: Purse, account: Account, price: Price, *, patient: bool) -> None:
-        self.purse = purse
+    def __init__(
+        self, spend_limit: SpendLimit, account: UsageTotals, price: Price, *, batch_only: bool
+    ) -> None:
+        self.spend_limit = spend_limit
         self.account = account
         self.price = price
-        self.patient = patient
+        self.batch_only = batch_only
 
     def charge(self, asked: Mapping[str, Any]) -> "Charge":
         """The bill of one request, which may have to be made several times."""
@@ -36,7 +38,7 @@ class Till:
         """US dollars that it can cost: a token is at least a byte, and as many may be written as it
         asks for. Without a limit nobody needs to know.
         """
-        if self.purse.most is None:
+        if self.spend_limit.limit is None:
             return 0.0
         texts = {"messages": asked["messages"], "format": asked.get("response_format")}
         read = len(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))
@@ -56,7 +58,7 @@ class Charge:
         self._times = 0
 
     async def __aenter__(self) -> None:
-        await self._till.purse.hold(self._dearest, patient=self._till.patient)
+        await self._till.spend_limit.reserve(self._dearest, batch_only=self._till.batch_only)
 
     async def __aexit__(
         self,
@@ -65,10 +67,10 @@ class Charge:
         at: TracebackType | None,
     ) -> None:
         if kind is not None:  # it had no turn, and was not sent
-            self._till.purse.pay(self._dearest, 0.0)
+            self._till.spend_limit.settle(self._dearest, 0.0)
             return
         self._till.account.requests += 1
-        self._till.account.again += self._times > 0
+        self._till.account.retried += self._times > 0
         self._times += 1
 
     def paid(self, usage: Usage | None) -> None:
@@ -79,9 +81,9 @@ class Charge:
             account.usage += usage
         known = cost is not None and account.cost is not None
         account.cost = (account.cost or 0) + (cost or 0) if known else None
-        self._till.purse.pay(self._dearest, self._dearest if cost is None else cost)
+        self._till.spend_limit.settle(self._dearest, self._dearest if cost is None else cost)
 
     def failed(self, *, billed: bool) -> None:
         """There is no reply; `billed` says that it may have to be paid for all the same."""
         self._till.account.unanswered += billed
-        self._till.purse.pay(self._dearest, self._dearest if billed else 0.0)
+        self._till.spend_limit.settle(self._dearest, self._dearest if billed else 0.0)

@@ -39,7 +39,15 @@ from bakeoff.generators.api.transport import Heard, connections, marked
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.records.prefixed import Prefixed
-from bakeoff.runtime import Caps, ModelRequest, PerItem, Server, Traits, aside, pause
+from bakeoff.runtime import (
+    LimitConfig,
+    ModelRequest,
+    PerItem,
+    Server,
+    Traits,
+    sleep_or_stop,
+    to_daemon_thread,
+)
 from bakeoff.runtime.timing import timed
 
 if TYPE_CHECKING:
@@ -50,7 +58,7 @@ log = logging.getLogger(__name__)
 
 _WEIGHING = ("api", "embedded", "vllm")  # they tell the log-probabilities of a given text
 _OWN = ("embedded", "vllm")  # without an address they have a server of their own
-_UNLIMITED = Caps(most=10**6, first=10**6)
+_UNLIMITED = LimitConfig(max_concurrency=10**6, initial_concurrency=10**6)
 
 
 class Api(PerItem[Prompt, Completion]):
@@ -112,14 +120,16 @@ class Api(PerItem[Prompt, Completion]):
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
-        account = context.purse.account("judgment" if context.judging else "completion", spec.name)
-        self._till = Till(
-            context.purse, account, self.estimate_cost, patient=self.traits.batch_only
+        account = context.spend_limit.totals_of(
+            "judgment" if context.for_judge else "completion", spec.name
         )
-        servers, limits = self._asked_at(context), context.limits
+        self._till = Till(
+            context.spend_limit, account, self.estimate_cost, batch_only=self.traits.batch_only
+        )
+        servers, rate_limits = self._asked_at(context), context.rate_limits
         own = spec.backend in _OWN and not self._urls
         self._servers = Servers(
-            spec.name, servers, limits, self.options.retries, self._till, own=own
+            spec.name, servers, rate_limits, self.options.retries, self._till, own=own
         )
         self._llm: AnyLLM | None = None
         self._opening = asyncio.Lock()
@@ -132,9 +142,12 @@ class Api(PerItem[Prompt, Completion]):
         """The servers, shared with all who ask them in this run. Those that are its own it shares
         with nobody, nor what it may ask of one where that is said for this model alone.
         """
-        options, limits, backend = self.options, context.limits, self.spec.backend
-        most, rpm = options.max_concurrency or context.max_concurrency, options.rpm or limits.rpm
-        caps = Caps(most, rpm, options.tpm or limits.tpm)
+        options, rate_limits, backend = self.options, context.rate_limits, self.spec.backend
+        most, rpm = (
+            options.max_concurrency or context.max_concurrency,
+            options.rpm or rate_limits.rpm,
+        )
+        caps = LimitConfig(most, rpm, options.tpm or rate_limits.tpm)
         own: object = None
         if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
             own = (self.spec.target, caps)
@@ -142,7 +155,7 @@ class Api(PerItem[Prompt, Completion]):
             own = object()
         key = options.api_key_env and os.environ.get(options.api_key_env)
         return [
-            limits.server((at, key, own), _UNLIMITED if self.traits.batch_only else caps)
+            rate_limits.server((at, key, own), _UNLIMITED if self.traits.batch_only else caps)
             for at in ([place(url) for url in self._urls] or [backend])
         ]
 
@@ -174,7 +187,7 @@ class Api(PerItem[Prompt, Completion]):
             if self._llm is None:
                 self._keys = [*keys(), os.environ.get(self.options.api_key_env or "", "")]
                 with timed("load"):
-                    await aside(partial(import_module, "any_llm"))  # takes a second
+                    await to_daemon_thread(partial(import_module, "any_llm"))  # takes a second
                     self._servers.clients = await self._clients()
                 self._llm = self._servers.clients[0]
             return self._llm
@@ -182,7 +195,7 @@ class Api(PerItem[Prompt, Completion]):
     async def _clients(self) -> "Sequence[AnyLLM]":
         if len(self._urls) < 2:
             return [await self.connect()]
-        told = [server.told for server in self._servers.servers]
+        told = [server.update_quotas for server in self._servers.servers]
         return [self._client(url, heard) for url, heard in zip(self._urls, told, strict=True)]
 
     def transport(self) -> dict[str, Any]:
@@ -191,7 +204,7 @@ class Api(PerItem[Prompt, Completion]):
 
     async def connect(self) -> "AnyLLM":
         """A client for the server, where there is one; asks nothing yet."""
-        return self._client(self.options.base_url, self._servers.servers[0].told)
+        return self._client(self.options.base_url, self._servers.servers[0].update_quotas)
 
     def _client(self, url: str | None, heard: Heard) -> "AnyLLM":
         from any_llm import AnyLLM
@@ -297,7 +310,7 @@ class Api(PerItem[Prompt, Completion]):
     async def _keep_pace(self) -> None:
         if self.options.delay:
             async with self._pace:
-                await pause(self.options.delay)
+                await sleep_or_stop(self.options.delay)
 
     def _completion(self, reply: "ChatCompletion") -> Completion:
         said = said_in(reply).model_copy(update=self._accounts(reply))

@@ -13,7 +13,14 @@ from bakeoff.generators.api.cost_tracker import Till
 from bakeoff.generators.api.errors import Trouble, trouble_of
 from bakeoff.generators.api.replies import usage_in
 from bakeoff.generators.api.transport import send
-from bakeoff.runtime import Gate, HopelessError, Limits, Server, Turn, pause
+from bakeoff.runtime import (
+    Permit,
+    RateLimits,
+    RequestQueue,
+    Server,
+    ServerUnavailableError,
+    sleep_or_stop,
+)
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -44,7 +51,7 @@ class Servers:
         self,
         name: str,
         servers: Sequence[Server],
-        limits: Limits,
+        rate_limits: RateLimits,
         retries: int,
         till: Till,
         *,
@@ -54,11 +61,11 @@ class Servers:
         self.clients: Sequence[AnyLLM] = ()  # in the order of the servers, once they are open
         self.reached = False  # whether any has replied
         self._name = name
-        self._limits = limits
+        self._rate_limits = rate_limits
         self._retries = retries
         self._till = till
         self._own = own  # whoever started the server knows whether it comes back
-        self._gate = Gate(servers)
+        self._queue = RequestQueue(servers)
         self._served = 0  # requests
         self._failing: set[_Effort] = set()  # that a proxy had no server for, since one was served
         self._last: AnyLLMError | None = None
@@ -69,31 +76,31 @@ class Servers:
         """
         from any_llm.exceptions import AnyLLMError
 
-        ticket, effort = self._limits.ticket(), _Effort(self._served)
+        number, effort = self._rate_limits.next_number(), _Effort(self._served)
         charge = self._till.charge(asked)
         while True:
             async with charge:
-                turn = await self._turn(ticket)
+                permit = await self._acquire(number)
             try:
-                reply = await send(self.clients[turn.index], asked)
+                reply = await send(self.clients[permit.index], asked)
             except AnyLLMError as error:
                 self._last, trouble = error, self._seen(effort, error)
                 charge.failed(billed=error.status_code is None and trouble.kind != "lost")
-                _end(turn, trouble)
+                _end(permit, trouble)
                 wait = self._again(effort, trouble)
                 if wait is None:
                     self._failing.discard(effort)
                     raise
-                await pause(wait)
+                await sleep_or_stop(wait)
                 if effort.refused > 1:  # another one tries whether it takes any
-                    ticket = self._limits.ticket()
+                    number = self._rate_limits.next_number()
             except BaseException:
                 charge.failed(billed=True)
-                turn.dropped()
+                permit.failed()
                 raise
             else:
                 charge.paid(usage_in(reply))
-                turn.served(reply.usage.total_tokens if reply.usage else None)
+                permit.completed(reply.usage.total_tokens if reply.usage else None)
                 self.reached, self._served = True, self._served + 1
                 self._failing.clear()
                 return reply
@@ -127,10 +134,10 @@ class Servers:
             return None
         return _pause(effort.tries, trouble.after) if trouble.kind == "passing" else 0.0
 
-    async def _turn(self, ticket: int) -> Turn:
+    async def _acquire(self, number: int) -> Permit:
         try:
-            return await self._gate.turn(ticket)
-        except HopelessError as error:
+            return await self._queue.acquire(number)
+        except ServerUnavailableError as error:
             log.warning("%s takes no requests (%s): what is missing fails", self._name, error)
             if self._last is not None:
                 raise self._last from None
@@ -138,7 +145,7 @@ class Servers:
 
     def _others(self) -> bool:
         """Whether a server is there while one is not."""
-        return any(not server.away for server in self.servers)
+        return any(not server.unreachable for server in self.servers)
 
 
 @dataclass(eq=False)
@@ -158,12 +165,12 @@ def _pause(tries: int, told: float | None) -> float:
     return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (tries - 1))
 
 
-def _end(turn: Turn, trouble: Trouble) -> None:
+def _end(permit: Permit, trouble: Trouble) -> None:
     if trouble.kind == "refused":
-        turn.refused(trouble.after)
+        permit.rate_limited(trouble.after)
     elif trouble.kind == "busy":
-        turn.busy(trouble.after)
+        permit.overloaded(trouble.after)
     elif trouble.kind == "lost":
-        turn.lost()
+        permit.connection_lost()
     else:
-        turn.dropped()
+        permit.failed()

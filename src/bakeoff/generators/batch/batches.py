@@ -22,7 +22,7 @@ from bakeoff.generators.batch.provider import Carrier
 from bakeoff.generators.batch.retrying_provider import Patience
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
-from bakeoff.runtime import Emit, halt, outcome_of, tasks
+from bakeoff.runtime import Emit, current_stop_token, outcome_of, task_group
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -59,7 +59,7 @@ class InBatches(Api):
         if len(self._urls) > 1:
             raise ConfigError(f"{spec.name!r}: one server is asked in batches, not several")
         self._left_out = self._direct._left_out
-        self._judging = context.judging
+        self._for_judge = context.for_judge
         self._notes = Notes(context.store, content_key(self.weights))
         self._desk: Desk | None = None
         self._known = False  # what the server takes
@@ -137,8 +137,8 @@ class InBatches(Api):
 
         desk.asking += lanes
         try:
-            with halt().telling(desk.stop):
-                async with tasks() as group:
+            with current_stop_token().on_stop(desk.stop):
+                async with task_group() as group:
                     for _ in range(lanes):
                         group.create_task(lane())
         finally:
@@ -161,7 +161,7 @@ class InBatches(Api):
 
     def _key(self, prompt: Prompt) -> str:
         """A judge's prompt is known by its id: its words hold a random number."""
-        named = prompt.id if self._judging else content_key(prompt.conversation())
+        named = prompt.id if self._for_judge else content_key(prompt.conversation())
         return content_key(self.identity, named).rpartition(":")[2][:_KEY_LENGTH]
 
     async def _keep_pace(self) -> None:

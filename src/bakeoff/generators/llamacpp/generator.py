@@ -27,7 +27,7 @@ from bakeoff.generators.llamacpp.memory import available
 from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_of
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import aside
+from bakeoff.runtime import to_daemon_thread
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -81,7 +81,7 @@ class Embedded(Api):
         )
         if self._entry:
             weigh = self.sampling.weigh
-            judge = self._entry.as_judge(weigh=weigh) if context.judging else None
+            judge = self._entry.as_judge(weigh=weigh) if context.for_judge else None
             self.traits = replace(self.traits, caveat=judge or self._entry.caveat)
         self.identity = {
             "backend": "embedded",
@@ -104,8 +104,8 @@ class Embedded(Api):
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
-        path = await aside(self._path)
-        await aside(lambda: check_whole(path))
+        path = await to_daemon_thread(self._path)
+        await to_daemon_thread(lambda: check_whole(path))
         free, needed = available(), self._size(path, self.options.slots or 1)
         if needed > free:
             raise ConfigError(
@@ -136,7 +136,7 @@ class Embedded(Api):
     async def connect(self) -> "AnyLLM":
         """Start the server, and a client of it."""
         key = secrets.token_urlsafe(32)
-        slots = self._slots(await aside(self._path))
+        slots = self._slots(await to_daemon_thread(self._path))
         self._places = asyncio.Semaphore(slots + max(1, slots // 4))  # no slot waits for us
         self._server = await asyncio.to_thread(self._serve, key, slots)
         self._address = self._server.listening_address

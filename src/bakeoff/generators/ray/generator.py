@@ -23,9 +23,9 @@ from bakeoff.generators.ray.replica import described
 from bakeoff.generators.ray.rows import block_of, outcomes_of
 from bakeoff.plugins import GENERATORS, RunContext, names, open_generator
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import Batched, Feed, ModelRequest, aside, halt
+from bakeoff.runtime import Batched, ModelRequest, WorkQueue, current_stop_token, to_daemon_thread
 from bakeoff.runtime.capabilities import planned_requests
-from bakeoff.runtime.work_queue import Ticket
+from bakeoff.runtime.work_queue import WorkItem
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _BLOCK = 16  # prompts, at most: they come back together, and are lost together
 _BLOCKS = 8  # that a replica works on at once, at least: one that ends leaves the engine full
 _SHARE = 2  # a replica gets at most half of its share at once: the rest is for who is free
 
-Owed = dict[int, Ticket[Prompt, Completion]]
+Owed = dict[int, WorkItem[Prompt, Completion]]
 
 
 class Replicated(Batched[Prompt, Completion]):
@@ -94,22 +94,22 @@ class Replicated(Batched[Prompt, Completion]):
         On a cluster of our own what the generator needs is looked for here: it is this machine that
         will need it. Elsewhere each replica looks for itself.
         """
-        await aside(self._enter)
+        await to_daemon_thread(self._enter)
         if ray_session.ours():
             await self.generator.prepare()
-        await aside(self._check_room)
+        await to_daemon_thread(self._check_room)
 
     async def close(self) -> None:
         """End the pipeline; and the cluster, where it is ours and nobody else here needs it."""
         await super().close()
-        await aside(lambda: ray_session.leave(self))
+        await to_daemon_thread(lambda: ray_session.leave(self))
         await self.generator.close()
 
     def process_batch(self, items: Sequence[Prompt]) -> Sequence[Completion]:
         """Not used: `process_queue` takes what waits."""
         raise NotImplementedError
 
-    def process_queue(self, queue: Feed[Prompt, Completion]) -> None:
+    def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Put everything that waits through one pipeline, and what was lost through another.
 
         In that one a replica has one block at a time: where several died with it, all but the one
@@ -123,13 +123,13 @@ class Replicated(Batched[Prompt, Completion]):
         self._put_through(queue, owed, blocks, pool)
         while _wanted(owed) and not self._put_through(queue, owed, blocks, alone):
             log.info("%s: %d prompts are asked anew", self.spec.name, len(owed))
-        why = halt().why
-        for ticket in owed.values():
+        why = current_stop_token().reason
+        for work_item in owed.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
-            queue.give(ticket, StoppedError(why) if why else lost)
+            queue.put_outcome(work_item, StoppedError(why) if why else lost)
 
     def _put_through(
-        self, queue: Feed[Prompt, Completion], owed: Owed, blocks: list[list[int]], pool: Pool
+        self, queue: WorkQueue[Prompt, Completion], owed: Owed, blocks: list[list[int]], pool: Pool
     ) -> bool:
         """Give what comes of blocks as it comes; what nothing came of stays owed.
 
@@ -141,8 +141,8 @@ class Replicated(Batched[Prompt, Completion]):
         try:
             for reply in replies(rows, told, pool, lambda: _wanted(owed)):
                 for number, outcome in outcomes_of(reply):
-                    if ticket := owed.pop(number, None):  # once, whatever Ray repeats
-                        queue.give(ticket, outcome)
+                    if work_item := owed.pop(number, None):  # once, whatever Ray repeats
+                        queue.put_outcome(work_item, outcome)
         except StalledError as error:
             log.warning("%s: %s", self.spec.name, error)
             return False
@@ -185,7 +185,9 @@ class Replicated(Batched[Prompt, Completion]):
 
 def _wanted(owed: Owed) -> bool:
     """Whether somebody still waits for what is owed, and the run goes on."""
-    return halt().why is None and any(ticket.wanted() for ticket in owed.values())
+    return current_stop_token().reason is None and any(
+        work_item.is_wanted() for work_item in owed.values()
+    )
 
 
 def _check(spec: Spec) -> None:

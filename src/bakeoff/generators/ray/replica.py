@@ -34,7 +34,7 @@ def described(spec: Spec, context: RunContext, identity: JsonValue) -> dict[str,
         "spec": spec.model_dump(mode="json"),
         "sampling": context.sampling.model_dump(mode="json"),
         "lanes": context.max_concurrency,
-        "judging": context.judging,
+        "judging": context.for_judge,
         "identity": content_key(identity),
         "folder": str(Path.cwd()),
     }
@@ -86,7 +86,7 @@ class Replica:
             os.chdir(told["folder"])
         spec = Spec.model_validate(told["spec"])
         context = RunContext(
-            Sampling.model_validate(told["sampling"]), told["lanes"], judging=told["judging"]
+            Sampling.model_validate(told["sampling"]), told["lanes"], for_judge=told["judging"]
         )
         generator = open_generator(spec, context)
         await generator.prepare()

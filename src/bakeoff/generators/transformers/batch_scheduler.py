@@ -14,7 +14,7 @@ from bakeoff.generators.transformers.generation_loop import Scribe
 from bakeoff.generators.transformers.sequences import Run
 from bakeoff.generators.transformers.tokenization import Row
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime.work_queue import Feed
+from bakeoff.runtime.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ class Desk:
         self._queue: list[Run] = []
         self._full = False  # whether there was no room for all that waited
 
-    def work(self, feed: Feed[Prompt, Completion]) -> None:
+    def work(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Write until nothing waits. Where memory runs out, go on with half as much at once."""
-        while (new := self._next(feed)) or self._scribe.runs:
+        while (new := self._next(queue)) or self._scribe.runs:
             try:
-                self._scribe.write(new, partial(self._pays, feed))
+                self._scribe.write(new, partial(self._pays, queue))
             except (RuntimeError, MemoryError) as error:
                 if not batch_memory.out_of_memory(error):
                     raise
@@ -47,12 +47,12 @@ class Desk:
             # Not inside the except clause: its traceback would keep the tensors of the failed try.
             self._give_way()
 
-    def _next(self, feed: Feed[Prompt, Completion]) -> list[Run]:
+    def _next(self, queue: WorkQueue[Prompt, Completion]) -> list[Run]:
         """What is to be taken up beside what is under way."""
-        for ticket in feed.take(max(0, self._budget.rows - len(self._queue))):
-            give = partial(feed.give, ticket)
+        for work_item in queue.take(max(0, self._budget.rows - len(self._queue))):
+            give = partial(queue.put_outcome, work_item)
             try:
-                self._queue.append(Run(self._row_of(ticket.item), give, ticket.wanted))
+                self._queue.append(Run(self._row_of(work_item.item), give, work_item.is_wanted))
             except BackendError as error:
                 give(error)
         self._queue = [run for run in self._queue if run.wanted()]
@@ -71,11 +71,11 @@ class Desk:
         width = max(one.width for one in [*beside, run])
         return alike and self._budget.fits(len(beside) + 1, width)
 
-    def _pays(self, feed: Feed[Prompt, Completion], over: int) -> bool:
+    def _pays(self, queue: WorkQueue[Prompt, Completion], over: int) -> bool:
         """Whether to stop now, for those that wait or for a smaller batch."""
         going = len(self._scribe.runs) - over
         free = over if self._full else self._budget.rows - going
-        ready = min(len(self._queue) + len(feed), free)
+        ready = min(len(self._queue) + len(queue), free)
         return max(1, going // _SOME) <= ready or over >= going
 
     def _give_way(self) -> None:

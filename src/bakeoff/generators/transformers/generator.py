@@ -25,7 +25,7 @@ from bakeoff.generators.transformers.generation_loop import Scribe
 from bakeoff.generators.transformers.tokenization import Row
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.runtime import Batched, Feed, ModelRequest, aside
+from bakeoff.runtime import Batched, ModelRequest, WorkQueue, to_daemon_thread
 from bakeoff.runtime.timing import timed
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Hf(Batched[Prompt, Completion]):
 
     async def prepare(self) -> None:
         """Check the extra, the files and the device, and fetch what is not here. ConfigError."""
-        await aside(self._check)
+        await to_daemon_thread(self._check)
 
     def requests(self, item: Prompt) -> Sequence[ModelRequest]:
         """One request."""
@@ -106,7 +106,7 @@ class Hf(Batched[Prompt, Completion]):
         """The tokens of the completions under way."""
         return self._scribe.written if self._scribe else 0
 
-    def process_queue(self, queue: Feed[Prompt, Completion]) -> None:
+    def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Complete what waits, each as soon as there is room for it; the model is loaded first."""
         loaded, budget = self._ready()
         if self.sampling.weigh:

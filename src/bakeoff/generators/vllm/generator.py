@@ -35,7 +35,7 @@ from bakeoff.generators.vllm.launch import Flags
 from bakeoff.generators.vllm.model import Choices, Model
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.runtime import aside, meanwhile, pause
+from bakeoff.runtime import run_periodically, sleep_or_stop, to_daemon_thread
 from bakeoff.storage.files import cache_dir
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Vllm(Api):
         if self.options.base_url is not None:
             await super().prepare()
         else:
-            await aside(lambda: (self._program, self._model.files))
+            await to_daemon_thread(lambda: (self._program, self._model.files))
 
     async def connect(self) -> "AnyLLM":
         """Start the server and wait until it is healthy; a client of it."""
@@ -160,7 +160,7 @@ class Vllm(Api):
     async def _asked(self, prompt: Prompt) -> Completion:
         while (child := await self._there()) is not None:
             try:
-                async with meanwhile(partial(_look, child), every=_GLANCE):
+                async with run_periodically(partial(_look, child), every=_GLANCE):
                     return await super().process(prompt)
             except _EndedError:
                 log.info("%s: its server has ended under a request", self.spec.name)
@@ -215,7 +215,7 @@ class Vllm(Api):
 
     async def _serve(self, key: str) -> str:
         """Start the server; its address when it is healthy."""
-        await pause(0)  # a run that was stopped starts none
+        await sleep_or_stop(0)  # a run that was stopped starts none
         why = ""
         for _ in range(_TRIES):
             port = _free_port()

@@ -73,8 +73,12 @@ def ratings(summary: Summary) -> list[str]:
             f"wins {100 / (1 + exp(-value.estimate)):.1f}%"
         )
     fitted = summary.rating_model
-    aside = ", ties aside" if fitted and fitted.tie is not None else ""
-    return [*lines, f"So much a model wins against one at 0{aside}", *rating_notes(summary)]
+    to_daemon_thread = ", ties aside" if fitted and fitted.tie is not None else ""
+    return [
+        *lines,
+        f"So much a model wins against one at 0{to_daemon_thread}",
+        *rating_notes(summary),
+    ]
 
 
 def ranks(one: Standing) -> str:

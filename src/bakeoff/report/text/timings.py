@@ -1,9 +1,9 @@
 """Where the time of a run went, as a table of a few lines. Knows a stopwatch, and no run."""
 
 from bakeoff.report.text.summary import Blocks
-from bakeoff.runtime.timing import Stopwatch, Work
+from bakeoff.runtime.timing import Stopwatch, WorkKind
 
-_NAMES: dict[Work, str] = {
+_NAMES: dict[WorkKind, str] = {
     "load": "load",
     "generate": "generate",
     "judge": "wait for judge",
@@ -20,17 +20,17 @@ _NOTE = (
 
 def laps(watch: Stopwatch) -> Blocks:
     """Seconds and shares of the wall time by kind of work; the rows add up to the last one."""
-    found, wall = watch.laps()
-    of = {lap.work: lap for lap in found}
-    rows = [(_NAMES[work], of[work].counted) for work in _NAMES]
+    found, wall = watch.timings()
+    of = {lap.kind: lap for lap in found}
+    rows = [(_NAMES[work], of[work].attributed) for work in _NAMES]
     rows.append(("everything else", wall - sum(seconds for _, seconds in rows)))
     lines = [_row(name, seconds, wall) for name, seconds in rows]
-    both = f"Models completed for {of['generate'].whole:.1f} s in all, judges judged for "
+    both = f"Models completed for {of['generate'].total:.1f} s in all, judges judged for "
     return {
         "Where the time went": [
             *lines,
             _row("in all", wall, wall),
-            f"{both}{of['judge'].whole:.1f} s.",
+            f"{both}{of['judge'].total:.1f} s.",
             _NOTE,
         ]
     }

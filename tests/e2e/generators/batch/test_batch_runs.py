@@ -326,7 +326,7 @@ def test_how_much_of_a_batch_is_through_is_told_while_it_lasts() -> None:
                 time.sleep(0.05)
                 file = Path("results", "progress.json")
                 rows = json.loads(file.read_text())["rows"] if file.exists() else []
-                through = max((row.get("through", 0) for row in rows), default=0)
+                through = max((row.get("remote_done", 0) for row in rows), default=0)
             process.kill()
             process.communicate(timeout=LIMIT)
         assert through > 0

@@ -24,7 +24,7 @@ from bakeoff.generators.ray.replica import described
 from bakeoff.generators.ray.rows import ReplicaError, block_of, outcomes_of
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
-from bakeoff.runtime import Generator, Halt
+from bakeoff.runtime import Generator, StopToken
 from tests.ray_nodes import add_node, nodes, replicas, somebodys_backend, soon
 from tests.working import outcomes
 
@@ -279,7 +279,7 @@ class TestOnACluster:
 
     def test_a_run_that_is_stopped_keeps_what_came_and_ends(self, cluster: Any) -> None:
         worker = opened("frail:x?replicas=2", max_concurrency=4)
-        halt = Halt()
+        stop_token = StopToken()
         found: dict[int, Completion | WorkError] = {}
         stopped = 0.0
 
@@ -287,11 +287,11 @@ class TestOnACluster:
             nonlocal stopped
             found[place] = one
             if len(found) == 20:
-                halt.stop("that is enough")
+                stop_token.stop("that is enough")
                 stopped = time.monotonic()
 
         prompts = asked(*(f"word {n}" for n in range(40)), *["sleep 600"] * 60)
-        with halt.in_force():
+        with stop_token.activate():
             asyncio.run(_through(worker, prompts, emit))
         assert time.monotonic() - stopped < 15
         assert sorted(found) == list(range(100))

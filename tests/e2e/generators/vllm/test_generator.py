@@ -34,7 +34,7 @@ from bakeoff.generators.vllm.generator import Vllm
 from bakeoff.generators.vllm.launch import cause
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply
 from tests.working import outcomes
@@ -412,7 +412,7 @@ def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
 ) -> None:
     dying(monkeypatch, after=0, times=deaths)
     monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
-    worker, run, found = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
+    worker, run, found = opened(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
     begun: list[Child] = []
 
     def counted(*given: Any) -> Child:
@@ -422,7 +422,7 @@ def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
     monkeypatch.setattr(vllm_module, "Child", counted)
 
     async def go() -> None:
-        with run.in_force():
+        with run.activate():
             asked = worker([turn(c) for c in "abc"], lambda _, one: found.append(one))
             working = asyncio.create_task(asked)
         while deaths and not diary.starts():

@@ -17,7 +17,7 @@ from bakeoff.evaluation.judge_check import (
     check_config,
     known_pairs,
 )
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
 from tests.openai_server import OpenAIServer, Reply
 from tests.tiny import make_tiny_model
 from tests.unit.evaluation.judge_check.cases import (
@@ -250,14 +250,18 @@ def test_numbers_that_make_no_check_are_one_line() -> None:
 
 def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> None:
     config = Check(judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there"))
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     results = check_config(None, config, seen.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
-    assert (seen[-1].tokens, seen[-1].kept, seen[-1].cost) == (8 * len(server.requests), 0, None)
-    again: list[Progress] = []
+    assert (seen[-1].tokens, seen[-1].from_store, seen[-1].cost) == (
+        8 * len(server.requests),
+        0,
+        None,
+    )
+    again: list[ProgressUpdate] = []
     check_config(None, config, again.append)
-    assert (again[-1].tokens, again[-1].kept, again[-1].cost) == (0, 4, 0.0)
+    assert (again[-1].tokens, again[-1].from_store, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
 
 

@@ -15,7 +15,7 @@ from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.runtime import Generator, Limits
+from bakeoff.runtime import Generator, RateLimits
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.working import outcomes
@@ -26,10 +26,14 @@ def prompts(count: int, of: str = "") -> list[Prompt]:
 
 
 def opened(
-    urls: list[str], options: str = "", *, limits: Limits | None = None, max_concurrency: int = 8
+    urls: list[str],
+    options: str = "",
+    *,
+    rate_limits: RateLimits | None = None,
+    max_concurrency: int = 8,
 ) -> Generator:
     where = "&".join(f"base_url={url}" for url in urls)
-    context = RunContext(Sampling(), max_concurrency, limits=limits or Limits())
+    context = RunContext(Sampling(), max_concurrency, rate_limits=rate_limits or RateLimits())
     return open_generator(Spec.parse(f"api:m?{where}{options}"), context)
 
 
@@ -85,11 +89,13 @@ def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
 def test_a_refusal_holds_all_who_ask_that_server() -> None:
     """Two workers: what one of them is told, the other one obeys as well."""
     brain = Limited(6, 0.6)
-    limits = Limits()
+    rate_limits = RateLimits()
 
     async def work() -> None:
         with OpenAIServer(brain) as server:
-            workers = [opened([server.url], limits=limits, max_concurrency=4) for _ in range(2)]
+            workers = [
+                opened([server.url], rate_limits=rate_limits, max_concurrency=4) for _ in range(2)
+            ]
             said: list[Any] = []
             for worker in workers:
                 await worker.prepare()
@@ -135,15 +141,17 @@ def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_it
         (("", "&max_concurrency=3"), 7),
         (("&rpm=60000", "&rpm=60000"), 4),
     ):
-        limits = Limits()
+        rate_limits = RateLimits()
         with OpenAIServer() as server:
-            workers = [opened([server.url], o, limits=limits, max_concurrency=4) for o in options]
+            workers = [
+                opened([server.url], o, rate_limits=rate_limits, max_concurrency=4) for o in options
+            ]
             assert at_once(server, workers) == most, options
 
 
 def test_requests_a_minute_are_spread() -> None:
     with OpenAIServer() as server:
-        worker = opened([server.url], limits=Limits(rpm=1200))
+        worker = opened([server.url], rate_limits=RateLimits(rpm=1200))
         begun = time.monotonic()
         outcomes(worker, prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05

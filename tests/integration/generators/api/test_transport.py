@@ -17,7 +17,7 @@ from bakeoff.generators.api.transport import marked
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.records.prefixed import Prefixed
-from bakeoff.runtime import Generator, Limits
+from bakeoff.runtime import Generator, RateLimits
 from tests.anthropic_server import AnthropicServer, message
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 from tests.openai_server import OpenAIServer, Reply, chat
@@ -32,9 +32,9 @@ def opened(url: str, options: str = "") -> Generator:
     return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), RunContext(Sampling(), 8))
 
 
-def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
+def said(body: Any, rate_limits: RateLimits | None = None) -> Completion | WorkError:
     with OpenAIServer(lambda _: body) as server:
-        context = RunContext(Sampling(), 8, limits=limits or Limits())
+        context = RunContext(Sampling(), 8, rate_limits=rate_limits or RateLimits())
         worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), context)
         return outcomes(worker, [prompt()])[0]
 
@@ -163,16 +163,16 @@ def test_tokens_from_a_cache_are_counted() -> None:
 
 
 def test_what_a_server_says_is_left_reaches_the_limiter() -> None:
-    limits = Limits()
+    rate_limits = RateLimits()
     headers = {
         "x-ratelimit-limit-requests": "100",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "50s",
     }
-    found = said(Reply(body=chat("Hi"), headers=headers), limits)
+    found = said(Reply(body=chat("Hi"), headers=headers), rate_limits)
     assert isinstance(found, Completion), found
-    (server,) = limits._servers.values()
-    assert server.limiter._pace.rate(0.0) == pytest.approx(2, rel=0.1)
+    (server,) = rate_limits._servers.values()
+    assert server.limits._rate.rate(0.0) == pytest.approx(2, rel=0.1)
 
 
 def anthropic(

@@ -19,7 +19,7 @@ from bakeoff.generators.transformers.generation_loop import _parts
 from bakeoff.generators.transformers.sequences import Draws, Ends, Run
 from bakeoff.generators.transformers.tokenization import Row, tokens_of
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
 from tests.long import long
 from tests.openai_server import OpenAIServer
 from tests.tiny import CONTEXT, make_tiny_model
@@ -168,9 +168,9 @@ def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_com
 def test_a_run_is_told_of_tokens_before_a_completion_is_done(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.pipeline.HEARTBEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
-    told: list[Progress] = []
+    told: list[ProgressUpdate] = []
     with OpenAIServer() as server, steps(act=lambda *_: time.sleep(0.01)):
         config = Config(
             model=(f"a=hf:{tiny}", f"b=hf:{tiny}?seed=7"),
@@ -183,8 +183,8 @@ def test_a_run_is_told_of_tokens_before_a_completion_is_done(
             null_check=0,
         )
         run(config, told.append)
-    assert len({one.writing for one in told if one.done == 0 and one.who == "a"}) > 3
-    assert all(one.writing == 0 for one in told if one.done == one.total)
+    assert len({one.tokens_in_progress for one in told if one.done == 0 and one.name == "a"}) > 3
+    assert all(one.tokens_in_progress == 0 for one in told if one.done == one.total)
 
 
 def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
