@@ -335,7 +335,7 @@ TARGETS: tuple[Target, ...] = (
     Target("results.shown", _shown_results, _RESULTS, 700, 40_000),
     Target("page", _page, _HOSTILE, 300, 5_000),
     Target("votes", _votes, (corpus.lines([corpus.VOTE] * 2),), 80_000),
-    Target("progress", _progress, (corpus.listed(corpus.PROGRESS_FILE),), 40_000),
+    Target("progress", _progress, (corpus.listed(corpus.PROGRESS),), 40_000),
     Target("reply", _reply, [reply.encode() for reply in corpus.REPLIES], 120_000),
     Target("choice", _choice, (b"A=-0.1,B=-2.5, A=-9,x=1", b"A=inf,B=-1e308"), 60_000),
     Target("gguf", _gguf, (corpus.gguf(corpus.GGUF),), 60_000),

@@ -20,7 +20,7 @@ def test_models_and_judges_are_opened_by_name() -> None:
     cast = cast_of(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
     assert (list(cast.models), list(cast.judges)) == (["tuned", "base"], ["j", "k"])
     assert cast.again is None
-    assert [judge.order for judge in cast.judges.values()] == ["both", "apart"]
+    assert [judge.traits.order for judge in cast.judges.values()] == ["both", "apart"]
 
 
 def test_people_are_no_worker() -> None:

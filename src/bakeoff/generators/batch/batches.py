@@ -144,7 +144,7 @@ class InBatches(Api):
         finally:
             desk.leave(lanes)
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """The reply to a prompt. What stopped the desk is raised, whatever the reply."""
         try:
             return await super().process(prompt)

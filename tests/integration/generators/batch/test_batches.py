@@ -16,7 +16,7 @@ from bakeoff.generators.batch import batches, retrying_provider
 from bakeoff.generators.batch.provider import parts
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.runtime import Generator
+from bakeoff.runtime import Generator, notify_committed
 from tests.batch_server import BatchServer, Job
 from tests.openai_server import Reply, chat
 
@@ -55,7 +55,7 @@ def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | Wo
         await worker.prepare()
         try:
             await worker(items, found.__setitem__)
-            worker.kept()
+            notify_committed(worker)
         finally:
             await worker.close()
 
@@ -543,7 +543,7 @@ def test_one_store_holds_the_batches_of_many_models_and_of_two_runs_at_once() ->
 def test_what_came_and_was_not_kept_is_fetched_again_and_not_asked() -> None:
     with BatchServer() as server:
         worker = opened(server)
-        worker.kept = lambda: None  # type: ignore[method-assign] # as where a disk is full
+        worker.on_committed = lambda: None  # type: ignore[method-assign] # as where a disk is full
         assert texts(outcomes(worker, prompts(4))) == expected("openai:gpt-4", 4)
         assert texts(outcomes(opened(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
         assert len(server.jobs) == 1

@@ -81,6 +81,6 @@ def test_a_date_is_by_our_clock_where_the_server_tells_none() -> None:
 
 
 def test_a_quota_says_how_fast_it_is_filled_again() -> None:
-    assert Quota(600, 300, 30).refill == 10
-    assert Quota(600, 600, 0).refill == float("inf")
-    assert Quota(600, 599, 0).refill == float("inf")
+    assert Quota(600, 300, 30).refill_rate == 10
+    assert Quota(600, 600, 0).refill_rate == float("inf")
+    assert Quota(600, 599, 0).refill_rate == float("inf")
