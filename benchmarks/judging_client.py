@@ -32,7 +32,7 @@ from measuring.server import Loopback
 from bakeoff.config import Config
 from bakeoff.evaluation.participants import cast_of
 from bakeoff.evaluation.pipeline import Comparing
-from bakeoff.judges.parsing.readers import SCHEMA
+from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.prompts.sources import draw
 from bakeoff.records import Verdict
 from bakeoff.runtime import run_periodically
@@ -97,7 +97,7 @@ async def ours(url: str, pairs: int, in_flight: int) -> Took:
 
 def asked(number: int) -> dict[str, object]:
     """A request as large as bakeoff's."""
-    schema = {"name": "verdict", "strict": True, "schema": SCHEMA}
+    schema = {"name": "verdict", "strict": True, "schema": VERDICT_SCHEMA}
     text = f"Which is better, A or B? winner {number} {QUESTION} {TEXT} {TEXT}"
     return {
         "model": "j",

@@ -10,7 +10,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
 from bakeoff.generators.echo import Echo
-from bakeoff.judges.pairwise import Prompted
+from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import (
     GENERATORS,
     JUDGES,
@@ -121,12 +121,12 @@ def test_a_provider_is_the_api_backend_and_asks_for_its_key() -> None:
         assert isinstance(worker, Api)
         with pytest.raises(ConfigError, match=f"{provider.upper()}_API_KEY"):
             said(worker, HELLO)
-    assert isinstance(open_judge(judge_spec("gpt-4"), context()), Prompted)
+    assert isinstance(open_judge(judge_spec("gpt-4"), context()), PairwiseJudge)
 
 
 def test_every_backend_of_ours_is_found_by_its_entry_point() -> None:
     assert find(GENERATORS, "echo") is Echo
-    assert find(JUDGES, "prompted") is Prompted
+    assert find(JUDGES, "prompted") is PairwiseJudge
     assert names(GENERATORS) == sorted(set(names(GENERATORS)))
     with pytest.raises(ConfigError, match="no backend 'openai'"):
         find(JUDGES, "openai")  # a provider is no judge by itself

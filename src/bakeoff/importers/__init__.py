@@ -1,1 +1,1 @@
-"""Evaluations that other tools made, as evidence: each format has one file, `reading` the list."""
+"""Importers of evaluations made by other tools: one module per file format, read by `reader`."""

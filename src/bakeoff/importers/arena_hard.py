@@ -1,60 +1,67 @@
-"""The judgments of Arena-Hard, v0.1 and v2. Knows no other format."""
+"""Importer of Arena-Hard judgments, v0.1 and v2."""
 
 from pydantic import JsonValue
 
-from bakeoff.importers.asking import label_of, name_of, prompt_of, tags_of
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.cases import Side
-from bakeoff.importers.documents import Document, holds
-from bakeoff.importers.labels import Unread, text_of, unread, verdict_of, winner_of
+from bakeoff.importers import labels
+from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
+from bakeoff.importers.documents import Document, has_columns
+from bakeoff.importers.labels import ParseFailure
 from bakeoff.records import Verdict
 
 NAME = "arena_hard"
-MARK = "rows with question_id or uid, model, judge and games"
 
-BASELINE = "gpt-4-0314"  # v0.1 has one for all, and does not write it down
+BASELINE = "gpt-4-0314"  # of every v0.1 file, which does not name it
 
-# What a score says of A, whoever that is in this game.
+# Preference for the model shown as A.
 _SCORES = {"a>>b": 1.0, "a>b": 1.0, "a=b": 0.5, "b=a": 0.5, "b>a": 0.0, "b>>a": 0.0}
 
 
-def claims(document: Document) -> bool:
-    """Whether its rows hold games."""
-    return holds(document.rows, "games")
+def recognizes(document: Document) -> bool:
+    """Return whether the rows hold games."""
+    return has_columns(document.rows, "games")
 
 
-def gather(document: Document, into: Gathering) -> None:
-    """Each game of a row is a judgment: A is the baseline in the first, the model in the second."""
-    into.note("Arena-Hard judgments hold no prompts and no completions: a prompt is 'question ID'.")
+def read_into(document: Document, builder: EvidenceBuilder) -> None:
+    """Add each game as a judgment; A is the baseline in the first game, the model in the second."""
+    builder.add_note(
+        "Arena-Hard judgments hold no prompts and no completions: a prompt is 'question ID'."
+    )
     for number, (place, row) in enumerate(document.rows, 1):
-        model = name_of(row.get("model"), "model", document.where(place))
-        baseline = label_of(row.get("baseline"))
+        model = labels.parse_model_name(row.get("model"), "model", document.location(place))
+        baseline = labels.label_text(row.get("baseline"))
         if not baseline:
             baseline = BASELINE
-            into.note(f"Rows without a baseline are taken to be against {BASELINE}, as in v0.1.")
-        name = label_of(row.get("question_id")) or label_of(row.get("uid"))
-        tags = tags_of(row.get("category"))
-        prompt = into.prompt(prompt_of(None, name=name, otherwise=into.row(number), tags=tags))
-        case = into.case(prompt, Side(model), Side(baseline))
-        judge = label_of(row.get("judge")) or "judge"
+            builder.add_note(
+                f"Rows without a baseline are taken to be against {BASELINE}, as in v0.1."
+            )
+        question = labels.label_text(row.get("question_id")) or labels.label_text(row.get("uid"))
+        tags = labels.parse_tags(row.get("category"))
+        prompt_id = builder.add_row_prompt(number, None, prompt_id=question, tags=tags)
+        pair = builder.add_pair(prompt_id, ModelOutput(model), ModelOutput(baseline))
+        judge = labels.label_text(row.get("judge")) or "judge"
         games = row.get("games")
-        for turn, game in enumerate(games if isinstance(games, list) and games else [games]):
-            flipped = turn % 2 == 1
-            found = _verdict(game, into)
-            if isinstance(found, Verdict) and not flipped:
-                found = found.swapped()  # to the model's point of view
-            into.judged(case, judge, found, "a" if flipped else "b")
+        for index, game in enumerate(games if isinstance(games, list) and games else [games]):
+            model_first = index % 2 == 1
+            verdict = _parse_game(game, builder)
+            if isinstance(verdict, Verdict) and not model_first:
+                verdict = verdict.swapped()  # to model, baseline
+            builder.add_judgment(pair, judge, verdict, "a" if model_first else "b")
 
 
-def _verdict(game: JsonValue, into: Gathering) -> Verdict | Unread:
-    """What a game says of A and B."""
+def _parse_game(game: JsonValue, builder: EvidenceBuilder) -> Verdict | ParseFailure:
+    """Return the verdict of a game on A and B."""
     if not isinstance(game, dict):
-        return unread("games", game if game else None)
+        return labels.parse_failure("games", game if game else None)
     score = game.get("score")
-    mark = (text_of(score) or "").strip("[] ").replace(" ", "")
-    if ">>" in mark and mark in _SCORES:
-        into.note("'>>' (much better) counts as one win, like '>'.")
+    label = (labels.normalize_label(score) or "").strip("[] ").replace(" ", "")
+    if ">>" in label and label in _SCORES:
+        builder.add_note("'>>' (much better) counts as one win, like '>'.")
     judgment = game.get("judgment")
     reason = judgment.get("answer") if isinstance(judgment, dict) else judgment
-    preference = winner_of("score", mark, _SCORES) if mark in _SCORES else unread("score", score)
-    return verdict_of(preference, reason=reason)
+    known = label in _SCORES
+    preference = (
+        labels.parse_winner("score", label, _SCORES)
+        if known
+        else labels.parse_failure("score", score)
+    )
+    return labels.make_verdict(preference, reason=reason)

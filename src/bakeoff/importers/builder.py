@@ -1,14 +1,16 @@
-"""Collects what files hold and makes one Evidence of it. Knows no file and no format.
+"""Builds one Evidence from the rows of any number of evaluation files."""
 
-What was said of the same two completions is a repeat; other completions are another sample.
-"""
-
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from heapq import merge
 from itertools import count
+from typing import Literal, NamedTuple, TypeVar
 
-from bakeoff.importers.cases import Alone, Asked, Case, Shown, Side, not_text, outcome_of
-from bakeoff.importers.labels import Unread
-from bakeoff.importers.samples import Samples
+from pydantic import JsonValue
+
+from bakeoff.importers.labels import ParseFailure, is_placeholder, parse_failure, parse_prompt
 from bakeoff.records import (
+    Authored,
     Completion,
     Design,
     Evidence,
@@ -19,171 +21,319 @@ from bakeoff.records import (
     Verdict,
 )
 
+# Which output of a pair the judge saw first: `unknown` if the file does not record it, `apart` if
+# each output was scored separately.
+ShownFirst = Literal["a", "b", "unknown", "apart"]
 
-class Gathering:
-    """Evidence in the making, over any number of files; `begin` before each."""
+R = TypeVar("R", bound=Judgment | Failure)
+
+
+class ModelOutput(NamedTuple):
+    """A model and its completion of one prompt."""
+
+    model: str
+    recorded: bool = False
+    """Whether the file holds completions of this model."""
+    completion: JsonValue = None
+
+
+class ComparedPair(NamedTuple):
+    """The outputs of two models that were compared on one prompt."""
+
+    prompt_id: str
+    model_a: str
+    model_b: str
+    sample: int
+    """Which completions of these models, counted from 0."""
+
+
+class PointwiseScore(NamedTuple):
+    """The score of one output that was judged separately."""
+
+    prompt_id: str
+    output: ModelOutput
+    judge: str
+    score: float | ParseFailure
+    reason: str = ""
+
+
+class RepeatKey(NamedTuple):
+    """Identifies a judgment: those with equal keys are repeats of each other."""
+
+    prompt_id: str
+    judge: str
+    first: str
+    second: str
+    sample: int
+    presented: Presented = "recorded"
+
+
+class EvidenceBuilder:
+    """Collects prompts, completions and judgments file by file; `build` returns the Evidence."""
 
     def __init__(self) -> None:
-        self.samples = Samples()
-        self.alone: list[Alone] = []
-        self.files = 0
-        self.seen = 0  # outcomes so far, those that came before among them
+        self.outcome_count = 0
+        """Judgments, failed judgments and pointwise scores so far, duplicates included."""
+        self.scores: list[PointwiseScore] = []
+        self._file_count = 0
         self._models: dict[str, None] = {}
         self._prompts: dict[str, Prompt] = {}
-        self._named: dict[str, str] = {}  # what the present file calls a prompt -> what we do
-        self._here: set[Asked] = set()  # what the present file has been asked, whatever was said
-        self._again = 0
-        self._outcomes: dict[Asked, dict[int, Judgment | Failure]] = {}
+        self._prompt_ids: dict[str, str] = {}  # id in the current file -> id in the evidence
+        self._file_keys: set[RepeatKey] = set()  # of the current file, with sample 0
+        self._same_file_repeats = 0
+        self._completions: dict[tuple[str, str, int], Completion] = {}  # prompt, model, sample
+        self._samples_of_text: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        self._model_sample_counts: Counter[tuple[str, str]] = Counter()
+        self._sample_counts: Counter[str] = Counter()
+        self._first_free: Counter[tuple[str, str]] = Counter()  # lowest sample without completion
+        self._outcomes: dict[RepeatKey, dict[int, Judgment | Failure]] = defaultdict(dict)
         self._judgments: list[Judgment] = []
         self._failures: list[Failure] = []
-        self._mute: dict[Failure, None] = {}
+        self._completion_failures: dict[Failure, None] = {}
         self._origins: dict[str, str] = {}
         self._notes: dict[str, None] = {}
-        self._design, self._designs = Design(), 0
+        self._designs: list[Design] = []
 
-    def begin(self) -> None:
-        """Another file comes: its prompts' ids are its own."""
-        self.files += 1
-        self._named = {}
-        self._here = set()
+    def begin_file(self) -> None:
+        """Start another file, with its own namespace of prompt ids."""
+        self._file_count += 1
+        self._prompt_ids = {}
+        self._file_keys = set()
 
-    def note(self, text: str) -> None:
-        """Something for the reader of the summary, said once."""
+    def add_note(self, text: str) -> None:
+        """Add a note for the reader of the summary; equal notes are kept once."""
         self._notes[text] = None
 
-    def origin(self, name: str, behind: str) -> None:
-        """What stands behind the name of a model or judge; the first to say so is believed."""
-        self._origins.setdefault(name, behind)
+    def add_origin(self, name: str, origin: str) -> None:
+        """Set the backend and target behind the name of a model or judge; the first call wins."""
+        self._origins.setdefault(name, origin)
 
-    def designed(self, design: Design) -> None:
-        """How a file's evidence came about: what holds for one holds for all of it."""
-        same = not self._designs or self._design.baseline == design.baseline
-        self._designs += 1
-        self._design = Design(
-            baseline=design.baseline if same else None,
-            anytime=self._design.anytime or design.anytime,
-        )
+    def add_design(self, design: Design) -> None:
+        """Add the design of one file: `anytime` holds for all files if it holds for one."""
+        self._designs.append(design)
 
-    def model(self, name: str) -> None:
-        """A model: the order of these calls is the order in which models are compared."""
+    def add_model(self, name: str) -> None:
+        """Add a model: models are compared in the order in which they are added."""
         self._models[name] = None
 
     @property
     def models(self) -> set[str]:
-        """All of them, those among them whose completions were scored alone."""
-        return {*self._models, *(one.side.model for one in self.alone)}
+        """All models, including those that only have pointwise scores."""
+        return {*self._models, *(score.output.model for score in self.scores)}
 
-    def row(self, number: int) -> str:
-        """What to call the prompt of a row that tells none."""
-        return f"row {number}" if self.files < 2 else f"row {number} of file {self.files}"
+    def default_prompt(self, row_number: int) -> str:
+        """Return the id and text of a prompt that the file does not hold."""
+        name = f"row {row_number}"
+        return name if self._file_count < 2 else f"{name} of file {self._file_count}"
 
-    def prompt(self, prompt: Prompt) -> str:
-        """The id that a prompt has here: its own, unless another file had it for another text."""
-        if prompt.id not in self._named:
-            self._named[prompt.id] = self._free(prompt)
-        name = self._named[prompt.id]
-        known = self._prompts.setdefault(name, prompt.model_copy(update={"id": name}))
-        if not _same(known, prompt):
-            self.note(
+    def add_row_prompt(
+        self, row_number: int, value: JsonValue, *, prompt_id: str = "", tags: tuple[str, ...] = ()
+    ) -> str:
+        """Add the prompt in a row (see `labels.parse_prompt`) and return its id in the evidence."""
+        default = self.default_prompt(row_number)
+        return self.add_prompt(parse_prompt(value, default=default, prompt_id=prompt_id, tags=tags))
+
+    def add_prompt(self, prompt: Prompt) -> str:
+        """Add a prompt and return its id in the evidence.
+
+        It is the id in the file, unless an earlier file uses that id for another text. Tags of
+        equal prompts are merged, and a placeholder takes the text once one is known.
+        """
+        if prompt.id not in self._prompt_ids:
+            self._prompt_ids[prompt.id] = self._free_prompt_id(prompt)
+        prompt_id = self._prompt_ids[prompt.id]
+        known = self._prompts.get(prompt_id, prompt)
+        if not _same_text(known, prompt):
+            self.add_note(
                 "Some prompt ids stand beside several texts of one file: the first one counts."
             )
-        update: dict[str, object] = {}
-        if _bare(known) and not _bare(prompt):
-            update["messages"] = prompt.messages
-        if more := [tag for tag in prompt.tags if tag not in known.tags]:
-            update["tags"] = (*known.tags, *more)
-        if update:
-            self._prompts[name] = known.model_copy(update=update)
-        return name
+        learned = is_placeholder(known) and not is_placeholder(prompt)
+        more_tags = [tag for tag in prompt.tags if tag not in known.tags]
+        if prompt_id not in self._prompts or learned or more_tags:
+            self._prompts[prompt_id] = Prompt(
+                id=prompt_id,
+                messages=prompt.messages if learned else known.messages,
+                tags=(*known.tags, *more_tags),
+                reference=known.reference,
+                criteria=known.criteria,
+                sample=known.sample,
+            )
+        return prompt_id
 
-    def _free(self, prompt: Prompt) -> str:
-        names = (prompt.id if n == 1 else f"{prompt.id} ({n})" for n in count(1))
-        name = next(n for n in names if n not in self._prompts or _same(self._prompts[n], prompt))
-        if name != prompt.id:
-            self.note(
+    def _free_prompt_id(self, prompt: Prompt) -> str:
+        ids = (prompt.id if n == 1 else f"{prompt.id} ({n})" for n in count(1))
+        prompt_id = next(
+            i for i in ids if i not in self._prompts or _same_text(self._prompts[i], prompt)
+        )
+        if prompt_id != prompt.id:
+            self.add_note(
                 "Files use the same prompt ids for other texts: those are other prompts, 'ID (2)'."
             )
-        return name
+        return prompt_id
 
-    def case(self, prompt: str, a: Side, b: Side) -> Case:
-        """Two models on a prompt, with what they said; a model against itself is `NAME (2)`."""
+    def add_completions(self, prompt_id: str, completions: Mapping[str, Completion]) -> int:
+        """Add completions of one prompt by model, and return their common sample.
+
+        It is the lowest one in which each of these models has the same text or none so far.
+        """
+        if not completions:
+            return 0
+        texts = {model: _full_text(completion) for model, completion in completions.items()}
+        same = {m: self._samples_of_text.get((prompt_id, m, texts[m]), []) for m in texts}
+        sample_count = self._sample_counts[prompt_id]
+
+        def fits(sample: int) -> bool:
+            known = {m: self._completions.get((prompt_id, m, sample)) for m in texts}
+            return all(old is None or _full_text(old) == texts[m] for m, old in known.items())
+
+        # Only the options of the most constrained model: a prompt may have thousands of samples.
+        model = min(texts, key=lambda m: len(same[m]) - self._model_sample_counts[prompt_id, m])
+        samples = range(self._first_free[prompt_id, model], sample_count)
+        free = (n for n in samples if (prompt_id, model, n) not in self._completions)
+        sample = next(filter(fits, merge(sorted(same[model]), free)), sample_count)
+        for model, completion in completions.items():
+            if (prompt_id, model, sample) not in self._completions:
+                self._completions[prompt_id, model, sample] = completion
+                self._samples_of_text[prompt_id, model, texts[model]].append(sample)
+                self._model_sample_counts[prompt_id, model] += 1
+                while (prompt_id, model, self._first_free[prompt_id, model]) in self._completions:
+                    self._first_free[prompt_id, model] += 1
+        self._sample_counts[prompt_id] = max(sample_count, sample + 1)
+        return sample
+
+    def add_pair(self, prompt_id: str, a: ModelOutput, b: ModelOutput) -> ComparedPair:
+        """Add two models' outputs on a prompt; a model paired with itself becomes `NAME (2)`."""
         if a.model == b.model:
             b = b._replace(model=f"{a.model} (2)")
-        said = {}
-        for side in (a, b):
-            self.model(side.model)
-            if side.held and isinstance(side.said, str):
-                # As the judge saw it, thinking and all.
-                said[side.model] = Completion(text=side.said)
-            elif side.held:
-                self._mute[not_text(prompt, side)] = None
-        return Case(prompt, a.model, b.model, self.samples.put(prompt, said))
+        completions = {}
+        for output in (a, b):
+            self.add_model(output.model)
+            if output.recorded and isinstance(output.completion, str):
+                # As the judge saw it, with any reasoning in it.
+                completions[output.model] = Completion(text=output.completion)
+            elif output.recorded:
+                missing = output.completion is None
+                self.add_completion_failure(
+                    Failure(
+                        stage="completion",
+                        prompt_id=prompt_id,
+                        who=output.model,
+                        kind="not text",
+                        message=f"the completion is {'missing' if missing else 'no text'}",
+                        raw=parse_failure("completion", output.completion).raw,
+                    )
+                )
+        sample = self.add_completions(prompt_id, completions)
+        return ComparedPair(prompt_id, a.model, b.model, sample)
 
-    def judged(
-        self, case: Case, judge: str, found: Verdict | Unread, shown: Shown = "unknown"
+    def add_judgment(
+        self,
+        pair: ComparedPair,
+        judge: str,
+        verdict: Verdict | ParseFailure,
+        shown_first: ShownFirst = "unknown",
     ) -> None:
-        """What a judge said of a case; the verdict is on a and b, in this order."""
-        first, second = (case.b, case.a) if shown == "b" else (case.a, case.b)
-        presented: Presented = "recorded" if shown == "a" or shown == "b" else shown
-        asked = Asked(case.prompt, judge, first, second, case.sample, presented)
-        if isinstance(found, Verdict) and shown == "b":
-            found = found.swapped()
-        here = asked._replace(sample=0)
-        self._again += here in self._here
-        self._here.add(here)
-        self.take(asked, outcome_of(asked, found))
-
-    def take(self, asked: Asked, outcome: Judgment | Failure, *, known: bool = False) -> None:
-        """An outcome, as the next repeat of what was asked.
-
-        One whose repeat is `known` keeps it if it is free, and the same one again is no other.
-        """
-        self.seen += 1
-        taken = self._outcomes.setdefault(asked, {})
-        repeat = outcome.repeat
-        if known and taken.get(repeat) == outcome:
+        """Add a judge's verdict on model_a and model_b, in this order."""
+        first, second = pair.model_a, pair.model_b
+        if shown_first == "b":
+            first, second = second, first
+            verdict = verdict.swapped() if isinstance(verdict, Verdict) else verdict
+        presented: Presented = "recorded"
+        if shown_first == "unknown" or shown_first == "apart":
+            presented = shown_first
+        key = RepeatKey(pair.prompt_id, judge, first, second, pair.sample, presented)
+        key_of_prompt = key._replace(sample=0)
+        self._same_file_repeats += key_of_prompt in self._file_keys
+        self._file_keys.add(key_of_prompt)
+        if isinstance(verdict, ParseFailure):
+            failure = Failure(
+                stage="judgment",
+                prompt_id=pair.prompt_id,
+                who=judge,
+                kind=verdict.kind,
+                message=verdict.message,
+                raw=verdict.raw,
+                first=first,
+                second=second,
+            )
+            self.add_outcome(key, failure)
             return
-        if not known or repeat in taken:
-            repeat = next(n for n in count(len(taken)) if n not in taken)
-            outcome = outcome.model_copy(update={"repeat": repeat})
-        taken[repeat] = outcome
+        judgment = Judgment(
+            prompt_id=pair.prompt_id,
+            judge=judge,
+            first=first,
+            second=second,
+            sample=pair.sample,
+            presented=presented,
+            verdict=verdict,
+        )
+        self.add_outcome(key, judgment)
+
+    def add_outcome(
+        self, key: RepeatKey, outcome: Judgment | Failure, *, keep_repeat: bool = False
+    ) -> None:
+        """Add an outcome under the next free repeat of its key.
+
+        With `keep_repeat` it keeps its own repeat if that is free, and an equal outcome under the
+        same repeat is dropped as a duplicate.
+        """
+        self.outcome_count += 1
+        repeats = self._outcomes[key]
+        if keep_repeat and repeats.get(outcome.repeat) == outcome:
+            return
+        if not keep_repeat or outcome.repeat in repeats:
+            free = next(n for n in count(len(repeats)) if n not in repeats)
+            outcome = with_ids(outcome, outcome.prompt_id, outcome.sample, free)
+        repeats[outcome.repeat] = outcome
         if isinstance(outcome, Judgment):
             self._judgments.append(outcome)
         else:
             self._failures.append(outcome)
 
-    def score(self, scored: Alone) -> None:
-        """A completion that was scored by itself: `apart` makes pairs of them, after all files."""
-        self.seen += 1
-        self.alone.append(scored)
+    def add_completion_failure(self, failure: Failure) -> None:
+        """Add the failure of a completion; equal failures are kept once."""
+        self._completion_failures[failure] = None
 
-    def mute(self, failure: Failure) -> None:
-        """A completion that there is not; the same one again is no other."""
-        self._mute[failure] = None
+    def add_score(self, score: PointwiseScore) -> None:
+        """Add the score of one output, for `pointwise.pair_scores` to compare after all files."""
+        self.outcome_count += 1
+        self.scores.append(score)
 
-    def evidence(self) -> Evidence:
-        """All of it."""
-        if self._again:
-            self.note(
-                f"{self._again} verdicts are on a prompt that the same judge has in the same file "
-                "and order already: they count as repeats, not as prompts."
+    def build(self) -> Evidence:
+        """Return the evidence of all files."""
+        if self._same_file_repeats:
+            self.add_note(
+                f"{self._same_file_repeats} verdicts are on a prompt that the same judge has in "
+                "the same file and order already: they count as repeats, not as prompts."
             )
+        baselines = {design.baseline for design in self._designs}
         return Evidence(
             models=tuple(self._models),
             prompts=tuple(self._prompts.values()),
-            completions=self.samples.authored(),
+            completions=tuple(
+                Authored(prompt_id=prompt_id, model=model, completion=completion, sample=sample)
+                for (prompt_id, model, sample), completion in self._completions.items()
+            ),
             judgments=tuple(self._judgments),
-            failures=(*self._mute, *self._failures),
+            failures=(*self._completion_failures, *self._failures),
             origins=self._origins,
-            design=self._design,
+            design=Design(
+                baseline=baselines.pop() if len(baselines) == 1 else None,
+                anytime=any(design.anytime for design in self._designs),
+            ),
             notes=tuple(self._notes),
         )
 
 
-def _same(one: Prompt, other: Prompt) -> bool:
-    return one.messages == other.messages or _bare(one) or _bare(other)
+def with_ids(record: R, prompt_id: str, sample: int, repeat: int) -> R:
+    """Return a copy of the record with these fields."""
+    fields = {**dict(record), "prompt_id": prompt_id, "sample": sample, "repeat": repeat}
+    return type(record)(**fields)
 
 
-def _bare(prompt: Prompt) -> bool:
-    # Of which nothing but its id is known: see `asking`.
-    return prompt.messages[0].content == f"question {prompt.id}"
+def _same_text(prompt: Prompt, other: Prompt) -> bool:
+    return prompt.messages == other.messages or is_placeholder(prompt) or is_placeholder(other)
+
+
+def _full_text(completion: Completion) -> str:
+    return completion.text if completion.raw is None else completion.raw

@@ -1,7 +1,7 @@
-"""Opens a file that some tool wrote: JSON, JSON lines or CSV. Knows no format, no prompt, no model.
+"""Reads evaluation files: JSON, JSON lines or CSV, also gzipped.
 
-What cannot be read is a ConfigError of one line that names the file and says what to do. Of a
-packed file no more than `UNPACKED` bytes are ever unpacked.
+A file that cannot be read is a ConfigError whose one line names the file and a remedy. At most
+`MAX_UNPACKED` bytes of a gzipped file are decompressed.
 """
 
 import io
@@ -17,10 +17,10 @@ from pydantic import JsonValue
 from bakeoff.errors import ConfigError
 from bakeoff.prompts.rows import LARGEST, Row, csv_rows, json_value, read_whole, size
 
-UNPACKED = 256 << 20  # bytes that a gzipped file may hold: a few packed ones can be any number
+MAX_UNPACKED = 256 << 20  # bytes: a small gzipped file can hold any amount
 
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # perhaps half a character: JSON can hold what no file can
-_KINDS: dict[type, str] = {
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # if unpaired, it cannot be written as UTF-8
+_JSON_TYPES: dict[type, str] = {
     dict: "an object",
     list: "a list",
     str: "a text",
@@ -31,160 +31,156 @@ _KINDS: dict[type, str] = {
 
 
 class Document(NamedTuple):
-    """A file as it was read: `top` is its object, where it is one JSON object, else empty.
-
-    `rows` are the objects of a JSON list, of JSON lines or of a CSV; of one object, that object.
-    """
+    """The contents of one file."""
 
     path: Path
     top: dict[str, JsonValue]
+    """The object in the file if it is a single JSON object, else empty."""
     rows: tuple[Row, ...]
+    """The objects of a JSON list, JSON lines or a CSV; of a single object, that object."""
 
-    def where(self, place: str = "") -> str:
-        """The file, and a place in it, as a message names them."""
+    def location(self, place: str = "") -> str:
+        """Return the file and a place in it, for messages."""
         return f"{str(self.path)!r}, {place}" if place else repr(str(self.path))
 
     def columns(self) -> tuple[str, ...]:
-        """All columns that any row has, in the order in which they appear."""
+        """Return the columns of all rows, in order of first appearance."""
         return tuple(dict.fromkeys(column for row in self.rows for column in row.values))
 
-    def under(self, key: str) -> tuple[Row, ...]:
-        """The rows that the object holds under a key; ConfigError where that is no list of them."""
+    def rows_at(self, key: str) -> tuple[Row, ...]:
+        """Return the list of objects under a key of `top`; ConfigError if it is not one."""
         value = self.top.get(key)
         if not isinstance(value, list):
             raise ConfigError(
-                f"{self.where()}: {key!r} has to be a list of objects, not {kind_of(value)}"
+                f"{self.location()}: {key!r} has to be a list of objects, not {json_type(value)}"
             )
-        return _objects(value, self.where(key))
+        return _object_rows(value, self.location(key))
 
 
-def holds(rows: Iterable[Row], *columns: str) -> bool:
-    """Whether any of the rows has all of these columns."""
+def has_columns(rows: Iterable[Row], *columns: str) -> bool:
+    """Return whether any row has all of these columns."""
     return any(all(column in row.values for column in columns) for row in rows)
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names for a message, the first dozen of them."""
-    every = list(dict.fromkeys(names))
-    return ", ".join(map(repr, every[:12])) + (", ..." if len(every) > 12 else "") or "none"
+def format_names(names: Iterable[str]) -> str:
+    """Return the first twelve distinct names, quoted, for messages; `none` if there are none."""
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(map(repr, distinct[:12])) + (", ..." if len(distinct) > 12 else "") or "none"
 
 
-def kind_of(value: JsonValue) -> str:
-    """What JSON calls a value: for messages."""
-    return _KINDS.get(type(value), "null")
+def json_type(value: JsonValue) -> str:
+    """Return the JSON type of a value with its article, for messages."""
+    return _JSON_TYPES.get(type(value), "null")
 
 
-def opened(path: Path) -> Document:
-    """The document in a file, which may be gzipped; ConfigError where it holds none."""
-    text = _text(path)
-    where = repr(str(path))
+def open_document(path: Path) -> Document:
+    """Read a file; ConfigError if it is not JSON, JSON lines or CSV, or holds no rows."""
+    text = _read_text(path)
+    location = repr(str(path))
     if not text.strip():
-        raise ConfigError(f"{where} is empty: give the file that the evaluation was written to")
+        raise ConfigError(f"{location} is empty: give the file that the evaluation was written to")
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
     if suffix == ".csv":
-        return _filled(
-            Document(path, {}, tuple(csv_rows(io.StringIO(text, newline=""), str(path))))
-        )
-    if text.lstrip()[0] not in "[{":
+        rows = tuple(csv_rows(io.StringIO(text, newline=""), str(path)))
+    elif text.lstrip()[0] not in "[{":
         raise ConfigError(
-            f"{where} is no JSON list or object; a table in CSV has to be named .csv, with a header"
+            f"{location} is no JSON list or object; a table in CSV has to be named .csv, with a "
+            "header"
         )
-    value = _lines(text, where) if suffix == ".jsonl" else _whole(text, where)
-    if isinstance(value, dict):
-        return Document(path, value, (Row("row 1", value),))
-    rows = _objects(value if isinstance(value, list) else [value], where)
-    return _filled(Document(path, {}, rows))
+    else:
+        parse = _parse_lines if suffix == ".jsonl" else _parse_json
+        value = parse(text, location)
+        if isinstance(value, dict):
+            return Document(path, value, (Row("row 1", value),))
+        rows = _object_rows(value if isinstance(value, list) else [value], location)
+    if not rows:
+        raise ConfigError(f"{location} holds no rows: nothing was evaluated")
+    return Document(path, {}, rows)
 
 
-def _text(path: Path) -> str:
-    where = repr(str(path))
+def _read_text(path: Path) -> str:
+    location = repr(str(path))
     try:
         if path.is_dir():
-            raise ConfigError(f"{where} is a folder: give the files in it")
+            raise ConfigError(f"{location} is a folder: give the files in it")
         data = read_whole(path, LARGEST)
         if data.startswith(b"\x1f\x8b"):
-            data = _unpacked(data, where)
+            data = _decompress(data, location)
         return data.decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {where}") from None
+        raise ConfigError(f"there is no file {location}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{where} is not text in UTF-8: save it as UTF-8") from None
+        raise ConfigError(f"{location} is not text in UTF-8: save it as UTF-8") from None
     except OSError as error:
-        raise ConfigError(f"cannot read {where}: {error.strerror or error}") from None
-    except (EOFError, zlib.error, ValueError) as error:  # cut off, or a path that can be none
-        raise ConfigError(f"cannot read {where}: {error}") from None
+        raise ConfigError(f"cannot read {location}: {error.strerror or error}") from None
+    except (EOFError, zlib.error, ValueError) as error:  # truncated, or an invalid path
+        raise ConfigError(f"cannot read {location}: {error}") from None
 
 
-def _unpacked(data: bytes, where: str) -> bytes:
-    """What a gzipped file holds, of one part or several; ConfigError where that is too much."""
-    found: list[bytes] = []
-    room = UNPACKED
+def _decompress(data: bytes, location: str) -> bytes:
+    """Return the contents of all gzip members; ConfigError above `MAX_UNPACKED` bytes."""
+    chunks: list[bytes] = []
+    remaining = MAX_UNPACKED
     while data:
-        part = zlib.decompressobj(wbits=31)  # with a header of gzip, and no other
-        found.append(part.decompress(data, room + 1))
-        room -= len(found[-1])
-        if room < 0:
+        member = zlib.decompressobj(wbits=31)  # accepts a gzip header only
+        chunks.append(member.decompress(data, remaining + 1))
+        remaining -= len(chunks[-1])
+        if remaining < 0:
             raise ConfigError(
-                f"{where} holds more than {size(UNPACKED)}: unpack it, if you know who made it"
+                f"{location} holds more than {size(MAX_UNPACKED)}: unpack it, if you know who made "
+                "it"
             )
-        if not part.eof:
+        if not member.eof:
             raise EOFError("it is cut short")
-        data = part.unused_data.lstrip(b"\0")  # some writers fill up a block
-    return b"".join(found)
+        data = member.unused_data.lstrip(b"\0")  # some writers pad to a block
+    return b"".join(chunks)
 
 
-def _filled(document: Document) -> Document:
-    if not document.rows:
-        raise ConfigError(f"{document.where()} holds no rows: nothing was evaluated")
-    return document
-
-
-def _whole(text: str, where: str) -> JsonValue:
+def _parse_json(text: str, location: str) -> JsonValue:
     try:
-        return _parsed(text)
+        return _parse_value(text)
     except json.JSONDecodeError as error:
-        if error.msg == "Extra data":  # a document, and then another one: JSON lines
-            return _lines(text, where)
-        raise ConfigError(
-            f"{where}, line {error.lineno}: not JSON: {error.msg}, column {error.colno}; "
-            "is it the whole file?"
-        ) from None
+        if error.msg == "Extra data":  # a second document follows: JSON lines
+            return _parse_lines(text, location)
+        raise _not_json(f"{location}, line {error.lineno}", error) from None
     except ValueError as error:
-        raise ConfigError(f"{where}: no JSON that can be read: {error}") from None
+        raise ConfigError(f"{location}: no JSON that can be read: {error}") from None
 
 
-def _lines(text: str, where: str) -> JsonValue:
+def _parse_lines(text: str, location: str) -> JsonValue:
     values: list[JsonValue] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
+            line_location = f"{location}, line {number}"
             try:
-                values.append(_parsed(line))
+                values.append(_parse_value(line))
             except json.JSONDecodeError as error:
-                raise ConfigError(
-                    f"{where}, line {number}: not JSON: {error.msg}, column {error.colno}; "
-                    "is it the whole file?"
-                ) from None
+                raise _not_json(line_location, error) from None
             except ValueError as error:
-                raise ConfigError(
-                    f"{where}, line {number}: no JSON that can be read: {error}"
-                ) from None
+                raise ConfigError(f"{line_location}: no JSON that can be read: {error}") from None
     return values[0] if len(values) == 1 else values
 
 
-def _parsed(text: str) -> JsonValue:
+def _not_json(location: str, error: json.JSONDecodeError) -> ConfigError:
+    return ConfigError(
+        f"{location}: not JSON: {error.msg}, column {error.colno}; is it the whole file?"
+    )
+
+
+def _parse_value(text: str) -> JsonValue:
     value = json_value(text)
-    if _HALF.search(text):
+    if _SURROGATE.search(text):
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
 
 
-def _objects(values: list[JsonValue], where: str) -> tuple[Row, ...]:
+def _object_rows(values: list[JsonValue], location: str) -> tuple[Row, ...]:
     rows = []
     for number, value in enumerate(values, 1):
         if not isinstance(value, dict):
             raise ConfigError(
-                f"{where}, row {number} has to be an object, not {kind_of(value)}; take it out"
+                f"{location}, row {number} has to be an object, not {json_type(value)}; take it out"
             )
         rows.append(Row(f"row {number}", value))
     return tuple(rows)

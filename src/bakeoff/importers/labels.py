@@ -1,82 +1,87 @@
-"""Reads what a label says: a winner, a number, two scores. Knows no file and no format.
+"""Parsing of field values: winners, numbers, scores, prompts, names and tags.
 
-What says nothing that can be read is `Unread`, with its kind: a failure, and never a tie.
+A value that cannot be parsed is returned as a `ParseFailure`, and is never counted as a tie.
 """
 
+import json
 import math
 import reprlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
-from bakeoff.records import Scores, Verdict
+from bakeoff.errors import ConfigError
+from bakeoff.importers.documents import json_type
+from bakeoff.records import Message, Prompt, Scores, Verdict
 
-_RAW = 200  # characters of a value that a failure keeps
-_NO_NUMBER = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
+_RAW_LENGTH = 200  # characters of a value that a ParseFailure keeps
+_NON_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 
-_shown = reprlib.Repr()  # for values of any depth
-_shown.maxstring = _shown.maxother = _shown.maxlong = _RAW
-_shown.maxlist = _shown.maxdict = 20
+_value_repr = reprlib.Repr()  # bounded for values of any depth
+_value_repr.maxstring = _value_repr.maxother = _value_repr.maxlong = _RAW_LENGTH
+_value_repr.maxlist = _value_repr.maxdict = 20
+
+# Normalized label -> probability that the first of two is better; None if it could mean both.
+LabelMeanings = Mapping[str, float | None]
 
 
-class Unread(NamedTuple):
-    """A label that says nothing: what kind of failure it is, in words, and the value."""
+class ParseFailure(NamedTuple):
+    """A value that is not a valid label."""
 
     kind: str
+    """missing, boolean, not a number, or unreadable."""
     message: str
+    """The problem in words; it names the column."""
     raw: str
+    """The value as text, at most 200 characters."""
 
 
-def unread(what: str, value: JsonValue) -> Unread:
-    """Why the value of the column `what` is no label."""
-    raw = _shown.repr(value)[:_RAW]
+def parse_failure(column: str, value: JsonValue) -> ParseFailure:
+    """Return the failure of a value that is not a valid label."""
+    raw = _value_repr.repr(value)[:_RAW_LENGTH]
     folded = value.strip().casefold() if isinstance(value, str) else None
     if value is None or folded == "":
-        return Unread("missing", f"{what!r} is missing", raw)
+        return ParseFailure("missing", f"{column!r} is missing", raw)
     if isinstance(value, bool) or folded in ("true", "false"):
-        return Unread("boolean", f"{what!r} is a boolean", raw)
-    if folded in _NO_NUMBER or (isinstance(value, float) and not math.isfinite(value)):
-        return Unread("not a number", f"{what!r} is not a number", raw)
-    return Unread("unreadable", f"{what!r} says nothing that can be read: {raw}", raw)
+        return ParseFailure("boolean", f"{column!r} is a boolean", raw)
+    if folded in _NON_FINITE or (isinstance(value, float) and not math.isfinite(value)):
+        return ParseFailure("not a number", f"{column!r} is not a number", raw)
+    return ParseFailure("unreadable", f"{column!r} says nothing that can be read: {raw}", raw)
 
 
-def number_of(
-    what: str, value: JsonValue, low: float = -math.inf, high: float = math.inf
-) -> float | Unread:
-    """The number from low to high that a value is, or that a text writes out."""
-    # Python also reads 1_0 and the digits of other scripts; no tool writes those.
+def parse_number(
+    column: str, value: JsonValue, low: float = -math.inf, high: float = math.inf
+) -> float | ParseFailure:
+    """Return the finite number in [low, high] that the value is or that its text spells."""
+    # Python's float() also reads 1_0 and non-ASCII digits, which no tool writes.
     if isinstance(value, str) and value.isascii() and "_" not in value:
         text: str | float = value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         text = value
     else:
-        return unread(what, value)
+        return parse_failure(column, value)
     try:
         number = float(text)
     except (ValueError, OverflowError):
-        return unread(what, value)
-    return number if low <= number <= high and math.isfinite(number) else unread(what, value)
+        return parse_failure(column, value)
+    in_range = low <= number <= high and math.isfinite(number)
+    return number if in_range else parse_failure(column, value)
 
 
-# What a folded text means: the probability that the first of two is better; None: it could be both.
-Marks = Mapping[str, float | None]
+def label_meanings(
+    first: Iterable[str], second: Iterable[str], ties: Iterable[str] = ()
+) -> LabelMeanings:
+    """Return the meaning of every label, case-insensitively; None for a label in two groups."""
+    meanings: dict[str, float | None] = {}
+    for labels, preference in ((first, 1.0), (second, 0.0), (ties, 0.5)):
+        for label in {label.strip().casefold() for label in labels}:
+            meanings[label] = preference if label not in meanings else None
+    return meanings
 
 
-def marks(first: Iterable[str], second: Iterable[str], ties: Iterable[str] = ()) -> Marks:
-    """What texts mean the first, the second, a tie; a text that would mean two of them is neither.
-
-    Upper and lower case are the same.
-    """
-    known: dict[str, float | None] = {}
-    for texts, preference in ((first, 1.0), (second, 0.0), (ties, 0.5)):
-        for folded in {text.strip().casefold() for text in texts}:
-            known[folded] = preference if folded not in known else None
-    return known
-
-
-def text_of(value: JsonValue) -> str | None:
-    """A label as marks know it: folded, a whole number without its point; None where it is none."""
+def normalize_label(value: JsonValue) -> str | None:
+    """Return a string or number as a case-folded label (1.0 as "1"); None for other types."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -85,41 +90,88 @@ def text_of(value: JsonValue) -> str | None:
     return None
 
 
-def winner_of(what: str, value: JsonValue, known: Marks) -> float | Unread:
-    """The preference that a winner's name or mark stands for."""
-    text = text_of(value)
-    preference = None if text is None else known.get(text)
-    return unread(what, value) if preference is None else preference
+def parse_winner(column: str, value: JsonValue, meanings: LabelMeanings) -> float | ParseFailure:
+    """Return the preference that a winner label stands for: 1, 0 or 0.5."""
+    label = normalize_label(value)
+    preference = None if label is None else meanings.get(label)
+    return parse_failure(column, value) if preference is None else preference
 
 
-def scores_of(
+def parse_scores(
     columns: tuple[str, str], values: tuple[JsonValue, JsonValue]
-) -> Scores | Unread | None:
-    """Two scores from 0 to 10; None where one of them is missing: they come on top of a label."""
-    read = [number_of(column, value, 0, 10) for column, value in zip(columns, values, strict=True)]
-    wrong = [one for one in read if isinstance(one, Unread)]
-    for one in wrong:
-        if one.kind != "missing":
-            return one
-    return None if wrong else Scores(*(one for one in read if isinstance(one, float)))
+) -> Scores | ParseFailure | None:
+    """Return two scores from 0 to 10; None if one is missing, since scores are optional."""
+    parsed = [parse_number(c, value, 0, 10) for c, value in zip(columns, values, strict=True)]
+    failures = [score for score in parsed if isinstance(score, ParseFailure)]
+    for failure in failures:
+        if failure.kind != "missing":
+            return failure
+    return None if failures else Scores(*(score for score in parsed if isinstance(score, float)))
 
 
-def verdict_of(
-    preference: float | Unread, scores: Scores | Unread | None = None, reason: JsonValue = None
-) -> Verdict | Unread:
-    """The verdict on a pair in the order of its columns; Unread where any part of it is."""
-    for part in (preference, scores):
-        if isinstance(part, Unread):
-            return part
-    return Verdict.model_validate(
-        {
-            "first": preference,
-            "scores": scores,
-            "reason": reason if isinstance(reason, str) else "",
-        }
+def make_verdict(
+    preference: float | ParseFailure,
+    scores: Scores | ParseFailure | None = None,
+    reason: JsonValue = None,
+) -> Verdict | ParseFailure:
+    """Return the verdict on a pair in column order, or the failure of one of its parts."""
+    if isinstance(preference, ParseFailure):
+        return preference
+    if isinstance(scores, ParseFailure):
+        return scores
+    return Verdict(
+        first=preference, scores=scores, reason=reason if isinstance(reason, str) else ""
     )
 
 
-def higher(scores: Scores) -> float:
-    """The preference that two scores stand for: 1, 0.5 or 0."""
+def preference_from_scores(scores: Scores) -> float:
+    """Return 1 if the first score is higher, 0 if the second is, 0.5 if they are equal."""
     return 0.5 if scores.first == scores.second else float(scores.first > scores.second)
+
+
+def parse_prompt(
+    value: JsonValue, *, default: str, prompt_id: str = "", tags: tuple[str, ...] = ()
+) -> Prompt:
+    """Return the prompt in a value: a text, or a list of messages.
+
+    The text of an empty value is `question ID` (see `is_placeholder`), or `default` if it has no
+    id. A value of any other type is written as JSON.
+    """
+    if isinstance(value, list):
+        try:
+            return Prompt.model_validate({"id": prompt_id, "messages": value, "tags": tags})
+        except ValidationError:
+            value = json.dumps(value, ensure_ascii=False)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        value = f"question {prompt_id}" if prompt_id else default
+        prompt_id = prompt_id or default
+    content = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Prompt(id=prompt_id, messages=(Message(role="user", content=content),), tags=tags)
+
+
+def is_placeholder(prompt: Prompt) -> bool:
+    """Return whether only the id of the prompt is known, so that `parse_prompt` made its text."""
+    return prompt.messages[0].content == f"question {prompt.id}"
+
+
+def label_text(value: JsonValue) -> str:
+    """Return a string or number as stripped text (1.0 as "1"); empty for other types."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value).strip()
+    return ""
+
+
+def parse_model_name(value: JsonValue, column: str, location: str) -> str:
+    """Return the name of a model; ConfigError if it is blank or not text."""
+    if name := label_text(value):
+        return name
+    problem = "blank" if isinstance(value, str) else json_type(value)
+    raise ConfigError(f"{location}: {column!r} has to be the name of a model, and is {problem}")
+
+
+def parse_tags(value: JsonValue) -> tuple[str, ...]:
+    """Return the distinct tags in a list, or in a text separated by commas."""
+    parts = value if isinstance(value, list) else label_text(value).split(",")
+    return tuple(dict.fromkeys(tag for part in parts if (tag := label_text(part))))

@@ -1,4 +1,4 @@
-"""Our own results.json. Knows no other format, and reads no summary but its order of models."""
+"""Importer of bakeoff's own results.json, of which it reads no summary but models and notes."""
 
 from collections import defaultdict
 
@@ -6,132 +6,117 @@ from pydantic import BaseModel
 
 from bakeoff.config import origins, parse_fields
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.cases import Asked
+from bakeoff.importers.builder import EvidenceBuilder, RepeatKey, with_ids
 from bakeoff.importers.documents import Document
 from bakeoff.records import SCHEMA, Authored, Completion, Design, Failure, Judgment, Prompt
 
 NAME = "bakeoff"
-MARK = f"an object with schema {SCHEMA}"
 
 
-class _Model(BaseModel):
+class _ModelEntry(BaseModel):
     model: str
 
 
-class _Summary(BaseModel):
-    models: tuple[_Model, ...]
+class _SummaryPart(BaseModel):
+    models: tuple[_ModelEntry, ...]
     notes: tuple[str, ...] = ()
 
 
-class _Config(BaseModel):
+class _ConfigPart(BaseModel):
     model: tuple[str, ...] = ()
     baseline: str | None = None
     judge: tuple[str, ...] = ()
 
     @property
-    def who(self) -> tuple[str, ...]:
-        """The specs of all."""
+    def specs(self) -> tuple[str, ...]:
+        """The specs of all models and judges."""
         models = (*self.model, self.baseline) if self.baseline else self.model
         return (*models, *self.judge)
 
 
-class _Results(BaseModel):
-    config: _Config = _Config()
+class _ResultsFile(BaseModel):
+    config: _ConfigPart = _ConfigPart()
     prompts: tuple[Prompt, ...]
     completions: tuple[Authored, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     design: Design = Design()
-    summary: _Summary
+    summary: _SummaryPart
 
 
-def claims(document: Document) -> bool:
-    """Whether it is an object with a schema of ours."""
+def recognizes(document: Document) -> bool:
+    """Return whether the document is an object with a bakeoff schema."""
     schema = document.top.get("schema")
     return isinstance(schema, str) and schema.startswith("bakeoff/")
 
 
-def gather(document: Document, into: Gathering) -> None:
-    """All that it holds, as it is; what another file of ours holds too is not taken twice."""
+def read_into(document: Document, builder: EvidenceBuilder) -> None:
+    """Add all records; those that an earlier results file holds too are added once.
+
+    ConfigError if the file has another schema version or an invalid record.
+    """
     schema = document.top.get("schema")
     if schema != SCHEMA:
         raise ConfigError(
-            f"{document.where()} has the schema {schema!r}, and this version reads {SCHEMA!r}: "
+            f"{document.location()} has the schema {schema!r}, and this version reads {SCHEMA!r}: "
             "make it again with this version"
         )
     try:
-        results = parse_fields(_Results, dict(document.top), where=document.where())
+        results = parse_fields(_ResultsFile, dict(document.top), where=document.location())
     except ConfigError as error:
         raise ConfigError(one_line(error)) from None
-    for model in results.summary.models:
-        into.model(model.model)
-    for name, origin in origins(results.config.who).items():
-        into.origin(name, origin)
-    into.designed(results.design)
+    for entry in results.summary.models:
+        builder.add_model(entry.model)
+    for name, origin in origins(results.config.specs).items():
+        builder.add_origin(name, origin)
+    builder.add_design(results.design)
     for note in results.summary.notes:
-        into.note(note)
-    names = {prompt.id: into.prompt(prompt) for prompt in results.prompts}
-    _check_prompts(results, names, document.where())
-    samples = _samples(results.completions, names, into)
+        builder.add_note(note)
+    prompt_ids = {prompt.id: builder.add_prompt(prompt) for prompt in results.prompts}
+    _check_prompt_ids(results, prompt_ids, document.location())
+    samples = _add_completions(results.completions, prompt_ids, builder)
     for judgment in results.judgments:
-        _judgment(judgment, names, samples, into)
+        sample = samples.get((judgment.prompt_id, judgment.sample), judgment.sample)
+        judgment = with_ids(judgment, prompt_ids[judgment.prompt_id], sample, judgment.repeat)
+        key = RepeatKey(
+            judgment.prompt_id,
+            judgment.judge,
+            judgment.first,
+            judgment.second,
+            sample,
+            judgment.presented,
+        )
+        builder.add_outcome(key, judgment, keep_repeat=True)
     for failure in results.failures:
-        _failure(failure.model_copy(update=_renamed(failure, names)), into)
+        prompt_id = prompt_ids[failure.prompt_id]
+        failure = with_ids(failure, prompt_id, failure.sample, failure.repeat)
+        if failure.stage == "completion":
+            builder.add_completion_failure(failure)
+        else:
+            first, second = failure.first or "", failure.second or ""
+            key = RepeatKey(prompt_id, failure.who, first, second, sample=0)
+            builder.add_outcome(key, failure, keep_repeat=True)
 
 
-def _check_prompts(results: _Results, names: dict[str, str], where: str) -> None:
-    used = [
-        *(one.prompt_id for one in results.completions),
-        *(one.prompt_id for one in results.judgments),
-        *(one.prompt_id for one in results.failures),
+def _check_prompt_ids(results: _ResultsFile, prompt_ids: dict[str, str], location: str) -> None:
+    used_ids = [
+        *(row.prompt_id for row in results.completions),
+        *(judgment.prompt_id for judgment in results.judgments),
+        *(failure.prompt_id for failure in results.failures),
     ]
-    for prompt in used:
-        if prompt not in names:
-            raise ConfigError(f"{where} speaks of a prompt {prompt!r} that it does not hold")
+    for prompt_id in used_ids:
+        if prompt_id not in prompt_ids:
+            raise ConfigError(f"{location} speaks of a prompt {prompt_id!r} that it does not hold")
 
 
-def _samples(
-    completions: tuple[Authored, ...], names: dict[str, str], into: Gathering
+def _add_completions(
+    completions: tuple[Authored, ...], prompt_ids: dict[str, str], builder: EvidenceBuilder
 ) -> dict[tuple[str, int], int]:
-    """Prompt and sample of the file -> the sample that it is here."""
-    said: dict[tuple[str, int], dict[str, Completion]] = defaultdict(dict)
-    for one in completions:
-        said[one.prompt_id, one.sample][one.model] = one.completion
+    """Return (prompt id, sample) in the file -> sample in the evidence."""
+    by_sample: dict[tuple[str, int], dict[str, Completion]] = defaultdict(dict)
+    for row in completions:
+        by_sample[row.prompt_id, row.sample][row.model] = row.completion
     return {
-        (prompt, sample): into.samples.put(names[prompt], by_model)
-        for (prompt, sample), by_model in said.items()
+        (prompt_id, sample): builder.add_completions(prompt_ids[prompt_id], by_model)
+        for (prompt_id, sample), by_model in by_sample.items()
     }
-
-
-def _renamed(record: Judgment | Failure, names: dict[str, str]) -> dict[str, object]:
-    return {"prompt_id": names[record.prompt_id]}
-
-
-def _judgment(
-    judgment: Judgment,
-    names: dict[str, str],
-    samples: dict[tuple[str, int], int],
-    into: Gathering,
-) -> None:
-    sample = samples.get((judgment.prompt_id, judgment.sample), judgment.sample)
-    judgment = judgment.model_copy(update={**_renamed(judgment, names), "sample": sample})
-    asked = Asked(
-        judgment.prompt_id,
-        judgment.judge,
-        judgment.first,
-        judgment.second,
-        judgment.sample,
-        judgment.presented,
-    )
-    into.take(asked, judgment, known=True)
-
-
-def _failure(failure: Failure, into: Gathering) -> None:
-    if failure.stage == "completion":
-        into.mute(failure)
-        return
-    asked = Asked(
-        failure.prompt_id, failure.who, failure.first or "", failure.second or "", sample=0
-    )
-    into.take(asked, failure, known=True)

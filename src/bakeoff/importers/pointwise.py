@@ -1,54 +1,61 @@
-"""Makes pairs of completions that were scored alone. Knows no file and no format."""
+"""Judgments from pointwise scores: every two models that a judge scored are compared."""
 
 from collections import defaultdict
 from itertools import combinations, zip_longest
 
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.cases import Alone, Side
-from bakeoff.importers.labels import Unread, higher, unread, verdict_of
+from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, PointwiseScore
+from bakeoff.importers.labels import (
+    ParseFailure,
+    make_verdict,
+    parse_failure,
+    preference_from_scores,
+)
 from bakeoff.records import Scores, Verdict
 
-# Of one judge: prompt -> model -> its scores, in the order of the file.
-Scored = dict[str, dict[str, list[Alone]]]
+# Model -> prompt id -> its scores by one judge, in file order.
+ScoresByModel = dict[str, dict[str, list[PointwiseScore]]]
 
 
-def pair_up(into: Gathering) -> None:
-    """Compare all models that a judge scored, two by two, on each prompt of either.
+def pair_scores(builder: EvidenceBuilder) -> None:
+    """Replace the builder's pointwise scores by judgments of every two models of a judge.
 
-    The n-th score of one stands against the n-th of the other. Where there is only one of the two,
-    the judgment has failed: what was never written down is not left out.
+    The n-th score of one model on a prompt is compared with the n-th of the other. A score without
+    a counterpart makes a failed judgment: leaving it out would hide missing data. Models that have
+    no prompt in common are not compared.
     """
-    by_judge: dict[str, Scored] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    models: dict[str, dict[str, None]] = defaultdict(dict)
-    for one in into.alone:
-        into.model(one.side.model)
-        by_judge[one.judge][one.prompt][one.side.model].append(one)
-        models[one.judge][one.side.model] = None
-    for judge, scored in by_judge.items():
-        for a, b in combinations(models[judge], 2):
-            # Models that share no prompt were never meant to be compared.
-            if any(a in rows and b in rows for rows in scored.values()):
-                absent = [Alone("", Side(m), judge, unread("score", None)) for m in (a, b)]
-                _pair(into, scored, absent[0], absent[1])
-    into.alone.clear()
+    by_judge: dict[str, ScoresByModel] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    prompt_ids: dict[str, dict[str, None]] = defaultdict(dict)
+    for score in builder.scores:
+        builder.add_model(score.output.model)
+        by_judge[score.judge][score.output.model][score.prompt_id].append(score)
+        prompt_ids[score.judge][score.prompt_id] = None
+    for judge, scores in by_judge.items():
+        for two in combinations(scores, 2):
+            scores_a, scores_b = (scores[model] for model in two)
+            if scores_a.keys().isdisjoint(scores_b):
+                continue
+            no_a, no_b = (_missing_score(model, judge) for model in two)
+            for prompt_id in prompt_ids[judge]:
+                rows = zip_longest(scores_a.get(prompt_id, ()), scores_b.get(prompt_id, ()))
+                for a, b in ((a or no_a, b or no_b) for a, b in rows):
+                    pair = builder.add_pair(prompt_id, a.output, b.output)
+                    builder.add_judgment(pair, judge, _compare(a, b), "apart")
+    builder.scores.clear()
 
 
-def _pair(into: Gathering, scored: Scored, no_a: Alone, no_b: Alone) -> None:
-    for prompt, rows in scored.items():
-        scores = zip_longest(rows.get(no_a.side.model, ()), rows.get(no_b.side.model, ()))
-        for a, b in ((one or no_a, other or no_b) for one, other in scores):
-            case = into.case(prompt, a.side, b.side)
-            into.judged(case, a.judge, _verdict(a, b), "apart")
+def _missing_score(model: str, judge: str) -> PointwiseScore:
+    return PointwiseScore("", ModelOutput(model), judge, parse_failure("score", None))
 
 
-def _verdict(a: Alone, b: Alone) -> Verdict | Unread:
-    if isinstance(a.score, Unread):
-        return _named(a.score, a)
-    if isinstance(b.score, Unread):
-        return _named(b.score, b)
+def _compare(a: PointwiseScore, b: PointwiseScore) -> Verdict | ParseFailure:
+    if isinstance(a.score, ParseFailure):
+        return _with_model(a.score, a.output.model)
+    if isinstance(b.score, ParseFailure):
+        return _with_model(b.score, b.output.model)
     scores = Scores(a.score, b.score)
-    return verdict_of(higher(scores), scores, "\n\n".join(filter(None, (a.reason, b.reason))))
+    reason = "\n\n".join(filter(None, (a.reason, b.reason)))
+    return make_verdict(preference_from_scores(scores), scores, reason)
 
 
-def _named(wrong: Unread, one: Alone) -> Unread:
-    return wrong._replace(message=f"of {one.side.model!r}: {wrong.message}")
+def _with_model(failure: ParseFailure, model: str) -> ParseFailure:
+    return failure._replace(message=f"of {model!r}: {failure.message}")

@@ -1,4 +1,4 @@
-"""Reads evaluations of any format, from any number of files, to one Evidence. Asks no model."""
+"""Reads evaluation files of any format into one Evidence."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,56 +14,56 @@ from bakeoff.importers import (
     script,
     table,
 )
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.columns import mapped
-from bakeoff.importers.documents import Document, listed, opened
-from bakeoff.importers.pointwise import pair_up
+from bakeoff.importers.builder import EvidenceBuilder
+from bakeoff.importers.documents import Document, format_names, open_document
+from bakeoff.importers.pointwise import pair_scores
 from bakeoff.records import Evidence
 
 
 class Format(Protocol):
-    """What each module of a format is: its name, what marks it in words, and two functions."""
+    """A file format; each module of this package that reads one implements it."""
 
     NAME: str
-    MARK: str
 
-    def claims(self, document: Document) -> bool:
-        """Whether the document looks like it."""
+    def recognizes(self, document: Document) -> bool:
+        """Return whether the document looks like this format."""
 
-    def gather(self, document: Document, into: Gathering) -> None:
-        """Put all that the document holds into the gathering; ConfigError where it cannot."""
+    def read_into(self, document: Document, builder: EvidenceBuilder) -> None:
+        """Add everything in the document to the builder; ConfigError if it does not fit."""
 
 
-_MARKED: tuple[Format, ...] = (
+# A table is tried only if no other format recognizes the document.
+_FORMATS: tuple[Format, ...] = (
     script,
     alpaca_eval,
     arena_hard,
     llm_comparator,
     pandalm,
     own_results,
+    table,
 )
-_ALL: tuple[Format, ...] = (*_MARKED, table)
 
-MOST_MODELS = 100  # each is compared with each: more are rather a column of something else
+MAX_MODELS = 100  # all pairs are compared: with more, the column hardly holds model names
 
-FORMATS = tuple(one.NAME for one in _ALL)
+FORMATS = tuple(format.NAME for format in _FORMATS)
 _CHOICES = f"choose with --format {' | '.join(FORMATS)}"
 
 
 class Imported(NamedTuple):
-    """What was read: the format of each file, in their order, and all that they hold."""
+    """The evidence in some files."""
 
     formats: tuple[str, ...]
+    """The format of each file."""
     evidence: Evidence
 
 
 def read(
     paths: Sequence[Path], *, format: str | None = None, columns: Mapping[str, str] | None = None
 ) -> Imported:
-    """The evidence in all files together; ConfigError of one line where one cannot be read.
+    """Return the evidence in all files together; ConfigError of one line if one cannot be read.
 
-    Each file's format is found from what it holds, unless `format` says what all of them are.
-    `columns` maps our names of columns to a table's own: with it, every file is a table.
+    `format` is the format of all files; without it each file's is detected from its contents.
+    `columns` maps standard column names to those of a table: then all files are tables.
     """
     if format is not None and format not in FORMATS:
         raise ConfigError(f"there is no format {format!r}: {_CHOICES}")
@@ -71,50 +71,53 @@ def read(
         raise ConfigError(f"--columns is for tables: leave it out, or choose --format {table.NAME}")
     if not paths:
         raise ConfigError("no file to read: give one or more files of an evaluation")
-    into = Gathering()
+    builder = EvidenceBuilder()
     formats = []
     for path in paths:
-        document = opened(path)
+        document = open_document(path)
         if columns:
-            document = mapped(document, columns)
-        chosen = _chosen(document, table.NAME if columns else format)
-        before = into.seen
-        into.begin()
-        chosen.gather(document, into)
-        if into.seen == before:
-            raise ConfigError(f"{document.where()} holds no judgments: there is nothing to audit")
+            document = table.rename_columns(document, columns)
+        chosen = _choose_format(document, table.NAME if columns else format)
+        count_before = builder.outcome_count
+        builder.begin_file()
+        chosen.read_into(document, builder)
+        if builder.outcome_count == count_before:
+            raise ConfigError(
+                f"{document.location()} holds no judgments: there is nothing to audit"
+            )
         formats.append(chosen.NAME)
-        _check_models(into.models, document)
-    pair_up(into)
-    evidence = into.evidence()
+        _check_model_count(builder.models, document)
+    pair_scores(builder)
+    evidence = builder.build()
     if not evidence.judgments and not any(f.stage == "judgment" for f in evidence.failures):
         raise ConfigError(
-            f"no two of the models {listed(evidence.models)} were scored on the same prompt: give "
-            "the scores of another model on the same prompts too"
+            f"no two of the models {format_names(evidence.models)} were scored on the same prompt: "
+            "give the scores of another model on the same prompts too"
         )
     return Imported(tuple(formats), evidence)
 
 
-def _check_models(models: Collection[str], document: Document) -> None:
-    if len(models) > MOST_MODELS:
+def _check_model_count(models: Collection[str], document: Document) -> None:
+    if len(models) > MAX_MODELS:
         raise ConfigError(
-            f"{document.where()}: {len(models)} models, and each would be compared with each; is "
-            f"that column their names? ({listed(models)})"
+            f"{document.location()}: {len(models)} models, and each would be compared with each; "
+            f"is that column their names? ({format_names(models)})"
         )
 
 
-def _chosen(document: Document, format: str | None) -> Format:
-    if format is not None:
-        return next(one for one in _ALL if format == one.NAME)
-    claiming = [one for one in _MARKED if one.claims(document)]
-    if not claiming and table.claims(document):  # what nothing more special claims
+def _choose_format(document: Document, name: str | None) -> Format:
+    if name is not None:
+        return next(format for format in _FORMATS if name == format.NAME)
+    matches = [f for f in _FORMATS if f is not table and f.recognizes(document)]
+    if not matches and table.recognizes(document):
         return table
-    if len(claiming) == 1:
-        return claiming[0]
-    if claiming:
-        names = " and ".join(one.NAME for one in claiming)
-        raise ConfigError(f"{document.where()} could be {names}: {_CHOICES}")
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = " and ".join(format.NAME for format in matches)
+        raise ConfigError(f"{document.location()} could be {names}: {_CHOICES}")
     raise ConfigError(
-        f"{document.where()} is of no known format: it holds {listed(document.columns())}; "
-        f"{_CHOICES}, or name a table's columns with --columns winner=COLUMN"
+        f"{document.location()} is of no known format: it holds "
+        f"{format_names(document.columns())}; {_CHOICES}, or name a table's columns with --columns "
+        "winner=COLUMN"
     )

@@ -1,54 +1,56 @@
-"""The JSON that comparison scripts of the guide's kind write. Knows no other format."""
+"""Importer of the JSON that two-model comparison scripts such as the guide's write."""
 
 from pydantic import JsonValue
 
-from bakeoff.importers.asking import label_of, prompt_of
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.cases import Shown, Side
-from bakeoff.importers.documents import Document, holds
-from bakeoff.importers.labels import marks, scores_of, verdict_of, winner_of
+from bakeoff.importers import labels
+from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, ShownFirst
+from bakeoff.importers.documents import Document, has_columns
 
 NAME = "script"
-MARK = "an object with model1_path, model2_path and results"
 
 _SCORES = ("model1_score", "model2_score")
-_SAID = ("model1_completion", "model2_completion")
+_COMPLETIONS = ("model1_completion", "model2_completion")
 
 
-def claims(document: Document) -> bool:
-    """Whether it is an object with results of two models."""
+def recognizes(document: Document) -> bool:
+    """Return whether the document is an object with results of two models."""
     results = document.top.get("results")
     rows = results if isinstance(results, list) else []
     return "results" in document.top and (
         any(key in document.top for key in ("model1_path", "model2_path", "judge_model"))
-        or any(isinstance(row, dict) and _SAID[0] in row for row in rows)
+        or any(isinstance(row, dict) and _COMPLETIONS[0] in row for row in rows)
     )
 
 
-def gather(document: Document, into: Gathering) -> None:
-    """Each row of `results` is a judgment; the first model was shown first, as A.
+def read_into(document: Document, builder: EvidenceBuilder) -> None:
+    """Add each row of `results` as a judgment in which the first model was shown first, as A.
 
-    A row with a boolean `swapped` says it otherwise; then A and B name what was shown as such.
+    If a row has `swapped: true`, the second model was shown first, and A and B are the positions.
     """
-    rows = document.under("results")
-    names = [label_of(document.top.get(f"{side}_path")) or side for side in ("model1", "model2")]
-    judge = label_of(document.top.get("judge_model")) or "judge"
-    sides = [Side(name, holds(rows, said)) for name, said in zip(names, _SAID, strict=True)]
+    rows = document.rows_at("results")
+    names = [
+        labels.label_text(document.top.get(f"{name}_path")) or name for name in ("model1", "model2")
+    ]
+    judge = labels.label_text(document.top.get("judge_model")) or "judge"
+    recorded = [has_columns(rows, column) for column in _COMPLETIONS]
     for number, (_, row) in enumerate(rows, 1):
-        prompt = into.prompt(prompt_of(row.get("prompt"), otherwise=into.row(number)))
-        a, b = (s._replace(said=row.get(said)) for s, said in zip(sides, _SAID, strict=True))
-        shown = _shown(row)
-        letters = ("b", "a") if shown == "b" else ("a", "b")
-        known = marks(("model1", letters[0], names[0]), ("model2", letters[1], names[1]), ("tie",))
-        found = verdict_of(
-            winner_of("winner", row.get("winner"), known),
-            scores_of(_SCORES, (row.get(_SCORES[0]), row.get(_SCORES[1]))),
+        prompt_id = builder.add_row_prompt(number, row.get("prompt"))
+        a, b = map(ModelOutput, names, recorded, map(row.get, _COMPLETIONS))
+        shown_first = _shown_first(row)
+        letters = ("b", "a") if shown_first == "b" else ("a", "b")
+        meanings = labels.label_meanings(
+            ("model1", letters[0], names[0]), ("model2", letters[1], names[1]), ("tie",)
+        )
+        verdict = labels.make_verdict(
+            labels.parse_winner("winner", row.get("winner"), meanings),
+            labels.parse_scores(_SCORES, (row.get(_SCORES[0]), row.get(_SCORES[1]))),
             row.get("explanation"),
         )
-        into.judged(into.case(prompt, a, b), judge, found, shown)
+        pair = builder.add_pair(prompt_id, a, b)
+        builder.add_judgment(pair, judge, verdict, shown_first)
 
 
-def _shown(row: dict[str, JsonValue]) -> Shown:
+def _shown_first(row: dict[str, JsonValue]) -> ShownFirst:
     match row.get("swapped", False):
         case True:
             return "b"

@@ -1,156 +1,238 @@
-"""A table with named columns: one judgment a row, or one scored completion a row."""
+"""Importer of tables with standard columns: one judgment, or one scored completion, per row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers.asking import label_of, name_of, prompt_of, tags_of
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.cases import Alone, Shown, Side
-from bakeoff.importers.columns import recognised
-from bakeoff.importers.documents import Document, listed
-from bakeoff.importers.labels import (
-    Marks,
-    Unread,
-    higher,
-    marks,
-    number_of,
-    scores_of,
-    text_of,
-    unread,
-    verdict_of,
-    winner_of,
-)
+from bakeoff.importers import labels
+from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, PointwiseScore, ShownFirst
+from bakeoff.importers.documents import Document, format_names
+from bakeoff.importers.labels import ParseFailure
 from bakeoff.prompts.rows import Row
-from bakeoff.records import CLUSTER, Prompt, Verdict
+from bakeoff.records import CLUSTER, Verdict
 
 NAME = "table"
-MARK = "rows with winner, preference, score_a and score_b, or model and score"
+
+# Standard column -> its aliases, the likeliest first. `id` is no alias of `prompt_id`: it often
+# numbers the rows, which would make rows of one prompt different prompts.
+STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
+    "prompt": ("instruction", "question", "prompt_text", "input"),
+    "prompt_id": ("question_id",),
+    "cluster": ("cluster_id",),
+    "tags": ("tag", "category", "dataset"),
+    "model_a": ("model_1", "model1", "model1_path", "left"),
+    "model_b": ("model_2", "model2", "model2_path", "right"),
+    "completion_a": (
+        "completion_1",
+        "model1_completion",
+        "response_a",
+        "response1",
+        "response_1",
+        "output_a",
+        "output_1",
+    ),
+    "completion_b": (
+        "completion_2",
+        "model2_completion",
+        "response_b",
+        "response2",
+        "response_2",
+        "output_b",
+        "output_2",
+    ),
+    "winner": (),
+    "preference": (),
+    "score_a": ("score_1", "score1", "model1_score"),
+    "score_b": ("score_2", "score2", "model2_score"),
+    "judge": ("judge_model", "annotator", "rater"),
+    "explanation": ("reason", "rationale"),
+    "first": ("shown_first",),
+    "model": (),
+    "score": (),
+    "completion": ("response", "output"),
+}
 
 Values = dict[str, JsonValue]
 
+_REQUIRED = "winner, preference, score_a and score_b, or model and score"
 _TIES = ("tie", "draw", "equal", "both")
 
 
 class _Table(NamedTuple):
-    """What all rows tell: which columns there are, and which numbers are marks in two of them."""
+    """Properties of a table that need all of its rows."""
 
     columns: frozenset[str]
-    numbers: tuple[str, ...]
+    winner_numbers: tuple[str, ...]
+    """The numbers among 0, 1 and 2 that are unambiguous labels in `winner`."""
     first_numbers: tuple[str, ...]
+    """The same of `first`."""
+
+    @property
+    def has_pairs(self) -> bool:
+        has_label = bool({"winner", "preference"} & self.columns)
+        return has_label or {"score_a", "score_b"} <= self.columns
+
+    @property
+    def has_single_scores(self) -> bool:
+        return {"model", "score"} <= self.columns
 
 
-def claims(document: Document) -> bool:
-    """Whether its columns hold verdicts, or scores."""
-    table = _table(recognised(document))
-    return _has_pairs(table) or {"model", "score"} <= table.columns
+def rename_columns(document: Document, columns: Mapping[str, str]) -> Document:
+    """Return the document with columns renamed: `columns` is standard name -> name in the file.
+
+    A renamed column loses its own name. ConfigError if a name is not a standard one, or no row has
+    the column.
+    """
+    present = document.columns()
+    for standard, column in columns.items():
+        if standard not in STANDARD_COLUMNS:
+            raise ConfigError(
+                f"no column {standard!r} to map to; there are: {', '.join(STANDARD_COLUMNS)}"
+            )
+        if column not in present:
+            raise ConfigError(
+                f"{document.location()}: no row has the column {column!r}; there are: "
+                f"{format_names(present)}"
+            )
+    replaced = {*columns, *columns.values()}
+    rows = []
+    for place, values in document.rows:
+        others = {name: value for name, value in values.items() if name not in replaced}
+        renamed = {std: values[column] for std, column in columns.items() if column in values}
+        rows.append(Row(place, {**others, **renamed}))
+    return document._replace(rows=tuple(rows))
 
 
-def gather(document: Document, into: Gathering) -> None:
-    """Each row is a judgment; or each is a score, and judgments are made of them afterwards."""
-    rows = recognised(document)
+def standard_rows(document: Document) -> tuple[Row, ...]:
+    """Return the rows reduced to their standard columns, under the standard names."""
+    by_plain_name = {_plain_name(column): column for column in reversed(document.columns())}
+    sources = {}
+    for standard, aliases in STANDARD_COLUMNS.items():
+        name = next((n for n in (standard, *aliases) if n in by_plain_name), None)
+        if name is not None:
+            sources[standard] = by_plain_name[name]
+    return tuple(
+        Row(place, {std: values[column] for std, column in sources.items() if column in values})
+        for place, values in document.rows
+    )
+
+
+def _plain_name(column: str) -> str:
+    return column.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def recognizes(document: Document) -> bool:
+    """Return whether the columns hold verdicts or scores."""
+    table = _table(standard_rows(document))
+    return table.has_pairs or table.has_single_scores
+
+
+def read_into(document: Document, builder: EvidenceBuilder) -> None:
+    """Add each row as a judgment or as the score of one completion; ConfigError if neither."""
+    rows = standard_rows(document)
     table = _table(rows)
-    if _has_pairs(table):
-        for number, row in enumerate(rows, 1):
-            _gather_pair(row, table, document.where(row.place), into.row(number), into)
-    elif not {"model", "score"} <= table.columns:
+    if not (table.has_pairs or table.has_single_scores):
         raise ConfigError(
-            f"{document.where()}: a table needs {MARK.removeprefix('rows with ')}; there are: "
-            f"{listed(document.columns())}: name them with --columns winner=COLUMN"
+            f"{document.location()}: a table needs {_REQUIRED}; there are: "
+            f"{format_names(document.columns())}: name them with --columns winner=COLUMN"
         )
-    elif not {"prompt", "prompt_id"} & table.columns:
+    if not table.has_pairs and not {"prompt", "prompt_id"} & table.columns:
         raise ConfigError(
-            f"{document.where()}: scores of single completions need a column that says of which "
+            f"{document.location()}: scores of single completions need a column that says of which "
             "prompt: name it with --columns prompt_id=COLUMN"
         )
-    else:
-        for number, row in enumerate(rows, 1):
-            _gather_alone(row, table, document.where(row.place), into.row(number), into)
+    add_row = _add_pair if table.has_pairs else _add_score
+    for number, (place, values) in enumerate(rows, 1):
+        tags = labels.parse_tags(values.get("tags"))
+        if cluster := labels.label_text(values.get("cluster")):
+            tags = (*tags, f"{CLUSTER}{cluster}")
+        name = labels.label_text(values.get("prompt_id"))
+        prompt_id = builder.add_row_prompt(number, values.get("prompt"), prompt_id=name, tags=tags)
+        add_row(values, table, document.location(place), prompt_id, builder)
 
 
 def _table(rows: Iterable[Row]) -> _Table:
-    seen: dict[str, set[str | None]] = {"winner": set(), "first": set()}
+    present: dict[str, set[str | None]] = {"winner": set(), "first": set()}
     columns: set[str] = set()
     for _, values in rows:
         columns.update(values)
-        for column in seen:
-            seen[column].add(text_of(values.get(column)))
-    return _Table(frozenset(columns), *(_numbers(texts) for texts in seen.values()))
+        for column in present:
+            present[column].add(labels.normalize_label(values.get(column)))
+    return _Table(frozenset(columns), *(_number_labels(texts) for texts in present.values()))
 
 
-def _numbers(texts: set[str | None]) -> tuple[str, ...]:
-    """Which numbers are marks: 0 is a tie beside 1 and 2; of 0 and 1 nobody knows which is who."""
-    if "0" in texts and "1" not in texts:
+def _number_labels(present: set[str | None]) -> tuple[str, ...]:
+    """Return which numbers are labels: 0 is a tie beside 1 and 2; 0 and 1 alone are ambiguous."""
+    if "0" in present and "1" not in present:
         return ("2",)
-    if "0" in texts and "2" not in texts:
+    if "0" in present and "2" not in present:
         return ()
     return ("0", "1", "2")
 
 
-def _has_pairs(table: _Table) -> bool:
-    return bool({"winner", "preference"} & table.columns) or {"score_a", "score_b"} <= table.columns
+def _add_pair(
+    values: Values, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
+) -> None:
+    a, b = (_output(values, table, f"_{side}", location, default=side) for side in "ab")
+    pair = builder.add_pair(prompt_id, a, b)
+    names = (a.model, b.model)
+    judge = labels.label_text(values.get("judge")) or "judge"
+    verdict = _verdict(values, table, names)
+    builder.add_judgment(pair, judge, verdict, _shown_first(values, table, names))
 
 
-def _gather_pair(row: Row, table: _Table, where: str, otherwise: str, into: Gathering) -> None:
-    values = row.values
-    sides = []
-    for side in "ab":
-        column = f"model_{side}"
-        name = name_of(values.get(column), column, where) if column in table.columns else side
-        said = f"completion_{side}"
-        sides.append(Side(name, said in table.columns, values.get(said)))
-    a, b = sides
-    case = into.case(into.prompt(_prompt(values, otherwise)), a, b)
-    found = _verdict(values, table, (a.model, b.model))
-    judge = label_of(values.get("judge")) or "judge"
-    into.judged(case, judge, found, _shown(values, table, (a.model, b.model)))
-
-
-def _gather_alone(row: Row, table: _Table, where: str, otherwise: str, into: Gathering) -> None:
-    values = row.values
-    name = name_of(values.get("model"), "model", where)
+def _add_score(
+    values: Values, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
+) -> None:
+    output = _output(values, table, "", location)
     reason = values.get("explanation")
-    into.score(
-        Alone(
-            into.prompt(_prompt(values, otherwise)),
-            Side(name, "completion" in table.columns, values.get("completion")),
-            label_of(values.get("judge")) or "score",
-            number_of("score", values.get("score"), 0, 10),
+    builder.add_score(
+        PointwiseScore(
+            prompt_id,
+            output,
+            labels.label_text(values.get("judge")) or "score",
+            labels.parse_number("score", values.get("score"), 0, 10),
             reason if isinstance(reason, str) else "",
         )
     )
 
 
-def _prompt(values: Values, otherwise: str) -> Prompt:
-    tags = tags_of(values.get("tags"))
-    if cluster := label_of(values.get("cluster")):
-        tags = (*tags, f"{CLUSTER}{cluster}")
-    name = label_of(values.get("prompt_id"))
-    return prompt_of(values.get("prompt"), name=name, tags=tags, otherwise=otherwise)
+def _output(
+    values: Values, table: _Table, suffix: str, location: str, default: str = ""
+) -> ModelOutput:
+    """Return the output in the columns `model` and `completion` with this suffix."""
+    column, completion = f"model{suffix}", f"completion{suffix}"
+    name = default
+    if column in table.columns:
+        name = labels.parse_model_name(values.get(column), column, location)
+    return ModelOutput(name, completion in table.columns, values.get(completion))
 
 
-def _verdict(values: Values, table: _Table, names: tuple[str, str]) -> Verdict | Unread:
+def _verdict(values: Values, table: _Table, names: tuple[str, str]) -> Verdict | ParseFailure:
     columns = ("score_a", "score_b")
     pair = (values.get("score_a"), values.get("score_b"))
-    scores = scores_of(columns, pair)
+    scores = labels.parse_scores(columns, pair)
     if "winner" in table.columns:
-        known = _marks(names, table.numbers)
-        preference = winner_of("winner", values.get("winner"), known)
+        meanings = _meanings(names, table.winner_numbers)
+        preference = labels.parse_winner("winner", values.get("winner"), meanings)
     elif "preference" in table.columns:
-        preference = number_of("preference", values.get("preference"), 0, 1)
+        preference = labels.parse_number("preference", values.get("preference"), 0, 1)
     elif scores is None:
-        preference = unread("score_a" if text_of(pair[0]) in (None, "") else "score_b", None)
+        first_missing = labels.normalize_label(pair[0]) in (None, "")
+        preference = labels.parse_failure("score_a" if first_missing else "score_b", None)
+    elif isinstance(scores, ParseFailure):
+        preference = scores
     else:
-        preference = scores if isinstance(scores, Unread) else higher(scores)
-    return verdict_of(preference, scores, values.get("explanation"))
+        preference = labels.preference_from_scores(scores)
+    return labels.make_verdict(preference, scores, values.get("explanation"))
 
 
-def _shown(values: Values, table: _Table, names: tuple[str, str]) -> Shown:
-    known = _marks(names, tuple(n for n in table.first_numbers if n != "0"))
-    match winner_of("first", values.get("first"), known):
+def _shown_first(values: Values, table: _Table, names: tuple[str, str]) -> ShownFirst:
+    meanings = _meanings(names, tuple(n for n in table.first_numbers if n != "0"))
+    match labels.parse_winner("first", values.get("first"), meanings):
         case 1.0:
             return "a"
         case 0.0:
@@ -159,9 +241,9 @@ def _shown(values: Values, table: _Table, names: tuple[str, str]) -> Shown:
 
 
 @lru_cache(maxsize=256)
-def _marks(names: tuple[str, str], numbers: tuple[str, ...]) -> Marks:
+def _meanings(names: tuple[str, str], numbers: tuple[str, ...]) -> labels.LabelMeanings:
     a, b = names
-    return marks(
+    return labels.label_meanings(
         ("a", "model_a", "model1", "model_1", "left", *({"1"} & set(numbers)), a),
         ("b", "model_b", "model2", "model_2", "right", *({"2"} & set(numbers)), b),
         (*_TIES, *({"0"} & set(numbers))),

@@ -1,1 +1,1 @@
-"""Judges that compare pairs: each file is one kind, found through its entry point."""
+"""Judges that compare two completions; each is found through its entry point."""

@@ -1,7 +1,7 @@
-"""A judge that scores each completion alone, from 0 to 10, and then compares the two scores.
+"""The `scored` judge: scores each completion separately from 0 to 10 and compares the scores.
 
-It never sees the two together, so that no order exists; nor can it weigh them against each other,
-so that close completions often tie.
+It has no position bias, but cannot weigh two completions against each other, so that close ones
+often tie.
 """
 
 from collections.abc import Sequence
@@ -10,34 +10,33 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from bakeoff.config import Sampling, Spec, split_options
-from bakeoff.errors import WorkError
-from bakeoff.judges.parsing.readers import SCORE_SCHEMA, Scored, read_score
-from bakeoff.judges.prompted import Heard, Interview, taken
-from bakeoff.judges.rendering import Shown, Template
+from bakeoff.config import Spec, split_options
+from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, ParsedScore, parse_single_score
+from bakeoff.judges.prompted import ParsedReply, PromptedJudge, judge_sampling, reply_totals
+from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Pair, Prompt, Scores, Verdict
-from bakeoff.runtime import Emit, ModelRequest, planned_requests
 
 
-class Alone(NamedTuple):
-    """A completion that is scored by itself."""
+class PointwiseItem(NamedTuple):
+    """A completion that is scored separately."""
 
     prompt: Prompt
     text: str
     id: str = ""
 
 
-class Scorer(Interview[Alone, Scored]):
-    """`?template=scored`, or `?verdict=scored` and a template of one's own that shows `completion`.
+class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
+    """Scores each completion in a request of its own; equal scores are a tie.
 
-    Equal scores are a tie.
+    Options: `?template=scored`, or `?verdict=scored` with a custom template that shows
+    `completion`.
     """
 
     order = "apart"
 
     class Options(BaseModel):
-        """Options of the spec; all others go to the generator."""
+        """Options of the spec; all others are the generator's."""
 
         model_config = ConfigDict(extra="forbid")
 
@@ -45,76 +44,52 @@ class Scorer(Interview[Alone, Scored]):
         verdict: Literal["scored"] = "scored"
 
     def __init__(self, spec: Spec, context: RunContext) -> None:
-        options, rest = split_options(self.Options, spec)
+        options, generator_spec = split_options(self.Options, spec)
         self._template = Template(options.template, 1)
-        sampling = Sampling(
-            temperature=0,
-            top_p=1,
-            max_tokens=1024,
-            seed=context.sampling.seed,
-            schema_=SCORE_SCHEMA,
-        )
-        super().__init__(open_generator(rest, replace(context, sampling=sampling)))
+        sampling = judge_sampling(context.sampling.seed, schema=SCORE_SCHEMA)
+        super().__init__(open_generator(generator_spec, replace(context, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "scored",
             "generator": self.generator.identity,
             "template": self._template.text,
         }
 
-    async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
-        """A verdict per pair, as soon as both of its completions are scored."""
-        both: dict[int, dict[int, Heard[Scored] | WorkError]] = {i: {} for i in range(len(items))}
-
-        def take(index: int, heard: Heard[Scored] | WorkError) -> None:
-            pair, place = divmod(index, 2)
-            both[pair][place] = heard
-            if len(both[pair]) == 2:
-                emit(pair, _compared(both[pair][0], both[pair][1]))
-
-        asked = [
-            Alone(pair.prompt, text, pair.id and f"{pair.id}, {place}")
-            for pair in items
-            for place, text in (("first", pair.first), ("second", pair.second))
+    def split(self, pair: Pair) -> Sequence[PointwiseItem]:
+        """Return both completions."""
+        return [
+            PointwiseItem(pair.prompt, text, pair.id and f"{pair.id}, {position}")
+            for position, text in (("first", pair.first), ("second", pair.second))
         ]
-        await self.hear(asked, take)
 
-    def requests(self, item: Pair) -> Sequence[ModelRequest]:
-        """Each completion, shown alone."""
-        alone = (Alone(item.prompt, text) for text in (item.first, item.second))
-        shown = (self.show(one, None) for one in alone)
-        return [request for one in shown for request in planned_requests(self.generator, one)]
-
-    def show(self, item: Alone, kept: int | None) -> Prompt:
-        """The rendered template."""
-        text = self._template.render(Shown(item.prompt, (item.text,)), kept)
+    def render(self, item: PointwiseItem, max_chars: int | None) -> Prompt:
+        """Return the rendered template."""
+        text = self._template.render(TemplateInput(item.prompt, (item.text,)), max_chars)
         return Prompt(messages=(Message(role="user", content=text),))
 
-    def read(self, said: Completion, item: Alone) -> Scored:
-        """The score in a reply."""
+    def parse(self, reply: Completion, item: PointwiseItem) -> ParsedScore:
+        """Return the score in a reply."""
         del item
-        return read_score(said)
+        return parse_single_score(reply)
 
-    def longest(self, item: Alone) -> int:
-        """The length of the completion."""
+    def combine(self, replies: Sequence[ParsedReply[ParsedScore]]) -> Verdict:
+        """Return the verdict for the higher score, with both explanations."""
+        first, second = replies
+        scores = Scores(first.value.score, second.value.score)
+        reasons = [(label, reply.value.reason) for label, reply in zip("AB", replies, strict=True)]
+        max_chars = [reply.max_chars for reply in replies if reply.max_chars is not None]
+        totals = reply_totals((*first.replies, *second.replies))
+        return Verdict(
+            first=0.5 if scores.first == scores.second else float(scores.first > scores.second),
+            scores=scores,
+            reason="\n".join(f"{label}: {reason}" for label, reason in reasons if reason),
+            raw="\n\n".join(reply.replies[-1].text for reply in replies),
+            mended=first.retry_reason or second.retry_reason,
+            kept=min(max_chars) if max_chars else None,
+            snapshot=totals.snapshot,
+            usage=totals.usage,
+            cost=totals.cost,
+        )
+
+    def longest_text(self, item: PointwiseItem) -> int:
+        """Return the length of the completion in characters."""
         return len(item.text)
-
-
-def _compared(
-    first: Heard[Scored] | WorkError, second: Heard[Scored] | WorkError
-) -> Verdict | WorkError:
-    if isinstance(first, WorkError):
-        return first
-    if isinstance(second, WorkError):
-        return second
-    scores = Scores(first.value.score, second.value.score)
-    reasons = [f"{n}: {h.value.reason}" for n, h in (("A", first), ("B", second)) if h.value.reason]
-    kept = [heard.kept for heard in (first, second) if heard.kept is not None]
-    said = Verdict(
-        first=0.5 if scores.first == scores.second else float(scores.first > scores.second),
-        scores=scores,
-        reason="\n".join(reasons),
-        raw="\n\n".join(heard.said[-1].text for heard in (first, second)),
-        mended=first.mended or second.mended,
-        kept=min(kept) if kept else None,
-    )
-    return said.model_copy(update=taken((*first.said, *second.said)))

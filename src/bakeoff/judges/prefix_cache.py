@@ -1,7 +1,7 @@
-"""Requests that begin with the same long text: one goes first, and the others find it read already.
+"""Ordering of requests for prompt caches of providers and engines.
 
-Providers and engines keep the beginnings of requests and read them once, at a tenth or a half of
-the price, if they are long enough; but not of requests that come at the same moment.
+They cache long common beginnings of requests and charge a tenth to a half for reading them again,
+but not for requests that are sent at the same time.
 """
 
 from collections.abc import Sequence
@@ -10,24 +10,27 @@ from os.path import commonprefix
 from bakeoff.records import Prompt
 from bakeoff.records.prefixed import Prefixed
 
-LONG = 4096  # characters: what has fewer than about 1,024 tokens no provider keeps
+MIN_PREFIX_CHARS = 4096  # providers cache no prefix of fewer than about 1,024 tokens
 
 
-def waves(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
-    """The prompts as they are to be sent, each with its place, those of the first wave and those of
-    the second: what shares its beginning with one of the first comes after that.
+def prefix_waves(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
+    """Split prompts into one or two waves of (index, prompt), to be sent one after the other.
+
+    Of prompts with a common prefix of at least `MIN_PREFIX_CHARS` characters, one is in the first
+    wave and the others in the second; each is marked with the length of the common prefix.
     """
-    alike: dict[str, list[int]] = {}
-    for place, prompt in enumerate(prompts):
+    groups: dict[str, list[int]] = {}
+    for index, prompt in enumerate(prompts):
         text = prompt.messages[0].content
-        alike.setdefault(text[:LONG] if len(text) >= LONG else f"{place}", []).append(place)
+        prefix = text[:MIN_PREFIX_CHARS] if len(text) >= MIN_PREFIX_CHARS else f"{index}"
+        groups.setdefault(prefix, []).append(index)
     first: list[tuple[int, Prompt]] = []
     second: list[tuple[int, Prompt]] = []
-    for places in alike.values():
-        sent = [prompts[place] for place in places]
-        if len(sent) > 1:
-            shared = len(commonprefix([p.messages[0].content for p in sent]))  # noqa: RUF071
-            sent = [Prefixed.of(prompt, shared) for prompt in sent]
-        first.append((places[0], sent[0]))
-        second += zip(places[1:], sent[1:], strict=True)
+    for indexes in groups.values():
+        group = [prompts[index] for index in indexes]
+        if len(group) > 1:
+            shared = len(commonprefix([p.messages[0].content for p in group]))  # noqa: RUF071
+            group = [Prefixed.of(prompt, shared) for prompt in group]
+        first.append((indexes[0], group[0]))
+        second += zip(indexes[1:], group[1:], strict=True)
     return [first, second] if second else [first]

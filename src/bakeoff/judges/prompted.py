@@ -1,207 +1,240 @@
-"""How a judge is asked until it has said something that can be used: shown, cut, asked once more.
-
-Knows when to ask again and what the requests took; what is shown and what is read out of a reply
-is a subclass's.
-"""
+"""Base class of judges that ask a generator: how pairs become requests and replies verdicts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple
 
 from pydantic import JsonValue
 
+from bakeoff.config import Sampling
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
-from bakeoff.judges.prefix_cache import waves
-from bakeoff.judges.rendering import repair, shorter
-from bakeoff.records import Completion, Message, Prompt, Trouble, content_key
-from bakeoff.runtime import Emit, GeneratorJudge
+from bakeoff.judges.prefix_cache import prefix_waves
+from bakeoff.judges.rendering import next_max_chars
+from bakeoff.judges.reply_retry import I, JudgeRequest, T, retry_request
+from bakeoff.records import Completion, Pair, Prompt, Trouble, Usage, Verdict, content_key
+from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests
 from bakeoff.runtime.timing import timed
 
-
-class Named(Protocol):
-    """What is judged; `id` names the question, or is empty."""
-
-    @property
-    def id(self) -> str:
-        """The name."""
-        ...
+_CONTRADICTION = "its winner is not the one with the higher score"
 
 
-I = TypeVar("I", bound=Named)  # noqa: E741 - what is judged
-T = TypeVar("T")  # what is read out of a reply
+class ReplyTotals(NamedTuple):
+    """The model that replied, and what its replies used together."""
+
+    snapshot: str | None
+    usage: Usage | None
+    """None if no reply reports it."""
+    cost: float | None
+    """US dollars; None if the cost of any reply is unknown."""
 
 
 @dataclass(frozen=True)
-class Heard(Generic[T]):
-    """What was read, what was wrong with the first reply, and what all requests took.
-
-    `kept` is how many characters of each completion were shown, None: all.
-    """
+class ParsedReply(Generic[T]):
+    """The value parsed from a judge's reply, and how it came about."""
 
     value: T
-    mended: Trouble | None
+    retry_reason: Trouble | None
+    """What was wrong with a first reply; None if the judge was asked once."""
     contradicts: bool
-    kept: int | None
-    said: tuple[Completion, ...]
-
-    @property
-    def accounts(self) -> dict[str, object]:
-        """The fields of a verdict that tell how it came about."""
-        return {
-            "mended": self.mended,
-            "contradicts": self.contradicts,
-            "kept": self.kept,
-            **taken(self.said),
-        }
+    """Whether the judge contradicted itself in its last readable reply."""
+    max_chars: int | None
+    """Characters shown of each completion; None: all."""
+    replies: tuple[Completion, ...]
 
 
-@dataclass(frozen=True)
-class _Asked(Generic[I, T]):
-    """A request under way. `doubted` is what a first reply said against itself."""
+class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
+    """Asks a generator about pairs.
 
-    index: int
-    item: I
-    prompt: Prompt
-    kept: int | None = None
-    said: tuple[Completion, ...] = ()
-    mended: Trouble | None = None
-    doubted: T | None = None
-
-
-class Interview(GeneratorJudge, ABC, Generic[I, T]):
-    """Asks a generator about items. A reply is read, or answered with one further request:
-    where it cannot be read, or contradicts itself. What does not fit into the context is cut.
+    Each pair is split into items, and each item is one request. A reply that cannot be parsed or
+    contradicts itself is retried once (see `reply_retry`); completions that do not fit into the
+    context are shortened. Subclasses define the items, the request, its parser and the verdict.
     """
 
-    mendable = True
+    retries = True
+    """Whether to ask again after an unusable reply."""
 
     @abstractmethod
-    def show(self, item: I, kept: int | None) -> Prompt:
-        """The request, with completions cut to `kept` characters; VerdictError where there is none.
+    def split(self, pair: Pair) -> Sequence[I]:
+        """Return the items of a pair, each of which is one request."""
 
-        The last turn may be the assistant's: the judge's own turn begins so.
+    @abstractmethod
+    def render(self, item: I, max_chars: int | None) -> Prompt:
+        """Return the request, with completions shortened to `max_chars` characters.
+
+        The last turn may be the assistant's: the judge continues it. VerdictError if the item
+        cannot be shown.
         """
 
     @abstractmethod
-    def read(self, said: Completion, item: I) -> T:
-        """What the reply says; VerdictError where that cannot be read."""
+    def parse(self, reply: Completion, item: I) -> T:
+        """Return the value in a reply; VerdictError if it cannot be parsed."""
 
     @abstractmethod
-    def longest(self, item: I) -> int:
-        """The length of the longest completion, in characters."""
+    def combine(self, replies: Sequence[ParsedReply[T]]) -> Verdict:
+        """Return the verdict on a pair from the replies about its items."""
 
-    def doubtful(self, value: T) -> bool:
-        """Whether what was read contradicts itself."""
+    @abstractmethod
+    def longest_text(self, item: I) -> int:
+        """Return the length of the longest completion in characters."""
+
+    def is_contradictory(self, value: T) -> bool:
+        """Return whether a parsed value contradicts itself."""
         del value
         return False
 
-    def settled(self, value: T) -> T:
-        """What counts of a reply that contradicts itself twice."""
+    def resolve_contradiction(self, value: T) -> T:
+        """Return the value to use if a retry is contradictory, too."""
         return value
 
-    async def hear(self, items: Sequence[I], emit: Emit[Heard[T]]) -> None:
-        """Emit what the judge says of each item."""
-        due: list[_Asked[I, T]] = []
+    def requests(self, item: Pair) -> Sequence[ModelRequest]:
+        """Return the requests about the pair's items."""
+        prompts = (self.render(part, None) for part in self.split(item))
+        return [
+            request for prompt in prompts for request in planned_requests(self.generator, prompt)
+        ]
+
+    async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
+        """Emit one verdict per pair, or the first error about its items, once all are answered."""
+        splits = [self.split(pair) for pair in items]
+        pair_indexes = [index for index, parts in enumerate(splits) for _ in parts]
+        outcomes: list[dict[int, ParsedReply[T] | WorkError]] = [{} for _ in items]
+
+        def take(position: int, outcome: ParsedReply[T] | WorkError) -> None:
+            index = pair_indexes[position]
+            outcomes[index][position] = outcome
+            if len(outcomes[index]) == len(splits[index]):
+                emit(index, self._combine([outcomes[index][n] for n in sorted(outcomes[index])]))
+
+        await self.ask([item for parts in splits for item in parts], take)
+
+    def _combine(self, outcomes: Sequence[ParsedReply[T] | WorkError]) -> Verdict | WorkError:
+        replies = []
+        for outcome in outcomes:
+            if isinstance(outcome, WorkError):
+                return outcome
+            replies.append(outcome)
+        return self.combine(replies)
+
+    async def ask(self, items: Sequence[I], emit: Emit[ParsedReply[T]]) -> None:
+        """Send the request about each item until its reply is parsed or failed."""
+        requests: list[JudgeRequest[I, T]] = []
         for index, item in enumerate(items):
             try:
-                due.append(_Asked(index, item, self.show(item, None)))
+                requests.append(JudgeRequest(index, item, self.render(item, None)))
             except VerdictError as error:
                 emit(index, error)
-        for wave in self._waves(due):
-            due = wave
-            while due:
-                asked, due = due, []
-                take = self._taker(asked, due, emit)
-                await self.generator([self._named(request) for request in asked], take)
+        for wave in self._waves(requests):
+            while wave:
+                wave = await self._send(wave, emit)
 
-    def _waves(self, due: Sequence[_Asked[I, T]]) -> Iterator[list[_Asked[I, T]]]:
-        """What is asked first, and what after that; who waits for hours is asked everything."""
+    def _waves(
+        self, requests: Sequence[JudgeRequest[I, T]]
+    ) -> Iterator[Sequence[JudgeRequest[I, T]]]:
+        """Split requests into at most two waves so that shared prefixes are cached.
+
+        Batch-only generators get everything at once.
+        """
         if self.traits.batch_only:
-            yield list(due)
+            yield requests
             return
-        for wave in waves([request.prompt for request in due]):
-            yield [replace(due[place], prompt=prompt) for place, prompt in wave]
+        for wave in prefix_waves([request.prompt for request in requests]):
+            yield [replace(requests[index], prompt=prompt) for index, prompt in wave]
 
-    def _named(self, request: _Asked[I, T]) -> Prompt:
-        """The request, so named that a run which takes up another one's knows it again.
+    async def _send(
+        self, requests: Sequence[JudgeRequest[I, T]], emit: Emit[ParsedReply[T]]
+    ) -> list[JudgeRequest[I, T]]:
+        """Send requests, emit what is finished, and return the requests that follow."""
+        following: list[JudgeRequest[I, T]] = []
 
-        By its words it would not: the fence in them is random.
+        def take(position: int, outcome: Completion | WorkError) -> None:
+            request = requests[position]
+            result = self._process(request, outcome)
+            if isinstance(result, JudgeRequest):
+                following.append(result)
+            else:
+                emit(request.index, result)
+
+        await self.generator([self._prompt_with_id(request) for request in requests], take)
+        return following
+
+    def _prompt_with_id(self, request: JudgeRequest[I, T]) -> Prompt:
+        """Return the prompt with an id by which a resumed run finds it in a provider's batch.
+
+        The id cannot derive from the text, which has a random delimiter.
         """
         if not (self.traits.batch_only and request.item.id):
             return request.prompt
-        said: list[JsonValue] = [completion.text for completion in request.said]
-        return request.prompt.model_copy(
-            update={"id": content_key(request.item.id, request.kept, said)}
-        )
+        replies: list[JsonValue] = [reply.text for reply in request.replies]
+        prompt_id = content_key(request.item.id, request.max_chars, replies)
+        return Prompt(id=prompt_id, messages=request.prompt.messages)
 
-    def _taker(
-        self, asked: Sequence[_Asked[I, T]], due: list[_Asked[I, T]], emit: Emit[Heard[T]]
-    ) -> Callable[[int, Completion | WorkError], None]:
-        def take(position: int, outcome: Completion | WorkError) -> None:
-            request = asked[position]
-            came = self._came(request, outcome)
-            if isinstance(came, _Asked):
-                due.append(came)
-            else:
-                emit(request.index, came)
-
-        return take
-
-    def _came(
-        self, request: _Asked[I, T], outcome: Completion | WorkError
-    ) -> _Asked[I, T] | Heard[T] | WorkError:
-        """What comes of a reply: a further request, something heard, or an error."""
-        if isinstance(outcome, ContextError) and not request.said:
-            kept = shorter(request.kept, self.longest(request.item))
-            if kept is None:
+    def _process(
+        self, request: JudgeRequest[I, T], outcome: Completion | WorkError
+    ) -> JudgeRequest[I, T] | ParsedReply[T] | WorkError:
+        """Return the request that follows an outcome, or the final result."""
+        if isinstance(outcome, ContextError) and not request.replies:
+            max_chars = next_max_chars(request.max_chars, self.longest_text(request.item))
+            if max_chars is None:
                 return outcome
-            return replace(request, prompt=self.show(request.item, kept), kept=kept)
+            prompt = self.render(request.item, max_chars)
+            return replace(request, prompt=prompt, max_chars=max_chars)
         if isinstance(outcome, WorkError):
-            return self._fallback(request, outcome)
-        request = replace(request, said=(*request.said, outcome))
+            return self._failed(request, outcome)
+        request = replace(request, replies=(*request.replies, outcome))
         if outcome.finish == "refused":
-            return self._fallback(request, RefusedError("the judge refused", raw=outcome.text))
+            return self._failed(request, RefusedError("the judge refused", raw=outcome.text))
+        may_retry = self.retries and not request.retry_reason
         try:
             with timed("parse"):
-                value = self.read(outcome, request.item)
+                value = self.parse(outcome, request.item)
         except VerdictError as error:
-            return self._again(request, "unreadable", str(error)) or self._fallback(request, error)
-        if not self.doubtful(value):
-            return _heard(request, value)
-        told = "its winner is not the one with the higher score"
-        again = self._again(replace(request, doubted=value), "contradiction", told)
-        return again or _heard(request, self.settled(value), contradicts=True)
+            if may_retry:
+                return retry_request(request, "unreadable", str(error))
+            return self._failed(request, error)
+        if not self.is_contradictory(value):
+            return _parsed(request, value)
+        if may_retry:
+            request = replace(request, contradiction=value)
+            return retry_request(request, "contradiction", _CONTRADICTION)
+        return _parsed(request, self.resolve_contradiction(value), contradicts=True)
 
-    def _again(self, request: _Asked[I, T], trouble: Trouble, problem: str) -> _Asked[I, T] | None:
-        """The one further request; None where that has been made, or cannot help."""
-        if request.mended or not self.mendable:
-            return None
-        reply = Message(role="assistant", content=request.said[-1].text or "(nothing)")
-        turns = (*request.prompt.messages, reply, Message(role="user", content=repair(problem)))
-        return replace(request, prompt=Prompt(messages=turns), mended=trouble)
-
-    def _fallback(self, request: _Asked[I, T], error: WorkError) -> Heard[T] | WorkError:
-        """A judge that contradicted itself and then said nothing: its scores are kept."""
-        if request.doubted is None:
-            if request.said:
-                error.took = {k: v for k, v in taken(request.said).items() if k != "snapshot"}
-            return error
-        return _heard(request, self.settled(request.doubted), contradicts=True)
+    def _failed(self, request: JudgeRequest[I, T], error: WorkError) -> ParsedReply[T] | WorkError:
+        """Return the resolved value of a contradictory first reply, else the error with usage."""
+        if request.contradiction is not None:
+            value = self.resolve_contradiction(request.contradiction)
+            return _parsed(request, value, contradicts=True)
+        if request.replies:
+            totals = reply_totals(request.replies)
+            error.took = {"usage": totals.usage, "cost": totals.cost}
+        return error
 
 
-def _heard(request: _Asked[I, T], value: T, *, contradicts: bool = False) -> Heard[T]:
-    return Heard(value, request.mended, contradicts, request.kept, request.said)
+def judge_sampling(
+    seed: int,
+    *,
+    schema: dict[str, JsonValue] | None = None,
+    max_tokens: int = 1024,
+    top: int | None = None,
+) -> Sampling:
+    """Return the sampling of a judge: greedy, with a JSON schema if the verdict is JSON."""
+    return Sampling(
+        temperature=0, top_p=1, max_tokens=max_tokens, seed=seed, schema_=schema, top=top
+    )
 
 
-def taken(said: Sequence[Completion]) -> dict[str, object]:
-    """Which model replied, and what its replies took together; None where that is not known."""
-    usage = [one.usage for one in said if one.usage]
-    costs = [one.cost for one in said if one.cost is not None]
-    return {
-        "snapshot": said[-1].snapshot,
-        "usage": reduce(add, usage) if usage else None,
-        "cost": sum(costs) if len(costs) == len(said) else None,
-    }
+def reply_totals(replies: Sequence[Completion]) -> ReplyTotals:
+    """Return the totals of one or more replies."""
+    usages = [reply.usage for reply in replies if reply.usage]
+    costs = [reply.cost for reply in replies if reply.cost is not None]
+    return ReplyTotals(
+        snapshot=replies[-1].snapshot,
+        usage=reduce(add, usages) if usages else None,
+        cost=sum(costs) if len(costs) == len(replies) else None,
+    )
+
+
+def _parsed(request: JudgeRequest[I, T], value: T, *, contradicts: bool = False) -> ParsedReply[T]:
+    return ParsedReply(value, request.retry_reason, contradicts, request.max_chars, request.replies)

@@ -1,7 +1,4 @@
-"""Shows material to a judge: templates, the fence around what is judged, and cuts in the middle.
-
-Knows texts and files; not what is asked of the judge, and not what it replied.
-"""
+"""Rendering of judge prompts: templates, delimiters around the judged text, and shortening."""
 
 import hashlib
 import logging
@@ -26,8 +23,9 @@ from bakeoff.records import Criterion, Message, Prompt
 
 log = logging.getLogger(__name__)
 
-TEMPLATES = Path(__file__).parent / "templates"
-OURS = {
+_FOLDER = Path(__file__).parent / "templates"
+# Name -> the kind of verdict that it requests.
+BUILTIN_TEMPLATES = {
     "pairwise": "json",
     "guide": "json",
     "reference": "json",
@@ -38,34 +36,45 @@ OURS = {
     "scored": "scored",
     "repair": "",
 }
-FEWEST_KEPT = 100  # characters: a completion cut shorter than this says nothing any more
+MIN_CHARS = 100  # of a shortened completion: with less it cannot be judged
 
-_LARGEST = 1 << 20  # bytes of a template, and characters that an operator in it may make
+_MAX_SIZE = 1 << 20  # bytes of a template, and characters that an operator in it may produce
 
-_KNOWN = {"prompt", "conversation", "first", "second", "completion", "fence", "criteria", "problem"}
-_SAMPLE = Prompt(
+_VARIABLES = {
+    "prompt",
+    "conversation",
+    "first",
+    "second",
+    "completion",
+    "fence",
+    "criteria",
+    "problem",
+}
+_SAMPLE_PROMPT = Prompt(
     messages=(Message(role="user", content="?"),), reference="!", criteria=(Criterion(name="x"),)
 )
 
 
-class Shown(NamedTuple):
-    """What a judge is shown: the prompt and one completion, or two by position."""
+class TemplateInput(NamedTuple):
+    """The values of a template."""
 
     prompt: Prompt
     completions: tuple[str, ...]
+    """One completion, or two by position."""
     criteria: Sequence[Criterion] = ()
 
 
 class Template:
-    """A template of ours by its name, or anybody's by its path; `text` is what identifies it.
+    """A judge template for one or two completions: a built-in name or the path of a file.
 
-    ConfigError where it cannot be read, or asks for something that there is not.
+    ConfigError if it cannot be read, has a syntax error or an unknown variable.
     """
 
     def __init__(self, name: str, completions: int) -> None:
-        self.text = _text_of(name)
-        self._compiled = _compiled(self.text)
-        self._fences = Fences()
+        self.text = _template_text(name)
+        """The source, which is part of the judge's identity."""
+        self._compiled = _compile(self.text)
+        self._delimiters = Delimiters()
         self._wants_reference = bool(re.search(r"\bprompt\.reference\b", self.text))
         if "fence" not in self.text:
             log.warning(
@@ -73,168 +82,174 @@ class Template:
                 "to the judge may be obeyed",
                 name,
             )
-        try:  # what only shows when it is rendered is said before anything is paid for
-            self.render(Shown(_SAMPLE, ("one", "two")[:completions], _SAMPLE.criteria), None)
+        sample = TemplateInput(
+            _SAMPLE_PROMPT, ("one", "two")[:completions], _SAMPLE_PROMPT.criteria
+        )
+        try:  # some errors show up only when it is rendered: find them before any request
+            self.render(sample, None)
         except VerdictError as error:
-            why = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-            raise ConfigError(f"the judge template {name!r} cannot be used: {why}") from None
+            cause = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+            raise ConfigError(f"the judge template {name!r} cannot be used: {cause}") from None
 
-    def render(self, shown: Shown, kept: int | None) -> str:
-        """The request's text, the completions cut to `kept` characters where that is given.
+    def render(self, values: TemplateInput, max_chars: int | None) -> str:
+        """Return the text of a request, with completions shortened to `max_chars` characters.
 
-        VerdictError where it shows a reference and the prompt has none, or fails on this one.
+        VerdictError if it shows a reference that the prompt does not have, or fails to render.
         """
-        if self._wants_reference and shown.prompt.reference is None:
+        if self._wants_reference and values.prompt.reference is None:
             raise VerdictError("the prompt has no reference, and the judge's template shows one")
-        texts = [cut_in_the_middle(text, kept) for text in shown.completions]
+        texts = [truncate_middle(text, max_chars) for text in values.completions]
         names = ("first", "second") if len(texts) == 2 else ("completion",)
-        asked = conversation(shown.prompt)
-        fence = self._fences.around(asked, *texts)
+        conversation = conversation_text(values.prompt)
         try:
             return self._compiled.render(
                 dict(zip(names, texts, strict=True)),
-                prompt=shown.prompt,
-                conversation=asked,
-                criteria=shown.criteria,
-                fence=fence,
+                prompt=values.prompt,
+                conversation=conversation,
+                criteria=values.criteria,
+                fence=self._delimiters.next_for(conversation, *texts),
             ).strip()
-        except Exception as error:  # whatever somebody's template does wrong is no bug of ours
+        except Exception as error:  # a template is user code: any error is the template's
             raise VerdictError(f"the judge's template fails: {one_line(error)}") from error
 
 
-class Fences:
-    """Lines that no completion can know: they come of a secret that is new for each run.
+class Delimiters:
+    """Generates random delimiter lines that no completion can predict.
 
-    The fence of a prompt is the same for all that is judged on it, so that requests begin with the
-    same text: providers and engines keep that, and read it once. Where the same texts are shown in
-    the same order again, as repeats are, it is another one: a judge that is swayed by a fence must
-    not seem steady.
+    All requests on a prompt share the delimiter, so that providers and engines can cache their
+    common prefix. A repeat of the same texts in the same order gets another one: else a judge that
+    is influenced by the delimiter would look consistent.
     """
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(16)
-        self._shown: Counter[int] = Counter()
+        self._uses: Counter[int] = Counter()
 
-    def around(self, prompt: str, *texts: str) -> str:
-        """The fence for some texts on a prompt."""
-        again = hash((prompt, *texts))
-        self._shown[again] += 1
-        key = f"{self._shown[again]} {prompt}".encode(errors="surrogatepass")
-        mark = hashlib.blake2b(key, digest_size=8, key=self._secret).hexdigest()
-        while any(mark in text for text in (prompt, *texts)):  # as far as it is known, it is none
-            mark = secrets.token_hex(8)
-        return f"{'=' * 8} {mark}"
+    def next_for(self, prompt: str, *texts: str) -> str:
+        """Return the delimiter for texts on a prompt; none of them contains it."""
+        texts_hash = hash((prompt, *texts))
+        self._uses[texts_hash] += 1
+        key = f"{self._uses[texts_hash]} {prompt}".encode(errors="surrogatepass")
+        digest = hashlib.blake2b(key, digest_size=8, key=self._secret).hexdigest()
+        while any(digest in text for text in (prompt, *texts)):
+            digest = secrets.token_hex(8)
+        return f"{'=' * 8} {digest}"
 
 
-def conversation(prompt: Prompt) -> str:
-    """The turns of a prompt as one text: a single one as it is, several with who speaks."""
+def conversation_text(prompt: Prompt) -> str:
+    """Return the turns of a prompt as one text; several turns are labeled with their role."""
     if len(prompt.messages) == 1:
         return prompt.messages[0].content
     return "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt.messages)
 
 
-def repair(problem: str) -> str:
-    """The words that ask a judge for its verdict once more."""
-    return _compiled(_text_of("repair")).render(problem=problem).strip()
+def truncate_middle(text: str, max_chars: int | None) -> str:
+    """Return the beginning and end of a text, `max_chars` characters in all, and a mark between.
 
-
-def cut_in_the_middle(text: str, kept: int | None) -> str:
-    """At most `kept` characters of a text, its beginning and its end, and a mark between them."""
-    if kept is None or len(text) <= kept:
+    None, or a text that is short enough: the whole text.
+    """
+    if max_chars is None or len(text) <= max_chars:
         return text
-    head = (kept + 1) // 2
-    left_out = len(text) - kept
+    head = (max_chars + 1) // 2
+    left_out = len(text) - max_chars
     return f"{text[:head]}\n[... {left_out:,} characters left out ...]\n{text[head + left_out :]}"
 
 
-def shorter(kept: int | None, longest: int) -> int | None:
-    """The next smaller length to try; None where there is nothing left to cut.
+def next_max_chars(max_chars: int | None, longest: int) -> int | None:
+    """Return the next shorter length to try; None if texts cannot be shortened further.
 
-    The lengths are the same for all texts, so that both completions of a pair are cut alike.
+    The steps do not depend on the text, so that both orders of a pair are shortened alike.
     """
-    length = FEWEST_KEPT
-    below = longest if kept is None else kept
-    if below <= FEWEST_KEPT:
+    length = MIN_CHARS
+    below = longest if max_chars is None else max_chars
+    if below <= MIN_CHARS:
         return None
     while 2 * length < below:
         length *= 2
     return length
 
 
-def criteria_in(path: str) -> tuple[Criterion, ...]:
-    """The criteria of a YAML or JSON file: a list of {name, description, weight}, or of names."""
+def load_criteria(path: str) -> tuple[Criterion, ...]:
+    """Return the criteria in a YAML or JSON file, a list of names, or of objects with a weight.
+
+    ConfigError if it has none, or cannot be read.
+    """
     try:
-        found = yaml.safe_load(_read(path))
-        criteria = TypeAdapter(tuple[Criterion, ...]).validate_python(found or ())
-        [one.model_dump_json() for one in criteria]  # half a character is in no request
+        values = yaml.safe_load(_read(path))
+        criteria = TypeAdapter(tuple[Criterion, ...]).validate_python(values or ())
+        [criterion.model_dump_json() for criterion in criteria]  # an unpaired surrogate raises
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, wrong["loc"])) or "the list"
-        raise ConfigError(f"no criteria in {path!r} ({where!r}: {wrong['msg']})") from None
-    except Exception as error:  # PyYAML lets out whatever its constructors raise
+        problem = error.errors(include_input=False, include_url=False)[0]
+        location = ".".join(map(str, problem["loc"])) or "the list"
+        raise ConfigError(f"no criteria in {path!r} ({location!r}: {problem['msg']})") from None
+    except Exception as error:  # PyYAML constructors raise arbitrary exceptions
         raise ConfigError(f"no criteria in {path!r} ({one_line(error)})") from None
     if not criteria:
         raise ConfigError(f"no criteria in {path!r}: write a list of name, description, weight")
     return criteria
 
 
-def _text_of(template: str) -> str:
-    path = TEMPLATES / f"{template}.j2" if template in OURS else Path(template)
+def builtin_template(name: str) -> Compiled:
+    """Return a compiled built-in template."""
+    return _compile(_template_text(name))
+
+
+def _template_text(name: str) -> str:
+    path = _FOLDER / f"{name}.j2" if name in BUILTIN_TEMPLATES else Path(name)
     try:
         return _read(path)
     except (OSError, ValueError) as error:
-        known = ", ".join(name for name in OURS if OURS[name])
+        known = ", ".join(name for name, kind in BUILTIN_TEMPLATES.items() if kind)
         raise ConfigError(
-            f"no judge template {template!r} ({one_line(error)}): give a file, or one of: {known}"
+            f"no judge template {name!r} ({one_line(error)}): give a file, or one of: {known}"
         ) from None
 
 
 def _read(path: str | Path) -> str:
-    """A file of somebody's who has a say in what the judge is asked."""
     with Path(path).open("rb") as file:
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
+        data = file.read(_MAX_SIZE + 1)
+    if len(data) > _MAX_SIZE:
         raise ValueError("it is larger than 1 MB")
     return data.decode("utf-8").replace("\r\n", "\n")
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Makes text of what it is given, and can do nothing else.
+    """A sandbox for templates of unknown origin.
 
-    Jinja's own sandbox has no way from a text to a class, and no long `range`. A record shows its
-    fields and none of its methods: pydantic has one that unpickles.
+    Jinja's own sandbox blocks access to classes and long ranges. Of records only the fields are
+    accessible: a pydantic method can unpickle.
     """
 
     intercepted_binops = frozenset({"*", "**"})
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Whether a template may have an attribute."""
+        """Return whether a template may access an attribute."""
         if isinstance(obj, BaseModel):
             return attr in type(obj).model_fields
         return super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """What an operator gives; ValueError where that could be without an end."""
+        """Return the result of `*`; ValueError if it is too long, and for `**`."""
         if operator == "**":
             raise ValueError("a template has no operator '**'")
         sides = (left, right) if isinstance(left, Sized) else (right, left)
-        if isinstance(sides[0], Sized) and len(sides[0]) * sides[1] > _LARGEST:
+        if isinstance(sides[0], Sized) and len(sides[0]) * sides[1] > _MAX_SIZE:
             raise ValueError("a text or list that it makes is too long")
         return super().call_binop(context, operator, left, right)
 
 
-def _compiled(text: str) -> Compiled:
+def _compile(text: str) -> Compiled:
     environment = _Sandbox(undefined=StrictUndefined)
     try:
-        unknown = find_undeclared_variables(environment.parse(text)) - _KNOWN
-        with warnings.catch_warnings():  # of Python's compiler, about code that nobody wrote
+        unknown = find_undeclared_variables(environment.parse(text)) - _VARIABLES
+        with warnings.catch_warnings():  # Python's compiler warns of the generated code
             warnings.simplefilter("ignore", SyntaxWarning)
             template = environment.from_string(text)
-    except Exception as error:  # of a template nested too deeply Python's compiler says so
-        why = one_line(error) or type(error).__name__
-        raise ConfigError(f"the judge template cannot be read: {why}") from None
+    except Exception as error:  # Python's compiler fails on templates that are nested too deeply
+        cause = one_line(error) or type(error).__name__
+        raise ConfigError(f"the judge template cannot be read: {cause}") from None
     if unknown:
         raise ConfigError(
-            f"the judge template asks for {sorted(unknown)!r}; there are: {sorted(_KNOWN)!r}"
+            f"the judge template asks for {sorted(unknown)!r}; there are: {sorted(_VARIABLES)!r}"
         )
     return template

@@ -21,10 +21,15 @@ from bakeoff.evaluation.votes.vote_log import read as read_votes
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
 from bakeoff.importers.reader import read
-from bakeoff.judges.parsing.marks import read_choice, read_marks
-from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
-from bakeoff.judges.parsing.rubric import read_rubric
-from bakeoff.judges.rendering import Shown, Template, criteria_in
+from bakeoff.judges.parsing.marks import parse_choice, parse_marks
+from bakeoff.judges.parsing.rubric import parse_rubric
+from bakeoff.judges.parsing.verdicts import (
+    ParsedScore,
+    parse_json_verdict,
+    parse_score_pair,
+    parse_single_score,
+)
+from bakeoff.judges.rendering import Template, TemplateInput, load_criteria
 from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sources import draw
@@ -132,7 +137,7 @@ def _config(data: bytes, folder: Path) -> None:
 def _criteria(data: bytes, folder: Path) -> None:
     path = folder / "criteria.yaml"
     path.write_bytes(data)
-    for one in criteria_in(str(path)):
+    for one in load_criteria(str(path)):
         one.model_dump_json().encode()
 
 
@@ -211,26 +216,26 @@ def _progress(data: bytes, folder: Path) -> None:
     read_progress(folder)
 
 
-READERS: tuple[Callable[[Completion], Verdict | Scored], ...] = (
-    read_json,
-    read_marks,
-    read_scores,
-    read_score,
-    lambda said: read_rubric(said, CRITERIA),
+PARSERS: tuple[Callable[[Completion], Verdict | ParsedScore], ...] = (
+    parse_json_verdict,
+    parse_marks,
+    parse_score_pair,
+    parse_single_score,
+    lambda said: parse_rubric(said, CRITERIA),
 )
 
 
 def _reply(data: bytes, _: Path) -> None:
     """Whatever a judge writes is a verdict or none; every reader is tried on it."""
     said = Completion(text=data.decode("utf-8", "replace"), finish="length" if data[:1] else "stop")
-    for reader in READERS:
+    for reader in PARSERS:
         one_line_or(lambda reader=reader: _sound(reader(said)))
 
 
-def _sound(found: Verdict | Scored) -> None:
+def _sound(found: Verdict | ParsedScore) -> None:
     """AssertionError where a number is none that there is, or a text cannot be kept."""
     found.reason.encode()
-    if isinstance(found, Scored):
+    if isinstance(found, ParsedScore):
         assert 0 <= found.score <= 10
         return
     assert 0 <= found.first <= 1
@@ -247,7 +252,7 @@ def _choice(data: bytes, _: Path) -> None:
             top[token] = float(number)
         except ValueError:
             top[token] = float(len(number))
-    verdict = read_choice(Completion(text="", top=top))
+    verdict = parse_choice(Completion(text="", top=top))
     assert 0 <= verdict.first <= 1
 
 
@@ -264,7 +269,7 @@ def _template(data: bytes, folder: Path) -> None:
     path = folder / "template.j2"
     path.write_bytes(data)
     template = Template(str(path), 2)
-    template.render(Shown(_PROMPT, ("one", "two"), CRITERIA), None)
+    template.render(TemplateInput(_PROMPT, ("one", "two"), CRITERIA), None)
 
 
 _PROMPT = Prompt(messages=(Message(role="user", content="q"),), reference="r", criteria=CRITERIA)
@@ -276,7 +281,7 @@ def _fence(data: bytes, _: Path) -> None:
     """What is judged stands between fences that it does not hold, and is shown as it is."""
     text = data.decode("utf-8", "replace")
     first, _cut, second = text.partition("=")
-    told = _PAIRWISE.render(Shown(_PROMPT, (first, second)), None)
+    told = _PAIRWISE.render(TemplateInput(_PROMPT, (first, second)), None)
     fences = _FENCE.findall(told)
     assert len(set(fences) - {*_FENCE.findall(first), *_FENCE.findall(second)}) == 1
     fence = next(iter(set(fences) - {*_FENCE.findall(text)}))

@@ -20,9 +20,9 @@ from bakeoff.evaluation.results import read_results
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
 from bakeoff.importers.pandalm import split_keys
-from bakeoff.importers.reader import MOST_MODELS, read
-from bakeoff.judges.parsing.marks import read_marks
-from bakeoff.judges.rendering import Template, criteria_in
+from bakeoff.importers.reader import MAX_MODELS, read
+from bakeoff.judges.parsing.marks import parse_marks
+from bakeoff.judges.rendering import Template, load_criteria
 from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sources import draw
@@ -94,7 +94,7 @@ def test_a_path_that_can_be_none() -> None:
     for path in ("a\0b.json", "\ud800.json"):
         refused(lambda path=path: read_results(Path(path)))
         refused(lambda path=path: read([Path(path)]))
-        refused(lambda path=path: criteria_in(path))
+        refused(lambda path=path: load_criteria(path))
         refused(lambda path=path: Template(path, 2))
         refused(lambda path=path: config_from(Path(path), {}))
         refused(lambda path=path: list(read_rows(Path(path), lists=())))
@@ -145,7 +145,7 @@ def test_aliases_that_grow_without_an_end(tmp_path: Path) -> None:
     began = time.process_time()
     refused(lambda: config_from(put(tmp_path / "c.yaml", text), {}), "c.yaml")
     text = "\n".join([*(line.split(": ", 1)[1].join(["- ", ""]) for line in lines), "- *a11"])
-    refused(lambda: criteria_in(str(put(tmp_path / "criteria.yaml", text))), "criteria.yaml")
+    refused(lambda: load_criteria(str(put(tmp_path / "criteria.yaml", text))), "criteria.yaml")
     assert time.process_time() - began < 5
 
 
@@ -155,7 +155,7 @@ def test_aliases_that_grow_without_an_end(tmp_path: Path) -> None:
     ids=lambda text: text[:12],
 )
 def test_criteria_that_are_none(tmp_path: Path, text: str) -> None:
-    refused(lambda: criteria_in(str(put(tmp_path / "c.yaml", text))), "c.yaml")
+    refused(lambda: load_criteria(str(put(tmp_path / "c.yaml", text))), "c.yaml")
 
 
 @pytest.mark.parametrize("token", ["hf:\udcff", "a\ud800=hf:b", "hf:b?system=\ud800", "hf:a\0b"])
@@ -229,7 +229,7 @@ def test_thousands_of_models_are_rather_a_wrong_column(tmp_path: Path) -> None:
     """Each with each: of 10,000 rows with a name of their own fifty million pairs."""
     for name, row in (("pairs", {"winner": "a", "model_a": "x"}), ("alone", {"score": 1})):
         key = "model_b" if name == "pairs" else "model"
-        rows = [{**row, "prompt": "q", key: f"m{n}"} for n in range(MOST_MODELS + 1)]
+        rows = [{**row, "prompt": "q", key: f"m{n}"} for n in range(MAX_MODELS + 1)]
         path = put(tmp_path / f"{name}.jsonl", corpus.lines(rows))
         refused(lambda path=path: read([path]), "models", "is that column their names?")
 
@@ -308,7 +308,7 @@ def test_results_that_contradict_themselves_make_no_page(tmp_path: Path) -> None
 def test_marks_that_differ_are_named_on_one_line() -> None:
     said = Completion(text="[[A>B]] and [[B>\nA]]")
     with pytest.raises(VerdictError, match=re.escape("[[A>B]], [[B> A]]")) as caught:
-        read_marks(said)
+        parse_marks(said)
     assert "\n" not in str(caught.value)
 
 

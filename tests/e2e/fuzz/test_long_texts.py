@@ -11,11 +11,11 @@ import pytest
 
 from bakeoff.errors import VerdictError
 from bakeoff.generators.thinking import split_thinking
-from bakeoff.judges.rendering import Shown, Template
+from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.report.plain_text import json_in, shortened, visible, wrapped
 from tests.e2e.fuzz.mutating import TOKENS
-from tests.e2e.fuzz.targets import READERS
+from tests.e2e.fuzz.targets import PARSERS
 
 LONG = 100_000
 SLOWEST = 4.0  # seconds of this process; it takes a hundredth of that
@@ -46,12 +46,12 @@ def reading(reader: Callable[[Completion], object]) -> Reads:
 
 def shows(text: str) -> str:
     prompt = Prompt(messages=(Message(role="user", content=text),))
-    return _PAIRWISE.render(Shown(prompt, (text, text)), 1000)
+    return _PAIRWISE.render(TemplateInput(prompt, (text, text)), 1000)
 
 
 _PAIRWISE = Template("pairwise", 2)
 READING: dict[str, Reads] = {
-    **{f"reader {number}": reading(reader) for number, reader in enumerate(READERS)},
+    **{f"reader {number}": reading(reader) for number, reader in enumerate(PARSERS)},
     "visible": visible,
     "wrapped": lambda text: list(wrapped(text, 80)),
     "shortened": lambda text: shortened(text, 40),

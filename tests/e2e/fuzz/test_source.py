@@ -84,7 +84,7 @@ def test_what_unpacks_says_how_much_it_may() -> None:
                 continue
             found |= {(path.name, name) for name in names & PACKED}
     assert found == {
-        ("documents.py", "zlib"),  # up to UNPACKED
+        ("documents.py", "zlib"),  # up to MAX_UNPACKED
         ("pairs.py", "zlib"),  # packs, and unpacks nothing
         ("file.py", "zlib"),  # checksums of the store
         ("fetch.py", "zipfile"),  # wheels of models, whose bytes have a known size and hash
@@ -128,5 +128,5 @@ def test_the_limits_that_the_security_page_names_are_those_of_the_code() -> None
     assert f"A line has at most {files.size(files.LONGEST)}" in text
     assert f"a file that is read as a whole {files.size(files.LARGEST)}" in text
     assert f"JSON {files.DEEPEST} levels" in text
-    assert f"unpacked up to {files.size(documents.UNPACKED)}" in text
+    assert f"unpacked up to {files.size(documents.MAX_UNPACKED)}" in text
     assert f"at most {files.size(web.LARGEST)} and {web.SLOWEST:.0f} seconds" in text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.judges.rendering import Shown, Template
+from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.records import Criterion, Message, Prompt
 from tests.e2e.fuzz.test_findings import put
 
@@ -103,16 +103,16 @@ def test_what_templates_do_goes_on_working(tmp_path: Path) -> None:
         "{{ prompt.messages[0].content * 3 }} {{ criteria[0].weight * 2 }} "
         "{{ prompt.reference|upper }} {{ range(3)|join }} {{ '-' * 8 }} {{ first|length }}"
     )
-    shown = template(tmp_path, text).render(Shown(PROMPT, ("one", "two"), CRITERIA), None)
+    shown = template(tmp_path, text).render(TemplateInput(PROMPT, ("one", "two"), CRITERIA), None)
     assert shown.startswith("qqq 2.0 R 012 -------- 3 ========")
 
 
 def test_a_template_that_fails_on_one_prompt_fails_there(tmp_path: Path) -> None:
     """It can be rendered, so the run begins; what it cannot show is no verdict, and no crash."""
     made = template(tmp_path, "{{ 1 / (3 - first|length) if first == 'uno' else first }}")
-    assert made.render(Shown(PROMPT, ("one", "two")), None).startswith("one")
+    assert made.render(TemplateInput(PROMPT, ("one", "two")), None).startswith("one")
     with pytest.raises(VerdictError, match="division by zero"):
-        made.render(Shown(PROMPT, ("uno", "two")), None)
+        made.render(TemplateInput(PROMPT, ("uno", "two")), None)
 
 
 @pytest.mark.parametrize("size", [(1 << 20) + 1, 1 << 24])
@@ -126,5 +126,5 @@ def test_a_template_has_a_largest_size(tmp_path: Path, size: int) -> None:
 def test_what_a_model_says_is_never_a_template(said: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     prompt = Prompt(messages=(Message(role="user", content=said),))
-    shown = Template("pairwise", 2).render(Shown(prompt, (said, said)), None)
+    shown = Template("pairwise", 2).render(TemplateInput(prompt, (said, said)), None)
     assert shown.count(said) == 3

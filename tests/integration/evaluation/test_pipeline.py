@@ -501,13 +501,15 @@ def test_the_order_of_a_file_changes_nothing(
 def test_shown_reads_the_pair_back() -> None:
     """The stand-in judge sees what the template shows: else the tests above prove nothing."""
     from bakeoff.config import Sampling, Spec
-    from bakeoff.judges.pairwise import Prompted
+    from bakeoff.judges.pairwise import PairwiseJudge
     from bakeoff.plugins import RunContext
     from bakeoff.records import Message, Pair, Prompt
 
-    judge = Prompted(Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling()))
+    judge = PairwiseJudge(
+        Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling())
+    )
     prompt = Prompt(messages=(Message(role="user", content="Q?"),))
-    asked = judge.show(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
+    asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
     assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 
 

@@ -1,4 +1,4 @@
-"""Judges that weigh each completion alone: what they make of two numbers, and whom they ask."""
+"""Tests of judges that compare a number per completion: rewards and log-probabilities."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.judges.logprob import Likelihood, Reward, Weighed
+from bakeoff.judges.logprob import LikelihoodJudge, LogprobJudge, RewardJudge
 from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights
 from bakeoff.runtime import Emit, Traits, weights_of
@@ -23,18 +23,18 @@ from tests.working import outcomes
 PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
 
 
-class Scale:
-    """A generator that weighs texts by their length, fails at some, and waits where told to."""
+class LengthScale:
+    """A generator whose weight of a text is its length; it fails for some, and can be paused."""
 
     weights = "s1:scale"
     traits = Traits(exclusive=True, caveat="It only counts.")
     identity: JsonValue = "scale"
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.texts: list[str] = []
         self.prepared = self.closed = 0
-        self.go_on = asyncio.Event()
-        self.go_on.set()
+        self.resume = asyncio.Event()
+        self.resume.set()
         self.fails = {"bad"}
 
     async def prepare(self) -> None:
@@ -44,23 +44,23 @@ class Scale:
         self.closed += 1
 
     async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
-        texts = [item.messages[-1].content for item in items]
-        self.asked += texts
+        new_texts = [item.messages[-1].content for item in items]
+        self.texts += new_texts
         assert all(item.messages[-1].role == "assistant" for item in items)
         assert all(item.messages[:-1] == PROMPT.messages for item in items)
-        await self.go_on.wait()
-        for index in reversed(range(len(texts))):
+        await self.resume.wait()
+        for index in reversed(range(len(new_texts))):
             await asyncio.sleep(0)
-            failed = texts[index] in self.fails
-            done = Completion(text="", weight=len(texts[index]))
+            failed = new_texts[index] in self.fails
+            done = Completion(text="", weight=len(new_texts[index]))
             emit(index, BackendError("too bad") if failed else done)
 
 
-def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> Weighed:
+def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> LogprobJudge:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.judges.logprob.open_generator", lambda *_: scale)
         judge = open_judge(judge_spec(token), RunContext(Sampling()))
-    assert isinstance(judge, Weighed)
+    assert isinstance(judge, LogprobJudge)
     return judge
 
 
@@ -69,18 +69,18 @@ def pair(first: str, second: str) -> Pair:
 
 
 def compared(token: str, one: float, two: float) -> float:
-    return judge_on(Scale(), token).compare(Weights(one, two))
+    return judge_on(LengthScale(), token).compare(Weights(one, two))
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 KINDS = ("reward:x", "reward:x?temperature=0.25", "hf:x?verdict=likelihood")
 
 
-# ------------------------------------------------------------------------- two numbers
+# -------------------------------------------------------------------------- comparison
 
 
 @pytest.mark.parametrize("token", KINDS)
-def test_the_swapped_pair_gets_the_swapped_verdict_exactly(token: str) -> None:
+def test_swapped_pairs_get_exactly_swapped_verdicts(token: str) -> None:
     @given(numbers, numbers)
     def check(one: float, two: float) -> None:
         first, swapped = compared(token, one, two), compared(token, two, one)
@@ -94,31 +94,31 @@ def test_the_swapped_pair_gets_the_swapped_verdict_exactly(token: str) -> None:
 
 
 @given(st.floats(-30, 30), st.floats(-30, 30), st.floats(0.1, 10))
-def test_a_reward_judge_is_the_sigmoid_of_the_difference(
+def test_reward_judge_returns_sigmoid_of_difference(
     one: float, two: float, temperature: float
 ) -> None:
-    found = compared(f"reward:x?temperature={temperature}", one, two)
-    assert found == pytest.approx(1 / (1 + math.exp((two - one) / temperature)), abs=1e-12)
+    probability = compared(f"reward:x?temperature={temperature}", one, two)
+    assert probability == pytest.approx(1 / (1 + math.exp((two - one) / temperature)), abs=1e-12)
 
 
-def test_a_likelihood_judge_only_says_which() -> None:
+def test_likelihood_judge_returns_only_win_tie_or_loss() -> None:
     token = "hf:x?verdict=likelihood"
     assert [compared(token, -1, two) for two in (-1.5, -1, -0.5)] == [1, 0.5, 0]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "warm"])
-def test_a_temperature_that_cannot_divide_is_refused(value: str) -> None:
+def test_invalid_temperature_is_a_config_error(value: str) -> None:
     with pytest.raises(ConfigError, match="temperature = "):
-        judge_on(Scale(), f"reward:x?temperature={value}")
+        judge_on(LengthScale(), f"reward:x?temperature={value}")
 
 
-# ---------------------------------------------------------------------------- who is asked
+# ------------------------------------------------------------------------------- requests
 
 
 @pytest.mark.parametrize("token", KINDS)
-def test_a_pair_is_judged_by_what_each_is_worth_alone(token: str) -> None:
+def test_verdict_compares_the_weights_of_both_completions(token: str) -> None:
     longer, shorter, equal = outcomes(
-        judge_on(Scale(), token), [pair("abc", "d"), pair("d", "abc"), pair("d", "d")]
+        judge_on(LengthScale(), token), [pair("abc", "d"), pair("d", "abc"), pair("d", "d")]
     )
     for outcome in (longer, shorter, equal):
         assert isinstance(outcome, Verdict)
@@ -128,128 +128,128 @@ def test_a_pair_is_judged_by_what_each_is_worth_alone(token: str) -> None:
     assert longer.weights == Weights(3, 1)  # type: ignore[union-attr]
 
 
-def test_a_pair_of_which_one_cannot_be_weighed_fails_with_it() -> None:
-    done = outcomes(judge_on(Scale()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")])
+def test_pair_fails_with_the_error_of_one_completion() -> None:
+    done = outcomes(judge_on(LengthScale()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")])
     assert [isinstance(outcome, BackendError) for outcome in done] == [True, True, False]
     assert str(done[0]) == "too bad"
 
 
-def test_what_a_completion_is_worth_is_asked_once() -> None:
-    scale = Scale()
+def test_weight_of_a_completion_is_requested_once() -> None:
+    scale = LengthScale()
     judge = judge_on(scale)
     outcomes(judge, [pair("a", "b"), pair("b", "c"), pair("a", "a")])
     again = outcomes(judge, [pair("c", "a"), pair("d", "b")])
-    assert sorted(scale.asked) == ["a", "b", "c", "d"]
+    assert sorted(scale.texts) == ["a", "b", "c", "d"]
     assert all(isinstance(outcome, Verdict) for outcome in again)
 
 
-def test_a_completion_to_another_prompt_is_another_one() -> None:
-    asked: list[Prompt] = []
+def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
+    prompts: list[Prompt] = []
 
-    class Listening(Scale):
+    class Listening(LengthScale):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
-            asked.extend(items)
+            prompts.extend(items)
             for index, _ in enumerate(items):
-                emit(index, Completion(text="", weight=len(asked)))
+                emit(index, Completion(text="", weight=len(prompts)))
 
     other = Prompt(messages=(Message(role="user", content="Who?"),))
     done = outcomes(
         judge_on(Listening()),
         [pair("a", "b"), pair("a", "b").model_copy(update={"prompt": other})],
     )
-    assert len(asked) == 4
+    assert len(prompts) == 4
     assert all(isinstance(outcome, Verdict) for outcome in done)
 
 
-def test_calls_that_overlap_ask_once_and_a_failure_is_asked_again() -> None:
-    scale = Scale()
-    scale.go_on.clear()
+def test_overlapping_calls_share_requests_and_failures_are_retried() -> None:
+    scale = LengthScale()
+    scale.resume.clear()
     judge = judge_on(scale)
-    found: dict[tuple[str, int], Verdict | WorkError] = {}
+    results: dict[tuple[str, int], Verdict | WorkError] = {}
 
     async def call(name: str, *pairs: Pair) -> None:
-        await judge(pairs, lambda index, outcome: found.__setitem__((name, index), outcome))
+        await judge(pairs, lambda index, outcome: results.__setitem__((name, index), outcome))
 
     async def run() -> None:
         first = asyncio.create_task(call("first", pair("a", "b"), pair("bad", "a")))
         await asyncio.sleep(0)
         second = asyncio.create_task(call("second", pair("b", "c"), pair("c", "bad")))
         await asyncio.sleep(0.01)
-        scale.go_on.set()
+        scale.resume.set()
         await asyncio.gather(first, second)
-        assert sorted(scale.asked) == ["a", "b", "bad", "c"]
+        assert sorted(scale.texts) == ["a", "b", "bad", "c"]
         scale.fails.clear()
         await call("third", pair("bad", "a"))
 
     asyncio.run(run())
-    assert len(found) == 5
-    failed = {key for key, outcome in found.items() if isinstance(outcome, WorkError)}
+    assert len(results) == 5
+    failed = {key for key, outcome in results.items() if isinstance(outcome, WorkError)}
     assert failed == {("first", 1), ("second", 1)}
-    assert scale.asked[4:] == ["bad"]
+    assert scale.texts[4:] == ["bad"]
 
 
-def test_a_verdict_is_given_as_soon_as_both_its_completions_are_weighed() -> None:
-    told: list[int] = []
+def test_verdict_is_emitted_as_soon_as_both_weights_are_known() -> None:
+    emitted: list[int] = []
 
-    class Slow(Scale):
+    class Slow(LengthScale):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             for index, _ in enumerate(items):
                 emit(index, Completion(text="", weight=index))
                 await asyncio.sleep(0.01)
-                assert len(told) >= (index + 1) // 2
+                assert len(emitted) >= (index + 1) // 2
 
     judge = judge_on(Slow())
     pairs = [pair(f"{i} one", f"{i} two") for i in range(4)]
-    asyncio.run(judge(pairs, lambda index, _: told.append(index)))
-    assert told == [0, 1, 2, 3]
+    asyncio.run(judge(pairs, lambda index, _: emitted.append(index)))
+    assert emitted == [0, 1, 2, 3]
 
 
-def test_a_call_that_is_stopped_leaves_nobody_waiting() -> None:
-    scale = Scale()
-    scale.go_on.clear()
+def test_cancelled_call_releases_waiting_calls() -> None:
+    scale = LengthScale()
+    scale.resume.clear()
     judge = judge_on(scale)
-    found: list[Verdict | WorkError] = []
+    results: list[Verdict | WorkError] = []
 
     async def run() -> None:
         first = asyncio.create_task(judge([pair("a", "b")], lambda *_: None))
         await asyncio.sleep(0)
-        second = asyncio.create_task(judge([pair("b", "c")], lambda _, o: found.append(o)))
+        second = asyncio.create_task(judge([pair("b", "c")], lambda _, o: results.append(o)))
         await asyncio.sleep(0.01)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        scale.go_on.set()
+        scale.resume.set()
         await asyncio.wait_for(second, 30)
-        assert [isinstance(outcome, WorkError) for outcome in found] == [True]
-        await judge([pair("b", "c")], lambda _, o: found.append(o))
+        assert [isinstance(outcome, WorkError) for outcome in results] == [True]
+        await judge([pair("b", "c")], lambda _, o: results.append(o))
 
     asyncio.run(run())
-    assert isinstance(found[1], Verdict)
+    assert isinstance(results[1], Verdict)
 
 
-def test_stopping_who_waits_does_not_stop_who_asked() -> None:
-    scale = Scale()
-    scale.go_on.clear()
+def test_cancelling_a_waiting_call_does_not_cancel_the_request() -> None:
+    scale = LengthScale()
+    scale.resume.clear()
     judge = judge_on(scale)
-    found: list[Verdict | WorkError] = []
+    results: list[Verdict | WorkError] = []
 
     async def run() -> None:
-        first = asyncio.create_task(judge([pair("a", "b")], lambda _, o: found.append(o)))
+        first = asyncio.create_task(judge([pair("a", "b")], lambda _, o: results.append(o)))
         await asyncio.sleep(0)
         second = asyncio.create_task(judge([pair("b", "a")], lambda *_: None))
         await asyncio.sleep(0.01)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
-        scale.go_on.set()
+        scale.resume.set()
         await first
 
     asyncio.run(run())
-    assert [isinstance(outcome, Verdict) for outcome in found] == [True]
+    assert [isinstance(outcome, Verdict) for outcome in results] == [True]
 
 
-def test_an_error_that_is_no_outcome_stops_the_call() -> None:
-    class Broken(Scale):
+def test_config_error_propagates_from_the_call() -> None:
+    class Broken(LengthScale):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             raise ConfigError("no such file")
 
@@ -257,8 +257,8 @@ def test_an_error_that_is_no_outcome_stops_the_call() -> None:
         outcomes(judge_on(Broken()), [pair("a", "b")])
 
 
-def test_a_generator_that_completes_in_place_of_weighing_is_no_judge() -> None:
-    class Chatty(Scale):
+def test_completion_without_weight_is_a_config_error() -> None:
+    class Chatty(LengthScale):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             for index, _ in enumerate(items):
                 emit(index, Completion(text="I like it."))
@@ -267,12 +267,12 @@ def test_a_generator_that_completes_in_place_of_weighing_is_no_judge() -> None:
         outcomes(judge_on(Chatty()), [pair("a", "b")])
 
 
-# ------------------------------------------------------------------------------- who it is
+# ------------------------------------------------------------------------------- identity
 
 
 @pytest.mark.parametrize("token", KINDS)
-def test_a_judge_is_known_by_its_generator(token: str) -> None:
-    scale = Scale()
+def test_judge_delegates_worker_properties_to_its_generator(token: str) -> None:
+    scale = LengthScale()
     judge = judge_on(scale, token)
     outcomes(judge, [pair("a", "b")])
     assert (scale.prepared, scale.closed) == (1, 1)
@@ -282,27 +282,27 @@ def test_a_judge_is_known_by_its_generator(token: str) -> None:
     assert judge.traits.prefers_own_family == ("likelihood" in token)
 
 
-def test_the_identity_tells_the_ways_of_comparing_apart() -> None:
-    identities = [judge_on(Scale(), token).identity for token in KINDS]
+def test_identity_depends_on_the_comparison() -> None:
+    identities = [judge_on(LengthScale(), token).identity for token in KINDS]
     assert all(one not in identities[:at] for at, one in enumerate(identities))
-    assert judge_on(Scale(), "reward:x?temperature=1").identity == identities[0]
+    assert judge_on(LengthScale(), "reward:x?temperature=1").identity == identities[0]
     assert identities[2] == {"judge": "likelihood", "generator": "scale"}
 
 
-def test_the_run_s_seed_changes_no_identity(tmp_path: Path) -> None:
+def test_identity_does_not_depend_on_the_seed(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     spec = judge_spec(f"hf:{folder}?verdict=likelihood")
     one, two = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
     assert one == two
 
 
-def test_a_generator_that_cannot_weigh_is_no_such_judge() -> None:
+def test_generator_without_weights_is_a_config_error() -> None:
     for token in ("echo:hi?verdict=likelihood", "gpt-4?verdict=likelihood"):
         with pytest.raises(ConfigError, match="cannot weigh completions"):
             open_judge(judge_spec(token), RunContext(Sampling()))
 
 
-def test_options_that_are_nobody_s_are_refused(tmp_path: Path) -> None:
+def test_unknown_options_are_config_errors(tmp_path: Path) -> None:
     for token in ("reward:x?temprature=2", "hf:x?verdict=likelihood&templat=x"):
         with pytest.raises(ConfigError, match="no option 'temp"):
             open_judge(judge_spec(token), RunContext(Sampling()))
@@ -311,10 +311,10 @@ def test_options_that_are_nobody_s_are_refused(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- with real models
 
 
-def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> None:
+def test_real_reward_model_ranks_by_its_head(tmp_path: Path) -> None:
     folder = make_tiny_reward_model(tmp_path)
     judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), RunContext(Sampling()))
-    assert isinstance(judge, Reward)
+    assert isinstance(judge, RewardJudge)
     texts = ["none", "one!", "two!!", "three!!!!!"]
     pairs = [pair(one, two) for one in texts for two in texts]
     done = outcomes(judge, pairs)
@@ -327,10 +327,10 @@ def test_a_reward_model_ranks_what_its_head_was_made_to_rank(tmp_path: Path) -> 
         assert swapped == outcome.swapped()
 
 
-def test_a_language_model_judges_by_what_it_finds_likelier(tmp_path: Path) -> None:
+def test_real_language_model_prefers_the_likelier_completion(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), RunContext(Sampling()))
-    assert isinstance(judge, Likelihood)
+    assert isinstance(judge, LikelihoodJudge)
     done = outcomes(judge, [pair("yes", "no, never")])[0]
     assert isinstance(done, Verdict)
     model = open_generator(Spec.parse(f"hf:{folder}"), RunContext(Sampling(weigh=True)))

@@ -1,4 +1,4 @@
-"""Completions scored one by one, over a real server: no order, and no other completion in sight."""
+"""Tests of the pointwise judge with a loopback server: each request shows one completion."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
-from bakeoff.judges.pointwise import Scorer
+from bakeoff.judges.pointwise import PointwiseJudge
 from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer
@@ -28,16 +28,16 @@ def judged(brain: Brain, *pairs: tuple[str, str]) -> tuple[list[Verdict | WorkEr
         judge = open_judge(
             judge_spec(f"api:j?base_url={server.url}&template=scored"), RunContext(Sampling())
         )
-        assert isinstance(judge, Scorer)
+        assert isinstance(judge, PointwiseJudge)
         assert judge.order == "apart"
         items = [Pair(prompt=PROMPT, first=one, second=two) for one, two in pairs]
         return outcomes(judge, items), server.requests
 
 
-def test_the_higher_score_wins_and_equal_ones_tie() -> None:
-    found, requests = judged(scores, ("good", "poor"), ("poor", "fair"), ("fair", "fair"))
-    assert [v.first for v in found if isinstance(v, Verdict)] == [1, 0, 0.5]
-    first = found[0]
+def test_higher_score_wins_and_equal_scores_tie() -> None:
+    verdicts, requests = judged(scores, ("good", "poor"), ("poor", "fair"), ("fair", "fair"))
+    assert [v.first for v in verdicts if isinstance(v, Verdict)] == [1, 0, 0.5]
+    first = verdicts[0]
     assert isinstance(first, Verdict)
     assert first.scores == (9, 2)
     assert first.reason == "A: It is good.\nB: It is poor."
@@ -45,27 +45,27 @@ def test_the_higher_score_wins_and_equal_ones_tie() -> None:
     assert len(requests) == 6
 
 
-def test_no_request_shows_two_completions() -> None:
+def test_each_request_shows_one_completion() -> None:
     _, requests = judged(scores, ("good", "poor"))
     for request in requests:
         text = request["messages"][0]["content"]
         assert ("\ngood\n" in text) != ("\npoor\n" in text)
 
 
-def test_swapping_the_pair_swaps_the_verdict() -> None:
-    found, _ = judged(scores, ("good", "poor"), ("poor", "good"))
-    one, other = found
-    assert isinstance(one, Verdict)
-    assert isinstance(other, Verdict)
-    assert (other.first, other.scores) == (one.swapped().first, one.swapped().scores)
+def test_swapped_pair_gets_swapped_verdict() -> None:
+    verdicts, _ = judged(scores, ("good", "poor"), ("poor", "good"))
+    straight, swapped = verdicts
+    assert isinstance(straight, Verdict)
+    assert isinstance(swapped, Verdict)
+    assert (swapped.first, swapped.scores) == (straight.swapped().first, straight.swapped().scores)
 
 
 @pytest.mark.parametrize("broken", ["good", "poor"])
-def test_a_score_that_cannot_be_read_fails_the_pair_and_no_other(broken: str) -> None:
+def test_unreadable_score_fails_only_its_pair(broken: str) -> None:
     def brain(body: dict[str, Any]) -> str:
         text = body["messages"][0]["content"]
         return "Hm." if f"\n{broken}\n" in text else scores(body)
 
-    found, _ = judged(brain, ("good", "poor"), ("fair", "fair"))
-    assert isinstance(found[0], VerdictError)
-    assert isinstance(found[1], Verdict)
+    verdicts, _ = judged(brain, ("good", "poor"), ("fair", "fair"))
+    assert isinstance(verdicts[0], VerdictError)
+    assert isinstance(verdicts[1], Verdict)

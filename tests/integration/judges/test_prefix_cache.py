@@ -1,11 +1,12 @@
-"""Requests with the same long beginning: one goes first, and the provider has read it then."""
+"""Tests of waves of requests with a common prefix."""
 
 from typing import Any
 
 import pytest
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.judges.prefix_cache import LONG, waves
+from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
+from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from bakeoff.records.prefixed import Prefixed
@@ -18,15 +19,15 @@ def prompt(text: str) -> Prompt:
     return Prompt(messages=(Message(role="user", content=text),))
 
 
-def test_short_prompts_all_go_at_once_as_they_are() -> None:
+def test_short_prompts_are_one_unchanged_wave() -> None:
     prompts = [prompt("a" * (LONG - 1)), prompt("a" * (LONG - 1)), prompt("b")]
-    assert waves(prompts) == [list(enumerate(prompts))]
-    assert waves([]) == [[]]
+    assert prefix_waves(prompts) == [list(enumerate(prompts))]
+    assert prefix_waves([]) == [[]]
 
 
-def test_of_those_that_begin_alike_the_first_goes_first() -> None:
+def test_one_prompt_per_common_prefix_is_in_the_first_wave() -> None:
     long = ["a" * LONG + "one", "b" * LONG, "a" * LONG + "oh", "short", "a" * LONG + "no"]
-    first, second = waves([prompt(text) for text in long])
+    first, second = prefix_waves([prompt(text) for text in long])
     assert [place for place, _ in first] == [0, 1, 3]
     assert [place for place, _ in second] == [2, 4]
     sent = dict(first + second)
@@ -57,15 +58,15 @@ TEMPLATES = ("pairwise", "guide", "marks", "scores", "rubric", "choice", "refere
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES))
-def test_both_orders_begin_alike_up_to_the_completions(template: str) -> None:
-    """What a provider can keep: instructions, prompt, reference."""
-    asked = Prompt(
+def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None:
+    """The cacheable prefix: instructions, prompt, reference."""
+    question = Prompt(
         messages=(Message(role="user", content="What is it, then?"),), reference="The known one."
     )
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
     judge: Any = open_judge(spec, RunContext(Sampling()))
-    pair = Pair(prompt=asked, first="the good one", second="the other one")
-    one, other = (judge.show(p, None).messages[0].content for p in (pair, pair.swapped()))
+    pair = Pair(prompt=question, first="the good one", second="the other one")
+    one, other = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
     assert one != other
     end = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
     assert "What is it, then?" in one[:end]
@@ -74,16 +75,16 @@ def test_both_orders_begin_alike_up_to_the_completions(template: str) -> None:
 
 
 @pytest.mark.parametrize(("length", "together"), [(LONG, 1), (100, 2)])
-def test_a_long_prompt_is_read_once_before_its_other_order_is_asked(
-    length: int, together: int
-) -> None:
+def test_second_order_of_a_long_prompt_is_sent_after_the_first(length: int, together: int) -> None:
     with OpenAIServer(lambda _: Reply(body=chat(verdict("tie")), delay=0.1)) as server:
         texts = requests("?" * length, server, f"api:j?base_url={server.url}")
     assert len(texts) == 2
     assert server.most_in_flight == together
 
 
-def test_anthropic_is_told_what_to_keep_of_both_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anthropic_requests_mark_the_shared_prefix_for_caching(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
     with AnthropicServer(lambda _: verdict("tie")) as server:
         spec = f"anthropic:claude-x?base_url={server.address}"
@@ -96,14 +97,14 @@ def test_anthropic_is_told_what_to_keep_of_both_orders(monkeypatch: pytest.Monke
     assert "the good one" not in heads[0]["text"]
 
 
-def test_a_judge_that_cannot_be_read_is_asked_again_in_both_waves() -> None:
+def test_unreadable_replies_are_retried_in_both_waves() -> None:
     def brain(body: dict[str, Any]) -> Any:
         return verdict("A") if len(body["messages"]) > 1 else "No idea."
 
     with OpenAIServer(brain) as server:
         spec = f"api:j?base_url={server.url}"
         judge = open_judge(Spec.parse(spec), RunContext(Sampling()))
-        said = outcomes(judge, pairs("?" * LONG))
+        verdicts = outcomes(judge, pairs("?" * LONG))
         order = [shown(body)[0] for body in server.requests]
-    assert [one.mended for one in said if isinstance(one, Verdict)] == ["unreadable"] * 2
+    assert [one.mended for one in verdicts if isinstance(one, Verdict)] == ["unreadable"] * 2
     assert order == ["the good one"] * 2 + ["the other one"] * 2

@@ -16,7 +16,7 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
-from bakeoff.judges.parsing.readers import SCHEMA
+from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
 from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
@@ -28,7 +28,7 @@ SOON = {"Retry-After-Ms": "1"}
 FINE = verdict("A", 8, 3)
 
 
-def complaint(words: str) -> dict[str, Any]:
+def error_body(words: str) -> dict[str, Any]:
     """An error's body, in a form that both official clients read."""
     return {"type": "error", "error": {"type": "some_error", "message": words}}
 
@@ -81,7 +81,9 @@ def once(reply: Any) -> Brain:
     return lambda _: replies.pop() if replies else FINE
 
 
-def meet(side: Side, faults: dict[str, Reply], times: int) -> dict[str, Verdict | WorkError]:
+def judge_with_faults(
+    side: Side, faults: dict[str, Reply], times: int
+) -> dict[str, Verdict | WorkError]:
     """What comes of a pair per fault, in one run: its request meets the fault that many times."""
     left = dict.fromkeys(faults, times)
 
@@ -90,11 +92,11 @@ def meet(side: Side, faults: dict[str, Reply], times: int) -> dict[str, Verdict 
         left[name] -= 1
         return faults[name] if left[name] >= 0 else FINE
 
-    said = side.judge(brain, [pair(name) for name in faults])
-    return dict(zip(faults, said, strict=True))
+    results = side.judge(brain, [pair(name) for name in faults])
+    return dict(zip(faults, results, strict=True))
 
 
-def asked(side: Side) -> Counter[str]:
+def request_counts(side: Side) -> Counter[str]:
     """How many requests there were about each pair, by its first completion."""
     return Counter(shown(body)[0] for body in side.requests)
 
@@ -107,85 +109,87 @@ def recorded(outcome: Verdict | WorkError) -> tuple[str, int | None, str | None]
 
 
 def statuses(*codes: int) -> dict[str, Reply]:
-    return {str(code): Reply(code, complaint("no"), SOON) for code in codes}
+    return {str(code): Reply(code, error_body("no"), SOON) for code in codes}
 
 
 PASSING = (408, 409, 500, 502, 504)
 BUSY = (429, 503, 529)  # with a word on when to come again
 
 
-def test_a_status_that_passes_costs_one_more_request_and_no_repair(side: Side) -> None:
-    said = meet(side, statuses(*PASSING, *BUSY), times=1)
-    for outcome in said.values():
+def test_transient_status_is_retried_without_a_judge_retry(side: Side) -> None:
+    results = judge_with_faults(side, statuses(*PASSING, *BUSY), times=1)
+    for outcome in results.values():
         assert isinstance(outcome, Verdict), outcome
         assert (outcome.first, outcome.mended) == (1.0, None)
-    assert asked(side) == dict.fromkeys(said, 2)
+    assert request_counts(side) == dict.fromkeys(results, 2)
 
 
-def test_a_status_that_stays_is_a_failure_of_that_pair(side: Side) -> None:
-    said = meet(side, statuses(400, 422, *PASSING), times=9)
-    for status, outcome in said.items():
+def test_persistent_status_fails_the_pair(side: Side) -> None:
+    results = judge_with_faults(side, statuses(400, 422, *PASSING), times=9)
+    for status, outcome in results.items():
         assert isinstance(outcome, BackendError), outcome
         assert recorded(outcome) == ("backend", int(status), None)
-    assert asked(side) == {**dict.fromkeys(said, 2), "400": 1, "422": 1}
+    assert request_counts(side) == {**dict.fromkeys(results, 2), "400": 1, "422": 1}
 
 
 @pytest.mark.parametrize("status", [BUSY[0], *long(BUSY[1:])])
-def test_a_server_that_has_too_much_to_do_is_waited_for_and_nothing_is_lost(
-    side: Side, status: int
-) -> None:
-    said = meet(side, statuses(status), times=3)  # more than it is tried again where it fails
-    assert isinstance(said[str(status)], Verdict)
-    assert asked(side) == {str(status): 4}
+def test_overloaded_server_is_waited_for(side: Side, status: int) -> None:
+    results = judge_with_faults(
+        side, statuses(status), times=3
+    )  # more than it is tried again where it fails
+    assert isinstance(results[str(status)], Verdict)
+    assert request_counts(side) == {str(status): 4}
 
 
 @pytest.mark.parametrize(
     ("status", "words"), [(401, "check the key"), (403, "check the key"), (404, "check the name")]
 )
-def test_what_no_pair_can_change_stops_the_run(side: Side, status: int, words: str) -> None:
+def test_authentication_and_similar_errors_stop_the_run(
+    side: Side, status: int, words: str
+) -> None:
     with pytest.raises(ConfigError, match=words):
-        side.one(lambda _: Reply(status, complaint("no"), SOON))
+        side.one(lambda _: Reply(status, error_body("no"), SOON))
     assert len(side.requests) == 1
 
 
-def test_a_bad_request_fails_its_own_pair_only(side: Side) -> None:
+def test_bad_request_fails_only_its_pair(side: Side) -> None:
     def brain(body: dict[str, Any]) -> Any:
-        return Reply(400, complaint("no")) if "bad" in shown(body) else FINE
+        return Reply(400, error_body("no")) if "bad" in shown(body) else FINE
 
-    said = side.judge(brain, [pair(), pair("bad"), pair("three")])
-    assert [isinstance(outcome, Verdict) for outcome in said] == [True, False, True]
+    results = side.judge(brain, [pair(), pair("bad"), pair("three")])
+    assert [isinstance(outcome, Verdict) for outcome in results] == [True, False, True]
 
 
-def test_a_request_that_is_too_large_is_made_again_with_shorter_completions(side: Side) -> None:
+def test_too_large_request_is_repeated_with_shorter_completions(side: Side) -> None:
     def brain(body: dict[str, Any]) -> Any:
-        return Reply(413, complaint("too large")) if max(map(len, shown(body))) > 3000 else FINE
+        return Reply(413, error_body("too large")) if max(map(len, shown(body))) > 3000 else FINE
 
     outcome = side.judge(brain, [pair("word " * 2000, "two")])[0]
     assert isinstance(outcome, Verdict)
     assert outcome.kept is not None
     assert outcome.kept <= 3000
-    outcome = side.judge(lambda _: Reply(413, complaint("too large")), [pair("word " * 2000)])[0]
+    outcome = side.judge(lambda _: Reply(413, error_body("too large")), [pair("word " * 2000)])[0]
     assert recorded(outcome) == ("context", 413, None)
 
 
-def test_retry_after_is_obeyed(side: Side) -> None:
+def test_retry_after_is_respected(side: Side) -> None:
     times: list[float] = []
 
     def brain(_: dict[str, Any]) -> Any:
         times.append(time.monotonic())
         # Longer than the clients wait by themselves before a first retry.
-        return FINE if len(times) > 1 else Reply(429, complaint("slow"), {"Retry-After": "0.8"})
+        return FINE if len(times) > 1 else Reply(429, error_body("slow"), {"Retry-After": "0.8"})
 
     assert isinstance(side.one(brain), Verdict)
     assert times[1] - times[0] >= 0.8
 
 
-def test_a_retry_after_that_says_nothing_useful_does_no_harm(side: Side) -> None:
-    said = ["0", "-5", "3600", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"]
-    faults = {after: Reply(429, complaint("slow"), {"Retry-After": after}) for after in said}
-    for outcome in meet(side, faults, times=9).values():
+def test_invalid_retry_after_is_ignored(side: Side) -> None:
+    values = ["0", "-5", "3600", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"]
+    faults = {after: Reply(429, error_body("slow"), {"Retry-After": after}) for after in values}
+    for outcome in judge_with_faults(side, faults, times=9).values():
         assert recorded(outcome) == ("backend", 429, None)  # and not an hour later
-    assert max(asked(side).values()) <= 2
+    assert max(request_counts(side).values()) <= 2
 
 
 TRUNCATED = {
@@ -201,28 +205,30 @@ UNREADABLE = {
     "nothing": Reply(200, b"", {"Content-Length": "0"}),
     "an empty object": Reply(200, {}),
     "a list": Reply(200, []),
-    "an error with status 200": Reply(200, complaint("overloaded")),
+    "an error with status 200": Reply(200, error_body("overloaded")),
     "no choices": Reply(200, {**chat(FINE), "choices": [], "content": None}),
     "choices that are null": Reply(200, {**chat(FINE), "choices": None, "content": None}),
 }
 
 
-def test_a_body_that_breaks_off_is_asked_for_again_and_is_then_a_failure(side: Side) -> None:
-    assert all(isinstance(outcome, Verdict) for outcome in meet(side, TRUNCATED, 1).values())
-    for outcome in meet(side, TRUNCATED, times=9).values():
+def test_truncated_body_is_retried_and_then_fails(side: Side) -> None:
+    assert all(
+        isinstance(outcome, Verdict) for outcome in judge_with_faults(side, TRUNCATED, 1).values()
+    )
+    for outcome in judge_with_faults(side, TRUNCATED, times=9).values():
         assert isinstance(outcome, BackendError), outcome
         assert recorded(outcome)[1:] == (None, None)
-    assert asked(side) == dict.fromkeys(TRUNCATED, 2)
+    assert request_counts(side) == dict.fromkeys(TRUNCATED, 2)
 
 
-def test_a_body_that_is_no_completion_is_asked_for_again_and_is_then_a_failure(side: Side) -> None:
-    for outcome in meet(side, UNREADABLE, times=1).values():
+def test_malformed_body_is_retried_and_then_fails(side: Side) -> None:
+    for outcome in judge_with_faults(side, UNREADABLE, times=1).values():
         assert isinstance(outcome, Verdict), outcome
         assert outcome.mended is None
-    said = meet(side, UNREADABLE, times=9)
-    kinds = {name: recorded(outcome) for name, outcome in said.items()}
-    assert kinds == dict.fromkeys(said, ("unreadable", None, None))
-    assert asked(side) == dict.fromkeys(said, 2)
+    results = judge_with_faults(side, UNREADABLE, times=9)
+    kinds = {name: recorded(outcome) for name, outcome in results.items()}
+    assert kinds == dict.fromkeys(results, ("unreadable", None, None))
+    assert request_counts(side) == dict.fromkeys(results, 2)
 
 
 def silent(side: Side) -> dict[str, Any]:
@@ -230,7 +236,7 @@ def silent(side: Side) -> dict[str, Any]:
     return side.body(None)
 
 
-def test_no_text_is_answered_with_one_repair_request(side: Side) -> None:
+def test_empty_reply_is_retried_once(side: Side) -> None:
     outcome = side.one(once(silent(side)))
     assert isinstance(outcome, Verdict)
     assert outcome.mended == "unreadable"
@@ -243,7 +249,7 @@ def test_no_text_is_answered_with_one_repair_request(side: Side) -> None:
     assert len(side.requests) == 2
 
 
-def test_both_requests_of_a_mended_verdict_are_paid_for(side: Side) -> None:
+def test_verdict_after_a_retry_has_the_usage_of_both_requests(side: Side) -> None:
     outcome = side.one(once("Hm."))
     assert isinstance(outcome, Verdict)
     each = {"openai": Usage(input=3, output=5), "anthropic": Usage(input=11, output=7)}[side.name]
@@ -264,7 +270,7 @@ REFUSALS = {
 }
 
 
-def test_a_refusal_is_a_failure_and_is_not_talked_out_of(side: Side) -> None:
+def test_refusal_fails_without_a_retry(side: Side) -> None:
     for body in REFUSALS[side.name]:
         outcome = side.one(lambda _, body=body: body)  # type: ignore[misc]
         assert isinstance(outcome, RefusedError)
@@ -277,7 +283,7 @@ def cut(side: Side, text: str) -> dict[str, Any]:
     return side.body(text, **ends[side.name])
 
 
-def test_a_verdict_that_is_cut_is_none_and_one_that_stands_before_the_cut_counts(
+def test_truncated_verdict_is_unreadable_but_a_complete_one_before_it_counts(
     side: Side,
 ) -> None:
     outcome = side.one(lambda _: cut(side, FINE[:-1]))
@@ -291,11 +297,9 @@ def test_a_verdict_that_is_cut_is_none_and_one_that_stands_before_the_cut_counts
 
 
 @pytest.mark.parametrize("kind", ["json", "marks", "scores", "rubric"])
-def test_nothing_is_streamed_and_every_request_says_how_long_a_reply_may_be(
-    side: Side, kind: str
-) -> None:
-    said = side.judge(lambda _: "[[A]]", [pair(), pair("three")], f"&verdict={kind}")
-    assert len(said) == 2
+def test_requests_are_not_streamed_and_limit_the_reply(side: Side, kind: str) -> None:
+    results = side.judge(lambda _: "[[A]]", [pair(), pair("three")], f"&verdict={kind}")
+    assert len(results) == 2
     assert len(side.requests) >= 2
     for body in side.requests:
         assert not body.get("stream")
@@ -304,7 +308,7 @@ def test_nothing_is_streamed_and_every_request_says_how_long_a_reply_may_be(
 
 
 @only["openai"]
-def test_a_verdict_by_probability_needs_the_probabilities(side: Side) -> None:
+def test_logprob_verdict_needs_logprobs(side: Side) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if "bad" in body["messages"][0]["content"]:
             return "A"
@@ -321,14 +325,14 @@ def test_a_verdict_by_probability_needs_the_probabilities(side: Side) -> None:
 
 
 @only["anthropic"]
-def test_who_cannot_be_asked_for_probabilities_stops_the_run_unpaid(side: Side) -> None:
+def test_provider_without_logprobs_stops_the_run_before_any_request(side: Side) -> None:
     with pytest.raises(ConfigError, match="gives no log-probabilities"):
         side.one(lambda _: "A", "&verdict=logprob")
     assert side.requests == []
 
 
 @only["openai"]
-def test_snapshot_and_tokens_come_back_where_the_server_gives_them(side: Side) -> None:
+def test_verdict_has_snapshot_and_tokens_of_the_server(side: Side) -> None:
     outcome = side.one(lambda _: {**chat(FINE), "model": "j-2026"})
     assert isinstance(outcome, Verdict)
     assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input=3, output=5))
@@ -341,14 +345,14 @@ def test_snapshot_and_tokens_come_back_where_the_server_gives_them(side: Side) -
 
 
 @only["anthropic"]
-def test_the_system_prompt_stands_apart_and_only_known_fields_are_sent(side: Side) -> None:
+def test_system_prompt_is_separate_and_only_known_fields_are_sent(side: Side) -> None:
     outcome = side.one(once("Hm."), "&system=Be fair.&max_tokens=99")
     assert isinstance(outcome, Verdict)
     for body in side.requests:
         assert body["system"] == "Be fair."
         assert {turn["role"] for turn in body["messages"]} <= {"user", "assistant"}
         assert (body["model"], body["max_tokens"]) == ("claude-x", 99)
-        assert body["output_config"]["format"]["schema"]["required"] == SCHEMA["required"]
+        assert body["output_config"]["format"]["schema"]["required"] == VERDICT_SCHEMA["required"]
         assert not {"seed", "response_format", "logprobs", "max_completion_tokens"} & set(body)
     head = side.raw[0].decode().lower()
     assert head.startswith("post /v1/messages http/1.1")
@@ -358,7 +362,7 @@ def test_the_system_prompt_stands_apart_and_only_known_fields_are_sent(side: Sid
 
 
 @only["anthropic"]
-def test_content_blocks_snapshot_and_cached_tokens_are_read(side: Side) -> None:
+def test_content_blocks_snapshot_and_cached_tokens_are_parsed(side: Side) -> None:
     blocks = [
         {"type": "thinking", "thinking": 'B? {"winner": "B"}', "signature": "s"},
         {"type": "text", "text": FINE[:30]},
@@ -374,17 +378,17 @@ def test_content_blocks_snapshot_and_cached_tokens_are_read(side: Side) -> None:
 
 @only["anthropic"]
 @pytest.mark.parametrize("reason", ["stop_sequence", "pause_turn", "something_new", None])
-def test_another_reason_to_stop_is_no_failure(side: Side, reason: str | None) -> None:
+def test_unknown_stop_reason_is_not_a_failure(side: Side, reason: str | None) -> None:
     assert isinstance(side.one(lambda _: message(FINE, stop_reason=reason)), Verdict)
 
 
 @only["anthropic"]
-def test_of_two_parameters_that_exclude_each_other_a_judge_keeps_its_temperature(
+def test_temperature_wins_over_mutually_exclusive_parameter(
     side: Side,
 ) -> None:
     def brain(body: dict[str, Any]) -> Any:
         words = "`temperature` and `top_p` cannot both be specified. Please use only one."
-        return Reply(400, complaint(words)) if {"temperature", "top_p"} <= set(body) else FINE
+        return Reply(400, error_body(words)) if {"temperature", "top_p"} <= set(body) else FINE
 
     assert isinstance(side.one(brain), Verdict)
     assert side.requests[-1]["temperature"] == 0

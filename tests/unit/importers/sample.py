@@ -1,4 +1,4 @@
-"""Small evaluations of every format, and how a test reads them."""
+"""Small evaluations in every format, and helpers to read them."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 
 
 def golden(name: str) -> Path:
-    """A file of real data, which is not part of the project."""
+    """A file of real data outside the repository; skips the test if it is missing."""
     path = DATA / name
     if not path.exists():
         pytest.skip(f"no {path}: the golden data is not here")
@@ -26,7 +26,7 @@ def golden(name: str) -> Path:
 
 
 def written(path: Path, value: object) -> Path:
-    """The path, with a value in it: bytes, text, rows for JSON lines, or JSON."""
+    """Write a value to the path (bytes, text, rows as JSON lines, or JSON) and return it."""
     if isinstance(value, bytes):
         path.write_bytes(value)
     elif isinstance(value, str):
@@ -40,13 +40,13 @@ def written(path: Path, value: object) -> Path:
 
 
 def evidence(tmp_path: Path, *values: object, name: str = "a.json", **options: Any) -> Evidence:
-    """What is read from files of these values."""
+    """The evidence in files of these values."""
     paths = [written(tmp_path / f"{n}-{name}", value) for n, value in enumerate(values)]
     return read(paths, **options).evidence
 
 
 def refusal(path: Path, **options: Any) -> str:
-    """The one line in which a file is refused."""
+    """The one-line error for a file."""
     with pytest.raises(ConfigError) as error:
         read([path], **options)
     assert "\n" not in str(error.value)
@@ -54,13 +54,13 @@ def refusal(path: Path, **options: Any) -> str:
 
 
 def first_of(judgments: tuple[Judgment, ...]) -> list[tuple[str, float]]:
-    """Who was first, and the probability that it is better."""
+    """The model shown first and the probability that it is better, per judgment."""
     return [(one.first, one.verdict.first) for one in judgments]
 
 
-def counted(found: Evidence) -> tuple[int, int]:
-    """How many were judged, and how many failed."""
-    return len(found.judgments), sum(one.stage == "judgment" for one in found.failures)
+def counted(imported: Evidence) -> tuple[int, int]:
+    """The numbers of judgments and of failed judgments."""
+    return len(imported.judgments), sum(f.stage == "judgment" for f in imported.failures)
 
 
 def script(rows: list[Any], **more: Any) -> dict[str, Any]:

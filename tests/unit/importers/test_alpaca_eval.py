@@ -18,14 +18,14 @@ from tests.unit.importers.sample import (
 )
 
 
-def test_the_preference_is_for_the_model_under_test(tmp_path: Path) -> None:
+def test_preference_is_for_the_model_under_test(tmp_path: Path) -> None:
     rows = [alpaca(p, instruction=str(p)) for p in (2, 1.0, 1.5, 0, 1.25, "2.0")]
-    found = evidence(tmp_path, rows)
-    assert found.models == ("tuned", "base")
-    assert first_of(found.judgments) == [("tuned", p) for p in (1, 0, 0.5, 0.5, 0.25, 1)]
-    assert {(j.judge, j.presented) for j in found.judgments} == {("gpt", "unknown")}
-    assert found.prompts[0].tags == ("koala",)
-    assert [(c.model, c.completion.text) for c in found.completions[:2]] == [
+    result = evidence(tmp_path, rows)
+    assert result.models == ("tuned", "base")
+    assert first_of(result.judgments) == [("tuned", p) for p in (1, 0, 0.5, 0.5, 0.25, 1)]
+    assert {(j.judge, j.presented) for j in result.judgments} == {("gpt", "unknown")}
+    assert result.prompts[0].tags == ("koala",)
+    assert [(c.model, c.completion.text) for c in result.completions[:2]] == [
         ("tuned", "from the tuned"),
         ("base", "from the baseline"),
     ]
@@ -44,10 +44,12 @@ def test_the_preference_is_for_the_model_under_test(tmp_path: Path) -> None:
         ([1], "unreadable"),
     ],
 )
-def test_no_preference_is_a_failure_of_its_judge(tmp_path: Path, value: Any, kind: str) -> None:
-    found = evidence(tmp_path, [alpaca(value)])
-    assert counted(found) == (0, 1)
-    (failure,) = found.failures
+def test_invalid_preference_is_a_failure_of_its_judge(
+    tmp_path: Path, value: Any, kind: str
+) -> None:
+    result = evidence(tmp_path, [alpaca(value)])
+    assert counted(result) == (0, 1)
+    (failure,) = result.failures
     assert (failure.who, failure.first, failure.second) == ("gpt", "tuned", "base")
     assert failure.kind == kind
 
@@ -72,7 +74,7 @@ def logs(**chances: float) -> dict[str, float]:
         (2.0, {"raw_completion": {"logprobs": {"content": []}}}, None),
     ],
 )
-def test_the_order_is_found_where_the_tokens_tell_it(
+def test_order_is_inferred_from_token_probabilities(
     tmp_path: Path, preference: float, more: dict[str, Any], first: str | None
 ) -> None:
     (judgment,) = evidence(tmp_path, [alpaca(preference, **more)]).judgments
@@ -82,43 +84,43 @@ def test_the_order_is_found_where_the_tokens_tell_it(
     assert better == pytest.approx(preference - 1)
 
 
-def test_the_order_is_found_in_a_raw_completion_too(tmp_path: Path) -> None:
+def test_order_is_inferred_from_a_raw_completion(tmp_path: Path) -> None:
     top = [{"token": token, "logprob": p} for token, p in logs(m=0.1, M=0.9).items()]
     raw = {"logprobs": {"content": [{"top_logprobs": top}]}}
     (judgment,) = evidence(tmp_path, [alpaca(1.1, raw_completion=raw)]).judgments
     assert (judgment.first, judgment.presented) == ("tuned", "recorded")
 
 
-def test_texts_may_be_left_out_and_a_missing_one_is_a_failure(tmp_path: Path) -> None:
+def test_completion_columns_are_optional_and_a_missing_value_is_a_failure(tmp_path: Path) -> None:
     bare = {k: v for k, v in alpaca().items() if not k.startswith("output")}
     assert evidence(tmp_path, [bare]).completions == ()
-    found = evidence(tmp_path, [alpaca(), {**bare, "instruction": "r"}])
-    assert [(f.stage, f.who) for f in found.failures] == [
+    result = evidence(tmp_path, [alpaca(), {**bare, "instruction": "r"}])
+    assert [(f.stage, f.who) for f in result.failures] == [
         ("completion", "tuned"),
         ("completion", "base"),
     ]
-    assert counted(found) == (2, 0)
+    assert counted(result) == (2, 0)
 
 
 def test_a_model_against_itself(tmp_path: Path) -> None:
-    found = evidence(tmp_path, [alpaca(1.5, generator_1="tuned")])
-    assert found.models == ("tuned", "tuned (2)")
+    result = evidence(tmp_path, [alpaca(1.5, generator_1="tuned")])
+    assert result.models == ("tuned", "tuned (2)")
 
 
-def test_a_generator_without_a_name(tmp_path: Path) -> None:
+def test_generator_without_name_is_a_config_error(tmp_path: Path) -> None:
     rows = [alpaca(), alpaca(generator_2=None)]
     assert "row 2: 'generator_2' has to be the name of a model" in refusal(
         written(tmp_path / "a.json", rows)
     )
 
 
-def test_real_annotations_tell_the_order_of_all_rows_but_one() -> None:
+def test_real_annotations_have_the_order_of_all_rows_but_one() -> None:
     path = golden("alpaca_eval/annotations_claude-2.json.gz")
-    found = read([path]).evidence
+    result = read([path]).evidence
     with gzip.open(golden("alpaca_eval/judgments_compact.csv.gz"), "rt") as file:
         rows = [row for row in csv.DictReader(file) if row["model"] == "claude-2"]
-    assert counted(found) == (805, 0)
-    for judgment, row in zip(found.judgments, rows, strict=True):
+    assert counted(result) == (805, 0)
+    for judgment, row in zip(result.judgments, rows, strict=True):
         shown = str(int(judgment.first == "claude-2")) if judgment.presented == "recorded" else ""
         assert shown == row["model_shown_first"]
         first = judgment.verdict.first

@@ -6,37 +6,37 @@ import pytest
 from tests.unit.importers.sample import arena, counted, evidence, first_of, refusal, written
 
 
-def test_the_baseline_is_a_in_the_first_game_and_b_in_the_second(tmp_path: Path) -> None:
-    found = evidence(tmp_path, [arena("A>B", "A>B")], name="a.jsonl")
-    assert found.models == ("tuned", "gpt-4-0314")
-    assert first_of(found.judgments) == [("gpt-4-0314", 1), ("tuned", 1)]
-    assert {j.presented for j in found.judgments} == {"recorded"}
-    assert found.judgments[0].verdict.reason == "said A>B"
-    (prompt,) = found.prompts
+def test_baseline_is_a_in_the_first_game_and_b_in_the_second(tmp_path: Path) -> None:
+    result = evidence(tmp_path, [arena("A>B", "A>B")], name="a.jsonl")
+    assert result.models == ("tuned", "gpt-4-0314")
+    assert first_of(result.judgments) == [("gpt-4-0314", 1), ("tuned", 1)]
+    assert {j.presented for j in result.judgments} == {"recorded"}
+    assert result.judgments[0].verdict.reason == "said A>B"
+    (prompt,) = result.prompts
     assert (prompt.id, prompt.messages[0].content) == ("x1", "question x1")
-    assert found.completions == ()
-    assert any("gpt-4-0314" in note for note in found.notes)
+    assert result.completions == ()
+    assert any("gpt-4-0314" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(
     ("score", "preference"),
     [("A>>B", 1), ("A>B", 1), ("A=B", 0.5), ("B=A", 0.5), ("B>A", 0), ("B>>A", 0), ("[[A>B]]", 1)],
 )
-def test_scores(tmp_path: Path, score: str, preference: float) -> None:
-    found = evidence(tmp_path, [arena(score)], name="a.jsonl")
-    assert first_of(found.judgments) == [("gpt-4-0314", preference)]
-    assert any("one win" in note for note in found.notes) == (">>" in score)
+def test_scores_are_preferences(tmp_path: Path, score: str, preference: float) -> None:
+    result = evidence(tmp_path, [arena(score)], name="a.jsonl")
+    assert first_of(result.judgments) == [("gpt-4-0314", preference)]
+    assert any("one win" in note for note in result.notes) == (">>" in score)
 
 
-def test_the_second_version(tmp_path: Path) -> None:
+def test_version_2(tmp_path: Path) -> None:
     row = arena("B>A", baseline="o3", uid="u1", category="hard_prompt")
     del row["question_id"]
     row["games"][0]["judgment"] = {"answer": "well"}
-    found = evidence(tmp_path, [row], name="a.jsonl")
-    assert found.models == ("tuned", "o3")
-    assert (found.prompts[0].id, found.prompts[0].tags) == ("u1", ("hard_prompt",))
-    assert found.judgments[0].verdict.reason == "well"
-    assert len(found.notes) == 1
+    result = evidence(tmp_path, [row], name="a.jsonl")
+    assert result.models == ("tuned", "o3")
+    assert (result.prompts[0].id, result.prompts[0].tags) == ("u1", ("hard_prompt",))
+    assert result.judgments[0].verdict.reason == "well"
+    assert len(result.notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_the_second_version(tmp_path: Path) -> None:
         ([{}, {"score": float("nan")}], ["missing", "not a number"]),
     ],
 )
-def test_no_score_is_a_failure(tmp_path: Path, games: Any, kinds: list[str]) -> None:
-    found = evidence(tmp_path, [{**arena(), "games": games}], name="a.jsonl")
-    assert counted(found) == (0, len(kinds))
-    assert [f.kind for f in found.failures] == kinds
-    assert {f.prompt_id for f in found.failures} == {"x1"}
+def test_missing_score_is_a_failure(tmp_path: Path, games: Any, kinds: list[str]) -> None:
+    result = evidence(tmp_path, [{**arena(), "games": games}], name="a.jsonl")
+    assert counted(result) == (0, len(kinds))
+    assert [f.kind for f in result.failures] == kinds
+    assert {f.prompt_id for f in result.failures} == {"x1"}
 
 
-def test_a_row_without_a_model(tmp_path: Path) -> None:
+def test_row_without_model_is_a_config_error(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", [arena("A>B"), arena("A>B", model=None)])
     assert "row 2: 'model' has to be the name of a model" in refusal(path)

@@ -1,27 +1,30 @@
-from bakeoff.importers.asking import prompt_of
-from bakeoff.importers.builder import Gathering
-from bakeoff.importers.cases import Side
-from bakeoff.importers.labels import Unread
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
+from bakeoff.importers.labels import ParseFailure, parse_prompt
 from bakeoff.records import Completion, Judgment, Message, Prompt, Verdict
 
 WON = Verdict(first=1.0, reason="r")
-LOST = Unread("missing", "'winner' is missing", "None")
+LOST = ParseFailure("missing", "'winner' is missing", "None")
 
 
-def said(into: Gathering, *texts: object, prompt: str = "p", models: str = "ab") -> int:
-    a, b = (Side(m, held=True, said=t) for m, t in zip(models, texts, strict=True))  # type: ignore[arg-type]
-    return into.case(prompt, a, b).sample
+def add_pair(
+    builder: EvidenceBuilder, *texts: object, prompt: str = "p", models: str = "ab"
+) -> int:
+    a, b = (ModelOutput(m, recorded=True, completion=t) for m, t in zip(models, texts, strict=True))  # type: ignore[arg-type]
+    return builder.add_pair(prompt, a, b).sample
 
 
-def test_the_same_completions_are_one_sample_and_others_the_next() -> None:
-    into = Gathering()
-    assert said(into, "x", "y") == 0
-    assert said(into, "x", "z") == 1
-    assert said(into, "x", "y") == 0
-    assert said(into, "w", "y") == 2
-    assert said(into, "x", "y", prompt="other") == 0
+def test_equal_completions_share_a_sample() -> None:
+    builder = EvidenceBuilder()
+    assert add_pair(builder, "x", "y") == 0
+    assert add_pair(builder, "x", "z") == 1
+    assert add_pair(builder, "x", "y") == 0
+    assert add_pair(builder, "w", "y") == 2
+    assert add_pair(builder, "x", "y", prompt="other") == 0
     written = [
-        (c.prompt_id, c.model, c.sample, c.completion.text) for c in into.evidence().completions
+        (c.prompt_id, c.model, c.sample, c.completion.text) for c in builder.build().completions
     ]
     assert written == [
         ("p", "a", 0, "x"),
@@ -35,75 +38,79 @@ def test_the_same_completions_are_one_sample_and_others_the_next() -> None:
     ]
 
 
-def test_a_model_may_meet_others_with_the_same_completion() -> None:
-    into = Gathering()
-    assert said(into, "x", "y") == 0
-    assert said(into, "x", "z", models="ac") == 0
-    assert said(into, "y", "new", models="bc") == 1
-    assert len(into.evidence().completions) == 5
+def test_completion_in_several_pairs_is_added_once() -> None:
+    builder = EvidenceBuilder()
+    assert add_pair(builder, "x", "y") == 0
+    assert add_pair(builder, "x", "z", models="ac") == 0
+    assert add_pair(builder, "y", "new", models="bc") == 1
+    assert len(builder.build().completions) == 5
 
 
-def test_a_completion_is_kept_as_the_judge_saw_it_with_its_thinking() -> None:
-    into = Gathering()
-    assert said(into, "<think>hm</think>x", "y") == 0
-    assert said(into, "x", "y") == 1
-    first = into.evidence().completions[0].completion
+def test_completion_keeps_its_reasoning() -> None:
+    builder = EvidenceBuilder()
+    assert add_pair(builder, "<think>hm</think>x", "y") == 0
+    assert add_pair(builder, "x", "y") == 1
+    first = builder.build().completions[0].completion
     assert first == Completion(text="<think>hm</think>x")
 
 
-def test_what_is_no_text_fails_once_and_the_case_still_stands() -> None:
-    into = Gathering()
-    assert [said(into, True, "y"), said(into, True, "y"), said(into, "x", None)] == [0, 0, 0]
-    found = into.evidence()
-    assert [(f.stage, f.who, f.kind, f.raw) for f in found.failures] == [
+def test_completion_that_is_not_text_is_one_failure_and_its_pair_is_added() -> None:
+    builder = EvidenceBuilder()
+    assert [
+        add_pair(builder, True, "y"),
+        add_pair(builder, True, "y"),
+        add_pair(builder, "x", None),
+    ] == [0, 0, 0]
+    evidence = builder.build()
+    assert [(f.stage, f.who, f.kind, f.raw) for f in evidence.failures] == [
         ("completion", "a", "not text", "True"),
         ("completion", "b", "not text", "None"),
     ]
-    assert [(c.model, c.completion.text) for c in found.completions] == [("b", "y"), ("a", "x")]
+    assert [(c.model, c.completion.text) for c in evidence.completions] == [("b", "y"), ("a", "x")]
 
 
-def test_completions_that_the_file_does_not_hold_are_none() -> None:
-    into = Gathering()
-    assert into.case("p", Side("a"), Side("b")) == ("p", "a", "b", 0)
-    assert into.evidence().completions == ()
+def test_pair_without_completions() -> None:
+    builder = EvidenceBuilder()
+    assert builder.add_pair("p", ModelOutput("a"), ModelOutput("b")) == ("p", "a", "b", 0)
+    assert builder.build().completions == ()
 
 
-def test_a_model_against_itself_has_two_names() -> None:
-    into = Gathering()
-    into.judged(into.case("p", Side("a"), Side("a")), "j", WON)
-    assert into.evidence().models == ("a", "a (2)")
-    assert (into.evidence().judgments[0].first, into.evidence().judgments[0].second) == (
+def test_model_paired_with_itself_gets_a_second_name() -> None:
+    builder = EvidenceBuilder()
+    builder.add_judgment(builder.add_pair("p", ModelOutput("a"), ModelOutput("a")), "j", WON)
+    assert builder.build().models == ("a", "a (2)")
+    assert (builder.build().judgments[0].first, builder.build().judgments[0].second) == (
         "a",
         "a (2)",
     )
 
 
-def test_repeats_count_what_was_asked_before_failures_too() -> None:
-    into = Gathering()
-    case = into.case("p", Side("a"), Side("b"))
-    for judge, found in (("j", WON), ("j", LOST), ("j", WON), ("k", WON)):
-        into.judged(case, judge, found, "a")
-    into.judged(case, "j", WON, "b")
-    found = into.evidence()
-    assert [(j.judge, j.first, j.repeat) for j in found.judgments] == [
+def test_repeats_count_judgments_and_failures() -> None:
+    builder = EvidenceBuilder()
+    pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
+    for judge, verdict in (("j", WON), ("j", LOST), ("j", WON), ("k", WON)):
+        builder.add_judgment(pair, judge, verdict, "a")
+    builder.add_judgment(pair, "j", WON, "b")
+    evidence = builder.build()
+    assert [(j.judge, j.first, j.repeat) for j in evidence.judgments] == [
         ("j", "a", 0),
         ("j", "a", 2),
         ("k", "a", 0),
         ("j", "b", 0),
     ]
-    (failure,) = found.failures
+    (failure,) = evidence.failures
     assert (failure.who, failure.first, failure.second, failure.repeat) == ("j", "a", "b", 1)
     assert (failure.kind, failure.raw) == ("missing", "None")
 
 
-def test_the_order_turns_the_verdict_only_where_b_was_first() -> None:
-    into = Gathering()
-    case = into.case("p", Side("a"), Side("b"))
+def test_verdict_is_swapped_only_if_b_was_shown_first() -> None:
+    builder = EvidenceBuilder()
+    pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
     verdict = Verdict.model_validate({"first": 0.75, "scores": (9, 2)})
-    for shown in ("a", "b", "unknown", "apart"):
-        into.judged(case, "j", verdict, shown)  # type: ignore[arg-type]
+    for shown_first in ("a", "b", "unknown", "apart"):
+        builder.add_judgment(pair, "j", verdict, shown_first)  # type: ignore[arg-type]
     by_first = [
-        (j.first, j.presented, j.verdict.first, j.verdict.scores) for j in into.evidence().judgments
+        (j.first, j.presented, j.verdict.first, j.verdict.scores) for j in builder.build().judgments
     ]
     assert by_first == [
         ("a", "recorded", 0.75, (9, 2)),
@@ -113,71 +120,105 @@ def test_the_order_turns_the_verdict_only_where_b_was_first() -> None:
     ]
 
 
-def test_prompts_of_the_same_text_are_one_and_gather_their_tags() -> None:
-    into = Gathering()
+def test_tags_of_equal_prompts_are_merged() -> None:
+    builder = EvidenceBuilder()
     names = [
-        into.prompt(prompt_of("q", otherwise="row 1", tags=tags)) for tags in (("x",), ("y", "x"))
+        builder.add_prompt(parse_prompt("q", default="row 1", tags=tags))
+        for tags in (("x",), ("y", "x"))
     ]
     assert names[0] == names[1]
-    assert [p.tags for p in into.evidence().prompts] == [("x", "y")]
+    assert [p.tags for p in builder.build().prompts] == [("x", "y")]
 
 
-def test_in_one_file_the_id_decides_and_between_files_the_text_does() -> None:
-    into = Gathering()
+def test_prompt_id_is_unique_within_a_file_and_text_across_files() -> None:
+    builder = EvidenceBuilder()
     for texts in (("q", "Q"), ("other", "other"), ("q", "q"), (None, None)):
-        into.begin()
+        builder.begin_file()
         for text in texts:
-            into.prompt(prompt_of(text, otherwise="row 1", name="7"))
-    found = into.evidence()
-    assert [(p.id, p.messages[0].content) for p in found.prompts] == [
+            builder.add_prompt(parse_prompt(text, default="row 1", prompt_id="7"))
+    evidence = builder.build()
+    assert [(p.id, p.messages[0].content) for p in evidence.prompts] == [
         ("7", "q"),
         ("7 (2)", "other"),
     ]
-    assert len(found.notes) == 2
+    assert len(evidence.notes) == 2
 
 
-def test_a_prompt_of_which_only_the_id_is_known_learns_its_text() -> None:
-    into = Gathering()
+def test_placeholder_prompt_takes_a_later_text() -> None:
+    builder = EvidenceBuilder()
     for text in (None, "q"):
-        into.begin()
-        into.prompt(prompt_of(text, otherwise="row 1", name="7"))
-    assert into.evidence().prompts == (
+        builder.begin_file()
+        builder.add_prompt(parse_prompt(text, default="row 1", prompt_id="7"))
+    assert builder.build().prompts == (
         Prompt(id="7", messages=(Message(role="user", content="q"),)),
     )
 
 
-def test_rows_without_a_prompt_are_prompts_of_their_file() -> None:
-    into = Gathering()
-    into.begin()
-    assert into.row(3) == "row 3"
-    into.begin()
-    assert into.row(3) == "row 3 of file 2"
+def test_default_prompt_names_row_and_file() -> None:
+    builder = EvidenceBuilder()
+    builder.begin_file()
+    assert builder.default_prompt(3) == "row 3"
+    builder.begin_file()
+    assert builder.default_prompt(3) == "row 3 of file 2"
 
 
-def test_a_known_outcome_keeps_its_repeat_and_comes_once() -> None:
-    into = Gathering()
-    case = into.case("p", Side("a"), Side("b"))
-    into.judged(case, "j", WON, "a")
-    (judgment,) = into.evidence().judgments
+def test_outcome_keeps_its_repeat_and_duplicates_are_dropped() -> None:
+    builder = EvidenceBuilder()
+    pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
+    builder.add_judgment(pair, "j", WON, "a")
+    (judgment,) = builder.build().judgments
     other = judgment.model_copy(update={"verdict": Verdict(first=0.0)})
     far = judgment.model_copy(update={"repeat": 4})
-    asked = next(iter(into._outcomes))
+    key = next(iter(builder._outcomes))
     for outcome in (judgment, other, far, far):
-        into.take(asked, outcome, known=True)
-    judgments: tuple[Judgment, ...] = into.evidence().judgments
+        builder.add_outcome(key, outcome, keep_repeat=True)
+    judgments: tuple[Judgment, ...] = builder.build().judgments
     assert [(j.repeat, j.verdict.first) for j in judgments] == [(0, 1.0), (1, 0.0), (4, 1.0)]
-    into.judged(case, "j", WON, "a")
-    assert into.evidence().judgments[-1].repeat == 3
+    builder.add_judgment(pair, "j", WON, "a")
+    assert builder.build().judgments[-1].repeat == 3
 
 
-def test_a_prompt_that_stands_in_one_file_again_is_noted_and_one_in_another_file_is_not() -> None:
-    into = Gathering()
+def test_repeats_within_a_file_are_noted_and_across_files_are_not() -> None:
+    builder = EvidenceBuilder()
     for _ in range(2):
-        into.begin()
+        builder.begin_file()
         for text in ("x", "y"):
-            case = into.case("p", Side("a", held=True, said=text), Side("b"))
-            for shown in ("a", "b"):
-                into.judged(case, "j", WON, shown)  # type: ignore[arg-type]
-        into.judged(into.case("q", Side("a"), Side("b")), "j", LOST, "a")
-    (note,) = into.evidence().notes
+            pair = builder.add_pair(
+                "p", ModelOutput("a", recorded=True, completion=text), ModelOutput("b")
+            )
+            for shown_first in ("a", "b"):
+                builder.add_judgment(pair, "j", WON, shown_first)  # type: ignore[arg-type]
+        builder.add_judgment(
+            builder.add_pair("q", ModelOutput("a"), ModelOutput("b")), "j", LOST, "a"
+        )
+    (note,) = builder.build().notes
     assert note.startswith("4 verdicts are on a prompt that the same judge has in the same file")
+
+
+def reference_sample(known: dict[tuple[str, int], str], texts: dict[str, str]) -> int:
+    """The sample by linear search."""
+    sample = 0
+    while texts and any(known.get((m, sample), text) != text for m, text in texts.items()):
+        sample += 1
+    known.update({(m, sample): text for m, text in texts.items()})
+    return sample
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"), max_size=3)))
+def test_completions_get_the_lowest_sample_with_equal_or_no_text(
+    rows: list[dict[str, str]],
+) -> None:
+    builder, known = EvidenceBuilder(), dict[tuple[str, int], str]()
+    for texts in rows:
+        completions = {m: Completion(text=text) for m, text in texts.items()}
+        sample = builder.add_completions("p", completions)
+        assert sample == reference_sample(known, texts)
+    added = {(c.model, c.sample): c.completion.text for c in builder.build().completions}
+    assert added == known
+
+
+def test_a_prompt_may_have_thousands_of_samples() -> None:
+    builder = EvidenceBuilder()
+    for n in range(5000):
+        texts = {"a": Completion(text=str(n)), "b": Completion(text="always the same")}
+        assert builder.add_completions("p", texts) == n

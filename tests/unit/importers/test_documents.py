@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers.documents import opened
+from bakeoff.importers.documents import open_document
 from tests.unit.importers.sample import written
 
 
-def test_an_object_is_the_top_and_a_row(tmp_path: Path) -> None:
-    document = opened(written(tmp_path / "a.json", {"a": 1}))
+def test_object_is_top_and_row(tmp_path: Path) -> None:
+    document = open_document(written(tmp_path / "a.json", {"a": 1}))
     assert document.top == {"a": 1}
     assert [row.values for row in document.rows] == [{"a": 1}]
 
@@ -26,19 +26,21 @@ def test_an_object_is_the_top_and_a_row(tmp_path: Path) -> None:
         ("a.CSV", "a\r\n1\r\n2\r\n"),
     ],
 )
-def test_rows_come_from_lists_lines_and_tables(tmp_path: Path, name: str, data: str) -> None:
+def test_rows_are_read_from_json_lists_json_lines_and_csv(
+    tmp_path: Path, name: str, data: str
+) -> None:
     for path in (
         written(tmp_path / name, data),
         written(tmp_path / f"{name}.gz", gzip.compress(data.encode())),
     ):
-        document = opened(path)
+        document = open_document(path)
         assert document.top == {}
         assert [row.values for row in document.rows] == [{"a": "1"}, {"a": "2"}]
 
 
-def test_half_a_character_becomes_a_question_mark_and_whole_ones_stay(tmp_path: Path) -> None:
+def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
     text = r'{"\ud83d": ["\ud83d\ude00", {"b": "x\udc00"}], "n": NaN}'
-    (row,) = opened(written(tmp_path / "a.json", text)).rows
+    (row,) = open_document(written(tmp_path / "a.json", text)).rows
     assert json.dumps(row.values, ensure_ascii=False) == '{"?": ["😀", {"b": "x?"}], "n": NaN}'
 
 
@@ -72,12 +74,12 @@ def test_half_a_character_becomes_a_question_mark_and_whole_ones_stay(tmp_path: 
         ("a.json.gz", gzip.compress(b"[{}]" * 99, mtime=0)[:-9], "cannot read"),
     ],
 )
-def test_what_cannot_be_read_is_one_line_with_the_files_name(
+def test_unreadable_file_is_a_one_line_config_error(
     tmp_path: Path, name: str, data: str | bytes, says: str
 ) -> None:
     path = written(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
-        opened(path)
+        open_document(path)
     assert says in str(error.value)
     assert repr(str(path)) in str(error.value)
     assert "\n" not in str(error.value)
@@ -92,7 +94,7 @@ def test_what_cannot_be_read_is_one_line_with_the_files_name(
         ("x" * 999, "cannot read"),
     ],
 )
-def test_no_file_at_all(tmp_path: Path, name: str, says: str) -> None:
+def test_missing_file_is_a_config_error(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match=says):
-        opened(tmp_path / name)
+        open_document(tmp_path / name)

@@ -15,40 +15,40 @@ from tests.unit.importers.sample import (
 )
 
 
-def test_each_rater_is_a_judgment(tmp_path: Path) -> None:
+def test_each_rater_score_is_a_judgment(tmp_path: Path) -> None:
     raters = [
         {"score": 1.5, "is_flipped": False, "rationale": "why"},
         {"score": -0.5, "is_flipped": True},
         {"score": 0.25, "rater_id": 7},
         {"score": -0.25, "name": "ann"},
     ]
-    found = evidence(tmp_path, comparator({"individual_rater_scores": raters, "tags": ["x"]}))
-    assert found.models == ("tuned", "base")
-    assert first_of(found.judgments) == [("tuned", 1), ("base", 1), ("tuned", 0.5), ("tuned", 0.5)]
-    assert [(j.judge, j.presented) for j in found.judgments] == [
+    result = evidence(tmp_path, comparator({"individual_rater_scores": raters, "tags": ["x"]}))
+    assert result.models == ("tuned", "base")
+    assert first_of(result.judgments) == [("tuned", 1), ("base", 1), ("tuned", 0.5), ("tuned", 0.5)]
+    assert [(j.judge, j.presented) for j in result.judgments] == [
         ("raters", "recorded"),
         ("raters", "recorded"),
         ("7", "unknown"),
         ("ann", "unknown"),
     ]
-    assert found.judgments[0].verdict.reason == "why"
-    assert found.prompts[0].tags == ("x",)
-    assert len(found.completions) == 2
+    assert result.judgments[0].verdict.reason == "why"
+    assert result.prompts[0].tags == ("x",)
+    assert len(result.completions) == 2
 
 
 @pytest.mark.parametrize("raters", [[], None, "none"])
-def test_without_raters_the_example_has_a_score(tmp_path: Path, raters: Any) -> None:
+def test_example_score_is_used_without_raters(tmp_path: Path, raters: Any) -> None:
     examples = [{"score": -1, "individual_rater_scores": raters}, {"input_text": "r", "score": 0.3}]
-    found = evidence(tmp_path, comparator(*examples))
-    assert first_of(found.judgments) == [("tuned", 0), ("tuned", 1)]
-    assert {(j.judge, j.presented) for j in found.judgments} == {("raters", "unknown")}
+    result = evidence(tmp_path, comparator(*examples))
+    assert first_of(result.judgments) == [("tuned", 0), ("tuned", 1)]
+    assert {(j.judge, j.presented) for j in result.judgments} == {("raters", "unknown")}
 
 
-def test_no_score_is_a_failure(tmp_path: Path) -> None:
+def test_missing_score_is_a_failure(tmp_path: Path) -> None:
     raters: list[Any] = [{"score": None}, {"score": True}, {"score": float("nan")}, {}, 3, None]
-    found = evidence(tmp_path, comparator({"individual_rater_scores": raters}, {"score": "x"}))
-    assert counted(found) == (0, 7)
-    assert [f.kind for f in found.failures] == [
+    result = evidence(tmp_path, comparator({"individual_rater_scores": raters}, {"score": "x"}))
+    assert counted(result) == (0, 7)
+    assert [f.kind for f in result.failures] == [
         "missing",
         "boolean",
         "not a number",
@@ -69,13 +69,15 @@ def test_no_score_is_a_failure(tmp_path: Path) -> None:
         ({"examples": []}, "holds no judgments"),
     ],
 )
-def test_another_shape(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+def test_invalid_structure_is_a_config_error(
+    tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
     path = written(tmp_path / "a.json", {**comparator({"score": 1}), **change})
     assert says in refusal(path)
 
 
-def test_the_viewers_own_example() -> None:
-    found = read([golden("llm_comparator/example_tiny.json")]).evidence
-    assert found.models == ("ABC v0.6", "ABC v0.5")
-    assert counted(found) == (8, 0)
-    assert [j.presented for j in found.judgments].count("recorded") == 4
+def test_real_example_of_the_viewer() -> None:
+    result = read([golden("llm_comparator/example_tiny.json")]).evidence
+    assert result.models == ("ABC v0.6", "ABC v0.5")
+    assert counted(result) == (8, 0)
+    assert [j.presented for j in result.judgments].count("recorded") == 4

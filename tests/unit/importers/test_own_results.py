@@ -20,9 +20,9 @@ from tests.unit.importers.sample import evidence, refusal, written
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="q"),))
 
 
-def said(model: str, text: str, sample: int = 0) -> Authored:
-    completion = Completion(text=text, finish="length", tokens=3)
-    return Authored(prompt_id="p", model=model, completion=completion, sample=sample)
+def completion(model: str, text: str, sample: int = 0) -> Authored:
+    value = Completion(text=text, finish="length", tokens=3)
+    return Authored(prompt_id="p", model=model, completion=value, sample=sample)
 
 
 def judgment(better: float = 1.0, **more: Any) -> Judgment:
@@ -53,14 +53,14 @@ def results(*records: Record, prompt: Prompt = PROMPT, **more: Any) -> dict[str,
 
 
 RUN = (
-    said("base", "y"),
-    said("tuned", "x"),
+    completion("base", "y"),
+    completion("tuned", "x"),
     judgment(),
     judgment(0.5, first="base", second="tuned"),
 )
 
 
-def test_what_it_holds_is_the_evidence(tmp_path: Path) -> None:
+def test_evidence_is_read_unchanged(tmp_path: Path) -> None:
     lost = (failure(repeat=1), failure(stage="completion", who="base", first=None, second=None))
     assert evidence(tmp_path, results(*RUN, *lost)) == Evidence(
         models=("tuned", "base"),
@@ -72,35 +72,35 @@ def test_what_it_holds_is_the_evidence(tmp_path: Path) -> None:
     )
 
 
-def test_the_same_file_twice_is_one(tmp_path: Path) -> None:
+def test_duplicate_file_adds_nothing(tmp_path: Path) -> None:
     document = results(*RUN, failure(repeat=1))
     assert evidence(tmp_path, document, document) == evidence(tmp_path, document)
 
 
-def test_another_verdict_is_a_repeat_and_other_completions_are_a_sample(tmp_path: Path) -> None:
-    other = results(said("base", "y"), said("tuned", "new"), judgment(0.25))
+def test_other_verdicts_are_repeats_and_other_completions_are_samples(tmp_path: Path) -> None:
+    other = results(completion("base", "y"), completion("tuned", "new"), judgment(0.25))
     again = results(*RUN[:2], judgment(0.0), failure())
-    found = evidence(tmp_path, results(*RUN), again, other)
-    assert [(j.verdict.first, j.sample, j.repeat) for j in found.judgments] == [
+    result = evidence(tmp_path, results(*RUN), again, other)
+    assert [(j.verdict.first, j.sample, j.repeat) for j in result.judgments] == [
         (1.0, 0, 0),
         (0.5, 0, 0),
         (0.0, 0, 1),
         (0.25, 1, 0),
     ]
-    assert [f.repeat for f in found.failures] == [2]
-    assert [(c.model, c.completion.text, c.sample) for c in found.completions[2:]] == [
+    assert [f.repeat for f in result.failures] == [2]
+    assert [(c.model, c.completion.text, c.sample) for c in result.completions[2:]] == [
         ("base", "y", 1),
         ("tuned", "new", 1),
     ]
 
 
-def test_the_same_id_for_another_text_is_another_prompt(tmp_path: Path) -> None:
+def test_equal_ids_of_other_texts_are_other_prompts(tmp_path: Path) -> None:
     other = Prompt(id="p", messages=(Message(role="user", content="r"),))
-    found = evidence(tmp_path, results(*RUN), results(*RUN[:3], failure(), prompt=other))
-    assert [p.id for p in found.prompts] == ["p", "p (2)"]
-    assert [j.prompt_id for j in found.judgments] == ["p", "p", "p (2)"]
-    assert found.failures[0].prompt_id == "p (2)"
-    assert {c.sample for c in found.completions} == {0}
+    result = evidence(tmp_path, results(*RUN), results(*RUN[:3], failure(), prompt=other))
+    assert [p.id for p in result.prompts] == ["p", "p (2)"]
+    assert [j.prompt_id for j in result.judgments] == ["p", "p", "p (2)"]
+    assert result.failures[0].prompt_id == "p (2)"
+    assert {c.sample for c in result.completions} == {0}
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_the_same_id_for_another_text_is_another_prompt(tmp_path: Path) -> None:
         ({"judgments": []}, "holds no judgments"),
     ],
 )
-def test_a_file_that_is_not_as_we_write_it(
+def test_invalid_results_file_is_a_config_error(
     tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     assert says in refusal(written(tmp_path / "a.json", {**results(*RUN), **change}))
 
 
-def test_what_stands_behind_names_comes_along(tmp_path: Path) -> None:
-    asked = {"model": ["tuned=hf:Qwen/Qwen2.5?dtype=auto", "base=hf:me/base"], "judge": ["gpt-4"]}
-    found = evidence(tmp_path, results(*RUN, config=asked))
-    assert found.origins == {"tuned": "hf:Qwen/Qwen2.5", "base": "hf:me/base", "gpt-4": ":gpt-4"}
+def test_origins_are_read_from_the_config(tmp_path: Path) -> None:
+    config = {"model": ["tuned=hf:Qwen/Qwen2.5?dtype=auto", "base=hf:me/base"], "judge": ["gpt-4"]}
+    result = evidence(tmp_path, results(*RUN, config=config))
+    assert result.origins == {"tuned": "hf:Qwen/Qwen2.5", "base": "hf:me/base", "gpt-4": ":gpt-4"}

@@ -10,24 +10,24 @@ from tests.unit.importers.sample import counted, evidence, first_of, golden, pan
 
 
 def test_each_annotator_is_a_judge(tmp_path: Path) -> None:
-    found = evidence(tmp_path, [panda(1, 2, 0)], name="a.jsonl")
-    assert found.models == ("tuned", "base")
-    assert first_of(found.judgments) == [("tuned", 1), ("tuned", 0), ("tuned", 0.5)]
-    assert [j.judge for j in found.judgments] == ["annotator1", "annotator2", "annotator3"]
-    assert {j.presented for j in found.judgments} == {"unknown"}
-    assert found.prompts[0].messages[0].content == "do\n\nit"
+    result = evidence(tmp_path, [panda(1, 2, 0)], name="a.jsonl")
+    assert result.models == ("tuned", "base")
+    assert first_of(result.judgments) == [("tuned", 1), ("tuned", 0), ("tuned", 0.5)]
+    assert [j.judge for j in result.judgments] == ["annotator1", "annotator2", "annotator3"]
+    assert {j.presented for j in result.judgments} == {"unknown"}
+    assert result.prompts[0].messages[0].content == "do\n\nit"
 
 
-def test_an_input_may_be_blank(tmp_path: Path) -> None:
+def test_blank_input_is_left_out_of_the_prompt(tmp_path: Path) -> None:
     rows = [panda(1, input=""), panda(1, input=None), panda(1, input=" ")]
     assert [p.messages[0].content for p in evidence(tmp_path, rows).prompts] == ["do"]
 
 
 def test_booleans_as_completions_and_labels_are_failures(tmp_path: Path) -> None:
     rows = [panda(1, 2, response1=True), panda(True, 3), panda(None), panda("x", float("nan"))]
-    found = evidence(tmp_path, rows)
-    assert counted(found) == (2, 6)
-    assert [(f.stage, f.who, f.kind) for f in found.failures] == [
+    result = evidence(tmp_path, rows)
+    assert counted(result) == (2, 6)
+    assert [(f.stage, f.who, f.kind) for f in result.failures] == [
         ("completion", "tuned", "not text"),
         ("judgment", "annotator1", "boolean"),
         ("judgment", "annotator2", "unreadable"),
@@ -47,32 +47,32 @@ def test_booleans_as_completions_and_labels_are_failures(tmp_path: Path) -> None
         (["x_y_z", "q_z", "q_x_y"], [("x_y", "z"), ("q", "z"), ("q", "x_y")]),
     ],
 )
-def test_a_name_may_hold_underscores(keys: list[str], names: list[tuple[str, str]]) -> None:
+def test_model_names_may_contain_underscores(keys: list[str], names: list[tuple[str, str]]) -> None:
     assert split_keys(keys, "x") == dict(zip(keys, names, strict=True))
 
 
 @pytest.mark.parametrize("keys", [["a_b_c"], ["ab"], [""], ["_a"], ["a_b_c", "d_e_f"]])
-def test_keys_that_leave_it_open(keys: list[str]) -> None:
+def test_ambiguous_keys_are_config_errors(keys: list[str]) -> None:
     with pytest.raises(ConfigError, match="cannot tell the two models in cmp_key"):
         split_keys(keys, "x")
 
 
-def test_no_labels_and_no_key(tmp_path: Path) -> None:
+def test_missing_labels_and_keys_are_config_errors(tmp_path: Path) -> None:
     assert "no column 'annotator1'" in refusal(written(tmp_path / "a.json", [panda()]))
     path = written(tmp_path / "b.json", [panda(1, cmp_key=None)])
     assert "cannot tell the two models" in refusal(path)
 
 
-def test_real_labels_and_six_booleans_among_the_completions() -> None:
-    found = read([golden("pandalm/testset_text.jsonl.gz")]).evidence
-    assert counted(found) == (2997, 0)
+def test_real_labels_with_six_boolean_completions() -> None:
+    result = read([golden("pandalm/testset_text.jsonl.gz")]).evidence
+    assert counted(result) == (2997, 0)
     # Six rows, but two completions: each model said it once and was compared three times.
-    assert [(f.stage, f.who, f.raw) for f in found.failures] == [
+    assert [(f.stage, f.who, f.raw) for f in result.failures] == [
         ("completion", "bloom-7b", "True"),
         ("completion", "opt-7b", "True"),
     ]
     votes = defaultdict(list)
-    for one in found.judgments:
+    for one in result.judgments:
         if (one.first, one.second) == ("bloom-7b", "llama-7b"):
             votes[one.prompt_id].append(1 - one.verdict.first)
     majority = Counter(Counter(of_three).most_common(1)[0][0] for of_three in votes.values())

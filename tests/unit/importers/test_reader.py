@@ -34,40 +34,44 @@ SAMPLES: dict[str, Any] = {
 }
 
 
-def test_every_format_is_found_by_its_marks(tmp_path: Path) -> None:
+def test_every_format_is_detected(tmp_path: Path) -> None:
     assert tuple(SAMPLES) == FORMATS
     paths = [written(tmp_path / f"{name}.json", value) for name, value in SAMPLES.items()]
     for path, name in zip(paths, FORMATS, strict=True):
         assert read([path]).formats == read([path], format=name).formats == (name,)
-    formats, found = read(paths)
+    formats, result = read(paths)
     assert formats == FORMATS
-    assert counted(found) == (9, 0)
+    assert counted(result) == (9, 0)
 
 
-def test_formats_that_are_unclear_or_unknown(tmp_path: Path) -> None:
+def test_ambiguous_and_unknown_formats_are_config_errors(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", [{**alpaca(), **panda(1)}])
-    said = refusal(path)
-    assert f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format script |" in said
+    message = refusal(path)
+    assert (
+        f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format script |" in message
+    )
     assert read([path], format="pandalm").formats == ("pandalm",)
     path = written(tmp_path / "b.json", {f"key{n}": n for n in range(20)})
-    said = refusal(path)
-    assert "is of no known format: it holds 'key0', 'key1'" in said
-    assert "--format script | alpaca_eval | arena_hard | llm_comparator | pandalm | bakeoff" in said
+    message = refusal(path)
+    assert "is of no known format: it holds 'key0', 'key1'" in message
+    assert (
+        "--format script | alpaca_eval | arena_hard | llm_comparator | pandalm | bakeoff" in message
+    )
     assert "there is no format 'xml': choose with --format" in refusal(path, format="xml")
 
 
 def test_columns_are_for_tables_only(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "label\nb\n")
     assert counted(read([path], format="table", columns={"winner": "label"}).evidence) == (1, 0)
-    said = refusal(path, format="script", columns={"winner": "label"})
-    assert said == "--columns is for tables: leave it out, or choose --format table"
+    message = refusal(path, format="script", columns={"winner": "label"})
+    assert message == "--columns is for tables: leave it out, or choose --format table"
     with pytest.raises(ConfigError, match="no file to read"):
         read([])
 
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("value", [{}, [{}], {"a": None}, {"results": 3}, [{"games": 1}]])
-def test_a_forced_format_that_does_not_fit_is_refused_in_a_line(
+def test_wrong_explicit_format_is_a_one_line_config_error(
     tmp_path: Path, name: str, value: Any
 ) -> None:
     path = written(tmp_path / "a.json", value)
@@ -77,14 +81,14 @@ def test_a_forced_format_that_does_not_fit_is_refused_in_a_line(
     assert repr(str(path)) in str(error.value)
 
 
-def test_half_characters_and_nul_are_read(tmp_path: Path) -> None:
+def test_unpaired_surrogates_and_nul_are_read(tmp_path: Path) -> None:
     row = compared("q\ud83d\0", explanation="e\udc00", model1_completion="c\ud83d\0")
-    found = evidence(tmp_path, script([row], model1_path="t\ud83d"))
-    assert found.models == ("t?", "base")
-    assert found.prompts[0].messages[0].content == "q?\0"
-    assert found.judgments[0].verdict.reason == "e?"
-    assert found.completions[0].completion.text == "c?\0"
-    found.model_dump_json()
+    result = evidence(tmp_path, script([row], model1_path="t\ud83d"))
+    assert result.models == ("t?", "base")
+    assert result.prompts[0].messages[0].content == "q?\0"
+    assert result.judgments[0].verdict.reason == "e?"
+    assert result.completions[0].completion.text == "c?\0"
+    result.model_dump_json()
 
 
 JSON = st.recursive(
@@ -117,16 +121,16 @@ TOP = st.fixed_dictionaries(
 
 
 @given(st.lists(ROW, max_size=4) | TOP, st.sampled_from((None, *FORMATS)))
-def test_nothing_but_a_config_error_comes_of_wrong_types(
+def test_wrong_types_are_read_or_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, value: Any, name: str | None
 ) -> None:
     path = written(tmp_path_factory.getbasetemp() / "wrong.json", json.dumps(value))
-    said = ""
+    message = ""
     try:
         read([path], format=name).evidence.model_dump_json()
     except ConfigError as error:
-        said = str(error)
-    assert len(said.splitlines()) <= 1
+        message = str(error)
+    assert len(message.splitlines()) <= 1
 
 
 GARBAGE = (
@@ -140,7 +144,7 @@ NUMBERS = st.floats(max_value=-0.01) | st.floats(min_value=2.01)
 
 @pytest.mark.parametrize("name", ["script", "alpaca_eval", "arena_hard", "table"])
 @given(labels=st.lists(GARBAGE | NUMBERS, min_size=1, max_size=6))
-def test_garbage_is_always_a_failure_and_never_a_tie(
+def test_invalid_labels_are_failures_and_never_ties(
     tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
 ) -> None:
     check(tmp_path_factory, name, labels)
@@ -148,7 +152,7 @@ def test_garbage_is_always_a_failure_and_never_a_tie(
 
 @pytest.mark.parametrize("name", ["llm_comparator", "pandalm"])
 @given(labels=st.lists(GARBAGE, min_size=1, max_size=6))
-def test_garbage_where_numbers_are_labels(
+def test_invalid_labels_of_numeric_formats_are_failures(
     tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
 ) -> None:
     check(tmp_path_factory, name, labels)
@@ -166,9 +170,9 @@ def check(tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
         ],
     }
     path = written(tmp_path_factory.getbasetemp() / "garbage.json", documents[name])
-    found = read([path], format=name).evidence
-    judged, failed = counted(found)
+    result = read([path], format=name).evidence
+    judged, failed = counted(result)
     assert failed == len(labels)
     assert judged == (2 * len(labels) if name == "table" else 0)
-    assert all(j.verdict.first in (0, 1) for j in found.judgments)
-    assert {f.kind for f in found.failures} <= {"missing", "boolean", "not a number", "unreadable"}
+    assert all(j.verdict.first in (0, 1) for j in result.judgments)
+    assert {f.kind for f in result.failures} <= {"missing", "boolean", "not a number", "unreadable"}

@@ -16,60 +16,60 @@ from tests.unit.importers.sample import (
 )
 
 
-def test_the_first_model_was_shown_first(tmp_path: Path) -> None:
+def test_first_model_was_shown_first(tmp_path: Path) -> None:
     winners = ["model1", "MODEL2", "tie", "A", "b", "base"]
-    found = evidence(tmp_path, script([compared(str(n), w) for n, w in enumerate(winners)]))
-    assert found.models == ("tuned", "base")
-    assert first_of(found.judgments) == [("tuned", p) for p in (1, 0, 0.5, 1, 0, 0)]
-    one = found.judgments[0]
+    result = evidence(tmp_path, script([compared(str(n), w) for n, w in enumerate(winners)]))
+    assert result.models == ("tuned", "base")
+    assert first_of(result.judgments) == [("tuned", p) for p in (1, 0, 0.5, 1, 0, 0)]
+    one = result.judgments[0]
     assert (one.judge, one.second, one.presented) == ("gpt-4", "base", "recorded")
     assert one.verdict.reason == "because"
-    assert [p.messages[0].content for p in found.prompts] == list("012345")
-    assert [(c.model, c.completion.text) for c in found.completions[:2]] == [
+    assert [p.messages[0].content for p in result.prompts] == list("012345")
+    assert [(c.model, c.completion.text) for c in result.completions[:2]] == [
         ("tuned", "one"),
         ("base", "two"),
     ]
 
 
-def test_a_row_may_say_that_it_was_swapped(tmp_path: Path) -> None:
+def test_swapped_row_was_shown_in_the_other_order(tmp_path: Path) -> None:
     rows = [
         compared("1", "model1", swapped=True),
         compared("2", "A", swapped=True),
         compared("3", "A", swapped=False),
         compared("4", "model2", swapped="yes"),
     ]
-    found = evidence(tmp_path, script(rows))
-    assert first_of(found.judgments) == [("base", 0), ("base", 1), ("tuned", 1), ("tuned", 0)]
-    assert [j.presented for j in found.judgments] == ["recorded"] * 3 + ["unknown"]
+    result = evidence(tmp_path, script(rows))
+    assert first_of(result.judgments) == [("base", 0), ("base", 1), ("tuned", 1), ("tuned", 0)]
+    assert [j.presented for j in result.judgments] == ["recorded"] * 3 + ["unknown"]
 
 
-def test_scores_come_along(tmp_path: Path) -> None:
+def test_scores_are_read(tmp_path: Path) -> None:
     rows = [
         compared("1", model1_score=8, model2_score="3.5"),
         compared("2", model1_score=8, model2_score=3, swapped=True),
         compared("3", model1_score=None, model2_score=3),
         compared("4", model1_score=80, model2_score=30),
     ]
-    found = evidence(tmp_path, script(rows))
-    assert [j.verdict.scores for j in found.judgments] == [(8, 3.5), (3, 8), None]
-    assert [(f.kind, f.raw) for f in found.failures] == [("unreadable", "80")]
+    result = evidence(tmp_path, script(rows))
+    assert [j.verdict.scores for j in result.judgments] == [(8, 3.5), (3, 8), None]
+    assert [(f.kind, f.raw) for f in result.failures] == [("unreadable", "80")]
 
 
-def test_files_are_repeats_other_judges_or_other_completions(tmp_path: Path) -> None:
-    found = evidence(
+def test_several_files_are_repeats_other_judges_or_samples(tmp_path: Path) -> None:
+    result = evidence(
         tmp_path,
         script([compared()]),
         script([compared(winner="model2")]),
         script([compared()], judge_model="claude"),
         script([compared(model2_completion="another")]),
     )
-    seen = [(j.judge, j.sample, j.repeat) for j in found.judgments]
+    seen = [(j.judge, j.sample, j.repeat) for j in result.judgments]
     assert seen == [("gpt-4", 0, 0), ("gpt-4", 0, 1), ("claude", 0, 0), ("gpt-4", 1, 0)]
-    assert len(found.prompts) == 1
-    assert len(found.completions) == 4
+    assert len(result.prompts) == 1
+    assert len(result.completions) == 4
 
 
-def test_what_is_missing_or_of_a_wrong_type_is_a_failure(tmp_path: Path) -> None:
+def test_missing_values_and_wrong_types_are_failures(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         compared("1", None),
         compared("2", True),
@@ -80,9 +80,9 @@ def test_what_is_missing_or_of_a_wrong_type_is_a_failure(tmp_path: Path) -> None
         compared("7", float("nan")),
         {**compared(), "prompt": None},
     ]
-    found = evidence(tmp_path, script(rows))
-    assert counted(found) == (3, 5)
-    by_stage = [(f.stage, f.kind) for f in found.failures]
+    result = evidence(tmp_path, script(rows))
+    assert counted(result) == (3, 5)
+    by_stage = [(f.stage, f.kind) for f in result.failures]
     assert by_stage[:5] == [("completion", "not text")] * 5
     assert [kind for _, kind in by_stage[5:]] == [
         "missing",
@@ -91,21 +91,21 @@ def test_what_is_missing_or_of_a_wrong_type_is_a_failure(tmp_path: Path) -> None
         "missing",
         "not a number",
     ]
-    assert [j.prompt_id for j in found.judgments[1:]] == ["row 6", "row 8"]
+    assert [j.prompt_id for j in result.judgments[1:]] == ["row 6", "row 8"]
 
 
-def test_a_bare_document_has_names_all_the_same(tmp_path: Path) -> None:
-    found = evidence(tmp_path, {"model1_path": None, "judge_model": 3, "results": [compared()]})
-    assert found.models == ("model1", "model2")
-    assert found.judgments[0].judge == "3"
+def test_document_without_names_gets_default_names(tmp_path: Path) -> None:
+    result = evidence(tmp_path, {"model1_path": None, "judge_model": 3, "results": [compared()]})
+    assert result.models == ("model1", "model2")
+    assert result.judgments[0].judge == "3"
     bare = evidence(tmp_path, {"results": [compared()]})
     assert (bare.models, bare.judgments[0].judge) == (("model1", "model2"), "judge")
 
 
 def test_a_model_against_itself(tmp_path: Path) -> None:
-    found = evidence(tmp_path, script([compared(), compared("r", "same")], model1_path="base"))
-    assert found.models == ("base", "base (2)")
-    assert counted(found) == (1, 1)
+    result = evidence(tmp_path, script([compared(), compared("r", "same")], model1_path="base"))
+    assert result.models == ("base", "base (2)")
+    assert counted(result) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -117,19 +117,19 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
         ([], "holds no judgments: there is nothing to audit"),
     ],
 )
-def test_results_that_are_none(tmp_path: Path, results: Any, says: str) -> None:
+def test_invalid_results_are_config_errors(tmp_path: Path, results: Any, says: str) -> None:
     assert says in refusal(written(tmp_path / "a.json", script(results)))
 
 
 def test_real_files(tmp_path: Path) -> None:
     paths = [golden(f"open_r1_impute/{name}-rep1.json.gz") for name in ("g4", "cl")]
-    formats, found = read([paths[0], paths[0], paths[1]])
+    formats, result = read([paths[0], paths[0], paths[1]])
     assert set(formats) == {"script"}
-    assert len(found.prompts) == 100
-    assert counted(found) == (300, 0)
-    gpt = [j for j in found.judgments if j.judge == "gpt-4" and j.repeat == 0]
+    assert len(result.prompts) == 100
+    assert counted(result) == (300, 0)
+    gpt = [j for j in result.judgments if j.judge == "gpt-4" and j.repeat == 0]
     assert [sum(j.verdict.first == p for j in gpt) for p in (1, 0, 0.5)] == [81, 17, 2]
-    assert {(j.judge, j.sample, j.repeat) for j in found.judgments} == {
+    assert {(j.judge, j.sample, j.repeat) for j in result.judgments} == {
         ("gpt-4", 0, 0),
         ("gpt-4", 0, 1),
         ("claude-3-5-sonnet-20241022", 1, 0),  # other generations of the same models

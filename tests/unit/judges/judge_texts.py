@@ -1,8 +1,8 @@
-"""What judges write, one text a case: who reads it, and what has to come of it.
+"""Replies of judges with the parser and the expected verdict of each.
 
-`expected` is (first, score of A, score of B), for one completion alone (score,), or a word of the
-error where the text is no verdict. `mirrored` turns a text into the one that a judge would have
-written about the same two completions in the other order.
+`expected` is (first, score of A, score of B), (score,) for one completion, or a word of the error
+if the reply has no verdict. `mirrored` returns the reply that a judge would have written about the
+same two completions in the other order.
 """
 
 # ruff: noqa: RUF001 - other languages have letters and quotes that look like ours
@@ -11,20 +11,25 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from bakeoff.judges.parsing.marks import read_marks
-from bakeoff.judges.parsing.readers import Scored, read_json, read_score, read_scores
-from bakeoff.judges.parsing.rubric import read_rubric
+from bakeoff.judges.parsing.marks import parse_marks
+from bakeoff.judges.parsing.rubric import parse_rubric
+from bakeoff.judges.parsing.verdicts import (
+    ParsedScore,
+    parse_json_verdict,
+    parse_score_pair,
+    parse_single_score,
+)
 from bakeoff.records import Completion, Criterion, Verdict
 
 CRITERIA = (Criterion(name="Correct", weight=3), Criterion(name="Clear", weight=1))
 Expected = tuple[float | None, ...] | str
 Name = Literal["json", "marks", "scores", "score", "rubric"]
-READERS: dict[str, Callable[[Completion], Verdict | Scored]] = {
-    "json": read_json,
-    "marks": read_marks,
-    "scores": read_scores,
-    "score": read_score,
-    "rubric": lambda said: read_rubric(said, CRITERIA),
+PARSERS: dict[str, Callable[[Completion], Verdict | ParsedScore]] = {
+    "json": parse_json_verdict,
+    "marks": parse_marks,
+    "scores": parse_score_pair,
+    "score": parse_single_score,
+    "rubric": lambda reply: parse_rubric(reply, CRITERIA),
 }
 
 
@@ -37,7 +42,7 @@ class Case(NamedTuple):
 
 
 def obj(winner: str = '"A"', a: str = "8", b: str = "3", why: str = "A is right.") -> str:
-    """The object that is asked for; winner and scores as they stand in the text."""
+    """The requested JSON object, with winner and scores as written."""
     return f'{{"explanation": "{why}", "score_a": {a}, "score_b": {b}, "winner": {winner}}}'
 
 
@@ -48,13 +53,13 @@ LOSING = obj('"B"', "3", "8", "B is right.")
 
 
 def wins(winner: str, first: float | str) -> Case:
-    """A verdict whose only oddity is how it names the winner."""
+    """A regular verdict with an unusual winner."""
     expected = first if isinstance(first, str) else (first, 8.0, 3.0)
     return Case(f"the winner is {winner}", "json", obj(winner), expected)
 
 
 def scores(a: str, number: float | str) -> Case:
-    """A verdict whose only oddity is how it writes the score of A."""
+    """A regular verdict with an unusual score of A."""
     expected = number if isinstance(number, str) else (1.0, number, 3.0)
     return Case(f"score_a is {a}", "json", obj(a=a), expected)
 

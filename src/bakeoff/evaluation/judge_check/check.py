@@ -14,7 +14,7 @@ from bakeoff.evaluation.judge_check.outcomes import longer_of
 from bakeoff.evaluation.judge_check.requests import Asking
 from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
 from bakeoff.evaluation.participants import judges_of
-from bakeoff.importers.documents import listed
+from bakeoff.importers.documents import format_names
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
 from bakeoff.report.export import check_writable, write
@@ -160,5 +160,5 @@ def _same(known: Known) -> Iterator[str]:
     if same:
         yield (
             f"{len(same)} of the pairs have one text on both sides, so that no judge can be right: "
-            f"{listed(same)}"
+            f"{format_names(same)}"
         )

@@ -17,10 +17,9 @@ from pydantic import JsonValue
 
 from bakeoff.config import parse_fields
 from bakeoff.errors import ConfigError
-from bakeoff.importers.asking import label_of
-from bakeoff.importers.columns import STANDARD
-from bakeoff.importers.documents import Document, kind_of, listed, opened
-from bakeoff.importers.labels import Unread, marks, winner_of
+from bakeoff.importers.documents import Document, format_names, json_type, open_document
+from bakeoff.importers.labels import ParseFailure, label_meanings, label_text, parse_winner
+from bakeoff.importers.table import STANDARD_COLUMNS
 from bakeoff.prompts.rows import Row
 from bakeoff.records import Prompt, Record, content_key
 
@@ -31,11 +30,16 @@ _PROMPTS = ("messages", "prompt", "instruction", "question", "input")
 _KNOWN = ((BETTER, WORSE), ("chosen", "rejected"))
 _TWO = (
     ("first", "second"),
-    *((a, b) for a, b in zip(STANDARD["completion_a"], STANDARD["completion_b"], strict=True)),
+    *(
+        (a, b)
+        for a, b in zip(
+            STANDARD_COLUMNS["completion_a"], STANDARD_COLUMNS["completion_b"], strict=True
+        )
+    ),
     ("completion_a", "completion_b"),
 )
 _LABELS = ("label", "winner")
-_MARKS = marks(
+_MARKS = label_meanings(
     ("1", "a", *(a for a, _ in _TWO)),
     ("2", "b", *(b for _, b in _TWO)),
     ("tie", "draw", "equal", "both", "neither"),
@@ -70,9 +74,9 @@ def known_pairs(file: Path | None = None, limit: int | None = None) -> Known:
     """
     if file is None:
         with as_file(files("bakeoff.evaluation.judge_check") / "pairs.jsonl") as path:
-            document = opened(path)
+            document = open_document(path)
     else:
-        document = opened(file)
+        document = open_document(file)
     pairs = [_labelled(document, row) for row in document.rows]
     _check_ids(document, pairs)
     drawn = sorted(range(len(pairs)), key=lambda index: _rank(pairs[index]))[:limit]
@@ -84,12 +88,12 @@ def known_pairs(file: Path | None = None, limit: int | None = None) -> Known:
 
 
 def _labelled(document: Document, row: Row) -> Labelled:
-    where, values = document.where(row.place), row.values
+    where, values = document.location(row.place), row.values
     better, worse = _sorted_out(where, values)
     return Labelled(
-        id=label_of(values.get("id")) or row.place,
-        set=label_of(values.get("set")),
-        kind=label_of(values.get("kind")),
+        id=label_text(values.get("id")) or row.place,
+        set=label_text(values.get("set")),
+        kind=label_text(values.get("kind")),
         prompt=_prompt(where, values),
         better=better,
         worse=worse,
@@ -104,8 +108,8 @@ def _sorted_out(where: str, values: Mapping[str, JsonValue]) -> tuple[str, str]:
     columns = next((two for two in _TWO if all(one in values for one in two)), None)
     if columns is None:
         raise ConfigError(
-            f"{where} holds {listed(values)}: it needs two completions, as 'better' and 'worse', "
-            "or as 'first' and 'second' with a 'label'"
+            f"{where} holds {format_names(values)}: it needs two completions, as 'better' and "
+            "'worse', or as 'first' and 'second' with a 'label'"
         )
     first, second = _texts(where, values, columns)
     return (first, second) if _first_is_better(where, values) else (second, first)
@@ -118,14 +122,14 @@ def _texts(where: str, values: Mapping[str, JsonValue], columns: Sequence[str]) 
 
 def _text(where: str, column: str, value: JsonValue) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{where}: {column!r} has to be a text, and is {kind_of(value)}")
+        raise ConfigError(f"{where}: {column!r} has to be a text, and is {json_type(value)}")
     return value
 
 
 def _first_is_better(where: str, values: Mapping[str, JsonValue]) -> bool:
     column = next((name for name in _LABELS if name in values), _LABELS[0])
-    found = winner_of(column, values.get(column), _MARKS)
-    if isinstance(found, Unread):
+    found = parse_winner(column, values.get(column), _MARKS)
+    if isinstance(found, ParseFailure):
         raise ConfigError(
             f"{where}: {found.message}; write 1 or 2, 'A' or 'B', 'first' or 'second'"
         )
@@ -139,7 +143,7 @@ def _first_is_better(where: str, values: Mapping[str, JsonValue]) -> bool:
 def _prompt(where: str, values: Mapping[str, JsonValue]) -> Prompt:
     column = next((name for name in _PROMPTS if name in values), None)
     if column is None:
-        raise ConfigError(f"{where} has no prompt: it needs one of {listed(_PROMPTS)}")
+        raise ConfigError(f"{where} has no prompt: it needs one of {format_names(_PROMPTS)}")
     said, more = values[column], values.get("input")
     if not isinstance(said, list):
         said = _text(where, column, said)
@@ -156,8 +160,8 @@ def _check_ids(document: Document, pairs: Sequence[Labelled]) -> None:
         other = places.setdefault(pair.id, row.place)
         if other != row.place:
             raise ConfigError(
-                f"{document.where(other)} and {row.place} have one id, {pair.id!r}: give each an "
-                "id of its own"
+                f"{document.location(other)} and {row.place} have one id, {pair.id!r}: give each "
+                "an id of its own"
             )
 
 

@@ -1,1 +1,1 @@
-"""Parsers of judges' replies: JSON, rubrics, marks and scores."""
+"""Parsers of judge replies: JSON, labeled lines, rubrics, marks and log-probabilities."""

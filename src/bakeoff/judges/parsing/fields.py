@@ -1,17 +1,17 @@
-"""What the names and words of judges mean: which field a label is, a number from 0 to 10, a winner.
+"""Parsing of the fields of a judge reply: field names, numbers from 0 to 10, and winners.
 
-Only what has one meaning is read: another scale, a range, or a winner that names both is no value,
-and a field with two values that differ has none. Knows no kind of verdict.
+Ambiguous values are errors: another scale, a range, a winner that names both, or a field with
+several different values.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Set
 
-from bakeoff.judges.parsing.json_objects import Value, labelled
+from bakeoff.judges.parsing.json_objects import Value, labeled_lines
 
-# What judges call the two that they compare; also in their own language.
-_KIND = (
+# The nouns that judges use for a completion, also in other languages.
+_NOUN = (
     "(?:answer|assistant|response|completion|model|antwort|réponse|respuesta|risposta|resposta|"
     "ответ|回答|答案)"
 )
@@ -21,124 +21,128 @@ _TIE = re.compile(
 )
 _OF_TEN = r" ?/ ?10(?:[.,]0+)?| ?\(?out of (?:10|ten)\b\)?"
 _NUMBER = r"(\d{1,2}(?:[.,]\d{1,20})?)"
-# What may follow a number is said in words: a second number would make it a range or a scale.
-_ASIDE = r"(?:\)? ?(?:points?|pts)\b)?(?!.{0,9}\bof\b)(?: ?[(–—;-]\D*|, ?\D*)?"  # noqa: RUF001
-_SCORE = re.compile(rf"{_NUMBER}(?:{_OF_TEN})?{_ASIDE}", re.DOTALL)
-_EXPLICIT = re.compile(rf"{_NUMBER}(?:{_OF_TEN}){_ASIDE}", re.DOTALL)
+# Only words may follow a number: a second number would make it a range or a scale.
+_SUFFIX = r"(?:\)? ?(?:points?|pts)\b)?(?!.{0,9}\bof\b)(?: ?[(–—;-]\D*|, ?\D*)?"  # noqa: RUF001
+_SCORE = re.compile(rf"{_NUMBER}(?:{_OF_TEN})?{_SUFFIX}", re.DOTALL)
+_OUT_OF_TEN = re.compile(rf"{_NUMBER}(?:{_OF_TEN}){_SUFFIX}", re.DOTALL)
 
 
-def _side(letter: str) -> str:
+def _score_label_pattern(letter: str) -> str:
     return (
-        rf"(?:score|rating)s?(?: for| of)?(?: {_KIND})? {letter}"
-        rf"|(?:{_KIND} ?)?{letter}(?: s)? (?:score|rating)"
+        rf"(?:score|rating)s?(?: for| of)?(?: {_NOUN})? {letter}"
+        rf"|(?:{_NOUN} ?)?{letter}(?: s)? (?:score|rating)"
     )
 
 
-def _winner(letter: str, number: str, word: str) -> str:
+def _winner_pattern(letter: str, number: str, word: str) -> str:
     return (
-        rf"(?:the )?(?:(?:{_KIND} ?)?[{letter}{number}]|{word}(?: {_KIND})?)(?: is better| wins)?"
+        rf"(?:the )?(?:(?:{_NOUN} ?)?[{letter}{number}]|{word}(?: {_NOUN})?)(?: is better| wins)?"
     )
 
 
-_WRAPPER = re.compile(
+_LABEL_PREFIX = re.compile(
     r"(?:(?:the|my|final|overall|result|verdict|evaluation|assessment|judge?ment) )*"
 )
 _LABEL = re.compile(
     "(?P<explanation>explanation|reason|reasoning|justification|rationale|analysis)"
     "|(?P<winner>(?:winner|verdict|better answer)(?: is)?)"
     "|(?P<score>(?:score|rating)(?: is)?)|(?P<criteria>criteria)|(?P<name>name|criterion)"
-    rf"|(?P<score_a>{_side('a')})|(?P<score_b>{_side('b')})"
-    rf"|(?P<bare_a>{_KIND} ?a)|(?P<bare_b>{_KIND} ?b)"
+    rf"|(?P<score_a>{_score_label_pattern('a')})|(?P<score_b>{_score_label_pattern('b')})"
+    rf"|(?P<bare_a>{_NOUN} ?a)|(?P<bare_b>{_NOUN} ?b)"
 )
-_FIRST = re.compile(_winner("a", "1", "first"))
-_SECOND = re.compile(_winner("b", "2", "second"))
+_FIRST = re.compile(_winner_pattern("a", "1", "first"))
+_SECOND = re.compile(_winner_pattern("b", "2", "second"))
 
 
-class UnclearError(ValueError):
-    """A field that was looked for is missing, or what it holds has not one meaning."""
+class FieldError(ValueError):
+    """A required field is missing, invalid or ambiguous."""
 
 
 class Fields:
-    """The fields that are known by their names, in an object with all that is nested in it."""
+    """The known fields of an object, including those in nested objects."""
 
     def __init__(self, pairs: Iterable[tuple[str, Value]], reason: str = "") -> None:
         self._values: dict[str, list[Value]] = {}
         self._reason = reason
-        for label, value in _flat(pairs):
-            if name := name_of(label, value):
+        for label, value in _flatten(pairs):
+            if name := field_name(label, value):
                 self._values.setdefault(name, []).append(value)
 
     @property
     def names(self) -> frozenset[str]:
-        """explanation, winner, score, score_a, score_b, criteria, name: those that are there."""
+        """Which of explanation, winner, score, score_a, score_b, criteria and name are present."""
         return frozenset(self._values)
 
     @property
     def reason(self) -> str:
-        """The explanation, or the text beside the fields."""
-        told = (value for value in self._values.get("explanation", ()) if isinstance(value, str))
-        return next(told, self._reason).strip()
+        """The explanation, or the text around the fields."""
+        texts = (value for value in self._values.get("explanation", ()) if isinstance(value, str))
+        return next(texts, self._reason).strip()
 
     def values(self, name: str) -> list[Value]:
-        """Everything that stands under a name; UnclearError where nothing does."""
+        """Return all values of a field; FieldError if it is missing."""
         if name not in self._values:
-            raise UnclearError(f"{name} is missing")
+            raise FieldError(f"{name} is missing")
         return self._values[name]
 
     def number(self, name: str) -> float:
-        """From 0 to 10; UnclearError where it is missing, something else or not one."""
-        return self._one(name, number_of, "a number from 0 to 10")
+        """Return a number from 0 to 10; FieldError if it is missing, invalid or ambiguous."""
+        return self._parse_one(name, parse_number, "a number from 0 to 10")
 
     def winner(self) -> float:
-        """1 for A, 0 for B, 0.5 for a tie; UnclearError as for a number."""
-        return self._one("winner", winner_of, "A, B or tie")
+        """Return 1 for A, 0 for B, 0.5 for a tie; FieldError if missing, invalid or ambiguous."""
+        return self._parse_one("winner", parse_winner, "A, B or tie")
 
-    def _one(self, name: str, meaning: Callable[[Value], float | None], kinds: str) -> float:
-        read: set[float] = set()
+    def _parse_one(self, name: str, parse: Callable[[Value], float | None], expected: str) -> float:
+        parsed: set[float] = set()
         for value in self.values(name):
-            meant = meaning(value)
-            if meant is None:
-                raise UnclearError(f"{name} is {str(value)[:40]!r}, not {kinds}")
-            read.add(meant)
-        if len(read) > 1:
-            raise UnclearError(f"{name} is there more than once, and differs")
-        return read.pop()
+            number = parse(value)
+            if number is None:
+                raise FieldError(f"{name} is {str(value)[:40]!r}, not {expected}")
+            parsed.add(number)
+        if len(parsed) > 1:
+            raise FieldError(f"{name} is there more than once, and differs")
+        return parsed.pop()
 
 
-def in_lines(text: str, wanted: Set[str], more: Iterable[tuple[str, str]] = ()) -> Fields:
-    """The wanted fields of a text's labelled lines, and more; the other lines are the reason."""
-    pairs, rest = list(more), []
-    for label, value, line in labelled(text):
-        name = name_of(_plain(label), value) if label else None
-        if name in wanted:
+def fields_from_lines(text: str, names: Set[str], more: Iterable[tuple[str, str]] = ()) -> Fields:
+    """Return the fields with these names in labeled lines, and `more`.
+
+    The other lines are the reason.
+    """
+    pairs, other_lines = list(more), []
+    for label, value, line in labeled_lines(text):
+        name = field_name(_plain_label(label), value) if label else None
+        if name in names:
             pairs.append((label, value))
         else:
-            rest.append(value if name == "explanation" else line)
-    return Fields(pairs, "\n".join(rest))
+            other_lines.append(value if name == "explanation" else line)
+    return Fields(pairs, "\n".join(other_lines))
 
 
-def name_of(label: str, value: Value) -> str | None:
-    """The field that a plain label stands for. `answer a` is a score only where it is out of 10:
-    it may also be what a completion came to.
+def field_name(label: str, value: Value) -> str | None:
+    """Return the field that a plain label stands for, or None.
+
+    `answer a` is a score only if its value is out of 10: it may also quote a completion's result.
     """
-    wrapped = _WRAPPER.match(label)
-    match = _LABEL.fullmatch(label, wrapped.end() if wrapped else 0) or _LABEL.fullmatch(label)
+    prefix = _LABEL_PREFIX.match(label)
+    match = _LABEL.fullmatch(label, prefix.end() if prefix else 0) or _LABEL.fullmatch(label)
     name = match.lastgroup if match else None
     if name not in ("bare_a", "bare_b"):
         return name
-    explicit = isinstance(value, str) and _EXPLICIT.fullmatch(_stripped(value))
-    return name.replace("bare", "score") if explicit else None
+    out_of_ten = isinstance(value, str) and _OUT_OF_TEN.fullmatch(_plain_value(value))
+    return name.replace("bare", "score") if out_of_ten else None
 
 
-def number_of(value: Value) -> float | None:
-    """`7`, `7.5`, `7/10`, `7 out of 10`, `[[7]]`, `**7** (good)`: from 0 to 10, or None."""
-    match = _SCORE.fullmatch(_stripped(value)) if isinstance(value, str) else None
+def parse_number(value: Value) -> float | None:
+    """Return the number from 0 to 10 in a value such as `7.5`, `7/10`, `**7** (good)`, or None."""
+    match = _SCORE.fullmatch(_plain_value(value)) if isinstance(value, str) else None
     number = float(match.group(1).replace(",", ".")) if match else 11.0
     return number if number <= 10 else None
 
 
-def winner_of(value: Value) -> float | None:
-    """`A`, `answer b`, `[[A]]`, `first` as 1 or 0, `tie`, `draw`, `both`, `neither` as 0.5."""
+def parse_winner(value: Value) -> float | None:
+    """Return 1 for `A`, `[[A]]` or `first`, 0 for `answer b`, 0.5 for `tie` or `both`, or None."""
     if not isinstance(value, str) or len(value) > 100:
         return None
     word = unicodedata.normalize("NFKC", value).casefold()
@@ -149,22 +153,22 @@ def winner_of(value: Value) -> float | None:
     return 1.0 if _FIRST.fullmatch(word) else 0.0 if _SECOND.fullmatch(word) else None
 
 
-def _flat(pairs: Iterable[tuple[str, Value]], path: str = "") -> Iterator[tuple[str, Value]]:
+def _flatten(pairs: Iterable[tuple[str, Value]], path: str = "") -> Iterator[tuple[str, Value]]:
     for label, value in pairs:
-        where = f"{path} {_plain(label)}".strip()
-        if isinstance(value, tuple) and where != "criteria":
-            yield from _flat(value, where)
+        name = f"{path} {_plain_label(label)}".strip()
+        if isinstance(value, tuple) and name != "criteria":
+            yield from _flatten(value, name)
         else:
-            yield where, value
+            yield name, value
 
 
-def _plain(label: str) -> str:
-    """`**Score_A** (0-10)` and `scoreA` as `score a`."""
+def _plain_label(label: str) -> str:
+    """Return a label in lower case without markup: `**Score_A** (0-10)` as `score a`."""
     text = re.sub(r"\([^()]*\)", " ", unicodedata.normalize("NFKC", label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     return " ".join(re.findall(r"[^\W_]+", text)).casefold().lstrip("0123456789 ")
 
 
-def _stripped(value: str) -> str:
+def _plain_value(value: str) -> str:
     text = " ".join(re.sub(r"[*`]", "", value).split()).lower()
     return text.lstrip(" _\"'“”[({#|").rstrip(" _\"'“”])}#|.,:;!")

@@ -1,7 +1,6 @@
-"""Finds JSON objects and labelled lines in what a judge wrote, each in one pass over the text.
+"""Lenient scanning of judge replies for JSON objects and labeled lines, each in linear time.
 
-Knows how models write, not what makes a verdict. A scalar stays the text that it was written as,
-so that `7`, `"7"` and `7/10` are one case; only null is None.
+A scalar is the text as written, so that `7`, `"7"` and `7/10` are one case; null is None.
 """
 
 import re
@@ -19,138 +18,139 @@ _TOKEN = re.compile(
 )
 _BRACE = re.compile(r"[{}]")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-# \b and \f are left out: in judges' texts they are LaTeX that was not escaped, \begin and \frac.
+# Without \b and \f: in replies they are unescaped LaTeX, \begin and \frac.
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "/": "/", "\\": "\\"}
-_DEEP = 20
-_NO_NAME = 100  # characters: what is longer before a colon is a sentence
+_MAX_DEPTH = 20
+_MAX_LABEL = 100  # characters: longer text before a colon is a sentence
 
 
-class Found(NamedTuple):
-    """An object, and whether it is whole; of one that is not, the fields before the flaw."""
+class ScannedObject(NamedTuple):
+    """A JSON object in a text."""
 
     fields: Object
-    whole: bool
+    """Its members; those before the syntax error if it is not complete."""
+    complete: bool
 
 
-def objects(text: str) -> list[Found]:
-    """The outermost JSON objects, in order; also such as a Python or JavaScript program writes.
+def find_objects(text: str) -> list[ScannedObject]:
+    """Return the outermost JSON objects in order, including Python and JavaScript literals.
 
-    A trailing comma, single or curly quotes, names without quotes and line breaks inside a string
-    are forgiven. What stands between the braces of an object with a flaw is never an object of its
-    own: it may be a quotation inside an explanation.
+    Trailing commas, single or curly quotes, unquoted names and line breaks inside a string are
+    accepted. Text between the braces of a malformed object is never an object of its own: it may
+    be a quotation inside an explanation.
     """
-    found: list[Found] = []
-    at = text.find("{")
-    while at >= 0:
-        scan = _Scan(text, at + 1)
+    objects: list[ScannedObject] = []
+    position = text.find("{")
+    while position >= 0:
+        scanner = _Scanner(text, position + 1)
         try:
-            found.append(Found(scan.members(scan.outermost), whole=True))
-            at = scan.at
-        except _FlawError:
-            at += 1  # no object at all, unless it has a name and a colon
-            if scan.outermost:
-                found.append(Found(tuple(scan.outermost), whole=False))
-                at = scan.closed()
-        at = text.find("{", at)
-    return found
+            objects.append(ScannedObject(scanner.members(scanner.outermost), complete=True))
+            position = scanner.position
+        except _JsonSyntaxError:
+            position += 1  # not an object unless it has a name and a colon
+            if scanner.outermost:
+                objects.append(ScannedObject(tuple(scanner.outermost), complete=False))
+                position = scanner.end_of_object()
+        position = text.find("{", position)
+    return objects
 
 
-def labelled(text: str) -> Iterator[tuple[str, str, str]]:
-    """Every line as (label, value, line): `**Score A:** 8`, `- Score A = 8`, `| Score A | 8 |`.
+def labeled_lines(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every line as (label, value, line): `**Score A:** 8`, `- Score A = 8`, `| A | 8 |`.
 
-    The label is empty where there is none, and in a line that is marked as quoted.
+    The label is empty if there is none, and in a line that is marked as a quotation (`>`).
     """
     for line in text.splitlines():
-        label, mark, value = "", "", ""
+        label, separator, value = "", "", ""
         if not line.lstrip().startswith(">"):
-            label, mark, value = _split(line.strip().strip("|"))
-        yield (label if mark and len(label) <= _NO_NAME else ""), value, line
+            label, separator, value = _split(line.strip().strip("|"))
+        yield (label if separator and len(label) <= _MAX_LABEL else ""), value, line
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    mark = re.search(r"[:：=|]", line)  # noqa: RUF001 - a Chinese colon
-    return (line[: mark.start()], mark.group(), line[mark.end() :]) if mark else ("", "", line)
+    match = re.search(r"[:：=|]", line)  # noqa: RUF001 - a Chinese colon
+    return (line[: match.start()], match.group(), line[match.end() :]) if match else ("", "", line)
 
 
-class _FlawError(ValueError):
-    """What stands here is not JSON."""
+class _JsonSyntaxError(ValueError):
+    """The text at the scanner's position is not JSON."""
 
 
-class _Scan:
-    """Reads one object whose brace stands before `at`."""
+class _Scanner:
+    """Parses one object whose opening brace is just before `position`."""
 
-    def __init__(self, text: str, at: int) -> None:
+    def __init__(self, text: str, position: int) -> None:
         self.text = text
-        self.at = self.last = at  # where the next token begins, and where the last one did
+        self.position = self.token_start = position
         self.outermost: list[tuple[str, Value]] = []
         self.braces = 0
         self.depth = 0
 
-    def token(self) -> str:
-        self.last = self.at
-        match = _TOKEN.match(self.text, self.at)
+    def next_token(self) -> str:
+        self.token_start = self.position
+        match = _TOKEN.match(self.text, self.position)
         if match is None:
-            raise _FlawError
-        self.at = match.end()
+            raise _JsonSyntaxError
+        self.position = match.end()
         return match.group(1)
 
     def members(self, into: list[tuple[str, Value]]) -> Object:
         self.braces += 1
-        while (piece := self.token()) != "}":
-            name = _scalar(piece)
-            if name is None or self.token() != ":":
-                raise _FlawError
+        while (symbol := self.next_token()) != "}":
+            name = _scalar(symbol)
+            if name is None or self.next_token() != ":":
+                raise _JsonSyntaxError
             into.append((name, None))
-            into[-1] = (name, self.value(self.token()))
-            if (piece := self.token()) == "}":
+            into[-1] = (name, self.value(self.next_token()))
+            if (symbol := self.next_token()) == "}":
                 break
-            if piece != ",":
-                raise _FlawError
+            if symbol != ",":
+                raise _JsonSyntaxError
         self.braces -= 1
         return tuple(into)
 
     def elements(self) -> list[Value]:
         into: list[Value] = []
-        while (piece := self.token()) != "]":
-            into.append(self.value(piece))
-            if (piece := self.token()) == "]":
+        while (symbol := self.next_token()) != "]":
+            into.append(self.value(symbol))
+            if (symbol := self.next_token()) == "]":
                 break
-            if piece != ",":
-                raise _FlawError
+            if symbol != ",":
+                raise _JsonSyntaxError
         return into
 
-    def value(self, piece: str) -> Value:
-        if piece not in ("{", "["):
-            return _scalar(piece)
-        if self.depth == _DEEP:
-            raise _FlawError
+    def value(self, symbol: str) -> Value:
+        if symbol not in ("{", "["):
+            return _scalar(symbol)
+        if self.depth == _MAX_DEPTH:
+            raise _JsonSyntaxError
         self.depth += 1
-        found = self.members([]) if piece == "{" else self.elements()
+        nested = self.members([]) if symbol == "{" else self.elements()
         self.depth -= 1
-        return found
+        return nested
 
-    def closed(self) -> int:
-        """Where the braces that are open are closed again, from the flaw on."""
-        for brace in _BRACE.finditer(self.text, self.last):
+    def end_of_object(self) -> int:
+        """Return the position after the braces that are open at the syntax error are closed."""
+        for brace in _BRACE.finditer(self.text, self.token_start):
             self.braces += 1 if brace.group() == "{" else -1
             if not self.braces:
                 return brace.end()
         return len(self.text)
 
 
-def _scalar(piece: str) -> str | None:
-    if piece in ("{", "}", "[", "]", ":", ","):
-        raise _FlawError
-    if piece[0] in "\"'“”„":
-        return _unquoted(piece[1:-1])
-    return None if piece in ("null", "None") else piece
+def _scalar(symbol: str) -> str | None:
+    if symbol in ("{", "}", "[", "]", ":", ","):
+        raise _JsonSyntaxError
+    if symbol[0] in "\"'“”„":
+        return _unescape(symbol[1:-1])
+    return None if symbol in ("null", "None") else symbol
 
 
-def _unquoted(text: str) -> str:
-    def plain(match: re.Match[str]) -> str:
+def _unescape(text: str) -> str:
+    def character(match: re.Match[str]) -> str:
         code = match.group(1)
         return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPED.get(code, match.group())
 
-    # Halves of a pair are joined; a half alone is in no encoding, and no file could hold it.
-    written = _ESCAPE.sub(plain, text)
-    return written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # Joins surrogate pairs; an unpaired one is replaced, since no file could hold it.
+    unescaped = _ESCAPE.sub(character, text)
+    return unescaped.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -16,7 +16,7 @@ from bakeoff.generators.llamacpp import generator as module
 from bakeoff.generators.llamacpp.fetch import fetched
 from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.judges.pairwise import Prompted
+from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import RunContext, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply
@@ -119,7 +119,7 @@ def test_models_that_do_not_fit_beside_each_other_take_turns(
     worker = embedded(f"embedded:{file}")
     asyncio.run(worker.prepare())
     assert worker.traits.exclusive == turns
-    judge = Prompted(Spec.parse(f"embedded:{file}"), RunContext(Sampling()))
+    judge = PairwiseJudge(Spec.parse(f"embedded:{file}"), RunContext(Sampling()))
     asyncio.run(judge.prepare())
     assert judge.traits.exclusive == turns
     # Whoever takes turns may have more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
@@ -293,7 +293,9 @@ def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
-    judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), RunContext(Sampling(), 2))
+    judge = PairwiseJudge(
+        Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), RunContext(Sampling(), 2)
+    )
     refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
     said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])

@@ -1,4 +1,4 @@
-"""What judges write, and what is read out of it."""
+"""Tests of the parsers of judge replies."""
 
 import json
 import math
@@ -9,59 +9,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import VerdictError
-from bakeoff.judges.parsing.marks import read_choice, read_marks, settled
-from bakeoff.judges.parsing.readers import SCHEMA, SCORE_SCHEMA, Scored
-from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, read_rubric
+from bakeoff.judges.parsing.marks import parse_choice, parse_marks
+from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, parse_rubric
+from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, VERDICT_SCHEMA, ParsedScore, follow_scores
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
-from tests.unit.judges.judge_texts import CASES, CRITERIA, PLAIN, READERS, Case, mirrored, obj
+from tests.unit.judges.judge_texts import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj
 
 
-def said(text: str, finish: Finish = "stop") -> Completion:
+def reply(text: str, finish: Finish = "stop") -> Completion:
     return Completion(text=text, finish=finish)
 
 
-def attempt(name: str, text: str, finish: Finish = "stop") -> Verdict | Scored | VerdictError:
+def attempt(name: str, text: str, finish: Finish = "stop") -> Verdict | ParsedScore | VerdictError:
     try:
-        return READERS[name](said(text, finish))
+        return PARSERS[name](reply(text, finish))
     except VerdictError as error:
         return error
 
 
-def told(verdict: Verdict) -> tuple[float, Scores | None, str]:
-    """What a verdict says, without the words that it was read from."""
+def content(verdict: Verdict) -> tuple[float, Scores | None, str]:
+    """A verdict without the reply that it was parsed from."""
     return verdict.first, verdict.scores, verdict.reason
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_judges_text_is_read_as_it_is_meant_or_not_at_all(case: Case) -> None:
+def test_parser_returns_the_expected_verdict_or_error(case: Case) -> None:
     if isinstance(case.expected, str):
         with pytest.raises(VerdictError) as caught:
-            READERS[case.reader](said(case.text, case.finish))
+            PARSERS[case.reader](reply(case.text, case.finish))
         assert case.expected in str(caught.value)
         assert caught.value.raw == case.text
         return
-    found = READERS[case.reader](said(case.text, case.finish))
-    if isinstance(found, Scored):
-        assert (found.score,) == case.expected
+    result = PARSERS[case.reader](reply(case.text, case.finish))
+    if isinstance(result, ParsedScore):
+        assert (result.score,) == case.expected
     else:
-        assert (found.first, *(found.scores or (None, None))) == case.expected
-        assert found.raw == case.text
+        assert (result.first, *(result.scores or (None, None))) == case.expected
+        assert result.raw == case.text
 
 
 COMPARING = [case for case in CASES if case.reader != "score"]
 
 
 @pytest.mark.parametrize("case", COMPARING, ids=lambda case: case.id)
-def test_exchanging_the_labels_of_a_text_mirrors_what_is_read(case: Case) -> None:
+def test_mirrored_text_gives_the_mirrored_verdict(case: Case) -> None:
     text = mirrored(case.text)
     assert mirrored(text) == case.text
     if isinstance(case.expected, str):
         with pytest.raises(VerdictError):
-            READERS[case.reader](said(text, case.finish))
+            PARSERS[case.reader](reply(text, case.finish))
         return
-    found = READERS[case.reader](said(text, case.finish))
-    assert isinstance(found, Verdict)
-    turned = found.swapped()
+    result = PARSERS[case.reader](reply(text, case.finish))
+    assert isinstance(result, Verdict)
+    turned = result.swapped()
     assert (turned.first, *(turned.scores or (None, None))) == case.expected
 
 
@@ -79,13 +79,13 @@ def test_exchanging_the_labels_of_a_text_mirrors_what_is_read(case: Case) -> Non
         ("score", '{"reasoning": "Right.", "score": 7}', "Right."),
     ],
 )
-def test_the_explanation_is_kept(name: str, text: str, reason: str) -> None:
-    assert READERS[name](said(text)).reason == reason
+def test_explanation_is_the_reason(name: str, text: str, reason: str) -> None:
+    assert PARSERS[name](reply(text)).reason == reason
 
 
-# Every way to write two scores and a winner, as (reader, writer).
+# Every notation to write two scores and a winner, as (reader, writer).
 Write = Callable[[str, str, str], str]
-WAYS: dict[str, tuple[str, Write]] = {
+NOTATIONS: dict[str, tuple[str, Write]] = {
     "JSON": ("json", lambda a, b, winner: obj(f'"{winner}"', a, b)),
     "a fence": ("json", lambda a, b, winner: f"```json\n{obj(winner, a, b)}\n```"),
     "strings": ("json", lambda a, b, winner: obj(f"'{winner}'", f'"{a}/10"', f"'{b} out of 10'")),
@@ -110,38 +110,36 @@ who = st.sampled_from(["A", "B", "tie"])
 TURNED = {"A": "B", "B": "A", "tie": "tie"}
 
 
-@given(st.sampled_from(sorted(WAYS)), number, number, who)
-def test_every_way_to_write_a_verdict_is_read_and_mirrors(
-    way: str, a: str, b: str, winner: str
-) -> None:
-    name, write = WAYS[way]
-    straight = READERS[name](said(write(a, b, winner)))
-    turned = READERS[name](said(write(b, a, TURNED[winner])))
+@given(st.sampled_from(sorted(NOTATIONS)), number, number, who)
+def test_every_notation_is_parsed_and_mirrors(notation: str, a: str, b: str, winner: str) -> None:
+    name, write = NOTATIONS[notation]
+    straight = PARSERS[name](reply(write(a, b, winner)))
+    turned = PARSERS[name](reply(write(b, a, TURNED[winner])))
     assert isinstance(straight, Verdict)
     assert isinstance(turned, Verdict)
     assert straight.scores == pytest.approx((float(a), float(b)))
     by_scores = 0.5 + 0.5 * ((float(a) > float(b)) - (float(a) < float(b)))
     named = {"A": 1.0, "B": 0.0, "tie": 0.5}[winner]
     assert straight.first == (named if name == "json" else by_scores)
-    assert told(turned.swapped()) == told(straight)
+    assert content(turned.swapped()) == content(straight)
 
 
 mark = st.sampled_from(["A", "B", "A>B", "A>>B", "B>A", "B>>A", "A=B", "A<B", "C", "tie"])
 
 
 @given(mark, mark, st.text("ab []>=\n"))
-def test_marks_mirror_and_two_of_them_have_to_agree(one: str, two: str, between: str) -> None:
+def test_marks_mirror_and_have_to_agree(one: str, two: str, between: str) -> None:
     text = f"[[{one}]]{between}[[{two}]]"
     turn = str.maketrans("AB", "BA")
     try:
-        straight = read_marks(said(text))
+        straight = parse_marks(reply(text))
     except VerdictError:
         with pytest.raises(VerdictError):
-            read_marks(said(text.translate(turn)))
+            parse_marks(reply(text.translate(turn)))
         return
-    assert straight.first == read_marks(said(f"[[{one}]]")).first
-    assert straight.first == read_marks(said(f"[[{two}]]")).first
-    assert read_marks(said(text.translate(turn))).swapped().first == straight.first
+    assert straight.first == parse_marks(reply(f"[[{one}]]")).first
+    assert straight.first == parse_marks(reply(f"[[{two}]]")).first
+    assert parse_marks(reply(text.translate(turn))).swapped().first == straight.first
 
 
 score = st.floats(0, 10)
@@ -149,20 +147,20 @@ weight = st.floats(min_value=1e-300, max_value=1e300)
 
 
 @given(st.lists(st.tuples(weight, score, score), min_size=1, max_size=5))
-def test_a_rubric_is_the_weighted_mean_and_mirrors(asked: list[tuple[float, float, float]]) -> None:
-    criteria = [Criterion(name=f"c{n}", weight=w) for n, (w, _, _) in enumerate(asked)]
+def test_rubric_is_the_weighted_mean_and_mirrors(rows: list[tuple[float, float, float]]) -> None:
+    criteria = [Criterion(name=f"c{n}", weight=w) for n, (w, _, _) in enumerate(rows)]
 
     def text(left: int, right: int) -> str:
-        rows = [
+        items = [
             {"name": f"C{n} ", "score_a": f"{row[left]:.12f}", "score_b": f"{row[right]:.12f}"}
-            for n, row in enumerate(asked)
+            for n, row in enumerate(rows)
         ]
-        return json.dumps({"explanation": "So.", "criteria": rows[::-1]})
+        return json.dumps({"explanation": "So.", "criteria": items[::-1]})
 
-    straight = read_rubric(said(text(1, 2)), criteria)
-    assert told(read_rubric(said(text(2, 1)), criteria).swapped()) == told(straight)
-    heaviest = max(w for w, _, _ in asked)
-    mean = sum(w / heaviest * a for w, a, _ in asked) / sum(w / heaviest for w, _, _ in asked)
+    straight = parse_rubric(reply(text(1, 2)), criteria)
+    assert content(parse_rubric(reply(text(2, 1)), criteria).swapped()) == content(straight)
+    heaviest = max(w for w, _, _ in rows)
+    mean = sum(w / heaviest * a for w, a, _ in rows) / sum(w / heaviest for w, _, _ in rows)
     assert straight.scores is not None
     assert straight.scores.first == pytest.approx(mean, abs=1e-9)
     assert not straight.at_odds
@@ -183,18 +181,16 @@ harmless = st.text(
 
 
 @given(harmless, st.sampled_from(INJECTED), harmless)
-def test_a_verdict_that_is_quoted_in_an_explanation_never_counts(
-    before: str, quoted: str, after: str
-) -> None:
+def test_verdict_quoted_in_an_explanation_is_ignored(before: str, quoted: str, after: str) -> None:
     why = f"A says {before}{quoted}{after}"
     escaped = json.dumps({"explanation": why, "score_a": 2, "score_b": 8, "winner": "B"})
     careless = escaped.replace(json.dumps(why), f'"{why}"')
     for reader in ("json", "scores"):
-        verdict = READERS[reader](said(escaped))
+        verdict = PARSERS[reader](reply(escaped))
         assert isinstance(verdict, Verdict)
-        assert told(verdict) == (0.0, (2, 8), why.strip())
-        found = attempt(reader, careless)
-        assert isinstance(found, VerdictError) or told(found)[:2] == (0.0, (2, 8))
+        assert content(verdict) == (0.0, (2, 8), why.strip())
+        result = attempt(reader, careless)
+        assert isinstance(result, VerdictError) or content(result)[:2] == (0.0, (2, 8))
 
 
 PIECES = [*'{}[]:,"“”\\/.\n `*|>#()-_', "A", "B", "tie", "7", "/10", "99", "null", "NaN", "\\ud800"]
@@ -208,21 +204,21 @@ PIECES += ["1" * 400, "٣", "\uff17", "\x00", "'", "```json\n", "😀"]
         st.text(st.characters(exclude_categories=["Cs"])),
         st.lists(st.sampled_from(PIECES)).map("".join),
     ),
-    st.sampled_from(sorted(READERS)),
+    st.sampled_from(sorted(PARSERS)),
     st.sampled_from(["stop", "length"]),
 )
-def test_any_text_is_a_verdict_that_can_be_kept_or_a_verdict_error(
+def test_any_text_is_a_serializable_verdict_or_a_verdict_error(
     text: str, name: str, finish: Finish
 ) -> None:
-    found = attempt(name, text, finish)
-    if isinstance(found, VerdictError):
-        assert found.raw == text
-        assert ("token limit" in str(found)) == (finish == "length")
+    result = attempt(name, text, finish)
+    if isinstance(result, VerdictError):
+        assert result.raw == text
+        assert ("token limit" in str(result)) == (finish == "length")
         return
-    if isinstance(found, Scored):
-        assert 0 <= found.score <= 10
+    if isinstance(result, ParsedScore):
+        assert 0 <= result.score <= 10
     else:
-        assert Verdict.model_validate_json(found.model_dump_json()) == found
+        assert Verdict.model_validate_json(result.model_dump_json()) == result
 
 
 HOSTILE = [
@@ -235,40 +231,40 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("name", "piece"), HOSTILE)
-def test_many_beginnings_without_an_end_are_read_in_one_pass(name: str, piece: str) -> None:
+def test_unclosed_tokens_are_parsed_in_linear_time(name: str, piece: str) -> None:
     # What reads on from every beginning to the end would run into the timeout.
     assert isinstance(attempt(name, piece * (400_000 // len(piece))), VerdictError)
 
 
-def test_the_schemas_are_what_the_readers_read() -> None:
-    assert SCHEMA["required"] == ["explanation", "score_a", "score_b", "winner"]
+def test_schemas_require_the_parsed_fields() -> None:
+    assert VERDICT_SCHEMA["required"] == ["explanation", "score_a", "score_b", "winner"]
     assert SCORE_SCHEMA["required"] == ["explanation", "score"]
     assert RUBRIC_SCHEMA["required"] == ["explanation", "criteria"]
-    assert list(json.loads(PLAIN)) == SCHEMA["required"]
+    assert list(json.loads(PLAIN)) == VERDICT_SCHEMA["required"]
 
 
-def test_without_criteria_there_is_no_verdict() -> None:
+def test_rubric_without_criteria_is_a_verdict_error() -> None:
     with pytest.raises(VerdictError, match="criteria"):
-        read_rubric(said('{"criteria": []}'), ())
+        parse_rubric(reply('{"criteria": []}'), ())
 
 
 first = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
 
 
 @given(first, st.one_of(st.none(), st.tuples(score, score)))
-def test_a_verdict_contradicts_itself_where_the_winner_has_not_the_higher_score(
+def test_contradiction_is_a_winner_without_the_higher_score(
     p: float, scores: tuple[float, float] | None
 ) -> None:
     verdict = Verdict(first=p, scores=scores and Scores(*scores), reason="So.")
     assert verdict.at_odds == verdict.swapped().at_odds
     if scores is None:
         assert not verdict.at_odds
-        assert settled(verdict) == verdict
+        assert follow_scores(verdict) == verdict
         return
     a, b = scores
     # Equal scores fit every winner: they are coarse.
     assert verdict.at_odds == (a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b)))
-    kept = settled(verdict)
+    kept = follow_scores(verdict)
     assert not kept.at_odds
     assert (kept.contradicts, kept.scores, kept.reason) == (True, verdict.scores, "So.")
 
@@ -278,27 +274,29 @@ others = st.dictionaries(st.sampled_from(["C", " the", "AB", "a", "A.", "\nb"]),
 
 
 @given(logprob, logprob, logprob, others)
-def test_exchanging_two_probabilities_mirrors_the_choice(
+def test_exchanged_probabilities_give_the_mirrored_verdict(
     a: float, more: float, b: float, beside: dict[str, float]
 ) -> None:
-    verdict = read_choice(Completion(text="A", top={" A": a, "A": more, "B": b, **beside}))
-    turned = read_choice(Completion(text="A", top={" B": a, "B": more, "A": b, **beside}))
+    verdict = parse_choice(Completion(text="A", top={" A": a, "A": more, "B": b, **beside}))
+    turned = parse_choice(Completion(text="A", top={" B": a, "B": more, "A": b, **beside}))
     assert turned.swapped().first == verdict.first
     assert turned.first == verdict.swapped().first
 
 
 @given(st.floats(-20, 0), st.floats(-20, 0))
-def test_the_choice_is_the_share_of_the_two_labels(a: float, b: float) -> None:
-    verdict = read_choice(Completion(text="A", top={" A": a, "B": b, "C": -0.1}))
+def test_choice_is_the_share_of_both_label_probabilities(a: float, b: float) -> None:
+    verdict = parse_choice(Completion(text="A", top={" A": a, "B": b, "C": -0.1}))
     assert verdict.first == pytest.approx(1 / (1 + math.exp(b - a)))
     assert verdict.scores is None
 
 
-def test_tokens_of_one_letter_are_added_and_a_missing_one_is_zero() -> None:
-    both = read_choice(Completion(text="", top={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0}))
+def test_tokens_of_one_letter_are_added_and_a_missing_letter_is_zero() -> None:
+    both = parse_choice(
+        Completion(text="", top={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0})
+    )
     assert both.first == pytest.approx(0.4 / 1.4)
-    assert read_choice(Completion(text="", top={" B": -3.0, "C": -0.1})).first == 0.0
-    assert read_choice(Completion(text="", top={"A": -900.0, "B": -math.inf})).first == 1.0
+    assert parse_choice(Completion(text="", top={" B": -3.0, "C": -0.1})).first == 0.0
+    assert parse_choice(Completion(text="", top={"A": -900.0, "B": -math.inf})).first == 1.0
 
 
 @pytest.mark.parametrize(
@@ -310,7 +308,7 @@ def test_tokens_of_one_letter_are_added_and_a_missing_one_is_zero() -> None:
         ({"A": math.nan}, "neither A nor B"),
     ],
 )
-def test_without_either_label_there_is_no_choice(top: dict[str, float] | None, words: str) -> None:
+def test_missing_labels_are_a_verdict_error(top: dict[str, float] | None, words: str) -> None:
     with pytest.raises(VerdictError, match=words) as caught:
-        read_choice(Completion(text="A", top=top))
+        parse_choice(Completion(text="A", top=top))
     assert caught.value.raw == "A"

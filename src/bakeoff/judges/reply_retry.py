@@ -1,0 +1,52 @@
+"""Retry of a judge reply that is unreadable or contradicts itself.
+
+The judge is shown its own reply and the problem with it, and is asked once more.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+from bakeoff.judges.rendering import builtin_template
+from bakeoff.records import Completion, Message, Prompt, Trouble
+
+
+class JudgedItem(Protocol):
+    """Something a judge is asked about: a pair, or a single completion."""
+
+    @property
+    def id(self) -> str:
+        """Identifies the question across runs; may be empty."""
+        ...
+
+
+I = TypeVar("I", bound=JudgedItem)  # noqa: E741 - the item
+T = TypeVar("T")  # the value parsed from a reply
+
+
+@dataclass(frozen=True)
+class JudgeRequest(Generic[I, T]):
+    """A request about one item, with the replies to it so far."""
+
+    index: int
+    """Position of the item in the call."""
+    item: I
+    prompt: Prompt
+    max_chars: int | None = None
+    """Characters shown of each completion; None: all."""
+    replies: tuple[Completion, ...] = ()
+    retry_reason: Trouble | None = None
+    """Why the judge was asked once more; None if it was not."""
+    contradiction: T | None = None
+    """The value of the first reply, if that contradicts itself."""
+
+
+def retry_request(request: JudgeRequest[I, T], reason: Trouble, problem: str) -> JudgeRequest[I, T]:
+    """Return the request that follows an unusable reply.
+
+    Its prompt is the conversation so far and a last turn that states the problem and asks for the
+    verdict again (`templates/repair.j2`).
+    """
+    reply = Message(role="assistant", content=request.replies[-1].text or "(nothing)")
+    text = builtin_template("repair").render(problem=problem).strip()
+    messages = (*request.prompt.messages, reply, Message(role="user", content=text))
+    return replace(request, prompt=Prompt(messages=messages), retry_reason=reason)
