@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -74,22 +75,26 @@ class BatchServer:
     # ------------------------------------------------------------------------------------ running
 
     def __enter__(self) -> "BatchServer":
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self._held = socket.socket()  # keeps the port while nobody listens there
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._held.close()
 
     def start(self) -> None:
         """Listen at the address, which stays the same."""
-        config = uvicorn.Config(self._app(), port=self.port, log_level="critical", lifespan="off")
+        config = uvicorn.Config(self._app(), log_level="critical", lifespan="off")
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        listening = socket.create_server(("127.0.0.1", self.port), backlog=1024, reuse_port=True)
+        run = partial(self._server.run, sockets=[listening])
+        self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not self._server.started and time.monotonic() < until:
             time.sleep(0.01)
         assert self._server.started
@@ -97,7 +102,7 @@ class BatchServer:
     def stop(self) -> None:
         """Be gone; what it holds is kept."""
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     @property

@@ -48,7 +48,8 @@ def test_what_is_under_way_ends_and_what_is_not_is_not_begun() -> None:
         run, worker = StopToken(), Slow(3)
         with run.activate():
             work = asyncio.create_task(put_through(worker, 10))
-            await asyncio.sleep(0.01)
+            while len(worker.begun) < 3:
+                await asyncio.sleep(0)
             run.stop("enough")
             worker.go.set()
             return await work, worker.begun
@@ -94,12 +95,11 @@ def test_a_pause_and_a_wait_for_a_turn_end_at_once() -> None:
         run, queue = StopToken(), RequestQueue([Server(LimitConfig(1))])
         with run.activate():
             await queue.acquire(0)
-            waits = [asyncio.create_task(sleep_or_stop(60)), asyncio.create_task(queue.acquire(1))]
-            await asyncio.sleep(0.01)
+            waits = [asyncio.create_task(sleep_or_stop(1e6)), asyncio.create_task(queue.acquire(1))]
+            await asyncio.sleep(0)  # both wait
             run.stop("enough")
-            await asyncio.wait(waits, timeout=5)
-            late = asyncio.create_task(sleep_or_stop(60))
-            await asyncio.wait([late], timeout=5)
+            late = asyncio.create_task(sleep_or_stop(1e6))
+            await asyncio.wait([*waits, late], timeout=60)
             return [one.exception() for one in (*waits, late)]
 
     assert [type(error) for error in asyncio.run(main())] == [StoppedError] * 3
@@ -117,7 +117,7 @@ class Engine(Batched[int, int]):
 
     def process_batch(self, items: Sequence[int]) -> Sequence[int]:
         self.batches += 1
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         return [2 * item for item in items]
 
     async def _stop(self) -> None:

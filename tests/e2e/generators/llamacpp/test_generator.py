@@ -223,7 +223,7 @@ def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
     def reply(_: dict[str, Any]) -> Any:
         text = next(said, None)
         if text is None:
-            server._server.close()
+            server.refuse()
             return Reply(body=b"", hangs_up=True)
         return text
 

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import math
 import random
 import time
+from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
@@ -17,7 +19,7 @@ from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator, RateLimits
 from tests.long import long
-from tests.openai_server import OpenAIServer, Reply, chat
+from tests.openai_server import OpenAIServer, Reply, chat, nothing_listens
 from tests.working import outcomes
 
 
@@ -55,26 +57,30 @@ def test_a_server_that_failed_is_asked_again_when_it_says(monkeypatch: pytest.Mo
 
 
 class Limited:
-    """A brain that serves so many in each period, and says when the next begins."""
+    """A brain that serves `limit` requests and refuses those behind them for `period` seconds from
+    the first one on, and so on: that it refuses some depends on no client's speed.
+    """
 
     def __init__(self, limit: int, period: float) -> None:
         self.limit, self.period = limit, period
-        self.began, self.count = 0.0, 0
-        self.refused: list[float] = []
-        self.soonest = 0.0  # when it said that it can be asked again
-        self.too_soon = 0
+        self.count = 0
+        self.opens: float | None = None  # when it takes requests again, while it refuses them
+        self.events = 0  # how often it began to refuse
+        self.refused = 0
 
     def __call__(self, body: dict[str, Any]) -> Any:
         now = time.monotonic()
-        if now >= self.began + self.period:
-            self.began, self.count = now, 0
+        if self.opens is not None and now >= self.opens:
+            self.opens, self.count = None, 0
         if self.count < self.limit:
             self.count += 1
             return "fine"
-        self.too_soon += now < self.soonest
-        self.soonest = self.began + self.period
-        self.refused.append(now)
-        return Reply(429, BUSY, {"Retry-After-Ms": f"{1000 * (self.soonest - now):.0f}"})
+        if self.opens is None:
+            self.opens = now + self.period
+            self.events += 1
+        self.refused += 1
+        left = math.ceil(1000 * (self.opens - now))
+        return Reply(429, BUSY, {"Retry-After-Ms": f"{left}"})
 
 
 def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
@@ -82,8 +88,8 @@ def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
     with OpenAIServer(brain) as server:
         said = outcomes(opened([server.url], "&retries=0", max_concurrency=16), prompts(70))
     assert texts(said) == {"fine"}
-    assert brain.refused
-    assert len(server.requests) == 70 + len(brain.refused)
+    assert brain.events >= 3
+    assert len(server.requests) == 70 + brain.refused
 
 
 def test_a_refusal_holds_all_who_ask_that_server() -> None:
@@ -112,16 +118,19 @@ def test_a_refusal_holds_all_who_ask_that_server() -> None:
 
     asyncio.run(work())
     # Those under way at the first refusal may be refused as well, and nobody after it was known.
-    events = [at for n, at in enumerate(brain.refused) if n == 0 or at - brain.refused[n - 1] > 0.1]
-    assert len(brain.refused) <= 8 * len(events)
-    assert len(events) <= 5
+    assert brain.events == 3  # of 20 requests, behind every 6
+    assert brain.refused <= 8 * brain.events
 
 
-def at_once(server: OpenAIServer, workers: list[Generator]) -> int:
-    """How many requests of all workers are in flight together, when each has ten prompts."""
+def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
+    """How many requests of all workers are in flight together, when each has ten prompts: none is
+    replied to before `most` are.
+    """
 
     async def work() -> None:
-        server.brain = lambda _: Reply(body=chat("x"), delay=0.1)
+        server.brain = lambda _: Reply(
+            body=chat("x"), delay=0.1, until=lambda: server.most_in_flight >= most
+        )
         await asyncio.gather(*(worker(prompts(10), lambda *_: None) for worker in workers))
         for worker in workers:
             await worker.close()
@@ -146,7 +155,7 @@ def test_who_asks_one_server_with_one_key_shares_it_and_a_model_with_caps_has_it
             workers = [
                 opened([server.url], o, rate_limits=rate_limits, max_concurrency=4) for o in options
             ]
-            assert at_once(server, workers) == most, options
+            assert at_once(server, workers, most) == most, options
 
 
 def test_requests_a_minute_are_spread() -> None:
@@ -164,7 +173,8 @@ def test_tokens_a_minute_are_spread() -> None:
     with OpenAIServer() as server:  # each takes 8 tokens, and more is expected of the first ones
         begun = time.monotonic()
         outcomes(opened([server.url], "&tpm=4800"), prompts(6))
-        assert 0.4 <= time.monotonic() - begun < 5
+        # At the 800 tokens that are expected of the first ones it would be 50 seconds.
+        assert 0.4 <= time.monotonic() - begun < 40
 
 
 def test_a_server_that_says_come_again_tomorrow_is_not_waited_for(
@@ -195,20 +205,21 @@ def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
     assert [n for n, one in enumerate(said) if isinstance(one, WorkError)] == [7]
     assert isinstance(said[7], BackendError)
     assert said[7].status == 429
-    assert len(server.requests) <= 59 + 20
+    assert len(server.requests) <= 59 + 40
 
 
 def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> None:
     """It says 529 to everybody alike: no rate follows from that, and nobody crawls at one."""
     chance = random.Random(1)
     busy = Reply(529, {"error": {"message": "Overloaded"}})
-    began = time.monotonic()
     with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
-        said = outcomes(opened([server.url], max_concurrency=64), prompts(200))
+        worker = opened([server.url], max_concurrency=64)
+        said = outcomes(worker, prompts(200))
     assert texts(said) == {"fine"}
-    refused = len(server.requests) - 200
-    assert refused > 4
-    assert time.monotonic() - began < 20 + 2 * refused
+    assert len(server.requests) - 200 > 4
+    assert isinstance(worker, Api)
+    (asked,) = worker._servers.servers
+    assert asked.limits._rate.rate(time.monotonic()) == math.inf
 
 
 # Several servers
@@ -216,8 +227,8 @@ def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> Non
 
 def test_requests_are_spread_over_servers_by_the_room_they_have() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
-        quick.brain = lambda _: Reply(body=chat("quick"), delay=0.01)
-        slow.brain = lambda _: Reply(body=chat("slow"), delay=0.2)
+        quick.brain = lambda _: Reply(body=chat("quick"), until=lambda: quick.most_in_flight == 4)
+        slow.brain = lambda _: Reply(body=chat("slow"), until=lambda: len(quick.requests) > 80)
         said = outcomes(opened([quick.url, slow.url], max_concurrency=4), prompts(100))
     assert texts(said) == {"quick", "slow"}
     assert len(quick.requests) > 3 * len(slow.requests)
@@ -225,12 +236,14 @@ def test_requests_are_spread_over_servers_by_the_room_they_have() -> None:
 
 
 def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    with OpenAIServer() as gone:
-        pass
-    with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: "here") as server:
-        said = outcomes(opened([gone.url, server.url], "&retries=0"), prompts(40))
+    with (
+        caplog.at_level(logging.WARNING),
+        nothing_listens() as gone,
+        OpenAIServer(lambda _: "here") as server,
+    ):
+        said = outcomes(opened([gone, server.url], "&retries=0"), prompts(40))
     assert texts(said) == {"here"}
-    assert f"nothing listens at {gone.url}: asking the others" in caplog.text
+    assert f"nothing listens at {gone}: asking the others" in caplog.text
 
 
 def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_back() -> None:
@@ -255,13 +268,11 @@ def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_bac
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
-    urls = []
-    for _ in range(count):
-        with OpenAIServer() as gone:
-            urls.append(gone.url)
-    worker = opened(urls)
-    with pytest.raises(ConfigError, match="start its server or check the address") as caught:
-        asyncio.run(worker.prepare())
+    with ExitStack() as held:
+        urls = [held.enter_context(nothing_listens()) for _ in range(count)]
+        worker = opened(urls)
+        with pytest.raises(ConfigError, match="start its server or check the address") as caught:
+            asyncio.run(worker.prepare())
     assert all(url in str(caught.value) for url in urls)
 
 
@@ -284,17 +295,22 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than each request is tried again; one that alone fails so is not waited for."""
-    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
     monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
     gone = Reply(status, {"error": {"message": "no upstream"}})
     asked: list[float] = []
+    failed: Counter[str] = Counter()  # how often each prompt was
 
     def brain(body: dict[str, Any]) -> Any:
-        if body["messages"][-1]["content"] == "poison":
+        prompt = body["messages"][-1]["content"]
+        if prompt == "poison":
             return gone
         asked.append(time.monotonic())
-        back = len(asked) <= 4 or asked[-1] > asked[4] + 1.5
-        return "fine" if back else gone
+        tried = max(failed.values(), default=0) > 2  # one of them would have failed for good
+        if len(asked) <= 4 or (tried and asked[-1] > asked[4] + 1.5):
+            return "fine"
+        failed[prompt] += 1
+        return gone
 
     poison = Prompt(messages=(Message(role="user", content="poison"),))
     with OpenAIServer(brain) as server:
@@ -302,7 +318,7 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
     assert texts(said) == {"fine"}
     assert isinstance(last, BackendError)
     assert last.status == status
-    assert 45 < len(asked) < 120
+    assert len(asked) < 160
 
 
 def test_one_more_server_changes_nothing_that_is_kept() -> None:
