@@ -22,11 +22,11 @@ from playwright.sync_api import Page, expect
 from bakeoff.analysis.pair_data import Terms, trials
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Results,
     Scores,
@@ -119,7 +119,9 @@ def results_of(pairs: int) -> Results:
         prompts.append(prompt(draw, number))
         for model in ("tuned", "base"):
             said = Completion(text=words(draw, 1500), finish="stop", tokens=400)
-            completions.append(Authored(prompt_id=prompts[-1].id, model=model, completion=said))
+            completions.append(
+                ModelCompletion(prompt_id=prompts[-1].id, model=model, completion=said)
+            )
         judgments += both_orders(draw, prompts[-1].id, number == pairs - 1)
     evidence = Evidence(
         models=("tuned", "base"),

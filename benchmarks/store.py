@@ -76,7 +76,7 @@ def completion(draw: random.Random) -> Completion:
         finish="stop",
         tokens=300,
         snapshot="Qwen/Qwen2.5-1.5B-Instruct",
-        usage=Usage(input=60, output=300),
+        usage=Usage(input_tokens=60, output_tokens=300),
         cost=0.00012,
     )
 
@@ -91,7 +91,7 @@ def verdict(draw: random.Random) -> Verdict:
         reason=why,
         raw=raw,
         snapshot="gpt-4o-mini-2024-07-18",
-        usage=Usage(input=900, output=120),
+        usage=Usage(input_tokens=900, output_tokens=120),
         cost=0.0002,
     )
 
@@ -111,7 +111,7 @@ async def kept(path: Path, records: Sequence[tuple[str, Record]]) -> float:
 
         async def lane() -> None:
             for key, record in waiting:
-                await store.keep(key, record)
+                await store.put_soon(key, record)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):

@@ -19,7 +19,11 @@ Damage = Callable[[Path, random.Random], set[int]]  # the numbers of the pages t
 def records_of(count: int, seed: int = 0) -> dict[str, Record]:
     """Records of every kind by key; one in eight fills several pages."""
     draw = random.Random(seed)
-    return {content_key(seed, number): _record(draw, number) for number in range(count)}
+    records = {}
+    for number in range(count):
+        record, key = _record(draw, number), content_key(seed, number)
+        records[key if isinstance(record, Completion | Verdict) else f"batch:{key}"] = record
+    return records
 
 
 def _record(draw: random.Random, number: int) -> Record:
@@ -31,7 +35,7 @@ def _record(draw: random.Random, number: int) -> Record:
     if number % 8 == 0:
         words += " ".join(f"{draw.getrandbits(40):x}é" for _ in range(draw.randrange(300, 1500)))
     if number % 3 == 0:
-        usage = Usage(input=7, output=3)
+        usage = Usage(input_tokens=7, output_tokens=3)
         return Completion(text=words, finish="stop", tokens=number, usage=usage, cost=0.01)
     return Verdict(first=draw.random(), scores=Scores(8, 2.5), reason=words, raw=words[::-1])
 
@@ -43,7 +47,7 @@ def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path
         items = list(records.items())
         for start in range(0, len(items), at_once):
             some = items[start : start + at_once]
-            await asyncio.gather(*(store.keep(key, record) for key, record in some))
+            await asyncio.gather(*(store.put_soon(key, record) for key, record in some))
 
     with Store(path) as store:
         asyncio.run(kept(store))
@@ -131,6 +135,12 @@ def pages_of(path: Path, records: Mapping[str, Record]) -> dict[str, set[int]]:
             found[key].add(beginnings[body[more[0] : more[0] + 20]])
             done = more[0] + PAGE - 4
     return found
+
+
+def interior_pages(path: Path) -> set[int]:
+    """The interior pages of the table's B-tree: https://sqlite.org/fileformat2.html#b_tree_pages"""
+    file = path.read_bytes()
+    return {start // PAGE + 1 for start in range(0, len(file), PAGE) if file[start] == 5}
 
 
 def alike(one: bytes, other: bytes) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 from bakeoff.api import run_async
 from bakeoff.config import Config
-from bakeoff.evaluation.results import Results
+from bakeoff.records import Results
 from bakeoff.runtime.progress import ProgressUpdate
 
 _EVERY = 0.005  # seconds from one heartbeat to the next

@@ -7,11 +7,11 @@ import random
 from collections.abc import Iterator
 
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Scores,
     Verdict,
@@ -124,10 +124,10 @@ def _prompt(draw: random.Random, id_: str) -> Prompt:
     return Prompt(id=id_, messages=(Message(role="user", content=text),), tags=(draw.choice(TAGS),))
 
 
-def _said(draw: random.Random, id_: str, model: str) -> Authored:
+def _said(draw: random.Random, id_: str, model: str) -> ModelCompletion:
     text = text_of(draw) + _ORDER * (draw.random() < 0.001)
     said = Completion(text=text, finish="stop", tokens=len(text) // 4)
-    return Authored(prompt_id=id_, model=model, completion=said)
+    return ModelCompletion(prompt_id=id_, model=model, completion=said)
 
 
 def _judged(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:

@@ -23,19 +23,21 @@ from bakeoff.errors import (
     WorkError,
 )
 from bakeoff.records import (
-    Authored,
     Comparison,
     Completion,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Pair,
     Plan,
     Prompt,
+    Results,
     Scores,
     Summary,
     Usage,
     Verdict,
+    register_views,
 )
 from bakeoff.runtime import Batched, Generator, Judge, ModelRequest, PerItem, Worker
 
@@ -43,11 +45,10 @@ if TYPE_CHECKING:
     from bakeoff.api import run, run_async, vote_async
     from bakeoff.evaluation.audit import audit
     from bakeoff.evaluation.judge_check import check
-    from bakeoff.evaluation.results import Results, read_results
     from bakeoff.evaluation.session import plan
+    from bakeoff.report.results_file import read_results
 
 __all__ = [
-    "Authored",
     "BackendError",
     "BakeoffError",
     "Batched",
@@ -62,6 +63,7 @@ __all__ = [
     "Judge",
     "Judgment",
     "Message",
+    "ModelCompletion",
     "ModelRequest",
     "Pair",
     "PerItem",
@@ -90,15 +92,17 @@ __all__ = [
 
 
 _LATER = {
-    "Results": "bakeoff.evaluation.results",
     "audit": "bakeoff.evaluation.audit",
     "check": "bakeoff.evaluation.judge_check",
-    "read_results": "bakeoff.evaluation.results",
+    "read_results": "bakeoff.report.results_file",
     "plan": "bakeoff.evaluation.session",
     "run": "bakeoff.api",
     "run_async": "bakeoff.api",
     "vote_async": "bakeoff.api",
 }
+
+
+register_views(lambda: import_module("bakeoff.report.views"))
 
 
 def __getattr__(name: str) -> Any:

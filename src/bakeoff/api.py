@@ -12,8 +12,7 @@ from pathlib import Path
 from bakeoff.config import Config
 from bakeoff.config.options import Poll
 from bakeoff.evaluation import session
-from bakeoff.evaluation.results import Results
-from bakeoff.records import Plan
+from bakeoff.records import Plan, Results
 from bakeoff.runtime import StopToken
 from bakeoff.runtime.progress import ProgressCallback
 from bakeoff.web.voting.serve import gather

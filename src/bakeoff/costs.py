@@ -49,7 +49,7 @@ def _tokens(piece: str) -> float:
 
 def price_at(price: Price, usage: Usage) -> float:
     """US dollars for tokens at a price that somebody gave: what came from a cache costs as much."""
-    return (price.read * usage.input + price.written * usage.output) / 1e6
+    return (price.read * usage.input_tokens + price.written * usage.output_tokens) / 1e6
 
 
 def price_of(
@@ -62,10 +62,10 @@ def price_of(
     import genai_prices  # 0.2 s, and a run of local models never asks
 
     tokens = genai_prices.Usage(
-        input_tokens=usage.input,
-        output_tokens=usage.output,
-        cache_read_tokens=usage.cached,
-        cache_write_tokens=usage.stored,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
     )
     try:
         found = genai_prices.calc_price(tokens, model_ref=model, provider_id=provider)

@@ -247,7 +247,7 @@ def test_models_that_fail_take_their_pairs_with_them_and_no_others(tmp_path: Pat
             changed.add((prompt_id, model))  # an empty message is a completion, if a short one
         elif fault and fault.times > KINDS[fault.kind].passes:
             gone.add((prompt_id, model))
-    failed = {(f.prompt_id, f.who) for f in results.failures if f.stage == "completion"}
+    failed = {(f.prompt_id, f.participant) for f in results.failures if f.stage == "completion"}
     assert failed == gone
     without = {f.prompt_id for f in results.failures if f.kind == "no completion"}
     assert without == {prompt_id for prompt_id, _ in gone}

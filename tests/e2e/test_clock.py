@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bakeoff.evaluation.results import read_results
+from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import (
     PROGRESS_FILE,
     ProgressFile,
@@ -126,7 +126,7 @@ def test_a_run_that_is_told_of_took_no_less_than_no_time(
     monkeypatch.setattr("bakeoff.runtime.progress.datetime", Clock)
     reports: list[ProgressReport] = []
     with ProgressFile(tmp_path) as progress:
-        progress(ProgressUpdate(stage="completion", name="m", total=3))
+        progress(ProgressUpdate(stage="completion", participant="m", total=3))
         for days in (0, 9, 9, -9):
             back = timedelta(days=days)
             progress.write()

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.results import read_results
 from bakeoff.report.export import RESULTS, save
+from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import read_progress
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage
@@ -232,8 +232,8 @@ def test_a_sound_store_on_a_disk_that_is_read_only_is_checked(tmp_path: Path, di
 
 
 PATIENT = f"""
-import bakeoff.storage.sqlite_errors
-bakeoff.storage.sqlite_errors.PATIENCE = 1.5
+import bakeoff.storage.database
+bakeoff.storage.database.LOCK_TIMEOUT = 1.5
 {PLAIN}
 """
 

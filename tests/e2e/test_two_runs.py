@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bakeoff.evaluation.results import read_results
 from bakeoff.records import Completion, Results
 from bakeoff.report.fingerprint import holds
+from bakeoff.report.results_file import read_results
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check
 from tests.long import long
@@ -197,4 +197,4 @@ with Store(Path(sys.argv[1])) as store:
 
 
 async def one(store: Store, number: int) -> None:
-    await store.keep(f"mine {number}", Completion(text="mine"))
+    await store.put_soon(f"mine {number}", Completion(text="mine"))

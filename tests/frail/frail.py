@@ -54,7 +54,7 @@ class Frail(PerItem[Any, Any]):
                     await asyncio.sleep(0.05)
             case "fail":
                 error = BackendError("it is down", status=503, raw="<down>")
-                error.took = {"usage": Usage(input=3, output=4), "cost": 0.5}
+                error.took = {"usage": Usage(input_tokens=3, output_tokens=4), "cost": 0.5}
                 raise error
             case "long":
                 raise ContextError("too long", status=400)
@@ -67,7 +67,7 @@ class Frail(PerItem[Any, Any]):
             case "bug":
                 raise ZeroDivisionError("what nobody thought of")
         return Completion(
-            text=f"{self._says} {text}", finish="stop", usage=Usage(input=1, output=2)
+            text=f"{self._says} {text}", finish="stop", usage=Usage(input_tokens=1, output_tokens=2)
         )
 
 

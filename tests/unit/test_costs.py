@@ -7,16 +7,18 @@ from bakeoff.records import Usage
 
 
 def test_a_known_model_has_a_price_that_grows_with_its_tokens() -> None:
-    some = price_of("openai", "gpt-4", Usage(input=1000, output=100))
-    more = price_of("openai", "gpt-4", Usage(input=2000, output=200))
+    some = price_of("openai", "gpt-4", Usage(input_tokens=1000, output_tokens=100))
+    more = price_of("openai", "gpt-4", Usage(input_tokens=2000, output_tokens=200))
     assert some is not None
     assert more == pytest.approx(2 * some)
     assert some == pytest.approx(0.03 + 0.006)  # 30 and 60 dollars for a million tokens
 
 
 def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
-    plain = price_of("openai", "gpt-4o-mini", Usage(input=1000, output=100))
-    cached = price_of("openai", "gpt-4o-mini", Usage(input=1000, output=100, cached=800))
+    plain = price_of("openai", "gpt-4o-mini", Usage(input_tokens=1000, output_tokens=100))
+    cached = price_of(
+        "openai", "gpt-4o-mini", Usage(input_tokens=1000, output_tokens=100, cached_tokens=800)
+    )
     assert plain is not None
     assert cached is not None
     assert cached < plain
@@ -24,7 +26,11 @@ def test_tokens_from_the_cache_are_cheaper_and_never_dearer() -> None:
 
 def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
     plain, stored = (
-        price_of("anthropic", "claude-sonnet-4-5", Usage(input=1000, output=100, stored=stored))
+        price_of(
+            "anthropic",
+            "claude-sonnet-4-5",
+            Usage(input_tokens=1000, output_tokens=100, cache_write_tokens=stored),
+        )
         for stored in (0, 800)
     )
     assert plain is not None
@@ -33,11 +39,11 @@ def test_tokens_that_anthropic_puts_into_its_cache_are_dearer() -> None:
 
 @pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-none"), ("nobody", "gpt-4")])
 def test_a_price_that_nobody_knows_is_not_nothing(provider: str, model: str) -> None:
-    assert price_of(provider, model, Usage(input=1000, output=100)) is None
+    assert price_of(provider, model, Usage(input_tokens=1000, output_tokens=100)) is None
 
 
 def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
-    usage = Usage(input=1000, output=100)
+    usage = Usage(input_tokens=1000, output_tokens=100)
     for provider, model in (
         ("openai", "gpt-4"),
         ("anthropic", "claude-sonnet-4-5"),
@@ -50,7 +56,7 @@ def test_a_batch_costs_half_where_the_lists_do_not_say_otherwise() -> None:
 
 
 def test_where_the_lists_have_a_price_for_batches_that_counts() -> None:
-    usage = Usage(input=1000, output=100, cached=500)
+    usage = Usage(input_tokens=1000, output_tokens=100, cached_tokens=500)
     direct, batch = (price_of("openai", "gpt-4o-mini", usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
     assert direct
     assert batch

@@ -7,7 +7,7 @@ import numpy as np
 
 from bakeoff.analysis.columns import APART, UNKNOWN
 from bakeoff.analysis.pair_data import Trial
-from bakeoff.records import Accounting, Tally
+from bakeoff.records import Accounting, Counts
 
 
 def accounting(trial: Trial) -> Accounting:
@@ -20,17 +20,18 @@ def accounting(trial: Trial) -> Accounting:
         failed=len(failures),
         failed_by_kind=dict(sorted(Counter(failure.kind for failure in failures).items())),
         by_judge=_split(
-            dict(zip(columns.judges, by_judge, strict=True)), [failure.who for failure in failures]
+            dict(zip(columns.judges, by_judge, strict=True)),
+            [failure.participant for failure in failures],
         ),
         by_order=_split(_by_order(trial), [f"{failure.first} first" for failure in failures]),
         worst_case=_worst_case(trial),
     )
 
 
-def _split(judged: dict[str, int], failures: Iterable[str]) -> dict[str, Tally]:
+def _split(judged: dict[str, int], failures: Iterable[str]) -> dict[str, Counts]:
     failed = Counter(failures)
     return {
-        key: Tally(
+        key: Counts(
             asked=judged.get(key, 0) + failed[key], judged=judged.get(key, 0), failed=failed[key]
         )
         for key in sorted(judged.keys() | failed.keys())

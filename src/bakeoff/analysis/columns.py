@@ -23,7 +23,13 @@ RECORDED, UNKNOWN, APART = range(3)
 
 _READ = attrgetter(
     *("prompt_id", "judge", "sample", "repeat", "presented", "first", "verdict.first"),
-    *("verdict.scores", "verdict.contradicts", "verdict.mended", "verdict.kept", "verdict.cost"),
+    *(
+        "verdict.scores",
+        "verdict.contradictory",
+        "verdict.retry_reason",
+        "verdict.shown_characters",
+        "verdict.cost",
+    ),
 )
 _BLOCK = 1000  # judgments
 

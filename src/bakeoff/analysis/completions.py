@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from bakeoff.analysis.injection import suspicions
-from bakeoff.records import Authored, Completion, Evidence, Flag, ModelSummary
+from bakeoff.records import Completion, Evidence, Flag, ModelCompletion, ModelSummary
 
 _TAGS = ("think", "thinking", "reasoning", "answer")
 _REFUSAL = re.compile(
@@ -23,7 +23,7 @@ _LOOSE_LINE = re.compile(r"\A\s*(?:[-*+•|#>]|\d+[.)]|```|\S*://)|\Z")
 # What share of a model's completions is a red flag, what it may mean, and what to do.
 _CHECKS = (
     (
-        "cut",
+        "truncated",
         0.1,
         "are cut off, or look so",
         "raise --max-tokens; check that the model stops by itself",
@@ -42,7 +42,7 @@ _CHECKS = (
         "read them: a placeholder, a collapsed model, or a wrong file",
     ),
     (
-        "broken",
+        "malformed",
         0.0,
         "have a broken <think> or <answer> format",
         "look at the chat template and the format reward; a judge marks a leak down",
@@ -64,12 +64,12 @@ def model_summary(model: str, evidence: Evidence) -> ModelSummary:
     found = ModelSummary(
         model=model,
         completed=len(ours),
-        failed=sum(f.stage == "completion" and f.who == model for f in evidence.failures),
-        cut=sum(map(looks_cut, completions)),
+        failed=sum(f.stage == "completion" and f.participant == model for f in evidence.failures),
+        truncated=sum(map(looks_cut, completions)),
         empty=sum(not completion.text.strip() for completion in completions),
         refused=sum(map(refuses, completions)),
         duplicated=_duplicated(ours),
-        broken=sum(map(breaks_format, completions)),
+        malformed=sum(map(breaks_format, completions)),
         suspicious=sum(bool(suspicions(completion.text)) for completion in completions),
         mean_tokens=fmean(tokens) if tokens else None,
         mean_characters=fmean(len(c.text) for c in completions) if completions else None,
@@ -101,7 +101,7 @@ def breaks_format(completion: Completion) -> bool:
     return any(raw.count(f"<{tag}>") != raw.count(f"</{tag}>") for tag in _TAGS)
 
 
-def _duplicated(completions: Sequence[Authored]) -> int:
+def _duplicated(completions: Sequence[ModelCompletion]) -> int:
     first: dict[str, str] = {}  # the prompt that each text was said to first
     times: Counter[str] = Counter()
     shared = set()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bakeoff.analysis.checks import MOST_FLIPPED, Reason
 from bakeoff.analysis.pair_data import Trial
 from bakeoff.analysis.verdict import outcome_of
-from bakeoff.records import CLUSTER, Flag, PairSummary
+from bakeoff.records import CLUSTER_TAG, Flag, PairSummary
 
 LOW_RATE = 0.4
 WIDE_SCORES = 0.3  # standard deviation on 0-1
@@ -106,15 +106,15 @@ def _paneling(pair: PairSummary) -> Iterator[Reason]:
                 f"{card.judge} was {' and '.join(card.snapshots)} within these results",
                 "name one snapshot in the spec, and judge again with another --store",
             )
-        if card.shortened > SHORTENED * card.judged:
+        if card.truncated > SHORTENED * card.judged:
             yield Reason(
                 "completions shortened",
-                card.shortened / card.judged,
-                f"{card.judge} saw completions cut in the middle in {card.shortened} of "
+                card.truncated / card.judged,
+                f"{card.judge} saw completions cut in the middle in {card.truncated} of "
                 f"{card.judged} verdicts: they did not fit into its context",
                 "take a judge with a larger context",
             )
-    against = [card.judge for card in pair.judges if card.against]
+    against = [card.judge for card in pair.judges if card.opposes_panel]
     if against:
         yield Reason(
             "judge against the panel",
@@ -127,7 +127,7 @@ def _paneling(pair: PairSummary) -> Iterator[Reason]:
     if decides in ("better", "worse"):
         hangs = [c for c in pair.judges if c.outcome_without not in (None, decides)]
         for card in hangs:
-            share = card.without.estimate if card.without else 0.0
+            share = card.win_rate_without.estimate if card.win_rate_without else 0.0
             yield Reason(
                 "hangs on one judge",
                 share,
@@ -162,7 +162,7 @@ def _asking(trial: Trial) -> Iterator[Reason]:
     times: Counter[tuple[tuple[str, str], ...]] = Counter()
     for prompt_id in map(trial.ids.__getitem__, trial.folded.prompt.tolist()):
         prompt = trial.prompts.get(prompt_id)
-        if prompt and not any(tag.startswith(CLUSTER) for tag in prompt.tags):
+        if prompt and not any(tag.startswith(CLUSTER_TAG) for tag in prompt.tags):
             times[tuple((message.role, message.content) for message in prompt.messages)] += 1
     repeated = sum(count for count in times.values() if count > 1)
     if repeated:

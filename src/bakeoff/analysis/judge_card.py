@@ -33,13 +33,15 @@ def _card(trial: Trial, judge: str, lengths: Values, rate: Estimate) -> JudgeCar
         judge=judge,
         win_rate=own,
         outcome=outcome_of(own, trial.margin / 100),
-        **_counts(columns, [failure for failure in trial.failures if failure.who == judge]),
+        **_counts(columns, [failure for failure in trial.failures if failure.participant == judge]),
         consistency=proportion(int(alone.told.sum()), len(alone.told)),
         first_wins=order_of(columns).pick_first,
         longer_wins=longer.more_wins if longer else None,
-        repeats=repeats_of(trial, judge),
-        people=between(trial, {judge: alone, "people": trial.voted}) if trial.labels else None,
-        against=(own.estimate - 0.5) * (rate.estimate - 0.5) < 0,
+        repeat_agreement=repeats_of(trial, judge),
+        human_agreement=between(trial, {judge: alone, "people": trial.voted})
+        if trial.labels
+        else None,
+        opposes_panel=(own.estimate - 0.5) * (rate.estimate - 0.5) < 0,
         snapshots=trial.snapshots.get(judge, ()),
         cost=_cost(columns),
     )
@@ -52,8 +54,8 @@ def _in_panel(card: JudgeCard, trial: Trial) -> JudgeCard:
     raters = {card.judge: trial.alone_of(card.judge), "the others": others}
     return card.model_copy(
         update={
-            "others": between(trial, raters),
-            "without": without,
+            "panel_agreement": between(trial, raters),
+            "win_rate_without": without,
             "outcome_without": outcome_of(without, trial.margin / 100),
         }
     )
@@ -66,10 +68,10 @@ def _counts(columns: Columns, failures: Sequence[Failure]) -> dict[str, int]:
         "failed": len(failures),
         "unreadable": sum(failure.kind == "verdict" for failure in failures),
         "refused": sum(failure.kind == "refused" for failure in failures),
-        "mended": int(columns.mended.sum()),
+        "retried": int(columns.mended.sum()),
         "scored": int(columns.scored.sum()),
         "contradicted": int(columns.odd.sum()),
-        "shortened": int(columns.shortened.sum()),
+        "truncated": int(columns.shortened.sum()),
     }
 
 

@@ -13,7 +13,7 @@ from bakeoff.analysis.judge_card import cards_of
 from bakeoff.analysis.pair_data import Trial
 from bakeoff.analysis.panel import agreement_of, variance_of
 from bakeoff.analysis.people import people_of
-from bakeoff.records import Difference, PairSummary, Spread
+from bakeoff.records import PairSummary, ScoreDifference, ScoreStats
 from bakeoff.stats.confidence_sequences import anytime_test, mean_sequence
 from bakeoff.stats.intervals import cluster_means, proportion, student
 from bakeoff.stats.power import power_of
@@ -46,8 +46,8 @@ def numbers(trial: Trial) -> PairSummary:
     more = {
         "clusters": len(units) if trial.clusters is not None else None,
         "win_rate": rate,
-        "decisive": _decisive(trial),
-        "sign": _sign(trial, units),
+        "decisive_win_rate": _decisive(trial),
+        "sign_test": _sign(trial, units),
         "consistency": float(folded.told.mean()) if len(folded.told) else None,
         "flipped": float(folded.flipped.sum() / len(folded.told)) if len(folded.told) else None,
         "length": length_of(trial, lengths),
@@ -63,14 +63,14 @@ def numbers(trial: Trial) -> PairSummary:
 
 
 def _power(trial: Trial, units: Values) -> Power:
-    anytime = trial.terms.alpha if trial.terms.design.anytime else None
+    anytime = trial.terms.alpha if trial.terms.design.sequential else None
     return power_of(units, trial.margin / 100, anytime=anytime)
 
 
 def _decisive(trial: Trial) -> Estimate | None:
     """The share of a of the prompts that are no tie."""
     wins, losses = trial.wins
-    if not (trial.terms.design.anytime and wins + losses):
+    if not (trial.terms.design.sequential and wins + losses):
         return proportion(wins, wins + losses, 1 - trial.terms.alpha)
     low, high = confidence_sequence(wins, losses, trial.terms.alpha)
     n = wins + losses
@@ -81,7 +81,7 @@ def _sign(trial: Trial, units: Values) -> Tested:
     """The sign test over the units: a cluster of prompts has one voice. Where the number of units
     depended on what came of them it would find what is not there.
     """
-    if trial.terms.design.anytime:
+    if trial.terms.design.sequential:
         return anytime_test(units)
     if trial.clusters is None:
         return sign_test(*trial.wins)
@@ -89,7 +89,7 @@ def _sign(trial: Trial, units: Values) -> Tested:
     return sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
 
 
-def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
+def _scored(trial: Trial) -> dict[str, ScoreStats | ScoreDifference | int]:
     """Scores on 0-1, over the prompts whose judge gave any."""
     scored = trial.folded.taken(trial.folded.scored)
     if not len(scored):
@@ -108,15 +108,15 @@ def _scored(trial: Trial) -> dict[str, Spread | Difference | int]:
     }
 
 
-def _difference(trial: Trial, units: Values, sd: float) -> Difference:
-    if not trial.terms.design.anytime:
+def _difference(trial: Trial, units: Values, sd: float) -> ScoreDifference:
+    if not trial.terms.design.sequential:
         value = student(units, 1 - trial.terms.alpha)
-        return Difference(value=value, sd=sd, test=sign_flip(units))
+        return ScoreDifference(value=value, sd=sd, test=sign_flip(units))
     halved = (units + 1) / 2  # differences lie in [-1, 1]
     seen = mean_sequence(halved, trial.terms.alpha)
     moved = {name: 2 * getattr(seen, name) - 1 for name in ("estimate", "low", "high")}
-    return Difference(value=replace(seen, **moved), sd=sd, test=anytime_test(halved))
+    return ScoreDifference(value=replace(seen, **moved), sd=sd, test=anytime_test(halved))
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(mean=fmean(values), sd=stdev(values) if len(values) > 1 else 0.0)
+def _spread(values: Sequence[float]) -> ScoreStats:
+    return ScoreStats(mean=fmean(values), sd=stdev(values) if len(values) > 1 else 0.0)

@@ -13,9 +13,9 @@ from pydantic import JsonValue
 from bakeoff.analysis.aggregate import Folded, Opinions, Panel, folded, opinions
 from bakeoff.analysis.columns import Codes, Columns, Mask, Values, columns_of
 from bakeoff.records import (
-    CLUSTER,
+    CLUSTER_TAG,
+    HUMAN_PREFIX,
     MARGIN,
-    PEOPLE,
     Comparison,
     Completion,
     Design,
@@ -49,7 +49,7 @@ class Terms(NamedTuple):
         """How often the interval of a pair may miss. Pairs that may end when they like share it: no
         correction of p-values at the end would hold.
         """
-        return 0.05 / self.pairs if self.design.anytime else 0.05
+        return 0.05 / self.pairs if self.design.sequential else 0.05
 
     @classmethod
     def of(cls, config: Mapping[str, JsonValue]) -> "Terms":
@@ -173,7 +173,7 @@ class Trial:
     def rate(self, found: Folded) -> Estimate:
         """The win rate of a, with the interval that the terms allow."""
         values, clusters = rounded(found), self.clusters_at(found.prompt)
-        if self.terms.design.anytime:
+        if self.terms.design.sequential:
             return mean_sequence(
                 values if clusters is None else cluster_means(values, clusters), self.terms.alpha
             )
@@ -224,7 +224,7 @@ class Trial:
         return self.prompts[prompt_id].tags if prompt_id in self.prompts else ()
 
     def _cluster(self, prompt_id: str) -> str:
-        return next((t for t in self.tags(prompt_id) if t.startswith(CLUSTER)), prompt_id)
+        return next((t for t in self.tags(prompt_id) if t.startswith(CLUSTER_TAG)), prompt_id)
 
     def both_texts(self) -> Iterator[tuple[int, Sequence[Completion], Sequence[Completion]]]:
         """The completions of a and of b where both are there, with the index of the comparison."""
@@ -282,7 +282,7 @@ def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
             found.append(judgment)
     failed: dict[frozenset[str], list[Failure]] = defaultdict(list)
     for failure in evidence.failures:
-        if failure.first and failure.second and failure.who not in people:
+        if failure.first and failure.second and failure.participant not in people:
             failed[frozenset((failure.first, failure.second))].append(failure)
     compared = [
         (a, b)
@@ -300,7 +300,7 @@ def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
             evidence.origins,
             terms._replace(design=evidence.design, pairs=len(compared)),
             labels[a, b],
-            evidence.drawn,
+            evidence.human_sample,
         )
         for a, b in compared
     ]
@@ -323,6 +323,6 @@ def _by_pair(models: Sequence[str]) -> dict[tuple[str, str], list[Judgment]]:
 def _beside(evidence: Evidence) -> set[str]:
     """The people who judged beside other judges; without others, people are the judges."""
     who = {j.judge for j in evidence.judgments}
-    who |= {f.who for f in evidence.failures if f.stage == "judgment"}
-    people = {judge for judge in who if evidence.origins.get(judge, "").startswith(PEOPLE)}
+    who |= {f.participant for f in evidence.failures if f.stage == "judgment"}
+    people = {judge for judge in who if evidence.origins.get(judge, "").startswith(HUMAN_PREFIX)}
     return people if who - people else set()

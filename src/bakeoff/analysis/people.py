@@ -8,27 +8,27 @@ import numpy as np
 from bakeoff.analysis.columns import Values
 from bakeoff.analysis.pair_data import Trial
 from bakeoff.analysis.panel import between
-from bakeoff.records import People
+from bakeoff.records import HumanVotes
 from bakeoff.stats.calibration import labels_needed, ppi_plus_plus
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Calibrated
 
 
-def people_of(trial: Trial) -> People | None:
+def people_of(trial: Trial) -> HumanVotes | None:
     """Their labels alone, their agreement, and the judges' win rate corrected; None without any."""
     labelled = trial.voted
     if not len(labelled):
         return None
     both = _joined(trial)
     corrected = _corrected(both) if trial.drawn == "random" else None
-    return People(
+    return HumanVotes(
         voters=tuple(trial.voters),
         prompts=len(labelled),
         win_rate=win_rate(labelled.preference, trial.clusters_at(labelled.prompt)),
-        judges=between(trial, {"people": labelled, "the judges": trial.folded}),
-        among=between(trial, trial.voters) if len(trial.voters) > 1 else None,
+        judge_agreement=between(trial, {"people": labelled, "the judges": trial.folded}),
+        voter_agreement=between(trial, trial.voters) if len(trial.voters) > 1 else None,
         corrected=_with_ties(corrected, len(trial.same) / len(trial.folded)) if corrected else None,
-        more=_more(both, corrected) if corrected else None,
+        labels_needed=_more(both, corrected) if corrected else None,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bakeoff.analysis.aggregate import folded, opinions, sides_of, stands_for
 from bakeoff.analysis.columns import Codes, Values
 from bakeoff.analysis.pair_data import Trial
-from bakeoff.records import CLUSTER, RatingModel, Standing
+from bakeoff.records import CLUSTER_TAG, Rating, RatingModel
 from bakeoff.stats.ranks import letters, rank_intervals
 from bakeoff.stats.ratings import Mask, Outcomes, bradley_terry
 from bakeoff.stats.results import Ratings
@@ -32,7 +32,7 @@ class Duels(NamedTuple):
 
 def ratings_of(
     models: Sequence[str], trials: Sequence[Trial]
-) -> tuple[list[Standing], RatingModel | None]:
+) -> tuple[list[Rating], RatingModel | None]:
     """The strongest first, and what was fitted; none where fewer than three models were compared.
 
     One outcome (won, tied, lost) per prompt, pair and order: repeats, completions and judges
@@ -55,7 +55,7 @@ def ratings_of(
     )
     ranks, groups = rank_intervals(better), letters(better, ranked)
     standings = [
-        Standing(model=models[m], strength=found.strengths[m], ranks=ranks[m], group=groups[m])
+        Rating(model=models[m], strength=found.strengths[m], ranks=ranks[m], group=groups[m])
         for m in ranked
     ]
     return standings, _fitted(found, outcomes, trials, ordered=ordered)
@@ -118,7 +118,7 @@ def _fitted(
 ) -> RatingModel:
     units = {unit for trial in trials for unit in trial.units}
     prompts = {trial.ids[prompt] for trial in trials for prompt in trial.folded.prompt.tolist()}
-    clusters = any(unit.startswith(CLUSTER) for unit in units)
+    clusters = any(unit.startswith(CLUSTER_TAG) for unit in units)
     over = "clusters of prompts" if clusters else "prompts"
     varied = [one.method for one in found.strengths if one.low < one.high]
     how = f"{min(varied)} over {over}" if varied else found.strengths[0].method
@@ -126,9 +126,9 @@ def _fitted(
         method=f"{found.method}{_order(outcomes, ordered=ordered)}; {how}",
         prompts=len(prompts),
         clusters=len(units) if clusters else None,
-        tie=found.tie,
-        first=found.first,
-        parts=len(found.groups),
+        tie_parameter=found.tie,
+        first_advantage=found.first,
+        components=len(found.groups),
     )
 
 

@@ -30,7 +30,7 @@ def second_order_may_matter(trial: Trial, total: int) -> bool:
     one = each.preference[orders[each.prompt // 2] == 2]
     alpha = 0.05 / trial.terms.pairs  # as an anytime interval, or Holm's p-value, has it
     z = float(stats.norm.ppf(1 - alpha / 2))
-    if trial.terms.design.anytime:
+    if trial.terms.design.sequential:
         z = float(stats.norm.ppf(0.975)) * sequence_factor(alpha) ** 0.5
     spread = Spread(float(one.var(ddof=1)), float(both.var(ddof=1)))
     return may_matter(trial.values, spread, total, trial.margin / 100, z)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from bakeoff.analysis.pair_data import Trial
-from bakeoff.records import CLUSTER, Slice, SliceOutcome
+from bakeoff.records import CLUSTER_TAG, Slice, SliceOutcome
 from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.tests import holm, sign_test
 
@@ -15,7 +15,7 @@ def slices_of(trial: Trial, *, withheld: bool) -> list[Slice]:
     members: dict[str, list[int]] = defaultdict(list)
     for index, prompt in enumerate(trial.folded.prompt.tolist()):
         for tag in sorted(set(trial.tags(trial.ids[prompt]))):
-            if not tag.startswith(CLUSTER):
+            if not tag.startswith(CLUSTER_TAG):
                 members[tag].append(index)
     tags = sorted(members, key=lambda tag: (-len(members[tag]), tag))
     p_values = [_p(trial, members[tag]) for tag in tags]

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
-    Spent,
+    ModelCompletion,
+    StageUsage,
     Usage,
     Verdict,
 )
@@ -18,7 +18,7 @@ Stage = Literal["completion", "judgment"]
 Outcome = Completion | Verdict | Failure
 
 
-def spending(evidence: Evidence) -> list[Spent]:
+def spending(evidence: Evidence) -> list[StageUsage]:
     """A row for each model, in their order, and each judge, by name; with what a check of a model
     against itself took.
     """
@@ -32,11 +32,11 @@ def spending(evidence: Evidence) -> list[Spent]:
 
 
 def spent_on(
-    completions: Iterable[Authored],
+    completions: Iterable[ModelCompletion],
     judgments: Iterable[Judgment],
     failures: Iterable[Failure],
     models: Sequence[str] = (),
-) -> list[Spent]:
+) -> list[StageUsage]:
     """The same, of some outcomes; models that are not listed come last, by name."""
     place = {model: number for number, model in enumerate(models)}
     found: dict[tuple[Stage, str], list[Outcome]] = {}
@@ -45,7 +45,7 @@ def spent_on(
     for judgment in judgments:
         found.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
     for failure in failures:
-        found.setdefault((failure.stage, failure.who), []).append(failure)
+        found.setdefault((failure.stage, failure.participant), []).append(failure)
 
     def rank(key: tuple[Stage, str]) -> tuple[Stage, int, str]:
         stage, who = key
@@ -54,20 +54,20 @@ def spent_on(
     return [_spent(*key, found[key]) for key in sorted(found, key=rank)]
 
 
-def _spent(stage: Stage, who: str, outcomes: list[Outcome]) -> Spent:
+def _spent(stage: Stage, who: str, outcomes: list[Outcome]) -> StageUsage:
     failed = [one for one in outcomes if isinstance(one, Failure)]
     answered = [one for one in outcomes if not isinstance(one, Failure) or one.usage]
     used = [one.usage for one in outcomes if one.usage]
-    total = sum(used, Usage(input=0, output=0)) if used else None
+    total = sum(used, Usage(input_tokens=0, output_tokens=0)) if used else None
     known = [one.cost for one in answered if one.cost is not None]
-    return Spent(
+    return StageUsage(
         stage=stage,
-        who=who,
+        participant=who,
         outcomes=len(outcomes) - len(failed),
         failed=len(failed),
-        read=total.input if total else None,
-        cached=total.cached if total else None,
-        written=total.output if total else _counted(outcomes),
+        input_tokens=total.input_tokens if total else None,
+        cached_tokens=total.cached_tokens if total else None,
+        output_tokens=total.output_tokens if total else _counted(outcomes),
         cost=sum(known) if answered and len(known) == len(answered) else None,
     )
 

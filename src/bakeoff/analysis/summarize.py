@@ -27,7 +27,7 @@ def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B
     pairs = trials(evidence, terms)
     found = [numbers(trial) for trial in pairs]
     if len(found) > 1:
-        adjusted = holm([pair.sign.p if pair.sign else 1.0 for pair in found])
+        adjusted = holm([pair.sign_test.p if pair.sign_test else 1.0 for pair in found])
         found = [
             pair.model_copy(update={"holm_p": p}) for pair, p in zip(found, adjusted, strict=True)
         ]
@@ -42,7 +42,7 @@ def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B
         ratings=tuple(standings),
         rating_model=model,
         null_checks=tuple(checks),
-        spent=tuple(spending(evidence)),
+        usage=tuple(spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
     )
 

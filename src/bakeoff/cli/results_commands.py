@@ -77,13 +77,13 @@ def vote(
 ) -> int:
     """Let people vote on the pairs of a run, blind, in a browser on this machine."""
     from bakeoff.api import vote_async
-    from bakeoff.evaluation.results import folder_of
+    from bakeoff.report.results_file import results_folder
 
     log_to(terminal(errors=True))
     found = asyncio.run(
         while_open(*BOOTH, lambda tell, end: vote_async(results, poll, announce=tell, until=end))
     )
-    present(found, poll, folder_of(results))
+    present(found, poll, results_folder(results))
     return 0
 
 
@@ -99,12 +99,12 @@ def report(
     ] = None,
 ) -> int:
     """Make the page anew from results that exist, and its charts as files. Asks no model."""
-    from bakeoff.evaluation.results import folder_of, read_results
     from bakeoff.report.charts.figures import write_figures
     from bakeoff.report.export import save_page
+    from bakeoff.report.results_file import read_results, results_folder
 
     found = read_results(results)
-    written = [save_page(found, out or folder_of(results))]
+    written = [save_page(found, out or results_folder(results))]
     if charts:
         written += write_figures(found, charts)
     for path in written:

@@ -167,7 +167,7 @@ class Config(BaseModel):
         """Which pairs there will be, and what of them only because of what came before."""
         return Design(
             baseline=Spec.parse(self.baseline).name if self.baseline else None,
-            anytime=self.stop == "when-sure" or self.pairs == "adaptive",
+            sequential=self.stop == "when-sure" or self.pairs == "adaptive",
         )
 
     @property

@@ -10,9 +10,8 @@ from pydantic import JsonValue
 from bakeoff.analysis.pair_data import Terms
 from bakeoff.analysis.summarize import summarize
 from bakeoff.environment import describe
-from bakeoff.evaluation.results import Results
 from bakeoff.importers.reader import read
-from bakeoff.records import MARGIN
+from bakeoff.records import MARGIN, Results
 from bakeoff.report.export import check_writable, save
 
 

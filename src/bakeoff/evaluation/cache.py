@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
-from bakeoff.records import Completion, Verdict, lean
+from bakeoff.records import Completion, Verdict, intern_fields_set
 from bakeoff.runtime import (
     Emit,
     Worker,
@@ -45,7 +45,7 @@ async def fill(
     owed: dict[str, list[int]] = {}
     for index, (key, _) in enumerate(asks):
         if key in found:
-            emit(index, lean(found[key]))
+            emit(index, intern_fields_set(found[key]))
         else:
             owed.setdefault(key, []).append(index)
     if found:
@@ -58,7 +58,7 @@ async def fill(
         count.add_new(outcome, len(owed[key]))
 
     async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
-        tell(key, outcome, lean(await kept))
+        tell(key, outcome, intern_fields_set(await kept))
 
     async with task_group() as keeping:
 
@@ -68,7 +68,7 @@ async def fill(
                 tell(keys[position], outcome, outcome)
             else:
                 key = keys[position]
-                telling = told(key, outcome, store.keep(key, outcome))
+                telling = told(key, outcome, store.put_soon(key, outcome))
                 try:
                     keeping.create_task(telling)
                 except RuntimeError:  # the run is ending in an error: it is kept all the same

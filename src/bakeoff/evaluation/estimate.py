@@ -12,7 +12,7 @@ from bakeoff.costs import tokens_in
 from bakeoff.errors import BudgetError, VerdictError
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting
-from bakeoff.records import Completion, Expense, Pair, Plan, Usage, Verdict
+from bakeoff.records import Completion, Pair, Plan, StageUsage, Usage, Verdict
 from bakeoff.runtime import Generator, Judge, ModelRequest, estimate_cost, planned_requests
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def estimate(comparing: Comparing) -> Plan:
         ]
     return Plan(
         prompts=len(comparing.prompts),
-        expenses=tuple(expenses),
+        usage=tuple(expenses),
         notes=tuple(_notes(comparing, expenses)),
     )
 
@@ -71,25 +71,27 @@ def check_budget(found: Plan, config: Config) -> None:
             f"this would cost about ${found.cost:.2f}, more than --max-cost {most:g}: ask for less "
             "(--limit), take a cheaper judge or batches (--batch), or allow more"
         )
-    if config.batch and (found.dearest or 0) > most:
+    if config.batch and (found.max_cost or 0) > most:
         raise BudgetError(
-            f"in batches this can cost ${found.dearest:.2f}, more than --max-cost {most:g}, and "
+            f"in batches this can cost ${found.max_cost:.2f}, more than --max-cost {most:g}, and "
             "what is sent cannot be stopped: allow more, ask for less (--limit, --max-tokens), or "
             "leave out --batch"
         )
 
 
-def _of_models(comparing: Comparing) -> Iterator[Expense]:
+def _of_models(comparing: Comparing) -> Iterator[StageUsage]:
     for name, model in comparing.models.items():
         owed = dict(comparing.owed(name))  # what has one key is asked once
         had = _completions(comparing, name)
         asks = [list(planned_requests(model, prompt)) for prompt in _some(list(owed.values()))]
         usages = [one.usage for one in had if one.usage]
         left = _Left(len(owed), len(had), asks, asks, usages)
-        yield _expense(comparing.config, Expense(stage="completion", who=name), model, left)
+        yield _expense(
+            comparing.config, StageUsage(stage="completion", participant=name), model, left
+        )
 
 
-def _of_judge(comparing: Comparing, name: str) -> Expense:
+def _of_judge(comparing: Comparing, name: str) -> StageUsage:
     judge, due = comparing.judges[name], comparing.due(name)
     had = [
         verdict
@@ -106,7 +108,7 @@ def _of_judge(comparing: Comparing, name: str) -> Expense:
         [_shown(comparing, judge, one, most) for one in some],
         [verdict.usage for verdict in had if verdict.usage],
     )
-    return _expense(comparing.config, Expense(stage="judgment", who=name), judge, left)
+    return _expense(comparing.config, StageUsage(stage="judgment", participant=name), judge, left)
 
 
 def _completions(comparing: Comparing, name: str) -> list[Completion]:
@@ -146,28 +148,28 @@ def _shown(
         return []
 
 
-def _expense(config: Config, of: Expense, worker: Generator | Judge, left: _Left) -> Expense:
+def _expense(config: Config, of: StageUsage, worker: Generator | Judge, left: _Left) -> StageUsage:
     asks = [ask for several in left.asks for ask in several]
     each = len(asks) / len(left.asks) if asks else 1.0
     requests = round(left.items * each)
-    of = of.model_copy(update={"requests": requests, "kept": left.kept})
+    of = of.model_copy(update={"requests": requests, "stored": left.kept})
     if not asks or not requests:
-        cost = estimate_cost(worker, Usage(input=0, output=0)) if requests else 0.0
-        return of.model_copy(update={"cost": cost, "dearest": cost})
+        cost = estimate_cost(worker, Usage(input_tokens=0, output_tokens=0)) if requests else 0.0
+        return of.model_copy(update={"cost": cost, "max_cost": cost})
     most = fmean(_written(ask) for ask in asks)
     written = min(most, COMPLETION if of.stage == "completion" else VERDICT)
     if len(left.usages) >= _ENOUGH:
-        written = fmean(usage.output for usage in left.usages) / each
+        written = fmean(usage.output_tokens for usage in left.usages) / each
     longest = fmean(_read(ask) for several in left.longest for ask in several)
     usage = _usage(requests, fmean(map(_read, asks)), written)
     cost = estimate_cost(worker, usage)
     dearest = estimate_cost(worker, _usage(requests, longest, most))
     return of.model_copy(
         update={
-            "read": usage.input,
-            "written": usage.output,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
             "cost": cost,
-            "dearest": dearest,
+            "max_cost": dearest,
             "seconds": None
             if cost == 0 or worker.traits.batch_only
             else _seconds(config, usage, requests),
@@ -176,7 +178,7 @@ def _expense(config: Config, of: Expense, worker: Generator | Judge, left: _Left
 
 
 def _usage(requests: int, read: float, written: float) -> Usage:
-    return Usage(input=round(requests * read), output=round(requests * written))
+    return Usage(input_tokens=round(requests * read), output_tokens=round(requests * written))
 
 
 def _read(ask: ModelRequest) -> int:
@@ -191,12 +193,12 @@ def _written(ask: ModelRequest) -> int:
 
 def _seconds(config: Config, usage: Usage, requests: int) -> float:
     """How long a hosted model takes: by its speed, or by the limits that were given."""
-    each = _DELAY + usage.output / requests / _SPEED
+    each = _DELAY + usage.output_tokens / requests / _SPEED
     seconds = max(1.0, requests / min(_AT_ONCE, config.max_concurrency)) * each
     if config.rpm:
         seconds = max(seconds, 60 * requests / config.rpm)
     if config.tpm:
-        seconds = max(seconds, 60 * (usage.input + usage.output) / config.tpm)
+        seconds = max(seconds, 60 * (usage.input_tokens + usage.output_tokens) / config.tpm)
     return seconds
 
 
@@ -206,14 +208,14 @@ def _some(items: Sequence[T]) -> list[T]:
     return list(items[::step])
 
 
-def _notes(comparing: Comparing, expenses: Iterable[Expense]) -> Iterator[str]:
+def _notes(comparing: Comparing, expenses: Iterable[StageUsage]) -> Iterator[str]:
     """What was assumed."""
     config = comparing.config
     if not comparing.schedule.over:
         yield "it is as much as it may come to: the run ends before where that suffices"
     asked = [one for one in expenses if one.requests]
-    new = {one.stage for one in asked if one.kept < _ENOUGH and one.written is not None}
-    if any(one.read is not None for one in asked):
+    new = {one.stage for one in asked if one.stored < _ENOUGH and one.output_tokens is not None}
+    if any(one.input_tokens is not None for one in asked):
         yield "tokens read are counted from the texts, within about 15 % for English and code"
     if "completion" in new:
         length = min(COMPLETION, config.max_tokens)

@@ -182,7 +182,7 @@ class Comparing:
     @property
     def kept(self) -> dict[tuple[Stage, str], int]:
         """How many outcomes of each model and judge the store had."""
-        return {key: count.from_store for key, count in self._counts.items()}
+        return {key: count.stored for key, count in self._counts.items()}
 
     def _look(self) -> None:
         """Tell how far everyone is with what is not done yet."""

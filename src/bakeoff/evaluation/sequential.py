@@ -40,7 +40,7 @@ class Schedule:
         self.prompts = tuple(prompts)
         self.models = tuple(models)
         self._place = {prompt.id: place for place, prompt in enumerate(prompts)}
-        self.staged = config.design.anytime or config.orders == "adaptive"
+        self.staged = config.design.sequential or config.orders == "adaptive"
         first = self._all[:_FIRST] if self.staged else self._all
         wave = Wave(first, both=config.orders != "random")
         pairs = config.design.pairs(self.models)

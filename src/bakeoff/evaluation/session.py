@@ -18,14 +18,24 @@ from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting, Text
-from bakeoff.evaluation.results import Results, folder_of, read_results
 from bakeoff.evaluation.votes.merge import people
 from bakeoff.evaluation.votes.queue import complete
 from bakeoff.prompts.sources import Draw, draw
-from bakeoff.records import CLUSTER, Asked, Authored, Evidence, Failure, Judgment, Plan, Prompt
+from bakeoff.records import (
+    CLUSTER_TAG,
+    Evidence,
+    Failure,
+    Judgment,
+    ModelCompletion,
+    Plan,
+    Prompt,
+    Results,
+    StageUsage,
+)
 from bakeoff.report.export import VOTES, check_writable, save, saved
 from bakeoff.report.fingerprint import digest
 from bakeoff.report.provenance import SHOWING
+from bakeoff.report.results_file import read_results, results_folder
 from bakeoff.runtime import (
     SpendLimit,
     StopToken,
@@ -89,18 +99,18 @@ def _drawn(config: Config) -> Draw:
         raise ConfigError(
             f"--shard {config.shard}: of {len(drawn.prompts)} prompts none is for this part"
         )
-    if config.design.anytime and any(
-        tag.startswith(CLUSTER) for prompt in prompts for tag in prompt.tags
+    if config.design.sequential and any(
+        tag.startswith(CLUSTER_TAG) for prompt in prompts for tag in prompt.tags
     ):
         raise ConfigError(
-            f"prompts with a tag {CLUSTER!r} belong together, and whoever looks at them one by one "
-            "cannot tell: leave out --stop when-sure and --pairs adaptive"
+            f"prompts with a tag {CLUSTER_TAG!r} belong together, and whoever looks at them one by "
+            "one cannot tell: leave out --stop when-sure and --pairs adaptive"
         )
     return drawn._replace(prompts=prompts)
 
 
 def _results(
-    evidence: Evidence, config: Config, made: dict[str, JsonValue], asked: tuple[Asked, ...]
+    evidence: Evidence, config: Config, made: dict[str, JsonValue], asked: tuple[StageUsage, ...]
 ) -> Results:
     """The results, saved; where they lie there already, as they were made then."""
     told = _told(config)
@@ -180,7 +190,7 @@ def plan(config: Config) -> Plan:
 
 async def vote_async(path: Path, poll: Poll, vote: Vote) -> Results:
     """Serve the voting page for existing results; return the results with the votes counted."""
-    evidence, folder = read_results(path).evidence, folder_of(path)
+    evidence, folder = read_results(path).evidence, results_folder(path)
     check_writable(folder)
     await vote(evidence, folder / VOTES, poll)
     return count_votes(path)
@@ -191,7 +201,7 @@ def count_votes(path: Path) -> Results:
     from bakeoff.analysis.pair_data import Terms
     from bakeoff.analysis.summarize import summarize
 
-    results, folder = read_results(path), folder_of(path)
+    results, folder = read_results(path), results_folder(path)
     evidence = _with_people(results.evidence, folder / VOTES)
     summary = summarize(evidence, Terms.of(results.config))
     found = Results.of(evidence, summary, results.config, results.environment)
@@ -221,12 +231,14 @@ def _environment(comparing: Comparing, started: Moment, drawn: Draw) -> dict[str
     }
 
 
-def _asked(comparing: Comparing, spend_limit: SpendLimit) -> tuple[Asked, ...]:
+def _asked(comparing: Comparing, spend_limit: SpendLimit) -> tuple[StageUsage, ...]:
     """What this run asked for, of each model and judge."""
     rows = []
     for (stage, who), kept in comparing.kept.items():
         paid = spend_limit.totals.get((stage, who), UsageTotals())
-        row = Asked(stage=stage, who=who, kept=kept, requests=paid.requests, again=paid.retried)
+        row = StageUsage(
+            stage=stage, participant=who, stored=kept, requests=paid.requests, retries=paid.retries
+        )
         rows.append(row.model_copy(update={"unanswered": paid.unanswered, "cost": paid.cost}))
     return tuple(rows)
 
@@ -257,7 +269,7 @@ def _evidence(
     the prompts: the same work gives the same document.
     """
     config = comparing.config
-    completions: list[Authored] = []
+    completions: list[ModelCompletion] = []
     failures: list[Failure] = []
     for prompt, model, sample in itertools.product(prompts, wanted, range(config.samples)):
         if prompt.id not in wanted[model]:
@@ -268,7 +280,7 @@ def _evidence(
             failure = Failure.of(outcome, "completion", prompt.id, model)
             failures.append(failure.model_copy(update={"sample": sample}))
         else:
-            completions.append(Authored(**named, completion=outcome))
+            completions.append(ModelCompletion(**named, completion=outcome))
     judgments, failed = _judged(comparing, wanted)
     used = set().union(*wanted.values())
     return Evidence(

@@ -91,7 +91,7 @@ def completion_of(
         finish=finish,
         tokens=tokens,
         raw=None if raw == text else raw,
-        top=top,
+        top_logprobs=top,
     )
 
 

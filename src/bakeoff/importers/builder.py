@@ -10,12 +10,12 @@ from pydantic import JsonValue
 
 from bakeoff.importers.labels import ParseFailure, is_placeholder, parse_failure, parse_prompt
 from bakeoff.records import (
-    Authored,
     Completion,
     Design,
     Evidence,
     Failure,
     Judgment,
+    ModelCompletion,
     Presented,
     Prompt,
     Verdict,
@@ -217,7 +217,7 @@ class EvidenceBuilder:
                     Failure(
                         stage="completion",
                         prompt_id=prompt_id,
-                        who=output.model,
+                        participant=output.model,
                         kind="not text",
                         message=f"the completion is {'missing' if missing else 'no text'}",
                         raw=parse_failure("completion", output.completion).raw,
@@ -249,7 +249,7 @@ class EvidenceBuilder:
             failure = Failure(
                 stage="judgment",
                 prompt_id=pair.prompt_id,
-                who=judge,
+                participant=judge,
                 kind=verdict.kind,
                 message=verdict.message,
                 raw=verdict.raw,
@@ -311,7 +311,9 @@ class EvidenceBuilder:
             models=tuple(self._models),
             prompts=tuple(self._prompts.values()),
             completions=tuple(
-                Authored(prompt_id=prompt_id, model=model, completion=completion, sample=sample)
+                ModelCompletion(
+                    prompt_id=prompt_id, model=model, completion=completion, sample=sample
+                )
                 for (prompt_id, model, sample), completion in self._completions.items()
             ),
             judgments=tuple(self._judgments),
@@ -319,7 +321,7 @@ class EvidenceBuilder:
             origins=self._origins,
             design=Design(
                 baseline=baselines.pop() if len(baselines) == 1 else None,
-                anytime=any(design.anytime for design in self._designs),
+                sequential=any(design.sequential for design in self._designs),
             ),
             notes=tuple(self._notes),
         )

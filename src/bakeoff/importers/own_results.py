@@ -8,7 +8,7 @@ from bakeoff.config import origins, parse_fields
 from bakeoff.errors import ConfigError, one_line
 from bakeoff.importers.builder import EvidenceBuilder, RepeatKey, with_ids
 from bakeoff.importers.documents import Document
-from bakeoff.records import SCHEMA, Authored, Completion, Design, Failure, Judgment, Prompt
+from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
 NAME = "bakeoff"
 
@@ -37,7 +37,7 @@ class _ConfigPart(BaseModel):
 class _ResultsFile(BaseModel):
     config: _ConfigPart = _ConfigPart()
     prompts: tuple[Prompt, ...]
-    completions: tuple[Authored, ...]
+    completions: tuple[ModelCompletion, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     design: Design = Design()
@@ -94,7 +94,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
             builder.add_completion_failure(failure)
         else:
             first, second = failure.first or "", failure.second or ""
-            key = RepeatKey(prompt_id, failure.who, first, second, sample=0)
+            key = RepeatKey(prompt_id, failure.participant, first, second, sample=0)
             builder.add_outcome(key, failure, keep_repeat=True)
 
 
@@ -110,7 +110,7 @@ def _check_prompt_ids(results: _ResultsFile, prompt_ids: dict[str, str], locatio
 
 
 def _add_completions(
-    completions: tuple[Authored, ...], prompt_ids: dict[str, str], builder: EvidenceBuilder
+    completions: tuple[ModelCompletion, ...], prompt_ids: dict[str, str], builder: EvidenceBuilder
 ) -> dict[tuple[str, int], int]:
     """Return (prompt id, sample) in the file -> sample in the evidence."""
     by_sample: dict[tuple[str, int], dict[str, Completion]] = defaultdict(dict)

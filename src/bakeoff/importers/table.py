@@ -12,7 +12,7 @@ from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, PointwiseSco
 from bakeoff.importers.documents import Document, format_names
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.prompts.rows import Row
-from bakeoff.records import CLUSTER, Verdict
+from bakeoff.records import CLUSTER_TAG, Verdict
 
 NAME = "table"
 
@@ -148,7 +148,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
     for number, (place, values) in enumerate(rows, 1):
         tags = labels.parse_tags(values.get("tags"))
         if cluster := labels.label_text(values.get("cluster")):
-            tags = (*tags, f"{CLUSTER}{cluster}")
+            tags = (*tags, f"{CLUSTER_TAG}{cluster}")
         name = labels.label_text(values.get("prompt_id"))
         prompt_id = builder.add_row_prompt(number, values.get("prompt"), prompt_id=name, tags=tags)
         add_row(values, table, document.location(place), prompt_id, builder)

@@ -129,9 +129,9 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
             scores=reply.value.scores,
             reason=reply.value.reason,
             raw=reply.value.raw,
-            mended=reply.retry_reason,
-            contradicts=reply.contradicts,
-            kept=reply.max_chars,
+            retry_reason=reply.retry_reason,
+            contradictory=reply.contradicts,
+            shown_characters=reply.max_chars,
             snapshot=totals.snapshot,
             usage=totals.usage,
             cost=totals.cost,
@@ -143,7 +143,7 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
 
     def is_contradictory(self, value: Verdict) -> bool:
         """Return whether the winner has the lower score."""
-        return value.at_odds
+        return value.winner_has_lower_score
 
     def resolve_contradiction(self, value: Verdict) -> Verdict:
         """Return the verdict that the scores imply."""

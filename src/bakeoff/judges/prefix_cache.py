@@ -7,8 +7,7 @@ but not for requests that are sent at the same time.
 from collections.abc import Sequence
 from os.path import commonprefix
 
-from bakeoff.records import Prompt
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import PrefixedPrompt, Prompt
 
 MIN_PREFIX_CHARS = 4096  # providers cache no prefix of fewer than about 1,024 tokens
 
@@ -30,7 +29,7 @@ def prefix_waves(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
         group = [prompts[index] for index in indexes]
         if len(group) > 1:
             shared = len(commonprefix([p.messages[0].content for p in group]))  # noqa: RUF071
-            group = [Prefixed.of(prompt, shared) for prompt in group]
+            group = [PrefixedPrompt.of(prompt, shared) for prompt in group]
         first.append((indexes[0], group[0]))
         second += zip(indexes[1:], group[1:], strict=True)
     return [first, second] if second else [first]

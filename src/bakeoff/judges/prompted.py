@@ -14,7 +14,7 @@ from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.judges.rendering import next_max_chars
 from bakeoff.judges.reply_retry import I, JudgeRequest, T, retry_request
-from bakeoff.records import Completion, Pair, Prompt, Trouble, Usage, Verdict, content_key
+from bakeoff.records import Completion, Pair, Prompt, RetryReason, Usage, Verdict, content_key
 from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests
 from bakeoff.runtime.timing import timed
 
@@ -36,7 +36,7 @@ class ParsedReply(Generic[T]):
     """The value parsed from a judge's reply, and how it came about."""
 
     value: T
-    retry_reason: Trouble | None
+    retry_reason: RetryReason | None
     """What was wrong with a first reply; None if the judge was asked once."""
     contradicts: bool
     """Whether the judge contradicted itself in its last readable reply."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from bakeoff.judges.rendering import builtin_template
-from bakeoff.records import Completion, Message, Prompt, Trouble
+from bakeoff.records import Completion, Message, Prompt, RetryReason
 
 
 class JudgedItem(Protocol):
@@ -34,13 +34,15 @@ class JudgeRequest(Generic[I, T]):
     max_chars: int | None = None
     """Characters shown of each completion; None: all."""
     replies: tuple[Completion, ...] = ()
-    retry_reason: Trouble | None = None
+    retry_reason: RetryReason | None = None
     """Why the judge was asked once more; None if it was not."""
     contradiction: T | None = None
     """The value of the first reply, if that contradicts itself."""
 
 
-def retry_request(request: JudgeRequest[I, T], reason: Trouble, problem: str) -> JudgeRequest[I, T]:
+def retry_request(
+    request: JudgeRequest[I, T], reason: RetryReason, problem: str
+) -> JudgeRequest[I, T]:
     """Return the request that follows an unusable reply.
 
     Its prompt is the conversation so far and a last turn that states the problem and asks for the

@@ -1,107 +1,109 @@
-"""The nouns: what crosses JSON, SQLite, HTTP and processes. Knows no model, no judge, no file.
+"""The records that cross JSON, SQLite, HTTP and processes.
 
-All records are frozen and refuse unknown fields; they are validated once, where they enter.
-Two dialects meet here and stay apart: `Pair` and `Verdict` speak of first and second (positions)
-and hold no model name; `Judgment` and everything after it speak of models by name.
+They are frozen and validated; an unknown field is an error.
+
+`Pair` and `Verdict` name positions; `Judgment` and what is derived from it name models.
 """
 
-from bakeoff.records.findings import (
+from bakeoff.records.completion import Completion, Finish, ModelCompletion
+from bakeoff.records.plan import Plan
+from bakeoff.records.prompt import CLUSTER_TAG, Criterion, Message, PrefixedPrompt, Prompt, Role
+from bakeoff.records.record import Record, content_key, intern_fields_set
+from bakeoff.records.results import (
+    HUMAN_PREFIX,
+    SCHEMA,
+    Design,
+    Evidence,
+    HumanSample,
+    Judgments,
+    Results,
+    register_views,
+)
+from bakeoff.records.summary import (
     MARGIN,
     Accounting,
     Agreement,
-    Asked,
-    Difference,
+    Counts,
     Flag,
+    HumanVotes,
     JudgeCard,
     ModelSummary,
     NullCheck,
     Outcome,
     PairSummary,
-    People,
+    Rating,
     RatingModel,
+    ScoreDifference,
+    ScoreStats,
     Slice,
     SliceOutcome,
-    Spent,
-    Spread,
-    Standing,
     Summary,
-    Tally,
 )
-from bakeoff.records.nouns import (
-    CLUSTER,
-    Authored,
+from bakeoff.records.usage import Stage, StageUsage, Usage
+from bakeoff.records.verdict import (
     Comparison,
-    Completion,
-    Criterion,
     Failure,
-    Finish,
     Judgment,
-    Message,
     Pair,
     Presented,
-    Prompt,
-    Record,
-    Role,
+    RetryReason,
     Scores,
-    Trouble,
-    Usage,
     Verdict,
     Weights,
     Winner,
-    content_key,
-    lean,
 )
-from bakeoff.records.plans import Expense, Plan
-from bakeoff.records.results import PEOPLE, SCHEMA, Design, Evidence, Results
 
 __all__ = [
-    "CLUSTER",
+    "CLUSTER_TAG",
+    "HUMAN_PREFIX",
     "MARGIN",
-    "PEOPLE",
     "SCHEMA",
     "Accounting",
     "Agreement",
-    "Asked",
-    "Authored",
     "Comparison",
     "Completion",
+    "Counts",
     "Criterion",
     "Design",
-    "Difference",
     "Evidence",
-    "Expense",
     "Failure",
     "Finish",
     "Flag",
+    "HumanSample",
+    "HumanVotes",
     "JudgeCard",
     "Judgment",
+    "Judgments",
     "Message",
+    "ModelCompletion",
     "ModelSummary",
     "NullCheck",
     "Outcome",
     "Pair",
     "PairSummary",
-    "People",
     "Plan",
+    "PrefixedPrompt",
     "Presented",
     "Prompt",
+    "Rating",
     "RatingModel",
     "Record",
     "Results",
+    "RetryReason",
     "Role",
+    "ScoreDifference",
+    "ScoreStats",
     "Scores",
     "Slice",
     "SliceOutcome",
-    "Spent",
-    "Spread",
-    "Standing",
+    "Stage",
+    "StageUsage",
     "Summary",
-    "Tally",
-    "Trouble",
     "Usage",
     "Verdict",
     "Weights",
     "Winner",
     "content_key",
-    "lean",
+    "intern_fields_set",
+    "register_views",
 ]

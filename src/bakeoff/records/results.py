@@ -1,74 +1,147 @@
-"""The document that people keep, and what it is derived from."""
+"""Evidence of an evaluation, and the results document (`results.json`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, overload
 
-from pydantic import Field, JsonValue
+from pydantic import Field, GetCoreSchemaHandler, JsonValue
+from pydantic_core import CoreSchema, core_schema
 
-from bakeoff.records.findings import Asked, Summary
-from bakeoff.records.nouns import Authored, Failure, Judgment, Prompt, Record
+from bakeoff.records.completion import ModelCompletion
+from bakeoff.records.prompt import Prompt
+from bakeoff.records.record import Record
+from bakeoff.records.summary import Summary
+from bakeoff.records.usage import StageUsage
+from bakeoff.records.verdict import Failure, Judgment
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
 
 SCHEMA = "bakeoff/1"
-PEOPLE = "human:"  # the origin of a judge that is a person
+HUMAN_PREFIX = "human:"  # prefix of the origin of a judge that is a person
 
-Drawn = Literal["random", "chosen"]
+HumanSample = Literal["random", "chosen"]
+Library = Literal["pandas", "polars"]
 
 
 class Design(Record):
-    """Which pairs were wanted, and whether how much of them depended on what had been said before.
-
-    `baseline` is the model that each other one is compared with; None: each two. `anytime`: on how
-    many prompts a pair was judged depended on its verdicts.
-    """
+    """Which pairs are compared, and whether the sample size depended on earlier verdicts."""
 
     baseline: str | None = None
-    anytime: bool = False
+    """The model that every other model is compared with; None: all pairs."""
+    sequential: bool = False
+    """The number of prompts of a pair depended on its verdicts; intervals must allow for that."""
 
     def pairs(self, models: Sequence[str]) -> list[tuple[str, str]]:
-        """Which two models are compared, the one that comes later second."""
-        twos = list(combinations(models, 2))
-        return [two for two in twos if self.baseline in two or self.baseline is None]
+        """Return the compared pairs, each in the order of `models`."""
+        pairs = list(combinations(models, 2))
+        return [pair for pair in pairs if self.baseline in pair or self.baseline is None]
 
 
 class Evidence(Record):
-    """Everything that a summary may look at: what was asked, and what came of it.
-
-    `models` are in the order in which they are compared: each against those after it. `origins`
-    tell what stands behind the name of a model or judge, where that is known. `notes` are for the
-    reader of the summary. `drawn` says how the prompts were found that people judged: only those
-    drawn at random correct a judge. `null_check` is a model against itself, drawn again. `design`
-    says what intervals have to allow for.
-    """
+    """The input of a summary: prompts, completions, judgments and failures."""
 
     models: tuple[str, ...]
+    """In the order of comparison: each model with those after it."""
     prompts: tuple[Prompt, ...]
-    completions: tuple[Authored, ...]
+    completions: tuple[ModelCompletion, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     origins: dict[str, str] = Field(default_factory=dict)
+    """Spec (or `human:NAME`) of each model and judge, if known."""
     notes: tuple[str, ...] = ()
-    drawn: Drawn = "random"
+    human_sample: HumanSample = "random"
+    """How the prompts with human votes were selected; only a random sample can correct a judge."""
     design: Design = Design()
     null_check: "Evidence | None" = None
+    """Evidence of a model compared with itself."""
+
+
+class Views(Protocol):
+    """The functions of `bakeoff.report.views`, through which `Results` shows itself."""
+
+    def judgments_frame(
+        self, judgments: Sequence[Judgment], library: Library | None
+    ) -> "pandas.DataFrame | polars.DataFrame":
+        """Return one row per judgment."""
+
+    def comparisons_frame(
+        self, results: "Results", library: Library | None
+    ) -> "pandas.DataFrame | polars.DataFrame":
+        """Return one row per prompt and pair of models."""
+
+    def notebook_html(self, results: "Results") -> str:
+        """Return the HTML that a notebook shows."""
+
+
+_load_views: Callable[[], Views] | None = None
+
+
+def register_views(load: Callable[[], Views]) -> None:
+    """Set the function that loads the views; `bakeoff/__init__.py` calls it.
+
+    Records are below the report layer, so that they cannot import it.
+    """
+    global _load_views
+    _load_views = load
+
+
+def _views() -> Views:
+    if _load_views is None:
+        raise RuntimeError("no views are registered: import bakeoff first")
+    return _load_views()
+
+
+class Judgments(tuple[Judgment, ...]):
+    """The judgments of some results: a tuple; calling it returns them as a data frame."""
+
+    __slots__ = ()
+
+    @overload
+    def __call__(self, frame: Literal["pandas"]) -> "pandas.DataFrame": ...
+    @overload
+    def __call__(self, frame: Literal["polars"]) -> "polars.DataFrame": ...
+    @overload
+    def __call__(self, frame: None = None) -> "pandas.DataFrame | polars.DataFrame": ...
+    def __call__(self, frame: Library | None = None) -> "pandas.DataFrame | polars.DataFrame":
+        """Return a data frame with one row per judgment, human votes included.
+
+        `preference` is the probability, 0 to 1, that `first` is better; `winner` is a model's name
+        or `tie`; scores are 0 to 10; `cost` is in US dollars. `frame` selects the library; by
+        default pandas if installed, else polars. Raises ConfigError if it is not installed.
+        """
+        return _views().judgments_frame(self, frame)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[Self], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Validate and serialize like a tuple of judgments."""
+        return core_schema.no_info_after_validator_function(cls, handler(tuple[Judgment, ...]))
 
 
 class Results(Record):
-    """The file people keep (`results.json`). `asked` is what the run that made it asked for."""
+    """The results of a run or an audit: the document `results.json`.
+
+    `comparisons()` and `judgments()` return data frames; a notebook shows the verdicts.
+    """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     config: dict[str, JsonValue]
     prompts: tuple[Prompt, ...]
-    completions: tuple[Authored, ...]
-    judgments: tuple[Judgment, ...]
+    completions: tuple[ModelCompletion, ...]
+    judgments: Judgments
     failures: tuple[Failure, ...]
     summary: Summary
     environment: dict[str, JsonValue]
+    """Versions, machine, and the identities of models and judges."""
     origins: dict[str, str] = Field(default_factory=dict)
-    drawn: Drawn = "random"
+    human_sample: HumanSample = "random"
     design: Design = Design()
     null_check: Evidence | None = None
-    asked: tuple[Asked, ...] = ()
+    run_usage: tuple[StageUsage, ...] = ()
+    """What the run that wrote this document requested, per model and judge."""
 
     @classmethod
     def of(
@@ -77,28 +150,28 @@ class Results(Record):
         summary: Summary,
         config: dict[str, JsonValue],
         environment: dict[str, JsonValue],
-        asked: tuple[Asked, ...] = (),
+        run_usage: tuple[StageUsage, ...] = (),
     ) -> Self:
-        """The document of this evidence and what was made of it."""
+        """Return the document of some evidence and its summary."""
         return cls(
             schema=SCHEMA,
             config=config,
             prompts=evidence.prompts,
             completions=evidence.completions,
-            judgments=evidence.judgments,
+            judgments=Judgments(evidence.judgments),
             failures=evidence.failures,
             origins=evidence.origins,
-            drawn=evidence.drawn,
+            human_sample=evidence.human_sample,
             design=evidence.design,
             null_check=evidence.null_check,
             summary=summary,
             environment=environment,
-            asked=asked,
+            run_usage=run_usage,
         )
 
     @property
     def evidence(self) -> Evidence:
-        """What the summary was made of."""
+        """The evidence that the summary was computed from."""
         return Evidence(
             models=tuple(model.model for model in self.summary.models),
             prompts=self.prompts,
@@ -107,11 +180,47 @@ class Results(Record):
             failures=self.failures,
             origins=self.origins,
             notes=self.summary.notes,
-            drawn=self.drawn,
+            human_sample=self.human_sample,
             design=self.design,
             null_check=self.null_check,
         )
 
     def to_json(self) -> str:
-        """The document, indented, ending in a newline."""
+        """Return the document as indented JSON with a final newline."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+    @overload
+    def comparisons(self, frame: Literal["pandas"]) -> "pandas.DataFrame": ...
+    @overload
+    def comparisons(self, frame: Literal["polars"]) -> "polars.DataFrame": ...
+    @overload
+    def comparisons(self, frame: None = None) -> "pandas.DataFrame | polars.DataFrame": ...
+    def comparisons(self, frame: Library | None = None) -> "pandas.DataFrame | polars.DataFrame":
+        """Return a data frame with one row per prompt and pair of models, as the summary counts.
+
+        `preference` is the probability, 0 to 1, that `a` is better, over all judges, orders and
+        repeats; its mean is the win rate of the pair. `winner` is a model's name or `tie`.
+        `flipped`: the two orders name opposite winners; `consistent`: they name the same. Scores
+        are means, 0 to 10. `unit` is the prompt's cluster, or its id. Human votes beside other
+        judges are excluded, as in the summary. `frame` selects the library; by default pandas if
+        installed, else polars. Raises ConfigError if it is not installed.
+        """
+        return _views().comparisons_frame(self, frame)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields replaced; pydantic does not validate `update`."""
+        changes = dict(update or {})
+        if "judgments" in changes:
+            changes["judgments"] = Judgments(changes["judgments"])
+        return super().model_copy(update=changes, deep=deep)
+
+    def __repr_args__(self) -> Iterable[tuple[str, Any]]:
+        """Yield counts instead of the fields, which can be megabytes."""
+        yield "models", tuple(model.model for model in self.summary.models)
+        for name in ("prompts", "completions", "judgments", "failures"):
+            yield name, len(getattr(self, name))
+        yield "verdicts", tuple(pair.verdict for pair in self.summary.pairs)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdicts and the judge cards."""
+        return _views().notebook_html(self)

@@ -17,7 +17,7 @@ from bakeoff.prompts.rows import read_whole
 from bakeoff.records import Results
 from bakeoff.report.fingerprint import holds, seal
 from bakeoff.report.provenance import SHOWING
-from bakeoff.storage.files import write_whole
+from bakeoff.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from bakeoff.report.page.page import Page
@@ -95,7 +95,7 @@ def _encoded(text: str) -> bytes:
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; ConfigError where it cannot be."""
     try:
-        write_whole(path, _encoded(content) if isinstance(content, str) else content)
+        write_atomically(path, _encoded(content) if isinstance(content, str) else content)
     except OSError as error:
         raise ConfigError(
             f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "

@@ -99,7 +99,7 @@ class Row:
         """Take in how far it is now."""
         self.progress, self._last = progress, now
         if now - self._seen[-1][0] >= _SAMPLE:
-            self._seen.append((now, progress.done - progress.from_store))
+            self._seen.append((now, progress.done - progress.stored))
             while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW:
                 self._seen.popleft()
 
@@ -130,7 +130,7 @@ class Row:
         rate = 0.0 if self.through else self._rate(now)
         left = f"{_time(ceil((it.total - it.done) / rate))} left" if rate else ""
         return Cells(
-            label=f"{' '.join(visible(it.name[:_NAME]).split())} {_DOES[it.stage]}",
+            label=f"{' '.join(visible(it.participant[:_NAME]).split())} {_DOES[it.stage]}",
             said=f"{it.done}/{it.total}"
             + (f" ({it.remote_done} in a batch)" if it.remote_done else ""),
             failed=f"{it.failed} failed" if it.failed else "",
@@ -143,7 +143,7 @@ class Row:
     def _rate(self, now: float) -> float:
         """How many are done in a second, lately; 0 where nothing tells."""
         then, before = self._seen[0]
-        new = self.progress.done - self.progress.from_store - before
+        new = self.progress.done - self.progress.stored - before
         return new / (now - then) if now > then else 0.0
 
 
@@ -157,14 +157,14 @@ class Board:
 
     def show(self, progress: ProgressUpdate) -> str:
         """Take in how far one is; the line that a pipe is to have of it, mostly none."""
-        now, key = self._clock(), (progress.stage, progress.name)
+        now, key = self._clock(), (progress.stage, progress.participant)
         row = self._rows.get(key) or self._rows.setdefault(key, Row(progress, now))
         row.update(progress, now)
         if not row.due(now):
             return ""
-        said = row.cells(now, priced=progress.name in self._hosted)
+        said = row.cells(now, priced=progress.participant in self._hosted)
         count = f"{said.label}: {said.said}"
-        kept = f"{progress.from_store} from the store" if progress.from_store else ""
+        kept = f"{progress.stored} from the store" if progress.stored else ""
         parts = [count, kept, said.failed, said.rate, said.time, said.tokens, said.money]
         if row.through:
             parts = [f"{count} {said.time}", kept, said.failed, said.tokens, said.money]
@@ -174,7 +174,7 @@ class Board:
         now = self._clock()
         rows = []
         for row in list(self._rows.values()):  # a thread draws while another one counts
-            cells = row.cells(now, priced=row.progress.name in self._hosted)
+            cells = row.cells(now, priced=row.progress.participant in self._hosted)
             rows.append((row, cells._replace(label=spelled(cells.label, options.encoding))))
         marks = _ASCII if options.ascii_only else _DRAWN
         layout = _layout([cells for _, cells in rows], options.max_width)

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from bakeoff.records import NullCheck, PairSummary, Results, Standing
+from bakeoff.records import NullCheck, PairSummary, Rating, Results
 from bakeoff.report.text.costs import took
 from bakeoff.report.text.judge_card import interval, trust
 from bakeoff.report.text.summary import ranks, rating_notes
@@ -51,7 +51,7 @@ def _said(pair: PairSummary) -> str:
     )
 
 
-def _scale(ratings: Sequence[Standing]) -> Scale:
+def _scale(ratings: Sequence[Rating]) -> Scale:
     """Where a strength stands between the lowest and the highest end of all intervals, in percent.
 
     Ends that are far out would leave no room for the others: 4 is a win in 98 of 100 prompts.

@@ -168,7 +168,7 @@ def _print_failures(console: Console, results: Results) -> None:
     failures = results.failures
     if failures:
         first = failures[0]
-        words = f"{len(failures)} failed, the first: {first.who}: {first.message}"
+        words = f"{len(failures)} failed, the first: {first.participant}: {first.message}"
         again = " (run again to retry)" * ("model" in results.config)  # not in an audit
         _print_line(console, f"{_short(words)}{again}", style="bold red")
         console.print()
@@ -187,7 +187,7 @@ def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
     failed = [failure for failure in results.failures if failure.prompt_id == prompt.id]
     for failure in failed:
         if failure.stage == "completion":
-            _print_text(console, failure.who, f"(no completion: {failure.message})")
+            _print_text(console, failure.participant, f"(no completion: {failure.message})")
     console.print()
     for line in _verdicts(results, prompt, failed):
         _print_line(console, line)
@@ -201,7 +201,8 @@ def _verdicts(results: Results, prompt: Prompt, failed: Iterable[Failure]) -> It
             yield f"{one.judge}, {_shown(one, two)}: {_said(one)}. {_short(one.verdict.reason)}"
     for failure in failed:
         if failure.stage == "judgment":
-            yield f"{failure.who}, {_shown(failure, two)}: no verdict: {_short(failure.message)}"
+            shown, message = _shown(failure, two), _short(failure.message)
+            yield f"{failure.participant}, {shown}: no verdict: {message}"
 
 
 def _shown(one: Judgment | Failure, two: bool) -> str:

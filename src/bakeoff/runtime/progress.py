@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from bakeoff.errors import StoppedError, WorkError
 from bakeoff.records import Completion, Record, Verdict
-from bakeoff.storage.files import write_whole
+from bakeoff.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class ProgressUpdate(Record):
 
     stage: Stage
     """`completion` of a model, `judgment` of a judge."""
-    name: str
+    participant: str
     """Name of the model or judge."""
     done: int = Field(default=0, ge=0)
     """Number of outcomes, those from the store and failures included."""
@@ -39,7 +39,7 @@ class ProgressUpdate(Record):
     """Those of `done` that failed."""
     total: int = Field(ge=0)
     """Number of outcomes wanted."""
-    from_store: int = Field(default=0, ge=0)
+    stored: int = Field(default=0, ge=0)
     """Those of `done` that the store had."""
     remote_done: int = Field(default=0, ge=0)
     """Further requests that are done at the provider, in batches that have not ended."""
@@ -57,11 +57,13 @@ ProgressCallback = Callable[[ProgressUpdate], None]
 class ProgressCounter:
     """Counts the outcomes of one model or judge and passes each change to `on_progress`."""
 
-    def __init__(self, stage: Stage, name: str, total: int, on_progress: ProgressCallback) -> None:
+    def __init__(
+        self, stage: Stage, participant: str, total: int, on_progress: ProgressCallback
+    ) -> None:
         self.stage = stage
-        self.from_store = 0
+        self.stored = 0
         """Number of outcomes that the store had."""
-        self._name = name
+        self._participant = participant
         self._total = total
         self._on_progress = on_progress
         self._done = self._failed = 0
@@ -73,12 +75,12 @@ class ProgressCounter:
     @property
     def has_results(self) -> bool:
         """Whether there is a new outcome that is no failure."""
-        return self._done > self.from_store + self._failed
+        return self._done > self.stored + self._failed
 
     def add_stored(self, count: int = 1) -> None:
         """Count outcomes that the store had."""
         self._done += count
-        self.from_store += count
+        self.stored += count
         self._report()
 
     def set_remote_done(self, count: int) -> None:
@@ -121,11 +123,11 @@ class ProgressCounter:
         self._on_progress(
             ProgressUpdate(
                 stage=self.stage,
-                name=self._name,
+                participant=self._participant,
                 done=self._done,
                 failed=self._failed,
                 total=self._total,
-                from_store=self.from_store,
+                stored=self.stored,
                 remote_done=self._remote_done,
                 tokens=self._tokens,
                 tokens_in_progress=self._tokens_in_progress,
@@ -137,7 +139,7 @@ class ProgressCounter:
 def tokens_of(record: Completion | Verdict) -> int:
     """Return the tokens in and out; for a completion without usage, those out."""
     if record.usage:
-        return record.usage.input + record.usage.output
+        return record.usage.input_tokens + record.usage.output_tokens
     return (record.tokens or 0) if isinstance(record, Completion) else 0
 
 
@@ -205,7 +207,7 @@ class ProgressFile:
 
     def __call__(self, update: ProgressUpdate) -> None:
         """Pass the update on, and write the file unless it was written just now."""
-        self._rows[update.stage, update.name] = update
+        self._rows[update.stage, update.participant] = update
         self._on_progress(update)
         if time.monotonic() - self._written >= _PAUSE:
             self.write()
@@ -220,7 +222,7 @@ class ProgressFile:
         report = ProgressReport(started=self._started, updated=now, rows=rows)
         text = report.model_dump_json(by_alias=True, indent=1) + "\n"
         try:
-            write_whole(self._path, text.encode())
+            write_atomically(self._path, text.encode())
         except OSError as error:
             if not self._warned:
                 log.warning("cannot write %s (%s): the run goes on", self._path, error.strerror)

@@ -7,7 +7,7 @@ from bakeoff.errors import StoppedError
 from bakeoff.records import Usage
 from bakeoff.runtime.cancellation import current_stop_token, wait_or_stop
 
-_NO_USAGE = Usage(input=0, output=0)
+_NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass
@@ -16,7 +16,7 @@ class UsageTotals:
 
     requests: int = 0
     """Requests sent, retries included."""
-    retried: int = 0
+    retries: int = 0
     """Those of `requests` that repeat an earlier one for the same item."""
     unanswered: int = 0
     """Requests without a readable reply; the provider may bill them all the same."""

@@ -1,7 +1,4 @@
-"""Files that are there whole or not at all, and where what can be had again is kept.
-
-Knows no results.
-"""
+"""Atomic file writes, and the user's cache folder."""
 
 import os
 import secrets
@@ -13,52 +10,52 @@ from platformdirs import user_cache_path
 
 
 def cache_dir() -> Path:
-    """The user's folder for what can be fetched or made again; `BAKEOFF_CACHE` moves it."""
+    """Return the user's cache folder of bakeoff; `BAKEOFF_CACHE` overrides it."""
     return Path(os.environ.get("BAKEOFF_CACHE") or user_cache_path("bakeoff"))
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in its place when it is complete; OSError, and nothing left, where it cannot be.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that readers see either the old or the new content.
 
-    Whoever reads it meanwhile sees the old one.
+    Raises OSError if it cannot be written; no temporary file is left then.
     """
-    with _unfinished(path, content) as unfinished:
-        unfinished.replace(path)
+    with _temporary_file(path, content) as temporary:
+        temporary.replace(path)
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """As `write_whole`, where there is no file yet; FileExistsError where there is one."""
-    with _unfinished(path, content) as unfinished:
-        name_new(unfinished, path)
+    """Like `write_atomically`; raises FileExistsError if the file exists."""
+    with _temporary_file(path, content) as temporary:
+        name_new(temporary, path)
 
 
-def name_new(unfinished: Path, path: Path) -> None:
-    """Give a file that is complete its name; FileExistsError where another one has it."""
+def name_new(temporary: Path, path: Path) -> None:
+    """Rename a complete file; raises FileExistsError if `path` exists."""
     try:
-        os.link(unfinished, path)
+        os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # no file there can have two names
+    except OSError:  # the file system has no hard links
         path.touch(exist_ok=False)
-        unfinished.replace(path)
+        temporary.replace(path)
     else:
-        unfinished.unlink()
+        temporary.unlink()
 
 
-def beside(path: Path) -> Path:
-    """A name that nobody else uses, for what is to become a file when it is complete."""
-    # Two processes on two machines, or in two containers, may have one number.
+def temporary_name(path: Path) -> Path:
+    """Return an unused name beside `path`."""
+    # Processes of two machines or containers may share a process id.
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 @contextmanager
-def _unfinished(path: Path, content: bytes) -> Iterator[Path]:
-    """A file beside another one, which is gone afterwards, whatever happens."""
-    unfinished = beside(path)
+def _temporary_file(path: Path, content: bytes) -> Iterator[Path]:
+    """Write a temporary file beside `path`; remove it on exit if it still exists."""
+    temporary = temporary_name(path)
     try:
-        with unfinished.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
-        yield unfinished
+        yield temporary
     finally:
         with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)

@@ -1,60 +1,55 @@
-"""Puts what several stores hold into one, as they hold it: of machines that did a part each.
-
-Knows stores and no run: what a record is for its key says.
-"""
+"""Merges stores, for example those of the shards of a run, into one store."""
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from bakeoff.errors import ConfigError, StoreError
 from bakeoff.storage import Store
-from bakeoff.storage.salvage import Holdings
-from bakeoff.storage.sqlite_file import log_of
-
-_BLOCK = 500  # records that are read, and written, at once
+from bakeoff.storage.database import wal_path
+from bakeoff.storage.salvage import StoreScan, copy_records
 
 
-class Merged(NamedTuple):
-    """How many records a store held, and how many of them were new."""
+class MergedStore(NamedTuple):
+    """Number of records in a store, and how many of them were new."""
 
     path: Path
-    held: int
+    records: int
     new: int
 
 
-def merge(stores: Sequence[Path], into: Path) -> list[Merged]:
-    """Add all records of some stores to another, which is made where there is none.
+def merge(stores: Sequence[Path], into: Path) -> list[MergedStore]:
+    """Copy the records of several stores into `into`, which is created if it is missing.
 
-    What is there under a key stays. The stores stay as they are. ConfigError where one is none, or
-    is the one that they are to be put into; StoreError where one is damaged, or this one cannot be
-    written: what came before is kept, and the same again adds what is lacking.
+    Existing keys keep their record; the source stores are not changed. Raises ConfigError if a
+    source is missing or is `into` itself, StoreError if a source is damaged or `into` cannot be
+    written. Records copied before an error stay; calling `merge` again adds the missing ones.
     """
     for path in stores:
-        if not path.is_file() and not log_of(path).is_file():
+        if not path.is_file() and not wal_path(path).is_file():
             raise ConfigError(f"there is no store {str(path)!r}: name the file that --store named")
         if into.exists() and path.exists() and path.samefile(into):
             raise ConfigError(f"{str(path)!r} is what the others are to be put into: leave it out")
     with Store(into) as store:
-        return [_added(path, store) for path in stores]
+        return [_merge_one(path, store) for path in stores]
 
 
-def lines(found: Sequence[Merged], into: Path) -> dict[str, list[str]]:
-    """What was merged, as titled lines."""
-    told = [f"{str(one.path)!r}: {one.held:,} records, {one.new:,} of them new" for one in found]
-    return {"Merged": [*told, f"all of them are in {str(into)!r} now"]}
+def lines(merged: Sequence[MergedStore], into: Path) -> dict[str, list[str]]:
+    """Return the result of a merge as titled lines."""
+    counts = [
+        f"{str(store.path)!r}: {store.records:,} records, {store.new:,} of them new"
+        for store in merged
+    ]
+    return {"Merged": [*counts, f"all of them are in {str(into)!r} now"]}
 
 
-def _added(path: Path, store: Store) -> Merged:
-    found, new = Holdings(path), 0
-    records = iter(found)
-    while block := [(one.key, one.body, one.at) for one in islice(records, _BLOCK)]:
-        new += store.copy(block)
-    if not found.sound:
-        why = found.troubles[0] if found.troubles else f"{found.wrong} records were changed"
+def _merge_one(path: Path, store: Store) -> MergedStore:
+    scan = StoreScan(path)
+    new = copy_records(scan, store)
+    if not scan.sound:
+        reason = scan.problems[0] if scan.problems else f"{scan.changed} records were changed"
         raise StoreError(
-            f"{str(path)!r} is damaged ({why}); what can be read of it is in {str(store.path)!r}, "
-            "and a run asks again for the rest"
+            f"{str(path)!r} is damaged ({reason}); what can be read of it is in "
+            f"{str(store.path)!r}, and a run asks again for the rest"
         )
-    return Merged(path, found.total, new)
+    return MergedStore(path, scan.total, new)

@@ -1,9 +1,8 @@
-"""What a store holds, also where it is damaged: counted, looked at one by one, and got out.
+"""Scans the records of a store, also of a damaged one, and copies intact ones to a new store.
 
-Knows the kinds of records that are kept, and no terminal. The file that it looks at stays as it is.
+All reads go through SQLite, if necessary from a copy; the store itself is not changed.
 """
 
-import re
 import shutil
 import sqlite3
 import tempfile
@@ -18,268 +17,304 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError, StoreError, one_line
-from bakeoff.generators.batch.journal import Batch, Posted, Settled
 from bakeoff.records import Completion, Record, Verdict
-from bakeoff.storage import VERSION, Store
-from bakeoff.storage.files import beside, name_new
-from bakeoff.storage.page_reader import Remains
-from bakeoff.storage.sqlite_file import checksum, log_of, loss, version
-from bakeoff.storage.wal import log_trouble
+from bakeoff.storage import Store
+from bakeoff.storage.database import (
+    SCHEMA_VERSION,
+    empty_database,
+    lost_file,
+    record_checksum,
+    schema_version,
+    wal_path,
+)
+from bakeoff.storage.files import name_new, temporary_name
+from bakeoff.storage.wal import wal_damage
 
-_KINDS: dict[str, tuple[type[Record], ...]] = {
-    "completions": (Completion,),
-    "verdicts": (Verdict,),
-    "notes of batches": (Batch, Posted, Settled),
-}
-_KEY = re.compile("s1:[0-9a-f]{64}")  # what `content_key` makes
-_BLOCK = 500  # records that are read, and written, at once
-_TOLD = 5  # troubles that are told
-_NEAR = 8  # rows: so near to each other are the numbers that are left, with half of them lost
+_KINDS: dict[str, type[Record]] = {"completions": Completion, "verdicts": Verdict}
+_JOURNAL = "journal entries of batches"
+_JOURNAL_PREFIX = "batch:"  # of their keys
+_BLOCK_SIZE = 500  # rows read and written at once
+_MAX_PROBLEMS = 5  # shown
+_SMALLEST_ROW = 160  # bytes, with its entry in the key index; bounds the number of rows of a file
+# Text may be damaged, so that it is read as bytes. `>=` seeks past a damaged page before `low`.
+_ROWS = """SELECT rowid, CAST(key AS BLOB), CAST(body AS BLOB), stored_at, checksum FROM records
+    WHERE rowid >= ? + 1 AND rowid <= ? ORDER BY rowid LIMIT ?"""
+
+_NEWEST_IN_INDEX = """SELECT max(rowid) FROM records INDEXED BY sqlite_autoindex_records_1
+    WHERE key >= ? AND key < ?"""
 
 
-class Kept(NamedTuple):
-    """A record as it lies in a store: `body` is its JSON, `at` when it was kept (since 1970).
+class StoredRecord(NamedTuple):
+    """A record as stored: `body` is JSON, `stored_at` seconds since 1970."""
 
-    `summed`: a sum beside it says that it is as it was written.
-    """
-
-    number: int
     key: str
     body: bytes
-    at: float | None
+    stored_at: float
     kind: str
-    summed: bool
 
 
-class Holdings:
-    """What is in a store's file: iterate over it to the end, and the numbers are there.
-
-    `counts` are the records that can be read, by kind; `first` and `last` say when they were kept.
-    `troubles` are what is wrong with the file, a line each, and `wrong` how many records are not
-    what was written. `unsummed` records are of a bakeoff that kept no sums: of them a change inside
-    a text would not be seen.
-    """
+class StoreScan:
+    """Iterates over the intact records of a store; the counts are complete after the last one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.counts: Counter[str] = Counter()
-        self.troubles: list[str] = []
-        self.wrong = 0
-        self.unsummed = 0
+        """Intact records by kind."""
+        self.problems: list[str] = []
+        """Damage of the files, one line each."""
         self.first: float | None = None
+        """Time of the oldest record, in seconds since 1970."""
         self.last: float | None = None
         self._keys: set[str] = set()
-        self._seen: Counter[int] = Counter()  # the numbers of rows, and how often each is told
+        self._changed: set[int] = set()  # rowids
+        self._newest = 0  # highest rowid that was seen
+
+    @property
+    def changed(self) -> int:
+        """Number of records that differ from what was written."""
+        return len(self._changed)
 
     @property
     def total(self) -> int:
-        """How many records can be read."""
+        """Number of intact records."""
         return sum(self.counts.values())
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return not self.troubles and not self.wrong
+        """Whether the files and all records are intact."""
+        return not self.problems and not self.changed
 
     @property
     def lost(self) -> int:
-        """About how many more there were: rows are numbered one by one, and none is removed.
+        """Estimated number of records that cannot be read: rowids are consecutive."""
+        return max(0, self._newest - self.total)
 
-        The highest number counts that has others near it: one alone may be damaged itself.
-        """
-        newest, last = 0, -_NEAR
-        for number in sorted(self._seen):
-            if number - last <= _NEAR or self._seen[number] > 1:
-                newest = number
-            last = number
-        return max(0, newest - self.total)
-
-    def __iter__(self) -> Iterator[Kept]:
-        """Every record that is whole: through SQLite, and where that refuses, page by page."""
-        if trouble := loss(self.path):
-            self.troubles.append(trouble)  # SQLite would make a new store of it, and drop the log
+    def __iter__(self) -> Iterator[StoredRecord]:
+        """Yield every intact record once."""
+        if problem := lost_file(self.path):
+            self.problems.append(problem)  # SQLite would start a new database and drop the log
         else:
-            yield from self._through_sqlite()
-        if not self.sound:
-            yield from self._from_remains()
+            log = wal_path(self.path)
+            if log.exists() and (problem := wal_damage(log.read_bytes())):
+                self.problems.append(f"of {log.name!r} beside it {problem}")
+            try:
+                with _connection(self.path) as db:
+                    self._check(db)
+                    yield from self._read_range(db, 0, _upper_bound(db, self.path))
+            except sqlite3.Error as error:
+                self.problems.append(one_line(error))
+        if self.problems:
+            yield from self._read_repaired()
 
-    def _through_sqlite(self) -> Iterator[Kept]:
-        log = log_of(self.path)
-        if log.exists() and (trouble := log_trouble(log.read_bytes())):
-            self.troubles.append(f"of {log.name!r} beside it {trouble}")
-        try:
-            with _opened(self.path) as db:
-                schema = version(db)
-                if not 0 < schema <= VERSION:
-                    self.troubles.append(f"it has schema {schema}, this bakeoff has {VERSION}")
-                yield from self._rows(db)
-                found = db.execute(f"PRAGMA integrity_check({_TOLD})").fetchall()
-                self.troubles += [" ".join(line.split()) for (line,) in found if line != "ok"]
-        except sqlite3.Error as error:
-            self.troubles.append(one_line(error))
+    def _check(self, db: sqlite3.Connection) -> None:
+        version = schema_version(db)
+        if version != SCHEMA_VERSION:
+            self.problems.append(f"it has schema {version}, this bakeoff has {SCHEMA_VERSION}")
+        lines = db.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})").fetchall()
+        self.problems += [" ".join(line.split()) for (line,) in lines if line != "ok"]
 
-    def _rows(self, db: sqlite3.Connection) -> Iterator[Kept]:
-        """All rows, from one end to the other."""
-        columns = [row[1] for row in db.execute("PRAGMA table_info(records)")]
-        known = "sum" if "sum" in columns else "NULL"
-        # As bytes: what is no text any more is no error then.
-        what = f"rowid, CAST(key AS BLOB), CAST(body AS BLOB), at, {known}"
-        onwards = f"SELECT {what} FROM records WHERE rowid > ? ORDER BY rowid LIMIT {_BLOCK}"  # noqa: S608 - our columns
-        at = 0
-        while rows := db.execute(onwards, [at]).fetchall():
-            at = rows[-1][0]
-            self._seen.update(row[0] for row in rows)
+    def _read_repaired(self) -> Iterator[StoredRecord]:
+        """Read a copy whose first page, which holds header and schema, is that of a new store."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = _repaired_copy(self.path, Path(folder))
+            try:
+                with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+                    yield from self._read_range(db, 0, _upper_bound(db, self.path))
+                    self._count_index(db)
+            except sqlite3.Error as error:
+                self.problems.append(one_line(error))
+
+    def _read_range(self, db: sqlite3.Connection, low: int, high: int) -> Iterator[StoredRecord]:
+        """Yield the records with rowids above `low` up to `high`.
+
+        Where SQLite fails on a damaged page, or skips rows because of one, each half of the range
+        is read, down to single rows.
+        """
+        ranges = [(low, high)]
+        while ranges:
+            low, high = ranges.pop()
+            limit = min(_BLOCK_SIZE, high - low)  # so that SQLite does not step beyond the range
+            try:
+                rows = db.execute(_ROWS, (low, high, limit)).fetchall()
+            except sqlite3.Error as error:
+                rows = []
+                if not self.problems:
+                    self.problems.append(one_line(error))
             for row in rows:
-                kept = _kept(*row)
-                if kept is None:
-                    self.wrong += 1
-                elif self._is_new(kept):
-                    yield kept
+                yield from self._accept(*row)
+            if rows and len(rows) == limit == rows[-1][0] - low:
+                if rows[-1][0] < high:
+                    ranges.append((rows[-1][0], high))
+            elif self.problems and high - low > 1:
+                middle = (low + high) // 2
+                ranges += [(middle, high), (low, middle)]
 
-    def _from_remains(self) -> Iterator[Kept]:
-        """The records on pages that are whole, whatever leads there."""
-        with Remains(self.path) as remains:
-            for number, values in remains.rows():
-                if number is None:
-                    self._seen.update(_in_index(values))
-                elif len(values) in (3, 4):
-                    key, body, at, known = (*values, None)[:4]
-                    if isinstance(key, str) and isinstance(body, str):
-                        kept = _kept(number, key.encode(), body.encode(), at, known)
-                        trusted = kept and (kept.summed or _KEY.fullmatch(key))
-                        if kept and trusted and self._is_new(kept):
-                            yield kept
-            self._seen.update(remains.numbers())
+    def _accept(
+        self, rowid: int, key: object, body: object, stored_at: object, checksum: object
+    ) -> Iterator[StoredRecord]:
+        """Yield the row as a record if it is intact and new."""
+        record = _intact(key, body, stored_at, checksum)
+        if record is None:
+            self._changed.add(rowid)
+        elif record.key not in self._keys:
+            self._keys.add(record.key)
+            self._newest = max(self._newest, rowid)
+            self.counts[record.kind] += 1
+            self.first = min(record.stored_at, self.first or record.stored_at)
+            self.last = max(record.stored_at, self.last or record.stored_at)
+            yield record
 
-    def _is_new(self, kept: Kept) -> bool:
-        """Count a record, unless it was there already."""
-        if kept.key in self._keys:
-            return False
-        self._keys.add(kept.key)
-        self._seen[kept.number] += 1
-        self.counts[kept.kind] += 1
-        self.unsummed += not kept.summed
-        if kept.at is not None:
-            self.first = min(kept.at, self.first or kept.at)
-            self.last = max(kept.at, self.last or kept.at)
-        return True
+    def _count_index(self, db: sqlite3.Connection) -> None:
+        """Find the highest rowid in the readable parts of the key index."""
+        bound = _upper_bound(db, self.path)
+        for prefix in range(256):
+            with suppress(sqlite3.Error):
+                low, high = f"s1:{prefix:02x}", f"s1:{prefix:02x}g"
+                (newest,) = db.execute(_NEWEST_IN_INDEX, (low, high)).fetchone()
+                if isinstance(newest, int) and newest <= bound:
+                    self._newest = max(self._newest, newest)
 
 
-def check(path: Path) -> Holdings:
-    """Look at everything in a store; ConfigError where there is none."""
-    found = _holdings(path)
-    for _ in found:
+def check(path: Path) -> StoreScan:
+    """Scan a store and return the counts; ConfigError if there is no such file."""
+    scan = _scan(path)
+    for _ in scan:
         continue
-    return found
+    return scan
 
 
-def salvage(path: Path, into: Path) -> Holdings:
-    """Put what can be read of a store into a new one, and say what that was.
+def salvage(path: Path, into: Path) -> StoreScan:
+    """Copy the intact records of a store to a new store `into`; return the counts.
 
-    ConfigError where there is nothing to read, or something in the new one's place; StoreError
-    where it cannot be written, or nothing can be read. Then no new store is left.
+    Raises ConfigError if `path` is missing or `into` exists or cannot be written, StoreError if no
+    record is intact; `into` is not created then.
     """
-    found = _holdings(path)
-    if any(place.exists() for place in (into, log_of(into))):
+    scan = _scan(path)
+    if any(file.exists() for file in (into, wal_path(into))):
         raise ConfigError(f"{str(into)!r} is there already: name a new file with --into")
     into.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = beside(into)
+    unfinished = temporary_name(into)
     try:
-        records = iter(found)
         with Store(unfinished) as store:
-            while block := [(one.key, one.body, one.at) for one in islice(records, _BLOCK)]:
-                store.copy(block)
-        if not found.total:
-            raise StoreError(f"nothing in {str(path)!r} can be read: {'; '.join(found.troubles)}")
+            copy_records(scan, store)
+        if not scan.total:
+            raise StoreError(f"nothing in {str(path)!r} can be read: {'; '.join(scan.problems)}")
         name_new(unfinished, into)
     except OSError as error:
         raise ConfigError(f"cannot write {str(into)!r} ({error.strerror}): name another") from None
     finally:
-        for left in (
-            unfinished,
-            log_of(unfinished),
-            unfinished.with_name(f"{unfinished.name}-shm"),
-        ):
+        shared_memory = unfinished.with_name(f"{unfinished.name}-shm")
+        for file in (unfinished, wal_path(unfinished), shared_memory):
             with suppress(OSError):
-                left.unlink(missing_ok=True)
-    return found
+                file.unlink(missing_ok=True)
+    return scan
 
 
-def lines(found: Holdings) -> dict[str, list[str]]:
-    """What a store holds and what is wrong with it, as titled lines."""
-    size = found.path.stat().st_size if found.path.exists() else 0
-    told = {
+def copy_records(scan: StoreScan, store: Store) -> int:
+    """Copy all intact records into a store; return how many were new."""
+    records, new = iter(scan), 0
+    while block := [(r.key, r.body, r.stored_at) for r in islice(records, _BLOCK_SIZE)]:
+        new += store.copy_rows(block)
+    return new
+
+
+def lines(scan: StoreScan) -> dict[str, list[str]]:
+    """Return the result of a scan as titled lines."""
+    size = scan.path.stat().st_size if scan.path.exists() else 0
+    blocks = {
         "Store": [
-            f"{str(found.path)!r}: {size / 1e6:.1f} MB, {found.total} records can be read",
-            *(f"{kind}: {found.counts[kind]}" for kind in _KINDS),
+            f"{str(scan.path)!r}: {size / 1e6:.1f} MB, {scan.total} records can be read",
+            *(f"{kind}: {scan.counts[kind]}" for kind in (*_KINDS, _JOURNAL)),
         ]
     }
-    if found.first is not None and found.last is not None:
-        told["Store"].append(f"kept from {_time(found.first)} to {_time(found.last)}")
-    if found.unsummed:
-        told["Store"].append(f"{found.unsummed} of them are of an older bakeoff, and have no sums")
-    if not found.sound:
-        told["Damage"] = [
-            *found.troubles[:_TOLD],
-            *([f"{found.wrong} records are not as they were written"] if found.wrong else []),
-            f"lost: about {found.lost} records, as the numbers tell that are left",
+    if scan.first is not None and scan.last is not None:
+        blocks["Store"].append(f"kept from {_time(scan.first)} to {_time(scan.last)}")
+    if not scan.sound:
+        changed = f"{scan.changed} records are not as they were written"
+        blocks["Damage"] = [
+            *scan.problems[:_MAX_PROBLEMS],
+            *([changed] if scan.changed else []),
+            f"lost: about {scan.lost} records, as the numbers tell that are left",
         ]
-    return told
+    return blocks
 
 
-def _holdings(path: Path) -> Holdings:
-    if not path.is_file() and not log_of(path).is_file():
+def _scan(path: Path) -> StoreScan:
+    if not path.is_file() and not wal_path(path).is_file():
         raise ConfigError(f"there is no store {str(path)!r}: name the file that --store names")
-    return Holdings(path)
+    return StoreScan(path)
 
 
-def _kept(number: int, key: bytes, body: bytes, at: object, known: object) -> Kept | None:
-    """A record with what is known of it; None where it is not what was written."""
+def _intact(key: object, body: object, stored_at: object, checksum: object) -> StoredRecord | None:
+    """Return the record of a row, or None if the row differs from what was written."""
+    if not (isinstance(key, bytes) and isinstance(body, bytes)):
+        return None
     try:
-        name, kind = key.decode(), _kind_of(body)
-    except (UnicodeDecodeError, AttributeError):  # no text, or none at all
+        name = key.decode()
+    except UnicodeDecodeError:
         return None
-    if kind is None or (known is not None and known != checksum(name, body)):
+    kind = _kind_of(name, body)
+    if kind is None or checksum != record_checksum(name, body):
         return None
-    when = float(at) if isinstance(at, int | float) else None
-    return Kept(number, name, body, when, kind, summed=known is not None)
+    return StoredRecord(name, body, float(stored_at) if isinstance(stored_at, float) else 0, kind)
 
 
-def _kind_of(body: bytes) -> str | None:
-    for kind, records in _KINDS.items():
-        for record in records:
-            with suppress(ValidationError):
-                record.model_validate_json(body)
-                return kind
+def _kind_of(key: str, body: bytes) -> str | None:
+    if key.startswith(_JOURNAL_PREFIX):
+        return _JOURNAL
+    for kind, record in _KINDS.items():
+        with suppress(ValidationError):
+            record.model_validate_json(body)
+            return kind
     return None
 
 
-def _in_index(values: tuple[object, ...]) -> list[int]:
-    """The number of the row that an entry of our index leads to; none where it is not ours."""
-    key, number = values if len(values) == 2 else (None, None)
-    ours = isinstance(key, str) and _KEY.fullmatch(key)
-    return [number] if ours and isinstance(number, int) and number > 0 else []
-
-
-def _time(at: float) -> str:
+def _time(seconds: float) -> str:
     try:
-        return datetime.fromtimestamp(at, UTC).isoformat(" ", "seconds")
-    except (ValueError, OverflowError, OSError):  # no time that there is
-        return f"{at:g}"
+        return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):  # out of range
+        return f"{seconds:g}"
+
+
+def _upper_bound(db: sqlite3.Connection, path: Path) -> int:
+    """Return the highest rowid, or an upper bound from the size of the files if it is damaged."""
+    size = sum(file.stat().st_size for file in (path, wal_path(path)) if file.exists())
+    bound = size // _SMALLEST_ROW
+    try:
+        newest = db.execute("SELECT coalesce(max(rowid), 0) FROM records").fetchone()[0]
+    except sqlite3.Error:
+        return bound
+    return min(int(newest), bound) if isinstance(newest, int) else bound
+
+
+def _repaired_copy(path: Path, folder: Path) -> Path:
+    """Copy a store and its log into a folder; the copy gets the first page of a new store."""
+    copy = folder / "store.sqlite"
+    template = empty_database()
+    page_size = int.from_bytes(template[16:18], "big")
+    content = path.read_bytes() if path.exists() else b""
+    pages = max(len(template), len(content)) // page_size
+    header = bytearray(template[:page_size])
+    header[28:32] = pages.to_bytes(4, "big")  # database size, valid with the change counter
+    header[92:96] = header[24:28]
+    copy.write_bytes(bytes(header) + (content[page_size:] or template[page_size:]))
+    if wal_path(path).exists():
+        shutil.copyfile(wal_path(path), wal_path(copy))
+    return copy
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that changes no file: neither the store, nor its log."""
+def _connection(path: Path) -> Iterator[sqlite3.Connection]:
+    """Connect to a store without changing its files."""
     with tempfile.TemporaryDirectory() as folder:
-        log, shared = log_of(path), path.with_name(f"{path.name}-shm")
+        log, shared_memory = wal_path(path), path.with_name(f"{path.name}-shm")
         uri = f"{path.absolute().as_uri()}?mode=ro"
         if not log.exists() or not log.stat().st_size:
-            uri += "&immutable=1"  # whoever had it open would have a log
-        elif not shared.exists():  # SQLite would make it anew, beside the store
+            uri += "&immutable=1"  # no other process has it open: it would have a log
+        elif not shared_memory.exists():  # SQLite would create it beside the store
             copy = Path(folder) / path.name
             shutil.copyfile(path, copy)
-            shutil.copyfile(log, log_of(copy))
+            shutil.copyfile(log, wal_path(copy))
             uri = copy.as_uri()
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
             yield db

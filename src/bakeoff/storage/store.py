@@ -1,9 +1,8 @@
-"""The content-addressed store: one SQLite file with everything that was paid for.
+"""The content-addressed store: one SQLite file with every completion and verdict that was paid for.
 
-Knows keys and records; not what they mean, who asked, or in what order. What comes in one turn of
-the event loop is written in one transaction when the turn ends, and nobody is told of a record
-before: a killed process loses only what was in flight. Two processes may use one file at once.
-What cannot be read as it was written is an error, and never taken for what is not there.
+Records of one turn of the event loop are written in one transaction; a record is acknowledged
+after its commit, so that a killed process loses only requests in flight. Several processes may use
+one file. A record that differs from what was written is an error, not a missing record.
 """
 
 import asyncio
@@ -21,38 +20,47 @@ from pydantic import ValidationError
 from bakeoff.errors import StoreError
 from bakeoff.records import Record
 from bakeoff.runtime.timing import timed
-from bakeoff.storage import sqlite_errors
-from bakeoff.storage.sqlite_errors import DamageError, is_busy, is_full, troubles
-from bakeoff.storage.sqlite_file import check_schema, checksum, look_at, make, upgrade
+from bakeoff.storage import database
+from bakeoff.storage.database import (
+    DamageError,
+    check_files,
+    check_schema,
+    create,
+    create_schema,
+    is_busy,
+    is_full,
+    record_checksum,
+    store_errors,
+)
 
 R = TypeVar("R", bound=Record)
 
-_WHOLE = "key, CAST(body AS BLOB), sum"  # as bytes: it is JSON; of an older bakeoff there is no sum
-_AT_ONCE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
-_MUCH = 3  # times the keys that are wanted: a store that holds no more is read as a whole
+_COLUMNS = "key, CAST(body AS BLOB), checksum"
+_BLOCK_SIZE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
+_SCAN_FACTOR = 3  # read the whole table if it has at most this many times the wanted keys
 
 
-class _Waiting(NamedTuple):
-    """A record that is not written yet, and whoever waits until it is."""
+class _PendingWrite(NamedTuple):
+    """A record that is not written yet, and the future that its caller awaits."""
 
     key: str
     record: Record
     body: str
-    kept: asyncio.Future[Any]
+    written: asyncio.Future[Any]
 
 
 class Store:
-    """`get` what is there, `keep` what is new. Opens (and makes) the file when it is entered."""
+    """A store of records by key. Entering it opens the file, and creates it if it is missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
-        self._waiting: list[_Waiting] = []
-        self._unwritten: list[tuple[str, str]] = []  # for which there was no room, or no turn
+        self._pending: list[_PendingWrite] = []
+        self._unwritten: list[tuple[str, str]] = []  # failed: disk full or database locked
 
     def __enter__(self) -> Self:
         try:
-            with troubles(self.path):
+            with store_errors(self.path):
                 self._connect()
         except StoreError:
             self.__exit__(None, None, None)
@@ -61,19 +69,19 @@ class Store:
 
     def _connect(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        look_at(self.path)
+        check_files(self.path)
         if not self.path.exists():
-            make(self.path)
-        # An absolute path: SQLite has its own idea of what `:memory:` and `file:x` are.
+            create(self.path)
+        # An absolute path: SQLite interprets `:memory:` and `file:x` in its own way.
         self._db = sqlite3.connect(
-            self.path.absolute(), timeout=sqlite_errors.PATIENCE, isolation_level=None
+            self.path.absolute(), timeout=database.LOCK_TIMEOUT, isolation_level=None
         )
         check_schema(self._db, self.path)
         # WAL lets a second run read while this one writes; NORMAL survives a killed process.
-        _patiently(self._db, "PRAGMA journal_mode = WAL")
+        _execute_with_retries(self._db, "PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        with self._transaction() as db:  # what cannot be written is known before it is paid for
-            upgrade(db)
+        with self._transaction() as db:  # fails before the first paid request if not writable
+            create_schema(db)
 
     def __exit__(
         self,
@@ -82,117 +90,117 @@ class Store:
         at: TracebackType | None,
     ) -> None:
         try:
-            if (
-                self._unwritten
-            ):  # there may be room now: whoever waited was told that there was none
+            if self._unwritten:  # there may be space now; the callers got the error already
                 with suppress(StoreError):
                     self._write(self._unwritten)
-            if self._waiting:  # of a run that was stopped: it is paid for
-                self._write([(one.key, one.body) for one in self._waiting])
+            if self._pending:  # of a run that was stopped: they are paid for
+                self._write([(write.key, write.body) for write in self._pending])
         finally:
-            self._waiting.clear()
+            self._pending.clear()
             self._unwritten.clear()
             if self._db is not None:
                 self._db.close()
                 self._db = None
 
     def lacks(self, keys: Iterable[str]) -> bool:
-        """Whether any of the keys is not there."""
+        """Return whether any of the keys has no record."""
         wanted = set(keys)
         with timed("store"):
             blocks = self._blocks("key", list(wanted))
             return sum(row[0] in wanted for rows in blocks for row in rows) < len(wanted)
 
     def get(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
-        """The records that are there, by key."""
-        found: dict[str, R] = {}
+        """Return the stored records by key; keys without a record are left out."""
+        records: dict[str, R] = {}
         wanted = list(keys)
-        with _uncollected(wanted):
-            for _ in self._read(wanted, as_, found):
+        with _gc_paused(wanted):
+            for _ in self._read(wanted, as_, records):
                 continue
-        return found
+        return records
 
     async def load(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
-        """As `get`, a block at a time, so that an event loop goes on beside it."""
-        found: dict[str, R] = {}
+        """Like `get`, in blocks, so that the event loop keeps running."""
+        records: dict[str, R] = {}
         wanted = list(keys)
-        with _uncollected(wanted):
-            for _ in self._read(wanted, as_, found):
+        with _gc_paused(wanted):
+            for _ in self._read(wanted, as_, records):
                 await asyncio.sleep(0)
-        return found
+        return records
 
     def put(self, key: str, record: R) -> R:
-        """Keep a record; if another run kept one under this key first, that one is returned."""
+        """Store a record and return it; if the key has a record already, return that one."""
         added = self._write([(key, self._body(record))])
         return record if added else self.get([key], type(record))[key]
 
-    def keep(self, key: str, record: R) -> asyncio.Future[R]:
-        """As `put`, in one transaction with all that comes in the same turn of the event loop.
+    def put_soon(self, key: str, record: R) -> asyncio.Future[R]:
+        """Like `put`, in one transaction with all calls of the same turn of the event loop.
 
-        StoreError where that cannot be written. Whoever is cancelled while it waits loses nothing.
+        The future raises StoreError if the write fails. Cancelling it does not cancel the write.
         """
         loop = asyncio.get_running_loop()
         body = self._body(record)
-        if not self._waiting:
-            loop.call_soon(self._write_waiting)
-        kept: asyncio.Future[R] = loop.create_future()
-        self._waiting.append(_Waiting(key, record, body, kept))
-        return kept
+        if not self._pending:
+            loop.call_soon(self._write_pending)
+        written: asyncio.Future[R] = loop.create_future()
+        self._pending.append(_PendingWrite(key, record, body, written))
+        return written
 
-    def _write_waiting(self) -> None:
-        """Write what has gathered, and tell whoever waits what is kept under each key."""
-        waiting, self._waiting = self._waiting, []
+    def _write_pending(self) -> None:
+        """Write all pending records and set the results of their futures."""
+        pending, self._pending = self._pending, []
         try:
-            kept = self._write_all(waiting)
-        except Exception as error:  # whoever waits raises it
+            existing = self._write_all(pending)
+        except Exception as error:  # raised by the futures
             if isinstance(error.__cause__, sqlite3.Error):
-                self._unwritten += [(one.key, one.body) for one in waiting]
-            for one in waiting:
-                if not one.kept.done():
-                    one.kept.set_exception(error)
-                    one.kept.exception()  # who was stopped meanwhile asks no more: no complaint
+                self._unwritten += [(write.key, write.body) for write in pending]
+            for write in pending:
+                if not write.written.done():
+                    write.written.set_exception(error)
+                    write.written.exception()  # retrieved: no warning if the caller was cancelled
         else:
-            for one in waiting:
-                if not one.kept.done():
-                    one.kept.set_result(kept.get(one.key, one.record))
+            for write in pending:
+                if not write.written.done():
+                    write.written.set_result(existing.get(write.key, write.record))
 
-    def _write_all(self, waiting: Sequence[_Waiting]) -> dict[str, Record]:
-        """Write records; those that were there, or came twice, are returned as they are kept."""
-        if self._write([(one.key, one.body) for one in waiting]) == len(waiting):
+    def _write_all(self, pending: Sequence[_PendingWrite]) -> dict[str, Record]:
+        """Write records; if some keys existed already, return what is stored under each key."""
+        if self._write([(write.key, write.body) for write in pending]) == len(pending):
             return {}
-        return {one.key: self.get([one.key], type(one.record))[one.key] for one in waiting}
+        return {
+            write.key: self.get([write.key], type(write.record))[write.key] for write in pending
+        }
 
     def _write(self, rows: Sequence[tuple[str, str]]) -> int:
-        """Add what has no record yet under its key; how many were added."""
-        with timed("store"), troubles(self.path):
+        """Insert rows whose key is new; return how many were inserted."""
+        with timed("store"), store_errors(self.path):
             try:
                 return self._insert(rows)
             except sqlite3.Error as error:
-                if is_busy(error):  # nobody waits as long for a second time
+                if is_busy(error):  # do not wait that long a second time
                     self._open.execute("PRAGMA busy_timeout = 0")
                 if len(rows) == 1 or not is_full(error):
                     raise
-            return sum(self._insert([row]) for row in rows)  # as many as there is room for
+            return sum(self._insert([row]) for row in rows)  # as many as fit
 
     def _insert(self, rows: Sequence[tuple[str, str]]) -> int:
-        """Add rows in one transaction, all of them or none; of one key the first stays."""
+        """Insert rows in one transaction; existing keys keep their record."""
         now = time.time()
         with self._transaction() as db:
             return db.executemany(
                 "INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)",
-                [(key, body, now, checksum(key, body.encode())) for key, body in rows],
+                [(key, body, now, record_checksum(key, body.encode())) for key, body in rows],
             ).rowcount
 
-    def copy(self, rows: Iterable[tuple[str, bytes, float | None]]) -> int:
-        """Add records of another store, as they are there, by key; how many were added."""
-        with troubles(self.path), self._transaction() as db:
+    def copy_rows(self, rows: Iterable[tuple[str, bytes, float]]) -> int:
+        """Insert rows (key, body, stored_at) of another store; return how many were new."""
+        with store_errors(self.path), self._transaction() as db:
             return db.executemany(
                 "INSERT OR IGNORE INTO records VALUES (?, CAST(? AS TEXT), ?, ?)",
-                [(key, body, at, checksum(key, body)) for key, body, at in rows],
+                [(key, body, at, record_checksum(key, body)) for key, body, at in rows],
             ).rowcount
 
     def _body(self, record: Record) -> str:
-        with troubles(self.path):
+        with store_errors(self.path):
             return record.model_dump_json(exclude_defaults=True)
 
     @contextmanager
@@ -203,71 +211,69 @@ class Store:
             yield db
             db.execute("COMMIT")
         except BaseException:
-            if db.in_transaction:  # a full disk has rolled it back already
+            if db.in_transaction:  # a full disk rolls back by itself
                 db.execute("ROLLBACK")
             raise
 
-    def _read(self, keys: Sequence[str], as_: type[R], found: dict[str, R]) -> Iterator[None]:
-        """Add the records that are there to those that were found, a block at a time."""
-        blocks = self._blocks(_WHOLE, keys)
+    def _read(self, keys: Sequence[str], as_: type[R], records: dict[str, R]) -> Iterator[None]:
+        """Add the stored records to `records`; yield after each block."""
+        blocks = self._blocks(_COLUMNS, keys)
         wanted = set(keys)
         while True:
-            with timed("store"), troubles(self.path):
+            with timed("store"), store_errors(self.path):
                 rows = next(blocks, None)
                 if rows is None:
                     break
-                for key, body, known, _ in rows:
+                for key, body, checksum, _ in rows:
                     if key in wanted:
-                        if known is not None and known != checksum(key, body):
+                        if checksum != record_checksum(key, body):
                             raise _changed(key)
-                        found[key] = _record(key, body, as_)
+                        records[key] = _record(key, body, as_)
             yield
-        if len(found) < len(wanted) and self._is_most(keys):
+        if len(records) < len(wanted) and self._should_scan(keys):
             yield from self._verify()
 
     def _verify(self) -> Iterator[None]:
-        """See to it that nothing is missing because its key was changed, a block at a time."""
-        blocks = self._onwards(_WHOLE)
+        """Check all records, since a damaged key looks like a missing record; yield per block."""
+        blocks = self._scan(_COLUMNS)
         while True:
-            with timed("store"), troubles(self.path):
+            with timed("store"), store_errors(self.path):
                 rows = next(blocks, None)
                 if rows is None:
                     return
-                for key, body, known, _ in rows:
-                    if not isinstance(key, str) or known not in (None, checksum(key, body)):
+                for key, body, checksum, _ in rows:
+                    if not isinstance(key, str) or checksum != record_checksum(key, body):
                         raise _changed(key)
             yield
 
     def _blocks(self, columns: str, keys: Sequence[str]) -> Iterator[list[Any]]:
-        """The rows of the keys that are there, with their number behind, a block at a time.
+        """Yield blocks of rows with these keys; the rowid is the last column.
 
-        Where most rows are wanted, the others come with them.
+        If most rows are wanted, the whole table is read, and other rows are among them.
         """
-        if self._is_most(keys):
-            yield from self._onwards(columns)
+        if self._should_scan(keys):
+            yield from self._scan(columns)
             return
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            these = f"key IN ({','.join('?' * len(some))})"
-            yield self._rows(f"SELECT {columns}, rowid FROM records WHERE {these}", some)  # noqa: S608 - ours
+        for start in range(0, len(keys), _BLOCK_SIZE):
+            block = keys[start : start + _BLOCK_SIZE]
+            condition = f"key IN ({','.join('?' * len(block))})"
+            yield self._rows(f"SELECT {columns}, rowid FROM records WHERE {condition}", block)  # noqa: S608 - constants
 
-    def _onwards(self, columns: str) -> Iterator[list[Any]]:
-        """All rows, from one end to the other: nothing is looked up."""
-        at, select = 0, f"SELECT {columns}, rowid FROM records"  # noqa: S608 - ours
-        while rows := self._rows(f"{select} WHERE rowid > ? ORDER BY rowid LIMIT {_AT_ONCE}", [at]):
+    def _scan(self, columns: str) -> Iterator[list[Any]]:
+        """Yield all rows in blocks, in the order of their rowid."""
+        last, select = 0, f"SELECT {columns}, rowid FROM records"  # noqa: S608 - constants
+        onward = f"{select} WHERE rowid > ? ORDER BY rowid LIMIT {_BLOCK_SIZE}"
+        while rows := self._rows(onward, [last]):
             yield rows
-            at = rows[-1][-1]
+            last = rows[-1][-1]
 
-    def _is_most(self, keys: Sequence[str]) -> bool:
-        return _MUCH * len(keys) >= self._newest()
-
-    def _newest(self) -> int:
-        """The number of the newest row: about how many there are."""
-        return int(self._rows("SELECT coalesce(max(rowid), 0) FROM records", ())[0][0])
+    def _should_scan(self, keys: Sequence[str]) -> bool:
+        newest = self._rows("SELECT coalesce(max(rowid), 0) FROM records", ())[0][0]
+        return _SCAN_FACTOR * len(keys) >= int(newest)
 
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
-        with troubles(self.path):
-            return self._open.execute(query, values).fetchall()  # leaves no cursor open
+        with store_errors(self.path):
+            return self._open.execute(query, values).fetchall()  # leaves no open cursor
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -288,23 +294,23 @@ def _record(key: str, body: bytes, as_: type[R]) -> R:
 
 
 @contextmanager
-def _uncollected(keys: Sequence[str]) -> Iterator[None]:
-    """No search for garbage while many records are made: it takes as long as making them."""
-    if len(keys) <= _AT_ONCE or not gc.isenabled() or gc.get_freeze_count():
+def _gc_paused(keys: Sequence[str]) -> Iterator[None]:
+    """Pause garbage collection while many records are built: it would double the time."""
+    if len(keys) <= _BLOCK_SIZE or not gc.isenabled() or gc.get_freeze_count():
         yield
         return
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # what is young is old now, without having been looked through
+        gc.freeze()  # moves the new objects to the oldest generation without traversing them
         gc.unfreeze()
         gc.enable()
 
 
-def _patiently(db: sqlite3.Connection, command: str) -> None:
-    """Execute what SQLite itself does not wait for: turning WAL on while another process does."""
-    end = time.monotonic() + sqlite_errors.PATIENCE
+def _execute_with_retries(db: sqlite3.Connection, command: str) -> None:
+    """Execute a command that ignores SQLite's busy timeout: enabling WAL beside another process."""
+    end = time.monotonic() + database.LOCK_TIMEOUT
     while True:
         try:
             db.execute(command)

@@ -87,7 +87,7 @@ def document(folder: Path, server: OpenAIServer) -> str:
     found = json.loads((folder / "results/results.json").read_text())
     for name in ("started", "seconds"):
         del found["environment"][name]
-    del found["asked"]
+    del found["run_usage"]
     return json.dumps(found).replace(server.url, "the server")
 
 

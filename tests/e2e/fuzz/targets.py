@@ -16,7 +16,6 @@ from typing import NamedTuple
 from bakeoff.config import Sampling, Spec, config_from
 from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
-from bakeoff.evaluation.results import read_results
 from bakeoff.evaluation.votes.vote_log import read as read_votes
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
@@ -38,6 +37,7 @@ from bakeoff.report.export import save_page
 from bakeoff.report.frame_rows import comparison_rows, judgment_rows
 from bakeoff.report.page.page import page
 from bakeoff.report.plain_text import json_in, visible
+from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
 from tests.e2e.fuzz import corpus
 from tests.unit.judges.judge_texts import CRITERIA
@@ -252,7 +252,7 @@ def _choice(data: bytes, _: Path) -> None:
             top[token] = float(number)
         except ValueError:
             top[token] = float(len(number))
-    verdict = parse_choice(Completion(text="", top=top))
+    verdict = parse_choice(Completion(text="", top_logprobs=top))
     assert 0 <= verdict.first <= 1
 
 

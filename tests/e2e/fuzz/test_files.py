@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.results import read_results
 from bakeoff.importers.reader import read
 from bakeoff.prompts.rows import files, read_rows
 from bakeoff.prompts.sources import draw
 from bakeoff.report.charts.figures import write_figures
 from bakeoff.report.export import REPORT, RESULTS, save, save_page
+from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressFile
 from tests.e2e.fuzz.test_findings import put, refused
 from tests.unit.report.sample import results_of

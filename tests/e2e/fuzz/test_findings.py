@@ -16,7 +16,6 @@ import pytest
 
 from bakeoff.config import Sampling, Spec, config_from
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.evaluation.results import read_results
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
 from bakeoff.importers.pandalm import split_keys
@@ -29,6 +28,7 @@ from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion
 from bakeoff.report.export import save_page
 from bakeoff.report.plain_text import json_in
+from bakeoff.report.results_file import read_results
 from tests.e2e.fuzz import corpus
 from tests.unit.importers.sample import panda
 from tests.unit.report.sample import results_of

@@ -111,24 +111,24 @@ def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model:
         after = plan(config)
         # Half of it is there: what was written before says how long the rest will be.
         more = plan(asked(server, tmp_path, limit=60))
-        was = brain.calls, sum(spent.cost or 0 for spent in results.summary.spent)
+        was = brain.calls, sum(spent.cost or 0 for spent in results.summary.usage)
         rest = run(asked(server, tmp_path, limit=60))
-    paid = sum(spent.cost or 0 for spent in results.summary.spent)
-    read = sum(expense.read or 0 for expense in before.expenses)
-    written = sum(expense.written or 0 for expense in before.expenses)
+    paid = sum(spent.cost or 0 for spent in results.summary.usage)
+    read = sum(expense.input_tokens or 0 for expense in before.usage)
+    written = sum(expense.output_tokens or 0 for expense in before.usage)
     took = [
-        sum(getattr(one, what) for one in results.summary.spent) for what in ("read", "written")
+        sum(getattr(one, what) for one in results.summary.usage) for what in ("read", "written")
     ]
     assert [read, written] == [pytest.approx(one, rel=0.15) for one in took]
     assert before.cost == pytest.approx(paid, rel=0.15)
-    assert before.dearest is not None
-    assert before.dearest >= paid
-    assert (after.cost, sum(one.requests for one in after.expenses)) == (0, 0)
+    assert before.max_cost is not None
+    assert before.max_cost >= paid
+    assert (after.cost, sum(one.requests for one in after.usage)) == (0, 0)
     assert after.paid is False
     assert more.cost == pytest.approx(
-        sum(spent.cost or 0 for spent in rest.summary.spent) - was[1], rel=0.15
+        sum(spent.cost or 0 for spent in rest.summary.usage) - was[1], rel=0.15
     )
-    assert sum(one.requests for one in more.expenses) == brain.calls - was[0]
+    assert sum(one.requests for one in more.usage) == brain.calls - was[0]
 
 
 @pytest.mark.engine
@@ -164,7 +164,7 @@ def test_a_price_that_is_not_known_is_unknown_and_nothing_keeps_to_a_budget(tmp_
     found = plan(config)
     assert found.cost is None
     assert found.unpriced == ("a", "j")
-    assert [one.cost for one in found.expenses] == [None, 0, None]
+    assert [one.cost for one in found.usage] == [None, 0, None]
     assert not (tmp_path / "store.sqlite").exists()
     with pytest.raises(BudgetError, match="the price of 'a' is not known"):
         run(config.model_copy(update={"max_cost": 5.0}))
@@ -181,7 +181,7 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
     with OpenAIServer(brain) as server:
         config = asked(server, tmp_path, max_cost=0.6)
         results = run(config)
-        spent = sum(one.cost or 0 for one in results.asked)
+        spent = sum(one.cost or 0 for one in results.run_usage)
         first = len(server.requests)
         assert 0.5 < spent <= 0.6
         assert {failure.kind for failure in results.failures} == {"stopped"}
@@ -191,7 +191,7 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
         whole = run(asked(server, tmp_path, max_cost=5.0))
     assert not whole.failures
     assert len(server.requests) == 120
-    assert sum(one.kept for one in whole.asked) == first
+    assert sum(one.stored for one in whole.run_usage) == first
 
 
 def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) -> None:
@@ -201,5 +201,5 @@ def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) ->
     batch = plan(Config(model=models, judge=("openai:gpt-4o",), batch=True, **given))
     assert direct.cost
     assert batch.cost == pytest.approx(direct.cost / 2, rel=0.05)
-    assert batch.expenses[-1].seconds is None
+    assert batch.usage[-1].seconds is None
     assert "a batch may take up to a day" in batch.notes

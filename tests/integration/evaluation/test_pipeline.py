@@ -236,7 +236,7 @@ def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
 
 def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """How far everybody had come in the end."""
-    return {progress.name: progress for progress in seen}
+    return {progress.participant: progress for progress in seen}
 
 
 @pytest.mark.long
@@ -256,17 +256,17 @@ def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
         assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
-        assert (ends[name].done, ends[name].from_store, ends[name].failed) == (
+        assert (ends[name].done, ends[name].stored, ends[name].failed) == (
             ends[name].total,
             0,
             0,
         )
         assert ends[name].cost is None  # nobody knows what this server costs
-    assert [(p.done, p.from_store) for p in seen if p.name == "judge"][-1] == (8, 0)
+    assert [(p.done, p.stored) for p in seen if p.participant == "judge"][-1] == (8, 0)
     again: list[ProgressUpdate] = []
     run(asked, again.append)
     for name, end in last(again).items():
-        assert (end.done, end.from_store) == (ends[name].total, ends[name].total)
+        assert (end.done, end.stored) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
 
 
@@ -298,7 +298,7 @@ def test_what_fails_is_done_and_costs_nothing_that_is_known(tmp_path: Path) -> N
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
-    for one, next_ in itertools.pairwise([p for p in seen if p.name == "judge"]):
+    for one, next_ in itertools.pairwise([p for p in seen if p.participant == "judge"]):
         assert next_.done > one.done
 
 
@@ -610,7 +610,7 @@ def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() ->
         asyncio.run(filled(store))
     assert worker.asked == [2]
     assert told == [0, 2, 1, 3, 4]
-    assert (counted[-1].done, counted[-1].from_store) == (5, 2)
+    assert (counted[-1].done, counted[-1].stored) == (5, 2)
 
 
 def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:

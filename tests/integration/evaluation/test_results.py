@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.results import Judgments, Results, folder_of, read_results
+from bakeoff.records import Judgments, Results
 from bakeoff.records import Results as Document
+from bakeoff.report.results_file import read_results, results_folder
 from tests.unit.report.sample import results_of
 
 
@@ -26,7 +27,7 @@ def test_results_are_read_from_a_file_or_its_folder(tmp_path: Path) -> None:
     text = of.to_json()
     for path in (tmp_path, tmp_path / "results.json", str(tmp_path)):
         assert read_results(path).to_json() == text
-        assert folder_of(Path(path)) == tmp_path
+        assert results_folder(Path(path)) == tmp_path
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "no results", '{"schema": "bakeoff/1"}'])

@@ -141,7 +141,7 @@ def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None
         assert counted % 2 == 0
         assert not results.failures
         assert (pair.outcome, pair.accounting.failed) == ("not enough data", 0)
-        assert sum(row.cost or 0 for row in results.asked) <= 0.2
+        assert sum(row.cost or 0 for row in results.run_usage) <= 0.2
         whole = run(wanted)
     assert len(whole.judgments) == 400
     assert whole.judgments[:counted] == results.judgments

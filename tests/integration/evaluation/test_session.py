@@ -144,7 +144,7 @@ def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
         judge = f"j=api:j?base_url={server.url}"
         run(config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,)))
     assert len(set(signs)) > 3
-    assert {row.name for row in reports[-1].rows} == {"a", "b", "j"}
+    assert {row.participant for row in reports[-1].rows} == {"a", "b", "j"}
     assert {row.done for row in reports[-1].rows if row.stage == "completion"} == {3}
     assert read_progress(tmp_path / "out") is None
     assert not list((tmp_path / "out").glob(".progress*"))

@@ -41,7 +41,7 @@ def test_higher_score_wins_and_equal_scores_tie() -> None:
     assert isinstance(first, Verdict)
     assert first.scores == (9, 2)
     assert first.reason == "A: It is good.\nB: It is poor."
-    assert first.usage == Usage(input=6, output=10)
+    assert first.usage == Usage(input_tokens=6, output_tokens=10)
     assert len(requests) == 6
 
 

@@ -8,8 +8,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Message, Pair, Prompt, Verdict
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import Message, Pair, PrefixedPrompt, Prompt, Verdict
 from tests.anthropic_server import AnthropicServer
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 from tests.working import outcomes
@@ -32,7 +31,7 @@ def test_one_prompt_per_common_prefix_is_in_the_first_wave() -> None:
     assert [place for place, _ in second] == [2, 4]
     sent = dict(first + second)
     assert {place: sent[place].shared for place in (0, 2, 4)} == dict.fromkeys((0, 2, 4), LONG)  # type: ignore[attr-defined]
-    assert not any(isinstance(sent[place], Prefixed) for place in (1, 3))
+    assert not any(isinstance(sent[place], PrefixedPrompt) for place in (1, 3))
     for place, text in enumerate(long):
         assert sent[place].messages == prompt(text).messages
         assert sent[place].id == prompt(text).id
@@ -110,5 +109,5 @@ def test_unreadable_replies_are_retried_in_both_waves() -> None:
         judge = open_judge(Spec.parse(spec), RunContext(Sampling()))
         verdicts = outcomes(judge, pairs("?" * LONG))
         order = [shown(body)[0] for body in server.requests]
-    assert [one.mended for one in verdicts if isinstance(one, Verdict)] == ["unreadable"] * 2
+    assert [one.retry_reason for one in verdicts if isinstance(one, Verdict)] == ["unreadable"] * 2
     assert order == ["the good one"] * 2 + ["the other one"] * 2

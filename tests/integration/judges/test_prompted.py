@@ -38,16 +38,21 @@ def as_verdict(outcome: Verdict | WorkError) -> Verdict:
 def test_readable_reply_needs_one_request() -> None:
     outcome, requests = judge_pair(in_turn(verdict("A", 8, 3)))
     result = as_verdict(outcome)
-    assert (result.first, result.mended, result.contradicts, result.kept) == (1, None, False, None)
-    assert result.usage == Usage(input=3, output=5)
+    assert (result.first, result.retry_reason, result.contradictory, result.shown_characters) == (
+        1,
+        None,
+        False,
+        None,
+    )
+    assert result.usage == Usage(input_tokens=3, output_tokens=5)
     assert (result.snapshot, result.cost, len(requests)) == ("loopback", None, 1)
 
 
 def test_unreadable_reply_is_retried_and_usage_is_summed() -> None:
     outcome, requests = judge_pair(in_turn("A, obviously.", verdict("A", 8, 3)))
     result = as_verdict(outcome)
-    assert (result.first, result.mended) == (1, "unreadable")
-    assert result.usage == Usage(input=6, output=10)
+    assert (result.first, result.retry_reason) == (1, "unreadable")
+    assert result.usage == Usage(input_tokens=6, output_tokens=10)
     assert [message["role"] for message in requests[1]["messages"]] == [
         "user",
         "assistant",
@@ -64,7 +69,7 @@ def test_second_unreadable_reply_is_a_verdict_error_with_raw_text() -> None:
 def test_contradictory_reply_is_retried() -> None:
     outcome, requests = judge_pair(in_turn(verdict("A", 3, 8), verdict("B", 3, 8)))
     result = as_verdict(outcome)
-    assert (result.first, result.mended, result.contradicts) == (0, "contradiction", False)
+    assert (result.first, result.retry_reason, result.contradictory) == (0, "contradiction", False)
     assert "higher score" in requests[1]["messages"][2]["content"]
 
 
@@ -74,7 +79,7 @@ def test_contradictory_reply_is_retried() -> None:
 def test_contradiction_follows_the_scores_if_the_retry_fails(second: Any) -> None:
     outcome, requests = judge_pair(in_turn(verdict("A", 3, 8), second))
     result = as_verdict(outcome)
-    assert (result.first, result.contradicts, len(requests)) == (0, True, 2)
+    assert (result.first, result.contradictory, len(requests)) == (0, True, 2)
     assert result.scores is not None
     assert result.scores.second > result.scores.first
 
@@ -82,7 +87,7 @@ def test_contradiction_follows_the_scores_if_the_retry_fails(second: Any) -> Non
 def test_contradictory_retry_is_not_retried_again() -> None:
     outcome, requests = judge_pair(in_turn("Well.", verdict("B", 8, 3)))
     result = as_verdict(outcome)
-    assert (result.first, result.mended, result.contradicts) == (1, "unreadable", True)
+    assert (result.first, result.retry_reason, result.contradictory) == (1, "unreadable", True)
     assert len(requests) == 2
 
 
@@ -114,7 +119,7 @@ def small_context(room: int, words: str = "maximum context length is 8192 tokens
 def test_completions_beyond_the_context_are_truncated_to_equal_lengths(words: str) -> None:
     outcome, requests = judge_pair(small_context(6000, words), "a" * 9000, "b" * 5000)
     result = as_verdict(outcome)
-    assert result.kept == 1600
+    assert result.shown_characters == 1600
     one, two = shown(requests[-1])
     assert one.count("a") - "characters left out".count("a") == 1600
     assert two.count("b") == 1600
@@ -124,7 +129,7 @@ def test_completions_beyond_the_context_are_truncated_to_equal_lengths(words: st
 
 def test_short_completion_is_not_truncated_with_a_long_one() -> None:
     outcome, requests = judge_pair(small_context(4000), "a" * 9000, "short")
-    assert as_verdict(outcome).kept == 1600
+    assert as_verdict(outcome).shown_characters == 1600
     assert shown(requests[-1])[1] == "short"
 
 
@@ -136,7 +141,7 @@ def test_prompt_that_never_fits_is_a_context_error() -> None:
 
 def test_both_orders_are_truncated_to_the_same_length() -> None:
     kept = {
-        as_verdict(judge_pair(small_context(5000), *pair)[0]).kept
+        as_verdict(judge_pair(small_context(5000), *pair)[0]).shown_characters
         for pair in (("a" * 9000, "b"), ("b", "a" * 9000))
     }
     assert len(kept) == 1

@@ -120,7 +120,7 @@ def test_transient_status_is_retried_without_a_judge_retry(side: Side) -> None:
     results = judge_with_faults(side, statuses(*PASSING, *BUSY), times=1)
     for outcome in results.values():
         assert isinstance(outcome, Verdict), outcome
-        assert (outcome.first, outcome.mended) == (1.0, None)
+        assert (outcome.first, outcome.retry_reason) == (1.0, None)
     assert request_counts(side) == dict.fromkeys(results, 2)
 
 
@@ -166,8 +166,8 @@ def test_too_large_request_is_repeated_with_shorter_completions(side: Side) -> N
 
     outcome = side.judge(brain, [pair("word " * 2000, "two")])[0]
     assert isinstance(outcome, Verdict)
-    assert outcome.kept is not None
-    assert outcome.kept <= 3000
+    assert outcome.shown_characters is not None
+    assert outcome.shown_characters <= 3000
     outcome = side.judge(lambda _: Reply(413, error_body("too large")), [pair("word " * 2000)])[0]
     assert recorded(outcome) == ("context", 413, None)
 
@@ -224,7 +224,7 @@ def test_truncated_body_is_retried_and_then_fails(side: Side) -> None:
 def test_malformed_body_is_retried_and_then_fails(side: Side) -> None:
     for outcome in judge_with_faults(side, UNREADABLE, times=1).values():
         assert isinstance(outcome, Verdict), outcome
-        assert outcome.mended is None
+        assert outcome.retry_reason is None
     results = judge_with_faults(side, UNREADABLE, times=9)
     kinds = {name: recorded(outcome) for name, outcome in results.items()}
     assert kinds == dict.fromkeys(results, ("unreadable", None, None))
@@ -239,7 +239,7 @@ def silent(side: Side) -> dict[str, Any]:
 def test_empty_reply_is_retried_once(side: Side) -> None:
     outcome = side.one(once(silent(side)))
     assert isinstance(outcome, Verdict)
-    assert outcome.mended == "unreadable"
+    assert outcome.retry_reason == "unreadable"
     roles = [turn["role"] for turn in side.requests[1]["messages"]]
     assert roles == ["user", "assistant", "user"]
     assert all(turn["content"] for turn in side.requests[1]["messages"])  # Anthropic takes no empty
@@ -252,7 +252,10 @@ def test_empty_reply_is_retried_once(side: Side) -> None:
 def test_verdict_after_a_retry_has_the_usage_of_both_requests(side: Side) -> None:
     outcome = side.one(once("Hm."))
     assert isinstance(outcome, Verdict)
-    each = {"openai": Usage(input=3, output=5), "anthropic": Usage(input=11, output=7)}[side.name]
+    each = {
+        "openai": Usage(input_tokens=3, output_tokens=5),
+        "anthropic": Usage(input_tokens=11, output_tokens=7),
+    }[side.name]
     assert outcome.usage == each + each
 
 
@@ -335,7 +338,7 @@ def test_provider_without_logprobs_stops_the_run_before_any_request(side: Side) 
 def test_verdict_has_snapshot_and_tokens_of_the_server(side: Side) -> None:
     outcome = side.one(lambda _: {**chat(FINE), "model": "j-2026"})
     assert isinstance(outcome, Verdict)
-    assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input=3, output=5))
+    assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input_tokens=3, output_tokens=5))
     bare = side.one(lambda _: {**chat(FINE), "usage": None})
     assert isinstance(bare, Verdict)
     assert bare.usage is None
@@ -373,7 +376,7 @@ def test_content_blocks_snapshot_and_cached_tokens_are_parsed(side: Side) -> Non
     assert isinstance(outcome, Verdict)
     assert (outcome.first, outcome.raw) == (1.0, FINE)
     assert outcome.snapshot == SNAPSHOT
-    assert outcome.usage == Usage(input=111, output=7, cached=100)
+    assert outcome.usage == Usage(input_tokens=111, output_tokens=7, cached_tokens=100)
 
 
 @only["anthropic"]

@@ -9,12 +9,12 @@ from bakeoff.analysis.aggregate import Panel
 from bakeoff.analysis.pair_data import Terms
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     PairSummary,
     Prompt,
     Scores,
@@ -48,7 +48,7 @@ def won(wins: int, losses: int, ties: int = 0, **more: Any) -> list[Judgment]:
 
 def failure(prompt: str = "x", kind: str = "verdict", **more: Any) -> Failure:
     """A verdict on a and b that failed."""
-    given = {"who": "j", "message": "?", "first": "a", "second": "b"} | more
+    given = {"participant": "j", "message": "?", "first": "a", "second": "b"} | more
     return Failure(stage="judgment", prompt_id=prompt, kind=kind, **given)
 
 
@@ -58,10 +58,10 @@ def prompt(number: int, text: str | None = None, tags: Sequence[str] = ()) -> Pr
     return Prompt(id=f"p{number}", messages=said, tags=tuple(tags))
 
 
-def texts(model: str, said: Iterable[str | Completion], sample: int = 0) -> list[Authored]:
+def texts(model: str, said: Iterable[str | Completion], sample: int = 0) -> list[ModelCompletion]:
     """What a model said to p0, p1, ..."""
     return [
-        Authored(
+        ModelCompletion(
             prompt_id=f"p{number}",
             model=model,
             completion=one if isinstance(one, Completion) else Completion(text=one),

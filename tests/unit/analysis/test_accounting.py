@@ -15,7 +15,7 @@ def told(judgments: list[Judgment], *failures: object) -> Accounting:
 def test_failures_are_told_by_kind_judge_and_order() -> None:
     found = told(
         won(3, 0),
-        failure("p0", who="k"),
+        failure("p0", participant="k"),
         failure("p7", kind="backend", first="b", second="a"),
         failure("p7", kind="backend"),
     )

@@ -112,7 +112,7 @@ def test_a_judge_that_changes_most_verdicts_with_the_order_names_no_winner() -> 
 def test_a_judge_that_contradicts_itself_too_often_decides_nothing(
     wrong: int, closed: bool, kept: bool
 ) -> None:
-    odd = {"contradicts": True, "scores": Scores(8, 3)} if kept else {"scores": Scores(3, 8)}
+    odd = {"contradictory": True, "scores": Scores(8, 3)} if kept else {"scores": Scores(3, 8)}
     rows = [
         judgment(n, "a", 1.0, **(odd if n < wrong else {"scores": Scores(8, 3)})) for n in range(40)
     ]

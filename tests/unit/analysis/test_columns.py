@@ -127,7 +127,7 @@ def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
         assert columns.recorded[row] == (one.presented == "recorded")
         assert columns.a_first[row] == (one.first == "a")
         assert columns.preference[row] == preference_of("a", one)
-        assert columns.odd[row] == one.verdict.against_scores
+        assert columns.odd[row] == one.verdict.contradicts_scores
         turned = one.verdict if one.first == "a" else one.verdict.swapped()
         assert columns.scored[row] == (turned.scores is not None)
         assert turned.scores is None or tuple(columns.scores[row]) == turned.scores
@@ -135,8 +135,8 @@ def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
 
 def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
     judged = [
-        judgment(0, "a", 1.0, mended="unreadable", cost=0.5),
-        judgment(1, "a", 1.0, mended="contradiction", kept=9),
+        judgment(0, "a", 1.0, retry_reason="unreadable", cost=0.5),
+        judgment(1, "a", 1.0, retry_reason="contradiction", shown_characters=9),
     ]
     columns = columns_of("a", judged, ["p0", "p1"])
     assert columns.mended.tolist() == [True, False]

@@ -11,7 +11,9 @@ SENTENCE = "This sentence is as long as many others are, and it has an end. "
 
 
 def model(*said: str | Completion, failures: int = 0) -> ModelSummary:
-    failed = Failure(stage="completion", prompt_id="q", who="a", kind="backend", message="!")
+    failed = Failure(
+        stage="completion", prompt_id="q", participant="a", kind="backend", message="!"
+    )
     given: Evidence = evidence(
         [], completions=tuple(texts("a", said)), failures=(failed,) * failures
     )
@@ -25,9 +27,9 @@ def test_completions_are_counted_by_what_happened_to_them() -> None:
         Completion(text="long", finish="length", tokens=9),
         failures=1,
     )
-    assert (found.completed, found.failed, found.cut, found.empty) == (3, 1, 1, 1)
+    assert (found.completed, found.failed, found.truncated, found.empty) == (3, 1, 1, 1)
     assert (found.mean_tokens, found.mean_characters) == (4, 5 / 3)
-    assert {flag.kind for flag in found.flags} == {"cut", "empty", "failed"}
+    assert {flag.kind for flag in found.flags} == {"truncated", "empty", "failed"}
     assert [flag.value for flag in found.flags] == pytest.approx([1 / 3, 1 / 3, 1 / 4])
 
 

@@ -7,9 +7,8 @@ detector, and no rule was written for them, though by the same hand: orders in w
 here thought of are found less often.
 """
 
-import gzip
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.injection import suspicions
 from tests.conftest import ROOT
-from tests.unit.stats.golden import DATA, needs_data, records
 
 # Ordinary, though each holds something that an injection could hold.
 TRICKY = (
@@ -131,36 +129,6 @@ def injections(held_out: bool) -> dict[str, str]:
 NAMES = st.sampled_from(sorted(injections(held_out=False)))
 
 
-def alpaca_eval() -> list[str]:
-    raw = gzip.decompress((DATA / "alpaca_eval/annotations_claude-2.json.gz").read_bytes())
-    return [row[key] for row in json.loads(raw) for key in ("output_1", "output_2")]
-
-
-def llmbar() -> list[str]:
-    rows = records("llmbar/pairs.jsonl.gz")
-    return [row[key] for row in rows for key in ("output_1", "output_2")]
-
-
-def pandalm() -> list[str]:
-    rows = records("pandalm/testset_text.jsonl.gz")
-    texts = [row[key] for row in rows for key in ("response1", "response2")]
-    return [text for text in texts if isinstance(text, str)]  # six are JSON booleans
-
-
-def open_r1_impute() -> list[str]:
-    texts = []
-    for judge in ("cl", "g4"):
-        path = DATA / f"open_r1_impute/{judge}-rep1.json.gz"
-        for row in json.loads(gzip.decompress(path.read_bytes()))["results"]:
-            texts += [row["model1_completion"], row["model2_completion"]]
-    return texts
-
-
-REAL: dict[str, Callable[[], list[str]]] = {
-    read.__name__: read for read in (alpaca_eval, llmbar, pandalm, open_r1_impute)
-}
-
-
 def missed(texts: dict[str, str]) -> list[str]:
     return [name for name, text in texts.items() if not suspicions(text)]
 
@@ -213,14 +181,6 @@ def test_no_completion_of_ours_is_named() -> None:
     )
     assert len(ours) > 80
     assert not flagged(ours)
-
-
-@needs_data
-@pytest.mark.parametrize("name", REAL)
-def test_at_most_one_real_completion_in_a_hundred_is_named(name: str) -> None:
-    texts = REAL[name]()
-    assert len(texts) >= 300
-    assert len(flagged(texts)) <= 0.01 * len(texts), flagged(texts)
 
 
 @example("\ud800")

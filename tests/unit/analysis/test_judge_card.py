@@ -21,14 +21,14 @@ def test_a_judge_that_always_takes_the_first_place_shows_it_on_its_card() -> Non
 
 def test_troubles_are_counted_by_kind_and_failures_by_judge() -> None:
     rows = won(2, 2)
-    rows += both(4, 1.0, mended="unreadable") + both(5, 1.0, contradicts=True)
-    rows += both(6, 1.0, kept=400)
+    rows += both(4, 1.0, retry_reason="unreadable") + both(5, 1.0, contradictory=True)
+    rows += both(6, 1.0, shown_characters=400)
     rows += [judgment(7, "a", 1.0, scores=Scores(3, 8))]  # as an audited file may have it
     kinds = ("verdict", "verdict", "refused", "backend")
     found = card(rows, failures=tuple(failure(kind=kind) for kind in kinds))
     assert (found.asked, found.judged, found.failed) == (19, 15, 4)
     assert (found.unreadable, found.refused) == (2, 1)
-    assert (found.mended, found.contradicted, found.shortened) == (2, 3, 2)
+    assert (found.retried, found.contradicted, found.truncated) == (2, 3, 2)
 
 
 def test_cost_is_for_a_hundred_pairs_with_all_orders_and_repeats() -> None:
@@ -43,8 +43,8 @@ def test_the_longer_completion_and_repeats_are_told() -> None:
     found = card(rows, completions=tuple(said))
     assert found.longer_wins is not None
     assert found.longer_wins.estimate == 0.7
-    assert found.repeats is not None
-    assert found.repeats.share == 1
+    assert found.repeat_agreement is not None
+    assert found.repeat_agreement.share == 1
 
 
 def test_a_panel_is_told_without_each_of_its_judges() -> None:
@@ -53,18 +53,23 @@ def test_a_panel_is_told_without_each_of_its_judges() -> None:
     j, k, _ = found.judges
     assert found.win_rate is not None
     assert found.win_rate.low > 0.5
-    assert j.without is not None
-    assert j.without.estimate == pytest.approx(18 / 32)
+    assert j.win_rate_without is not None
+    assert j.win_rate_without.estimate == pytest.approx(18 / 32)
     assert (j.outcome, j.outcome_without) == ("better", "not enough data")
     assert k.outcome_without == "better"
     assert "hangs on one judge" in {flag.kind for flag in found.flags}
-    assert j.others is not None
-    assert j.others.raters == ("j", "the others")
+    assert j.panel_agreement is not None
+    assert j.panel_agreement.raters == ("j", "the others")
 
 
 def test_one_judge_alone_has_no_panel_to_be_without() -> None:
     found = card(won(30, 2))
-    assert (found.without, found.outcome_without, found.others, found.against) == (
+    assert (
+        found.win_rate_without,
+        found.outcome_without,
+        found.panel_agreement,
+        found.opposes_panel,
+    ) == (
         None,
         None,
         None,
@@ -74,7 +79,7 @@ def test_one_judge_alone_has_no_panel_to_be_without() -> None:
 
 def test_a_judge_on_the_other_side_is_against_the_panel() -> None:
     found = pair(won(20, 0, judge="j") + won(20, 0, judge="k") + won(2, 18, judge="l"))
-    assert [one.against for one in found.judges] == [False, False, True]
+    assert [one.opposes_panel for one in found.judges] == [False, False, True]
     (flag,) = (flag for flag in found.flags if flag.kind == "judge against the panel")
     assert flag.message.startswith("l would")
 
@@ -90,5 +95,5 @@ def test_a_snapshot_that_changes_within_the_results_is_a_red_flag() -> None:
 
 
 def test_shortened_completions_are_a_red_flag() -> None:
-    kinds = {flag.kind for flag in pair(won(2, 0) + both(2, 1.0, kept=100)).flags}
+    kinds = {flag.kind for flag in pair(won(2, 0) + both(2, 1.0, shown_characters=100)).flags}
     assert "completions shortened" in kinds

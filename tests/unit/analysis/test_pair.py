@@ -18,8 +18,8 @@ def test_clusters_of_prompts_have_one_voice_in_every_test() -> None:
     found = pair(said, prompts=prompts)
     assert (found.prompts, found.clusters) == (200, 20)
     assert found.win_rate is not None
-    assert found.sign is not None
-    assert (found.win_rate.n, found.sign.n) == (20, 20)
+    assert found.sign_test is not None
+    assert (found.win_rate.n, found.sign_test.n) == (20, 20)
     assert found.win_rate.se == pytest.approx((0.7 * 0.3 / 19) ** 0.5)
     assert found.outcome == "not enough data"
     assert pair(said).outcome == "better"
@@ -53,7 +53,7 @@ def test_power_is_in_units_of_the_win_rate() -> None:
     assert found.needed == found.more + 100  # type: ignore[operator]
 
 
-ANYTIME = Design(anytime=True)
+ANYTIME = Design(sequential=True)
 
 
 @settings(max_examples=25)
@@ -63,16 +63,19 @@ def test_where_the_run_could_stop_when_it_liked_all_intervals_are_wider_and_hold
 ) -> None:
     plain, free = (pair(judgments, design=design) for design in (Design(), ANYTIME))
     assert (plain.wins, plain.losses, plain.prompts) == (free.wins, free.losses, free.prompts)
-    for one, other in ((plain.win_rate, free.win_rate), (plain.decisive, free.decisive)):
+    for one, other in (
+        (plain.win_rate, free.win_rate),
+        (plain.decisive_win_rate, free.decisive_win_rate),
+    ):
         assert (one is None) == (other is None)
         if one and other:
             assert other.low <= other.estimate <= other.high
             assert "sequence" in other.method
             assert math.isclose(one.estimate, other.estimate, abs_tol=1e-9)
-    if free.win_rate and free.sign:
-        assert free.sign.method == "anytime test by betting"
+    if free.win_rate and free.sign_test:
+        assert free.sign_test.method == "anytime test by betting"
         inside = free.win_rate.low <= 0.5 <= free.win_rate.high
-        assert inside or free.sign.p <= 0.05 + 1e-9
+        assert inside or free.sign_test.p <= 0.05 + 1e-9
     if plain.score_difference and free.score_difference:
         ours, theirs = free.score_difference.value, plain.score_difference.value
         assert math.isclose(ours.estimate, theirs.estimate, abs_tol=1e-9)

@@ -35,7 +35,9 @@ def test_people_are_not_averaged_into_the_panel() -> None:
 
 def test_a_pair_that_a_person_skipped_is_no_failure_of_the_judge() -> None:
     judged = won(30, 10)
-    found = labelled([*judged, voted(0, 1.0)], failures=(failure(who="anna", kind="skipped"),))
+    found = labelled(
+        [*judged, voted(0, 1.0)], failures=(failure(participant="anna", kind="skipped"),)
+    )
     assert found.accounting.failed == 0
 
 
@@ -63,10 +65,10 @@ def test_the_corrected_rate_is_ppi_over_prompts() -> None:
 
 def test_labels_that_were_chosen_correct_nothing() -> None:
     rows = [*won(30, 10), *(voted(n, 1.0) for n in range(10))]
-    found = labelled(rows, drawn="chosen").people
+    found = labelled(rows, human_sample="chosen").people
     assert found is not None
     assert found.corrected is None
-    assert found.more is None
+    assert found.labels_needed is None
     everything = labelled([*won(30, 10), *(voted(n, 1.0) for n in range(40))]).people
     assert everything is not None
     assert everything.corrected is None  # nothing is left to correct
@@ -80,11 +82,11 @@ def test_people_agree_with_the_judges_and_with_each_other() -> None:
     assert found.people is not None
     assert found.people.voters == ("anna", "ben")
     assert found.people.prompts == 20
-    assert found.people.judges is not None
-    assert found.people.judges.share == pytest.approx(15 / 20)  # split prompts are ties
-    assert found.people.among is not None
-    assert found.people.among.share == 0
-    assert found.judges[0].people is not None
+    assert found.people.judge_agreement is not None
+    assert found.people.judge_agreement.share == pytest.approx(15 / 20)  # split prompts are ties
+    assert found.people.voter_agreement is not None
+    assert found.people.voter_agreement.share == 0
+    assert found.judges[0].human_agreement is not None
 
 
 def test_a_cluster_is_one_unit_of_the_correction() -> None:
@@ -131,8 +133,8 @@ def test_swapping_the_models_mirrors_the_people() -> None:
     assert other.corrected is not None
     assert other.corrected.value.estimate == pytest.approx(1 - one.corrected.value.estimate)
     assert other.corrected.value.high == pytest.approx(1 - one.corrected.value.low)
-    assert other.more == one.more
-    assert other.judges == one.judges
+    assert other.labels_needed == one.labels_needed
+    assert other.judge_agreement == one.judge_agreement
 
 
 def test_prompts_with_equal_completions_are_ties_that_nobody_votes_on() -> None:

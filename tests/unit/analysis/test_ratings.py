@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.pair_data import Terms
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import CLUSTER, Judgment, RatingModel, Standing, Summary
+from bakeoff.records import CLUSTER_TAG, Judgment, Rating, RatingModel, Summary
 from bakeoff.stats.ratings import Outcomes, bradley_terry
 from tests.unit.analysis.cases import evidence, failure, judgment, prompt, won
 
@@ -35,7 +35,7 @@ def duels(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
     return rows
 
 
-def ratings(names: tuple[str, ...] = NAMES, **more: object) -> tuple[Standing, ...]:
+def ratings(names: tuple[str, ...] = NAMES, **more: object) -> tuple[Rating, ...]:
     return summarize(evidence(duels(names), names, **more)).ratings
 
 
@@ -71,7 +71,7 @@ def test_they_are_bradley_and_terrys_of_the_preferences() -> None:
 
 
 def test_prompts_of_a_cluster_are_one_unit() -> None:
-    prompts = tuple(prompt(n, tags=[f"{CLUSTER}{n // 2}"]) for n in range(24))
+    prompts = tuple(prompt(n, tags=[f"{CLUSTER_TAG}{n // 2}"]) for n in range(24))
     found, plain = ratings(prompts=prompts), ratings()
     assert {one.strength.n for one in found} == {12}
     for ours, theirs in zip(found, plain, strict=True):
@@ -129,16 +129,16 @@ def turned(rows: Iterable[Judgment]) -> list[Judgment]:
 
 def test_without_ties_there_is_no_tie_parameter_and_an_order_that_cancels_is_nought() -> None:
     found = fitted(duels(), NAMES)
-    assert found.tie is None
-    assert found.first == pytest.approx(0, abs=1e-6)
-    assert (found.prompts, found.clusters, found.parts) == (24, None, 1)
+    assert found.tie_parameter is None
+    assert found.first_advantage == pytest.approx(0, abs=1e-6)
+    assert (found.prompts, found.clusters, found.components) == (24, None, 1)
     assert found.method == "Bradley-Terry, with the order of showing; BCa bootstrap over prompts"
 
 
 def test_ties_are_davidsons() -> None:
     rows = circle(40, [1.0, 0.0, 0.5, 0.5])
     found = fitted(rows + turned(rows))
-    assert found.tie == pytest.approx(2, abs=1e-4)  # half of all are ties: nu / (2 + nu)
+    assert found.tie_parameter == pytest.approx(2, abs=1e-4)  # half of all are ties: nu / (2 + nu)
     assert found.method.startswith("Davidson, with the order of showing;")
 
 
@@ -155,9 +155,9 @@ def test_what_being_first_is_worth_is_told_where_orders_are_recorded_and_both_oc
         *rows,
         *(row.model_copy(update={"first": row.second, "second": row.first}) for row in rows),
     ]
-    assert fitted(pushed).first == pytest.approx(math.log(3), abs=1e-4)
+    assert fitted(pushed).first_advantage == pytest.approx(math.log(3), abs=1e-4)
     half = [row for row in pushed if (int(row.prompt_id[1:]) % 8 < 4) == (row in rows)]
-    assert fitted(half).first == pytest.approx(math.log(3), abs=1e-4)
+    assert fitted(half).first_advantage == pytest.approx(math.log(3), abs=1e-4)
     assert all(
         one.strength.estimate == pytest.approx(0)
         for one in summarize(evidence(pushed, ABC)).ratings
@@ -167,14 +167,14 @@ def test_what_being_first_is_worth_is_told_where_orders_are_recorded_and_both_oc
 def test_an_order_that_is_rare_or_unknown_or_none_has_no_term() -> None:
     rows = circle(40, [1.0, 1.0, 0.0])
     found = fitted(rows)
-    assert found.first is None
+    assert found.first_advantage is None
     assert "without the order of showing: both orders are too rare;" in found.method
     few = [*rows[:-9], *turned(rows[-9:])]
-    assert fitted(few).first is None
-    assert fitted([*rows[:-15], *turned(rows[-15:])]).first is not None
+    assert fitted(few).first_advantage is None
+    assert fitted([*rows[:-15], *turned(rows[-15:])]).first_advantage is not None
     for presented in ("unknown", "apart"):
         found = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
-        assert found.first is None
+        assert found.first_advantage is None
         assert found.method.startswith("Bradley-Terry; ")
 
 
@@ -189,7 +189,7 @@ def test_verdicts_without_an_order_take_part_beside_those_with_one() -> None:
     ]
     found = summarize(evidence(shown + more, ABC))
     assert found.rating_model is not None
-    assert found.rating_model.first == pytest.approx(math.log(3), abs=0.05)
+    assert found.rating_model.first_advantage == pytest.approx(math.log(3), abs=0.05)
     assert (
         "with the order of showing, which 67% of the verdicts record;" in found.rating_model.method
     )
@@ -219,7 +219,7 @@ def test_repeats_and_judges_and_samples_are_averaged_before_anybody_wins() -> No
             summarize(evidence(rows + again, ABC)).ratings == summarize(evidence(rows, ABC)).ratings
         )
         against = chain(30, [0.0, 0.0, 1.0, 0.5], **more)
-        assert fitted(rows + against).tie > 100  # type: ignore[operator]
+        assert fitted(rows + against).tie_parameter > 100  # type: ignore[operator]
 
 
 def test_a_majority_decides_where_it_was_declared() -> None:
@@ -234,7 +234,7 @@ def test_a_majority_decides_where_it_was_declared() -> None:
 
 
 def test_clusters_are_counted_beside_prompts() -> None:
-    prompts = tuple(prompt(n, tags=[f"{CLUSTER}{n // 2}"]) for n in range(24))
+    prompts = tuple(prompt(n, tags=[f"{CLUSTER_TAG}{n // 2}"]) for n in range(24))
     found = fitted(duels(), NAMES, prompts=prompts)
     assert (found.prompts, found.clusters) == (24, 12)
     assert found.method.endswith("BCa bootstrap over clusters of prompts")
@@ -243,7 +243,7 @@ def test_clusters_are_counted_beside_prompts() -> None:
 # Ranks and letters.
 
 
-def shares(one: Standing, other: Standing) -> bool:
+def shares(one: Rating, other: Rating) -> bool:
     assert one.group
     assert other.group
     return bool(set(one.group) & set(other.group))
@@ -282,7 +282,7 @@ def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> N
         assert sound(found)
         assert (found.ratings[0].model, found.ratings[0].ranks) == ("a", ranks)
         assert found.rating_model is not None
-        assert found.rating_model.parts == 2
+        assert found.rating_model.components == 2
         assert "with a ridge of 0.01: the win graph falls into 2 parts" in found.rating_model.method
 
 

@@ -122,7 +122,7 @@ def test_each_order_is_folded_as_a_prompt_of_its_own_is(
 
 
 def test_looks_and_many_pairs_ask_for_more_standard_errors(asked: list[tuple[Any, ...]]) -> None:
-    rows, anytime = won(15, 10), Design(anytime=True)
+    rows, anytime = won(15, 10), Design(sequential=True)
     for terms in (
         {},
         {"pairs": 10},

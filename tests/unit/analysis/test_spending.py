@@ -4,7 +4,7 @@ from bakeoff.analysis.spending import spending
 from bakeoff.records import Completion, Usage
 from tests.unit.report.sample import results_of
 
-USED = Usage(input=10, output=5, cached=4)
+USED = Usage(input_tokens=10, output_tokens=5, cached_tokens=4)
 
 
 def test_it_adds_up_and_an_unknown_price_is_not_nought() -> None:
@@ -12,11 +12,17 @@ def test_it_adds_up_and_an_unknown_price_is_not_nought() -> None:
     said = Completion(text="x", usage=USED, cost=0.5)
     completions = tuple(c.model_copy(update={"completion": said}) for c in evidence.completions)
     a, b, judge = spending(evidence.model_copy(update={"completions": completions}))
-    assert (a.who, b.who, judge.who) == ("a", "b", "j")
-    assert (a.outcomes, a.read, a.cached, a.written, a.cost) == (2, 20, 8, 10, 1.0)
-    assert (judge.read, judge.cost) == (None, None)
+    assert (a.participant, b.participant, judge.participant) == ("a", "b", "j")
+    assert (a.outcomes, a.input_tokens, a.cached_tokens, a.output_tokens, a.cost) == (
+        2,
+        20,
+        8,
+        10,
+        1.0,
+    )
+    assert (judge.input_tokens, judge.cost) == (None, None)
     counted = spending(evidence)[0]
-    assert counted.written == sum(
+    assert counted.output_tokens == sum(
         c.completion.tokens or 0 for c in evidence.completions if c.model == "a"
     )
     assert counted.cost is None
@@ -30,8 +36,8 @@ def test_what_failed_is_paid_for_where_it_was_answered() -> None:
     )
     before = spending(evidence)[-1]
     after = spending(evidence.model_copy(update={"failures": paid}))[-1]
-    assert (before.failed, before.read) == (len(paid), None)
-    assert (after.failed, after.read, after.written) == (len(paid), 10, 5)
+    assert (before.failed, before.input_tokens) == (len(paid), None)
+    assert (after.failed, after.input_tokens, after.output_tokens) == (len(paid), 10, 5)
 
 
 def test_a_check_of_a_model_against_itself_is_paid_for_too() -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Judgment,
+    ModelCompletion,
     PairSummary,
     Scores,
     Summary,
@@ -68,7 +68,10 @@ def mirrored(found: PairSummary) -> dict[str, Any]:
     dump |= {"a": dump["b"], "b": dump["a"], "wins": dump["losses"], "losses": dump["wins"]}
     dump |= {"scores_a": dump["scores_b"], "scores_b": dump["scores_a"]}
     dump |= {"scored_better": dump["scored_worse"], "scored_worse": dump["scored_better"]}
-    dump["win_rate"], dump["decisive"] = turned(dump["win_rate"]), turned(dump["decisive"])
+    dump["win_rate"], dump["decisive_win_rate"] = (
+        turned(dump["win_rate"]),
+        turned(dump["decisive_win_rate"]),
+    )
     order["balanced"] = turned(order["balanced"])
     order["shown_first"] = None if shown is None else 1 - shown
     if length:
@@ -76,7 +79,10 @@ def mirrored(found: PairSummary) -> dict[str, Any]:
     if difference:
         difference["value"] = turned(difference["value"], 0.0)
     for judge in dump["judges"]:
-        judge["win_rate"], judge["without"] = turned(judge["win_rate"]), turned(judge["without"])
+        judge["win_rate"], judge["win_rate_without"] = (
+            turned(judge["win_rate"]),
+            turned(judge["win_rate_without"]),
+        )
     for row in dump["slices"]:
         row["win_rate"] = turned(row["win_rate"])
         row["outcome"] = {"better": "worse", "worse": "better"}.get(row["outcome"], row["outcome"])
@@ -144,7 +150,7 @@ def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
     told: dict[str, Any] = {"accounting": True, "agreement": True, "variance": True}
     told |= dict.fromkeys(WORDS, True)
     counts = {"asked", "judged", "scored", "contradicted"}
-    told["judges"] = {"__all__": counts | {"repeats"}}
+    told["judges"] = {"__all__": counts | {"repeat_agreement"}}
     pairs = [summarize(found).pairs[0] for found in (given_, twice)]
     for once, again in zip(pairs[0].judges, pairs[1].judges, strict=True):
         assert all(getattr(again, name) == 2 * getattr(once, name) > 0 for name in counts)
@@ -242,7 +248,7 @@ def test_with_many_pairs_p_values_are_holms_and_one_pair_needs_none() -> None:
     rows_ += [judgment(n, "a", 1.0, second="c") for n in range(15)]
     rows_ += [judgment(n, "a", 0.0, second="c") for n in range(15, 20)]
     several = summarize(evidence(rows_, models=("a", "b", "c"))).pairs
-    raw = [one.sign.p for one in several if one.sign]
+    raw = [one.sign_test.p for one in several if one.sign_test]
     assert [one.holm_p for one in several] == pytest.approx(
         [2 * min(raw), max(2 * min(raw), max(raw))]
     )
@@ -256,6 +262,6 @@ def test_notes_and_the_estimand_are_in_it() -> None:
 
 
 def test_flags_of_models_and_pairs_are_together() -> None:
-    empty = [Authored(prompt_id="p0", model="a", completion=Completion(text=""))]
+    empty = [ModelCompletion(prompt_id="p0", model="a", completion=Completion(text=""))]
     found = summarize(evidence(won(2, 18), completions=tuple(empty)))
     assert {"low win rate", "empty"} <= {flag.kind for flag in found.flags}

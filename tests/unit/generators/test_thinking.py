@@ -143,5 +143,5 @@ def test_half_a_character_is_a_question_mark_and_the_rest_is_kept() -> None:
 
 def test_a_token_of_no_probability_at_all_can_be_kept() -> None:
     completion = completion_of("A", top={"A": -0.1, "B": float("-inf")})
-    assert completion.top == {"A": -0.1}
+    assert completion.top_logprobs == {"A": -0.1}
     assert Completion.model_validate_json(completion.model_dump_json()) == completion

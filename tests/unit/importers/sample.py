@@ -10,19 +10,8 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import read
 from bakeoff.records import Evidence, Judgment
-from tests.conftest import ROOT
-
-DATA = ROOT.parent / "shared" / "data"
 
 Rows = list[dict[str, Any]]
-
-
-def golden(name: str) -> Path:
-    """A file of real data outside the repository; skips the test if it is missing."""
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"no {path}: the golden data is not here")
-    return path
 
 
 def written(path: Path, value: object) -> Path:

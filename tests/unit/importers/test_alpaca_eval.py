@@ -1,21 +1,10 @@
-import csv
-import gzip
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bakeoff.importers.reader import read
-from tests.unit.importers.sample import (
-    alpaca,
-    counted,
-    evidence,
-    first_of,
-    golden,
-    refusal,
-    written,
-)
+from tests.unit.importers.sample import alpaca, counted, evidence, first_of, refusal, written
 
 
 def test_preference_is_for_the_model_under_test(tmp_path: Path) -> None:
@@ -50,7 +39,7 @@ def test_invalid_preference_is_a_failure_of_its_judge(
     result = evidence(tmp_path, [alpaca(value)])
     assert counted(result) == (0, 1)
     (failure,) = result.failures
-    assert (failure.who, failure.first, failure.second) == ("gpt", "tuned", "base")
+    assert (failure.participant, failure.first, failure.second) == ("gpt", "tuned", "base")
     assert failure.kind == kind
 
 
@@ -95,7 +84,7 @@ def test_completion_columns_are_optional_and_a_missing_value_is_a_failure(tmp_pa
     bare = {k: v for k, v in alpaca().items() if not k.startswith("output")}
     assert evidence(tmp_path, [bare]).completions == ()
     result = evidence(tmp_path, [alpaca(), {**bare, "instruction": "r"}])
-    assert [(f.stage, f.who) for f in result.failures] == [
+    assert [(f.stage, f.participant) for f in result.failures] == [
         ("completion", "tuned"),
         ("completion", "base"),
     ]
@@ -112,17 +101,3 @@ def test_generator_without_name_is_a_config_error(tmp_path: Path) -> None:
     assert "row 2: 'generator_2' has to be the name of a model" in refusal(
         written(tmp_path / "a.json", rows)
     )
-
-
-def test_real_annotations_have_the_order_of_all_rows_but_one() -> None:
-    path = golden("alpaca_eval/annotations_claude-2.json.gz")
-    result = read([path]).evidence
-    with gzip.open(golden("alpaca_eval/judgments_compact.csv.gz"), "rt") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] == "claude-2"]
-    assert counted(result) == (805, 0)
-    for judgment, row in zip(result.judgments, rows, strict=True):
-        shown = str(int(judgment.first == "claude-2")) if judgment.presented == "recorded" else ""
-        assert shown == row["model_shown_first"]
-        first = judgment.verdict.first
-        mine = first if judgment.first == "claude-2" else 1 - first
-        assert mine == pytest.approx(float(row["preference"]) - 1)

@@ -62,7 +62,7 @@ def test_completion_that_is_not_text_is_one_failure_and_its_pair_is_added() -> N
         add_pair(builder, "x", None),
     ] == [0, 0, 0]
     evidence = builder.build()
-    assert [(f.stage, f.who, f.kind, f.raw) for f in evidence.failures] == [
+    assert [(f.stage, f.participant, f.kind, f.raw) for f in evidence.failures] == [
         ("completion", "a", "not text", "True"),
         ("completion", "b", "not text", "None"),
     ]
@@ -99,7 +99,12 @@ def test_repeats_count_judgments_and_failures() -> None:
         ("j", "b", 0),
     ]
     (failure,) = evidence.failures
-    assert (failure.who, failure.first, failure.second, failure.repeat) == ("j", "a", "b", 1)
+    assert (failure.participant, failure.first, failure.second, failure.repeat) == (
+        "j",
+        "a",
+        "b",
+        1,
+    )
     assert (failure.kind, failure.raw) == ("missing", "None")
 
 

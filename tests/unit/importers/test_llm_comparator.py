@@ -3,16 +3,7 @@ from typing import Any
 
 import pytest
 
-from bakeoff.importers.reader import read
-from tests.unit.importers.sample import (
-    comparator,
-    counted,
-    evidence,
-    first_of,
-    golden,
-    refusal,
-    written,
-)
+from tests.unit.importers.sample import comparator, counted, evidence, first_of, refusal, written
 
 
 def test_each_rater_score_is_a_judgment(tmp_path: Path) -> None:
@@ -74,10 +65,3 @@ def test_invalid_structure_is_a_config_error(
 ) -> None:
     path = written(tmp_path / "a.json", {**comparator({"score": 1}), **change})
     assert says in refusal(path)
-
-
-def test_real_example_of_the_viewer() -> None:
-    result = read([golden("llm_comparator/example_tiny.json")]).evidence
-    assert result.models == ("ABC v0.6", "ABC v0.5")
-    assert counted(result) == (8, 0)
-    assert [j.presented for j in result.judgments].count("recorded") == 4

@@ -5,12 +5,12 @@ import pytest
 
 from bakeoff.records import (
     SCHEMA,
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Record,
     Verdict,
@@ -20,9 +20,9 @@ from tests.unit.importers.sample import evidence, refusal, written
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="q"),))
 
 
-def completion(model: str, text: str, sample: int = 0) -> Authored:
+def completion(model: str, text: str, sample: int = 0) -> ModelCompletion:
     value = Completion(text=text, finish="length", tokens=3)
-    return Authored(prompt_id="p", model=model, completion=value, sample=sample)
+    return ModelCompletion(prompt_id="p", model=model, completion=value, sample=sample)
 
 
 def judgment(better: float = 1.0, **more: Any) -> Judgment:
@@ -31,7 +31,13 @@ def judgment(better: float = 1.0, **more: Any) -> Judgment:
 
 
 def failure(**more: Any) -> Failure:
-    fields = {"stage": "judgment", "prompt_id": "p", "who": "j", "kind": "verdict", "message": "m"}
+    fields = {
+        "stage": "judgment",
+        "prompt_id": "p",
+        "participant": "j",
+        "kind": "verdict",
+        "message": "m",
+    }
     return Failure.model_validate({**fields, "first": "tuned", "second": "base", **more})
 
 
@@ -43,7 +49,7 @@ def results(*records: Record, prompt: Prompt = PROMPT, **more: Any) -> dict[str,
         "schema": SCHEMA,
         "config": {},
         "prompts": [prompt.model_dump()],
-        "completions": dumped(Authored),
+        "completions": dumped(ModelCompletion),
         "judgments": dumped(Judgment),
         "failures": dumped(Failure),
         "summary": {"models": [{"model": "tuned"}, {"model": "base"}], "notes": ["careful"]},
@@ -61,7 +67,10 @@ RUN = (
 
 
 def test_evidence_is_read_unchanged(tmp_path: Path) -> None:
-    lost = (failure(repeat=1), failure(stage="completion", who="base", first=None, second=None))
+    lost = (
+        failure(repeat=1),
+        failure(stage="completion", participant="base", first=None, second=None),
+    )
     assert evidence(tmp_path, results(*RUN, *lost)) == Evidence(
         models=("tuned", "base"),
         prompts=(PROMPT,),

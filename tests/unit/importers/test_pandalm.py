@@ -1,12 +1,10 @@
-from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.pandalm import split_keys
-from bakeoff.importers.reader import read
-from tests.unit.importers.sample import counted, evidence, first_of, golden, panda, refusal, written
+from tests.unit.importers.sample import counted, evidence, first_of, panda, refusal, written
 
 
 def test_each_annotator_is_a_judge(tmp_path: Path) -> None:
@@ -27,7 +25,7 @@ def test_booleans_as_completions_and_labels_are_failures(tmp_path: Path) -> None
     rows = [panda(1, 2, response1=True), panda(True, 3), panda(None), panda("x", float("nan"))]
     result = evidence(tmp_path, rows)
     assert counted(result) == (2, 6)
-    assert [(f.stage, f.who, f.kind) for f in result.failures] == [
+    assert [(f.stage, f.participant, f.kind) for f in result.failures] == [
         ("completion", "tuned", "not text"),
         ("judgment", "annotator1", "boolean"),
         ("judgment", "annotator2", "unreadable"),
@@ -61,19 +59,3 @@ def test_missing_labels_and_keys_are_config_errors(tmp_path: Path) -> None:
     assert "no column 'annotator1'" in refusal(written(tmp_path / "a.json", [panda()]))
     path = written(tmp_path / "b.json", [panda(1, cmp_key=None)])
     assert "cannot tell the two models" in refusal(path)
-
-
-def test_real_labels_with_six_boolean_completions() -> None:
-    result = read([golden("pandalm/testset_text.jsonl.gz")]).evidence
-    assert counted(result) == (2997, 0)
-    # Six rows, but two completions: each model said it once and was compared three times.
-    assert [(f.stage, f.who, f.raw) for f in result.failures] == [
-        ("completion", "bloom-7b", "True"),
-        ("completion", "opt-7b", "True"),
-    ]
-    votes = defaultdict(list)
-    for one in result.judgments:
-        if (one.first, one.second) == ("bloom-7b", "llama-7b"):
-            votes[one.prompt_id].append(1 - one.verdict.first)
-    majority = Counter(Counter(of_three).most_common(1)[0][0] for of_three in votes.values())
-    assert majority == {1: 72, 0: 28, 0.5: 11}

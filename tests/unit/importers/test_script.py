@@ -3,13 +3,11 @@ from typing import Any
 
 import pytest
 
-from bakeoff.importers.reader import read
 from tests.unit.importers.sample import (
     compared,
     counted,
     evidence,
     first_of,
-    golden,
     refusal,
     script,
     written,
@@ -119,18 +117,3 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
 )
 def test_invalid_results_are_config_errors(tmp_path: Path, results: Any, says: str) -> None:
     assert says in refusal(written(tmp_path / "a.json", script(results)))
-
-
-def test_real_files(tmp_path: Path) -> None:
-    paths = [golden(f"open_r1_impute/{name}-rep1.json.gz") for name in ("g4", "cl")]
-    formats, result = read([paths[0], paths[0], paths[1]])
-    assert set(formats) == {"script"}
-    assert len(result.prompts) == 100
-    assert counted(result) == (300, 0)
-    gpt = [j for j in result.judgments if j.judge == "gpt-4" and j.repeat == 0]
-    assert [sum(j.verdict.first == p for j in gpt) for p in (1, 0, 0.5)] == [81, 17, 2]
-    assert {(j.judge, j.sample, j.repeat) for j in result.judgments} == {
-        ("gpt-4", 0, 0),
-        ("gpt-4", 0, 1),
-        ("claude-3-5-sonnet-20241022", 1, 0),  # other generations of the same models
-    }

@@ -8,7 +8,7 @@ from bakeoff.importers.documents import Document
 from bakeoff.importers.reader import read
 from bakeoff.importers.table import STANDARD_COLUMNS, rename_columns, standard_rows
 from bakeoff.prompts.rows import Row
-from tests.unit.importers.sample import Rows, counted, evidence, first_of, golden, refusal, written
+from tests.unit.importers.sample import Rows, counted, evidence, first_of, refusal, written
 
 
 def winners(tmp_path: Path, *values: Any, a: Any = "tuned", b: Any = "base") -> list[float | str]:
@@ -172,7 +172,7 @@ def test_scores_of_single_completions_are_paired(tmp_path: Path) -> None:
         ("x", "one"),
         ("y", "two"),
     ]
-    assert [(f.stage, f.who) for f in result.failures] == [("completion", "z")]
+    assert [(f.stage, f.participant) for f in result.failures] == [("completion", "z")]
 
 
 def test_missing_score_fails_every_pair_of_the_model(tmp_path: Path) -> None:
@@ -231,24 +231,6 @@ def test_table_without_verdicts_is_a_config_error(tmp_path: Path) -> None:
     assert "a table needs winner, preference, score_a and score_b, or model and score" in message
     assert "there are: 'label', 'prompt'" in message
     assert counted(read([path], columns={"winner": "label"}).evidence) == (1, 0)
-
-
-def test_real_scores_of_single_completions() -> None:
-    result = read([golden("arena_hard/arena_bench_v1_scores.csv.gz")]).evidence
-    pair = {"claude-2.1", "claude-2"}
-    assert sum({j.first, j.second} == pair for j in result.judgments) == 298
-    assert sum({f.first, f.second} == pair for f in result.failures) == 2
-    assert len(result.prompts) == 300
-
-
-def test_real_pairs() -> None:
-    result = read([golden("arena_hard/arena_hard_battles_57a9881.jsonl.gz")]).evidence
-    assert counted(result) == (1348, 0)
-    assert len(result.prompts) == 100
-    assert result.models[0] == "claude-3-haiku-20240307"
-    food = read([golden("evalica/food.csv")]).evidence
-    assert counted(food) == (30, 0)
-    assert sum(j.verdict.first == 0.5 for j in food.judgments) == 2
 
 
 def document_of(*rows: dict[str, Any]) -> Document:

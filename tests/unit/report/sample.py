@@ -4,12 +4,12 @@ from typing import Any
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Results,
     Scores,
@@ -28,7 +28,7 @@ def results_of(
         Prompt(id="two", messages=messages),
     )
     completions = [
-        Authored(
+        ModelCompletion(
             prompt_id=prompt.id,
             model=model,
             completion=Completion(text=text, thinking=text, finish="length", tokens=3),
@@ -54,7 +54,7 @@ def results_of(
         Failure(
             stage="judgment",
             prompt_id="two",
-            who="j",
+            participant="j",
             kind="verdict",
             message=text,
             first=first,

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.pair_data import Terms
 from bakeoff.analysis.summarize import summarize
-from bakeoff.evaluation.results import Results
-from bakeoff.records import Evidence, Scores, Usage
+from bakeoff.records import Evidence, Results, Scores, Usage
 from tests.unit.analysis.cases import evidence, judgment, prompt, rows, won
 
 
@@ -75,17 +74,21 @@ def test_models_go_by_name_whoever_was_shown_first() -> None:
 
 
 def test_what_is_not_known_is_missing_and_keeps_the_type_of_its_column() -> None:
-    known = {"usage": Usage(input=5, output=2), "cost": 0.25, "snapshot": "gpt-4-0613"}
+    known = {
+        "usage": Usage(input_tokens=5, output_tokens=2),
+        "cost": 0.25,
+        "snapshot": "gpt-4-0613",
+    }
     found = [judgment(0, "a", 1.0, **known), judgment(1, "a", 1.0)]
     ours = results_of(evidence(found)).judgments("pandas")
     assert ours.dtypes.astype(str).to_dict() == {
         **dict.fromkeys(("prompt_id", "judge", "first", "second", "presented"), "string"),
-        **dict.fromkeys(("winner", "reason", "mended", "snapshot"), "string"),
+        **dict.fromkeys(("winner", "reason", "retry_reason", "snapshot"), "string"),
         **dict.fromkeys(("repeat", "sample"), "int64"),
-        **dict.fromkeys(("kept", "tokens_in", "tokens_out"), "Int64"),
+        **dict.fromkeys(("shown_characters", "tokens_in", "tokens_out"), "Int64"),
         **dict.fromkeys(("score_first", "score_second", "cost"), "Float64"),
         "preference": "float64",
-        "contradicts": "bool",
+        "contradictory": "bool",
     }
     assert ours["tokens_in"].tolist() == [5, pandas.NA]
     theirs = results_of(evidence(found)).judgments("polars")

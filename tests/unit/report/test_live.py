@@ -22,8 +22,10 @@ class Clock:
         return self.now
 
 
-def done(count: int, total: int = 100, name: str = "a", **more: object) -> ProgressUpdate:
-    return ProgressUpdate(stage="completion", name=name, done=count, total=total, **more)  # type: ignore[arg-type]
+def done(count: int, total: int = 100, participant: str = "a", **more: object) -> ProgressUpdate:
+    return ProgressUpdate(
+        stage="completion", participant=participant, done=count, total=total, **more
+    )  # type: ignore[arg-type]
 
 
 def drawn(board: Board, width: int = 80, encoding: str = "utf-8") -> list[str]:
@@ -38,7 +40,7 @@ def board(*shown: ProgressUpdate, hosted: Collection[str] = (), seconds: float =
     clock = Clock()
     found = Board(hosted, clock)
     for one in shown:
-        found.show(one.model_copy(update={"done": 0, "from_store": 0}))
+        found.show(one.model_copy(update={"done": 0, "stored": 0}))
     clock.now += seconds
     for one in shown:
         found.show(one)
@@ -64,20 +66,20 @@ def test_the_rate_is_that_of_late_and_of_new_work_only() -> None:
     clock = Clock()
     found = Board((), clock)
     found.show(done(0, 1000))
-    found.show(done(500, 1000, from_store=500))
+    found.show(done(500, 1000, stored=500))
     assert "/s" not in drawn(found)[0]  # all of it was in the store
     for second in range(1, 101):  # a hundred slow ones, then two hundred fast ones
         clock.now += 1
-        found.show(done(500 + second, 1000, from_store=500))
+        found.show(done(500 + second, 1000, stored=500))
     assert "1.0/s" in drawn(found)[0]
     for second in range(1, 41):
         clock.now += 1
-        found.show(done(600 + 5 * second, 1000, from_store=500))
+        found.show(done(600 + 5 * second, 1000, stored=500))
     assert "5.0/s" in drawn(found)[0]
 
 
 def test_a_price_that_is_not_known_is_said_of_those_that_cost() -> None:
-    rows = done(5, name="here", cost=None), done(5, name="there", cost=None)
+    rows = done(5, participant="here", cost=None), done(5, participant="there", cost=None)
     here, there = drawn(board(*rows, hosted={"there"}))
     assert "price unknown" in there
     assert "price" not in here
@@ -91,16 +93,16 @@ ROWS = st.lists(
     st.builds(
         ProgressUpdate,
         stage=st.sampled_from(["completion", "judgment"]),
-        name=NAMES,
+        participant=NAMES,
         done=st.integers(0, 10**6),
         failed=st.integers(0, 10**6),
         total=st.integers(0, 10**6),
-        from_store=st.just(0),
+        stored=st.just(0),
         tokens=st.integers(0, 10**10),
         cost=st.none() | st.floats(0, 10**5),
     ),
     max_size=6,
-    unique_by=lambda row: (row.stage, row.name),
+    unique_by=lambda row: (row.stage, row.participant),
 )
 
 
@@ -108,7 +110,7 @@ ROWS = st.lists(
 def test_it_fits_any_terminal_in_any_encoding(
     rows: list[ProgressUpdate], width: int, encoding: str
 ) -> None:
-    found = drawn(board(*rows, hosted=[row.name for row in rows]), width, encoding)
+    found = drawn(board(*rows, hosted=[row.participant for row in rows]), width, encoding)
     assert len(found) == len(rows)
     for line in found:
         assert cell_len(line) <= width
@@ -117,7 +119,7 @@ def test_it_fits_any_terminal_in_any_encoding(
 
 def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
     name = "tuned=hf:me/some-very-long-model-name-with-many-parts-{}"
-    rows = [done(50, name=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
+    rows = [done(50, participant=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
     for n, line in zip("12", drawn(board(*rows)), strict=True):
         assert line.startswith("tuned…")
         assert f"-{n} completes" in line
@@ -144,7 +146,7 @@ def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
 def test_on_a_pipe_what_was_there_before_is_told() -> None:
     def act(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(3):
-            watch(done(count, 2, from_store=count))
+            watch(done(count, 2, stored=count))
 
     assert lines(act) == ["a completes: 2/2 in 0:00, 2 from the store"]
 
@@ -179,7 +181,7 @@ def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
 def test_on_a_pipe_nothing_is_drawn_and_names_are_data() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     with live(Console(file=out, width=80)) as watch:
-        watch(done(2, 2, name="[red]é\x1b[31m\nx"))
+        watch(done(2, 2, participant="[red]é\x1b[31m\nx"))
     out.flush()
     said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
@@ -189,8 +191,8 @@ def test_on_a_terminal_it_is_drawn_over_and_ends_below_itself() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)
     with live(console) as watch:
-        watch(done(1, 2, name="a[b]"))
-        watch(done(2, 2, name="a[b]"))
+        watch(done(1, 2, participant="a[b]"))
+        watch(done(2, 2, participant="a[b]"))
     assert "a[b] completes" in out.getvalue()
     assert "2/2" in out.getvalue()
     assert out.getvalue().endswith("\n\x1b[?25h\n")  # the cursor is back

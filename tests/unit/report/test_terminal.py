@@ -107,7 +107,9 @@ def test_a_verdict_is_read_at_once() -> None:
 
 def test_of_three_models_both_places_are_named_and_all_are_shown() -> None:
     rows = [judgment(0, one, 1.0, second=two) for one, two in ("ab", "ac", "bc")]
-    lost = Failure(stage="completion", prompt_id="p0", who="c", kind="backend", message="gone")
+    lost = Failure(
+        stage="completion", prompt_id="p0", participant="c", kind="backend", message="gone"
+    )
     found = verdicts([*rows, lost], "abc")
     assert "j, a shown first, b second: a better." in found
     assert found[found.index("c") + 1] == "  (no completion: gone)"

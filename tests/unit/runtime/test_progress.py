@@ -55,9 +55,9 @@ def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
     last, new = seen[-1], [event for event in events if event is not None]
     records = [one for one, _ in new if not isinstance(one, WorkError)]
     assert len(seen) == len(events) + 1
-    assert last.from_store == len(events) - len(new)
+    assert last.stored == len(events) - len(new)
     assert last.failed == sum(times for one, times in new if isinstance(one, WorkError))
-    assert last.done == last.from_store + sum(times for _, times in new)
+    assert last.done == last.stored + sum(times for _, times in new)
     assert last.tokens == sum(map(tokens_of, records))
     costs = [one.cost for one in records]
     if None in costs:
@@ -92,7 +92,7 @@ def test_what_is_being_written_counts_until_it_is_done() -> None:
 
 
 def test_tokens_are_those_read_and_written() -> None:
-    usage = Usage(input=30, output=5, cached=20)
+    usage = Usage(input_tokens=30, output_tokens=5, cached_tokens=20)
     assert tokens_of(Verdict(first=1, usage=usage)) == 35
     assert tokens_of(Completion(text="", tokens=5, usage=usage)) == 35
     assert tokens_of(Completion(text="", tokens=5)) == 5
@@ -200,13 +200,13 @@ def whole(**more: object) -> bytes:
     return json.dumps(report).encode()
 
 
-ROW = {"stage": "completion", "name": "a", "done": 1, "total": 2}
+ROW = {"stage": "completion", "participant": "a", "done": 1, "total": 2}
 
 
 def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
     found = read_progress(written(tmp_path, whole(rows=[ROW])))
     assert found is not None
-    assert found.rows == (ProgressUpdate(stage="completion", name="a", done=1, total=2),)
+    assert found.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
         whole(rows=[ROW | {"done": -1}]),
         whole(rows=[ROW | {"cost": float("nan")}]),
         whole(rows=[ROW | {"stage": "lunch"}]),
-        whole(rows=[ROW | {"name": "x" * 2_000_000}]),
+        whole(rows=[ROW | {"participant": "x" * 2_000_000}]),
     ],
     ids=range(11),
 )

@@ -1,5 +1,3 @@
-import itertools
-
 import krippendorff
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from bakeoff.stats.agreement import (
     krippendorff_alpha,
 )
 from tests.long import long
-from tests.unit.stats.golden import expected, needs_data, rows
 from tests.unit.stats.helpers import same, sound
 
 LEVELS: list[Level] = ["nominal", "ordinal", "interval"]
@@ -213,26 +210,3 @@ def test_a_rare_category_that_a_resample_may_lose_stays_finite() -> None:
     for coefficient in COEFFICIENTS:
         assert sound(coefficient(rated))
         assert coefficient(rated).estimate == pytest.approx(1)
-
-
-# Numbers known from elsewhere.
-
-
-@needs_data
-def test_pandalm_s_people_and_its_judge() -> None:
-    known = expected()["pandalm"]
-    raters = ["human1", "human2", "human3", "pandalm7b"]
-    table = np.array([[float(row[r]) for r in raters] for row in rows("pandalm/labels.csv.gz")])
-    for i, j in itertools.combinations(range(3), 2):
-        name, pair = f"{raters[i]}-{raters[j]}", table[:, [i, j]]
-        assert cohen_kappa(pair).estimate == pytest.approx(known["human_kappas"][name], abs=1e-4)
-        assert gwet_ac1(pair).estimate == pytest.approx(known["human_ac1"][name], abs=1e-4)
-    alpha = krippendorff_alpha(table[:, :3])
-    assert alpha.estimate == pytest.approx(known["human_alpha_nominal"], abs=1e-4)
-    assert sound(alpha)
-    assert 0.83 < alpha.low < alpha.high < 0.9
-
-    majority = [max((0.0, 1.0, 2.0), key=row.tolist().count) for row in table[:, :3]]
-    judge = np.stack((majority, table[:, 3]), axis=1)
-    assert cohen_kappa(judge).estimate == pytest.approx(known["pandalm7b"]["kappa"], abs=1e-4)
-    assert gwet_ac1(judge).estimate == pytest.approx(known["pandalm7b"]["ac1"], abs=1e-4)

@@ -6,20 +6,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.agreement import cohen_kappa
-from bakeoff.stats.bias import (
-    Codes,
-    Mask,
-    Values,
-    exposure,
-    length_effect,
-    order_effect,
-    tilt,
-)
+from bakeoff.stats.bias import Codes, Mask, Values, exposure, length_effect, order_effect, tilt
 from bakeoff.stats.intervals import proportion, student, win_rate
 from bakeoff.stats.results import OrderEffect
-from bakeoff.stats.tests import sign_test
-from tests.unit.stats.golden import alpaca, expected, needs_data, rows
 from tests.unit.stats.helpers import close, mirrored, negated, same, sound
 
 Verdicts = tuple[Values, Codes, Mask]
@@ -224,67 +213,6 @@ def test_the_interval_of_the_effect_covers() -> None:
                 found = order_effect(np.where(place, first, second) * 1.0, np.arange(n), place)
             hits += found.effect.low <= 0.2 <= found.effect.high
         assert hits / runs >= 0.92, design
-
-
-@needs_data
-@pytest.mark.parametrize("model", ["claude-2", "gpt-3.5-turbo-1106_concise"])
-def test_alpaca_eval_s_judge_prefers_the_second_place(model: str) -> None:
-    known = expected()["alpaca_eval"][model]["position"]
-    preferences, prompts, shown_first, _ = alpaca(model)
-    told = ~np.isnan(shown_first)
-    found = order_effect(preferences[told], prompts[told], shown_first[told] == 1)
-    assert found.identified == "random order"
-    assert found.effect.n == known["n"]
-    assert 100 * found.effect.estimate == pytest.approx(known["first_minus_second"], abs=1e-6)
-    assert 100 * found.effect.se == pytest.approx(known["se"], abs=0.02)
-    balanced = 100 * found.balanced.estimate
-    assert balanced == pytest.approx(known["order_balanced_win_rate"], abs=1e-6)
-    assert found.shown_first == pytest.approx(known["n_first"] / known["n"])
-    for side, name in ((1, "first"), (-1, "second")):
-        rate = balanced + side * 50 * found.effect.estimate
-        assert rate == pytest.approx(known[f"win_rate_shown_{name}"], abs=1e-6)
-
-
-@needs_data
-def test_llmbar_s_judges_in_both_orders() -> None:
-    assert len(expected()["llmbar"]) == 8
-    for name, known in expected()["llmbar"].items():
-        judged = [
-            row
-            for row in rows("llmbar/judgments.csv.gz")
-            if f"{row['set']}|{row['judge']}|{row['strategy']}" == name
-        ]
-        picks = np.array([(row["winner_order12"], row["winner_order21"]) for row in judged])
-        gold = np.array([row["label"] for row in judged])
-        n = known["n"]
-        found = order_effect(
-            (picks == "1").astype(float).ravel(), np.repeat(np.arange(n), 2), np.tile([1, 0], n) > 0
-        )
-        assert found.identified == "both orders"
-        assert found.first_twice == known["inconsistent_prefers_first"]
-        assert found.second_twice == known["inconsistent_prefers_second"]
-        assert n - found.first_twice - found.second_twice == known["agree"]
-        assert found.p == pytest.approx(known["position_mcnemar_exact_p"], rel=1e-9)
-        assert found.p == sign_test(found.first_twice, found.second_twice).p
-        pick_first = found.pick_first.estimate
-        assert pick_first == pytest.approx(known["first_position_pick_rate"], abs=1e-9)
-
-        correct = (picks == gold[:, None]).astype(float)
-        assert correct.sum(axis=0).tolist() == [known["correct_order12"], known["correct_order21"]]
-        accuracy = win_rate(correct.mean(axis=1)).estimate
-        assert accuracy == pytest.approx(known["swap_averaged_score_vs_gold"], abs=1e-9)
-        both = proportion(int(correct.all(axis=1).sum()), n)
-        assert both.estimate == known["correct_both"] / n
-        assert [both.low, both.high] == pytest.approx(known["accuracy_ci95_wilson_both"], abs=1e-9)
-
-        kappas = {
-            "between_orders": picks,
-            "vs_gold_order12": np.stack((picks[:, 0], gold), axis=1),
-            "vs_gold_order21": np.stack((picks[:, 1], gold), axis=1),
-        }
-        for which, pair in kappas.items():
-            kappa = cohen_kappa(pair.astype(float))
-            assert kappa.estimate == pytest.approx(known[f"kappa_{which}"], abs=1e-9), which
 
 
 # What goes with winning.

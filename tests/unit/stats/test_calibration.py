@@ -14,7 +14,6 @@ from bakeoff.stats.calibration import (
     ppi_plus_plus,
     rogan_gladen,
 )
-from tests.unit.stats.golden import expected, needs_data, rows
 from tests.unit.stats.helpers import close, mirrored, sound
 
 shares = st.floats(0, 1)
@@ -88,22 +87,6 @@ def test_however_wrong_the_judge_the_interval_covers() -> None:
 def test_too_few_labels_are_no_calibration(n: int, more: int) -> None:
     with pytest.raises(ValueError, match="two labelled values and an unlabelled one"):
         ppi_plus_plus(np.zeros(n), np.zeros(n), np.zeros(more))
-
-
-@needs_data
-def test_pandalm_s_first_200_labels_correct_its_judge() -> None:
-    known = expected()["pandalm"]["ppi_first200_pandalm7b"]["ppi_pp"]
-    of = {"1": 1.0, "2": 0.0, "0": 0.5}
-    table = rows("pandalm/labels.csv.gz")
-    votes = [[row[f"human{i}"] for i in (1, 2, 3)] for row in table]
-    labels = np.array([of[max("012", key=vote.count)] for vote in votes])
-    judged = np.array([of[row["pandalm7b"]] for row in table])
-    found = ppi_plus_plus(labels[:200], judged[:200], judged[200:])
-    assert found.value.estimate == pytest.approx(known["estimate"], abs=1e-4)
-    assert found.value.se == pytest.approx(known["se"], abs=1e-4)
-    assert [found.value.low, found.value.high] == pytest.approx(known["ci95"], abs=1e-4)
-    assert found.weight == pytest.approx(known["lam"], abs=1e-4)
-    assert (found.labelled, found.unlabelled) == (200, 799)
 
 
 # Sensitivity and specificity: diagnostics.

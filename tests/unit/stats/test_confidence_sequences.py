@@ -10,7 +10,6 @@ from scipy import stats
 from bakeoff.analysis.verdict import outcome_of
 from bakeoff.stats.confidence_sequences import Looks, Values, anytime_test, looked_at, mean_sequence
 from bakeoff.stats.sequential import CONCENTRATION, log_e_value
-from tests.unit.stats.golden import alpaca, expected, needs_data
 from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
 
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
@@ -333,42 +332,3 @@ def test_who_stops_when_sure_names_a_winner_of_equals_in_less_than_5_percent_of_
     wrong = np.mean([one is not None and one[1] == "different" for one in found])
     print(f"{wrong:.4f}")
     assert wrong < 0.05
-
-
-# Real preferences.
-
-
-@needs_data
-@pytest.mark.parametrize(
-    ("model", "side"), [("claude-2", "worse"), ("FuseChat-Gemma-2-9B-Instruct", "better")]
-)
-def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
-    model: str, side: str
-) -> None:
-    values = alpaca(model)[0]
-    found = first_finding(values)
-    assert found is not None
-    count, finding = found
-    assert finding == "different"
-    assert outcome_of(mean_sequence(values[:count]), 0.05) == side
-    assert outcome_of(mean_sequence(values), 0.05) == side
-    by_signs = expected()["sequential_beta5"][model]["stop_n"]
-    assert by_signs - 10 <= count <= by_signs + 10
-    assert anytime_test(values).p < 1e-20
-
-
-@needs_data
-def test_alpaca_eval_of_two_that_are_nearly_as_good_never_has_a_winner() -> None:
-    values = alpaca("FuseChat-Llama-3.2-3B-Instruct")[0]
-    count, finding = first_finding(values) or (0, "")
-    assert finding == "equivalent"
-    assert 700 < count < len(values)
-    assert outcome_of(mean_sequence(values[:count]), 0.05) == "equivalent"
-    assert log_made_at_each_look(values, 0.5).max() < math.log(20)
-
-
-@needs_data
-def test_alpaca_eval_of_a_model_against_itself_is_ties_and_they_are_equivalent() -> None:
-    found = first_finding(alpaca("gpt4_1106_preview")[0])
-    assert found is not None
-    assert found[1] == "equivalent"

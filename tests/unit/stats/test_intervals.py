@@ -1,5 +1,4 @@
 import random
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from bakeoff.stats.intervals import (
     student,
     win_rate,
 )
-from tests.unit.stats.golden import alpaca, expected, needs_data, records, rows
 from tests.unit.stats.helpers import (
     averages,
     close,
@@ -470,103 +468,3 @@ def test_95_percent_bootstrap_intervals_cover() -> None:
 def test_55_of_100_and_0_of_10() -> None:
     assert close(win_rate(table(55, 0, 45)), 0.55, 0.4524, 0.6439, within=5e-5)
     assert close(win_rate(table(0, 0, 10)), 0, 0, 0.2775, within=5e-5)
-
-
-@needs_data
-@pytest.mark.parametrize(
-    "model", ["claude-2", "FuseChat-Llama-3.2-3B-Instruct", "FuseChat-Gemma-2-9B-Instruct"]
-)
-def test_alpaca_eval_s_win_rates_and_standard_errors(model: str) -> None:
-    known = expected()["alpaca_eval"][model]
-    estimate = win_rate(alpaca(model)[0])
-    assert 100 * estimate.estimate == pytest.approx(known["win_rate"], abs=1e-5)
-    assert estimate.se is not None
-    assert 100 * estimate.se == pytest.approx(known["standard_error"], abs=1e-5)
-    assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(known["ci95_t"], abs=0.05)
-    assert (estimate.n, estimate.method) == (805, "t")
-
-
-@needs_data
-def test_alpaca_eval_s_win_rate_of_an_even_match_holds_50_percent() -> None:
-    estimate = win_rate(alpaca("FuseChat-Llama-3.2-3B-Instruct")[0])
-    assert 100 * estimate.estimate == pytest.approx(51.2967, abs=1e-4)
-    assert estimate.low < 0.5 < estimate.high
-
-
-@needs_data
-def test_a_model_against_itself_is_half_without_an_error() -> None:
-    estimate = win_rate(alpaca("gpt4_1106_preview")[0])
-    assert (estimate.estimate, estimate.se, estimate.n) == (0.5, 0, 805)
-    assert estimate.low < 0.5 < estimate.high
-    assert sound(estimate)
-
-
-@needs_data
-def test_the_paired_difference_of_two_models_through_a_common_baseline() -> None:
-    (name, known), *_ = expected()["alpaca_eval_paired"].items()
-    one, other = (alpaca(model)[0] for model in name.split(" - "))
-    estimate = student(100 * (one - other))
-    assert estimate.estimate == pytest.approx(known["diff"], abs=1e-3)
-    assert estimate.se == pytest.approx(known["paired_se"], abs=1e-3)
-    assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-3)
-
-
-@needs_data
-@pytest.mark.parametrize(
-    "pair", ["claude-2.1 - claude-2", "gpt-4-1106-preview - gpt-4-0314"], ids=["claude", "gpt"]
-)
-def test_arena_bench_s_score_differences(pair: str) -> None:
-    known = expected()["arena_bench_v1"]["pairs"][pair]
-    of: dict[str, dict[str, float]] = {}
-    for row in rows("arena_hard/arena_bench_v1_scores.csv.gz"):
-        if row["score"]:
-            of.setdefault(row["model"], {})[row["question_id"]] = float(row["score"])
-    one, other = (of[model] for model in pair.split(" - "))
-    both = sorted(one.keys() & other.keys())
-    estimate = student(np.array([one[question] - other[question] for question in both]))
-    assert estimate.n == known["n"]
-    assert estimate.estimate == pytest.approx(known["diff"], abs=1e-6)
-    assert estimate.se == pytest.approx(known["paired_se"], abs=1e-6)
-    assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-6)
-
-
-@needs_data
-def test_ten_repeats_of_100_prompts_are_100_prompts() -> None:
-    known = expected()["open_r1_impute"]["gpt4_10_repeats"]
-    judged = [row for row in rows("open_r1_impute/winners.csv.gz") if row["judge"] == "gpt-4"]
-    (text, _), *_ = Counter(row["completions_hash"] for row in judged).most_common(1)
-    repeated = [row for row in judged if row["completions_hash"] == text]
-    values = np.array(
-        [{"model1": 1.0, "model2": 0.0, "tie": 0.5}[row["winner"]] for row in repeated]
-    )
-    prompts = np.array([int(row["i"]) for row in repeated])
-    assert len(values) == known["judgments"]
-    estimate = win_rate(values, prompts)
-    assert estimate.n == 100
-    assert estimate.se is not None
-    assert 100 * estimate.estimate == pytest.approx(known["win_rate_model1"], abs=1e-9)
-    assert 100 * estimate.se == pytest.approx(known["cluster_se"], abs=1e-6)
-    assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(
-        known["ci95_cluster_t"], abs=1e-6
-    )
-    naive = effective_wilson(values).se
-    assert naive is not None
-    assert 100 * naive == pytest.approx(known["naive_se"], abs=1e-6)
-    means = np.bincount(prompts, values) / np.bincount(prompts)
-    assert same(win_rate(means), estimate)
-
-
-@needs_data
-def test_battles_that_repeat_a_question_are_clustered_by_it() -> None:
-    for pair, known in expected()["arena_hard_battles"].items():
-        battles = [
-            row
-            for row in records("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
-            if f"{row['model_a']} vs {row['model_b']}" == pair
-        ]
-        values = np.array([{"model_a": 1.0, "model_b": 0.0}.get(b["winner"], 0.5) for b in battles])
-        estimate = win_rate(values, np.array([battle["question_id"] for battle in battles]))
-        assert (len(values), estimate.n) == (known["rows"], known["questions"])
-        assert estimate.se is not None
-        assert 100 * estimate.estimate == pytest.approx(known["win_rate"], abs=1e-6)
-        assert 100 * estimate.se == pytest.approx(known["cluster_se"], abs=1e-6)

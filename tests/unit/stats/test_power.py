@@ -22,7 +22,6 @@ from bakeoff.stats.power import (
     variance_split,
     z_sum,
 )
-from tests.unit.stats.golden import expected, needs_data
 from tests.unit.stats.helpers import sound, values_of_any_kind
 
 powers = st.sampled_from([0.5, 0.8, 0.95])
@@ -73,17 +72,6 @@ def test_more_completions_leave_the_spread_of_the_prompts(
 def test_each_variance_has_its_number_of_samples() -> None:
     with pytest.raises(ValueError, match="shorter"):
         sd_of(1.0, (1.0, 2.0), (1,))
-
-
-@needs_data
-def test_miller_s_example_and_two_effects() -> None:
-    known = expected()["small"]
-    n = known["miller_n_omega2=1/9_delta=.03_a=.05_power=.8"]
-    assert (z_sum() * sd_of(1 / 9) / 0.03) ** 2 == pytest.approx(n, abs=1e-6)
-    assert prompts_needed(sd_of(1 / 9), 0.03) == 969
-    effect = known["mde_n=100_winrate_no_ties_sd=.5"]
-    assert detectable(0.5 / 10) == pytest.approx(effect, abs=1e-9)
-    assert detectable(1.0) == pytest.approx(known["mde_n=805_claude2_se=1.0"], abs=1e-9)
 
 
 # After: what these prompts could show.

@@ -14,7 +14,6 @@ from bakeoff.stats.sequential import (
     log_e_value,
     sign_e_process,
 )
-from tests.unit.stats.golden import alpaca, expected, needs_data
 from tests.unit.stats.helpers import singles, sound
 
 counts = st.integers(0, 2_000)
@@ -163,20 +162,3 @@ def test_wins_alone_soon_end_it() -> None:
     assert look.stopped < 15
     assert look.high == 1
     assert look.low > 0.5
-
-
-@needs_data
-@pytest.mark.parametrize(
-    "model", ["claude-2", "FuseChat-Gemma-2-9B-Instruct", "FuseChat-Llama-3.2-3B-Instruct"]
-)
-def test_alpaca_eval_in_the_order_of_its_file(model: str) -> None:
-    known = expected()["sequential_beta5"][model]
-    values = alpaca(model)[0]
-    look = sign_e_process(values)
-    assert look.stopped == known["stop_n"]
-    assert look.log_e[-1] == pytest.approx(known["log_e_final"], abs=1e-6)
-    assert max(look.log_e) == pytest.approx(math.log(known["e_max"]), abs=1e-6)
-    assert look.p == pytest.approx(1 / known["e_max"], rel=1e-6)
-    if known["stop_n"]:
-        until = values[: known["stop_n"]]
-        assert [(until > 0.5).sum(), (until < 0.5).sum()] == known["wins_losses_at_stop"]

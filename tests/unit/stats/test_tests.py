@@ -9,7 +9,6 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip, sign_test
-from tests.unit.stats.golden import expected, needs_data, rows
 from tests.unit.stats.helpers import sound
 
 counts = st.integers(0, 200)
@@ -244,39 +243,3 @@ def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
         common = rng.normal(size=(12, 1))
         found += min(romano_wolf(common + rng.normal(size=(12, 5)))) <= 0.05
     assert 0.025 < found / runs < 0.07
-
-
-# Numbers known from elsewhere.
-
-
-@needs_data
-def test_the_small_numbers() -> None:
-    known = expected()["small"]
-    assert sign_test(55, 45).p == pytest.approx(known["sign_test_55_45"], abs=1e-9)
-    assert sign_test(15, 5).p == pytest.approx(known["sign_test_15_5"], abs=1e-9)
-    assert mcnemar(10, 2).p == pytest.approx(known["mcnemar_exact_b10_c2"], abs=1e-9)
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(known["holm_[.01,.04,.03,.005]"])
-
-
-@needs_data
-def test_pandalm_s_ten_pairs_by_the_majority_of_three_people() -> None:
-    found: dict[str, list[int]] = {}
-    for row in rows("pandalm/labels.csv.gz"):
-        models = row["model_1"], row["model_2"]
-        votes = [row[f"human{i}"] for i in (1, 2, 3)]
-        kind = {"1": 0, "2": 1, "0": 2}[max("012", key=votes.count)]
-        if models[0] > models[1] and kind < 2:
-            kind = 1 - kind
-        found.setdefault(" vs ".join(sorted(models)), [0, 0, 0])[kind] += 1
-    known = expected()["pandalm"]["pairs_human_majority"]
-    assert found == {name: [k["win"], k["lose"], k["tie"]] for name, k in known.items()}
-    ps = [sign_test(*found[name][:2]).p for name in known]
-    assert ps == pytest.approx([k["sign_p"] for k in known.values()], abs=1e-9)
-    assert holm(ps) == pytest.approx([k["holm_p"] for k in known.values()], abs=1e-6)
-
-
-@needs_data
-def test_alpaca_eval_s_wins_against_losses() -> None:
-    for known in expected()["alpaca_eval"].values():
-        tested = sign_test(known["n_wins"], known["n_wins_base"])
-        assert tested.p == pytest.approx(known["sign_test_p"], rel=1e-6)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.storage.files import cache_dir, write_new, write_whole
+from bakeoff.storage.files import cache_dir, write_atomically, write_new
 
 
 def test_a_file_takes_the_place_of_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     file = tmp_path / "x.txt"
     for content in (b"old", b"", bytes(range(256))):
-        write_whole(file, content)
+        write_atomically(file, content)
         assert file.read_bytes() == content
         assert list(tmp_path.iterdir()) == [file]
 
@@ -22,14 +22,14 @@ def test_what_cannot_be_written_leaves_the_old_one_and_nothing_unfinished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "x.txt"
-    write_whole(file, b"old")
+    write_atomically(file, b"old")
 
     def full(path: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(file, b"new")
+        write_atomically(file, b"new")
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_written_leaves_the_old_one_and_nothing_unfinished(
 def test_a_folder_in_the_way_is_an_error_and_stays(tmp_path: Path) -> None:
     (tmp_path / "x.txt").mkdir()
     with pytest.raises(OSError, match=r"x\.txt"):
-        write_whole(tmp_path / "x.txt", b"new")
+        write_atomically(tmp_path / "x.txt", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
 
 
@@ -46,7 +46,7 @@ def test_two_that_write_one_file_at_once_are_in_nobodys_way(tmp_path: Path) -> N
 
     def write(sign: bytes) -> None:  # in one process, as in two containers: with one number
         for _ in range(100):
-            write_whole(file, sign * 100_000)
+            write_atomically(file, sign * 100_000)
             found = file.read_bytes()
             if found not in (b"a" * 100_000, b"b" * 100_000):
                 wrong.append(found)

@@ -36,7 +36,7 @@ def test_all_that_any_of_them_holds_is_in_the_one_and_the_first_of_a_key_stays(
     ]
     before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     found = merge(paths, folder / "all.sqlite")
-    assert [one.held for one in found] == [len(part) for part in parts]
+    assert [one.records for one in found] == [len(part) for part in parts]
     wanted: dict[str, Completion] = {}
     for index, part in enumerate(parts):
         new = records(*part, of=f"{index}: ")

@@ -122,7 +122,10 @@ def _open(judges: Sequence[str], context: RunContext) -> dict[str, Judge]:
 def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
     """BudgetError where nothing can keep to what may be spent."""
     for name, judge in judges.items():
-        if most is not None and estimate_cost(judge, Usage(input=1, output=1)) is None:
+        if (
+            most is not None
+            and estimate_cost(judge, Usage(input_tokens=1, output_tokens=1)) is None
+        ):
             raise BudgetError(
                 f"--max-cost {most:g}: the price of {name!r} is not known: give it in US dollars "
                 "for a million tokens read and written, as ?price=0.5,1.5, or leave out --max-cost"

@@ -44,7 +44,7 @@ def checked(
     found = {comparison.prompt_id: comparison for comparison in trial.comparisons}
     marks = marks_of(pairs, found, judgments, failures)
     told = [c.consistent for c in found.values() if c.consistent is not None]
-    mended = Counter(j.verdict.mended for j in judgments if j.verdict.mended)
+    mended = Counter(j.verdict.retry_reason for j in judgments if j.verdict.retry_reason)
     return JudgeCheck(
         judge=judge,
         overall=grade(pairs, marks, found),
@@ -58,7 +58,7 @@ def checked(
         kappa=_kappa(judgments),
         longer_won=_longer_won(pairs, found),
         mended=dict(sorted(mended.items())),
-        contradicting=sum(j.verdict.against_scores for j in judgments),
+        contradicting=sum(j.verdict.contradicts_scores for j in judgments),
         misses=misses_of(pairs, marks, found, judgments),
     )
 

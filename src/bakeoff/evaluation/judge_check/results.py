@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from bakeoff.evaluation.judge_check.labeled_pairs import Labelled
-from bakeoff.records import Accounting, Agreement, Failure, Judgment, Record, Scores, Trouble
+from bakeoff.records import Accounting, Agreement, Failure, Judgment, Record, RetryReason, Scores
 from bakeoff.stats.results import Estimate, OrderEffect
 
 SCHEMA = "bakeoff-check/1"
@@ -85,7 +85,7 @@ class JudgeCheck(Record):
     order: OrderEffect
     kappa: Estimate | None = None
     longer_won: Estimate | None = None
-    mended: dict[Trouble, int] = Field(default_factory=dict)
+    mended: dict[RetryReason, int] = Field(default_factory=dict)
     contradicting: int = 0
     misses: tuple[Miss, ...] = ()
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.vote_log import read
 from bakeoff.evaluation.votes.votes import count, people_in
-from bakeoff.records import PEOPLE, Evidence
+from bakeoff.records import HUMAN_PREFIX, Evidence
 
 
 class Labels(NamedTuple):
@@ -23,7 +23,7 @@ class Labels(NamedTuple):
 def machines(evidence: Evidence) -> frozenset[str]:
     """The names that no voter may have: every model and every judge that is no person."""
     judges = {one.judge for one in evidence.judgments}
-    judges |= {one.who for one in evidence.failures} | set(evidence.origins)
+    judges |= {one.participant for one in evidence.failures} | set(evidence.origins)
     return frozenset(evidence.models) | (judges - people_in(evidence))
 
 
@@ -44,18 +44,18 @@ def people(evidence: Evidence, file: Path) -> Labels:
         )
     counted = count(votes, evidence)
     before = tuple(one for one in evidence.judgments if one.judge not in voters)
-    failed = tuple(one for one in evidence.failures if one.who not in voters)
-    said = {one.judge for one in counted.judgments} | {one.who for one in counted.failures}
+    failed = tuple(one for one in evidence.failures if one.participant not in voters)
+    said = {one.judge for one in counted.judgments} | {one.participant for one in counted.failures}
     kept = people_in(evidence) & {one.judge for one in before}
-    drawn = {evidence.drawn} if kept or not votes else set()
+    drawn = {evidence.human_sample} if kept or not votes else set()
     drawn |= {counted.drawn} if counted.drawn else set()
     others = {name: origin for name, origin in evidence.origins.items() if name not in voters}
     merged = evidence.model_copy(
         update={
             "judgments": (*before, *counted.judgments),
             "failures": (*failed, *counted.failures),
-            "origins": others | dict.fromkeys(sorted(said), PEOPLE),
-            "drawn": "chosen" if "chosen" in drawn else "random",
+            "origins": others | dict.fromkeys(sorted(said), HUMAN_PREFIX),
+            "human_sample": "chosen" if "chosen" in drawn else "random",
         }
     )
     return Labels(merged, tuple(sorted(kept | said)), counted.stale)

@@ -17,8 +17,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.items import Candidates, Slip, Slips
 from bakeoff.evaluation.votes.vote_log import read
 from bakeoff.evaluation.votes.votes import fitting, people_in, standing
-from bakeoff.records import Evidence, content_key
-from bakeoff.records.results import Drawn
+from bakeoff.records import Evidence, HumanSample, content_key
 
 _ANY = Poll()
 
@@ -31,7 +30,7 @@ class Ballot:
 
     def __init__(self, evidence: Evidence, poll: Poll) -> None:
         """ConfigError where there is nothing to ask."""
-        self.drawn: Drawn = "random" if poll.draw == "random" else "chosen"
+        self.drawn: HumanSample = "random" if poll.draw == "random" else "chosen"
         self._seed = poll.seed
         self._slips = {slip.candidates: slip for slip in _found(evidence)}
         order = list(self._slips)

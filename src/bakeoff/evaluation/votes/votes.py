@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from bakeoff.evaluation.votes.items import Candidates, Slips
-from bakeoff.records import PEOPLE, Evidence, Failure, Judgment, Record, Verdict
-from bakeoff.records.results import Drawn
+from bakeoff.records import HUMAN_PREFIX, Evidence, Failure, HumanSample, Judgment, Record, Verdict
 
 Choice = Literal["first", "second", "tie", "skip"]
 
@@ -32,7 +31,7 @@ class Vote(Record):
     sample: int = Field(default=0, ge=0)
     shown: str
     choice: Choice | Literal["undone"]
-    drawn: Drawn
+    drawn: HumanSample
     at: str
 
     @property
@@ -50,13 +49,13 @@ class Count(NamedTuple):
 
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
-    drawn: Drawn | None
+    drawn: HumanSample | None
     stale: int
 
 
 def people_in(evidence: Evidence) -> set[str]:
     """The judges that are people."""
-    return {name for name, origin in evidence.origins.items() if origin.startswith(PEOPLE)}
+    return {name for name, origin in evidence.origins.items() if origin.startswith(HUMAN_PREFIX)}
 
 
 def standing(votes: Iterable[Vote]) -> dict[tuple[str, Candidates], Vote]:
@@ -110,7 +109,7 @@ def _failure(vote: Vote) -> Failure:
     return Failure(
         stage="judgment",
         prompt_id=vote.prompt_id,
-        who=vote.voter,
+        participant=vote.voter,
         kind="skipped",
         message="the voter passed this pair over",
         first=vote.first,

@@ -43,7 +43,7 @@ class Till:
         texts = {"messages": asked["messages"], "format": asked.get("response_format")}
         read = len(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))
         read += _FRAME * (1 + len(asked["messages"]))
-        return self.price(Usage(input=read, output=asked["max_tokens"])) or 0.0
+        return self.price(Usage(input_tokens=read, output_tokens=asked["max_tokens"])) or 0.0
 
 
 class Charge:
@@ -70,7 +70,7 @@ class Charge:
             self._till.spend_limit.settle(self._dearest, 0.0)
             return
         self._till.account.requests += 1
-        self._till.account.retried += self._times > 0
+        self._till.account.retries += self._times > 0
         self._times += 1
 
     def paid(self, usage: Usage | None) -> None:

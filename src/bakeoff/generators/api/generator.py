@@ -37,8 +37,7 @@ from bakeoff.generators.api.replies import said_in, usage_in
 from bakeoff.generators.api.retries import Servers
 from bakeoff.generators.api.transport import Heard, connections, marked
 from bakeoff.plugins import RunContext
-from bakeoff.records import Completion, Prompt, Usage, content_key
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import Completion, PrefixedPrompt, Prompt, Usage, content_key
 from bakeoff.runtime import (
     LimitConfig,
     ModelRequest,
@@ -265,7 +264,7 @@ class Api(PerItem[Prompt, Completion]):
         """The request's parameters, in any-llm's terms."""
         sampling = self.sampling
         messages = prompt.conversation()
-        if self.spec.backend == "anthropic" and isinstance(prompt, Prefixed):
+        if self.spec.backend == "anthropic" and isinstance(prompt, PrefixedPrompt):
             messages[0] = marked(prompt)
         if sampling.system is not None:
             messages = [{"role": "system", "content": sampling.system}, *messages]

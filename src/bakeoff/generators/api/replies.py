@@ -38,10 +38,10 @@ def usage_in(reply: "ChatCompletion") -> Usage | None:
         return None
     details = told.prompt_tokens_details
     return Usage(
-        input=max(0, told.prompt_tokens),
-        output=max(0, told.completion_tokens),
-        cached=max(0, (details and details.cached_tokens) or 0),
-        stored=max(0, (details and details.cache_write_tokens) or 0),
+        input_tokens=max(0, told.prompt_tokens),
+        output_tokens=max(0, told.completion_tokens),
+        cached_tokens=max(0, (details and details.cached_tokens) or 0),
+        cache_write_tokens=max(0, (details and details.cache_write_tokens) or 0),
     )
 
 

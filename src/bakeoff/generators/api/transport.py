@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 from bakeoff.errors import one_line
 from bakeoff.generators.api.errors import UnreadableError
 from bakeoff.generators.api.quota_headers import quotas_in
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import PrefixedPrompt
 from bakeoff.runtime import Quota
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _normal(found: Any) -> Any:
     }
 
 
-def marked(prompt: Prefixed) -> JsonValue:
+def marked(prompt: PrefixedPrompt) -> JsonValue:
     """The first turn with a mark behind the lines that others share: Anthropic keeps what is
     marked, where it is long enough.
     """

@@ -117,4 +117,4 @@ class Notes:
         return {keys[key]: record for key, record in store.get(list(keys), as_).items()}
 
     def _key(self, number: int, what: type[Record]) -> str:
-        return content_key("batch", self._whose, number, what.__name__)
+        return "batch:" + content_key(self._whose, number, what.__name__)

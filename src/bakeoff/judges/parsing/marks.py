@@ -59,9 +59,11 @@ def parse_choice(completion: Completion) -> Verdict:
     Tokens that are the same letter but for spaces are added. A letter that is not among the
     returned tokens has probability 0; VerdictError if neither is.
     """
-    if completion.top is None:
+    if completion.top_logprobs is None:
         raise unreadable_reply(completion, "the server gave no log-probabilities")
-    tokens = [(token.strip(), p) for token, p in completion.top.items() if math.isfinite(p)]
+    tokens = [
+        (token.strip(), p) for token, p in completion.top_logprobs.items() if math.isfinite(p)
+    ]
     labels = [(token, p) for token, p in tokens if token in ("A", "B")]
     if not labels:
         likeliest = [token for token, _ in sorted(tokens, key=lambda pair: -pair[1])][:5]
@@ -71,4 +73,4 @@ def parse_choice(completion: Completion) -> Verdict:
     a, b = (math.fsum(math.exp(p - largest) for token, p in labels if token == x) for x in "AB")
     # From the larger share, so that swapped labels give exactly the swapped verdict.
     first = a / (a + b) if a >= b else 1 - b / (a + b)
-    return Verdict(first=first, raw=json.dumps(completion.top))
+    return Verdict(first=first, raw=json.dumps(completion.top_logprobs))

@@ -122,7 +122,7 @@ def follow_scores(verdict: Verdict) -> Verdict:
         scores=verdict.scores,
         reason=verdict.reason,
         raw=verdict.raw,
-        contradicts=True,
+        contradictory=True,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bakeoff.analysis.aggregate import preference_of
 from bakeoff.analysis.pair_data import Trial
-from bakeoff.records import Outcome, PairSummary, SliceOutcome, Standing
+from bakeoff.records import Outcome, PairSummary, Rating, SliceOutcome
 from bakeoff.report.charts.drawing import (
     Chart,
     Row,
@@ -157,7 +157,7 @@ def slices_chart(pair: PairSummary) -> Chart | None:
     return Chart("slices", "By tag", says, spec, _table(lines, _shares("Prompts"), "Tag"))
 
 
-def ratings_chart(ratings: Sequence[Standing]) -> Chart | None:
+def ratings_chart(ratings: Sequence[Rating]) -> Chart | None:
     """The strengths of three models or more, the strongest first, with the ranks that each may have
     and the letters of those that it is not surely different from.
     """
@@ -193,7 +193,7 @@ def ratings_chart(ratings: Sequence[Standing]) -> Chart | None:
     )
 
 
-def _ranks(row: Standing, rank: int) -> str:
+def _ranks(row: Rating, rank: int) -> str:
     low, high = row.ranks or (rank, rank)
     return f"{low}" if low == high else f"{low} to {high}"
 

@@ -171,7 +171,7 @@ def _looks(trial: Trial, order: Sequence[str]) -> list[Row]:
     values = trial.values[drawn_as]
     means = np.cumsum(values) / np.arange(1, len(values) + 1)
     looks = np.unique(np.linspace(1, len(values), min(LOOKS, len(values))).round().astype(int))
-    alpha = trial.terms.alpha if trial.terms.design.anytime else 0.05
+    alpha = trial.terms.alpha if trial.terms.design.sequential else 0.05
     lows, highs = looked_at(values, looks.tolist(), alpha)
     rows: list[Row] = []
     for look, low, high in zip(looks.tolist(), lows.tolist(), highs.tolist(), strict=True):

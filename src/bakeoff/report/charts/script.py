@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import vl_convert
 
-from bakeoff.storage.files import cache_dir, write_whole
+from bakeoff.storage.files import cache_dir, write_atomically
 
 _MARK = 64  # hexadecimal digits of a SHA-256, on a line of their own
 
@@ -28,7 +28,7 @@ def javascript() -> str:
     script = f"(() => {{\n{bundle}\n}})();\n"
     with suppress(OSError):  # a cache that cannot be written is none
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, f"{_digest(script)}\n{script}".encode())
+        write_atomically(file, f"{_digest(script)}\n{script}".encode())
     return script
 
 

@@ -75,7 +75,7 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
                 _seen(results, pair, tried.get((pair.a, pair.b)), order)
                 for pair in results.summary.pairs
             ],
-            run_took=run_took(results.asked),
+            run_took=run_took(results.run_usage),
             command=command(results.config),
             origin=origin_of(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),

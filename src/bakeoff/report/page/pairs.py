@@ -156,7 +156,9 @@ def _marked(trial: Trial, results: Results, suspicious: _Suspicious) -> dict[str
         for comparison in comparisons:
             winners[comparison.prompt_id].add(comparison.winner)
     failed = {failure.prompt_id for failure in trial.failures}
-    failed |= {f.prompt_id for f in results.failures if f.stage == "completion" and f.who in models}
+    failed |= {
+        f.prompt_id for f in results.failures if f.stage == "completion" and f.participant in models
+    }
     texts = [(id_, c) for m in models for id_, cs in trial.texts.get(m, {}).items() for c in cs]
     return {
         "flipped": {c.prompt_id for c in trial.comparisons if c.flipped},
@@ -262,16 +264,16 @@ def _verdict(judgment: Judgment, a: str, people: set[str]) -> JsonValue:
         "scores": list(verdict.scores) if verdict.scores else None,
         "weights": [w if isfinite(w) else None for w in verdict.weights or ()],
         "reason": verdict.reason,
-        "mended": verdict.mended,
-        "odds": verdict.against_scores,
-        "kept": verdict.kept,
+        "mended": verdict.retry_reason,
+        "odds": verdict.contradicts_scores,
+        "kept": verdict.shown_characters,
     }
     return _without_nothing(told) | {"a": told["a"]}
 
 
 def _failure(failure: Failure) -> JsonValue:
     told: dict[str, JsonValue] = {
-        "who": failure.who,
+        "who": failure.participant,
         "kind": failure.kind,
         "message": failure.message,
         "raw": failure.raw[:_RAW] if failure.raw else None,

@@ -62,13 +62,13 @@ def people(pair: PairSummary) -> list[str]:
     lines = [
         f"{', '.join(found.voters)} on {found.prompts} prompts, model 1: {interval(found.win_rate)}"
     ]
-    if found.judges:
-        lines.append(agreement_line(found.judges))
-    if found.among:
-        lines.append(agreement_line(found.among))
+    if found.judge_agreement:
+        lines.append(agreement_line(found.judge_agreement))
+    if found.voter_agreement:
+        lines.append(agreement_line(found.voter_agreement))
     if found.corrected:
         lines.append(f"Win rate corrected by people: {interval(found.corrected.value)}, PPI++")
-        lines.append(_labels(found.more))
+        lines.append(_labels(found.labels_needed))
     else:
         lines.append(
             "Win rate corrected by people: none, it needs labels of some prompts that were drawn "
@@ -125,18 +125,21 @@ def _member(card: JudgeCard) -> list[str]:
         else "",
         f"shown first won {percent(card.first_wins.estimate)}" if card.first_wins else "",
         f"longer won {percent(card.longer_wins.estimate)}" if card.longer_wins else "",
-        f"agrees with the others {percent(card.others.share)}" if card.others else "",
-        f"with people {percent(card.people.share)}" if card.people else "",
+        f"agrees with the others {percent(card.panel_agreement.share)}"
+        if card.panel_agreement
+        else "",
+        f"with people {percent(card.human_agreement.share)}" if card.human_agreement else "",
     ]
-    against = ", against the panel" * card.against
+    against = ", against the panel" * card.opposes_panel
     lines = [
         f"{card.judge} alone: {interval(card.win_rate)}: {_said(card.outcome)}{against}",
         *([f"{card.judge}: {', '.join(filter(None, told))}"] if any(told) else []),
         f"{card.judge}: {_troubles(card)}; {_price(card)}",
     ]
-    if card.without and card.outcome_without:
+    if card.win_rate_without and card.outcome_without:
         lines.append(
-            f"Without {card.judge}: {interval(card.without)}: {_said(card.outcome_without)}"
+            f"Without {card.judge}: {interval(card.win_rate_without)}: "
+            f"{_said(card.outcome_without)}"
         )
     return lines
 
@@ -145,9 +148,9 @@ def _troubles(card: JudgeCard) -> str:
     against = f"Winner against its own scores: {_of(card.contradicted, card.scored)}"
     parts = [against] if card.scored else []  # without scores there is nothing to be at odds with
     parts.append(f"{'u' if parts else 'U'}nreadable: {_of(card.unreadable, card.asked)}")
-    parts += [f"read when asked again: {card.mended}"] if card.mended else []
+    parts += [f"read when asked again: {card.retried}"] if card.retried else []
     parts.append(f"refused: {card.refused}")
-    parts += [f"completions shortened: {card.shortened}"] if card.shortened else []
+    parts += [f"completions shortened: {card.truncated}"] if card.truncated else []
     return ", ".join(parts)
 
 

@@ -22,9 +22,9 @@ def panel(pair: PairSummary) -> list[tuple[str, list[str]]]:
 
 
 def _without(card: JudgeCard) -> str:
-    if card.without is None or card.outcome_without is None:
+    if card.win_rate_without is None or card.outcome_without is None:
         return ""
-    return f"{interval(card.without)}: {standing(card.outcome_without).lower()}"
+    return f"{interval(card.win_rate_without)}: {standing(card.outcome_without).lower()}"
 
 
 def _share(estimate: Estimate | None) -> str:
@@ -34,20 +34,24 @@ def _share(estimate: Estimate | None) -> str:
 _ROWS: dict[str, _Cell] = {
     "Win rate of model 1": lambda card: interval(card.win_rate),
     "Alone it would say": lambda card: (
-        standing(card.outcome).lower() + ", against the panel" * card.against
+        standing(card.outcome).lower() + ", against the panel" * card.opposes_panel
     ),
     "The panel without it": _without,
     "Same winner in both orders": lambda card: _share(card.consistency),
     "The completion shown first won": lambda card: _share(card.first_wins),
     "The longer completion won": lambda card: _share(card.longer_wins),
-    "Agrees with the other judges": lambda card: percent(card.others.share) if card.others else "",
-    "Agrees with people": lambda card: percent(card.people.share) if card.people else "",
+    "Agrees with the other judges": lambda card: (
+        percent(card.panel_agreement.share) if card.panel_agreement else ""
+    ),
+    "Agrees with people": lambda card: (
+        percent(card.human_agreement.share) if card.human_agreement else ""
+    ),
     "Winner against its own scores": lambda card: (
         f"{card.contradicted} of {card.scored}" if card.scored else ""
     ),
     "Unreadable": lambda card: f"{card.unreadable} of {card.asked}",
     "Refused": lambda card: f"{card.refused} of {card.asked}",
-    "Completions shortened": lambda card: f"{card.shortened} of {card.judged}",
+    "Completions shortened": lambda card: f"{card.truncated} of {card.judged}",
     "Snapshots": lambda card: ", ".join(card.snapshots),
     "US dollars for 100 pairs": lambda card: "" if card.cost is None else f"{card.cost:.2f}",
 }

@@ -8,10 +8,10 @@ from bakeoff.records import (
     ModelSummary,
     NullCheck,
     PairSummary,
+    Rating,
     RatingModel,
+    ScoreStats,
     Slice,
-    Spread,
-    Standing,
     Summary,
 )
 from bakeoff.report.text.judge_card import interval, people, trust
@@ -73,7 +73,7 @@ def ratings(summary: Summary) -> list[str]:
             f"wins {100 / (1 + exp(-value.estimate)):.1f}%"
         )
     fitted = summary.rating_model
-    to_daemon_thread = ", ties aside" if fitted and fitted.tie is not None else ""
+    to_daemon_thread = ", ties aside" if fitted and fitted.tie_parameter is not None else ""
     return [
         *lines,
         f"So much a model wins against one at 0{to_daemon_thread}",
@@ -81,7 +81,7 @@ def ratings(summary: Summary) -> list[str]:
     ]
 
 
-def ranks(one: Standing) -> str:
+def ranks(one: Rating) -> str:
     """The ranks that a model may have: `rank 2`, `rank 1 to 3`."""
     low, high = one.ranks or (1, 1)
     return f"rank {low}" if low == high else f"rank {low} to {high}"
@@ -96,11 +96,11 @@ def rating_notes(summary: Summary) -> list[str]:
         "Two models that share a letter are not surely different; ranks and letters hold for all "
         "models together at 95%",
     ]
-    if fitted.parts > 1:
+    if fitted.components > 1:
         lines.append(
-            f"The wins fall into {fitted.parts} parts that never lost to, or never met, each other:"
-            " how far apart those are nobody can tell, a ridge holds them, and between them ranks "
-            "count the prompts won"
+            f"The wins fall into {fitted.components} parts that never lost to, or never met, each "
+            "other: how far apart those are nobody can tell, a ridge holds them, and between "
+            "them ranks count the prompts won"
         )
     over = f"{fitted.prompts:,} prompts"
     if fitted.clusters:
@@ -111,12 +111,16 @@ def rating_notes(summary: Summary) -> list[str]:
 def _of_equals(fitted: RatingModel) -> list[str]:
     """What the judges make of two models that are equally strong."""
     lines, decided = [], ""
-    if fitted.tie is not None:
-        share = 100 * fitted.tie / (2 * cosh((fitted.first or 0) / 2) + fitted.tie)
+    if fitted.tie_parameter is not None:
+        share = (
+            100
+            * fitted.tie_parameter
+            / (2 * cosh((fitted.first_advantage or 0) / 2) + fitted.tie_parameter)
+        )
         lines.append(f"Two equal models tie on {share:.1f}% of the prompts")
         decided = " and do not tie"
-    if fitted.first is not None:
-        share = 100 / (1 + exp(-fitted.first))
+    if fitted.first_advantage is not None:
+        share = 100 / (1 + exp(-fitted.first_advantage))
         lines.append(f"Where two are equal{decided}, the one shown first wins {share:.1f}%")
     return lines
 
@@ -129,11 +133,11 @@ def _win_rates(pair: PairSummary) -> list[str]:
         f"Model 1, ties half, over prompts: {interval(pair.win_rate)}"
         + (f", {pair.win_rate.method}" if pair.win_rate else ""),
     ]
-    if pair.decisive and pair.sign:
+    if pair.decisive_win_rate and pair.sign_test:
         adjusted = "" if pair.holm_p is None else f", Holm over all pairs {p_value(pair.holm_p)}"
         lines.append(
-            f"Model 1, prompts that are no tie: {interval(pair.decisive)}, "
-            f"{pair.sign.method} {p_value(pair.sign.p)}{adjusted}"
+            f"Model 1, prompts that are no tie: {interval(pair.decisive_win_rate)}, "
+            f"{pair.sign_test.method} {p_value(pair.sign_test.p)}{adjusted}"
         )
     return lines
 
@@ -182,7 +186,7 @@ def _share(count: int, total: int) -> str:
     return f"{100 * count / total:.1f}%" if total else "-"
 
 
-def _spread(spread: Spread | None) -> str:
+def _spread(spread: ScoreStats | None) -> str:
     return f"{spread.mean:.3f} ± {spread.sd:.3f}" if spread else "-"
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 
 from pydantic import JsonValue
 
-from bakeoff.records import PEOPLE, Results
+from bakeoff.records import HUMAN_PREFIX, Results
 from bakeoff.web.viewer.settings_diff import Change, Shared, differing, identities, shared
 
 
@@ -169,7 +169,7 @@ def _settings(twins: Twins, *names: str) -> Iterator[str]:
 
 
 def _person(results: Results, name: str) -> bool:
-    return results.origins.get(name, "").startswith(PEOPLE)
+    return results.origins.get(name, "").startswith(HUMAN_PREFIX)
 
 
 def _values(change: Change) -> str:

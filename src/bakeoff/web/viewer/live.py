@@ -89,11 +89,11 @@ def _rate(row: ProgressUpdate, before: ProgressReport, report: ProgressReport) -
     """New outcomes a second since an earlier report, or since the start where that is too near."""
     seconds, done = _apart(before, report), 0
     if seconds >= _SHORTEST:
-        then = [r for r in before.rows if (r.stage, r.name) == (row.stage, row.name)]
-        done = sum(r.done - r.from_store for r in then)
+        then = [r for r in before.rows if (r.stage, r.participant) == (row.stage, row.participant)]
+        done = sum(r.done - r.stored for r in then)
     else:
         seconds = (report.updated - report.started).total_seconds()
-    new = row.done - row.from_store - done
+    new = row.done - row.stored - done
     return new / seconds if seconds >= _SHORTEST and new > 0 else None
 
 

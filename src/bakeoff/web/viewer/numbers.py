@@ -101,7 +101,7 @@ def _number(
 
 
 def _cut(model: ModelSummary) -> float | None:
-    return model.cut / model.completed if model.completed else None
+    return model.truncated / model.completed if model.completed else None
 
 
 class _Seen:
@@ -115,7 +115,9 @@ class _Seen:
         return self._turned(self.pair.win_rate.estimate if self.pair.win_rate else None)
 
     def decisive(self) -> float | None:
-        return self._turned(self.pair.decisive.estimate if self.pair.decisive else None)
+        return self._turned(
+            self.pair.decisive_win_rate.estimate if self.pair.decisive_win_rate else None
+        )
 
     def ties(self) -> float | None:
         return self.pair.ties / self.pair.prompts if self.pair.prompts else None

@@ -19,9 +19,10 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.results import Results, read_results
+from bakeoff.records import Results
 from bakeoff.report.export import RESULTS, page_of
 from bakeoff.report.page.page import Page
+from bakeoff.report.results_file import read_results
 from bakeoff.web.server import json_reply, text_reply
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.comparison import differences

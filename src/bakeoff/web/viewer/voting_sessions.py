@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.results import Results, read_results
 from bakeoff.evaluation.session import count_votes
 from bakeoff.evaluation.votes.merge import machines
+from bakeoff.records import Results
 from bakeoff.report.export import RESULTS, VOTES
+from bakeoff.report.results_file import read_results
 from bakeoff.web.viewer.runs import Run, Stamp
 from bakeoff.web.voting.session import Booth
 

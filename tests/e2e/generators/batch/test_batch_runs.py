@@ -266,7 +266,7 @@ def test_a_run_that_was_killed_goes_on_and_nothing_is_paid_twice(point: str, kin
         assert not found.evidence.failures
         asked = 4 * PROMPTS
         assert len(found.evidence.judgments) == asked
-        assert sum(j.verdict.mended is not None for j in found.evidence.judgments) == 8
+        assert sum(j.verdict.retry_reason is not None for j in found.evidence.judgments) == 8
         assert paid_once(server)
         assert len(server.paid) == asked + 8, said
         assert len(server.direct) == 1

@@ -361,7 +361,7 @@ class TestOnACluster:
             )
             results = bakeoff.run(config)
             said = [one.model_dump() for one in (*results.completions, *results.failures)]
-            return said, {row.who: row.kept for row in results.asked}
+            return said, {row.participant: row.stored for row in results.run_usage}
 
         alone, _ = run("", "alone.sqlite", "alone")
         many, kept = run("?replicas=2", "many.sqlite", "many")
@@ -470,7 +470,7 @@ ray_session.leave("me")
 def _as_said(one: Completion) -> Completion:
     """Without how much of the prompt was read already: that depends on what was asked before."""
     assert one.usage
-    return one.model_copy(update={"usage": one.usage.model_copy(update={"cached": 0})})
+    return one.model_copy(update={"usage": one.usage.model_copy(update={"cached_tokens": 0})})
 
 
 async def _through(worker: Generator, prompts: Sequence[Prompt], emit: Any) -> None:

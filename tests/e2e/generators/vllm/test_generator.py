@@ -984,8 +984,8 @@ def test_real_text_fits_a_schema_goes_on_and_tells_its_odds(served: str) -> None
     assert "four" in text
     (one,) = outcomes(opened(served, max_tokens=1, top=5), [PROMPTS[0]])
     assert isinstance(one, Completion)
-    assert one.top is not None
-    assert len(one.top) >= 5
+    assert one.top_logprobs is not None
+    assert len(one.top_logprobs) >= 5
 
 
 @real

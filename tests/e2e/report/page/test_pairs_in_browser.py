@@ -14,12 +14,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from bakeoff.analysis.pair_data import Terms, Trial, trials
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Results,
     Scores,
@@ -84,7 +84,7 @@ def results() -> Results:
                 finish="length" if number % 9 == 4 else "stop",
                 tokens=7,
             )
-            completions.append(Authored(prompt_id=id_, model=model, completion=said))
+            completions.append(ModelCompletion(prompt_id=id_, model=model, completion=said))
         for judge in ("judge-one", "judge-two"):
             for first, second in ((TUNED, BASE), (BASE, TUNED)):
                 if number % 13 == 5 and judge == "judge-two":
@@ -114,7 +114,7 @@ def failed(id_: str, judge: str, first: str, second: str) -> Failure:
     return Failure(
         stage="judgment",
         prompt_id=id_,
-        who=judge,
+        participant=judge,
         kind="unreadable",
         message="no verdict in the reply",
         raw="I like both.",
@@ -291,7 +291,7 @@ def test_whatever_a_text_is_made_of_can_be_searched(
     evidence = Evidence(
         models=("a", "b"),
         prompts=tuple(asked),
-        completions=(Authored(prompt_id="x", model="b", completion=Completion(text=text)),),
+        completions=(ModelCompletion(prompt_id="x", model="b", completion=Completion(text=text)),),
         judgments=tuple(
             Judgment(prompt_id=id_, judge="j", first="a", second="b", verdict=Verdict(first=1))
             for id_ in ("x", "y")
@@ -520,7 +520,7 @@ def test_of_several_models_each_two_are_a_pair(browser: Browser, tmp_path: Path)
         models=names,
         prompts=(prompt(1),),
         completions=tuple(
-            Authored(prompt_id="p1", model=name, completion=Completion(text=f"I am {name}."))
+            ModelCompletion(prompt_id="p1", model=name, completion=Completion(text=f"I am {name}."))
             for name in names
         ),
         judgments=tuple(judgments),
@@ -653,7 +653,7 @@ def hostile(text: str) -> Results:
             ),
         ),
         completions=tuple(
-            Authored(
+            ModelCompletion(
                 prompt_id=f"id{text[:60]}",
                 model=model,
                 completion=Completion(text=text, thinking=text),
@@ -673,7 +673,7 @@ def hostile(text: str) -> Results:
             Failure(
                 stage="judgment",
                 prompt_id=f"id{text[:60]}",
-                who=f"j{text[:40]}",
+                participant=f"j{text[:40]}",
                 kind="x",
                 message=text[:5000],
                 raw=text,

@@ -243,7 +243,7 @@ def test_a_hostile_folder_is_only_words(browser: Browser, tmp_path: Path) -> Non
     lay(tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict))
     going(tmp_path / "new")
     told = json.loads((tmp_path / "new" / "progress.json").read_text())
-    told["rows"][0]["name"] = NASTY
+    told["rows"][0]["participant"] = NASTY
     (tmp_path / "new" / "progress.json").write_text(json.dumps(told))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text(json.dumps({"schema": NASTY, NASTY: NASTY}))

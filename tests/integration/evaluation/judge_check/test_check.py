@@ -254,14 +254,14 @@ def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> 
     results = check_config(None, config, seen.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
-    assert (seen[-1].tokens, seen[-1].from_store, seen[-1].cost) == (
+    assert (seen[-1].tokens, seen[-1].stored, seen[-1].cost) == (
         8 * len(server.requests),
         0,
         None,
     )
     again: list[ProgressUpdate] = []
     check_config(None, config, again.append)
-    assert (again[-1].tokens, again[-1].from_store, again[-1].cost) == (0, 4, 0.0)
+    assert (again[-1].tokens, again[-1].stored, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
 
 

@@ -88,7 +88,7 @@ def test_top_log_probabilities_come_back() -> None:
     content = [{**token, "top_logprobs": tops}]
     said = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
     assert isinstance(said, Completion)
-    assert said.top == {" A": -0.1}
+    assert said.top_logprobs == {" A": -0.1}
 
 
 FAULTS = [

@@ -15,8 +15,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.transport import marked
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, Prompt
-from bakeoff.records.prefixed import Prefixed
+from bakeoff.records import Completion, Message, PrefixedPrompt, Prompt
 from bakeoff.runtime import Generator, RateLimits
 from tests.anthropic_server import AnthropicServer, message
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
@@ -159,7 +158,11 @@ def test_tokens_from_a_cache_are_counted() -> None:
     )
     assert isinstance(found, Completion), found
     assert found.usage is not None
-    assert (found.usage.input, found.usage.cached, found.usage.stored) == (3000, 2048, 0)
+    assert (
+        found.usage.input_tokens,
+        found.usage.cached_tokens,
+        found.usage.cache_write_tokens,
+    ) == (3000, 2048, 0)
 
 
 def test_what_a_server_says_is_left_reaches_the_limiter() -> None:
@@ -192,7 +195,9 @@ def test_what_requests_share_is_marked_for_anthropic_and_nothing_is_changed(
 ) -> None:
     text = "Shared\nall of it\nfirst one"
     shared = len("Shared\nall of it\nfi")
-    (one, other), _ = anthropic([prompt(text), Prefixed.of(prompt(text), shared)], monkeypatch)
+    (one, other), _ = anthropic(
+        [prompt(text), PrefixedPrompt.of(prompt(text), shared)], monkeypatch
+    )
     assert one["messages"][0]["content"] == text
     head, rest = other["messages"][0]["content"]
     assert head == {
@@ -206,7 +211,7 @@ def test_what_requests_share_is_marked_for_anthropic_and_nothing_is_changed(
 
 @pytest.mark.parametrize(("text", "shared"), [("one line of text", 9), ("same\n", 5), ("", 0)])
 def test_nothing_is_marked_where_no_two_lines_part(text: str, shared: int) -> None:
-    turn: Any = marked(Prefixed.of(prompt(text or " "), shared))
+    turn: Any = marked(PrefixedPrompt.of(prompt(text or " "), shared))
     assert turn == {"role": "user", "content": text or " "}
 
 
@@ -217,9 +222,9 @@ def test_tokens_that_anthropic_stores_and_finds_are_counted_and_priced(
         _, (found,) = anthropic([prompt()], monkeypatch, usage)
         assert isinstance(found, Completion), found
         assert found.usage is not None
-        assert found.usage.input == 2000
+        assert found.usage.input_tokens == 2000
         assert found.cost is not None
-        counted = (found.usage.stored, found.usage.cached)
+        counted = (found.usage.cache_write_tokens, found.usage.cached_tokens)
         told = usage.get("cache_creation_input_tokens"), usage.get("cache_read_input_tokens")
         assert counted == (told[0] or 0, told[1] or 0)
         return found.cost

@@ -192,7 +192,10 @@ def test_a_run_is_told_of_tokens_before_a_completion_is_done(
             null_check=0,
         )
         run(config, told.append)
-    assert len({one.tokens_in_progress for one in told if one.done == 0 and one.name == "a"}) > 3
+    assert (
+        len({one.tokens_in_progress for one in told if one.done == 0 and one.participant == "a"})
+        > 3
+    )
     assert all(one.tokens_in_progress == 0 for one in told if one.done == one.total)
 
 

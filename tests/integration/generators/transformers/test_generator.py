@@ -171,9 +171,9 @@ def test_length_and_stop(tiny: Path) -> None:
 
 def test_top_log_probabilities_are_the_first_tokens_before_temperature(tiny: Path) -> None:
     asked = [prompt("Why?"), prompt("a longer one " * 9)]
-    ours = [c.top for c in completions(tiny, asked, top=5)]
-    assert ours == [c.top for c in completions(tiny, asked, top=5, temperature=1.9)]
-    assert completions(tiny, asked)[0].top is None
+    ours = [c.top_logprobs for c in completions(tiny, asked, top=5)]
+    assert ours == [c.top_logprobs for c in completions(tiny, asked, top=5, temperature=1.9)]
+    assert completions(tiny, asked)[0].top_logprobs is None
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), None
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     for top, one in zip(ours, asked, strict=True):
@@ -520,9 +520,11 @@ def test_dtype_and_device_map(tiny: Path) -> None:
     half = completions(f"{tiny}?dtype=bfloat16", max_tokens=1, top=3)
     assert half != expected
     for one, two in zip(half, expected, strict=True):
-        assert one.top is not None
-        assert two.top is not None
-        assert max(one.top.values()) == pytest.approx(max(two.top.values()), abs=0.1)
+        assert one.top_logprobs is not None
+        assert two.top_logprobs is not None
+        assert max(one.top_logprobs.values()) == pytest.approx(
+            max(two.top_logprobs.values()), abs=0.1
+        )
 
 
 @pytest.mark.parametrize("module", ["torch", "peft", "gguf", "huggingface_hub"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.records import Asked, Expense, Plan
+from bakeoff.records import Plan, StageUsage
 from bakeoff.report.text.costs import dollars, estimated, run_took, took
 from tests.long import long
 from tests.openai_server import OpenAIServer
@@ -24,11 +24,21 @@ def words(server: OpenAIServer, what: str, *more: str) -> list[str]:
 
 
 def test_a_plan_says_what_is_known_and_what_is_not() -> None:
-    paid = Expense(stage="judgment", who="gpt-4", requests=100, read=120_000, written=16_000)
-    paid = paid.model_copy(update={"cost": 4.56, "dearest": 9.2, "seconds": 300.0})
-    free = Expense(stage="completion", who="a", requests=50, kept=2, cost=0, dearest=0)
-    unknown = Expense(stage="judgment", who="j", requests=1, read=10, written=1)
-    (lines,) = estimated(Plan(prompts=50, expenses=(free, paid), notes=("guessed",))).values()
+    paid = StageUsage(
+        stage="judgment",
+        participant="gpt-4",
+        requests=100,
+        input_tokens=120_000,
+        output_tokens=16_000,
+    )
+    paid = paid.model_copy(update={"cost": 4.56, "max_cost": 9.2, "seconds": 300.0})
+    free = StageUsage(
+        stage="completion", participant="a", requests=50, stored=2, cost=0, max_cost=0
+    )
+    unknown = StageUsage(
+        stage="judgment", participant="j", requests=1, input_tokens=10, output_tokens=1
+    )
+    (lines,) = estimated(Plan(prompts=50, usage=(free, paid), notes=("guessed",))).values()
     assert lines == [
         "a completes: 50 requests, nothing to pay, 2 completions are in the store",
         "gpt-4 judges: 100 requests, 120,000 tokens read, 16,000 written, about $4.56, "
@@ -36,13 +46,15 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
         "Together: 150 requests, about $4.56, at most $9.20, about 5 minutes",
         "Assumed: guessed",
     ]
-    (lines,) = estimated(Plan(prompts=50, expenses=(paid, unknown))).values()
+    (lines,) = estimated(Plan(prompts=50, usage=(paid, unknown))).values()
     assert lines[1] == "j judges: 1 request, 10 tokens read, 1 written, no price is known"
     assert lines[2].startswith("Together: 101 requests, no price is known for j, $4.56 for the oth")
 
 
 def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing() -> None:
-    asked = Asked(stage="judgment", who="j", kept=3, requests=12, again=2, unanswered=1, cost=0.25)
+    asked = StageUsage(
+        stage="judgment", participant="j", stored=3, requests=12, retries=2, unanswered=1, cost=0.25
+    )
     assert run_took([asked]) == [
         "Made by 12 requests, 2 of them again, "
         "1 without a reply (they may be billed all the same), "
@@ -108,7 +120,7 @@ def test_plan_asks_nobody_and_a_script_can_read_it(tmp_path: Path) -> None:
             )
             if more == ["--json"]:
                 plan = Plan.model_validate(json.loads(done.stdout))
-                assert [one.requests for one in plan.expenses] == [3, 3, 6]
+                assert [one.requests for one in plan.usage] == [3, 3, 6]
             else:
                 assert "Together: 12 requests, about $0." in done.stdout
             assert done.returncode == (2 if "--max-cost" in more else 0), done.stderr

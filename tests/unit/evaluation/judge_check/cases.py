@@ -80,7 +80,7 @@ def failed(one: Labelled, first: str = "better") -> Failure:
     return Failure(
         stage="judgment",
         prompt_id=one.id,
-        who="j",
+        participant="j",
         kind="verdict",
         message="?",
         first=first,

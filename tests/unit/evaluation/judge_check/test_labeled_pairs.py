@@ -12,7 +12,6 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.judge_check import known_pairs
 from bakeoff.evaluation.judge_check.labeled_pairs import OWN
 from tests.unit.evaluation.judge_check.cases import written
-from tests.unit.stats.golden import DATA, needs_data, records
 
 
 def only(tmp_path: Path, row: dict[str, Any]) -> Any:
@@ -33,19 +32,6 @@ def test_without_a_file_they_are_our_own() -> None:
     sets = Counter(pair.set for pair in known.pairs)
     assert sets == {"easy": 20, "other-prompt": 20, "wrong-fact": 20}
     assert len({pair.id for pair in known.pairs}) == 60
-
-
-@needs_data
-def test_llmbar_loads_as_it_is() -> None:
-    known = known_pairs(DATA / "llmbar/pairs.jsonl.gz")
-    assert known.held == len(known.pairs) == 885
-    sizes = Counter(pair.set for pair in known.pairs)
-    assert (sizes["Natural"], sizes["MT-Bench"], sizes["LLMEval2"]) == (100, 200, 200)
-    assert (sizes["Adversarial-Neighbor"], sizes["FairEval"]) == (134, 66)
-    for row, pair in zip(records("llmbar/pairs.jsonl.gz"), known.pairs, strict=True):
-        assert pair.better == row[f"output_{row['label']}"]
-        assert pair.worse == row[f"output_{3 - row['label']}"]
-        assert pair.prompt.messages[-1].content == row["input"]
 
 
 def test_our_own_form_is_taken_as_it_stands(tmp_path: Path) -> None:

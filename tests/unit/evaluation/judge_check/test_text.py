@@ -120,7 +120,7 @@ def test_what_is_aligned_fits_eighty_columns() -> None:
 
 
 def test_what_a_judge_had_to_be_asked_twice_for_is_said() -> None:
-    odd = {"mended": "unreadable", "contradicts": True}
+    odd = {"retry_reason": "unreadable", "contradictory": True}
     rows = [row for one in PAIRS[:2] for row in judged(one, 1.0, 0.0, said=odd)]
     shown = lines(results_of([*rows, *said(PAIRS[2:])]))["j"]
     assert "Asked once more: 4 unreadable" in shown

@@ -4,7 +4,7 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.merge import Labels, machines, people
 from bakeoff.evaluation.votes.vote_log import put
-from bakeoff.records import PEOPLE, Evidence, Results
+from bakeoff.records import HUMAN_PREFIX, Evidence, Results
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, judged, vote
 
 OF = evidence()
@@ -15,7 +15,7 @@ def results(of: Evidence = OF) -> Results:
 
 
 def test_without_votes_the_evidence_is_as_it_was() -> None:
-    for of in (OF, OF.model_copy(update={"drawn": "chosen"})):
+    for of in (OF, OF.model_copy(update={"human_sample": "chosen"})):
         assert people(of, VOTES) == Labels(of, (), 0)
 
 
@@ -30,8 +30,8 @@ def test_voters_are_judges_beside_the_others() -> None:
     assert merged.judgments[:4] == OF.judgments
     assert [one.judge for one in merged.judgments[4:]] == ["Anna", "Bo"]
     assert merged.failures[:1] == OF.failures
-    assert [(one.who, one.kind) for one in merged.failures[1:]] == [("Bo", "skipped")]
-    assert merged.origins == OF.origins | {"Anna": PEOPLE, "Bo": PEOPLE}
+    assert [(one.participant, one.kind) for one in merged.failures[1:]] == [("Bo", "skipped")]
+    assert merged.origins == OF.origins | {"Anna": HUMAN_PREFIX, "Bo": HUMAN_PREFIX}
     assert (merged.prompts, merged.completions) == (OF.prompts, OF.completions)
     assert people(merged, VOTES) == labels  # again, and nothing is counted twice
     assert summarize(merged).pairs
@@ -41,22 +41,26 @@ def test_results_give_back_the_evidence_that_they_were_made_of() -> None:
     put(VOTES, vote(OF, 0))
     for of in (
         OF,
-        OF.model_copy(update={"drawn": "chosen", "null_check": evidence(1)}),
+        OF.model_copy(update={"human_sample": "chosen", "null_check": evidence(1)}),
         people(OF, VOTES).evidence,
     ):
         assert results(of).evidence == of
 
 
 def test_labels_are_random_only_if_all_of_them_are() -> None:
-    chosen = OF.model_copy(update={"drawn": "chosen", "origins": OF.origins | {"Bo": PEOPLE}})
+    chosen = OF.model_copy(
+        update={"human_sample": "chosen", "origins": OF.origins | {"Bo": HUMAN_PREFIX}}
+    )
     put(VOTES, vote(OF, 0))
-    assert people(chosen, VOTES).evidence.drawn == "random"  # nothing is left of what Bo said
+    assert (
+        people(chosen, VOTES).evidence.human_sample == "random"
+    )  # nothing is left of what Bo said
     by_bo = chosen.model_copy(
         update={"judgments": (*OF.judgments, judged(1, 1, *MODELS, judge="Bo"))}
     )
-    assert people(by_bo, VOTES).evidence.drawn == "chosen"
+    assert people(by_bo, VOTES).evidence.human_sample == "chosen"
     put(VOTES, vote(OF, 1, drawn="chosen"))
-    assert people(OF, VOTES).evidence.drawn == "chosen"
+    assert people(OF, VOTES).evidence.human_sample == "chosen"
 
 
 def test_a_voter_who_took_everything_back_is_no_judge_anymore() -> None:
@@ -108,7 +112,7 @@ def test_no_voter_may_have_the_name_of_a_machine() -> None:
     of = OF.model_copy(
         update={
             "judgments": (*OF.judgments, judged(0, 1, *MODELS, judge="Anna")),
-            "origins": {"Anna": PEOPLE, "judge-nu": "api:nu"},
+            "origins": {"Anna": HUMAN_PREFIX, "judge-nu": "api:nu"},
         }
     )
     assert machines(of) == {*MODELS, "judge-gamma", "judge-eta", "judge-nu"}

@@ -9,7 +9,7 @@ from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.items import Candidates
 from bakeoff.evaluation.votes.queue import Ballot
-from bakeoff.records import PEOPLE, Authored, Completion, Design, Evidence
+from bakeoff.records import HUMAN_PREFIX, Completion, Design, Evidence, ModelCompletion
 from tests.unit.web.voting.cases import MODELS, evidence, judged
 
 ALPHA, BETA = MODELS
@@ -40,7 +40,7 @@ def test_equal_completions_and_missing_ones_are_not_asked_about() -> None:
 def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> None:
     of = evidence(2, said={(1, ALPHA): "same", (1, BETA): "same"})
     more = [
-        Authored(
+        ModelCompletion(
             prompt_id=f"prompt-{number}",
             model=model,
             completion=Completion(text=f"again {model}"),
@@ -149,7 +149,7 @@ def contested() -> Evidence:
     judgments += [judged(4, 1.0, BETA, ALPHA, judge="Bo")]  # a person: not whom to check
     of = evidence(8)
     return of.model_copy(
-        update={"judgments": tuple(judgments), "origins": of.origins | {"Bo": PEOPLE}}
+        update={"judgments": tuple(judgments), "origins": of.origins | {"Bo": HUMAN_PREFIX}}
     )
 
 

@@ -54,7 +54,7 @@ def test_a_tie_is_half_and_a_skip_is_a_failure() -> None:
     expected = Failure(
         stage="judgment",
         prompt_id="prompt-1",
-        who="Anna",
+        participant="Anna",
         kind="skipped",
         message=failure.message,
         first=BETA,
@@ -71,7 +71,7 @@ def test_the_last_word_of_each_voter_on_each_pair_counts(votes: list[Vote]) -> N
         (one.judge, one.prompt_id): {1.0: "first", 0.0: "second", 0.5: "tie"}[one.verdict.first]
         for one in counted.judgments
     }
-    skipped = {(one.who, one.prompt_id): "skip" for one in counted.failures}
+    skipped = {(one.participant, one.prompt_id): "skip" for one in counted.failures}
     assert len(judged) == len(counted.judgments)
     assert judged | skipped == {key: said for key, said in last.items() if said != "undone"}
 

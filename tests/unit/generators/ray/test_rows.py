@@ -47,8 +47,9 @@ def test_prompts_arrive_with_their_numbers() -> None:
 
 def test_completions_arrive_as_they_are() -> None:
     said = Completion(
-        text="t", thinking="h", finish="stop", tokens=3, raw="rt", top={"a": -0.1}, weight=-1.5,
-        snapshot="m", usage=Usage(input=1, output=2, cached=1), cost=0.25,
+        text="t", thinking="h", finish="stop", tokens=3, raw="rt", weight=-1.5,
+        top_logprobs={"a": -0.1},
+        snapshot="m", usage=Usage(input_tokens=1, output_tokens=2, cached_tokens=1), cost=0.25,
     )  # fmt: skip
     assert outcomes_of(reply_of([(0, said), (9, Completion(text=""))])) == [
         (0, said),
@@ -58,7 +59,7 @@ def test_completions_arrive_as_they_are() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_makes_the_same_failure(error: WorkError) -> None:
-    error.took = {"usage": Usage(input=3, output=4), "cost": 0.5}
+    error.took = {"usage": Usage(input_tokens=3, output_tokens=4), "cost": 0.5}
     ((_, arrived),) = outcomes_of(reply_of([(0, error)]))
     assert isinstance(arrived, WorkError)
     assert isinstance(error, type(arrived))

@@ -163,7 +163,7 @@ def test_rubric_is_the_weighted_mean_and_mirrors(rows: list[tuple[float, float, 
     mean = sum(w / heaviest * a for w, a, _ in rows) / sum(w / heaviest for w, _, _ in rows)
     assert straight.scores is not None
     assert straight.scores.first == pytest.approx(mean, abs=1e-9)
-    assert not straight.at_odds
+    assert not straight.winner_has_lower_score
 
 
 INJECTED = [
@@ -256,17 +256,19 @@ def test_contradiction_is_a_winner_without_the_higher_score(
     p: float, scores: tuple[float, float] | None
 ) -> None:
     verdict = Verdict(first=p, scores=scores and Scores(*scores), reason="So.")
-    assert verdict.at_odds == verdict.swapped().at_odds
+    assert verdict.winner_has_lower_score == verdict.swapped().winner_has_lower_score
     if scores is None:
-        assert not verdict.at_odds
+        assert not verdict.winner_has_lower_score
         assert follow_scores(verdict) == verdict
         return
     a, b = scores
     # Equal scores fit every winner: they are coarse.
-    assert verdict.at_odds == (a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b)))
+    assert verdict.winner_has_lower_score == (
+        a != b and ((p > 0.5) != (a > b) or (p < 0.5) != (a < b))
+    )
     kept = follow_scores(verdict)
-    assert not kept.at_odds
-    assert (kept.contradicts, kept.scores, kept.reason) == (True, verdict.scores, "So.")
+    assert not kept.winner_has_lower_score
+    assert (kept.contradictory, kept.scores, kept.reason) == (True, verdict.scores, "So.")
 
 
 logprob = st.floats(-2000, 2000)
@@ -277,26 +279,30 @@ others = st.dictionaries(st.sampled_from(["C", " the", "AB", "a", "A.", "\nb"]),
 def test_exchanged_probabilities_give_the_mirrored_verdict(
     a: float, more: float, b: float, beside: dict[str, float]
 ) -> None:
-    verdict = parse_choice(Completion(text="A", top={" A": a, "A": more, "B": b, **beside}))
-    turned = parse_choice(Completion(text="A", top={" B": a, "B": more, "A": b, **beside}))
+    verdict = parse_choice(
+        Completion(text="A", top_logprobs={" A": a, "A": more, "B": b, **beside})
+    )
+    turned = parse_choice(Completion(text="A", top_logprobs={" B": a, "B": more, "A": b, **beside}))
     assert turned.swapped().first == verdict.first
     assert turned.first == verdict.swapped().first
 
 
 @given(st.floats(-20, 0), st.floats(-20, 0))
 def test_choice_is_the_share_of_both_label_probabilities(a: float, b: float) -> None:
-    verdict = parse_choice(Completion(text="A", top={" A": a, "B": b, "C": -0.1}))
+    verdict = parse_choice(Completion(text="A", top_logprobs={" A": a, "B": b, "C": -0.1}))
     assert verdict.first == pytest.approx(1 / (1 + math.exp(b - a)))
     assert verdict.scores is None
 
 
 def test_tokens_of_one_letter_are_added_and_a_missing_letter_is_zero() -> None:
     both = parse_choice(
-        Completion(text="", top={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0})
+        Completion(text="", top_logprobs={" A": math.log(0.3), "A": math.log(0.1), "B": 0.0})
     )
     assert both.first == pytest.approx(0.4 / 1.4)
-    assert parse_choice(Completion(text="", top={" B": -3.0, "C": -0.1})).first == 0.0
-    assert parse_choice(Completion(text="", top={"A": -900.0, "B": -math.inf})).first == 1.0
+    assert parse_choice(Completion(text="", top_logprobs={" B": -3.0, "C": -0.1})).first == 0.0
+    assert (
+        parse_choice(Completion(text="", top_logprobs={"A": -900.0, "B": -math.inf})).first == 1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -310,5 +316,5 @@ def test_tokens_of_one_letter_are_added_and_a_missing_letter_is_zero() -> None:
 )
 def test_missing_labels_are_a_verdict_error(top: dict[str, float] | None, words: str) -> None:
     with pytest.raises(VerdictError, match=words) as caught:
-        parse_choice(Completion(text="A", top=top))
+        parse_choice(Completion(text="A", top_logprobs=top))
     assert caught.value.raw == "A"

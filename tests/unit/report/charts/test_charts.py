@@ -18,7 +18,15 @@ from scipy.special import expit, logit
 
 from bakeoff.analysis.pair_data import Terms, trials
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import PEOPLE, Authored, Completion, Evidence, Judgment, Results, Scores
+from bakeoff.records import (
+    HUMAN_PREFIX,
+    Completion,
+    Evidence,
+    Judgment,
+    ModelCompletion,
+    Results,
+    Scores,
+)
 from bakeoff.report.charts import Chart, javascript, pair_charts, theme, whole_charts
 from bakeoff.report.charts.drawing import percent, shown, signed
 from bakeoff.report.charts.lengths import POINTS
@@ -57,14 +65,16 @@ def rich(
                     votes = judgment(number, first, float(rng.random() < 0.6), second=second)
                     judgments.append(votes.model_copy(update={"judge": "ann"}))
     completions = [
-        Authored(prompt_id=f"p{n}", model=m, completion=Completion(text="x" * rng.randint(1, 900)))
+        ModelCompletion(
+            prompt_id=f"p{n}", model=m, completion=Completion(text="x" * rng.randint(1, 900))
+        )
         for n in range(count)
         for m in models
     ]
     prompts = [prompt(n, tags=[rng.choice(tags)]) for n in range(count)]
     rng.shuffle(prompts)
     more = {"prompts": tuple(prompts), "completions": tuple(completions)}
-    return evidence(judgments, models, origins={"ann": f"{PEOPLE}ann"}, **more)
+    return evidence(judgments, models, origins={"ann": f"{HUMAN_PREFIX}ann"}, **more)
 
 
 def _asked(
@@ -324,7 +334,7 @@ def test_raters_agree_where_they_name_the_same_winner() -> None:
     assert {row["share"] for row in data_of(chart, "share")} == {0.75}
     people = evidence(
         [*won(4, 0), judgment(0, "a", 1.0, judge="ann"), judgment(1, "a", 0.0, judge="ann")],
-        origins={"ann": f"{PEOPLE}ann"},
+        origins={"ann": f"{HUMAN_PREFIX}ann"},
     )
     assert charts_of(people)["agreement"].table.rows == (("j", "people", "50.0 %", 2),)
 

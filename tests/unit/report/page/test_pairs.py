@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from bakeoff.analysis.pair_data import trials_of
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Results,
     Scores,
@@ -56,7 +56,7 @@ def results_of(
 ) -> Results:
     """Every model says the same to every prompt, where `texts` says nothing else."""
     completions = [
-        Authored(
+        ModelCompletion(
             prompt_id=prompt.id,
             model=model,
             completion=(texts or {}).get(
@@ -164,7 +164,13 @@ def test_each_mark_is_found_where_it_is_and_nowhere_else() -> None:
         said("voted", "a", 1.0, judge="someone"),
     ]
     failure = Failure(
-        stage="judgment", prompt_id="lost", who="j", kind="x", message="m", first="a", second="b"
+        stage="judgment",
+        prompt_id="lost",
+        participant="j",
+        kind="x",
+        message="m",
+        first="a",
+        second="b",
     )
     results = results_of(
         prompts, judgments, failures=[failure], origins={"someone": "human:someone"}
@@ -204,7 +210,9 @@ def test_a_completion_that_is_cut_or_fools_the_judge_marks_its_pairs_only() -> N
 
 
 def test_a_completion_that_failed_marks_the_pairs_of_its_model() -> None:
-    failure = Failure(stage="completion", prompt_id="one", who="b", kind="backend", message="gone")
+    failure = Failure(
+        stage="completion", prompt_id="one", participant="b", kind="backend", message="gone"
+    )
     judgments = [said("one", "a", 1.0), said("one", "a", 1.0, other="c")]
     results = results_of([asked("one")], judgments, models=("a", "b", "c"), failures=[failure])
     index, bodies = opened(results)
@@ -217,7 +225,7 @@ def test_verdicts_are_told_by_names_whoever_was_shown_first() -> None:
     scores = {"scores": Scores(3, 8), "reason": "The second one."}
     judgments = [
         said("one", "a", 0.0, verdict=scores),
-        said("one", "b", 1.0, repeat=1, verdict={"scores": Scores(8, 3), "kept": 900}),
+        said("one", "b", 1.0, repeat=1, verdict={"scores": Scores(8, 3), "shown_characters": 900}),
     ]
     index, bodies = opened(results_of([asked("one")], judgments))
     assert [index[key] for key in ("winner", "score", "apart")] == [["b"], [-5], [0]]
@@ -288,7 +296,9 @@ def test_several_completions_of_a_prompt_are_all_there_in_their_order() -> None:
         models=("a", "b"),
         prompts=(asked("one"),),
         completions=tuple(
-            Authored(prompt_id="one", model=m, sample=s, completion=Completion(text=f"{m}{s}"))
+            ModelCompletion(
+                prompt_id="one", model=m, sample=s, completion=Completion(text=f"{m}{s}")
+            )
             for s in (1, 0)
             for m in ("b", "a")
         ),
@@ -305,7 +315,7 @@ def test_a_pair_that_was_not_judged_is_there_with_its_failures() -> None:
         Failure(
             stage="judgment",
             prompt_id="one",
-            who="j",
+            participant="j",
             kind="unreadable",
             message="no verdict",
             raw="y" * 9000,

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.analysis.summarize import summarize
-from bakeoff.evaluation.results import Results
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
+    Results,
     Scores,
     Verdict,
 )
@@ -68,7 +68,7 @@ def results(
         for number in prompts
     ]
     completions = [
-        Authored(
+        ModelCompletion(
             prompt_id=prompt.id,
             model=name,
             completion=Completion(
@@ -93,7 +93,7 @@ def results(
                         Failure(
                             stage="judgment",
                             prompt_id=prompt.id,
-                            who="judge",
+                            participant="judge",
                             kind="verdict",
                             message=f"no verdict{said}",
                             first=first,
@@ -151,13 +151,13 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
     now = datetime.now(UTC) - timedelta(seconds=silent)
     rows = (
         ProgressUpdate(
-            stage="completion", name="tuned", done=100, total=100, from_store=kept, tokens=5_000
+            stage="completion", participant="tuned", done=100, total=100, stored=kept, tokens=5_000
         ),
         ProgressUpdate(
-            stage="completion", name="base", done=done, total=100, failed=2, tokens=1_500
+            stage="completion", participant="base", done=done, total=100, failed=2, tokens=1_500
         ),
         ProgressUpdate(
-            stage="judgment", name="judge", done=done, total=200, tokens=42_000, cost=0.31
+            stage="judgment", participant="judge", done=done, total=200, tokens=42_000, cost=0.31
         ),
     )
     report = ProgressReport(started=now - timedelta(seconds=90), updated=now, rows=rows)

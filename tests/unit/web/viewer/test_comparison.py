@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
-from bakeoff.evaluation.results import Results
-from bakeoff.records import PEOPLE, Evidence, Verdict
+from bakeoff.records import HUMAN_PREFIX, Evidence, Results, Verdict
 from bakeoff.web.viewer.comparison import Differences, Duel, differences
 from bakeoff.web.viewer.incompatibilities import matched
 from tests.unit.web.viewer.cases import SAMPLING, judge, model, results
@@ -215,7 +214,7 @@ def test_people_are_compared_only_with_themselves() -> None:
             row.model_copy(update={"judge": name, "verdict": Verdict(first=row.verdict.first)})
             for row in of.judgments
         )
-        origins = {name: PEOPLE}
+        origins = {name: HUMAN_PREFIX}
         told: Evidence = of.evidence.model_copy(update={"judgments": judgments, "origins": origins})
         environment = of.environment | {"judges": {}}
         return Results.of(told, summarize(told), of.config, environment)

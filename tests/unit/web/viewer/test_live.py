@@ -15,10 +15,10 @@ def report(
 ) -> ProgressReport:
     row = ProgressUpdate(
         stage="completion",
-        name="tuned",
+        participant="tuned",
         done=done,
         total=total,
-        from_store=kept,
+        stored=kept,
         **more,  # type: ignore[arg-type]
     )
     return ProgressReport(started=START, updated=START + timedelta(seconds=at), rows=(row,))

@@ -12,12 +12,12 @@ from bakeoff.config.options import Poll
 from bakeoff.evaluation.votes.items import Candidates, Slips
 from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.records import (
-    Authored,
     Completion,
     Evidence,
     Failure,
     Judgment,
     Message,
+    ModelCompletion,
     Prompt,
     Verdict,
 )
@@ -47,7 +47,7 @@ def evidence(
     `said` replaces some of it by number of prompt and model.
     """
     completions = [
-        Authored(
+        ModelCompletion(
             prompt_id=f"prompt-{number}",
             model=model,
             completion=Completion(
@@ -66,7 +66,11 @@ def evidence(
         judgments=tuple(judged(number, 1.0, models[0], models[1]) for number in range(count)),
         failures=(
             Failure(
-                stage="judgment", prompt_id="prompt-0", who="judge-eta", kind="x", message="theta"
+                stage="judgment",
+                prompt_id="prompt-0",
+                participant="judge-eta",
+                kind="x",
+                message="theta",
             ),
         ),
         origins={name: f"hf:org-iota/{name}" for name in (*models, "judge-gamma", "judge-eta")},

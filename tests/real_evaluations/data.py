@@ -1,7 +1,4 @@
-"""Real evaluations with known numbers, read where they are: nothing of them is in this repository.
-
-Every module that reads them skips its tests, saying so, where the folder does not exist.
-"""
+"""Reads the real evaluations, and the numbers that are known of them."""
 
 import csv
 import gzip
@@ -12,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from bakeoff.stats.alpaca_eval import Inputs
-from tests.conftest import ROOT
+from tests.real_evaluations import DATA
 
-DATA = ROOT.parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the golden data are not in {DATA}")
+
+def file(name: str) -> Path:
+    """The path of a file of real data."""
+    return DATA / name
 
 
 @cache

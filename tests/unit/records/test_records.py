@@ -14,37 +14,35 @@ from bakeoff.records import (
     SCHEMA,
     Accounting,
     Agreement,
-    Asked,
-    Authored,
     Comparison,
     Completion,
+    Counts,
     Criterion,
     Design,
-    Difference,
     Evidence,
-    Expense,
     Failure,
     Flag,
+    HumanVotes,
     JudgeCard,
     Judgment,
     Message,
+    ModelCompletion,
     ModelSummary,
     NullCheck,
     Pair,
     PairSummary,
-    People,
     Plan,
     Prompt,
+    Rating,
     RatingModel,
     Record,
     Results,
+    ScoreDifference,
     Scores,
+    ScoreStats,
     Slice,
-    Spent,
-    Spread,
-    Standing,
+    StageUsage,
     Summary,
-    Tally,
     Usage,
     Verdict,
     Weights,
@@ -88,7 +86,9 @@ prompts = st.builds(
         max_size=2,
     ),
 )
-usages = st.none() | st.builds(Usage, input=counts, output=counts, cached=counts)
+usages = st.none() | st.builds(
+    Usage, input_tokens=counts, output_tokens=counts, cached_tokens=counts
+)
 costs = st.none() | st.floats(0, 1e6)
 completions = st.builds(
     Completion,
@@ -97,7 +97,7 @@ completions = st.builds(
     finish=st.sampled_from(["stop", "length", "refused", "unknown"]),
     tokens=st.none() | counts,
     raw=st.none() | texts,
-    top=st.none() | st.dictionaries(texts, st.floats(-1e4, 0), max_size=3),
+    top_logprobs=st.none() | st.dictionaries(texts, st.floats(-1e4, 0), max_size=3),
     weight=st.none() | reals,
     snapshot=st.none() | texts,
     usage=usages,
@@ -112,9 +112,9 @@ verdicts = st.builds(
     reason=texts,
     raw=texts,
     weights=st.none() | st.builds(Weights, reals, reals),
-    mended=st.sampled_from([None, "unreadable", "contradiction"]),
-    contradicts=st.booleans(),
-    kept=st.none() | counts,
+    retry_reason=st.sampled_from([None, "unreadable", "contradiction"]),
+    contradictory=st.booleans(),
+    shown_characters=st.none() | counts,
     snapshot=st.none() | texts,
     usage=usages,
     cost=costs,
@@ -132,7 +132,7 @@ failures = st.builds(
     Failure,
     stage=st.sampled_from(["completion", "judgment"]),
     prompt_id=texts,
-    who=texts,
+    participant=texts,
     kind=texts,
     message=texts,
     raw=st.none() | texts,
@@ -165,7 +165,7 @@ splits = st.builds(
     *(maybe, maybe, maybe, maybe, counts, reals, reals, reals, texts),
 )
 flags = st.builds(Flag, kind=texts, about=texts, value=reals, message=texts, action=texts)
-spreads = st.none() | st.builds(Spread, mean=reals, sd=reals)
+spreads = st.none() | st.builds(ScoreStats, mean=reals, sd=reals)
 outcomes = st.sampled_from(["better", "worse", "equivalent", "not enough data", "withheld"])
 
 
@@ -205,10 +205,10 @@ pair_summaries = st.builds(
     losses=counts,
     ties=counts,
     win_rate=st.none() | estimates,
-    sign=st.none() | tested,
+    sign_test=st.none() | tested,
     scores_a=spreads,
     scores_b=spreads,
-    score_difference=st.none() | st.builds(Difference, value=estimates, sd=reals, test=tested),
+    score_difference=st.none() | st.builds(ScoreDifference, value=estimates, sd=reals, test=tested),
     consistency=st.none() | shares,
     order=orders,
     length=st.none() | st.builds(LengthEffect, tilt=tilts, controlled=st.none() | estimates),
@@ -217,7 +217,7 @@ pair_summaries = st.builds(
     judges=st.lists(cards(), max_size=2),
     people=st.none()
     | st.builds(
-        People,
+        HumanVotes,
         voters=st.lists(texts, max_size=2),
         prompts=counts,
         win_rate=estimates,
@@ -229,7 +229,7 @@ pair_summaries = st.builds(
             unlabelled=counts,
             weight=st.none() | reals,
         ),
-        more=st.none() | counts,
+        labels_needed=st.none() | counts,
     ),
     agreement=st.lists(
         st.builds(
@@ -253,12 +253,12 @@ model_summaries = st.builds(
     model=texts,
     completed=counts,
     failed=counts,
-    cut=counts,
+    truncated=counts,
     empty=counts,
     mean_tokens=st.none() | reals,
 )
 standings = st.builds(
-    Standing,
+    Rating,
     model=texts,
     strength=estimates,
     ranks=st.none() | st.tuples(counts, counts),
@@ -269,15 +269,15 @@ rating_models = st.builds(
     method=texts,
     prompts=st.integers(1, 99),
     clusters=st.none() | counts,
-    tie=st.none() | st.floats(0, 9),
-    first=st.none() | reals,
+    tie_parameter=st.none() | st.floats(0, 9),
+    first_advantage=st.none() | reals,
 )
 results = st.builds(
     Results,
     config=plain,
     prompts=st.lists(prompts, max_size=2),
     completions=st.lists(
-        st.builds(Authored, prompt_id=texts, model=texts, completion=completions), max_size=2
+        st.builds(ModelCompletion, prompt_id=texts, model=texts, completion=completions), max_size=2
     ),
     judgments=st.lists(judgments, max_size=2),
     failures=st.lists(failures, max_size=2),
@@ -392,7 +392,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "second": "2",
     },
     Verdict: {"first": 0.5},
-    Authored: {"prompt_id": "p", "model": "m", "completion": {"text": "yes"}},
+    ModelCompletion: {"prompt_id": "p", "model": "m", "completion": {"text": "yes"}},
     Judgment: {
         "prompt_id": "p",
         "judge": "j",
@@ -400,22 +400,28 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "second": "b",
         "verdict": {"first": 1},
     },
-    Failure: {"stage": "judgment", "prompt_id": "p", "who": "j", "kind": "k", "message": "m"},
+    Failure: {
+        "stage": "judgment",
+        "prompt_id": "p",
+        "participant": "j",
+        "kind": "k",
+        "message": "m",
+    },
     Comparison: {"prompt_id": "p", "a": "a", "b": "b", "preference": 1, "winner": "a"},
-    Spread: {"mean": 1, "sd": 0},
+    ScoreStats: {"mean": 1, "sd": 0},
     Design: {},
-    Difference: {
+    ScoreDifference: {
         "value": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
         "sd": 1,
         "test": {"p": 0.5, "method": "m", "n": 3},
     },
-    Standing: {
+    Rating: {
         "model": "m",
         "strength": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
     },
     RatingModel: {"method": "m", "prompts": 3},
     Flag: {"kind": "k", "about": "a", "value": 1, "message": "m", "action": "do"},
-    Tally: {"asked": 3, "judged": 2, "failed": 1},
+    Counts: {"asked": 3, "judged": 2, "failed": 1},
     Accounting: {"asked": 3, "judged": 2, "failed": 1},
     JudgeCard: {
         "asked": 3,
@@ -425,7 +431,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
         "outcome": "better",
     },
-    People: {
+    HumanVotes: {
         "voters": ["v"],
         "prompts": 3,
         "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
@@ -438,7 +444,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "win_rate": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
         "band": [0.4, 0.6],
     },
-    Usage: {"input": 3, "output": 1},
+    Usage: {"input_tokens": 3, "output_tokens": 1},
     Criterion: {"name": "correct"},
     Agreement: {"raters": ["j", "k"], "share": 1},
     Slice: {
@@ -449,10 +455,8 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "adjusted_p": 1,
         "outcome": None,
     },
-    Spent: {"stage": "judgment", "who": "j", "outcomes": 1},
-    Asked: {"stage": "judgment", "who": "j"},
-    Expense: {"stage": "judgment", "who": "j"},
-    Plan: {"prompts": 1, "expenses": []},
+    StageUsage: {"stage": "judgment", "participant": "j"},
+    Plan: {"prompts": 1, "usage": []},
     Evidence: {"models": [], "prompts": [], "completions": [], "judgments": [], "failures": []},
     PairSummary: {
         "a": "a",
@@ -467,7 +471,7 @@ VALID: dict[type[Record], dict[str, Any]] = {
         "outcome": "better",
         "verdict": "a is better",
     },
-    ModelSummary: {"model": "m", "completed": 1, "failed": 0, "cut": 0, "empty": 0},
+    ModelSummary: {"model": "m", "completed": 1, "failed": 0, "truncated": 0, "empty": 0},
     Summary: {"estimand": "e", "models": [], "pairs": []},
     Results: {
         "config": {},
@@ -487,7 +491,7 @@ def test_every_noun_is_held_to_the_rules_below() -> None:
         for value in vars(records).values()
         if isinstance(value, type) and issubclass(value, Record) and value is not Record
     }
-    assert nouns == set(VALID)
+    assert nouns - {records.PrefixedPrompt} == set(VALID)
 
 
 @pytest.mark.parametrize("noun", VALID, ids=lambda noun: noun.__name__)
@@ -564,7 +568,7 @@ def test_a_failure_says_what_its_error_said(
     error: WorkError, kind: str, status: int | None
 ) -> None:
     failure = Failure.of(error, "judgment", "p", "j")
-    assert (failure.stage, failure.prompt_id, failure.who) == ("judgment", "p", "j")
+    assert (failure.stage, failure.prompt_id, failure.participant) == ("judgment", "p", "j")
     assert (failure.kind, failure.message, failure.raw) == (kind, "m", "r")
     assert failure.status == status
 
@@ -586,12 +590,12 @@ def test_an_ordinary_probability_is_not_lost_in_json() -> None:
 
 
 def test_lean_records_share_their_notes_and_are_what_they_were() -> None:
-    usage = {"input": 3, "output": 2}
+    usage = {"input_tokens": 3, "output_tokens": 2}
     one, two = (Completion(text=text, usage=Usage(**usage), cost=0.5) for text in "ab")
     before = one.model_copy(), one.model_dump_json(exclude_unset=True)
-    assert (records.lean(one), one.model_dump_json(exclude_unset=True)) == before
+    assert (records.intern_fields_set(one), one.model_dump_json(exclude_unset=True)) == before
     assert one.usage
-    assert records.lean(two).usage
+    assert records.intern_fields_set(two).usage
     assert one.__pydantic_fields_set__ is two.__pydantic_fields_set__
     changed = one.model_copy(update={"tokens": 1})  # a copy has notes of its own
     assert "tokens" in changed.model_fields_set

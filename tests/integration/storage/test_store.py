@@ -8,20 +8,27 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from bakeoff.errors import StoreError
-from bakeoff.records import Completion, Record, Verdict
-from bakeoff.storage import VERSION, Store
+from bakeoff.records import Completion
+from bakeoff.records import Record
+from bakeoff.records import Verdict
+from bakeoff.storage import Store
 from tests.long import long
-from tests.unit.records.test_nouns import completions, failures, pairs, prompts, verdicts
+from bakeoff.storage.database import SCHEMA_VERSION
+from tests.unit.records.test_records import completions
+from tests.unit.records.test_records import failures
+from tests.unit.records.test_records import pairs
+from tests.unit.records.test_records import prompts
+from tests.unit.records.test_records import verdicts
 
 WRITES = """
 import asyncio
@@ -278,13 +285,13 @@ def test_a_file_that_is_no_database(content: bytes) -> None:
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("version", [VERSION + 1, 99, -1])
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 99, -1])
 def test_another_schema(version: int) -> None:
     path = Path("store.sqlite")
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {version}")
     db.close()
-    says = f"has schema {version}, this bakeoff has {VERSION}"
+    says = f"has schema {version}, this bakeoff has {SCHEMA_VERSION}"
     assert says in complaint_of(path)
     assert says in complaint_of(path)  # and it was left as it was
 
@@ -352,11 +359,11 @@ def test_a_store_is_made_whole_or_not_at_all(python: Python, after: int) -> None
 def test_what_found_the_store_locked_is_written_when_it_is_free_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bakeoff.storage.sqlite_errors.PATIENCE", 1.5)
+    monkeypatch.setattr("bakeoff.storage.database.LOCK_TIMEOUT", 1.5)
     path, records = Path("store.sqlite"), completions_of(20)
 
     async def refused(store: Store) -> list[str]:
-        waiting = [store.keep(key, record) for key, record in records.items()]
+        waiting = [store.put_soon(key, record) for key, record in records.items()]
         return [str(error) for error in await asyncio.gather(*waiting, return_exceptions=True)]
 
     with Store(path) as store:
@@ -465,7 +472,7 @@ def completions_of(count: int) -> dict[str, Completion]:
 
 async def kept(store: Store, records: Mapping[str, Completion]) -> list[Completion]:
     """Keep all of them at once."""
-    return await asyncio.gather(*(store.keep(key, record) for key, record in records.items()))
+    return await asyncio.gather(*(store.put_soon(key, record) for key, record in records.items()))
 
 
 def test_what_comes_together_is_one_transaction() -> None:
@@ -486,7 +493,7 @@ def test_nobody_is_told_before_it_is_committed() -> None:
 
     async def one(store: Store, number: int, delay: float) -> None:
         await asyncio.sleep(delay)
-        await store.keep(str(number), Completion(text="text"))
+        await store.put_soon(str(number), Completion(text="text"))
         with Store(path) as other:  # sees what is committed
             seen.append(not other.lacks([str(number)]))
 
@@ -505,7 +512,10 @@ def test_the_first_of_a_key_stays_also_among_those_that_come_together() -> None:
         texts = ("mine", "first", "second")
         keys = ("taken", "key", "key")
         return await asyncio.gather(
-            *(store.keep(key, Completion(text=text)) for key, text in zip(keys, texts, strict=True))
+            *(
+                store.put_soon(key, Completion(text=text))
+                for key, text in zip(keys, texts, strict=True)
+            )
         )
 
     with Store(path) as one, Store(path) as other:
@@ -522,7 +532,7 @@ def test_whoever_is_stopped_while_it_waits_loses_nothing() -> None:
     records = completions_of(20)
 
     async def stopped(store: Store, after: float) -> None:
-        waiting = asyncio.gather(*(store.keep(key, one) for key, one in records.items()))
+        waiting = asyncio.gather(*(store.put_soon(key, one) for key, one in records.items()))
         await asyncio.sleep(after)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
@@ -541,7 +551,7 @@ def test_whoever_leaves_before_the_turn_ends_loses_nothing() -> None:
 
     async def leaves() -> None:
         with Store(path) as store:
-            store.keep("key", Completion(text="text"))
+            store.put_soon("key", Completion(text="text"))
         await asyncio.sleep(0.01)
 
     asyncio.run(leaves())
@@ -553,7 +563,7 @@ def test_one_that_is_stopped_stops_no_other_one() -> None:
     records = completions_of(20)
 
     async def some(store: Store) -> list[Completion]:
-        waiting = [store.keep(key, record) for key, record in records.items()]
+        waiting = [store.put_soon(key, record) for key, record in records.items()]
         waiting[3].cancel()
         del waiting[3]
         return await asyncio.wait_for(asyncio.gather(*waiting), timeout=60)
@@ -565,7 +575,7 @@ def test_one_that_is_stopped_stops_no_other_one() -> None:
 
 def test_after_trouble_in_the_middle_of_a_transaction_it_goes_on() -> None:
     async def some(store: Store) -> None:
-        waiting = [store.keep(key, Completion(text="")) for key in ("one", "\ud800", "other")]
+        waiting = [store.put_soon(key, Completion(text="")) for key in ("one", "\ud800", "other")]
         with pytest.raises(StoreError, match="cannot be used"):
             await asyncio.gather(*waiting)
 
@@ -578,10 +588,10 @@ def test_after_trouble_in_the_middle_of_a_transaction_it_goes_on() -> None:
 def test_a_record_that_cannot_be_written_takes_no_other_one_with_it() -> None:
     async def all_of_them(store: Store) -> list[Completion]:
         before, after = completions_of(4), completions_of(8)
-        waiting = [store.keep(key, one) for key, one in before.items()]
+        waiting = [store.put_soon(key, one) for key, one in before.items()]
         with pytest.raises(StoreError, match="surrogates"):
-            store.keep("broken", Completion.model_construct(text="\ud800"))
-        waiting += [store.keep(key, after[key]) for key in after.keys() - before.keys()]
+            store.put_soon("broken", Completion.model_construct(text="\ud800"))
+        waiting += [store.put_soon(key, after[key]) for key in after.keys() - before.keys()]
         return await asyncio.gather(*waiting)
 
     with Store(Path("store.sqlite")) as store:
@@ -593,7 +603,7 @@ FULL_AT_ONCE = """
 import resource
 path = Path(sys.argv[1])
 async def main(store):
-    waiting = [store.keep(str(number), Completion(text="x" * 5_000)) for number in range(200)]
+    waiting = [store.put_soon(str(number), Completion(text="x" * 5_000)) for number in range(200)]
     return await asyncio.gather(*waiting, return_exceptions=True)
 with Store(path) as store:
     store.put("small", Completion(text="small"))
@@ -620,7 +630,7 @@ KILLED_AT_ONCE = """
 async def main(store):
     async def lane(name):
         for number in range(10**9):
-            await store.keep(f"{name} {number}", Completion(text=f"text {name} {number}" * 50))
+            await store.put_soon(f"{name} {number}", Completion(text=f"text {name} {number}" * 50))
             print(f"{name} {number}", flush=True)
     await asyncio.gather(*map(lane, range(50)))
 with Store(Path(sys.argv[1])) as store:
@@ -650,8 +660,8 @@ def test_two_processes_that_keep_at_once_lose_nothing(python: Python) -> None:
     path = Path("store.sqlite")
     code = """
 async def main(store, name):
-    one = [store.keep(f"{name} {n}", Completion(text=f"{name} {n}")) for n in range(500)]
-    both = [store.keep(f"both {n}", Completion(text=name)) for n in range(100)]
+    one = [store.put_soon(f"{name} {n}", Completion(text=f"{name} {n}")) for n in range(500)]
+    both = [store.put_soon(f"both {n}", Completion(text=name)) for n in range(100)]
     await asyncio.gather(*one)
     print(*(record.text for record in await asyncio.gather(*both)))
 sys.stdin.readline()
@@ -720,21 +730,3 @@ def test_what_somebody_froze_stays_frozen() -> None:
         frozen = gc.get_freeze_count()
         assert store.get(records, Completion) == records
         assert gc.get_freeze_count() >= frozen - 900 > 0  # some have died meanwhile
-
-
-def test_a_store_of_an_older_bakeoff_is_read_and_added_to() -> None:
-    path = Path("store.sqlite")
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("CREATE TABLE records (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL)")
-    db.execute('INSERT INTO records VALUES (\'s1:old\', \'{"text":"old","tokens":3}\', 1.5)')
-    db.execute("PRAGMA user_version = 1")
-    db.close()
-    for _ in range(2):
-        with Store(path) as store:
-            assert store.get(["s1:old"], Completion) == {"s1:old": Completion(text="old", tokens=3)}
-    with Store(path) as store:
-        store.put("s1:new", Completion(text="new"))
-        assert store.get(["s1:old", "s1:new"], Completion) == {
-            "s1:old": Completion(text="old", tokens=3),
-            "s1:new": Completion(text="new"),
-        }

@@ -1,0 +1,306 @@
+"""The summary of an evaluation: counts, estimates, flags and verdicts, derived from the records."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bakeoff.records.record import Record
+from bakeoff.records.usage import StageUsage
+from bakeoff.stats.results import (
+    Calibrated,
+    Estimate,
+    Exposure,
+    LengthEffect,
+    OrderEffect,
+    Power,
+    Tested,
+    Tilt,
+    VarianceSplit,
+)
+
+MARGIN: float = 5  # default equivalence margin, in percentage points around 50%
+
+SliceOutcome = Literal["better", "worse", "no difference shown"]
+Outcome = Literal["better", "worse", "equivalent", "not enough data", "withheld"]
+
+
+class ScoreStats(Record):
+    """Mean and sample standard deviation of scores over prompts."""
+
+    mean: float
+    sd: float
+
+
+class ScoreDifference(Record):
+    """The mean of the paired score differences a - b over prompts."""
+
+    value: Estimate
+    sd: float
+    """Sample standard deviation of the differences."""
+    test: Tested
+    """Sign-flip permutation test of no difference."""
+
+
+class Flag(Record):
+    """A warning about a number, with the action to take."""
+
+    kind: str
+    about: str
+    """A model, or a pair as `a against b`."""
+    value: float
+    """The figure in `message`."""
+    message: str
+    action: str
+
+
+class Counts(Record):
+    """Requested, obtained and failed verdicts; `asked = judged + failed` always holds."""
+
+    asked: int
+    judged: int
+    failed: int
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> Self:
+        if self.asked != self.judged + self.failed:
+            raise ValueError(
+                f"asked {self.asked} is not judged {self.judged} + failed {self.failed}"
+            )
+        return self
+
+
+class Accounting(Counts):
+    """Verdict counts of a pair, also by judge and by presentation order."""
+
+    failed_by_kind: dict[str, int] = Field(default_factory=dict)
+    """Adds up to `failed`."""
+    by_judge: dict[str, Counts] = Field(default_factory=dict)
+    by_order: dict[str, Counts] = Field(default_factory=dict)
+    """Keyed by the model that was shown first."""
+    worst_case: tuple[float, float] | None = None
+    """Win rate of a, 0 to 1, if every failed verdict were a loss, and if every one were a win."""
+
+
+class Agreement(Record):
+    """Agreement of several raters (judges, or repeats of one judge) on the winner."""
+
+    raters: tuple[str, ...]
+    share: float
+    """Share of prompts on which all raters agree; the coefficients correct it for chance."""
+    cohen: Estimate | None = None
+    """Cohen's kappa, for two raters."""
+    fleiss: Estimate | None = None
+    """Fleiss' kappa, for three raters or more."""
+    ac1: Estimate | None = None
+    """Gwet's AC1."""
+    alpha: Estimate | None = None
+    """Krippendorff's alpha."""
+
+
+class JudgeCard(Counts):
+    """What one judge of a pair decided, and diagnostics of its reliability."""
+
+    judge: str
+    win_rate: Estimate
+    outcome: Outcome
+    """The outcome from this judge's interval alone."""
+    unreadable: int = 0
+    """Failed verdicts: replies that could not be parsed, also after a retry."""
+    refused: int = 0
+    """Failed verdicts: the judge declined."""
+    retried: int = 0
+    """Verdicts whose first reply could not be parsed."""
+    scored: int = 0
+    """Verdicts with scores."""
+    contradicted: int = 0
+    """Verdicts with scores that contradict the named winner."""
+    truncated: int = 0
+    """Verdicts on completions that were shortened to fit the judge's context."""
+    consistency: Estimate | None = None
+    """Share of prompts with the same winner in both orders; None without both orders."""
+    first_wins: Estimate | None = None
+    """Share of decisive verdicts for the completion shown first; None if orders are unknown."""
+    longer_wins: Estimate | None = None
+    """Share of decisive prompts won by the longer completion."""
+    repeat_agreement: Agreement | None = None
+    panel_agreement: Agreement | None = None
+    """Agreement with the panel of the other judges."""
+    human_agreement: Agreement | None = None
+    opposes_panel: bool = False
+    """This judge's win rate is on the other side of 50% than the panel's."""
+    win_rate_without: Estimate | None = None
+    """The panel's win rate without this judge."""
+    outcome_without: Outcome | None = None
+    """The panel's outcome without this judge."""
+    snapshots: tuple[str, ...] = ()
+    """Model names that the server returned."""
+    cost: float | None = None
+    """US dollars for 100 pairs with all orders and repeats; None if the price is unknown."""
+
+
+class HumanVotes(Record):
+    """What people decided on a pair, beside the judges."""
+
+    voters: tuple[str, ...]
+    prompts: int
+    """Number of prompts with votes."""
+    win_rate: Estimate
+    """Win rate of a from votes alone."""
+    judge_agreement: Agreement | None = None
+    voter_agreement: Agreement | None = None
+    corrected: Calibrated | None = None
+    """Win rate from votes and judges (PPI++); None if the prompts were not a random sample."""
+    labels_needed: int | None = None
+    """Further votes until the interval decides; None if votes on all prompts would not suffice."""
+
+
+class NullCheck(Record):
+    """A judge's verdicts on pairs of completions by one and the same model."""
+
+    judge: str
+    model: str
+    prompts: int
+    identical: int
+    """Pairs with equal texts."""
+    win_rate: Estimate
+    """Win rate of the first sample."""
+    band: tuple[float, float]
+    """Range in which `win_rate` lies in 95% of checks of a fair judge."""
+    first_wins: Estimate | None = None
+    decided: float | None = None
+    """Share of prompts with the same winner in both orders."""
+
+
+class Slice(Record):
+    """The prompts with one tag."""
+
+    tag: str
+    prompts: int
+    win_rate: Estimate
+    p: float
+    """Sign test."""
+    adjusted_p: float
+    """Holm's adjustment over all slices."""
+    outcome: SliceOutcome | None
+    """None if there are too few prompts."""
+
+
+class PairSummary(Record):
+    """The result for two models, a and b. Rates are a's and range from 0 to 1."""
+
+    a: str
+    b: str
+    prompts: int
+    clusters: int | None = None
+    wins: int
+    losses: int
+    ties: int
+    win_rate: Estimate | None = None
+    """Probability that a is better on a prompt; a tie counts half."""
+    decisive_win_rate: Estimate | None = None
+    """Win rate over prompts without a tie."""
+    sign_test: Tested | None = None
+    """Exact test of `decisive_win_rate` against one half."""
+    holm_p: float | None = None
+    """The p-value of `sign_test`, adjusted for all pairs of the summary."""
+    scores_a: ScoreStats | None = None
+    scores_b: ScoreStats | None = None
+    score_difference: ScoreDifference | None = None
+    scored_better: int = 0
+    scored_worse: int = 0
+    scored_equal: int = 0
+    consistency: float | None = None
+    flipped: float | None = None
+    """Share of prompts whose two orders name opposite winners."""
+    order: OrderEffect
+    length: LengthEffect | None = None
+    markdown: Tilt | None = None
+    thinking: Exposure | None = None
+    judges: tuple[JudgeCard, ...] = ()
+    people: HumanVotes | None = None
+    agreement: tuple[Agreement, ...] = ()
+    power: Power | None = None
+    variance: VarianceSplit | None = None
+    slices: tuple[Slice, ...] = ()
+    accounting: Accounting
+    margin: float = Field(ge=0, le=50)
+    """Equivalence margin in percentage points."""
+    outcome: Outcome
+    verdict: str
+    """The outcome as a sentence."""
+    reasons: tuple[Flag, ...] = ()
+    """Why the verdict is withheld or weakened."""
+    flags: tuple[Flag, ...] = ()
+    """Other warnings."""
+
+
+class ModelSummary(Record):
+    """Counts of one model's completions and the flags they raise."""
+
+    model: str
+    completed: int
+    failed: int
+    truncated: int
+    """Ended at the token limit, or look so."""
+    empty: int
+    refused: int = 0
+    duplicated: int = 0
+    """Same text as the completion of another prompt."""
+    malformed: int = 0
+    """Unbalanced `<think>` or `<answer>` tags."""
+    suspicious: int = 0
+    """Contain instructions to the judge or hidden text."""
+    mean_tokens: float | None = None
+    mean_characters: float | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class Rating(Record):
+    """The rating of one of three models or more."""
+
+    model: str
+    strength: Estimate
+    """Bradley-Terry strength in log-odds, centered at 0."""
+    ranks: tuple[int, int] | None = None
+    """Best and worst possible rank, simultaneous over all models at 95%."""
+    group: str | None = None
+    """Letters; two models share a letter if they do not differ significantly."""
+
+
+class RatingModel(Record):
+    """The model fitted for the ratings, and its parameters beside the strengths."""
+
+    method: str
+    """Description of the method, as a sentence."""
+    prompts: int = Field(ge=1)
+    clusters: int | None = None
+    tie_parameter: float | None = Field(default=None, ge=0)
+    """Davidson's nu: equal models tie with probability nu / (2 cosh(first_advantage / 2) + nu).
+    None if not fitted."""
+    first_advantage: float | None = None
+    """Advantage of the completion shown first, in log-odds; None if not fitted."""
+    components: int = Field(default=1, ge=1)
+    """Strongly connected components of the wins; strengths of different components are comparable
+    only through the ridge penalty."""
+
+
+class Summary(Record):
+    """Everything derived from the evidence of one evaluation."""
+
+    estimand: str
+    """What the win rates estimate, as a sentence."""
+    models: tuple[ModelSummary, ...]
+    pairs: tuple[PairSummary, ...]
+    ratings: tuple[Rating, ...] = ()
+    """Strongest first; empty with two models."""
+    rating_model: RatingModel | None = None
+    null_checks: tuple[NullCheck, ...] = ()
+    usage: tuple[StageUsage, ...] = ()
+    """Total tokens and cost per model and judge, over all runs."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """The flags of all pairs and all models."""
+        pairs = [flag for pair in self.pairs for flag in pair.flags]
+        return (*pairs, *(flag for model in self.models for flag in model.flags))

@@ -1,0 +1,32 @@
+"""The views of `bakeoff.Results`: data frames and the HTML of a notebook."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bakeoff.records import Judgment, Results
+from bakeoff.report.frame_rows import COMPARISONS, JUDGMENTS, comparison_rows, judgment_rows
+from bakeoff.report.frames import Library, frame_of
+from bakeoff.report.notebook import fragment
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+def judgments_frame(
+    judgments: Sequence[Judgment], library: Library | None
+) -> "pandas.DataFrame | polars.DataFrame":
+    """Return one row per judgment; see `Results.judgments`."""
+    return frame_of(library, JUDGMENTS, judgment_rows(judgments))
+
+
+def comparisons_frame(
+    results: Results, library: Library | None
+) -> "pandas.DataFrame | polars.DataFrame":
+    """Return one row per prompt and pair of models; see `Results.comparisons`."""
+    return frame_of(library, COMPARISONS, comparison_rows(results))
+
+
+def notebook_html(results: Results) -> str:
+    """Return the HTML that a notebook shows."""
+    return fragment(results)

@@ -1,0 +1,303 @@
+"""Reads the golden evaluations in the formats of the tools that write them, without bakeoff."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One verdict as a file holds it; `y` is None where it cannot be read, `kind` says why.
+
+    `first` is "a" or "b", None where the file does not say which was shown first.
+    """
+
+    prompt: str
+    judge: str
+    a: str
+    b: str
+    y: float | None
+    first: str | None = None
+    kind: str = ""
+    scores: tuple[float, float] | None = None
+    repeat: int = 0
+
+
+@dataclass
+class Evaluation:
+    """All that the files of one evaluation hold."""
+
+    verdicts: list[Verdict]
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)  # (model, prompt) -> text
+    tags: dict[str, str] = field(default_factory=dict)
+    cluster: dict[str, str] = field(default_factory=dict)
+    people: frozenset[str] = frozenset()
+    models: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.models = list(
+            dict.fromkeys([*self.models, *(m for v in self.verdicts for m in (v.a, v.b))])
+        )
+
+
+def _json(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text("utf-8"))
+
+
+def _lines(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / name).read_text("utf-8").splitlines()]
+
+
+def _csv(folder: Path, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / name).read_text("utf-8"))))
+
+
+def _kind(value: Any) -> str:
+    """What a label is that names no verdict."""
+    if value is None or value == "":
+        return "missing"
+    return "boolean" if isinstance(value, bool) else "unreadable"
+
+
+def alpaca_eval(folder: Path) -> Evaluation:
+    """The preference minus 1 is for output_2; the logprobs of m and M tell who was first."""
+    found = Evaluation([])
+    for row in _json(folder, "alpaca_eval.json"):
+        prompt, raw = row["instruction"], row["preference"]
+        a, b = row["generator_2"], row["generator_1"]
+        found.texts[a, prompt], found.texts[b, prompt] = row["output_2"], row["output_1"]
+        found.tags[prompt] = row["dataset"]
+        y = None
+        if isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw <= 2:
+            y = 0.5 if raw in (0, 1.5) else raw - 1
+        first = None
+        if y is not None and y != 0.5 and "top_logprobs" in row:
+            m, capital = (math.exp(one["logprob"]) for one in row["top_logprobs"])
+            share = m / (m + capital)  # of the token for what was shown first
+            fits = abs(y - share) <= 1e-3, abs(y - (1 - share)) <= 1e-3  # as files are rounded
+            first = {(True, False): "a", (False, True): "b"}.get(fits)
+        found.verdicts.append(Verdict(prompt, row["annotator"], a, b, y, first, _kind(raw)))
+    return Evaluation(found.verdicts, found.texts, found.tags)
+
+
+def arena_hard(folder: Path) -> Evaluation:
+    """In the first game A is the baseline, in the second the model."""
+    of = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
+    verdicts, tags = [], {}
+    for row in _lines(folder, "arena_hard.jsonl"):
+        tags[row["question_id"]] = row["category"]
+        for turn, game in enumerate(row["games"]):
+            y = of.get(game["score"])
+            if y is not None and turn == 0:
+                y = 1 - y
+            verdicts.append(
+                Verdict(
+                    *(row["question_id"], row["judge"], row["model"], row["baseline"], y),
+                    first="ba"[turn],
+                    kind=_kind(game["score"]),
+                )
+            )
+    # bakeoff compares two models in the order in which the file first names them.
+    return _oriented(Evaluation(verdicts, tags=tags))
+
+
+def _oriented(found: Evaluation) -> Evaluation:
+    rank = {model: at for at, model in enumerate(found.models)}
+    turned = []
+    for v in found.verdicts:
+        if rank[v.a] > rank[v.b]:
+            v = Verdict(
+                *(v.prompt, v.judge, v.b, v.a, None if v.y is None else 1 - v.y),
+                first={"a": "b", "b": "a", None: None}[v.first],
+                kind=v.kind,
+                scores=v.scores and (v.scores[1], v.scores[0]),
+                repeat=v.repeat,
+            )
+        turned.append(v)
+    return Evaluation(
+        turned, found.texts, found.tags, found.cluster, found.people, models=found.models
+    )
+
+
+def llm_comparator(folder: Path) -> Evaluation:
+    """A score above 0.25 is a win of a, below -0.25 of b, else a tie."""
+    document = _json(folder, "llm_comparator.json")
+    a, b = (model["name"] for model in document["models"])
+    found = Evaluation([])
+    for row in document["examples"]:
+        prompt = row["input_text"]
+        found.texts[a, prompt], found.texts[b, prompt] = row["output_text_a"], row["output_text_b"]
+        found.tags[prompt] = row["tags"][0]
+        for one in row["individual_rater_scores"]:
+            score, y = one["score"], None
+            if isinstance(score, int | float):
+                y = 0.5 if abs(score) <= 0.25 else float(score > 0)
+            first = "b" if one["is_flipped"] else "a"
+            found.verdicts.append(Verdict(prompt, one["rater_id"], a, b, y, first, _kind(score)))
+    return Evaluation(found.verdicts, found.texts, found.tags)
+
+
+def pandalm(folder: Path) -> Evaluation:
+    """1 is a win of the first model of the key, 2 of the second, 0 a tie; no order is written."""
+    of = {"1": 1.0, "2": 0.0, "0": 0.5}
+    found = Evaluation([])
+    for row in _lines(folder, "pandalm.jsonl"):
+        prompt = row["instruction"] + row["input"]
+        a, b = row["cmp_key"].replace("fir_2", "fir-2").split("_")
+        a, b = a.replace("-", "_"), b.replace("-", "_")
+        for model, text in ((a, row["response1"]), (b, row["response2"])):
+            if isinstance(text, str):
+                found.texts[model, prompt] = text
+        for judge in ("annotator1", "annotator2", "annotator3"):
+            y = of.get(str(row[judge]))
+            found.verdicts.append(Verdict(prompt, judge, a, b, y, kind=_kind(row[judge])))
+    return Evaluation(found.verdicts, found.texts)
+
+
+def script(folder: Path) -> Evaluation:
+    """Two runs of one judge are repeats; model1 is always shown first."""
+    found = Evaluation([])
+    for file, repeat in (("script_1.json", 0), ("script_2.json", 1), ("script_3.json", 0)):
+        document = _json(folder, file)
+        a, b, judge = (document[key] for key in ("model1_path", "model2_path", "judge_model"))
+        for row in document["results"]:
+            prompt, winner = row["prompt"], row["winner"]
+            found.texts[a, prompt] = row["model1_completion"]
+            found.texts[b, prompt] = row["model2_completion"]
+            y = {"model1": 1.0, "model2": 0.0, "tie": 0.5}.get(winner)
+            scores = float(row["model1_score"]), float(row["model2_score"])
+            found.verdicts.append(
+                Verdict(prompt, judge, a, b, y, "a", _kind(winner), scores, repeat)
+            )
+    return Evaluation(found.verdicts, found.texts)
+
+
+def script_swapped(folder: Path) -> Evaluation:
+    """A names what was shown first: model2 where a row is swapped."""
+    document = _json(folder, "script_swapped.json")
+    a, b, judge = (document[key] for key in ("model1_path", "model2_path", "judge_model"))
+    verdicts = []
+    for row in document["results"]:
+        y = {"A": 1.0, "B": 0.0, "tie": 0.5}.get(row["winner"])
+        if y is not None and row["swapped"]:
+            y = 1 - y
+        first = "b" if row["swapped"] else "a"
+        verdicts.append(Verdict(row["prompt"], judge, a, b, y, first, _kind(row["winner"])))
+    return Evaluation(verdicts)
+
+
+def own_results(folder: Path) -> Evaluation:
+    """The records of results.json; judges whose spec begins with `human:` are people."""
+    document = _json(folder, "results.json")
+    models = [one["model"] for one in document["summary"]["models"]]
+    verdicts = []
+    for row in document["judgments"]:
+        one, two = row["first"], row["second"]
+        a_first = models.index(one) < models.index(two)
+        a, b = (one, two) if a_first else (two, one)
+        said = row["verdict"]["first"]
+        scores = row["verdict"].get("scores")
+        if scores:
+            scores = tuple(scores if a_first else scores[::-1])
+        verdicts.append(
+            Verdict(
+                *(row["prompt_id"], row["judge"], a, b, said if a_first else 1 - said),
+                first="a" if a_first else "b",
+                scores=scores,
+            )
+        )
+    for row in document["failures"]:
+        a, b = sorted((row["first"], row["second"]), key=models.index)
+        first = "a" if row["first"] == a else "b"
+        verdicts.append(Verdict(row["prompt_id"], row["who"], a, b, None, first, row["kind"]))
+    texts = {
+        (row["model"], row["prompt_id"]): row["completion"]["text"]
+        for row in document["completions"]
+    }
+    specs = [spec.split("=", 1) for spec in document["config"]["judge"]]
+    people = frozenset(name for name, spec in specs if spec.startswith("human:"))
+    return Evaluation(verdicts, texts, people=people, models=models)
+
+
+def clusters(folder: Path) -> Evaluation:
+    """A table with names of its own, see `COLUMNS`."""
+    verdicts, cluster = [], {}
+    for row in _csv(folder, "clusters.csv"):
+        a, b = row["first choice"], row["second choice"]
+        cluster[row["item"]] = row["document"]
+        y = {a: 1.0, b: 0.0, "tie": 0.5}.get(row["outcome"])
+        first = "a" if row["seen first"] == a else "b"
+        verdicts.append(Verdict(row["item"], row["grader"], a, b, y, first, _kind(row["outcome"])))
+    return Evaluation(verdicts, cluster=cluster)
+
+
+def battles(folder: Path) -> Evaluation:
+    """Each row is a prompt of its own; no order is written."""
+    of = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
+    return Evaluation(
+        [
+            Verdict(f"row {at}", "judge", *names, of.get(row["winner"]), kind=_kind(row["winner"]))
+            for at, row in enumerate(_lines(folder, "battles.jsonl"))
+            for names in [(row["model_a"], row["model_b"])]
+        ]
+    )
+
+
+def scores(folder: Path) -> Evaluation:
+    """Scores of single answers: each judge prefers the answer with the higher score."""
+    found = Evaluation([])
+    given: dict[tuple[str, str, str], str] = {}
+    models: dict[str, None] = {}
+    for row in _csv(folder, "scores.csv"):
+        models[row["model"]] = None
+        given[row["judge"], row["prompt_id"], row["model"]] = row["score"]
+        found.texts[row["model"], row["prompt_id"]] = row["completion"]
+    for judge in sorted({key[0] for key in given}):
+        for a, b in combinations(models, 2):
+            for prompt in sorted({key[1] for key in given}):
+                pair = [given.get((judge, prompt, model), "") for model in (a, b)]
+                wrong = [_kind(raw) for raw in pair if not _is_score(raw)]
+                if wrong:
+                    found.verdicts.append(Verdict(prompt, judge, a, b, None, kind=wrong[0]))
+                    continue
+                x, y = map(float, pair)
+                preferred = 0.5 if x == y else float(x > y)
+                found.verdicts.append(Verdict(prompt, judge, a, b, preferred, scores=(x, y)))
+    return Evaluation(found.verdicts, found.texts)
+
+
+def _is_score(raw: str) -> bool:
+    try:
+        return 0 <= float(raw) <= 10
+    except ValueError:
+        return False
+
+
+def preferences(folder: Path) -> Evaluation:
+    """Soft preferences in one random order, with scores."""
+    return Evaluation(
+        [
+            Verdict(
+                *(row["prompt"], "judge", row["model_a"], row["model_b"]),
+                y=float(row["preference"]),
+                first=row["first"],
+                scores=(float(row["score_a"]), float(row["score_b"])),
+            )
+            for row in _csv(folder, "preferences.csv")
+        ]
+    )
+
+
+READERS: dict[str, Callable[[Path], Evaluation]] = {
+    read.__name__: read
+    for read in (
+        *(alpaca_eval, arena_hard, llm_comparator, pandalm, script, script_swapped, own_results),
+        *(clusters, battles, scores, preferences),
+    )
+}

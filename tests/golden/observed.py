@@ -1,0 +1,296 @@
+"""What bakeoff finds, under the names of `expected_audit.json`.
+
+This is the only module here that knows how bakeoff calls its results.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bakeoff
+from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
+from bakeoff.stats.alpaca_eval import Inputs, alpaca_eval_length_controlled
+from bakeoff.stats.bias import length_effect
+from bakeoff.stats.calibration import lee_interval, ppi_plus_plus
+from bakeoff.stats.intervals import bca, proportion, student, win_rate
+from bakeoff.stats.power import (
+    detectable,
+    power_of,
+    prompts_needed,
+    prompts_to_fit,
+    variance_split,
+)
+from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.sequential import sign_e_process
+from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip, sign_test
+
+# For the evaluation whose columns have names of their own.
+COLUMNS = {
+    "clusters": {
+        "prompt_id": "item",
+        "cluster": "document",
+        "model_a": "first choice",
+        "model_b": "second choice",
+        "winner": "outcome",
+        "first": "seen first",
+        "judge": "grader",
+    }
+}
+
+Found = dict[str, dict[str, float]]  # pair, or "all" -> name -> number
+
+
+def audit(name: str, paths: Sequence[Path]) -> bakeoff.Results:
+    """The audit of the files of an evaluation."""
+    return bakeoff.audit(paths, columns=COLUMNS.get(name))
+
+
+def numbers_of(results: bakeoff.Results) -> Found:
+    """Every number of an audit that has an expected one."""
+    summary = results.summary
+    found = {f"{pair.a} vs {pair.b}": dict(_pair(pair)) for pair in summary.pairs}
+    if summary.ratings:
+        found["all"] = {f"strength[{one.model}]": one.strength.estimate for one in summary.ratings}
+        model = summary.rating_model
+        assert model is not None
+        found["all"].update(_there({"tie": model.tie_parameter, "first": model.first_advantage}))
+    return {key: _there(numbers) for key, numbers in found.items()}
+
+
+def _there(numbers: dict[str, Any]) -> dict[str, float]:
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+Numbers = Iterator[tuple[str, Any]]
+
+
+def _pair(pair: Any) -> Numbers:
+    for name in ("prompts", "clusters", "wins", "losses", "ties", "holm_p"):
+        yield name, getattr(pair, name)
+    yield from _estimate("win_rate", pair.win_rate)
+    yield from _estimate("decisive", pair.decisive_win_rate)
+    yield "sign.p", pair.sign_test.p
+    yield from _fields("", pair, "consistency", "flipped")
+    order = pair.order
+    yield from _fields("order.", order, "shown_first", "p")
+    if order.p is not None:
+        yield from _fields("order.", order, "first_twice", "second_twice")
+    for name in ("effect", "pick_first", "balanced"):
+        yield from _estimate(f"order.{name}", getattr(order, name))
+    if pair.length:
+        yield from _length(pair.length)
+    if pair.score_difference:
+        yield from _scores(pair)
+    for one in pair.agreement:
+        if "repeat" not in one.raters[0]:
+            yield from _agreement("judges", one)
+    for one in pair.judges:
+        yield from _card(f"judge[{one.judge}]", one, others=len(pair.judges) > 2)
+    yield from _fields("power.", pair.power, "detectable", "needed", "more")
+    yield from _accounting(pair.accounting)
+    for one in pair.slices:
+        yield from _fields(f"slice[{one.tag}].", one, "prompts", "p", "adjusted_p")
+        yield from _estimate(f"slice[{one.tag}].win_rate", one.win_rate)
+    if pair.thinking:
+        for side in ("only_a", "only_b"):
+            yield f"thinking.{side}", getattr(pair.thinking, side)
+            yield from _estimate(
+                f"thinking.{side}.win_rate", getattr(pair.thinking, f"rate_{side}")
+            )
+    if pair.people:
+        yield from _people(pair.people)
+
+
+def _length(length: Any) -> Numbers:
+    yield "length.n", length.tilt.n
+    yield "length.spearman", length.tilt.spearman
+    yield from _estimate("length.longer_wins", length.tilt.more_wins)
+    yield from _estimate("length.controlled", length.controlled)
+    yield from _estimate("length.slope", length.slope)
+
+
+def _scores(pair: Any) -> Numbers:
+    for name in ("scores_a", "scores_b"):
+        yield from _fields(f"{name}.", getattr(pair, name), "mean", "sd")
+    yield from _estimate("score_difference", pair.score_difference.value)
+    yield "score_difference.sd", pair.score_difference.sd
+    yield "score_difference.p", pair.score_difference.test.p
+    for name in ("better", "worse", "equal"):
+        yield f"scored.{name}", getattr(pair, f"scored_{name}")
+
+
+def _card(name: str, card: Any, *, others: bool) -> Numbers:
+    yield from _fields(f"{name}.", card, "asked", "failed")
+    for part in ("win_rate", "consistency", "first_wins", "longer_wins"):
+        yield from _estimate(f"{name}.{part}", getattr(card, part))
+    yield from _agreement(f"{name}.repeats", card.repeats)
+    if others:
+        yield from _agreement(f"{name}.others", card.others)
+        yield from _estimate(f"{name}.without", card.without)
+
+
+def _accounting(accounting: Any) -> Numbers:
+    yield from _fields("", accounting, "asked", "judged", "failed")
+    for kind, count in accounting.failed_by_kind.items():
+        yield f"failed[{kind}]", count
+    yield "worst_case.low", accounting.worst_case[0]
+    yield "worst_case.high", accounting.worst_case[1]
+
+
+def _people(people: Any) -> Numbers:
+    yield "people.prompts", people.prompts
+    yield from _estimate("people.win_rate", people.win_rate)
+    yield from _agreement("people.judges", people.judges)
+    yield from _agreement("people.among", people.among)
+    yield from _estimate("people.corrected", people.corrected.value)
+    yield from _fields("people.", people.corrected, "labelled", "unlabelled")
+
+
+def _agreement(name: str, agreement: Any) -> Numbers:
+    if agreement:
+        yield f"{name}.share", agreement.share
+        for coefficient in ("cohen", "fleiss", "ac1", "alpha"):
+            yield from _estimate(f"{name}.{coefficient}", getattr(agreement, coefficient))
+
+
+def _estimate(name: str, estimate: Any) -> Numbers:
+    if estimate is not None:
+        yield from _fields(f"{name}.", estimate, "estimate", "low", "high", "se")
+
+
+def _fields(prefix: str, holder: Any, *names: str) -> Numbers:
+    for name in names:
+        yield f"{prefix}{name}", getattr(holder, name)
+
+
+# The functions of `bakeoff.stats` on `vectors.json`.
+
+
+def statistics(path: Path) -> Found:
+    """Group -> name -> what bakeoff computes of the vectors in a file."""
+    given = json.loads(path.read_text("utf-8"))
+    return {name: _there(dict(group(given))) for name, group in _GROUPS.items()}
+
+
+def _intervals(given: dict[str, Any]) -> Numbers:
+    values = {name: np.array(given[name]) for name in ("singles", "few", "many", "rare")}
+    for name, y in values.items():
+        yield from _estimate(name, win_rate(y))
+    yield from _estimate("groups", win_rate(values["many"], np.array(given["groups"])))
+    for hits, of in ((0, 7), (11, 16), (20, 20)):
+        yield from _interval(f"{hits}/{of}", proportion(hits, of))
+    yield from _interval("11/16 at 99 %", proportion(11, 16, 0.99))
+    d = np.array(given["more_differences"])
+    yield from _estimate("differences", student(d))
+    for name, y in (("bca", values["rare"]), ("bca of differences", d)):
+        (found,) = bca(lambda weights, y=y: (weights @ y / len(y))[..., None], len(y))
+        yield from _fields(f"{name}.", found, "low", "high", "se")
+
+
+def _interval(name: str, estimate: Any) -> Numbers:
+    yield from _fields(f"{name}.", estimate, "estimate", "low", "high")
+
+
+def _tests(given: dict[str, Any]) -> Numbers:
+    for wins, losses in ((55, 45), (15, 5), (0, 6), (7, 7)):
+        yield f"sign {wins}-{losses}", sign_test(wins, losses).p
+    for b, c in given["discordant"]:
+        yield f"mcnemar {b}-{c}", mcnemar(b, c).p
+    yield "flips", sign_flip(np.array(given["differences"])).p
+    yield "more flips", sign_flip(np.array(given["more_differences"])).p
+    for at, p in enumerate(holm(given["p_values"])):
+        yield f"holm {at}", p
+    for at, p in enumerate(romano_wolf(np.array(given["families"]))):
+        yield f"romano-wolf {at}", p
+
+
+def _agreement_of(given: dict[str, Any]) -> Numbers:
+    table = np.array(given["ratings"], dtype=float)
+    for level in ("nominal", "ordinal", "interval"):
+        yield f"alpha {level}", krippendorff_alpha(table, level).estimate  # type: ignore[arg-type, union-attr]
+    two = table[:, :2]
+    for name, coefficient in (
+        ("fleiss", fleiss_kappa(table)),
+        ("ac1", gwet_ac1(table)),
+        ("cohen", cohen_kappa(two)),
+    ):
+        yield name, coefficient.estimate  # type: ignore[union-attr]
+
+
+def _ratings(given: dict[str, Any]) -> Numbers:
+    left, right, won, prompts = np.array(given["battles"]).T
+    outcomes = Outcomes(left.astype(int), right.astype(int), won, prompts.astype(int))
+    decided = won != 0.5
+    without = Outcomes(
+        outcomes.left[decided], outcomes.right[decided], won[decided], outcomes.prompts[decided]
+    )
+    for name, fitted in (
+        ("decided", bradley_terry(without, 5, resamples=0)),
+        ("ties half", bradley_terry(outcomes, 5, resamples=0)),
+        ("davidson", bradley_terry(outcomes, 5, ties=True, resamples=0)),
+        ("ordered", bradley_terry(outcomes, 5, ties=True, order=True, resamples=0)),
+    ):
+        for item, strength in enumerate(fitted.strengths):
+            yield f"{name} {item}", strength.estimate
+        yield f"{name} tie", fitted.tie
+        yield f"{name} first", fitted.first
+
+
+def _sequential(given: dict[str, Any]) -> Numbers:
+    look = sign_e_process(np.array(given["stream"]))
+    yield "log e", look.log_e[-1]
+    yield from _fields("", look, "p", "stopped", "low", "high")
+
+
+def _planning(given: dict[str, Any]) -> Numbers:
+    for sd, effect in ((1 / 3, 0.03), (0.5, 0.1), (0.42, 0.07)):
+        yield f"prompts {sd:.3f} {effect}", prompts_needed(sd, effect)
+        yield f"detectable {sd:.3f}", detectable(sd / 10)
+    for name in ("singles", "few", "many", "rare"):
+        power = power_of(np.array(given[name]), 0.05)
+        yield from _fields(f"{name} power.", power, "detectable", "needed", "more")
+    for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
+        yield f"fits {sd} {away} {margin}", prompts_to_fit(sd, away, margin)
+
+
+def _labels(given: dict[str, Any]) -> Numbers:
+    labels, judged = np.array(given["labels"]), np.array(given["judged"])
+    n = len(labels)
+    yield from _interval("ppi", ppi_plus_plus(labels, judged[:n], judged[n:]).value)
+    yield from _interval("lee", lee_interval(0.4, 1000, (0.7, 200), (0.9, 200)).value)  # type: ignore[union-attr]
+
+
+def _length_of(given: dict[str, Any]) -> Numbers:
+    y, d = np.array(given["soft"]), np.array(given["lengths"], dtype=float)
+    found = length_effect(y, d)
+    yield "controlled", found.controlled.estimate  # type: ignore[union-attr]
+    yield "slope", found.slope.estimate  # type: ignore[union-attr]
+    gamed = np.array(given["gamed"])
+    inputs = Inputs(y, d, np.array(given["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int))
+    for c in (2.78, 21.54):
+        fitted = alpaca_eval_length_controlled(inputs, c)
+        yield f"alpaca_eval c={c}", fitted.win_rate
+        for name, weight in zip(("length", "difficulty", "model"), fitted.weights, strict=True):
+            yield f"alpaca_eval c={c} {name}", weight
+
+
+def _variance(given: dict[str, Any]) -> Numbers:
+    prompt, generation, order, repeat, y = np.array(given["nested"]).T
+    codes = (column.astype(int) for column in (prompt, generation, order, repeat))
+    yield from _fields("", variance_split(y, *codes), "prompt", "generation", "order", "repeat")
+
+
+_GROUPS: dict[str, Callable[[dict[str, Any]], Numbers]] = {
+    "intervals": _intervals,
+    "tests": _tests,
+    "agreement": _agreement_of,
+    "ratings": _ratings,
+    "sequential": _sequential,
+    "planning": _planning,
+    "labels": _labels,
+    "length": _length_of,
+    "variance": _variance,
+}

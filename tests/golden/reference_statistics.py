@@ -1,0 +1,296 @@
+"""The numbers that are expected of `bakeoff.stats` on `vectors.json`, computed without bakeoff."""
+
+import json
+import math
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import evalica
+import krippendorff
+import numpy as np
+import pandas as pd
+import ppi_py
+import statsmodels.api as sm
+from scipy import optimize, special, stats
+from statsmodels.formula.api import ols
+from statsmodels.stats import inter_rater
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import NormalIndPower, normal_sample_size_one_tail
+from statsmodels.stats.proportion import proportion_confint
+
+from tests.golden import reference
+from tests.golden.reference import (
+    BCA,
+    EXACT_FLIPS,
+    FITS,
+    FLEISS,
+    GLM,
+    HOLM,
+    LOGLINEAR,
+    NEWMAN,
+    ONE_SAMPLE,
+    PPI,
+    SIGN,
+    SIZE,
+    WILSON,
+    Book,
+    Numbers,
+)
+
+MCNEMAR = "statsmodels mcnemar"
+MAX_T = "Romano and Wolf 2005, step-down max-T over all flips, by itertools.product"
+BETA_BINOMIAL = "scipy.stats.betabinom.pmf / scipy.stats.binom.pmf"
+BT = "evalica.bradley_terry"
+ALPHA_LEVEL = "krippendorff.alpha(level_of_measurement=...)"
+LASSO = "statsmodels GLM.fit_regularized(method='elastic_net', L1_wt=1)"
+ANOVA = "statsmodels anova_lm, method of moments"
+BOUNDS = "scipy.optimize.brentq on the beta-binomial likelihood ratio"
+LEE = "Lee et al. 2025 (arXiv 2511.21140): README case of LLM-judge-reporting"
+POWER = "statsmodels NormalIndPower.solve_power"
+
+
+def expected(folder: Path) -> dict[str, Numbers]:
+    """Group -> source -> name -> number."""
+    given = json.loads((folder / "vectors.json").read_text("utf-8"))
+    groups = (intervals, tests, agreement, ratings, sequential, planning, labels, length, variance)
+    return {group.__name__: group(given) for group in groups}
+
+
+def intervals(given: dict[str, Any]) -> Numbers:
+    """Win rates in each of the four regimes of stats.md 1.2, and unbounded means."""
+    book = Book()
+    values = {name: np.array(given[name]) for name in ("singles", "few", "many", "rare")}
+    for name, y in values.items():
+        reference.rate(book, name, y)
+    reference.rate(book, "groups", values["many"], given["groups"])
+    for hits, of in ((0, 7), (11, 16), (20, 20)):
+        low, high = proportion_confint(hits, of, 0.05, "wilson")
+        book.estimate(WILSON, f"{hits}/{of}", hits / of, low, high)
+    low, high = proportion_confint(11, 16, 0.01, "wilson")
+    book.estimate(WILSON, "11/16 at 99 %", 11 / 16, low, high)
+    d = np.array(given["more_differences"])
+    low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    book.estimate(ONE_SAMPLE, "differences", d.mean(), low, high, stats.sem(d))
+    for name, y in (("bca", values["rare"]), ("bca of differences", d)):
+        found = stats.bootstrap(
+            (y,), np.mean, n_resamples=99_999, method="BCa", rng=np.random.default_rng(1)
+        )
+        low, high = found.confidence_interval
+        for part, value in (("low", low), ("high", high), ("se", found.standard_error)):
+            book.add(BCA, f"{name}.{part}", value)
+    return book.numbers
+
+
+def tests(given: dict[str, Any]) -> Numbers:
+    """Sign, McNemar and permutation tests, and corrections for many of them."""
+    book = Book()
+    for wins, losses in ((55, 45), (15, 5), (0, 6), (7, 7)):
+        book.add(SIGN, f"sign {wins}-{losses}", stats.binomtest(wins, wins + losses).pvalue)
+    for b, c in given["discordant"]:
+        found = mcnemar([[0, b], [c, 0]], exact=b + c < 25, correction=True)
+        book.add(MCNEMAR, f"mcnemar {b}-{c}", found.pvalue)
+    d = np.array(given["differences"])
+    found = stats.permutation_test(
+        (d,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
+    )
+    book.add(EXACT_FLIPS, "flips", found.pvalue)
+    more = np.array(given["more_differences"])
+    book.add(reference.ALL_FLIPS, "more flips", reference.all_flips(more))
+    for at, p in enumerate(multipletests(given["p_values"], method="holm")[1]):
+        book.add(HOLM, f"holm {at}", p)
+    families = np.array(given["families"])
+    signs = np.array(list(product((-1, 1), repeat=len(families))))
+    scale = np.sqrt((families**2).sum(axis=0))
+    drawn, seen = np.abs(signs @ families) / scale, np.abs(families.sum(axis=0)) / scale
+    highest = 0.0
+    order = np.argsort(-seen)
+    for rank, at in enumerate(order):
+        largest = drawn[:, order[rank:]].max(axis=1)
+        highest = max(highest, float((largest >= seen[at] - 1e-12).mean()))
+        book.add(MAX_T, f"romano-wolf {at}", highest)
+    return book.numbers
+
+
+def agreement(given: dict[str, Any]) -> Numbers:
+    """Chance-corrected agreement of four raters on a scale, some ratings missing."""
+    book = Book()
+    table = np.array(given["ratings"], dtype=float)
+    for level in ("nominal", "ordinal", "interval"):
+        value = krippendorff.alpha(table.T, level_of_measurement=level, value_domain=range(1, 6))
+        book.add(ALPHA_LEVEL, f"alpha {level}", value)
+    whole = table[~np.isnan(table).any(axis=1)].astype(int)
+    counts = (whole[:, :, None] == np.arange(1, 6)).sum(axis=1)
+    book.add(FLEISS, "fleiss", inter_rater.fleiss_kappa(counts))
+    book.add(reference.AC1, "ac1", reference.gwet(counts))
+    two = table[:, :2]
+    two = two[~np.isnan(two).any(axis=1)].astype(int)
+    cells = np.zeros((5, 5))
+    np.add.at(cells, (two[:, 0] - 1, two[:, 1] - 1), 1)
+    book.add(reference.COHEN, "cohen", inter_rater.cohens_kappa(cells, return_results=False))
+    return book.numbers
+
+
+def ratings(given: dict[str, Any]) -> Numbers:
+    """Bradley-Terry without ties, with ties half, Davidson's, and with an order effect."""
+    book = Book()
+    battles = [(int(left), int(right), won) for left, right, won, _ in given["battles"]]
+    named = {1: evalica.Winner.X, 0: evalica.Winner.Y, 0.5: evalica.Winner.Draw}
+
+    def fitted(rows: list[tuple[int, int, float]], newman: bool) -> tuple[Any, dict[int, float]]:
+        fit = evalica.newman if newman else evalica.bradley_terry
+        lefts, rights, won = zip(*rows, strict=True)
+        found = fit(lefts, rights, [named[one] for one in won], tolerance=1e-13, limit=1_000_000)
+        logs = {int(item): math.log(score) for item, score in found.scores.items()}
+        middle = sum(logs.values()) / len(logs)
+        return found, {item: value - middle for item, value in sorted(logs.items())}
+
+    decided = [row for row in battles if row[2] != 0.5]
+    for name, rows in (("decided", decided), ("ties half", battles)):
+        for item, value in fitted(rows, newman=False)[1].items():
+            book.add(BT, f"{name} {item}", value)
+    found, logs = fitted(battles, newman=True)
+    book.add(NEWMAN, "davidson tie", 2 * found.v)
+    for item, value in logs.items():
+        book.add(NEWMAN, f"davidson {item}", value)
+    outcomes: list[reference.Outcome] = []
+    for left, right, won in battles:
+        a, b = sorted((left, right))
+        side = {1: 1, 0: -1, 0.5: 0}[won] * (1 if left == a else -1)
+        outcomes.append(((str(a), str(b)), "a" if left == a else "b", side, 1.0))
+    strengths, tie, first = reference.log_linear([str(item) for item in range(5)], outcomes)
+    book.put(LOGLINEAR, **{"ordered tie": tie, "ordered first": first})
+    for item, value in strengths.items():
+        book.add(LOGLINEAR, f"ordered {item}", value)
+    return book.numbers
+
+
+def sequential(given: dict[str, Any]) -> Numbers:
+    """The beta-mixture sign test: the mixture is a beta-binomial, the null a binomial.
+
+    The number of arrangements of wins and losses cancels in their ratio.
+    """
+    book = Book()
+    y = np.array(given["stream"])
+    decided = y[y != 0.5]
+    logs, a = [0.0], 5
+    for n in range(1, len(decided) + 1):
+        wins = int((decided[:n] == 1).sum())
+        logs.append(stats.betabinom.logpmf(wins, n, a, a) - stats.binom.logpmf(wins, n, 0.5))
+    book.add(BETA_BINOMIAL, "log e", logs[-1])
+    book.add(BETA_BINOMIAL, "p", math.exp(-max(logs)))
+    crossed = next((n for n, log in enumerate(logs) if log >= math.log(20)), 0)
+    if crossed:  # counted with the ties before it
+        at = int(np.flatnonzero(y != 0.5)[crossed - 1]) + 1
+        book.add(BETA_BINOMIAL, "stopped", at)
+    n, wins = len(decided), int((decided == 1).sum())
+    mixed = stats.betabinom.logpmf(wins, n, a, a)
+
+    def against(p: float) -> float:
+        return float(mixed - stats.binom.logpmf(wins, n, p) - math.log(20))
+
+    peak = wins / n
+    book.put(
+        BOUNDS,
+        low=optimize.brentq(against, 1e-9, peak),
+        high=optimize.brentq(against, peak, 1 - 1e-9),
+    )
+    return book.numbers
+
+
+def planning(given: dict[str, Any]) -> Numbers:
+    """Sample size and power: stats.md 1.4."""
+    book = Book()
+    for sd, effect in ((1 / 3, 0.03), (0.5, 0.1), (0.42, 0.07)):
+        n = normal_sample_size_one_tail(effect, 0.8, 0.025, std_null=sd)
+        book.add(SIZE, f"prompts {sd:.3f} {effect}", math.ceil(n))
+        d = NormalIndPower().solve_power(nobs1=100, alpha=0.05, power=0.8, ratio=0)
+        book.add(POWER, f"detectable {sd:.3f}", d * sd)
+    for name in ("singles", "few", "many", "rare"):
+        reference.power(_under(book, f"{name} "), np.array(given[name]))
+    for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
+        z = stats.norm.ppf(0.975)
+        n = 1
+        while True:
+            edges = np.array([margin - away, margin + away]) * math.sqrt(n) / sd - z
+            if stats.norm.cdf(edges).sum() - 1 >= 0.8:
+                break
+            n += 1
+        book.add(FITS, f"fits {sd} {away} {margin}", n)
+    return book.numbers
+
+
+def _under(book: Book, prefix: str) -> Book:
+    """A book that puts its numbers into another one, under names with a prefix."""
+
+    class Under(Book):
+        def add(self, source: str, name: str, value: float | None) -> None:
+            book.add(source, f"{prefix}{name}", value)
+
+    return Under()
+
+
+def labels(given: dict[str, Any]) -> Numbers:
+    """PPI++ on 50 labels and 150 unlabelled prompts; Rogan-Gladen."""
+    book = Book()
+    y, judged = np.array(given["labels"]), np.array(given["judged"])
+    f, rest = judged[: len(y)], judged[len(y) :]
+    low, high = (float(np.ravel(edge)[0]) for edge in ppi_py.ppi_mean_ci(y, f, rest, alpha=0.05))
+    estimate = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest))[0])
+    book.estimate(PPI, "ppi", estimate, low, high)
+    for part, value in (("estimate", 0.1667), ("low", 0.0564), ("high", 0.2627)):
+        book.add(LEE, f"lee.{part}", value)
+    return book.numbers
+
+
+def length(given: dict[str, Any]) -> Numbers:
+    """The win rate at equal length: ours, and AlpacaEval's for two penalties."""
+    book = Book()
+    y, d = np.array(given["soft"]), np.array(given["lengths"], dtype=float)
+    z = np.tanh(d / d.std(ddof=1))
+    fit = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial()).fit(tol=1e-12)
+    book.put(GLM, controlled=special.expit(fit.params[0]), slope=fit.params[1])
+    hardness, gamed = np.array(given["hardness"]), np.array(given["gamed"])
+    at = gamed[:, 2].astype(int)
+    own = np.column_stack((np.tanh(d / d.std(ddof=1)), hardness, np.ones(len(y))))
+    theirs = np.column_stack((np.tanh(gamed[:, 0]), hardness[at], np.zeros(len(gamed))))
+    x, outcome = np.vstack((own, theirs)), np.append(y, gamed[:, 1])
+    weights = np.repeat((1.0, 0.2 * len(y) / len(gamed)), (len(y), len(gamed)))
+    for c in (2.78, 21.54):
+        # A weight on a row is that of a count: statsmodels divides the log-likelihood by rows.
+        model = sm.GLM(outcome, x, family=sm.families.Binomial(), freq_weights=weights)
+        fitted = model.fit_regularized(
+            method="elastic_net",
+            alpha=1 / c / len(outcome),
+            L1_wt=1.0,
+            maxiter=10_000,
+            cnvrg_tol=1e-13,
+            zero_tol=1e-12,
+        )
+        beta = np.asarray(fitted.params)
+        rate = special.expit(beta[1] * hardness + beta[2]).mean()
+        book.add(LASSO, f"alpaca_eval c={c}", rate)
+        for name, value in zip(("length", "difficulty", "model"), beta, strict=True):
+            book.add(LASSO, f"alpaca_eval c={c} {name}", value)
+    return book.numbers
+
+
+def variance(given: dict[str, Any]) -> Numbers:
+    """Variance components of a balanced nested design, from the mean squares of its ANOVA."""
+    book = Book()
+    frame = pd.DataFrame(given["nested"], columns=["p", "g", "o", "r", "y"])
+    frame["y"] -= frame.groupby("o")["y"].transform("mean")  # both orders cancel what they share
+    sizes = [int(frame[column].nunique()) for column in "pgor"]
+    for column in "pgo":
+        frame[column] = frame[column].astype(int).astype(str)
+    table = anova_lm(ols("y ~ p + p:g + p:g:o", frame).fit())
+    squares = table["mean_sq"].to_dict()
+    _, g, o, r = sizes
+    repeat = squares["Residual"]
+    order = (squares["p:g:o"] - repeat) / r
+    generation = (squares["p:g"] - squares["p:g:o"]) / (r * o)
+    prompt = (squares["p"] - squares["p:g"]) / (r * o * g)
+    book.put(ANOVA, prompt=prompt, generation=generation, order=order, repeat=repeat)
+    return book.numbers

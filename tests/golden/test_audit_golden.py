@@ -1,0 +1,171 @@
+"""`bakeoff.audit` on our own evaluations in every format, against independent numbers.
+
+`make_golden.py` writes the evaluations, `reference.py` computes the numbers without bakeoff.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import bakeoff
+from bakeoff.importers.reader import FORMATS
+from tests.golden import make_golden
+from tests.golden.comparing import changeable, differing, read, unexpected
+from tests.golden.observed import Found, audit, numbers_of
+
+EXPECTED = read(make_golden.EXPECTED_AUDIT)
+NAMES = list(make_golden.EVALUATIONS)
+OTHER_SEEDS = (8, 9, 10)
+
+
+@cache
+def audited(name: str) -> bakeoff.Results:
+    return audit(name, [make_golden.DATA / file for file in make_golden.files(name)])
+
+
+@cache
+def found(name: str) -> Found:
+    return numbers_of(audited(name))
+
+
+def found_in(name: str, files: Mapping[str, str], folder: Path) -> Found:
+    """The numbers of other files of the same names."""
+    folder.mkdir(exist_ok=True)
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return numbers_of(audit(name, [folder / file for file in files]))
+
+
+@pytest.mark.parametrize(("name", "pair"), [(n, pair) for n in NAMES for pair in EXPECTED[n]])
+def test_every_number_is_the_independent_one(name: str, pair: str) -> None:
+    assert differing(EXPECTED[name][pair], found(name)[pair]) == {}
+    assert unexpected(EXPECTED[name][pair], found(name)[pair]) == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pairs_are_those_of_the_file(name: str) -> None:
+    assert found(name).keys() == EXPECTED[name].keys()
+
+
+def test_every_format_has_an_evaluation() -> None:
+    formats = {str(format) for name in NAMES for format in audited(name).config["format"]}  # type: ignore[union-attr]
+    assert formats == set(FORMATS)
+
+
+# That the numbers can differ: with one value changed, with one row less, with other data.
+
+# What is changed in the first file, and a number of the first pair that it moves.
+CHANGES = {
+    "alpaca_eval": ('"preference":1.', '"preference":2,"was":1.', "win_rate.estimate"),
+    "arena_hard": ('"score": "A>B"', '"score": "B>A"', "win_rate.estimate"),
+    "llm_comparator": ('"is_flipped":true', '"is_flipped":false', "order.effect.estimate"),
+    "pandalm": ('"annotator1": 1', '"annotator1": 2', "win_rate.estimate"),
+    "script": ('"winner":"model1"', '"winner":"model2"', "win_rate.estimate"),
+    "script_swapped": ('"swapped":true', '"swapped":false', "win_rate.estimate"),
+    "own_results": ('"first":1.0', '"first":0.0', "win_rate.estimate"),
+    "clusters": (",plum,plum,", ",quince,plum,", "win_rate.estimate"),
+    "battles": ('"winner": "model_a"', '"winner": "model_b"', "win_rate.estimate"),
+    "scores": (".5\n", ".0\n", "score_difference.estimate"),
+    "preferences": (",a,", ",b,", "order.effect.estimate"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_changed_value_is_noticed(name: str, tmp_path: Path) -> None:
+    old, new, moved = CHANGES[name]
+    files = make_golden.files(name)
+    file = next(iter(files))
+    assert old in files[file]
+    again = found_in(name, {**files, file: files[file].replace(old, new, 1)}, tmp_path)
+    pair = next(iter(EXPECTED[name]))
+    assert moved in differing(EXPECTED[name][pair], again[pair])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_row_less_is_noticed(name: str, tmp_path: Path) -> None:
+    files = make_golden.files(name)
+    file = next(iter(files))
+    again = found_in(name, {**files, file: without_a_row(files[file])}, tmp_path)
+    wrong = [
+        name_ for pair in EXPECTED[name] for name_ in differing(EXPECTED[name][pair], again[pair])
+    ]
+    assert "judged" in wrong
+
+
+def without_a_row(text: str) -> str:
+    """A file without the last row but one, whatever its format."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError:
+        lines = text.splitlines(keepends=True)
+        return "".join([*lines[:-2], lines[-1]])
+    rows = document
+    if isinstance(document, dict):
+        keys = ("judgments", "results", "examples")
+        rows = next(document[key] for key in keys if key in document)
+    del rows[-2]
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_number_is_the_same_for_other_data(name: str, tmp_path: Path) -> None:
+    same = {pair: changeable(numbers) for pair, numbers in EXPECTED[name].items()}
+    for seed in OTHER_SEEDS:
+        again = found_in(name, make_golden.files(name, seed), tmp_path / str(seed))
+        for pair, numbers in EXPECTED[name].items():
+            same[pair] -= differing(numbers, again.get(pair, {})).keys()
+    assert {pair: names for pair, names in same.items() if names} == {}
+
+
+# What the real evaluations of `tests/real_evaluations` show beside numbers.
+
+
+def test_a_winner_is_named_only_where_the_interval_leaves_out_a_half() -> None:
+    outcomes = set()
+    bounds = ("win_rate.low", "win_rate.high")
+    for name in NAMES:
+        for pair in audited(name).summary.pairs:
+            rate = EXPECTED[name][f"{pair.a} vs {pair.b}"]
+            low, high = (next(n[k] for n in rate.values() if k in n) for k in bounds)
+            assert pair.outcome != "better" or low > 0.5
+            assert pair.outcome != "worse" or high < 0.5
+            outcomes.add(pair.outcome)
+    assert {"better", "not enough data", "withheld"} <= outcomes
+
+
+def test_a_judge_that_saw_one_order_only_gives_no_verdict() -> None:
+    (pair,) = audited("script").summary.pairs
+    assert (pair.outcome, pair.order.identified) == ("withheld", "one order")
+    assert "was always shown first" in pair.verdict
+
+
+def test_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
+    rows = json.loads(make_golden.files("alpaca_eval")["alpaca_eval.json"])
+    same = {"generator_2": rows[0]["generator_1"], "preference": 1.5}
+    for row in rows:  # with equal texts there would be nothing to judge
+        del row["output_1"], row["output_2"]
+    path = tmp_path / "itself.json"
+    path.write_text(json.dumps([{**row, **same} for row in rows]))
+    results = bakeoff.audit([path], out=tmp_path / "out", margin=20)
+    (pair,) = results.summary.pairs
+    assert (pair.a, pair.b) == ("reference-large", "reference-large (2)")
+    assert (pair.wins, pair.losses, pair.ties) == (0, 0, 60)
+    assert (pair.win_rate.estimate, pair.win_rate.se) == (0.5, 0)
+    assert (pair.decisive_win_rate, pair.sign_test.p, pair.outcome) == (None, 1.0, "equivalent")
+    assert "NaN" not in (tmp_path / "out/results.json").read_text("utf-8")
+
+
+def test_an_answer_that_is_no_text_fails_and_its_labels_count() -> None:
+    results = audited("pandalm")
+    mute = {(one.participant, one.raw) for one in results.failures if one.stage == "completion"}
+    assert mute == {("elm", "True")}
+    for pair in results.summary.pairs:
+        assert pair.accounting.asked == 3 * 14
+
+
+def test_no_answer_of_ours_is_suspicious() -> None:
+    for name in NAMES:
+        assert [one.model for one in audited(name).summary.models if one.suspicious] == []

@@ -1,0 +1,356 @@
+"""The functions of `bakeoff.stats` on real evaluations."""
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from bakeoff.analysis.verdict import outcome_of
+from bakeoff.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
+from bakeoff.stats.alpaca_eval import GRID, alpaca_eval_length_controlled, bootstrapped_se
+from bakeoff.stats.bias import order_effect
+from bakeoff.stats.calibration import ppi_plus_plus
+from bakeoff.stats.confidence_sequences import anytime_test, mean_sequence
+from bakeoff.stats.intervals import effective_wilson, proportion, student, win_rate
+from bakeoff.stats.power import detectable, prompts_needed, sd_of, z_sum
+from bakeoff.stats.ratings import Outcomes
+from bakeoff.stats.sequential import sign_e_process
+from bakeoff.stats.tests import holm, mcnemar, sign_test
+from tests.real_evaluations.data import alpaca, alpaca_inputs, expected, records, rows
+from tests.unit.stats.helpers import same, sound
+from tests.unit.stats.test_alpaca_eval import own_rows
+from tests.unit.stats.test_confidence_sequences import first_finding, log_made_at_each_look
+from tests.unit.stats.test_ratings import fit, log_strengths
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-2", "FuseChat-Llama-3.2-3B-Instruct", "FuseChat-Gemma-2-9B-Instruct"]
+)
+def test_alpaca_eval_s_win_rates_and_standard_errors(model: str) -> None:
+    known = expected()["alpaca_eval"][model]
+    estimate = win_rate(alpaca(model)[0])
+    assert 100 * estimate.estimate == pytest.approx(known["win_rate"], abs=1e-5)
+    assert estimate.se is not None
+    assert 100 * estimate.se == pytest.approx(known["standard_error"], abs=1e-5)
+    assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(known["ci95_t"], abs=0.05)
+    assert (estimate.n, estimate.method) == (805, "t")
+
+
+def test_alpaca_eval_s_win_rate_of_an_even_match_holds_50_percent() -> None:
+    estimate = win_rate(alpaca("FuseChat-Llama-3.2-3B-Instruct")[0])
+    assert 100 * estimate.estimate == pytest.approx(51.2967, abs=1e-4)
+    assert estimate.low < 0.5 < estimate.high
+
+
+def test_a_model_against_itself_is_half_without_an_error() -> None:
+    estimate = win_rate(alpaca("gpt4_1106_preview")[0])
+    assert (estimate.estimate, estimate.se, estimate.n) == (0.5, 0, 805)
+    assert estimate.low < 0.5 < estimate.high
+    assert sound(estimate)
+
+
+def test_the_paired_difference_of_two_models_through_a_common_baseline() -> None:
+    (name, known), *_ = expected()["alpaca_eval_paired"].items()
+    one, other = (alpaca(model)[0] for model in name.split(" - "))
+    estimate = student(100 * (one - other))
+    assert estimate.estimate == pytest.approx(known["diff"], abs=1e-3)
+    assert estimate.se == pytest.approx(known["paired_se"], abs=1e-3)
+    assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "pair", ["claude-2.1 - claude-2", "gpt-4-1106-preview - gpt-4-0314"], ids=["claude", "gpt"]
+)
+def test_arena_bench_s_score_differences(pair: str) -> None:
+    known = expected()["arena_bench_v1"]["pairs"][pair]
+    of: dict[str, dict[str, float]] = {}
+    for row in rows("arena_hard/arena_bench_v1_scores.csv.gz"):
+        if row["score"]:
+            of.setdefault(row["model"], {})[row["question_id"]] = float(row["score"])
+    one, other = (of[model] for model in pair.split(" - "))
+    both = sorted(one.keys() & other.keys())
+    estimate = student(np.array([one[question] - other[question] for question in both]))
+    assert estimate.n == known["n"]
+    assert estimate.estimate == pytest.approx(known["diff"], abs=1e-6)
+    assert estimate.se == pytest.approx(known["paired_se"], abs=1e-6)
+    assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-6)
+
+
+def test_ten_repeats_of_100_prompts_are_100_prompts() -> None:
+    known = expected()["open_r1_impute"]["gpt4_10_repeats"]
+    judged = [row for row in rows("open_r1_impute/winners.csv.gz") if row["judge"] == "gpt-4"]
+    (text, _), *_ = Counter(row["completions_hash"] for row in judged).most_common(1)
+    repeated = [row for row in judged if row["completions_hash"] == text]
+    values = np.array(
+        [{"model1": 1.0, "model2": 0.0, "tie": 0.5}[row["winner"]] for row in repeated]
+    )
+    prompts = np.array([int(row["i"]) for row in repeated])
+    assert len(values) == known["judgments"]
+    estimate = win_rate(values, prompts)
+    assert estimate.n == 100
+    assert estimate.se is not None
+    assert 100 * estimate.estimate == pytest.approx(known["win_rate_model1"], abs=1e-9)
+    assert 100 * estimate.se == pytest.approx(known["cluster_se"], abs=1e-6)
+    assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(
+        known["ci95_cluster_t"], abs=1e-6
+    )
+    naive = effective_wilson(values).se
+    assert naive is not None
+    assert 100 * naive == pytest.approx(known["naive_se"], abs=1e-6)
+    means = np.bincount(prompts, values) / np.bincount(prompts)
+    assert same(win_rate(means), estimate)
+
+
+def test_battles_that_repeat_a_question_are_clustered_by_it() -> None:
+    for pair, known in expected()["arena_hard_battles"].items():
+        battles = [
+            row
+            for row in records("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
+            if f"{row['model_a']} vs {row['model_b']}" == pair
+        ]
+        values = np.array([{"model_a": 1.0, "model_b": 0.0}.get(b["winner"], 0.5) for b in battles])
+        estimate = win_rate(values, np.array([battle["question_id"] for battle in battles]))
+        assert (len(values), estimate.n) == (known["rows"], known["questions"])
+        assert estimate.se is not None
+        assert 100 * estimate.estimate == pytest.approx(known["win_rate"], abs=1e-6)
+        assert 100 * estimate.se == pytest.approx(known["cluster_se"], abs=1e-6)
+
+
+def test_the_small_numbers() -> None:
+    known = expected()["small"]
+    assert sign_test(55, 45).p == pytest.approx(known["sign_test_55_45"], abs=1e-9)
+    assert sign_test(15, 5).p == pytest.approx(known["sign_test_15_5"], abs=1e-9)
+    assert mcnemar(10, 2).p == pytest.approx(known["mcnemar_exact_b10_c2"], abs=1e-9)
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(known["holm_[.01,.04,.03,.005]"])
+
+
+def test_pandalm_s_ten_pairs_by_the_majority_of_three_people() -> None:
+    found: dict[str, list[int]] = {}
+    for row in rows("pandalm/labels.csv.gz"):
+        models = row["model_1"], row["model_2"]
+        votes = [row[f"human{i}"] for i in (1, 2, 3)]
+        kind = {"1": 0, "2": 1, "0": 2}[max("012", key=votes.count)]
+        if models[0] > models[1] and kind < 2:
+            kind = 1 - kind
+        found.setdefault(" vs ".join(sorted(models)), [0, 0, 0])[kind] += 1
+    known = expected()["pandalm"]["pairs_human_majority"]
+    assert found == {name: [k["win"], k["lose"], k["tie"]] for name, k in known.items()}
+    ps = [sign_test(*found[name][:2]).p for name in known]
+    assert ps == pytest.approx([k["sign_p"] for k in known.values()], abs=1e-9)
+    assert holm(ps) == pytest.approx([k["holm_p"] for k in known.values()], abs=1e-6)
+
+
+def test_alpaca_eval_s_wins_against_losses() -> None:
+    for known in expected()["alpaca_eval"].values():
+        tested = sign_test(known["n_wins"], known["n_wins_base"])
+        assert tested.p == pytest.approx(known["sign_test_p"], rel=1e-6)
+
+
+def test_miller_s_example_and_two_effects() -> None:
+    known = expected()["small"]
+    n = known["miller_n_omega2=1/9_delta=.03_a=.05_power=.8"]
+    assert (z_sum() * sd_of(1 / 9) / 0.03) ** 2 == pytest.approx(n, abs=1e-6)
+    assert prompts_needed(sd_of(1 / 9), 0.03) == 969
+    effect = known["mde_n=100_winrate_no_ties_sd=.5"]
+    assert detectable(0.5 / 10) == pytest.approx(effect, abs=1e-9)
+    assert detectable(1.0) == pytest.approx(known["mde_n=805_claude2_se=1.0"], abs=1e-9)
+
+
+@pytest.mark.parametrize("model", ["claude-2", "gpt-3.5-turbo-1106_concise"])
+def test_alpaca_eval_s_judge_prefers_the_second_place(model: str) -> None:
+    known = expected()["alpaca_eval"][model]["position"]
+    preferences, prompts, shown_first, _ = alpaca(model)
+    told = ~np.isnan(shown_first)
+    found = order_effect(preferences[told], prompts[told], shown_first[told] == 1)
+    assert found.identified == "random order"
+    assert found.effect.n == known["n"]
+    assert 100 * found.effect.estimate == pytest.approx(known["first_minus_second"], abs=1e-6)
+    assert 100 * found.effect.se == pytest.approx(known["se"], abs=0.02)
+    balanced = 100 * found.balanced.estimate
+    assert balanced == pytest.approx(known["order_balanced_win_rate"], abs=1e-6)
+    assert found.shown_first == pytest.approx(known["n_first"] / known["n"])
+    for side, name in ((1, "first"), (-1, "second")):
+        rate = balanced + side * 50 * found.effect.estimate
+        assert rate == pytest.approx(known[f"win_rate_shown_{name}"], abs=1e-6)
+
+
+def test_llmbar_s_judges_in_both_orders() -> None:
+    assert len(expected()["llmbar"]) == 8
+    for name, known in expected()["llmbar"].items():
+        judged = [
+            row
+            for row in rows("llmbar/judgments.csv.gz")
+            if f"{row['set']}|{row['judge']}|{row['strategy']}" == name
+        ]
+        picks = np.array([(row["winner_order12"], row["winner_order21"]) for row in judged])
+        gold = np.array([row["label"] for row in judged])
+        n = known["n"]
+        found = order_effect(
+            (picks == "1").astype(float).ravel(), np.repeat(np.arange(n), 2), np.tile([1, 0], n) > 0
+        )
+        assert found.identified == "both orders"
+        assert found.first_twice == known["inconsistent_prefers_first"]
+        assert found.second_twice == known["inconsistent_prefers_second"]
+        assert n - found.first_twice - found.second_twice == known["agree"]
+        assert found.p == pytest.approx(known["position_mcnemar_exact_p"], rel=1e-9)
+        assert found.p == sign_test(found.first_twice, found.second_twice).p
+        pick_first = found.pick_first.estimate
+        assert pick_first == pytest.approx(known["first_position_pick_rate"], abs=1e-9)
+
+        correct = (picks == gold[:, None]).astype(float)
+        assert correct.sum(axis=0).tolist() == [known["correct_order12"], known["correct_order21"]]
+        accuracy = win_rate(correct.mean(axis=1)).estimate
+        assert accuracy == pytest.approx(known["swap_averaged_score_vs_gold"], abs=1e-9)
+        both = proportion(int(correct.all(axis=1).sum()), n)
+        assert both.estimate == known["correct_both"] / n
+        assert [both.low, both.high] == pytest.approx(known["accuracy_ci95_wilson_both"], abs=1e-9)
+
+        kappas = {
+            "between_orders": picks,
+            "vs_gold_order12": np.stack((picks[:, 0], gold), axis=1),
+            "vs_gold_order21": np.stack((picks[:, 1], gold), axis=1),
+        }
+        for which, pair in kappas.items():
+            kappa = cohen_kappa(pair.astype(float))
+            assert kappa.estimate == pytest.approx(known[f"kappa_{which}"], abs=1e-9), which
+
+
+def test_pandalm_s_people_and_its_judge() -> None:
+    known = expected()["pandalm"]
+    raters = ["human1", "human2", "human3", "pandalm7b"]
+    table = np.array([[float(row[r]) for r in raters] for row in rows("pandalm/labels.csv.gz")])
+    for i, j in itertools.combinations(range(3), 2):
+        name, pair = f"{raters[i]}-{raters[j]}", table[:, [i, j]]
+        assert cohen_kappa(pair).estimate == pytest.approx(known["human_kappas"][name], abs=1e-4)
+        assert gwet_ac1(pair).estimate == pytest.approx(known["human_ac1"][name], abs=1e-4)
+    alpha = krippendorff_alpha(table[:, :3])
+    assert alpha.estimate == pytest.approx(known["human_alpha_nominal"], abs=1e-4)
+    assert sound(alpha)
+    assert 0.83 < alpha.low < alpha.high < 0.9
+
+    majority = [max((0.0, 1.0, 2.0), key=row.tolist().count) for row in table[:, :3]]
+    judge = np.stack((majority, table[:, 3]), axis=1)
+    assert cohen_kappa(judge).estimate == pytest.approx(known["pandalm7b"]["kappa"], abs=1e-4)
+    assert gwet_ac1(judge).estimate == pytest.approx(known["pandalm7b"]["ac1"], abs=1e-4)
+
+
+def from_table(path: str) -> tuple[Outcomes, list[str]]:
+    games = rows(path)
+    names = sorted({row[side] for row in games for side in ("left", "right")})
+    left, right = (
+        np.array([names.index(row[side]) for row in games]) for side in ("left", "right")
+    )
+    values = np.array([{"left": 1.0, "right": 0.0, "tie": 0.5}[row["winner"]] for row in games])
+    return Outcomes(left, right, values, np.arange(len(games))), names
+
+
+@pytest.mark.parametrize("name", ["food", "simple"])
+def test_evalica_s_examples(name: str) -> None:
+    known = expected()["evalica"][name]
+    outcomes, names = from_table(f"evalica/{name}.csv")
+    plain = fit(outcomes, len(names))
+    theirs = [known["log_strength"][item] for item in names]
+    assert log_strengths(plain) == pytest.approx(theirs, abs=1e-3)
+    davidson = fit(outcomes, len(names), ties=True)
+    theirs = [known["davidson_log_strength"][item] for item in names]
+    assert log_strengths(davidson) == pytest.approx(theirs, abs=1e-3)
+    assert davidson.tie == pytest.approx(known["davidson_nu"], abs=1e-3)
+
+
+def test_pandalm_s_first_200_labels_correct_its_judge() -> None:
+    known = expected()["pandalm"]["ppi_first200_pandalm7b"]["ppi_pp"]
+    of = {"1": 1.0, "2": 0.0, "0": 0.5}
+    table = rows("pandalm/labels.csv.gz")
+    votes = [[row[f"human{i}"] for i in (1, 2, 3)] for row in table]
+    labels = np.array([of[max("012", key=vote.count)] for vote in votes])
+    judged = np.array([of[row["pandalm7b"]] for row in table])
+    found = ppi_plus_plus(labels[:200], judged[:200], judged[200:])
+    assert found.value.estimate == pytest.approx(known["estimate"], abs=1e-4)
+    assert found.value.se == pytest.approx(known["se"], abs=1e-4)
+    assert [found.value.low, found.value.high] == pytest.approx(known["ci95"], abs=1e-4)
+    assert found.weight == pytest.approx(known["lam"], abs=1e-4)
+    assert (found.labelled, found.unlabelled) == (200, 799)
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-2", "FuseChat-Gemma-2-9B-Instruct", "FuseChat-Llama-3.2-3B-Instruct"]
+)
+def test_alpaca_eval_in_the_order_of_its_file(model: str) -> None:
+    known = expected()["sequential_beta5"][model]
+    values = alpaca(model)[0]
+    look = sign_e_process(values)
+    assert look.stopped == known["stop_n"]
+    assert look.log_e[-1] == pytest.approx(known["log_e_final"], abs=1e-6)
+    assert max(look.log_e) == pytest.approx(math.log(known["e_max"]), abs=1e-6)
+    assert look.p == pytest.approx(1 / known["e_max"], rel=1e-6)
+    if known["stop_n"]:
+        until = values[: known["stop_n"]]
+        assert [(until > 0.5).sum(), (until < 0.5).sum()] == known["wins_losses_at_stop"]
+
+
+@pytest.mark.parametrize(
+    ("model", "side"), [("claude-2", "worse"), ("FuseChat-Gemma-2-9B-Instruct", "better")]
+)
+def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
+    model: str, side: str
+) -> None:
+    values = alpaca(model)[0]
+    found = first_finding(values)
+    assert found is not None
+    count, finding = found
+    assert finding == "different"
+    assert outcome_of(mean_sequence(values[:count]), 0.05) == side
+    assert outcome_of(mean_sequence(values), 0.05) == side
+    by_signs = expected()["sequential_beta5"][model]["stop_n"]
+    assert by_signs - 10 <= count <= by_signs + 10
+    assert anytime_test(values).p < 1e-20
+
+
+def test_alpaca_eval_of_two_that_are_nearly_as_good_never_has_a_winner() -> None:
+    values = alpaca("FuseChat-Llama-3.2-3B-Instruct")[0]
+    count, finding = first_finding(values) or (0, "")
+    assert finding == "equivalent"
+    assert 700 < count < len(values)
+    assert outcome_of(mean_sequence(values[:count]), 0.05) == "equivalent"
+    assert log_made_at_each_look(values, 0.5).max() < math.log(20)
+
+
+def test_alpaca_eval_of_a_model_against_itself_is_ties_and_they_are_equivalent() -> None:
+    found = first_finding(alpaca("gpt4_1106_preview")[0])
+    assert found is not None
+    assert found[1] == "equivalent"
+
+
+MODELS = [
+    "claude-2",
+    "FuseChat-Gemma-2-9B-Instruct",
+    "FuseChat-Llama-3.2-3B-Instruct",
+    "gpt-3.5-turbo-1106_concise",
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_alpaca_eval_s_published_length_controlled_win_rates(model: str) -> None:
+    known = expected()["alpaca_eval"][model]["length_controlled"]
+    rows = alpaca_inputs(model)
+    found = alpaca_eval_length_controlled(rows)
+    assert 100 * found.win_rate == pytest.approx(known["published"], abs=0.15)
+    for name, c in (("C2.78", GRID[5]), ("C21.5", GRID[6]), ("C1e4", GRID[9])):
+        fixed = alpaca_eval_length_controlled(rows, c)
+        assert 100 * fixed.win_rate == pytest.approx(known[name], abs=0.005), name
+    bare = alpaca_eval_length_controlled(own_rows(rows), GRID[6])
+    assert 100 * bare.win_rate == pytest.approx(known["no_gamed_rows"], abs=0.15)
+
+
+@pytest.mark.parametrize("model", list(MODELS[:3]))
+def test_the_whole_fit_s_standard_error_is_twice_the_published_one(model: str) -> None:
+    known = expected()["lc_bootstrap_se_reference"][model]
+    se = bootstrapped_se(alpaca_inputs(model), 21.54)
+    assert 100 * se == pytest.approx(known, abs=0.2)
+
+
+def test_the_baseline_against_itself_is_even() -> None:
+    found = alpaca_eval_length_controlled(alpaca_inputs("gpt4_1106_preview"))
+    assert 100 * found.win_rate == pytest.approx(50, abs=0.01)
