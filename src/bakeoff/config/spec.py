@@ -61,6 +61,12 @@ class Spec(BaseModel):
             )
         return cls(name=name or rest, backend=backend, target=target, options=options)
 
+    def with_options(self, options: dict[str, str]) -> Self:
+        """Return the spec with other options."""
+        return type(self)(
+            name=self.name, backend=self.backend, target=self.target, options=options
+        )
+
 
 class Sampling(BaseModel):
     """How completions are drawn; part of what identifies one.

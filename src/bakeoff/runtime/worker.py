@@ -46,7 +46,7 @@ class Traits:
     free: bool = False
     """Has no price per token, as a model on this machine."""
     can_score: bool = False
-    """A generator that returns `Completion.weight` where `Sampling.weigh` is set."""
+    """A generator that can score the last turn of a prompt, if the sampling asks for that."""
     order: Order = "both"
     """Of a judge: `both` if position may sway it, so that a pair is shown in both orders; `apart`
     if it sees each completion alone."""
