@@ -28,8 +28,8 @@ from measuring.line import say, versions
 from measuring.plain_loop import PlainLoop
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.llamacpp.fetch import fetched
-from bakeoff.generators.llamacpp.generator import Embedded
+from bakeoff.generators.llamacpp.fetch import fetch_model
+from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.prompts.sources import draw
@@ -49,7 +49,7 @@ def main(ways: Sequence[str]) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     prompts = draw("starter", PROMPTS, seed=0).prompts
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / GGUF).symlink_to(fetched(CATALOGUE["smollm2"]))
+        (Path(folder) / GGUF).symlink_to(fetch_model(CATALOGUE["smollm2"]))
         for way in [way for way in ways if way != "server"]:
             dtype = way.removeprefix("hf-") if way in HF else "float32"
             spec = (
@@ -141,7 +141,7 @@ async def against_the_server(prompts: Sequence[Prompt]) -> tuple[float, float]:
 async def bare(prompts: Sequence[Prompt]) -> float:
     """Tokens a second of a bare client that asks as much at once as ours does."""
     model = opened("embedded:smollm2")
-    if not isinstance(model, Embedded):
+    if not isinstance(model, LlamaCppGenerator):
         raise TypeError("embedded: is somebody else's")
     await model.prepare()
     own: Any = (await model.opened()).client  # for the server's address and key, and no request
@@ -160,7 +160,9 @@ async def bare(prompts: Sequence[Prompt]) -> float:
         await model.close()
 
 
-async def asked(client: httpx.AsyncClient, model: Embedded, prompts: Sequence[Prompt]) -> int:
+async def asked(
+    client: httpx.AsyncClient, model: LlamaCppGenerator, prompts: Sequence[Prompt]
+) -> int:
     """The tokens that came of all prompts, asked at once."""
 
     async def one(prompt: Prompt) -> int:

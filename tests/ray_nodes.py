@@ -1,4 +1,4 @@
-"""Real Ray nodes on this machine, a raylet each, and the replicas that run on them."""
+"""Real Ray nodes on this machine, with a raylet each, and the replicas that run on them."""
 
 import os
 import sys
@@ -10,18 +10,18 @@ from typing import Any
 
 FRAIL = Path(__file__).parent / "frail"
 _SMALL = 100 << 20  # bytes of a node's object store
-# Of Ray's processes too; quiet, and nobody is told that they ran.
+# Inherited by Ray's processes: no output, no telemetry.
 _SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
-    "TESTS_OF": str(os.getpid()),  # whose processes they are: others may run some too
+    "TESTS_OF": str(os.getpid()),  # identifies the processes of this test run
 }
 
 
 @contextmanager
 def nodes(count: int, cpus: int) -> Iterator[Any]:
-    """A cluster of so many nodes, which knows the backend `frail:`; nobody has joined it yet."""
+    """A cluster of `count` nodes on which the backend `frail:` is installed."""
     with somebodys_backend():
         from ray.cluster_utils import Cluster
 
@@ -41,7 +41,7 @@ def add_node(cluster: Any, cpus: int) -> Any:
 
 @contextmanager
 def somebodys_backend() -> Iterator[None]:
-    """`frail:` is installed, for this process and for those that it starts."""
+    """Install the backend `frail:` for this process and its children."""
     before = dict(os.environ)
     os.environ |= _SET
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FRAIL), before.get("PYTHONPATH")]))
@@ -55,7 +55,7 @@ def somebodys_backend() -> Iterator[None]:
 
 
 def replicas() -> list[int]:
-    """The processes of the replicas that our nodes have on this machine."""
+    """Pids of the replicas that run on the nodes of this test run."""
     found, ours = [], f"TESTS_OF={os.getpid()}".encode()
     for folder in Path("/proc").iterdir():
         try:
@@ -71,7 +71,7 @@ def replicas() -> list[int]:
 
 
 def soon(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """What becomes true, when it does."""
+    """Wait until a function returns a true value, and return that."""
     end = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < end, "it did not come to that"

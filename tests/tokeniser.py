@@ -12,10 +12,10 @@ MODELS = ("qwen2.5-coder-0.5b", "smollm2", "gemma3-270m")
 @cache
 def tokeniser(model: str) -> Tokeniser:
     """The tokens of a text, as a model's own tokeniser makes them."""
-    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 
-    path = fetched(CATALOGUE[model])
+    path = fetch_model(CATALOGUE[model])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from transformers import AutoTokenizer

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.config import Config, Sampling, Spec, parse_fields, split_options
-from bakeoff.config.options import Audit, Check, Poll
+from bakeoff.config.options import AuditOptions, JudgeCheckOptions, VoteOptions
 from bakeoff.errors import (
     BackendError,
     BakeoffError,
@@ -87,13 +87,12 @@ if TYPE_CHECKING:
     from bakeoff.storage import Store
 
 __all__ = [
-    "Audit",
+    "AuditOptions",
     "BackendError",
     "BakeoffError",
     "BaseWorker",
     "Batched",
     "BudgetError",
-    "Check",
     "Comparison",
     "Completion",
     "Config",
@@ -113,6 +112,7 @@ __all__ = [
     "Importer",
     "InterruptError",
     "Judge",
+    "JudgeCheckOptions",
     "Judgment",
     "Message",
     "ModelCompletion",
@@ -123,7 +123,6 @@ __all__ = [
     "PerItem",
     "Plan",
     "Planned",
-    "Poll",
     "Priced",
     "Progress",
     "ProgressCallback",
@@ -146,6 +145,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "VerdictError",
+    "VoteOptions",
     "Weights",
     "WorkError",
     "WorkItem",

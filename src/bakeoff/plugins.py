@@ -135,9 +135,7 @@ def judge_spec(text: str) -> Spec:
     default = "openai" if _OPENAI_MODEL.fullmatch(spec.target) else "hf"
     if spec.target == HUMAN:
         default = HUMAN
-    if spec.backend:
-        return spec
-    return Spec(name=spec.name, backend=default, target=spec.target, options=spec.options)
+    return spec.with_backend(spec.backend or default)
 
 
 def names(group: str) -> list[str]:

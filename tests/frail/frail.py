@@ -15,7 +15,7 @@ from bakeoff.runtime import PerItem, Traits
 
 
 class OddError(BackendError):
-    """An error that nobody else has."""
+    """An error class of this package only."""
 
     kind = "odd"
 
@@ -28,7 +28,7 @@ class Frail(PerItem[Any, Any]):
     def __init__(self, spec: Any, context: Any) -> None:
         super().__init__(context.max_concurrency)
         self._says = spec.target
-        # A model of which the driver has other files than the nodes: its identity is its process.
+        # Its identity is its process id: the driver and the nodes have different files.
         files = os.getpid() if spec.target == "elsewhere" else None
         self.identity = {"backend": "frail", "says": self._says, "files": files}
         self._unprepared = spec.target == "unprepared"

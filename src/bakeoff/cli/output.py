@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bakeoff.config import Config, Spec
-from bakeoff.config.options import Audit, Poll
+from bakeoff.config.options import AuditOptions, VoteOptions
 from bakeoff.records import Results
 from bakeoff.report.terminal import print_document, print_path, print_results, terminal
 
@@ -18,7 +18,7 @@ def hosted(models: Sequence[str], judges: Sequence[str]) -> set[str]:
     return {spec.name for spec in specs if spec.backend not in here}
 
 
-def present(results: Results, config: Config | Audit | Poll, out: Path) -> None:
+def present(results: Results, config: Config | AuditOptions | VoteOptions, out: Path) -> None:
     """Print results as a command was told to: as a document, as a summary, or not at all."""
     if config.print_json:
         print_document(results.to_json())

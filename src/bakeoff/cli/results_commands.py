@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 
 from bakeoff.cli.output import hosted, present
 from bakeoff.cli.signals import BOOTH, stopping, while_open
-from bakeoff.config.options import Audit, Check, Poll
+from bakeoff.config.options import AuditOptions, JudgeCheckOptions, VoteOptions
 from bakeoff.report.terminal import (
     log_to,
     print_blocks,
@@ -25,7 +25,7 @@ def audit(
     ],
     /,
     *,
-    config: Annotated[Audit, Parameter(name="*")] = Audit(),  # noqa: B008 - frozen
+    config: Annotated[AuditOptions, Parameter(name="*")] = AuditOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Read evaluations that other tools made, and say what they can carry. Asks no model."""
     from bakeoff.evaluation.audit import audit as audited
@@ -34,7 +34,7 @@ def audit(
     results = audited(
         files,
         format=config.format,
-        columns=config.mapping(),
+        columns=config.column_mapping(),
         margin=config.margin,
         panel=config.panel,
         out=config.out,
@@ -50,7 +50,7 @@ def judge_check(
     ] = None,
     /,
     *,
-    config: Annotated[Check, Parameter(name="*")] = Check(),  # noqa: B008 - frozen
+    config: Annotated[JudgeCheckOptions, Parameter(name="*")] = JudgeCheckOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
     from bakeoff.evaluation.judge_check import check_async, lines
@@ -73,7 +73,7 @@ def vote(
     results: Annotated[Path, Parameter(help="A results.json, or the folder that it is in.")],
     /,
     *,
-    poll: Annotated[Poll, Parameter(name="*")] = Poll(),  # noqa: B008 - frozen
+    poll: Annotated[VoteOptions, Parameter(name="*")] = VoteOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Let people vote on the pairs of a run, blind, in a browser on this machine."""
     from bakeoff.api import vote_async
@@ -141,7 +141,7 @@ def serve(
 
 def list_(what: Annotated[Literal["judges", "models"], Parameter(help="What to list.")], /) -> int:
     """Say what judges or models there are here, and what each still needs."""
-    from bakeoff.cli.backends import judge_ways, model_ways
+    from bakeoff.cli.backends import judge_backends, model_backends
 
-    print_ways(terminal(), judge_ways() if what == "judges" else model_ways())
+    print_ways(terminal(), judge_backends() if what == "judges" else model_backends())
     return 0

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from bakeoff.cli.output import hosted, present
 from bakeoff.cli.signals import BOOTH, stopping, while_open
-from bakeoff.config import Config, config_from
+from bakeoff.config import Config, load_config
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
 from bakeoff.report.terminal import log_to, print_blocks, print_document, print_error, terminal
@@ -55,7 +55,7 @@ def plan(
 
 
 def _given(config: Config, file: Path | None) -> Config:
-    return config_from(file, config.model_dump(by_alias=True, exclude_unset=True))
+    return load_config(file, config.model_dump(by_alias=True, exclude_unset=True))
 
 
 def _agree(found: Plan, config: Config) -> None:
@@ -92,7 +92,7 @@ def _typed(question: str) -> str:
 
 def compare(config: Config) -> int:
     """Run a comparison in a terminal; its exit code."""
-    config = config.settled()
+    config = config.resolved()
     timing = Stopwatch() if config.profile else None
     from bakeoff.api import run_async
     from bakeoff.report.live import live

@@ -11,7 +11,6 @@ from bakeoff.importers.documents import Document
 from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
 
-
 class _ModelEntry(BaseModel):
     model: str
 

@@ -48,9 +48,7 @@ def test_every_format_is_detected(tmp_path: Path) -> None:
 def test_ambiguous_and_unknown_formats_are_config_errors(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", [{**alpaca(), **panda(1)}])
     message = refusal(path)
-    assert (
-        f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format " in message
-    )
+    assert f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format " in message
     assert read([path], format="pandalm").formats == ("pandalm",)
     path = written(tmp_path / "b.json", {f"key{n}": n for n in range(20)})
     message = refusal(path)

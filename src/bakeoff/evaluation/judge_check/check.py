@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bakeoff.config import MOST, Sampling, parse_fields
-from bakeoff.config.options import Check
+from bakeoff.config import MAX_CONCURRENCY, Sampling, parse_fields
+from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.environment import Moment, describe, load_keys
 from bakeoff.errors import BudgetError, ConfigError, InterruptError, masked
 from bakeoff.evaluation.judge_check.grading import agreements, checked
@@ -32,7 +32,7 @@ def check(
     store: Path,
     limit: int | None = None,
     repeats: int = 1,
-    max_concurrency: int = MOST,
+    max_concurrency: int = MAX_CONCURRENCY,
 ) -> CheckResults:
     """Ask each judge (a spec) about the pairs of a file, or without one about our own.
 
@@ -45,11 +45,13 @@ def check(
         "repeats": repeats,
         "max_concurrency": max_concurrency,
     }
-    return check_config(file, parse_fields(Check, asked | {"store": store}, where="the check"))
+    return check_config(
+        file, parse_fields(JudgeCheckOptions, asked | {"store": store}, where="the check")
+    )
 
 
 def check_config(
-    file: Path | None, config: Check, on_progress: ProgressCallback = lambda _: None
+    file: Path | None, config: JudgeCheckOptions, on_progress: ProgressCallback = lambda _: None
 ) -> CheckResults:
     """As `check`, as a config describes it; writes `judge-check.json` to `config.out`, if given."""
     return asyncio.run(check_async(file, config, on_progress))
@@ -57,7 +59,7 @@ def check_config(
 
 async def check_async(
     file: Path | None,
-    config: Check,
+    config: JudgeCheckOptions,
     on_progress: ProgressCallback = lambda _: None,
     *,
     stop_token: StopToken | None = None,
@@ -132,7 +134,9 @@ def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
             )
 
 
-def _results(known: Known, config: Check, asked: Sequence[Asking], started: Moment) -> CheckResults:
+def _results(
+    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: Moment
+) -> CheckResults:
     judgments = [judgment for one in asked for judgment in one.judgments]
     told = config.model_dump(mode="json", by_alias=True)
     environment = describe() | {
