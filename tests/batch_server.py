@@ -23,8 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.anthropic_server import message
-from tests.openai_server import Brain, Reply, chat, contest
+from bakeoff.testing import Reply, Responder, anthropic_message, chat_completion, prefer_good
 
 Fate = Callable[[dict[str, Any]], str]
 
@@ -58,8 +57,10 @@ class BatchServer:
     not listed before the list was asked for `hidden` times.
     """
 
-    def __init__(self, brain: Brain = contest, *, looks: int = 2, fate: Fate = lives) -> None:
-        self.brain = brain
+    def __init__(
+        self, respond: Responder = prefer_good, *, looks: int = 2, fate: Fate = lives
+    ) -> None:
+        self.respond = respond
         self.looks = looks
         self.fate = fate
         self.refusal: Callable[[Job], list[dict[str, Any]]] = lambda job: []
@@ -162,7 +163,7 @@ class BatchServer:
         ]
 
     def _reply(self, body: dict[str, Any], says: Callable[[str], dict[str, Any]]) -> Reply:
-        said = self.brain(body)
+        said = self.respond(body)
         if isinstance(said, Reply):
             return said
         return Reply(body=says(said) if isinstance(said, str) else said)
@@ -207,7 +208,7 @@ class BatchServer:
     # ------------------------------------------------------------------------------------- OpenAI
 
     async def _chat(self, request: Request) -> Response:
-        return self._directly(await request.json(), chat)
+        return self._directly(await request.json(), chat_completion)
 
     async def _upload(self, request: Request) -> Response:
         head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
@@ -248,7 +249,7 @@ class BatchServer:
         return JSONResponse({"object": "list", "data": shown, "has_more": False})
 
     async def _look(self, request: Request) -> Response:
-        job = self._looked_at(request.path_params["id"], chat)
+        job = self._looked_at(request.path_params["id"], chat_completion)
         if job is None:
             return JSONResponse({"error": {"message": "no such batch"}}, 404)
         return JSONResponse(self._shown(job))
@@ -304,7 +305,7 @@ class BatchServer:
     # ---------------------------------------------------------------------------------- Anthropic
 
     async def _message(self, request: Request) -> Response:
-        return self._directly(await request.json(), message)
+        return self._directly(await request.json(), anthropic_message)
 
     async def _make_messages(self, request: Request) -> Response:
         asked = (await request.json())["requests"]
@@ -316,7 +317,7 @@ class BatchServer:
         return JSONResponse({"data": told, "has_more": False, "first_id": None, "last_id": None})
 
     async def _look_messages(self, request: Request) -> Response:
-        job = self._looked_at(request.path_params["id"], message)
+        job = self._looked_at(request.path_params["id"], anthropic_message)
         if job is None:
             error = {"type": "not_found_error", "message": "no such batch"}
             return JSONResponse({"type": "error", "error": error}, 404)

@@ -21,8 +21,8 @@ from bakeoff.runtime.progress import (
     read_progress,
 )
 from bakeoff.storage.salvage import check
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, prefer_good
 from tests.e2e.test_disk import usual
-from tests.openai_server import OpenAIServer, Reply, chat, contest
 
 DAYS = 3
 # Python runs this before anything else: from when a file is there on, it is three days ago.
@@ -58,7 +58,7 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
     asked: Counter[str] = Counter()
     refused: list[int] = []
 
-    def brain(body: dict[str, Any]) -> Reply:
+    def respond(body: dict[str, Any]) -> Reply:
         asked[repr((body["model"], body["messages"]))] += 1
         if len(server.requests) == 30:
             trigger.touch()
@@ -72,12 +72,16 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
             return Reply(429, {"error": {"message": "later"}}, headers)
         # The run does not end before it was seen with its clock set back.
         silent = len(server.requests) == 60
-        return Reply(body=chat(contest(body)), delay=0.05, until=lambda: not silent or bool(back))
+        return Reply(
+            body=chat_completion(prefer_good(body)),
+            delay=0.05,
+            until=lambda: not silent or bool(back),
+        )
 
     seen: list[tuple[float, ProgressReport]] = []
     back: list[ProgressReport] = []
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "path")}
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         arguments = usual(server, tmp_path / "store.sqlite", tmp_path / "out")
         command = [sys.executable, "-m", "bakeoff", *arguments]
         begun = time.monotonic()

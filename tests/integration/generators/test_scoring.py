@@ -16,9 +16,8 @@ from bakeoff.generators.scoring import Piece, grammar, parted
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
-from tests.openai_server import OpenAIServer, Reply, chat
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
 from tests.tiny import CONTEXT, make_tiny_model
-from tests.working import outcomes
 
 
 def turn(question: str, text: str) -> Prompt:
@@ -32,7 +31,7 @@ def weighing(token: str, **sampling: Any) -> Generator:
 
 
 def weights(worker: Generator, turns: list[Prompt]) -> list[float]:
-    done = outcomes(worker, turns)
+    done = run_worker(worker, turns)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
@@ -120,7 +119,7 @@ def test_a_model_whose_logits_cannot_be_cut_weighs_the_same(
 
 
 def test_what_does_not_fit_into_the_context_fails_alone(tiny: Path) -> None:
-    done = outcomes(
+    done = run_worker(
         weighing(f"hf:{tiny}"),
         [TURNS[0], turn("y" * CONTEXT, "no"), turn("hey", "y" * (CONTEXT - 8)), TURNS[1]],
     )
@@ -144,7 +143,7 @@ def words_of(body: dict[str, Any]) -> list[str]:
 
 def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     words = words_of(body)
-    reply = chat("x")
+    reply = chat_completion("x")
     reply["usage"] |= {"prompt_tokens": len(words), "total_tokens": len(words) + 1}
     if "prompt_logprobs" in body:
         assert body["max_completion_tokens"] == 1
@@ -156,10 +155,12 @@ def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return reply | changes
 
 
-def through_vllm(brain: Any, turns: list[Prompt], **sampling: Any) -> list[Completion | WorkError]:
-    with OpenAIServer(brain) as server:
+def through_vllm(
+    respond: Any, turns: list[Prompt], **sampling: Any
+) -> list[Completion | WorkError]:
+    with OpenAIServer(respond) as server:
         worker = weighing(f"api:m?base_url={server.url}&retries=0", **sampling)
-        return outcomes(worker, turns)
+        return run_worker(worker, turns)
 
 
 def test_a_server_weighs_by_the_log_probabilities_of_a_prompt() -> None:
@@ -187,8 +188,8 @@ def test_the_prompts_own_token_is_the_first_of_several() -> None:
 
 
 def test_a_server_that_gives_none_is_named_for_it() -> None:
-    for brain in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
-        done = through_vllm(brain, [turn("hi", "oh")])[0]
+    for respond in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
+        done = through_vllm(respond, [turn("hi", "oh")])[0]
         assert isinstance(done, BackendError)
         assert "gives no prompt_logprobs" in done.message
 
@@ -205,11 +206,11 @@ def test_a_server_that_gives_none_is_named_for_it() -> None:
     ],
 )
 def test_log_probabilities_that_are_not_there_weigh_nothing(told: Any) -> None:
-    def brain(body: dict[str, Any]) -> dict[str, Any]:
+    def respond(body: dict[str, Any]) -> dict[str, Any]:
         changed = {"prompt_logprobs": told} if "prompt_logprobs" in body else {}
         return vllm(body, **changed)
 
-    assert isinstance(through_vllm(brain, [turn("hi", "oh no")])[0], BackendError)
+    assert isinstance(through_vllm(respond, [turn("hi", "oh no")])[0], BackendError)
 
 
 def test_an_empty_text_has_no_token_that_a_server_could_weigh() -> None:
@@ -276,7 +277,7 @@ PARIS = "What is the capital of France?"
 @pytest.mark.engine
 def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> None:
     worker = weighing("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
-    right, wrong, disorder, empty, long = outcomes(
+    right, wrong, disorder, empty, long = run_worker(
         worker,
         [
             turn(PARIS, "The capital of France is Paris."),
@@ -306,7 +307,7 @@ def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
     for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
         found = weights(weighing(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
         assert all(-40 < weight < 0 for weight in found), (model, found)
-    null = outcomes(weighing("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
+    null = run_worker(weighing("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
     assert isinstance(null, BackendError)
 
 

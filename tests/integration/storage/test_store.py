@@ -8,27 +8,21 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from bakeoff.errors import StoreError
-from bakeoff.records import Completion
-from bakeoff.records import Record
-from bakeoff.records import Verdict
+from bakeoff.records import Completion, Record, Verdict
 from bakeoff.storage import Store
-from tests.long import long
 from bakeoff.storage.database import SCHEMA_VERSION
-from tests.unit.records.test_records import completions
-from tests.unit.records.test_records import failures
-from tests.unit.records.test_records import pairs
-from tests.unit.records.test_records import prompts
-from tests.unit.records.test_records import verdicts
+from tests.long import long
+from tests.unit.records.test_records import completions, failures, pairs, prompts, verdicts
 
 WRITES = """
 import asyncio

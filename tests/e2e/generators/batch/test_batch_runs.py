@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from bakeoff.records import Results
+from bakeoff.testing import prefer_good, shown_completions, verdict_json
 from tests.batch_server import BatchServer
 from tests.long import long
-from tests.openai_server import contest, shown, verdict
 
 PROMPTS = 12
 LIMIT = 120  # seconds for a run
@@ -138,7 +138,7 @@ def test_models_and_judge_may_all_be_asked_in_batches() -> None:
 @pytest.mark.long
 def test_failures_are_asked_again_by_the_same_command() -> None:
     def expired(body: dict[str, Any]) -> str:
-        return "expired" if "good 3" in shown(body) else "replied"
+        return "expired" if "good 3" in shown_completions(body) else "replied"
 
     with BatchServer(fate=expired) as server:
         finished(flags(judge_of(server, "openai")), code=3)
@@ -178,9 +178,9 @@ def test_a_judge_is_checked_in_batches_too() -> None:
 
 def stubborn(body: dict[str, Any]) -> Any:
     """A judge that says nothing of use about two of the prompts before it is asked once more."""
-    if len(body["messages"]) == 1 and any(f"good {n}" in shown(body) for n in (3, 7)):
+    if len(body["messages"]) == 1 and any(f"good {n}" in shown_completions(body) for n in (3, 7)):
         return "Well, hard to say."
-    return contest(body)
+    return prefer_good(body)
 
 
 class Killer:
@@ -288,7 +288,9 @@ def test_what_mended_other_words_is_no_reply_to_these() -> None:
         assert killer.done.wait(60)
         server.broken = lambda request: None
         server.jobs[0].id = "lost"
-        server.brain = lambda body: f"{said} again" if (said := stubborn(body))[0] == "W" else said
+        server.respond = lambda body: (
+            f"{said} again" if (said := stubborn(body))[0] == "W" else said
+        )
         finished(arguments)
         assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
         again = [request["body"]["messages"][1]["content"] for request in server.jobs[3].requests]
@@ -335,8 +337,8 @@ def test_how_much_of_a_batch_is_through_is_told_while_it_lasts() -> None:
 @pytest.mark.long
 def test_a_verdict_named_by_its_pair_is_no_other_pairs() -> None:
     """The replies of a batch are given to the pairs that they are about, not in their order."""
-    brain = lambda body: verdict("A", 9, 1, why=" against ".join(shown(body)))  # noqa: E731
-    with BatchServer(brain) as server:
+    respond = lambda body: verdict_json("A", 9, 1, why=" against ".join(shown_completions(body)))  # noqa: E731
+    with BatchServer(respond) as server:
         finished(flags(judge_of(server, "openai")))
         texts = {
             p.id: p.messages[0].content.split()[1].rstrip("?") for p in results().evidence.prompts

@@ -19,9 +19,8 @@ from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import RunContext, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
-from tests.openai_server import OpenAIServer, Reply
+from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
-from tests.working import outcomes
 
 
 def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:
@@ -32,7 +31,7 @@ def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:
 
 def ask(worker: LlamaCppGenerator, *texts: str) -> list[Completion | WorkError]:
     prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
-    return outcomes(worker, prompts)
+    return run_worker(worker, prompts)
 
 
 def texts(said: list[Completion | WorkError]) -> list[str]:
@@ -222,7 +221,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     def reply(_: dict[str, Any]) -> Any:
         text = next(said, None)
         if text is None:
-            server.refuse()
+            server.refuse_connections()
             return Reply(body=b"", hangs_up=True)
         return text
 
@@ -297,7 +296,7 @@ def test_the_default_judge_prefers_the_better_completion_over_both_orders() -> N
     )
     refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
-    said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])
+    said = run_worker(judge, [*pairs, *(pair.swapped() for pair in pairs)])
     preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]
     assert len(preferences) == 4
     for first, second in zip(preferences[:2], preferences[2:], strict=True):

@@ -24,8 +24,8 @@ from bakeoff.generators.ray.replica import replica_config
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
 from bakeoff.runtime import Generator, StopToken
+from bakeoff.testing import run_worker
 from tests.ray_nodes import add_node, nodes, replicas, somebodys_backend, soon
-from tests.working import outcomes
 
 # Ray's settings emit a DeprecationWarning when they are first read.
 own = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
@@ -148,8 +148,8 @@ class TestOnACluster:
         self, cluster: Any, replicas: str, count: int, max_concurrency: int
     ) -> None:
         prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
-        one = outcomes(opened("frail:x", max_concurrency=max_concurrency), prompts)
-        many = outcomes(
+        one = run_worker(opened("frail:x", max_concurrency=max_concurrency), prompts)
+        many = run_worker(
             opened(f"frail:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
             prompts,
         )
@@ -191,7 +191,7 @@ class TestOnACluster:
         assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
         assert pool.concurrent_blocks > 1
-        said = outcomes(worker, asked(*texts))
+        said = run_worker(worker, asked(*texts))
         start = 60 // size * size
         assert failed(said) == list(range(start, start + size))
         error = said[60]
@@ -210,7 +210,7 @@ class TestOnACluster:
 
         monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
-        said = outcomes(opened("frail:x?replicas=2", max_concurrency=8), asked(*texts))
+        said = run_worker(opened("frail:x?replicas=2", max_concurrency=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # Ray retried the blocks
@@ -257,7 +257,7 @@ class TestOnACluster:
     ) -> None:
         last = "bug" if error is ReplicaError else "config"
         with pytest.raises(error, match=says):
-            outcomes(opened(text), asked("word", last))
+            run_worker(opened(text), asked("word", last))
 
     def test_a_replica_of_another_version_is_refused(self, cluster: Any) -> None:
         user = object()
@@ -333,7 +333,7 @@ class TestOnACluster:
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
         try:
-            assert words(outcomes(opened("frail:x?replicas=1"), asked("word"))) == ["x word"]
+            assert words(run_worker(opened("frail:x?replicas=1"), asked("word"))) == ["x word"]
             assert real.is_initialized()
         finally:
             real.shutdown()
@@ -382,7 +382,7 @@ def test_killing_a_replica_of_a_real_model_changes_no_completion(
     (tmp_path / "bare").write_text("{{ messages[0].content }}")  # a shorter prompt
     prompts = asked(*(f"Number {n}?" for n in range(200)))
     spec = f"embedded:smollm2?context=128&slots=1&threads=1&template={tmp_path / 'bare'}"
-    alone = outcomes(opened(spec), prompts)
+    alone = run_worker(opened(spec), prompts)
     found: dict[int, Completion | WorkError] = {}
     killed: list[int] = []
 

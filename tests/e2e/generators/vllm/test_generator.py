@@ -35,9 +35,8 @@ from bakeoff.generators.vllm.launch import failure_cause
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import StopToken
+from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.long import long
-from tests.openai_server import OpenAIServer, Reply
-from tests.working import outcomes
 
 STANDIN = Path(__file__).parents[3] / "vllm_standin"
 
@@ -125,7 +124,7 @@ def turn(*texts: str) -> Prompt:
 
 
 def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
-    return outcomes(worker, [turn(text) for text in texts])
+    return run_worker(worker, [turn(text) for text in texts])
 
 
 def config_error(spec: str, *texts: str) -> str:
@@ -856,7 +855,7 @@ def test_api_key_env_is_required_and_no_other_key_is_sent(
 
 
 def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
-    with OpenAIServer(running.brain) as other:
+    with OpenAIServer(running.respond) as other:
         worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
         assert len([o for o in ask(worker, *"abcdef") if isinstance(o, Completion)]) == 6
         assert running.requests
@@ -873,10 +872,10 @@ def test_a_last_assistant_turn_is_continued_and_scored(
     model: Path, standins: StandinRecords
 ) -> None:
     asked = turn("hi", "there")
-    outcomes(opened(f"vllm:{model}"), [asked])
+    run_worker(opened(f"vllm:{model}"), [asked])
     body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = outcomes(opened(f"vllm:{model}", weigh=True), [asked])
+    (weighed,) = run_worker(opened(f"vllm:{model}", weigh=True), [asked])
     assert isinstance(weighed, Completion)
     assert (
         weighed.weight == -3.5
@@ -888,7 +887,7 @@ def test_an_unreachable_server_is_a_config_error() -> None:
 
 
 def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
-    running.brain = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
+    running.respond = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
     (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
@@ -964,7 +963,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def texts(spec: str, prompts: list[Prompt] = PROMPTS, **sampling: Any) -> list[str]:
     worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
-    done = outcomes(worker, prompts)
+    done = run_worker(worker, prompts)
     assert all(isinstance(outcome, Completion) for outcome in done), done
     return [outcome.text for outcome in done if isinstance(outcome, Completion)]
 
@@ -1000,7 +999,9 @@ def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> 
     scores = []
     for spec in (served, f"hf:{smollm2}"):
         worker = open_generator(Spec.parse(spec), RunContext(Sampling(weigh=True), 4))
-        scores.append([getattr(outcome, "weight", outcome) for outcome in outcomes(worker, asked)])
+        scores.append(
+            [getattr(outcome, "weight", outcome) for outcome in run_worker(worker, asked)]
+        )
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
     assert scores[0][0] > scores[0][1]
 
@@ -1018,7 +1019,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     going_on = turn("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (outcome,) = outcomes(opened(served, max_tokens=1, top=5), [PROMPTS[0]])
+    (outcome,) = run_worker(opened(served, max_tokens=1, top=5), [PROMPTS[0]])
     assert isinstance(outcome, Completion)
     assert outcome.top_logprobs is not None
     assert len(outcome.top_logprobs) >= 5
@@ -1026,7 +1027,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
-    long, short = outcomes(opened(served, max_tokens=4), [turn("word " * 600), turn("Hello?")])
+    long, short = run_worker(opened(served, max_tokens=4), [turn("word " * 600), turn("Hello?")])
     assert isinstance(long, ContextError)
     assert isinstance(short, Completion)
 

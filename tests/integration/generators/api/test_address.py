@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bakeoff.generators.api.address import base_url_of, is_here, listens, place
-from tests.openai_server import OpenAIServer
+from bakeoff.testing import OpenAIServer
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.openai_server import OpenAIServer, Reply, chat
-from tests.working import outcomes
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
 
 
 def prompt(text: str = "Hello?", *more: tuple[str, str]) -> Prompt:
@@ -32,13 +31,13 @@ def ask(
 ) -> list[Completion | WorkError]:
     url = server if isinstance(server, str) else server.url
     spec = Spec.parse(f"api:m?base_url={url}{options}")
-    return outcomes(
+    return run_worker(
         open_generator(spec, RunContext(sampling or Sampling(), max_concurrency)), prompts
     )
 
 
-def one(brain: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
-    with OpenAIServer(brain) as server:
+def one(respond: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
+    with OpenAIServer(respond) as server:
         return ask(server, [prompt()], sampling, **options)[0]
 
 
@@ -67,17 +66,17 @@ def test_schema_logprobs_and_prefill_pass_through() -> None:
 
 
 def test_thinking_finish_tokens_and_refusal_are_kept() -> None:
-    said = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
+    said = one(lambda _: chat_completion("<think>hm</think>Yes", finish_reason="length"))
     assert isinstance(said, Completion)
     assert (said.text, said.thinking, said.finish) == ("Yes", "hm", "length")
     assert (said.tokens, said.raw) == (5, "<think>hm</think>Yes")
-    field = one(lambda _: chat("Yes", message={"reasoning_content": "hm"}))
+    field = one(lambda _: chat_completion("Yes", message={"reasoning_content": "hm"}))
     assert isinstance(field, Completion)
     assert (field.text, field.thinking) == ("Yes", "hm")
-    refused = one(lambda _: chat(None, message={"refusal": "I can't."}))
+    refused = one(lambda _: chat_completion(None, message={"refusal": "I can't."}))
     assert isinstance(refused, Completion)
     assert (refused.text, refused.finish) == ("I can't.", "refused")
-    filtered = one(lambda _: chat("", finish_reason="content_filter"))
+    filtered = one(lambda _: chat_completion("", finish_reason="content_filter"))
     assert isinstance(filtered, Completion)
     assert filtered.finish == "refused"
 
@@ -86,7 +85,7 @@ def test_top_log_probabilities_come_back() -> None:
     token = {"token": " A", "logprob": -0.1, "bytes": None}
     tops = [{"token": " A", "logprob": -0.1, "bytes": None}]
     content = [{**token, "top_logprobs": tops}]
-    said = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
+    said = one(lambda _: chat_completion("A", logprobs={"content": content, "refusal": None}))
     assert isinstance(said, Completion)
     assert said.top_logprobs == {" A": -0.1}
 
@@ -98,9 +97,9 @@ FAULTS = [
     Reply(200, b"<html>", {"Content-Type": "text/html"}),
     Reply(200, {}),
     Reply(200, []),
-    Reply(200, {**chat("x"), "choices": []}),
-    Reply(200, {**chat("x"), "choices": None}),
-    Reply(200, chat("x", finish_reason=None)),
+    Reply(200, {**chat_completion("x"), "choices": []}),
+    Reply(200, {**chat_completion("x"), "choices": None}),
+    Reply(200, chat_completion("x", finish_reason=None)),
 ]
 
 
@@ -131,12 +130,12 @@ def test_a_server_error_that_stays_has_its_status() -> None:
 
 
 def test_a_bad_request_of_one_item_fails_that_item_only() -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if "long" in body["messages"][0]["content"]:
             return Reply(400, {"error": {"message": "maximum context length is 5 tokens"}})
         return "fine"
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         said = ask(server, [prompt("short"), prompt("long"), prompt("small")])
     assert [isinstance(outcome, BackendError) for outcome in said] == [False, True, False]
 
@@ -169,12 +168,12 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 
 def refusing(name: str, words: str) -> Any:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if name in body:
             return Reply(400, {"error": {"message": words, "param": None}})
         return "fine"
 
-    return brain
+    return respond
 
 
 @pytest.mark.parametrize(
@@ -197,9 +196,9 @@ def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
 
 
 def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> None:
-    brain = refusing("logprobs", "this model has no logprobs")
+    respond = refusing("logprobs", "this model has no logprobs")
     with (
-        OpenAIServer(brain) as server,
+        OpenAIServer(respond) as server,
         pytest.raises(ConfigError, match=r"no log-probabilities .*verdict=logprob"),
     ):
         ask(server, [prompt(str(n)) for n in range(9)], Sampling(top_logprobs=3), max_concurrency=1)
@@ -208,9 +207,11 @@ def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> 
 
 def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:
     with OpenAIServer() as server:
-        server.brain = lambda _: Reply(body=chat("x"), until=lambda: server.most_in_flight == 3)
+        server.respond = lambda _: Reply(
+            body=chat_completion("x"), until=lambda: server.max_in_flight == 3
+        )
         ask(server, [prompt(str(n)) for n in range(12)], max_concurrency=3)
-    assert server.most_in_flight == 3
+    assert server.max_in_flight == 3
     with OpenAIServer() as server:
         begun = time.monotonic()
         ask(server, [prompt(str(n)) for n in range(3)], options="&delay=0.2")
@@ -252,7 +253,7 @@ def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.M
         worker = open_generator(
             Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), RunContext(Sampling())
         )
-        said = outcomes(worker, [prompt()])
+        said = run_worker(worker, [prompt()])
     assert b"Bearer sk-other" in server.raw[0]
     assert server.requests[0]["model"] == "gpt-4"
     assert isinstance(said[0], Completion)
@@ -261,7 +262,7 @@ def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.M
 def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         assert body["system"] == "Be kind."
         message = {"id": "m", "type": "message", "role": "assistant", "model": body["model"]}
         text = {"type": "text", "text": "Hello!"}
@@ -269,12 +270,12 @@ def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
         end = {"stop_reason": "max_tokens", "stop_sequence": None}
         return Reply(body={**message, **end, "content": [text], "usage": usage})
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         sampling = Sampling(system="Be kind.", max_tokens=2)
         worker = open_generator(Spec.parse("anthropic:claude"), RunContext(sampling))
-        said = outcomes(worker, [prompt()])[0]
+        said = run_worker(worker, [prompt()])[0]
     assert isinstance(said, Completion), said
     assert (said.text, said.finish, said.tokens) == ("Hello!", "length", 2)
     assert "seed" not in server.requests[0]

@@ -18,9 +18,8 @@ from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator, RateLimits
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, refused_url, run_worker
 from tests.long import long
-from tests.openai_server import OpenAIServer, Reply, chat, nothing_listens
-from tests.working import outcomes
 
 
 def prompts(count: int, of: str = "") -> list[Prompt]:
@@ -53,7 +52,7 @@ def test_a_server_that_failed_is_asked_again_when_it_says(monkeypatch: pytest.Mo
     down = Reply(500, {"error": {"message": "x"}}, {"Retry-After-Ms": "1"})
     replies = iter([down, down, "fine"])
     with OpenAIServer(lambda _: next(replies)) as server:
-        assert texts(outcomes(opened([server.url]), prompts(1))) == {"fine"}
+        assert texts(run_worker(opened([server.url]), prompts(1))) == {"fine"}
 
 
 class Limited:
@@ -84,21 +83,21 @@ class Limited:
 
 
 def test_nothing_is_lost_to_a_limit_however_often_it_is_met() -> None:
-    brain = Limited(20, 0.5)
-    with OpenAIServer(brain) as server:
-        said = outcomes(opened([server.url], "&retries=0", max_concurrency=16), prompts(70))
+    respond = Limited(20, 0.5)
+    with OpenAIServer(respond) as server:
+        said = run_worker(opened([server.url], "&retries=0", max_concurrency=16), prompts(70))
     assert texts(said) == {"fine"}
-    assert brain.events >= 3
-    assert len(server.requests) == 70 + brain.refused
+    assert respond.events >= 3
+    assert len(server.requests) == 70 + respond.refused
 
 
 def test_a_refusal_holds_all_who_ask_that_server() -> None:
     """Two workers: what one of them is told, the other one obeys as well."""
-    brain = Limited(6, 0.6)
+    respond = Limited(6, 0.6)
     rate_limits = RateLimits()
 
     async def work() -> None:
-        with OpenAIServer(brain) as server:
+        with OpenAIServer(respond) as server:
             workers = [
                 opened([server.url], rate_limits=rate_limits, max_concurrency=4) for _ in range(2)
             ]
@@ -118,8 +117,8 @@ def test_a_refusal_holds_all_who_ask_that_server() -> None:
 
     asyncio.run(work())
     # Those under way at the first refusal may be refused as well, and nobody after it was known.
-    assert brain.events == 3  # of 20 requests, behind every 6
-    assert brain.refused <= 8 * brain.events
+    assert respond.events == 3  # of 20 requests, behind every 6
+    assert respond.refused <= 8 * respond.events
 
 
 def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
@@ -128,15 +127,15 @@ def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
     """
 
     async def work() -> None:
-        server.brain = lambda _: Reply(
-            body=chat("x"), delay=0.1, until=lambda: server.most_in_flight >= most
+        server.respond = lambda _: Reply(
+            body=chat_completion("x"), delay=0.1, until=lambda: server.max_in_flight >= most
         )
         await asyncio.gather(*(worker(prompts(10), lambda *_: None) for worker in workers))
         for worker in workers:
             await worker.close()
 
     asyncio.run(work())
-    return server.most_in_flight
+    return server.max_in_flight
 
 
 @pytest.mark.long
@@ -162,17 +161,17 @@ def test_requests_a_minute_are_spread() -> None:
     with OpenAIServer() as server:
         worker = opened([server.url], rate_limits=RateLimits(rpm=1200))
         begun = time.monotonic()
-        outcomes(worker, prompts(11))
+        run_worker(worker, prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05
         begun = time.monotonic()
-        outcomes(opened([server.url], "&rpm=1200"), prompts(11))
+        run_worker(opened([server.url], "&rpm=1200"), prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05
 
 
 def test_tokens_a_minute_are_spread() -> None:
     with OpenAIServer() as server:  # each takes 8 tokens, and more is expected of the first ones
         begun = time.monotonic()
-        outcomes(opened([server.url], "&tpm=4800"), prompts(6))
+        run_worker(opened([server.url], "&tpm=4800"), prompts(6))
         # At the 800 tokens that are expected of the first ones it would be 50 seconds.
         assert 0.4 <= time.monotonic() - begun < 40
 
@@ -182,7 +181,7 @@ def test_a_server_that_says_come_again_tomorrow_is_not_waited_for(
 ) -> None:
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: reply) as server:
-        said = outcomes(opened([server.url], max_concurrency=4), prompts(50))
+        said = run_worker(opened([server.url], max_concurrency=4), prompts(50))
     assert {(type(one), getattr(one, "status", 0)) for one in said} == {(BackendError, 429)}
     assert all("Rate limit reached" in str(one) for one in said)
     assert len(server.requests) <= 4
@@ -195,13 +194,13 @@ def test_a_request_that_is_refused_while_others_are_served_fails_in_the_end(
     """A prompt that is too long for a limit of tokens is refused for ever, and by 429."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["messages"][0]["content"] == "7":
             return Reply(429, BUSY, {"Retry-After-Ms": "1"})
-        return Reply(body=chat("fine"), delay=0.05)
+        return Reply(body=chat_completion("fine"), delay=0.05)
 
-    with OpenAIServer(brain) as server:
-        said = outcomes(opened([server.url], "&retries=2", max_concurrency=4), prompts(60))
+    with OpenAIServer(respond) as server:
+        said = run_worker(opened([server.url], "&retries=2", max_concurrency=4), prompts(60))
     assert [n for n, one in enumerate(said) if isinstance(one, WorkError)] == [7]
     assert isinstance(said[7], BackendError)
     assert said[7].status == 429
@@ -214,7 +213,7 @@ def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> Non
     busy = Reply(529, {"error": {"message": "Overloaded"}})
     with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
         worker = opened([server.url], max_concurrency=64)
-        said = outcomes(worker, prompts(200))
+        said = run_worker(worker, prompts(200))
     assert texts(said) == {"fine"}
     assert len(server.requests) - 200 > 4
     assert isinstance(worker, Api)
@@ -227,21 +226,25 @@ def test_a_server_that_is_busy_now_and_then_is_asked_no_slower_for_that() -> Non
 
 def test_requests_are_spread_over_servers_by_the_room_they_have() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
-        quick.brain = lambda _: Reply(body=chat("quick"), until=lambda: quick.most_in_flight == 4)
-        slow.brain = lambda _: Reply(body=chat("slow"), until=lambda: len(quick.requests) > 80)
-        said = outcomes(opened([quick.url, slow.url], max_concurrency=4), prompts(100))
+        quick.respond = lambda _: Reply(
+            body=chat_completion("quick"), until=lambda: quick.max_in_flight == 4
+        )
+        slow.respond = lambda _: Reply(
+            body=chat_completion("slow"), until=lambda: len(quick.requests) > 80
+        )
+        said = run_worker(opened([quick.url, slow.url], max_concurrency=4), prompts(100))
     assert texts(said) == {"quick", "slow"}
     assert len(quick.requests) > 3 * len(slow.requests)
-    assert (quick.most_in_flight, slow.most_in_flight) == (4, 4)
+    assert (quick.max_in_flight, slow.max_in_flight) == (4, 4)
 
 
 def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.WARNING),
-        nothing_listens() as gone,
+        refused_url() as gone,
         OpenAIServer(lambda _: "here") as server,
     ):
-        said = outcomes(opened([gone, server.url], "&retries=0"), prompts(40))
+        said = run_worker(opened([gone, server.url], "&retries=0"), prompts(40))
     assert texts(said) == {"here"}
     assert f"nothing listens at {gone}: asking the others" in caplog.text
 
@@ -250,9 +253,11 @@ def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_bac
     async def work() -> None:
         said: list[Completion | WorkError] = []
         with ExitStack() as dying, OpenAIServer(lambda _: "stays") as stays:
-            dies = dying.enter_context(OpenAIServer(lambda _: Reply(body=chat("dies"), delay=0.05)))
+            dies = dying.enter_context(
+                OpenAIServer(lambda _: Reply(body=chat_completion("dies"), delay=0.05))
+            )
             worker = opened([dies.url, stays.url], "&retries=2", max_concurrency=4)
-            stays.brain = lambda _: Reply(body=chat("stays"), delay=0.05)
+            stays.respond = lambda _: Reply(body=chat_completion("stays"), delay=0.05)
             await worker.prepare()
             going = asyncio.create_task(worker(prompts(60), lambda _, one: said.append(one)))
             while len(dies.requests) < 8:
@@ -269,7 +274,7 @@ def test_the_requests_of_a_server_that_dies_go_to_the_others_and_it_may_come_bac
 @pytest.mark.parametrize("count", [1, 2])
 def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
     with ExitStack() as held:
-        urls = [held.enter_context(nothing_listens()) for _ in range(count)]
+        urls = [held.enter_context(refused_url()) for _ in range(count)]
         worker = opened(urls)
         with pytest.raises(ConfigError, match="start its server or check the address") as caught:
             asyncio.run(worker.prepare())
@@ -301,7 +306,7 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
     asked: list[float] = []
     failed: Counter[str] = Counter()  # how often each prompt was
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         prompt = body["messages"][-1]["content"]
         if prompt == "poison":
             return gone
@@ -313,8 +318,8 @@ def test_a_server_that_is_gone_behind_a_proxy_is_waited_for(
         return gone
 
     poison = Prompt(messages=(Message(role="user", content="poison"),))
-    with OpenAIServer(brain) as server:
-        *said, last = outcomes(opened([server.url], "&retries=2"), [*prompts(40), poison])
+    with OpenAIServer(respond) as server:
+        *said, last = run_worker(opened([server.url], "&retries=2"), [*prompts(40), poison])
     assert texts(said) == {"fine"}
     assert isinstance(last, BackendError)
     assert last.status == status

@@ -17,10 +17,15 @@ from bakeoff.generators.api.transport import marked
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, PrefixedPrompt, Prompt
 from bakeoff.runtime import Generator, RateLimits
-from tests.anthropic_server import AnthropicServer, message
+from bakeoff.testing import (
+    AnthropicServer,
+    OpenAIServer,
+    Reply,
+    anthropic_message,
+    chat_completion,
+    run_worker,
+)
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
-from tests.openai_server import OpenAIServer, Reply, chat
-from tests.working import outcomes
 
 
 def prompt(text: str = "Hello?") -> Prompt:
@@ -35,12 +40,12 @@ def said(body: Any, rate_limits: RateLimits | None = None) -> Completion | WorkE
     with OpenAIServer(lambda _: body) as server:
         context = RunContext(Sampling(), 8, rate_limits=rate_limits or RateLimits())
         worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), context)
-        return outcomes(worker, [prompt()])[0]
+        return run_worker(worker, [prompt()])[0]
 
 
 @pytest.mark.parametrize("left_out", ["id", "created", "object", "model"])
 def test_what_nobody_needs_may_be_missing(left_out: str) -> None:
-    body = {key: value for key, value in chat("Hi").items() if key != left_out}
+    body = {key: value for key, value in chat_completion("Hi").items() if key != left_out}
     found = said(body)
     assert isinstance(found, Completion), found
     assert (found.text, found.tokens) == ("Hi", 5)
@@ -58,7 +63,7 @@ def test_what_nobody_needs_may_be_missing(left_out: str) -> None:
     ],
 )
 def test_a_server_may_say_little_of_what_it_took(usage: Any, tokens: int | None) -> None:
-    found = said({**chat("Hi"), "usage": usage})
+    found = said({**chat_completion("Hi"), "usage": usage})
     assert isinstance(found, Completion), found
     assert found.tokens == tokens
     assert (found.usage is None) == (tokens is None)
@@ -66,7 +71,7 @@ def test_a_server_may_say_little_of_what_it_took(usage: Any, tokens: int | None)
 
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
 shapes = st.recursive(leaves, lambda one: st.lists(one, max_size=2), max_leaves=3)
-CHOICE: dict[str, Any] = chat("Hi")["choices"][0]
+CHOICE: dict[str, Any] = chat_completion("Hi")["choices"][0]
 MESSAGE: dict[str, Any] = CHOICE["message"]
 
 
@@ -75,10 +80,16 @@ MESSAGE: dict[str, Any] = CHOICE["message"]
 @settings(max_examples=20)
 def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
     bodies = [
-        *({**chat("Hi"), key: shape} for key in ("choices", "usage", "model", "created", "id")),
-        *({**chat("Hi"), "choices": [one]} for one in (shape, {**CHOICE, "message": shape})),
         *(
-            {**chat("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
+            {**chat_completion("Hi"), key: shape}
+            for key in ("choices", "usage", "model", "created", "id")
+        ),
+        *(
+            {**chat_completion("Hi"), "choices": [one]}
+            for one in (shape, {**CHOICE, "message": shape})
+        ),
+        *(
+            {**chat_completion("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
             for key in ("content", "role", "reasoning_content", "thinking", "reasoning")
         ),
         shape,
@@ -88,11 +99,11 @@ def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
         )
-        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+        found = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in found)
 
 
-BLOCK: dict[str, Any] = message("Hi")["content"][0]
+BLOCK: dict[str, Any] = anthropic_message("Hi")["content"][0]
 FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "stop_details")
 
 
@@ -103,17 +114,20 @@ FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "sto
 @settings(max_examples=20)
 def test_json_of_another_shape_is_no_message_and_ends_nothing(shape: Any) -> None:
     bodies = [
-        *({**message("Hi"), key: shape} for key in FIELDS),
-        *({**message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
-        *({**message("Hi"), "content": [{**BLOCK, key: shape}]} for key in ("type", "text")),
-        {**message("Hi"), "usage": {"input_tokens": shape, "output_tokens": shape}},
+        *({**anthropic_message("Hi"), key: shape} for key in FIELDS),
+        *({**anthropic_message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
+        *(
+            {**anthropic_message("Hi"), "content": [{**BLOCK, key: shape}]}
+            for key in ("type", "text")
+        ),
+        {**anthropic_message("Hi"), "usage": {"input_tokens": shape, "output_tokens": shape}},
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, RunContext(Sampling(), 8))
-        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+        found = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in found)
 
 
@@ -124,21 +138,21 @@ def test_a_reply_that_is_deeper_than_any_is_no_reply(body: bytes) -> None:
     assert found.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
-        (other,) = outcomes(open_generator(spec, RunContext(Sampling(), 1)), [prompt()])
+        (other,) = run_worker(open_generator(spec, RunContext(Sampling(), 1)), [prompt()])
     assert isinstance(other, BackendError), other
 
 
 def test_a_reply_that_is_larger_than_any_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.generators.api.transport._LARGEST", 2**20)
-    packed = gzip.compress(json.dumps(chat("x" * 2**24)).encode())
+    packed = gzip.compress(json.dumps(chat_completion("x" * 2**24)).encode())
     assert len(packed) < 2**15
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
-    for reply in (zipped, Reply(body=chat("x" * 2**21))):
+    for reply in (zipped, Reply(body=chat_completion("x" * 2**21))):
         with OpenAIServer(lambda _, reply=reply: reply) as server:
-            found = outcomes(opened(server.url, "&retries=0"), [prompt()])[0]
+            found = run_worker(opened(server.url, "&retries=0"), [prompt()])[0]
         assert isinstance(found, BackendError), found
         assert "larger than 1 MB" in found.message
-    small = gzip.compress(json.dumps(chat("x" * 2**19)).encode())
+    small = gzip.compress(json.dumps(chat_completion("x" * 2**19)).encode())
     fits = said(Reply(body=small, headers={"Content-Encoding": "gzip"}))
     assert isinstance(fits, Completion), fits
     assert len(fits.text) == 2**19
@@ -146,7 +160,7 @@ def test_a_reply_that_is_larger_than_any_is_not_taken_in(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
 def test_thinking_is_found_wherever_a_server_puts_it(field: str) -> None:
-    found = said(chat("Hi", message={field: "hm"}))
+    found = said(chat_completion("Hi", message={field: "hm"}))
     assert isinstance(found, Completion), found
     assert (found.text, found.thinking) == ("Hi", "hm")
 
@@ -154,7 +168,10 @@ def test_thinking_is_found_wherever_a_server_puts_it(field: str) -> None:
 def test_tokens_from_a_cache_are_counted() -> None:
     usage = {"prompt_tokens": 3000, "completion_tokens": 5, "total_tokens": 3005}
     found = said(
-        {**chat("Hi"), "usage": usage | {"prompt_tokens_details": {"cached_tokens": 2048}}}
+        {
+            **chat_completion("Hi"),
+            "usage": usage | {"prompt_tokens_details": {"cached_tokens": 2048}},
+        }
     )
     assert isinstance(found, Completion), found
     assert found.usage is not None
@@ -172,7 +189,7 @@ def test_what_a_server_says_is_left_reaches_the_limiter() -> None:
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "50s",
     }
-    found = said(Reply(body=chat("Hi"), headers=headers), rate_limits)
+    found = said(Reply(body=chat_completion("Hi"), headers=headers), rate_limits)
     assert isinstance(found, Completion), found
     (server,) = rate_limits._servers.values()
     assert server.limits._rate.rate(0.0) == pytest.approx(2, rel=0.1)
@@ -182,11 +199,11 @@ def anthropic(
     prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch, usage: dict[str, Any] | None = None
 ) -> tuple[list[dict[str, Any]], list[Completion | WorkError]]:
     """The requests, and what came of them."""
-    body = message("Hi", **({"usage": usage} if usage else {}))
+    body = anthropic_message("Hi", **({"usage": usage} if usage else {}))
     with AnthropicServer(lambda _: body) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         spec = Spec.parse(f"anthropic:claude-sonnet-4-5?base_url={server.address}")
-        found = outcomes(open_generator(spec, RunContext(Sampling(), 1)), prompts)
+        found = run_worker(open_generator(spec, RunContext(Sampling(), 1)), prompts)
     return server.requests, found
 
 
@@ -243,7 +260,7 @@ def test_tokens_that_anthropic_stores_and_finds_are_counted_and_priced(
 def refusal_of(url: str, options: str = "&retries=1") -> str:
     """The one line in which a run ends that cannot get to its server."""
     with pytest.raises(ConfigError) as caught:
-        outcomes(opened(url, options), [prompt()])
+        run_worker(opened(url, options), [prompt()])
     assert "\n" not in str(caught.value)
     assert "SSLContext object" not in str(caught.value)
     return str(caught.value)
@@ -282,7 +299,7 @@ def test_a_certificate_that_nobody_vouches_for_ends_the_run_at_once(
         assert "(self-signed certificate)" in told
         assert not server.asked
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
-        found = outcomes(opened(server.url), [prompt()])[0]
+        found = run_worker(opened(server.url), [prompt()])[0]
     assert isinstance(found, Completion), found
 
 
@@ -330,7 +347,7 @@ def test_a_proxy_that_says_no_is_named_in_one_line(
 def test_a_proxy_that_answers_for_a_server_is_believed(proxied: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
         proxied(f"http://{proxy.address}")
-        found = outcomes(opened("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+        found = run_worker(opened("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
     assert isinstance(found, BackendError), found
     assert (found.status, len(proxy.asked)) == (503, 2)
 
@@ -355,12 +372,12 @@ def test_a_proxy_that_is_not_there_is_named_in_one_line(
 
 def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Completion | WorkError]]:
     """What comes of a request that is answered so, by a server that has served one before."""
-    replies = [Reply(body=chat("fine")), *([reply] * 9)]
+    replies = [Reply(body=chat_completion("fine")), *([reply] * 9)]
     with OpenAIServer(lambda _: replies.pop(0)) as server:
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 1)
         )
-        return server, outcomes(model, [prompt(str(number)) for number in range(count)])
+        return server, run_worker(model, [prompt(str(number)) for number in range(count)])
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from bakeoff.generators.batch.provider import parts
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator, notify_committed
+from bakeoff.testing import Reply, chat_completion
 from tests.batch_server import BatchServer, Job
-from tests.openai_server import Reply, chat
 
 BOTH = pytest.mark.parametrize("model", ["openai:gpt-4", "anthropic:claude-sonnet-4-5"])
 STORE = Path("store.sqlite")
@@ -178,7 +178,7 @@ def test_what_a_batch_ended_without_is_a_failure_of_its_own_kind(model: str, fat
 
 @BOTH
 def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         kinds = {
             2: (500, "api_error", "oops"),
             3: (400, "invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"),
@@ -189,7 +189,7 @@ def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
         status, kind, words = kinds[number(body)]
         return Reply(status, {"type": "error", "error": {"type": kind, "message": words}})
 
-    with BatchServer(brain) as server:
+    with BatchServer(respond) as server:
         found = outcomes(opened(server, model), prompts(5))
     assert texts(found[:2]) == ["fine", "fine"]
     oops, long, slow = found[2:]
@@ -220,14 +220,14 @@ def test_what_one_request_is_refused_for_is_left_out_of_it_and_sent_again() -> N
 
 
 def test_what_the_server_takes_is_learned_before_anything_is_sent() -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         for name in ("temperature", "top_p", "seed"):
             if name in body:
                 error = {"message": f"Unsupported parameter: '{name}'.", "param": name}
                 return Reply(400, {"error": error})
         return "fine"
 
-    with BatchServer(brain) as server:
+    with BatchServer(respond) as server:
         assert texts(outcomes(opened(server), prompts(3))) == ["fine"] * 3
         assert [set(body) for body in server.sent] == [
             {"model", "messages", "max_completion_tokens"}
@@ -235,7 +235,7 @@ def test_what_the_server_takes_is_learned_before_anything_is_sent() -> None:
 
 
 def test_a_reply_that_is_no_completion_is_asked_for_once_more_in_a_second_batch() -> None:
-    odd = [{**chat("x"), "choices": []}]
+    odd = [{**chat_completion("x"), "choices": []}]
     with BatchServer(lambda b: odd.pop() if number(b) == 2 and odd else "fine") as server:
         assert texts(outcomes(opened(server), prompts(4))) == ["fine"] * 4
     assert [numbers([r["body"] for r in job.requests]) for job in server.jobs] == [[1, 2, 3], [2]]

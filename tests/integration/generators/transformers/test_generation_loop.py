@@ -24,11 +24,10 @@ from bakeoff.generators.transformers.sequences import (
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import ProgressUpdate
+from bakeoff.testing import OpenAIServer, run_worker
 from tests.long import long
-from tests.openai_server import OpenAIServer
 from tests.tiny import CONTEXT, make_tiny_model
 from tests.unit.generators.transformers.models import completions, hf_generator, prompt, steps
-from tests.working import outcomes
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
         cache_lengths.append(loop._cache.get_seq_length())
 
     with steps(act=watch) as seen:
-        done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
+        done = [one for one in run_worker(generator, MANY) if isinstance(one, Completion)]
     assert len(done) == len(MANY)
     assert (
         max(cache_lengths) < max(width for _, width in seen) + 1 + 90
@@ -297,7 +296,7 @@ def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][_token(folder, "%")] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    bad, good = outcomes(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
+    bad, good = run_worker(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
     assert isinstance(bad, BackendError)
     assert "dtype" in bad.message
     assert isinstance(good, Completion)

@@ -11,7 +11,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.working import outcomes
+from bakeoff.testing import run_worker
 
 
 def prompt(*turns: str) -> Prompt:
@@ -28,7 +28,7 @@ def hf_generator(target: Path | str, **sampling: Any) -> TransformersGenerator:
 
 def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> list[Completion]:
     sampling = {"temperature": 0, "max_tokens": 24} | sampling
-    done = outcomes(hf_generator(target, **sampling), prompts)
+    done = run_worker(hf_generator(target, **sampling), prompts)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
     return done  # type: ignore[return-value]
