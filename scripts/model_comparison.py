@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from bakeoff.cli import compare, guarded
+from bakeoff.cli import compare, run_with_exit_code
 from bakeoff.config import Config, Spec, load_config
 from bakeoff.errors import ConfigError
 
@@ -171,4 +171,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_with_exit_code(main))

@@ -90,7 +90,7 @@ def open_generator(spec: Spec, context: RunContext) -> Generator:
     if _REPLICAS in spec.options:
         cluster: Backend[Generator] = find(CLUSTERS, "ray")
         return cluster(spec, context)
-    fields = Sampling.model_fields.keys() - {"weigh"}  # set by judges only
+    fields = Sampling.model_fields.keys() - {"score_only"}  # set by judges only
     own = {key: value for key, value in spec.options.items() if key in fields}
     rest = {key: value for key, value in spec.options.items() if key not in fields}
     options, spec = split_options(_BatchOption, spec.with_options(rest))
@@ -99,7 +99,7 @@ def open_generator(spec: Spec, context: RunContext) -> Generator:
     batch = options.batch if options.batch is not None else context.batch and _has_batches(spec)
     backend: Backend[Generator] = find(BATCHES if batch else GENERATORS, spec.backend)
     generator = backend(spec, replace(context, sampling=sampling))
-    if sampling.weigh and not generator.traits.can_score:
+    if sampling.score_only and not generator.traits.can_score:
         raise ConfigError(
             f"{spec.name!r} cannot weigh completions: take one of embedded:, hf:, or a vLLM server "
             "by api:"

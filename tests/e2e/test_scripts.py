@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from bakeoff.cli import guarded
+from bakeoff.cli import run_with_exit_code
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
@@ -214,7 +214,7 @@ def test_bad_input_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert guarded(lambda: script.main(flags)) == 2
+    assert run_with_exit_code(lambda: script.main(flags)) == 2
     said = capsys.readouterr()
     assert words in said.err
     assert len(said.err.splitlines()) == 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import bakeoff.analysis
+import bakeoff.analysis.summarize
 from bakeoff import Config, ConfigError, Results, run
 from bakeoff.evaluation.votes.vote_log import put
 from bakeoff.generators.transformers.generator import TransformersGenerator
@@ -350,7 +350,7 @@ def test_the_signs_of_life_go_on_while_it_is_summarised(
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.01)
     signs: set[datetime] = set()
-    summarize = bakeoff.analysis.summarize
+    summarize = bakeoff.analysis.summarize.summarize
 
     def slowly(*given: Any) -> Any:
         deadline = time.monotonic() + 100
@@ -361,7 +361,7 @@ def test_the_signs_of_life_go_on_while_it_is_summarised(
             time.sleep(0.01)
         return summarize(*given)
 
-    monkeypatch.setattr("bakeoff.analysis.summarize", slowly)
+    monkeypatch.setattr("bakeoff.analysis.summarize.summarize", slowly)
     with OpenAIServer() as server:
         run(echoes(tmp_path, server))
     assert len(signs) == 4

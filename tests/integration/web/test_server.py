@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from bakeoff.errors import ConfigError
-from bakeoff.report.terminal import log_to, terminal
+from bakeoff.report.terminal import log_to, make_console
 from bakeoff.web import server as web
 from bakeoff.web.server import HEADERS, json_reply, served, text_reply
 from tests.long import long
@@ -544,7 +544,7 @@ def test_an_error_of_the_app_does_nothing_to_the_terminal(
         async with served(app) as url, httpx.AsyncClient(trust_env=False, timeout=60) as client:
             assert (await client.get(url)).status_code == 500
 
-    log_to(terminal(errors=True))
+    log_to(make_console(errors=True))
     try:
         asyncio.run(main())
     finally:

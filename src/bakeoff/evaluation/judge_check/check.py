@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bakeoff.config import MAX_CONCURRENCY, Sampling, parse_fields
 from bakeoff.config.options import JudgeCheckOptions
-from bakeoff.environment import Moment, describe, load_keys
-from bakeoff.errors import BudgetError, ConfigError, InterruptError, masked
+from bakeoff.environment import StartTime, describe, load_env_file
+from bakeoff.errors import BudgetError, ConfigError, InterruptError
 from bakeoff.evaluation.judge_check.grading import agreements, checked
 from bakeoff.evaluation.judge_check.labeled_pairs import Known, known_pairs
 from bakeoff.evaluation.judge_check.outcomes import longer_of
@@ -17,7 +17,8 @@ from bakeoff.evaluation.participants import judges_of
 from bakeoff.importers.documents import format_names
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
-from bakeoff.report.export import check_writable, write
+from bakeoff.redact import masked
+from bakeoff.report.export import check_writable, write_file
 from bakeoff.runtime import Judge, RateLimits, SpendLimit, StopToken, estimate_cost, task_group
 from bakeoff.runtime.progress import ProgressCallback
 from bakeoff.storage import Store
@@ -65,8 +66,8 @@ async def check_async(
     stop_token: StopToken | None = None,
 ) -> CheckResults:
     """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
-    started, stop_token = Moment.now(), stop_token or StopToken()
-    load_keys(config.env_file)
+    started, stop_token = StartTime.now(), stop_token or StopToken()
+    load_env_file(config.env_file)
     known = known_pairs(file, config.limit)
     rate_limits = RateLimits(config.rpm, config.tpm)
     context = RunContext(
@@ -92,7 +93,7 @@ async def check_async(
         raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
-        write(config.out / FILE, results.to_json())
+        write_file(config.out / FILE, results.to_json())
     return results
 
 
@@ -135,12 +136,12 @@ def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
 
 
 def _results(
-    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: Moment
+    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: StartTime
 ) -> CheckResults:
     judgments = [judgment for one in asked for judgment in one.judgments]
     told = config.model_dump(mode="json", by_alias=True)
     environment = describe() | {
-        **started.told(),
+        **started.as_fields(),
         "judges": {one.name: one.judge.identity for one in asked},
     }
     return CheckResults(

@@ -107,7 +107,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
     def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Load the model, and complete the queued prompts in continuous batches."""
         loaded, budget = self._ready()
-        if self.sampling.weigh:
+        if self.sampling.score_only:
             super().process_queue(queue)
             return
         self._loop = self._loop or GenerationLoop(loaded, self.sampling)
@@ -141,7 +141,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         if self._loaded is None or self._budget is None:
             with timed("load"):
                 self._loaded = self._load()
-            max_rows, scoring = self.options.batch_size, self.sampling.weigh
+            max_rows, scoring = self.options.batch_size, self.sampling.score_only
             self._budget = batch_memory.batch_budget(self._loaded, max_rows, scoring=scoring)
             fits = batch_memory.leaves_room(self._loaded)
             self.traits = replace(self.traits, keep_loaded=fits)
@@ -169,7 +169,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         return loaded
 
     def _encode(self, loaded: LoadedModel, item: Prompt) -> EncodedPrompt:
-        if self.sampling.weigh:
+        if self.sampling.score_only:
             return tokenization.encode_for_scoring(loaded.tokenizer, item, self.sampling)
         return tokenization.encode_prompt(loaded.tokenizer, item, self.sampling)
 

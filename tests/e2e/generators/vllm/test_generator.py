@@ -177,7 +177,7 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
 
     async def go() -> str:
         await worker.prepare()
-        await worker.opened()
+        await worker.open()
         try:
             listed = await asyncio.create_subprocess_exec(
                 "ps", "-eww", "-o", "args", stdout=asyncio.subprocess.PIPE
@@ -875,10 +875,10 @@ def test_a_last_assistant_turn_is_continued_and_scored(
     run_worker(opened(f"vllm:{model}"), [asked])
     body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = run_worker(opened(f"vllm:{model}", weigh=True), [asked])
+    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [asked])
     assert isinstance(weighed, Completion)
     assert (
-        weighed.weight == -3.5
+        weighed.score == -3.5
     )  # mean of the last two of four logprobs, after three tokens of the prompt
 
 
@@ -947,7 +947,7 @@ def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         worker = opened(f"vllm:{smollm2}?{SERVED}")
         try:
             runner.run(worker.prepare())
-            client = runner.run(worker.opened()).client  # type: ignore[attr-defined]
+            client = runner.run(worker.open()).client  # type: ignore[attr-defined]
             world.setenv("SERVED_KEY", client.api_key)
             yield f"vllm:{smollm2}?base_url={client.base_url}&api_key_env=SERVED_KEY"
         finally:
@@ -998,10 +998,8 @@ def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> 
     asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
     scores = []
     for spec in (served, f"hf:{smollm2}"):
-        worker = open_generator(Spec.parse(spec), RunContext(Sampling(weigh=True), 4))
-        scores.append(
-            [getattr(outcome, "weight", outcome) for outcome in run_worker(worker, asked)]
-        )
+        worker = open_generator(Spec.parse(spec), RunContext(Sampling(score_only=True), 4))
+        scores.append([getattr(outcome, "score", outcome) for outcome in run_worker(worker, asked)])
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
     assert scores[0][0] > scores[0][1]
 

@@ -21,7 +21,7 @@ from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, Reply
 from tests.tiny import make_tiny_model
 from tests.unit.evaluation.judge_check.cases import (
-    Brain,
+    Responder,
     always_first,
     knowing,
     longest,
@@ -44,7 +44,7 @@ def spec(server: OpenAIServer, name: str = "j", **options: object) -> str:
     return f"{name}=api:{name}?" + "&".join(f"{key}={value}" for key, value in given.items())
 
 
-def said(server: OpenAIServer, respond: Brain, **more: Any) -> JudgeCheck:
+def said(server: OpenAIServer, respond: Responder, **more: Any) -> JudgeCheck:
     """What one judge with this mind gets on our pairs."""
     server.respond = respond
     (found,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges

@@ -9,7 +9,7 @@ from bakeoff.evaluation.judge_check import Labelled
 from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
 from bakeoff.testing import shown_completions, verdict_json
 
-Brain = Callable[[dict[str, Any]], Any]
+Responder = Callable[[dict[str, Any]], Any]
 
 
 def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> Labelled:
@@ -30,7 +30,7 @@ def written(path: Path, rows: Iterable[object]) -> Path:
     return path
 
 
-def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Brain:
+def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Responder:
     """A judge that is always right, but for the sets where it is always wrong."""
 
     def respond(body: dict[str, Any]) -> str:

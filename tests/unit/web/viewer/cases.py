@@ -20,7 +20,7 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.export import VOTES, write
+from bakeoff.report.export import VOTES, write_file
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, ProgressUpdate
 from bakeoff.web.viewer import serve_async
 from tests.serving import serving
@@ -141,7 +141,7 @@ def results(
 def lay(folder: Path, of: Results) -> Path:
     """Put results where a run would."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "results.json", of.to_json())
+    write_file(folder / "results.json", of.to_json())
     return folder
 
 
@@ -161,7 +161,7 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
         ),
     )
     report = ProgressReport(started=now - timedelta(seconds=90), updated=now, rows=rows)
-    write(folder / PROGRESS_FILE, report.model_dump_json(by_alias=True))
+    write_file(folder / PROGRESS_FILE, report.model_dump_json(by_alias=True))
     return folder
 
 
