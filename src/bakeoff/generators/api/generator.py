@@ -45,15 +45,9 @@ from bakeoff.generators.api.transport import (
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, PrefixedPrompt, Prompt, Usage, content_key
 from bakeoff.redact import redact
-from bakeoff.runtime import (
-    LimitConfig,
-    ModelRequest,
-    PerItem,
-    Server,
-    Traits,
-    sleep_or_stop,
-    to_daemon_thread,
-)
+from bakeoff.runtime import LimitConfig, ModelRequest, PerItem, Server, Traits
+from bakeoff.runtime.cancellation import sleep_or_stop
+from bakeoff.runtime.tasks import to_daemon_thread
 from bakeoff.runtime.timing import timed
 
 if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
@@ -124,12 +118,9 @@ class Api(PerItem[Prompt, Completion]):
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
-        account = context.spend_limit.totals_of(
-            "judgment" if context.for_judge else "completion", spec.name
-        )
-        costs = CostTracker(
-            context.spend_limit, account, self.estimate_cost, batch_only=self.traits.batch_only
-        )
+        limit, stage = context.spend_limit, "judgment" if context.for_judge else "completion"
+        totals, batch_only = limit.totals_of(stage, spec.name), self.traits.batch_only
+        costs = CostTracker(limit, totals, self.estimate_cost, batch_only=batch_only)
         self._managed = spec.backend in _LOCAL and not self._urls  # this process starts the server
         servers, retries = self._shared_servers(context), self.options.retries
         self._pool = ServerPool(
@@ -148,11 +139,11 @@ class Api(PerItem[Prompt, Completion]):
         Not shared are servers that this process starts, and limits that are set for this model.
         """
         options, rate_limits, backend = self.options, context.rate_limits, self.spec.backend
-        most, rpm = (
+        caps = LimitConfig(
             options.max_concurrency or context.max_concurrency,
             options.rpm or rate_limits.rpm,
+            options.tpm or rate_limits.tpm,
         )
-        caps = LimitConfig(most, rpm, options.tpm or rate_limits.tpm)
         owner: object = None
         if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
             owner = (self.spec.target, caps)
