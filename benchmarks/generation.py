@@ -31,7 +31,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator
@@ -81,7 +81,7 @@ def tell(way: str, ours: float, theirs: float, peer: str) -> None:
 
 def opened(spec: str) -> Generator:
     """A model as a run opens it."""
-    return open_generator(Spec.parse(spec), Setting(Sampling(max_tokens=TOKENS)))
+    return open_generator(Spec.parse(spec), RunContext(Sampling(max_tokens=TOKENS)))
 
 
 async def against_the_loop(

@@ -35,8 +35,8 @@ from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Verdict
-from bakeoff.runtime import meanwhile
-from bakeoff.runtime.progress import BEAT, ProgressFile
+from bakeoff.runtime import run_periodically
+from bakeoff.runtime.progress import HEARTBEAT, ProgressFile
 from bakeoff.storage import Store
 
 LATENCY = 0.2
@@ -87,7 +87,7 @@ async def ours(url: str, pairs: int, in_flight: int) -> Took:
         with ProgressFile(config.out) as progress, Store(config.store) as store:
             comparing = Comparing(config, drawn.prompts, cast_of(config), store, progress)
             await comparing.prepare()
-            async with meanwhile(progress.write, every=BEAT):
+            async with run_periodically(progress.write, every=HEARTBEAT):
                 took = await timed(2 * pairs, comparing.run())
             for worker in comparing.workers:
                 await worker.close()

@@ -29,7 +29,7 @@ from bakeoff.judges.parsing.verdicts import (
     parse_single_score,
 )
 from bakeoff.judges.rendering import Template, TemplateInput, load_criteria
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Message, Prompt, Verdict
@@ -38,8 +38,7 @@ from bakeoff.report.frames import comparison_rows, judgment_rows
 from bakeoff.report.page.page import render_page
 from bakeoff.report.plain_text import escape_controls, escape_json
 from bakeoff.report.results_file import read_results
-from bakeoff.runtime.progress import PROGRESS
-from bakeoff.runtime.progress import read as read_progress
+from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
 from tests.e2e.fuzz import corpus
 from tests.unit.judges.judge_texts import CRITERIA
 from tests.unit.report.sample import results_of
@@ -108,7 +107,7 @@ def _recorded(data: bytes, folder: Path) -> None:
     asyncio.run(RecordedCompletions(Spec.parse(f"file:{path}"), _SETTING).prepare())
 
 
-_SETTING = Setting(Sampling())
+_SETTING = RunContext(Sampling())
 
 
 def _audit(suffix: str) -> Callable[[bytes, Path], object]:
@@ -213,7 +212,7 @@ def _votes(data: bytes, folder: Path) -> None:
 
 
 def _progress(data: bytes, folder: Path) -> None:
-    (folder / PROGRESS).write_bytes(data)
+    (folder / PROGRESS_FILE).write_bytes(data)
     read_progress(folder)
 
 

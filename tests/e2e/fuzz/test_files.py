@@ -16,7 +16,7 @@ from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.report.charts.figures import write_figures
 from bakeoff.report.export import REPORT, RESULTS, save, save_page
 from bakeoff.report.results_file import read_results
-from bakeoff.runtime.progress import PROGRESS, ProgressFile
+from bakeoff.runtime.progress import PROGRESS_FILE, ProgressFile
 from tests.e2e.fuzz.test_findings import put, refused
 from tests.unit.report.sample import results_of
 
@@ -213,10 +213,10 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_progress_takes_the_place_of_a_link(tmp_path: Path, elsewhere: Path) -> None:
-    (tmp_path / PROGRESS).symlink_to(elsewhere)
+    (tmp_path / PROGRESS_FILE).symlink_to(elsewhere)
     with ProgressFile(tmp_path):
-        assert not (tmp_path / PROGRESS).is_symlink()
-    assert not (tmp_path / PROGRESS).exists()
+        assert not (tmp_path / PROGRESS_FILE).is_symlink()
+    assert not (tmp_path / PROGRESS_FILE).exists()
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bakeoff.errors import ConfigError
 from bakeoff.prompts.sampling import PromptSample, sample_prompts
 from bakeoff.records import content_key
-from tests.openai_server import nothing_listens
+from bakeoff.testing import refused_url
 
 CHAT = [
     {"role": "system", "content": "be brief"},
@@ -317,7 +317,7 @@ atexit.register(lambda: print(sum(slept)))
 from bakeoff.prompts.sampling import sample_prompts as draw
 draw('ultrachat', 5, 42)
 """
-    with nothing_listens() as url:
+    with refused_url() as url:
         env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": url.removesuffix("/v1")}
         env.pop("HF_HUB_OFFLINE", None)
         ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)

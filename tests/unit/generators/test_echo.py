@@ -4,14 +4,14 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.working import outcomes
+from bakeoff.testing import run_worker
 
 
 def echo(text: str, prompt: str = "one two three") -> Completion:
-    worker = open_generator(Spec.parse(text), Setting(Sampling()))
-    completion = outcomes(worker, [Prompt(messages=(Message(role="user", content=prompt),))])[0]
+    worker = open_generator(Spec.parse(text), RunContext(Sampling()))
+    completion = run_worker(worker, [Prompt(messages=(Message(role="user", content=prompt),))])[0]
     assert isinstance(completion, Completion)
     return completion
 

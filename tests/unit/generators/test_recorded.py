@@ -9,10 +9,10 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.recorded import RecordedCompletions
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
 
-SETTING = Setting(Sampling())
+SETTING = RunContext(Sampling())
 SYSTEM = {"role": "system", "content": "be brief"}
 
 

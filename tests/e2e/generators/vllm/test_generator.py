@@ -32,12 +32,11 @@ from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.vllm import generator as vllm_module
 from bakeoff.generators.vllm.generator import VllmGenerator
 from bakeoff.generators.vllm.launch import failure_cause
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
+from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.long import long
-from tests.openai_server import OpenAIServer, Reply
-from tests.working import outcomes
 
 STANDIN = Path(__file__).parents[3] / "vllm_standin"
 
@@ -113,7 +112,7 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
 
 
 def opened(spec: str, **sampling: Any) -> VllmGenerator:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, VllmGenerator)
     return worker
 
@@ -125,7 +124,7 @@ def turn(*texts: str) -> Prompt:
 
 
 def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
-    return outcomes(worker, [turn(text) for text in texts])
+    return run_worker(worker, [turn(text) for text in texts])
 
 
 def config_error(spec: str, *texts: str) -> str:
@@ -369,10 +368,10 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
 @pytest.mark.long
 @pytest.mark.parametrize("lanes", [4, *long([1])])
 def test_a_second_exit_stops_the_run_with_its_cause(
-    lanes: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    max_concurrency: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exit_after_requests(monkeypatch, after=2, times=9, holds=lanes)
-    worker = open_generator(Spec.parse(f"vllm:{model}"), Setting(Sampling(), lanes))
+    exit_after_requests(monkeypatch, after=2, times=9, holds=max_concurrency)
+    worker = open_generator(Spec.parse(f"vllm:{model}"), RunContext(Sampling(), max_concurrency))
     assert isinstance(worker, VllmGenerator)
     kept: list[Completion | WorkError] = []
     with pytest.raises(
@@ -435,7 +434,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=deaths)
     monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
-    worker, run, emitted = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
+    worker, run, emitted = opened(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
     processes: list[ServerProcess] = []
 
     def counted(*given: Any) -> ServerProcess:
@@ -445,7 +444,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
     monkeypatch.setattr(vllm_module, "ServerProcess", counted)
 
     async def go() -> None:
-        with run.in_force():
+        with run.activate():
             asked = worker([turn(c) for c in "abc"], lambda _, outcome: emitted.append(outcome))
             working = asyncio.create_task(asked)
         while deaths and not standins.starts():
@@ -728,7 +727,7 @@ def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: 
 def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_path: Path) -> None:
     lora = adapter(tmp_path / "lora")
     for query in ("", f"?adapter={lora}"):
-        other = open_generator(Spec.parse(f"hf:{model}{query}"), Setting(Sampling()))
+        other = open_generator(Spec.parse(f"hf:{model}{query}"), RunContext(Sampling()))
         assert isinstance(other, TransformersGenerator)
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
@@ -760,11 +759,11 @@ def test_invalid_options_are_refused(query: str, message: str, model: Path) -> N
 
 
 def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> None:
-    assert opened(f"vllm:{model}").exclusive
-    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").exclusive
-    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").exclusive
-    assert not opened(f"vllm:{model}?devices=1").exclusive
-    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").exclusive
+    assert opened(f"vllm:{model}").traits.exclusive
+    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
+    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
+    assert not opened(f"vllm:{model}?devices=1").traits.exclusive
+    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
@@ -856,7 +855,7 @@ def test_api_key_env_is_required_and_no_other_key_is_sent(
 
 
 def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
-    with OpenAIServer(running.brain) as other:
+    with OpenAIServer(running.respond) as other:
         worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
         assert len([o for o in ask(worker, *"abcdef") if isinstance(o, Completion)]) == 6
         assert running.requests
@@ -865,7 +864,7 @@ def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
 
 def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
-    other = open_generator(Spec.parse(f"api:{query}"), Setting(Sampling()))
+    other = open_generator(Spec.parse(f"api:{query}"), RunContext(Sampling()))
     assert opened(f"vllm:{query}").weights == other.weights
 
 
@@ -873,10 +872,10 @@ def test_a_last_assistant_turn_is_continued_and_scored(
     model: Path, standins: StandinRecords
 ) -> None:
     asked = turn("hi", "there")
-    outcomes(opened(f"vllm:{model}"), [asked])
+    run_worker(opened(f"vllm:{model}"), [asked])
     body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = outcomes(opened(f"vllm:{model}", score_only=True), [asked])
+    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [asked])
     assert isinstance(weighed, Completion)
     assert (
         weighed.score == -3.5
@@ -888,7 +887,7 @@ def test_an_unreachable_server_is_a_config_error() -> None:
 
 
 def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
-    running.brain = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
+    running.respond = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
     (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
@@ -963,8 +962,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def texts(spec: str, prompts: list[Prompt] = PROMPTS, **sampling: Any) -> list[str]:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
-    done = outcomes(worker, prompts)
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
+    done = run_worker(worker, prompts)
     assert all(isinstance(outcome, Completion) for outcome in done), done
     return [outcome.text for outcome in done if isinstance(outcome, Completion)]
 
@@ -999,8 +998,8 @@ def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> 
     asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
     scores = []
     for spec in (served, f"hf:{smollm2}"):
-        worker = open_generator(Spec.parse(spec), Setting(Sampling(score_only=True), 4))
-        scores.append([getattr(outcome, "score", outcome) for outcome in outcomes(worker, asked)])
+        worker = open_generator(Spec.parse(spec), RunContext(Sampling(score_only=True), 4))
+        scores.append([getattr(outcome, "score", outcome) for outcome in run_worker(worker, asked)])
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
     assert scores[0][0] > scores[0][1]
 
@@ -1018,7 +1017,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     going_on = turn("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (outcome,) = outcomes(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
+    (outcome,) = run_worker(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
     assert isinstance(outcome, Completion)
     assert outcome.top_logprobs is not None
     assert len(outcome.top_logprobs) >= 5
@@ -1026,7 +1025,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
-    long, short = outcomes(opened(served, max_tokens=4), [turn("word " * 600), turn("Hello?")])
+    long, short = run_worker(opened(served, max_tokens=4), [turn("word " * 600), turn("Hello?")])
     assert isinstance(long, ContextError)
     assert isinstance(short, Completion)
 

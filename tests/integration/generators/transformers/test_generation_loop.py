@@ -23,12 +23,11 @@ from bakeoff.generators.transformers.sequences import (
 )
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
+from bakeoff.testing import OpenAIServer, run_worker
 from tests.long import long
-from tests.openai_server import OpenAIServer
 from tests.tiny import CONTEXT, make_tiny_model
 from tests.unit.generators.transformers.models import completions, hf_generator, prompt, steps
-from tests.working import outcomes
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
         cache_lengths.append(loop._cache.get_seq_length())
 
     with steps(act=watch) as seen:
-        done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
+        done = [one for one in run_worker(generator, MANY) if isinstance(one, Completion)]
     assert len(done) == len(MANY)
     assert (
         max(cache_lengths) < max(width for _, width in seen) + 1 + 90
@@ -161,10 +160,10 @@ def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
 
     async def go() -> None:
         await generator(MANY, lambda _, outcome: lengths.append(outcome.tokens))
-        assert generator.writing == 0
+        assert generator.tokens_in_progress == 0
         await generator.close()
 
-    with steps(act=lambda *_: written.append(generator.writing)):
+    with steps(act=lambda *_: written.append(generator.tokens_in_progress)):
         asyncio.run(go())
     assert lengths != sorted(lengths)
     assert max(written) > 100
@@ -174,9 +173,9 @@ def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
 def test_progress_reports_tokens_before_a_completion_is_done(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.pipeline.HEARTBEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
-    told: list[Progress] = []
+    told: list[ProgressUpdate] = []
 
     def until_told(*_: object) -> None:
         """Begin no step before the tokens of the one before were told of, or a second is over."""
@@ -198,8 +197,11 @@ def test_progress_reports_tokens_before_a_completion_is_done(
             null_check=0,
         )
         run(config, told.append)
-    assert len({one.writing for one in told if one.done == 0 and one.who == "a"}) > 3
-    assert all(one.writing == 0 for one in told if one.done == one.total)
+    assert (
+        len({one.tokens_in_progress for one in told if one.done == 0 and one.participant == "a"})
+        > 3
+    )
+    assert all(one.tokens_in_progress == 0 for one in told if one.done == one.total)
 
 
 def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
@@ -211,7 +213,7 @@ def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
 
     async def go() -> None:
         first = asyncio.create_task(ask(MANY[0]))
-        while not generator.writing:
+        while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         await asyncio.gather(first, *map(ask, MANY[1:5]))
         await generator.close()
@@ -230,7 +232,7 @@ def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
 
     async def go() -> int:
         call = asyncio.create_task(generator(MANY, lambda *_: None))
-        while not generator.writing:
+        while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         call.cancel()
         await asyncio.sleep(0)
@@ -294,7 +296,7 @@ def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][_token(folder, "%")] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    bad, good = outcomes(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
+    bad, good = run_worker(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
     assert isinstance(bad, BackendError)
     assert "dtype" in bad.message
     assert isinstance(good, Completion)

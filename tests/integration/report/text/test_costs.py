@@ -9,8 +9,8 @@ import pytest
 
 from bakeoff.records import Plan, StageUsage
 from bakeoff.report.text.costs import cost_lines, dollar_text, plan_sections, run_lines
+from bakeoff.testing import OpenAIServer
 from tests.long import long
-from tests.openai_server import OpenAIServer
 from tests.terminal import Terminal
 from tests.unit.report.sample import results_of
 
