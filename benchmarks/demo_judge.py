@@ -23,7 +23,7 @@ def main(spec: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = check(None, [spec], store=Path(folder) / "store.sqlite")
     (found,) = results.judges
-    share = found.overall.share
+    share = found.overall.accuracy
     if share is None:
         sys.exit(f"{found.judge} judged nothing: {marks(found.overall)}")
     say(
@@ -38,7 +38,7 @@ def main(spec: str) -> None:
         interval=[round(bound, 3) for bound in (share.low, share.high)],
         sets={name: {"pairs": one.pairs} | marks(one) for name, one in found.by_set.items()},
         first_wins=found.order.pick_first and round(found.order.pick_first.estimate, 3),
-        whoever_is_longer=round(results.longer.share, 3),
+        whoever_is_longer=round(results.length_baseline.share, 3),
     )
 
 

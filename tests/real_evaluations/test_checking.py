@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.evaluation.judge_check import load_labeled_pairs
 from tests.real_evaluations.data import DATA, expected, records
 from tests.real_evaluations.data import rows as golden_rows
 from tests.unit.analysis.test_injection import flagged
@@ -19,7 +19,7 @@ from tests.unit.evaluation.judge_check.test_grading import check_of
 @pytest.mark.parametrize("name", ["MT-Bench", "Natural", "Adversarial-Neighbor"])
 def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) -> None:
     wanted = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
-    every = known_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
+    every = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
     pairs = [one for one in every if one.set == name]
     heard = {
         int(row["i"]): row
@@ -45,8 +45,8 @@ def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) ->
 
 
 def test_llmbar_loads_as_it_is() -> None:
-    known = known_pairs(DATA / "llmbar/pairs.jsonl.gz")
-    assert known.held == len(known.pairs) == 885
+    known = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz")
+    assert known.available == len(known.pairs) == 885
     sizes = Counter(pair.set for pair in known.pairs)
     assert (sizes["Natural"], sizes["MT-Bench"], sizes["LLMEval2"]) == (100, 200, 200)
     assert (sizes["Adversarial-Neighbor"], sizes["FairEval"]) == (134, 66)

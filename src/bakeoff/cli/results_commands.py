@@ -53,7 +53,7 @@ def judge_check(
     config: Annotated[Check, Parameter(name="*")] = Check(),  # noqa: B008 - frozen
 ) -> int:
     """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
-    from bakeoff.evaluation.judge_check import check_async, lines
+    from bakeoff.evaluation.judge_check import check_async, check_lines
     from bakeoff.report.live import live
 
     errors = terminal(errors=True, quiet=config.quiet)
@@ -63,7 +63,7 @@ def judge_check(
     if config.print_json:
         print_document(found.to_json())
     elif not config.quiet:
-        print_blocks(terminal(), lines(found))
+        print_blocks(terminal(), check_lines(found))
     return 3 if any(judge.failed for judge in found.judges) else 0
 
 

@@ -82,6 +82,10 @@ class Sampling(BaseModel):
     top: int | None = None
     weigh: bool = False
 
+    def with_seed(self, seed: int) -> Self:
+        """Return the same sampling with another seed."""
+        return self.model_copy(update={"seed": seed})
+
     def seed_of(self, sample: int) -> int:
         """The seed of one of several completions of a prompt; the first one's is `seed`."""
         if not sample:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
-from bakeoff.evaluation.cache import fill
+from bakeoff.evaluation.cache import run_cached
 from bakeoff.records import Completion, Judgment
 from bakeoff.runtime.progress import Count, Progress, read
 from bakeoff.storage import Store
@@ -101,7 +101,7 @@ def test_a_second_run_makes_no_request_and_says_the_same(
     with OpenAIServer() as server:
         first = run(config(server, tmp_path, repeats=2))
         asked = len(server.requests)
-    monkeypatch.setattr("bakeoff.evaluation.pipeline._SOME", 3)
+    monkeypatch.setattr("bakeoff.evaluation.pipeline._KEYS_PER_STEP", 3)
     again = run(config(server, tmp_path, repeats=2))  # the server is gone
     assert asked == 4 * 2 + 4 * 2 * 2
     changing = {"environment"}
@@ -544,7 +544,7 @@ def test_nothing_is_emitted_before_it_is_kept() -> None:
 
     async def filled(store: Store) -> None:
         count = Count("completion", "m", 30, counted.append)
-        await fill(worker, asks(30), store, Completion, emit, count)
+        await run_cached(worker, asks(30), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
@@ -564,7 +564,7 @@ def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
 
     async def filled(store: Store) -> None:
         count = Count("completion", "m", 20, lambda _: None)
-        await fill(Slow(), asks(21)[1:], store, Completion, emit, count)
+        await run_cached(Slow(), asks(21)[1:], store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
@@ -580,7 +580,7 @@ def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() ->
     async def filled(store: Store) -> None:
         count = Count("completion", "m", 5, counted.append)
         emit = lambda index, _: told.append(index)  # noqa: E731
-        await fill(worker, wanted, store, Completion, emit, count)
+        await run_cached(worker, wanted, store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         store.put("old", Completion(text="1"))
@@ -597,7 +597,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
     async def filled(store: Store) -> None:
         count = Count("completion", "m", 999, lambda _: None)
         emit = lambda index, _: emitted.append(index)  # noqa: E731
-        await fill(worker, asks(999), store, Completion, emit, count)
+        await run_cached(worker, asks(999), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         assert store._db is not None
@@ -611,7 +611,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
 def test_an_error_in_whoever_takes_the_outcomes_is_not_lost() -> None:
     async def filled(store: Store) -> None:
         count = Count("completion", "m", 99, lambda _: None)
-        await fill(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
+        await run_cached(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
 
     with Store(Path("store.sqlite")) as store, pytest.raises(ZeroDivisionError):
         asyncio.run(filled(store))

@@ -14,7 +14,7 @@ import pytest
 
 import bakeoff.analysis
 from bakeoff import Config, ConfigError, Results, run
-from bakeoff.evaluation.votes.vote_log import put
+from bakeoff.evaluation.votes.vote_log import append_vote
 from bakeoff.generators.transformers.generator import Hf
 from bakeoff.runtime.progress import Report, read
 from bakeoff.runtime.timing import Stopwatch
@@ -302,7 +302,7 @@ def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
         del replies[0]
         judged = run(asked)
         assert (len(judged.failures), len(judged.judgments)) == (0, 6)
-        put(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
+        append_vote(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
         voted = run(asked)
         assert [one.judge for one in voted.judgments[6:]] == ["Anna"]
         assert run(asked) == voted

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from bakeoff.errors import ConfigError
 from bakeoff.report.terminal import log_to, terminal
 from bakeoff.web import server as web
-from bakeoff.web.server import HEADERS, json_reply, served, text_reply
+from bakeoff.web.server import HEADERS, json_reply, serve_app, text_reply
 from tests.long import long
 
 
@@ -48,7 +48,7 @@ Visit = Callable[[httpx.AsyncClient, str], Awaitable[None]]
 
 def visited(visit: Visit) -> None:
     async def main() -> None:
-        async with served(APP) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with serve_app(APP) as url, httpx.AsyncClient(trust_env=False) as client:
             await visit(client, url)
 
     asyncio.run(main())
@@ -183,7 +183,7 @@ def test_it_listens_on_loopback_alone() -> None:
 
 def test_a_port_can_be_chosen_again_and_again() -> None:
     async def once(port: int) -> int:
-        async with served(APP, port=port) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with serve_app(APP, port=port) as url, httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(url)).status_code == 200
             return urlsplit(url).port or 0
 
@@ -195,7 +195,7 @@ def test_a_port_in_use_is_one_line() -> None:
     async def visit(_: httpx.AsyncClient, url: str) -> None:
         port = urlsplit(url).port or 0
         with pytest.raises(ConfigError, match=f"port {port} .*in use") as caught:
-            async with served(APP, port=port):
+            async with serve_app(APP, port=port):
                 raise AssertionError("not reached")
         assert "\n" not in str(caught.value)
 
@@ -223,7 +223,7 @@ def test_signals_stay_with_whoever_runs_the_loop() -> None:
 
     async def main() -> None:
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-        async with served(APP) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with serve_app(APP) as url, httpx.AsyncClient(trust_env=False) as client:
             await client.get(url)  # it runs
             inside.append([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)])
         assert inside == [before]
@@ -236,12 +236,12 @@ def test_it_ends_with_the_block_however_that_ends() -> None:
     urls = []
 
     async def failing() -> None:
-        async with served(APP) as url:
+        async with serve_app(APP) as url:
             urls.append(url)
             raise KeyError("from the block")
 
     async def cancelled() -> None:
-        async with asyncio.timeout(0.05), served(APP) as url:
+        async with asyncio.timeout(0.05), serve_app(APP) as url:
             urls.append(url)
             await asyncio.Event().wait()
 
@@ -265,7 +265,7 @@ def test_a_reply_that_has_begun_is_ended() -> None:
 
     async def main() -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
-            async with served(Starlette(routes=[Route("/", slow)])) as url:
+            async with serve_app(Starlette(routes=[Route("/", slow)])) as url:
                 asked = asyncio.create_task(client.get(url))
                 await begun.wait()
             assert (await asked).text == "whole"
@@ -308,13 +308,13 @@ def hostile(attack: Callable[[str], None], app: Starlette = APP) -> None:
     """Serve, attack from another thread, and see that a good client is still answered."""
 
     async def main() -> None:
-        async with served(app) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with serve_app(app) as url, httpx.AsyncClient(trust_env=False) as client:
             await asyncio.to_thread(attack, url)
-            for _ in range(5):  # on a busy machine a short SLOWEST meets a good client too
+            for _ in range(5):  # on a busy machine a short MAX_SECONDS meets a good client too
                 with suppress(httpx.TransportError):
                     assert (await client.get(url)).status_code == 200
                     return
-            raise AssertionError("nobody is served any more")
+            raise AssertionError("nobody is serve_app any more")
 
     asyncio.run(main())
 
@@ -401,7 +401,7 @@ def test_another_page_is_never_told_that_it_may_read() -> None:
 def test_what_is_no_http_is_refused(
     spoiled: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(web, "SLOWEST", 1.5)
+    monkeypatch.setattr(web, "MAX_SECONDS", 1.5)
 
     def attack(url: str) -> None:
         place = urlsplit(url)
@@ -416,10 +416,10 @@ def test_a_head_may_be_only_so_long() -> None:
     def attack(url: str) -> None:
         line = f"GET {urlsplit(url).path} HTTP/1.1"
         assert status(raw(url, head_of(url, line, "X: " + "x" * 1000))) == 200
-        assert status(raw(url, head_of(url, line, "X: " + "x" * 2 * web.LARGEST))) in (0, 400)
+        assert status(raw(url, head_of(url, line, "X: " + "x" * 2 * web.MAX_BYTES))) in (0, 400)
         many = [f"X-{number}: x" for number in range(20_000)]
         assert status(raw(url, head_of(url, line, *many))) in (0, 400)
-        long = f"GET {urlsplit(url).path}?{'x' * 2 * web.LARGEST} HTTP/1.1"
+        long = f"GET {urlsplit(url).path}?{'x' * 2 * web.MAX_BYTES} HTTP/1.1"
         assert status(raw(url, head_of(url, long))) in (0, 400)
 
     hostile(attack)
@@ -438,8 +438,8 @@ def test_a_body_may_be_only_so_large(how: str) -> None:
         line = f"POST {urlsplit(url).path} HTTP/1.1"
         origin = f"Origin: {root(url)}"
         for length, expected in (
-            (web.LARGEST, (200,)),
-            (web.LARGEST + 1, (413,)),
+            (web.MAX_BYTES, (200,)),
+            (web.MAX_BYTES + 1, (413,)),
             (8 << 20, (0, 413)),  # what was sent after the refusal may take the refusal with it
         ):
             body = b"x" * length
@@ -455,7 +455,7 @@ def test_a_body_may_be_only_so_large(how: str) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "SLOWEST", 1.5)
+    monkeypatch.setattr(web, "MAX_SECONDS", 1.5)
 
     def attack(url: str) -> None:
         line, origin = f"POST {urlsplit(url).path} HTTP/1.1", f"Origin: {root(url)}"
@@ -491,7 +491,7 @@ def test_who_says_nothing_keeps_nobody_waiting(said: bytes) -> None:
 def test_who_sends_a_byte_now_and_then_is_cut_off(
     trickle: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "SLOWEST", 1.5)
+    monkeypatch.setattr(web, "MAX_SECONDS", 1.5)
 
     def attack(url: str) -> None:
         place = urlsplit(url)
@@ -512,7 +512,7 @@ def test_who_sends_a_byte_now_and_then_is_cut_off(
 
 
 def test_a_second_request_has_to_come_in_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "SLOWEST", 1.5)
+    monkeypatch.setattr(web, "MAX_SECONDS", 1.5)
 
     def attack(url: str) -> None:
         place = urlsplit(url)
@@ -535,7 +535,7 @@ def test_an_error_of_the_app_does_nothing_to_the_terminal(
 
     async def main() -> None:
         app = Starlette(routes=[Route("/", evil)])
-        async with served(app) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with serve_app(app) as url, httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(url)).status_code == 500
 
     log_to(terminal(errors=True))

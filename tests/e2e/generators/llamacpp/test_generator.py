@@ -10,7 +10,7 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.evaluation.judge_check import load_labeled_pairs
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.llamacpp import generator as module
 from bakeoff.generators.llamacpp.fetch import fetched
@@ -294,7 +294,7 @@ def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
     judge = Prompted(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
-    refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
+    refused = [one for one in load_labeled_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
     said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])
     preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]

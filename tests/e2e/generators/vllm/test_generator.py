@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import bakeoff
 from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
-from bakeoff.evaluation.participants import cast_of
+from bakeoff.evaluation.participants import open_participants
 from bakeoff.generators.llamacpp.fetch import fetched
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.generators.server_process import Child
@@ -700,7 +700,7 @@ def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_pa
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
     with pytest.raises(ConfigError, match="'b' is the contestant 'a'"):
-        cast_of(config)
+        open_participants(config)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff import Config, run
-from bakeoff.evaluation.votes.vote_log import read
-from bakeoff.web.viewer.runs import find
+from bakeoff.evaluation.votes.vote_log import read_votes
+from bakeoff.web.viewer.runs import find_runs
 from tests.browser import chromium, opened
 from tests.long import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
@@ -48,7 +48,7 @@ def _root(tmp_path: Path) -> Path:
 
 
 def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find(root).runs.values() if run.name == name)
+    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path
         assert watched.left == []
     said = read(votes)
     assert [vote.choice for vote in said] == ["first", "second", "tie", "first"]
-    assert len({vote.candidates for vote in said}) == 4
+    assert len({vote.keys for vote in said}) == 4
     stored = json.loads((root / "step-400" / "results.json").read_text())
     assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 4
 
@@ -247,10 +247,10 @@ def test_a_hostile_folder_is_only_words(browser: Browser, tmp_path: Path) -> Non
     (tmp_path / "new" / "progress.json").write_text(json.dumps(told))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text(json.dumps({"schema": NASTY, NASTY: NASTY}))
-    keys = {run.name: key for key, run in find(tmp_path).runs.items()}
+    keys = {run.name: key for key, run in find_runs(tmp_path).runs.items()}
     broken = keys.pop("broken")
     one, two = (key for name, key in keys.items() if name != "new")
-    paths = ["", *(f"run/{key}/" for key in keys.values()), f"compare?one={one}&other={two}"]
+    paths = ["", *(f"run/{key}/" for key in keys.values()), f"compare?before={one}&after={two}"]
     with viewer(tmp_path) as url:
         for path in [*paths, f"run/{two}/vote/"]:
             with opened(browser, url + path) as watched:
@@ -289,8 +289,8 @@ def test_every_page_can_be_read_by_everybody(
     paths = [
         "",
         *(f"run/{key_of(root, name)}/" for name in ("new", "stopped", "broken")),
-        f"compare?one={one}&other={other_one}",
-        f"compare?one={other_one}&other={third}",
+        f"compare?before={one}&after={other_one}",
+        f"compare?before={other_one}&after={third}",
         f"run/{one}/vote/",
     ]
     with viewer(root) as url:

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from bakeoff.config.options import Poll
-from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.evaluation.votes.vote_log import read_votes
 from tests.browser import chromium, opened
 from tests.long import long
 from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
@@ -50,7 +50,7 @@ def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
         assert page.evaluate("window.hurt") is None
         watched.assert_quiet()
     said = ["first", "tie", "skip", "undone", "second", "first"]
-    assert [vote.choice for vote in read(VOTES)] == said
+    assert [vote.choice for vote in read_votes(VOTES)] == said
 
 
 @pytest.mark.long
@@ -68,7 +68,7 @@ def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
             expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
             expect(page.locator("#count")).to_have_text("2 of 4")
             assert watched.left == []
-    assert len(read(VOTES)) == 1
+    assert len(read_votes(VOTES)) == 1
 
 
 def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
@@ -88,4 +88,4 @@ def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
         page.keyboard.press("1")
         counts(page, "2 of 4")
         expect(page.locator("#trouble")).to_be_hidden()
-    assert len(read(VOTES)) == 1
+    assert len(read_votes(VOTES)) == 1

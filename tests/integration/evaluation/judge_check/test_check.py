@@ -12,10 +12,10 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.judge_check import (
     CheckResults,
     JudgeCheck,
-    Labelled,
+    LabeledPair,
     check,
     check_config,
-    known_pairs,
+    load_labeled_pairs,
 )
 from bakeoff.runtime.progress import Progress
 from tests.openai_server import OpenAIServer, Reply
@@ -29,7 +29,7 @@ from tests.unit.evaluation.judge_check.cases import (
     written,
 )
 
-OURS = known_pairs().pairs
+OURS = load_labeled_pairs().pairs
 STORE = Path("store.sqlite")
 
 
@@ -51,7 +51,7 @@ def said(server: OpenAIServer, brain: Brain, **more: Any) -> JudgeCheck:
     return found
 
 
-def file_of(pairs: list[Labelled], path: Path = Path("pairs.jsonl")) -> Path:
+def file_of(pairs: list[LabeledPair], path: Path = Path("pairs.jsonl")) -> Path:
     rows = [
         {"id": p.id, "set": p.set, "better": p.better, "worse": p.worse}
         | {"prompt": p.prompt.messages[0].content}
@@ -64,9 +64,9 @@ def test_a_judge_that_is_always_right_gets_everything_right(server: OpenAIServer
     found = said(server, knowing(OURS))
     overall = found.overall
     assert (overall.pairs, overall.right) == (60, 60)
-    assert overall.share is not None
-    assert overall.share.estimate == 1
-    assert 0.9 < overall.share.low < 1
+    assert overall.accuracy is not None
+    assert overall.accuracy.estimate == 1
+    assert 0.9 < overall.accuracy.low < 1
     assert found.kappa is not None
     assert found.kappa.estimate == 1
     assert (found.accounting.asked, found.accounting.failed) == (120, 0)
@@ -83,16 +83,16 @@ def test_a_judge_that_always_names_the_first_is_right_about_nothing(server: Open
     assert found.consistency.estimate == 0
     assert found.kappa is not None
     assert found.kappa.estimate == pytest.approx(0)
-    assert {miss.mark for miss in found.misses} == {"split"}
+    assert {miss.outcome for miss in found.misses} == {"split"}
 
 
 def test_a_judge_that_prefers_the_longer_scores_what_the_longer_one_does(
     server: OpenAIServer,
 ) -> None:
     found = said(server, longest)
-    assert found.overall.right == found.overall.longer.right > 0
-    assert found.overall.wrong == found.overall.longer.wrong
-    assert found.overall.tie == found.overall.longer.equal
+    assert found.overall.right == found.overall.length_baseline.right > 0
+    assert found.overall.wrong == found.overall.length_baseline.wrong
+    assert found.overall.tie == found.overall.length_baseline.equal
     assert found.longer_won is not None
     assert found.longer_won.estimate == 1
 
@@ -103,7 +103,7 @@ def test_a_judge_that_is_wrong_on_one_set_is_caught_there(server: OpenAIServer) 
     assert found.by_set["wrong-fact"].wrong == 20
     assert found.by_set["easy"].right == 20
     assert {miss.set for miss in found.misses} == {"wrong-fact"}
-    assert {miss.mark for miss in found.misses} == {"wrong"}
+    assert {miss.outcome for miss in found.misses} == {"wrong"}
     assert set(found.by_kind) >= {"easy: empty", "easy: refusal"}
 
 
@@ -126,8 +126,8 @@ def test_what_failed_is_counted_and_only_that_is_asked_again(server: OpenAIServe
 
     found = said(server, faulty)
     assert (found.overall.failed, found.overall.right) == (3, 57)
-    assert found.overall.share is not None
-    assert found.overall.share.n == 57
+    assert found.overall.accuracy is not None
+    assert found.overall.accuracy.n == 57
     assert found.overall.worst_case == (57 / 60, 1)
     assert (found.accounting.judged, found.accounting.failed) == (114, 6)
     assert found.accounting.failed_by_kind == {"backend": 6}
@@ -211,7 +211,7 @@ def test_the_document_holds_everything_and_reads_back(server: OpenAIServer) -> N
     assert CheckResults.model_validate_json(text) == results
     assert json.loads(text)["schema"] == "bakeoff-check/1"
     assert (len(results.pairs), len(results.judgments)) == (6, 12)
-    assert (results.held, results.config["limit"], results.config["repeats"]) == (60, 6, 1)
+    assert (results.available, results.config["limit"], results.config["repeats"]) == (60, 6, 1)
     assert "j" in results.environment["judges"]  # type: ignore[operator]
 
 

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
-from bakeoff.web.viewer.runs import find
+from bakeoff.web.viewer.runs import find_runs
 from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
 from tests.unit.web.voting.cases import Browser
 
@@ -18,7 +18,7 @@ HURT = "</script><img src=x onerror='window.hurt=1'>"
 
 
 def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find(root).runs.values() if run.name == name)
+    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 def get(url: str, **more: str) -> httpx.Response:
@@ -129,7 +129,7 @@ def test_a_broken_file_is_listed_with_its_trouble_and_breaks_nothing(text: str, 
     with viewer(root) as url:
         listed = get(url)
         shown = get(url + f"run/{key_of(root, 'broken')}/")
-        both = f"compare?one={key_of(root, 'broken')}&other={key_of(root, 'one')}"
+        both = f"compare?before={key_of(root, 'broken')}&after={key_of(root, 'one')}"
         assert get(url + both).status_code == 409
         voting = get(url + f"run/{key_of(root, 'broken')}/vote/")
     assert listed.status_code == 200
@@ -156,9 +156,14 @@ def test_two_runs_are_compared(root: Path) -> None:
     lay(root / "strict", results(identities=strict))
     one, two, other = (key_of(root, name) for name in ("one", "two", "strict"))
     with viewer(root) as url:
-        text = get(url + f"compare?one={one}&other={two}").text
-        refused = get(url + f"compare?one={one}&other={other}").text
-        for query in ("", f"?one={one}", f"?one={one}&other=nothing", "?one=../one&other=/etc"):
+        text = get(url + f"compare?before={one}&after={two}").text
+        refused = get(url + f"compare?before={one}&after={other}").text
+        for query in (
+            "",
+            f"?before={one}",
+            f"?before={one}&after=nothing",
+            "?before=../one&after=/etc",
+        ):
             assert get(url + "compare" + query).status_code == 404
     assert "On the 40 prompts that both judged, the win rate changed by +" in text
     assert "Not compared" not in text
@@ -230,10 +235,10 @@ def test_nothing_that_a_file_says_is_markup_and_no_reply_tells_where_it_lies(
     told = json.loads((root / "new" / "progress.json").read_text())
     told["rows"][0]["who"] = nasty
     (root / "new" / "progress.json").write_text(json.dumps(told))
-    keys = list(find(root).runs)
+    keys = list(find_runs(root).runs)
     with viewer(root) as url:
         paths = ["", *(f"run/{key}/" for key in keys)]
-        paths += [f"compare?one={one}&other={other}" for one in keys for other in keys]
+        paths += [f"compare?before={one}&after={other}" for one in keys for other in keys]
         replies = [get(url + path) for path in paths]
     for reply in replies:
         assert "<img src=x" not in reply.text
@@ -248,7 +253,7 @@ def test_a_vote_counts_when_somebody_presses_finish(root: Path) -> None:
     with viewer(root) as url, Browser(url + f"run/{key_of(root, 'one')}/vote/") as browser:
         for choice in ("first", "second", "tie", "skip"):
             browser.vote(choice)
-        assert len(read(folder / VOTES)) == 4
+        assert len(read_votes(folder / VOTES)) == 4
         assert browser.press("finish") == {"after": "../"}
         report = get(url + f"run/{key_of(root, 'one')}/")
         assert report.status_code == 200
@@ -259,7 +264,7 @@ def test_a_vote_counts_when_somebody_presses_finish(root: Path) -> None:
         state = browser.state()  # a booth anew, and the votes are still there
         assert (state["done"], state["total"]) == (4, 40)
         browser.vote("first")
-        assert len(read(folder / VOTES)) == 5
+        assert len(read_votes(folder / VOTES)) == 5
 
 
 def test_what_a_voter_is_sent_tells_no_model(root: Path) -> None:
@@ -311,7 +316,7 @@ def test_a_run_of_another_command_can_be_voted_on_while_its_results_change(root:
         assert browser.state()["total"] == 40
         lay(root / "one", results(seed=1, prompts=range(10)))
         assert browser.state()["total"] == 10
-    assert len(read(root / "one" / VOTES)) == 1
+    assert len(read_votes(root / "one" / VOTES)) == 1
 
 
 def test_what_cannot_be_shown_is_said_on_a_page_that_finds_its_way(root: Path) -> None:

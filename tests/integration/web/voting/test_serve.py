@@ -9,11 +9,11 @@ import pytest
 
 from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.votes.merge import people
-from bakeoff.evaluation.votes.queue import complete
-from bakeoff.evaluation.votes.vote_log import put, read
+from bakeoff.evaluation.votes.merge import with_votes
+from bakeoff.evaluation.votes.queue import all_voted
+from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
-from bakeoff.web.voting.serve import gather
+from bakeoff.web.voting.serve import serve_voting
 from tests.unit.web.voting.cases import MODELS, VOTES, Browser, booth, evidence, vote
 
 OF = evidence()
@@ -29,7 +29,7 @@ if most:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
 try:
     asyncio.run(
-        gather(evidence, Path("votes.jsonl"), announce=lambda url: print(url, flush=True))
+        serve_voting(evidence, Path("votes.jsonl"), announce=lambda url: print(url, flush=True))
     )
 except KeyboardInterrupt:
     print("interrupted")
@@ -87,7 +87,7 @@ def test_a_killed_server_loses_no_vote_that_it_acknowledged(serve: Serve) -> Non
         assert again["pair"]["turns"]
         again.pop("pair")
         assert again == state
-    assert [one.choice for one in read(VOTES)] == ["first", "skip", "tie"]
+    assert [one.choice for one in read_votes(VOTES)] == ["first", "skip", "tie"]
 
 
 @pytest.mark.long
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_was_said(serve: Serve) -> None:
     browser.vote("second")
     process.send_signal(signal.SIGINT)
     assert ended(process) == "interrupted\n"
-    assert [one.choice for one in read(VOTES)] == ["second"]
+    assert [one.choice for one in read_votes(VOTES)] == ["second"]
 
 
 @pytest.mark.long
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(serve: Serve) -> None:
     assert reply.status_code == 507
     assert reply.json()["error"].startswith("This was not saved (")
     assert browser.state()["pair"] == shown
-    assert browser.state()["done"] == acknowledged == len(read(VOTES)) > 0
+    assert browser.state()["done"] == acknowledged == len(read_votes(VOTES)) > 0
     assert VOTES.read_bytes().endswith(b"\n")
     process.send_signal(signal.SIGINT)
     assert ended(process) == "interrupted\n"
@@ -138,7 +138,7 @@ def test_two_voters_at_once_and_their_labels() -> None:
                 assert mine["turns"] == shown["turns"]  # the same way
                 first = authors[mine["first"]] == MODELS[turn % 2]
                 who.vote("first" if first else "second", name)
-    labels = people(OF, VOTES)
+    labels = with_votes(OF, VOTES)
     winners = {
         (one.prompt_id, one.judge): one.first if one.verdict.first == 1 else one.second
         for one in labels.evidence.judgments
@@ -160,7 +160,7 @@ def test_it_can_be_ended_from_outside_without_a_vote() -> None:
             addresses.append(url)
             until.set()
 
-        await gather(OF, VOTES, announce=announce, until=until)
+        await serve_voting(OF, VOTES, announce=announce, until=until)
 
     asyncio.run(main())
     assert len(addresses) == 1
@@ -169,7 +169,7 @@ def test_it_can_be_ended_from_outside_without_a_vote() -> None:
 
 def test_what_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def opening() -> None:
-        asyncio.run(gather(OF, VOTES, announce=lambda url: pytest.fail(url)))
+        asyncio.run(serve_voting(OF, VOTES, announce=lambda url: pytest.fail(url)))
 
     VOTES.write_text("no vote\n")
     with pytest.raises(ConfigError, match="line 1"):
@@ -181,15 +181,15 @@ def test_what_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_poll_is_complete_when_somebody_has_said_something_on_every_pair() -> None:
-    assert not complete(OF, VOTES)
+    assert not all_voted(OF, VOTES)
     for number, (choice, voter) in enumerate([("first", "Anna"), ("skip", "Bo"), ("tie", "Bo")]):
-        put(VOTES, vote(OF, number, choice, voter=voter))
-    assert not complete(OF, VOTES)
-    put(VOTES, vote(evidence(said={(3, MODELS[0]): "another text"}), 3))
-    assert not complete(OF, VOTES)
-    put(VOTES, vote(OF, 3))
-    assert complete(OF, VOTES)
-    assert complete(OF, VOTES, Poll(draw="order"))
-    put(VOTES, vote(OF, 3, "undone"))
-    assert not complete(OF, VOTES)
-    assert complete(OF, VOTES, Poll(draw="order", labels=3))
+        append_vote(VOTES, vote(OF, number, choice, voter=voter))
+    assert not all_voted(OF, VOTES)
+    append_vote(VOTES, vote(evidence(said={(3, MODELS[0]): "another text"}), 3))
+    assert not all_voted(OF, VOTES)
+    append_vote(VOTES, vote(OF, 3))
+    assert all_voted(OF, VOTES)
+    assert all_voted(OF, VOTES, Poll(draw="order"))
+    append_vote(VOTES, vote(OF, 3, "undone"))
+    assert not all_voted(OF, VOTES)
+    assert all_voted(OF, VOTES, Poll(draw="order", labels=3))

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.evaluation.judge_check import Labelled
+from bakeoff.evaluation.judge_check import LabeledPair
 from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
 from tests.openai_server import shown, verdict
 
 Brain = Callable[[dict[str, Any]], Any]
 
 
-def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> Labelled:
+def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> LabeledPair:
     """Pair p0, p1, ... with a prompt and texts of its own."""
     question = Prompt(messages=(Message(role="user", content=f"question {number}"),))
-    return Labelled(
+    return LabeledPair(
         id=f"p{number}",
         prompt=question,
         better=f"{better} {number}",
@@ -30,7 +30,7 @@ def written(path: Path, rows: Iterable[object]) -> Path:
     return path
 
 
-def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Brain:
+def knowing(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Brain:
     """A judge that is always right, but for the sets where it is always wrong."""
 
     def brain(body: dict[str, Any]) -> str:
@@ -40,7 +40,7 @@ def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Brain:
     return brain
 
 
-def _is_of(one: Labelled, body: dict[str, Any]) -> bool:
+def _is_of(one: LabeledPair, body: dict[str, Any]) -> bool:
     texts = {one.better.strip(), one.worse.strip()}
     question = one.prompt.messages[0].content.strip()
     return set(shown(body)) == texts and question in body["messages"][0]["content"]
@@ -59,7 +59,9 @@ def _says(first: bool) -> str:
     return verdict("A", 9, 2) if first else verdict("B", 2, 9)
 
 
-def judged(one: Labelled, better_first: float, better_second: float, **more: Any) -> list[Judgment]:
+def judged(
+    one: LabeledPair, better_first: float, better_second: float, **more: Any
+) -> list[Judgment]:
     """Both orders; each number is the probability of the one that is shown first."""
     return [
         Judgment(
@@ -76,7 +78,7 @@ def judged(one: Labelled, better_first: float, better_second: float, **more: Any
     ]
 
 
-def failed(one: Labelled, first: str = "better") -> Failure:
+def failed(one: LabeledPair, first: str = "better") -> Failure:
     return Failure(
         stage="judgment",
         prompt_id=one.id,

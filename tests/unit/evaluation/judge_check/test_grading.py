@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.evaluation.judge_check import JudgeCheck, Labelled
-from bakeoff.evaluation.judge_check.grading import agreements, checked
-from bakeoff.evaluation.judge_check.outcomes import longer_of
+from bakeoff.evaluation.judge_check import JudgeCheck, LabeledPair
+from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
+from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.records import Failure, Judgment, Scores
 from tests.unit.evaluation.judge_check.cases import failed, judged, pair
 
@@ -22,9 +22,9 @@ said = st.lists(st.tuples(probability, probability), min_size=len(PAIRS), max_si
 def check_of(
     judgments: Sequence[Judgment],
     failures: Sequence[Failure] = (),
-    pairs: Sequence[Labelled] = PAIRS,
+    pairs: Sequence[LabeledPair] = PAIRS,
 ) -> JudgeCheck:
-    return checked("j", pairs, judgments, failures)
+    return grade_judge("j", pairs, judgments, failures)
 
 
 def verdicts(values: Sequence[tuple[float, float]]) -> list[Judgment]:
@@ -49,8 +49,8 @@ def test_two_orders_make_one_mark(first: float, second: float, mark: str) -> Non
     one = [pair(0)]
     overall = check_of(judged(one[0], first, second), pairs=one).overall
     assert getattr(overall, mark) == overall.pairs == 1
-    assert overall.share is not None
-    assert overall.share.estimate == (mark == "right")
+    assert overall.accuracy is not None
+    assert overall.accuracy.estimate == (mark == "right")
 
 
 @FEW
@@ -110,7 +110,7 @@ def test_a_failure_is_counted_and_is_no_mistake(
     assert found.accounting.asked == 24 == found.accounting.judged + len(lost)
     if rest:
         alone = check_of([row for n, row in enumerate(rows) if n // 2 not in lost], pairs=rest)
-        assert overall.share == alone.overall.share
+        assert overall.accuracy == alone.overall.accuracy
         assert overall.preference == alone.overall.preference
     low, high = overall.worst_case
     assert low * 12 == pytest.approx(overall.right)
@@ -135,7 +135,7 @@ def test_with_one_order_lost_it_is_not_right_either() -> None:
     rows = [row for row in verdicts([(1.0, 1.0)] * 12) if row.first == "better"]
     found = check_of(rows, [failed(one, "worse") for one in PAIRS])
     assert (found.overall.right, found.overall.failed) == (0, 12)
-    assert found.overall.share is None
+    assert found.overall.accuracy is None
     assert found.overall.worst_case == (0, 1)
 
 
@@ -182,14 +182,14 @@ def test_what_the_judge_did_to_give_a_verdict_is_counted() -> None:
         judged(PAIRS[2], 1.0, 0.0),
     ]
     found = check_of([row for rows in odd for row in rows], pairs=PAIRS[:3])
-    assert found.mended == {"contradiction": 2, "unreadable": 2}
-    assert found.contradicting == 2
+    assert found.retries == {"contradiction": 2, "unreadable": 2}
+    assert found.contradictory == 2
 
 
 def test_the_most_certain_mistakes_come_first() -> None:
     values = [(0.0, 1.0), (0.4, 0.6), (1.0, 1.0), (0.5, 0.5), (0.1, 0.9)] + [(1.0, 0.0)] * 7
     misses = check_of(verdicts(values)).misses
-    assert [(miss.id, miss.mark) for miss in misses] == [
+    assert [(miss.id, miss.outcome) for miss in misses] == [
         ("p0", "wrong"),
         ("p4", "wrong"),
         ("p1", "wrong"),
@@ -241,10 +241,10 @@ def test_kinds_are_told_apart_only_where_a_set_has_several() -> None:
 @given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), min_size=1))
 def test_what_the_longer_one_would_have_got(texts: list[tuple[str, str]]) -> None:
     pairs = [pair(0).model_copy(update={"better": b, "worse": w}) for b, w in texts]
-    longer = longer_of(pairs)
+    longer = length_baseline(pairs)
     assert longer.right == sum(len(better) > len(worse) for better, worse in texts)
     assert longer.right + longer.wrong + longer.equal == len(texts)
-    assert longer.share == longer.right / len(texts)
+    assert longer.accuracy == longer.right / len(texts)
 
 
 def test_two_judges_agree_as_far_as_they_do() -> None:

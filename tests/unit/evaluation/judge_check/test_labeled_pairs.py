@@ -9,26 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.judge_check import known_pairs
-from bakeoff.evaluation.judge_check.labeled_pairs import OWN
+from bakeoff.evaluation.judge_check import load_labeled_pairs
+from bakeoff.evaluation.judge_check.labeled_pairs import BUILT_IN
 from tests.unit.evaluation.judge_check.cases import written
 
 
 def only(tmp_path: Path, row: dict[str, Any]) -> Any:
-    (found,) = known_pairs(written(tmp_path / "pairs.jsonl", [row])).pairs
+    (found,) = load_labeled_pairs(written(tmp_path / "pairs.jsonl", [row])).pairs
     return found
 
 
 def complaint(tmp_path: Path, *rows: object) -> str:
     with pytest.raises(ConfigError) as caught:
-        known_pairs(written(tmp_path / "pairs.jsonl", rows))
+        load_labeled_pairs(written(tmp_path / "pairs.jsonl", rows))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_without_a_file_they_are_our_own() -> None:
-    known = known_pairs()
-    assert (known.source, known.held, len(known.pairs)) == (OWN, 60, 60)
+    known = load_labeled_pairs()
+    assert (known.source, known.available, len(known.pairs)) == (BUILT_IN, 60, 60)
     sets = Counter(pair.set for pair in known.pairs)
     assert sets == {"easy": 20, "other-prompt": 20, "wrong-fact": 20}
     assert len({pair.id for pair in known.pairs}) == 60
@@ -149,7 +149,7 @@ def test_every_form_of_file_says_the_same(form: str, tmp_path: Path) -> None:
         )
     data = text.encode()
     (tmp_path / form).write_bytes(gzip.compress(data) if form.endswith("gz") else data)
-    pairs = known_pairs(tmp_path / form).pairs
+    pairs = load_labeled_pairs(tmp_path / form).pairs
     assert [(pair.better, pair.worse) for pair in pairs] == [
         ("yes", "no"),
         ("no", "yes"),
@@ -161,16 +161,16 @@ def test_every_form_of_file_says_the_same(form: str, tmp_path: Path) -> None:
 def test_a_file_without_rows_is_no_check(text: str, tmp_path: Path) -> None:
     (tmp_path / "empty.json").write_text(text)
     with pytest.raises(ConfigError, match=r"empty\.json"):
-        known_pairs(tmp_path / "empty.json")
+        load_labeled_pairs(tmp_path / "empty.json")
 
 
 @given(st.integers(1, 70), st.integers(1, 70))
 def test_a_smaller_limit_draws_a_subset_in_the_same_order(one: int, other: int) -> None:
-    small, large = (known_pairs(limit=limit).pairs for limit in sorted((one, other)))
+    small, large = (load_labeled_pairs(limit=limit).pairs for limit in sorted((one, other)))
     assert len(small) == min(one, other, 60)
     assert [pair for pair in large if pair in small] == list(small)
 
 
 def test_a_limit_draws_from_all_sets() -> None:
-    assert len({pair.set for pair in known_pairs(limit=20).pairs}) == 3
-    assert known_pairs(limit=20).held == 60
+    assert len({pair.set for pair in load_labeled_pairs(limit=20).pairs}) == 3
+    assert load_labeled_pairs(limit=20).available == 60

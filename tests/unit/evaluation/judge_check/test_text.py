@@ -1,6 +1,6 @@
-from bakeoff.evaluation.judge_check import CheckResults, Labelled, lines
-from bakeoff.evaluation.judge_check.grading import agreements, checked
-from bakeoff.evaluation.judge_check.outcomes import longer_of
+from bakeoff.evaluation.judge_check import CheckResults, LabeledPair, lines
+from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
+from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.records import Failure, Judgment
 from tests.unit.evaluation.judge_check.cases import failed, judged, pair
 
@@ -14,7 +14,7 @@ RIGHT, WRONG, SPLIT, TIE = (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.5)
 def results_of(
     judgments: list[Judgment],
     failures: list[Failure] | None = None,
-    pairs: list[Labelled] = PAIRS,
+    pairs: list[LabeledPair] = PAIRS,
     held: int = 40,
 ) -> CheckResults:
     judges = list(dict.fromkeys(judgment.judge for judgment in judgments)) or ["j"]
@@ -26,9 +26,9 @@ def results_of(
         pairs=tuple(pairs),
         judgments=tuple(judgments),
         failures=tuple(failures or ()),
-        longer=longer_of(pairs),
+        longer=length_baseline(pairs),
         judges=tuple(
-            checked(name, pairs, [j for j in judgments if j.judge == name], failures or ())
+            grade_judge(name, pairs, [j for j in judgments if j.judge == name], failures or ())
             for name in judges
         ),
         agreement=agreements(judgments),
@@ -37,7 +37,9 @@ def results_of(
     )
 
 
-def said(pairs: list[Labelled], *values: tuple[float, float], judge: str = "j") -> list[Judgment]:
+def said(
+    pairs: list[LabeledPair], *values: tuple[float, float], judge: str = "j"
+) -> list[Judgment]:
     rest = [RIGHT] * (len(pairs) - len(values))
     both = zip(pairs, [*values, *rest], strict=True)
     return [row for one, two in both for row in judged(one, *two, judge=judge)]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.runtime.progress import Progress, Report
-from bakeoff.web.viewer.live import WINDOW, Pace
+from bakeoff.web.viewer.live import WINDOW, ProgressRates
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -24,9 +24,9 @@ def report(at: float, done: int, *, kept: int = 0, total: int = 100, **more: obj
 
 def looked(*reports: Report, silent: float = 0) -> list[tuple[float | None, float | None]]:
     """Rate and time left after each report."""
-    pace, found = Pace(), []
+    pace, found = ProgressRates(), []
     for one in reports:
-        live = pace.of("key", one, one.updated + timedelta(seconds=silent))
+        live = pace.update("key", one, one.updated + timedelta(seconds=silent))
         found.append((live.rows[0].rate, live.rows[0].left))
     return found
 
@@ -80,15 +80,15 @@ def test_money_is_told_only_where_all_of_it_is_known() -> None:
     one = report(5, 1, cost=0.25, tokens=7)
     row = one.rows[0]
     unknown = one.model_copy(update={"rows": (row, row.model_copy(update={"cost": None}))})
-    assert Pace().of("key", one, one.updated).cost == 0.25
-    assert Pace().of("key", unknown, one.updated).cost is None
-    assert Pace().of("key", unknown, one.updated).tokens == 14
+    assert ProgressRates().update("key", one, one.updated).cost == 0.25
+    assert ProgressRates().update("key", unknown, one.updated).cost is None
+    assert ProgressRates().update("key", unknown, one.updated).tokens == 14
 
 
 def test_a_run_is_complete_when_all_is_asked() -> None:
-    live = Pace().of("key", report(5, 100), START)
+    live = ProgressRates().update("key", report(5, 100), START)
     assert live.complete
-    assert not Pace().of("key", report(5, 99), START).complete
+    assert not ProgressRates().update("key", report(5, 99), START).complete
     nothing = Report(started=START, updated=START)
-    assert not Pace().of("key", nothing, START).complete
-    assert Pace().of("key", nothing, START).stages == {}
+    assert not ProgressRates().update("key", nothing, START).complete
+    assert ProgressRates().update("key", nothing, START).stages == {}

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from bakeoff.stats.results import Estimate
 from bakeoff.web.viewer import pages
-from bakeoff.web.viewer.comparison import Paired
-from bakeoff.web.viewer.numbers import Number
+from bakeoff.web.viewer.comparison import PairedChange
+from bakeoff.web.viewer.comparison import ComparedNumber
 
 MINUS = "\u2212"
 
@@ -15,19 +15,19 @@ MINUS = "\u2212"
 @pytest.mark.parametrize(
     ("number", "shown"),
     [
-        (Number("x", 0.5, 0.543, "share"), "+4.3 points"),
-        (Number("x", 0.5, 0.4, "share"), f"{MINUS}10.0 points"),
-        (Number("x", 0.5, 0.50001, "share"), "0.0 points"),
-        (Number("x", 0.5, 0.4, "score"), f"{MINUS}0.100"),
-        (Number("x", 1200, 2400, "count"), "+1,200"),
-        (Number("x", 3, 3, "count"), "0"),
-        (Number("x", 1.5, 0.25, "dollars"), f"{MINUS}$1.25"),
-        (Number("x", 30, 630, "seconds"), "+10 min"),
-        (Number("x", None, 3, "count"), ""),
-        (Number("x", 2, 3, "count", ("the prompts are not the same",)), ""),
+        (ComparedNumber("x", 0.5, 0.543, "share"), "+4.3 points"),
+        (ComparedNumber("x", 0.5, 0.4, "share"), f"{MINUS}10.0 points"),
+        (ComparedNumber("x", 0.5, 0.50001, "share"), "0.0 points"),
+        (ComparedNumber("x", 0.5, 0.4, "score"), f"{MINUS}0.100"),
+        (ComparedNumber("x", 1200, 2400, "count"), "+1,200"),
+        (ComparedNumber("x", 3, 3, "count"), "0"),
+        (ComparedNumber("x", 1.5, 0.25, "dollars"), f"{MINUS}$1.25"),
+        (ComparedNumber("x", 30, 630, "seconds"), "+10 min"),
+        (ComparedNumber("x", None, 3, "count"), ""),
+        (ComparedNumber("x", 2, 3, "count", ("the prompts are not the same",)), ""),
     ],
 )
-def test_a_difference_has_its_sign_and_its_unit(number: Number, shown: str) -> None:
+def test_a_difference_has_its_sign_and_its_unit(number: ComparedNumber, shown: str) -> None:
     assert pages.change(number) == shown
 
 
@@ -62,14 +62,14 @@ def test_small_money_is_not_nothing(dollars: float, shown: str) -> None:
 
 @given(st.floats(-5, 5), st.floats(-5, 5))
 def test_a_place_on_an_axis_keeps_the_order_and_stays_on_it(one: float, other: float) -> None:
-    places = [pages.across(value) for value in sorted((one, other))]
+    places = [pages.axis_position(value) for value in sorted((one, other))]
     assert 0 <= places[0] <= places[1] <= 100
 
 
 @given(st.floats(-1, 1), st.floats(0, 1))
 def test_an_axis_reaches_as_far_as_the_interval(middle: float, half: float) -> None:
     change = Estimate(middle, max(-1, middle - half), min(1, middle + half), "t", 9)
-    end = pages.reach(change)
+    end = pages.axis_limit(change)
     assert -end <= change.low <= change.high <= end
 
 
@@ -85,7 +85,7 @@ def test_an_axis_reaches_as_far_as_the_interval(middle: float, half: float) -> N
 )
 def test_what_an_interval_lets_one_say(low: float, high: float, interval: bool, said: str) -> None:
     change = Estimate((low + high) / 2, low, high, "t", 20)
-    assert pages.reading(Paired(20, change, interval, ())).startswith(said)
+    assert pages.significance(PairedChange(20, change, interval, ())).startswith(said)
 
 
 def test_a_moment_is_told_by_the_clock_of_this_machine() -> None:

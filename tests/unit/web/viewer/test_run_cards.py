@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from bakeoff.web.viewer.numbers import cost_of
-from bakeoff.web.viewer.run_cards import Card, Cards
-from bakeoff.web.viewer.runs import find
+from bakeoff.web.viewer.comparison import cost_of
+from bakeoff.web.viewer.run_cards import RunCard, RunCards
+from bakeoff.web.viewer.runs import find_runs
 from tests.unit.web.viewer.cases import going, lay, results
 
 
-def card(folder: Path, cards: Cards | None = None) -> Card:
-    (run,) = find(folder).runs.values()
-    found = (cards or Cards()).of(run)
+def card(folder: Path, cards: RunCards | None = None) -> RunCard:
+    (run,) = find_runs(folder).runs.values()
+    found = (cards or RunCards()).card(run)
     assert found is not None
     return found
 
@@ -32,7 +32,7 @@ def test_a_card_tells_what_the_results_say(tmp_path: Path) -> None:
 
 
 def test_results_are_read_again_only_when_they_change(tmp_path: Path) -> None:
-    cards, folder = Cards(), lay(tmp_path / "run", results(seed=1))
+    cards, folder = RunCards(), lay(tmp_path / "run", results(seed=1))
     first = card(folder, cards)
     assert card(folder, cards) is first
     lay(folder, results(seed=2, prompts=range(30)))
@@ -40,8 +40,8 @@ def test_results_are_read_again_only_when_they_change(tmp_path: Path) -> None:
 
 
 def test_a_run_without_results_has_no_card(tmp_path: Path) -> None:
-    (run,) = find(going(tmp_path / "run")).runs.values()
-    assert Cards().of(run) is None
+    (run,) = find_runs(going(tmp_path / "run")).runs.values()
+    assert RunCards().card(run) is None
 
 
 @pytest.mark.parametrize(

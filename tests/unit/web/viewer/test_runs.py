@@ -4,26 +4,26 @@ from pathlib import Path
 import pytest
 
 from bakeoff.web.viewer import runs
-from bakeoff.web.viewer.runs import find
+from bakeoff.web.viewer.runs import find_runs
 from tests.unit.web.viewer.cases import going, lay, results
 
 SMALL = results(prompts=range(2))
 
 
 def names(root: Path) -> set[str]:
-    return {run.name for run in find(root).runs.values()}
+    return {run.name for run in find_runs(root).runs.values()}
 
 
 def test_every_run_below_a_folder_is_found(tmp_path: Path) -> None:
     for name in ("one", "deep/er/run", "1/2/3/4"):
         lay(tmp_path / name, SMALL)
     going(tmp_path / "new")
-    found = find(tmp_path)
-    assert not found.alone
-    assert not found.cut
+    found = find_runs(tmp_path)
+    assert not found.single
+    assert not found.truncated
     assert {run.name for run in found.runs.values()} == {"one", "deep/er/run", "1/2/3/4", "new"}
-    states = {run.name: (run.stamp is None, run.progress is None) for run in found.runs.values()}
-    assert states["new"] == (True, False)
+    states = {run.name: (run.version is None, run.progress is None) for run in found.runs.values()}
+    assert states["added"] == (True, False)
     assert states["one"] == (False, True)
 
 
@@ -48,8 +48,8 @@ def test_what_is_no_file_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "folder" / "results.json").mkdir(parents=True)
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "results.json")
-    found = find(tmp_path)
-    assert all(run.stamp is None for run in found.runs.values())
+    found = find_runs(tmp_path)
+    assert all(run.version is None for run in found.runs.values())
 
 
 def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_hostile_names_are_names(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/\xff\xfe"
     Path(os.fsdecode(raw)).mkdir()
     lay(Path(os.fsdecode(raw)), SMALL)
-    found = find(tmp_path)
+    found = find_runs(tmp_path)
     assert {run.name for run in found.runs.values()} == {*nasty, os.fsdecode(b"\xff\xfe")}
     assert all(key.isalnum() and key.isascii() and len(key) == 16 for key in found.runs)
 
@@ -78,20 +78,20 @@ def test_a_run_can_be_named_by_its_file_or_its_folder(tmp_path: Path) -> None:
     folder = lay(tmp_path / "run", SMALL)
     lay(folder / "below", SMALL)
     for path in (folder, folder / "results.json"):
-        found = find(path)
-        assert found.alone
+        found = find_runs(path)
+        assert found.single
         (run,) = found.runs.values()
         assert run.file == folder / "results.json"
-        assert run.stamp is not None
-    (run,) = find(going(tmp_path / "new")).runs.values()
-    assert (run.name, run.stamp, run.progress is None) == ("new", None, False)
+        assert run.version is not None
+    (run,) = find_runs(going(tmp_path / "new")).runs.values()
+    assert (run.name, run.version, run.progress is None) == ("new", None, False)
 
 
 def test_keys_stay_when_other_runs_come(tmp_path: Path) -> None:
     lay(tmp_path / "one", SMALL)
-    (before,) = find(tmp_path).runs
+    (before,) = find_runs(tmp_path).runs
     lay(tmp_path / "another", SMALL)
-    assert before in find(tmp_path).runs
+    assert before in find_runs(tmp_path).runs
 
 
 def test_a_folder_of_too_many_folders_says_so(
@@ -100,7 +100,7 @@ def test_a_folder_of_too_many_folders_says_so(
     lay(tmp_path / "a", SMALL)
     for number in range(20):
         (tmp_path / f"b{number}").mkdir()
-    monkeypatch.setattr(runs, "FOLDERS", 10)
-    found = find(tmp_path)
-    assert found.cut
+    monkeypatch.setattr(runs, "MAX_FOLDERS", 10)
+    found = find_runs(tmp_path)
+    assert found.truncated
     assert {run.name for run in found.runs.values()} == {"a"}

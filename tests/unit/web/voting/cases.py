@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bakeoff.config.options import Poll
-from bakeoff.evaluation.votes.items import Candidates, Slips
+from bakeoff.evaluation.votes.items import PairKey, item_lookup
 from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.records import (
     Completion,
@@ -21,7 +21,7 @@ from bakeoff.records import (
     Prompt,
     Verdict,
 )
-from bakeoff.web.voting.serve import gather
+from bakeoff.web.voting.serve import serve_voting
 from tests.serving import serving
 
 MODELS = ("model-alpha", "model-beta")
@@ -99,17 +99,17 @@ def vote(
 ) -> Vote:
     """A vote on the texts of some evidence, of the first two models."""
     a, b = sorted(of.models[:2])
-    slip = Slips(of).slip(Candidates(f"prompt-{number}", a, b, 0), first=first)
-    assert slip
+    item = item_lookup(of)(PairKey(f"prompt-{number}", a, b, 0), first)
+    assert item
     values = {
         "voter": voter,
         "prompt_id": f"prompt-{number}",
-        "first": slip.first,
-        "second": slip.second,
-        "shown": slip.shown,
+        "first": item.first,
+        "second": item.second,
+        "content_key": item.content_key,
         "choice": choice,
-        "drawn": "random",
-        "at": "2026-01-01T00:00:00+00:00",
+        "human_sample": "random",
+        "time": "2026-01-01T00:00:00+00:00",
     }
     return Vote(**(values | more))
 
@@ -163,7 +163,9 @@ def booth(of: Evidence, file: Path = VOTES, poll: Poll | None = None) -> Iterato
     """A booth that is open while the block runs, in a thread of its own."""
     asked = poll or Poll()
     with (
-        serving(lambda tell, until: gather(of, file, asked, announce=tell, until=until)) as address,
+        serving(
+            lambda tell, until: serve_voting(of, file, asked, announce=tell, until=until)
+        ) as address,
         Browser(address) as browser,
     ):
         yield browser

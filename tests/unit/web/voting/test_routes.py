@@ -35,7 +35,7 @@ def test_no_byte_that_is_sent_tells_a_model() -> None:
         for choice in ("first", "second", "tie", "skip", "first"):
             browser.vote(choice)
         browser.press("undo")
-        browser.press("again")
+        browser.press("reopen_skipped")
         for name in ("Bo", *MODELS, "judge-gamma", ""):
             browser.get("state", voter=name)
         browser.post("vote", voter="Anna", id="prompt-0", choice="first")
@@ -97,7 +97,7 @@ def test_what_is_no_vote_is_refused_in_words() -> None:
             {"voter": "Anna", "id": shown, "choice": "best"},
             {"voter": "Anna", "id": shown, "choice": "undone"},
             {"voter": ["Anna"], "id": shown, "choice": "first"},
-            {"voter": "Anna", "id": shown, "choice": "first", "drawn": "random"},
+            {"voter": "Anna", "id": shown, "choice": "first", "human_sample": "random"},
         ]
         for body in bodies:
             reply = browser.post("vote", **body)

@@ -7,44 +7,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.config.options import Poll
-from bakeoff.evaluation.votes.queue import Ballot
-from bakeoff.evaluation.votes.vote_log import put, read
-from bakeoff.evaluation.votes.votes import count, standing
+from bakeoff.evaluation.votes.queue import VotingQueue
+from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
+from bakeoff.evaluation.votes.votes import judgments_from_votes, latest_votes
 from bakeoff.records import Criterion, Evidence, Message
-from bakeoff.web.voting.session import Asked, Booth, Refusal
+from bakeoff.web.voting.session import VoterRequest, VotingSession, VotingError
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
 
 OF = evidence()
 TAKEN = frozenset({*MODELS, "judge-gamma", "Große Waage"})
 
 
-def opened(of: Evidence = OF, poll: Poll | None = None, file: Path = VOTES) -> Booth:
-    return Booth(of, file, poll or Poll(), taken=TAKEN, end=lambda: None)
+def opened(of: Evidence = OF, poll: Poll | None = None, file: Path = VOTES) -> VotingSession:
+    return VotingSession(of, file, poll or Poll(), reserved=TAKEN, on_finish=lambda: None)
 
 
-def pair(booth: Booth, voter: str = "Anna") -> Any:
-    return booth.state(Asked(voter=voter))["pair"]
+def pair(booth: VotingSession, voter: str = "Anna") -> Any:
+    return booth.state(VoterRequest(voter=voter))["pair"]
 
 
-def cast(booth: Booth, choice: str, voter: str = "Anna") -> dict[str, Any]:
+def cast(booth: VotingSession, choice: str, voter: str = "Anna") -> dict[str, Any]:
     asked = {"voter": voter, "id": pair(booth, voter)["id"], "choice": choice}
-    return booth.vote(Asked.model_validate(asked))
+    return booth.vote(VoterRequest.model_validate(asked))
 
 
 def refused(do: Any, **asked: Any) -> str:
-    with pytest.raises(Refusal) as caught:
-        do(Asked.model_validate(asked))
+    with pytest.raises(VotingError) as caught:
+        do(VoterRequest.model_validate(asked))
     assert 400 <= caught.value.status < 600
     return str(caught.value)
 
 
 def test_a_voter_goes_through_all_pairs_in_the_order_of_the_ballot() -> None:
     booth = opened()
-    for done, candidates in enumerate(Ballot(OF, Poll()).candidates):
-        state = booth.state(Asked(voter="Anna"))
+    for done, key in enumerate(VotingQueue(OF, Poll()).keys):
+        state = booth.state(VoterRequest(voter="Anna"))
         assert (state["done"], state["total"], state["voter"]) == (done, 4, "Anna")
         assert pair(booth)["turns"] == [
-            {"role": "user", "content": candidates.prompt_id.replace("prompt-", "question ")}
+            {"role": "user", "content": key.prompt_id.replace("prompt-", "question ")}
         ]
         after = cast(booth, "first")
     assert (after["done"], after["pair"]) == (4, None)
@@ -59,15 +59,15 @@ def test_a_vote_is_for_the_text_that_was_shown_there() -> None:
         place = ("first", "second")[turn % 2]
         wanted.append(authors[shown[place]])
         cast(booth, place)
-    votes = read(VOTES)
+    votes = read_votes(VOTES)
     assert [getattr(one, one.choice) for one in votes] == wanted
-    assert {one.drawn for one in votes} == {"random"}
-    assert len(count(votes, evidence(20)).judgments) == 20
+    assert {one.human_sample for one in votes} == {"random"}
+    assert len(judgments_from_votes(votes, evidence(20)).judgments) == 20
 
 
 def test_a_draw_that_is_not_random_is_kept_as_such() -> None:
     cast(opened(poll=Poll(draw="order")), "tie")
-    assert [one.drawn for one in read(VOTES)] == ["chosen"]
+    assert [one.human_sample for one in read_votes(VOTES)] == ["chosen"]
 
 
 def test_undo_takes_back_the_last_vote_and_shows_that_pair_again() -> None:
@@ -76,13 +76,13 @@ def test_undo_takes_back_the_last_vote_and_shows_that_pair_again() -> None:
     cast(booth, "first")
     shown.append(pair(booth))
     cast(booth, "skip")
-    after = booth.undo(Asked(voter="Anna"))
+    after = booth.undo(VoterRequest(voter="Anna"))
     assert (after["pair"], after["done"]) == (shown[1], 1)
-    after = booth.undo(Asked(voter="Anna"))
+    after = booth.undo(VoterRequest(voter="Anna"))
     assert (after["pair"], after["done"], after["begun"]) == (shown[0], 0, False)
     assert "nothing to undo" in refused(booth.undo, voter="Anna")
-    assert standing(read(VOTES)) == {}
-    assert [one.choice for one in read(VOTES)] == ["first", "skip", "undone", "undone"]
+    assert latest_votes(read_votes(VOTES)) == {}
+    assert [one.choice for one in read_votes(VOTES)] == ["first", "skip", "undone", "undone"]
 
 
 def test_undo_works_after_a_new_start_and_from_the_end() -> None:
@@ -92,7 +92,7 @@ def test_undo_works_after_a_new_start_and_from_the_end() -> None:
     last = pair(booth)
     assert cast(booth, "second")["pair"] is None
     again = opened()
-    after = again.undo(Asked(voter="Anna"))["pair"]
+    after = again.undo(VoterRequest(voter="Anna"))["pair"]
     assert isinstance(after, dict)
     assert {**after, "id": ""} == {**last, "id": ""}
 
@@ -101,7 +101,7 @@ def test_undo_is_of_ones_own_votes() -> None:
     booth = opened()
     cast(booth, "first", "Anna")
     assert "nothing to undo" in refused(booth.undo, voter="Bo")
-    assert booth.state(Asked(voter="Anna"))["done"] == 1
+    assert booth.state(VoterRequest(voter="Anna"))["done"] == 1
 
 
 def test_skipped_pairs_come_back_when_they_are_asked_for() -> None:
@@ -113,7 +113,7 @@ def test_skipped_pairs_come_back_when_they_are_asked_for() -> None:
     cast(booth, "skip")
     state = cast(booth, "tie")
     assert (state["pair"], state["skipped"], state["done"]) == (None, 2, 4)
-    state = booth.again(Asked(voter="Anna"))
+    state = booth.reopen_skipped(VoterRequest(voter="Anna"))
     assert (state["pair"], state["skipped"], state["done"]) == (skipped[0], 0, 2)
     cast(booth, "first")
     assert pair(booth) == skipped[1]
@@ -124,8 +124,12 @@ def test_voters_do_not_see_each_others_progress_as_their_own() -> None:
     cast(booth, "first", "Anna")
     cast(booth, "skip", "Anna")
     cast(booth, "second", "Bo")
-    assert [booth.state(Asked(voter=name))["done"] for name in ("Anna", "Bo", "Cy")] == [2, 1, 0]
-    assert booth.voters(Asked()) == {
+    assert [booth.state(VoterRequest(voter=name))["done"] for name in ("Anna", "Bo", "Cy")] == [
+        2,
+        1,
+        0,
+    ]
+    assert booth.voters(VoterRequest()) == {
         "voters": [{"name": "Anna", "done": 2}, {"name": "Bo", "done": 1}],
         "total": 4,
     }
@@ -150,8 +154,8 @@ def test_a_new_start_goes_on_where_each_voter_stopped() -> None:
 def test_votes_on_other_texts_are_voted_on_anew() -> None:
     before = evidence(said={(0, MODELS[0]): "what it said before"})
     for number in range(4):
-        put(VOTES, vote(before, number))
-    state = opened().state(Asked(voter="Anna"))
+        append_vote(VOTES, vote(before, number))
+    state = opened().state(VoterRequest(voter="Anna"))
     assert state["done"] == 3
     assert pair(opened())["turns"][0]["content"] == "question 0"
 
@@ -160,9 +164,11 @@ def test_fewer_labels_are_a_shorter_way() -> None:
     booth = opened(poll=Poll(labels=2))
     cast(booth, "first")
     assert cast(booth, "first")["pair"] is None
-    assert opened(poll=Poll(labels=3)).state(Asked(voter="Anna"))["done"] == 2
+    assert opened(poll=Poll(labels=3)).state(VoterRequest(voter="Anna"))["done"] == 2
     longer = opened(poll=Poll(labels=1))
-    assert longer.state(Asked(voter="Anna"))["done"] == 1  # of those that are asked about now
+    assert (
+        longer.state(VoterRequest(voter="Anna"))["done"] == 1
+    )  # of those that are asked about now
 
 
 @pytest.mark.parametrize(
@@ -183,10 +189,10 @@ def test_one_name_is_one_voter_however_it_is_spelled() -> None:
     booth = opened()
     cast(booth, "first", "  Anna   Bell ")
     for name in ("Anna Bell", "ANNA BELL", "anna\tbell"):
-        state = booth.state(Asked(voter=name))
+        state = booth.state(VoterRequest(voter=name))
         assert (state["voter"], state["done"]) == ("Anna Bell", 1)
     cast(booth, "first", "e\u0301")
-    assert booth.state(Asked(voter="\u00c9"))["done"] == 1
+    assert booth.state(VoterRequest(voter="\u00c9"))["done"] == 1
 
 
 @given(st.lists(st.sampled_from(["Anna", "ANNA", "anna"]), min_size=4, max_size=4))
@@ -199,8 +205,8 @@ def test_however_a_voter_is_spelled_votes_are_for_what_was_shown(names: list[str
         for other in {*names}:
             assert pair(booth, other) == shown
         cast(booth, "first", name)
-        assert read(VOTES)[-1].first == authors[shown["first"]]
-    assert {one.voter for one in read(VOTES)} == {names[0]}
+        assert read_votes(VOTES)[-1].first == authors[shown["first"]]
+    assert {one.voter for one in read_votes(VOTES)} == {names[0]}
 
 
 def test_what_is_no_vote_changes_nothing() -> None:
@@ -219,20 +225,20 @@ def test_a_vote_that_cannot_be_kept_is_not_counted() -> None:
     VOTES.mkdir()
     said = refused(booth.vote, voter="Anna", id=shown["id"], choice="first")
     assert said == "This was not saved (Is a directory). Your other votes are safe."
-    assert (pair(booth), booth.voters(Asked())["voters"]) == (shown, [])
+    assert (pair(booth), booth.voters(VoterRequest())["voters"]) == (shown, [])
     VOTES.rmdir()
-    assert booth.vote(Asked(voter="Anna", id=shown["id"], choice="first"))["done"] == 1
+    assert booth.vote(VoterRequest(voter="Anna", id=shown["id"], choice="first"))["done"] == 1
 
 
 def test_finish_ends_the_poll_once_there_is_a_vote() -> None:
     ended: list[bool] = []
-    booth = Booth(OF, VOTES, Poll(), taken=TAKEN, end=lambda: ended.append(True))
+    booth = VotingSession(OF, VOTES, Poll(), reserved=TAKEN, on_finish=lambda: ended.append(True))
     cast(booth, "first")
-    booth.undo(Asked(voter="Anna"))
+    booth.undo(VoterRequest(voter="Anna"))
     assert "Nobody has voted" in refused(booth.finish)
     cast(booth, "skip")
     assert ended == []
-    assert booth.finish(Asked()) == {}
+    assert booth.finish(VoterRequest()) == {}
     assert ended == [True]
 
 
