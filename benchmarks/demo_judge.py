@@ -31,14 +31,14 @@ def main(spec: str) -> None:
         figure=share.estimate,
         unit="share of pairs, right in both orders",
         peer="a coin, tossed once for each pair",
-        ratio=share.estimate / results.coin,
+        ratio=share.estimate / results.chance_accuracy,
         judge=found.judge,
         pairs=found.overall.pairs,
         **marks(found.overall),
         interval=[round(bound, 3) for bound in (share.low, share.high)],
         sets={name: {"pairs": one.pairs} | marks(one) for name, one in found.by_set.items()},
         first_wins=found.order.pick_first and round(found.order.pick_first.estimate, 3),
-        whoever_is_longer=round(results.length_baseline.share, 3),
+        whoever_is_longer=round(results.length_baseline.accuracy, 3),
     )
 
 

@@ -126,7 +126,7 @@ def test_every_test_that_the_security_page_names_is_there() -> None:
 def test_the_limits_that_the_security_page_names_are_those_of_the_code() -> None:
     text = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
     assert f"A line has at most {files.size(files.LONGEST)}" in text
-    assert f"a file that is read as a whole {files.size(files.MAX_BYTES)}" in text
+    assert f"a file that is read as a whole {files.size(files.LARGEST)}" in text
     assert f"JSON {files.DEEPEST} levels" in text
     assert f"unpacked up to {files.size(documents.UNPACKED)}" in text
     assert f"at most {files.size(web.MAX_BYTES)} and {web.MAX_SECONDS:.0f} seconds" in text

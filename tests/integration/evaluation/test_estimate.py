@@ -9,7 +9,7 @@ import pytest
 from bakeoff import Config, run
 from bakeoff.costs import tokens_in
 from bakeoff.errors import BudgetError
-from bakeoff.evaluation.estimate import COMPLETION, VERDICT
+from bakeoff.evaluation.estimate import COMPLETION_TOKENS, VERDICT_TOKENS
 from bakeoff.evaluation.session import plan
 from tests.long import long
 from tests.openai_server import OpenAIServer, chat, verdict
@@ -66,10 +66,10 @@ class Priced:
     def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
         said = body["messages"][-1]["content"]
         if body["model"] == "judge":
-            why = text_of(self._tokeniser, VERDICT - 30, said[-40:])
+            why = text_of(self._tokeniser, VERDICT_TOKENS - 30, said[-40:])
             text = verdict("A", 7, 6, why)
         else:
-            long = random.Random(said).randint(COMPLETION // 2, 3 * COMPLETION // 2)
+            long = random.Random(said).randint(COMPLETION_TOKENS // 2, 3 * COMPLETION_TOKENS // 2)
             said += body["model"]
             text = text_of(self._tokeniser, min(long, body["max_completion_tokens"]), said)
         read = sum(len(self._tokeniser(turn["content"])) + 4 for turn in body["messages"])
@@ -191,7 +191,7 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
         whole = run(asked(server, tmp_path, max_cost=5.0))
     assert not whole.failures
     assert len(server.requests) == 120
-    assert sum(one.kept for one in whole.run_usage) == first
+    assert sum(one.stored for one in whole.run_usage) == first
 
 
 def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from bakeoff import Batched, Config, ConfigError, PerItem, Results, audit, run
 from bakeoff.cli import compare
-from bakeoff.evaluation.pipeline import Comparing
-from bakeoff.evaluation.request_plan import Cast
+from bakeoff.evaluation.pipeline import Pipeline
+from bakeoff.evaluation.request_plan import Participants
 from bakeoff.evaluation.session import plan
 from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion, Pair, Prompt, Verdict
@@ -323,12 +323,12 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
 
     async def go() -> None:
         with Store(tmp_path / "store.sqlite") as store:
-            cast = Cast({"a": a, "b": b}, {"judge": judge})
-            comparing = Comparing(wanted, prompts, cast, store, lambda _: None)
-            await comparing.look()
-            await comparing.run()
-            assert comparing.schedule.over
-            for worker in comparing.workers:
+            participants = Participants({"a": a, "b": b}, {"judge": judge})
+            pipeline = Pipeline(wanted, prompts, participants, store, lambda _: None)
+            await pipeline.resume()
+            await pipeline.run()
+            assert pipeline.schedule.finished
+            for worker in pipeline.workers:
                 await worker.close()
 
     asyncio.run(go())
@@ -432,14 +432,14 @@ def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run
         clerk, log = Clerk(), list[str]()
         models = {name: Engine(name, log, stays=True) for name in "ab"}
         with Store(tmp_path / "store.sqlite") as store:
-            comparing = Comparing(
-                wanted, prompts, Cast(models, {"clerk": clerk}), store, lambda _: None
+            pipeline = Pipeline(
+                wanted, prompts, Participants(models, {"clerk": clerk}), store, lambda _: None
             )
-            await comparing.look()
-            await comparing.run()
-            for worker in comparing.workers:
+            await pipeline.resume()
+            await pipeline.run()
+            for worker in pipeline.workers:
                 await worker.close()
-        return clerk.judged, len(comparing.schedule.courses[0])
+        return clerk.judged, len(pipeline.schedule.progress[0])
 
     judged, length = asyncio.run(go())
     assert length == 20  # of a wave of 24

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, ConfigError
-from bakeoff.evaluation.participants import asks_people, open_participants
+from bakeoff.evaluation.participants import has_human_judge, open_participants
 
 SERVER = "?base_url=http://127.0.0.1:1/v1"
 
@@ -17,17 +17,17 @@ def config(*judges: str, **more: Any) -> Config:
 
 
 def test_models_and_judges_are_opened_by_name() -> None:
-    cast = open_participants(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
-    assert (list(cast.models), list(cast.judges)) == (["tuned", "base"], ["j", "k"])
-    assert cast.again is None
-    assert [judge.order for judge in cast.judges.values()] == ["both", "apart"]
+    participants = open_participants(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
+    assert (list(participants.models), list(participants.judges)) == (["tuned", "base"], ["j", "k"])
+    assert participants.resampled is None
+    assert [judge.order for judge in participants.judges.values()] == ["both", "apart"]
 
 
 def test_people_are_no_worker() -> None:
     given = config("human", f"j=api:j{SERVER}")
-    assert asks_people(given)
+    assert has_human_judge(given)
     assert list(open_participants(given).judges) == ["j"]
-    assert not asks_people(config(f"j=api:human{SERVER}"))
+    assert not has_human_judge(config(f"j=api:human{SERVER}"))
 
 
 def test_a_contestant_is_no_judge_unless_insisted_on() -> None:
@@ -49,10 +49,10 @@ def test_a_likelihood_judge_of_a_contestants_family_is_refused_unless_insisted_o
 
 
 def test_the_second_draw_of_the_null_check_has_another_seed_and_nothing_else() -> None:
-    cast = open_participants(config(f"j=api:j{SERVER}", null_check=3))
-    assert cast.again is not None
-    name, again = cast.again
-    first = cast.models["tuned"]
+    participants = open_participants(config(f"j=api:j{SERVER}", null_check=3))
+    assert participants.resampled is not None
+    name, again = participants.resampled
+    first = participants.models["tuned"]
     assert name == "tuned"
     assert isinstance(first.identity, dict)
     assert isinstance(again.identity, dict)
@@ -77,10 +77,10 @@ def test_one_model_is_no_comparison(tmp_path: Path) -> None:
 
 
 def test_all_who_ask_one_server_share_what_it_takes() -> None:
-    cast = open_participants(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
-    assert cast.again
-    (judge,) = cast.judges.values()
-    workers: list[Any] = [*cast.models.values(), cast.again[1], getattr(judge, "generator", None)]
+    participants = open_participants(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
+    assert participants.resampled
+    (judge,) = participants.judges.values()
+    workers: list[Any] = [*participants.models.values(), participants.resampled[1], getattr(judge, "generator", None)]
     servers = {server for worker in workers for server in worker._servers.servers}
     (shared,) = servers
     assert shared.limiter._pace.rate(0.0) == 10

@@ -68,18 +68,18 @@ def test_the_null_check_is_on_its_own_prompts_whatever_the_schedule_wants(stop: 
     assert found.null_pair == pair
     null = [one for one in found.judgment_keys("judge") if one.first in pair and one.second in pair]
     assert len(null) == 2 * 40
-    assert [prompt.id for prompt in found.wanted("a" + RESAMPLED_SUFFIX)] == [
+    assert [prompt.id for prompt in found.prompts_of("a" + RESAMPLED_SUFFIX)] == [
         f"p{n}" for n in range(40)
     ]
     wanted = 60 if stop == "never" else 40
-    assert [prompt.id for prompt in found.wanted("a")] == [f"p{n}" for n in range(wanted)]
-    assert len(found.wanted("b")) == (60 if stop == "never" else 24)
-    assert found.wanted("nobody") == []
+    assert [prompt.id for prompt in found.prompts_of("a")] == [f"p{n}" for n in range(wanted)]
+    assert len(found.prompts_of("b")) == (60 if stop == "never" else 24)
+    assert found.prompts_of("nobody") == []
 
 
 def test_without_waves_each_model_completes_everything_in_order() -> None:
     found = agenda("abc", 5)
     assert found.null_pair is None
-    wanted: list[Prompt] = found.wanted("b")
+    wanted: list[Prompt] = found.prompts_of("b")
     assert [prompt.id for prompt in wanted] == ["p0", "p1", "p2", "p3", "p4"]
-    assert found.pairs("p3") == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert found.pairs_on("p3") == [("a", "b"), ("a", "c"), ("b", "c")]

@@ -48,7 +48,7 @@ class Grade(Record):
     def _check_sum(self) -> Self:
         total = self.right + self.wrong + self.split + self.tie + self.failed
         if self.pairs != total:
-            raise ValueError(f"{self.pairs} pairs are not {total} that have an outcome")
+            raise ValueError(f"{self.pairs} pairs are not {total} that have a mark")
         return self
 
 

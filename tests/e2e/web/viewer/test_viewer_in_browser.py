@@ -213,7 +213,7 @@ def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path
         page.keyboard.press("1")
         expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
         port = int(url.split(":")[2].split("/")[0])
-        assert len(read(votes)) == 3
+        assert len(read_votes(votes)) == 3
         serving.wait(60)
         page.goto("about:blank")
         while_gone = len(watched.complaints)
@@ -228,9 +228,9 @@ def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path
             assert page.url == again + f"run/{key}/"
         assert watched.complaints[while_gone:] == []
         assert watched.left == []
-    said = read(votes)
+    said = read_votes(votes)
     assert [vote.choice for vote in said] == ["first", "second", "tie", "first"]
-    assert len({vote.keys for vote in said}) == 4
+    assert len({vote.key for vote in said}) == 4
     stored = json.loads((root / "step-400" / "results.json").read_text())
     assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 4
 

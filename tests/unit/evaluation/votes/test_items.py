@@ -22,7 +22,7 @@ def test_the_text_of_each_stands_where_its_name_stands() -> None:
         assert (item.first, item.second) == (first, second)
         assert (item.pair.first, item.pair.second) == (said[first], said[second])
         assert item.swapped().swapped() == item
-        assert item.swapped() == item_lookup(of)(item.keys, second)
+        assert item.swapped() == item_lookup(of)(item.key, second)
 
 
 def test_without_a_completion_or_a_prompt_there_is_no_slip() -> None:
@@ -32,7 +32,7 @@ def test_without_a_completion_or_a_prompt_there_is_no_slip() -> None:
         PairKey("prompt-0", ALPHA, "other", 0),
         PairKey("prompt-0", ALPHA, BETA, 1),
     ):
-        assert slips.item(key, first=ALPHA) is None
+        assert item_of(key, ALPHA) is None
 
 
 def test_the_key_is_of_all_that_is_read_and_of_nothing_else() -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.votes.merge import Labels, machines, people
+from bakeoff.evaluation.votes.merge import MergedVotes, reserved_names, with_votes
 from bakeoff.evaluation.votes.vote_log import append_vote
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, judged, vote
@@ -16,7 +16,7 @@ def results(of: Evidence = OF) -> Results:
 
 def test_without_votes_the_evidence_is_as_it_was() -> None:
     for of in (OF, OF.model_copy(update={"human_sample": "chosen"})):
-        assert with_votes(of, VOTES) == Labels(of, (), 0)
+        assert with_votes(of, VOTES) == MergedVotes(of, (), 0)
 
 
 def test_voters_are_judges_beside_the_others() -> None:
@@ -67,7 +67,7 @@ def test_a_voter_who_took_everything_back_is_no_judge_anymore() -> None:
     append_vote(VOTES, vote(OF, 0))
     before = with_votes(OF, VOTES)
     append_vote(VOTES, vote(OF, 0, "undone"))
-    assert people(before.evidence, VOTES) == Labels(OF, (), 0)
+    assert with_votes(before.evidence, VOTES) == MergedVotes(OF, (), 0)
 
 
 def test_votes_that_are_in_the_results_are_read_anew() -> None:
@@ -89,7 +89,7 @@ def test_votes_whose_file_is_gone_are_kept() -> None:
     VOTES.unlink()
     kept = results(before.evidence).evidence
     labels = with_votes(kept, VOTES)
-    assert labels == Labels(kept, ("Anna",), 0)
+    assert labels == MergedVotes(kept, ("Anna",), 0)
     assert labels.evidence.judgments == before.evidence.judgments
     append_vote(VOTES, vote(OF, 1, "first", voter="Bo"))  # a new file holds another voter
     assert with_votes(kept, VOTES).voters == ("Anna", "Bo")

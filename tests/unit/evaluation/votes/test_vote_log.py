@@ -24,10 +24,10 @@ any_votes = st.lists(
         prompt_id=st.text(max_size=5),
         first=st.text(max_size=5),
         second=st.text(max_size=5),
-        shown=st.just("s1:0"),
+        content_key=st.just("s1:0"),
         choice=st.sampled_from(["first", "second", "tie", "skip", "undone"]),
         human_sample=st.sampled_from(["random", "chosen"]),
-        at=st.just("2026-01-01T00:00:00+00:00"),
+        time=st.just("2026-01-01T00:00:00+00:00"),
     ),
     max_size=4,
 )
@@ -142,5 +142,5 @@ def test_two_writers_of_one_file_lose_nothing() -> None:
     other = Path(VOTES)
     for one in (ONE, TWO, THREE):
         append_vote(VOTES, one)
-        put(other, one.model_copy(update={"voter": "Bo"}))
+        append_vote(other, one.model_copy(update={"voter": "Bo"}))
     assert [one.voter for one in read_votes(VOTES)] == ["Anna", "Bo"] * 3

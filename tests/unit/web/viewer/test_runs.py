@@ -23,7 +23,7 @@ def test_every_run_below_a_folder_is_found(tmp_path: Path) -> None:
     assert not found.truncated
     assert {run.name for run in found.runs.values()} == {"one", "deep/er/run", "1/2/3/4", "new"}
     states = {run.name: (run.version is None, run.progress is None) for run in found.runs.values()}
-    assert states["added"] == (True, False)
+    assert states["new"] == (True, False)
     assert states["one"] == (False, True)
 
 
