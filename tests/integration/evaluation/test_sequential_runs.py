@@ -56,7 +56,7 @@ def judged(server: OpenAIServer) -> int:
 
 def said(results: Results) -> dict[str, Any]:
     """What results say, without when and where they were made."""
-    return results.model_dump(exclude={"environment", "asked", "config"})
+    return results.model_dump(exclude={"environment", "run_usage", "config"})
 
 
 def paid(server: OpenAIServer) -> Counter[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import bakeoff.analysis
+import bakeoff.analysis.summarize
 from bakeoff import Config, ConfigError, Results, run
 from bakeoff.evaluation.votes.vote_log import append_vote
 from bakeoff.generators.transformers.generator import Hf
@@ -346,7 +346,7 @@ def test_the_signs_of_life_go_on_while_it_is_summarised(
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.01)
     signs: set[datetime] = set()
-    summarize = bakeoff.analysis.summarize
+    summarize = bakeoff.analysis.summarize.summarize
 
     def slowly(*given: Any) -> Any:
         deadline = time.monotonic() + 30
@@ -357,7 +357,7 @@ def test_the_signs_of_life_go_on_while_it_is_summarised(
             time.sleep(0.01)
         return summarize(*given)
 
-    monkeypatch.setattr("bakeoff.analysis.summarize", slowly)
+    monkeypatch.setattr("bakeoff.analysis.summarize.summarize", slowly)
     with OpenAIServer() as server:
         run(echoes(tmp_path, server))
     assert len(signs) == 4

@@ -80,7 +80,11 @@ def test_all_who_ask_one_server_share_what_it_takes() -> None:
     participants = open_participants(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
     assert participants.resampled
     (judge,) = participants.judges.values()
-    workers: list[Any] = [*participants.models.values(), participants.resampled[1], getattr(judge, "generator", None)]
+    workers: list[Any] = [
+        *participants.models.values(),
+        participants.resampled[1],
+        getattr(judge, "generator", None),
+    ]
     servers = {server for worker in workers for server in worker._servers.servers}
     (shared,) = servers
     assert shared.limiter._pace.rate(0.0) == 10

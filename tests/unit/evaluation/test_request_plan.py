@@ -9,10 +9,10 @@ from bakeoff import Config
 from bakeoff.config import Sampling, Spec
 from bakeoff.evaluation.request_plan import (
     RESAMPLED_SUFFIX,
-    RequestPlan,
-    Participants,
-    JudgmentKey,
     CompletionKey,
+    JudgmentKey,
+    Participants,
+    RequestPlan,
 )
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Prompt

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bakeoff.analysis.aggregate import preference_of
 from bakeoff.config.options import Poll
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.presentation_order import is_swapped_for_voter
@@ -74,6 +73,8 @@ class _Closeness:
     """Sort key: pairs with contradictory verdicts first, then close ones, unjudged ones last."""
 
     def __init__(self, evidence: Evidence) -> None:
+        from bakeoff.analysis.aggregate import preference_of  # late: imports numpy
+
         self._preferences: dict[PairKey, list[float]] = defaultdict(list)
         people = human_judges(evidence)
         for judgment in evidence.judgments:

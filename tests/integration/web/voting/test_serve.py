@@ -22,7 +22,7 @@ SERVES = """
 import asyncio, resource, sys
 from pathlib import Path
 from bakeoff.records import Evidence
-from bakeoff.web.voting import gather
+from bakeoff.web.voting.serve import serve_voting
 evidence = Evidence.model_validate_json(Path("evidence.json").read_bytes())
 most, limits = int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)
 if most:

@@ -46,7 +46,9 @@ def said(
 
 
 def text(results: CheckResults) -> str:
-    return "\n".join([one for title, shown in check_lines(results).items() for one in (title, *shown)])
+    return "\n".join(
+        [one for title, shown in check_lines(results).items() for one in (title, *shown)]
+    )
 
 
 def test_it_begins_with_what_needs_no_judge() -> None:

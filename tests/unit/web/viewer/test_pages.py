@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from bakeoff.stats.results import Estimate
 from bakeoff.web.viewer import pages
-from bakeoff.web.viewer.comparison import PairedChange
-from bakeoff.web.viewer.comparison import ComparedNumber
+from bakeoff.web.viewer.comparison import ComparedNumber, PairedChange
 
 MINUS = "\u2212"
 

@@ -11,7 +11,7 @@ from bakeoff.evaluation.votes.queue import VotingQueue
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.evaluation.votes.votes import judgments_from_votes, latest_votes
 from bakeoff.records import Criterion, Evidence, Message
-from bakeoff.web.voting.session import VoterRequest, VotingSession, VotingError
+from bakeoff.web.voting.session import VoterRequest, VotingError, VotingSession
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
 
 OF = evidence()
