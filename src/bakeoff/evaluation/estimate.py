@@ -1,6 +1,7 @@
 """Estimate requests, tokens, cost and time of a run before it starts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from statistics import fmean
 from typing import NamedTuple, TypeVar
 
@@ -156,16 +157,12 @@ def _stage_usage(
     requests = [ask for of_item in remaining.requests for ask in of_item]
     per_item = len(requests) / len(remaining.requests) if requests else 1.0
     count = round(remaining.items * per_item)
+    row = partial(
+        StageUsage, stage=stage, participant=participant, requests=count, stored=remaining.stored
+    )
     if not requests or not count:
         cost = worker.due(Usage(input_tokens=0, output_tokens=0)) if count else 0.0
-        return StageUsage(
-            stage=stage,
-            participant=participant,
-            requests=count,
-            stored=remaining.stored,
-            cost=cost,
-            max_cost=cost,
-        )
+        return row(cost=cost, max_cost=cost)
     max_output = fmean(map(_max_output_tokens, requests))
     output = min(max_output, COMPLETION_TOKENS if stage == "completion" else VERDICT_TOKENS)
     if len(remaining.usages) >= _MIN_KNOWN:
@@ -175,11 +172,7 @@ def _stage_usage(
     )
     usage = _usage(count, fmean(map(_input_tokens, requests)), output)
     cost = worker.due(usage)
-    return StageUsage(
-        stage=stage,
-        participant=participant,
-        requests=count,
-        stored=remaining.stored,
+    return row(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cost=cost,

@@ -1,8 +1,4 @@
-"""Run the completions and verdicts of one comparison.
-
-A prompt is judged as soon as its completions exist. `RequestPlan` says what is requested,
-`Schedule` what follows from the verdicts.
-"""
+"""Run the completions and verdicts of one comparison; judge a prompt once it is completed."""
 
 import asyncio
 from collections import Counter, deque
@@ -88,8 +84,7 @@ class Pipeline:
 
         Pairs that lack a completion are not loaded.
         """
-        # An identity may read files or ask the hub.
-        await aside(lambda: [worker.identity for worker in self.workers])
+        await aside(lambda: [w.identity for w in self.workers])  # may read files or ask the hub
         with self.schedule.with_all_stages():
             for name in self.models:
                 requests = await aside(partial(self.pending_completions, name))

@@ -325,18 +325,8 @@ def _judgments(pipeline: Pipeline, models: Collection[str]) -> tuple[list[Judgme
                 continue
             verdict = pipeline.verdicts[key]
             if isinstance(verdict, WorkError):
-                failures.append(
-                    Failure.of(
-                        verdict,
-                        "judgment",
-                        key.prompt_id,
-                        judge,
-                        first=key.first,
-                        second=key.second,
-                        repeat=key.repeat,
-                        sample=key.sample,
-                    )
-                )
+                # All fields of the key but the judge and the prompt.
+                failures.append(Failure.of(verdict, "judgment", key.prompt_id, judge, *key[2:]))
             else:
                 judgments.append(pipeline.judgment(key, verdict))
     return judgments, failures

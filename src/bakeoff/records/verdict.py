@@ -147,7 +147,6 @@ class Failure(Record):
         stage: Stage,
         prompt_id: str,
         participant: str,
-        *,
         first: str | None = None,
         second: str | None = None,
         repeat: int = 0,

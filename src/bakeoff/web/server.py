@@ -191,7 +191,7 @@ def _guarded(app: "ASGIApp", token: str, port: int) -> "ASGIApp":
 
 
 async def _read_body(app: "ASGIApp", receive: "Receive") -> "tuple[ASGIApp, Receive]":
-    """Return the app and a `receive` with the whole body, or a refusal if it is too large or slow."""
+    """Return the app and a `receive` with the whole body; a refusal if it is too large or slow."""
     body, more = b"", True
     try:
         async with asyncio.timeout(MAX_SECONDS):

@@ -68,7 +68,7 @@ def grades(
     comparisons: Comparisons,
     group_of: Callable[[LabeledPair], str],
 ) -> dict[str, Grade]:
-    """Return a grade per group, in the order of the pairs; pairs with an empty name are left out."""
+    """Return a grade per group, in the order of the pairs, without the group named ""."""
     groups: dict[str, list[LabeledPair]] = defaultdict(list)
     for pair in pairs:
         groups[group_of(pair)].append(pair)

@@ -86,15 +86,7 @@ class JudgeRequests:
     def failures(self) -> list[Failure]:
         """The failed requests, in the order of the pairs."""
         return [
-            Failure.of(
-                outcome,
-                "judgment",
-                key.pair.id,
-                self.name,
-                first=key.first,
-                second=key.second,
-                repeat=key.repeat,
-            )
+            Failure.of(outcome, "judgment", key.pair.id, self.name, *key[1:])
             for key, outcome in self._by_key()
             if isinstance(outcome, WorkError)
         ]

@@ -99,8 +99,8 @@ def _table(grades: Mapping[str, Grade]) -> Iterator[str]:
     for name, grade in grades.items():
         yield (
             f"{_truncate(name, width):{width}} {grade.pairs:5}  {_short(grade.accuracy):15} "
-            f"{percent(grade.length_baseline.accuracy):>7} {grade.wrong:5} {grade.split:5} {grade.tie:3} "
-            f"{grade.failed:6}"
+            f"{percent(grade.length_baseline.accuracy):>7} {grade.wrong:5} {grade.split:5} "
+            f"{grade.tie:3} {grade.failed:6}"
         )
 
 

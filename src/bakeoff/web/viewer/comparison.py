@@ -1,10 +1,10 @@
 """Compare two runs: the paired change of each win rate, numbers side by side, changed settings."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from bakeoff.analysis.pair_data import Trial, trials_of
-from bakeoff.records import ModelSummary, PairSummary, Results
+from bakeoff.records import Results
 from bakeoff.stats.results import Estimate
 from bakeoff.web.viewer.incompatibilities import (
     Incompatibilities,
@@ -94,7 +94,7 @@ def compare_runs(before: Results, after: Results) -> RunDiff:
         setting_changes(before, after, runs.models, runs.judges),
         runs.prompts,
         tuple(pairs),
-        _run_numbers(runs),
+        tuple(_compared(_run_values(before), _run_values(after))),
     )
 
 
@@ -108,7 +108,12 @@ def _pair_diff(
         paired = _paired_change(
             _preferences(runs.before, old, before[0]), _preferences(runs.after, new, after[0])
         )
-    return PairDiff(before, after, paired, _pair_numbers(runs, before, after, reasons))
+    labels = [renamed(*names) for names in zip(before, after, strict=True)]
+    numbers = _compared(
+        _pair_values(runs.before, before, labels, reasons),
+        _pair_values(runs.after, after, labels, reasons),
+    )
+    return PairDiff(before, after, paired, tuple(numbers))
 
 
 def _paired_change(
@@ -142,95 +147,70 @@ def _preferences(results: Results, trial: Trial, model: str) -> dict[str, tuple[
     return {key: by_id[prompt_id] for key, prompt_id in keys.items() if prompt_id in by_id}
 
 
-_Row = tuple[str, Unit, Reasons]
+class _Value(NamedTuple):
+    """A number of one run."""
+
+    value: float | None
+    unit: Unit
+    incompatible: Reasons = ()
 
 
-def _numbers(
-    rows: Iterable[_Row], before: Iterable[float | None], after: Iterable[float | None]
-) -> tuple[ComparedNumber, ...]:
-    """Return the numbers that at least one run has."""
-    return tuple(
-        ComparedNumber(label, old, new, unit, reasons)
-        for (label, unit, reasons), old, new in zip(rows, before, after, strict=True)
-        if (old, new) != (None, None)
-    )
-
-
-def _run_numbers(runs: RunPair) -> tuple[ComparedNumber, ...]:
-    rows: list[_Row] = [
-        ("Prompts", "count", ()),
-        ("Judgments", "count", ()),
-        ("Failures", "count", ()),
-        ("Known cost", "dollars", ()),
-        ("Time", "seconds", ()),
-    ]
-    return _numbers(rows, *map(_run_values, runs.both))
-
-
-def _run_values(results: Results) -> list[float | None]:
-    seconds = results.environment.get("seconds")
+def _compared(before: dict[str, _Value], after: dict[str, _Value]) -> list[ComparedNumber]:
+    """Return the numbers that at least one run has, by label."""
     return [
-        len(results.prompts),
-        len(results.judgments),
-        len(results.failures),
-        cost_of(results),
-        float(seconds) if isinstance(seconds, int | float) else None,
+        ComparedNumber(label, old.value, after[label].value, old.unit, old.incompatible)
+        for label, old in before.items()
+        if (old.value, after[label].value) != (None, None)
     ]
+
+
+def _run_values(results: Results) -> dict[str, _Value]:
+    seconds = results.environment.get("seconds")
+    return {
+        "Prompts": _Value(len(results.prompts), "count"),
+        "Judgments": _Value(len(results.judgments), "count"),
+        "Failures": _Value(len(results.failures), "count"),
+        "Known cost": _Value(cost_of(results), "dollars"),
+        "Time": _Value(float(seconds) if isinstance(seconds, int | float) else None, "seconds"),
+    }
 
 
 def cost_of(results: Results) -> float | None:
     """Return US dollars for all outcomes with a known price; None if no price is known."""
-    return known_cost(
-        *(row.completion.cost for row in results.completions),
-        *(row.verdict.cost for row in results.judgments),
-    )
+    completions = (row.completion.cost for row in results.completions)
+    return known_cost(*completions, *(row.verdict.cost for row in results.judgments))
 
 
-def _pair_numbers(
-    runs: RunPair, before: ModelNames, after: ModelNames, reasons: Incompatibilities
-) -> tuple[ComparedNumber, ...]:
-    names = list(zip(before, after, strict=True))
-    a, b = (renamed(*both) for both in names)
-    rows: list[_Row] = [
-        ("Prompts judged", "count", ()),
-        (f"Win rate of {a}", "share", reasons.means),
-        (f"Win rate of {a} without ties", "share", reasons.aggregates),
-        ("Ties", "share", reasons.aggregates),
-        (f"Mean score of {a}", "score", reasons.means),
-        (f"Mean score of {b}", "score", reasons.means),
-        ("Same winner in both orders", "share", reasons.aggregates),
-        ("The first place wins", "share", reasons.aggregates),
-    ]
-    numbers = _numbers(rows, _pair_values(runs.before, before), _pair_values(runs.after, after))
-    for (old, new), why in zip(names, reasons.completions, strict=True):
-        name = renamed(old, new)
-        rows = [
-            (f"Characters of {name}", "length", why),
-            (f"Tokens of {name}", "length", why),
-            (f"{name} was cut short", "share", why),
-        ]
-        numbers += _numbers(rows, _model_values(runs.before, old), _model_values(runs.after, new))
-    return numbers
-
-
-def _pair_values(results: Results, names: ModelNames) -> list[float | None]:
-    """Return the numbers of a pair from the perspective of its first name."""
-    pair: PairSummary = next(p for p in results.summary.pairs if {p.a, p.b} == set(names))
-    rates = [_estimate(pair.win_rate), _estimate(pair.decisive_win_rate)]
+def _pair_values(
+    results: Results, names: ModelNames, labels: Sequence[str], reasons: Incompatibilities
+) -> dict[str, _Value]:
+    """Return the numbers of a pair from the perspective of its first model."""
+    pair = next(p for p in results.summary.pairs if {p.a, p.b} == set(names))
+    rates = [rate.estimate if rate else None for rate in (pair.win_rate, pair.decisive_win_rate)]
     scores = [stats.mean if stats else None for stats in (pair.scores_a, pair.scores_b)]
     if pair.a != names[0]:
         rates = [None if rate is None else 1 - rate for rate in rates]
         scores.reverse()
     ties = pair.ties / pair.prompts if pair.prompts else None
-    first_wins = _estimate(pair.order.pick_first)
-    return [pair.prompts, *rates, ties, *scores, pair.consistency, first_wins]
-
-
-def _estimate(estimate: Estimate | None) -> float | None:
-    return estimate.estimate if estimate else None
-
-
-def _model_values(results: Results, name: str) -> list[float | None]:
-    model: ModelSummary = next(m for m in results.summary.models if m.model == name)
-    truncated = model.truncated / model.completed if model.completed else None
-    return [model.mean_characters, model.mean_tokens, truncated]
+    first_wins = pair.order.pick_first.estimate if pair.order.pick_first else None
+    means, aggregates = reasons.means, reasons.aggregates
+    a, b = labels
+    values = {
+        "Prompts judged": _Value(pair.prompts, "count"),
+        f"Win rate of {a}": _Value(rates[0], "share", means),
+        f"Win rate of {a} without ties": _Value(rates[1], "share", aggregates),
+        "Ties": _Value(ties, "share", aggregates),
+        f"Mean score of {a}": _Value(scores[0], "score", means),
+        f"Mean score of {b}": _Value(scores[1], "score", means),
+        "Same winner in both orders": _Value(pair.consistency, "share", aggregates),
+        "The first place wins": _Value(first_wins, "share", aggregates),
+    }
+    for name, label, why in zip(names, labels, reasons.completions, strict=True):
+        model = next(m for m in results.summary.models if m.model == name)
+        truncated = model.truncated / model.completed if model.completed else None
+        values |= {
+            f"Characters of {label}": _Value(model.mean_characters, "length", why),
+            f"Tokens of {label}": _Value(model.mean_tokens, "length", why),
+            f"{label} was cut short": _Value(truncated, "share", why),
+        }
+    return values

@@ -15,10 +15,10 @@ async def serve_async(
     announce: Callable[[str], None],
     until: asyncio.Event | None = None,
 ) -> None:
-    """Show the runs below a folder, or one run (`results.json` or its folder), until `until` is set.
+    """Show the runs below a folder, or one run (`results.json` or its folder).
 
-    `announce` is called with the address; `port` 0 selects a free port. Raises ConfigError if the
-    path does not exist or nothing can be served.
+    Returns when `until` is set. `announce` is called with the address; `port` 0 selects a free
+    port. Raises ConfigError if the path does not exist or nothing can be served.
     """
     check_installed()
     if not path.exists():  # noqa: ASYNC240 - nothing is served yet
