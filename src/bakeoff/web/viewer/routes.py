@@ -85,23 +85,23 @@ class Viewer:
 
     async def list(self, _: Request) -> Response:
         """Return all runs, newest first; redirect to the run if a single one is served."""
-        found = await run_in_threadpool(find_runs, self._root)
-        if found.single:
-            return RedirectResponse(f"run/{next(iter(found.runs))}/")
-        return text_reply(await run_in_threadpool(self._list_page, found))
+        listing = await run_in_threadpool(find_runs, self._root)
+        if listing.single:
+            return RedirectResponse(f"run/{next(iter(listing.runs))}/")
+        return text_reply(await run_in_threadpool(self._list_page, listing))
 
     async def pulse(self, request: Request) -> Response:
         """Return a stamp that changes with the page, and whether there is a report."""
-        found = await run_in_threadpool(find_runs, self._root)
+        listing = await run_in_threadpool(find_runs, self._root)
         key = request.path_params.get("key")
-        runs = found.runs.values() if key is None else [_get_run(found, key)]
-        has_report = key is not None and found.runs[key].version is not None
+        runs = listing.runs.values() if key is None else [_get_run(listing, key)]
+        has_report = key is not None and listing.runs[key].version is not None
         return json_reply({"stamp": _stamp(runs), "report": has_report})
 
     async def run(self, request: Request) -> Response:
         """Return the report of a run; its progress if there are no results yet."""
-        found = await run_in_threadpool(find_runs, self._root)
-        run = _get_run(found, request.path_params["key"])
+        listing = await run_in_threadpool(find_runs, self._root)
+        run = _get_run(listing, request.path_params["key"])
         try:
             await self._sessions.wait_counted(run)
         except ConfigError as error:
@@ -110,39 +110,39 @@ class Viewer:
         run = run._replace(version=file_version(run.file))  # counting rewrites the results
         if run.version is None:
             html = pages.render(
-                "live", run=run, live=self._live(run), stamp=_stamp([run]), single=found.single
+                "live", run=run, live=self._live(run), stamp=_stamp([run]), single=listing.single
             )
             return text_reply(html)
-        html, policy = await run_in_threadpool(self._report, run, run.version, found.single)
+        html, policy = await run_in_threadpool(self._report, run, run.version, listing.single)
         policy += "; frame-ancestors 'none'"  # not possible in the page's own <meta>
         return text_reply(html, headers={"Content-Security-Policy": policy})
 
     async def compare(self, request: Request) -> Response:
         """Return the comparison of two runs."""
-        found = await run_in_threadpool(find_runs, self._root)
-        runs = [_get_run(found, request.query_params.get(name, "")) for name in ("before", "after")]
+        listing = await run_in_threadpool(find_runs, self._root)
+        runs = [_get_run(listing, request.query_params.get(name, "")) for name in ("before", "after")]
         return text_reply(await run_in_threadpool(self._compare_page, *runs))
 
     async def vote(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the voting app of a run."""
-        found = await run_in_threadpool(find_runs, self._root)
-        run = _get_run(found, scope["path_params"]["key"])
+        listing = await run_in_threadpool(find_runs, self._root)
+        run = _get_run(listing, scope["path_params"]["key"])
         try:
             app = await self._sessions.app_of(run)
         except ConfigError as error:
             raise ViewerError(409, _redact(error, run)) from None
         await app(scope, receive, send)
 
-    def _list_page(self, found: RunList) -> str:
+    def _list_page(self, listing: RunList) -> str:
         entries = [
-            RunEntry(run, self._cards.card(run), self._live(run)) for run in found.runs.values()
+            RunEntry(run, self._cards.card(run), self._live(run)) for run in listing.runs.values()
         ]
         entries.sort(key=lambda entry: (entry.when, entry.run.name), reverse=True)
         return pages.render(
             "list",
-            stamp=_stamp(found.runs.values()),
+            stamp=_stamp(listing.runs.values()),
             name=self._root.resolve().name,
-            truncated=found.truncated,
+            truncated=listing.truncated,
             in_progress=[entry for entry in entries if entry.in_progress],
             entries=[entry for entry in entries if entry.card or not entry.in_progress],
         )
@@ -179,10 +179,10 @@ class Viewer:
         )
 
 
-def _get_run(found: RunList, key: str) -> Run:
-    if key not in found.runs:
+def _get_run(listing: RunList, key: str) -> Run:
+    if key not in listing.runs:
         raise ViewerError(404, "This run is not here, or not any more.")
-    return found.runs[key]
+    return listing.runs[key]
 
 
 def _read(run: Run) -> Results:

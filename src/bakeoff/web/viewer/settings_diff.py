@@ -81,8 +81,8 @@ def _group(
     after: Mapping[str, JsonValue],
     ignored: Collection[str],
 ) -> ChangeGroup:
-    kept = [{k: v for k, v in run.items() if k not in ignored} for run in (before, after)]
-    return ChangeGroup(title, tuple(changed_values(*kept)))
+    included = [{k: v for k, v in run.items() if k not in ignored} for run in (before, after)]
+    return ChangeGroup(title, tuple(changed_values(*included)))
 
 
 def _participant_groups(
