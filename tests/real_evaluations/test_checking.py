@@ -11,7 +11,7 @@ from bakeoff.evaluation.judge_check import load_labeled_pairs
 from tests.real_evaluations.data import DATA, expected, records
 from tests.real_evaluations.data import rows as golden_rows
 from tests.unit.analysis.test_injection import flagged
-from tests.unit.evaluation.judge_check.cases import judged
+from tests.unit.evaluation.judge_check.cases import judgments_of
 from tests.unit.evaluation.judge_check.test_grading import check_of
 
 
@@ -33,7 +33,7 @@ def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) ->
         first, second = (float(winner == row["label"]) for winner in orders)
         if row["label"] == "2":  # the better one is shown first in the order 2, 1
             first, second = second, first
-        judgments += judged(one, first, 1 - second)
+        judgments += judgments_of(one, first, 1 - second)
     found = check_of(judgments, pairs=pairs)
     assert found.overall.pairs == wanted["n"]
     assert found.overall.right == wanted["correct_both"]

@@ -87,9 +87,7 @@ def kept(folder: Path) -> int:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("seed", "kills"), [(0, 1), *long([(seed, 50) for seed in range(1, 5)])])
-def test_killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_been(
-    tmp_path: Path, seed: int, kills: int
-) -> None:
+def test_killed_run_resumes_to_the_same_results(tmp_path: Path, seed: int, kills: int) -> None:
     """After each SIGKILL no more is asked for than the store lacks, and what was answered and not
     kept was in flight: no more than there are lanes.
     """
@@ -136,7 +134,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_been(
         *long([(which, 1, 20) for which in (signal.SIGINT, signal.SIGTERM)]),
     ],
 )
-def test_stopped_once_it_finishes_what_is_in_flight_and_says_so(
+def test_first_interrupt_finishes_requests_in_flight(
     tmp_path: Path, which: signal.Signals, seed: int, stops: int
 ) -> None:
     chance = random.Random(seed)
@@ -165,7 +163,7 @@ def test_stopped_once_it_finishes_what_is_in_flight_and_says_so(
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, *long([signal.SIGTERM])])
-def test_stopped_twice_it_ends_now_and_what_was_answered_is_kept(
+def test_second_interrupt_ends_at_once_and_keeps_replies(
     tmp_path: Path, which: signal.Signals
 ) -> None:
     with slow(30) as server, started(server, tmp_path) as process:
@@ -186,7 +184,7 @@ def test_stopped_twice_it_ends_now_and_what_was_answered_is_kept(
 
 
 @pytest.mark.long
-def test_stopped_before_anything_is_under_way_it_ends_at_once(tmp_path: Path) -> None:
+def test_interrupt_before_the_first_request_ends_at_once(tmp_path: Path) -> None:
     """At any moment of its start: there is nothing to wait for, and nothing is broken."""
     with slow(0.05) as server:
         for delay in (0.05, 0.3, 0.6, 0.9):
@@ -199,7 +197,7 @@ def test_stopped_before_anything_is_under_way_it_ends_at_once(tmp_path: Path) ->
     assert (tmp_path / "results/results.json").exists()
 
 
-def test_stopped_while_a_hub_does_not_reply_it_does_not_wait_for_it(tmp_path: Path) -> None:
+def test_interrupt_does_not_wait_for_the_hub(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, slow(0) as server:
         silent.settimeout(60)
         hub = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -232,7 +230,7 @@ class Revoked:
         return Reply(status=401, body={"error": error})
 
 
-def test_a_key_that_is_revoked_halfway_stops_it_at_once_and_all_is_kept(tmp_path: Path) -> None:
+def test_revoked_key_stops_the_run_and_keeps_outcomes(tmp_path: Path) -> None:
     brain = Revoked(NEEDED // 2)
     with OpenAIServer(brain) as server, started(server, tmp_path) as process:
         _, errors = process.communicate(timeout=60)

@@ -101,7 +101,7 @@ each_tokeniser = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS}
 @pytest.mark.engine  # no engine, but the model's file
 @pytest.mark.long
 @each_tokeniser
-def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model: str) -> None:
+def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) -> None:
     """Of what is read, of what is written where it is as long as is assumed, and of the cost."""
     brain = Priced(tokeniser(model))
     with OpenAIServer(brain) as server:
@@ -133,7 +133,7 @@ def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model:
 
 @pytest.mark.engine
 @each_tokeniser
-def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
+def test_token_counts_match_a_tokenizer(model: str) -> None:
     root = Path(__file__).parents[3]
     for name in (
         "docs/judges.md",
@@ -144,7 +144,7 @@ def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
         assert tokens_in(text) == pytest.approx(len(tokeniser(model)(text)), rel=0.16), name
 
 
-def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:
+def test_run_over_budget_is_not_started(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         dear = asked(server, tmp_path, max_cost=0.01)
         with pytest.raises(BudgetError, match=r"about \$0\.\d\d, more than --max-cost 0.01"):
@@ -152,7 +152,7 @@ def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:
         assert not server.requests
 
 
-def test_a_price_that_is_not_known_is_unknown_and_nothing_keeps_to_a_budget(tmp_path: Path) -> None:
+def test_unknown_price_with_a_budget_is_an_error(tmp_path: Path) -> None:
     config = Config(
         model=("a=api:a?base_url=http://models.example/v1", "b=echo:b"),
         judge=("j=api:j?base_url=http://models.example/v1",),
@@ -170,7 +170,7 @@ def test_a_price_that_is_not_known_is_unknown_and_nothing_keeps_to_a_budget(tmp_
         run(config.model_copy(update={"max_cost": 5.0}))
 
 
-def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_path: Path) -> None:
+def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> None:
     """Completions are ten times as long as anybody assumed."""
     usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
 
@@ -194,7 +194,7 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
     assert sum(one.stored for one in whole.run_usage) == first
 
 
-def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) -> None:
+def test_openai_list_prices_and_half_price_batches(tmp_path: Path) -> None:
     given = {"prompts": "starter", "limit": 4, "store": tmp_path / "s.sqlite"}
     models = ("a=echo:a", "b=echo:b")
     direct = plan(Config(model=models, judge=("openai:gpt-4o",), **given))

@@ -50,7 +50,7 @@ def judging(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [request for request in requests if request["model"] == "judge"]
 
 
-def test_every_pair_is_judged_in_both_orders_and_folded_back(tmp_path: Path) -> None:
+def test_pairs_are_judged_in_both_orders_and_aggregated(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         results = run(config(server, tmp_path))
     firsts = Counter(judgment.first for judgment in results.judgments)
@@ -65,7 +65,7 @@ def test_every_pair_is_judged_in_both_orders_and_folded_back(tmp_path: Path) -> 
     assert Results.model_validate_json((tmp_path / "out/results.json").read_bytes()) == results
 
 
-def test_no_request_to_the_judge_names_a_model(tmp_path: Path) -> None:
+def test_judge_requests_contain_no_model_name(tmp_path: Path) -> None:
     names = ("secretly-tuned", "plain-baseline")
 
     def brain(body: dict[str, Any]) -> str:
@@ -85,7 +85,7 @@ def always(winner: str) -> Any:
 
 
 @pytest.mark.parametrize("winner", ["A", *long(["B"])])
-def test_a_judge_that_always_takes_one_place_decides_nothing(tmp_path: Path, winner: str) -> None:
+def test_judge_that_always_takes_one_position_is_withheld(tmp_path: Path, winner: str) -> None:
     with OpenAIServer(always(winner)) as server:
         pair = run(config(server, tmp_path, 30)).summary.pairs[0]
     assert pair.win_rate is not None
@@ -95,7 +95,7 @@ def test_a_judge_that_always_takes_one_place_decides_nothing(tmp_path: Path, win
     assert pair.outcome == "withheld"
 
 
-def test_a_second_run_makes_no_request_and_says_the_same(
+def test_second_run_sends_no_request_and_has_equal_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer() as server:
@@ -108,7 +108,7 @@ def test_a_second_run_makes_no_request_and_says_the_same(
     assert again.model_dump(exclude=changing) == first.model_dump(exclude=changing)
 
 
-def test_a_new_model_or_prompt_asks_only_for_what_is_new(tmp_path: Path) -> None:
+def test_new_model_or_prompt_requests_only_new_work(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         run(config(server, tmp_path, 4))
         before = len(server.requests)
@@ -127,7 +127,7 @@ def test_a_new_model_or_prompt_asks_only_for_what_is_new(tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Path) -> None:
+def test_random_order_judges_each_pair_once_in_a_fixed_order(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         results = run(config(server, tmp_path, 20, orders="random"))
         again = run(config(server, tmp_path, 20, orders="random"))
@@ -137,7 +137,7 @@ def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Pat
     assert results.summary.pairs[0].consistency is None
 
 
-def test_a_judge_that_looks_at_each_alone_is_asked_in_one_order(tmp_path: Path) -> None:
+def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> str:
         if body["model"] != "judge":
             return contest(body)
@@ -161,7 +161,7 @@ def twice(body: dict[str, Any]) -> Any:
     return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
 
 
-def test_the_null_check_compares_a_model_with_itself_on_some_prompts(tmp_path: Path) -> None:
+def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
     with OpenAIServer(twice) as server:
         results = run(config(server, tmp_path, 5, null_check=3))
     assert len(judging(server.requests)) == 2 * 5 + 2 * 3
@@ -183,7 +183,7 @@ def test_the_null_check_compares_a_model_with_itself_on_some_prompts(tmp_path: P
 
 
 @pytest.mark.long
-def test_the_null_check_changes_nothing_else_and_is_paid_for_once(tmp_path: Path) -> None:
+def test_null_check_changes_nothing_else_and_is_stored(tmp_path: Path) -> None:
     with OpenAIServer(twice) as server:
         without = run(config(server, tmp_path, 4))
         asked = len(server.requests)
@@ -195,7 +195,7 @@ def test_the_null_check_changes_nothing_else_and_is_paid_for_once(tmp_path: Path
     assert with_check.summary.pairs == without.summary.pairs
 
 
-def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Path) -> None:
+def test_failed_completion_fails_its_verdicts_and_is_retried_next_run(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "bad" and "number 1?" in body["messages"][-1]["content"]:
             return Reply(400, {"error": {"message": "the context is too long"}})
@@ -216,14 +216,14 @@ def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Pat
     assert mended.summary.pairs[0].wins == 4
 
 
-def test_an_empty_completion_is_judged_like_any_other(tmp_path: Path) -> None:
+def test_empty_completion_is_judged(tmp_path: Path) -> None:
     with OpenAIServer(lambda body: chat("") if body["model"] == "bad" else contest(body)) as server:
         results = run(config(server, tmp_path))
     assert not results.failures
     assert (results.summary.pairs[0].wins, results.summary.models[1].empty) == (4, 4)
 
 
-def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
+def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
     with OpenAIServer(
         lambda body: verdict("A", 8, 3) if body["model"] == "judge" else "Same."
     ) as server:
@@ -239,7 +239,7 @@ def last(seen: list[Progress]) -> dict[str, Progress]:
 
 
 @pytest.mark.long
-def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
+def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
             return verdict("tie")
@@ -265,9 +265,7 @@ def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
         assert (end.tokens, end.cost) == (0, 0.0)
 
 
-def test_money_is_counted_where_the_price_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_known_prices_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     seen: list[Progress] = []
     with OpenAIServer() as server:
@@ -280,7 +278,7 @@ def test_money_is_counted_where_the_price_is_known(
     assert last(seen)["bad"].cost is None
 
 
-def test_what_fails_is_done_and_costs_nothing_that_is_known(tmp_path: Path) -> None:
+def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "bad":
             return Reply(status=400, body={"error": {"message": "no"}})
@@ -297,7 +295,7 @@ def test_what_fails_is_done_and_costs_nothing_that_is_known(tmp_path: Path) -> N
         assert next_.done > one.done
 
 
-def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: Path) -> None:
+def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] != "judge":
             return contest(body)
@@ -335,7 +333,7 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
+def test_stored_pairs_are_judged_during_completion(
     tmp_path: Path,
 ) -> None:
     judged: list[int] = []
@@ -360,7 +358,7 @@ def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
 
 
 @pytest.mark.long
-def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
+def test_thinking_is_hidden_from_the_judge_by_default(tmp_path: Path) -> None:
     def brain(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             return verdict("tie")
@@ -373,7 +371,7 @@ def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
         assert "secret plan" in json.dumps(judging(server.requests))
 
 
-def test_what_cannot_start_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+def test_config_errors_precede_all_requests(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         with pytest.raises(ConfigError, match="two models"):
             run(config(server, tmp_path, model=("echo:a",)))
@@ -393,7 +391,7 @@ def test_what_cannot_start_is_said_before_anything_is_asked(tmp_path: Path) -> N
 
 
 @pytest.mark.long
-def test_results_of_another_comparison_are_set_aside(tmp_path: Path) -> None:
+def test_results_of_another_comparison_are_renamed(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         run(config(server, tmp_path))
         run(config(server, tmp_path, quiet=True))
@@ -423,7 +421,7 @@ def flaky(seed: int) -> Any:
 
 
 @pytest.mark.long
-def test_two_hundred_pairs_over_a_faulty_server_are_all_judged(tmp_path: Path) -> None:
+def test_all_pairs_are_judged_over_a_faulty_server(tmp_path: Path) -> None:
     with OpenAIServer(flaky(7)) as server:
         results = run(config(server, tmp_path, 200))
         rounds = 1
@@ -455,7 +453,7 @@ def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
 
 
 @pytest.mark.long
-def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
+def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
 
     def brain(body: dict[str, Any]) -> Any:
@@ -481,7 +479,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
 @settings(max_examples=8, deadline=None)
 @given(st.permutations(range(6)), st.integers(0, 5))
 @pytest.mark.long
-def test_the_order_of_a_file_changes_nothing(
+def test_order_of_the_prompts_file_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("order")
@@ -494,7 +492,7 @@ def test_the_order_of_a_file_changes_nothing(
     assert turned.prompts == straight.prompts
 
 
-def test_shown_reads_the_pair_back() -> None:
+def test_shown_parses_the_rendered_pair() -> None:
     """The stand-in judge sees what the template shows: else the tests above prove nothing."""
     from bakeoff.config import Sampling, Spec
     from bakeoff.judges.pairwise import Prompted
@@ -507,7 +505,7 @@ def test_shown_reads_the_pair_back() -> None:
     assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 
 
-def test_judgment_rows_hold_what_the_issue_names() -> None:
+def test_judgment_has_the_required_fields() -> None:
     assert {"prompt_id", "judge", "first", "second", "verdict"} <= set(Judgment.model_fields)
 
 
@@ -532,7 +530,7 @@ def asks(count: int) -> list[tuple[str, int]]:
     return [(f"key {number}", number) for number in range(count)]
 
 
-def test_nothing_is_emitted_before_it_is_kept() -> None:
+def test_outcomes_are_stored_before_they_are_emitted() -> None:
     worker = Slow()
     kept: dict[int, bool] = {}
     counted: list[Progress] = []
@@ -552,7 +550,7 @@ def test_nothing_is_emitted_before_it_is_kept() -> None:
     assert (counted[-1].done, counted[-1].failed) == (30, 5)
 
 
-def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
+def test_outcome_stored_by_another_run_wins() -> None:
     said: dict[int, str] = {}
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
@@ -571,7 +569,7 @@ def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
     assert (said[0], said[19]) == ("1", "theirs")
 
 
-def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() -> None:
+def test_equal_keys_are_requested_once_and_emitted_for_each_item() -> None:
     worker = Slow()
     told: list[int] = []
     counted: list[Progress] = []
@@ -590,7 +588,7 @@ def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() ->
     assert (counted[-1].done, counted[-1].kept) == (5, 2)
 
 
-def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
+def test_unwritable_store_ends_the_work() -> None:
     worker = Slow()
     emitted: list[int] = []
 
@@ -608,7 +606,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
     assert all(index % 7 == 0 for index in emitted)
 
 
-def test_an_error_in_whoever_takes_the_outcomes_is_not_lost() -> None:
+def test_error_in_the_emit_callback_is_raised() -> None:
     async def filled(store: Store) -> None:
         count = Count("completion", "m", 99, lambda _: None)
         await run_cached(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)

@@ -72,7 +72,7 @@ def paid(server: OpenAIServer) -> Counter[str]:
 CLEAR = strengths(tuned=0.85, base=0.15)
 
 
-def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_path: Path) -> None:
+def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
         results = run(asked(server, tmp_path, 300, stop="when-sure"))
         requests = len(server.requests)
@@ -102,9 +102,7 @@ def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_pat
 
 
 @pytest.mark.parametrize("samples", [2, *long([1])])
-def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
-    tmp_path: Path, samples: int
-) -> None:
+def test_killed_sequential_run_resumes_to_the_same_results(tmp_path: Path, samples: int) -> None:
     def slow(body: dict[str, Any]) -> Any:
         return Reply(body=chat(CLEAR(body)), delay=0.01)
 
@@ -126,7 +124,7 @@ def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
     assert twice <= 2 * 3 * 4  # what was in flight, per kill and model
 
 
-def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None:
+def test_complete_prompts_count_when_the_budget_is_spent(tmp_path: Path) -> None:
     usage = {"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1000}
     brain = strengths(tuned=0.5, base=0.5)
     with OpenAIServer(lambda body: {**chat(brain(body)), "usage": usage}) as server:
@@ -146,7 +144,7 @@ def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None
     assert whole.judgments[:counted] == results.judgments
 
 
-def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
+def test_clustered_prompts_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("\n".join(json.dumps({"prompt": f"{n}?", "tags": ["cluster:a"]}) for n in "ab"))
     with OpenAIServer() as server:
@@ -157,7 +155,7 @@ def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
         assert not server.requests
 
 
-def test_what_fails_is_asked_again_and_may_move_the_end(tmp_path: Path) -> None:
+def test_retried_failures_may_change_the_sample_size(tmp_path: Path) -> None:
     broken = True
 
     def brain(body: dict[str, Any]) -> Any:
@@ -174,7 +172,7 @@ def test_what_fails_is_asked_again_and_may_move_the_end(tmp_path: Path) -> None:
     assert not second.failures
 
 
-def test_the_null_check_is_whole_though_it_stops_early(tmp_path: Path) -> None:
+def test_null_check_is_complete_despite_early_stop(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
         results = run(asked(server, tmp_path, 200, stop="when-sure", null_check=40))
     assert results.null_check is not None
@@ -185,7 +183,7 @@ def test_the_null_check_is_whole_though_it_stops_early(tmp_path: Path) -> None:
     assert results.summary.null_checks[0].prompts == 40
 
 
-def test_the_second_order_is_asked_for_only_where_it_may_matter(tmp_path: Path) -> None:
+def test_second_order_is_requested_only_if_it_may_matter(tmp_path: Path) -> None:
     for strength, judged_twice in ((1.0, 24), (0.5, 40)):
         both = judged_twice == 40
         folder = tmp_path / str(both)
@@ -205,7 +203,7 @@ def test_the_second_order_is_asked_for_only_where_it_may_matter(tmp_path: Path) 
         assert results.summary.pairs[0].consistency == 1
 
 
-def test_several_completions_of_a_prompt_are_folded_within_it(tmp_path: Path) -> None:
+def test_samples_are_aggregated_within_a_prompt(tmp_path: Path) -> None:
     with OpenAIServer(strengths(tuned=0.7, base=0.3)) as server:
         one = run(asked(server, tmp_path, 30))
         before = len(server.requests)
@@ -224,7 +222,7 @@ def test_several_completions_of_a_prompt_are_folded_within_it(tmp_path: Path) ->
     assert pair.variance.advice
 
 
-def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
+def test_merged_shards_equal_the_whole(tmp_path: Path) -> None:
     more = {"null_check": 3, "samples": 2}
     with OpenAIServer(CLEAR) as server:
         whole = run(asked(server, tmp_path, 10, **more, store=tmp_path / "whole.sqlite"))
@@ -247,9 +245,7 @@ def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
     assert said(again) == said(whole)
 
 
-def test_the_command_names_the_files_of_its_part(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_shard_command_names_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with OpenAIServer(CLEAR) as server:
         wanted = asked(server, tmp_path, 4, shard="2/2")
         fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
@@ -259,12 +255,12 @@ def test_the_command_names_the_files_of_its_part(
     assert Path("results/shard-2-of-2/report.html").exists()
 
 
-def test_more_parts_than_prompts_is_a_mistake(tmp_path: Path) -> None:
+def test_more_shards_than_prompts_is_an_error(tmp_path: Path) -> None:
     with OpenAIServer() as server, pytest.raises(ConfigError, match="of 2 prompts none is for"):
         run(asked(server, tmp_path, 2, shard="3/3"))
 
 
-def test_each_is_compared_with_the_baseline_and_a_new_one_only_adds_its_own(tmp_path: Path) -> None:
+def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
     chances = {"m0": 0.9, "m1": 0.5, "m2": 0.3, "base": 0.4}
     with OpenAIServer(strengths(**chances)) as server:
         url = f"?base_url={server.url}"
@@ -313,9 +309,7 @@ class Engine(Batched[Any, Any]):
 
 
 @pytest.mark.parametrize("stays", [True, False])
-def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
-    tmp_path: Path, stays: bool
-) -> None:
+def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, stays: bool) -> None:
     log: list[str] = []
     a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
     prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
@@ -355,7 +349,7 @@ def eight(folder: Path, count: int) -> tuple[str, ...]:
 EIGHT = strengths(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
 
 
-def test_eight_recorded_models_are_rated_and_the_eighth_adds_only_its_own_pairs(
+def test_eighth_model_adds_only_its_own_pairs(
     tmp_path: Path,
 ) -> None:
     models = eight(tmp_path, 24)
@@ -382,7 +376,7 @@ def test_eight_recorded_models_are_rated_and_the_eighth_adds_only_its_own_pairs(
     }
 
 
-def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) -> None:
+def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> None:
     models = eight(tmp_path, 60)
     with OpenAIServer(EIGHT) as server:
         results = run(asked(server, tmp_path, 60, model=models, pairs="adaptive"))
@@ -422,7 +416,7 @@ class Clerk(PerItem[Pair, Verdict]):
         return Verdict(first=float(item.first.startswith("a")))
 
 
-def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run(
+def test_no_request_after_a_decision_within_a_stage(
     tmp_path: Path,
 ) -> None:
     prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts

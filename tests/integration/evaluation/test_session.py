@@ -38,7 +38,7 @@ def config(folder: Path, **fields: Any) -> Config:
 
 
 @pytest.mark.engine
-def test_a_checkpoint_against_a_small_real_model(
+def test_checkpoint_against_a_small_real_model(
     tmp_path: Path, checkpoints: tuple[Path, Path]
 ) -> None:
     with OpenAIServer(lambda _: verdict("tie", 5, 5)) as server:
@@ -56,7 +56,7 @@ def test_a_checkpoint_against_a_small_real_model(
 
 
 @pytest.mark.long
-def test_engines_that_fill_the_accelerator_take_turns(
+def test_exclusive_engines_run_one_after_another(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
@@ -88,7 +88,7 @@ def test_engines_that_fill_the_accelerator_take_turns(
     assert loaded == turns + (["load judge", "free judge"] if results.failures else [])
 
 
-def test_a_checkpoint_is_no_judge_of_itself_by_any_name(
+def test_checkpoint_cannot_judge_itself_under_another_name(
     tmp_path: Path, checkpoints: tuple[Path, Path]
 ) -> None:
     copy = tmp_path / "copy"
@@ -103,7 +103,7 @@ def test_a_checkpoint_is_no_judge_of_itself_by_any_name(
         )
 
 
-def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
+def test_results_contain_their_provenance(tmp_path: Path) -> None:
     with OpenAIServer(lambda _: verdict("tie")) as server:
         results = run(
             config(
@@ -121,9 +121,7 @@ def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
     assert '"seed": 5' in judge
 
 
-def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_reports_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.02)
     signs: list[datetime] = []
     reports: list[Report] = []
@@ -148,7 +146,7 @@ def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
     assert not list((tmp_path / "out").glob(".progress*"))
 
 
-def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> None:
+def test_failed_run_keeps_its_progress_file(tmp_path: Path) -> None:
     def brain(_: dict[str, Any]) -> Reply:
         return Reply(401, {"error": {"message": "Incorrect API key provided"}})
 
@@ -172,7 +170,7 @@ print(*(name for name in large if name in sys.modules))
 """
 
 
-def test_a_second_run_imports_nothing_large(
+def test_second_run_imports_no_large_module(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
@@ -219,7 +217,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_where_nothing_is_new_nothing_is_made_anew(tmp_path: Path) -> None:
+def test_unchanged_results_are_not_rewritten(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         asked = echoes(tmp_path, server)
         first = run(asked)
@@ -251,9 +249,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", [edited("report.html"), *long(CHANGES.values())])
-def test_what_is_not_as_it_was_made_is_made_again(
-    tmp_path: Path, change: Callable[[Path], object]
-) -> None:
+def test_modified_output_is_rewritten(tmp_path: Path, change: Callable[[Path], object]) -> None:
     with OpenAIServer() as server:
         asked = echoes(tmp_path, server)
         run(asked)
@@ -270,7 +266,7 @@ def test_what_is_not_as_it_was_made_is_made_again(
 
 
 @pytest.mark.long
-def test_another_code_terms_or_versions_make_it_again(
+def test_other_code_or_settings_rewrite_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer() as server:
@@ -292,7 +288,7 @@ def test_another_code_terms_or_versions_make_it_again(
 
 
 @pytest.mark.long
-def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
+def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
     rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
     replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict("A", 8, 3)]
@@ -316,7 +312,7 @@ def seconds(watch: Stopwatch) -> dict[str, float]:
 
 
 @pytest.mark.long
-def test_a_stopwatch_tells_where_the_time_of_a_run_went(
+def test_stopwatch_measures_the_parts_of_a_run(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = Hf._load
@@ -341,7 +337,7 @@ def test_a_stopwatch_tells_where_the_time_of_a_run_went(
     assert seconds(second).keys() == {"store", "summarise"}
 
 
-def test_the_signs_of_life_go_on_while_it_is_summarised(
+def test_progress_is_written_during_the_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.01)

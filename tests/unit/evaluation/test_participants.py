@@ -23,21 +23,21 @@ def test_models_and_judges_are_opened_by_name() -> None:
     assert [judge.order for judge in participants.judges.values()] == ["both", "apart"]
 
 
-def test_people_are_no_worker() -> None:
+def test_people_are_not_opened_as_judges() -> None:
     given = config("human", f"j=api:j{SERVER}")
     assert has_human_judge(given)
     assert list(open_participants(given).judges) == ["j"]
     assert not has_human_judge(config(f"j=api:human{SERVER}"))
 
 
-def test_a_contestant_is_no_judge_unless_insisted_on() -> None:
+def test_contestant_as_judge_is_refused_by_default() -> None:
     judge = f"again=api:base{SERVER}"
     with pytest.raises(ConfigError, match="'again' is the contestant 'base'"):
         open_participants(config(judge))
     assert open_participants(config(judge, allow_self_judge=True)).judges
 
 
-def test_a_likelihood_judge_of_a_contestants_family_is_refused_unless_insisted_on() -> None:
+def test_likelihood_judge_of_a_contestants_family_is_refused_by_default() -> None:
     judge = f"j=api:Qwen2.5-7B{SERVER}&verdict=likelihood"
     with pytest.raises(ConfigError, match=r"'tuned' is of its family \(Qwen\)"):
         open_participants(config(judge))
@@ -48,7 +48,7 @@ def test_a_likelihood_judge_of_a_contestants_family_is_refused_unless_insisted_o
     ).judges  # it reads them, and may judge
 
 
-def test_the_second_draw_of_the_null_check_has_another_seed_and_nothing_else() -> None:
+def test_resampled_model_differs_only_in_its_seed() -> None:
     participants = open_participants(config(f"j=api:j{SERVER}", null_check=3))
     assert participants.resampled is not None
     name, again = participants.resampled
@@ -65,18 +65,18 @@ def test_the_second_draw_of_the_null_check_has_another_seed_and_nothing_else() -
 
 
 @pytest.mark.parametrize("who", ["model", "judge"])
-def test_a_name_that_stands_there_twice_is_named(who: str) -> None:
+def test_duplicate_name_is_an_error(who: str) -> None:
     twice = (f"x=api:x{SERVER}", f"x=api:y{SERVER}")
     with pytest.raises(ConfigError, match=f"the {who} 'x' stands there twice"):
         open_participants(config("j=api:j" + SERVER, **{who: twice}))
 
 
-def test_one_model_is_no_comparison(tmp_path: Path) -> None:
+def test_one_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs two models"):
         open_participants(config(f"j=api:j{SERVER}", model=(f"x=api:x{SERVER}",)))
 
 
-def test_all_who_ask_one_server_share_what_it_takes() -> None:
+def test_participants_of_one_server_share_its_limits() -> None:
     participants = open_participants(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
     assert participants.resampled
     (judge,) = participants.judges.values()

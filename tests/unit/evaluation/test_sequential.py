@@ -90,7 +90,7 @@ def config(**fields: Any) -> Config:
     return Config(model=("x", "y"), **fields)
 
 
-def test_without_more_words_each_two_models_are_compared_on_all_prompts_at_once() -> None:
+def test_default_schedule_compares_all_pairs_on_all_prompts() -> None:
     schedule = Schedule(config(), prompts(50), MODELS)
     assert schedule.finished
     twos = list(itertools.combinations(MODELS, 2))
@@ -102,11 +102,11 @@ def test_without_more_words_each_two_models_are_compared_on_all_prompts_at_once(
         assert lengths(schedule) == dict.fromkeys(twos, 50)
 
 
-def test_a_pair_may_be_sure_when_a_verdict_may_be_said() -> None:
+def test_minimum_sample_size_equals_that_of_a_verdict() -> None:
     assert MIN_PROMPTS == checks.FEWEST == orders.FEWEST
 
 
-def test_with_a_baseline_the_others_are_compared_with_it_only() -> None:
+def test_baseline_limits_the_pairs() -> None:
     schedule = Schedule(config(baseline="c"), prompts(3), MODELS)
     assert schedule.pairs_on(schedule.prompts[0]) == [("a", "c"), ("b", "c")]
 
@@ -128,7 +128,7 @@ def drawn(seed: int, shares: dict[ModelPair, float]) -> Callable[[ModelPair, int
 
 @settings(max_examples=4)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 0.75, 0.95]), st.randoms())
-def test_a_pair_ends_where_looks_one_by_one_end_it_whoever_is_quicker(
+def test_stopping_point_does_not_depend_on_arrival_order(
     seed: int, share: float, rng: random.Random
 ) -> None:
     shares = {("a", "b"): share, ("a", "c"): 0.9, ("b", "c"): 0.5}
@@ -144,7 +144,7 @@ def test_a_pair_ends_where_looks_one_by_one_end_it_whoever_is_quicker(
     assert schedule.finished
 
 
-def test_what_was_judged_before_a_kill_leads_to_the_same_end() -> None:
+def test_resumed_schedule_ends_the_same() -> None:
     values = drawn(3, {("a", "b"): 0.7})
     whole = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
     table = Table(values)
@@ -158,7 +158,7 @@ def test_what_was_judged_before_a_kill_leads_to_the_same_end() -> None:
         assert part.known == table.known
 
 
-def test_waves_grow_with_what_is_known_and_none_is_asked_for_too_early() -> None:
+def test_stages_grow_with_the_sample() -> None:
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(500), ("a", "b"))
     asked = run(schedule, Table(lambda pair, n: [float(n % 2)] * 2))
     assert asked == [24, 16, 20, 30, 45, 67, 101, 151, 46]
@@ -166,7 +166,7 @@ def test_waves_grow_with_what_is_known_and_none_is_asked_for_too_early() -> None
     assert list(schedule.notes()) == ["--stop when-sure: it took 500 of 500 prompts at most"]
 
 
-def test_a_sure_pair_is_asked_no_more_while_others_go_on() -> None:
+def test_decided_pair_ends_while_others_continue() -> None:
     table = Table(lambda pair, n: [1.0, 1.0] if pair == ("a", "b") else [float(n % 2)] * 2)
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), MODELS)
     run(schedule, table)
@@ -177,14 +177,14 @@ def test_a_sure_pair_is_asked_no_more_while_others_go_on() -> None:
     assert len(schedule.prompts_of("a")) == 100
 
 
-def test_prompts_without_a_verdict_count_for_nothing_and_hold_nothing_up() -> None:
+def test_prompts_without_a_verdict_do_not_count_or_block() -> None:
     table = Table(lambda pair, n: [] if n % 2 else [1.0, 1.0])
     schedule = Schedule(config(stop="when-sure"), prompts(200), ("a", "b"))
     run(schedule, table)
     assert lengths(schedule) == {("a", "b"): 2 * MIN_PROMPTS - 1}
 
 
-def test_what_is_not_complete_is_not_wanted_when_the_run_is_stopped() -> None:
+def test_truncate_ends_before_the_first_missing_judgment() -> None:
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), ("a", "b"))
     table = Table(lambda pair, n: [float(n % 2)] * 2)
     table.known = {(("a", "b"), f"p{n}") for n in (*range(13), 14, 15, 30)}
@@ -195,7 +195,7 @@ def test_what_is_not_complete_is_not_wanted_when_the_run_is_stopped() -> None:
     assert schedule.finished
 
 
-def test_at_most_all_is_wanted_of_what_is_not_over() -> None:
+def test_with_all_stages_extends_unfinished_pairs() -> None:
     schedule = Schedule(config(stop="when-sure", orders="adaptive"), prompts(100), MODELS)
     schedule.progress[0].end_after(5)
     before = lengths(schedule)
@@ -223,7 +223,7 @@ def in_both(schedule: Schedule) -> list[bool]:
         (lambda n: [], True),  # nothing was judged
     ],
 )
-def test_the_second_order_is_asked_for_where_it_can_change_the_verdict(
+def test_second_order_is_requested_if_it_can_change_the_verdict(
     values: Callable[[int], list[float]], from_the_second_wave_on: bool
 ) -> None:
     schedule = Schedule(config(orders="adaptive", margin=20), prompts(60), ("a", "b"))
@@ -243,7 +243,7 @@ def test_the_second_order_is_asked_for_where_it_can_change_the_verdict(
     ]
 
 
-def test_what_a_wave_is_asked_does_not_depend_on_what_comes_of_it() -> None:
+def test_stage_design_does_not_depend_on_its_own_verdicts() -> None:
     """The choice for each prompt is made by those before: that is why no estimate is biased."""
     rng = random.Random(1)
     table = [[float(rng.random() < 0.62) for _ in "ab"] for _ in range(200)]
@@ -269,9 +269,7 @@ def test_what_a_wave_is_asked_does_not_depend_on_what_comes_of_it() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
-def test_the_places_of_a_course_are_those_of_its_waves_up_to_its_end(
-    sizes: list[int], data: st.DataObject
-) -> None:
+def test_positions_of_a_pair_are_those_of_its_stages(sizes: list[int], data: st.DataObject) -> None:
     ends = list(itertools.accumulate(sizes, initial=data.draw(st.integers(0, 5))))
     waves = [
         DesignStage(range(low, high), both_orders=index % 2 == 0)
@@ -291,7 +289,7 @@ def test_the_places_of_a_course_are_those_of_its_waves_up_to_its_end(
     assert [course.both_orders(place) for place in range(60)] == [p in kept for p in range(60)]
 
 
-def test_chosen_pairs_come_after_a_wave_of_all_and_are_those_that_are_close() -> None:
+def test_adaptive_pairs_are_the_close_ones() -> None:
     strong = dict(zip("abcdefgh", (9, 6, 6, 5, 4, 3, 2, 0), strict=True))
 
     def values(pair: ModelPair, n: int) -> list[float]:
@@ -308,6 +306,6 @@ def test_chosen_pairs_come_after_a_wave_of_all_and_are_those_that_are_close() ->
     assert list(schedule.notes()) == [f"--pairs adaptive: {share:.0f} % of each two on 90 prompts"]
 
 
-def test_where_nothing_was_judged_any_pairs_are_chosen() -> None:
+def test_adaptive_pairs_without_judgments() -> None:
     schedule = Schedule(config(pairs="adaptive"), prompts(60), tuple("abcdefg"))
     assert run(schedule, Table(lambda pair, n: [])) == [21 * 24, 14 * 25, 14 * 11]

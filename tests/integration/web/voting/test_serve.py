@@ -14,7 +14,7 @@ from bakeoff.evaluation.votes.queue import all_voted
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
 from bakeoff.web.voting.serve import serve_voting
-from tests.unit.web.voting.cases import MODELS, VOTES, Browser, booth, evidence, vote
+from tests.unit.web.voting.cases import MODELS, VOTES, Browser, evidence, vote, voting_browser
 
 OF = evidence()
 
@@ -72,7 +72,7 @@ def ended(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def test_a_killed_server_loses_no_vote_that_it_acknowledged(serve: Serve) -> None:
+def test_killed_server_loses_no_acknowledged_vote(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("first")
     browser.vote("skip")
@@ -91,7 +91,7 @@ def test_a_killed_server_loses_no_vote_that_it_acknowledged(serve: Serve) -> Non
 
 
 @pytest.mark.long
-def test_ctrl_c_ends_it_at_once_and_keeps_what_was_said(serve: Serve) -> None:
+def test_ctrl_c_ends_the_vote_and_keeps_votes(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("second")
     process.send_signal(signal.SIGINT)
@@ -100,14 +100,14 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_was_said(serve: Serve) -> None:
 
 
 @pytest.mark.long
-def test_finish_ends_it(serve: Serve) -> None:
+def test_finish_ends_serving(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("second")
     browser.press("finish")
     assert ended(process) == "finished\n"
 
 
-def test_a_full_disk_is_told_and_nothing_is_acknowledged(serve: Serve) -> None:
+def test_full_disk_is_reported_and_not_acknowledged(serve: Serve) -> None:
     process, browser = serve(800)
     acknowledged = 0
     while True:
@@ -128,8 +128,8 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(serve: Serve) -> None:
     assert browser.vote("first")["done"] == acknowledged + 1
 
 
-def test_two_voters_at_once_and_their_labels() -> None:
-    with booth(OF) as browser, Browser(browser.url) as other:
+def test_two_concurrent_voters() -> None:
+    with voting_browser(OF) as browser, Browser(browser.url) as other:
         authors = {one.completion.text: one.model for one in OF.completions}
         for turn in range(4):
             shown = browser.state("Anna")["pair"]
@@ -150,7 +150,7 @@ def test_two_voters_at_once_and_their_labels() -> None:
     assert sorted(winners.values()) == [MODELS[0]] * 4 + [MODELS[1]] * 4
 
 
-def test_it_can_be_ended_from_outside_without_a_vote() -> None:
+def test_until_ends_serving_without_a_vote() -> None:
     addresses = []
 
     async def main() -> None:
@@ -167,7 +167,7 @@ def test_it_can_be_ended_from_outside_without_a_vote() -> None:
     assert not VOTES.exists()
 
 
-def test_what_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_votes_are_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def opening() -> None:
         asyncio.run(serve_voting(OF, VOTES, announce=lambda url: pytest.fail(url)))
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
         opening()
 
 
-def test_a_poll_is_complete_when_somebody_has_said_something_on_every_pair() -> None:
+def test_all_voted_once_every_pair_has_a_vote_or_skip() -> None:
     assert not all_voted(OF, VOTES)
     for number, (choice, voter) in enumerate([("first", "Anna"), ("skip", "Bo"), ("tie", "Bo")]):
         append_vote(VOTES, vote(OF, number, choice, voter=voter))

@@ -24,13 +24,13 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
     )
 
 
-def written(path: Path, rows: Iterable[object]) -> Path:
+def write_rows(path: Path, rows: Iterable[object]) -> Path:
     """A file of JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
-def knowing(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Brain:
+def perfect_judge(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Brain:
     """A judge that is always right, but for the sets where it is always wrong."""
 
     def brain(body: dict[str, Any]) -> str:
@@ -50,7 +50,7 @@ def always_first(body: dict[str, Any]) -> str:
     return verdict("A", 9, 2)
 
 
-def longest(body: dict[str, Any]) -> str:
+def prefers_longest(body: dict[str, Any]) -> str:
     first, second = map(len, shown(body))
     return verdict("tie") if first == second else _says(first > second)
 
@@ -59,7 +59,7 @@ def _says(first: bool) -> str:
     return verdict("A", 9, 2) if first else verdict("B", 2, 9)
 
 
-def judged(
+def judgments_of(
     one: LabeledPair, better_first: float, better_second: float, **more: Any
 ) -> list[Judgment]:
     """Both orders; each number is the probability of the one that is shown first."""
@@ -78,7 +78,7 @@ def judged(
     ]
 
 
-def failed(one: LabeledPair, first: str = "better") -> Failure:
+def failure_of(one: LabeledPair, first: str = "better") -> Failure:
     return Failure(
         stage="judgment",
         prompt_id=one.id,

@@ -6,7 +6,7 @@ from bakeoff.evaluation.judge_check import Grade, LengthBaseline
 BASELINE = LengthBaseline(right=1, wrong=1, equal=0, accuracy=0.5)
 
 
-def test_every_pair_of_a_grade_has_one_mark() -> None:
+def test_grade_counts_must_add_up() -> None:
     whole = Grade(
         pairs=5,
         right=2,

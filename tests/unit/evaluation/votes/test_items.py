@@ -9,11 +9,11 @@ ALPHA, BETA = MODELS
 
 
 @given(st.text(), st.text())
-def test_candidates_are_the_same_in_whatever_order_they_are_named(one: str, other: str) -> None:
+def test_pair_key_does_not_depend_on_the_order_of_names(one: str, other: str) -> None:
     assert PairKey.of("p", one, other, 0) == PairKey.of("p", other, one, 0)
 
 
-def test_the_text_of_each_stands_where_its_name_stands() -> None:
+def test_item_has_each_text_at_the_position_of_its_model() -> None:
     of = evidence()
     said = {one.model: one.completion.text for one in of.completions if one.prompt_id == "prompt-2"}
     for first, second in ((ALPHA, BETA), (BETA, ALPHA)):
@@ -25,7 +25,7 @@ def test_the_text_of_each_stands_where_its_name_stands() -> None:
         assert item.swapped() == item_lookup(of)(item.key, second)
 
 
-def test_without_a_completion_or_a_prompt_there_is_no_slip() -> None:
+def test_missing_completion_or_prompt_gives_no_item() -> None:
     item_of = item_lookup(evidence())
     for key in (
         PairKey("prompt-9", ALPHA, BETA, 0),
@@ -35,7 +35,7 @@ def test_without_a_completion_or_a_prompt_there_is_no_slip() -> None:
         assert item_of(key, ALPHA) is None
 
 
-def test_the_key_is_of_all_that_is_read_and_of_nothing_else() -> None:
+def test_content_key_depends_on_the_shown_texts_only() -> None:
     key = PairKey("prompt-0", ALPHA, BETA, 0)
     of = evidence()
     item = item_lookup(of)(key, ALPHA)

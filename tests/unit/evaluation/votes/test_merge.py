@@ -14,12 +14,12 @@ def results(of: Evidence = OF) -> Results:
     return Results.of(of, summarize(of), {}, {})
 
 
-def test_without_votes_the_evidence_is_as_it_was() -> None:
+def test_no_votes_leave_the_evidence_unchanged() -> None:
     for of in (OF, OF.model_copy(update={"human_sample": "chosen"})):
         assert with_votes(of, VOTES) == MergedVotes(of, (), 0)
 
 
-def test_voters_are_judges_beside_the_others() -> None:
+def test_voters_become_judges() -> None:
     append_vote(VOTES, vote(OF, 2, "tie", voter="Bo"))
     append_vote(VOTES, vote(OF, 1, "skip", voter="Bo"))
     append_vote(VOTES, vote(OF, 1, "first", voter="Anna"))
@@ -37,7 +37,7 @@ def test_voters_are_judges_beside_the_others() -> None:
     assert summarize(merged).pairs
 
 
-def test_results_give_back_the_evidence_that_they_were_made_of() -> None:
+def test_results_round_trip_the_evidence() -> None:
     append_vote(VOTES, vote(OF, 0))
     for of in (
         OF,
@@ -47,7 +47,7 @@ def test_results_give_back_the_evidence_that_they_were_made_of() -> None:
         assert results(of).evidence == of
 
 
-def test_labels_are_random_only_if_all_of_them_are() -> None:
+def test_human_sample_is_random_only_if_all_votes_are() -> None:
     chosen = OF.model_copy(
         update={"human_sample": "chosen", "origins": OF.origins | {"Bo": HUMAN_PREFIX}}
     )
@@ -63,14 +63,14 @@ def test_labels_are_random_only_if_all_of_them_are() -> None:
     assert with_votes(OF, VOTES).evidence.human_sample == "chosen"
 
 
-def test_a_voter_who_took_everything_back_is_no_judge_anymore() -> None:
+def test_voter_without_remaining_votes_is_no_judge() -> None:
     append_vote(VOTES, vote(OF, 0))
     before = with_votes(OF, VOTES)
     append_vote(VOTES, vote(OF, 0, "undone"))
     assert with_votes(before.evidence, VOTES) == MergedVotes(OF, (), 0)
 
 
-def test_votes_that_are_in_the_results_are_read_anew() -> None:
+def test_merged_votes_are_replaced_by_the_file() -> None:
     append_vote(VOTES, vote(OF, 1, "first"))
     append_vote(VOTES, vote(OF, 2, "skip"))
     before = with_votes(OF, VOTES)
@@ -83,7 +83,7 @@ def test_votes_that_are_in_the_results_are_read_anew() -> None:
     assert merged.failures == OF.failures
 
 
-def test_votes_whose_file_is_gone_are_kept() -> None:
+def test_votes_of_a_missing_file_are_kept() -> None:
     append_vote(VOTES, vote(OF, 1, "first"))
     before = with_votes(OF, VOTES)
     VOTES.unlink()
@@ -101,14 +101,14 @@ def test_votes_whose_file_is_gone_are_kept() -> None:
 
 
 @pytest.mark.parametrize("name", [MODELS[0], "judge-gamma"])
-def test_a_voter_with_the_name_of_a_judge_or_model_is_an_error(name: str) -> None:
+def test_voter_with_the_name_of_a_judge_or_model_is_an_error(name: str) -> None:
     append_vote(VOTES, vote(OF, 1, voter=name))
     with pytest.raises(ConfigError, match=f"'{name}' has voted") as caught:
         with_votes(OF, VOTES)
     assert "\n" not in str(caught.value)
 
 
-def test_no_voter_may_have_the_name_of_a_machine() -> None:
+def test_reserved_names_are_models_and_machine_judges() -> None:
     of = OF.model_copy(
         update={
             "judgments": (*OF.judgments, judged(0, 1, *MODELS, judge="Anna")),

@@ -21,7 +21,7 @@ def numbers(queue: VotingQueue) -> list[int]:
     return [int(one.prompt_id.removeprefix("prompt-")) for one in queue.keys]
 
 
-def test_every_two_models_on_every_prompt_are_on_the_ballot_once() -> None:
+def test_queue_has_every_pair_on_every_prompt_once() -> None:
     found = VotingQueue(OF, Poll()).keys
     assert len(set(found)) == len(found) == 12 * 3
     assert Counter((one.a, one.b) for one in found) == {
@@ -31,13 +31,13 @@ def test_every_two_models_on_every_prompt_are_on_the_ballot_once() -> None:
     }
 
 
-def test_equal_completions_and_missing_ones_are_not_asked_about() -> None:
+def test_equal_or_missing_completions_are_not_queued() -> None:
     of = evidence(4, said={(1, ALPHA): "same", (1, BETA): "same"})
     of = of.model_copy(update={"completions": of.completions[1:]})
     assert sorted(numbers(VotingQueue(of, Poll()))) == [2, 3]
 
 
-def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> None:
+def test_first_differing_sample_is_queued() -> None:
     of = evidence(2, said={(1, ALPHA): "same", (1, BETA): "same"})
     more = [
         ModelCompletion(
@@ -56,7 +56,7 @@ def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> N
     }
 
 
-def test_nothing_to_ask_is_an_error() -> None:
+def test_empty_queue_is_an_error() -> None:
     same = evidence(2, said={(n, model): "same" for n in range(2) for model in MODELS})
     for of in (same, evidence(0), same.model_copy(update={"completions": ()})):
         with pytest.raises(ConfigError, match="nothing to vote on"):
@@ -64,7 +64,7 @@ def test_nothing_to_ask_is_an_error() -> None:
 
 
 @given(st.text(min_size=1, max_size=10), st.integers())
-def test_what_is_shown_is_the_pair_in_one_of_its_two_orders(voter: str, seed: int) -> None:
+def test_item_is_the_pair_in_one_of_two_orders(voter: str, seed: int) -> None:
     queue = VotingQueue(OF, Poll(seed=seed))
     said = {(one.prompt_id, one.model): one.completion.text for one in OF.completions}
     for key in queue.keys:
@@ -75,13 +75,13 @@ def test_what_is_shown_is_the_pair_in_one_of_its_two_orders(voter: str, seed: in
         assert item == VotingQueue(OF, Poll(seed=seed)).item(key, voter)
 
 
-def test_a_name_in_capitals_is_the_same_voter() -> None:
+def test_voter_names_ignore_case() -> None:
     queue = VotingQueue(OF, Poll())
     for key in queue.keys:
         assert queue.item(key, "ANNA") == queue.item(key, "anna")
 
 
-def test_over_voters_and_over_pairs_each_model_is_first_half_the_time() -> None:
+def test_order_is_balanced_over_voters_and_pairs() -> None:
     queue = VotingQueue(OF, Poll())
     first = Counter[str]()
     for key in queue.keys:
@@ -96,13 +96,13 @@ def test_over_voters_and_over_pairs_each_model_is_first_half_the_time() -> None:
     assert 9 <= sum(by_pair) <= 27
 
 
-def test_two_voters_are_not_shown_the_same_or_the_opposite() -> None:
+def test_orders_of_two_voters_are_independent() -> None:
     queue = VotingQueue(OF, Poll())
     alike = [queue.item(one, "Anna").first == queue.item(one, "Bo").first for one in queue.keys]
     assert 0 < sum(alike) < len(alike)
 
 
-def test_a_random_draw_is_no_order_and_another_seed_is_another_draw() -> None:
+def test_random_draw_depends_on_the_seed() -> None:
     draws = [VotingQueue(OF, Poll(seed=seed)).keys for seed in range(200)]
     assert len(set(draws)) == 200
     assert all(sorted(draw) == sorted(draws[0]) for draw in draws)
@@ -112,19 +112,19 @@ def test_a_random_draw_is_no_order_and_another_seed_is_another_draw() -> None:
 
 
 @given(st.integers(1, 36), st.integers())
-def test_fewer_labels_are_the_first_of_more(labels: int, seed: int) -> None:
+def test_smaller_number_of_labels_is_a_prefix(labels: int, seed: int) -> None:
     whole = VotingQueue(OF, Poll(seed=seed)).keys
     assert VotingQueue(OF, Poll(seed=seed, labels=labels)).keys == whole[:labels]
 
 
-def test_more_prompts_leave_the_order_of_the_others_as_it_is() -> None:
+def test_additional_prompts_keep_the_order_of_others() -> None:
     before = VotingQueue(evidence(6, THREE), Poll()).keys
     after = VotingQueue(OF, Poll()).keys
     assert tuple(one for one in after if one in before) == before
     assert after[: len(before)] != before
 
 
-def test_neither_judges_nor_the_order_of_models_and_prompts_change_the_draw() -> None:
+def test_draw_does_not_depend_on_judgments_or_input_order() -> None:
     turned = OF.model_copy(
         update={"models": OF.models[::-1], "prompts": OF.prompts[::-1], "judgments": ()}
     )
@@ -134,7 +134,7 @@ def test_neither_judges_nor_the_order_of_models_and_prompts_change_the_draw() ->
         assert after.item(key, "Anna") == before.item(key, "Anna")
 
 
-def test_in_order_is_the_order_of_the_prompts() -> None:
+def test_draw_in_order_follows_the_prompts() -> None:
     assert numbers(VotingQueue(evidence(12), Poll(draw="order"))) == list(range(12))
 
 
@@ -151,7 +151,7 @@ def contested() -> Evidence:
     )
 
 
-def test_close_ones_are_those_on_which_judges_contradict_each_other_or_themselves() -> None:
+def test_draw_close_starts_with_contradictory_pairs() -> None:
     order = numbers(VotingQueue(contested(), Poll(draw="close")))
     assert order[:3] == [3, 5, 1]
     assert sorted(order[3:7]) == [0, 2, 4, 6]
@@ -161,17 +161,17 @@ def test_close_ones_are_those_on_which_judges_contradict_each_other_or_themselve
 @pytest.mark.parametrize(
     ("draw", "drawn"), [("random", "random"), ("order", "chosen"), ("close", "chosen")]
 )
-def test_only_a_random_draw_is_called_random(draw: str, drawn: str) -> None:
+def test_only_the_random_draw_is_a_random_sample(draw: str, drawn: str) -> None:
     assert VotingQueue(OF, Poll.model_validate({"draw": draw})).human_sample == drawn
 
 
 @pytest.mark.parametrize("wrong", [{"labels": 0}, {"port": -1}, {"port": 65536}, {"draw": "best"}])
-def test_a_poll_that_cannot_be_held(wrong: dict[str, object]) -> None:
+def test_invalid_poll_options(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Poll.model_validate(wrong)
 
 
-def test_with_a_baseline_people_are_asked_about_what_is_compared() -> None:
+def test_baseline_limits_the_voting_queue() -> None:
     found = OF.model_copy(update={"design": Design(baseline="model-mu")})
     asked = {(one.a, one.b) for one in VotingQueue(found, Poll()).keys}
     assert asked == {(ALPHA, "model-mu"), (BETA, "model-mu")}

@@ -34,7 +34,7 @@ any_votes = st.lists(
 
 
 @given(any_votes)
-def test_what_was_put_is_read_in_the_order_in_which_it_was_put(votes: list[Vote]) -> None:
+def test_votes_are_read_in_the_order_appended(votes: list[Vote]) -> None:
     VOTES.unlink(missing_ok=True)
     for number, one in enumerate(votes):
         assert read_votes(VOTES) == votes[:number]
@@ -44,14 +44,14 @@ def test_what_was_put_is_read_in_the_order_in_which_it_was_put(votes: list[Vote]
     assert [json.loads(line)["voter"] for line in lines[:-1]] == [one.voter for one in votes]
 
 
-def test_a_line_that_is_there_is_never_changed() -> None:
+def test_existing_lines_are_never_changed() -> None:
     append_vote(VOTES, ONE)
     before = VOTES.read_bytes()
     append_vote(VOTES, ONE.model_copy(update={"choice": "undone"}))
     assert VOTES.read_bytes().startswith(before)
 
 
-def test_a_last_line_that_was_cut_anywhere_loses_only_itself(
+def test_truncated_last_line_loses_only_itself(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     append_vote(VOTES, ONE)
@@ -69,7 +69,7 @@ def test_a_last_line_that_was_cut_anywhere_loses_only_itself(
         assert read_votes(VOTES) == [*kept, THREE]
 
 
-def test_a_tail_of_zeros_is_a_line_that_was_cut() -> None:
+def test_trailing_zeros_are_a_truncated_line() -> None:
     append_vote(VOTES, ONE)
     with VOTES.open("ab") as file:
         file.write(b"\0" * 100)
@@ -79,7 +79,7 @@ def test_a_tail_of_zeros_is_a_line_that_was_cut() -> None:
 
 
 @pytest.mark.parametrize("line", [b"{}", b"no vote", b"\xff\xfe", b"[]", b"null"])
-def test_another_line_that_is_no_vote_is_named(line: bytes) -> None:
+def test_invalid_line_is_named(line: bytes) -> None:
     append_vote(VOTES, ONE)
     VOTES.write_bytes(VOTES.read_bytes() + line + b"\n")
     append_vote(VOTES, TWO)
@@ -88,19 +88,19 @@ def test_another_line_that_is_no_vote_is_named(line: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_field_that_is_not_ours_is_named_too() -> None:
+def test_unknown_field_is_an_error() -> None:
     VOTES.write_text(json.dumps(ONE.model_dump() | {"model": "x"}) + "\n")
     with pytest.raises(ConfigError, match="line 1"):
         read_votes(VOTES)
 
 
-def test_empty_lines_are_nothing() -> None:
+def test_empty_lines_are_ignored() -> None:
     append_vote(VOTES, ONE)
     VOTES.write_bytes(b"\n" + VOTES.read_bytes() + b"  \n\n")
     assert read_votes(VOTES) == [ONE]
 
 
-def test_no_file_has_no_votes_and_a_folder_is_no_file() -> None:
+def test_missing_file_has_no_votes_and_a_folder_is_an_error() -> None:
     assert read_votes(VOTES) == []
     VOTES.mkdir()
     with pytest.raises(ConfigError, match="cannot read the votes in"):
@@ -109,7 +109,7 @@ def test_no_file_has_no_votes_and_a_folder_is_no_file() -> None:
         append_vote(VOTES, ONE)
 
 
-def test_a_full_disk_leaves_the_file_as_it_was() -> None:
+def test_full_disk_leaves_the_file_unchanged() -> None:
     append_vote(VOTES, ONE)
     before = VOTES.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_the_file_as_it_was() -> None:
     assert read_votes(VOTES) == [ONE, TWO]
 
 
-def test_a_disk_that_fails_to_keep_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fsync_failure_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     append_vote(VOTES, ONE)
 
     def failing(descriptor: int) -> None:
@@ -138,7 +138,7 @@ def test_a_disk_that_fails_to_keep_it_is_an_error(monkeypatch: pytest.MonkeyPatc
     assert read_votes(VOTES) == [ONE]
 
 
-def test_two_writers_of_one_file_lose_nothing() -> None:
+def test_two_writers_lose_no_votes() -> None:
     other = Path(VOTES)
     for one in (ONE, TWO, THREE):
         append_vote(VOTES, one)

@@ -33,7 +33,7 @@ some_votes = st.lists(
 
 
 @given(st.text(min_size=1, max_size=8), st.integers(0, 3), st.sampled_from(MODELS))
-def test_whoever_writes_the_better_text_wins_wherever_it_is_shown(
+def test_model_of_the_chosen_text_wins_in_either_order(
     voter: str, number: int, better: str
 ) -> None:
     queue = VotingQueue(OF, Poll())
@@ -70,7 +70,7 @@ def test_a_tie_is_half_and_a_skip_is_a_failure() -> None:
 
 
 @given(some_votes)
-def test_the_last_word_of_each_voter_on_each_pair_counts(votes: list[Vote]) -> None:
+def test_latest_vote_per_voter_and_pair_counts(votes: list[Vote]) -> None:
     last = {(one.voter, one.prompt_id): one.choice for one in votes}
     counted = judgments_from_votes(votes, OF)
     judged = {
@@ -83,9 +83,7 @@ def test_the_last_word_of_each_voter_on_each_pair_counts(votes: list[Vote]) -> N
 
 
 @given(some_votes, st.randoms(use_true_random=False))
-def test_the_order_of_other_voters_changes_nothing(
-    votes: list[Vote], chance: random.Random
-) -> None:
+def test_order_of_other_voters_does_not_matter(votes: list[Vote], chance: random.Random) -> None:
     by_voter = {name: [one for one in votes if one.voter == name] for name in ("Anna", "Bo")}
     mixed = [name for name, cast in by_voter.items() for _ in cast]
     chance.shuffle(mixed)
@@ -95,13 +93,13 @@ def test_the_order_of_other_voters_changes_nothing(
     )
 
 
-def test_what_stands_is_in_the_order_in_which_it_was_last_said() -> None:
+def test_latest_votes_are_in_the_order_of_the_last_vote() -> None:
     votes = [vote(OF, n, "first") for n in (0, 1, 2)]
     votes += [vote(OF, 0, "tie"), vote(OF, 1, "undone")]
     assert [one.prompt_id for one in latest_votes(votes).values()] == ["prompt-2", "prompt-0"]
 
 
-def test_a_vote_on_other_texts_is_left_out_and_counted() -> None:
+def test_vote_on_changed_texts_is_stale() -> None:
     before = evidence(said={(0, ALPHA): "what it said before", (1, ALPHA): "and here"})
     votes = [
         vote(before, 0, "first"),
@@ -118,14 +116,14 @@ def test_a_vote_on_other_texts_is_left_out_and_counted() -> None:
     assert matching_votes(votes, OF) == votes[3:5]
 
 
-def test_texts_that_come_back_have_their_votes_again() -> None:
+def test_restored_texts_restore_their_votes() -> None:
     before = evidence(said={(0, ALPHA): "what it said before"})
     votes = [vote(before, 0, "first"), vote(OF, 0, "second")]
     assert [one.verdict.first for one in judgments_from_votes(votes, before).judgments] == [1.0]
     assert [one.verdict.first for one in judgments_from_votes(votes, OF).judgments] == [0.0]
 
 
-def test_one_pair_that_was_chosen_makes_the_labels_chosen() -> None:
+def test_one_chosen_pair_makes_the_sample_chosen() -> None:
     random_ones = [vote(OF, 0), vote(OF, 1, "skip")]
     assert judgments_from_votes(random_ones, OF).human_sample == "random"
     assert (

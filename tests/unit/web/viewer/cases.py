@@ -138,17 +138,17 @@ def results(
     )
 
 
-def lay(folder: Path, of: Results) -> Path:
+def write_results(folder: Path, of: Results) -> Path:
     """Put results where a run would."""
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.json", of.to_json())
     return folder
 
 
-def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> Path:
-    """Put the progress of a run there that gave its last sign of life `silent` seconds ago."""
+def write_progress(folder: Path, done: int = 30, *, seconds_ago: float = 0, kept: int = 0) -> Path:
+    """Put the progress of a run there that gave its last sign of life `seconds_ago` seconds ago."""
     folder.mkdir(parents=True, exist_ok=True)
-    now = datetime.now(UTC) - timedelta(seconds=silent)
+    now = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     rows = (
         Progress(stage="completion", who="tuned", done=100, total=100, kept=kept, tokens=5_000),
         Progress(stage="completion", who="base", done=done, total=100, failed=2, tokens=1_500),
@@ -170,10 +170,10 @@ def viewer(path: Path, port: int = 0) -> Iterator[str]:
 
 __all__ = [
     "VOTES",
-    "going",
     "judge",
-    "lay",
     "model",
     "results",
     "viewer",
+    "write_progress",
+    "write_results",
 ]

@@ -47,7 +47,7 @@ def test_a_run_against_itself_has_no_change(of: Results) -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(DRAWS, DRAWS)
-def test_the_other_way_round_mirrors(one: Results, other: Results) -> None:
+def test_reversed_comparison_is_mirrored(one: Results, other: Results) -> None:
     forth, back = compare_runs(one, other), compare_runs(other, one)
     assert (forth.prompts.only_before, forth.prompts.only_after) == (
         back.prompts.only_after,
@@ -80,7 +80,7 @@ def test_two_checkpoints_against_one_baseline_are_compared() -> None:
     assert all(number.incompatible == () for number in duel.numbers)
 
 
-def test_other_prompts_leave_those_that_both_share() -> None:
+def test_different_prompts_compare_the_shared_ones() -> None:
     one = results(better=0.3, seed=1, prompts=range(50))
     other = results(better=0.9, seed=2, prompts=range(30, 90))
     (duel,) = compare_runs(one, other).pairs
@@ -94,7 +94,7 @@ def test_other_prompts_leave_those_that_both_share() -> None:
     assert why(apart) == {"no prompt was judged in both runs"}
 
 
-def test_a_cluster_of_prompts_changes_once() -> None:
+def test_prompts_of_a_cluster_are_one_unit() -> None:
     one = results(better=0.2, seed=1, prompts=range(40))
     other = results(better=0.9, seed=2, prompts=range(40))
     tagged = [
@@ -140,7 +140,7 @@ def test_a_cluster_of_prompts_changes_once() -> None:
         ({"config": {"thinking": "keep"}}, "the setting thinking differs (none; keep)"),
     ],
 )
-def test_another_judge_refuses_what_it_says_and_nothing_else(
+def test_different_judge_makes_only_its_numbers_incompatible(
     changed: dict[str, Any], said: str
 ) -> None:
     found = compare_runs(results(), results(**changed))
@@ -161,7 +161,7 @@ def test_another_judge_refuses_what_it_says_and_nothing_else(
     assert compared(duel) >= {"Prompts judged", "Characters of tuned", "Tokens of base"}
 
 
-def test_another_sampling_of_a_model_refuses_what_it_says() -> None:
+def test_different_sampling_makes_the_models_numbers_incompatible() -> None:
     warm = {"tuned": model("tuned", SAMPLING | {"temperature": 1.0}), "base": model("base")}
     found = compare_runs(results(), results(identities={"models": warm}))
     assert why(found) == {"the sampling of tuned differs (temperature: 0.7; 1.0)"}
@@ -174,7 +174,7 @@ def test_another_sampling_of_a_model_refuses_what_it_says() -> None:
     }
 
 
-def test_with_two_other_models_nothing_stays_the_same() -> None:
+def test_two_different_models_are_incompatible() -> None:
     others = {"tuned": model("later"), "base": model("larger")}
     assert why(compare_runs(results(), results(identities={"models": others}))) == {
         "both models are others"
@@ -184,7 +184,7 @@ def test_with_two_other_models_nothing_stays_the_same() -> None:
     assert why(found) == {"both models are others"}
 
 
-def test_orders_and_repeats_decide_only_over_what_depends_on_them() -> None:
+def test_orders_and_repeats_affect_only_dependent_numbers() -> None:
     found = compare_runs(results(), results(config={"orders": "random"}))
     (duel,) = found.pairs
     assert duel.paired.change is not None
@@ -198,7 +198,7 @@ def test_orders_and_repeats_decide_only_over_what_depends_on_them() -> None:
     assert set(refused.values()) == {("the setting orders differs (both; random)",)}
 
 
-def test_models_that_changed_places_are_told_of_the_same_one() -> None:
+def test_swapped_models_keep_the_perspective() -> None:
     one = results(("tuned", "base"), better=0.9)
     evidence = one.evidence
     turned = evidence.model_copy(update={"models": ("base", "tuned")})
@@ -212,7 +212,7 @@ def test_models_that_changed_places_are_told_of_the_same_one() -> None:
         assert number.difference == pytest.approx(0)
 
 
-def test_people_are_compared_only_with_themselves() -> None:
+def test_different_voters_are_incompatible() -> None:
     def voted(name: str) -> Results:
         of = results()
         judgments = tuple(
@@ -228,7 +228,7 @@ def test_people_are_compared_only_with_themselves() -> None:
     assert why(compare_runs(voted("Anna"), voted("Bo"))) == {"other people judged"}
 
 
-def test_an_audit_that_tells_nothing_of_its_judge_is_not_compared() -> None:
+def test_unrecorded_judge_is_incompatible() -> None:
     of = results(identities={"models": {}, "judges": {}})
     assert why(compare_runs(of, of)) == {
         "it is not recorded how the judge was asked",
@@ -244,7 +244,7 @@ def test_too_few_prompts_have_no_interval() -> None:
     assert not duel.paired.has_interval
 
 
-def test_runs_without_common_models_have_no_duel() -> None:
+def test_runs_without_common_models_have_no_pairs() -> None:
     assert compare_runs(results(("a", "b")), results(("c", "d", "e"))).pairs == ()
 
 
@@ -260,9 +260,7 @@ def test_runs_without_common_models_have_no_duel() -> None:
         ([], [], {}),
     ],
 )
-def test_who_is_matched_with_whom(
-    ours: list[str], theirs: list[str], found: dict[str, str]
-) -> None:
+def test_match_names(ours: list[str], theirs: list[str], found: dict[str, str]) -> None:
     assert match_names(ours, theirs) == found
     assert match_names(theirs, ours) == {its: name for name, its in found.items()}
 
@@ -278,7 +276,7 @@ def seated(*judges: str, panel: str = "mean") -> Results:
     return Results.of(told, summarize(told), of.config, environment)
 
 
-def test_another_panel_is_not_compared() -> None:
+def test_different_panel_is_incompatible() -> None:
     one = seated("judge", "second")
     assert why(compare_runs(one, one)) == set()
     assert why(compare_runs(one, seated("judge"))) == {"the judges are others"}
@@ -289,6 +287,6 @@ def test_another_panel_is_not_compared() -> None:
     assert why(compare_runs(*alone)) == set()  # of one judge there is nothing to fold
 
 
-def test_where_nobody_judged_nothing_is_compared() -> None:
+def test_runs_without_judgments_are_incompatible() -> None:
     of = results(prompts=range(3), failed=3, identities={"judges": {}})
     assert why(compare_runs(of, of)) == {"nothing was judged"}

@@ -31,32 +31,32 @@ def looked(*reports: Report, silent: float = 0) -> list[tuple[float | None, floa
     return found
 
 
-def test_the_rate_is_that_of_the_last_minute() -> None:
+def test_rate_is_measured_over_the_last_minute() -> None:
     (*_, (rate, left)) = looked(report(1000, 10), report(1010, 30), report(1020, 50))
     assert rate == pytest.approx(2)
     assert left == pytest.approx(25)
 
 
-def test_at_first_the_rate_is_that_since_the_start() -> None:
+def test_first_rate_is_measured_since_the_start() -> None:
     assert looked(report(20, 40))[0] == (pytest.approx(2), pytest.approx(30))
 
 
-def test_what_was_in_the_store_is_not_fast() -> None:
+def test_stored_outcomes_do_not_count_in_the_rate() -> None:
     assert looked(report(20, 60, kept=40))[0][0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("one", [report(1, 40), report(20, 0), report(20, 50, kept=50)])
-def test_a_rate_that_cannot_be_known_is_not_told(one: Report) -> None:
+def test_unknown_rate_is_none(one: Report) -> None:
     assert looked(one) == [(None, None)]
 
 
-def test_what_is_complete_or_stopped_has_no_rate() -> None:
+def test_complete_or_stopped_rows_have_no_rate() -> None:
     assert looked(report(20, 100)) == [(None, None)]
     assert looked(report(20, 40), silent=60) == [(None, None)]
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 90), st.integers(0, 5)), min_size=1, max_size=30))
-def test_time_left_is_what_is_left_at_the_rate(steps: list[tuple[float, int]]) -> None:
+def test_time_left_is_remaining_work_divided_by_the_rate(steps: list[tuple[float, int]]) -> None:
     at, done, reports = 0.0, 0, []
     for seconds, more in steps:
         at, done = at + seconds, done + more
@@ -68,7 +68,7 @@ def test_time_left_is_what_is_left_at_the_rate(steps: list[tuple[float, int]]) -
             assert left * rate == pytest.approx(200 - one.rows[0].done)
 
 
-def test_reports_of_long_ago_and_of_another_run_are_forgotten() -> None:
+def test_old_reports_and_other_runs_are_dropped() -> None:
     (*_, (rate, _)) = looked(report(0, 0), report(1000, 10), report(1000 + WINDOW, 16))
     assert rate == pytest.approx(6 / WINDOW)
     again = report(1020, 40).model_copy(update={"started": START + timedelta(seconds=1000)})
@@ -76,7 +76,7 @@ def test_reports_of_long_ago_and_of_another_run_are_forgotten() -> None:
     assert rate == pytest.approx(2)
 
 
-def test_money_is_told_only_where_all_of_it_is_known() -> None:
+def test_cost_is_none_if_any_is_unknown() -> None:
     one = report(5, 1, cost=0.25, tokens=7)
     row = one.rows[0]
     unknown = one.model_copy(update={"rows": (row, row.model_copy(update={"cost": None}))})
@@ -85,7 +85,7 @@ def test_money_is_told_only_where_all_of_it_is_known() -> None:
     assert ProgressRates().update("key", unknown, one.updated).tokens == 14
 
 
-def test_a_run_is_complete_when_all_is_asked() -> None:
+def test_run_is_complete_when_all_requests_are_done() -> None:
     live = ProgressRates().update("key", report(5, 100), START)
     assert live.complete
     assert not ProgressRates().update("key", report(5, 99), START).complete

@@ -24,17 +24,17 @@ TEXT = st.lists(st.sampled_from(["one", "two", " ", "\n", "three,", "\r\n", "é"
 
 
 @given(JSON)
-def test_what_is_equal_does_not_differ(value: JsonValue) -> None:
+def test_equal_values_have_no_changes(value: JsonValue) -> None:
     assert changed_values(value, value) == []
 
 
 @given(JSON, JSON)
-def test_differing_turns_around(one: JsonValue, other: JsonValue) -> None:
+def test_changed_values_are_symmetric(one: JsonValue, other: JsonValue) -> None:
     forth = {(c.name, c.before, c.after) for c in changed_values(one, other)}
     assert {(c.name, c.after, c.before) for c in changed_values(other, one)} == forth
 
 
-def test_values_are_found_by_their_path() -> None:
+def test_changed_values_have_paths() -> None:
     one = {"a": {"b": 1, "c": "x"}, "same": [1], "removed": None, "yes": True}
     other = {"a": {"b": 2, "c": "y"}, "same": [1], "new": [1, 2], "yes": 1}
     assert changed_values(one, other) == [
@@ -46,14 +46,14 @@ def test_values_are_found_by_their_path() -> None:
 
 
 @given(TEXT, TEXT)
-def test_the_pieces_are_both_texts(one: str, other: str) -> None:
+def test_diff_spans_contain_both_texts(one: str, other: str) -> None:
     found = diff_spans(one, other)
     assert "".join(piece.text for piece in found if piece.kind != "added") == one
     assert "".join(piece.text for piece in found if piece.kind != "removed") == other
 
 
 @given(TEXT)
-def test_a_text_has_no_changes_against_itself(text: str) -> None:
+def test_equal_texts_have_no_changes(text: str) -> None:
     assert {piece.kind for piece in diff_spans(text, text)} <= {"same"}
 
 
@@ -63,14 +63,14 @@ def test_words_are_compared_within_a_line() -> None:
     assert next(piece.text for piece in found if piece.kind == "same").startswith("keep\n")
 
 
-def test_a_huge_text_is_not_searched() -> None:
+def test_huge_text_is_excerpted() -> None:
     found = diff_spans("a " * 60_000, "b " * 60_000)
     assert [piece.kind for piece in found] == ["removed", "added"]
     assert sum(len(piece.text) for piece in found) < 300
 
 
 @pytest.mark.parametrize("unit", ["\n", "a ", "a\n", "a b\n", " "])
-def test_a_text_that_repeats_itself_takes_no_minutes(unit: str) -> None:
+def test_repetitive_text_is_fast(unit: str) -> None:
     count = 99_000 // len(unit)
     one, other = unit * count, unit * (count // 2) + "x" + unit * (count // 2)
     begun = time.process_time()
@@ -79,7 +79,7 @@ def test_a_text_that_repeats_itself_takes_no_minutes(unit: str) -> None:
     assert "".join(piece.text for piece in found if piece.kind != "removed") == other
 
 
-def test_prompts_are_the_same_by_what_they_ask() -> None:
+def test_prompts_are_matched_by_content() -> None:
     one = results(prompts=range(10))
     other = results(prompts=range(6, 13))
     renamed = [p.model_copy(update={"id": f"other {p.id}"}) for p in other.prompts]
@@ -91,7 +91,7 @@ def test_prompts_are_the_same_by_what_they_ask() -> None:
     assert len(prompt_ids_by_content((one.prompts[0], asks))) == 2
 
 
-def test_the_topics_name_what_changed_and_nothing_else() -> None:
+def test_setting_changes_are_complete() -> None:
     one = results(config={"seed": 1, "out": "here", "store": "there"})
     identities = {
         "models": {"tuned": model("later"), "base": model("base")},
@@ -117,7 +117,7 @@ def test_the_topics_name_what_changed_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_who_takes_part_in_one_run_only_is_said(turned: bool) -> None:
+def test_participant_of_one_run_is_listed(turned: bool) -> None:
     runs = results(("tuned", "base")), results(("tuned", "base", "third"))
     one, other = reversed(runs) if turned else runs
     names = {"tuned": "tuned", "base": "base"}

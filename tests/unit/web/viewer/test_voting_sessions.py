@@ -6,7 +6,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer.runs import Run, find_runs
 from bakeoff.web.viewer.voting_sessions import VotingSessions
-from tests.unit.web.viewer.cases import going, lay, results
+from tests.unit.web.viewer.cases import results, write_progress, write_results
 
 
 def run_in(folder: Path) -> Run:
@@ -14,22 +14,22 @@ def run_in(folder: Path) -> Run:
     return run
 
 
-def test_everybody_who_comes_at_once_votes_in_one_booth(tmp_path: Path) -> None:
-    run = run_in(lay(tmp_path / "run", results(prompts=range(3))))
+def test_concurrent_voters_share_one_session(tmp_path: Path) -> None:
+    run = run_in(write_results(tmp_path / "run", results(prompts=range(3))))
 
     async def main() -> None:
-        booths = VotingSessions()
-        apps = await asyncio.gather(*(booths.app_of(run) for _ in range(5)))
+        sessions = VotingSessions()
+        apps = await asyncio.gather(*(sessions.app_of(run) for _ in range(5)))
         assert len(set(map(id, apps))) == 1
-        assert await booths.app_of(run) is apps[0]
-        lay(run.folder, results(prompts=range(2)))
-        assert await booths.app_of(run_in(run.folder)) is not apps[0]
+        assert await sessions.app_of(run) is apps[0]
+        write_results(run.folder, results(prompts=range(2)))
+        assert await sessions.app_of(run_in(run.folder)) is not apps[0]
 
     asyncio.run(main())
 
 
-def test_before_there_are_results_nobody_votes(tmp_path: Path) -> None:
-    run = run_in(going(tmp_path / "run"))
+def test_run_without_results_has_no_session(tmp_path: Path) -> None:
+    run = run_in(write_progress(tmp_path / "run"))
 
     async def main() -> None:
         with pytest.raises(ConfigError, match="nothing to vote on"):

@@ -132,34 +132,34 @@ class Browser:
         self._client.close()
 
     def get(self, path: str, **query: str) -> httpx.Response:
-        return self._kept(self._client.get(path, params=query))
+        return self._record(self._client.get(path, params=query))
 
     def post(self, path: str, **body: object) -> httpx.Response:
-        return self._kept(self._client.post(path, json=body))
+        return self._record(self._client.post(path, json=body))
 
     def state(self, voter: str = "Anna") -> dict[str, Any]:
-        return self._told(self.get("state", voter=voter))
+        return self._json(self.get("state", voter=voter))
 
     def vote(self, choice: str, voter: str = "Anna") -> dict[str, Any]:
         """On the pair that is next."""
         pair = self.state(voter)["pair"]
-        return self._told(self.post("vote", voter=voter, id=pair["id"], choice=choice))
+        return self._json(self.post("vote", voter=voter, id=pair["id"], choice=choice))
 
     def press(self, button: str, voter: str = "Anna") -> dict[str, Any]:
-        return self._told(self.post(button, voter=voter))
+        return self._json(self.post(button, voter=voter))
 
-    def _told(self, reply: httpx.Response) -> dict[str, Any]:
+    def _json(self, reply: httpx.Response) -> dict[str, Any]:
         assert reply.status_code == 200, reply.text
         told: dict[str, Any] = reply.json()
         return told
 
-    def _kept(self, reply: httpx.Response) -> httpx.Response:
+    def _record(self, reply: httpx.Response) -> httpx.Response:
         self.seen += repr(reply.headers.raw).encode() + reply.content
         return reply
 
 
 @contextmanager
-def booth(of: Evidence, file: Path = VOTES, poll: Poll | None = None) -> Iterator[Browser]:
+def voting_browser(of: Evidence, file: Path = VOTES, poll: Poll | None = None) -> Iterator[Browser]:
     """A booth that is open while the block runs, in a thread of its own."""
     asked = poll or Poll()
     with (
