@@ -18,7 +18,7 @@ from tests.unit.web.voting.cases import Browser
 
 @contextmanager
 def voting(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Browser]]:
-    """The command in a process of its own, and a browser on the page that it names."""
+    """Run the command in a process, and a browser on the page that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bakeoff", *arguments],
         cwd=folder,
@@ -40,7 +40,7 @@ def voting(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str
 
 
 def prefer(browser: Browser, word: str, voter: str, count: int) -> None:
-    """Vote for the completion that says the word, wherever it stands."""
+    """Vote for the completion that contains the word, in either position."""
     for _ in range(count):
         pair = browser.state(voter)["pair"]
         browser.vote("first" if word in pair["first"] else "second", voter)

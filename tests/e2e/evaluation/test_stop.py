@@ -1,5 +1,5 @@
-"""A run that is killed or stopped at any moment: nothing that was kept is asked for again, and in
-the end there is what an undisturbed run would have made. Real processes, a real server.
+"""A run that is killed or interrupted at any moment requests no stored work again, and ends with
+the results of an undisturbed run. Real processes, a loopback server.
 """
 
 import json
@@ -56,14 +56,14 @@ def started(server: OpenAIServer, folder: Path) -> Iterator["subprocess.Popen[st
 
 
 def whole(server: OpenAIServer, folder: Path) -> None:
-    """Run it to its end."""
+    """Run to the end."""
     with started(server, folder) as process:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
 
 
 def document(folder: Path, server: OpenAIServer) -> str:
-    """The results, but for when they were made and what one run asked for."""
+    """Return the results without time and usage of the run."""
     found = json.loads((folder / "results/results.json").read_text())
     for name in ("started", "seconds"):
         del found["environment"][name]
@@ -72,7 +72,7 @@ def document(folder: Path, server: OpenAIServer) -> str:
 
 
 def kept(folder: Path) -> int:
-    """How many records the store has."""
+    """Return the number of records in the store."""
     path = folder / ".bakeoff/store.sqlite"
     if not path.exists():
         return 0
@@ -88,9 +88,7 @@ def kept(folder: Path) -> int:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("seed", "kills"), [(0, 1), *long([(seed, 50) for seed in range(1, 5)])])
 def test_killed_run_resumes_to_the_same_results(tmp_path: Path, seed: int, kills: int) -> None:
-    """After each SIGKILL no more is asked for than the store lacks, and what was answered and not
-    kept was in flight: no more than there are lanes.
-    """
+    """After each SIGKILL only what the store lacks is requested; lost replies were in flight."""
     chance = random.Random(seed)
     with slow(0.15) as server:
         begun = time.monotonic()
@@ -185,7 +183,7 @@ def test_second_interrupt_ends_at_once_and_keeps_replies(
 
 @pytest.mark.long
 def test_interrupt_before_the_first_request_ends_at_once(tmp_path: Path) -> None:
-    """At any moment of its start: there is nothing to wait for, and nothing is broken."""
+    """At any moment of the start, the run ends without waiting and without damage."""
     with slow(0.05) as server:
         for delay in (0.05, 0.3, 0.6, 0.9):
             with started(server, tmp_path) as process:
@@ -215,7 +213,7 @@ def test_interrupt_does_not_wait_for_the_hub(tmp_path: Path) -> None:
 
 
 class Revoked:
-    """A brain whose key is revoked after so many replies."""
+    """Return a brain whose key is revoked after a number of replies."""
 
     def __init__(self, after: int) -> None:
         self.after = after

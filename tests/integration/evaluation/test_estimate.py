@@ -1,4 +1,4 @@
-"""What a run would take, held against what it took."""
+"""Estimates compared with the actual usage of runs."""
 
 import random
 from pathlib import Path
@@ -49,7 +49,7 @@ WORDS = (
 
 
 def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
-    """Some English of about so many tokens."""
+    """Return English text of about a number of tokens."""
     chance, text = random.Random(seed), ""
     while (count := len(tokeniser(text))) < tokens:
         text += " ".join(chance.choices(WORDS, k=max(1, (tokens - count) // 2))) + ". "
@@ -57,7 +57,7 @@ def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
 
 
 class Priced:
-    """A brain that counts tokens as a real tokeniser does, and writes as much as models do."""
+    """Return a brain that counts tokens with a real tokenizer and replies at realistic length."""
 
     def __init__(self, tokeniser: Tokeniser) -> None:
         self._tokeniser = tokeniser
@@ -102,7 +102,7 @@ each_tokeniser = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS}
 @pytest.mark.long
 @each_tokeniser
 def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) -> None:
-    """Of what is read, of what is written where it is as long as is assumed, and of the cost."""
+    """Input tokens, output tokens of the assumed length, and cost."""
     brain = Priced(tokeniser(model))
     with OpenAIServer(brain) as server:
         config = asked(server, tmp_path)
@@ -171,7 +171,7 @@ def test_unknown_price_with_a_budget_is_an_error(tmp_path: Path) -> None:
 
 
 def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> None:
-    """Completions are ten times as long as anybody assumed."""
+    """Completions are ten times as long as assumed."""
     usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
 
     def brain(body: dict[str, Any]) -> dict[str, Any]:

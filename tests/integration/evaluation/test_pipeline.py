@@ -1,4 +1,4 @@
-"""The flow over real servers: who is asked, in which order, how often, and what comes of it."""
+"""Whole runs over loopback servers: requests, their order, and the results."""
 
 import asyncio
 import itertools
@@ -155,7 +155,7 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
 
 
 def twice(body: dict[str, Any]) -> Any:
-    """A model whose draws differ by seed, and a judge that takes the first place."""
+    """Brain of a model whose text depends on the seed, and of a judge that prefers the first."""
     if body["model"] == "judge":
         return verdict("A", 8, 3)
     return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
@@ -234,7 +234,7 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
 
 
 def last(seen: list[Progress]) -> dict[str, Progress]:
-    """How far everybody had come in the end."""
+    """Return the last progress of each participant."""
     return {progress.who: progress for progress in seen}
 
 
@@ -402,7 +402,7 @@ def test_results_of_another_comparison_are_renamed(tmp_path: Path) -> None:
 
 
 def flaky(seed: int) -> Any:
-    """3 % each of 429, 500, a broken body and a verdict that is none; then the usual contest."""
+    """Return a brain with 3 % each of 429, 500, broken bodies and unreadable verdicts."""
     random_ = random.Random(seed)
     faults = [
         lambda: Reply(429, {"error": {"message": "slow down"}}, {"Retry-After-Ms": "1"}),
@@ -442,7 +442,7 @@ bakeoff.run(config)
 
 
 def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
-    """Begin a run in a process of its own, and kill that when the server was asked so often."""
+    """Start a run in a process, and kill it after `enough` requests to the server."""
     command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
     deadline = time.monotonic() + 60
@@ -493,7 +493,7 @@ def test_order_of_the_prompts_file_does_not_matter(
 
 
 def test_shown_parses_the_rendered_pair() -> None:
-    """The stand-in judge sees what the template shows: else the tests above prove nothing."""
+    """The loopback judge parses the rendered template, which the tests above rely on."""
     from bakeoff.config import Sampling, Spec
     from bakeoff.judges.pairwise import Prompted
     from bakeoff.plugins import Setting
@@ -510,7 +510,7 @@ def test_judgment_has_the_required_fields() -> None:
 
 
 class Slow(PerItem[int, Completion]):
-    """Says the number that it is asked, and fails on those that are divisible by seven."""
+    """Returns its input as text, and fails on multiples of seven."""
 
     identity = "slow"
 

@@ -1,4 +1,4 @@
-"""The document that people keep: read, shown in a notebook, as tables."""
+"""The results document: reading, notebook view and data frames."""
 
 import copy
 import json

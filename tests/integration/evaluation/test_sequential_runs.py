@@ -1,4 +1,4 @@
-"""Whole runs that ask for no more than it takes, over a real server."""
+"""Whole sequential and adaptive runs over a loopback server."""
 
 import asyncio
 import json
@@ -31,9 +31,7 @@ def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config
 
 
 def strengths(**chances: float) -> Any:
-    """A judge for which the stronger of two models is better on that share of the prompts; which
-    ones is always the same.
-    """
+    """Return the brain of a judge for which a model wins on a fixed share of the prompts."""
 
     def brain(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
@@ -55,12 +53,12 @@ def judged(server: OpenAIServer) -> int:
 
 
 def said(results: Results) -> dict[str, Any]:
-    """What results say, without when and where they were made."""
+    """Return results as a document, without environment, usage and config."""
     return results.model_dump(exclude={"environment", "run_usage", "config"})
 
 
 def paid(server: OpenAIServer) -> Counter[str]:
-    """How often each request came, whatever was around the completions in it."""
+    """Count the requests by model, seed and shown completions."""
     return Counter(
         json.dumps([body["model"], body.get("seed"), shown(body)])
         if body["model"] == "judge"
@@ -285,7 +283,7 @@ def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
 
 
 class Engine(Batched[Any, Any]):
-    """Fills the accelerator; writes down when it worked, and when it was closed."""
+    """An exclusive worker that logs its calls and when it is closed."""
 
     def __init__(self, name: str, log: list[str], *, stays: bool) -> None:
         super().__init__(64)
@@ -334,7 +332,7 @@ def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, stays: bool
 
 
 def eight(folder: Path, count: int) -> tuple[str, ...]:
-    """Completions of eight models that somebody already made."""
+    """Write recorded completions of eight models."""
     prompts_file(folder, count)
     for model in range(8):
         rows = [
@@ -402,7 +400,7 @@ def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> Non
 
 
 class Clerk(PerItem[Pair, Verdict]):
-    """Judges one pair after the other, for whoever is called `a`."""
+    """Judges one pair after another, in favor of model `a`."""
 
     order = "both"
 

@@ -1,4 +1,4 @@
-"""Whole runs with engines in this process: a checkpoint, a small real model, and their turns."""
+"""Whole runs with engines in this process; what a repeated run does again."""
 
 import json
 import os
@@ -204,13 +204,13 @@ def test_second_run_imports_no_large_module(
 
 
 def echoes(folder: Path, server: OpenAIServer, **more: Any) -> Config:
-    """Two models that need nobody, and a judge that does."""
+    """Config of two echo models and a judge on a server."""
     judge = (f"j=api:j?base_url={server.url}",)
     return config(folder, **{"model": ("a=echo:good", "b=echo:bad"), "judge": judge} | more)
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """What lies in a run's folder: when it was written, and what it holds."""
+    """Return time and content of each output file."""
     return {
         file.name: (file.stat().st_mtime_ns, file.read_bytes())
         for file in (folder / "out").iterdir()
@@ -230,7 +230,7 @@ def test_unchanged_results_are_not_rewritten(tmp_path: Path) -> None:
 
 
 def edited(name: str) -> Callable[[Path], object]:
-    """An edit of one letter somewhere in a file."""
+    """Change one letter of a file."""
 
     def edit(out: Path) -> None:
         content = (out / name).read_bytes()
@@ -307,7 +307,7 @@ def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
 
 
 def seconds(watch: Stopwatch) -> dict[str, float]:
-    """What was under way, and how long."""
+    """Return the measured seconds by kind of work."""
     return {lap.work: lap.whole for lap in watch.laps()[0] if lap.whole}
 
 

@@ -289,7 +289,7 @@ def test_lone_surrogate_can_be_sent() -> None:
 
 
 def raw(url: str, request: str, *, more: bytes = b"") -> bytes:
-    """All that comes back on a connection of its own until it is closed; a few seconds at most."""
+    """Send raw bytes on a new connection; return all bytes until it is closed."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as line:
         found = b""
@@ -305,7 +305,7 @@ def status(reply: bytes) -> int:
 
 
 def hostile(attack: Callable[[str], None], app: Starlette = APP) -> None:
-    """Serve, attack from another thread, and see that a good client is still answered."""
+    """Serve, attack from another thread, and check that a well-behaved client is served."""
 
     async def main() -> None:
         async with serve_app(app) as url, httpx.AsyncClient(trust_env=False) as client:

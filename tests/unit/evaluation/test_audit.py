@@ -1,4 +1,4 @@
-"""`bakeoff audit` on tables of our own; its numbers are asserted in `tests/golden`."""
+"""`bakeoff audit` on generated tables; `tests/golden` asserts its numbers."""
 
 import csv
 import json

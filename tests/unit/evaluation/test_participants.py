@@ -1,4 +1,4 @@
-"""Who may take part: names, models that judge themselves or their family, and a second draw."""
+"""Opening models and judges: names, self-judging, and the resampled model."""
 
 from pathlib import Path
 from typing import Any

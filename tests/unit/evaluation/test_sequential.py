@@ -31,7 +31,7 @@ def prompts(count: int) -> list[Prompt]:
 
 
 def judged(pair: ModelPair, prompt: Prompt, *values: float) -> list[Judgment]:
-    """One verdict in each order, on a; a single value is said in the first order only."""
+    """Return a judgment per order with these preferences for the first model."""
     return [
         Judgment(
             prompt_id=prompt.id,
@@ -45,7 +45,7 @@ def judged(pair: ModelPair, prompt: Prompt, *values: float) -> list[Judgment]:
 
 
 class Table:
-    """What judges would say of every pair on every prompt, and how much of it they have."""
+    """All future verdicts, and which of them are known."""
 
     def __init__(self, values: Callable[[ModelPair, int], Sequence[float]]) -> None:
         self.values = values
@@ -58,7 +58,7 @@ class Table:
 
 
 def run(schedule: Schedule, table: Table, rng: random.Random | None = None) -> list[int]:
-    """Judge what is wanted, wave by wave, in any order; how much was asked for in each."""
+    """Judge stage by stage, in any order; return the number of requests of each stage."""
     asked = []
     more = True
     schedule.update_all(table.said)
@@ -112,7 +112,7 @@ def test_baseline_limits_the_pairs() -> None:
 
 
 def one_by_one(values: Sequence[float], margin: float, alpha: float) -> int | None:
-    """After how many prompts a pair is sure, by the definition."""
+    """Return after how many prompts a pair is decided, by definition; None if never."""
     for count in range(MIN_PROMPTS, len(values) + 1):
         found = mean_sequence(np.array(values[:count]), alpha)
         decided = found.low > 0.5 or found.high < 0.5
@@ -122,7 +122,7 @@ def one_by_one(values: Sequence[float], margin: float, alpha: float) -> int | No
 
 
 def drawn(seed: int, shares: dict[ModelPair, float]) -> Callable[[ModelPair, int], list[float]]:
-    """Verdicts in both orders that agree; a pair's first wins on that share of the prompts."""
+    """Return consistent verdicts; the first model of a pair wins on this share of prompts."""
     return lambda pair, n: [float(random.Random(f"{seed} {pair} {n}").random() < shares[pair])] * 2
 
 
@@ -244,7 +244,7 @@ def test_second_order_is_requested_if_it_can_change_the_verdict(
 
 
 def test_stage_design_does_not_depend_on_its_own_verdicts() -> None:
-    """The choice for each prompt is made by those before: that is why no estimate is biased."""
+    """The design of a stage depends on earlier prompts only, so that estimates are unbiased."""
     rng = random.Random(1)
     table = [[float(rng.random() < 0.62) for _ in "ab"] for _ in range(200)]
 

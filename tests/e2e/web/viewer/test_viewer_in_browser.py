@@ -1,4 +1,4 @@
-"""The viewer in a browser: what one does on its pages, how they keep up, who can read them."""
+"""The viewer in a browser: actions, live updates and accessibility."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def key_of(root: Path, name: str) -> str:
 
 @contextmanager
 def process(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The viewer as a process that can be killed; it is gone after the block."""
+    """Run the viewer in a process that can be killed; it ends with the block."""
     arguments = [sys.executable, "-c", SERVE, str(root), str(port)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as serving:
         try:
@@ -144,7 +144,7 @@ def test_live_page_is_replaced_by_the_report(browser: Browser, root: Path) -> No
 
 @pytest.mark.long
 def test_run_is_watched_live_and_compared_with_the_next(browser: Browser, tmp_path: Path) -> None:
-    """What a run itself writes is what is shown: its progress, its report, how it was made."""
+    """The pages show what a real run writes: progress, report and provenance."""
     go = threading.Event()
     body = chat(verdict("A", 8, 5))
 
@@ -200,7 +200,7 @@ def test_page_reports_a_stopped_server(browser: Browser, root: Path) -> None:
 
 @pytest.mark.long
 def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path) -> None:
-    """Nothing is lost, nothing is there twice, and Finish leads to a report with the voter in."""
+    """No vote is lost or duplicated, and Finish opens a report with the voter."""
     key, votes = key_of(root, "step-400"), root / "step-400" / VOTES
     with process(root) as (serving, url), opened(browser, url + f"run/{key}/vote/") as watched:
         page = watched.page

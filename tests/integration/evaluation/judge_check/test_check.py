@@ -45,7 +45,7 @@ def spec(server: OpenAIServer, name: str = "j", **options: object) -> str:
 
 
 def said(server: OpenAIServer, brain: Brain, **more: Any) -> JudgeCheck:
-    """What one judge with this mind gets on our pairs."""
+    """Return the check of one judge with this brain on the built-in pairs."""
     server.brain = brain
     (found,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges
     return found

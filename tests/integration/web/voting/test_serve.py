@@ -44,7 +44,7 @@ Serve = Callable[..., tuple[subprocess.Popen[str], Browser]]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Opens booths in processes of their own; none outlives its test."""
+    """Fixture that serves voting pages in processes, which end with the test."""
     started: list[tuple[subprocess.Popen[str], Browser]] = []
     Path("evidence.json").write_text(OF.model_dump_json())
 

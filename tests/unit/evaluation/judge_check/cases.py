@@ -1,4 +1,4 @@
-"""Pairs whose better one is known, judges that look for it, and verdicts on them."""
+"""Builders of labeled pairs, of judges that grade them, and of verdicts."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ Brain = Callable[[dict[str, Any]], Any]
 
 
 def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> LabeledPair:
-    """Pair p0, p1, ... with a prompt and texts of its own."""
+    """Return pair p0, p1, ... with unique prompt and texts."""
     question = Prompt(messages=(Message(role="user", content=f"question {number}"),))
     return LabeledPair(
         id=f"p{number}",
@@ -25,13 +25,13 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
 
 
 def write_rows(path: Path, rows: Iterable[object]) -> Path:
-    """A file of JSON lines."""
+    """Write rows as JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
 def perfect_judge(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Brain:
-    """A judge that is always right, but for the sets where it is always wrong."""
+    """Return the brain of a judge that is always right, but always wrong on some sets."""
 
     def brain(body: dict[str, Any]) -> str:
         (one,) = (p for p in pairs if _is_of(p, body))
@@ -62,7 +62,7 @@ def _says(first: bool) -> str:
 def judgments_of(
     one: LabeledPair, better_first: float, better_second: float, **more: Any
 ) -> list[Judgment]:
-    """Both orders; each number is the probability of the one that is shown first."""
+    """Return judgments in both orders; each number is the probability of the first."""
     return [
         Judgment(
             prompt_id=one.id,

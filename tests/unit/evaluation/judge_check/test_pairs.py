@@ -1,4 +1,4 @@
-"""Our labelled pairs: as many and as long as is said, so that no length gives a winner away."""
+"""The built-in labeled pairs have the documented counts and balanced lengths."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ def of(name: str) -> list[dict[str, str]]:
 
 
 def longer(pair: dict[str, str]) -> int:
-    """By how many characters the better completion is the longer one."""
+    """Return the characters of the better completion minus those of the worse one."""
     return len(pair["better"]) - len(pair["worse"])
 
 

@@ -139,7 +139,7 @@ def test_draw_in_order_follows_the_prompts() -> None:
 
 
 def contested() -> Evidence:
-    """Prompt 3 flips, on prompt 5 the judges disagree, 1 is close, 7 was judged by nobody."""
+    """Prompt 3 flips, judges disagree on prompt 5, 1 is close, 7 is not judged."""
     judgments = [judged(n, 1.0, ALPHA, BETA) for n in (0, 2, 4, 6)]
     judgments += [judged(3, 1.0, ALPHA, BETA), judged(3, 1.0, BETA, ALPHA)]
     judgments += [judged(5, 0.9, ALPHA, BETA), judged(5, 0.0, ALPHA, BETA, judge="judge-eta")]

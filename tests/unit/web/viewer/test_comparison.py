@@ -266,7 +266,7 @@ def test_match_names(ours: list[str], theirs: list[str], found: dict[str, str]) 
 
 
 def seated(*judges: str, panel: str = "mean") -> Results:
-    """Results in which every judge says the same."""
+    """Return results in which all judges agree."""
     of = results(config={"panel": panel})
     judgments = tuple(
         row.model_copy(update={"judge": name}) for name in judges for row in of.judgments

@@ -23,7 +23,7 @@ def report(at: float, done: int, *, kept: int = 0, total: int = 100, **more: obj
 
 
 def looked(*reports: Report, silent: float = 0) -> list[tuple[float | None, float | None]]:
-    """Rate and time left after each report."""
+    """Return rate and time left after each report."""
     pace, found = ProgressRates(), []
     for one in reports:
         live = pace.update("key", one, one.updated + timedelta(seconds=silent))

@@ -1,4 +1,4 @@
-"""Small evidence to vote on, and a booth on loopback with a client that behaves like its page."""
+"""Small evidence to vote on, and a client that behaves like the voting page."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,9 +42,9 @@ def evidence(
     *,
     said: dict[tuple[int, str], str] | None = None,
 ) -> Evidence:
-    """What every model says to a prompt is unlike the others', and tells nothing of the model.
+    """Return evidence in which all texts differ and none reveals its model.
 
-    `said` replaces some of it by number of prompt and model.
+    `said` replaces texts by prompt number and model.
     """
     completions = [
         ModelCompletion(
@@ -97,7 +97,7 @@ def vote(
     first: str = MODELS[0],
     **more: Any,
 ) -> Vote:
-    """A vote on the texts of some evidence, of the first two models."""
+    """Return a vote on the texts of the first two models."""
     a, b = sorted(of.models[:2])
     item = item_lookup(of)(PairKey(f"prompt-{number}", a, b, 0), first)
     assert item
@@ -115,7 +115,7 @@ def vote(
 
 
 class Browser:
-    """What the page does: it asks, and sends what a voter says, as its own origin."""
+    """HTTP client that sends the requests of the page, with its origin."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -141,7 +141,7 @@ class Browser:
         return self._json(self.get("state", voter=voter))
 
     def vote(self, choice: str, voter: str = "Anna") -> dict[str, Any]:
-        """On the pair that is next."""
+        """Vote on the next pair."""
         pair = self.state(voter)["pair"]
         return self._json(self.post("vote", voter=voter, id=pair["id"], choice=choice))
 
@@ -160,7 +160,7 @@ class Browser:
 
 @contextmanager
 def voting_browser(of: Evidence, file: Path = VOTES, poll: Poll | None = None) -> Iterator[Browser]:
-    """A booth that is open while the block runs, in a thread of its own."""
+    """Serve the voting page in a thread while the block runs; yield a client."""
     asked = poll or Poll()
     with (
         serving(
