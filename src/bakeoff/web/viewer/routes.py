@@ -120,7 +120,9 @@ class Viewer:
     async def compare(self, request: Request) -> Response:
         """Return the comparison of two runs."""
         listing = await run_in_threadpool(find_runs, self._root)
-        runs = [_get_run(listing, request.query_params.get(name, "")) for name in ("before", "after")]
+        runs = [
+            _get_run(listing, request.query_params.get(name, "")) for name in ("before", "after")
+        ]
         return text_reply(await run_in_threadpool(self._compare_page, *runs))
 
     async def vote(self, scope: Scope, receive: Receive, send: Send) -> None:
