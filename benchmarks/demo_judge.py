@@ -23,7 +23,7 @@ def main(spec: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = check(None, [spec], store=Path(folder) / "store.sqlite")
     (found,) = results.judges
-    share = found.overall.share
+    share = found.overall.accuracy
     if share is None:
         sys.exit(f"{found.judge} judged nothing: {marks(found.overall)}")
     say(
@@ -31,14 +31,14 @@ def main(spec: str) -> None:
         figure=share.estimate,
         unit="share of pairs, right in both orders",
         peer="a coin, tossed once for each pair",
-        ratio=share.estimate / results.coin,
+        ratio=share.estimate / results.chance_accuracy,
         judge=found.judge,
         pairs=found.overall.pairs,
         **marks(found.overall),
         interval=[round(bound, 3) for bound in (share.low, share.high)],
         sets={name: {"pairs": one.pairs} | marks(one) for name, one in found.by_set.items()},
         first_wins=found.order.pick_first and round(found.order.pick_first.estimate, 3),
-        whoever_is_longer=round(results.longer.share, 3),
+        whoever_is_longer=round(results.length_baseline.accuracy, 3),
     )
 
 

@@ -30,8 +30,8 @@ from measuring.line import say, versions
 from measuring.server import Loopback
 
 from bakeoff.config import Config
-from bakeoff.evaluation.participants import cast_of
-from bakeoff.evaluation.pipeline import Comparing
+from bakeoff.evaluation.participants import open_participants
+from bakeoff.evaluation.pipeline import Pipeline
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Verdict
@@ -85,13 +85,13 @@ async def ours(url: str, pairs: int, in_flight: int) -> Took:
         )
         drawn = sample_prompts(config.prompts, config.limit, config.seed)
         with ProgressFile(config.out) as progress, Store(config.store) as store:
-            comparing = Comparing(config, drawn.prompts, cast_of(config), store, progress)
-            await comparing.prepare()
+            pipeline = Pipeline(config, drawn.prompts, open_participants(config), store, progress)
+            await pipeline.prepare()
             async with run_periodically(progress.write, every=HEARTBEAT):
-                took = await timed(2 * pairs, comparing.run())
-            for worker in comparing.workers:
+                took = await timed(2 * pairs, pipeline.run())
+            for worker in pipeline.workers:
                 await worker.close()
-    assert sum(isinstance(one, Verdict) for one in comparing.verdicts.values()) == 2 * pairs
+    assert sum(isinstance(one, Verdict) for one in pipeline.verdicts.values()) == 2 * pairs
     return took
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from measuring.line import say, versions
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.evaluation.cache import fill
+from bakeoff.evaluation.cache import run_cached
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt, content_key
 from bakeoff.runtime.progress import ProgressCounter
@@ -64,7 +64,7 @@ async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
     with Store(path) as store:
         try:
             count = ProgressCounter("completion", "echo", prompts, lambda _: None)
-            await fill(worker, asks, store, Completion, take, count)
+            await run_cached(worker, asks, store, Completion, take, count)
         finally:
             await worker.close()
     assert len(kept) == prompts

@@ -39,8 +39,8 @@ from scipy.optimize import brentq
 
 from bakeoff import Config
 from bakeoff.analysis.verdict import interval_outcome
-from bakeoff.evaluation import sequential as waves
-from bakeoff.evaluation.sequential import FEWEST, Schedule
+from bakeoff.evaluation import sequential
+from bakeoff.evaluation.sequential import MIN_PROMPTS, Schedule
 from bakeoff.records import Judgment, Message, Outcome, Prompt, Verdict
 from bakeoff.stats import sequential as betting
 from bakeoff.stats.intervals import win_rate
@@ -195,7 +195,7 @@ def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Decisi
         out = made.max(axis=2) + math.log(made.shape[2]) >= enough  # it is not elsewhere
         out[out] = betting._log_sum(made[out]) >= enough
         sure = out[0] | out[1] & out[2]
-        sure[: max(0, FEWEST - 1 - start)] = False
+        sure[: max(0, MIN_PROMPTS - 1 - start)] = False
         if sure.any():
             first = int(sure.argmax())
             found: betting.Decision = "different" if out[0, first] else "equivalent"
@@ -208,7 +208,7 @@ def _check(values: Values, said: Outcome, alpha: float) -> None:
     looks = SequentialTest(MARGIN, alpha)
     for count, value in enumerate(values.tolist(), 1):
         looks.add(value)
-        assert count < FEWEST or count == len(values) or looks.decision is None
+        assert count < MIN_PROMPTS or count == len(values) or looks.decision is None
     assert (looks.decision is None) == (said == "not enough data")
     assert interval_outcome(mean_confidence_sequence(values, alpha), MARGIN) == said
 
@@ -404,13 +404,13 @@ class Drawn(NamedTuple):
         runs, limit = both.shape
         for run in range(runs):
             ours, again = values[run], twice[run]
-            end, size, matters = 0, waves._FIRST, True
+            end, size, matters = 0, sequential._FIRST_STAGE, True
             while end < limit:
                 wave = slice(end, end + size)
                 again[wave] = matters
                 ours[wave] = both[run, wave] if matters else ours[wave]
                 end += size
-                size = max(waves._LEAST, int(waves._MORE * end))
+                size = max(sequential._MIN_STAGE, int(sequential._STAGE_GROWTH * end))
                 if end < limit:
                     apart = np.concatenate([each[run, :end] for each in self[:2]])
                     known = again[:end]
@@ -434,19 +434,19 @@ class Drawn(NamedTuple):
                 _: object, prompt: Prompt, run: int = run, schedule: Schedule = schedule
             ) -> Sequence[Judgment] | None:
                 at = int(prompt.id)
-                if not schedule.pairs(prompt):
+                if not schedule.pairs_on(prompt):
                     return None
                 shown = self.a_first[run, at], not self.a_first[run, at]
                 return [
                     _judgment(prompt.id, first, float(self[not first][run, at]))
-                    for first in shown[: 1 + schedule.both(pair, prompt.id)]
+                    for first in shown[: 1 + schedule.both_orders(pair, prompt.id)]
                 ]
 
             while schedule.advance(judged):
                 pass
-            (course,) = schedule.courses
+            (course,) = schedule.progress
             end = int(ended.after[run]) if ended else limit
-            both = [wave.both for wave in course.waves for _ in wave.places]
+            both = [stage.both_orders for stage in course.stages for _ in stage.positions]
             assert both == twice[run, :end].tolist()
 
 

@@ -15,7 +15,7 @@ from bakeoff.evaluation import session
 from bakeoff.records import Plan, Results
 from bakeoff.runtime import StopToken
 from bakeoff.runtime.progress import ProgressCallback
-from bakeoff.web.voting.serve import gather
+from bakeoff.web.voting.serve import serve_voting
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ async def run_async(
     that it raises ends the run. `halt` stops the run: requests in flight are finished and stored,
     then InterruptError is raised.
     """
-    vote = partial(gather, announce=announce, until=until)
+    vote = partial(serve_voting, announce=announce, until=until)
     return await session.run_async(
         config, on_progress, vote=vote, agree=agree, stop_token=stop_token
     )
@@ -68,4 +68,6 @@ async def vote_async(
     `path` is a `results.json` or its folder; votes and updated results are written there. The vote
     ends when a voter presses Finish or `until` is set. Raises ConfigError if there are no pairs.
     """
-    return await session.vote_async(path, poll, partial(gather, announce=announce, until=until))
+    return await session.vote_async(
+        path, poll, partial(serve_voting, announce=announce, until=until)
+    )

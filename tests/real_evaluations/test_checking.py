@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.evaluation.judge_check import load_labeled_pairs
 from tests.real_evaluations.data import DATA, expected, records
 from tests.real_evaluations.data import rows as golden_rows
 from tests.unit.analysis.test_injection import flagged
-from tests.unit.evaluation.judge_check.cases import judged
+from tests.unit.evaluation.judge_check.cases import judgments_of
 from tests.unit.evaluation.judge_check.test_grading import check_of
 
 
@@ -19,7 +19,7 @@ from tests.unit.evaluation.judge_check.test_grading import check_of
 @pytest.mark.parametrize("name", ["MT-Bench", "Natural", "Adversarial-Neighbor"])
 def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) -> None:
     wanted = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
-    every = known_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
+    every = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
     pairs = [one for one in every if one.set == name]
     heard = {
         int(row["i"]): row
@@ -33,7 +33,7 @@ def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) ->
         first, second = (float(winner == row["label"]) for winner in orders)
         if row["label"] == "2":  # the better one is shown first in the order 2, 1
             first, second = second, first
-        judgments += judged(one, first, 1 - second)
+        judgments += judgments_of(one, first, 1 - second)
     found = check_of(judgments, pairs=pairs)
     assert found.overall.pairs == wanted["n"]
     assert found.overall.right == wanted["correct_both"]
@@ -45,8 +45,8 @@ def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) ->
 
 
 def test_llmbar_loads_as_it_is() -> None:
-    known = known_pairs(DATA / "llmbar/pairs.jsonl.gz")
-    assert known.held == len(known.pairs) == 885
+    known = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz")
+    assert known.available == len(known.pairs) == 885
     sizes = Counter(pair.set for pair in known.pairs)
     assert (sizes["Natural"], sizes["MT-Bench"], sizes["LLMEval2"]) == (100, 200, 200)
     assert (sizes["Adversarial-Neighbor"], sizes["FairEval"]) == (134, 66)

@@ -1,4 +1,4 @@
-"""Evaluations that already exist, read and judged by the same standards; asks no model anything."""
+"""Analyze existing evaluations of other tools; no model is called."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ def audit(
     panel: Literal["mean", "majority"] = "mean",
     out: Path | str | None = None,
 ) -> Results:
-    """What evaluations made by other tools can carry: the summary, the verdict, the red flags.
+    """Return the results of existing evaluation files: summary, verdicts and warnings.
 
     Several files are read as one evaluation: repeats, other judges or other completions of the
-    same prompts. `format` names one where detection is ambiguous; `columns` maps our names of
-    columns to those of a table. Writes `results.json` and `report.html` to `out` where that is
-    given. ConfigError where a file cannot be read.
+    same prompts. `format` names the format if it cannot be detected; `columns` maps bakeoff's
+    column names to those of a table; `margin` is in points around 50 %. `results.json` and
+    `report.html` are written to `out` if it is given. Raises ConfigError if a file cannot be read.
     """
     paths = [Path(file) for file in files]
     if out is not None:

@@ -1,8 +1,4 @@
-"""The one place where work meets the store: what is there is not asked for again.
-
-What is new is kept the moment it exists, and what failed is asked again next time. Knows keys and
-workers; not what is asked, nor in what order.
-"""
+"""Resume stored work: outcomes in the store are reused, only the others are requested."""
 
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
@@ -21,72 +17,74 @@ from bakeoff.runtime.progress import ProgressCounter, Stage
 from bakeoff.runtime.timing import WorkKind, timed
 from bakeoff.storage import Store
 
-I = TypeVar("I")  # noqa: E741 - what goes into a worker
+I = TypeVar("I")  # noqa: E741 - the worker's input
 R = TypeVar("R", bound=Completion | Verdict)
 
 _WORK: dict[Stage, WorkKind] = {"completion": "generate", "judgment": "judge"}
 
 
-async def fill(
+async def run_cached(
     worker: Worker[I, R],
-    asks: Sequence[tuple[str, I]],
+    requests: Sequence[tuple[str, I]],
     store: Store,
-    as_: type[R],
+    record_type: type[R],
     emit: Emit[R],
     count: ProgressCounter,
 ) -> None:
-    """Emit an outcome for every (key, item): from the store, or else from the worker.
+    """Emit an outcome for every (key, item): from the store, else from the worker.
 
-    What has one key is asked, and counted as paid, once. A new record is kept before it is emitted;
-    a WorkError is emitted and not kept. A ConfigError of a worker that has worked already stops the
-    run: what it owes is emitted as stopped.
+    Items with equal keys are requested and billed once. A record is committed to the store before
+    it is emitted. A WorkError is emitted and not stored, so that the next run requests it again. A
+    ConfigError of a worker that has already produced records stops the run; the remaining items
+    are emitted as StoppedError.
     """
-    found = await store.load([key for key, _ in asks], as_)
-    owed: dict[str, list[int]] = {}
-    for index, (key, _) in enumerate(asks):
-        if key in found:
-            emit(index, intern_fields_set(found[key]))
+    stored = await store.load([key for key, _ in requests], record_type)
+    missing: dict[str, list[int]] = {}  # indices by key
+    for index, (key, _) in enumerate(requests):
+        if key in stored:
+            emit(index, intern_fields_set(stored[key]))
         else:
-            owed.setdefault(key, []).append(index)
-    if found:
-        count.add_stored(len(asks) - sum(map(len, owed.values())))
-    keys, due = list(owed), set(range(len(owed)))
+            missing.setdefault(key, []).append(index)
+    if stored:
+        count.add_stored(len(requests) - sum(map(len, missing.values())))
+    keys, pending = list(missing), set(range(len(missing)))
 
-    def tell(key: str, outcome: R | WorkError, kept: R | WorkError) -> None:
-        for index in owed[key]:
-            emit(index, kept)
-        count.add_new(outcome, len(owed[key]))
+    def emit_all(key: str, outcome: R | WorkError) -> None:
+        for index in missing[key]:
+            emit(index, outcome)
 
-    async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
-        tell(key, outcome, intern_fields_set(await kept))
+    async def emit_committed(key: str, record: R, commit: Awaitable[R]) -> None:
+        emit_all(key, intern_fields_set(await commit))
+        count.add_new(record, len(missing[key]))
 
-    async with task_group() as keeping:
+    async with task_group() as commits:
 
         def take(position: int, outcome: R | WorkError) -> None:
-            due.discard(position)
+            pending.discard(position)
+            key = keys[position]
             if isinstance(outcome, WorkError):
-                tell(keys[position], outcome, outcome)
-            else:
-                key = keys[position]
-                telling = told(key, outcome, store.put_soon(key, outcome))
-                try:
-                    keeping.create_task(telling)
-                except RuntimeError:  # the run is ending in an error: it is kept all the same
-                    telling.close()
+                emit_all(key, outcome)
+                count.add_new(outcome, len(missing[key]))
+                return
+            committed = emit_committed(key, outcome, store.put_soon(key, outcome))
+            try:
+                commits.create_task(committed)
+            except RuntimeError:  # the run ends with an error; the record is committed anyway
+                committed.close()
 
         if keys:
-            items = [asks[owed[key][0]][1] for key in keys]
-            if why := await _put_through(worker, items, take, count):
-                for position in tuple(due):
+            items = [requests[missing[key][0]][1] for key in keys]
+            if why := await _call_worker(worker, items, take, count):
+                for position in tuple(pending):
                     take(position, StoppedError(why))
     if keys and current_stop_token().reason is None:
         notify_committed(worker)
 
 
-async def _put_through(
+async def _call_worker(
     worker: Worker[I, R], items: Sequence[I], take: Emit[R], count: ProgressCounter
 ) -> str | None:
-    """Have a worker do its work; why the run was stopped, where it was."""
+    """Pass the items to the worker; return the reason if the run was stopped, else None."""
     run = current_stop_token()
     if run.reason is None:
         try:

@@ -1,8 +1,4 @@
-"""The order of things: completions, then verdicts. The only file that knows it.
-
-Judging a prompt starts as soon as its completions exist. Which prompts and pairs are wanted, and
-what comes next where that depends on verdicts, is the schedule's to say.
-"""
+"""Run the completions and verdicts of one comparison; judge a prompt once it is completed."""
 
 import asyncio
 from collections import Counter, deque
@@ -13,9 +9,15 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config
 from bakeoff.errors import StoppedError, WorkError
-from bakeoff.evaluation.cache import fill
-from bakeoff.evaluation.pair_progress import Two
-from bakeoff.evaluation.request_plan import AGAIN, Agenda, Cast, Sitting, Text
+from bakeoff.evaluation.cache import run_cached
+from bakeoff.evaluation.request_plan import (
+    RESAMPLED_SUFFIX,
+    CompletionKey,
+    JudgmentKey,
+    Participants,
+    RequestPlan,
+)
+from bakeoff.evaluation.sequential import ModelPair
 from bakeoff.records import Completion, Judgment, Pair, Presented, Prompt, Verdict, content_key
 from bakeoff.runtime import (
     ChildStopToken,
@@ -31,320 +33,329 @@ from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressCounte
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
 
-_SOME = 1000  # keys that are made at a time: it takes a while, and the event loop goes on between
+_KEYS_PER_STEP = 1000  # hashing is slow: the event loop runs in between
 
 
 class _NoCompletionError(WorkError):
-    """There is nothing to judge: a model did not complete the prompt."""
+    """A pair cannot be judged because a model did not complete the prompt."""
 
     kind = "no completion"
 
 
 def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
-    """Where the verdict of a judge on a pair is kept: by what the judge sees, and nothing else."""
+    """Return the store's key of a verdict: a hash of all that the judge sees, without names."""
     prompt = pair.prompt
-    seen: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
+    content: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
     if prompt.criteria:
-        seen.append([criterion.model_dump() for criterion in prompt.criteria])
-    return content_key("verdict", identity, seen, repeat)
+        content.append([criterion.model_dump() for criterion in prompt.criteria])
+    return content_key("verdict", identity, content, repeat)
 
 
-class Comparing:
-    """One comparison under way: what is asked for, and what has come of it so far."""
+class Pipeline:
+    """A comparison in progress: its participants, its requests, and their outcomes so far."""
 
     def __init__(
         self,
         config: Config,
         prompts: Sequence[Prompt],
-        cast: Cast,
+        participants: Participants,
         store: Store,
-        on_progress: ProgressCallback,
+        watch: ProgressCallback,
     ) -> None:
         self.config = config
         self.prompts = {prompt.id: prompt for prompt in prompts}
-        self.contestants = tuple(cast.models)
-        self.agenda = Agenda(config, prompts, cast)
-        self.schedule = self.agenda.schedule
-        self.models = dict(cast.models)
-        self.judges = cast.judges
+        self.contestants = tuple(participants.models)
+        self.plan = RequestPlan(config, prompts, participants)
+        self.schedule = self.plan.schedule
+        self.models = dict(participants.models)
+        self.judges = participants.judges
         self.store = store
-        if cast.again:
-            self.models[cast.again[0] + AGAIN] = cast.again[1]
-        self.completions: dict[Text, Completion | WorkError] = {}
-        self.verdicts: dict[Sitting, Verdict | WorkError] = {}
-        self._on_progress = on_progress
-        self._keys: dict[str, dict[Text, str]] = {}
+        if participants.resampled:
+            name, model = participants.resampled
+            self.models[name + RESAMPLED_SUFFIX] = model
+        self.completions: dict[CompletionKey, Completion | WorkError] = {}
+        self.verdicts: dict[JudgmentKey, Verdict | WorkError] = {}
+        self._watch = watch
+        self._store_keys: dict[str, dict[CompletionKey, str]] = {}
         self._counts: dict[tuple[Stage, str], ProgressCounter] = {}
-        self._called: deque[tuple[str, Iterator[Sitting]]] = deque()
-        self._ushering = False
+        self._ready_to_judge: deque[tuple[str, Iterator[JudgmentKey]]] = deque()
+        self._dispatching = False
         self._group: asyncio.TaskGroup
-        self._wave_token: ChildStopToken  # of the run: the wave that is under way
+        self._part: ChildStopToken  # stops the current stage of the design only
 
     @property
     def workers(self) -> list[Generator | Judge]:
-        """Everyone who works here."""
+        """All models and judges."""
         return [*self.models.values(), *self.judges.values()]
 
-    async def look(self) -> None:
-        """Take what the store has of all that may be wanted, and go on with the schedule as far as
-        that goes. Pairs that lack a completion are still to be judged.
+    async def resume(self) -> None:
+        """Load the stored outcomes of all requests that may follow, and advance the schedule.
+
+        Pairs that lack a completion are not loaded.
         """
-        # of files, or of the hub
-        await to_daemon_thread(lambda: [worker.identity for worker in self.workers])
-        with self.schedule.at_most():
+        await to_daemon_thread(
+            lambda: [w.identity for w in self.workers]
+        )  # may read files or ask the hub
+        with self.schedule.with_all_stages():
             for name in self.models:
-                asks = await to_daemon_thread(partial(self.owed, name))
-                found = await self.store.load([key for key, _ in asks], Completion)
-                had = ((item, key) for key, item in asks if key in found)
-                self.completions |= {_text_of(item, name): found[key] for item, key in had}
+                requests = await to_daemon_thread(partial(self.pending_completions, name))
+                stored = await self.store.load([key for key, _ in requests], Completion)
+                self.completions |= {
+                    _completion_key(prompt, name): stored[key]
+                    for key, prompt in requests
+                    if key in stored
+                }
             for name in self.judges:
-                await self._look_at(name)
-        await to_daemon_thread(partial(self.schedule.catch_up, self._said))
-        while not (self.schedule.over or self._lacks):
-            await to_daemon_thread(partial(self.schedule.advance, self._said))
+                await self._load_judgments(name)
+        await to_daemon_thread(partial(self.schedule.update_all, self._judgments_of))
+        while not (self.schedule.finished or self._has_pending):
+            await to_daemon_thread(partial(self.schedule.advance, self._judgments_of))
 
-    async def _look_at(self, judge: str) -> None:
-        ready = [one for one in self.agenda.sittings(judge) if self._ready(one)]
-        keys: list[str] = []
-        for start in range(0, len(ready), _SOME):
-            some = self._verdict_asks(judge, ready[start : start + _SOME])
-            keys += [key for key, _ in some]
+    async def _load_judgments(self, judge: str) -> None:
+        judgment_keys = [key for key in self.plan.judgment_keys(judge) if self._is_complete(key)]
+        store_keys: list[str] = []
+        for start in range(0, len(judgment_keys), _KEYS_PER_STEP):
+            step = judgment_keys[start : start + _KEYS_PER_STEP]
+            store_keys += [key for key, _ in self._judge_requests(judge, step)]
             await asyncio.sleep(0)
-        held = await self.store.load(keys, Verdict)
-        had = ((one, key) for one, key in zip(ready, keys, strict=True) if key in held)
-        self.verdicts |= {one: held[key] for one, key in had}
+        stored = await self.store.load(store_keys, Verdict)
+        self.verdicts |= {
+            judgment_key: stored[key]
+            for judgment_key, key in zip(judgment_keys, store_keys, strict=True)
+            if key in stored
+        }
 
     @property
-    def left(self) -> bool:
-        """Whether anything is left to do."""
-        return not self.schedule.over or self._lacks
+    def has_work(self) -> bool:
+        """Whether `run` has anything to do."""
+        return not self.schedule.finished or self._has_pending
 
     @property
-    def _lacks(self) -> bool:
-        """Whether anything that is wanted now is not there."""
-        return any(map(self.owed, self.models)) or any(map(self._owes, self.judges))
+    def _has_pending(self) -> bool:
+        return any(map(self.pending_completions, self.models)) or any(
+            map(self._has_pending_judgments, self.judges)
+        )
 
     async def prepare(self) -> None:
-        """Let everyone who has work left fetch and check for it."""
-        with self.schedule.at_most():
+        """Prepare each model and judge that may get a request."""
+        with self.schedule.with_all_stages():
             busy: list[Generator | Judge] = [
-                m for name, m in self.models.items() if self.owed(name)
+                model for name, model in self.models.items() if self.pending_completions(name)
             ]
-            busy += [judge for name, judge in self.judges.items() if self._owes(name)]
+            busy += [
+                judge for name, judge in self.judges.items() if self._has_pending_judgments(name)
+            ]
         for worker in busy:
             with timed("load"):
                 await worker.prepare()
 
     async def run(self) -> None:
-        """Complete every prompt that is wanted with every model, and judge every pair; and so on
-        with what the schedule wants next, until it wants no more or the run is stopped.
-        """
-        self._start()
+        """Complete and judge everything, stage by stage, until the schedule ends or a stop."""
+        self._start_counts()
         run = current_stop_token()
-        async with run_periodically(self._look, every=HEARTBEAT):
+        async with run_periodically(self._report_progress, every=HEARTBEAT):
             while True:
-                with run.child() as self._wave_token:
-                    await self._wave()
+                with run.child() as self._part:
+                    await self._run_stage()
                 if run.reason is not None or not await to_daemon_thread(
-                    partial(self.schedule.advance, self._said)
+                    partial(self.schedule.advance, self._judgments_of)
                 ):
                     break
-        self.schedule.settle(self._said)
+        self.schedule.truncate(self._judgments_of)
         if run.reason is None:
             for count in self._counts.values():
                 count.finish()
 
-    async def _wave(self) -> None:
-        """Do what is wanted now.
+    async def _run_stage(self) -> None:
+        """Request everything that the schedule wants now.
 
-        Servers work side by side, and their pairs are judged while they work; a patient judge is
-        called once, when all completions are there. Exclusive workers fill the accelerator: they
-        take turns, models first, and are closed after their turn unless there is room for others.
+        Servers run concurrently with judging; a batch judge is called once, after all completions.
+        Exclusive workers fill the accelerator and run one after another, models first.
         """
         async with task_group() as self._group:
             for name, judge in self.judges.items():
                 if not (judge.traits.exclusive or judge.traits.batch_only):
-                    ready = [one for one in self.due(name) if self._ready(one)]
-                    self._group.create_task(self._sit(name, ready))
+                    keys = [key for key in self.pending_judgments(name) if self._is_complete(key)]
+                    self._group.create_task(self._judge(name, keys))
             async with task_group() as completing:
                 for name, model in self.models.items():
                     if not model.traits.exclusive:
                         completing.create_task(self._complete(name))
-                completing.create_task(self._take_turns())
+                completing.create_task(self._complete_exclusive())
             for name, judge in self.judges.items():
                 if judge.traits.batch_only:
-                    self._group.create_task(self._sit(name, self.due(name)))
+                    self._group.create_task(self._judge(name, self.pending_judgments(name)))
             for name, judge in self.judges.items():
                 if judge.traits.exclusive:
-                    await self._sit(name, self.due(name))
-                    await self._make_room(judge)
+                    await self._judge(name, self.pending_judgments(name))
+                    await self._release(judge)
 
     @property
-    def kept(self) -> dict[tuple[Stage, str], int]:
-        """How many outcomes of each model and judge the store had."""
+    def stored_counts(self) -> dict[tuple[Stage, str], int]:
+        """Number of outcomes of each model and judge that came from the store."""
         return {key: count.stored for key, count in self._counts.items()}
 
-    def _look(self) -> None:
-        """Tell how far everyone is with what is not done yet."""
+    def _report_progress(self) -> None:
         for (stage, name), count in self._counts.items():
             worker = self.models[name] if stage == "completion" else self.judges[name]
             count.set_tokens_in_progress(tokens_in_progress(worker))
             if worker.traits.batch_only:
                 count.set_remote_done(remote_done(worker))
 
-    async def _take_turns(self) -> None:
+    async def _complete_exclusive(self) -> None:
         for name, model in self.models.items():
             if model.traits.exclusive:
                 await self._complete(name)
-                await self._make_room(model)
+                await self._release(model)
 
-    async def _make_room(self, worker: Generator | Judge) -> None:
-        """Close who has had its turn, unless its next one comes and others have room beside it."""
-        if self.schedule.over or not worker.traits.keep_loaded:
+    async def _release(self, worker: Generator | Judge) -> None:
+        """Close an exclusive worker, unless a later stage needs it and it may stay loaded."""
+        if self.schedule.finished or not worker.traits.keep_loaded:
             await worker.close()
 
     async def _complete(self, name: str) -> None:
-        asks = self.owed(name)
+        requests = self.pending_completions(name)
 
         def take(index: int, outcome: Completion | WorkError) -> None:
-            text = _text_of(asks[index][1], name)
-            self.completions[text] = outcome
-            for pair in self.agenda.pairs(text.prompt_id):
-                others = (text._replace(model=model) for model in pair)
-                if name in pair and all(other in self.completions for other in others):
-                    self._call_judges(text.prompt_id, pair, text.sample)
+            key = _completion_key(requests[index][1], name)
+            self.completions[key] = outcome
+            for pair in self.plan.pairs_on(key.prompt_id):
+                both = (key._replace(model=model) for model in pair)
+                if name in pair and all(completion in self.completions for completion in both):
+                    self._queue_judgments(key.prompt_id, pair, key.sample)
 
         count = self._counts["completion", name]
-        await fill(self.models[name], asks, self.store, Completion, take, count)
+        await run_cached(self.models[name], requests, self.store, Completion, take, count)
 
-    def _call_judges(self, prompt_id: str, pair: Two, sample: int) -> None:
+    def _queue_judgments(self, prompt_id: str, pair: ModelPair, sample: int) -> None:
         for name, judge in self.judges.items():
             if not (judge.traits.exclusive or judge.traits.batch_only):
-                self._called.append((name, self.agenda.of(name, prompt_id, pair, sample)))
-        if not self._ushering:
-            self._ushering = True
-            self._group.create_task(self._usher())
+                keys = self.plan.keys_of_sample(name, prompt_id, pair, sample)
+                self._ready_to_judge.append((name, keys))
+        if not self._dispatching:
+            self._dispatching = True
+            self._group.create_task(self._dispatch())
 
-    async def _usher(self) -> None:
-        """Let in who was called, one at a time: replies are taken in, and sent for, in between."""
-        while self._called:
-            self._group.create_task(self._sit(*self._called.popleft()))
+    async def _dispatch(self) -> None:
+        """Start the queued judgments one by one; the event loop handles replies in between."""
+        while self._ready_to_judge:
+            self._group.create_task(self._judge(*self._ready_to_judge.popleft()))
             await asyncio.sleep(0)
-        self._ushering = False
+        self._dispatching = False
 
-    async def _sit(self, name: str, sittings: Iterable[Sitting]) -> None:
-        """Ask one judge for verdicts; a pair that lacks a completion fails without being asked."""
-        asked: list[Sitting] = []
+    async def _judge(self, name: str, keys: Iterable[JudgmentKey]) -> None:
+        """Request verdicts of one judge; a pair without a completion fails without a request."""
+        judged: list[JudgmentKey] = []
         count = self._counts["judgment", name]
-        for sitting in sittings:
-            lacking = [text for text in sitting.texts if self._shown(text) is None]
-            if lacking:
-                failure = self.completions[lacking[0]]
-                who = lacking[0].model
-                error: WorkError = _NoCompletionError(f"{who!r} did not complete the prompt")
+        for key in keys:
+            missing = [text for text in key.completions if self._text_shown(text) is None]
+            if missing:
+                failure = self.completions[missing[0]]
+                model = missing[0].model
+                error: WorkError = _NoCompletionError(f"{model!r} did not complete the prompt")
                 if isinstance(failure, StoppedError):
                     error = failure
                 count.add_new(error)
-                self._hear(sitting, error)
+                self._record(key, error)
             else:
-                asked.append(sitting)
+                judged.append(key)
 
         def take(index: int, outcome: Verdict | WorkError) -> None:
-            self._hear(asked[index], outcome)
+            self._record(judged[index], outcome)
 
-        asks = self._verdict_asks(name, asked)
-        await fill(self.judges[name], asks, self.store, Verdict, take, count)
+        requests = self._judge_requests(name, judged)
+        await run_cached(self.judges[name], requests, self.store, Verdict, take, count)
 
-    def _hear(self, sitting: Sitting, outcome: Verdict | WorkError) -> None:
-        """Take in a verdict; where all pairs are sure now, begin nothing more."""
-        self.verdicts[sitting] = outcome
-        pair = (sitting.first, sitting.second)
-        self.schedule.follow(pair, self._said)
-        if self.schedule.over and self.schedule.staged and not self._lacks:
-            self._wave_token.finish_early()
+    def _record(self, key: JudgmentKey, outcome: Verdict | WorkError) -> None:
+        """Record an outcome; end the stage early once every pair is decided."""
+        self.verdicts[key] = outcome
+        self.schedule.update((key.first, key.second), self._judgments_of)
+        if self.schedule.finished and self.schedule.staged and not self._has_pending:
+            self._part.finish_early()
 
-    def _said(self, pair: Two, prompt: Prompt) -> list[Judgment] | None:
-        """What the judges said of a pair on a prompt; None where they have not said all."""
+    def _judgments_of(self, pair: ModelPair, prompt: Prompt) -> list[Judgment] | None:
+        """Return all judgments of a pair on a prompt, or None while an outcome is missing."""
         judgments = []
         for judge in self.judges:
-            for sitting in self.agenda.on(judge, prompt.id, pair):
-                verdict = self.verdicts.get(sitting)
+            for key in self.plan.keys_of_pair(judge, prompt.id, pair):
+                verdict = self.verdicts.get(key)
                 if verdict is None or isinstance(verdict, StoppedError):
                     return None
                 if isinstance(verdict, Verdict):
-                    judgments.append(self.judgment(sitting, verdict))
+                    judgments.append(self.judgment(key, verdict))
         return judgments
 
-    def judgment(self, sitting: Sitting, verdict: Verdict) -> Judgment:
-        """A verdict with names on."""
-        apart = self.judges[sitting.judge].traits.order == "apart"
+    def judgment(self, key: JudgmentKey, verdict: Verdict) -> Judgment:
+        """Return a verdict with the names of its judge, prompt and models."""
+        apart = self.judges[key.judge].traits.order == "apart"
         presented: Presented = "apart" if apart else "recorded"
-        return Judgment(**sitting._asdict(), presented=presented, verdict=verdict)
+        return Judgment(**key._asdict(), presented=presented, verdict=verdict)
 
-    def owed(self, name: str) -> list[tuple[str, Prompt]]:
-        """What a model has still to complete, by the key under which that is kept."""
-        keys = self._keys.setdefault(name, {})  # to make 100,000 takes a second
-        owed = []
-        for prompt in self.agenda.wanted(name):
+    def pending_completions(self, name: str) -> list[tuple[str, Prompt]]:
+        """Return the store key and prompt of each completion that a model has still to generate."""
+        store_keys = self._store_keys.setdefault(name, {})  # 100,000 take a second to compute
+        pending = []
+        for prompt in self.plan.prompts_of(name):
             for sample in range(self.config.samples):
-                text = Text(prompt.id, name, sample)
-                if text in self.completions:
+                key = CompletionKey(prompt.id, name, sample)
+                if key in self.completions:
                     continue
-                if text not in keys:
-                    asked = (self.models[name].identity, prompt.conversation(), sample)
-                    keys[text] = content_key("completion", *asked)
-                item = prompt.model_copy(update={"sample": sample}) if sample else prompt
-                owed.append((keys[text], item))
-        return owed
+                if key not in store_keys:
+                    content = (self.models[name].identity, prompt.conversation(), sample)
+                    store_keys[key] = content_key("completion", *content)
+                item = prompt.with_sample(sample) if sample else prompt
+                pending.append((store_keys[key], item))
+        return pending
 
-    def due(self, judge: str) -> list[Sitting]:
-        """What a judge has still to say."""
-        return [one for one in self.agenda.sittings(judge) if one not in self.verdicts]
+    def pending_judgments(self, judge: str) -> list[JudgmentKey]:
+        """Return the keys of the judgments that a judge has still to make."""
+        return [key for key in self.plan.judgment_keys(judge) if key not in self.verdicts]
 
-    def _owes(self, judge: str) -> bool:
-        """Whether a judge has anything still to say."""
-        return any(one not in self.verdicts for one in self.agenda.sittings(judge))
+    def _has_pending_judgments(self, judge: str) -> bool:
+        return any(key not in self.verdicts for key in self.plan.judgment_keys(judge))
 
-    def _ready(self, sitting: Sitting) -> bool:
-        """Whether both completions exist, or are known not to."""
-        return all(text in self.completions for text in sitting.texts)
+    def _is_complete(self, key: JudgmentKey) -> bool:
+        """Return whether both completions exist or have failed."""
+        return all(completion in self.completions for completion in key.completions)
 
-    def _verdict_asks(self, name: str, sittings: Iterable[Sitting]) -> list[tuple[str, Pair]]:
+    def _judge_requests(self, name: str, keys: Iterable[JudgmentKey]) -> list[tuple[str, Pair]]:
         identity = self.judges[name].identity
-        asks = []
-        for sitting in sittings:
-            first, second = map(self._shown, sitting.texts)
-            prompt = self.prompts[sitting.prompt_id]
+        requests = []
+        for key in keys:
+            first, second = map(self._text_shown, key.completions)
+            prompt = self.prompts[key.prompt_id]
             pair = Pair(prompt=prompt, first=first or "", second=second or "")
-            key = verdict_key(identity, pair, sitting.repeat)
-            asks.append((key, pair.model_copy(update={"id": key})))
-        return asks
+            store_key = verdict_key(identity, pair, key.repeat)
+            requests.append((store_key, pair.with_id(store_key)))
+        return requests
 
-    def _shown(self, text: Text) -> str | None:
-        """What a judge is shown of a completion; None where there is none."""
-        completion = self.completions[text]
+    def _text_shown(self, key: CompletionKey) -> str | None:
+        """Return the text that a judge sees, with or without thinking; None if it failed."""
+        completion = self.completions[key]
         if isinstance(completion, WorkError):
             return None
         keep = self.config.thinking == "keep"
         return completion.raw if keep and completion.raw else completion.text
 
-    def _start(self) -> None:
-        """Count, from what the store had on, to what may come to be wanted."""
-        of_model = Counter(text.model for text in self.completions)
-        of_judge = Counter(sitting.judge for sitting in self.verdicts)
-        with self.schedule.at_most():
+    def _start_counts(self) -> None:
+        """Start the progress counts with the stored outcomes, out of all that may be requested."""
+        stored_by_model = Counter(key.model for key in self.completions)
+        stored_by_judge = Counter(key.judge for key in self.verdicts)
+        with self.schedule.with_all_stages():
             for name in self.models:
-                total = len(self.agenda.wanted(name)) * self.config.samples
-                self._count("completion", name, total, of_model[name])
+                total = len(self.plan.prompts_of(name)) * self.config.samples
+                self._start_count("completion", name, total, stored_by_model[name])
             for name in self.judges:
-                total = sum(1 for _ in self.agenda.sittings(name))
-                self._count("judgment", name, total, of_judge[name])
+                total = sum(1 for _ in self.plan.judgment_keys(name))
+                self._start_count("judgment", name, total, stored_by_judge[name])
 
-    def _count(self, stage: Stage, who: str, total: int, kept: int) -> None:
-        count = self._counts[stage, who] = ProgressCounter(stage, who, total, self._on_progress)
-        if kept:
-            count.add_stored(kept)
+    def _start_count(self, stage: Stage, participant: str, total: int, stored: int) -> None:
+        count = self._counts[stage, participant] = ProgressCounter(
+            stage, participant, total, self._watch
+        )
+        if stored:
+            count.add_stored(stored)
 
 
-def _text_of(item: Prompt, model: str) -> Text:
-    return Text(item.id, model, item.sample)
+def _completion_key(prompt: Prompt, model: str) -> CompletionKey:
+    return CompletionKey(prompt.id, model, prompt.sample)

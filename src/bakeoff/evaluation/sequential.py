@@ -1,207 +1,271 @@
-"""Who is compared on which prompts, and in which orders: all at once, or only as much as it takes.
+"""Which pairs of models are compared on which prompts: all at once, or in stages.
 
-Knows the names of models, prompts, and what judges said of them; asks nobody, and keeps nothing.
-
-Prompts are in a random order, and come in waves. How far a pair goes, and whether a wave of it is
-judged in both orders, depends only on what came of the prompts before, in that order; never on who
-was quicker. So a run that is killed and repeated ends where it would have ended; and each prompt is
-expected to say the same, whatever came before it, so that no estimate is biased by the choice.
+In stages, verdicts decide when a pair ends, which pairs continue and whether both orders are
+judged. Each decision uses the judgments of earlier prompts only, in prompt order and not in the
+order of arrival: a resumed run ends like an uninterrupted one, and no estimate becomes biased.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakeoff.config import Config
-from bakeoff.evaluation.pair_progress import Course, Two, Wave
 from bakeoff.records import Judgment, Prompt
 
 if TYPE_CHECKING:
     from bakeoff.analysis.pair_data import AnalysisConfig, PairData
+    from bakeoff.stats.sequential import SequentialTest
 
-Said = Callable[[Two, Prompt], Sequence[Judgment] | None]  # None: not all of it is there yet
+ModelPair = tuple[str, str]
 
-FEWEST = 20  # prompts before a pair may be sure: a verdict needs as many
-_FIRST, _LEAST = 24, 16  # prompts of the first wave, and at least of any other
-_MORE = 0.5  # of the prompts so far are the next wave
-_WAVE = 25  # prompts of a wave where pairs are chosen: as simulated (benchmarks/adaptive_pairs.py)
+# The judgments of a pair on a prompt; None if some of them do not exist yet.
+JudgmentLookup = Callable[[ModelPair, Prompt], Sequence[Judgment] | None]
+
+MIN_PROMPTS = 20  # per pair before it may end; a verdict needs as many
+_FIRST_STAGE = 24  # prompts
+_MIN_STAGE = 16  # prompts of a later stage
+_STAGE_GROWTH = 0.5  # size of a later stage relative to all prompts before it
+_ADAPTIVE_STAGE = 25  # prompts where pairs are chosen: see benchmarks/adaptive_pairs.py
+
+
+class DesignStage(NamedTuple):
+    """Consecutive prompts of one pair that are requested together."""
+
+    positions: range
+    """Indices of the prompts."""
+    both_orders: bool
+
+
+@dataclass
+class PairProgress:
+    """The stages of one pair, and the state of its sequential test."""
+
+    pair: ModelPair
+    stages: list[DesignStage]
+    finished: bool
+    """No further stage follows."""
+    test: "SequentialTest | None" = None
+    """None unless `--stop when-sure`."""
+    examined: int = 0
+    """Number of prompts that the test has passed, with or without a verdict."""
+    judged: int = 0
+    """Number of examined prompts with a verdict."""
+
+    def __len__(self) -> int:
+        return sum(len(stage.positions) for stage in self.stages)
+
+    def __contains__(self, position: int) -> bool:
+        return any(position in stage.positions for stage in self.stages)
+
+    def both_orders(self, position: int) -> bool:
+        """Return whether the prompt at a position is judged in both orders."""
+        return any(stage.both_orders and position in stage.positions for stage in self.stages)
+
+    def positions(self, start: int = 0) -> Iterator[int]:
+        """Yield the positions of the prompts in order, without the first `start`."""
+        for stage in self.stages:
+            yield from stage.positions[start:]
+            start = max(0, start - len(stage.positions))
+
+    def end_after(self, count: int) -> None:
+        """Finish the pair with its first `count` prompts."""
+        for index, stage in enumerate(self.stages):
+            self.stages[index] = stage._replace(positions=stage.positions[:count])
+            count -= len(self.stages[index].positions)
+        self.finished = True
 
 
 class Schedule:
-    """Which pairs are wanted on which prompts, now; and what comes next.
-
-    `said` tells what the judges said of a pair on a prompt, None where they have not said all.
-    """
+    """The prompts that each pair of models is compared on so far, and the next stages."""
 
     def __init__(self, config: Config, prompts: Sequence[Prompt], models: Sequence[str]) -> None:
         self.config = config
         self.prompts = tuple(prompts)
         self.models = tuple(models)
-        self._place = {prompt.id: place for place, prompt in enumerate(prompts)}
         self.staged = config.design.sequential or config.orders == "adaptive"
-        first = self._all[:_FIRST] if self.staged else self._all
-        wave = Wave(first, both=config.orders != "random")
+        self._position = {prompt.id: position for position, prompt in enumerate(prompts)}
+        first = self._all[:_FIRST_STAGE] if self.staged else self._all
+        stage = DesignStage(first, both_orders=config.orders != "random")
         pairs = config.design.pairs(self.models)
-        self.courses = [Course(pair, [wave], over=not self.staged) for pair in pairs]
-        self._by_pair = {course.pair: course for course in self.courses}
+        self.progress = [PairProgress(pair, [stage], finished=not self.staged) for pair in pairs]
+        self._by_pair = {progress.pair: progress for progress in self.progress}
         if config.stop == "when-sure":
-            self._watch()
+            self._start_tests()
 
-    def pairs(self, prompt: Prompt) -> list[Two]:
-        """Which models are compared on a prompt."""
-        place = self._place[prompt.id]
-        return [course.pair for course in self.courses if place in course]
+    def pairs_on(self, prompt: Prompt) -> list[ModelPair]:
+        """Return the pairs of models that are compared on a prompt."""
+        position = self._position[prompt.id]
+        return [progress.pair for progress in self.progress if position in progress]
 
-    def wanted(self, model: str) -> list[Prompt]:
-        """Which prompts a model is to complete, in their order."""
+    def prompts_of(self, model: str) -> list[Prompt]:
+        """Return the prompts that a model completes, in order."""
         if not self.staged:
             return list(self.prompts) if model in self.models else []
-        waves = {wave.places for c in self.courses if model in c.pair for wave in c.waves}
-        places = sorted(set(chain.from_iterable(waves)))
-        return [self.prompts[place] for place in places]
+        ranges = {
+            stage.positions
+            for progress in self.progress
+            if model in progress.pair
+            for stage in progress.stages
+        }
+        return [self.prompts[position] for position in sorted(set(chain.from_iterable(ranges)))]
 
-    def both(self, pair: Two, prompt_id: str) -> bool:
-        """Whether a pair is judged in both orders on a prompt."""
-        return self._by_pair[pair].both(self._place[prompt_id])
+    def both_orders(self, pair: ModelPair, prompt_id: str) -> bool:
+        """Return whether a pair is judged in both orders on a prompt."""
+        return self._by_pair[pair].both_orders(self._position[prompt_id])
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more is to come."""
-        return all(course.over for course in self.courses)
+    def finished(self) -> bool:
+        """Whether no pair has a further stage."""
+        return all(progress.finished for progress in self.progress)
 
     @contextmanager
-    def at_most(self) -> Iterator[None]:
-        """In the body all is wanted that may come to be."""
-        now = [(course, course.waves) for course in self.courses if not course.over]
-        for course, waves in now:
-            rest = Wave(self._all[_end(waves) :], both=self.config.orders != "random")
-            course.waves = [*waves, rest]
+    def with_all_stages(self) -> Iterator[None]:
+        """Include every prompt that a pair may still get, while the body runs: an upper bound."""
+        before = [
+            (progress, progress.stages) for progress in self.progress if not progress.finished
+        ]
+        for progress, stages in before:
+            rest = self._all[_end(stages) :]
+            both = self.config.orders != "random"
+            progress.stages = [*stages, DesignStage(rest, both_orders=both)]
         try:
             yield
         finally:
-            for course, waves in now:
-                course.waves = waves
+            for progress, stages in before:
+                progress.stages = stages
 
-    def follow(self, pair: Two, said: Said) -> None:
-        """Look at what is new of a pair, prompt by prompt, and end it where it is sure."""
-        course = self._by_pair.get(pair) or self._by_pair.get(pair[::-1])
-        if course is None or course.over or course.looks is None:
+    def update(self, pair: ModelPair, judgments_of: JudgmentLookup) -> None:
+        """Pass new judgments of a pair to its test, prompt by prompt; end it if it is decided."""
+        progress = self._by_pair.get(pair) or self._by_pair.get(pair[::-1])
+        if progress is None or progress.finished or progress.test is None:
             return
-        for place in course.places(course.seen):
-            judgments = said(course.pair, self.prompts[place])
+        for position in progress.positions(progress.examined):
+            judgments = judgments_of(progress.pair, self.prompts[position])
             if judgments is None:
                 return
-            course.seen += 1
+            progress.examined += 1
             if judgments:
-                course.looks.add(self._preference(course.pair, judgments))
-                course.counted += 1
-            if course.counted >= FEWEST and course.looks.decision:
-                course.end(course.seen)
+                progress.test.add(self._preference(progress.pair, judgments))
+                progress.judged += 1
+            if progress.judged >= MIN_PROMPTS and progress.test.decision:
+                progress.end_after(progress.examined)
                 return
 
-    def catch_up(self, said: Said) -> None:
-        """Look at what is new of every pair."""
-        for course in self.courses:
-            self.follow(course.pair, said)
+    def update_all(self, judgments_of: JudgmentLookup) -> None:
+        """Call `update` for every pair."""
+        for progress in self.progress:
+            self.update(progress.pair, judgments_of)
 
-    def advance(self, said: Said) -> bool:
-        """What comes next, when all that was wanted is there; whether there is anything."""
-        self.catch_up(said)
-        going = [course for course in self.courses if not course.over]
-        end = max((_end(course.waves) for course in self.courses), default=0)
+    def advance(self, judgments_of: JudgmentLookup) -> bool:
+        """Add the next stage once the current one is complete; return whether there is one."""
+        self.update_all(judgments_of)
+        unfinished = [progress for progress in self.progress if not progress.finished]
+        end = max((_end(progress.stages) for progress in self.progress), default=0)
         if end >= len(self.prompts):
-            for course in going:
-                course.over = True
-        elif going:
-            size = max(_LEAST, int(_MORE * end))
+            for progress in unfinished:
+                progress.finished = True
+        elif unfinished:
+            size = max(_MIN_STAGE, int(_STAGE_GROWTH * end))
             if self.config.pairs == "adaptive":
-                going, size = self._most_telling(going, said), _WAVE
-            for course in going:
-                both = self._in_both(course, said)
-                course.waves.append(Wave(self._all[end : end + size], both))
-        self.catch_up(said)  # of what comes next some may be there already
-        return not self.over
+                unfinished = self._most_informative(unfinished, judgments_of)
+                size = _ADAPTIVE_STAGE
+            for progress in unfinished:
+                both = self._next_in_both_orders(progress, judgments_of)
+                progress.stages.append(DesignStage(self._all[end : end + size], both))
+        self.update_all(judgments_of)  # the store may have judgments of the new stage
+        return not self.finished
 
-    def settle(self, said: Said) -> None:
-        """What is complete counts, as the run was stopped: no pair has more prompts than that."""
-        for course in self.courses:
-            if not course.over:
-                there = (said(course.pair, self.prompts[place]) for place in course.places())
-                course.end(sum(1 for _ in takewhile(lambda one: one is not None, there)))
+    def truncate(self, judgments_of: JudgmentLookup) -> None:
+        """Finish every pair of a stopped run before its first prompt that lacks a judgment."""
+        for progress in self.progress:
+            if not progress.finished:
+                judged = (
+                    judgments_of(progress.pair, self.prompts[position])
+                    for position in progress.positions()
+                )
+                progress.end_after(sum(1 for _ in takewhile(lambda j: j is not None, judged)))
 
     def notes(self) -> Iterator[str]:
-        """What it came to, where that depended on verdicts."""
-        whole, counts = len(self.prompts), sorted(map(len, self.courses))
+        """Yield the sample sizes that depended on verdicts, as sentences for the results."""
+        total, counts = len(self.prompts), sorted(map(len, self.progress))
         took = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
         if self.config.stop == "when-sure":
-            who = "it" if len(counts) == 1 else f"each of {len(counts)} pairs"
-            yield f"--stop when-sure: {who} took {took} of {whole:,} prompts at most"
+            subject = "it" if len(counts) == 1 else f"each of {len(counts)} pairs"
+            yield f"--stop when-sure: {subject} took {took} of {total:,} prompts at most"
             if len(self.models) > 2:
                 yield "--stop when-sure: the pairs allow for it, the intervals of ratings do not"
         if self.config.pairs == "adaptive":
-            share = sum(counts) / (whole * len(counts))
-            yield f"--pairs adaptive: {100 * share:.0f} % of each two on {whole:,} prompts"
+            share = sum(counts) / (total * len(counts))
+            yield f"--pairs adaptive: {100 * share:.0f} % of each two on {total:,} prompts"
         if self.config.orders == "adaptive":
-            both = sum(len(w.places) for course in self.courses for w in course.waves if w.both)
-            of = f"{100 * both / max(1, sum(counts)):.0f} %"
-            yield f"--orders adaptive: both orders were wanted of {of} of the prompts"
+            stages = chain.from_iterable(progress.stages for progress in self.progress)
+            both = sum(len(stage.positions) for stage in stages if stage.both_orders)
+            percent = f"{100 * both / max(1, sum(counts)):.0f} %"
+            yield f"--orders adaptive: both orders were wanted of {percent} of the prompts"
 
     @property
     def _all(self) -> range:
         return range(len(self.prompts))
 
+    # Functions below import `analysis` and `stats` late: numpy and scipy take long to import, and
+    # only staged runs need them.
+
     @cached_property
-    def _analysis_config(self) -> "AnalysisConfig":
+    def _terms(self) -> "AnalysisConfig":
         from bakeoff.analysis.pair_data import AnalysisConfig
 
         config = self.config
-        return AnalysisConfig(config.margin, config.panel, config.design, len(self.courses))
+        return AnalysisConfig(config.margin, config.panel, config.design, len(self.progress))
 
-    def _watch(self) -> None:
-        from bakeoff.stats.sequential import SequentialTest  # with numpy and scipy: slow to import
+    def _start_tests(self) -> None:
+        from bakeoff.stats.sequential import SequentialTest
 
-        for course in self.courses:
-            course.looks = SequentialTest(self.config.margin / 100, self._analysis_config.alpha)
+        for progress in self.progress:
+            progress.test = SequentialTest(self.config.margin / 100, self._terms.alpha)
 
-    def _preference(self, pair: Two, judgments: Sequence[Judgment]) -> float:
+    def _preference(self, pair: ModelPair, judgments: Sequence[Judgment]) -> float:
         from bakeoff.analysis.aggregate import compare
 
-        return round(compare(*pair, judgments, self._analysis_config.panel)[0].preference, 9)
+        return round(compare(*pair, judgments, self._terms.panel)[0].preference, 9)
 
-    def _pair_data(self, course: Course, said: Said) -> "PairData":
-        """Everything that was said of a pair so far."""
+    def _pair_data(self, progress: PairProgress, judgments_of: JudgmentLookup) -> "PairData":
+        """Return all judgments of a pair so far, ready for the analysis."""
         from bakeoff.analysis.pair_data import PairData
 
-        told = (said(course.pair, self.prompts[place]) for place in course.places())
-        judgments = [judgment for one in told for judgment in one or ()]
-        return PairData(*course.pair, {}, {}, judgments, (), {}, self._analysis_config)
+        by_prompt = (
+            judgments_of(progress.pair, self.prompts[position]) for position in progress.positions()
+        )
+        judgments = [judgment for on_prompt in by_prompt for judgment in on_prompt or ()]
+        return PairData(*progress.pair, {}, {}, judgments, (), {}, self._terms)
 
-    def _in_both(self, course: Course, said: Said) -> bool:
-        """Whether the next prompts of a pair are judged in both orders."""
+    def _next_in_both_orders(self, progress: PairProgress, judgments_of: JudgmentLookup) -> bool:
         if self.config.orders != "adaptive":
             return self.config.orders == "both"
         from bakeoff.analysis.second_order import second_order_may_matter
 
-        return second_order_may_matter(self._pair_data(course, said), len(self.prompts))
+        return second_order_may_matter(self._pair_data(progress, judgments_of), len(self.prompts))
 
-    def _most_telling(self, going: Sequence[Course], said: Said) -> list[Course]:
-        """Twice as many pairs as there are models: those that the next prompts say most with."""
+    def _most_informative(
+        self, unfinished: Sequence[PairProgress], judgments_of: JudgmentLookup
+    ) -> list[PairProgress]:
+        """Return the pairs from which the ratings learn most, two per model at most."""
         from bakeoff.analysis.ratings import pairwise_outcomes
         from bakeoff.stats.pair_selection import select_pairs
 
-        models, most = self.models, 2 * len(self.models)
-        all_pair_data = [self._pair_data(course, said) for course in self.courses]
-        all_pair_data = [pair_data for pair_data in all_pair_data if len(pair_data.prompt_table)]
-        if not all_pair_data:
-            return list(going[:most])
-        outcomes = pairwise_outcomes(models, all_pair_data)
-        ranked = select_pairs(outcomes, len(models), len(self.courses), prompts=_WAVE)
-        courses = [self._by_pair[models[one], models[other]] for one, other in ranked]
-        return [course for course in courses if course in going][:most]
+        models, limit = self.models, 2 * len(self.models)
+        pairs_data = [self._pair_data(progress, judgments_of) for progress in self.progress]
+        pairs_data = [pair_data for pair_data in pairs_data if len(pair_data.prompt_table)]
+        if not pairs_data:
+            return list(unfinished[:limit])
+        outcomes = pairwise_outcomes(models, pairs_data)
+        ranked = select_pairs(outcomes, len(models), len(self.progress), prompts=_ADAPTIVE_STAGE)
+        by_rank = [self._by_pair[models[a], models[b]] for a, b in ranked]
+        return [progress for progress in by_rank if progress in unfinished][:limit]
 
 
-def _end(waves: Sequence[Wave]) -> int:
-    """The place behind the last prompt of some waves."""
-    return waves[-1].places.stop if waves else 0
+def _end(stages: Sequence[DesignStage]) -> int:
+    """Return the position after the last prompt."""
+    return stages[-1].positions.stop if stages else 0

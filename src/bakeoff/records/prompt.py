@@ -55,6 +55,10 @@ class Prompt(Record):
             object.__setattr__(self, "id", content_key(self.conversation())[:19])
         return self
 
+    def with_sample(self, sample: int) -> Self:
+        """Return the prompt as the request for the completion with index `sample`."""
+        return self.model_copy(update={"sample": sample})
+
     def conversation(self) -> list[JsonValue]:
         """Return the messages as plain JSON: the form that is hashed and sent."""
         return [{"role": m.role, "content": m.content} for m in self.messages]

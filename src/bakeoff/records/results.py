@@ -57,6 +57,27 @@ class Evidence(Record):
     null_check: "Evidence | None" = None
     """Evidence of a model compared with itself."""
 
+    def with_notes(self, *notes: str) -> Self:
+        """Return the evidence with further notes at the end."""
+        return self.model_copy(update={"notes": (*self.notes, *notes)})
+
+    def with_judgments(
+        self,
+        judgments: tuple[Judgment, ...],
+        failures: tuple[Failure, ...],
+        origins: dict[str, str],
+        human_sample: HumanSample,
+    ) -> Self:
+        """Return the evidence with all judgments, failures and origins replaced."""
+        return self.model_copy(
+            update={
+                "judgments": judgments,
+                "failures": failures,
+                "origins": origins,
+                "human_sample": human_sample,
+            }
+        )
+
 
 class Views(Protocol):
     """The functions of `bakeoff.report.views`, through which `Results` shows itself."""

@@ -41,6 +41,10 @@ class Pair(Record):
     id: str = ""
     """Distinguishes repeats of the same question in requests; the judge does not see it."""
 
+    def with_id(self, id: str) -> Self:
+        """Return the pair with another `id`."""
+        return self.model_copy(update={"id": id})
+
     def swapped(self) -> Self:
         """Return the pair in the other order, with an empty `id`."""
         return self.model_copy(update={"first": self.second, "second": self.first, "id": ""})
@@ -137,7 +141,17 @@ class Failure(Record):
     cost: float | None = Field(default=None, ge=0)
 
     @classmethod
-    def of(cls, error: WorkError, stage: Stage, prompt_id: str, participant: str) -> Self:
+    def of(
+        cls,
+        error: WorkError,
+        stage: Stage,
+        prompt_id: str,
+        participant: str,
+        first: str | None = None,
+        second: str | None = None,
+        repeat: int = 0,
+        sample: int = 0,
+    ) -> Self:
         """Return the record of an error."""
         return cls(
             stage=stage,
@@ -147,6 +161,10 @@ class Failure(Record):
             message=error.message,
             raw=error.raw,
             status=error.status if isinstance(error, BackendError) else None,
+            first=first,
+            second=second,
+            repeat=repeat,
+            sample=sample,
             **error.usage,
         )
 

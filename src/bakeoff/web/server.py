@@ -1,8 +1,4 @@
-"""A page for the person at this machine: a loopback server that no other page or host can use.
-
-Knows no page: it serves an app behind a token, and refuses whoever does not come from the app, asks
-for too much or takes too long.
-"""
+"""Loopback web server for one app, protected from other web pages, hosts and slow clients."""
 
 import asyncio
 import json
@@ -18,7 +14,7 @@ from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
 
-if TYPE_CHECKING:  # packages of an extra: loaded where something is served
+if TYPE_CHECKING:  # optional packages, imported when something is served
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from uvicorn import Server
@@ -38,35 +34,34 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-LARGEST = 64 << 10  # bytes of a request's head, and of its body
-SLOWEST = 10.0  # seconds in which each of the two has to be here
-_ONLY_ASKS = ("GET", "HEAD")
-_PATIENCE = 2  # seconds that requests in flight have when the serving ends
+MAX_BYTES = 64 << 10  # of the head of a request, and of its body
+MAX_SECONDS = 10.0  # until the head of a request is complete, and until its body is
+_SAFE_METHODS = ("GET", "HEAD")
+_SHUTDOWN_SECONDS = 2  # for requests in flight
 
 
 def check_installed() -> None:
-    """ConfigError where the packages that serve a page are not installed."""
+    """Raise ConfigError if the packages of the `serve` extra are not installed."""
     if not all(find_spec(package) for package in ("starlette", "uvicorn")):
         raise ConfigError("a page needs two packages more: pip install 'bakeoff[serve]'")
 
 
 @asynccontextmanager
-async def served(app: "ASGIApp", *, port: int = 0) -> AsyncIterator[str]:
-    """Serve an app while the block runs; gives the address of the app's `/`.
+async def serve_app(app: "ASGIApp", *, port: int = 0) -> AsyncIterator[str]:
+    """Serve an app on 127.0.0.1 while the block runs; yield the address of its `/`.
 
-    `port` 0 takes a free one. Answers only who asks for 127.0.0.1 or localhost by name (403, so
-    that no other name can be pointed here), knows the token in the address (404), and, to change
-    something, comes from the served page itself (403) with not more than it needs (413), in time
-    (408). Who is silent or slow keeps nobody waiting, and is cut off. `HEADERS` are on every reply,
-    where the app sets none of its own. ConfigError where the port is taken, or the packages are
-    missing.
+    `port` 0 selects a free port. The address contains a random token. A request is refused
+    without the token (404), with a Host other than 127.0.0.1 or localhost (403: DNS rebinding), or
+    if it changes something and comes from another origin (403), is larger than MAX_BYTES (413) or
+    slower than MAX_SECONDS (408). Every reply has `HEADERS` unless the app sets them. Raises
+    ConfigError if the port is taken or the packages are missing.
     """
     check_installed()
-    listening = _listen(port)
-    port = listening.getsockname()[1]
+    listener = _listen(port)
+    port = listener.getsockname()[1]
     token = secrets.token_urlsafe(16)
     server = _server(_guarded(app, token, port))
-    running = asyncio.create_task(server.serve(sockets=[listening]))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://{LOOPBACK}:{port}/{token}/"
     finally:
@@ -74,84 +69,88 @@ async def served(app: "ASGIApp", *, port: int = 0) -> AsyncIterator[str]:
         await running
 
 
-def json_reply(told: JsonValue, status: int = 200) -> "Response":
-    """JSON in ASCII: what a model said may hold half a surrogate pair, which no UTF-8 can."""
+def json_reply(document: JsonValue, status: int = 200) -> "Response":
+    """Return JSON in ASCII: a completion may contain lone surrogates, which UTF-8 cannot encode."""
     from starlette.responses import Response
 
-    return Response(json.dumps(told), status, media_type="application/json")
+    return Response(json.dumps(document), status, media_type="application/json")
 
 
 def text_reply(
-    text: str, kind: str = "text/html", *, status: int = 200, headers: dict[str, str] | None = None
+    text: str,
+    media_type: str = "text/html",
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> "Response":
-    """A text of a kind; half a surrogate pair in it is shown by its number."""
+    """Return a text as UTF-8, with lone surrogates escaped."""
     from starlette.responses import Response
 
     content = text.encode(errors="backslashreplace")
-    return Response(content, status, headers=headers, media_type=kind)
+    return Response(content, status, headers=headers, media_type=media_type)
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((LOOPBACK, port))
-        listening.listen()
+        listener.bind((LOOPBACK, port))
+        listener.listen()
     except OSError as error:
-        listening.close()
+        listener.close()
         raise ConfigError(
             f"cannot serve a page on port {port} ({error.strerror}): choose another port, or none "
             "for one that is free"
         ) from None
-    return listening
+    return listener
 
 
 def _server(app: "ASGIApp") -> "Server":
-    """A server that leaves Ctrl-C to whoever runs the event loop, and prints nothing."""
+    """Return a server that handles no signals and prints nothing."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class Impatient(H11Protocol):
-        """Closes a connection on which no request comes about, however it is spread over time."""
+    class TimeoutProtocol(H11Protocol):
+        """Closes a connection without a complete request after MAX_SECONDS."""
 
-        ends: asyncio.TimerHandle | None = None
+        request_timeout: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.ends = self.loop.call_later(SLOWEST, transport.close)
+            self.request_timeout = self.loop.call_later(MAX_SECONDS, transport.close)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            asked = self.cycle is not None and not self.cycle.response_complete
-            if asked and self.ends:
-                self.ends.cancel()
-                self.ends = None
-            elif not asked and not self.ends:
-                self.ends = self.loop.call_later(SLOWEST, self.transport.close)
+            responding = self.cycle is not None and not self.cycle.response_complete
+            if responding and self.request_timeout:
+                self.request_timeout.cancel()
+                self.request_timeout = None
+            elif not responding and not self.request_timeout:
+                self.request_timeout = self.loop.call_later(MAX_SECONDS, self.transport.close)
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            if self.ends:
-                self.ends.cancel()
+            if self.request_timeout:
+                self.request_timeout.cancel()
 
-    class Quiet(uvicorn.Server):
+    class ServerWithoutSignals(uvicorn.Server):
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    return Quiet(
+    return ServerWithoutSignals(
         uvicorn.Config(
             app,
-            http=Impatient,
-            h11_max_incomplete_event_size=LARGEST,
+            http=TimeoutProtocol,
+            h11_max_incomplete_event_size=MAX_BYTES,
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",  # what is wrong is told here, fit for a terminal
+            log_level="critical",  # errors are logged here, escaped for a terminal
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=_PATIENCE,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
     )
 
@@ -163,62 +162,60 @@ def _guarded(app: "ASGIApp", token: str, port: int) -> "ASGIApp":
     hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
 
     async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        begun = False
+        started = False
 
-        async def with_headers(message: "Message") -> None:
-            nonlocal begun
+        async def send_with_headers(message: "Message") -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                begun = True
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-            with suppress(LocalProtocolError):  # the rest was no HTTP, and that was replied
+            with suppress(LocalProtocolError):  # invalid HTTP that has got its reply
                 await send(message)
 
-        within = {**scope, "root_path": f"/{token}"}
-        found = _refusal(scope, token, hosts) or app
-        if found is app and scope["method"] not in _ONLY_ASKS:
-            found, receive = await _whole(app, receive)
+        app_scope = {**scope, "root_path": f"/{token}"}
+        handler = _refusal(scope, token, hosts) or app
+        if handler is app and scope["method"] not in _SAFE_METHODS:
+            handler, receive = await _read_body(app, receive)
         try:
-            await found(within, receive, with_headers)
-        except Exception:  # of one page: the others go on
+            await handler(app_scope, receive, send_with_headers)
+        except Exception:  # one failed page does not end the server
             log.exception("a page failed")
-            if not begun:
+            if not started:
                 await text_reply("This page failed.", "text/plain", status=500)(
-                    within, receive, with_headers
+                    app_scope, receive, send_with_headers
                 )
 
     return guarded
 
 
-async def _whole(app: "ASGIApp", receive: "Receive") -> "tuple[ASGIApp, Receive]":
-    """The app, and what gives it the body of a request at once; a refusal where that is too large,
-    or does not come.
-    """
+async def _read_body(app: "ASGIApp", receive: "Receive") -> "tuple[ASGIApp, Receive]":
+    """Return the app and a `receive` with the whole body; a refusal if it is too large or slow."""
     body, more = b"", True
     try:
-        async with asyncio.timeout(SLOWEST):
-            while more and len(body) <= LARGEST:
+        async with asyncio.timeout(MAX_SECONDS):
+            while more and len(body) <= MAX_BYTES:
                 message = await receive()
                 if message["type"] != "http.request":
-                    return _cut_off("This is not whole.", 400), receive
+                    return _closing("This is not whole.", 400), receive
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
     except TimeoutError:
-        return _cut_off("This took too long.", 408), receive
-    if len(body) > LARGEST:
-        return _cut_off("This is too large.", 413), receive
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        return _closing("This took too long.", 408), receive
+    if len(body) > MAX_BYTES:
+        return _closing("This is too large.", 413), receive
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def at_once() -> "Message":
-        return waiting.pop() if waiting else await receive()
+    async def receive_body() -> "Message":
+        return messages.pop() if messages else await receive()
 
-    return app, at_once
+    return app, receive_body
 
 
-def _cut_off(words: str, status: int) -> "Response":
-    """A refusal after which the connection is closed: what is still to come on it is no request."""
-    return text_reply(words, "text/plain", status=status, headers={"Connection": "close"})
+def _closing(message: str, status: int) -> "Response":
+    """Return a refusal that closes the connection: the rest of the body is not a request."""
+    return text_reply(message, "text/plain", status=status, headers={"Connection": "close"})
 
 
 def _refusal(scope: "Scope", token: str, hosts: set[str]) -> "Response | None":
@@ -229,9 +226,9 @@ def _refusal(scope: "Scope", token: str, hosts: set[str]) -> "Response | None":
     host = headers.get("host", "")
     if host not in hosts:
         return PlainTextResponse("This page is for the machine that it is on.", 403)
-    door, slash, _ = scope["path"].removeprefix("/").partition("/")
-    if not (slash and secrets.compare_digest(door.encode(), token.encode())):
+    path_token, slash, _ = scope["path"].removeprefix("/").partition("/")
+    if not (slash and secrets.compare_digest(path_token.encode(), token.encode())):
         return PlainTextResponse("Nothing is here. Open the whole address that was printed.", 404)
-    if scope["method"] not in _ONLY_ASKS and headers.get("origin") != f"http://{host}":
+    if scope["method"] not in _SAFE_METHODS and headers.get("origin") != f"http://{host}":
         return PlainTextResponse("Only the page itself may do this.", 403)
     return None

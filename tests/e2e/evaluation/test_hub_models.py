@@ -96,7 +96,7 @@ gc.collect()
     assert "GET /lfs/datasets/HuggingFaceH4/ultrachat_200k/resolve/" in "\n".join(hub.requests)
 
 
-def test_what_is_in_the_cache_needs_no_hub(hub: Address, model: Path, tmp_path: Path) -> None:
+def test_cached_files_need_no_hub(hub: Address, model: Path, tmp_path: Path) -> None:
     code = """
 import json
 from huggingface_hub import snapshot_download
@@ -111,7 +111,7 @@ print(json.dumps({p.name: len(p.read_bytes()) for p in folder.iterdir()}))
     assert hub.requests == before
 
 
-def test_errors_are_those_of_the_hub(hub: Address, tmp_path: Path) -> None:
+def test_hub_errors_are_reported(hub: Address, tmp_path: Path) -> None:
     code = """
 import json
 from huggingface_hub import HfApi, hf_hub_download
@@ -144,7 +144,7 @@ print(json.dumps([
     ]
 
 
-def test_a_part_of_a_large_file(hub: Address, model: Path) -> None:
+def test_part_of_a_large_file_is_read(hub: Address, model: Path) -> None:
     whole = (model / "model.safetensors").read_bytes()
     url = f"{hub}/me/tiny/resolve/main/model.safetensors"
     with httpx.Client(timeout=60) as client:

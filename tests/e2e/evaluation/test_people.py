@@ -18,7 +18,7 @@ from tests.unit.web.voting.cases import Browser
 
 @contextmanager
 def voting(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Browser]]:
-    """The command in a process of its own, and a browser on the page that it names."""
+    """Run the command in a process, and a browser on the page that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bakeoff", *arguments],
         cwd=folder,
@@ -40,7 +40,7 @@ def voting(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str
 
 
 def prefer(browser: Browser, word: str, voter: str, count: int) -> None:
-    """Vote for the completion that says the word, wherever it stands."""
+    """Vote for the completion that contains the word, in either position."""
     for _ in range(count):
         pair = browser.state(voter)["pair"]
         browser.vote("first" if word in pair["first"] else "second", voter)
@@ -59,7 +59,7 @@ def judged(tmp_path: Path) -> Path:
 
 
 @pytest.mark.long
-def test_votes_on_results_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
+def test_votes_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
     before = saved(judged)
     with voting(judged.parent, "vote", "results", "--json") as (process, browser):
         prefer(browser, "This is good", "anna", 4)
@@ -79,7 +79,7 @@ def test_votes_on_results_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Pat
 
 
 @pytest.mark.long
-def test_a_later_run_keeps_the_votes(judged: Path) -> None:
+def test_later_run_keeps_votes(judged: Path) -> None:
     with voting(judged.parent, "vote", "results/results.json", "--quiet") as (process, browser):
         prefer(browser, "This is bad", "anna", 2)
         process.send_signal(signal.SIGINT)
@@ -97,7 +97,7 @@ def test_a_later_run_keeps_the_votes(judged: Path) -> None:
 
 
 @pytest.mark.long
-def test_people_can_be_the_only_judges_of_a_run(tmp_path: Path) -> None:
+def test_people_can_be_the_only_judges(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = usual(server, "--limit", "3", "--judge", "human", "--quiet")
         place = arguments.index("--judge")
@@ -119,7 +119,7 @@ def test_people_can_be_the_only_judges_of_a_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_people_beside_a_judge_are_no_part_of_the_panel(tmp_path: Path) -> None:
+def test_people_beside_a_judge_are_not_in_the_panel(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = usual(server, "--limit", "3", "--judge", "human", "--quiet")
         with voting(tmp_path, *arguments) as (process, browser):
@@ -134,7 +134,7 @@ def test_people_beside_a_judge_are_no_part_of_the_panel(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_results_that_are_none_are_named(tmp_path: Path) -> None:
+def test_invalid_results_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     for path, words in (("nothing.json", "cannot read 'nothing.json'"), ("x.json", "no results")):
         done = bakeoff("vote", path, cwd=tmp_path)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from bakeoff.config import Sampling, Spec, load_config
 from bakeoff.errors import ConfigError, VerdictError
-from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
-from bakeoff.evaluation.votes.vote_log import read as read_votes
+from bakeoff.evaluation.judge_check.labeled_pairs import load_labeled_pairs
+from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.importers.reader import read
@@ -122,7 +122,7 @@ def _audit(suffix: str) -> Callable[[bytes, Path], object]:
 def _labelled(data: bytes, folder: Path) -> None:
     path = folder / "pairs.jsonl"
     path.write_bytes(data)
-    for pair in known_pairs(path, 3).pairs:
+    for pair in load_labeled_pairs(path, 3).pairs:
         pair.prompt.model_dump_json().encode()
 
 

@@ -130,4 +130,4 @@ def test_the_limits_that_the_security_page_names_are_those_of_the_code() -> None
     assert f"a file that is read as a whole {files.format_size(files.MAX_FILE_SIZE)}" in text
     assert f"JSON {files.MAX_DEPTH} levels" in text
     assert f"unpacked up to {files.format_size(documents.MAX_UNPACKED)}" in text
-    assert f"at most {files.format_size(web.LARGEST)} and {web.SLOWEST:.0f} seconds" in text
+    assert f"at most {files.format_size(web.MAX_BYTES)} and {web.MAX_SECONDS:.0f} seconds" in text

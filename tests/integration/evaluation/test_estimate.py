@@ -1,4 +1,4 @@
-"""What a run would take, held against what it took."""
+"""Estimates compared with the actual usage of runs."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from bakeoff import Config, run
 from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError
-from bakeoff.evaluation.estimate import COMPLETION, VERDICT
+from bakeoff.evaluation.estimate import COMPLETION_TOKENS, VERDICT_TOKENS
 from bakeoff.evaluation.session import plan
 from bakeoff.testing import OpenAIServer, chat_completion, verdict_json
 from tests.long import long
@@ -49,7 +49,7 @@ WORDS = (
 
 
 def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
-    """Some English of about so many tokens."""
+    """Return English text of about a number of tokens."""
     chance, text = random.Random(seed), ""
     while (count := len(tokeniser(text))) < tokens:
         text += " ".join(chance.choices(WORDS, k=max(1, (tokens - count) // 2))) + ". "
@@ -57,7 +57,7 @@ def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
 
 
 class Priced:
-    """A brain that counts tokens as a real tokeniser does, and writes as much as models do."""
+    """Return a brain that counts tokens with a real tokenizer and replies at realistic length."""
 
     def __init__(self, tokeniser: Tokeniser) -> None:
         self._tokeniser = tokeniser
@@ -66,10 +66,10 @@ class Priced:
     def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
         said = body["messages"][-1]["content"]
         if body["model"] == "judge":
-            why = text_of(self._tokeniser, VERDICT - 30, said[-40:])
+            why = text_of(self._tokeniser, VERDICT_TOKENS - 30, said[-40:])
             text = verdict_json("A", 7, 6, why)
         else:
-            long = random.Random(said).randint(COMPLETION // 2, 3 * COMPLETION // 2)
+            long = random.Random(said).randint(COMPLETION_TOKENS // 2, 3 * COMPLETION_TOKENS // 2)
             said += body["model"]
             text = text_of(self._tokeniser, min(long, body["max_completion_tokens"]), said)
         read = sum(len(self._tokeniser(turn["content"])) + 4 for turn in body["messages"])
@@ -101,8 +101,8 @@ each_tokeniser = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS}
 @pytest.mark.engine  # no engine, but the model's file
 @pytest.mark.long
 @each_tokeniser
-def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model: str) -> None:
-    """Of what is read, of what is written where it is as long as is assumed, and of the cost."""
+def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) -> None:
+    """Input tokens, output tokens of the assumed length, and cost."""
     respond = Priced(tokeniser(model))
     with OpenAIServer(respond) as server:
         config = asked(server, tmp_path)
@@ -133,7 +133,7 @@ def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model:
 
 @pytest.mark.engine
 @each_tokeniser
-def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
+def test_token_counts_match_a_tokenizer(model: str) -> None:
     root = Path(__file__).parents[3]
     for name in (
         "docs/judges.md",
@@ -144,7 +144,7 @@ def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
         assert estimate_tokens(text) == pytest.approx(len(tokeniser(model)(text)), rel=0.16), name
 
 
-def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:
+def test_run_over_budget_is_not_started(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         dear = asked(server, tmp_path, max_cost=0.01)
         with pytest.raises(BudgetError, match=r"about \$0\.\d\d, more than --max-cost 0.01"):
@@ -152,7 +152,7 @@ def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:
         assert not server.requests
 
 
-def test_a_price_that_is_not_known_is_unknown_and_nothing_keeps_to_a_budget(tmp_path: Path) -> None:
+def test_unknown_price_with_a_budget_is_an_error(tmp_path: Path) -> None:
     config = Config(
         model=("a=api:a?base_url=http://models.example/v1", "b=echo:b"),
         judge=("j=api:j?base_url=http://models.example/v1",),
@@ -170,8 +170,8 @@ def test_a_price_that_is_not_known_is_unknown_and_nothing_keeps_to_a_budget(tmp_
         run(config.model_copy(update={"max_cost": 5.0}))
 
 
-def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_path: Path) -> None:
-    """Completions are ten times as long as anybody assumed."""
+def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> None:
+    """Completions are ten times as long as assumed."""
     usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
 
     def respond(body: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
     assert sum(one.stored for one in whole.run_usage) == first
 
 
-def test_openai_is_priced_by_the_lists_and_a_batch_costs_half(tmp_path: Path) -> None:
+def test_openai_list_prices_and_half_price_batches(tmp_path: Path) -> None:
     given = {"prompts": "starter", "limit": 4, "store": tmp_path / "s.sqlite"}
     models = ("a=echo:a", "b=echo:b")
     direct = plan(Config(model=models, judge=("openai:gpt-4o",), **given))

@@ -1,4 +1,4 @@
-"""The document that people keep: read, shown in a notebook, as tables."""
+"""The results document: reading, notebook view and data frames."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ def results() -> Results:
     return Results.model_validate_json(results_of().to_json())
 
 
-def test_results_are_read_from_a_file_or_its_folder(tmp_path: Path) -> None:
+def test_results_are_read_from_file_or_folder(tmp_path: Path) -> None:
     of = results_of()
     (tmp_path / "results.json").write_text(of.to_json())
     text = of.to_json()
@@ -31,14 +31,14 @@ def test_results_are_read_from_a_file_or_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "no results", '{"schema": "bakeoff/1"}'])
-def test_what_is_no_results_is_one_line(text: str) -> None:
+def test_invalid_results_are_a_one_line_error(text: str) -> None:
     Path("x.json").write_text(text)
     with pytest.raises(ConfigError, match=r"'x.json' holds no results") as caught:
         read_results(Path("x.json"))
     assert "\n" not in str(caught.value)
 
 
-def test_another_schema_and_no_file_are_one_line_too(tmp_path: Path) -> None:
+def test_other_schema_and_missing_file_are_one_line_errors(tmp_path: Path) -> None:
     document = json.loads(results_of().to_json()) | {"schema": "bakeoff/99"}
     Path("x.json").write_text(json.dumps(document))
     with pytest.raises(ConfigError, match="schema 'bakeoff/99'"):
@@ -47,7 +47,7 @@ def test_another_schema_and_no_file_are_one_line_too(tmp_path: Path) -> None:
         read_results(tmp_path / "nothing")
 
 
-def test_judgments_are_a_tuple_still() -> None:
+def test_judgments_remain_a_tuple() -> None:
     found, plain = results(), results_of().judgments
     assert isinstance(found.judgments, Judgments)
     assert found.judgments == plain
@@ -56,14 +56,14 @@ def test_judgments_are_a_tuple_still() -> None:
     assert found.evidence.judgments == plain
 
 
-def test_results_of_evidence_have_their_tables_too() -> None:
+def test_results_from_evidence_have_data_frames() -> None:
     read = results()
     made = Results.of(read.evidence, read.summary, read.config, read.environment)
     assert made == read
     assert len(made.judgments()) == len(made.judgments) == 2
 
 
-def test_copies_keep_what_they_are() -> None:
+def test_copies_keep_their_types() -> None:
     found = results()
     kept = (
         found.model_copy(),
@@ -81,7 +81,7 @@ def test_copies_keep_what_they_are() -> None:
     assert fewer.to_json() != found.to_json()
 
 
-def test_the_document_is_the_same_with_or_without_its_tables() -> None:
+def test_document_is_independent_of_data_frames() -> None:
     ours, plain = (one.model_json_schema() for one in (Results, Document))
     ours["description"] = plain["description"]
     assert ours == plain
@@ -89,7 +89,7 @@ def test_the_document_is_the_same_with_or_without_its_tables() -> None:
         Results.model_validate({"judgments": [{"prompt_id": "one"}]})
 
 
-def test_it_is_one_line_to_look_at_however_much_it_holds() -> None:
+def test_repr_is_one_line() -> None:
     found = results()
     console = Console(width=1000)
     with console.capture() as printed:
@@ -102,12 +102,12 @@ def test_it_is_one_line_to_look_at_however_much_it_holds() -> None:
     assert "Hello." not in repr(found)
 
 
-def test_a_notebook_shows_the_verdict() -> None:
+def test_notebook_shows_the_verdict() -> None:
     found = results()
     assert found.summary.pairs[0].verdict in found._repr_html_()
 
 
-def test_reading_results_loads_no_library_of_frames() -> None:
+def test_reading_results_imports_no_data_frame_library() -> None:
     code = (
         "import sys, bakeoff; bakeoff.read_results; "
         "print([n for n in ('pandas', 'polars') if n in sys.modules])"

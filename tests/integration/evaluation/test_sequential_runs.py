@@ -1,4 +1,4 @@
-"""Whole runs that ask for no more than it takes, over a real server."""
+"""Whole sequential and adaptive runs over a loopback server."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ import pytest
 
 from bakeoff import Batched, Config, ConfigError, PerItem, Results, audit, run
 from bakeoff.cli import compare
-from bakeoff.evaluation.pipeline import Comparing
-from bakeoff.evaluation.request_plan import Cast
+from bakeoff.evaluation.pipeline import Pipeline
+from bakeoff.evaluation.request_plan import Participants
 from bakeoff.evaluation.session import plan
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Pair, Prompt, Verdict
@@ -32,9 +32,7 @@ def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config
 
 
 def strengths(**chances: float) -> Any:
-    """A judge for which the stronger of two models is better on that share of the prompts; which
-    ones is always the same.
-    """
+    """Return the brain of a judge for which a model wins on a fixed share of the prompts."""
 
     def respond(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
@@ -56,12 +54,12 @@ def judged(server: OpenAIServer) -> int:
 
 
 def said(results: Results) -> dict[str, Any]:
-    """What results say, without when and where they were made."""
-    return results.model_dump(exclude={"environment", "asked", "config"})
+    """Return results as a document, without environment, usage and config."""
+    return results.model_dump(exclude={"environment", "run_usage", "config"})
 
 
 def paid(server: OpenAIServer) -> Counter[str]:
-    """How often each request came, whatever was around the completions in it."""
+    """Count the requests by model, seed and shown completions."""
     return Counter(
         json.dumps([body["model"], body.get("seed"), shown_completions(body)])
         if body["model"] == "judge"
@@ -73,7 +71,7 @@ def paid(server: OpenAIServer) -> Counter[str]:
 CLEAR = strengths(tuned=0.85, base=0.15)
 
 
-def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_path: Path) -> None:
+def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
         results = run(asked(server, tmp_path, 300, stop="when-sure"))
         requests = len(server.requests)
@@ -103,9 +101,7 @@ def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_pat
 
 
 @pytest.mark.parametrize("samples", [2, *long([1])])
-def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
-    tmp_path: Path, samples: int
-) -> None:
+def test_killed_sequential_run_resumes_to_the_same_results(tmp_path: Path, samples: int) -> None:
     def slow(body: dict[str, Any]) -> Any:
         return Reply(body=chat_completion(CLEAR(body)), delay=0.01)
 
@@ -127,7 +123,7 @@ def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
     assert twice <= 2 * 3 * 4  # what was in flight, per kill and model
 
 
-def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None:
+def test_complete_prompts_count_when_the_budget_is_spent(tmp_path: Path) -> None:
     usage = {"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1000}
     respond = strengths(tuned=0.5, base=0.5)
     with OpenAIServer(lambda body: {**chat_completion(respond(body)), "usage": usage}) as server:
@@ -147,7 +143,7 @@ def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None
     assert whole.judgments[:counted] == results.judgments
 
 
-def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
+def test_clustered_prompts_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("\n".join(json.dumps({"prompt": f"{n}?", "tags": ["cluster:a"]}) for n in "ab"))
     with OpenAIServer() as server:
@@ -158,7 +154,7 @@ def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
         assert not server.requests
 
 
-def test_what_fails_is_asked_again_and_may_move_the_end(tmp_path: Path) -> None:
+def test_retried_failures_may_change_the_sample_size(tmp_path: Path) -> None:
     broken = True
 
     def respond(body: dict[str, Any]) -> Any:
@@ -175,7 +171,7 @@ def test_what_fails_is_asked_again_and_may_move_the_end(tmp_path: Path) -> None:
     assert not second.failures
 
 
-def test_the_null_check_is_whole_though_it_stops_early(tmp_path: Path) -> None:
+def test_null_check_is_complete_despite_early_stop(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
         results = run(asked(server, tmp_path, 200, stop="when-sure", null_check=40))
     assert results.null_check is not None
@@ -186,7 +182,7 @@ def test_the_null_check_is_whole_though_it_stops_early(tmp_path: Path) -> None:
     assert results.summary.null_checks[0].prompts == 40
 
 
-def test_the_second_order_is_asked_for_only_where_it_may_matter(tmp_path: Path) -> None:
+def test_second_order_is_requested_only_if_it_may_matter(tmp_path: Path) -> None:
     for strength, judged_twice in ((1.0, 24), (0.5, 40)):
         both = judged_twice == 40
         folder = tmp_path / str(both)
@@ -206,7 +202,7 @@ def test_the_second_order_is_asked_for_only_where_it_may_matter(tmp_path: Path) 
         assert results.summary.pairs[0].consistency == 1
 
 
-def test_several_completions_of_a_prompt_are_folded_within_it(tmp_path: Path) -> None:
+def test_samples_are_aggregated_within_a_prompt(tmp_path: Path) -> None:
     with OpenAIServer(strengths(tuned=0.7, base=0.3)) as server:
         one = run(asked(server, tmp_path, 30))
         before = len(server.requests)
@@ -225,7 +221,7 @@ def test_several_completions_of_a_prompt_are_folded_within_it(tmp_path: Path) ->
     assert pair.variance.advice
 
 
-def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
+def test_merged_shards_equal_the_whole(tmp_path: Path) -> None:
     more = {"null_check": 3, "samples": 2}
     with OpenAIServer(CLEAR) as server:
         whole = run(asked(server, tmp_path, 10, **more, store=tmp_path / "whole.sqlite"))
@@ -248,9 +244,7 @@ def test_parts_that_are_merged_are_the_whole(tmp_path: Path) -> None:
     assert said(again) == said(whole)
 
 
-def test_the_command_names_the_files_of_its_part(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_shard_command_names_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with OpenAIServer(CLEAR) as server:
         wanted = asked(server, tmp_path, 4, shard="2/2")
         fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
@@ -260,12 +254,12 @@ def test_the_command_names_the_files_of_its_part(
     assert Path("results/shard-2-of-2/report.html").exists()
 
 
-def test_more_parts_than_prompts_is_a_mistake(tmp_path: Path) -> None:
+def test_more_shards_than_prompts_is_an_error(tmp_path: Path) -> None:
     with OpenAIServer() as server, pytest.raises(ConfigError, match="of 2 prompts none is for"):
         run(asked(server, tmp_path, 2, shard="3/3"))
 
 
-def test_each_is_compared_with_the_baseline_and_a_new_one_only_adds_its_own(tmp_path: Path) -> None:
+def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
     chances = {"m0": 0.9, "m1": 0.5, "m2": 0.3, "base": 0.4}
     with OpenAIServer(strengths(**chances)) as server:
         url = f"?base_url={server.url}"
@@ -290,7 +284,7 @@ def test_each_is_compared_with_the_baseline_and_a_new_one_only_adds_its_own(tmp_
 
 
 class Engine(Batched[Any, Any]):
-    """Fills the accelerator; writes down when it worked, and when it was closed."""
+    """An exclusive worker that logs its calls and when it is closed."""
 
     def __init__(self, name: str, log: list[str], *, stays: bool) -> None:
         super().__init__(64)
@@ -314,9 +308,7 @@ class Engine(Batched[Any, Any]):
 
 
 @pytest.mark.parametrize("stays", [True, False])
-def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
-    tmp_path: Path, stays: bool
-) -> None:
+def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, stays: bool) -> None:
     log: list[str] = []
     a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
     prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
@@ -324,12 +316,12 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
 
     async def go() -> None:
         with Store(tmp_path / "store.sqlite") as store:
-            cast = Cast({"a": a, "b": b}, {"judge": judge})
-            comparing = Comparing(wanted, prompts, cast, store, lambda _: None)
-            await comparing.look()
-            await comparing.run()
-            assert comparing.schedule.over
-            for worker in comparing.workers:
+            participants = Participants({"a": a, "b": b}, {"judge": judge})
+            pipeline = Pipeline(wanted, prompts, participants, store, lambda _: None)
+            await pipeline.resume()
+            await pipeline.run()
+            assert pipeline.schedule.finished
+            for worker in pipeline.workers:
                 await worker.close()
 
     asyncio.run(go())
@@ -341,7 +333,7 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
 
 
 def eight(folder: Path, count: int) -> tuple[str, ...]:
-    """Completions of eight models that somebody already made."""
+    """Write recorded completions of eight models."""
     prompts_file(folder, count)
     for model in range(8):
         rows = [
@@ -356,7 +348,7 @@ def eight(folder: Path, count: int) -> tuple[str, ...]:
 EIGHT = strengths(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
 
 
-def test_eight_recorded_models_are_rated_and_the_eighth_adds_only_its_own_pairs(
+def test_eighth_model_adds_only_its_own_pairs(
     tmp_path: Path,
 ) -> None:
     models = eight(tmp_path, 24)
@@ -383,7 +375,7 @@ def test_eight_recorded_models_are_rated_and_the_eighth_adds_only_its_own_pairs(
     }
 
 
-def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) -> None:
+def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> None:
     models = eight(tmp_path, 60)
     with OpenAIServer(EIGHT) as server:
         results = run(asked(server, tmp_path, 60, model=models, pairs="adaptive"))
@@ -409,7 +401,7 @@ def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) ->
 
 
 class Clerk(PerItem[Pair, Verdict]):
-    """Judges one pair after the other, for whoever is called `a`."""
+    """Judges one pair after another, in favor of model `a`."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -421,7 +413,7 @@ class Clerk(PerItem[Pair, Verdict]):
         return Verdict(first=float(item.first.startswith("a")))
 
 
-def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run(
+def test_no_request_after_a_decision_within_a_stage(
     tmp_path: Path,
 ) -> None:
     prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
@@ -431,14 +423,14 @@ def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run
         clerk, log = Clerk(), list[str]()
         models = {name: Engine(name, log, stays=True) for name in "ab"}
         with Store(tmp_path / "store.sqlite") as store:
-            comparing = Comparing(
-                wanted, prompts, Cast(models, {"clerk": clerk}), store, lambda _: None
+            pipeline = Pipeline(
+                wanted, prompts, Participants(models, {"clerk": clerk}), store, lambda _: None
             )
-            await comparing.look()
-            await comparing.run()
-            for worker in comparing.workers:
+            await pipeline.resume()
+            await pipeline.run()
+            for worker in pipeline.workers:
                 await worker.close()
-        return clerk.judged, len(comparing.schedule.courses[0])
+        return clerk.judged, len(pipeline.schedule.progress[0])
 
     judged, length = asyncio.run(go())
     assert length == 20  # of a wave of 24

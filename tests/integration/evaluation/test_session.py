@@ -1,4 +1,4 @@
-"""Whole runs with engines in this process: a checkpoint, a small real model, and their turns."""
+"""Whole runs with engines in this process; what a repeated run does again."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 
 import bakeoff.analysis.summarize
 from bakeoff import Config, ConfigError, Results, run
-from bakeoff.evaluation.votes.vote_log import put
+from bakeoff.evaluation.votes.vote_log import append_vote
 from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.runtime.progress import ProgressReport, read_progress
 from bakeoff.runtime.timing import Stopwatch
@@ -38,7 +38,7 @@ def config(folder: Path, **fields: Any) -> Config:
 
 
 @pytest.mark.engine
-def test_a_checkpoint_against_a_small_real_model(
+def test_checkpoint_against_a_small_real_model(
     tmp_path: Path, checkpoints: tuple[Path, Path]
 ) -> None:
     with OpenAIServer(lambda _: verdict_json("tie", 5, 5)) as server:
@@ -56,7 +56,7 @@ def test_a_checkpoint_against_a_small_real_model(
 
 
 @pytest.mark.long
-def test_engines_that_fill_the_accelerator_take_turns(
+def test_exclusive_engines_run_one_after_another(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
@@ -88,7 +88,7 @@ def test_engines_that_fill_the_accelerator_take_turns(
     assert loaded == turns + (["load judge", "free judge"] if results.failures else [])
 
 
-def test_a_checkpoint_is_no_judge_of_itself_by_any_name(
+def test_checkpoint_cannot_judge_itself_under_another_name(
     tmp_path: Path, checkpoints: tuple[Path, Path]
 ) -> None:
     copy = tmp_path / "copy"
@@ -103,7 +103,7 @@ def test_a_checkpoint_is_no_judge_of_itself_by_any_name(
         )
 
 
-def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
+def test_results_contain_their_provenance(tmp_path: Path) -> None:
     with OpenAIServer(lambda _: verdict_json("tie")) as server:
         results = run(
             config(
@@ -121,9 +121,7 @@ def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
     assert '"seed": 5' in judge
 
 
-def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_reports_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.02)
     signs: list[datetime] = []
     reports: list[ProgressReport] = []
@@ -150,7 +148,7 @@ def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
     assert not list((tmp_path / "out").glob(".progress*"))
 
 
-def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> None:
+def test_failed_run_keeps_its_progress_file(tmp_path: Path) -> None:
     def respond(_: dict[str, Any]) -> Reply:
         return Reply(401, {"error": {"message": "Incorrect API key provided"}})
 
@@ -174,7 +172,7 @@ print(*(name for name in large if name in sys.modules))
 """
 
 
-def test_a_second_run_imports_nothing_large(
+def test_second_run_imports_no_large_module(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
@@ -208,20 +206,20 @@ def test_a_second_run_imports_nothing_large(
 
 
 def echoes(folder: Path, server: OpenAIServer, **more: Any) -> Config:
-    """Two models that need nobody, and a judge that does."""
+    """Config of two echo models and a judge on a server."""
     judge = (f"j=api:j?base_url={server.url}",)
     return config(folder, **{"model": ("a=echo:good", "b=echo:bad"), "judge": judge} | more)
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """What lies in a run's folder: when it was written, and what it holds."""
+    """Return time and content of each output file."""
     return {
         file.name: (file.stat().st_mtime_ns, file.read_bytes())
         for file in (folder / "out").iterdir()
     }
 
 
-def test_where_nothing_is_new_nothing_is_made_anew(tmp_path: Path) -> None:
+def test_unchanged_results_are_not_rewritten(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         asked = echoes(tmp_path, server)
         first = run(asked)
@@ -234,7 +232,7 @@ def test_where_nothing_is_new_nothing_is_made_anew(tmp_path: Path) -> None:
 
 
 def edited(name: str) -> Callable[[Path], object]:
-    """An edit of one letter somewhere in a file."""
+    """Change one letter of a file."""
 
     def edit(out: Path) -> None:
         content = (out / name).read_bytes()
@@ -253,9 +251,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", [edited("report.html"), *long(CHANGES.values())])
-def test_what_is_not_as_it_was_made_is_made_again(
-    tmp_path: Path, change: Callable[[Path], object]
-) -> None:
+def test_modified_output_is_rewritten(tmp_path: Path, change: Callable[[Path], object]) -> None:
     with OpenAIServer() as server:
         asked = echoes(tmp_path, server)
         run(asked)
@@ -272,7 +268,7 @@ def test_what_is_not_as_it_was_made_is_made_again(
 
 
 @pytest.mark.long
-def test_another_code_terms_or_versions_make_it_again(
+def test_other_code_or_settings_rewrite_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer() as server:
@@ -294,7 +290,7 @@ def test_another_code_terms_or_versions_make_it_again(
 
 
 @pytest.mark.long
-def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
+def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
     rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
     replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict_json("A", 8, 3)]
@@ -304,7 +300,7 @@ def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
         del replies[0]
         judged = run(asked)
         assert (len(judged.failures), len(judged.judgments)) == (0, 6)
-        put(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
+        append_vote(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
         voted = run(asked)
         assert [one.judge for one in voted.judgments[6:]] == ["Anna"]
         assert run(asked) == voted
@@ -313,12 +309,12 @@ def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
 
 
 def seconds(watch: Stopwatch) -> dict[str, float]:
-    """What was under way, and how long."""
+    """Return the measured seconds by kind of work."""
     return {lap.kind: lap.total for lap in watch.timings()[0] if lap.total}
 
 
 @pytest.mark.long
-def test_a_stopwatch_tells_where_the_time_of_a_run_went(
+def test_stopwatch_measures_the_parts_of_a_run(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = TransformersGenerator._load
@@ -345,7 +341,7 @@ def test_a_stopwatch_tells_where_the_time_of_a_run_went(
     assert seconds(second).keys() == {"store", "summarise"}
 
 
-def test_the_signs_of_life_go_on_while_it_is_summarised(
+def test_progress_is_written_during_the_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.01)

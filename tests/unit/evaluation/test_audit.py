@@ -1,4 +1,4 @@
-"""`bakeoff audit` on tables of our own; its numbers are asserted in `tests/golden`."""
+"""`bakeoff audit` on generated tables; `tests/golden` asserts its numbers."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ def only(results: Results) -> PairSummary:
     return pair
 
 
-def test_the_audit_of_an_audit_says_the_same(tmp_path: Path) -> None:
+def test_audit_of_an_audit_is_the_same(tmp_path: Path) -> None:
     table = [["prompt", "completion_a", "completion_b", "winner", "first", "tags"]]
     for n in range(30):
         table += [
@@ -35,7 +35,7 @@ def test_the_audit_of_an_audit_says_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "two/report.html").stat().st_size > 1000
 
 
-def test_garbage_is_counted_as_failed_by_kind_and_never_as_a_tie(tmp_path: Path) -> None:
+def test_garbage_is_a_failure_by_kind_and_never_a_tie(tmp_path: Path) -> None:
     garbage = [True, None, float("nan"), "garbage", {"a": 1}, "", 7]
     good = [{"prompt": f"q{n}", "winner": "ab"[n % 2]} for n in range(200)]
     bad = [{"prompt": f"bad{n}", "winner": one} for n, one in enumerate(garbage)]
@@ -51,7 +51,7 @@ def test_garbage_is_counted_as_failed_by_kind_and_never_as_a_tie(tmp_path: Path)
     assert "failures" in {reason.kind for reason in pair.reasons}
 
 
-def test_what_cannot_be_read_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+def test_unreadable_file_is_a_one_line_error_and_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
     path.write_text('{"results": [')
     with pytest.raises(ConfigError) as caught:

@@ -1,4 +1,4 @@
-"""Who may take part: names, models that judge themselves or their family, and a second draw."""
+"""Opening models and judges: names, self-judging, and the resampled model."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, ConfigError
-from bakeoff.evaluation.participants import asks_people, cast_of
+from bakeoff.evaluation.participants import has_human_judge, open_participants
 
 SERVER = "?base_url=http://127.0.0.1:1/v1"
 
@@ -17,40 +17,42 @@ def config(*judges: str, **more: Any) -> Config:
 
 
 def test_models_and_judges_are_opened_by_name() -> None:
-    cast = cast_of(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
-    assert (list(cast.models), list(cast.judges)) == (["tuned", "base"], ["j", "k"])
-    assert cast.again is None
-    assert [judge.traits.order for judge in cast.judges.values()] == ["both", "apart"]
+    participants = open_participants(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
+    assert (list(participants.models), list(participants.judges)) == (["tuned", "base"], ["j", "k"])
+    assert participants.resampled is None
+    assert [judge.traits.order for judge in participants.judges.values()] == ["both", "apart"]
 
 
-def test_people_are_no_worker() -> None:
+def test_people_are_not_opened_as_judges() -> None:
     given = config("human", f"j=api:j{SERVER}")
-    assert asks_people(given)
-    assert list(cast_of(given).judges) == ["j"]
-    assert not asks_people(config(f"j=api:human{SERVER}"))
+    assert has_human_judge(given)
+    assert list(open_participants(given).judges) == ["j"]
+    assert not has_human_judge(config(f"j=api:human{SERVER}"))
 
 
-def test_a_contestant_is_no_judge_unless_insisted_on() -> None:
+def test_contestant_as_judge_is_refused_by_default() -> None:
     judge = f"again=api:base{SERVER}"
     with pytest.raises(ConfigError, match="'again' is the contestant 'base'"):
-        cast_of(config(judge))
-    assert cast_of(config(judge, allow_self_judge=True)).judges
+        open_participants(config(judge))
+    assert open_participants(config(judge, allow_self_judge=True)).judges
 
 
-def test_a_likelihood_judge_of_a_contestants_family_is_refused_unless_insisted_on() -> None:
+def test_likelihood_judge_of_a_contestants_family_is_refused_by_default() -> None:
     judge = f"j=api:Qwen2.5-7B{SERVER}&verdict=likelihood"
     with pytest.raises(ConfigError, match=r"'tuned' is of its family \(Qwen\)"):
-        cast_of(config(judge))
-    assert cast_of(config(judge, allow_self_judge=True)).judges
-    assert cast_of(config(f"j=api:Mistral-7B{SERVER}&verdict=likelihood")).judges
-    assert cast_of(config(f"j=api:Qwen2.5-7B{SERVER}")).judges  # it reads them, and may judge
+        open_participants(config(judge))
+    assert open_participants(config(judge, allow_self_judge=True)).judges
+    assert open_participants(config(f"j=api:Mistral-7B{SERVER}&verdict=likelihood")).judges
+    assert open_participants(
+        config(f"j=api:Qwen2.5-7B{SERVER}")
+    ).judges  # it reads them, and may judge
 
 
-def test_the_second_draw_of_the_null_check_has_another_seed_and_nothing_else() -> None:
-    cast = cast_of(config(f"j=api:j{SERVER}", null_check=3))
-    assert cast.again is not None
-    name, again = cast.again
-    first = cast.models["tuned"]
+def test_resampled_model_differs_only_in_its_seed() -> None:
+    participants = open_participants(config(f"j=api:j{SERVER}", null_check=3))
+    assert participants.resampled is not None
+    name, again = participants.resampled
+    first = participants.models["tuned"]
     assert name == "tuned"
     assert isinstance(first.identity, dict)
     assert isinstance(again.identity, dict)
@@ -63,23 +65,29 @@ def test_the_second_draw_of_the_null_check_has_another_seed_and_nothing_else() -
 
 
 @pytest.mark.parametrize("who", ["model", "judge"])
-def test_a_name_that_stands_there_twice_is_named(who: str) -> None:
+def test_duplicate_name_is_an_error(who: str) -> None:
     twice = (f"x=api:x{SERVER}", f"x=api:y{SERVER}")
     with pytest.raises(ConfigError, match=f"the {who} 'x' stands there twice"):
-        cast_of(config("j=api:j" + SERVER, **{who: twice}))
+        open_participants(config("j=api:j" + SERVER, **{who: twice}))
 
 
-def test_one_model_is_no_comparison(tmp_path: Path) -> None:
+def test_one_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs two models"):
-        cast_of(config(f"j=api:j{SERVER}", model=(f"x=api:x{SERVER}",)))
+        open_participants(config(f"j=api:j{SERVER}", model=(f"x=api:x{SERVER}",)))
 
 
-def test_all_who_ask_one_server_share_what_it_takes() -> None:
-    cast = cast_of(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
-    assert cast.again
-    (judge,) = cast.judges.values()
-    workers: list[Any] = [*cast.models.values(), cast.again[1], getattr(judge, "generator", None)]
+def test_participants_of_one_server_share_its_limits() -> None:
+    participants = open_participants(config(f"j=api:j{SERVER}", null_check=1, rpm=600))
+    assert participants.resampled
+    (judge,) = participants.judges.values()
+    workers: list[Any] = [
+        *participants.models.values(),
+        participants.resampled[1],
+        getattr(judge, "generator", None),
+    ]
     servers = {server for worker in workers for server in worker._pool.servers}
     (shared,) = servers
     assert shared.limits._rate.rate(0.0) == 10
-    assert cast_of(config(f"j=api:j{SERVER}")).models["tuned"]._pool.servers[0] is not shared  # type: ignore[attr-defined]
+    assert (
+        open_participants(config(f"j=api:j{SERVER}")).models["tuned"]._pool.servers[0] is not shared
+    )  # type: ignore[attr-defined]

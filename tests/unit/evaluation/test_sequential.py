@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 
 from bakeoff import Config
 from bakeoff.analysis import checks
-from bakeoff.evaluation.pair_progress import Course, Two, Wave
-from bakeoff.evaluation.sequential import FEWEST, Schedule
+from bakeoff.evaluation.sequential import (
+    MIN_PROMPTS,
+    DesignStage,
+    ModelPair,
+    PairProgress,
+    Schedule,
+)
 from bakeoff.records import Judgment, Prompt, Verdict
 from bakeoff.stats.sequential import mean_confidence_sequence
 
@@ -24,8 +29,8 @@ def prompts(count: int) -> list[Prompt]:
     ]
 
 
-def judged(pair: Two, prompt: Prompt, *values: float) -> list[Judgment]:
-    """One verdict in each order, on a; a single value is said in the first order only."""
+def judged(pair: ModelPair, prompt: Prompt, *values: float) -> list[Judgment]:
+    """Return a judgment per order with these preferences for the first model."""
     return [
         Judgment(
             prompt_id=prompt.id,
@@ -39,75 +44,75 @@ def judged(pair: Two, prompt: Prompt, *values: float) -> list[Judgment]:
 
 
 class Table:
-    """What judges would say of every pair on every prompt, and how much of it they have."""
+    """All future verdicts, and which of them are known."""
 
-    def __init__(self, values: Callable[[Two, int], Sequence[float]]) -> None:
+    def __init__(self, values: Callable[[ModelPair, int], Sequence[float]]) -> None:
         self.values = values
-        self.known: set[tuple[Two, str]] = set()
+        self.known: set[tuple[ModelPair, str]] = set()
 
-    def said(self, pair: Two, prompt: Prompt) -> list[Judgment] | None:
+    def said(self, pair: ModelPair, prompt: Prompt) -> list[Judgment] | None:
         if (pair, prompt.id) not in self.known:
             return None
         return judged(pair, prompt, *self.values(pair, int(prompt.id[1:])))
 
 
 def run(schedule: Schedule, table: Table, rng: random.Random | None = None) -> list[int]:
-    """Judge what is wanted, wave by wave, in any order; how much was asked for in each."""
+    """Judge stage by stage, in any order; return the number of requests of each stage."""
     asked = []
     more = True
-    schedule.catch_up(table.said)
+    schedule.update_all(table.said)
     while more:
         wanted = [
             (pair, prompt)
             for prompt in schedule.prompts
-            for pair in schedule.pairs(prompt)
+            for pair in schedule.pairs_on(prompt)
             if (pair, prompt.id) not in table.known
         ]
         if rng:
             rng.shuffle(wanted)
         for pair, prompt in wanted:
-            if pair not in schedule.pairs(prompt):
+            if pair not in schedule.pairs_on(prompt):
                 continue  # that pair is sure by now
             table.known.add((pair, prompt.id))
             if rng is None or rng.random() < 0.8:  # whoever listens may be late
-                schedule.follow(pair, table.said)
+                schedule.update(pair, table.said)
         asked.append(len(wanted))
         more = schedule.advance(table.said)
     return asked
 
 
-def lengths(schedule: Schedule) -> dict[Two, int]:
-    return {course.pair: len(course) for course in schedule.courses}
+def lengths(schedule: Schedule) -> dict[ModelPair, int]:
+    return {course.pair: len(course) for course in schedule.progress}
 
 
 def config(**fields: Any) -> Config:
     return Config(model=("x", "y"), **fields)
 
 
-def test_without_more_words_each_two_models_are_compared_on_all_prompts_at_once() -> None:
+def test_default_schedule_compares_all_pairs_on_all_prompts() -> None:
     schedule = Schedule(config(), prompts(50), MODELS)
-    assert schedule.over
+    assert schedule.finished
     twos = list(itertools.combinations(MODELS, 2))
-    assert all(schedule.pairs(prompt) == twos for prompt in schedule.prompts)
-    assert all(schedule.wanted(model) == list(schedule.prompts) for model in MODELS)
-    assert all(schedule.both(two, "p49") for two in twos)
+    assert all(schedule.pairs_on(prompt) == twos for prompt in schedule.prompts)
+    assert all(schedule.prompts_of(model) == list(schedule.prompts) for model in MODELS)
+    assert all(schedule.both_orders(two, "p49") for two in twos)
     assert list(schedule.notes()) == []
-    with schedule.at_most():
+    with schedule.with_all_stages():
         assert lengths(schedule) == dict.fromkeys(twos, 50)
 
 
-def test_a_pair_may_be_sure_when_a_verdict_may_be_said() -> None:
-    assert FEWEST == checks.MIN_PROMPTS
+def test_minimum_sample_size_equals_that_of_a_verdict() -> None:
+    assert MIN_PROMPTS == checks.MIN_PROMPTS
 
 
-def test_with_a_baseline_the_others_are_compared_with_it_only() -> None:
+def test_baseline_limits_the_pairs() -> None:
     schedule = Schedule(config(baseline="c"), prompts(3), MODELS)
-    assert schedule.pairs(schedule.prompts[0]) == [("a", "c"), ("b", "c")]
+    assert schedule.pairs_on(schedule.prompts[0]) == [("a", "c"), ("b", "c")]
 
 
 def one_by_one(values: Sequence[float], margin: float, alpha: float) -> int | None:
-    """After how many prompts a pair is sure, by the definition."""
-    for count in range(FEWEST, len(values) + 1):
+    """Return after how many prompts a pair is decided, by definition; None if never."""
+    for count in range(MIN_PROMPTS, len(values) + 1):
         found = mean_confidence_sequence(np.array(values[:count]), alpha)
         decided = found.low > 0.5 or found.high < 0.5
         if decided or (0.5 - margin <= found.low and found.high <= 0.5 + margin):
@@ -115,14 +120,14 @@ def one_by_one(values: Sequence[float], margin: float, alpha: float) -> int | No
     return None
 
 
-def drawn(seed: int, shares: dict[Two, float]) -> Callable[[Two, int], list[float]]:
-    """Verdicts in both orders that agree; a pair's first wins on that share of the prompts."""
+def drawn(seed: int, shares: dict[ModelPair, float]) -> Callable[[ModelPair, int], list[float]]:
+    """Return consistent verdicts; the first model of a pair wins on this share of prompts."""
     return lambda pair, n: [float(random.Random(f"{seed} {pair} {n}").random() < shares[pair])] * 2
 
 
 @settings(max_examples=4)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 0.75, 0.95]), st.randoms())
-def test_a_pair_ends_where_looks_one_by_one_end_it_whoever_is_quicker(
+def test_stopping_point_does_not_depend_on_arrival_order(
     seed: int, share: float, rng: random.Random
 ) -> None:
     shares = {("a", "b"): share, ("a", "c"): 0.9, ("b", "c"): 0.5}
@@ -132,13 +137,13 @@ def test_a_pair_ends_where_looks_one_by_one_end_it_whoever_is_quicker(
     for pair, length in lengths(schedule).items():
         said = [values(pair, n)[0] for n in range(count)]
         assert length == (one_by_one(said, 0.2, 0.05 / 3) or count)
-        assert [pair in schedule.pairs(one) for one in schedule.prompts] == (
+        assert [pair in schedule.pairs_on(one) for one in schedule.prompts] == (
             [True] * length + [False] * (count - length)
         )
-    assert schedule.over
+    assert schedule.finished
 
 
-def test_what_was_judged_before_a_kill_leads_to_the_same_end() -> None:
+def test_resumed_schedule_ends_the_same() -> None:
     values = drawn(3, {("a", "b"): 0.7})
     whole = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
     table = Table(values)
@@ -152,7 +157,7 @@ def test_what_was_judged_before_a_kill_leads_to_the_same_end() -> None:
         assert part.known == table.known
 
 
-def test_waves_grow_with_what_is_known_and_none_is_asked_for_too_early() -> None:
+def test_stages_grow_with_the_sample() -> None:
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(500), ("a", "b"))
     asked = run(schedule, Table(lambda pair, n: [float(n % 2)] * 2))
     assert asked == [24, 16, 20, 30, 45, 67, 101, 151, 46]
@@ -160,7 +165,7 @@ def test_waves_grow_with_what_is_known_and_none_is_asked_for_too_early() -> None
     assert list(schedule.notes()) == ["--stop when-sure: it took 500 of 500 prompts at most"]
 
 
-def test_a_sure_pair_is_asked_no_more_while_others_go_on() -> None:
+def test_decided_pair_ends_while_others_continue() -> None:
     table = Table(lambda pair, n: [1.0, 1.0] if pair == ("a", "b") else [float(n % 2)] * 2)
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), MODELS)
     run(schedule, table)
@@ -168,44 +173,44 @@ def test_a_sure_pair_is_asked_no_more_while_others_go_on() -> None:
     assert (found["a", "c"], found["b", "c"]) == (100, 100)
     assert found["a", "b"] == one_by_one([1.0] * 100, 0, 0.05 / 3)
     assert sum(pair == ("a", "b") for pair, _ in table.known) <= 24
-    assert len(schedule.wanted("a")) == 100
+    assert len(schedule.prompts_of("a")) == 100
 
 
-def test_prompts_without_a_verdict_count_for_nothing_and_hold_nothing_up() -> None:
+def test_prompts_without_a_verdict_do_not_count_or_block() -> None:
     table = Table(lambda pair, n: [] if n % 2 else [1.0, 1.0])
     schedule = Schedule(config(stop="when-sure"), prompts(200), ("a", "b"))
     run(schedule, table)
-    assert lengths(schedule) == {("a", "b"): 2 * FEWEST - 1}
+    assert lengths(schedule) == {("a", "b"): 2 * MIN_PROMPTS - 1}
 
 
-def test_what_is_not_complete_is_not_wanted_when_the_run_is_stopped() -> None:
+def test_truncate_ends_before_the_first_missing_judgment() -> None:
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), ("a", "b"))
     table = Table(lambda pair, n: [float(n % 2)] * 2)
     table.known = {(("a", "b"), f"p{n}") for n in (*range(13), 14, 15, 30)}
-    schedule.follow(("b", "a"), table.said)
-    assert schedule.courses[0].seen == 13
-    schedule.settle(table.said)
+    schedule.update(("b", "a"), table.said)
+    assert schedule.progress[0].examined == 13
+    schedule.truncate(table.said)
     assert lengths(schedule) == {("a", "b"): 13}
-    assert schedule.over
+    assert schedule.finished
 
 
-def test_at_most_all_is_wanted_of_what_is_not_over() -> None:
+def test_with_all_stages_extends_unfinished_pairs() -> None:
     schedule = Schedule(config(stop="when-sure", orders="adaptive"), prompts(100), MODELS)
-    schedule.courses[0].end(5)
+    schedule.progress[0].end_after(5)
     before = lengths(schedule)
-    with schedule.at_most():
+    with schedule.with_all_stages():
         assert sorted(lengths(schedule).values()) == [5, 100, 100]
-        assert schedule.both(("b", "c"), "p99")
-        assert not schedule.both(("a", "b"), "p99")
+        assert schedule.both_orders(("b", "c"), "p99")
+        assert not schedule.both_orders(("a", "b"), "p99")
     assert lengths(schedule) == before == {("a", "b"): 5, ("a", "c"): 24, ("b", "c"): 24}
     once = Schedule(config(stop="when-sure", orders="random"), prompts(100), MODELS)
-    with once.at_most():
-        assert not once.both(("a", "b"), "p0")
+    with once.with_all_stages():
+        assert not once.both_orders(("a", "b"), "p0")
 
 
 def in_both(schedule: Schedule) -> list[bool]:
-    (course,) = schedule.courses
-    return [schedule.both(course.pair, prompt.id) for prompt in schedule.prompts]
+    (course,) = schedule.progress
+    return [schedule.both_orders(course.pair, prompt.id) for prompt in schedule.prompts]
 
 
 @pytest.mark.parametrize(
@@ -217,12 +222,12 @@ def in_both(schedule: Schedule) -> list[bool]:
         (lambda n: [], True),  # nothing was judged
     ],
 )
-def test_the_second_order_is_asked_for_where_it_can_change_the_verdict(
+def test_second_order_is_requested_if_it_can_change_the_verdict(
     values: Callable[[int], list[float]], from_the_second_wave_on: bool
 ) -> None:
     schedule = Schedule(config(orders="adaptive", margin=20), prompts(60), ("a", "b"))
 
-    def said(pair: Two, prompt: Prompt) -> list[Judgment]:
+    def said(pair: ModelPair, prompt: Prompt) -> list[Judgment]:
         return judged(pair, prompt, *values(int(prompt.id[1:])))
 
     assert in_both(schedule) == [True] * 24 + [False] * 36
@@ -237,18 +242,18 @@ def test_the_second_order_is_asked_for_where_it_can_change_the_verdict(
     ]
 
 
-def test_what_a_wave_is_asked_does_not_depend_on_what_comes_of_it() -> None:
-    """The choice for each prompt is made by those before: that is why no estimate is biased."""
+def test_stage_design_does_not_depend_on_its_own_verdicts() -> None:
+    """The design of a stage depends on earlier prompts only, so that estimates are unbiased."""
     rng = random.Random(1)
     table = [[float(rng.random() < 0.62) for _ in "ab"] for _ in range(200)]
 
     def chosen(turned: int) -> list[bool]:
         schedule = Schedule(config(orders="adaptive"), prompts(200), ("a", "b"))
 
-        def said(pair: Two, prompt: Prompt) -> list[Judgment]:
+        def said(pair: ModelPair, prompt: Prompt) -> list[Judgment]:
             number = int(prompt.id[1:])
             values = table[number] if number < turned else [1 - v for v in table[number]]
-            both = schedule.both(pair, prompt.id)
+            both = schedule.both_orders(pair, prompt.id)
             return judged(pair, prompt, *values[: 1 + both])
 
         while schedule.advance(said):
@@ -263,32 +268,30 @@ def test_what_a_wave_is_asked_does_not_depend_on_what_comes_of_it() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
-def test_the_places_of_a_course_are_those_of_its_waves_up_to_its_end(
-    sizes: list[int], data: st.DataObject
-) -> None:
+def test_positions_of_a_pair_are_those_of_its_stages(sizes: list[int], data: st.DataObject) -> None:
     ends = list(itertools.accumulate(sizes, initial=data.draw(st.integers(0, 5))))
     waves = [
-        Wave(range(low, high), both=index % 2 == 0)
+        DesignStage(range(low, high), both_orders=index % 2 == 0)
         for index, (low, high) in enumerate(itertools.pairwise(ends))
     ]
-    places = [place for wave in waves for place in wave.places]
-    both = [place for wave in waves if wave.both for place in wave.places]
-    course = Course(("a", "b"), list(waves), over=False)
+    places = [place for wave in waves for place in wave.positions]
+    both = [place for wave in waves if wave.both_orders for place in wave.positions]
+    course = PairProgress(("a", "b"), list(waves), finished=False)
     start, count = (data.draw(st.integers(0, len(places))) for _ in range(2))
-    assert list(course.places(start)) == places[start:]
-    course.end(count)
-    assert list(course.places()) == places[:count]
+    assert list(course.positions(start)) == places[start:]
+    course.end_after(count)
+    assert list(course.positions()) == places[:count]
     assert len(course) == count
-    assert course.over
+    assert course.finished
     assert [place in course for place in range(60)] == [p in places[:count] for p in range(60)]
     kept = set(both) & set(places[:count])
-    assert [course.both(place) for place in range(60)] == [p in kept for p in range(60)]
+    assert [course.both_orders(place) for place in range(60)] == [p in kept for p in range(60)]
 
 
-def test_chosen_pairs_come_after_a_wave_of_all_and_are_those_that_are_close() -> None:
+def test_adaptive_pairs_are_the_close_ones() -> None:
     strong = dict(zip("abcdefgh", (9, 6, 6, 5, 4, 3, 2, 0), strict=True))
 
-    def values(pair: Two, n: int) -> list[float]:
+    def values(pair: ModelPair, n: int) -> list[float]:
         share = 0.5 + (strong[pair[0]] - strong[pair[1]]) / 20
         return [float(random.Random(f"{pair} {n}").random() < share)] * 2
 
@@ -297,11 +300,11 @@ def test_chosen_pairs_come_after_a_wave_of_all_and_are_those_that_are_close() ->
     found = lengths(schedule)
     assert found["b", "c"] == 90
     assert found["a", "h"] < 90
-    assert schedule.over
+    assert schedule.finished
     share = 100 * sum(found.values()) / (28 * 90)
     assert list(schedule.notes()) == [f"--pairs adaptive: {share:.0f} % of each two on 90 prompts"]
 
 
-def test_where_nothing_was_judged_any_pairs_are_chosen() -> None:
+def test_adaptive_pairs_without_judgments() -> None:
     schedule = Schedule(config(pairs="adaptive"), prompts(60), tuple("abcdefg"))
     assert run(schedule, Table(lambda pair, n: [])) == [21 * 24, 14 * 25, 14 * 11]

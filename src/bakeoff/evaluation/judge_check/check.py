@@ -1,4 +1,4 @@
-"""Opens judges, has them asked about pairs whose better one is known, and gathers the results."""
+"""Run a judge check: open the judges, request their verdicts, and grade them."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +8,12 @@ from bakeoff.config import MAX_CONCURRENCY, Sampling, parse_fields
 from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.environment import StartTime, describe, load_env_file
 from bakeoff.errors import BudgetError, ConfigError, InterruptError
-from bakeoff.evaluation.judge_check.grading import agreements, checked
-from bakeoff.evaluation.judge_check.labeled_pairs import Known, known_pairs
-from bakeoff.evaluation.judge_check.outcomes import longer_of
-from bakeoff.evaluation.judge_check.requests import Asking
+from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
+from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPairs, load_labeled_pairs
+from bakeoff.evaluation.judge_check.outcomes import length_baseline
+from bakeoff.evaluation.judge_check.requests import JudgeRequests
 from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
-from bakeoff.evaluation.participants import judges_of
+from bakeoff.evaluation.participants import open_judges
 from bakeoff.importers.documents import format_names
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
@@ -23,7 +23,7 @@ from bakeoff.runtime import Judge, RateLimits, SpendLimit, StopToken, estimate_c
 from bakeoff.runtime.progress import ProgressCallback
 from bakeoff.storage import Store
 
-FILE = "judge-check.json"
+CHECK_FILE = "judge-check.json"
 
 
 def check(
@@ -35,26 +35,26 @@ def check(
     repeats: int = 1,
     max_concurrency: int = MAX_CONCURRENCY,
 ) -> CheckResults:
-    """Ask each judge (a spec) about the pairs of a file, or without one about our own.
+    """JudgeCheckOptions judges, given as specs, on the pairs of a file, or on the built-in pairs.
 
-    At most `limit` pairs, each `repeats` times in every order. ConfigError or StoreError where it
-    cannot start; what was done is kept, and the same call goes on where this one stopped.
+    At most `limit` pairs are used; each is judged `repeats` times in every order. Verdicts are
+    stored, so that the same call resumes. Raises ConfigError or StoreError if it cannot start.
     """
-    asked = {
+    fields = {
         "judge": judges,
         "limit": limit,
         "repeats": repeats,
         "max_concurrency": max_concurrency,
     }
     return check_config(
-        file, parse_fields(JudgeCheckOptions, asked | {"store": store}, where="the check")
+        file, parse_fields(JudgeCheckOptions, fields | {"store": store}, where="the check")
     )
 
 
 def check_config(
     file: Path | None, config: JudgeCheckOptions, on_progress: ProgressCallback = lambda _: None
 ) -> CheckResults:
-    """As `check`, as a config describes it; writes `judge-check.json` to `config.out`, if given."""
+    """Like `check`, with a config; write `judge-check.json` to `config.out` if it is given."""
     return asyncio.run(check_async(file, config, on_progress))
 
 
@@ -65,51 +65,58 @@ async def check_async(
     *,
     stop_token: StopToken | None = None,
 ) -> CheckResults:
-    """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
+    """Like `check_config`, inside a running event loop.
+
+    `stop_token` stops the check; InterruptError is then raised.
+    """
     started, stop_token = StartTime.now(), stop_token or StopToken()
     load_env_file(config.env_file)
-    known = known_pairs(file, config.limit)
-    rate_limits = RateLimits(config.rpm, config.tpm)
+    labeled = load_labeled_pairs(file, config.limit)
+    limits = RateLimits(config.rpm, config.tpm)
     context = RunContext(
         Sampling(),
         config.max_concurrency,
         store=config.store,
-        rate_limits=rate_limits,
+        rate_limits=limits,
         spend_limit=SpendLimit(config.max_cost),
     )
     judges = _open(config.judge, context)
     _check_prices(judges, config.max_cost)
     if config.out is not None:
         check_writable(config.out)
-    asked = [Asking(name, judge, known.pairs, config.repeats) for name, judge in judges.items()]
+    requests = [
+        JudgeRequests(name, judge, labeled.pairs, config.repeats) for name, judge in judges.items()
+    ]
     with stop_token.activate(), Store(config.store) as store:
         try:
             with stop_token.mark_in_flight():
-                await _ask(asked, store, on_progress)
+                await _run(requests, store, on_progress)
         finally:
             for judge in judges.values():
                 await judge.close()
     if stop_token.interrupted:
         raise InterruptError
-    results = _results(known, config, asked, started)
+    results = _results(labeled, config, requests, started)
     if config.out is not None:
-        write_file(config.out / FILE, results.to_json())
+        write_file(config.out / CHECK_FILE, results.to_json())
     return results
 
 
-async def _ask(asked: Sequence[Asking], store: Store, on_progress: ProgressCallback) -> None:
-    """Servers side by side; who fills the accelerator takes turns, and is closed after its turn."""
-    for one in asked:
-        if store.lacks(key for key, _ in one.asks):
-            await one.judge.prepare()
+async def _run(
+    requests: Sequence[JudgeRequests], store: Store, on_progress: ProgressCallback
+) -> None:
+    """Run servers concurrently; run exclusive judges one after another and close each."""
+    for of_judge in requests:
+        if store.lacks(key for key, _ in of_judge.requests):
+            await of_judge.judge.prepare()
     async with task_group() as group:
-        for one in asked:
-            if not one.judge.traits.exclusive:
-                group.create_task(one.run(store, on_progress))
-        for one in asked:
-            if one.judge.traits.exclusive:
-                await one.run(store, on_progress)
-                await one.judge.close()
+        for of_judge in requests:
+            if not of_judge.judge.traits.exclusive:
+                group.create_task(of_judge.run(store, on_progress))
+        for of_judge in requests:
+            if of_judge.judge.traits.exclusive:
+                await of_judge.run(store, on_progress)
+                await of_judge.judge.close()
 
 
 def _open(judges: Sequence[str], context: RunContext) -> dict[str, Judge]:
@@ -119,54 +126,61 @@ def _open(judges: Sequence[str], context: RunContext) -> dict[str, Judge]:
         raise ConfigError(
             f"{HUMAN!r} cannot be checked like this: give judges that a program can ask"
         )
-    return judges_of(judges, context)
+    return open_judges(judges, context)
 
 
-def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
-    """BudgetError where nothing can keep to what may be spent."""
+def _check_prices(judges: Mapping[str, Judge], limit: float | None) -> None:
+    """Raise BudgetError if there is a cost limit and the price of a judge is unknown."""
     for name, judge in judges.items():
         if (
-            most is not None
+            limit is not None
             and estimate_cost(judge, Usage(input_tokens=1, output_tokens=1)) is None
         ):
             raise BudgetError(
-                f"--max-cost {most:g}: the price of {name!r} is not known: give it in US dollars "
+                f"--max-cost {limit:g}: the price of {name!r} is not known: give it in US dollars "
                 "for a million tokens read and written, as ?price=0.5,1.5, or leave out --max-cost"
             )
 
 
 def _results(
-    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: StartTime
+    labeled: LabeledPairs,
+    config: JudgeCheckOptions,
+    requests: Sequence[JudgeRequests],
+    started: StartTime,
 ) -> CheckResults:
-    judgments = [judgment for one in asked for judgment in one.judgments]
-    told = config.model_dump(mode="json", by_alias=True)
+    judgments = [judgment for of_judge in requests for judgment in of_judge.judgments]
+    document = config.model_dump(mode="json", by_alias=True)
+    caveats = [
+        of_judge.judge.traits.caveat for of_judge in requests if of_judge.judge.traits.caveat
+    ]
     environment = describe() | {
         **started.as_fields(),
-        "judges": {one.name: one.judge.identity for one in asked},
+        "judges": {of_judge.name: of_judge.judge.identity for of_judge in requests},
     }
     return CheckResults(
         schema=SCHEMA,
-        source=known.source,
-        held=known.held,
-        config={**told, "judge": [masked(token) for token in config.judge]},
-        pairs=known.pairs,
+        source=labeled.source,
+        available=labeled.available,
+        config={**document, "judge": [masked(token) for token in config.judge]},
+        pairs=labeled.pairs,
         judgments=tuple(judgments),
-        failures=tuple(failure for one in asked for failure in one.failures),
-        longer=longer_of(known.pairs),
-        judges=tuple(checked(one.name, known.pairs, one.judgments, one.failures) for one in asked),
-        agreement=agreements(judgments),
-        notes=(
-            *_same(known),
-            *(one.judge.traits.caveat for one in asked if one.judge.traits.caveat),
+        failures=tuple(failure for of_judge in requests for failure in of_judge.failures),
+        length_baseline=length_baseline(labeled.pairs),
+        judges=tuple(
+            grade_judge(of_judge.name, labeled.pairs, of_judge.judgments, of_judge.failures)
+            for of_judge in requests
         ),
+        agreement=agreements(judgments),
+        notes=(*_identical_texts(labeled), *caveats),
         environment=environment,
     )
 
 
-def _same(known: Known) -> Iterator[str]:
-    same = [pair.id for pair in known.pairs if pair.better == pair.worse]
-    if same:
+def _identical_texts(labeled: LabeledPairs) -> Iterator[str]:
+    """Yield a note if some pairs have the same text twice."""
+    ids = [pair.id for pair in labeled.pairs if pair.better == pair.worse]
+    if ids:
         yield (
-            f"{len(same)} of the pairs have one text on both sides, so that no judge can be right: "
-            f"{format_names(same)}"
+            f"{len(ids)} of the pairs have one text on both sides, so that no judge can be right: "
+            f"{format_names(ids)}"
         )

@@ -1,7 +1,7 @@
-"""Verdicts on pairs whose better one is known, counted. Asks nobody; knows no model by name.
+"""Grade a judge by its verdicts on labeled pairs.
 
-The two of a pair go through the summary as models called `better` and `worse`, so that orders and
-repeats are folded and a judge's leaning is measured just as in a comparison.
+The two completions are analyzed as models named `better` and `worse`, so that orders, repeats and
+biases are handled as in a comparison.
 """
 
 from collections import Counter, defaultdict
@@ -15,15 +15,15 @@ from bakeoff.analysis.agreement import judge_agreements
 from bakeoff.analysis.bias import order_bias
 from bakeoff.analysis.pair import verdict_accounting
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData
-from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, Labelled
+from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, LabeledPair
 from bakeoff.evaluation.judge_check.outcomes import (
-    Found,
-    by_kind,
+    Comparisons,
     grade,
     grades,
-    marks_of,
+    grades_by_kind,
+    labeled_outcomes,
+    length_difference,
     misses_of,
-    surplus,
 )
 from bakeoff.evaluation.judge_check.results import JudgeCheck
 from bakeoff.records import Agreement, Failure, Judgment
@@ -33,38 +33,38 @@ from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 
 
-def checked(
+def grade_judge(
     judge: str,
-    pairs: Sequence[Labelled],
+    pairs: Sequence[LabeledPair],
     judgments: Sequence[Judgment],
     failures: Sequence[Failure],
 ) -> JudgeCheck:
-    """What one judge's verdicts on the pairs say; `judgments` and `failures` are its own."""
+    """Return the grades of one judge; `judgments` and `failures` are those of this judge."""
     pair_data = _pair_data(judgments, failures)
-    found = {comparison.prompt_id: comparison for comparison in pair_data.comparisons}
-    marks = marks_of(pairs, found, judgments, failures)
-    told = [c.consistent for c in found.values() if c.consistent is not None]
-    mended = Counter(j.verdict.retry_reason for j in judgments if j.verdict.retry_reason)
+    comparisons = {comparison.prompt_id: comparison for comparison in pair_data.comparisons}
+    outcomes = labeled_outcomes(pairs, comparisons, judgments, failures)
+    consistent = [c.consistent for c in comparisons.values() if c.consistent is not None]
+    retries = Counter(j.verdict.retry_reason for j in judgments if j.verdict.retry_reason)
     return JudgeCheck(
         judge=judge,
-        overall=grade(pairs, marks, found),
-        by_set=grades(pairs, marks, found, lambda pair: pair.set),
-        by_kind=by_kind(pairs, marks, found),
+        overall=grade(pairs, outcomes, comparisons),
+        by_set=grades(pairs, outcomes, comparisons, lambda pair: pair.set),
+        by_kind=grades_by_kind(pairs, outcomes, comparisons),
         accounting=verdict_accounting(pair_data),
-        better_first=_named(judgments, BETTER),
-        better_second=_named(judgments, WORSE),
-        consistency=proportion(sum(told), len(told)),
+        better_first=_accuracy_if_first(judgments, BETTER),
+        better_second=_accuracy_if_first(judgments, WORSE),
+        consistency=proportion(sum(consistent), len(consistent)),
         order=order_bias(pair_data.judgment_table),
         kappa=_kappa(judgments),
-        longer_won=_longer_won(pairs, found),
-        mended=dict(sorted(mended.items())),
-        contradicting=sum(j.verdict.contradicts_scores for j in judgments),
-        misses=misses_of(pairs, marks, found, judgments),
+        longer_won=_longer_won(pairs, comparisons),
+        retries=dict(sorted(retries.items())),
+        contradictory=sum(j.verdict.contradicts_scores for j in judgments),
+        misses=misses_of(pairs, outcomes, comparisons, judgments),
     )
 
 
 def agreements(judgments: Sequence[Judgment]) -> tuple[Agreement, ...]:
-    """How far the judges agree by pair, and each with its own repeats."""
+    """Return the agreement of the judges by pair, and of each with its own repeats."""
     return tuple(judge_agreements(_pair_data(judgments, ())))
 
 
@@ -81,37 +81,41 @@ def _pair_data(judgments: Sequence[Judgment], failures: Sequence[Failure]) -> Pa
     )
 
 
-def _named(judgments: Iterable[Judgment], first: str) -> Estimate | None:
-    """How often the better one is named where `first` is shown first; repeats are averaged."""
-    given: dict[str, list[float]] = defaultdict(list)
+def _accuracy_if_first(judgments: Iterable[Judgment], first: str) -> Estimate | None:
+    """Return how often the better one wins where `first` is shown first; repeats are averaged."""
+    preferences: dict[str, list[float]] = defaultdict(list)
     for judgment in judgments:
         if judgment.first == first and judgment.presented == "recorded":
-            given[judgment.prompt_id].append(preference_of(BETTER, judgment))
-    right = sum(winner_of(fmean(values)) == "a" for values in given.values())
-    return proportion(right, len(given))
+            preferences[judgment.prompt_id].append(preference_of(BETTER, judgment))
+    right = sum(winner_of(fmean(values)) == "a" for values in preferences.values())
+    return proportion(right, len(preferences))
 
 
 def _kappa(judgments: Sequence[Judgment]) -> Estimate | None:
-    """Cohen's kappa of which place is the better one's and which place the verdict names.
+    """Return Cohen's kappa of the better completion's position and the verdict's position.
 
-    A judge that saw no order would have said the same in both: it counts in both.
+    A pointwise verdict has no order and counts for both orders.
     """
     rows: list[tuple[str, float, float]] = []
     for judgment in judgments:
         label = float(judgment.first == BETTER)
-        said = WINNER_VALUES[winner_of(judgment.verdict.first)]  # of a and b as first and second
-        rows.append((judgment.prompt_id, label, said))
+        verdict = WINNER_VALUES[winner_of(judgment.verdict.first)]  # a and b are first and second
+        rows.append((judgment.prompt_id, label, verdict))
         if judgment.presented == "apart":
-            rows.append((judgment.prompt_id, 1 - label, 1 - said))
+            rows.append((judgment.prompt_id, 1 - label, 1 - verdict))
     if not rows:
         return None
     ids, labels, verdicts = zip(*rows, strict=True)
     return cohen_kappa(np.array([labels, verdicts]).T, np.unique(ids, return_inverse=True)[1])
 
 
-def _longer_won(pairs: Iterable[Labelled], found: Found) -> Estimate | None:
-    both = [(found[p.id].preference, surplus(p)) for p in pairs if p.id in found]
-    if not both:
+def _longer_won(pairs: Iterable[LabeledPair], comparisons: Comparisons) -> Estimate | None:
+    rows = [
+        (comparisons[pair.id].preference, length_difference(pair))
+        for pair in pairs
+        if pair.id in comparisons
+    ]
+    if not rows:
         return None
-    values, differences = np.array(both, dtype=np.float64).T
-    return feature_bias(np.round(values, 9), differences).more_wins
+    preferences, differences = np.array(rows, dtype=np.float64).T
+    return feature_bias(np.round(preferences, 9), differences).more_wins

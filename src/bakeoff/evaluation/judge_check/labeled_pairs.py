@@ -1,11 +1,11 @@
-"""Pairs whose better completion is known: our own, or those of a file. Asks no judge.
+"""Load pairs whose better completion is known: the built-in ones, or those of a file.
 
-    {"id", "set", "kind", "prompt", "better", "worse"}                  as our own are written
+    {"id", "set", "kind", "prompt", "better", "worse"}                  the built-in pairs
     {"prompt", "chosen", "rejected"}                                    a preference dataset
     {"input", "output_1", "output_2", "label": 1}                       LLMBar
-    {"question", "completion_a", "completion_b", "winner": "B"}         any other two, and a label
+    {"question", "completion_a", "completion_b", "winner": "B"}         other columns with a label
 
-A prompt is a text or a list of messages; beside it may stand `reference`, `set`, `kind` and `id`.
+A prompt is a text or a list of messages; `reference`, `set`, `kind` and `id` are optional.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ from bakeoff.importers.table import STANDARD_COLUMNS
 from bakeoff.prompts.rows import Row
 from bakeoff.records import Prompt, Record, content_key
 
-OWN = "bakeoff's own"
-BETTER, WORSE = "better", "worse"  # what the two of a pair are called where models have names
+BUILT_IN = "bakeoff's own"
+BETTER, WORSE = "better", "worse"  # names of the two completions in place of model names
 
-_PROMPTS = ("messages", "prompt", "instruction", "question", "input")
-_KNOWN = ((BETTER, WORSE), ("chosen", "rejected"))
-_TWO = (
+_PROMPT_COLUMNS = ("messages", "prompt", "instruction", "question", "input")
+_SORTED_COLUMNS = ((BETTER, WORSE), ("chosen", "rejected"))
+_UNSORTED_COLUMNS = (
     ("first", "second"),
     *(
         (a, b)
@@ -38,59 +38,63 @@ _TWO = (
     ),
     ("completion_a", "completion_b"),
 )
-_LABELS = ("label", "winner")
-_MARKS = label_meanings(
-    ("1", "a", *(a for a, _ in _TWO)),
-    ("2", "b", *(b for _, b in _TWO)),
+_LABEL_COLUMNS = ("label", "winner")
+_LABELS = label_meanings(
+    ("1", "a", *(a for a, _ in _UNSORTED_COLUMNS)),
+    ("2", "b", *(b for _, b in _UNSORTED_COLUMNS)),
     ("tie", "draw", "equal", "both", "neither"),
 )
 
 
-class Labelled(Record):
-    """A pair whose better completion is known. `set` and `kind` say which group it is of."""
+class LabeledPair(Record):
+    """A prompt with a better and a worse completion."""
 
     id: str
     set: str = ""
+    """Group of the pair."""
     kind: str = ""
+    """Subgroup of the pair."""
     prompt: Prompt
     better: str
     worse: str
 
 
-class Known(NamedTuple):
-    """The pairs to check with, in the order of their source, and how many it holds in all."""
+class LabeledPairs(NamedTuple):
+    """The pairs of a check, in the order of their source."""
 
     source: str
-    pairs: tuple[Labelled, ...]
-    held: int
+    """Path, or `BUILT_IN`."""
+    pairs: tuple[LabeledPair, ...]
+    available: int
+    """Number of pairs of the source, before `limit`."""
 
 
-def known_pairs(file: Path | None = None, limit: int | None = None) -> Known:
-    """The pairs of a file (.jsonl, .json or .csv, gzipped or not), or without one our own.
+def load_labeled_pairs(file: Path | None = None, limit: int | None = None) -> LabeledPairs:
+    """Return the pairs of a file (.jsonl, .json or .csv, also gzipped), or the built-in pairs.
 
-    At most `limit` (>= 1): drawn by the content of a pair, so that the same are drawn everywhere
-    and a smaller limit draws a subset of what a larger one does. ConfigError names the row where
-    one has no prompt, no two texts, or no label that says which is better.
+    At most `limit` (>= 1) pairs are drawn by a hash of their content: a smaller limit draws a
+    subset of a larger one. Raises ConfigError for a row without prompt, two texts, or a label that
+    names the better one.
     """
     if file is None:
         with as_file(files("bakeoff.evaluation.judge_check") / "pairs.jsonl") as path:
             document = open_document(path)
     else:
         document = open_document(file)
-    pairs = [_labelled(document, row) for row in document.rows]
+    pairs = [_labeled_pair(document, row) for row in document.rows]
     _check_ids(document, pairs)
     drawn = sorted(range(len(pairs)), key=lambda index: _rank(pairs[index]))[:limit]
-    return Known(
-        source=str(file) if file else OWN,
+    return LabeledPairs(
+        source=str(file) if file else BUILT_IN,
         pairs=tuple(pairs[index] for index in sorted(drawn)),
-        held=len(pairs),
+        available=len(pairs),
     )
 
 
-def _labelled(document: Document, row: Row) -> Labelled:
+def _labeled_pair(document: Document, row: Row) -> LabeledPair:
     where, values = document.location(row.place), row.values
-    better, worse = _sorted_out(where, values)
-    return Labelled(
+    better, worse = _better_and_worse(where, values)
+    return LabeledPair(
         id=label_text(values.get("id")) or row.place,
         set=label_text(values.get("set")),
         kind=label_text(values.get("kind")),
@@ -100,24 +104,24 @@ def _labelled(document: Document, row: Row) -> Labelled:
     )
 
 
-def _sorted_out(where: str, values: Mapping[str, JsonValue]) -> tuple[str, str]:
-    """The better and the worse completion of a row."""
-    for known in _KNOWN:
-        if all(column in values for column in known):
-            return _texts(where, values, known)
-    columns = next((two for two in _TWO if all(one in values for one in two)), None)
-    if columns is None:
+def _better_and_worse(where: str, values: Mapping[str, JsonValue]) -> tuple[str, str]:
+    """Return the better and the worse completion of a row."""
+    for columns in _SORTED_COLUMNS:
+        if all(column in values for column in columns):
+            return _texts(where, values, columns)
+    unsorted = next((pair for pair in _UNSORTED_COLUMNS if all(c in values for c in pair)), None)
+    if unsorted is None:
         raise ConfigError(
             f"{where} holds {format_names(values)}: it needs two completions, as 'better' and "
             "'worse', or as 'first' and 'second' with a 'label'"
         )
-    first, second = _texts(where, values, columns)
+    first, second = _texts(where, values, unsorted)
     return (first, second) if _first_is_better(where, values) else (second, first)
 
 
 def _texts(where: str, values: Mapping[str, JsonValue], columns: Sequence[str]) -> tuple[str, str]:
-    one, other = (_text(where, column, values[column]) for column in columns)
-    return one, other
+    first, second = (_text(where, column, values[column]) for column in columns)
+    return first, second
 
 
 def _text(where: str, column: str, value: JsonValue) -> str:
@@ -127,43 +131,43 @@ def _text(where: str, column: str, value: JsonValue) -> str:
 
 
 def _first_is_better(where: str, values: Mapping[str, JsonValue]) -> bool:
-    column = next((name for name in _LABELS if name in values), _LABELS[0])
-    found = parse_winner(column, values.get(column), _MARKS)
-    if isinstance(found, ParseFailure):
+    column = next((name for name in _LABEL_COLUMNS if name in values), _LABEL_COLUMNS[0])
+    preference = parse_winner(column, values.get(column), _LABELS)
+    if isinstance(preference, ParseFailure):
         raise ConfigError(
-            f"{where}: {found.message}; write 1 or 2, 'A' or 'B', 'first' or 'second'"
+            f"{where}: {preference.message}; write 1 or 2, 'A' or 'B', 'first' or 'second'"
         )
-    if found == 0.5:
+    if preference == 0.5:
         raise ConfigError(
             f"{where}: {column!r} is a tie, so that nothing is known: take the row out"
         )
-    return found == 1
+    return preference == 1
 
 
 def _prompt(where: str, values: Mapping[str, JsonValue]) -> Prompt:
-    column = next((name for name in _PROMPTS if name in values), None)
+    column = next((name for name in _PROMPT_COLUMNS if name in values), None)
     if column is None:
-        raise ConfigError(f"{where} has no prompt: it needs one of {format_names(_PROMPTS)}")
-    said, more = values[column], values.get("input")
-    if not isinstance(said, list):
-        said = _text(where, column, said)
-        if column == "instruction" and isinstance(more, str) and more.strip():
-            said = f"{said}\n\n{more}"  # Alpaca's way to hand over what the instruction is about
-        said = [{"role": "user", "content": said}]
-    fields = {"messages": said, "reference": values.get("reference") or None}
+        raise ConfigError(f"{where} has no prompt: it needs one of {format_names(_PROMPT_COLUMNS)}")
+    messages, alpaca_input = values[column], values.get("input")
+    if not isinstance(messages, list):
+        text = _text(where, column, messages)
+        if column == "instruction" and isinstance(alpaca_input, str) and alpaca_input.strip():
+            text = f"{text}\n\n{alpaca_input}"
+        messages = [{"role": "user", "content": text}]
+    fields = {"messages": messages, "reference": values.get("reference") or None}
     return parse_fields(Prompt, fields, where=where)
 
 
-def _check_ids(document: Document, pairs: Sequence[Labelled]) -> None:
+def _check_ids(document: Document, pairs: Sequence[LabeledPair]) -> None:
     places: dict[str, str] = {}
     for row, pair in zip(document.rows, pairs, strict=True):
-        other = places.setdefault(pair.id, row.place)
-        if other != row.place:
+        earlier = places.setdefault(pair.id, row.place)
+        if earlier != row.place:
             raise ConfigError(
-                f"{document.location(other)} and {row.place} have one id, {pair.id!r}: give each "
+                f"{document.location(earlier)} and {row.place} have one id, {pair.id!r}: give each "
                 "an id of its own"
             )
 
 
-def _rank(pair: Labelled) -> str:
+def _rank(pair: LabeledPair) -> str:
     return content_key("check", pair.prompt.conversation(), pair.better, pair.worse)

@@ -1,4 +1,4 @@
-"""Which pairs a judge got right, in all and by group, and which it did not. Asks nobody."""
+"""Outcome of a judge on each labeled pair, and the counts over all pairs and over groups."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,120 +6,130 @@ from statistics import fmean
 
 import numpy as np
 
-from bakeoff.evaluation.judge_check.labeled_pairs import Labelled
-from bakeoff.evaluation.judge_check.results import Grade, Longer, Mark, Miss
+from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPair
+from bakeoff.evaluation.judge_check.results import Grade, LabeledOutcome, LengthBaseline, Miss
 from bakeoff.records import Comparison, Failure, Judgment
 from bakeoff.stats.intervals import proportion, win_rate
 
-Marks = Mapping[str, Mark]
-Found = Mapping[str, Comparison]
+Outcomes = Mapping[str, LabeledOutcome]  # by pair id
+Comparisons = Mapping[str, Comparison]  # by pair id
 
-_MARKS: dict[str, Mark] = {"a": "right", "b": "wrong", "tie": "tie"}
-_NOT_RIGHT: tuple[Mark, ...] = ("wrong", "split", "tie")
+_BY_WINNER: dict[str, LabeledOutcome] = {"a": "right", "b": "wrong", "tie": "tie"}
+_NOT_RIGHT: tuple[LabeledOutcome, ...] = ("wrong", "split", "tie")
 
 
-def marks_of(
-    pairs: Iterable[Labelled],
-    found: Found,
+def labeled_outcomes(
+    pairs: Iterable[LabeledPair],
+    comparisons: Comparisons,
     judgments: Iterable[Judgment],
     failures: Iterable[Failure],
-) -> dict[str, Mark]:
-    """The mark of each pair, by its id.
+) -> dict[str, LabeledOutcome]:
+    """Return the outcome of each pair by its id.
 
-    A pair fails where one order has no verdict: the other alone would let a judge be right that
-    always names the first one.
+    A pair fails if one of its orders has no verdict: otherwise a judge that always names the
+    first completion could be right.
     """
-    there = {(judgment.prompt_id, judgment.first) for judgment in judgments}
-    failed = {f.prompt_id for f in failures if (f.prompt_id, f.first) not in there}
-    marks: dict[str, Mark] = {}
+    judged = {(judgment.prompt_id, judgment.first) for judgment in judgments}
+    failed = {f.prompt_id for f in failures if (f.prompt_id, f.first) not in judged}
+    outcomes: dict[str, LabeledOutcome] = {}
     for pair in pairs:
-        comparison = found.get(pair.id)
+        comparison = comparisons.get(pair.id)
         if comparison is None or pair.id in failed:
-            marks[pair.id] = "failed"
+            outcomes[pair.id] = "failed"
         else:
-            marks[pair.id] = "split" if comparison.flipped else _MARKS[comparison.winner]
-    return marks
+            outcomes[pair.id] = "split" if comparison.flipped else _BY_WINNER[comparison.winner]
+    return outcomes
 
 
-def grade(pairs: Sequence[Labelled], marks: Marks, found: Found) -> Grade:
-    """The marks of these pairs (>= 1), counted."""
-    counts = Counter(marks[pair.id] for pair in pairs)
-    right, failed, every = counts["right"], counts["failed"], len(pairs)
-    values = [found[pair.id].preference for pair in pairs if marks[pair.id] != "failed"]
+def grade(pairs: Sequence[LabeledPair], outcomes: Outcomes, comparisons: Comparisons) -> Grade:
+    """Return the counts and rates over the given pairs (at least one)."""
+    counts = Counter(outcomes[pair.id] for pair in pairs)
+    right, failed, total = counts["right"], counts["failed"], len(pairs)
+    preferences = [
+        comparisons[pair.id].preference for pair in pairs if outcomes[pair.id] != "failed"
+    ]
     return Grade(
-        pairs=every,
+        pairs=total,
         right=right,
         wrong=counts["wrong"],
         split=counts["split"],
         tie=counts["tie"],
         failed=failed,
-        share=proportion(right, every - failed),
-        worst_case=(right / every, (right + failed) / every),
-        preference=win_rate(np.array(values)) if values else None,
-        longer=longer_of(pairs),
+        accuracy=proportion(right, total - failed),
+        worst_case=(right / total, (right + failed) / total),
+        preference=win_rate(np.array(preferences)) if preferences else None,
+        length_baseline=length_baseline(pairs),
     )
 
 
 def grades(
-    pairs: Iterable[Labelled], marks: Marks, found: Found, name: Callable[[Labelled], str]
+    pairs: Iterable[LabeledPair],
+    outcomes: Outcomes,
+    comparisons: Comparisons,
+    group_of: Callable[[LabeledPair], str],
 ) -> dict[str, Grade]:
-    """A grade for each group that `name` gives a name, in the order of the pairs."""
-    groups: dict[str, list[Labelled]] = defaultdict(list)
+    """Return a grade per group, in the order of the pairs, without the group named ""."""
+    groups: dict[str, list[LabeledPair]] = defaultdict(list)
     for pair in pairs:
-        groups[name(pair)].append(pair)
-    return {key: grade(group, marks, found) for key, group in groups.items() if key}
+        groups[group_of(pair)].append(pair)
+    return {name: grade(group, outcomes, comparisons) for name, group in groups.items() if name}
 
 
-def by_kind(pairs: Sequence[Labelled], marks: Marks, found: Found) -> dict[str, Grade]:
-    """A grade for each kind in the sets that have several: else it says no more than the set."""
+def grades_by_kind(
+    pairs: Sequence[LabeledPair], outcomes: Outcomes, comparisons: Comparisons
+) -> dict[str, Grade]:
+    """Return a grade per kind, for the sets with several kinds."""
     kinds: dict[str, set[str]] = defaultdict(set)
     for pair in pairs:
         kinds[pair.set].add(pair.kind)
-    several = [pair for pair in pairs if len(kinds[pair.set]) > 1]
-    return grades(several, marks, found, _kind)
+    in_mixed_sets = [pair for pair in pairs if len(kinds[pair.set]) > 1]
+    return grades(in_mixed_sets, outcomes, comparisons, _kind)
 
 
-def _kind(pair: Labelled) -> str:
+def _kind(pair: LabeledPair) -> str:
     return f"{pair.set}: {pair.kind}" if pair.set and pair.kind else pair.kind
 
 
-def longer_of(pairs: Sequence[Labelled]) -> Longer:
-    """What the longer one of each of the pairs (>= 1) would have scored."""
-    right = sum(surplus(pair) > 0 for pair in pairs)
-    wrong = sum(surplus(pair) < 0 for pair in pairs)
-    return Longer(
-        right=right, wrong=wrong, equal=len(pairs) - right - wrong, share=right / len(pairs)
+def length_baseline(pairs: Sequence[LabeledPair]) -> LengthBaseline:
+    """Return the accuracy of always choosing the longer completion of the pairs (at least one)."""
+    right = sum(length_difference(pair) > 0 for pair in pairs)
+    wrong = sum(length_difference(pair) < 0 for pair in pairs)
+    return LengthBaseline(
+        right=right, wrong=wrong, equal=len(pairs) - right - wrong, accuracy=right / len(pairs)
     )
 
 
-def surplus(pair: Labelled) -> int:
-    """By how many characters the better one is longer."""
+def length_difference(pair: LabeledPair) -> int:
+    """Return the characters of the better completion minus those of the worse one."""
     return len(pair.better) - len(pair.worse)
 
 
 def misses_of(
-    pairs: Iterable[Labelled], marks: Marks, found: Found, judgments: Iterable[Judgment]
+    pairs: Iterable[LabeledPair],
+    outcomes: Outcomes,
+    comparisons: Comparisons,
+    judgments: Iterable[Judgment],
 ) -> tuple[Miss, ...]:
-    """The pairs that were judged but not rightly: wrong, split, tied; the most certain first."""
-    certain: dict[str, list[float]] = defaultdict(list)
+    """Return the pairs that are wrong, split or tied, in this order, the most certain first."""
+    certainties: dict[str, list[float]] = defaultdict(list)
     for judgment in judgments:
-        certain[judgment.prompt_id].append(abs(2 * judgment.verdict.first - 1))
+        certainties[judgment.prompt_id].append(abs(2 * judgment.verdict.first - 1))
     misses = [
         Miss(
             id=pair.id,
             set=pair.set,
             kind=pair.kind,
-            mark=marks[pair.id],
-            preference=found[pair.id].preference,
-            certainty=fmean(certain[pair.id]),
-            scores=found[pair.id].scores,
+            outcome=outcomes[pair.id],
+            preference=comparisons[pair.id].preference,
+            certainty=fmean(certainties[pair.id]),
+            scores=comparisons[pair.id].scores,
         )
         for pair in pairs
-        if marks[pair.id] in _NOT_RIGHT
+        if outcomes[pair.id] in _NOT_RIGHT
     ]
     return tuple(sorted(misses, key=_severity))
 
 
 def _severity(miss: Miss) -> tuple[int, float, float]:
     lead = miss.scores.first - miss.scores.second if miss.scores else 0.0
-    return _NOT_RIGHT.index(miss.mark), -miss.certainty, lead
+    return _NOT_RIGHT.index(miss.outcome), -miss.certainty, lead

@@ -1,15 +1,14 @@
-"""One judge and the pairs that it is checked with: what it is asked, and what it said.
+"""The requests to one judge for labeled pairs, and their outcomes.
 
-A verdict that a run has paid for is not asked for again, nor the other way round: the store and its
-keys are the same.
+Store keys are those of a run: a check reuses the verdicts of a run, and a run those of a check.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bakeoff.errors import WorkError
-from bakeoff.evaluation.cache import fill
-from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, Labelled
+from bakeoff.evaluation.cache import run_cached
+from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, LabeledPair
 from bakeoff.evaluation.pipeline import verdict_key
 from bakeoff.records import Failure, Judgment, Pair, Verdict
 from bakeoff.runtime import Judge
@@ -17,82 +16,80 @@ from bakeoff.runtime.progress import ProgressCallback, ProgressCounter
 from bakeoff.storage import Store
 
 
-class _Seat(NamedTuple):
-    """One verdict that is wanted: on which pair, who of the two is shown first, which repeat."""
+class LabeledJudgmentKey(NamedTuple):
+    """Key of one judgment of a labeled pair."""
 
-    pair: Labelled
+    pair: LabeledPair
     first: str
+    """`better` or `worse`: the completion that is shown first."""
     second: str
     repeat: int
 
     def shown(self) -> Pair:
-        """What the judge sees."""
+        """Return the pair as the judge sees it."""
         pair = Pair(prompt=self.pair.prompt, first=self.pair.better, second=self.pair.worse)
         return pair if self.first == BETTER else pair.swapped()
 
 
-class Asking:
-    """One judge under way: what it is asked, and what it said so far."""
+class JudgeRequests:
+    """The requests to one judge, by store key, and the outcomes so far."""
 
-    def __init__(self, name: str, judge: Judge, pairs: Sequence[Labelled], repeats: int) -> None:
+    def __init__(self, name: str, judge: Judge, pairs: Sequence[LabeledPair], repeats: int) -> None:
         self.name = name
         self.judge = judge
-        self._pairs = pairs
-        self._seats = list(self._wanted(repeats))
-        shown = [seat.shown() for seat in self._seats]
-        keys = [
-            verdict_key(judge.identity, pair, seat.repeat)
-            for seat, pair in zip(self._seats, shown, strict=True)
-        ]
-        self.asks = [
-            (key, pair.model_copy(update={"id": key}))
-            for key, pair in zip(keys, shown, strict=True)
-        ]
+        self._keys = list(self._judgment_keys(pairs, repeats))
+        self.requests: list[tuple[str, Pair]] = []
+        for key in self._keys:
+            pair = key.shown()
+            store_key = verdict_key(judge.identity, pair, key.repeat)
+            self.requests.append((store_key, pair.with_id(store_key)))
         self._outcomes: dict[int, Verdict | WorkError] = {}
 
-    def _wanted(self, repeats: int) -> Iterator[_Seat]:
-        both = self.judge.traits.order == "both"
-        orders = [(BETTER, WORSE), (WORSE, BETTER)] if both else [(BETTER, WORSE)]
-        for pair in self._pairs:
+    def _judgment_keys(
+        self, pairs: Sequence[LabeledPair], repeats: int
+    ) -> Iterator[LabeledJudgmentKey]:
+        orders = [(BETTER, WORSE)]
+        if self.judge.traits.order == "both":
+            orders.append((WORSE, BETTER))
+        for pair in pairs:
             for repeat in range(repeats):
-                yield from (_Seat(pair, first, second, repeat) for first, second in orders)
+                for first, second in orders:
+                    yield LabeledJudgmentKey(pair, first, second, repeat)
 
     async def run(self, store: Store, on_progress: ProgressCallback) -> None:
-        """Have a verdict or a failure for every seat."""
-        count = ProgressCounter("judgment", self.name, len(self.asks), on_progress)
+        """Obtain an outcome for every request, from the store or from the judge."""
+        count = ProgressCounter("judgment", self.name, len(self.requests), on_progress)
 
         def take(index: int, outcome: Verdict | WorkError) -> None:
             self._outcomes[index] = outcome
 
-        await fill(self.judge, self.asks, store, Verdict, take, count)
+        await run_cached(self.judge, self.requests, store, Verdict, take, count)
 
     @property
     def judgments(self) -> list[Judgment]:
-        """Its verdicts, in the order of the pairs."""
+        """The verdicts, in the order of the pairs."""
         return [
             Judgment(
-                prompt_id=seat.pair.id,
+                prompt_id=key.pair.id,
                 judge=self.name,
-                first=seat.first,
-                second=seat.second,
-                repeat=seat.repeat,
+                first=key.first,
+                second=key.second,
+                repeat=key.repeat,
                 presented="recorded" if self.judge.traits.order == "both" else "apart",
                 verdict=outcome,
             )
-            for seat, outcome in self._heard()
+            for key, outcome in self._by_key()
             if isinstance(outcome, Verdict)
         ]
 
     @property
     def failures(self) -> list[Failure]:
-        """What has no verdict, in the order of the pairs."""
+        """The failed requests, in the order of the pairs."""
         return [
-            Failure.of(outcome, "judgment", seat.pair.id, self.name).model_copy(
-                update={"first": seat.first, "second": seat.second, "repeat": seat.repeat}
-            )
-            for seat, outcome in self._heard()
+            Failure.of(outcome, "judgment", key.pair.id, self.name, *key[1:])
+            for key, outcome in self._by_key()
             if isinstance(outcome, WorkError)
         ]
 
-    def _heard(self) -> Iterator[tuple[_Seat, Verdict | WorkError]]:
-        return ((seat, self._outcomes[index]) for index, seat in enumerate(self._seats))
+    def _by_key(self) -> Iterator[tuple[LabeledJudgmentKey, Verdict | WorkError]]:
+        return ((key, self._outcomes[index]) for index, key in enumerate(self._keys))

@@ -1,78 +1,74 @@
-"""What a check of judges finds: counts and estimates, all derived from its verdicts."""
+"""Records of a judge check: the document `judge-check.json`."""
 
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from bakeoff.evaluation.judge_check.labeled_pairs import Labelled
+from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPair
 from bakeoff.records import Accounting, Agreement, Failure, Judgment, Record, RetryReason, Scores
 from bakeoff.stats.results import Estimate, OrderEffect
 
 SCHEMA = "bakeoff-check/1"
 
-Mark = Literal["right", "wrong", "split", "tie", "failed"]
+LabeledOutcome = Literal["right", "wrong", "split", "tie", "failed"]
 
 
-class Longer(Record):
-    """What whoever always picks the longer completion (in characters) would have got."""
+class LengthBaseline(Record):
+    """Counts of a rule that always chooses the longer completion, in characters."""
 
     right: int
     wrong: int
     equal: int
-    share: float
+    """Pairs whose completions have the same length."""
+    accuracy: float
+    """`right` divided by all pairs."""
 
 
 class Grade(Record):
-    """How a judge did on some pairs: pairs = right + wrong + split + tie + failed, always.
-
-    A pair is right where the preference, averaged over orders and repeats, is for the better one,
-    wrong where it is for the other, split where the two orders name opposite winners, and failed
-    where an order has no verdict. `share` is what is right of those that did not fail (Wilson),
-    `worst_case` the same of all pairs if every one that failed were wrong, and if right.
-    `preference` is the mean probability that the judge gives to the better one.
-    """
+    """Counts and rates of one judge on some pairs; the five counts add up to `pairs`."""
 
     pairs: int
     right: int = 0
+    """The preference, averaged over orders and repeats, is for the better completion."""
     wrong: int = 0
     split: int = 0
+    """The two orders name opposite winners."""
     tie: int = 0
     failed: int = 0
-    share: Estimate | None = None
+    """Pairs with an order that has no verdict."""
+    accuracy: Estimate | None = None
+    """Share of `right` in the pairs that did not fail, with a Wilson interval."""
     worst_case: tuple[float, float]
+    """Share of `right` in all pairs if every failed pair were wrong, and if it were right."""
     preference: Estimate | None = None
-    longer: Longer
+    """Mean probability given to the better completion."""
+    length_baseline: LengthBaseline
 
     @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        parts = self.right + self.wrong + self.split + self.tie + self.failed
-        if self.pairs != parts:
-            raise ValueError(f"{self.pairs} pairs are not {parts} that have a mark")
+    def _check_sum(self) -> Self:
+        total = self.right + self.wrong + self.split + self.tie + self.failed
+        if self.pairs != total:
+            raise ValueError(f"{self.pairs} pairs are not {total} that have a mark")
         return self
 
 
 class Miss(Record):
-    """A pair that a judge did not get right. `preference` is that for the better one; `certainty`
-    is how far its verdicts are from a tie, 0 to 1; `scores` are of the better and the worse one.
-    """
+    """A pair that a judge did not get right."""
 
     id: str
     set: str
     kind: str
-    mark: Mark
+    outcome: LabeledOutcome
     preference: float
+    """Probability given to the better completion."""
     certainty: float
+    """Mean distance of the verdicts from a tie, 0 to 1."""
     scores: Scores | None = None
+    """Mean scores of the better and the worse completion."""
 
 
 class JudgeCheck(Record):
-    """What one judge said about pairs whose better one is known.
-
-    `better_first` is how often it names the better one where that is shown first, `better_second`
-    where it is shown second; `kappa` is Cohen's, of the labels and the verdicts as positions.
-    `longer_won` is the share of decisive pairs that it gave to the longer one. `misses` are the
-    pairs that are wrong, split or tied, in this order, the most certain first.
-    """
+    """The grades and biases of one judge."""
 
     judge: str
     overall: Grade
@@ -80,43 +76,52 @@ class JudgeCheck(Record):
     by_kind: dict[str, Grade] = Field(default_factory=dict)
     accounting: Accounting
     better_first: Estimate | None = None
+    """Accuracy where the better completion is shown first."""
     better_second: Estimate | None = None
+    """Accuracy where the better completion is shown second."""
     consistency: Estimate | None = None
+    """Share of pairs with the same winner in both orders."""
     order: OrderEffect
     kappa: Estimate | None = None
+    """Cohen's kappa of the labels and the verdicts, both as positions."""
     longer_won: Estimate | None = None
-    mended: dict[RetryReason, int] = Field(default_factory=dict)
-    contradicting: int = 0
+    """Share of decided pairs that the longer completion won."""
+    retries: dict[RetryReason, int] = Field(default_factory=dict)
+    """Verdicts that needed a second request, by reason."""
+    contradictory: int = 0
+    """Verdicts whose winner contradicts the scores."""
     misses: tuple[Miss, ...] = ()
+    """Wrong, split and tied pairs, in this order, the most certain first."""
 
     @property
     def failed(self) -> int:
-        """How many of its verdicts are missing: the same check asks for them again."""
+        """Number of missing verdicts; the next check requests them again."""
         return self.accounting.failed
 
 
 class CheckResults(Record):
-    """The whole check: what was asked, every verdict, and what each judge made of it.
+    """The results of a judge check.
 
-    `held` is how many pairs the source has in all. In `judgments` and `failures` the two of a pair
-    are called `better` and `worse`, and a pair's id stands for the prompt's. `coin` is what a toss
-    would have scored. `agreement` is between the judges by pair, and between the repeats of each.
+    In `judgments` and `failures`, the two models are named `better` and `worse`, and `prompt_id`
+    is the id of the pair.
     """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     source: str
-    held: int
+    available: int
+    """Number of pairs of the source, before `limit`."""
     config: dict[str, JsonValue]
-    pairs: tuple[Labelled, ...]
+    pairs: tuple[LabeledPair, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
-    coin: float = 0.5
-    longer: Longer
+    chance_accuracy: float = 0.5
+    length_baseline: LengthBaseline
     judges: tuple[JudgeCheck, ...]
     agreement: tuple[Agreement, ...] = ()
+    """Agreement of the judges by pair, and of each judge with its own repeats."""
     notes: tuple[str, ...] = ()
     environment: dict[str, JsonValue]
 
     def to_json(self) -> str:
-        """The document, indented, ending in a newline."""
+        """Return the document, indented, with a final newline."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

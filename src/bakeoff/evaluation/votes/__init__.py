@@ -1,1 +1,1 @@
-"""Votes of people: which pairs they are shown, the vote file, and votes as judgments."""
+"""Human votes: which pairs are shown, the vote file, and votes as judgments."""

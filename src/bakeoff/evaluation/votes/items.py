@@ -1,18 +1,13 @@
-"""What lies before a person who votes: two completions of one prompt, nameless, and their key.
+"""What a voter sees: a prompt and two completions, without model names."""
 
-Knows what was said and by whom; not who votes, nor in what order.
-"""
-
+from collections.abc import Callable
 from typing import NamedTuple
 
 from bakeoff.records import Evidence, Pair, content_key
 
 
-class Candidates(NamedTuple):
-    """Two models on one prompt, in the order of their names: which place each has is drawn later.
-
-    `sample` says which completions, where the models have several.
-    """
+class PairKey(NamedTuple):
+    """Key of a pair of completions; `a` and `b` are the models in the order of their names."""
 
     prompt_id: str
     a: str
@@ -20,46 +15,49 @@ class Candidates(NamedTuple):
     sample: int
 
     @classmethod
-    def of(cls, prompt_id: str, one: str, other: str, sample: int) -> "Candidates":
-        """The same candidates in whatever order they are named."""
-        a, b = sorted((one, other))
+    def of(cls, prompt_id: str, model: str, other_model: str, sample: int) -> "PairKey":
+        """Return the key; the order of the two models does not matter."""
+        a, b = sorted((model, other_model))
         return cls(prompt_id, a, b, sample)
 
 
-class Slip(NamedTuple):
-    """One voter's paper: the pair as it is shown, and who is first and who second."""
+class VotingItem(NamedTuple):
+    """A pair in the order in which it is shown to a voter."""
 
-    candidates: Candidates
+    key: PairKey
     first: str
+    """Model of the first completion."""
     second: str
     pair: Pair
 
     @property
-    def shown(self) -> str:
-        """The key of all that the voter reads: a vote is on this, and on no other text."""
+    def content_key(self) -> str:
+        """Hash of all texts that the voter reads: a vote counts for these texts only."""
         return content_key(self.pair.prompt.conversation(), self.pair.first, self.pair.second)
 
-    def swapped(self) -> "Slip":
-        """The same candidates in each other's place."""
-        return Slip(self.candidates, self.second, self.first, self.pair.swapped())
+    def swapped(self) -> "VotingItem":
+        """Return the item in the other order."""
+        return VotingItem(self.key, self.second, self.first, self.pair.swapped())
 
 
-class Slips:
-    """Every slip that some evidence can make."""
+def item_lookup(evidence: Evidence) -> Callable[[PairKey, str], VotingItem | None]:
+    """Return a function from a key and the model shown first to the item.
 
-    def __init__(self, evidence: Evidence) -> None:
-        self._prompts = {prompt.id: prompt for prompt in evidence.prompts}
-        self._texts = {
-            (one.prompt_id, one.model, one.sample): one.completion.text
-            for one in evidence.completions
-        }
+    The function returns None if the evidence lacks the prompt or a completion.
+    """
+    prompts = {prompt.id: prompt for prompt in evidence.prompts}
+    texts = {
+        (row.prompt_id, row.model, row.sample): row.completion.text for row in evidence.completions
+    }
 
-    def slip(self, candidates: Candidates, *, first: str) -> Slip | None:
-        """The slip with `first` in the first place; None where a completion is missing."""
-        prompt_id, a, b, sample = candidates
-        second = b if first == a else a
-        prompt = self._prompts.get(prompt_id)
-        one, other = (self._texts.get((prompt_id, model, sample)) for model in (first, second))
-        if prompt is None or one is None or other is None:
+    def item(key: PairKey, first: str) -> VotingItem | None:
+        second = key.b if first == key.a else key.a
+        prompt = prompts.get(key.prompt_id)
+        text, other_text = (
+            texts.get((key.prompt_id, model, key.sample)) for model in (first, second)
+        )
+        if prompt is None or text is None or other_text is None:
             return None
-        return Slip(candidates, first, second, Pair(prompt=prompt, first=one, second=other))
+        return VotingItem(key, first, second, Pair(prompt=prompt, first=text, second=other_text))
+
+    return item

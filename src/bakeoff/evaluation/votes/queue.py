@@ -1,7 +1,7 @@
-"""Which pairs people are asked about, in which order, and who is shown first to whom.
+"""Which pairs people vote on, and in which order.
 
-All of it follows from a seed and from what is asked, so that every voter goes the same way and a
-second start goes on where the first one stopped. Knows no vote and no page.
+The order depends on a seed and on the pairs only: all voters see the same pairs first, and a
+restarted vote continues.
 """
 
 import itertools
@@ -11,92 +11,90 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bakeoff.analysis.aggregate import preference_of
 from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.votes.items import Candidates, Slip, Slips
-from bakeoff.evaluation.votes.vote_log import read
-from bakeoff.evaluation.votes.votes import fitting, people_in, standing
+from bakeoff.evaluation.presentation_order import is_swapped_for_voter
+from bakeoff.evaluation.votes.items import PairKey, VotingItem, item_lookup
+from bakeoff.evaluation.votes.vote_log import read_votes
+from bakeoff.evaluation.votes.votes import human_judges, latest_votes, matching_votes
 from bakeoff.records import Evidence, HumanSample, content_key
 
-_ANY = VoteOptions()
+_DEFAULT_POLL = VoteOptions()
 
 
-class Ballot:
-    """The pairs of a poll, in order: of each prompt every two models that said something else.
-
-    `drawn` is what a vote on one of them says of it.
-    """
+class VotingQueue:
+    """The pairs that people vote on, in order: those with two different completions."""
 
     def __init__(self, evidence: Evidence, poll: VoteOptions) -> None:
-        """ConfigError where there is nothing to ask."""
-        self.drawn: HumanSample = "random" if poll.draw == "random" else "chosen"
+        """Raise ConfigError if there is no such pair."""
+        self.human_sample: HumanSample = "random" if poll.draw == "random" else "chosen"
         self._seed = poll.seed
-        self._slips = {slip.candidates: slip for slip in _found(evidence)}
-        order = list(self._slips)
+        self._items = {item.key: item for item in _items(evidence)}
+        order = list(self._items)
         if not order:
             raise ConfigError(
                 "there is nothing to vote on: no prompt has two completions that differ"
             )
         if poll.draw != "order":
-            order.sort(key=self._lot)
+            order.sort(key=self._random_rank)
         if poll.draw == "close":
             order.sort(key=_Closeness(evidence))
-        self.candidates = tuple(order[: poll.labels])
+        self.keys = tuple(order[: poll.labels])
 
-    def slip(self, candidates: Candidates, voter: str) -> Slip:
-        """What this voter is shown of one pair: half of the voters see it the other way round.
+    def item(self, key: PairKey, voter: str) -> VotingItem:
+        """Return a pair as this voter sees it: half of the voters see the other order."""
+        item = self._items[key]
+        swapped = is_swapped_for_voter(self._seed, voter, *self._content(key))
+        return item.swapped() if swapped else item
 
-        A name in capitals is the same voter.
-        """
-        lot = content_key("place", self._seed, voter.casefold(), *self._asked(candidates))
-        slip = self._slips[candidates]
-        return slip if int(lot[-1], 16) % 2 else slip.swapped()
+    def _random_rank(self, key: PairKey) -> str:
+        # A hash per pair: additional prompts do not change the order of the others.
+        return content_key("order", self._seed, *self._content(key))
 
-    def _lot(self, candidates: Candidates) -> str:
-        # A key of its own for each pair: more prompts later leave the order of these as it is.
-        return content_key("order", self._seed, *self._asked(candidates))
-
-    def _asked(self, candidates: Candidates) -> tuple[JsonValue, ...]:
-        return (*candidates, self._slips[candidates].pair.prompt.conversation())
+    def _content(self, key: PairKey) -> tuple[JsonValue, ...]:
+        return (*key, self._items[key].pair.prompt.conversation())
 
 
-def _found(evidence: Evidence) -> Iterator[Slip]:
-    """The first completions of each two models that differ."""
-    slips = Slips(evidence)
-    samples = sorted({one.sample for one in evidence.completions})
-    duels = evidence.design.pairs(evidence.models)
-    for prompt, (one, other) in itertools.product(evidence.prompts, duels):
+def _items(evidence: Evidence) -> Iterator[VotingItem]:
+    """Yield, per prompt and pair of models, the first sample whose completions differ."""
+    item_of = item_lookup(evidence)
+    samples = sorted({row.sample for row in evidence.completions})
+    pairs = evidence.design.pairs(evidence.models)
+    for prompt, (model, other_model) in itertools.product(evidence.prompts, pairs):
         for sample in samples:
-            candidates = Candidates.of(prompt.id, one, other, sample)
-            slip = slips.slip(candidates, first=candidates.a)
-            if slip and slip.pair.first != slip.pair.second:
-                yield slip
+            key = PairKey.of(prompt.id, model, other_model, sample)
+            item = item_of(key, key.a)
+            if item and item.pair.first != item.pair.second:
+                yield item
                 break
 
 
 class _Closeness:
-    """Sorts the contested pairs to the front, and those nobody judged to the end."""
+    """Sort key: pairs with contradictory verdicts first, then close ones, unjudged ones last."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self._preferences: dict[Candidates, list[float]] = defaultdict(list)
-        people = people_in(evidence)
+        from bakeoff.analysis.aggregate import preference_of  # late: imports numpy
+
+        self._preferences: dict[PairKey, list[float]] = defaultdict(list)
+        people = human_judges(evidence)
         for judgment in evidence.judgments:
             if judgment.judge not in people:
-                who = Candidates.of(
+                key = PairKey.of(
                     judgment.prompt_id, judgment.first, judgment.second, judgment.sample
                 )
-                self._preferences[who].append(preference_of(who.a, judgment))
+                self._preferences[key].append(preference_of(key.a, judgment))
 
-    def __call__(self, candidates: Candidates) -> tuple[bool, bool, float]:
-        found = self._preferences.get(candidates)
-        if not found:
+    def __call__(self, key: PairKey) -> tuple[bool, bool, float]:
+        preferences = self._preferences.get(key)
+        if not preferences:
             return (True, True, 1.0)
-        contested = min(found) < 0.5 < max(found)
-        return (False, not contested, abs(sum(found) / len(found) - 0.5))
+        contradictory = min(preferences) < 0.5 < max(preferences)
+        mean = sum(preferences) / len(preferences)
+        return (False, not contradictory, abs(mean - 0.5))
 
 
-def complete(evidence: Evidence, file: Path, poll: VoteOptions = _ANY) -> bool:
-    """Whether somebody has voted on, or skipped, every pair of the poll."""
-    said = {candidates for _, candidates in standing(fitting(read(file), evidence))}
-    return said.issuperset(Ballot(evidence, poll).candidates)
+def all_voted(evidence: Evidence, file: Path, poll: VoteOptions = _DEFAULT_POLL) -> bool:
+    """Return whether every pair of the poll has a vote or a skip."""
+    votes = latest_votes(matching_votes(read_votes(file), evidence))
+    voted = {key for _, key in votes}
+    return voted.issuperset(VotingQueue(evidence, poll).keys)

@@ -1,7 +1,4 @@
-"""The file that votes are kept in: one JSON line for each, added and never changed.
-
-A vote that `put` returned from is on the disk. Knows no pair and no page.
-"""
+"""The vote file: JSON lines, append-only, durable before a vote is acknowledged."""
 
 import logging
 import os
@@ -18,11 +15,11 @@ from bakeoff.evaluation.votes.votes import Vote
 log = logging.getLogger(__name__)
 
 
-def read(file: Path) -> list[Vote]:
-    """All votes in the order in which they were cast; none where there is no file yet.
+def read_votes(file: Path) -> list[Vote]:
+    """Return all votes, oldest first; an empty list if there is no file.
 
-    A last line that was cut short was never acknowledged: it is left out, and the log says so.
-    ConfigError where another line is no vote, or the file cannot be read.
+    A truncated last line was never acknowledged: it is ignored, with a warning in the log. Raises
+    ConfigError if another line is not a vote or the file cannot be read.
     """
     try:
         lines = file.read_bytes().split(b"\n")
@@ -30,29 +27,29 @@ def read(file: Path) -> list[Vote]:
         return []
     except OSError as error:
         raise ConfigError(f"cannot read the votes in {str(file)!r} ({error.strerror})") from None
-    *whole, last = lines
-    votes = [_vote(file, number, line) for number, line in enumerate(whole, 1) if line.strip()]
-    if cut := _whole(last):
-        votes.append(cut)
+    *complete, last = lines
+    votes = [_parse(file, number, line) for number, line in enumerate(complete, 1) if line.strip()]
+    if vote := _vote_or_none(last):
+        votes.append(vote)
     elif last:
         log.warning("the last line of %r was cut short and is left out", str(file))
     return votes
 
 
-def put(file: Path, vote: Vote) -> None:
-    """Add a vote, and return when it is on the disk.
+def append_vote(file: Path, vote: Vote) -> None:
+    """Append a vote, and return once it is on the disk.
 
-    OSError where that fails: then the file holds what it held before.
+    Raises OSError if it cannot be written; the file is then as before.
     """
     line = vote.model_dump_json().encode() + b"\n"
     is_new = not file.exists()
-    # No link that somebody left there is followed: it could lead to any file of yours.
-    opened = open(file, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
-    with opened as votes, _undone_on_error(votes):
-        _mend(votes)
-        _write(votes, line)
+    # A symbolic link is not followed: it could point to any file of the user.
+    opened = open(file, "a+b", buffering=0, opener=_open_no_follow)  # noqa: SIM115
+    with opened as votes, _rollback_on_error(votes):
+        _repair_last_line(votes)
+        _write_all(votes, line)
         os.fsync(votes.fileno())
-    if is_new and os.name == "posix":  # the name of the file is on the disk too
+    if is_new and os.name == "posix":  # commit the directory entry too
         folder = os.open(file.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -60,11 +57,11 @@ def put(file: Path, vote: Vote) -> None:
             os.close(folder)
 
 
-def _no_link(name: str, flags: int) -> int:
+def _open_no_follow(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-def _vote(file: Path, number: int, line: bytes) -> Vote:
+def _parse(file: Path, number: int, line: bytes) -> Vote:
     try:
         return Vote.model_validate_json(line)
     except ValidationError:
@@ -74,7 +71,7 @@ def _vote(file: Path, number: int, line: bytes) -> Vote:
         ) from None
 
 
-def _whole(line: bytes) -> Vote | None:
+def _vote_or_none(line: bytes) -> Vote | None:
     try:
         return Vote.model_validate_json(line)
     except ValidationError:
@@ -82,27 +79,27 @@ def _whole(line: bytes) -> Vote | None:
 
 
 @contextmanager
-def _undone_on_error(votes: FileIO) -> Iterator[None]:
+def _rollback_on_error(votes: FileIO) -> Iterator[None]:
     end = votes.seek(0, os.SEEK_END)
     try:
         yield
     except OSError:
-        with suppress(OSError):  # if this fails too, the next vote mends it
+        with suppress(OSError):  # if this fails too, the next append repairs the line
             votes.truncate(end)
         raise
 
 
-def _mend(votes: FileIO) -> None:
-    """End the last line where a crash did not: whole it stays, and cut short it goes."""
+def _repair_last_line(votes: FileIO) -> None:
+    """Terminate a last line that a crash left without a newline, or remove it if truncated."""
     votes.seek(0)
-    held = votes.readall() or b""
-    start = held.rfind(b"\n") + 1
-    if _whole(held[start:]):
-        _write(votes, b"\n")
+    content = votes.readall() or b""
+    start = content.rfind(b"\n") + 1
+    if _vote_or_none(content[start:]):
+        _write_all(votes, b"\n")
     else:
         votes.truncate(start)
 
 
-def _write(votes: FileIO, data: bytes) -> None:
-    while data:  # a nearly full disk takes a part
+def _write_all(votes: FileIO, data: bytes) -> None:
+    while data:  # a write may be partial
         data = data[votes.write(data) :]

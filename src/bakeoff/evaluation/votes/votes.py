@@ -1,14 +1,11 @@
-"""Votes, and what they come to: which of them count, and as which judgments.
-
-Knows no file and no page.
-"""
+"""Votes, and their conversion to judgments."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from bakeoff.evaluation.votes.items import Candidates, Slips
+from bakeoff.evaluation.votes.items import PairKey, item_lookup
 from bakeoff.records import HUMAN_PREFIX, Evidence, Failure, HumanSample, Judgment, Record, Verdict
 
 Choice = Literal["first", "second", "tie", "skip"]
@@ -17,80 +14,79 @@ _FIRST_IS_BETTER = {"first": 1.0, "second": 0.0, "tie": 0.5}
 
 
 class Vote(Record):
-    """One press of a key: who said what of which two models, by the places that they had.
-
-    `shown` is the key of the texts (`Slip.shown`). `drawn` tells whether the pair was drawn at
-    random from all pairs: only such votes can correct a judge. `at` is UTC, as ISO 8601. `undone`
-    takes back what the voter said of the pair before.
-    """
+    """One vote of a person on a pair: a line of the vote file."""
 
     voter: str = Field(min_length=1)
     prompt_id: str
     first: str
+    """Model of the completion that was shown first."""
     second: str
     sample: int = Field(default=0, ge=0)
-    shown: str
+    content_key: str
+    """Hash of the texts shown (`VotingItem.content_key`)."""
     choice: Choice | Literal["undone"]
-    drawn: HumanSample
-    at: str
+    """`undone` withdraws the voter's earlier vote on the pair."""
+    human_sample: HumanSample
+    """How the pair was selected; only votes on a random sample can correct a judge."""
+    time: str
+    """UTC, ISO 8601."""
 
     @property
-    def candidates(self) -> Candidates:
-        """Whom it is about."""
-        return Candidates.of(self.prompt_id, self.first, self.second, self.sample)
+    def key(self) -> PairKey:
+        """Key of the pair."""
+        return PairKey.of(self.prompt_id, self.first, self.second, self.sample)
 
 
-class Count(NamedTuple):
-    """What votes come to.
-
-    `drawn` is `random` where every vote that counts is, None where none counts. `stale` is how many
-    are left out because the texts are others now.
-    """
+class VoteJudgments(NamedTuple):
+    """Votes as judgments."""
 
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
-    drawn: HumanSample | None
+    """Skipped pairs."""
+    human_sample: HumanSample | None
+    """`random` if every counted vote is on a random sample; None if no vote counts."""
     stale: int
+    """Votes that do not count because the texts have changed."""
 
 
-def people_in(evidence: Evidence) -> set[str]:
-    """The judges that are people."""
+def human_judges(evidence: Evidence) -> set[str]:
+    """Return the names of the judges that are people."""
     return {name for name, origin in evidence.origins.items() if origin.startswith(HUMAN_PREFIX)}
 
 
-def standing(votes: Iterable[Vote]) -> dict[tuple[str, Candidates], Vote]:
-    """The last word of each voter on each two candidates, in the order in which it was said."""
-    last: dict[tuple[str, Candidates], Vote] = {}
+def latest_votes(votes: Iterable[Vote]) -> dict[tuple[str, PairKey], Vote]:
+    """Return the last vote per voter and pair, oldest first, without withdrawn ones."""
+    latest: dict[tuple[str, PairKey], Vote] = {}
     for vote in votes:
-        last.pop((vote.voter, vote.candidates), None)
+        latest.pop((vote.voter, vote.key), None)
         if vote.choice != "undone":
-            last[vote.voter, vote.candidates] = vote
-    return last
+            latest[vote.voter, vote.key] = vote
+    return latest
 
 
-def fitting(votes: Iterable[Vote], evidence: Evidence) -> list[Vote]:
-    """The votes on just the texts that the evidence holds."""
-    slips = Slips(evidence)
+def matching_votes(votes: Iterable[Vote], evidence: Evidence) -> list[Vote]:
+    """Return the votes on texts that are those of the evidence."""
+    item_of = item_lookup(evidence)
 
-    def fits(vote: Vote) -> bool:
-        slip = slips.slip(vote.candidates, first=vote.first)
-        return slip is not None and slip.shown == vote.shown
+    def matches(vote: Vote) -> bool:
+        item = item_of(vote.key, vote.first)
+        return item is not None and item.content_key == vote.content_key
 
-    return [vote for vote in votes if fits(vote)]
+    return [vote for vote in votes if matches(vote)]
 
 
-def count(votes: Iterable[Vote], evidence: Evidence) -> Count:
-    """The votes as judgments, in the order of voters and prompts; a skip is a failure."""
+def judgments_from_votes(votes: Iterable[Vote], evidence: Evidence) -> VoteJudgments:
+    """Return the votes as judgments, ordered by voter and prompt; a skip is a failure."""
     votes = list(votes)
-    fit = standing(fitting(votes, evidence))
-    place = {prompt.id: number for number, prompt in enumerate(evidence.prompts)}
-    counted = sorted(fit.values(), key=lambda v: (v.voter, place[v.prompt_id], v.candidates))
-    chosen = any(vote.drawn == "chosen" for vote in counted)
-    return Count(
+    current = latest_votes(matching_votes(votes, evidence))
+    position = {prompt.id: index for index, prompt in enumerate(evidence.prompts)}
+    counted = sorted(current.values(), key=lambda v: (v.voter, position[v.prompt_id], v.key))
+    chosen = any(vote.human_sample == "chosen" for vote in counted)
+    return VoteJudgments(
         judgments=tuple(_judgment(vote) for vote in counted if vote.choice != "skip"),
         failures=tuple(_failure(vote) for vote in counted if vote.choice == "skip"),
-        drawn=("chosen" if chosen else "random") if counted else None,
-        stale=len(standing(votes).keys() - fit.keys()),
+        human_sample=("chosen" if chosen else "random") if counted else None,
+        stale=len(latest_votes(votes).keys() - current.keys()),
     )
 
 

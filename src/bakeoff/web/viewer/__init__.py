@@ -1,7 +1,4 @@
-"""Runs in a browser on this machine: listed, watched while they go on, compared, voted on.
-
-Reads what runs wrote, and changes nothing but by votes.
-"""
+"""The results viewer: runs in a browser, listed, live, compared and voted on."""
 
 from bakeoff.web.viewer.serve import serve_async
 

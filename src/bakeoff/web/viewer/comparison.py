@@ -1,124 +1,216 @@
-"""Two runs side by side: what changed, and which numbers may be compared after that. Pure.
+"""Compare two runs: the paired change of each win rate, numbers side by side, changed settings."""
 
-A number is refused where something differs that it depends on, other than the one model that is
-being tried: then the difference would say nothing about that model.
-"""
-
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from bakeoff.analysis.pair_data import PairData, pair_data_of
 from bakeoff.records import Results
 from bakeoff.stats.results import Estimate
-from bakeoff.web.viewer.incompatibilities import Twins, refusals
-from bakeoff.web.viewer.numbers import Number, of_pair, of_runs
-from bakeoff.web.viewer.settings_diff import Shared, Topic, asked, topics
+from bakeoff.web.viewer.incompatibilities import (
+    Incompatibilities,
+    ModelNames,
+    Reasons,
+    RunPair,
+    incompatibilities,
+)
+from bakeoff.web.viewer.run_cards import known_cost
+from bakeoff.web.viewer.settings_diff import (
+    ChangeGroup,
+    PromptOverlap,
+    prompt_ids_by_content,
+    renamed,
+    setting_changes,
+)
 
-FEWEST = 8  # units below which the spread of the differences is not known well enough
+MIN_UNITS = 8  # of inference for an interval
+
+Unit = Literal["share", "score", "count", "length", "dollars", "seconds"]
 
 
-class Paired(NamedTuple):
-    """The change of a win rate on the prompts that both runs share: other - one, prompt by prompt.
+class ComparedNumber(NamedTuple):
+    """A number of both runs; None if a run does not have it. Shares and scores are 0 to 1."""
 
-    `interval` is False where there are too few prompts, or all changed alike; `refused` says why
-    the change is not told.
-    """
+    label: str
+    before: float | None
+    after: float | None
+    unit: Unit
+    incompatible: Reasons = ()
+
+    @property
+    def difference(self) -> float | None:
+        """`after` - `before`; None if they are incompatible or one is None."""
+        if self.incompatible or self.before is None or self.after is None:
+            return None
+        return self.after - self.before
+
+
+class PairedChange(NamedTuple):
+    """Mean change of the preference for a model over the prompts that both runs judged."""
 
     prompts: int
     change: Estimate | None
-    interval: bool
-    refused: tuple[str, ...]
+    has_interval: bool
+    """False with fewer than MIN_UNITS units, or if all changes are equal."""
+    incompatible: Reasons
 
 
-class Duel(NamedTuple):
-    """Two models of one run, and who has their places in the other run.
+class PairDiff(NamedTuple):
+    """A pair of models in both runs; all numbers are those of the first model."""
 
-    Everything is told of the first model of `one`: of `other`, the first name has its place.
-    """
-
-    one: tuple[str, str]
-    other: tuple[str, str]
-    paired: Paired
-    numbers: tuple[Number, ...]
+    before: ModelNames
+    after: ModelNames
+    """The models in the same roles in the run after."""
+    paired: PairedChange
+    numbers: tuple[ComparedNumber, ...]
 
     @property
-    def moved(self) -> str:
-        """Where names differ: who was taken to stand in for whom, as a sentence."""
-        told = [
-            f"{b} stands in for {a}" for a, b in zip(self.one, self.other, strict=True) if a != b
-        ]
-        return " and ".join(told)
+    def substitutions(self) -> str:
+        """Which model replaces which, as a sentence; empty if the names are equal."""
+        names = zip(self.before, self.after, strict=True)
+        return " and ".join(f"{new} stands in for {old}" for old, new in names if old != new)
 
 
-class Differences(NamedTuple):
-    """What changed from one run to another, and the numbers of both. `runs` are of whole runs."""
+class RunDiff(NamedTuple):
+    """The differences between two runs."""
 
-    topics: tuple[Topic, ...]
-    prompts: Shared
-    duels: tuple[Duel, ...]
-    runs: tuple[Number, ...]
+    groups: tuple[ChangeGroup, ...]
+    prompts: PromptOverlap
+    pairs: tuple[PairDiff, ...]
+    totals: tuple[ComparedNumber, ...]
+    """Numbers of the whole runs."""
 
 
-def differences(one: Results, other: Results) -> Differences:
-    """What changed from `one` to `other`; every difference is other - one.
-
-    Models and judges are matched by name, and where one (or each of two) is left on either side,
-    by place.
-    """
-    twins = Twins.of(one, other)
-    ours, theirs = pair_data_of(one), pair_data_of(other)
-    found = []
-    for (a, b), pair_data in ours.items():
-        its = (twins.models.get(a, ""), twins.models.get(b, ""))
-        counterpart = theirs.get(its) or theirs.get((its[1], its[0]))
+def compare_runs(before: Results, after: Results) -> RunDiff:
+    """Return what changed from one run to another; every difference is `after` - `before`."""
+    runs = RunPair.of(before, after)
+    trials = pair_data_of(after)
+    pairs = []
+    for names, trial in pair_data_of(before).items():
+        a, b = (runs.models.get(name, "") for name in names)
+        counterpart = trials.get((a, b)) or trials.get((b, a))
         if counterpart:
-            found.append(_duel(twins, its, pair_data, counterpart))
-    return Differences(
-        topics=topics(one, other, twins.models, twins.judges),
-        prompts=twins.prompts,
-        duels=tuple(found),
-        runs=of_runs(one, other),
+            pairs.append(_pair_diff(runs, names, (a, b), trial, counterpart))
+    return RunDiff(
+        setting_changes(before, after, runs.models, runs.judges),
+        runs.prompts,
+        tuple(pairs),
+        tuple(_compared(_run_values(before), _run_values(after))),
     )
 
 
-def _duel(twins: Twins, its: tuple[str, str], ours: PairData, theirs: PairData) -> Duel:
-    names = (ours.a, ours.b)
-    refused = refusals(twins, names, its)
-    return Duel(
-        one=names,
-        other=its,
-        paired=_paired(twins, its, ours, theirs)
-        if not refused.judged
-        else Paired(0, None, interval=False, refused=refused.judged),
-        numbers=of_pair(twins.one, twins.other, names, its, refused),
+def _pair_diff(
+    runs: RunPair, before: ModelNames, after: ModelNames, old: PairData, new: PairData
+) -> PairDiff:
+    reasons = incompatibilities(runs, before, after)
+    if reasons.verdicts:
+        paired = PairedChange(0, None, has_interval=False, incompatible=reasons.verdicts)
+    else:
+        paired = _paired_change(
+            _preferences(runs.before, old, before[0]), _preferences(runs.after, new, after[0])
+        )
+    labels = [renamed(*names) for names in zip(before, after, strict=True)]
+    numbers = _compared(
+        _pair_values(runs.before, before, labels, reasons),
+        _pair_values(runs.after, after, labels, reasons),
     )
+    return PairDiff(before, after, paired, tuple(numbers))
 
 
-def _paired(twins: Twins, its: tuple[str, str], ours: PairData, theirs: PairData) -> Paired:
-    """The mean over shared prompts of how the preference for the first model changed."""
+def _paired_change(
+    before: dict[str, tuple[float, str]], after: dict[str, tuple[float, str]]
+) -> PairedChange:
+    """Return the mean change over shared prompts, with prompts of one cluster averaged first."""
     import numpy as np
 
     from bakeoff.stats.intervals import cluster_means, t_interval
 
-    before = _preferences(twins.one, ours, ours.a)
-    after = _preferences(twins.other, theirs, its[0])
     keys = sorted(before.keys() & after.keys())
     if not keys:
-        why = "no prompt was judged in both runs"
-        return Paired(0, None, interval=False, refused=(why,))
-    values = np.array([after[key][0] - before[key][0] for key in keys])
+        reason = "no prompt was judged in both runs"
+        return PairedChange(0, None, has_interval=False, incompatible=(reason,))
+    changes = np.array([after[key][0] - before[key][0] for key in keys])
     units = [f"{before[key][1]}\0{after[key][1]}" for key in keys]
-    codes = np.unique(units, return_inverse=True)[1]
-    values = np.round(cluster_means(values, codes), 12)
-    spread = len(values) >= FEWEST and bool(np.ptp(values) > 0)
-    return Paired(len(keys), t_interval(values), interval=spread, refused=())
+    means = cluster_means(changes, np.unique(units, return_inverse=True)[1])
+    means = np.round(means, 12)
+    varies = len(means) >= MIN_UNITS and bool(np.ptp(means) > 0)
+    return PairedChange(len(keys), t_interval(means), has_interval=varies, incompatible=())
 
 
-def _preferences(results: Results, pair_data: PairData, model: str) -> dict[str, tuple[float, str]]:
-    """The preference for a model and the unit of each prompt that was judged, by what it asks."""
-    found = {
-        comparison.prompt_id: (float(value if pair_data.a == model else 1 - value), unit)
-        for comparison, value, unit in zip(
-            pair_data.comparisons, pair_data.preferences, pair_data.units, strict=True
-        )
+def _preferences(results: Results, trial: PairData, model: str) -> dict[str, tuple[float, str]]:
+    """Return the preference for a model and the unit of inference, by content of the prompt."""
+    rows = zip(trial.comparisons, trial.preferences, trial.units, strict=True)
+    by_id = {
+        comparison.prompt_id: (float(value if trial.a == model else 1 - value), unit)
+        for comparison, value, unit in rows
     }
-    return {key: found[name] for key, name in asked(results.prompts).items() if name in found}
+    keys = prompt_ids_by_content(results.prompts)
+    return {key: by_id[prompt_id] for key, prompt_id in keys.items() if prompt_id in by_id}
+
+
+class _Value(NamedTuple):
+    """A number of one run."""
+
+    value: float | None
+    unit: Unit
+    incompatible: Reasons = ()
+
+
+def _compared(before: dict[str, _Value], after: dict[str, _Value]) -> list[ComparedNumber]:
+    """Return the numbers that at least one run has, by label."""
+    return [
+        ComparedNumber(label, old.value, after[label].value, old.unit, old.incompatible)
+        for label, old in before.items()
+        if (old.value, after[label].value) != (None, None)
+    ]
+
+
+def _run_values(results: Results) -> dict[str, _Value]:
+    seconds = results.environment.get("seconds")
+    return {
+        "Prompts": _Value(len(results.prompts), "count"),
+        "Judgments": _Value(len(results.judgments), "count"),
+        "Failures": _Value(len(results.failures), "count"),
+        "Known cost": _Value(cost_of(results), "dollars"),
+        "Time": _Value(float(seconds) if isinstance(seconds, int | float) else None, "seconds"),
+    }
+
+
+def cost_of(results: Results) -> float | None:
+    """Return US dollars for all outcomes with a known price; None if no price is known."""
+    completions = (row.completion.cost for row in results.completions)
+    return known_cost(*completions, *(row.verdict.cost for row in results.judgments))
+
+
+def _pair_values(
+    results: Results, names: ModelNames, labels: Sequence[str], reasons: Incompatibilities
+) -> dict[str, _Value]:
+    """Return the numbers of a pair from the perspective of its first model."""
+    pair = next(p for p in results.summary.pairs if {p.a, p.b} == set(names))
+    rates = [rate.estimate if rate else None for rate in (pair.win_rate, pair.decisive_win_rate)]
+    scores = [stats.mean if stats else None for stats in (pair.scores_a, pair.scores_b)]
+    if pair.a != names[0]:
+        rates = [None if rate is None else 1 - rate for rate in rates]
+        scores.reverse()
+    ties = pair.ties / pair.prompts if pair.prompts else None
+    first_wins = pair.order.pick_first.estimate if pair.order.pick_first else None
+    means, aggregates = reasons.means, reasons.aggregates
+    a, b = labels
+    values = {
+        "Prompts judged": _Value(pair.prompts, "count"),
+        f"Win rate of {a}": _Value(rates[0], "share", means),
+        f"Win rate of {a} without ties": _Value(rates[1], "share", aggregates),
+        "Ties": _Value(ties, "share", aggregates),
+        f"Mean score of {a}": _Value(scores[0], "score", means),
+        f"Mean score of {b}": _Value(scores[1], "score", means),
+        "Same winner in both orders": _Value(pair.consistency, "share", aggregates),
+        "The first place wins": _Value(first_wins, "share", aggregates),
+    }
+    for name, label, why in zip(names, labels, reasons.completions, strict=True):
+        model = next(m for m in results.summary.models if m.model == name)
+        truncated = model.truncated / model.completed if model.completed else None
+        values |= {
+            f"Characters of {label}": _Value(model.mean_characters, "length", why),
+            f"Tokens of {label}": _Value(model.mean_tokens, "length", why),
+            f"{label} was cut short": _Value(truncated, "share", why),
+        }
+    return values

@@ -1,181 +1,186 @@
-"""Why a number of two runs may not be compared: what differs that it depends on. Pure."""
+"""Match two runs, and find why their numbers are incompatible.
+
+Two numbers are incompatible if something differs that they depend on, other than the one model
+under test: their difference would say nothing about that model.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
-from pydantic import JsonValue
-
 from bakeoff.records import HUMAN_PREFIX, Results
-from bakeoff.web.viewer.settings_diff import Change, Shared, differing, identities, shared
+from bakeoff.web.viewer.settings_diff import (
+    PromptOverlap,
+    SettingChange,
+    changed_values,
+    identities,
+    prompt_overlap,
+)
+
+ModelNames = tuple[str, str]
+Reasons = tuple[str, ...]  # clauses that say why numbers are incompatible
 
 
-class Twins(NamedTuple):
-    """Two runs, and the names of models and judges of one with those that have their places."""
+class RunPair(NamedTuple):
+    """Two runs with their models and judges matched."""
 
-    one: Results
-    other: Results
+    before: Results
+    after: Results
     models: dict[str, str]
     judges: dict[str, str]
-    prompts: Shared
+    prompts: PromptOverlap
 
     @classmethod
-    def of(cls, one: Results, other: Results) -> Self:
-        """Matched by name, else by place."""
-        models = ([model.model for model in run.summary.models] for run in (one, other))
-        return cls(
-            one,
-            other,
-            matched(*models),
-            matched(judges_of(one), judges_of(other)),
-            shared(one, other),
-        )
+    def of(cls, before: Results, after: Results) -> Self:
+        """Return the runs, matched by `match_names`."""
+        runs = (before, after)
+        models = match_names(*([model.model for model in run.summary.models] for run in runs))
+        judges = match_names(*map(_counted_judges, runs))
+        return cls(before, after, models, judges, prompt_overlap(before, after))
 
     @property
     def both(self) -> tuple[Results, Results]:
         """The two runs."""
-        return self.one, self.other
+        return self.before, self.after
 
 
-class Refusals(NamedTuple):
-    """Reasons against comparing, each a clause: none, and it may be done.
-
-    `judged` is against what judges say of the same prompts, `counted` against it over all prompts,
-    `folded` against what depends on orders and repeats too, `said` against what the completions of
-    each of the two models are.
-    """
-
-    judged: tuple[str, ...]
-    counted: tuple[str, ...]
-    folded: tuple[str, ...]
-    said: tuple[tuple[str, ...], tuple[str, ...]]
+def match_names(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
+    """Return a mapping of names: equal ones; and by position if one, or both of two, is left."""
+    matches = {name: name for name in before if name in after}
+    left = [name for name in before if name not in matches]
+    right = [name for name in after if name not in matches]
+    if len(left) == len(right) and (len(left) == 1 or len(before) == len(after) == 2):
+        matches |= dict(zip(left, right, strict=True))
+    return {name: matches[name] for name in before if name in matches}
 
 
-def matched(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
-    """Names to names: equal ones, and those that are left where one is, or each of two."""
-    found = {name: name for name in ours if name in theirs}
-    left = [name for name in ours if name not in found]
-    right = [name for name in theirs if name not in found]
-    if len(left) == len(right) and (len(left) == 1 or len(ours) == len(theirs) == 2):
-        found |= dict(zip(left, right, strict=True))
-    return {name: found[name] for name in ours if name in found}
+class Incompatibilities(NamedTuple):
+    """Why the numbers of a pair are incompatible, by what they depend on; empty if they are not."""
+
+    verdicts: Reasons
+    """For the verdicts on the same prompts."""
+    means: Reasons
+    """For means over all prompts."""
+    aggregates: Reasons
+    """For numbers that depend on orders and repeats too."""
+    completions: tuple[Reasons, Reasons]
+    """For the completions of each model."""
 
 
-def judges_of(results: Results) -> list[str]:
-    """The judges whose word counts: people only where no other judge is."""
-    names = dict.fromkeys((*identities(results, "judges"), *(j.judge for j in results.judgments)))
-    machines = [name for name in names if not _person(results, name)]
-    return machines or sorted(names)
-
-
-def refusals(twins: Twins, ours: Sequence[str], theirs: Sequence[str]) -> Refusals:
-    """What speaks against comparing two models of one run with those of the other."""
-    first, second = (
-        tuple(_sampling(twins, name, its)) for name, its in zip(ours, theirs, strict=True)
-    )
-    asked = (*_judging(twins, ours, theirs), *first, *second, *_others(twins, ours, theirs))
-    judged = tuple(dict.fromkeys(asked))
-    prompts = () if twins.prompts.same else ("the prompts are not the same",)
-    return Refusals(
-        judged=judged,
-        counted=(*judged, *prompts),
-        folded=(*judged, *prompts, *_settings(twins, "orders", "samples", "repeats")),
-        said=((*first, *prompts), (*second, *prompts)),
+def incompatibilities(runs: RunPair, before: ModelNames, after: ModelNames) -> Incompatibilities:
+    """Return the reasons against comparing a pair of one run with a pair of the other."""
+    names = list(zip(before, after, strict=True))
+    first, second = (tuple(_sampling_reasons(runs, *both)) for both in names)
+    reasons = [*_judging_reasons(runs, before, after), *first, *second]
+    if all(_is_another_model(runs, *both) for both in names):
+        reasons.append("both models are others")
+    verdicts = tuple(dict.fromkeys(reasons))
+    prompts = () if runs.prompts.same else ("the prompts are not the same",)
+    return Incompatibilities(
+        verdicts=verdicts,
+        means=(*verdicts, *prompts),
+        aggregates=(*verdicts, *prompts, *_config_reasons(runs, "orders", "samples", "repeats")),
+        completions=((*first, *prompts), (*second, *prompts)),
     )
 
 
-def _judging(twins: Twins, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[str]:
-    """What differs in who judged, how they were asked, and what they saw."""
-    counts = {len(judges_of(run)) for run in twins.both} | {len(twins.judges)}
+def _judging_reasons(runs: RunPair, before: ModelNames, after: ModelNames) -> Iterator[str]:
+    """Yield what differs in the judges and in how they are asked."""
+    counts = {len(_counted_judges(run)) for run in runs.both} | {len(runs.judges)}
     if len(counts) > 1:
         yield "the judges are others"
     elif counts == {0}:
         yield "nothing was judged"
-    for name, its in twins.judges.items():
-        if any(_person(run, who) for run, who in zip(twins.both, (name, its), strict=True)):
-            if name != its:
+    for judge, new_judge in runs.judges.items():
+        if _is_human(runs.before, judge) or _is_human(runs.after, new_judge):
+            if judge != new_judge:
                 yield "other people judged"
             continue
-        yield from _asking(twins, name, its)
-        before = _snapshots(twins.one, name, ours)
-        after = _snapshots(twins.other, its, theirs)
-        if before and after and before != after:
-            yield f"the judge's snapshot differs ({_list(before)}; {_list(after)})"
-    yield from _settings(twins, "thinking", *(["panel"] if max(counts) > 1 else []))
-
-
-def _asking(twins: Twins, name: str, its: str) -> Iterator[str]:
-    before = identities(twins.one, "judges").get(name)
-    after = identities(twins.other, "judges").get(its)
-    if before is None or after is None:
-        yield "it is not recorded how the judge was asked"
-        return
-    for change in differing(before, after):
-        path = change.what.split(".")
-        if "template" in path:
-            yield "the judge's template differs"
-        elif "sampling" in path:
-            yield f"the judge's sampling differs ({_values(change)})"
-        elif "generator" in path:
-            yield "the judge is another model"
+        recorded, changes = _identity_diff(runs, "judges", judge, new_judge)
+        if recorded:
+            yield from map(_judge_change, changes)
         else:
-            yield f"what the judge is asked for differs ({change.what})"
+            yield "it is not recorded how the judge was asked"
+        old = _snapshots(runs.before, judge, before)
+        new = _snapshots(runs.after, new_judge, after)
+        if old and new and old != new:
+            yield f"the judge's snapshot differs ({_join(old)}; {_join(new)})"
+    yield from _config_reasons(runs, "thinking", *(["panel"] if max(counts) > 1 else []))
 
 
-def _snapshots(results: Results, judge: str, models: Sequence[str]) -> set[str]:
-    """Which models the server said that a judge was, when it judged these two."""
-    return {
-        one.verdict.snapshot or "not told"
-        for one in results.judgments
-        if one.judge == judge and {one.first, one.second} == set(models)
-    }
+def _judge_change(change: SettingChange) -> str:
+    path = change.name.split(".")
+    if "template" in path:
+        return "the judge's template differs"
+    if "sampling" in path:
+        return f"the judge's sampling differs ({_values(change)})"
+    if "generator" in path:
+        return "the judge is another model"
+    return f"what the judge is asked for differs ({change.name})"
 
 
-def _sampling(twins: Twins, name: str, its: str) -> Iterator[str]:
-    before = identities(twins.one, "models").get(name)
-    after = identities(twins.other, "models").get(its)
-    if before is None or after is None:
+def _sampling_reasons(runs: RunPair, model: str, new_model: str) -> Iterator[str]:
+    recorded, changes = _identity_diff(runs, "models", model, new_model)
+    if not recorded:
         yield "it is not recorded how the models were asked"
         return
-    for change in differing(_part(before), _part(after)):
-        yield f"the sampling of {its} differs ({_values(change)})"
+    for change in changes:
+        if _is_sampling(change):
+            yield f"the sampling of {new_model} differs ({_values(change)})"
 
 
-def _part(identity: JsonValue) -> JsonValue:
-    return identity.get("sampling") if isinstance(identity, dict) else None
+def _is_another_model(runs: RunPair, model: str, new_model: str) -> bool:
+    _, changes = _identity_diff(runs, "models", model, new_model)
+    old, new = (
+        {row.completion.snapshot for row in run.completions if row.model == name}
+        for run, name in zip(runs.both, (model, new_model), strict=True)
+    )
+    return not all(map(_is_sampling, changes)) or old != new
 
 
-def _others(twins: Twins, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[str]:
-    """One model may be another: that is what is being tried. With both, nothing stays the same."""
-    if all(_another(twins, name, its) for name, its in zip(ours, theirs, strict=True)):
-        yield "both models are others"
-
-
-def _another(twins: Twins, name: str, its: str) -> bool:
-    before = identities(twins.one, "models").get(name)
-    after = identities(twins.other, "models").get(its)
-    changed = [c for c in differing(before, after) if c.what.split(".")[0] != "sampling"]
-    return bool(changed) or _said_to_be(twins.one, name) != _said_to_be(twins.other, its)
-
-
-def _said_to_be(results: Results, model: str) -> set[str | None]:
-    return {one.completion.snapshot for one in results.completions if one.model == model}
-
-
-def _settings(twins: Twins, *names: str) -> Iterator[str]:
+def _config_reasons(runs: RunPair, *names: str) -> Iterator[str]:
     for name in names:
-        before, after = (run.config.get(name) for run in twins.both)
-        for change in differing(before, after):
-            yield f"the setting {name} differs ({change.one or 'none'}; {change.other or 'none'})"
+        for change in changed_values(*(run.config.get(name) for run in runs.both)):
+            values = f"{change.before or 'none'}; {change.after or 'none'}"
+            yield f"the setting {name} differs ({values})"
 
 
-def _person(results: Results, name: str) -> bool:
+def _identity_diff(
+    runs: RunPair, kind: str, name: str, new_name: str
+) -> tuple[bool, list[SettingChange]]:
+    """Return whether both runs record an identity, and how it differs."""
+    old = identities(runs.before, kind).get(name)
+    new = identities(runs.after, kind).get(new_name)
+    return old is not None and new is not None, changed_values(old, new)
+
+
+def _is_sampling(change: SettingChange) -> bool:
+    return change.name.split(".")[0] == "sampling"
+
+
+def _counted_judges(results: Results) -> list[str]:
+    """Return the judges whose verdicts count: people only if there is no other judge."""
+    names = dict.fromkeys((*identities(results, "judges"), *(j.judge for j in results.judgments)))
+    machines = [name for name in names if not _is_human(results, name)]
+    return machines or sorted(names)
+
+
+def _is_human(results: Results, name: str) -> bool:
     return results.origins.get(name, "").startswith(HUMAN_PREFIX)
 
 
-def _values(change: Change) -> str:
-    name = change.what.rpartition("sampling.")[2]
-    return f"{name}: {change.one or 'none'}; {change.other or 'none'}"
+def _snapshots(results: Results, judge: str, models: ModelNames) -> set[str]:
+    """Return the model names that the judge's server returned for this pair."""
+    return {
+        row.verdict.snapshot or "not told"
+        for row in results.judgments
+        if row.judge == judge and {row.first, row.second} == set(models)
+    }
 
 
-def _list(names: set[str]) -> str:
+def _values(change: SettingChange) -> str:
+    name = change.name.rpartition("sampling.")[2]
+    return f"{name}: {change.before or 'none'}; {change.after or 'none'}"
+
+
+def _join(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "none"

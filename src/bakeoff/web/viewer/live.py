@@ -1,7 +1,4 @@
-"""A run that goes on: how far each model and judge is, how fast, and when it may be through.
-
-Knows no win rate: before the end there is none to be seen.
-"""
+"""ProgressUpdate of a run in progress: rates and remaining time, but no win rate."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,92 +7,93 @@ from typing import NamedTuple
 
 from bakeoff.runtime.progress import ProgressReport, ProgressUpdate
 
-WINDOW = 60.0  # seconds over which a rate is taken
-_SHORTEST = 3.0  # seconds below which a rate is noise
-_SEEN = 64  # reports of one run
+WINDOW = 60.0  # seconds over which a rate is measured
+_MIN_SPAN = 3.0  # seconds below which a rate is noise
+_MAX_REPORTS = 64  # kept per run
 
 
-class Row(NamedTuple):
-    """One model or judge. `rate` is new outcomes a second, `left` seconds; None: not known yet."""
+class ParticipantProgress(NamedTuple):
+    """ProgressUpdate of one model or judge."""
 
     now: ProgressUpdate
     rate: float | None
+    """New outcomes per second; None if not yet known."""
     left: float | None
+    """Estimated seconds; None if not yet known."""
 
 
-class Live(NamedTuple):
-    """A run as its last sign of life tells it; `stopped` where that is too long ago.
-
-    `cost` is US dollars, None where some price is not known.
-    """
+class LiveRun(NamedTuple):
+    """ProgressUpdate of a run according to its last report."""
 
     started: datetime
     updated: datetime
     stopped: bool
-    rows: tuple[Row, ...]
+    """The last report is too old for a run in progress."""
+    rows: tuple[ParticipantProgress, ...]
     tokens: int
     cost: float | None
+    """US dollars so far; None if a price is unknown."""
 
     @property
-    def stages(self) -> dict[str, list[Row]]:
-        """The rows under what they make."""
+    def stages(self) -> dict[str, list[ParticipantProgress]]:
+        """The rows by stage title."""
         titles = {"completion": "Completions", "judgment": "Judgments"}
-        found = {
+        by_title = {
             title: [row for row in self.rows if row.now.stage == stage]
             for stage, title in titles.items()
         }
-        return {title: rows for title, rows in found.items() if rows}
+        return {title: rows for title, rows in by_title.items() if rows}
 
     @property
     def complete(self) -> bool:
-        """Whether all is done that was asked for, and only the results are still to be written."""
+        """Whether all requests are done and only the results are missing."""
         return bool(self.rows) and all(row.now.done >= row.now.total for row in self.rows)
 
 
-class Pace:
-    """Remembers what it saw of each run in the last minute, for want of which no rate is known."""
+class ProgressRates:
+    """Measures rates from the reports of the last minute of each run."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, deque[ProgressReport]] = {}
+        self._reports: dict[str, deque[ProgressReport]] = {}
 
-    def of(self, key: str, report: ProgressReport, now: datetime) -> Live:
-        """How a run goes on at this moment."""
-        seen = self._seen.setdefault(key, deque(maxlen=_SEEN))
-        if not seen or seen[-1].updated != report.updated:
-            seen.append(report)
-        while _apart(seen[0], report) > WINDOW or seen[0].started != report.started:
-            seen.popleft()
+    def update(self, key: str, report: ProgressReport, now: datetime) -> LiveRun:
+        """Add a report of the run with this key; return its progress."""
+        reports = self._reports.setdefault(key, deque(maxlen=_MAX_REPORTS))
+        if not reports or reports[-1].updated != report.updated:
+            reports.append(report)
+        while _span(reports[0], report) > WINDOW or reports[0].started != report.started:
+            reports.popleft()
         stopped = report.is_stale(now)
         costs = [row.cost for row in report.rows]
         known = [cost for cost in costs if cost is not None]
-        return Live(
+        return LiveRun(
             started=report.started,
             updated=report.updated,
             stopped=stopped,
-            rows=tuple(_row(row, seen, report, stopped=stopped) for row in report.rows),
+            rows=tuple(_row(row, reports, report, stopped=stopped) for row in report.rows),
             tokens=sum(row.tokens + row.tokens_in_progress for row in report.rows),
             cost=sum(known) if len(known) == len(costs) else None,
         )
 
 
 def _row(
-    row: ProgressUpdate, seen: Sequence[ProgressReport], report: ProgressReport, *, stopped: bool
-) -> Row:
-    rate = None if stopped or row.done >= row.total else _rate(row, seen[0], report)
-    return Row(row, rate, (row.total - row.done) / rate if rate else None)
+    row: ProgressUpdate, reports: Sequence[ProgressReport], report: ProgressReport, *, stopped: bool
+) -> ParticipantProgress:
+    rate = None if stopped or row.done >= row.total else _rate(row, reports[0], report)
+    return ParticipantProgress(row, rate, (row.total - row.done) / rate if rate else None)
 
 
-def _rate(row: ProgressUpdate, before: ProgressReport, report: ProgressReport) -> float | None:
-    """New outcomes a second since an earlier report, or since the start where that is too near."""
-    seconds, done = _apart(before, report), 0
-    if seconds >= _SHORTEST:
-        then = [r for r in before.rows if (r.stage, r.participant) == (row.stage, row.participant)]
-        done = sum(r.done - r.stored for r in then)
+def _rate(row: ProgressUpdate, earlier: ProgressReport, report: ProgressReport) -> float | None:
+    """Return new outcomes per second since an earlier report, or since the start if too recent."""
+    seconds, done = _span(earlier, report), 0
+    if seconds >= _MIN_SPAN:
+        same = [r for r in earlier.rows if (r.stage, r.participant) == (row.stage, row.participant)]
+        done = sum(r.done - r.stored for r in same)
     else:
         seconds = (report.updated - report.started).total_seconds()
     new = row.done - row.stored - done
-    return new / seconds if seconds >= _SHORTEST and new > 0 else None
+    return new / seconds if seconds >= _MIN_SPAN and new > 0 else None
 
 
-def _apart(before: ProgressReport, after: ProgressReport) -> float:
-    return abs((after.updated - before.updated).total_seconds())
+def _span(earlier: ProgressReport, later: ProgressReport) -> float:
+    return abs((later.updated - earlier.updated).total_seconds())

@@ -1,8 +1,4 @@
-"""The viewer over HTTP: which page is at which address, and how trouble looks.
-
-An address holds keys that were given out, never a path; no reply tells where on this machine a run
-lies. What reads files does so in a thread.
-"""
+"""The viewer over HTTP. Addresses contain keys of runs, and replies contain no path."""
 
 import hashlib
 from collections import OrderedDict
@@ -25,53 +21,55 @@ from bakeoff.report.page.page import Page
 from bakeoff.report.results_file import read_results
 from bakeoff.web.server import json_reply, text_reply
 from bakeoff.web.viewer import pages
-from bakeoff.web.viewer.comparison import differences
-from bakeoff.web.viewer.live import Live, Pace
-from bakeoff.web.viewer.run_cards import Card, Cards
-from bakeoff.web.viewer.runs import Found, Run, Stamp, find, stamp_of
-from bakeoff.web.viewer.voting_sessions import Booths
+from bakeoff.web.viewer.comparison import compare_runs
+from bakeoff.web.viewer.live import LiveRun, ProgressRates
+from bakeoff.web.viewer.run_cards import RunCard, RunCards
+from bakeoff.web.viewer.runs import FileVersion, Run, RunList, file_version, find_runs
+from bakeoff.web.viewer.voting_sessions import VotingSessions
 
-_REPORTS = 4  # rendered, kept
+_MAX_REPORTS = 4  # rendered reports in the cache
 
 
-class Trouble(Exception):  # noqa: N818 - the visitor's, told on a page; no error of a run
-    """What cannot be shown, in words for a page, and the HTTP status that fits."""
+class ViewerError(Exception):
+    """A page that cannot be shown: a message for the user, and an HTTP status."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
-class Shown(NamedTuple):
-    """A run as the list shows it."""
+class RunEntry(NamedTuple):
+    """A run in the list."""
 
     run: Run
-    card: Card | None
-    live: Live | None
+    card: RunCard | None
+    live: LiveRun | None
 
     @property
     def when(self) -> datetime:
-        """When it was started."""
+        """Start of the run; the epoch if unknown."""
         if self.card:
             return self.card.when
         return self.live.started if self.live else datetime.fromtimestamp(0, UTC)
 
     @property
-    def going(self) -> bool:
-        """Whether it goes on."""
+    def in_progress(self) -> bool:
+        """Whether the run is in progress."""
         return self.live is not None and not self.live.stopped
 
 
 class Viewer:
-    """The runs below a path, and what was already read of them."""
+    """The runs below a path, with caches of what was read. File access runs in threads."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._cards, self._pace, self._booths = Cards(), Pace(), Booths()
-        self._reports: OrderedDict[tuple[str, Stamp, bool], Page] = OrderedDict()
+        self._cards = RunCards()
+        self._rates = ProgressRates()
+        self._sessions = VotingSessions()
+        self._reports: OrderedDict[tuple[str, FileVersion, bool], Page] = OrderedDict()
 
     def app(self) -> Starlette:
-        """The pages at their addresses."""
+        """Return the app."""
         return Starlette(
             routes=[
                 Route("/", self.list),
@@ -82,144 +80,152 @@ class Viewer:
                 Route("/run/{key}/", self.run),
                 Route("/run/{key}/pulse", self.pulse),
             ],
-            exception_handlers={Trouble: _trouble, 404: _trouble},
+            exception_handlers={ViewerError: _error_page, 404: _error_page},
         )
 
     async def list(self, _: Request) -> Response:
-        """All runs, the newest first; the run itself where there is only one to show."""
-        found = await run_in_threadpool(find, self._root)
-        if found.alone:
-            return RedirectResponse(f"run/{next(iter(found.runs))}/")
-        return text_reply(await run_in_threadpool(self._listed, found))
+        """Return all runs, newest first; redirect to the run if a single one is served."""
+        listing = await run_in_threadpool(find_runs, self._root)
+        if listing.single:
+            return RedirectResponse(f"run/{next(iter(listing.runs))}/")
+        return text_reply(await run_in_threadpool(self._list_page, listing))
 
     async def pulse(self, request: Request) -> Response:
-        """A word that is another one when there is something new, and whether that is a report."""
-        found = await run_in_threadpool(find, self._root)
+        """Return a stamp that changes with the page, and whether there is a report."""
+        listing = await run_in_threadpool(find_runs, self._root)
         key = request.path_params.get("key")
-        runs = found.runs.values() if key is None else [_named(found, key)]
-        report = key is not None and found.runs[key].stamp is not None
-        return json_reply({"stamp": _stamp(runs), "report": report})
+        runs = listing.runs.values() if key is None else [_get_run(listing, key)]
+        has_report = key is not None and listing.runs[key].version is not None
+        return json_reply({"stamp": _stamp(runs), "report": has_report})
 
     async def run(self, request: Request) -> Response:
-        """The report of a run; before there is one, how far it is."""
-        found = await run_in_threadpool(find, self._root)
-        run = _named(found, request.path_params["key"])
+        """Return the report of a run; its progress if there are no results yet."""
+        listing = await run_in_threadpool(find_runs, self._root)
+        run = _get_run(listing, request.path_params["key"])
         try:
-            await self._booths.counted(run)
+            await self._sessions.wait_counted(run)
         except ConfigError as error:
-            words = f"All votes are kept, but they could not be counted: {_private(error, run)}"
-            raise Trouble(409, words) from None
-        run = run._replace(stamp=stamp_of(run.file))  # counted anew, it may be another
-        if run.stamp is None:
-            live = self._live(run)
-            words = pages.render("live", run=run, live=live, stamp=_stamp([run]), alone=found.alone)
-            return text_reply(words)
-        html, policy = await run_in_threadpool(self._report, run, run.stamp, found.alone)
-        policy += "; frame-ancestors 'none'"  # that a page cannot say of itself
+            message = f"All votes are kept, but they could not be counted: {_redact(error, run)}"
+            raise ViewerError(409, message) from None
+        run = run._replace(version=file_version(run.file))  # counting rewrites the results
+        if run.version is None:
+            html = pages.render(
+                "live", run=run, live=self._live(run), stamp=_stamp([run]), single=listing.single
+            )
+            return text_reply(html)
+        html, policy = await run_in_threadpool(self._report, run, run.version, listing.single)
+        policy += "; frame-ancestors 'none'"  # not possible in the page's own <meta>
         return text_reply(html, headers={"Content-Security-Policy": policy})
 
     async def compare(self, request: Request) -> Response:
-        """Two runs side by side."""
-        found = await run_in_threadpool(find, self._root)
-        both = [_named(found, request.query_params.get(key, "")) for key in ("one", "other")]
-        return text_reply(await run_in_threadpool(self._compared, *both))
+        """Return the comparison of two runs."""
+        listing = await run_in_threadpool(find_runs, self._root)
+        runs = [
+            _get_run(listing, request.query_params.get(name, "")) for name in ("before", "after")
+        ]
+        return text_reply(await run_in_threadpool(self._compare_page, *runs))
 
     async def vote(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The page on which people vote on a run, and all that it asks for."""
-        found = await run_in_threadpool(find, self._root)
-        run = _named(found, scope["path_params"]["key"])
+        """Serve the voting app of a run."""
+        listing = await run_in_threadpool(find_runs, self._root)
+        run = _get_run(listing, scope["path_params"]["key"])
         try:
-            app = await self._booths.app_of(run)
+            app = await self._sessions.app_of(run)
         except ConfigError as error:
-            raise Trouble(409, _private(error, run)) from None
+            raise ViewerError(409, _redact(error, run)) from None
         await app(scope, receive, send)
 
-    def _listed(self, found: Found) -> str:
-        shown = [Shown(run, self._cards.of(run), self._live(run)) for run in found.runs.values()]
-        shown.sort(key=lambda one: (one.when, one.run.name), reverse=True)
+    def _list_page(self, listing: RunList) -> str:
+        entries = [
+            RunEntry(run, self._cards.card(run), self._live(run)) for run in listing.runs.values()
+        ]
+        entries.sort(key=lambda entry: (entry.when, entry.run.name), reverse=True)
         return pages.render(
             "list",
-            stamp=_stamp(found.runs.values()),
+            stamp=_stamp(listing.runs.values()),
             name=self._root.resolve().name,
-            cut=found.cut,
-            going=[one for one in shown if one.going],
-            runs=[one for one in shown if one.card or not one.going],
+            truncated=listing.truncated,
+            in_progress=[entry for entry in entries if entry.in_progress],
+            entries=[entry for entry in entries if entry.card or not entry.in_progress],
         )
 
-    def _live(self, run: Run) -> Live | None:
-        return self._pace.of(run.key, run.progress, datetime.now(UTC)) if run.progress else None
+    def _live(self, run: Run) -> LiveRun | None:
+        if run.progress is None:
+            return None
+        return self._rates.update(run.key, run.progress, datetime.now(UTC))
 
-    def _report(self, run: Run, stamp: Stamp, alone: bool) -> Page:
-        key = (run.key, stamp, alone)
-        made = self._reports.pop(key, None)
-        if made is None:
-            links = [] if alone else [("All runs", "../../")]
+    def _report(self, run: Run, version: FileVersion, single: bool) -> Page:
+        key = (run.key, version, single)
+        page = self._reports.pop(key, None)
+        if page is None:
+            links = [] if single else [("All runs", "../../")]
             results = _read(run)
             if run.file.name == RESULTS and results.completions:
                 links.append(("Vote", "vote/"))
             try:
-                made = checked_page(results, links)
+                page = checked_page(results, links)
             except ConfigError as error:
-                raise Trouble(409, _private(error, run)) from None
-        self._reports[key] = made
-        if len(self._reports) > _REPORTS:
+                raise ViewerError(409, _redact(error, run)) from None
+        self._reports[key] = page
+        if len(self._reports) > _MAX_REPORTS:
             self._reports.popitem(last=False)
-        return made
+        return page
 
-    def _compared(self, one: Run, other: Run) -> str:
-        results = [_read(run) for run in (one, other)]
+    def _compare_page(self, before: Run, after: Run) -> str:
+        runs = (before, after)
         return pages.render(
             "compare",
-            runs=(one, other),
-            cards=[self._cards.of(run) for run in (one, other)],
-            found=differences(*results),
+            runs=runs,
+            cards=[self._cards.card(run) for run in runs],
+            diff=compare_runs(*map(_read, runs)),
         )
 
 
-def _named(found: Found, key: str) -> Run:
-    if key not in found.runs:
-        raise Trouble(404, "This run is not here, or not any more.")
-    return found.runs[key]
+def _get_run(listing: RunList, key: str) -> Run:
+    if key not in listing.runs:
+        raise ViewerError(404, "This run is not here, or not any more.")
+    return listing.runs[key]
 
 
 def _read(run: Run) -> Results:
     try:
         return read_results(run.file)
     except ConfigError as error:
-        raise Trouble(409, _private(error, run)) from None
+        raise ViewerError(409, _redact(error, run)) from None
 
 
-def _private(error: ConfigError, run: Run) -> str:
-    """What went wrong, without where on this machine."""
-    words = str(error)
+def _redact(error: ConfigError, run: Run) -> str:
+    """Return the message of an error with paths replaced by names."""
+    message = str(error)
     for path in (run.file, run.folder):
-        for told in (str(path), repr(str(path))[1:-1]):
-            words = words.replace(told, run.name if path == run.folder else run.file.name)
-    return words
+        for text in (str(path), repr(str(path))[1:-1]):
+            message = message.replace(text, run.name if path == run.folder else run.file.name)
+    return message
 
 
 def _stamp(runs: Iterable[Run]) -> str:
-    """A word for all that may change on a page about these runs."""
+    """Return a hash of all that may change on a page about these runs."""
     now = datetime.now(UTC)
-    told = [
-        (run.key, run.stamp, run.progress and (run.progress.updated, run.progress.is_stale(now)))
+    state = [
+        (run.key, run.version, run.progress and (run.progress.updated, run.progress.is_stale(now)))
         for run in runs
     ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 
-async def _trouble(request: Request, trouble: Exception) -> Response:
-    status = trouble.status if isinstance(trouble, Trouble) else 404
+async def _error_page(request: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, ViewerError) else 404
+    message = str(error) if isinstance(error, ViewerError) else "Nothing is here."
     root = request.scope.get("app_root_path", request.scope["root_path"])
     up = "../" * request.scope["path"].removeprefix(root).count("/")
-    words = str(trouble) if isinstance(trouble, Trouble) else "Nothing is here."
-    return text_reply(pages.render("trouble", words=words, up=up[3:] or "./"), status=status)
+    html = pages.render("error", message=message, up=up[3:] or "./")
+    return text_reply(html, status=status)
 
 
-def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     text = pages.file(name)
 
     async def endpoint(_: Request) -> Response:
-        return text_reply(text, kind)
+        return text_reply(text, media_type)
 
     return endpoint

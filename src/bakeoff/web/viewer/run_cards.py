@@ -1,7 +1,4 @@
-"""What a list shows of a run: read once from its results, and again only when they change.
-
-Reads the summary and the costs, and passes over every text.
-"""
+"""Short descriptions of runs for the list, cached until the results change."""
 
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -10,117 +7,119 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bakeoff.records import SCHEMA, PairSummary, Summary
-from bakeoff.web.viewer.numbers import known_cost
-from bakeoff.web.viewer.runs import Run, Stamp
+from bakeoff.web.viewer.runs import FileVersion, Run
 
-_KEPT = 2_000  # cards
+_MAX_CARDS = 2_000  # in the cache
 
 
-class Card(NamedTuple):
-    """A run in a few words. `cost` is US dollars, None where no price is known.
-
-    `problem` says why there is nothing to show of results that are there.
-    """
+class RunCard(NamedTuple):
+    """A short description of a run with results."""
 
     when: datetime
+    """Start of the run; else the time of the file."""
     seconds: float | None = None
     models: tuple[str, ...] = ()
     judges: tuple[str, ...] = ()
     prompts: int = 0
     pairs: tuple[PairSummary, ...] = ()
     cost: float | None = None
+    """US dollars; None if no price is known."""
     failed: int = 0
     problem: str = ""
+    """Why the results cannot be shown; empty if they can."""
 
 
-class Cards:
-    """The cards of runs, kept as long as their results stay as they are."""
+class RunCards:
+    """Cache of cards by run and file version."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, Stamp], Card] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, FileVersion], RunCard] = OrderedDict()
 
-    def of(self, run: Run) -> Card | None:
-        """The card of a run; None where it has no results yet."""
-        if run.stamp is None:
+    def card(self, run: Run) -> RunCard | None:
+        """Return the card of a run; None without results."""
+        if run.version is None:
             return None
-        key = (run.key, run.stamp)
-        card = self._kept.pop(key, None) or _card(run, run.stamp)
-        self._kept[key] = card
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        key = (run.key, run.version)
+        card = self._cache.pop(key, None) or _read_card(run, run.version)
+        self._cache[key] = card
+        if len(self._cache) > _MAX_CARDS:
+            self._cache.popitem(last=False)
         return card
 
 
-class _Glance(BaseModel):
+def known_cost(*costs: float | None) -> float | None:
+    """Return the sum of the known costs; None if none is known (local models have no price)."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None
+
+
+# Validating only these fields of a `Results` skips all texts and is much faster.
+
+
+class _Partial(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class _Cost(_Glance):
+class _PartialCost(_Partial):
     cost: float | None = None
 
 
-class _Completed(_Glance):
-    completion: _Cost
+class _PartialCompletion(_Partial):
+    completion: _PartialCost
 
 
-class _Judged(_Glance):
+class _PartialJudgment(_Partial):
     judge: str
-    verdict: _Cost
+    verdict: _PartialCost
 
 
-class _Prompt(_Glance):
-    pass
-
-
-class _Results(_Glance):
-    """The parts of a `Results` that a card is made of."""
-
+class _PartialResults(_Partial):
     schema_: str = Field(alias="schema")
     environment: dict[str, JsonValue]
-    prompts: list[_Prompt]
-    completions: list[_Completed]
-    judgments: list[_Judged]
-    failures: list[_Prompt]
+    prompts: list[_Partial]
+    completions: list[_PartialCompletion]
+    judgments: list[_PartialJudgment]
+    failures: list[_Partial]
     summary: Summary
 
 
-def _card(run: Run, stamp: Stamp) -> Card:
-    written = datetime.fromtimestamp(stamp.modified / 1e9, UTC)
+def _read_card(run: Run, version: FileVersion) -> RunCard:
+    written = datetime.fromtimestamp(version.modified / 1e9, UTC)
     try:
-        found = _Results.model_validate_json(run.file.read_bytes())
+        results = _PartialResults.model_validate_json(run.file.read_bytes())
     except OSError as error:
-        return Card(written, problem=f"its results cannot be read ({error.strerror})")
+        return RunCard(written, problem=f"its results cannot be read ({error.strerror})")
     except ValidationError as error:
-        wrong = error.errors(include_input=False)[0]
-        where = ".".join(map(str, wrong["loc"])) or "the file"
-        problem = f"no results of this version of bakeoff ({where}: {wrong['msg']})"
-        return Card(written, problem=problem)
-    if found.schema_ != SCHEMA:
-        problem = f"its schema is {found.schema_!r}, and this version reads {SCHEMA!r}"
-        return Card(written, problem=problem)
-    return _made(found, written)
+        first = error.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        problem = f"no results of this version of bakeoff ({where}: {first['msg']})"
+        return RunCard(written, problem=problem)
+    if results.schema_ != SCHEMA:
+        problem = f"its schema is {results.schema_!r}, and this version reads {SCHEMA!r}"
+        return RunCard(written, problem=problem)
+    return _card(results, written)
 
 
-def _made(found: _Results, written: datetime) -> Card:
-    judges, seconds = (found.environment.get(key) for key in ("judges", "seconds"))
-    named = judges if isinstance(judges, dict) else {}
-    return Card(
-        when=_when(found.environment.get("started")) or written,
+def _card(results: _PartialResults, written: datetime) -> RunCard:
+    judges, seconds = (results.environment.get(key) for key in ("judges", "seconds"))
+    identities = judges if isinstance(judges, dict) else {}
+    return RunCard(
+        when=_parse_time(results.environment.get("started")) or written,
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
-        models=tuple(model.model for model in found.summary.models),
-        judges=tuple(named or dict.fromkeys(one.judge for one in found.judgments)),
-        prompts=len(found.prompts),
-        pairs=found.summary.pairs,
+        models=tuple(model.model for model in results.summary.models),
+        judges=tuple(identities or dict.fromkeys(row.judge for row in results.judgments)),
+        prompts=len(results.prompts),
+        pairs=results.summary.pairs,
         cost=known_cost(
-            *(one.completion.cost for one in found.completions),
-            *(one.verdict.cost for one in found.judgments),
+            *(row.completion.cost for row in results.completions),
+            *(row.verdict.cost for row in results.judgments),
         ),
-        failed=len(found.failures),
+        failed=len(results.failures),
     )
 
 
-def _when(started: JsonValue) -> datetime | None:
-    """The time that an environment tells; it may tell anything."""
+def _parse_time(started: JsonValue) -> datetime | None:
+    """Return a time in UTC; None if the value, which may be anything, is not a time."""
     try:
         return datetime.fromisoformat(str(started)).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -1,7 +1,4 @@
-"""Which runs there are below a folder, found anew each time. Knows files and no page.
-
-No link is followed, and what a folder is called never becomes part of an address.
-"""
+"""Find the runs below a folder. Links are not followed."""
 
 import hashlib
 import os
@@ -13,104 +10,109 @@ from typing import NamedTuple
 from bakeoff.report.export import RESULTS
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, read_progress
 
-DEPTH = 4  # folders below the one that is served
-FOLDERS = 5_000  # that are looked into, at most
+MAX_DEPTH = 4  # folders below the served one
+MAX_FOLDERS = 5_000  # that are searched
 _SKIPPED = {"node_modules", "__pycache__", "site-packages"}
 
 
-class Stamp(NamedTuple):
-    """What changes when a file is written anew."""
+class FileVersion(NamedTuple):
+    """Changes when a file is rewritten."""
 
     modified: int
+    """Nanoseconds since the epoch."""
     size: int
 
 
 class Run(NamedTuple):
-    """A folder that holds results, or a run that goes on.
-
-    `key` is its name in addresses, `name` what people call it: where it lies below the folder that
-    is served. `stamp` is that of the results, None where there are none yet.
-    """
+    """A folder with results, or of a run in progress."""
 
     key: str
+    """Identifier in addresses: a hash, so that no path is part of an address."""
     name: str
+    """Path below the served folder, for display."""
     file: Path
-    stamp: Stamp | None
+    """The results file, which may not exist yet."""
+    version: FileVersion | None
+    """Of the results file; None without results."""
     progress: ProgressReport | None
 
     @property
     def folder(self) -> Path:
-        """Where votes and the results that are saved again go."""
+        """Folder of the results and votes."""
         return self.file.parent
 
 
-class Found(NamedTuple):
-    """Runs by key; `alone` where one was named, `cut` where not every folder was looked into."""
+class RunList(NamedTuple):
+    """The runs that are found, by key."""
 
     runs: dict[str, Run]
-    alone: bool
-    cut: bool = False
+    single: bool
+    """The served path is one run."""
+    truncated: bool = False
+    """There are more than MAX_FOLDERS folders."""
 
 
-def find(root: Path) -> Found:
-    """The run that a path names (a `results.json`, or its folder), or all below a folder."""
+def find_runs(root: Path) -> RunList:
+    """Return the run that a path names (`results.json` or its folder), or all runs below it."""
     if not root.is_dir():
-        return Found(_by_key([_run(root, root.stem, None)]), alone=True)
+        return RunList(_by_key([_run(root, root.stem, None)]), single=True)
     file = root / RESULTS
-    if stamp_of(file) or stamp_of(root / PROGRESS_FILE):
-        return Found(_by_key([_run(file, root.resolve().name, read_progress(root))]), alone=True)
-    folders = _Folders(root)
+    if file_version(file) or file_version(root / PROGRESS_FILE):
+        return RunList(_by_key([_run(file, root.resolve().name, read_progress(root))]), single=True)
+    search = _FolderSearch(root)
     runs = [
         _run(folder / RESULTS, str(folder.relative_to(root)), read_progress(folder))
-        for folder in folders
+        for folder in search
     ]
-    return Found(_by_key(runs), alone=False, cut=folders.cut)
+    return RunList(_by_key(runs), single=False, truncated=search.truncated)
 
 
-def stamp_of(file: Path) -> Stamp | None:
-    """None where there is no such file, or what is there is none (a pipe would never end)."""
+def file_version(file: Path) -> FileVersion | None:
+    """Return the version of a file; None if it is missing or not a regular file."""
     try:
-        found = file.stat()
+        status = file.stat()
     except (OSError, ValueError):
         return None
-    return Stamp(found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
+        return None
+    return FileVersion(status.st_mtime_ns, status.st_size)
 
 
 def _run(file: Path, name: str, progress: ProgressReport | None) -> Run:
     key = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return Run(key, name, file, stamp_of(file), progress)
+    return Run(key, name, file, file_version(file), progress)
 
 
 def _by_key(runs: list[Run]) -> dict[str, Run]:
     return {run.key: run for run in runs}
 
 
-class _Folders:
-    """The folders below one that hold a run, the nearest first; then, whether that was `cut`."""
+class _FolderSearch:
+    """Iterates over the folders with a run, breadth first; sets `truncated` at the limit."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.cut = False
+        self.truncated = False
 
     def __iter__(self) -> Iterator[Path]:
         level = [self._root]
-        seen = 0
-        for _ in range(DEPTH + 1):
-            below: list[Path] = []
+        count = 0
+        for _ in range(MAX_DEPTH + 1):
+            next_level: list[Path] = []
             for folder in level:
-                seen += 1
-                if seen > FOLDERS:
-                    self.cut = True
+                count += 1
+                if count > MAX_FOLDERS:
+                    self.truncated = True
                     return
-                names, more = _inside(folder)
-                below += more
+                names, subfolders = _scan(folder)
+                next_level += subfolders
                 if folder != self._root and names & {RESULTS, PROGRESS_FILE}:
                     yield folder
-            level = below
+            level = next_level
 
 
-def _inside(folder: Path) -> tuple[set[str], list[Path]]:
-    """The files and the folders of a folder; nothing of one that cannot be read."""
+def _scan(folder: Path) -> tuple[set[str], list[Path]]:
+    """Return the file names and subfolders of a folder; nothing if it cannot be read."""
     files, folders = set(), []
     try:
         with os.scandir(folder) as entries:
@@ -120,6 +122,6 @@ def _inside(folder: Path) -> tuple[set[str], list[Path]]:
                         folders.append(folder / entry.name)
                 else:
                     files.add(entry.name)
-    except OSError:  # gone, or not ours to read
+    except OSError:  # removed meanwhile, or not permitted
         return set(), []
     return files, sorted(folders)

@@ -1,12 +1,9 @@
-"""What was done otherwise in one run than in another: settings, models, judges, words, prompts.
-
-Pure: two documents in, lines out. Draws no conclusion from them; that is `comparing`.
-"""
+"""What differs between two runs: settings, models, judges, versions, prompts; and text diffs."""
 
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
@@ -14,104 +11,116 @@ from pydantic import JsonValue
 from bakeoff.records import Prompt, Results, content_key
 from bakeoff.report.provenance import OPERATIONAL_FIELDS
 
-_ELSEWHERE = ("started", "seconds", "models", "judges")  # of an environment
-_LONGEST = 100_000  # characters of a text whose changes are looked for
-_MOST = 1_000_000  # places in one text times those in the other: matching may look at each
-_SHORT = 90  # characters of a value that stands in a table
+_SHOWN_ELSEWHERE = ("started", "seconds", "models", "judges")  # keys of an environment
+_MAX_TEXT = 100_000  # characters of a text that is compared in detail
+_MAX_PRODUCT = 1_000_000  # of two lengths: difflib is quadratic
+_MAX_INLINE = 90  # characters of a value in a table
 
 
-class Change(NamedTuple):
-    """One thing that differs: what it is, and its value in each run; None where it has none."""
+class SettingChange(NamedTuple):
+    """A value that differs; None if a run does not have it."""
 
-    what: str
-    one: str | None
-    other: str | None
+    name: str
+    """Path of the value, as in `generator.sampling.seed`."""
+    before: str | None
+    after: str | None
 
     @property
-    def text(self) -> bool:
-        """Whether it is words, whose changes are worth to be shown one by one."""
-        both = (self.one or "", self.other or "")
-        return any(len(value) > _SHORT or "\n" in value for value in both)
+    def is_text(self) -> bool:
+        """Whether the value is too long for a table, so that a text diff is shown."""
+        values = (self.before or "", self.after or "")
+        return any(len(value) > _MAX_INLINE or "\n" in value for value in values)
 
 
-class Topic(NamedTuple):
-    """Changes that belong together."""
+class ChangeGroup(NamedTuple):
+    """Changes under one title."""
 
     title: str
-    changes: tuple[Change, ...]
+    changes: tuple[SettingChange, ...]
 
 
-class Shared(NamedTuple):
-    """How many prompts both runs asked, and how many only one of them."""
+class PromptOverlap(NamedTuple):
+    """Number of prompts with the same content in both runs, and in only one of them."""
 
     both: int
-    one: int
-    other: int
+    only_before: int
+    only_after: int
 
     @property
     def same(self) -> bool:
-        """Whether both asked the same."""
-        return not self.one and not self.other
+        """Whether both runs have the same prompts."""
+        return not self.only_before and not self.only_after
 
 
-class Piece(NamedTuple):
-    """Words of a text: in both versions, only in the one (gone) or only in the other (new)."""
+class DiffSpan(NamedTuple):
+    """Consecutive words of a text diff."""
 
-    kind: Literal["same", "gone", "new"]
+    kind: Literal["same", "removed", "added"]
     text: str
 
 
-Names = Mapping[str, str]
+Names = Mapping[str, str]  # from a name in the run before to the matching name in the run after
 
 
-def topics(one: Results, other: Results, models: Names, judges: Names) -> tuple[Topic, ...]:
-    """Everything that differs but the prompts. `models` and `judges` map names to the other's."""
-    settings = [
-        {k: v for k, v in results.config.items() if k not in OPERATIONAL_FIELDS}
-        for results in (one, other)
+def setting_changes(
+    before: Results, after: Results, models: Names, judges: Names
+) -> tuple[ChangeGroup, ...]:
+    """Return all differences apart from the prompts, in groups."""
+    groups = [
+        _group("Settings", before.config, after.config, OPERATIONAL_FIELDS),
+        *_participant_groups("Model", "models", before, after, models),
+        *_participant_groups("Judge", "judges", before, after, judges),
+        _group("Versions and machine", before.environment, after.environment, _SHOWN_ELSEWHERE),
     ]
-    machine = [
-        {k: v for k, v in results.environment.items() if k not in _ELSEWHERE}
-        for results in (one, other)
-    ]
-    found = [
-        Topic("Settings", tuple(differing(settings[0], settings[1]))),
-        *_who("Model", "models", one, other, models),
-        *_who("Judge", "judges", one, other, judges),
-        Topic("Versions and machine", tuple(differing(machine[0], machine[1]))),
-    ]
-    return tuple(topic for topic in found if topic.changes)
+    return tuple(group for group in groups if group.changes)
 
 
-def _who(title: str, key: str, one: Results, other: Results, names: Names) -> Iterator[Topic]:
-    ours, theirs = identities(one, key), identities(other, key)
-    for name, its in names.items():
-        changes = tuple(differing(ours.get(name), theirs.get(its)))
-        yield Topic(f"{title} {name}" if name == its else f"{title} {name} → {its}", changes)
-    for name in ours.keys() - names.keys():
-        yield Topic(f"{title} {name}", (Change("takes part", "yes", None),))
-    for name in theirs.keys() - set(names.values()):
-        yield Topic(f"{title} {name}", (Change("takes part", None, "yes"),))
+def _group(
+    title: str,
+    before: Mapping[str, JsonValue],
+    after: Mapping[str, JsonValue],
+    ignored: Collection[str],
+) -> ChangeGroup:
+    included = [{k: v for k, v in run.items() if k not in ignored} for run in (before, after)]
+    return ChangeGroup(title, tuple(changed_values(*included)))
 
 
-def identities(results: Results, key: str) -> dict[str, JsonValue]:
-    """What changes an outcome of each model or judge, as the run recorded it; none in an audit."""
-    found = results.environment.get(key)
-    return found if isinstance(found, dict) else {}
+def _participant_groups(
+    role: str, kind: str, before: Results, after: Results, names: Names
+) -> Iterator[ChangeGroup]:
+    old, new = identities(before, kind), identities(after, kind)
+    for name, new_name in names.items():
+        changes = changed_values(old.get(name), new.get(new_name))
+        yield ChangeGroup(f"{role} {renamed(name, new_name)}", tuple(changes))
+    for name in old.keys() - names.keys():
+        yield ChangeGroup(f"{role} {name}", (SettingChange("takes part", "yes", None),))
+    for name in new.keys() - set(names.values()):
+        yield ChangeGroup(f"{role} {name}", (SettingChange("takes part", None, "yes"),))
 
 
-def differing(one: JsonValue, other: JsonValue) -> list[Change]:
-    """The values that differ, by their path (`generator.sampling.seed`)."""
-    ours, theirs = dict(_leaves(one)), dict(_leaves(other))
+def renamed(name: str, new_name: str) -> str:
+    """Return the name, or both names if they differ."""
+    return name if name == new_name else f"{name} → {new_name}"
+
+
+def identities(results: Results, kind: str) -> dict[str, JsonValue]:
+    """Return the recorded identities of the `models` or `judges`; an audit has none."""
+    recorded = results.environment.get(kind)
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def changed_values(before: JsonValue, after: JsonValue) -> list[SettingChange]:
+    """Return the values that differ in two JSON documents. A list is one value; null is none."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
     return [
-        Change(path or "value", _told(ours.get(path)), _told(theirs.get(path)))
-        for path in dict.fromkeys((*ours, *theirs))
-        if ours.get(path) != theirs.get(path)
+        SettingChange(path or "value", _text(old.get(path)), _text(new.get(path)))
+        for path in dict.fromkeys((*old, *new))
+        if old.get(path) != new.get(path)
     ]
 
 
 def _leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, str]]:
-    """Path and JSON of everything in nested keys; what is listed is one value, and null is none."""
+    """Yield the path and JSON text of each value that is not an object or null."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else key)
@@ -119,13 +128,13 @@ def _leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, json.dumps(value, ensure_ascii=False)
 
 
-def _told(leaf: str | None) -> str | None:
+def _text(leaf: str | None) -> str | None:
     value = None if leaf is None else json.loads(leaf)
     return value if isinstance(value, str) else leaf
 
 
-def asked(prompts: tuple[Prompt, ...]) -> dict[str, str]:
-    """The id of each prompt by the key of all that it asks: the same words are the same prompt."""
+def prompt_ids_by_content(prompts: tuple[Prompt, ...]) -> dict[str, str]:
+    """Return the id of each prompt by a hash of its messages, reference and criteria."""
     return {
         content_key(
             prompt.conversation(),
@@ -136,42 +145,40 @@ def asked(prompts: tuple[Prompt, ...]) -> dict[str, str]:
     }
 
 
-def shared(one: Results, other: Results) -> Shared:
-    """Which prompts both asked."""
-    ours, theirs = asked(one.prompts).keys(), asked(other.prompts).keys()
-    return Shared(len(ours & theirs), len(ours - theirs), len(theirs - ours))
+def prompt_overlap(before: Results, after: Results) -> PromptOverlap:
+    """Return how many prompts two runs share."""
+    old, new = (prompt_ids_by_content(run.prompts).keys() for run in (before, after))
+    return PromptOverlap(len(old & new), len(old - new), len(new - old))
 
 
-def pieces(one: str, other: str) -> tuple[Piece, ...]:
-    """Two texts as one, word by word; lines that are the same are not looked into."""
-    if max(len(one), len(other)) > _LONGEST:
-        return (Piece("gone", one[:_SHORT] + " …"), Piece("new", other[:_SHORT] + " …"))
-    found: list[Piece] = []
-    lines, others = one.splitlines(keepends=True), other.splitlines(keepends=True)
-    for gone, new, same in _spans(lines, others):
-        if same or not (gone and new):
-            found += _pieces(gone, new, same)
+def diff_spans(before: str, after: str) -> tuple[DiffSpan, ...]:
+    """Return a word diff of two texts; equal lines are skipped. Huge texts are only excerpted."""
+    if max(len(before), len(after)) > _MAX_TEXT:
+        old, new = (f"{text[:_MAX_INLINE]} …" for text in (before, after))
+        return DiffSpan("removed", old), DiffSpan("added", new)
+    spans: list[DiffSpan] = []
+    for removed, added, same in _opcodes(*(t.splitlines(keepends=True) for t in (before, after))):
+        if same or not (removed and added):
+            spans += _spans(removed, added, same)
             continue
-        words, more = (re.findall(r"\s+|\w+|[^\w\s]", "".join(part)) for part in (gone, new))
-        for spans in _spans(words, more):
-            found += _pieces(*spans)
-    return tuple(found)
+        words = (re.findall(r"\s+|\w+|[^\w\s]", "".join(lines)) for lines in (removed, added))
+        for changed in _opcodes(*words):
+            spans += _spans(*changed)
+    return tuple(spans)
 
 
-def _pieces(gone: list[str], new: list[str], same: bool) -> Iterator[Piece]:
-    if same:
-        yield Piece("same", "".join(gone))
+def _spans(removed: list[str], added: list[str], same: bool) -> Iterator[DiffSpan]:
+    if removed:
+        yield DiffSpan("same" if same else "removed", "".join(removed))
+    if added and not same:
+        yield DiffSpan("added", "".join(added))
+
+
+def _opcodes(before: list[str], after: list[str]) -> Iterator[tuple[list[str], list[str], bool]]:
+    """Yield the consecutive parts of two sequences, and whether they are equal."""
+    if len(before) * len(after) > _MAX_PRODUCT and before != after:
+        yield before, after, False
         return
-    if gone:
-        yield Piece("gone", "".join(gone))
-    if new:
-        yield Piece("new", "".join(new))
-
-
-def _spans(one: list[str], other: list[str]) -> Iterator[tuple[list[str], list[str], bool]]:
-    if len(one) * len(other) > _MOST and one != other:
-        yield one, other, False
-        return
-    matcher = difflib.SequenceMatcher(a=one, b=other, autojunk=False)
-    for tag, start, end, begin, stop in matcher.get_opcodes():
-        yield one[start:end], other[begin:stop], tag == "equal"
+    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        yield before[i1:i2], after[j1:j2], tag == "equal"

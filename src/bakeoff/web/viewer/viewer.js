@@ -1,52 +1,52 @@
 "use strict";
-// Keeps a page as new as its runs, and lets one choose two of them. The server makes all that is
-// shown: where something changed, its page is asked for again and the parts that differ are put in.
+// Refreshes the page when its runs change, filters the list, and selects two runs to compare. The
+// server renders everything: on a change the page is fetched again, and changed parts are replaced.
 
-const PERIOD = 2000; // milliseconds from one look to the next
-const PATIENCE = 30_000; // milliseconds until a server that says nothing is taken to be gone
+const POLL_INTERVAL = 2000; // milliseconds
+const TIMEOUT = 30_000; // milliseconds until the server is considered stopped
 const $ = (id) => document.getElementById(id);
-const boxes = () => [...document.querySelectorAll(".runs input[type=checkbox]")];
-const chosen = () => boxes().filter((box) => box.checked);
+const checkboxes = () => [...document.querySelectorAll(".runs input[type=checkbox]")];
+const selected = () => checkboxes().filter((box) => box.checked);
 
-const ask = (where) => fetch(where, { signal: AbortSignal.timeout(PATIENCE) });
+const request = (url) => fetch(url, { signal: AbortSignal.timeout(TIMEOUT) });
 
-async function look() {
+async function poll() {
   const main = document.querySelector("main[data-stamp]");
   if (document.hidden) return;
   try {
-    const reply = await ask("pulse");
+    const reply = await request("pulse");
     const { stamp, report } = reply.ok ? await reply.json() : { report: true };
-    if (report) return location.reload(); // what is here now is another page, or none
-    if (stamp !== main.dataset.stamp) await renew(main);
+    if (report) return location.reload(); // the report has replaced the progress
+    if (stamp !== main.dataset.stamp) await refresh(main);
     $("gone").hidden = true;
   } catch {
     $("gone").hidden = false;
   }
 }
 
-async function renew(main) {
-  const text = await (await ask(location.href)).text();
-  const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("main[data-stamp]");
+async function refresh(main) {
+  const html = await (await request(location.href)).text();
+  const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("main[data-stamp]");
   if (!fresh) return;
-  const kept = new Set(chosen().map((box) => box.value));
+  const checked = new Set(selected().map((box) => box.value));
   const focused = document.activeElement?.id;
   for (const part of main.querySelectorAll("[data-part]")) {
     const next = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
     if (next && !part.isEqualNode(next)) part.replaceWith(document.adoptNode(next));
   }
   main.dataset.stamp = fresh.dataset.stamp;
-  for (const box of boxes()) box.checked = kept.has(box.value);
+  for (const box of checkboxes()) box.checked = checked.has(box.value);
   if (focused) $(focused)?.focus({ preventScroll: true });
-  search();
-  choose();
+  filterRuns();
+  updateCompareButton();
 }
 
-async function watch() {
-  await look();
-  setTimeout(watch, PERIOD);
+async function pollForever() {
+  await poll();
+  setTimeout(pollForever, POLL_INTERVAL);
 }
 
-function search() {
+function filterRuns() {
   const words = ($("words")?.value ?? "").toLowerCase().split(/\s+/);
   const runs = [...document.querySelectorAll(".runs > li")];
   for (const run of runs) {
@@ -56,24 +56,24 @@ function search() {
   if ($("none")) $("none").hidden = runs.length === 0 || runs.some((run) => !run.hidden);
 }
 
-function choose() {
+function updateCompareButton() {
   if (!$("choice")) return;
-  const count = chosen().length;
+  const count = selected().length;
   $("choice").hidden = count === 0;
   $("chosen").textContent = ["", "Choose one more to compare", "Two runs"][count] ?? "Choose only two to compare";
   $("compare").disabled = count !== 2;
 }
 
-document.addEventListener("change", choose);
-document.addEventListener("input", search);
+document.addEventListener("change", updateCompareButton);
+document.addEventListener("input", filterRuns);
 document.addEventListener("click", (event) => {
   if (event.target.id !== "compare") return;
-  const [other, one] = chosen().map((box) => box.value); // the newest is first on the page
-  location.assign(`compare?one=${one}&other=${other}`);
+  const [after, before] = selected().map((box) => box.value); // the page lists the newest first
+  location.assign(`compare?before=${before}&after=${after}`);
 });
 
 if (document.querySelector("main[data-stamp]")) {
-  search();
-  choose();
-  setTimeout(watch, PERIOD);
+  filterRuns();
+  updateCompareButton();
+  setTimeout(pollForever, POLL_INTERVAL);
 }

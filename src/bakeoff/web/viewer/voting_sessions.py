@@ -1,7 +1,4 @@
-"""The vote pages of runs: opened when first asked for, and anew when the results are others.
-
-A vote is in its file before it is acknowledged; pressing Finish counts what is there.
-"""
+"""The voting sessions of the viewer, one per run, opened on first access."""
 
 import asyncio
 from functools import partial
@@ -10,36 +7,37 @@ from typing import TYPE_CHECKING
 from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.session import count_votes
-from bakeoff.evaluation.votes.merge import machines
+from bakeoff.evaluation.votes.merge import reserved_names
 from bakeoff.records import Results
 from bakeoff.report.export import RESULTS, VOTES
 from bakeoff.report.results_file import read_results
-from bakeoff.web.viewer.runs import Run, Stamp
-from bakeoff.web.voting.session import Booth
+from bakeoff.web.viewer.runs import FileVersion, Run
+from bakeoff.web.voting.session import VotingSession
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
-class Booths:
-    """One booth for each run on which somebody votes."""
+class VotingSessions:
+    """Opens one voting app per run, and a new one when the results have changed."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[Stamp, ASGIApp]] = {}
+        self._apps: dict[str, tuple[FileVersion, ASGIApp]] = {}
         self._counts: dict[str, asyncio.Task[Results]] = {}
-        self._opening = asyncio.Lock()  # two booths of one run would not know of each other's votes
+        self._lock = asyncio.Lock()  # two sessions of one run would miss each other's votes
 
     async def app_of(self, run: Run) -> "ASGIApp":
-        """The booth of a run. ConfigError where there is nothing to vote on."""
-        if run.stamp is None or run.file.name != RESULTS:
+        """Return the voting app of a run. Raises ConfigError if there is nothing to vote on."""
+        if run.version is None or run.file.name != RESULTS:
             raise ConfigError("there is nothing to vote on here: votes lie beside a results.json")
-        async with self._opening:
-            stamp, app = self._open.get(run.key, (None, None))
-            return app if app and stamp == run.stamp else await self._opened(run, run.stamp)
+        async with self._lock:
+            version, app = self._apps.get(run.key, (None, None))
+            return app if app and version == run.version else await self._open(run, run.version)
 
-    async def counted(self, run: Run) -> None:
-        """Wait until the votes of a finished voting are in the results; ConfigError if they cannot
-        be, told once.
+    async def wait_counted(self, run: Run) -> None:
+        """Wait until the votes of a finished session are in the results.
+
+        Raises ConfigError, once, if they could not be counted.
         """
         count = self._counts.get(run.key)
         if count:
@@ -48,31 +46,30 @@ class Booths:
                 del self._counts[run.key]
             count.result()
 
-    async def _opened(self, run: Run, stamp: Stamp) -> "ASGIApp":
-        from starlette.concurrency import run_in_threadpool
+    async def _open(self, run: Run, version: FileVersion) -> "ASGIApp":
+        from starlette.concurrency import run_in_threadpool  # late: starlette is optional
 
-        from bakeoff.web.voting.routes import app
+        from bakeoff.web.voting.routes import voting_app
 
-        made = app(await run_in_threadpool(self._booth, run))
-        self._open[run.key] = (stamp, made)
-        return made
+        app = voting_app(await run_in_threadpool(self._session, run))
+        self._apps[run.key] = (version, app)
+        return app
 
-    def _booth(self, run: Run) -> Booth:
+    def _session(self, run: Run) -> VotingSession:
         evidence = read_results(run.file).evidence
-        return Booth(
+        return VotingSession(
             evidence,
             run.folder / VOTES,
             VoteOptions(),
-            taken=machines(evidence),
-            end=partial(self._finish, run),
-            after="../",
+            reserved=reserved_names(evidence),
+            on_finish=partial(self._start_count, run),
+            next_page="../",
         )
 
-    def _finish(self, run: Run) -> None:
-        """Begin to count, on the event loop on which Finish was pressed."""
+    def _start_count(self, run: Run) -> None:
+        """Start counting the votes in a thread; called on the event loop."""
         from starlette.concurrency import run_in_threadpool
 
-        before = self._counts.get(run.key)
-        if before is None or before.done():
-            counting = run_in_threadpool(count_votes, run.folder)
-            self._counts[run.key] = asyncio.create_task(counting)
+        count = self._counts.get(run.key)
+        if count is None or count.done():
+            self._counts[run.key] = asyncio.create_task(run_in_threadpool(count_votes, run.folder))

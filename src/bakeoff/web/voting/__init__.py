@@ -1,1 +1,1 @@
-"""The page on which people vote, on loopback: sessions, routes and its server."""
+"""The voting page on loopback: session, routes and server."""

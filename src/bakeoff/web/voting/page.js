@@ -1,14 +1,13 @@
 "use strict";
-// One pair at a time. All that is known of a pair is what stands on the page; votes are kept by the
-// server, and this page only shows what it says.
+// Shows one pair at a time. The server stores the votes; the page displays the state it returns.
 
 const $ = (id) => document.getElementById(id);
 const KEYS = { 1: "first", 2: "second", 0: "tie", s: "skip", S: "skip" };
 const ROLES = { system: "System", user: "User", assistant: "Assistant" };
-const SETTLE = 250; // milliseconds in which a pair that just came takes no vote: a key pressed twice
-const PATIENCE = 10_000; // milliseconds until a server that says nothing is taken to be gone
-const BRIEF = 140; // characters of a prompt that is set as a headline
-const GONE =
+const SETTLE = 250; // milliseconds after which a new pair accepts votes: against double key presses
+const TIMEOUT = 10_000; // milliseconds until the server is considered stopped
+const MAX_HEADLINE = 140; // characters of a prompt that is displayed as a headline
+const STOPPED =
   "bakeoff has stopped. Your votes are saved. Start it again, and open the address that it prints, to go on.";
 
 let voter = "";
@@ -17,101 +16,101 @@ let busy = false;
 let closed = false;
 let shownAt = 0;
 
-class Gone extends Error {}
+class ServerStopped extends Error {}
 
-// What the server says; Gone where it does not, Error with its words where it refuses.
+// Returns the JSON reply. Throws ServerStopped without a reply, Error with the message on refusal.
 async function call(path, body) {
-  let reply, said;
+  let reply, json;
   try {
-    const sent = body && {
+    const options = body && {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
     };
-    reply = await fetch(path, { signal: AbortSignal.timeout(PATIENCE), ...sent });
-    said = await reply.json();
+    reply = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT), ...options });
+    json = await reply.json();
   } catch {
-    throw new Gone();
+    throw new ServerStopped();
   }
-  if (!reply.ok) throw new Error(said.error);
-  return said;
+  if (!reply.ok) throw new Error(json.error);
+  return json;
 }
 
-// Run one thing at a time; what goes wrong is said at the top of the page.
-async function doing(work) {
+// Runs one action at a time; errors are displayed at the top of the page.
+async function runExclusive(action) {
   if (busy || closed) return;
   busy = true;
   try {
-    await work();
-    trouble("");
+    await action();
+    showError("");
   } catch (error) {
-    trouble(error instanceof Gone ? GONE : error.message);
+    showError(error instanceof ServerStopped ? STOPPED : error.message);
   } finally {
     busy = false;
     for (const button of document.querySelectorAll(".pressed")) button.classList.remove("pressed");
   }
 }
 
-function trouble(words) {
-  if ($("trouble").textContent !== words) $("trouble").textContent = words;
-  $("trouble").hidden = !words;
+function showError(message) {
+  if ($("trouble").textContent !== message) $("trouble").textContent = message;
+  $("trouble").hidden = !message;
 }
 
-// Notice when bakeoff stops, and when it is back. The pair on the page stays as it is: to vote on it
-// once more, should the vote have arrived, changes nothing.
-async function listen() {
+// Detects when bakeoff stops and when it is back. The pair stays on the page: repeating a vote that
+// has already arrived changes nothing.
+async function pollServer() {
   if (busy || closed || document.hidden) return;
-  const gone = $("trouble").textContent === GONE;
+  const wasStopped = $("trouble").textContent === STOPPED;
   try {
     await call("alive");
-    if (gone && !busy) trouble("");
-    if (gone && !busy && !document.querySelector("main:not([hidden])")) doing(open);
+    if (wasStopped && !busy) showError("");
+    if (wasStopped && !busy && !document.querySelector("main:not([hidden])")) runExclusive(open);
   } catch {
-    if (!busy && !closed) trouble(GONE);
+    if (!busy && !closed) showError(STOPPED);
   }
 }
 
-function show(id) {
+function showScreen(id) {
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== id;
   $("top").hidden = $("bar").hidden = id === "start";
 }
 
-// Where this tab was, or the first screen.
+// Shows the state of the voter of this tab, or the start screen.
 async function open() {
-  const name = recall(sessionStorage);
-  if (!name) return start();
+  const name = storedVoter(sessionStorage);
+  if (!name) return showStart();
   try {
     await enter(name);
   } catch (error) {
-    if (error instanceof Gone) throw error;
-    await start();
+    if (error instanceof ServerStopped) throw error;
+    await showStart();
   }
 }
 
-async function start() {
+async function showStart() {
   const { voters, total } = await call("voters");
-  show("start");
+  showScreen("start");
   $("names").replaceChildren(...voters.map(({ name, done }) => {
-    const button = make("button", name);
-    button.append(make("small", `${done} of ${total}`));
-    button.addEventListener("click", () => doing(() => enter(name)));
+    const button = element("button", name);
+    button.append(element("small", `${done} of ${total}`));
+    button.addEventListener("click", () => runExclusive(() => enter(name)));
     const item = document.createElement("li");
     item.append(button);
     return item;
   }));
   $("known").hidden = voters.length === 0;
-  $("name").value = recall(localStorage);
+  $("name").value = storedVoter(localStorage);
   $("name").focus();
 }
 
 async function enter(name) {
   const state = await call("state?voter=" + encodeURIComponent(name));
-  remember(state.voter);
+  storeVoter(state.voter);
   render(state, "");
 }
 
-function render(state, before) {
+function render(state, announcement) {
   voter = state.voter;
   pair = state.pair;
-  show(pair ? "pair" : "end");
+  showScreen(pair ? "pair" : "end");
   $("bar").max = state.total;
   $("bar").value = state.done;
   $("count").textContent = pair ? `${state.done + 1} of ${state.total}` : `${state.done} of ${state.total}`;
@@ -119,8 +118,8 @@ function render(state, before) {
   $("finish").hidden = !state.begun || !pair;
   $("undo").disabled = state.done === 0;
   if (pair) {
-    lay(pair);
-    $("say").textContent = `${before}Pair ${state.done + 1} of ${state.total}.`;
+    renderPair(pair);
+    $("say").textContent = `${announcement}Pair ${state.done + 1} of ${state.total}.`;
     $("prompt").focus({ preventScroll: true });
   } else {
     $("ended").textContent = state.total === 1 ? "The only pair is judged." : `All ${state.total} are judged.`;
@@ -133,17 +132,17 @@ function render(state, before) {
   shownAt = performance.now();
 }
 
-// Everything that a model or a prompt says goes in as text, never as markup.
-function lay({ turns, reference, criteria, first, second }) {
+// Prompts and completions are inserted as text, never as markup.
+function renderPair({ turns, reference, criteria, first, second }) {
   $("prompt").replaceChildren(...turns.map(({ role, content }) => {
-    const turn = make("div", "", `turn ${role === "user" ? "asked" : "said"}`);
-    if (turns.length > 1 || role !== "user") turn.append(make("h2", ROLES[role]));
-    turn.append(words(content));
+    const turn = element("div", "", `turn ${role === "user" ? "asked" : "said"}`);
+    if (turns.length > 1 || role !== "user") turn.append(element("h2", ROLES[role]));
+    turn.append(textBlock(content));
     return turn;
   }));
-  $("prompt").classList.toggle("brief", turns.length === 1 && turns[0].content.length <= BRIEF);
-  const hints = criteria.flatMap(({ name, description }) => [make("h3", name), words(description)]);
-  if (reference) hints.push(make("h3", "A good completion, to compare with"), words(reference));
+  $("prompt").classList.toggle("brief", turns.length === 1 && turns[0].content.length <= MAX_HEADLINE);
+  const hints = criteria.flatMap(({ name, description }) => [element("h3", name), textBlock(description)]);
+  if (reference) hints.push(element("h3", "A good completion, to compare with"), textBlock(reference));
   $("hint").replaceChildren(...hints);
   $("hints").hidden = hints.length === 0;
   $("hints").open = false;
@@ -153,43 +152,43 @@ function lay({ turns, reference, criteria, first, second }) {
     $(id).classList.toggle("silent", empty);
   }
   const sides = document.querySelector(".sides");
-  for (const one of [$("prompt"), sides]) {
-    one.classList.remove("new");
-    void one.offsetWidth; // so that the animation begins anew
-    one.classList.add("new");
+  for (const part of [$("prompt"), sides]) {
+    part.classList.remove("new");
+    void part.offsetWidth; // restarts the animation
+    part.classList.add("new");
   }
 }
 
-function make(kind, text, name = "") {
-  const made = document.createElement(kind);
-  made.textContent = text;
-  made.className = name;
-  return made;
+function element(tag, text, className = "") {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  node.className = className;
+  return node;
 }
 
-function words(text) {
-  const made = make("div", text, "text");
-  made.dir = "auto";
-  return made;
+function textBlock(text) {
+  const node = element("div", text, "text");
+  node.dir = "auto";
+  return node;
 }
 
 function vote(choice) {
   if (!pair || performance.now() - shownAt < SETTLE) return;
   const id = pair.id;
   const button = document.querySelector(`[data-choice="${choice}"]`);
-  doing(async () => {
+  runExclusive(async () => {
     button.classList.add("pressed");
     render(await call("vote", { voter, id, choice }), choice === "skip" ? "Skipped. " : "Saved. ");
   });
 }
 
-const undo = () => doing(async () => render(await call("undo", { voter }), "Undone. "));
+const undo = () => runExclusive(async () => render(await call("undo", { voter }), "Undone. "));
 
 async function finish() {
   const { after } = await call("finish", { voter });
   closed = true;
   if (after) return location.replace(after);
-  show("end");
+  showScreen("end");
   $("ended").textContent = "The voting is finished.";
   $("after").textContent = "You can close this page. The results are where bakeoff runs.";
   for (const id of ["done", "again", "back", "finish", "who"]) $(id).hidden = true;
@@ -197,22 +196,22 @@ async function finish() {
   $("ended").focus();
 }
 
-function ask() {
+function confirmFinish() {
   $("sure").returnValue = "";
   $("sure").showModal();
-  $("sure").querySelector("[value=no]").focus(); // Enter does no harm
+  $("sure").querySelector("[value=no]").focus(); // so that Enter cancels
 }
 
-// The name of this tab, and the last one of this browser; without storage the page asks each time.
-function recall(store) {
-  try { return store.getItem("voter") || ""; } catch { return ""; }
+// The voter of this tab (session) or the last one of this browser (local); empty without storage.
+function storedVoter(storage) {
+  try { return storage.getItem("voter") || ""; } catch { return ""; }
 }
 
-function remember(name) {
+function storeVoter(name) {
   try {
     sessionStorage.setItem("voter", name);
     if (name) localStorage.setItem("voter", name);
-  } catch { /* a browser that keeps nothing */ }
+  } catch { /* storage is disabled */ }
 }
 
 document.addEventListener("keydown", (event) => {
@@ -229,15 +228,15 @@ for (const button of document.querySelectorAll("[data-choice]")) {
 }
 $("undo").addEventListener("click", undo);
 $("back").addEventListener("click", undo);
-$("again").addEventListener("click", () => doing(async () => render(await call("again", { voter }), "")));
-$("finish").addEventListener("click", ask);
-$("done").addEventListener("click", ask);
-$("sure").addEventListener("close", () => { if ($("sure").returnValue === "yes") doing(finish); });
-$("who").addEventListener("click", () => doing(() => { remember(""); return start(); }));
+$("again").addEventListener("click", () => runExclusive(async () => render(await call("reopen_skipped", { voter }), "")));
+$("finish").addEventListener("click", confirmFinish);
+$("done").addEventListener("click", confirmFinish);
+$("sure").addEventListener("close", () => { if ($("sure").returnValue === "yes") runExclusive(finish); });
+$("who").addEventListener("click", () => runExclusive(() => { storeVoter(""); return showStart(); }));
 $("enter").addEventListener("submit", (event) => {
   event.preventDefault();
-  doing(() => enter($("name").value));
+  runExclusive(() => enter($("name").value));
 });
 
-setInterval(listen, 3000);
-doing(open);
+setInterval(pollServer, 3000);
+runExclusive(open);

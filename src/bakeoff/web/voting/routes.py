@@ -1,4 +1,4 @@
-"""The booth over HTTP: its page, what the page asks for, and how a refusal looks. Knows no vote."""
+"""The voting session over HTTP: the page, its files, and JSON endpoints."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bakeoff.web.server import json_reply, text_reply
-from bakeoff.web.voting.session import Asked, Booth, Refusal, Told
+from bakeoff.web.voting.session import JsonObject, VoterRequest, VotingError, VotingSession
 
-_Tell = Callable[[Asked], Told]
+_Action = Callable[[VoterRequest], JsonObject]
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 _FILES = {"": ("page.html", "text/html")} | {
@@ -20,40 +20,40 @@ _FILES = {"": ("page.html", "text/html")} | {
 }
 
 
-def app(booth: Booth) -> Starlette:
-    """The page, and a path for all that a voter may do."""
-    told: list[_Tell] = [booth.alive, booth.voters, booth.state]
-    done: list[_Tell] = [booth.vote, booth.undo, booth.again, booth.finish]
+def voting_app(session: VotingSession) -> Starlette:
+    """Return the app: the page at `/`, and each action of the session at its name."""
+    reads: list[_Action] = [session.alive, session.voters, session.state]
+    writes: list[_Action] = [session.vote, session.undo, session.reopen_skipped, session.finish]
     return Starlette(
         routes=[
-            *(Route(f"/{path}", _file(*what)) for path, what in _FILES.items()),
-            *(Route(f"/{tell.__name__}", _telling(tell), methods=["GET"]) for tell in told),
-            *(Route(f"/{do.__name__}", _telling(do), methods=["POST"]) for do in done),
+            *(Route(f"/{path}", _file(*file)) for path, file in _FILES.items()),
+            *(Route(f"/{read.__name__}", _endpoint(read), methods=["GET"]) for read in reads),
+            *(Route(f"/{write.__name__}", _endpoint(write), methods=["POST"]) for write in writes),
         ]
     )
 
 
-def _telling(tell: _Tell) -> _Endpoint:
-    # On the event loop, one after the other: votes are few, and each waits for the disk anyway.
+def _endpoint(action: _Action) -> _Endpoint:
+    # Blocks the event loop: votes are rare, and must be handled one after another anyway.
     async def endpoint(request: Request) -> Response:
         try:
             if request.method == "POST":
-                asked = Asked.model_validate_json(await request.body())
+                body = VoterRequest.model_validate_json(await request.body())
             else:
-                asked = Asked.model_validate(dict(request.query_params))
-            return json_reply(tell(asked))
+                body = VoterRequest.model_validate(dict(request.query_params))
+            return json_reply(action(body))
         except ValidationError:
             return json_reply({"error": "This is no vote. Load the page again."}, 400)
-        except Refusal as refusal:
-            return json_reply({"error": str(refusal)}, refusal.status)
+        except VotingError as error:
+            return json_reply({"error": str(error)}, error.status)
 
     return endpoint
 
 
-def _file(name: str, kind: str) -> _Endpoint:
+def _file(name: str, media_type: str) -> _Endpoint:
     text = (files("bakeoff.web.voting") / name).read_text(encoding="utf-8")
 
     async def endpoint(_: Request) -> Response:
-        return text_reply(text, kind)
+        return text_reply(text, media_type)
 
     return endpoint

@@ -1,37 +1,39 @@
-"""Opens the booth to people and waits until they have finished; says whether they have."""
+"""Serve the voting page until the vote is finished."""
 
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from bakeoff.config.options import VoteOptions
-from bakeoff.evaluation.votes.merge import machines
+from bakeoff.evaluation.votes.merge import reserved_names
 from bakeoff.records import Evidence
-from bakeoff.web.server import check_installed, served
-from bakeoff.web.voting.session import Booth
+from bakeoff.web.server import check_installed, serve_app
+from bakeoff.web.voting.session import VotingSession
 
-_ANY = VoteOptions()
+_DEFAULT_POLL = VoteOptions()
 
 
-async def gather(
+async def serve_voting(
     evidence: Evidence,
     file: Path,
-    poll: VoteOptions = _ANY,
+    poll: VoteOptions = _DEFAULT_POLL,
     *,
     announce: Callable[[str], None],
     until: asyncio.Event | None = None,
 ) -> None:
-    """Serve the booth until a voter presses Finish, or `until` is set; votes are added to `file`.
+    """Serve the page until a voter presses Finish or `until` is set; append votes to `file`.
 
-    `announce` gets the address to open. Being cancelled (Ctrl-C) loses no vote: every one is in the
-    file before it is acknowledged. ConfigError where nothing can be asked or served, or the file
-    cannot be read.
+    `announce` is called with the address. Cancellation loses no acknowledged vote. Raises
+    ConfigError if there is nothing to vote on, the page cannot be served, or the file cannot be
+    read.
     """
     check_installed()
-    from bakeoff.web.voting.routes import app
+    from bakeoff.web.voting.routes import voting_app  # late: starlette is optional
 
     finished = until or asyncio.Event()
-    booth = Booth(evidence, file, poll, taken=machines(evidence), end=finished.set)
-    async with served(app(booth), port=poll.port) as url:
+    session = VotingSession(
+        evidence, file, poll, reserved=reserved_names(evidence), on_finish=finished.set
+    )
+    async with serve_app(voting_app(session), port=poll.port) as url:
         announce(url)
         await finished.wait()

@@ -1,6 +1,6 @@
-"""The booth: what a voter may do, and what each is told. Nothing that is told names a model.
+"""The state of a vote: what a voter may do, and the JSON that the page gets.
 
-Votes go to the urn before they are acknowledged. Draws no pair, counts no vote, knows no HTTP.
+No reply contains the name of a model. A vote is in the vote file before it is acknowledged.
 """
 
 import secrets
@@ -13,38 +13,39 @@ from typing import Literal
 from pydantic import JsonValue
 
 from bakeoff.config.options import VoteOptions
-from bakeoff.evaluation.votes.items import Candidates, Slip
-from bakeoff.evaluation.votes.queue import Ballot
-from bakeoff.evaluation.votes.vote_log import put, read
-from bakeoff.evaluation.votes.votes import Choice, Vote, fitting, standing
+from bakeoff.evaluation.votes.items import PairKey, VotingItem
+from bakeoff.evaluation.votes.queue import VotingQueue
+from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
+from bakeoff.evaluation.votes.votes import Choice, Vote, latest_votes, matching_votes
 from bakeoff.records import Evidence, Record
 
-Told = dict[str, JsonValue]
+JsonObject = dict[str, JsonValue]
 
-LONGEST_NAME = 40
+MAX_NAME_LENGTH = 40
 
 
-class Refusal(Exception):  # noqa: N818 - the voter's mistake, told to the voter; no error of a run
-    """Why something cannot be done, in words for the page, and the HTTP status that fits."""
+class VotingError(Exception):
+    """A request that cannot be fulfilled: a message for the page, and an HTTP status."""
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
-class Asked(Record):
-    """What a browser may send: who it is, and what it says of which pair."""
+class VoterRequest(Record):
+    """What the page sends."""
 
     voter: str = ""
     id: str = ""
+    """The page's identifier of a pair."""
     choice: Choice | None = None
 
 
-class Booth:
-    """One poll: who has said what, and what comes next for each.
+class VotingSession:
+    """A vote in progress: the pairs, and the votes of all voters.
 
-    `taken` are the names that no voter may have, those of the models and judges. `end` is called
-    when a voter finishes the voting, and the page then goes to `after`, where that is given.
+    `reserved` are names that a voter cannot have: those of models and judges. `on_finish` is
+    called when a voter presses Finish; the page then opens `next_page`, if it is not empty.
     """
 
     def __init__(
@@ -53,134 +54,135 @@ class Booth:
         file: Path,
         poll: VoteOptions,
         *,
-        taken: frozenset[str],
-        end: Callable[[], None],
-        after: str = "",
+        reserved: frozenset[str],
+        on_finish: Callable[[], None],
+        next_page: str = "",
     ) -> None:
         self._file = file
-        self._ballot = Ballot(evidence, poll)
-        self._taken = {name.casefold() for name in taken}
-        self._end = end
-        self._after = after
-        self._votes = fitting(read(file), evidence)
-        # A name of an id would tell the prompt, a number how many were drawn before.
-        self._ids = {candidates: secrets.token_urlsafe(9) for candidates in self._ballot.candidates}
-        self._by_id = {name: candidates for candidates, name in self._ids.items()}
+        self._queue = VotingQueue(evidence, poll)
+        self._reserved = {name.casefold() for name in reserved}
+        self._on_finish = on_finish
+        self._next_page = next_page
+        self._votes = matching_votes(read_votes(file), evidence)
+        # Random, because a key would reveal the prompt and a number the position in the queue.
+        self._ids = {key: secrets.token_urlsafe(9) for key in self._queue.keys}
+        self._by_id = {id_: key for key, id_ in self._ids.items()}
 
-    def alive(self, _: Asked) -> Told:
-        """Nothing: a page knows by it that somebody is here."""
+    def alive(self, _: VoterRequest) -> JsonObject:
+        """Return an empty object: the server is running."""
         return {}
 
-    def voters(self, _: Asked) -> Told:
-        """Who has voted, and how far each has come."""
+    def voters(self, _: VoterRequest) -> JsonObject:
+        """Return the voters so far, and how many pairs each has done."""
         names = dict.fromkeys(vote.voter for vote in self._votes)
-        done = {name: len(self._said(name)) for name in names}
+        done = {name: len(self._votes_of(name)) for name in names}
         return {
             "voters": [{"name": name, "done": count} for name, count in done.items() if count],
             "total": len(self._ids),
         }
 
-    def state(self, asked: Asked) -> Told:
-        """The first pair on which the voter has not said anything yet."""
-        return self._state(self._voter(asked))
+    def state(self, request: VoterRequest) -> JsonObject:
+        """Return the first pair without a vote of this voter, and the voter's counts."""
+        return self._state(self._voter(request))
 
-    def vote(self, asked: Asked) -> Told:
-        """Keep a vote, or a skip; then the next pair."""
-        voter = self._voter(asked)
-        if asked.choice is None or asked.id not in self._by_id:
-            raise Refusal(409, "This pair is not in this voting. Load the page again.")
-        self._put(voter, self._by_id[asked.id], asked.choice)
+    def vote(self, request: VoterRequest) -> JsonObject:
+        """Store a vote or a skip; return the next state."""
+        voter = self._voter(request)
+        if request.choice is None or request.id not in self._by_id:
+            raise VotingError(409, "This pair is not in this voting. Load the page again.")
+        self._append(voter, self._by_id[request.id], request.choice)
         return self._state(voter)
 
-    def undo(self, asked: Asked) -> Told:
-        """Take back the voter's last vote, and show that pair."""
-        voter = self._voter(asked)
-        said = self._said(voter)
-        if not said:
-            raise Refusal(409, "There is nothing to undo.")
-        last = next(reversed(said))
-        self._put(voter, last, "undone")
+    def undo(self, request: VoterRequest) -> JsonObject:
+        """Withdraw the voter's last vote; return the state with that pair."""
+        voter = self._voter(request)
+        votes = self._votes_of(voter)
+        if not votes:
+            raise VotingError(409, "There is nothing to undo.")
+        last = next(reversed(votes))
+        self._append(voter, last, "undone")
         return self._state(voter, last)
 
-    def again(self, asked: Asked) -> Told:
-        """Open all the pairs that the voter skipped."""
-        voter = self._voter(asked)
-        for candidates, vote in self._said(voter).items():
+    def reopen_skipped(self, request: VoterRequest) -> JsonObject:
+        """Withdraw all skips of the voter; return the next state."""
+        voter = self._voter(request)
+        for key, vote in self._votes_of(voter).items():
             if vote.choice == "skip":
-                self._put(voter, candidates, "undone")
+                self._append(voter, key, "undone")
         return self._state(voter)
 
-    def finish(self, _: Asked) -> Told:
-        """End the voting, for everybody."""
-        if not self._begun():
-            raise Refusal(409, "Nobody has voted yet.")
-        self._end()
-        return {"after": self._after} if self._after else {}
+    def finish(self, _: VoterRequest) -> JsonObject:
+        """End the vote for all voters."""
+        if not self._has_votes():
+            raise VotingError(409, "Nobody has voted yet.")
+        self._on_finish()
+        return {"after": self._next_page} if self._next_page else {}
 
-    def _state(self, voter: str, shown: Candidates | None = None) -> Told:
-        said = self._said(voter)
-        left = [candidates for candidates in self._ballot.candidates if candidates not in said]
-        shown = shown or next(iter(left), None)
+    def _state(self, voter: str, shown: PairKey | None = None) -> JsonObject:
+        votes = self._votes_of(voter)
+        shown = shown or next((key for key in self._queue.keys if key not in votes), None)
         return {
             "voter": voter,
             "total": len(self._ids),
-            "done": len(said),
-            "skipped": sum(vote.choice == "skip" for vote in said.values()),
-            "begun": self._begun(),
-            "pair": self._told(self._ballot.slip(shown, voter)) if shown else None,
+            "done": len(votes),
+            "skipped": sum(vote.choice == "skip" for vote in votes.values()),
+            "begun": self._has_votes(),
+            "pair": self._pair_json(self._queue.item(shown, voter)) if shown else None,
         }
 
-    def _told(self, slip: Slip) -> Told:
-        """A pair as the browser gets it: only what was asked and what was said."""
-        prompt = slip.pair.prompt
+    def _pair_json(self, item: VotingItem) -> JsonObject:
+        """Return the texts of a pair, and nothing that could reveal a model."""
+        prompt = item.pair.prompt
         return {
-            "id": self._ids[slip.candidates],
+            "id": self._ids[item.key],
             "turns": prompt.conversation(),
             "reference": prompt.reference,
             "criteria": [
-                {"name": one.name, "description": one.description} for one in prompt.criteria
+                {"name": criterion.name, "description": criterion.description}
+                for criterion in prompt.criteria
             ],
-            "first": slip.pair.first,
-            "second": slip.pair.second,
+            "first": item.pair.first,
+            "second": item.pair.second,
         }
 
-    def _said(self, voter: str) -> dict[Candidates, Vote]:
-        """What this voter said of the pairs of this poll, the last word last."""
+    def _votes_of(self, voter: str) -> dict[PairKey, Vote]:
+        """Return the voter's votes on pairs of this queue, oldest first."""
         return {
-            candidates: vote
-            for (who, candidates), vote in standing(self._votes).items()
-            if who == voter and candidates in self._ids
+            key: vote
+            for (name, key), vote in latest_votes(self._votes).items()
+            if name == voter and key in self._ids
         }
 
-    def _begun(self) -> bool:
-        return any(candidates in self._ids for _, candidates in standing(self._votes))
+    def _has_votes(self) -> bool:
+        return any(key in self._ids for _, key in latest_votes(self._votes))
 
-    def _put(self, voter: str, candidates: Candidates, choice: Choice | Literal["undone"]) -> None:
-        slip = self._ballot.slip(candidates, voter)
+    def _append(self, voter: str, key: PairKey, choice: Choice | Literal["undone"]) -> None:
+        item = self._queue.item(key, voter)
         vote = Vote(
             voter=voter,
-            prompt_id=candidates.prompt_id,
-            first=slip.first,
-            second=slip.second,
-            sample=candidates.sample,
-            shown=slip.shown,
+            prompt_id=key.prompt_id,
+            first=item.first,
+            second=item.second,
+            sample=key.sample,
+            content_key=item.content_key,
             choice=choice,
-            drawn=self._ballot.drawn,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            human_sample=self._queue.human_sample,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         try:
-            put(self._file, vote)
+            append_vote(self._file, vote)
         except OSError as error:
-            why = error.strerror or str(error)
-            raise Refusal(507, f"This was not saved ({why}). Your other votes are safe.") from None
+            reason = error.strerror or str(error)
+            message = f"This was not saved ({reason}). Your other votes are safe."
+            raise VotingError(507, message) from None
         self._votes.append(vote)
 
-    def _voter(self, asked: Asked) -> str:
-        """Their name, spelled as they first spelled it."""
-        name = " ".join(unicodedata.normalize("NFC", asked.voter).split())
-        if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-            raise Refusal(422, f"A name has 1 to {LONGEST_NAME} characters, all to be seen.")
-        if name.casefold() in self._taken:
-            raise Refusal(422, "This name is not free. Take another one.")
+    def _voter(self, request: VoterRequest) -> str:
+        """Return the voter's name, in the spelling of the voter's first vote."""
+        name = " ".join(unicodedata.normalize("NFC", request.voter).split())
+        if not 1 <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+            raise VotingError(422, f"A name has 1 to {MAX_NAME_LENGTH} characters, all to be seen.")
+        if name.casefold() in self._reserved:
+            raise VotingError(422, "This name is not free. Take another one.")
         known = {vote.voter.casefold(): vote.voter for vote in self._votes}
         return known.get(name.casefold(), name)

@@ -10,7 +10,7 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.evaluation.judge_check import known_pairs
+from bakeoff.evaluation.judge_check import load_labeled_pairs
 from bakeoff.generators.api.transport import compatible_client
 from bakeoff.generators.llamacpp import generator as module
 from bakeoff.generators.llamacpp.fetch import fetch_model
@@ -294,7 +294,7 @@ def test_the_default_judge_prefers_the_better_completion_over_both_orders() -> N
     judge = PairwiseJudge(
         Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), RunContext(Sampling(), 2)
     )
-    refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
+    refused = [one for one in load_labeled_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
     said = run_worker(judge, [*pairs, *(pair.swapped() for pair in pairs)])
     preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import bakeoff
 from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
-from bakeoff.evaluation.participants import cast_of
+from bakeoff.evaluation.participants import open_participants
 from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.generators.server_process import ServerProcess
@@ -732,7 +732,7 @@ def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
     with pytest.raises(ConfigError, match="'b' is the contestant 'a'"):
-        cast_of(config)
+        open_participants(config)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The viewer in a browser: what one does on its pages, how they keep up, who can read them."""
+"""The viewer in a browser: actions, live updates and accessibility."""
 
 import json
 import re
@@ -15,13 +15,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff import Config, run
-from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
-from bakeoff.web.viewer.runs import find
+from bakeoff.web.viewer.runs import find_runs
 from tests.browser import chromium, opened
 from tests.long import long
-from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
-from tests.unit.web.voting.hands import counts, enter
+from tests.unit.web.viewer.cases import VOTES, judge, results, viewer, write_progress, write_results
+from tests.unit.web.voting.page_actions import counts, enter
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """
@@ -42,18 +42,20 @@ def _browser() -> Iterator[Browser]:
 @pytest.fixture(name="root")
 def _root(tmp_path: Path) -> Path:
     root = tmp_path / "runs"
-    lay(root / "step-300", results(("step-300", "base"), started="2026-01-01T00:00:00+00:00"))
-    lay(root / "step-400", results(("step-400", "base"), better=0.9, seed=2, failed=1))
+    write_results(
+        root / "step-300", results(("step-300", "base"), started="2026-01-01T00:00:00+00:00")
+    )
+    write_results(root / "step-400", results(("step-400", "base"), better=0.9, seed=2, failed=1))
     return root
 
 
 def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find(root).runs.values() if run.name == name)
+    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 @contextmanager
 def process(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The viewer as a process that can be killed; it is gone after the block."""
+    """Run the viewer in a process that can be killed; it ends with the block."""
     arguments = [sys.executable, "-c", SERVE, str(root), str(port)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as serving:
         try:
@@ -63,7 +65,7 @@ def process(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], 
             serving.kill()
 
 
-def test_two_runs_are_chosen_and_compared(browser: Browser, root: Path) -> None:
+def test_two_runs_are_selected_and_compared(browser: Browser, root: Path) -> None:
     with viewer(root) as url, opened(browser, url) as watched:
         page = watched.page
         boxes = page.locator(".runs input[type=checkbox]")
@@ -85,15 +87,15 @@ def test_two_runs_are_chosen_and_compared(browser: Browser, root: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_list_of_many_runs_can_be_searched(browser: Browser, tmp_path: Path) -> None:
+def test_long_list_can_be_searched(browser: Browser, tmp_path: Path) -> None:
     for number in range(12):
-        lay(tmp_path / f"run-{number}", results(prompts=range(2), seed=number))
+        write_results(tmp_path / f"run-{number}", results(prompts=range(2), seed=number))
     with viewer(tmp_path) as url, opened(browser, url) as watched:
         page = watched.page
         expect(page.locator(".runs > li:visible")).to_have_count(12)
         page.fill("#words", "TUNED run-11")
         expect(page.locator(".runs > li:visible")).to_have_count(1)
-        lay(tmp_path / "run-110", results(prompts=range(2)))
+        write_results(tmp_path / "run-110", results(prompts=range(2)))
         expect(page.locator(".runs > li:visible")).to_have_count(2, timeout=60_000)
         page.fill("#words", "nothing has these")
         expect(page.locator("#none")).to_be_visible()
@@ -103,15 +105,15 @@ def test_a_list_of_many_runs_can_be_searched(browser: Browser, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_the_list_keeps_up_and_forgets_no_choice(browser: Browser, root: Path) -> None:
+def test_list_refreshes_and_keeps_the_selection(browser: Browser, root: Path) -> None:
     with viewer(root) as url, opened(browser, url) as watched:
         page = watched.page
         page.locator(".runs input[type=checkbox]").nth(1).check()
-        going(root / "new", done=30)
+        write_progress(root / "new", done=30)
         expect(page.locator(".going")).to_contain_text("30 of 100", timeout=60_000)
-        going(root / "new", done=31)
+        write_progress(root / "new", done=31)
         expect(page.locator(".going")).to_contain_text("31 of 100", timeout=60_000)
-        lay(root / "new", results(seed=9, started="2026-05-05T00:00:00+00:00"))
+        write_results(root / "new", results(seed=9, started="2026-05-05T00:00:00+00:00"))
         (root / "new" / "progress.json").unlink()
         expect(page.locator(".going")).to_have_count(0, timeout=60_000)
         expect(page.locator(".runs > li")).to_have_count(3)
@@ -122,16 +124,16 @@ def test_the_list_keeps_up_and_forgets_no_choice(browser: Browser, root: Path) -
 
 
 @pytest.mark.long
-def test_a_run_that_goes_on_becomes_its_report_by_itself(browser: Browser, root: Path) -> None:
-    going(root / "new", done=40)
+def test_live_page_is_replaced_by_the_report(browser: Browser, root: Path) -> None:
+    write_progress(root / "new", done=40)
     with viewer(root) as url, opened(browser, url) as watched:
         page = watched.page
         page.click("text=new")
         expect(page.locator("main")).to_contain_text("40 of 100")
         expect(page.locator("main")).to_contain_text("No win rate is shown before the end")
-        going(root / "new", done=55)
+        write_progress(root / "new", done=55)
         expect(page.locator("main")).to_contain_text("55 of 100", timeout=60_000)
-        lay(root / "new", results(seed=9))
+        write_results(root / "new", results(seed=9))
         (root / "new" / "progress.json").unlink()
         expect(page.get_by_role("link", name="All runs")).to_be_visible(timeout=60_000)
         expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
@@ -141,10 +143,8 @@ def test_a_run_that_goes_on_becomes_its_report_by_itself(browser: Browser, root:
 
 
 @pytest.mark.long
-def test_a_whole_run_is_watched_and_compared_with_the_next(
-    browser: Browser, tmp_path: Path
-) -> None:
-    """What a run itself writes is what is shown: its progress, its report, how it was made."""
+def test_run_is_watched_live_and_compared_with_the_next(browser: Browser, tmp_path: Path) -> None:
+    """The pages show what a real run writes: progress, report and provenance."""
     go = threading.Event()
     body = chat_completion(verdict_json("A", 8, 5))
 
@@ -189,7 +189,7 @@ def test_a_whole_run_is_watched_and_compared_with_the_next(
 
 
 @pytest.mark.long
-def test_a_page_whose_server_is_gone_says_so(browser: Browser, root: Path) -> None:
+def test_page_reports_a_stopped_server(browser: Browser, root: Path) -> None:
     with process(root) as (serving, url), opened(browser, url) as watched:
         expect(watched.page.locator("#gone")).to_be_hidden()
         serving.send_signal(signal.SIGKILL)
@@ -199,8 +199,8 @@ def test_a_page_whose_server_is_gone_says_so(browser: Browser, root: Path) -> No
 
 
 @pytest.mark.long
-def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path) -> None:
-    """Nothing is lost, nothing is there twice, and Finish leads to a report with the voter in."""
+def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path) -> None:
+    """No vote is lost or duplicated, and Finish opens a report with the voter."""
     key, votes = key_of(root, "step-400"), root / "step-400" / VOTES
     with process(root) as (serving, url), opened(browser, url + f"run/{key}/vote/") as watched:
         page = watched.page
@@ -213,7 +213,7 @@ def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path
         page.keyboard.press("1")
         expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
         port = int(url.split(":")[2].split("/")[0])
-        assert len(read(votes)) == 3
+        assert len(read_votes(votes)) == 3
         serving.wait(60)
         page.goto("about:blank")
         while_gone = len(watched.complaints)
@@ -228,29 +228,31 @@ def test_a_vote_goes_on_after_the_server_was_killed(browser: Browser, root: Path
             assert page.url == again + f"run/{key}/"
         assert watched.complaints[while_gone:] == []
         assert watched.left == []
-    said = read(votes)
+    said = read_votes(votes)
     assert [vote.choice for vote in said] == ["first", "second", "tie", "first"]
-    assert len({vote.candidates for vote in said}) == 4
+    assert len({vote.key for vote in said}) == 4
     stored = json.loads((root / "step-400" / "results.json").read_text())
     assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 4
 
 
 @pytest.mark.long
-def test_a_hostile_folder_is_only_words(browser: Browser, tmp_path: Path) -> None:
+def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
     of = results((f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY})
     strict = {"judges": {"judge": judge(NASTY * 3)}}
-    lay(tmp_path / "<img src=x onerror=alert(3)>\u202e", of)
-    lay(tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict))
-    going(tmp_path / "new")
+    write_results(tmp_path / "<img src=x onerror=alert(3)>\u202e", of)
+    write_results(
+        tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict)
+    )
+    write_progress(tmp_path / "new")
     told = json.loads((tmp_path / "new" / "progress.json").read_text())
     told["rows"][0]["participant"] = NASTY
     (tmp_path / "new" / "progress.json").write_text(json.dumps(told))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text(json.dumps({"schema": NASTY, NASTY: NASTY}))
-    keys = {run.name: key for key, run in find(tmp_path).runs.items()}
+    keys = {run.name: key for key, run in find_runs(tmp_path).runs.items()}
     broken = keys.pop("broken")
     one, two = (key for name, key in keys.items() if name != "new")
-    paths = ["", *(f"run/{key}/" for key in keys.values()), f"compare?one={one}&other={two}"]
+    paths = ["", *(f"run/{key}/" for key in keys.values()), f"compare?before={one}&after={two}"]
     with viewer(tmp_path) as url:
         for path in [*paths, f"run/{two}/vote/"]:
             with opened(browser, url + path) as watched:
@@ -274,23 +276,21 @@ def serious(page: object) -> list[str]:
 @pytest.mark.parametrize(
     ("width", "dark"), [*long([(390, True), (1280, False), (390, False), (1280, True)])]
 )
-def test_every_page_can_be_read_by_everybody(
-    browser: Browser, root: Path, width: int, dark: bool
-) -> None:
+def test_every_page_is_accessible(browser: Browser, root: Path, width: int, dark: bool) -> None:
     other = {"judges": {"judge": judge("Which one?\nBe strict.", temperature=0.5)}}
     strict = results(("step-400", "base"), identities=other, prompts=range(5, 40))
-    lay(root / "strict", strict)
-    lay(root / "three", results(("small", "large", "huge")))
-    going(root / "new")
-    going(root / "stopped", silent=3600)
+    write_results(root / "strict", strict)
+    write_results(root / "three", results(("small", "large", "huge")))
+    write_progress(root / "new")
+    write_progress(root / "stopped", seconds_ago=3600)
     (root / "broken").mkdir()
     (root / "broken" / "results.json").write_text("{}")
     one, other_one, third = (key_of(root, name) for name in ("step-300", "step-400", "strict"))
     paths = [
         "",
         *(f"run/{key_of(root, name)}/" for name in ("new", "stopped", "broken")),
-        f"compare?one={one}&other={other_one}",
-        f"compare?one={other_one}&other={third}",
+        f"compare?before={one}&after={other_one}",
+        f"compare?before={other_one}&after={third}",
         f"run/{one}/vote/",
     ]
     with viewer(root) as url:

@@ -4,21 +4,21 @@ import pytest
 from playwright.sync_api import expect
 
 from bakeoff.config.options import VoteOptions
-from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.evaluation.votes.vote_log import read_votes
 from tests.browser import chromium, opened
 from tests.long import long
-from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
-from tests.unit.web.voting.hands import counts, enter
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence, voting_browser
+from tests.unit.web.voting.page_actions import counts, enter
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
 
 
 @pytest.mark.parametrize("width", [390, *long([1280])])
-def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
+def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
     long = "word " * 400 + "x" * 500
     of = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
-        booth(of, poll=VoteOptions(draw="order")) as server,
+        voting_browser(of, poll=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url, width=width) as watched,
     ):
@@ -50,13 +50,13 @@ def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
         assert page.evaluate("window.hurt") is None
         watched.assert_quiet()
     said = ["first", "tie", "skip", "undone", "second", "first"]
-    assert [vote.choice for vote in read(VOTES)] == said
+    assert [vote.choice for vote in read_votes(VOTES)] == said
 
 
 @pytest.mark.long
-def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
+def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
     with chromium() as browser, ExitStack() as stack:
-        server = stack.enter_context(booth(evidence(), poll=VoteOptions(draw="order")))
+        server = stack.enter_context(voting_browser(evidence(), poll=VoteOptions(draw="order")))
         with opened(browser, server.url) as watched:
             page = watched.page
             enter(page)
@@ -68,12 +68,12 @@ def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
             expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
             expect(page.locator("#count")).to_have_text("2 of 4")
             assert watched.left == []
-    assert len(read(VOTES)) == 1
+    assert len(read_votes(VOTES)) == 1
 
 
-def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
+def test_unsaved_vote_is_reported_and_the_pair_stays() -> None:
     with (
-        booth(evidence(), poll=VoteOptions(draw="order")) as server,
+        voting_browser(evidence(), poll=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url) as watched,
     ):
@@ -88,4 +88,4 @@ def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
         page.keyboard.press("1")
         counts(page, "2 of 4")
         expect(page.locator("#trouble")).to_be_hidden()
-    assert len(read(VOTES)) == 1
+    assert len(read_votes(VOTES)) == 1

@@ -12,10 +12,10 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.judge_check import (
     CheckResults,
     JudgeCheck,
-    Labelled,
+    LabeledPair,
     check,
     check_config,
-    known_pairs,
+    load_labeled_pairs,
 )
 from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, Reply
@@ -23,19 +23,19 @@ from tests.tiny import make_tiny_model
 from tests.unit.evaluation.judge_check.cases import (
     Responder,
     always_first,
-    knowing,
-    longest,
     pair,
-    written,
+    perfect_judge,
+    prefers_longest,
+    write_rows,
 )
 
-OURS = known_pairs().pairs
+OURS = load_labeled_pairs().pairs
 STORE = Path("store.sqlite")
 
 
 @pytest.fixture
 def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer(knowing(OURS)) as running:
+    with OpenAIServer(perfect_judge(OURS)) as running:
         yield running
 
 
@@ -45,28 +45,28 @@ def spec(server: OpenAIServer, name: str = "j", **options: object) -> str:
 
 
 def said(server: OpenAIServer, respond: Responder, **more: Any) -> JudgeCheck:
-    """What one judge with this mind gets on our pairs."""
+    """Return the check of one judge with this brain on the built-in pairs."""
     server.respond = respond
     (found,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges
     return found
 
 
-def file_of(pairs: list[Labelled], path: Path = Path("pairs.jsonl")) -> Path:
+def file_of(pairs: list[LabeledPair], path: Path = Path("pairs.jsonl")) -> Path:
     rows = [
         {"id": p.id, "set": p.set, "better": p.better, "worse": p.worse}
         | {"prompt": p.prompt.messages[0].content}
         for p in pairs
     ]
-    return written(path, rows)
+    return write_rows(path, rows)
 
 
-def test_a_judge_that_is_always_right_gets_everything_right(server: OpenAIServer) -> None:
-    found = said(server, knowing(OURS))
+def test_perfect_judge_is_right_on_all_pairs(server: OpenAIServer) -> None:
+    found = said(server, perfect_judge(OURS))
     overall = found.overall
     assert (overall.pairs, overall.right) == (60, 60)
-    assert overall.share is not None
-    assert overall.share.estimate == 1
-    assert 0.9 < overall.share.low < 1
+    assert overall.accuracy is not None
+    assert overall.accuracy.estimate == 1
+    assert 0.9 < overall.accuracy.low < 1
     assert found.kappa is not None
     assert found.kappa.estimate == 1
     assert (found.accounting.asked, found.accounting.failed) == (120, 0)
@@ -76,38 +76,38 @@ def test_a_judge_that_is_always_right_gets_everything_right(server: OpenAIServer
     )
 
 
-def test_a_judge_that_always_names_the_first_is_right_about_nothing(server: OpenAIServer) -> None:
+def test_judge_that_always_names_the_first_splits_all_pairs(server: OpenAIServer) -> None:
     found = said(server, always_first)
     assert (found.overall.right, found.overall.split) == (0, 60)
     assert found.consistency is not None
     assert found.consistency.estimate == 0
     assert found.kappa is not None
     assert found.kappa.estimate == pytest.approx(0)
-    assert {miss.mark for miss in found.misses} == {"split"}
+    assert {miss.outcome for miss in found.misses} == {"split"}
 
 
-def test_a_judge_that_prefers_the_longer_scores_what_the_longer_one_does(
+def test_judge_that_prefers_length_equals_the_length_baseline(
     server: OpenAIServer,
 ) -> None:
-    found = said(server, longest)
-    assert found.overall.right == found.overall.longer.right > 0
-    assert found.overall.wrong == found.overall.longer.wrong
-    assert found.overall.tie == found.overall.longer.equal
+    found = said(server, prefers_longest)
+    assert found.overall.right == found.overall.length_baseline.right > 0
+    assert found.overall.wrong == found.overall.length_baseline.wrong
+    assert found.overall.tie == found.overall.length_baseline.equal
     assert found.longer_won is not None
     assert found.longer_won.estimate == 1
 
 
-def test_a_judge_that_is_wrong_on_one_set_is_caught_there(server: OpenAIServer) -> None:
-    found = said(server, knowing(OURS, wrong=["wrong-fact"]))
+def test_judge_that_is_wrong_on_one_set_is_detected_there(server: OpenAIServer) -> None:
+    found = said(server, perfect_judge(OURS, wrong=["wrong-fact"]))
     assert (found.overall.right, found.overall.wrong) == (40, 20)
     assert found.by_set["wrong-fact"].wrong == 20
     assert found.by_set["easy"].right == 20
     assert {miss.set for miss in found.misses} == {"wrong-fact"}
-    assert {miss.mark for miss in found.misses} == {"wrong"}
+    assert {miss.outcome for miss in found.misses} == {"wrong"}
     assert set(found.by_kind) >= {"easy: empty", "easy: refusal"}
 
 
-def test_the_same_again_asks_nothing(server: OpenAIServer) -> None:
+def test_second_check_sends_no_request(server: OpenAIServer) -> None:
     first = check(None, [spec(server)], store=STORE)
     assert len(server.requests) == 120
     again = check(None, [spec(server)], store=STORE)
@@ -116,8 +116,8 @@ def test_the_same_again_asks_nothing(server: OpenAIServer) -> None:
     assert again.judgments == first.judgments
 
 
-def test_what_failed_is_counted_and_only_that_is_asked_again(server: OpenAIServer) -> None:
-    right, lost = knowing(OURS), [p.prompt.messages[0].content for p in OURS[:3]]
+def test_failures_are_counted_and_requested_again(server: OpenAIServer) -> None:
+    right, lost = perfect_judge(OURS), [p.prompt.messages[0].content for p in OURS[:3]]
 
     def faulty(body: dict[str, Any]) -> Any:
         if any(question in body["messages"][0]["content"] for question in lost):
@@ -126,8 +126,8 @@ def test_what_failed_is_counted_and_only_that_is_asked_again(server: OpenAIServe
 
     found = said(server, faulty)
     assert (found.overall.failed, found.overall.right) == (3, 57)
-    assert found.overall.share is not None
-    assert found.overall.share.n == 57
+    assert found.overall.accuracy is not None
+    assert found.overall.accuracy.n == 57
     assert found.overall.worst_case == (57 / 60, 1)
     assert (found.accounting.judged, found.accounting.failed) == (114, 6)
     assert found.accounting.failed_by_kind == {"backend": 6}
@@ -136,20 +136,20 @@ def test_what_failed_is_counted_and_only_that_is_asked_again(server: OpenAIServe
     assert len(server.requests) == 6
 
 
-def test_a_reply_that_is_no_verdict_is_a_failure_and_no_tie(server: OpenAIServer) -> None:
+def test_unreadable_reply_is_a_failure_and_no_tie(server: OpenAIServer) -> None:
     found = said(server, lambda _: "I like both.", limit=4)
     assert (found.overall.failed, found.overall.tie) == (4, 0)
     assert sum(found.accounting.failed_by_kind.values()) == 8
 
 
-def test_repeats_are_asked_one_by_one_and_folded(server: OpenAIServer) -> None:
+def test_repeats_are_requested_and_averaged(server: OpenAIServer) -> None:
     results = check(None, [spec(server)], store=STORE, limit=5, repeats=3)
     assert len(server.requests) == 30
     assert results.judges[0].overall.right == 5
     assert len(results.agreement[0].raters) == 3
 
 
-def test_several_judges_are_compared_with_each_other(server: OpenAIServer) -> None:
+def test_agreement_of_several_judges(server: OpenAIServer) -> None:
     with OpenAIServer(always_first) as other:
         results = check(None, [spec(server), spec(other, "k")], store=STORE, limit=10)
     assert [found.judge for found in results.judges] == ["j", "k"]
@@ -158,21 +158,21 @@ def test_several_judges_are_compared_with_each_other(server: OpenAIServer) -> No
     assert (set(agreement.raters), agreement.share) == ({"j", "k"}, 0)
 
 
-def test_a_run_and_a_check_share_what_was_paid_for(server: OpenAIServer, tmp_path: Path) -> None:
+def test_run_and_check_share_stored_verdicts(server: OpenAIServer, tmp_path: Path) -> None:
     pairs = [pair(number) for number in range(4)]
     models = []
     for name in ("better", "worse"):
         rows = [
             {"prompt": p.prompt.messages[0].content, "completion": getattr(p, name)} for p in pairs
         ]
-        models.append(f"{name}=file:{written(tmp_path / f'{name}.jsonl', rows)}")
+        models.append(f"{name}=file:{write_rows(tmp_path / f'{name}.jsonl', rows)}")
     prompts = [{"prompt": p.prompt.messages[0].content} for p in pairs]
-    server.respond = knowing(pairs)
+    server.respond = perfect_judge(pairs)
     run(
         Config(
             model=tuple(models),
             judge=(spec(server),),
-            prompts=str(written(tmp_path / "prompts.jsonl", prompts)),
+            prompts=str(write_rows(tmp_path / "prompts.jsonl", prompts)),
             store=STORE,
         )
     )
@@ -182,7 +182,7 @@ def test_a_run_and_a_check_share_what_was_paid_for(server: OpenAIServer, tmp_pat
     assert found.overall.right == 4
 
 
-def test_an_engine_that_fills_the_accelerator_can_be_checked(tmp_path: Path) -> None:
+def test_exclusive_judge_can_be_checked(tmp_path: Path) -> None:
     make_tiny_model(tmp_path / "judge")
     judge = f"tiny=hf:{tmp_path / 'judge'}?verdict=logprob"
     with OpenAIServer(always_first) as server:
@@ -191,7 +191,7 @@ def test_an_engine_that_fills_the_accelerator_can_be_checked(tmp_path: Path) -> 
     assert all(found.accounting.asked == 6 for found in results.judges)
 
 
-def test_a_judge_that_looks_at_each_completion_alone_is_asked_once_a_pair(
+def test_pointwise_judge_is_requested_once_per_pair(
     server: OpenAIServer,
 ) -> None:
     def score(body: dict[str, Any]) -> str:
@@ -205,19 +205,19 @@ def test_a_judge_that_looks_at_each_completion_alone_is_asked_once_a_pair(
     assert found.order.identified == "order-free"
 
 
-def test_the_document_holds_everything_and_reads_back(server: OpenAIServer) -> None:
+def test_document_round_trip(server: OpenAIServer) -> None:
     results = check(None, [spec(server)], store=STORE, limit=6)
     text = results.to_json()
     assert CheckResults.model_validate_json(text) == results
     assert json.loads(text)["schema"] == "bakeoff-check/1"
     assert (len(results.pairs), len(results.judgments)) == (6, 12)
-    assert (results.held, results.config["limit"], results.config["repeats"]) == (60, 6, 1)
+    assert (results.available, results.config["limit"], results.config["repeats"]) == (60, 6, 1)
     assert "j" in results.environment["judges"]  # type: ignore[operator]
 
 
-def test_a_pair_with_one_text_twice_is_said_to_be_beyond_any_judge(server: OpenAIServer) -> None:
+def test_pair_with_equal_texts_is_noted(server: OpenAIServer) -> None:
     same = pair(1).model_copy(update={"worse": "good 1"})
-    server.respond = knowing([pair(0), same])
+    server.respond = perfect_judge([pair(0), same])
     results = check(file_of([pair(0), same]), [spec(server)], store=STORE)
     (note,) = results.notes
     assert note.startswith("1 of the pairs")
@@ -234,21 +234,21 @@ def test_a_pair_with_one_text_twice_is_said_to_be_beyond_any_judge(server: OpenA
         (["echo:a?nonsense=1"], "no option 'nonsense'"),
     ],
 )
-def test_what_can_be_mended_is_one_line(judges: list[str], says: str) -> None:
+def test_config_errors_are_one_line(judges: list[str], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(None, judges, store=STORE)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_numbers_that_make_no_check_are_one_line() -> None:
+def test_invalid_limit_and_repeats_are_one_line() -> None:
     with pytest.raises(ConfigError, match="limit = 0"):
         check(None, ["echo:a"], store=STORE, limit=0)
     with pytest.raises(ConfigError, match="repeats = 0"):
         check(None, ["echo:a"], store=STORE, repeats=0)
 
 
-def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> None:
+def test_document_is_written_to_out(server: OpenAIServer) -> None:
     config = JudgeCheckOptions(
         judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there")
     )
@@ -267,14 +267,14 @@ def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> 
     assert results.judges[0].failed == 0
 
 
-def test_the_requests_of_a_minute_can_be_bounded(server: OpenAIServer) -> None:
+def test_rpm_limits_the_requests(server: OpenAIServer) -> None:
     begun = time.monotonic()
     check_config(None, JudgeCheckOptions(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
     assert len(server.requests) == 8
     assert time.monotonic() - begun >= 7 * 0.05 - 0.02
 
 
-def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(
+def test_unwritable_folder_is_an_error_before_the_first_request(
     server: OpenAIServer,
 ) -> None:
     Path("file").write_text("")
@@ -285,7 +285,7 @@ def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(
     assert server.requests == []
 
 
-def test_a_judge_that_cannot_start_stops_the_check_before_any_other_is_asked(
+def test_judge_that_cannot_start_is_an_error_before_the_first_request(
     server: OpenAIServer,
 ) -> None:
     dead = "dead=api:x?base_url=http://127.0.0.1:9/v1"

@@ -7,18 +7,18 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
-from bakeoff.web.viewer.runs import find
-from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
+from bakeoff.web.viewer.runs import find_runs
+from tests.unit.web.viewer.cases import VOTES, judge, results, viewer, write_progress, write_results
 from tests.unit.web.voting.cases import Browser
 
 HURT = "</script><img src=x onerror='window.hurt=1'>"
 
 
 def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find(root).runs.values() if run.name == name)
+    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 def get(url: str, **more: str) -> httpx.Response:
@@ -28,13 +28,13 @@ def get(url: str, **more: str) -> httpx.Response:
 @pytest.fixture(name="root")
 def _root(tmp_path: Path) -> Path:
     root = tmp_path / "runs"
-    lay(root / "one", results(seed=1, started="2026-01-01T00:00:00+00:00"))
-    lay(root / "two", results(seed=2, better=0.9, started="2026-02-01T00:00:00+00:00"))
-    going(root / "three")
+    write_results(root / "one", results(seed=1, started="2026-01-01T00:00:00+00:00"))
+    write_results(root / "two", results(seed=2, better=0.9, started="2026-02-01T00:00:00+00:00"))
+    write_progress(root / "three")
     return root
 
 
-def test_the_list_shows_the_newest_first_and_what_each_says(root: Path) -> None:
+def test_list_shows_newest_first_with_verdicts(root: Path) -> None:
     with viewer(root) as url:
         text = get(url).text
     assert text.index(">three<") < text.index(">two<") < text.index(">one<")
@@ -46,11 +46,11 @@ def test_the_list_shows_the_newest_first_and_what_each_says(root: Path) -> None:
     assert "2 failed" in text
 
 
-def test_a_run_is_found_when_it_comes_and_gone_when_it_goes(root: Path) -> None:
+def test_list_follows_new_and_removed_runs(root: Path) -> None:
     with viewer(root) as url:
         before = get(url + "pulse").json()
         assert get(url + "pulse").json() == before
-        lay(root / "new" / "run", results(seed=3))
+        write_results(root / "new" / "run", results(seed=3))
         assert get(url + "pulse").json() != before
         assert ">new/run<" in get(url).text
         address = url + f"run/{key_of(root, 'new/run')}/"
@@ -60,7 +60,7 @@ def test_a_run_is_found_when_it_comes_and_gone_when_it_goes(root: Path) -> None:
         assert get(address).status_code == 404
 
 
-def test_a_report_has_the_policy_that_its_scripts_need_and_is_in_no_frame(root: Path) -> None:
+def test_report_has_its_script_policy_and_no_frames(root: Path) -> None:
     with viewer(root) as url:
         reply = get(url + f"run/{key_of(root, 'one')}/")
         own = [get(url), get(url + f"run/{key_of(root, 'three')}/"), get(url + "nothing")]
@@ -77,7 +77,7 @@ def test_a_report_has_the_policy_that_its_scripts_need_and_is_in_no_frame(root: 
         assert " onclick=" not in page.text
 
 
-def test_one_run_is_shown_at_once_and_leads_to_no_list(root: Path) -> None:
+def test_single_run_is_shown_without_a_list(root: Path) -> None:
     for path in (root / "one", root / "one" / "results.json"):
         with viewer(path) as url:
             found = get(url)
@@ -88,7 +88,7 @@ def test_one_run_is_shown_at_once_and_leads_to_no_list(root: Path) -> None:
             assert 'href="vote/"' in shown.text
 
 
-def test_a_file_of_another_name_has_no_vote(root: Path) -> None:
+def test_results_file_of_another_name_has_no_vote(root: Path) -> None:
     other = (root / "one" / "results.json").rename(root / "one" / "results-0123.json")
     with viewer(other) as url:
         address = url + get(url).headers["location"]
@@ -96,16 +96,16 @@ def test_a_file_of_another_name_has_no_vote(root: Path) -> None:
         assert get(address + "vote/").status_code == 409
 
 
-def test_a_run_that_goes_on_shows_no_win_rate_and_then_its_report(root: Path) -> None:
+def test_run_in_progress_shows_no_win_rate(root: Path) -> None:
     with viewer(root) as url:
         address = url + f"run/{key_of(root, 'three')}/"
         text, before = get(address).text, get(address + "pulse").json()
         assert "No win rate is shown before the end" in text
         assert not re.search(r"\d %", text)
         assert "about" in text
-        going(root / "three", done=31)
+        write_progress(root / "three", done=31)
         assert get(address + "pulse").json() != before
-        lay(root / "three", results(seed=5))
+        write_results(root / "three", results(seed=5))
         (root / "three" / "progress.json").unlink()
         text = get(address).text
         assert "No win rate is shown before the end" not in text
@@ -113,8 +113,8 @@ def test_a_run_that_goes_on_shows_no_win_rate_and_then_its_report(root: Path) ->
         assert pages.share(pair.win_rate.estimate) in text  # type: ignore[union-attr]
 
 
-def test_a_run_that_was_stopped_says_how_to_go_on(root: Path) -> None:
-    going(root / "three", silent=3600)
+def test_stopped_run_says_how_to_resume(root: Path) -> None:
+    write_progress(root / "three", seconds_ago=3600)
     with viewer(root) as url:
         text = get(url + f"run/{key_of(root, 'three')}/").text
         assert "Run the same command again" in get(url).text
@@ -123,13 +123,13 @@ def test_a_run_that_was_stopped_says_how_to_go_on(root: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "null"])
-def test_a_broken_file_is_listed_with_its_trouble_and_breaks_nothing(text: str, root: Path) -> None:
+def test_invalid_file_is_listed_with_its_problem(text: str, root: Path) -> None:
     (root / "broken").mkdir()
     (root / "broken" / "results.json").write_text(text)
     with viewer(root) as url:
         listed = get(url)
         shown = get(url + f"run/{key_of(root, 'broken')}/")
-        both = f"compare?one={key_of(root, 'broken')}&other={key_of(root, 'one')}"
+        both = f"compare?before={key_of(root, 'broken')}&after={key_of(root, 'one')}"
         assert get(url + both).status_code == 409
         voting = get(url + f"run/{key_of(root, 'broken')}/vote/")
     assert listed.status_code == 200
@@ -140,7 +140,7 @@ def test_a_broken_file_is_listed_with_its_trouble_and_breaks_nothing(text: str, 
         assert str(root.parent) not in reply.text
 
 
-def test_results_that_contradict_themselves_are_said_to(root: Path) -> None:
+def test_inconsistent_results_are_reported(root: Path) -> None:
     document = json.loads((root / "one" / "results.json").read_text())
     document["environment"] = {"packages": ["not", "by", "name"]}
     (root / "one" / "results.json").write_text(json.dumps(document))
@@ -153,12 +153,17 @@ def test_results_that_contradict_themselves_are_said_to(root: Path) -> None:
 
 def test_two_runs_are_compared(root: Path) -> None:
     strict = {"judges": {"judge": judge("Be <b>strict</b>.")}}
-    lay(root / "strict", results(identities=strict))
+    write_results(root / "strict", results(identities=strict))
     one, two, other = (key_of(root, name) for name in ("one", "two", "strict"))
     with viewer(root) as url:
-        text = get(url + f"compare?one={one}&other={two}").text
-        refused = get(url + f"compare?one={one}&other={other}").text
-        for query in ("", f"?one={one}", f"?one={one}&other=nothing", "?one=../one&other=/etc"):
+        text = get(url + f"compare?before={one}&after={two}").text
+        refused = get(url + f"compare?before={one}&after={other}").text
+        for query in (
+            "",
+            f"?before={one}",
+            f"?before={one}&after=nothing",
+            "?before=../one&after=/etc",
+        ):
             assert get(url + "compare" + query).status_code == 404
     assert "On the 40 prompts that both judged, the win rate changed by +" in text
     assert "Not compared" not in text
@@ -187,7 +192,7 @@ def test_two_runs_are_compared(root: Path) -> None:
         "%00",
     ],
 )
-def test_no_address_is_a_path(path: str, root: Path) -> None:
+def test_addresses_are_not_paths(path: str, root: Path) -> None:
     with viewer(root) as url:
         place = urlsplit(url)
         raw = (
@@ -201,7 +206,7 @@ def test_no_address_is_a_path(path: str, root: Path) -> None:
     assert b"root:" not in found
 
 
-def test_only_the_page_itself_on_this_machine_is_answered(root: Path) -> None:
+def test_other_hosts_and_origins_are_refused(root: Path) -> None:
     with viewer(root) as url:
         place = urlsplit(url)
         door = f"{place.scheme}://{place.netloc}/"
@@ -220,22 +225,22 @@ def test_only_the_page_itself_on_this_machine_is_answered(root: Path) -> None:
     assert not (root / "one" / VOTES).exists()
 
 
-def test_nothing_that_a_file_says_is_markup_and_no_reply_tells_where_it_lies(
+def test_file_contents_are_escaped_and_paths_hidden(
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "here"
     nasty = HURT + "\u202e\u0000'\"&{{ 7 * 7 }}"
     of = results((f"tuned{nasty}", f"base{nasty}"), said=nasty, failed=3, config={"system": nasty})
-    lay(root / "one<img src=y onerror=alert(1)>", of)
-    lay(root / "two", results((f"other{nasty}", f"base{nasty}"), seed=4, snapshot=nasty))
-    going(root / "new")
+    write_results(root / "one<img src=y onerror=alert(1)>", of)
+    write_results(root / "two", results((f"other{nasty}", f"base{nasty}"), seed=4, snapshot=nasty))
+    write_progress(root / "new")
     told = json.loads((root / "new" / "progress.json").read_text())
     told["rows"][0]["participant"] = nasty
     (root / "new" / "progress.json").write_text(json.dumps(told))
-    keys = list(find(root).runs)
+    keys = list(find_runs(root).runs)
     with viewer(root) as url:
         paths = ["", *(f"run/{key}/" for key in keys)]
-        paths += [f"compare?one={one}&other={other}" for one in keys for other in keys]
+        paths += [f"compare?before={one}&after={other}" for one in keys for other in keys]
         replies = [get(url + path) for path in paths]
     for reply in replies:
         assert "<img src=x" not in reply.text
@@ -245,12 +250,12 @@ def test_nothing_that_a_file_says_is_markup_and_no_reply_tells_where_it_lies(
     assert [reply.status_code for reply in replies].count(200) >= 4
 
 
-def test_a_vote_counts_when_somebody_presses_finish(root: Path) -> None:
+def test_votes_count_after_finish(root: Path) -> None:
     folder = root / "one"
     with viewer(root) as url, Browser(url + f"run/{key_of(root, 'one')}/vote/") as browser:
         for choice in ("first", "second", "tie", "skip"):
             browser.vote(choice)
-        assert len(read(folder / VOTES)) == 4
+        assert len(read_votes(folder / VOTES)) == 4
         assert browser.press("finish") == {"after": "../"}
         report = get(url + f"run/{key_of(root, 'one')}/")
         assert report.status_code == 200
@@ -261,11 +266,11 @@ def test_a_vote_counts_when_somebody_presses_finish(root: Path) -> None:
         state = browser.state()  # a booth anew, and the votes are still there
         assert (state["done"], state["total"]) == (4, 40)
         browser.vote("first")
-        assert len(read(folder / VOTES)) == 5
+        assert len(read_votes(folder / VOTES)) == 5
 
 
-def test_what_a_voter_is_sent_tells_no_model(root: Path) -> None:
-    lay(root / "secret-folder", results(("zebra-one", "yak-two")))
+def test_voting_pages_reveal_no_model(root: Path) -> None:
+    write_results(root / "secret-folder", results(("zebra-one", "yak-two")))
     key = key_of(root, "secret-folder")
     with viewer(root) as url, Browser(url + f"run/{key}/vote/") as browser:
         for path in ("", "page.css", "page.js", "voters"):
@@ -278,7 +283,7 @@ def test_what_a_voter_is_sent_tells_no_model(root: Path) -> None:
         assert secret.encode() not in browser.seen, secret
 
 
-def test_votes_that_cannot_be_counted_are_kept_and_it_is_said(root: Path) -> None:
+def test_uncountable_votes_are_kept_and_reported(root: Path) -> None:
     folder = root / "one"
     with viewer(root) as url, Browser(url + f"run/{key_of(root, 'one')}/vote/") as browser:
         browser.vote("first")
@@ -293,30 +298,30 @@ def test_votes_that_cannot_be_counted_are_kept_and_it_is_said(root: Path) -> Non
         assert get(url + f"run/{key_of(root, 'one')}/").status_code == 200
 
 
-def test_where_nothing_differs_there_is_nothing_to_vote_on(root: Path) -> None:
+def test_equal_completions_leave_nothing_to_vote_on(root: Path) -> None:
     of = results(prompts=range(3))
     same = tuple(
         row.model_copy(update={"completion": row.completion.model_copy(update={"text": "x"})})
         for row in of.completions
     )
-    lay(root / "same", of.model_copy(update={"completions": same}))
+    write_results(root / "same", of.model_copy(update={"completions": same}))
     with viewer(root) as url:
         reply = get(url + f"run/{key_of(root, 'same')}/vote/")
     assert reply.status_code == 409
     assert "there is nothing to vote on" in reply.text
 
 
-def test_a_run_of_another_command_can_be_voted_on_while_its_results_change(root: Path) -> None:
+def test_new_results_open_a_new_voting_session(root: Path) -> None:
     key = key_of(root, "one")
     with viewer(root) as url, Browser(url + f"run/{key}/vote/") as browser:
         browser.vote("first")
         assert browser.state()["total"] == 40
-        lay(root / "one", results(seed=1, prompts=range(10)))
+        write_results(root / "one", results(seed=1, prompts=range(10)))
         assert browser.state()["total"] == 10
-    assert len(read(root / "one" / VOTES)) == 1
+    assert len(read_votes(root / "one" / VOTES)) == 1
 
 
-def test_what_cannot_be_shown_is_said_on_a_page_that_finds_its_way(root: Path) -> None:
+def test_error_pages_link_to_the_list(root: Path) -> None:
     (root / "broken").mkdir()
     (root / "broken" / "results.json").write_text("{}")
     key = key_of(root, "broken")

@@ -6,10 +6,10 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer import serve_async
-from tests.unit.web.viewer.cases import lay, results, viewer
+from tests.unit.web.viewer.cases import results, viewer, write_results
 
 
-def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_missing_path_is_a_one_line_error(tmp_path: Path) -> None:
     def refuse(address: str) -> None:
         raise AssertionError(address)
 
@@ -18,14 +18,14 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_folder_waits_for_its_first_run(tmp_path: Path) -> None:
+def test_empty_folder_shows_a_later_run(tmp_path: Path) -> None:
     with viewer(tmp_path) as url:
         assert "There is no run here yet" in httpx.get(url, trust_env=False, timeout=60).text
-        lay(tmp_path / "first", results(prompts=range(3)))
+        write_results(tmp_path / "first", results(prompts=range(3)))
         assert ">first<" in httpx.get(url, trust_env=False, timeout=60).text
 
 
-def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+def test_serving_ends_with_until(tmp_path: Path) -> None:
     told: list[str] = []
 
     async def main() -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.votes.merge import people
-from bakeoff.evaluation.votes.queue import complete
-from bakeoff.evaluation.votes.vote_log import put, read
+from bakeoff.evaluation.votes.merge import with_votes
+from bakeoff.evaluation.votes.queue import all_voted
+from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
-from bakeoff.web.voting.serve import gather
-from tests.unit.web.voting.cases import MODELS, VOTES, Browser, booth, evidence, vote
+from bakeoff.web.voting.serve import serve_voting
+from tests.unit.web.voting.cases import MODELS, VOTES, Browser, evidence, vote, voting_browser
 
 OF = evidence()
 
@@ -22,14 +22,14 @@ SERVES = """
 import asyncio, resource, sys
 from pathlib import Path
 from bakeoff.records import Evidence
-from bakeoff.web.voting import gather
+from bakeoff.web.voting.serve import serve_voting
 evidence = Evidence.model_validate_json(Path("evidence.json").read_bytes())
 most, limits = int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)
 if most:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
 try:
     asyncio.run(
-        gather(evidence, Path("votes.jsonl"), announce=lambda url: print(url, flush=True))
+        serve_voting(evidence, Path("votes.jsonl"), announce=lambda url: print(url, flush=True))
     )
 except KeyboardInterrupt:
     print("interrupted")
@@ -44,7 +44,7 @@ Serve = Callable[..., tuple[subprocess.Popen[str], Browser]]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Opens booths in processes of their own; none outlives its test."""
+    """Fixture that serves voting pages in processes, which end with the test."""
     started: list[tuple[subprocess.Popen[str], Browser]] = []
     Path("evidence.json").write_text(OF.model_dump_json())
 
@@ -72,7 +72,7 @@ def ended(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def test_a_killed_server_loses_no_vote_that_it_acknowledged(serve: Serve) -> None:
+def test_killed_server_loses_no_acknowledged_vote(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("first")
     browser.vote("skip")
@@ -87,27 +87,27 @@ def test_a_killed_server_loses_no_vote_that_it_acknowledged(serve: Serve) -> Non
         assert again["pair"]["turns"]
         again.pop("pair")
         assert again == state
-    assert [one.choice for one in read(VOTES)] == ["first", "skip", "tie"]
+    assert [one.choice for one in read_votes(VOTES)] == ["first", "skip", "tie"]
 
 
 @pytest.mark.long
-def test_ctrl_c_ends_it_at_once_and_keeps_what_was_said(serve: Serve) -> None:
+def test_ctrl_c_ends_the_vote_and_keeps_votes(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("second")
     process.send_signal(signal.SIGINT)
     assert ended(process) == "interrupted\n"
-    assert [one.choice for one in read(VOTES)] == ["second"]
+    assert [one.choice for one in read_votes(VOTES)] == ["second"]
 
 
 @pytest.mark.long
-def test_finish_ends_it(serve: Serve) -> None:
+def test_finish_ends_serving(serve: Serve) -> None:
     process, browser = serve()
     browser.vote("second")
     browser.press("finish")
     assert ended(process) == "finished\n"
 
 
-def test_a_full_disk_is_told_and_nothing_is_acknowledged(serve: Serve) -> None:
+def test_full_disk_is_reported_and_not_acknowledged(serve: Serve) -> None:
     process, browser = serve(800)
     acknowledged = 0
     while True:
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(serve: Serve) -> None:
     assert reply.status_code == 507
     assert reply.json()["error"].startswith("This was not saved (")
     assert browser.state()["pair"] == shown
-    assert browser.state()["done"] == acknowledged == len(read(VOTES)) > 0
+    assert browser.state()["done"] == acknowledged == len(read_votes(VOTES)) > 0
     assert VOTES.read_bytes().endswith(b"\n")
     process.send_signal(signal.SIGINT)
     assert ended(process) == "interrupted\n"
@@ -128,8 +128,8 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(serve: Serve) -> None:
     assert browser.vote("first")["done"] == acknowledged + 1
 
 
-def test_two_voters_at_once_and_their_labels() -> None:
-    with booth(OF) as browser, Browser(browser.url) as other:
+def test_two_concurrent_voters() -> None:
+    with voting_browser(OF) as browser, Browser(browser.url) as other:
         authors = {one.completion.text: one.model for one in OF.completions}
         for turn in range(4):
             shown = browser.state("Anna")["pair"]
@@ -138,7 +138,7 @@ def test_two_voters_at_once_and_their_labels() -> None:
                 assert mine["turns"] == shown["turns"]  # the same way
                 first = authors[mine["first"]] == MODELS[turn % 2]
                 who.vote("first" if first else "second", name)
-    labels = people(OF, VOTES)
+    labels = with_votes(OF, VOTES)
     winners = {
         (one.prompt_id, one.judge): one.first if one.verdict.first == 1 else one.second
         for one in labels.evidence.judgments
@@ -150,7 +150,7 @@ def test_two_voters_at_once_and_their_labels() -> None:
     assert sorted(winners.values()) == [MODELS[0]] * 4 + [MODELS[1]] * 4
 
 
-def test_it_can_be_ended_from_outside_without_a_vote() -> None:
+def test_until_ends_serving_without_a_vote() -> None:
     addresses = []
 
     async def main() -> None:
@@ -160,16 +160,16 @@ def test_it_can_be_ended_from_outside_without_a_vote() -> None:
             addresses.append(url)
             until.set()
 
-        await gather(OF, VOTES, announce=announce, until=until)
+        await serve_voting(OF, VOTES, announce=announce, until=until)
 
     asyncio.run(main())
     assert len(addresses) == 1
     assert not VOTES.exists()
 
 
-def test_what_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_votes_are_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def opening() -> None:
-        asyncio.run(gather(OF, VOTES, announce=lambda url: pytest.fail(url)))
+        asyncio.run(serve_voting(OF, VOTES, announce=lambda url: pytest.fail(url)))
 
     VOTES.write_text("no vote\n")
     with pytest.raises(ConfigError, match="line 1"):
@@ -180,16 +180,16 @@ def test_what_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
         opening()
 
 
-def test_a_poll_is_complete_when_somebody_has_said_something_on_every_pair() -> None:
-    assert not complete(OF, VOTES)
+def test_all_voted_once_every_pair_has_a_vote_or_skip() -> None:
+    assert not all_voted(OF, VOTES)
     for number, (choice, voter) in enumerate([("first", "Anna"), ("skip", "Bo"), ("tie", "Bo")]):
-        put(VOTES, vote(OF, number, choice, voter=voter))
-    assert not complete(OF, VOTES)
-    put(VOTES, vote(evidence(said={(3, MODELS[0]): "another text"}), 3))
-    assert not complete(OF, VOTES)
-    put(VOTES, vote(OF, 3))
-    assert complete(OF, VOTES)
-    assert complete(OF, VOTES, VoteOptions(draw="order"))
-    put(VOTES, vote(OF, 3, "undone"))
-    assert not complete(OF, VOTES)
-    assert complete(OF, VOTES, VoteOptions(draw="order", labels=3))
+        append_vote(VOTES, vote(OF, number, choice, voter=voter))
+    assert not all_voted(OF, VOTES)
+    append_vote(VOTES, vote(evidence(said={(3, MODELS[0]): "another text"}), 3))
+    assert not all_voted(OF, VOTES)
+    append_vote(VOTES, vote(OF, 3))
+    assert all_voted(OF, VOTES)
+    assert all_voted(OF, VOTES, VoteOptions(draw="order"))
+    append_vote(VOTES, vote(OF, 3, "undone"))
+    assert not all_voted(OF, VOTES)
+    assert all_voted(OF, VOTES, VoteOptions(draw="order", labels=3))

@@ -1,21 +1,21 @@
-"""Pairs whose better one is known, judges that look for it, and verdicts on them."""
+"""Builders of labeled pairs, of judges that grade them, and of verdicts."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.evaluation.judge_check import Labelled
+from bakeoff.evaluation.judge_check import LabeledPair
 from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
 from bakeoff.testing import shown_completions, verdict_json
 
 Responder = Callable[[dict[str, Any]], Any]
 
 
-def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> Labelled:
-    """Pair p0, p1, ... with a prompt and texts of its own."""
+def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> LabeledPair:
+    """Return pair p0, p1, ... with unique prompt and texts."""
     question = Prompt(messages=(Message(role="user", content=f"question {number}"),))
-    return Labelled(
+    return LabeledPair(
         id=f"p{number}",
         prompt=question,
         better=f"{better} {number}",
@@ -24,14 +24,14 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
     )
 
 
-def written(path: Path, rows: Iterable[object]) -> Path:
-    """A file of JSON lines."""
+def write_rows(path: Path, rows: Iterable[object]) -> Path:
+    """Write rows as JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
-def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Responder:
-    """A judge that is always right, but for the sets where it is always wrong."""
+def perfect_judge(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Responder:
+    """Return the brain of a judge that is always right, but always wrong on some sets."""
 
     def respond(body: dict[str, Any]) -> str:
         (one,) = (p for p in pairs if _is_of(p, body))
@@ -40,7 +40,7 @@ def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Responder:
     return respond
 
 
-def _is_of(one: Labelled, body: dict[str, Any]) -> bool:
+def _is_of(one: LabeledPair, body: dict[str, Any]) -> bool:
     texts = {one.better.strip(), one.worse.strip()}
     question = one.prompt.messages[0].content.strip()
     return set(shown_completions(body)) == texts and question in body["messages"][0]["content"]
@@ -50,7 +50,7 @@ def always_first(body: dict[str, Any]) -> str:
     return verdict_json("A", 9, 2)
 
 
-def longest(body: dict[str, Any]) -> str:
+def prefers_longest(body: dict[str, Any]) -> str:
     first, second = map(len, shown_completions(body))
     return verdict_json("tie") if first == second else _says(first > second)
 
@@ -59,8 +59,10 @@ def _says(first: bool) -> str:
     return verdict_json("A", 9, 2) if first else verdict_json("B", 2, 9)
 
 
-def judged(one: Labelled, better_first: float, better_second: float, **more: Any) -> list[Judgment]:
-    """Both orders; each number is the probability of the one that is shown first."""
+def judgments_of(
+    one: LabeledPair, better_first: float, better_second: float, **more: Any
+) -> list[Judgment]:
+    """Return judgments in both orders; each number is the probability of the first."""
     return [
         Judgment(
             prompt_id=one.id,
@@ -76,7 +78,7 @@ def judged(one: Labelled, better_first: float, better_second: float, **more: Any
     ]
 
 
-def failed(one: Labelled, first: str = "better") -> Failure:
+def failure_of(one: LabeledPair, first: str = "better") -> Failure:
     return Failure(
         stage="judgment",
         prompt_id=one.id,

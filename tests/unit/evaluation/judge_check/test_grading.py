@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.evaluation.judge_check import JudgeCheck, Labelled
-from bakeoff.evaluation.judge_check.grading import agreements, checked
-from bakeoff.evaluation.judge_check.outcomes import longer_of
+from bakeoff.evaluation.judge_check import JudgeCheck, LabeledPair
+from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
+from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.records import Failure, Judgment, Scores
-from tests.unit.evaluation.judge_check.cases import failed, judged, pair
+from tests.unit.evaluation.judge_check.cases import failure_of, judgments_of, pair
 
 PAIRS = [pair(number, set="ab"[number % 2], kind=f"kind {number % 3}") for number in range(12)]
 
@@ -22,13 +22,13 @@ said = st.lists(st.tuples(probability, probability), min_size=len(PAIRS), max_si
 def check_of(
     judgments: Sequence[Judgment],
     failures: Sequence[Failure] = (),
-    pairs: Sequence[Labelled] = PAIRS,
+    pairs: Sequence[LabeledPair] = PAIRS,
 ) -> JudgeCheck:
-    return checked("j", pairs, judgments, failures)
+    return grade_judge("j", pairs, judgments, failures)
 
 
 def verdicts(values: Sequence[tuple[float, float]]) -> list[Judgment]:
-    return [row for one, two in zip(PAIRS, values, strict=True) for row in judged(one, *two)]
+    return [row for one, two in zip(PAIRS, values, strict=True) for row in judgments_of(one, *two)]
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def verdicts(values: Sequence[tuple[float, float]]) -> list[Judgment]:
         (0.5, 0.5, "tie"),
     ],
 )
-def test_two_orders_make_one_mark(first: float, second: float, mark: str) -> None:
+def test_outcome_of_two_orders(first: float, second: float, mark: str) -> None:
     one = [pair(0)]
-    overall = check_of(judged(one[0], first, second), pairs=one).overall
+    overall = check_of(judgments_of(one[0], first, second), pairs=one).overall
     assert getattr(overall, mark) == overall.pairs == 1
-    assert overall.share is not None
-    assert overall.share.estimate == (mark == "right")
+    assert overall.accuracy is not None
+    assert overall.accuracy.estimate == (mark == "right")
 
 
 @FEW
 @given(said)
-def test_every_pair_has_one_mark_in_every_split(values: list[tuple[float, float]]) -> None:
+def test_outcome_counts_add_up_in_every_group(values: list[tuple[float, float]]) -> None:
     found = check_of(verdicts(values))
     for grades in ([found.overall], found.by_set.values(), found.by_kind.values()):
         assert sum(grade.pairs for grade in grades) == len(PAIRS)
@@ -67,7 +67,7 @@ def test_every_pair_has_one_mark_in_every_split(values: list[tuple[float, float]
 
 @FEW
 @given(said)
-def test_a_judge_turned_round_gets_wrong_what_it_got_right(
+def test_inverted_judge_swaps_right_and_wrong(
     values: list[tuple[float, float]],
 ) -> None:
     values = [(round(one, 6), round(two, 6)) for one, two in values]
@@ -87,7 +87,7 @@ def test_a_judge_turned_round_gets_wrong_what_it_got_right(
 
 @FEW
 @given(said, st.randoms())
-def test_the_order_of_the_verdicts_changes_nothing(
+def test_order_of_verdicts_does_not_matter(
     values: list[tuple[float, float]], shuffler: random.Random
 ) -> None:
     rows = verdicts(values)
@@ -98,26 +98,26 @@ def test_the_order_of_the_verdicts_changes_nothing(
 
 @FEW
 @given(said, st.sets(st.integers(0, len(PAIRS) - 1)))
-def test_a_failure_is_counted_and_is_no_mistake(
+def test_failures_are_counted_and_not_wrong(
     values: list[tuple[float, float]], lost: set[int]
 ) -> None:
     rows = verdicts(values)
     kept = [row for n, row in enumerate(rows) if n // 2 not in lost or n % 2]
-    found = check_of(kept, [failed(PAIRS[n]) for n in lost])
+    found = check_of(kept, [failure_of(PAIRS[n]) for n in lost])
     overall = found.overall
     rest = [one for n, one in enumerate(PAIRS) if n not in lost]
     assert overall.failed == len(lost)
     assert found.accounting.asked == 24 == found.accounting.judged + len(lost)
     if rest:
         alone = check_of([row for n, row in enumerate(rows) if n // 2 not in lost], pairs=rest)
-        assert overall.share == alone.overall.share
+        assert overall.accuracy == alone.overall.accuracy
         assert overall.preference == alone.overall.preference
     low, high = overall.worst_case
     assert low * 12 == pytest.approx(overall.right)
     assert high * 12 == pytest.approx(overall.right + len(lost))
 
 
-def test_a_judge_that_always_names_the_first_knows_nothing() -> None:
+def test_judge_that_always_names_the_first_has_kappa_zero() -> None:
     found = check_of(verdicts([(1.0, 1.0)] * 12))
     assert found.overall.split == 12
     assert found.consistency is not None
@@ -131,23 +131,23 @@ def test_a_judge_that_always_names_the_first_knows_nothing() -> None:
     assert (found.better_first.estimate, found.better_second.estimate) == (1, 0)
 
 
-def test_with_one_order_lost_it_is_not_right_either() -> None:
+def test_pair_with_a_failed_order_fails() -> None:
     rows = [row for row in verdicts([(1.0, 1.0)] * 12) if row.first == "better"]
-    found = check_of(rows, [failed(one, "worse") for one in PAIRS])
+    found = check_of(rows, [failure_of(one, "worse") for one in PAIRS])
     assert (found.overall.right, found.overall.failed) == (0, 12)
-    assert found.overall.share is None
+    assert found.overall.accuracy is None
     assert found.overall.worst_case == (0, 1)
 
 
-def test_a_judge_whose_every_verdict_failed_is_all_failures() -> None:
-    found = check_of([], [failed(one, side) for one in PAIRS for side in ("better", "worse")])
+def test_judge_without_verdicts_fails_all_pairs() -> None:
+    found = check_of([], [failure_of(one, side) for one in PAIRS for side in ("better", "worse")])
     assert found.overall.failed == 12
     assert found.accounting.failed_by_kind == {"verdict": 24}
     assert (found.kappa, found.consistency, found.longer_won) == (None, None, None)
     assert found.misses == ()
 
 
-def test_a_judge_that_looks_at_each_alone_has_no_order_and_a_kappa() -> None:
+def test_pointwise_judge_has_kappa_without_order() -> None:
     rows = [
         row.model_copy(update={"presented": "apart"})
         for row in verdicts([(1.0, 0.0)] * 9 + [(0.0, 0.0)] * 3)
@@ -161,11 +161,11 @@ def test_a_judge_that_looks_at_each_alone_has_no_order_and_a_kappa() -> None:
     assert found.kappa.estimate == pytest.approx(0.5)  # agrees on 3 of 4, a half by chance
 
 
-def test_repeats_of_one_order_are_averaged_before_the_orders_meet() -> None:
+def test_repeats_are_averaged_within_an_order() -> None:
     rows = [
         row.model_copy(update={"repeat": repeat})
         for repeat, values in enumerate([(1.0, 0.0), (0.0, 0.0), (1.0, 0.0)])
-        for row in judged(PAIRS[0], *values)
+        for row in judgments_of(PAIRS[0], *values)
     ]
     found = check_of(rows, pairs=PAIRS[:1])
     assert found.overall.right == 1
@@ -175,21 +175,23 @@ def test_repeats_of_one_order_are_averaged_before_the_orders_meet() -> None:
     assert agreement.raters == tuple(f"j, repeat {n}" for n in (1, 2, 3))
 
 
-def test_what_the_judge_did_to_give_a_verdict_is_counted() -> None:
+def test_retries_and_contradictions_are_counted() -> None:
     odd = [
-        judged(PAIRS[0], 1.0, 0.0, said={"retry_reason": "unreadable"}),
-        judged(PAIRS[1], 1.0, 0.0, said={"retry_reason": "contradiction", "contradictory": True}),
-        judged(PAIRS[2], 1.0, 0.0),
+        judgments_of(PAIRS[0], 1.0, 0.0, said={"retry_reason": "unreadable"}),
+        judgments_of(
+            PAIRS[1], 1.0, 0.0, said={"retry_reason": "contradiction", "contradictory": True}
+        ),
+        judgments_of(PAIRS[2], 1.0, 0.0),
     ]
     found = check_of([row for rows in odd for row in rows], pairs=PAIRS[:3])
-    assert found.mended == {"contradiction": 2, "unreadable": 2}
-    assert found.contradicting == 2
+    assert found.retries == {"contradiction": 2, "unreadable": 2}
+    assert found.contradictory == 2
 
 
-def test_the_most_certain_mistakes_come_first() -> None:
+def test_misses_are_sorted_by_certainty() -> None:
     values = [(0.0, 1.0), (0.4, 0.6), (1.0, 1.0), (0.5, 0.5), (0.1, 0.9)] + [(1.0, 0.0)] * 7
     misses = check_of(verdicts(values)).misses
-    assert [(miss.id, miss.mark) for miss in misses] == [
+    assert [(miss.id, miss.outcome) for miss in misses] == [
         ("p0", "wrong"),
         ("p4", "wrong"),
         ("p1", "wrong"),
@@ -200,11 +202,11 @@ def test_the_most_certain_mistakes_come_first() -> None:
     assert misses[0].preference == 0
 
 
-def test_of_equally_certain_mistakes_the_scores_tell() -> None:
+def test_equally_certain_misses_are_sorted_by_scores() -> None:
     rows = [
         row
         for one, lead in zip(PAIRS[:3], (2.0, 6.0, 4.0), strict=True)
-        for row in judged(one, 0.0, 1.0)
+        for row in judgments_of(one, 0.0, 1.0)
         for row in [
             row.model_copy(
                 update={
@@ -224,7 +226,7 @@ def test_of_equally_certain_mistakes_the_scores_tell() -> None:
     assert misses[0].scores == (2, 8)
 
 
-def test_kinds_are_told_apart_only_where_a_set_has_several() -> None:
+def test_kinds_are_graded_in_sets_with_several() -> None:
     pairs = [
         pair(0, set="easy", kind="empty"),
         pair(1, set="easy", kind="echo"),
@@ -232,22 +234,22 @@ def test_kinds_are_told_apart_only_where_a_set_has_several() -> None:
         pair(3, set="hard", kind="wrong fact"),
         pair(4),
     ]
-    found = check_of([row for one in pairs for row in judged(one, 1.0, 0.0)], pairs=pairs)
+    found = check_of([row for one in pairs for row in judgments_of(one, 1.0, 0.0)], pairs=pairs)
     assert set(found.by_kind) == {"easy: empty", "easy: echo"}
     assert set(found.by_set) == {"easy", "hard"}
     assert found.overall.right == 5
 
 
 @given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), min_size=1))
-def test_what_the_longer_one_would_have_got(texts: list[tuple[str, str]]) -> None:
+def test_length_baseline_counts(texts: list[tuple[str, str]]) -> None:
     pairs = [pair(0).model_copy(update={"better": b, "worse": w}) for b, w in texts]
-    longer = longer_of(pairs)
+    longer = length_baseline(pairs)
     assert longer.right == sum(len(better) > len(worse) for better, worse in texts)
     assert longer.right + longer.wrong + longer.equal == len(texts)
-    assert longer.share == longer.right / len(texts)
+    assert longer.accuracy == longer.right / len(texts)
 
 
-def test_two_judges_agree_as_far_as_they_do() -> None:
+def test_agreement_of_two_judges() -> None:
     one = verdicts([(1.0, 0.0)] * 12)
     other = [
         row.model_copy(update={"judge": "k"})

@@ -9,32 +9,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.judge_check import known_pairs
-from bakeoff.evaluation.judge_check.labeled_pairs import OWN
-from tests.unit.evaluation.judge_check.cases import written
+from bakeoff.evaluation.judge_check import load_labeled_pairs
+from bakeoff.evaluation.judge_check.labeled_pairs import BUILT_IN
+from tests.unit.evaluation.judge_check.cases import write_rows
 
 
 def only(tmp_path: Path, row: dict[str, Any]) -> Any:
-    (found,) = known_pairs(written(tmp_path / "pairs.jsonl", [row])).pairs
+    (found,) = load_labeled_pairs(write_rows(tmp_path / "pairs.jsonl", [row])).pairs
     return found
 
 
 def complaint(tmp_path: Path, *rows: object) -> str:
     with pytest.raises(ConfigError) as caught:
-        known_pairs(written(tmp_path / "pairs.jsonl", rows))
+        load_labeled_pairs(write_rows(tmp_path / "pairs.jsonl", rows))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_without_a_file_they_are_our_own() -> None:
-    known = known_pairs()
-    assert (known.source, known.held, len(known.pairs)) == (OWN, 60, 60)
+def test_built_in_pairs_are_the_default() -> None:
+    known = load_labeled_pairs()
+    assert (known.source, known.available, len(known.pairs)) == (BUILT_IN, 60, 60)
     sets = Counter(pair.set for pair in known.pairs)
     assert sets == {"easy": 20, "other-prompt": 20, "wrong-fact": 20}
     assert len({pair.id for pair in known.pairs}) == 60
 
 
-def test_our_own_form_is_taken_as_it_stands(tmp_path: Path) -> None:
+def test_built_in_format_is_read(tmp_path: Path) -> None:
     row = {"id": "x-1", "set": "s", "kind": "k", "prompt": "q", "better": "yes", "worse": ""}
     pair = only(tmp_path, row)
     assert (pair.id, pair.set, pair.kind, pair.better, pair.worse) == ("x-1", "s", "k", "yes", "")
@@ -65,7 +65,7 @@ def test_our_own_form_is_taken_as_it_stands(tmp_path: Path) -> None:
         ("second", "two"),
     ],
 )
-def test_any_two_columns_and_a_label(
+def test_two_columns_and_a_label(
     prompt: str, columns: tuple[str, str], label: object, better: str, tmp_path: Path
 ) -> None:
     texts = dict(zip(columns, ("one", "two"), strict=True))
@@ -75,17 +75,17 @@ def test_any_two_columns_and_a_label(
     assert pair.id == "row 1"
 
 
-def test_a_label_may_be_the_name_of_the_column_or_be_called_winner(tmp_path: Path) -> None:
+def test_label_may_name_the_column_or_be_called_winner(tmp_path: Path) -> None:
     row = {"prompt": "q", "completion_a": "one", "completion_b": "two", "winner": "completion_b"}
     assert only(tmp_path, row).better == "two"
 
 
-def test_a_preference_dataset_needs_no_label(tmp_path: Path) -> None:
+def test_preference_dataset_needs_no_label(tmp_path: Path) -> None:
     pair = only(tmp_path, {"prompt": "q", "chosen": "yes", "rejected": "no"})
     assert (pair.better, pair.worse) == ("yes", "no")
 
 
-def test_a_conversation_and_a_reference_are_shown_to_the_judge(tmp_path: Path) -> None:
+def test_conversation_and_reference_are_read(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     turns.append({"role": "user", "content": "and?"})
     row = {"prompt": turns, "better": "yes", "worse": "no", "reference": "exactly"}
@@ -94,7 +94,7 @@ def test_a_conversation_and_a_reference_are_shown_to_the_judge(tmp_path: Path) -
     assert prompt.reference == "exactly"
 
 
-def test_what_an_instruction_is_about_is_part_of_the_prompt(tmp_path: Path) -> None:
+def test_alpaca_input_is_appended_to_the_prompt(tmp_path: Path) -> None:
     row = {"instruction": "Sum up.", "input": "A text.", "better": "yes", "worse": "no"}
     assert only(tmp_path, row).prompt.messages[0].content == "Sum up.\n\nA text."
 
@@ -124,19 +124,19 @@ TWO = {"prompt": "q", "first": "yes", "second": "no"}
         ("a text", "row 3 has to be an object, not a text"),
     ],
 )
-def test_a_row_that_says_nothing_is_named(row: object, says: str, tmp_path: Path) -> None:
+def test_invalid_row_is_named(row: object, says: str, tmp_path: Path) -> None:
     line = complaint(tmp_path, GOOD, GOOD, row)
     assert "pairs.jsonl', row 3" in line
     assert says in line
 
 
-def test_two_rows_may_not_have_one_id(tmp_path: Path) -> None:
+def test_duplicate_ids_are_an_error(tmp_path: Path) -> None:
     line = complaint(tmp_path, {**GOOD, "id": 7}, GOOD, {**GOOD, "id": "7"})
     assert "row 1 and row 3 have one id, '7'" in line
 
 
 @pytest.mark.parametrize("form", ["pairs.json", "pairs.json.gz", "pairs.jsonl.gz", "pairs.csv"])
-def test_every_form_of_file_says_the_same(form: str, tmp_path: Path) -> None:
+def test_all_file_formats_read_the_same(form: str, tmp_path: Path) -> None:
     rows = [
         {"prompt": f"q{n}", "first": "yes", "second": "no", "label": 1 + n % 2}
         for n in "012"
@@ -149,7 +149,7 @@ def test_every_form_of_file_says_the_same(form: str, tmp_path: Path) -> None:
         )
     data = text.encode()
     (tmp_path / form).write_bytes(gzip.compress(data) if form.endswith("gz") else data)
-    pairs = known_pairs(tmp_path / form).pairs
+    pairs = load_labeled_pairs(tmp_path / form).pairs
     assert [(pair.better, pair.worse) for pair in pairs] == [
         ("yes", "no"),
         ("no", "yes"),
@@ -158,19 +158,19 @@ def test_every_form_of_file_says_the_same(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "[]"])
-def test_a_file_without_rows_is_no_check(text: str, tmp_path: Path) -> None:
+def test_empty_file_is_an_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "empty.json").write_text(text)
     with pytest.raises(ConfigError, match=r"empty\.json"):
-        known_pairs(tmp_path / "empty.json")
+        load_labeled_pairs(tmp_path / "empty.json")
 
 
 @given(st.integers(1, 70), st.integers(1, 70))
-def test_a_smaller_limit_draws_a_subset_in_the_same_order(one: int, other: int) -> None:
-    small, large = (known_pairs(limit=limit).pairs for limit in sorted((one, other)))
+def test_smaller_limit_draws_a_subset_in_order(one: int, other: int) -> None:
+    small, large = (load_labeled_pairs(limit=limit).pairs for limit in sorted((one, other)))
     assert len(small) == min(one, other, 60)
     assert [pair for pair in large if pair in small] == list(small)
 
 
-def test_a_limit_draws_from_all_sets() -> None:
-    assert len({pair.set for pair in known_pairs(limit=20).pairs}) == 3
-    assert known_pairs(limit=20).held == 60
+def test_limit_draws_from_all_sets() -> None:
+    assert len({pair.set for pair in load_labeled_pairs(limit=20).pairs}) == 3
+    assert load_labeled_pairs(limit=20).available == 60

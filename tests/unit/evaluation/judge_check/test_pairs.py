@@ -1,4 +1,4 @@
-"""Our labelled pairs: as many and as long as is said, so that no length gives a winner away."""
+"""The built-in labeled pairs have the documented counts and balanced lengths."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ def of(name: str) -> list[dict[str, str]]:
 
 
 def longer(pair: dict[str, str]) -> int:
-    """By how many characters the better completion is the longer one."""
+    """Return the characters of the better completion minus those of the worse one."""
     return len(pair["better"]) - len(pair["worse"])
 
 
@@ -65,14 +65,14 @@ def test_in_half_of_the_easy_pairs_the_better_completion_is_the_longer_one() -> 
     assert 8 <= sum(longer(pair) > 0 for pair in of("easy")) <= 12
 
 
-def test_an_echo_says_its_prompt_again() -> None:
+def test_echo_repeats_its_prompt() -> None:
     assert all(pair["worse"] == pair["prompt"] for pair in PAIRS if pair["kind"] == "echo")
 
 
 @pytest.mark.parametrize(
     ("name", "least", "most"), [("other-prompt", 150, 500), ("wrong-fact", 80, 400)]
 )
-def test_completions_of_equal_length_are_so(name: str, least: int, most: int) -> None:
+def test_equal_length_completions_have_equal_length(name: str, least: int, most: int) -> None:
     for pair in of(name):
         shorter, other = sorted((len(pair["better"]), len(pair["worse"])))
         assert least <= shorter <= other <= most, pair["id"]
@@ -81,7 +81,7 @@ def test_completions_of_equal_length_are_so(name: str, least: int, most: int) ->
     assert 2 * sum(difference > 0 for difference in differences) == len(differences)
 
 
-def test_a_completion_of_another_prompt_is_the_better_one_there() -> None:
+def test_completion_of_another_prompt_is_better_there() -> None:
     # So no judge can know by the completion alone: each of them is the better one exactly once.
     pairs = of("other-prompt")
     assert sorted(pair["worse"] for pair in pairs) == sorted(pair["better"] for pair in pairs)

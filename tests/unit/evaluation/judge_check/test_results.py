@@ -1,15 +1,21 @@
 import pytest
 from pydantic import ValidationError
 
-from bakeoff.evaluation.judge_check import Grade, Longer
+from bakeoff.evaluation.judge_check import Grade, LengthBaseline
 
-LONGER = Longer(right=1, wrong=1, equal=0, share=0.5)
+BASELINE = LengthBaseline(right=1, wrong=1, equal=0, accuracy=0.5)
 
 
-def test_every_pair_of_a_grade_has_one_mark() -> None:
+def test_grade_counts_must_add_up() -> None:
     whole = Grade(
-        pairs=5, right=2, wrong=1, split=1, failed=1, worst_case=(0.4, 0.6), longer=LONGER
+        pairs=5,
+        right=2,
+        wrong=1,
+        split=1,
+        failed=1,
+        worst_case=(0.4, 0.6),
+        length_baseline=BASELINE,
     )
     assert whole.tie == 0
     with pytest.raises(ValidationError, match="5 pairs are not 4 that have a mark"):
-        Grade(pairs=5, right=2, wrong=1, split=1, worst_case=(0.4, 0.4), longer=LONGER)
+        Grade(pairs=5, right=2, wrong=1, split=1, worst_case=(0.4, 0.4), length_baseline=BASELINE)

@@ -1,8 +1,8 @@
-from bakeoff.evaluation.judge_check import CheckResults, Labelled, lines
-from bakeoff.evaluation.judge_check.grading import agreements, checked
-from bakeoff.evaluation.judge_check.outcomes import longer_of
+from bakeoff.evaluation.judge_check import CheckResults, LabeledPair, check_lines
+from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
+from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.records import Failure, Judgment
-from tests.unit.evaluation.judge_check.cases import failed, judged, pair
+from tests.unit.evaluation.judge_check.cases import failure_of, judgments_of, pair
 
 PAIRS = [
     pair(number, "good", "bad, but longer", set="a set of pairs", kind=f"kind {number % 2}")
@@ -14,21 +14,21 @@ RIGHT, WRONG, SPLIT, TIE = (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.5)
 def results_of(
     judgments: list[Judgment],
     failures: list[Failure] | None = None,
-    pairs: list[Labelled] = PAIRS,
-    held: int = 40,
+    pairs: list[LabeledPair] = PAIRS,
+    available: int = 40,
 ) -> CheckResults:
     judges = list(dict.fromkeys(judgment.judge for judgment in judgments)) or ["j"]
     return CheckResults(
         schema="bakeoff-check/1",
         source="pairs.jsonl",
-        held=held,
+        available=available,
         config={},
         pairs=tuple(pairs),
         judgments=tuple(judgments),
         failures=tuple(failures or ()),
-        longer=longer_of(pairs),
+        length_baseline=length_baseline(pairs),
         judges=tuple(
-            checked(name, pairs, [j for j in judgments if j.judge == name], failures or ())
+            grade_judge(name, pairs, [j for j in judgments if j.judge == name], failures or ())
             for name in judges
         ),
         agreement=agreements(judgments),
@@ -37,18 +37,22 @@ def results_of(
     )
 
 
-def said(pairs: list[Labelled], *values: tuple[float, float], judge: str = "j") -> list[Judgment]:
+def said(
+    pairs: list[LabeledPair], *values: tuple[float, float], judge: str = "j"
+) -> list[Judgment]:
     rest = [RIGHT] * (len(pairs) - len(values))
     both = zip(pairs, [*values, *rest], strict=True)
-    return [row for one, two in both for row in judged(one, *two, judge=judge)]
+    return [row for one, two in both for row in judgments_of(one, *two, judge=judge)]
 
 
 def text(results: CheckResults) -> str:
-    return "\n".join([one for title, shown in lines(results).items() for one in (title, *shown)])
+    return "\n".join(
+        [one for title, shown in check_lines(results).items() for one in (title, *shown)]
+    )
 
 
-def test_it_begins_with_what_needs_no_judge() -> None:
-    shown = lines(results_of(said(PAIRS), held=90))["Judge Check"]
+def test_first_block_shows_the_baselines() -> None:
+    shown = check_lines(results_of(said(PAIRS), available=90))["Judge Check"]
     assert shown == [
         "Pairs whose better one is known: 40 of 90 (pairs.jsonl)",
         "A coin gets 50.0%",
@@ -56,17 +60,17 @@ def test_it_begins_with_what_needs_no_judge() -> None:
     ]
 
 
-def test_every_mark_and_every_verdict_is_accounted_for() -> None:
+def test_all_outcomes_and_verdicts_are_shown() -> None:
     rows = [row for row in said(PAIRS, WRONG, SPLIT, TIE) if row.prompt_id != "p39"]
-    both = [failed(PAIRS[39], side) for side in ("better", "worse")]
-    shown = lines(results_of(rows, both))["j"]
+    both = [failure_of(PAIRS[39], side) for side in ("better", "worse")]
+    shown = check_lines(results_of(rows, both))["j"]
     assert shown[0].startswith("Right: 36 of 39 pairs, 92.3% [95%: ")
     assert shown[1] == "Wrong: 1; split, the winner changes with the order: 1; tie: 1"
     assert "Failed: 1 of 40 pairs" in shown[2]
     assert shown[-1] == "Verdicts: 80 asked = 78 judged + 2 failed (2 verdict)"
 
 
-def test_a_judge_that_may_be_a_coin_is_called_that() -> None:
+def test_judge_not_better_than_chance_is_marked() -> None:
     assert "not shown to be better" not in text(results_of(said(PAIRS)))
     coin = text(results_of(said(PAIRS, *[SPLIT] * 16)))
     assert "not shown to be better than a coin" in coin
@@ -75,64 +79,64 @@ def test_a_judge_that_may_be_a_coin_is_called_that() -> None:
     assert "than to pick the longer one" in text(results_of(said(turned, WRONG), pairs=turned))
 
 
-def test_where_it_fails_is_ten_pairs_at_most_and_how_many_more() -> None:
-    shown = lines(results_of(said(PAIRS, *[WRONG] * 11, SPLIT)))["j: where it fails"]
+def test_at_most_ten_misses_are_shown() -> None:
+    shown = check_lines(results_of(said(PAIRS, *[WRONG] * 11, SPLIT)))["j: where it fails"]
     assert len(shown) == 11
     assert shown[0] == "wrong: p0 (kind 0), 0.00: question 0"
     assert shown[-1] == "and 2 more"
-    (only,) = lines(results_of(said(PAIRS, SPLIT)))["j: where it fails"]
+    (only,) = check_lines(results_of(said(PAIRS, SPLIT)))["j: where it fails"]
     assert only == "split: p0 (kind 0): question 0"
-    assert "j: where it fails" not in lines(results_of(said(PAIRS)))
+    assert "j: where it fails" not in check_lines(results_of(said(PAIRS)))
 
 
-def test_a_table_row_has_the_numbers_of_its_group() -> None:
-    shown = lines(results_of(said(PAIRS, WRONG, SPLIT, TIE)))
+def test_table_row_has_the_numbers_of_its_group() -> None:
+    shown = check_lines(results_of(said(PAIRS, WRONG, SPLIT, TIE)))
     row = " ".join(shown["j: by set"][1].split())
     assert row == "a set of pairs 40 92.5% [80-97] 0.0% 1 1 1 0"
     names = [line[:22] for line in shown["j: by kind"][1:]]
     assert names == ["a set of pairs: kind 0", "a set of pairs: kind 1"]
 
 
-def test_several_judges_have_blocks_of_their_own_and_one_of_agreement() -> None:
-    shown = lines(results_of([*said(PAIRS), *said(PAIRS, *[SPLIT] * 10, judge="k")]))
+def test_several_judges_have_own_blocks_and_agreement() -> None:
+    shown = check_lines(results_of([*said(PAIRS), *said(PAIRS, *[SPLIT] * 10, judge="k")]))
     assert {"j", "k", "j: by set", "k: by set", "Agreement"} <= set(shown)
     assert shown["Agreement"][0].startswith("Agreement of j and k: 75.0%")
     assert shown["Notes"] == ["mind this"]
 
 
-def test_a_judge_without_any_verdict_still_has_a_block() -> None:
-    every = [failed(one, side) for one in PAIRS for side in ("better", "worse")]
+def test_judge_without_verdicts_has_a_block() -> None:
+    every = [failure_of(one, side) for one in PAIRS for side in ("better", "worse")]
     shown = text(results_of([], every))
     assert "Right: 0 of 0 pairs, not known" in shown
     assert "80 asked = 0 judged + 80 failed" in shown
     assert "nan" not in shown.lower()
 
 
-def test_what_is_aligned_fits_eighty_columns() -> None:
+def test_tables_fit_eighty_columns() -> None:
     long = [
         pair(n, "good " * 9, "bad", set="a set with a name that has no end", kind="x" * n)
         for n in range(40)
     ]
-    shown = lines(results_of(said(long, *[WRONG] * 20, *[SPLIT] * 5), pairs=long))
+    shown = check_lines(results_of(said(long, *[WRONG] * 20, *[SPLIT] * 5), pairs=long))
     for title in ("j: by set", "j: by kind"):
         assert len({len(line) for line in shown[title][1:]}) == 1
     assert all(len(line) <= 78 for block in shown.values() for line in block)
 
 
-def test_what_a_judge_had_to_be_asked_twice_for_is_said() -> None:
+def test_retries_and_contradictions_are_shown() -> None:
     odd = {"retry_reason": "unreadable", "contradictory": True}
-    rows = [row for one in PAIRS[:2] for row in judged(one, 1.0, 0.0, said=odd)]
-    shown = lines(results_of([*rows, *said(PAIRS[2:])]))["j"]
+    rows = [row for one in PAIRS[:2] for row in judgments_of(one, 1.0, 0.0, said=odd)]
+    shown = check_lines(results_of([*rows, *said(PAIRS[2:])]))["j"]
     assert "Asked once more: 4 unreadable" in shown
     assert "Winner and scores contradict each other: 4 verdicts" in shown
 
 
-def test_a_judge_that_looks_at_each_alone_has_no_order_to_show() -> None:
+def test_pointwise_judge_shows_no_order() -> None:
     rows = [
         row.model_copy(update={"presented": "apart"})
         for row in said(PAIRS)
         if row.first == "better"
     ]
-    shown = lines(results_of(rows))["j"]
+    shown = check_lines(results_of(rows))["j"]
     assert "Each completion was judged alone: there is no order" in shown
     assert not any("shown first" in line for line in shown)

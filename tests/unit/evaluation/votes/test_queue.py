@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.votes.items import Candidates
-from bakeoff.evaluation.votes.queue import Ballot
+from bakeoff.evaluation.votes.items import PairKey
+from bakeoff.evaluation.votes.queue import VotingQueue
 from bakeoff.records import HUMAN_PREFIX, Completion, Design, Evidence, ModelCompletion
 from tests.unit.web.voting.cases import MODELS, evidence, judged
 
@@ -17,12 +17,12 @@ THREE = (*MODELS, "model-mu")
 OF = evidence(12, THREE)
 
 
-def numbers(ballot: Ballot) -> list[int]:
-    return [int(one.prompt_id.removeprefix("prompt-")) for one in ballot.candidates]
+def numbers(queue: VotingQueue) -> list[int]:
+    return [int(one.prompt_id.removeprefix("prompt-")) for one in queue.keys]
 
 
-def test_every_two_models_on_every_prompt_are_on_the_ballot_once() -> None:
-    found = Ballot(OF, VoteOptions()).candidates
+def test_queue_has_every_pair_on_every_prompt_once() -> None:
+    found = VotingQueue(OF, VoteOptions()).keys
     assert len(set(found)) == len(found) == 12 * 3
     assert Counter((one.a, one.b) for one in found) == {
         (ALPHA, BETA): 12,
@@ -31,13 +31,13 @@ def test_every_two_models_on_every_prompt_are_on_the_ballot_once() -> None:
     }
 
 
-def test_equal_completions_and_missing_ones_are_not_asked_about() -> None:
+def test_equal_or_missing_completions_are_not_queued() -> None:
     of = evidence(4, said={(1, ALPHA): "same", (1, BETA): "same"})
     of = of.model_copy(update={"completions": of.completions[1:]})
-    assert sorted(numbers(Ballot(of, VoteOptions()))) == [2, 3]
+    assert sorted(numbers(VotingQueue(of, VoteOptions()))) == [2, 3]
 
 
-def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> None:
+def test_first_differing_sample_is_queued() -> None:
     of = evidence(2, said={(1, ALPHA): "same", (1, BETA): "same"})
     more = [
         ModelCompletion(
@@ -50,62 +50,60 @@ def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> N
         for model in MODELS
     ]
     of = of.model_copy(update={"completions": (*of.completions, *more)})
-    assert set(Ballot(of, VoteOptions()).candidates) == {
-        Candidates("prompt-0", ALPHA, BETA, 0),
-        Candidates("prompt-1", ALPHA, BETA, 5),
+    assert set(VotingQueue(of, VoteOptions()).keys) == {
+        PairKey("prompt-0", ALPHA, BETA, 0),
+        PairKey("prompt-1", ALPHA, BETA, 5),
     }
 
 
-def test_nothing_to_ask_is_an_error() -> None:
+def test_empty_queue_is_an_error() -> None:
     same = evidence(2, said={(n, model): "same" for n in range(2) for model in MODELS})
     for of in (same, evidence(0), same.model_copy(update={"completions": ()})):
         with pytest.raises(ConfigError, match="nothing to vote on"):
-            Ballot(of, VoteOptions())
+            VotingQueue(of, VoteOptions())
 
 
 @given(st.text(min_size=1, max_size=10), st.integers())
-def test_what_is_shown_is_the_pair_in_one_of_its_two_orders(voter: str, seed: int) -> None:
-    ballot = Ballot(OF, VoteOptions(seed=seed))
+def test_item_is_the_pair_in_one_of_two_orders(voter: str, seed: int) -> None:
+    queue = VotingQueue(OF, VoteOptions(seed=seed))
     said = {(one.prompt_id, one.model): one.completion.text for one in OF.completions}
-    for candidates in ballot.candidates:
-        slip = ballot.slip(candidates, voter)
-        assert {slip.first, slip.second} == {candidates.a, candidates.b}
-        texts = tuple(said[candidates.prompt_id, name] for name in (slip.first, slip.second))
-        assert (slip.pair.first, slip.pair.second) == texts
-        assert slip == Ballot(OF, VoteOptions(seed=seed)).slip(candidates, voter)
+    for key in queue.keys:
+        item = queue.item(key, voter)
+        assert {item.first, item.second} == {key.a, key.b}
+        texts = tuple(said[key.prompt_id, name] for name in (item.first, item.second))
+        assert (item.pair.first, item.pair.second) == texts
+        assert item == VotingQueue(OF, VoteOptions(seed=seed)).item(key, voter)
 
 
-def test_a_name_in_capitals_is_the_same_voter() -> None:
-    ballot = Ballot(OF, VoteOptions())
-    for candidates in ballot.candidates:
-        assert ballot.slip(candidates, "ANNA") == ballot.slip(candidates, "anna")
+def test_voter_names_ignore_case() -> None:
+    queue = VotingQueue(OF, VoteOptions())
+    for key in queue.keys:
+        assert queue.item(key, "ANNA") == queue.item(key, "anna")
 
 
-def test_over_voters_and_over_pairs_each_model_is_first_half_the_time() -> None:
-    ballot = Ballot(OF, VoteOptions())
+def test_order_is_balanced_over_voters_and_pairs() -> None:
+    queue = VotingQueue(OF, VoteOptions())
     first = Counter[str]()
-    for candidates in ballot.candidates:
-        by_voter = [ballot.slip(candidates, f"voter {n}").first for n in range(200)]
-        share = by_voter.count(candidates.a) / 200
+    for key in queue.keys:
+        by_voter = [queue.item(key, f"voter {n}").first for n in range(200)]
+        share = by_voter.count(key.a) / 200
         assert 0.35 < share < 0.65
-        first[candidates.a] += by_voter.count(candidates.a)
+        first[key.a] += by_voter.count(key.a)
     for a, total in first.items():
-        pairs = sum(one.a == a for one in ballot.candidates)
+        pairs = sum(one.a == a for one in queue.keys)
         assert total / (200 * pairs) == pytest.approx(0.5, abs=0.03)
-    by_pair = [ballot.slip(one, "Anna").first == one.a for one in ballot.candidates]
+    by_pair = [queue.item(one, "Anna").first == one.a for one in queue.keys]
     assert 9 <= sum(by_pair) <= 27
 
 
-def test_two_voters_are_not_shown_the_same_or_the_opposite() -> None:
-    ballot = Ballot(OF, VoteOptions())
-    alike = [
-        ballot.slip(one, "Anna").first == ballot.slip(one, "Bo").first for one in ballot.candidates
-    ]
+def test_orders_of_two_voters_are_independent() -> None:
+    queue = VotingQueue(OF, VoteOptions())
+    alike = [queue.item(one, "Anna").first == queue.item(one, "Bo").first for one in queue.keys]
     assert 0 < sum(alike) < len(alike)
 
 
-def test_a_random_draw_is_no_order_and_another_seed_is_another_draw() -> None:
-    draws = [Ballot(OF, VoteOptions(seed=seed)).candidates for seed in range(200)]
+def test_random_draw_depends_on_the_seed() -> None:
+    draws = [VotingQueue(OF, VoteOptions(seed=seed)).keys for seed in range(200)]
     assert len(set(draws)) == 200
     assert all(sorted(draw) == sorted(draws[0]) for draw in draws)
     early = Counter(one for draw in draws for one in draw[:18])  # half of all
@@ -114,34 +112,34 @@ def test_a_random_draw_is_no_order_and_another_seed_is_another_draw() -> None:
 
 
 @given(st.integers(1, 36), st.integers())
-def test_fewer_labels_are_the_first_of_more(labels: int, seed: int) -> None:
-    whole = Ballot(OF, VoteOptions(seed=seed)).candidates
-    assert Ballot(OF, VoteOptions(seed=seed, labels=labels)).candidates == whole[:labels]
+def test_smaller_number_of_labels_is_a_prefix(labels: int, seed: int) -> None:
+    whole = VotingQueue(OF, VoteOptions(seed=seed)).keys
+    assert VotingQueue(OF, VoteOptions(seed=seed, labels=labels)).keys == whole[:labels]
 
 
-def test_more_prompts_leave_the_order_of_the_others_as_it_is() -> None:
-    before = Ballot(evidence(6, THREE), VoteOptions()).candidates
-    after = Ballot(OF, VoteOptions()).candidates
+def test_additional_prompts_keep_the_order_of_others() -> None:
+    before = VotingQueue(evidence(6, THREE), VoteOptions()).keys
+    after = VotingQueue(OF, VoteOptions()).keys
     assert tuple(one for one in after if one in before) == before
     assert after[: len(before)] != before
 
 
-def test_neither_judges_nor_the_order_of_models_and_prompts_change_the_draw() -> None:
+def test_draw_does_not_depend_on_judgments_or_input_order() -> None:
     turned = OF.model_copy(
         update={"models": OF.models[::-1], "prompts": OF.prompts[::-1], "judgments": ()}
     )
-    before, after = Ballot(OF, VoteOptions()), Ballot(turned, VoteOptions())
-    assert after.candidates == before.candidates
-    for candidates in before.candidates:
-        assert after.slip(candidates, "Anna") == before.slip(candidates, "Anna")
+    before, after = VotingQueue(OF, VoteOptions()), VotingQueue(turned, VoteOptions())
+    assert after.keys == before.keys
+    for key in before.keys:
+        assert after.item(key, "Anna") == before.item(key, "Anna")
 
 
-def test_in_order_is_the_order_of_the_prompts() -> None:
-    assert numbers(Ballot(evidence(12), VoteOptions(draw="order"))) == list(range(12))
+def test_draw_in_order_follows_the_prompts() -> None:
+    assert numbers(VotingQueue(evidence(12), VoteOptions(draw="order"))) == list(range(12))
 
 
 def contested() -> Evidence:
-    """Prompt 3 flips, on prompt 5 the judges disagree, 1 is close, 7 was judged by nobody."""
+    """Prompt 3 flips, judges disagree on prompt 5, 1 is close, 7 is not judged."""
     judgments = [judged(n, 1.0, ALPHA, BETA) for n in (0, 2, 4, 6)]
     judgments += [judged(3, 1.0, ALPHA, BETA), judged(3, 1.0, BETA, ALPHA)]
     judgments += [judged(5, 0.9, ALPHA, BETA), judged(5, 0.0, ALPHA, BETA, judge="judge-eta")]
@@ -153,8 +151,8 @@ def contested() -> Evidence:
     )
 
 
-def test_close_ones_are_those_on_which_judges_contradict_each_other_or_themselves() -> None:
-    order = numbers(Ballot(contested(), VoteOptions(draw="close")))
+def test_draw_close_starts_with_contradictory_pairs() -> None:
+    order = numbers(VotingQueue(contested(), VoteOptions(draw="close")))
     assert order[:3] == [3, 5, 1]
     assert sorted(order[3:7]) == [0, 2, 4, 6]
     assert order[7] == 7
@@ -163,17 +161,17 @@ def test_close_ones_are_those_on_which_judges_contradict_each_other_or_themselve
 @pytest.mark.parametrize(
     ("draw", "drawn"), [("random", "random"), ("order", "chosen"), ("close", "chosen")]
 )
-def test_only_a_random_draw_is_called_random(draw: str, drawn: str) -> None:
-    assert Ballot(OF, VoteOptions.model_validate({"draw": draw})).drawn == drawn
+def test_only_the_random_draw_is_a_random_sample(draw: str, drawn: str) -> None:
+    assert VotingQueue(OF, VoteOptions.model_validate({"draw": draw})).human_sample == drawn
 
 
 @pytest.mark.parametrize("wrong", [{"labels": 0}, {"port": -1}, {"port": 65536}, {"draw": "best"}])
-def test_a_poll_that_cannot_be_held(wrong: dict[str, object]) -> None:
+def test_invalid_poll_options(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         VoteOptions.model_validate(wrong)
 
 
-def test_with_a_baseline_people_are_asked_about_what_is_compared() -> None:
+def test_baseline_limits_the_voting_queue() -> None:
     found = OF.model_copy(update={"design": Design(baseline="model-mu")})
-    asked = {(one.a, one.b) for one in Ballot(found, VoteOptions()).candidates}
+    asked = {(one.a, one.b) for one in VotingQueue(found, VoteOptions()).keys}
     assert asked == {(ALPHA, "model-mu"), (BETA, "model-mu")}

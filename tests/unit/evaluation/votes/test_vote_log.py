@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.votes.vote_log import put, read
+from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.evaluation.votes.votes import Vote
 from tests.unit.web.voting.cases import VOTES, evidence, vote
 
@@ -24,109 +24,109 @@ any_votes = st.lists(
         prompt_id=st.text(max_size=5),
         first=st.text(max_size=5),
         second=st.text(max_size=5),
-        shown=st.just("s1:0"),
+        content_key=st.just("s1:0"),
         choice=st.sampled_from(["first", "second", "tie", "skip", "undone"]),
-        drawn=st.sampled_from(["random", "chosen"]),
-        at=st.just("2026-01-01T00:00:00+00:00"),
+        human_sample=st.sampled_from(["random", "chosen"]),
+        time=st.just("2026-01-01T00:00:00+00:00"),
     ),
     max_size=4,
 )
 
 
 @given(any_votes)
-def test_what_was_put_is_read_in_the_order_in_which_it_was_put(votes: list[Vote]) -> None:
+def test_votes_are_read_in_the_order_appended(votes: list[Vote]) -> None:
     VOTES.unlink(missing_ok=True)
     for number, one in enumerate(votes):
-        assert read(VOTES) == votes[:number]
-        put(VOTES, one)
-    assert read(VOTES) == votes
+        assert read_votes(VOTES) == votes[:number]
+        append_vote(VOTES, one)
+    assert read_votes(VOTES) == votes
     lines = VOTES.read_text(encoding="utf-8").split("\n") if votes else [""]
     assert [json.loads(line)["voter"] for line in lines[:-1]] == [one.voter for one in votes]
 
 
-def test_a_line_that_is_there_is_never_changed() -> None:
-    put(VOTES, ONE)
+def test_existing_lines_are_never_changed() -> None:
+    append_vote(VOTES, ONE)
     before = VOTES.read_bytes()
-    put(VOTES, ONE.model_copy(update={"choice": "undone"}))
+    append_vote(VOTES, ONE.model_copy(update={"choice": "undone"}))
     assert VOTES.read_bytes().startswith(before)
 
 
-def test_a_last_line_that_was_cut_anywhere_loses_only_itself(
+def test_truncated_last_line_loses_only_itself(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    put(VOTES, ONE)
+    append_vote(VOTES, ONE)
     begins = VOTES.stat().st_size
-    put(VOTES, TWO)
+    append_vote(VOTES, TWO)
     whole = VOTES.read_bytes()
     for end in range(begins, len(whole)):
         VOTES.write_bytes(whole[:end])
         caplog.clear()
         kept = [ONE, TWO] if end == len(whole) - 1 else [ONE]  # only its end is missing
         with caplog.at_level(logging.WARNING):
-            assert read(VOTES) == kept
+            assert read_votes(VOTES) == kept
         assert ("cut short" in caplog.text) == (begins < end < len(whole) - 1)
-        put(VOTES, THREE)  # and the next vote starts a line of its own
-        assert read(VOTES) == [*kept, THREE]
+        append_vote(VOTES, THREE)  # and the next vote starts a line of its own
+        assert read_votes(VOTES) == [*kept, THREE]
 
 
-def test_a_tail_of_zeros_is_a_line_that_was_cut() -> None:
-    put(VOTES, ONE)
+def test_trailing_zeros_are_a_truncated_line() -> None:
+    append_vote(VOTES, ONE)
     with VOTES.open("ab") as file:
         file.write(b"\0" * 100)
-    assert read(VOTES) == [ONE]
-    put(VOTES, TWO)
-    assert read(VOTES) == [ONE, TWO]
+    assert read_votes(VOTES) == [ONE]
+    append_vote(VOTES, TWO)
+    assert read_votes(VOTES) == [ONE, TWO]
 
 
 @pytest.mark.parametrize("line", [b"{}", b"no vote", b"\xff\xfe", b"[]", b"null"])
-def test_another_line_that_is_no_vote_is_named(line: bytes) -> None:
-    put(VOTES, ONE)
+def test_invalid_line_is_named(line: bytes) -> None:
+    append_vote(VOTES, ONE)
     VOTES.write_bytes(VOTES.read_bytes() + line + b"\n")
-    put(VOTES, TWO)
+    append_vote(VOTES, TWO)
     with pytest.raises(ConfigError, match=r"line 2 of 'votes.jsonl' is no vote") as caught:
-        read(VOTES)
+        read_votes(VOTES)
     assert "\n" not in str(caught.value)
 
 
-def test_a_field_that_is_not_ours_is_named_too() -> None:
+def test_unknown_field_is_an_error() -> None:
     VOTES.write_text(json.dumps(ONE.model_dump() | {"model": "x"}) + "\n")
     with pytest.raises(ConfigError, match="line 1"):
-        read(VOTES)
+        read_votes(VOTES)
 
 
-def test_empty_lines_are_nothing() -> None:
-    put(VOTES, ONE)
+def test_empty_lines_are_ignored() -> None:
+    append_vote(VOTES, ONE)
     VOTES.write_bytes(b"\n" + VOTES.read_bytes() + b"  \n\n")
-    assert read(VOTES) == [ONE]
+    assert read_votes(VOTES) == [ONE]
 
 
-def test_no_file_has_no_votes_and_a_folder_is_no_file() -> None:
-    assert read(VOTES) == []
+def test_missing_file_has_no_votes_and_a_folder_is_an_error() -> None:
+    assert read_votes(VOTES) == []
     VOTES.mkdir()
     with pytest.raises(ConfigError, match="cannot read the votes in"):
-        read(VOTES)
+        read_votes(VOTES)
     with pytest.raises(IsADirectoryError):
-        put(VOTES, ONE)
+        append_vote(VOTES, ONE)
 
 
-def test_a_full_disk_leaves_the_file_as_it_was() -> None:
-    put(VOTES, ONE)
+def test_full_disk_leaves_the_file_unchanged() -> None:
+    append_vote(VOTES, ONE)
     before = VOTES.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for room in (0, 1, 100):  # a part of the line still fits
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
         try:
             with pytest.raises(OSError, match="too large"):
-                put(VOTES, TWO)
+                append_vote(VOTES, TWO)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert VOTES.read_bytes() == before
-    put(VOTES, TWO)
-    assert read(VOTES) == [ONE, TWO]
+    append_vote(VOTES, TWO)
+    assert read_votes(VOTES) == [ONE, TWO]
 
 
-def test_a_disk_that_fails_to_keep_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(VOTES, ONE)
+def test_fsync_failure_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    append_vote(VOTES, ONE)
 
     def failing(descriptor: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -134,13 +134,13 @@ def test_a_disk_that_fails_to_keep_it_is_an_error(monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing)
         with pytest.raises(OSError, match="Input/output"):
-            put(VOTES, TWO)
-    assert read(VOTES) == [ONE]
+            append_vote(VOTES, TWO)
+    assert read_votes(VOTES) == [ONE]
 
 
-def test_two_writers_of_one_file_lose_nothing() -> None:
+def test_two_writers_lose_no_votes() -> None:
     other = Path(VOTES)
     for one in (ONE, TWO, THREE):
-        put(VOTES, one)
-        put(other, one.model_copy(update={"voter": "Bo"}))
-    assert [one.voter for one in read(VOTES)] == ["Anna", "Bo"] * 3
+        append_vote(VOTES, one)
+        append_vote(other, one.model_copy(update={"voter": "Bo"}))
+    assert [one.voter for one in read_votes(VOTES)] == ["Anna", "Bo"] * 3

@@ -5,8 +5,14 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.aggregate import compare
 from bakeoff.config.options import VoteOptions
-from bakeoff.evaluation.votes.queue import Ballot
-from bakeoff.evaluation.votes.votes import Count, Vote, count, fitting, standing
+from bakeoff.evaluation.votes.queue import VotingQueue
+from bakeoff.evaluation.votes.votes import (
+    Vote,
+    VoteJudgments,
+    judgments_from_votes,
+    latest_votes,
+    matching_votes,
+)
 from bakeoff.records import Failure, Verdict
 from tests.unit.web.voting.cases import MODELS, evidence, vote
 
@@ -27,19 +33,19 @@ some_votes = st.lists(
 
 
 @given(st.text(min_size=1, max_size=8), st.integers(0, 3), st.sampled_from(MODELS))
-def test_whoever_writes_the_better_text_wins_wherever_it_is_shown(
+def test_model_of_the_chosen_text_wins_in_either_order(
     voter: str, number: int, better: str
 ) -> None:
-    ballot = Ballot(OF, VoteOptions())
-    (candidates,) = (c for c in ballot.candidates if c.prompt_id == f"prompt-{number}")
-    slip = ballot.slip(candidates, voter)
+    queue = VotingQueue(OF, VoteOptions())
+    (key,) = (c for c in queue.keys if c.prompt_id == f"prompt-{number}")
+    item = queue.item(key, voter)
     text = next(
         one.completion.text
         for one in OF.completions
-        if (one.prompt_id, one.model) == (candidates.prompt_id, better)
+        if (one.prompt_id, one.model) == (key.prompt_id, better)
     )
-    choice = "first" if slip.pair.first == text else "second"
-    counted = count([vote(OF, number, choice, voter=voter, first=slip.first)], OF)
+    choice = "first" if item.pair.first == text else "second"
+    counted = judgments_from_votes([vote(OF, number, choice, voter=voter, first=item.first)], OF)
     (comparison,) = compare(ALPHA, BETA, counted.judgments)
     assert comparison.winner == ("a" if better == ALPHA else "b")
     assert counted.judgments[0].judge == voter
@@ -47,7 +53,7 @@ def test_whoever_writes_the_better_text_wins_wherever_it_is_shown(
 
 
 def test_a_tie_is_half_and_a_skip_is_a_failure() -> None:
-    counted = count([vote(OF, 0, "tie"), vote(OF, 1, "skip", first=BETA)], OF)
+    counted = judgments_from_votes([vote(OF, 0, "tie"), vote(OF, 1, "skip", first=BETA)], OF)
     (judgment,) = counted.judgments
     assert judgment.verdict == Verdict(first=0.5)
     (failure,) = counted.failures
@@ -64,9 +70,9 @@ def test_a_tie_is_half_and_a_skip_is_a_failure() -> None:
 
 
 @given(some_votes)
-def test_the_last_word_of_each_voter_on_each_pair_counts(votes: list[Vote]) -> None:
+def test_latest_vote_per_voter_and_pair_counts(votes: list[Vote]) -> None:
     last = {(one.voter, one.prompt_id): one.choice for one in votes}
-    counted = count(votes, OF)
+    counted = judgments_from_votes(votes, OF)
     judged = {
         (one.judge, one.prompt_id): {1.0: "first", 0.0: "second", 0.5: "tie"}[one.verdict.first]
         for one in counted.judgments
@@ -77,23 +83,23 @@ def test_the_last_word_of_each_voter_on_each_pair_counts(votes: list[Vote]) -> N
 
 
 @given(some_votes, st.randoms(use_true_random=False))
-def test_the_order_of_other_voters_changes_nothing(
-    votes: list[Vote], chance: random.Random
-) -> None:
+def test_order_of_other_voters_does_not_matter(votes: list[Vote], chance: random.Random) -> None:
     by_voter = {name: [one for one in votes if one.voter == name] for name in ("Anna", "Bo")}
     mixed = [name for name, cast in by_voter.items() for _ in cast]
     chance.shuffle(mixed)
     lines = {name: iter(cast) for name, cast in by_voter.items()}
-    assert count([next(lines[name]) for name in mixed], OF) == count(votes, OF)
+    assert judgments_from_votes([next(lines[name]) for name in mixed], OF) == judgments_from_votes(
+        votes, OF
+    )
 
 
-def test_what_stands_is_in_the_order_in_which_it_was_last_said() -> None:
+def test_latest_votes_are_in_the_order_of_the_last_vote() -> None:
     votes = [vote(OF, n, "first") for n in (0, 1, 2)]
     votes += [vote(OF, 0, "tie"), vote(OF, 1, "undone")]
-    assert [one.prompt_id for one in standing(votes).values()] == ["prompt-2", "prompt-0"]
+    assert [one.prompt_id for one in latest_votes(votes).values()] == ["prompt-2", "prompt-0"]
 
 
-def test_a_vote_on_other_texts_is_left_out_and_counted() -> None:
+def test_vote_on_changed_texts_is_stale() -> None:
     before = evidence(said={(0, ALPHA): "what it said before", (1, ALPHA): "and here"})
     votes = [
         vote(before, 0, "first"),
@@ -103,31 +109,34 @@ def test_a_vote_on_other_texts_is_left_out_and_counted() -> None:
         vote(OF, 2, "first"),
         vote(evidence(9), 8, "first"),  # a prompt that is gone
     ]
-    counted = count(votes, OF)
+    counted = judgments_from_votes(votes, OF)
     said = {one.prompt_id: one.verdict.first for one in counted.judgments}
     assert said == {"prompt-1": 0.0, "prompt-2": 1.0}
     assert counted.stale == 2
-    assert fitting(votes, OF) == votes[3:5]
+    assert matching_votes(votes, OF) == votes[3:5]
 
 
-def test_texts_that_come_back_have_their_votes_again() -> None:
+def test_restored_texts_restore_their_votes() -> None:
     before = evidence(said={(0, ALPHA): "what it said before"})
     votes = [vote(before, 0, "first"), vote(OF, 0, "second")]
-    assert [one.verdict.first for one in count(votes, before).judgments] == [1.0]
-    assert [one.verdict.first for one in count(votes, OF).judgments] == [0.0]
+    assert [one.verdict.first for one in judgments_from_votes(votes, before).judgments] == [1.0]
+    assert [one.verdict.first for one in judgments_from_votes(votes, OF).judgments] == [0.0]
 
 
-def test_one_pair_that_was_chosen_makes_the_labels_chosen() -> None:
+def test_one_chosen_pair_makes_the_sample_chosen() -> None:
     random_ones = [vote(OF, 0), vote(OF, 1, "skip")]
-    assert count(random_ones, OF).drawn == "random"
-    assert count([*random_ones, vote(OF, 2, drawn="chosen")], OF).drawn == "chosen"
-    undone = [vote(OF, 2, drawn="chosen"), vote(OF, 2, "undone", drawn="chosen")]
-    assert count([*random_ones, *undone], OF).drawn == "random"
-    assert count([], OF) == Count((), (), None, 0)
+    assert judgments_from_votes(random_ones, OF).human_sample == "random"
+    assert (
+        judgments_from_votes([*random_ones, vote(OF, 2, human_sample="chosen")], OF).human_sample
+        == "chosen"
+    )
+    undone = [vote(OF, 2, human_sample="chosen"), vote(OF, 2, "undone", human_sample="chosen")]
+    assert judgments_from_votes([*random_ones, *undone], OF).human_sample == "random"
+    assert judgments_from_votes([], OF) == VoteJudgments((), (), None, 0)
 
 
 def test_judgments_are_in_the_order_of_voters_and_prompts() -> None:
     votes = [vote(OF, n, voter=name) for n in (3, 0, 2) for name in ("Bo", "Anna")]
-    order = [(one.judge, one.prompt_id) for one in count(votes, OF).judgments]
+    order = [(one.judge, one.prompt_id) for one in judgments_from_votes(votes, OF).judgments]
     numbers = ("prompt-0", "prompt-2", "prompt-3")
     assert order == [(name, number) for name in ("Anna", "Bo") for number in numbers]

@@ -1,4 +1,4 @@
-"""Runs as they lie on a disk, made of judgments that a seed draws, and a viewer that shows them."""
+"""Builders of results and progress files with random judgments, and a running viewer."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -31,12 +31,12 @@ JUDGING: dict[str, Any] = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256, 
 
 
 def model(name: str, sampling: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The identity of a model."""
+    """Return the identity of a model."""
     return {"backend": "hf", "model": f"fingerprint of {name}", "sampling": sampling or SAMPLING}
 
 
 def judge(template: str = TEMPLATE, target: str = "judge-1", **sampling: Any) -> dict[str, Any]:
-    """The identity of a judge."""
+    """Return the identity of a judge."""
     generator = {"backend": "openai", "model": target, "sampling": JUDGING | sampling}
     return {"judge": "prompted", "generator": generator, "template": template, "verdict": "json"}
 
@@ -54,7 +54,7 @@ def results(
     config: dict[str, Any] | None = None,
     started: str = "2026-03-01T09:00:00+00:00",
 ) -> Results:
-    """Results in which the first model wins a prompt with probability `better`.
+    """Return results in which the first model wins a prompt with probability `better`.
 
     `identities` are the `models` and `judges` of the environment, where they are not the usual.
     """
@@ -138,17 +138,17 @@ def results(
     )
 
 
-def lay(folder: Path, of: Results) -> Path:
-    """Put results where a run would."""
+def write_results(folder: Path, of: Results) -> Path:
+    """Write results as a run does; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "results.json", of.to_json())
     return folder
 
 
-def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> Path:
-    """Put the progress of a run there that gave its last sign of life `silent` seconds ago."""
+def write_progress(folder: Path, done: int = 30, *, seconds_ago: float = 0, kept: int = 0) -> Path:
+    """Write a progress file whose last update is `seconds_ago`; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    now = datetime.now(UTC) - timedelta(seconds=silent)
+    now = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     rows = (
         ProgressUpdate(
             stage="completion", participant="tuned", done=100, total=100, stored=kept, tokens=5_000
@@ -167,7 +167,7 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
 
 @contextmanager
 def viewer(path: Path, port: int = 0) -> Iterator[str]:
-    """A viewer that serves while the block runs, in a thread of its own; gives its address."""
+    """Serve the viewer in a thread while the block runs; yield its address."""
     with serving(
         lambda tell, until: serve_async(path, port=port, announce=tell, until=until)
     ) as address:
@@ -176,10 +176,10 @@ def viewer(path: Path, port: int = 0) -> Iterator[str]:
 
 __all__ = [
     "VOTES",
-    "going",
     "judge",
-    "lay",
     "model",
     "results",
     "viewer",
+    "write_progress",
+    "write_results",
 ]

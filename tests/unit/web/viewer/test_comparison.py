@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results, Verdict
-from bakeoff.web.viewer.comparison import Differences, Duel, differences
-from bakeoff.web.viewer.incompatibilities import matched
+from bakeoff.web.viewer.comparison import PairDiff, RunDiff, compare_runs
+from bakeoff.web.viewer.incompatibilities import match_names
 from tests.unit.web.viewer.cases import SAMPLING, judge, model, results
 
 DRAWS = st.builds(
@@ -19,52 +19,55 @@ DRAWS = st.builds(
 )
 
 
-def compared(duel: Duel) -> set[str]:
-    return {number.what for number in duel.numbers if number.difference is not None}
+def compared(duel: PairDiff) -> set[str]:
+    return {number.label for number in duel.numbers if number.difference is not None}
 
 
-def why(found: Differences) -> set[str]:
-    (duel,) = found.duels
-    return set(duel.paired.refused)
+def why(found: RunDiff) -> set[str]:
+    (duel,) = found.pairs
+    return set(duel.paired.incompatible)
 
 
 @settings(max_examples=12, deadline=None)
 @given(DRAWS)
 def test_a_run_against_itself_has_no_change(of: Results) -> None:
-    found = differences(of, of)
-    assert found.topics == ()
+    found = compare_runs(of, of)
+    assert found.groups == ()
     assert found.prompts.same
-    for duel in found.duels:
-        assert duel.one == duel.other
-        assert duel.moved == ""
+    for duel in found.pairs:
+        assert duel.before == duel.after
+        assert duel.substitutions == ""
         assert duel.paired.change is None or duel.paired.change.estimate == 0
-        assert not duel.paired.interval
+        assert not duel.paired.has_interval
         for number in duel.numbers:
-            assert number.refused == ()
-            assert number.difference == 0 or number.one is None
-    assert all(number.difference == 0 for number in found.runs)
+            assert number.incompatible == ()
+            assert number.difference == 0 or number.before is None
+    assert all(number.difference == 0 for number in found.totals)
 
 
 @settings(max_examples=12, deadline=None)
 @given(DRAWS, DRAWS)
-def test_the_other_way_round_mirrors(one: Results, other: Results) -> None:
-    forth, back = differences(one, other), differences(other, one)
-    assert (forth.prompts.one, forth.prompts.other) == (back.prompts.other, back.prompts.one)
-    for ours, theirs in zip(forth.duels, back.duels, strict=True):
-        assert ours.paired.refused == theirs.paired.refused
+def test_reversed_comparison_is_mirrored(one: Results, other: Results) -> None:
+    forth, back = compare_runs(one, other), compare_runs(other, one)
+    assert (forth.prompts.only_before, forth.prompts.only_after) == (
+        back.prompts.only_after,
+        back.prompts.only_before,
+    )
+    for ours, theirs in zip(forth.pairs, back.pairs, strict=True):
+        assert ours.paired.incompatible == theirs.paired.incompatible
         if ours.paired.change and theirs.paired.change:
             assert ours.paired.change.estimate == pytest.approx(-theirs.paired.change.estimate)
             assert ours.paired.change.low == pytest.approx(-theirs.paired.change.high)
         for number, mirror in zip(ours.numbers, theirs.numbers, strict=True):
-            assert (number.one, number.other) == (mirror.other, mirror.one)
-            assert number.refused == mirror.refused
+            assert (number.before, number.after) == (mirror.after, mirror.before)
+            assert number.incompatible == mirror.incompatible
 
 
 def test_two_checkpoints_against_one_baseline_are_compared() -> None:
     one = results(("step-300", "base"), better=0.5, seed=1, prompts=range(60))
     other = results(("step-400", "base"), better=0.8, seed=2, prompts=range(60))
-    (duel,) = differences(one, other).duels
-    assert duel.moved == "step-400 stands in for step-300"
+    (duel,) = compare_runs(one, other).pairs
+    assert duel.substitutions == "step-400 stands in for step-300"
     change = duel.paired.change
     assert change is not None
     assert duel.paired.prompts == 60
@@ -73,23 +76,25 @@ def test_two_checkpoints_against_one_baseline_are_compared() -> None:
     assert rates[1]
     assert change.estimate == pytest.approx(rates[1].estimate - rates[0].estimate)
     assert change.low < change.estimate < change.high
-    assert duel.paired.interval
-    assert all(number.refused == () for number in duel.numbers)
+    assert duel.paired.has_interval
+    assert all(number.incompatible == () for number in duel.numbers)
 
 
-def test_other_prompts_leave_those_that_both_share() -> None:
+def test_different_prompts_compare_the_shared_ones() -> None:
     one = results(better=0.3, seed=1, prompts=range(50))
     other = results(better=0.9, seed=2, prompts=range(30, 90))
-    (duel,) = differences(one, other).duels
+    (duel,) = compare_runs(one, other).pairs
     assert duel.paired.prompts == 20
     assert duel.paired.change is not None
     assert compared(duel) == {"Prompts judged"}
-    assert {number.refused for number in duel.numbers[1:]} == {("the prompts are not the same",)}
-    apart = differences(one, results(prompts=range(100, 120)))
+    assert {number.incompatible for number in duel.numbers[1:]} == {
+        ("the prompts are not the same",)
+    }
+    apart = compare_runs(one, results(prompts=range(100, 120)))
     assert why(apart) == {"no prompt was judged in both runs"}
 
 
-def test_a_cluster_of_prompts_changes_once() -> None:
+def test_prompts_of_a_cluster_are_one_unit() -> None:
     one = results(better=0.2, seed=1, prompts=range(40))
     other = results(better=0.9, seed=2, prompts=range(40))
     tagged = [
@@ -103,7 +108,7 @@ def test_a_cluster_of_prompts_changes_once() -> None:
         )
         for run in (one, other)
     ]
-    (alone,), (together,) = differences(one, other).duels, differences(*tagged).duels
+    (alone,), (together,) = compare_runs(one, other).pairs, compare_runs(*tagged).pairs
     assert alone.paired.change
     assert together.paired.change
     assert (alone.paired.change.n, together.paired.change.n) == (40, 10)
@@ -135,14 +140,14 @@ def test_a_cluster_of_prompts_changes_once() -> None:
         ({"config": {"thinking": "keep"}}, "the setting thinking differs (none; keep)"),
     ],
 )
-def test_another_judge_refuses_what_it_says_and_nothing_else(
+def test_different_judge_makes_only_its_numbers_incompatible(
     changed: dict[str, Any], said: str
 ) -> None:
-    found = differences(results(), results(**changed))
+    found = compare_runs(results(), results(**changed))
     assert why(found) == {said}
-    (duel,) = found.duels
-    refused = {number.what for number in duel.numbers if number.refused}
-    assert all(said in number.refused for number in duel.numbers if number.refused)
+    (duel,) = found.pairs
+    refused = {number.label for number in duel.numbers if number.incompatible}
+    assert all(said in number.incompatible for number in duel.numbers if number.incompatible)
     assert refused == {
         "Win rate of tuned",
         "Win rate of tuned without ties",
@@ -156,11 +161,11 @@ def test_another_judge_refuses_what_it_says_and_nothing_else(
     assert compared(duel) >= {"Prompts judged", "Characters of tuned", "Tokens of base"}
 
 
-def test_another_sampling_of_a_model_refuses_what_it_says() -> None:
+def test_different_sampling_makes_the_models_numbers_incompatible() -> None:
     warm = {"tuned": model("tuned", SAMPLING | {"temperature": 1.0}), "base": model("base")}
-    found = differences(results(), results(identities={"models": warm}))
+    found = compare_runs(results(), results(identities={"models": warm}))
     assert why(found) == {"the sampling of tuned differs (temperature: 0.7; 1.0)"}
-    (duel,) = found.duels
+    (duel,) = found.pairs
     assert compared(duel) == {
         "Prompts judged",
         "Characters of base",  # nothing of base is another
@@ -169,21 +174,21 @@ def test_another_sampling_of_a_model_refuses_what_it_says() -> None:
     }
 
 
-def test_with_two_other_models_nothing_stays_the_same() -> None:
+def test_two_different_models_are_incompatible() -> None:
     others = {"tuned": model("later"), "base": model("larger")}
-    assert why(differences(results(), results(identities={"models": others}))) == {
+    assert why(compare_runs(results(), results(identities={"models": others}))) == {
         "both models are others"
     }
-    found = differences(results(("a", "b")), results(("c", "d")))
-    assert found.duels[0].other == ("c", "d")
+    found = compare_runs(results(("a", "b")), results(("c", "d")))
+    assert found.pairs[0].after == ("c", "d")
     assert why(found) == {"both models are others"}
 
 
-def test_orders_and_repeats_decide_only_over_what_depends_on_them() -> None:
-    found = differences(results(), results(config={"orders": "random"}))
-    (duel,) = found.duels
+def test_orders_and_repeats_affect_only_dependent_numbers() -> None:
+    found = compare_runs(results(), results(config={"orders": "random"}))
+    (duel,) = found.pairs
     assert duel.paired.change is not None
-    refused = {number.what: number.refused for number in duel.numbers if number.refused}
+    refused = {number.label: number.incompatible for number in duel.numbers if number.incompatible}
     assert set(refused) == {
         "Win rate of tuned without ties",
         "Ties",
@@ -193,21 +198,21 @@ def test_orders_and_repeats_decide_only_over_what_depends_on_them() -> None:
     assert set(refused.values()) == {("the setting orders differs (both; random)",)}
 
 
-def test_models_that_changed_places_are_told_of_the_same_one() -> None:
+def test_swapped_models_keep_the_perspective() -> None:
     one = results(("tuned", "base"), better=0.9)
     evidence = one.evidence
     turned = evidence.model_copy(update={"models": ("base", "tuned")})
     other = Results.of(turned, summarize(turned), one.config, one.environment)
     assert other.summary.pairs[0].a == "base"
-    (duel,) = differences(one, other).duels
-    assert (duel.one, duel.other) == (("tuned", "base"), ("tuned", "base"))
+    (duel,) = compare_runs(one, other).pairs
+    assert (duel.before, duel.after) == (("tuned", "base"), ("tuned", "base"))
     assert duel.paired.change is not None
     assert duel.paired.change.estimate == pytest.approx(0)
     for number in duel.numbers:
         assert number.difference == pytest.approx(0)
 
 
-def test_people_are_compared_only_with_themselves() -> None:
+def test_different_voters_are_incompatible() -> None:
     def voted(name: str) -> Results:
         of = results()
         judgments = tuple(
@@ -219,28 +224,28 @@ def test_people_are_compared_only_with_themselves() -> None:
         environment = of.environment | {"judges": {}}
         return Results.of(told, summarize(told), of.config, environment)
 
-    assert why(differences(voted("Anna"), voted("Anna"))) == set()
-    assert why(differences(voted("Anna"), voted("Bo"))) == {"other people judged"}
+    assert why(compare_runs(voted("Anna"), voted("Anna"))) == set()
+    assert why(compare_runs(voted("Anna"), voted("Bo"))) == {"other people judged"}
 
 
-def test_an_audit_that_tells_nothing_of_its_judge_is_not_compared() -> None:
+def test_unrecorded_judge_is_incompatible() -> None:
     of = results(identities={"models": {}, "judges": {}})
-    assert why(differences(of, of)) == {
+    assert why(compare_runs(of, of)) == {
         "it is not recorded how the judge was asked",
         "it is not recorded how the models were asked",
     }
 
 
 def test_too_few_prompts_have_no_interval() -> None:
-    (duel,) = differences(
+    (duel,) = compare_runs(
         results(prompts=range(5), better=0.1), results(prompts=range(5), better=0.9)
-    ).duels
+    ).pairs
     assert duel.paired.change is not None
-    assert not duel.paired.interval
+    assert not duel.paired.has_interval
 
 
-def test_runs_without_common_models_have_no_duel() -> None:
-    assert differences(results(("a", "b")), results(("c", "d", "e"))).duels == ()
+def test_runs_without_common_models_have_no_pairs() -> None:
+    assert compare_runs(results(("a", "b")), results(("c", "d", "e"))).pairs == ()
 
 
 @pytest.mark.parametrize(
@@ -255,15 +260,13 @@ def test_runs_without_common_models_have_no_duel() -> None:
         ([], [], {}),
     ],
 )
-def test_who_is_matched_with_whom(
-    ours: list[str], theirs: list[str], found: dict[str, str]
-) -> None:
-    assert matched(ours, theirs) == found
-    assert matched(theirs, ours) == {its: name for name, its in found.items()}
+def test_match_names(ours: list[str], theirs: list[str], found: dict[str, str]) -> None:
+    assert match_names(ours, theirs) == found
+    assert match_names(theirs, ours) == {its: name for name, its in found.items()}
 
 
 def seated(*judges: str, panel: str = "mean") -> Results:
-    """Results in which every judge says the same."""
+    """Return results in which all judges agree."""
     of = results(config={"panel": panel})
     judgments = tuple(
         row.model_copy(update={"judge": name}) for name in judges for row in of.judgments
@@ -273,17 +276,17 @@ def seated(*judges: str, panel: str = "mean") -> Results:
     return Results.of(told, summarize(told), of.config, environment)
 
 
-def test_another_panel_is_not_compared() -> None:
+def test_different_panel_is_incompatible() -> None:
     one = seated("judge", "second")
-    assert why(differences(one, one)) == set()
-    assert why(differences(one, seated("judge"))) == {"the judges are others"}
-    assert why(differences(one, seated("judge", "third"))) == set()  # by place: asked the same
+    assert why(compare_runs(one, one)) == set()
+    assert why(compare_runs(one, seated("judge"))) == {"the judges are others"}
+    assert why(compare_runs(one, seated("judge", "third"))) == set()  # by place: asked the same
     voted = seated("judge", "second", panel="majority")
-    assert why(differences(one, voted)) == {"the setting panel differs (mean; majority)"}
+    assert why(compare_runs(one, voted)) == {"the setting panel differs (mean; majority)"}
     alone = seated("judge"), seated("judge", panel="majority")
-    assert why(differences(*alone)) == set()  # of one judge there is nothing to fold
+    assert why(compare_runs(*alone)) == set()  # of one judge there is nothing to fold
 
 
-def test_where_nobody_judged_nothing_is_compared() -> None:
+def test_runs_without_judgments_are_incompatible() -> None:
     of = results(prompts=range(3), failed=3, identities={"judges": {}})
-    assert why(differences(of, of)) == {"nothing was judged"}
+    assert why(compare_runs(of, of)) == {"nothing was judged"}

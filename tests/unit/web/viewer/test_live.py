@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.runtime.progress import ProgressReport, ProgressUpdate
-from bakeoff.web.viewer.live import WINDOW, Pace
+from bakeoff.web.viewer.live import WINDOW, ProgressRates
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -25,40 +25,40 @@ def report(
 
 
 def looked(*reports: ProgressReport, silent: float = 0) -> list[tuple[float | None, float | None]]:
-    """Rate and time left after each report."""
-    pace, found = Pace(), []
+    """Return rate and time left after each report."""
+    pace, found = ProgressRates(), []
     for one in reports:
-        live = pace.of("key", one, one.updated + timedelta(seconds=silent))
+        live = pace.update("key", one, one.updated + timedelta(seconds=silent))
         found.append((live.rows[0].rate, live.rows[0].left))
     return found
 
 
-def test_the_rate_is_that_of_the_last_minute() -> None:
+def test_rate_is_measured_over_the_last_minute() -> None:
     (*_, (rate, left)) = looked(report(1000, 10), report(1010, 30), report(1020, 50))
     assert rate == pytest.approx(2)
     assert left == pytest.approx(25)
 
 
-def test_at_first_the_rate_is_that_since_the_start() -> None:
+def test_first_rate_is_measured_since_the_start() -> None:
     assert looked(report(20, 40))[0] == (pytest.approx(2), pytest.approx(30))
 
 
-def test_what_was_in_the_store_is_not_fast() -> None:
+def test_stored_outcomes_do_not_count_in_the_rate() -> None:
     assert looked(report(20, 60, kept=40))[0][0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("one", [report(1, 40), report(20, 0), report(20, 50, kept=50)])
-def test_a_rate_that_cannot_be_known_is_not_told(one: ProgressReport) -> None:
+def test_unknown_rate_is_none(one: ProgressReport) -> None:
     assert looked(one) == [(None, None)]
 
 
-def test_what_is_complete_or_stopped_has_no_rate() -> None:
+def test_complete_or_stopped_rows_have_no_rate() -> None:
     assert looked(report(20, 100)) == [(None, None)]
     assert looked(report(20, 40), silent=60) == [(None, None)]
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 90), st.integers(0, 5)), min_size=1, max_size=30))
-def test_time_left_is_what_is_left_at_the_rate(steps: list[tuple[float, int]]) -> None:
+def test_time_left_is_remaining_work_divided_by_the_rate(steps: list[tuple[float, int]]) -> None:
     at, done, reports = 0.0, 0, []
     for seconds, more in steps:
         at, done = at + seconds, done + more
@@ -70,7 +70,7 @@ def test_time_left_is_what_is_left_at_the_rate(steps: list[tuple[float, int]]) -
             assert left * rate == pytest.approx(200 - one.rows[0].done)
 
 
-def test_reports_of_long_ago_and_of_another_run_are_forgotten() -> None:
+def test_old_reports_and_other_runs_are_dropped() -> None:
     (*_, (rate, _)) = looked(report(0, 0), report(1000, 10), report(1000 + WINDOW, 16))
     assert rate == pytest.approx(6 / WINDOW)
     again = report(1020, 40).model_copy(update={"started": START + timedelta(seconds=1000)})
@@ -78,19 +78,19 @@ def test_reports_of_long_ago_and_of_another_run_are_forgotten() -> None:
     assert rate == pytest.approx(2)
 
 
-def test_money_is_told_only_where_all_of_it_is_known() -> None:
+def test_cost_is_none_if_any_is_unknown() -> None:
     one = report(5, 1, cost=0.25, tokens=7)
     row = one.rows[0]
     unknown = one.model_copy(update={"rows": (row, row.model_copy(update={"cost": None}))})
-    assert Pace().of("key", one, one.updated).cost == 0.25
-    assert Pace().of("key", unknown, one.updated).cost is None
-    assert Pace().of("key", unknown, one.updated).tokens == 14
+    assert ProgressRates().update("key", one, one.updated).cost == 0.25
+    assert ProgressRates().update("key", unknown, one.updated).cost is None
+    assert ProgressRates().update("key", unknown, one.updated).tokens == 14
 
 
-def test_a_run_is_complete_when_all_is_asked() -> None:
-    live = Pace().of("key", report(5, 100), START)
+def test_run_is_complete_when_all_requests_are_done() -> None:
+    live = ProgressRates().update("key", report(5, 100), START)
     assert live.complete
-    assert not Pace().of("key", report(5, 99), START).complete
+    assert not ProgressRates().update("key", report(5, 99), START).complete
     nothing = ProgressReport(started=START, updated=START)
-    assert not Pace().of("key", nothing, START).complete
-    assert Pace().of("key", nothing, START).stages == {}
+    assert not ProgressRates().update("key", nothing, START).complete
+    assert ProgressRates().update("key", nothing, START).stages == {}

@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from bakeoff.web.viewer.numbers import cost_of
-from bakeoff.web.viewer.run_cards import Card, Cards
-from bakeoff.web.viewer.runs import find
-from tests.unit.web.viewer.cases import going, lay, results
+from bakeoff.web.viewer.comparison import cost_of
+from bakeoff.web.viewer.run_cards import RunCard, RunCards
+from bakeoff.web.viewer.runs import find_runs
+from tests.unit.web.viewer.cases import results, write_progress, write_results
 
 
-def card(folder: Path, cards: Cards | None = None) -> Card:
-    (run,) = find(folder).runs.values()
-    found = (cards or Cards()).of(run)
+def card(folder: Path, cards: RunCards | None = None) -> RunCard:
+    (run,) = find_runs(folder).runs.values()
+    found = (cards or RunCards()).card(run)
     assert found is not None
     return found
 
 
-def test_a_card_tells_what_the_results_say(tmp_path: Path) -> None:
+def test_card_matches_the_results(tmp_path: Path) -> None:
     of = results(failed=2)
-    found = card(lay(tmp_path / "run", of))
+    found = card(write_results(tmp_path / "run", of))
     assert found.pairs == of.summary.pairs
     assert (found.models, found.judges, found.prompts) == (("tuned", "base"), ("judge",), 40)
     assert found.failed == len(of.failures) == 4
@@ -31,17 +31,17 @@ def test_a_card_tells_what_the_results_say(tmp_path: Path) -> None:
     assert found.problem == ""
 
 
-def test_results_are_read_again_only_when_they_change(tmp_path: Path) -> None:
-    cards, folder = Cards(), lay(tmp_path / "run", results(seed=1))
+def test_card_is_cached_until_the_results_change(tmp_path: Path) -> None:
+    cards, folder = RunCards(), write_results(tmp_path / "run", results(seed=1))
     first = card(folder, cards)
     assert card(folder, cards) is first
-    lay(folder, results(seed=2, prompts=range(30)))
+    write_results(folder, results(seed=2, prompts=range(30)))
     assert card(folder, cards).prompts == 30
 
 
-def test_a_run_without_results_has_no_card(tmp_path: Path) -> None:
-    (run,) = find(going(tmp_path / "run")).runs.values()
-    assert Cards().of(run) is None
+def test_run_without_results_has_no_card(tmp_path: Path) -> None:
+    (run,) = find_runs(write_progress(tmp_path / "run")).runs.values()
+    assert RunCards().card(run) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_run_without_results_has_no_card(tmp_path: Path) -> None:
         "[" * 100_000,
     ],
 )
-def test_what_is_not_ours_is_one_line_without_a_path(text: str, tmp_path: Path) -> None:
+def test_invalid_results_are_one_line_without_a_path(text: str, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text(text)
     found = card(tmp_path / "run")
@@ -65,7 +65,7 @@ def test_what_is_not_ours_is_one_line_without_a_path(text: str, tmp_path: Path) 
     assert str(tmp_path) not in found.problem
 
 
-def test_another_schema_says_which(tmp_path: Path) -> None:
+def test_other_schema_is_named(tmp_path: Path) -> None:
     told = json.loads(results(prompts=range(3)).to_json()) | {"schema": "bakeoff/9"}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text(json.dumps(told))
@@ -75,8 +75,8 @@ def test_another_schema_says_which(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
-    folder = lay(tmp_path / "run", results(prompts=range(3)))
+def test_unreadable_file_is_reported(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "run", results(prompts=range(3)))
     (folder / "results.json").chmod(0)
     assert card(folder).problem == "its results cannot be read (Permission denied)"
 
@@ -90,9 +90,9 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
         {"started": "9999-12-31T23:59:59-23:59"},
     ],
 )
-def test_an_environment_may_hold_anything(environment: dict[str, Any], tmp_path: Path) -> None:
+def test_environment_may_contain_anything(environment: dict[str, Any], tmp_path: Path) -> None:
     of = results(prompts=range(5)).model_copy(update={"environment": environment})
-    found = card(lay(tmp_path / "run", of))
+    found = card(write_results(tmp_path / "run", of))
     assert (found.problem, found.judges, found.seconds) == ("", ("judge",), None)
     written = (tmp_path / "run" / "results.json").stat().st_mtime
     assert found.when.timestamp() == pytest.approx(written)

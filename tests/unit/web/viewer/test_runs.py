@@ -4,57 +4,57 @@ from pathlib import Path
 import pytest
 
 from bakeoff.web.viewer import runs
-from bakeoff.web.viewer.runs import find
-from tests.unit.web.viewer.cases import going, lay, results
+from bakeoff.web.viewer.runs import find_runs
+from tests.unit.web.viewer.cases import results, write_progress, write_results
 
 SMALL = results(prompts=range(2))
 
 
 def names(root: Path) -> set[str]:
-    return {run.name for run in find(root).runs.values()}
+    return {run.name for run in find_runs(root).runs.values()}
 
 
 def test_every_run_below_a_folder_is_found(tmp_path: Path) -> None:
     for name in ("one", "deep/er/run", "1/2/3/4"):
-        lay(tmp_path / name, SMALL)
-    going(tmp_path / "new")
-    found = find(tmp_path)
-    assert not found.alone
-    assert not found.cut
+        write_results(tmp_path / name, SMALL)
+    write_progress(tmp_path / "new")
+    found = find_runs(tmp_path)
+    assert not found.single
+    assert not found.truncated
     assert {run.name for run in found.runs.values()} == {"one", "deep/er/run", "1/2/3/4", "new"}
-    states = {run.name: (run.stamp is None, run.progress is None) for run in found.runs.values()}
+    states = {run.name: (run.version is None, run.progress is None) for run in found.runs.values()}
     assert states["new"] == (True, False)
     assert states["one"] == (False, True)
 
 
 @pytest.mark.parametrize("name", [".hidden", "a/.venv/b", "node_modules/x", "1/2/3/4/5"])
-def test_some_folders_are_not_looked_into(name: str, tmp_path: Path) -> None:
-    lay(tmp_path / name, SMALL)
-    lay(tmp_path / "seen", SMALL)
+def test_skipped_folders(name: str, tmp_path: Path) -> None:
+    write_results(tmp_path / name, SMALL)
+    write_results(tmp_path / "seen", SMALL)
     assert names(tmp_path) == {"seen"}
 
 
-def test_no_link_is_followed_and_a_loop_ends(tmp_path: Path) -> None:
-    lay(tmp_path / "elsewhere", SMALL)
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    write_results(tmp_path / "elsewhere", SMALL)
     root = tmp_path / "root"
-    lay(root / "run", SMALL)
+    write_results(root / "run", SMALL)
     (root / "out").symlink_to(tmp_path / "elsewhere")
     (root / "run" / "loop").symlink_to(root)
     (root / "broken").symlink_to(tmp_path / "nowhere")
     assert names(root) == {"run"}
 
 
-def test_what_is_no_file_is_no_run(tmp_path: Path) -> None:
+def test_folders_and_pipes_are_not_results(tmp_path: Path) -> None:
     (tmp_path / "folder" / "results.json").mkdir(parents=True)
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "results.json")
-    found = find(tmp_path)
-    assert all(run.stamp is None for run in found.runs.values())
+    found = find_runs(tmp_path)
+    assert all(run.version is None for run in found.runs.values())
 
 
-def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
-    lay(tmp_path / "seen", SMALL)
-    lay(tmp_path / "closed", SMALL)
+def test_unreadable_folder_hides_no_other(tmp_path: Path) -> None:
+    write_results(tmp_path / "seen", SMALL)
+    write_results(tmp_path / "closed", SMALL)
     (tmp_path / "closed").chmod(0)
     try:
         assert "seen" in names(tmp_path)
@@ -62,45 +62,43 @@ def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
         (tmp_path / "closed").chmod(0o700)
 
 
-def test_hostile_names_are_names(tmp_path: Path) -> None:
+def test_hostile_names_are_kept(tmp_path: Path) -> None:
     nasty = ["<img src=x onerror=alert(1)>", "\u202etxt", "a'b\"c", "a\nb", "%2e%2e", "…"]
     for name in nasty:
-        lay(tmp_path / name, SMALL)
+        write_results(tmp_path / name, SMALL)
     raw = os.fsencode(tmp_path) + b"/\xff\xfe"
     Path(os.fsdecode(raw)).mkdir()
-    lay(Path(os.fsdecode(raw)), SMALL)
-    found = find(tmp_path)
+    write_results(Path(os.fsdecode(raw)), SMALL)
+    found = find_runs(tmp_path)
     assert {run.name for run in found.runs.values()} == {*nasty, os.fsdecode(b"\xff\xfe")}
     assert all(key.isalnum() and key.isascii() and len(key) == 16 for key in found.runs)
 
 
-def test_a_run_can_be_named_by_its_file_or_its_folder(tmp_path: Path) -> None:
-    folder = lay(tmp_path / "run", SMALL)
-    lay(folder / "below", SMALL)
+def test_run_is_found_by_file_or_folder(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "run", SMALL)
+    write_results(folder / "below", SMALL)
     for path in (folder, folder / "results.json"):
-        found = find(path)
-        assert found.alone
+        found = find_runs(path)
+        assert found.single
         (run,) = found.runs.values()
         assert run.file == folder / "results.json"
-        assert run.stamp is not None
-    (run,) = find(going(tmp_path / "new")).runs.values()
-    assert (run.name, run.stamp, run.progress is None) == ("new", None, False)
+        assert run.version is not None
+    (run,) = find_runs(write_progress(tmp_path / "new")).runs.values()
+    assert (run.name, run.version, run.progress is None) == ("new", None, False)
 
 
-def test_keys_stay_when_other_runs_come(tmp_path: Path) -> None:
-    lay(tmp_path / "one", SMALL)
-    (before,) = find(tmp_path).runs
-    lay(tmp_path / "another", SMALL)
-    assert before in find(tmp_path).runs
+def test_keys_do_not_depend_on_other_runs(tmp_path: Path) -> None:
+    write_results(tmp_path / "one", SMALL)
+    (before,) = find_runs(tmp_path).runs
+    write_results(tmp_path / "another", SMALL)
+    assert before in find_runs(tmp_path).runs
 
 
-def test_a_folder_of_too_many_folders_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lay(tmp_path / "a", SMALL)
+def test_too_many_folders_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_results(tmp_path / "a", SMALL)
     for number in range(20):
         (tmp_path / f"b{number}").mkdir()
-    monkeypatch.setattr(runs, "FOLDERS", 10)
-    found = find(tmp_path)
-    assert found.cut
+    monkeypatch.setattr(runs, "MAX_FOLDERS", 10)
+    found = find_runs(tmp_path)
+    assert found.truncated
     assert {run.name for run in found.runs.values()} == {"a"}

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from bakeoff.web.viewer.settings_diff import Change, asked, differing, pieces, shared, topics
+from bakeoff.web.viewer.settings_diff import (
+    SettingChange,
+    changed_values,
+    diff_spans,
+    prompt_ids_by_content,
+    prompt_overlap,
+    setting_changes,
+)
 from tests.unit.web.viewer.cases import judge, model, results
 
 JSON = st.recursive(
@@ -17,74 +24,74 @@ TEXT = st.lists(st.sampled_from(["one", "two", " ", "\n", "three,", "\r\n", "é"
 
 
 @given(JSON)
-def test_what_is_equal_does_not_differ(value: JsonValue) -> None:
-    assert differing(value, value) == []
+def test_equal_values_have_no_changes(value: JsonValue) -> None:
+    assert changed_values(value, value) == []
 
 
 @given(JSON, JSON)
-def test_differing_turns_around(one: JsonValue, other: JsonValue) -> None:
-    forth = {(c.what, c.one, c.other) for c in differing(one, other)}
-    assert {(c.what, c.other, c.one) for c in differing(other, one)} == forth
+def test_changed_values_are_symmetric(one: JsonValue, other: JsonValue) -> None:
+    forth = {(c.name, c.before, c.after) for c in changed_values(one, other)}
+    assert {(c.name, c.after, c.before) for c in changed_values(other, one)} == forth
 
 
-def test_values_are_found_by_their_path() -> None:
-    one = {"a": {"b": 1, "c": "x"}, "same": [1], "gone": None, "yes": True}
+def test_changed_values_have_paths() -> None:
+    one = {"a": {"b": 1, "c": "x"}, "same": [1], "removed": None, "yes": True}
     other = {"a": {"b": 2, "c": "y"}, "same": [1], "new": [1, 2], "yes": 1}
-    assert differing(one, other) == [
-        Change("a.b", "1", "2"),
-        Change("a.c", "x", "y"),
-        Change("yes", "true", "1"),
-        Change("new", None, "[1, 2]"),
+    assert changed_values(one, other) == [
+        SettingChange("a.b", "1", "2"),
+        SettingChange("a.c", "x", "y"),
+        SettingChange("yes", "true", "1"),
+        SettingChange("new", None, "[1, 2]"),
     ]
 
 
 @given(TEXT, TEXT)
-def test_the_pieces_are_both_texts(one: str, other: str) -> None:
-    found = pieces(one, other)
-    assert "".join(piece.text for piece in found if piece.kind != "new") == one
-    assert "".join(piece.text for piece in found if piece.kind != "gone") == other
+def test_diff_spans_contain_both_texts(one: str, other: str) -> None:
+    found = diff_spans(one, other)
+    assert "".join(piece.text for piece in found if piece.kind != "added") == one
+    assert "".join(piece.text for piece in found if piece.kind != "removed") == other
 
 
 @given(TEXT)
-def test_a_text_has_no_changes_against_itself(text: str) -> None:
-    assert {piece.kind for piece in pieces(text, text)} <= {"same"}
+def test_equal_texts_have_no_changes(text: str) -> None:
+    assert {piece.kind for piece in diff_spans(text, text)} <= {"same"}
 
 
 def test_words_are_compared_within_a_line() -> None:
-    found = pieces("keep\nsay A or B\nend", "keep\nsay A, B or tie\nend")
-    assert "".join(piece.text for piece in found if piece.kind == "gone") == "B"
+    found = diff_spans("keep\nsay A or B\nend", "keep\nsay A, B or tie\nend")
+    assert "".join(piece.text for piece in found if piece.kind == "removed") == "B"
     assert next(piece.text for piece in found if piece.kind == "same").startswith("keep\n")
 
 
-def test_a_huge_text_is_not_searched() -> None:
-    found = pieces("a " * 60_000, "b " * 60_000)
-    assert [piece.kind for piece in found] == ["gone", "new"]
+def test_huge_text_is_excerpted() -> None:
+    found = diff_spans("a " * 60_000, "b " * 60_000)
+    assert [piece.kind for piece in found] == ["removed", "added"]
     assert sum(len(piece.text) for piece in found) < 300
 
 
 @pytest.mark.parametrize("unit", ["\n", "a ", "a\n", "a b\n", " "])
-def test_a_text_that_repeats_itself_takes_no_minutes(unit: str) -> None:
+def test_repetitive_text_is_fast(unit: str) -> None:
     count = 99_000 // len(unit)
     one, other = unit * count, unit * (count // 2) + "x" + unit * (count // 2)
     begun = time.process_time()
-    found = pieces(one, other)
+    found = diff_spans(one, other)
     assert time.process_time() - begun < 20
-    assert "".join(piece.text for piece in found if piece.kind != "gone") == other
+    assert "".join(piece.text for piece in found if piece.kind != "removed") == other
 
 
-def test_prompts_are_the_same_by_what_they_ask() -> None:
+def test_prompts_are_matched_by_content() -> None:
     one = results(prompts=range(10))
     other = results(prompts=range(6, 13))
     renamed = [p.model_copy(update={"id": f"other {p.id}"}) for p in other.prompts]
     other = other.model_copy(update={"prompts": tuple(renamed)})
-    assert shared(one, other) == (4, 6, 3)
-    assert not shared(one, other).same
-    assert shared(one, one).same
+    assert prompt_overlap(one, other) == (4, 6, 3)
+    assert not prompt_overlap(one, other).same
+    assert prompt_overlap(one, one).same
     asks = one.prompts[0].model_copy(update={"reference": "a good one"})
-    assert len(asked((one.prompts[0], asks))) == 2
+    assert len(prompt_ids_by_content((one.prompts[0], asks))) == 2
 
 
-def test_the_topics_name_what_changed_and_nothing_else() -> None:
+def test_setting_changes_are_complete() -> None:
     one = results(config={"seed": 1, "out": "here", "store": "there"})
     identities = {
         "models": {"tuned": model("later"), "base": model("base")},
@@ -93,27 +100,30 @@ def test_the_topics_name_what_changed_and_nothing_else() -> None:
     }
     other = results(config={"seed": 2, "out": "elsewhere"}, identities=identities)
     names = {"tuned": "tuned", "base": "base"}
-    found = topics(one, other, names, {"judge": "judge"})
+    found = setting_changes(one, other, names, {"judge": "judge"})
     assert [topic.title for topic in found] == [
         "Settings",
         "Model tuned",
         "Judge judge",
         "Versions and machine",
     ]
-    assert [change.what for topic in found for change in topic.changes] == [
+    assert [change.name for topic in found for change in topic.changes] == [
         "seed",
         "model",
         "template",
         "python",
     ]
-    assert topics(one, one, names, {"judge": "judge"}) == ()
+    assert setting_changes(one, one, names, {"judge": "judge"}) == ()
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_who_takes_part_in_one_run_only_is_said(turned: bool) -> None:
+def test_participant_of_one_run_is_listed(turned: bool) -> None:
     runs = results(("tuned", "base")), results(("tuned", "base", "third"))
     one, other = reversed(runs) if turned else runs
     names = {"tuned": "tuned", "base": "base"}
-    found = {topic.title: topic.changes for topic in topics(one, other, names, {"judge": "judge"})}
+    found = {
+        topic.title: topic.changes
+        for topic in setting_changes(one, other, names, {"judge": "judge"})
+    }
     there = ("yes", None) if turned else (None, "yes")
-    assert found["Model third"] == (Change("takes part", *there),)
+    assert found["Model third"] == (SettingChange("takes part", *there),)

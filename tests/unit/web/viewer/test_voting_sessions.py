@@ -4,36 +4,36 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.web.viewer.runs import Run, find
-from bakeoff.web.viewer.voting_sessions import Booths
-from tests.unit.web.viewer.cases import going, lay, results
+from bakeoff.web.viewer.runs import Run, find_runs
+from bakeoff.web.viewer.voting_sessions import VotingSessions
+from tests.unit.web.viewer.cases import results, write_progress, write_results
 
 
 def run_in(folder: Path) -> Run:
-    (run,) = find(folder).runs.values()
+    (run,) = find_runs(folder).runs.values()
     return run
 
 
-def test_everybody_who_comes_at_once_votes_in_one_booth(tmp_path: Path) -> None:
-    run = run_in(lay(tmp_path / "run", results(prompts=range(3))))
+def test_concurrent_voters_share_one_session(tmp_path: Path) -> None:
+    run = run_in(write_results(tmp_path / "run", results(prompts=range(3))))
 
     async def main() -> None:
-        booths = Booths()
-        apps = await asyncio.gather(*(booths.app_of(run) for _ in range(5)))
+        sessions = VotingSessions()
+        apps = await asyncio.gather(*(sessions.app_of(run) for _ in range(5)))
         assert len(set(map(id, apps))) == 1
-        assert await booths.app_of(run) is apps[0]
-        lay(run.folder, results(prompts=range(2)))
-        assert await booths.app_of(run_in(run.folder)) is not apps[0]
+        assert await sessions.app_of(run) is apps[0]
+        write_results(run.folder, results(prompts=range(2)))
+        assert await sessions.app_of(run_in(run.folder)) is not apps[0]
 
     asyncio.run(main())
 
 
-def test_before_there_are_results_nobody_votes(tmp_path: Path) -> None:
-    run = run_in(going(tmp_path / "run"))
+def test_run_without_results_has_no_session(tmp_path: Path) -> None:
+    run = run_in(write_progress(tmp_path / "run"))
 
     async def main() -> None:
         with pytest.raises(ConfigError, match="nothing to vote on"):
-            await Booths().app_of(run)
-        await Booths().counted(run)  # nothing was finished: nothing to wait for
+            await VotingSessions().app_of(run)
+        await VotingSessions().wait_counted(run)  # nothing was finished: nothing to wait for
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Small evidence to vote on, and a booth on loopback with a client that behaves like its page."""
+"""Small evidence to vote on, and a client that behaves like the voting page."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bakeoff.config.options import VoteOptions
-from bakeoff.evaluation.votes.items import Candidates, Slips
+from bakeoff.evaluation.votes.items import PairKey, item_lookup
 from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.records import (
     Completion,
@@ -21,7 +21,7 @@ from bakeoff.records import (
     Prompt,
     Verdict,
 )
-from bakeoff.web.voting.serve import gather
+from bakeoff.web.voting.serve import serve_voting
 from tests.serving import serving
 
 MODELS = ("model-alpha", "model-beta")
@@ -42,9 +42,9 @@ def evidence(
     *,
     said: dict[tuple[int, str], str] | None = None,
 ) -> Evidence:
-    """What every model says to a prompt is unlike the others', and tells nothing of the model.
+    """Return evidence in which all texts differ and none reveals its model.
 
-    `said` replaces some of it by number of prompt and model.
+    `said` replaces texts by prompt number and model.
     """
     completions = [
         ModelCompletion(
@@ -97,25 +97,25 @@ def vote(
     first: str = MODELS[0],
     **more: Any,
 ) -> Vote:
-    """A vote on the texts of some evidence, of the first two models."""
+    """Return a vote on the texts of the first two models."""
     a, b = sorted(of.models[:2])
-    slip = Slips(of).slip(Candidates(f"prompt-{number}", a, b, 0), first=first)
-    assert slip
+    item = item_lookup(of)(PairKey(f"prompt-{number}", a, b, 0), first)
+    assert item
     values = {
         "voter": voter,
         "prompt_id": f"prompt-{number}",
-        "first": slip.first,
-        "second": slip.second,
-        "shown": slip.shown,
+        "first": item.first,
+        "second": item.second,
+        "content_key": item.content_key,
         "choice": choice,
-        "drawn": "random",
-        "at": "2026-01-01T00:00:00+00:00",
+        "human_sample": "random",
+        "time": "2026-01-01T00:00:00+00:00",
     }
     return Vote(**(values | more))
 
 
 class Browser:
-    """What the page does: it asks, and sends what a voter says, as its own origin."""
+    """HTTP client that sends the requests of the page, with its origin."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -132,38 +132,42 @@ class Browser:
         self._client.close()
 
     def get(self, path: str, **query: str) -> httpx.Response:
-        return self._kept(self._client.get(path, params=query))
+        return self._record(self._client.get(path, params=query))
 
     def post(self, path: str, **body: object) -> httpx.Response:
-        return self._kept(self._client.post(path, json=body))
+        return self._record(self._client.post(path, json=body))
 
     def state(self, voter: str = "Anna") -> dict[str, Any]:
-        return self._told(self.get("state", voter=voter))
+        return self._json(self.get("state", voter=voter))
 
     def vote(self, choice: str, voter: str = "Anna") -> dict[str, Any]:
-        """On the pair that is next."""
+        """Vote on the next pair."""
         pair = self.state(voter)["pair"]
-        return self._told(self.post("vote", voter=voter, id=pair["id"], choice=choice))
+        return self._json(self.post("vote", voter=voter, id=pair["id"], choice=choice))
 
     def press(self, button: str, voter: str = "Anna") -> dict[str, Any]:
-        return self._told(self.post(button, voter=voter))
+        return self._json(self.post(button, voter=voter))
 
-    def _told(self, reply: httpx.Response) -> dict[str, Any]:
+    def _json(self, reply: httpx.Response) -> dict[str, Any]:
         assert reply.status_code == 200, reply.text
         told: dict[str, Any] = reply.json()
         return told
 
-    def _kept(self, reply: httpx.Response) -> httpx.Response:
+    def _record(self, reply: httpx.Response) -> httpx.Response:
         self.seen += repr(reply.headers.raw).encode() + reply.content
         return reply
 
 
 @contextmanager
-def booth(of: Evidence, file: Path = VOTES, poll: VoteOptions | None = None) -> Iterator[Browser]:
-    """A booth that is open while the block runs, in a thread of its own."""
+def voting_browser(
+    of: Evidence, file: Path = VOTES, poll: VoteOptions | None = None
+) -> Iterator[Browser]:
+    """Serve the voting page in a thread while the block runs; yield a client."""
     asked = poll or VoteOptions()
     with (
-        serving(lambda tell, until: gather(of, file, asked, announce=tell, until=until)) as address,
+        serving(
+            lambda tell, until: serve_voting(of, file, asked, announce=tell, until=until)
+        ) as address,
         Browser(address) as browser,
     ):
         yield browser

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence, voting_browser
 
 SECRETS = (
     *MODELS,
@@ -27,15 +27,15 @@ SECRETS = (
 )
 
 
-def test_no_byte_that_is_sent_tells_a_model() -> None:
-    with booth(evidence(6)) as browser:
+def test_no_reply_reveals_a_model() -> None:
+    with voting_browser(evidence(6)) as browser:
         for path in ("", "page.css", "page.js", "alive", "voters"):
             assert browser.get(path).status_code == 200
         page, browser.seen = browser.seen, b""
         for choice in ("first", "second", "tie", "skip", "first"):
             browser.vote(choice)
         browser.press("undo")
-        browser.press("again")
+        browser.press("reopen_skipped")
         for name in ("Bo", *MODELS, "judge-gamma", ""):
             browser.get("state", voter=name)
         browser.post("vote", voter="Anna", id="prompt-0", choice="first")
@@ -52,8 +52,8 @@ def test_no_byte_that_is_sent_tells_a_model() -> None:
             assert secret.encode() not in page, secret
 
 
-def test_a_pair_is_only_what_was_asked_and_what_was_said() -> None:
-    with booth(evidence(8)) as browser:
+def test_pair_contains_only_its_texts() -> None:
+    with voting_browser(evidence(8)) as browser:
         seen: list[dict[str, Any]] = []
         while shown := browser.state()["pair"]:
             assert sorted(shown) == ["criteria", "first", "id", "reference", "second", "turns"]
@@ -66,7 +66,7 @@ def test_a_pair_is_only_what_was_asked_and_what_was_said() -> None:
 
 
 @pytest.mark.long
-def test_the_texts_arrive_as_they_are_whatever_they_hold() -> None:
+def test_texts_are_transmitted_unchanged() -> None:
     nasty = [
         "<script>alert(1)</script>",
         "</script><img src=x onerror=alert(1)>",
@@ -79,7 +79,7 @@ def test_the_texts_arrive_as_they_are_whatever_they_hold() -> None:
     ]
     said = {(number, MODELS[0]): text for number, text in enumerate(nasty)}
     of = evidence(len(nasty), said=said)
-    with booth(of) as browser:
+    with voting_browser(of) as browser:
         found = set()
         for _ in nasty:
             reply = browser.get("state", voter="Anna")
@@ -90,14 +90,14 @@ def test_the_texts_arrive_as_they_are_whatever_they_hold() -> None:
         assert set(nasty) <= found
 
 
-def test_what_is_no_vote_is_refused_in_words() -> None:
-    with booth(evidence()) as browser:
+def test_invalid_votes_are_refused_with_a_message() -> None:
+    with voting_browser(evidence()) as browser:
         shown = browser.state()["pair"]["id"]
         bodies: list[dict[str, object]] = [
             {"voter": "Anna", "id": shown, "choice": "best"},
             {"voter": "Anna", "id": shown, "choice": "undone"},
             {"voter": ["Anna"], "id": shown, "choice": "first"},
-            {"voter": "Anna", "id": shown, "choice": "first", "drawn": "random"},
+            {"voter": "Anna", "id": shown, "choice": "first", "human_sample": "random"},
         ]
         for body in bodies:
             reply = browser.post("vote", **body)
@@ -115,7 +115,7 @@ def test_what_is_no_vote_is_refused_in_words() -> None:
 
 
 def test_every_vote_is_in_the_file_before_it_is_acknowledged() -> None:
-    with booth(evidence()) as browser:
+    with voting_browser(evidence()) as browser:
         for number, choice in enumerate(("first", "second", "tie", "skip"), 1):
             browser.vote(choice)
             lines = VOTES.read_text().splitlines()
@@ -129,8 +129,8 @@ def test_every_vote_is_in_the_file_before_it_is_acknowledged() -> None:
     ("path", "kind"),
     [("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")],
 )
-def test_the_page_is_served_with_its_kind(path: str, kind: str) -> None:
-    with booth(evidence()) as browser:
+def test_page_files_have_media_types(path: str, kind: str) -> None:
+    with voting_browser(evidence()) as browser:
         reply = browser.get(path)
         assert reply.headers["content-type"] == f"{kind}; charset=utf-8"
         assert "http://" not in reply.text.replace("http://www.w3.org/2000/svg", "")
