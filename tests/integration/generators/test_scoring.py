@@ -114,7 +114,9 @@ def test_scores_without_logits_to_keep_are_equal(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = scores(scorer(f"hf:{tiny}"), TURNS)
-    monkeypatch.setattr("bakeoff.generators.transformers.logprobs._supports_logits_to_keep", lambda _: False)
+    monkeypatch.setattr(
+        "bakeoff.generators.transformers.logprobs._supports_logits_to_keep", lambda _: False
+    )
     assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
 
 
