@@ -55,7 +55,7 @@ def said(worker: Generator | Judge, item: Prompt | Pair) -> Completion | Verdict
 
 
 @pytest.mark.parametrize("kind", ["generator", "judge"])
-def test_an_unknown_backend_is_one_line_with_the_known_ones(kind: str) -> None:
+def test_an_unknown_backend_is_a_one_line_error_with_the_known_ones(kind: str) -> None:
     line = complaint("a=lama:me/model", kind)
     assert line.startswith("no backend 'lama'; there are: ")
     assert {"api", "echo", "file", "hf"} <= set(names(GENERATORS))
@@ -76,11 +76,11 @@ def test_an_unknown_backend_is_one_line_with_the_known_ones(kind: str) -> None:
         ("a=echo:hi?top_p=0", "a: top_p = '0': "),
     ],
 )
-def test_a_mistake_in_an_option_is_one_line_with_the_options(token: str, says: str) -> None:
+def test_an_unknown_option_is_a_one_line_error_with_the_options(token: str, says: str) -> None:
     assert complaint(token).startswith(says)
 
 
-def test_a_mistake_in_a_judge_s_option_is_one_line_too() -> None:
+def test_an_unknown_option_of_a_judge_is_a_one_line_error() -> None:
     assert "templat" in complaint("j=echo:hi?templat=pairwise", "judge")
     assert "verdict = 'json5'" in complaint("j=echo:hi?verdict=json5", "judge")
 
@@ -106,7 +106,7 @@ def test_a_mistake_in_a_judge_s_option_is_one_line_too() -> None:
         ("anthropic:claude-x", "anthropic", "claude-x"),
     ],
 )
-def test_a_bare_judge_is_openai_s_by_its_name_and_else_a_model_of_the_hub(
+def test_a_judge_without_backend_is_openai_or_a_hub_model(
     token: str, backend: str, target: str
 ) -> None:
     spec = judge_spec(token)
@@ -115,7 +115,7 @@ def test_a_bare_judge_is_openai_s_by_its_name_and_else_a_model_of_the_hub(
     assert (spec.name, spec.options) == (plain.name, plain.options)
 
 
-def test_a_provider_is_the_api_backend_and_asks_for_its_key() -> None:
+def test_a_provider_opens_the_api_backend_and_needs_its_key() -> None:
     for provider in ("openai", "anthropic"):
         worker = open_generator(Spec.parse(f"{provider}:some-model"), context())
         assert isinstance(worker, Api)
@@ -124,7 +124,7 @@ def test_a_provider_is_the_api_backend_and_asks_for_its_key() -> None:
     assert isinstance(open_judge(judge_spec("gpt-4"), context()), PairwiseJudge)
 
 
-def test_every_backend_of_ours_is_found_by_its_entry_point() -> None:
+def test_built_in_backends_are_found_by_entry_point() -> None:
     assert find(GENERATORS, "echo") is Echo
     assert find(JUDGES, "prompted") is PairwiseJudge
     assert names(GENERATORS) == sorted(set(names(GENERATORS)))
@@ -176,7 +176,7 @@ class Longest(PerItem):
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Somebody's package as pip leaves it: a module, and a dist-info with entry points."""
+    """A plugin package as pip installs it: a module, and a dist-info with entry points."""
     site = tmp_path / "site"
     info = site / "somebodys_backends-1.0.dist-info"
     info.mkdir(parents=True)
@@ -192,7 +192,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site
 
 
-def test_anyone_s_generator_is_opened_like_ours(installed: Path) -> None:
+def test_a_plugin_generator_is_opened(installed: Path) -> None:
     worker = open_generator(
         Spec.parse("a=loud:hey?marks=3"), RunContext(Sampling(), max_concurrency=5)
     )
@@ -203,7 +203,7 @@ def test_anyone_s_generator_is_opened_like_ours(installed: Path) -> None:
     assert "loud" in complaint("nobody:x")
 
 
-def test_anyone_s_judge_is_opened_like_ours(installed: Path) -> None:
+def test_a_plugin_judge_is_opened(installed: Path) -> None:
     judge = open_judge(judge_spec("longest:x"), context())
     pair = Pair(prompt=HELLO, first="long", second="short")
     assert said(judge, pair) == Verdict(first=0)
@@ -211,7 +211,7 @@ def test_anyone_s_judge_is_opened_like_ours(installed: Path) -> None:
     assert "longest" in names(JUDGES)
 
 
-def test_without_its_package_a_backend_is_not_there() -> None:
+def test_a_plugin_that_is_not_installed_is_unknown() -> None:
     assert "no backend 'loud'" in complaint("a=loud:hey")
 
 
@@ -225,7 +225,7 @@ SAMPLING = {
 some_sampling = st.fixed_dictionaries({}, optional=SAMPLING)
 
 
-def test_sampling_in_the_spec_wins_and_the_backend_sees_only_its_own_options(
+def test_sampling_in_the_spec_overrides_and_is_removed_from_the_options(
     installed: Path,
 ) -> None:
     @given(some_sampling, some_sampling)
@@ -238,7 +238,7 @@ def test_sampling_in_the_spec_wins_and_the_backend_sees_only_its_own_options(
     check()
 
 
-def test_opening_asks_nobody_and_loads_nothing() -> None:
+def test_opening_sends_no_request_and_loads_nothing() -> None:
     for token in ("hf:nobody/nothing", "api:m?base_url=http://127.0.0.1:1/v1", "echo:hi"):
         worker = open_generator(Spec.parse(token), context())
         assert worker.traits.exclusive == (token.startswith("hf:"))

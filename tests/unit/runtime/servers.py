@@ -1,4 +1,4 @@
-"""Servers with a limit, and a limiter that asks one: by a clock that jumps from event to event."""
+"""Simulated servers with rate limits, and a discrete-event simulation of a client."""
 
 import heapq
 import itertools
@@ -14,15 +14,15 @@ from bakeoff.runtime.rate_limits.server_limits import ServerLimits
 
 
 class Limited(Protocol):
-    """Takes a request, or says in how many seconds it would."""
+    """A simulated server."""
 
     def take(self, now: float) -> float:
-        """0.0 where it is served."""
+        """Return 0.0 if a request is accepted, else the seconds until it would be."""
         ...
 
 
 class Sliding:
-    """So many requests in any so many seconds."""
+    """Sliding window: `limit` requests in any `window` seconds."""
 
     def __init__(self, limit: int, window: float) -> None:
         self.limit, self.window = limit, window
@@ -38,7 +38,7 @@ class Sliding:
 
 
 class Fixed:
-    """So many in each so many seconds by the server's clock, which reads `phase` at the start."""
+    """Fixed window of the server's clock, which reads `phase` at the start."""
 
     def __init__(self, limit: int, window: float, phase: float = 0.0) -> None:
         self.limit, self.window, self.phase = limit, window, phase
@@ -55,7 +55,7 @@ class Fixed:
 
 
 class Bucket:
-    """Holds so many, and gets `rate` more a second."""
+    """Token bucket: holds `holds` requests, refilled at `rate` a second."""
 
     def __init__(self, rate: float, holds: float) -> None:
         self.rate, self.holds = rate, holds
@@ -71,14 +71,14 @@ class Bucket:
 
 
 class Telling(Bucket):
-    """Says with each reply what is left."""
+    """A token bucket that reports its quota with each reply."""
 
     def quota(self) -> Quota:
         return Quota(self.holds, math.floor(self.left), (self.holds - self.left) / self.rate)
 
 
 class Free:
-    """Serves everything."""
+    """Accepts every request."""
 
     def take(self, now: float) -> float:
         del now
@@ -86,7 +86,7 @@ class Free:
 
 
 class OneByOne:
-    """Has room for so many at once; who comes when it is full waits, and is served later."""
+    """Processes `room` requests at once; others wait in its queue."""
 
     def __init__(self, room: int, seconds: float) -> None:
         self.room, self.seconds = room, seconds
@@ -97,15 +97,15 @@ class OneByOne:
         return 0.0
 
     def latency(self, now: float) -> float:
-        """Seconds until it has replied to one that comes now."""
+        """Return the seconds until the reply to a request that arrives now."""
         end = max(now, heapq.heappop(self.free)) + self.seconds
         heapq.heappush(self.free, end)
         return end - now
 
 
 @dataclass
-class Told:
-    """What came of a simulation: when each request was served and refused."""
+class Simulation:
+    """Result of a simulation: times of replies and refusals."""
 
     limiter: ServerLimits
     served: list[float] = field(default_factory=list)
@@ -117,11 +117,11 @@ class Told:
         return self.served[-1]
 
     def goodput(self, since: float = 0.0) -> float:
-        """Requests served a second, from then on."""
+        """Return the replies a second after `since`."""
         return sum(at > since for at in self.served) / (self.end - since)
 
     def refused_share(self, since: float) -> float:
-        """Of the requests that came back from then on, those that were refused."""
+        """Return the share of refusals among the outcomes after `since`."""
         refused = sum(at > since for at in self.refused)
         return refused / max(1, refused + sum(at > since for at in self.served))
 
@@ -137,11 +137,11 @@ def simulate(
     latency: Latency = lambda _: 0.2,
     after: Callable[[float], float | None] = lambda seconds: seconds,
     tokens: int | None = None,
-) -> Told:
-    """Ask for so many; `after` is what a refusal says of the seconds until the server takes one."""
+) -> Simulation:
+    """Send `requests`; `after` maps the real delay of a refusal to its retry-after."""
     chance = random.Random(7)
     limiter = ServerLimits(config or LimitConfig(256))
-    told, now, order = Told(limiter), 0.0, itertools.count()
+    told, now, order = Simulation(limiter), 0.0, itertools.count()
     events: list[tuple[float, int, str, float]] = []
     waiting, due = requests, math.inf  # when it will be looked again whether one may start
 

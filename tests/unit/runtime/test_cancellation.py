@@ -1,4 +1,4 @@
-"""A run that is stopped: nothing more is begun, and what is under way comes to its end."""
+"""Stop tokens: no new work starts, and work in flight finishes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from bakeoff.runtime.rate_limits.server_limits import LimitConfig
 
 
 class Slow(PerItem[int, int]):
-    """Waits for a go; `fails` at an item with a ConfigError."""
+    """Waits for `go`; raises ConfigError at the item `fails`."""
 
     def __init__(self, max_concurrency: int, fails: int | None = None) -> None:
         super().__init__(max_concurrency)
@@ -43,7 +43,7 @@ async def put_through(worker: PerItem[int, int], count: int) -> dict[int, int | 
     return found
 
 
-def test_what_is_under_way_ends_and_what_is_not_is_not_begun() -> None:
+def test_a_stop_finishes_items_in_flight_and_starts_no_others() -> None:
     async def main() -> tuple[dict[int, int | WorkError], list[int]]:
         run, worker = StopToken(), Slow(3)
         with run.activate():
@@ -61,7 +61,7 @@ def test_what_is_under_way_ends_and_what_is_not_is_not_begun() -> None:
     assert all(isinstance(one, StoppedError) and str(one) == "enough" for one in stopped)
 
 
-def test_a_config_error_after_work_stops_the_run_and_loses_nothing_that_is_under_way() -> None:
+def test_a_config_error_after_a_result_stops_the_run_and_keeps_items_in_flight() -> None:
     async def main() -> tuple[StopToken, dict[int, int | WorkError]]:
         run, worker = StopToken(), Slow(2, fails=4)
         worker.go.set()
@@ -76,7 +76,7 @@ def test_a_config_error_after_work_stops_the_run_and_loses_nothing_that_is_under
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_config_error_before_any_work_or_outside_of_a_run_is_raised(inside: bool) -> None:
+def test_a_config_error_before_a_result_or_without_a_stop_token_is_raised(inside: bool) -> None:
     async def main() -> None:
         worker = Slow(1, fails=0 if inside else 2)
         worker.go.set()
@@ -90,7 +90,7 @@ def test_a_config_error_before_any_work_or_outside_of_a_run_is_raised(inside: bo
         asyncio.run(main())
 
 
-def test_a_pause_and_a_wait_for_a_turn_end_at_once() -> None:
+def test_a_stop_ends_sleeps_and_waits_for_a_permit() -> None:
     async def main() -> list[BaseException | None]:
         run, queue = StopToken(), RequestQueue([Server(LimitConfig(1))])
         with run.activate():
@@ -106,7 +106,7 @@ def test_a_pause_and_a_wait_for_a_turn_end_at_once() -> None:
 
 
 class Engine(Batched[int, int]):
-    """Doubles; stops the run in its first batch."""
+    """Doubles numbers; stops the run in its first batch."""
 
     identity = "engine"
 
@@ -124,7 +124,7 @@ class Engine(Batched[int, int]):
         self._run.stop("enough")
 
 
-def test_an_engine_ends_its_batch_and_takes_up_no_other() -> None:
+def test_a_stop_lets_an_engine_finish_its_batch_only() -> None:
     async def main() -> tuple[Engine, dict[int, int | WorkError]]:
         run = StopToken()
         engine = Engine(run, asyncio.get_running_loop())
@@ -141,7 +141,7 @@ def test_an_engine_ends_its_batch_and_takes_up_no_other() -> None:
     assert all(isinstance(found[n], StoppedError) for n in range(2, 8))
 
 
-def test_the_first_reason_counts_and_outside_nothing_is_stopped() -> None:
+def test_the_first_reason_is_kept_and_code_outside_a_run_has_no_token() -> None:
     run = StopToken()
     run.interrupt()
     run.stop("later")

@@ -1,4 +1,4 @@
-"""What a run holds is not searched for garbage while it goes on, and is afterwards."""
+"""gc_frozen: objects are frozen during the body, and not afterwards."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ from bakeoff.runtime import gc_frozen
 pytestmark = pytest.mark.usefixtures("thawed")
 
 
-def test_what_is_there_is_set_aside_and_taken_back() -> None:
+def test_existing_objects_are_frozen_while_the_body_runs() -> None:
     async def go() -> None:
         async with gc_frozen(every=0.01):
             before = gc.get_freeze_count()
@@ -23,7 +23,7 @@ def test_what_is_there_is_set_aside_and_taken_back() -> None:
     assert gc.get_freeze_count() == 0
 
 
-def test_it_is_taken_back_after_an_error() -> None:
+def test_objects_are_unfrozen_after_an_error() -> None:
     async def go() -> None:
         async with gc_frozen(every=1):
             raise KeyError
@@ -34,7 +34,7 @@ def test_it_is_taken_back_after_an_error() -> None:
 
 
 @pytest.mark.parametrize("prepare", [gc.freeze, gc.disable])
-def test_who_has_an_order_of_his_own_keeps_it(prepare: object) -> None:
+def test_a_frozen_or_disabled_collector_is_left_alone(prepare: object) -> None:
     assert callable(prepare)
     prepare()
     before = gc.get_freeze_count(), gc.isenabled()

@@ -1,4 +1,4 @@
-"""How far a run has come: counted without a doubt, and told in a file that is always whole."""
+"""Progress counters, and progress.json, which is always complete."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def told(
 
 
 @given(EVENTS)
-def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
+def test_counts_add_up_and_repeated_outcomes_are_paid_once(
     events: list[tuple[Completion | Verdict | WorkError, int] | None],
 ) -> None:
     seen = told(events)
@@ -66,7 +66,7 @@ def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
         assert last.cost == pytest.approx(sum(filter(None, costs)))
 
 
-def test_what_is_through_elsewhere_is_told_once_and_until_it_is_here() -> None:
+def test_remote_done_is_reported_on_change_until_an_outcome_arrives() -> None:
     told: list[ProgressUpdate] = []
     count = ProgressCounter("judgment", "j", 5, told.append)
     for through in (0, 2, 2, 3):
@@ -76,7 +76,7 @@ def test_what_is_through_elsewhere_is_told_once_and_until_it_is_here() -> None:
     assert [progress.done for progress in told] == [0, 0, 0, 1]
 
 
-def test_what_is_being_written_counts_until_it_is_done() -> None:
+def test_tokens_in_progress_become_tokens_when_an_outcome_arrives() -> None:
     told: list[ProgressUpdate] = []
     count = ProgressCounter("completion", "m", 3, told.append)
     for tokens in (5, 9, 9):
@@ -91,7 +91,7 @@ def test_what_is_being_written_counts_until_it_is_done() -> None:
     ]
 
 
-def test_tokens_are_those_read_and_written() -> None:
+def test_tokens_of_adds_input_and_output() -> None:
     usage = Usage(input_tokens=30, output_tokens=5, cached_tokens=20)
     assert tokens_of(Verdict(first=1, usage=usage)) == 35
     assert tokens_of(Completion(text="", tokens=5, usage=usage)) == 35
@@ -99,7 +99,7 @@ def test_tokens_are_those_read_and_written() -> None:
     assert tokens_of(Verdict(first=1)) == tokens_of(Completion(text="")) == 0
 
 
-def test_the_file_is_there_while_the_run_goes_on_and_gone_after_it(tmp_path: Path) -> None:
+def test_the_file_exists_during_the_run_only(tmp_path: Path) -> None:
     seen: list[ProgressUpdate] = []
     with ProgressFile(tmp_path, seen.append) as progress:
         begun = read_progress(tmp_path)
@@ -118,7 +118,7 @@ def test_the_file_is_there_while_the_run_goes_on_and_gone_after_it(tmp_path: Pat
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, RuntimeError])
-def test_the_file_stays_where_a_run_was_stopped(tmp_path: Path, ends: type[BaseException]) -> None:
+def test_the_file_stays_if_the_run_was_stopped(tmp_path: Path, ends: type[BaseException]) -> None:
     def stopped(rows: int) -> None:
         with ProgressFile(tmp_path) as progress:
             for _ in range(rows):
@@ -137,7 +137,9 @@ def test_the_file_stays_where_a_run_was_stopped(tmp_path: Path, ends: type[BaseE
     assert read_progress(tmp_path) is None
 
 
-def test_it_is_not_written_for_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_not_written_for_every_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writes: list[Path] = []
     replace = Path.replace
 
@@ -154,7 +156,7 @@ def test_it_is_not_written_for_every_step(tmp_path: Path, monkeypatch: pytest.Mo
     assert writes == [tmp_path / PROGRESS_FILE]
 
 
-def test_a_file_that_cannot_be_written_stops_nothing_and_is_told_once(
+def test_an_unwritable_file_is_logged_once_and_does_not_stop_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / PROGRESS_FILE).mkdir()
@@ -168,7 +170,7 @@ def test_a_file_that_cannot_be_written_stops_nothing_and_is_told_once(
     ]  # nothing half written either
 
 
-def test_whoever_reads_meanwhile_never_sees_half_of_it(tmp_path: Path) -> None:
+def test_a_concurrent_reader_never_sees_a_partial_file(tmp_path: Path) -> None:
     found: list[ProgressReport | None] = []
     over = threading.Event()
 
@@ -203,7 +205,7 @@ def whole(**more: object) -> bytes:
 ROW = {"stage": "completion", "participant": "a", "done": 1, "total": 2}
 
 
-def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
+def test_a_valid_file_is_read(tmp_path: Path) -> None:
     found = read_progress(written(tmp_path, whole(rows=[ROW])))
     assert found is not None
     assert found.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
@@ -226,11 +228,11 @@ def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
     ],
     ids=range(11),
 )
-def test_what_is_no_file_of_ours_is_none(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_file_is_none(tmp_path: Path, content: bytes) -> None:
     assert read_progress(written(tmp_path, content)) is None
 
 
-def test_what_is_no_file_at_all_is_none(tmp_path: Path) -> None:
+def test_a_missing_file_directory_or_pipe_is_none(tmp_path: Path) -> None:
     assert read_progress(tmp_path / "nowhere") is None
     (tmp_path / PROGRESS_FILE).mkdir()
     assert read_progress(tmp_path) is None

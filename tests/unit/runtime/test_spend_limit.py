@@ -1,4 +1,4 @@
-"""What may be spent is never exceeded, whatever comes back in which order."""
+"""The spend limit holds for any order of reservations and replies."""
 
 import asyncio
 import random
@@ -14,10 +14,10 @@ PRICES = st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1)), min_size=1, ma
 
 
 @given(PRICES, st.integers(0, 300), st.integers(1, 8), st.integers(0, 2**16))
-def test_it_is_never_exceeded_and_never_left_unused(
+def test_the_limit_is_never_exceeded_and_is_used_up(
     prices: list[tuple[int, float]], most: int, lanes: int, seed: int
 ) -> None:
-    """Each request can cost so much, and does cost a share of that."""
+    """Each request costs a share of its highest cost."""
     chance = random.Random(seed)
 
     async def main() -> tuple[float, int, str | None]:
@@ -51,7 +51,7 @@ def test_it_is_never_exceeded_and_never_left_unused(
         assert f"--max-cost {most}" in why
 
 
-def test_without_a_limit_nobody_waits_and_a_patient_one_never_does() -> None:
+def test_no_limit_and_batch_only_workers_never_wait() -> None:
     async def main() -> None:
         free = SpendLimit()
         await free.reserve(1e9)

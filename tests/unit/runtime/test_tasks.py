@@ -70,7 +70,7 @@ def test_a_group_without_errors_waits_for_all() -> None:
     assert run(go) == [1, 2, 3]
 
 
-def test_what_is_done_meanwhile_ends_with_the_body() -> None:
+def test_periodic_calls_end_with_the_body() -> None:
     async def go() -> tuple[int, int]:
         beats: list[int] = []
         async with run_periodically(lambda: beats.append(1), every=0):
@@ -86,7 +86,7 @@ def test_what_is_done_meanwhile_ends_with_the_body() -> None:
 
 
 @pytest.mark.parametrize("where", ["body", "beat"])
-def test_an_error_of_the_body_or_beside_it_is_raised_as_itself(where: str) -> None:
+def test_an_error_of_the_body_or_the_callback_is_raised_as_itself(where: str) -> None:
     def beat() -> None:
         if where == "beat":
             raise LookupError(where)
@@ -101,7 +101,7 @@ def test_an_error_of_the_body_or_beside_it_is_raised_as_itself(where: str) -> No
         run(go)
 
 
-def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
+def test_cancelling_the_body_ends_the_periodic_calls() -> None:
     async def go() -> list[int]:
         beats: list[int] = []
 
@@ -121,7 +121,7 @@ def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
     assert run(go)
 
 
-def test_what_is_done_aside_returns_or_raises() -> None:
+def test_a_daemon_thread_returns_or_raises() -> None:
     context: ContextVar[str] = ContextVar("context")
 
     async def go() -> None:
@@ -137,7 +137,7 @@ def test_what_is_done_aside_returns_or_raises() -> None:
     asyncio.run(go())
 
 
-def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
+def test_a_cancelled_caller_does_not_wait_for_its_daemon_thread() -> None:
     gate = threading.Event()
 
     async def go() -> None:

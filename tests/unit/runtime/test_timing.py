@@ -1,4 +1,4 @@
-"""Where the time goes: every moment once, whatever overlaps, and nothing where nobody measures."""
+"""Stopwatch: overlapping work is counted once, and nothing without a stopwatch."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from bakeoff.runtime.timing import WORK_KINDS, Stopwatch, WorkKind, timed
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -27,11 +27,11 @@ def clock() -> Clock:
 
 
 def counted(watch: Stopwatch) -> dict[str, tuple[float, float]]:
-    """What counts and what was under way, of the kinds that were."""
+    """Return attributed and total seconds of the kinds that ran."""
     return {lap.kind: (lap.attributed, lap.total) for lap in watch.timings()[0] if lap.total}
 
 
-def test_what_overlaps_counts_once_for_what_is_inside(clock: Clock) -> None:
+def test_overlapping_work_is_attributed_to_the_kind_of_higher_precedence(clock: Clock) -> None:
     with Stopwatch(clock) as watch:
         clock.now += 1  # nothing is under way
         with timed("judge"):
@@ -53,7 +53,7 @@ def test_what_overlaps_counts_once_for_what_is_inside(clock: Clock) -> None:
     assert watch.timings()[1] == 127
 
 
-def test_two_of_a_kind_are_under_way_until_both_have_ended(clock: Clock) -> None:
+def test_a_kind_runs_until_all_work_of_it_has_ended(clock: Clock) -> None:
     with Stopwatch(clock) as watch:
         one, other = timed("generate"), timed("generate")
         one.__enter__()
@@ -67,13 +67,13 @@ def test_two_of_a_kind_are_under_way_until_both_have_ended(clock: Clock) -> None
     assert counted(watch) == {"generate": (7, 7)}
 
 
-def test_what_is_still_under_way_counts_so_far(clock: Clock) -> None:
+def test_running_work_is_counted_so_far(clock: Clock) -> None:
     with Stopwatch(clock) as watch, timed("store"):
         clock.now += 3
         assert counted(watch) == {"store": (3, 3)}
 
 
-def test_an_error_ends_what_was_under_way(clock: Clock) -> None:
+def test_an_error_ends_the_timing(clock: Clock) -> None:
     def fails() -> None:
         with timed("parse"):
             clock.now += 1
@@ -86,7 +86,7 @@ def test_an_error_ends_what_was_under_way(clock: Clock) -> None:
     assert counted(watch) == {"parse": (1, 1)}
 
 
-def test_nobody_is_measured_beside_a_watch_and_each_has_its_own(clock: Clock) -> None:
+def test_nothing_is_measured_without_a_stopwatch_and_each_has_its_own_times(clock: Clock) -> None:
     with timed("parse"):
         clock.now += 1
     with Stopwatch(clock) as outer:
@@ -100,7 +100,7 @@ def test_nobody_is_measured_beside_a_watch_and_each_has_its_own(clock: Clock) ->
     assert counted(outer) == {"store": (4, 4)}
 
 
-def test_a_thread_that_has_the_context_is_measured(clock: Clock) -> None:
+def test_threads_with_a_copied_context_are_measured(clock: Clock) -> None:
     def loads() -> None:
         with timed("load"):
             clock.now += 5
@@ -117,7 +117,7 @@ TURNS = st.lists(st.tuples(st.sampled_from(WORK_KINDS), st.integers(0, 9)), max_
 
 
 @given(TURNS)
-def test_what_is_counted_is_the_time_in_which_anything_was_under_way(
+def test_attributed_times_add_up_to_the_time_in_which_work_was_running(
     turns: list[tuple[WorkKind, int]],
 ) -> None:
     clock = Clock()
@@ -138,7 +138,7 @@ def test_what_is_counted_is_the_time_in_which_anything_was_under_way(
     assert [lap.kind for lap in laps] == list(WORK_KINDS)
 
 
-def test_it_goes_by_the_wall_clock() -> None:
+def test_the_default_clock_is_wall_time() -> None:
     with Stopwatch() as watch, timed("load"):
         time.sleep(0.02)
     (lap, *_), wall = watch.timings()

@@ -13,7 +13,7 @@ from bakeoff.runtime import Batched, PerItem, WorkQueue, outcome_of
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run it, but not for ever: a worker that hangs is a failure and not a pause."""
+    """Run `work` with a timeout."""
 
     async def watched() -> Any:
         async with asyncio.timeout(60):
@@ -23,7 +23,7 @@ def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 class Server(PerItem[int, int]):
-    """Doubles a number after as many turns of the loop as it says; a negative one is an error."""
+    """Doubles a number after some steps of the event loop; a negative one is an error."""
 
     def __init__(self, max_concurrency: int, bug: BaseException | None = None) -> None:
         super().__init__(max_concurrency)
@@ -49,7 +49,7 @@ class Server(PerItem[int, int]):
 
 
 class Engine(Batched[int, int]):
-    """Doubles numbers in batches on its own thread; 13 is a bug, if there is one."""
+    """Doubles numbers in batches; raises `bug`, if given, at 13."""
 
     def __init__(self, size: int, bug: Exception | None = None) -> None:
         super().__init__(size)
@@ -74,7 +74,7 @@ class Engine(Batched[int, int]):
 
 
 class Ranked(Engine):
-    """Puts like sizes together."""
+    """Sorts items by their absolute value."""
 
     def sort_key(self, item: int) -> int:
         return abs(item)
@@ -90,7 +90,7 @@ async def outcomes_of(worker: Server | Engine, items: Sequence[int]) -> Outcomes
 
 
 def check(items: Sequence[int], emitted: Outcomes) -> None:
-    """Every item has its own outcome, once."""
+    """Assert that every item has exactly one outcome."""
     assert sorted(index for index, _ in emitted) == list(range(len(items)))
     for index, outcome in emitted:
         if items[index] < 0:
@@ -109,7 +109,7 @@ calls = st.lists(numbers, min_size=1, max_size=4)
 
 
 @given(calls, st.integers(1, 6))
-def test_calls_that_overlap_share_the_lanes_and_every_item_has_its_outcome(
+def test_overlapping_calls_share_max_concurrency_and_every_item_has_an_outcome(
     items: list[list[int]], max_concurrency: int
 ) -> None:
     async def go() -> tuple[Server, list[Outcomes]]:
@@ -137,7 +137,7 @@ def test_a_worker_can_be_called_again(items: list[list[int]], size: int) -> None
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("bug"), ConfigError("no key"), OSError("net")])
 @given(numbers, numbers, st.integers(1, 4))
-def test_any_other_exception_stops_the_call_and_comes_out_as_itself(
+def test_an_exception_other_than_work_error_is_raised_by_the_call(
     bug: Exception, before: list[int], after: list[int], max_concurrency: int
 ) -> None:
     server = Server(max_concurrency, bug)
@@ -159,7 +159,7 @@ def test_any_other_exception_stops_the_call_and_comes_out_as_itself(
 
 
 @pytest.mark.parametrize("make", [Server, Engine])
-def test_what_emit_raises_stops_the_call_and_comes_out_as_itself(
+def test_an_exception_of_emit_is_raised_by_the_call(
     make: Callable[[int], Server | Engine],
 ) -> None:
     full = OSError("the disk is full")
@@ -180,7 +180,7 @@ def test_what_emit_raises_stops_the_call_and_comes_out_as_itself(
 
 
 @given(numbers, st.integers(1, 5))
-def test_a_batch_is_never_larger_than_its_size(items: list[int], size: int) -> None:
+def test_batches_have_at_most_batch_size_items(items: list[int], size: int) -> None:
     async def go() -> Outcomes:
         try:
             return await outcomes_of(engine, items)
@@ -195,7 +195,7 @@ def test_a_batch_is_never_larger_than_its_size(items: list[int], size: int) -> N
 
 
 @given(numbers, st.integers(1, 5))
-def test_the_largest_rank_comes_first(items: list[int], size: int) -> None:
+def test_items_are_batched_in_descending_order_of_sort_key(items: list[int], size: int) -> None:
     async def go() -> Outcomes:
         try:
             return await outcomes_of(engine, items)
@@ -209,7 +209,7 @@ def test_the_largest_rank_comes_first(items: list[int], size: int) -> None:
 
 
 @given(st.lists(st.integers(-50, 12), min_size=1, max_size=12), st.integers(1, 5))
-def test_single_items_that_trickle_in_share_batches(items: list[int], size: int) -> None:
+def test_single_items_of_overlapping_calls_share_batches(items: list[int], size: int) -> None:
     async def go() -> list[Outcomes]:
         engine.permits = threading.Semaphore(0)
         waiting = await behind_the_first(engine, [[item] for item in items])
@@ -248,14 +248,14 @@ def test_an_engine_works_on_one_thread_that_close_ends() -> None:
 
 
 class Lingering(Engine):
-    """Has still something to do when it has given everything."""
+    """Keeps running after it has put all outcomes."""
 
     def process_queue(self, queue: WorkQueue[int, int]) -> None:
         super().process_queue(queue)
         time.sleep(0.05)
 
 
-def test_a_call_in_another_loop_starts_an_engine_that_was_never_closed() -> None:
+def test_a_call_in_a_new_event_loop_restarts_the_engine() -> None:
     engine = Lingering(3)
     for _ in range(3):
         check([1, 2, 3], run(lambda: outcomes_of(engine, [1, 2, 3])))
@@ -270,7 +270,7 @@ async def begun(engine: Engine, batches: int) -> None:
 async def behind_the_first(
     engine: Engine, calls: Sequence[Sequence[int]]
 ) -> list[asyncio.Task[Outcomes]]:
-    """Calls of which the first is in the engine, and all others wait, when this returns."""
+    """Start calls; return when the first is in the engine and all others wait."""
     first = asyncio.create_task(outcomes_of(engine, calls[0]))
     await begun(engine, 1)  # it would take up others with the first, did they wait already
     others = [asyncio.create_task(outcomes_of(engine, items)) for items in calls[1:]]
@@ -278,7 +278,7 @@ async def behind_the_first(
     return [first, *others]
 
 
-def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
+def test_an_exception_in_a_batch_is_raised_by_its_calls_and_no_other_call_hangs() -> None:
     async def go() -> list[Outcomes | BaseException]:
         engine.permits = threading.Semaphore(0)
         some = await behind_the_first(engine, ([1], [2, 13], [3], [5]))
@@ -295,7 +295,7 @@ def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
     assert outcomes == [[(0, 2)], bug, bug, [(0, 10)]]
 
 
-def test_calls_that_are_cancelled_take_no_other_call_with_them_and_leave_nothing_over() -> None:
+def test_cancelled_calls_leave_other_calls_and_the_queue_intact() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
         calls = await behind_the_first(engine, [[n] * 3 for n in (1, 2, 3, 4)])
@@ -314,7 +314,7 @@ def test_calls_that_are_cancelled_take_no_other_call_with_them_and_leave_nothing
 
 
 class Streaming(Engine):
-    """Takes up one item after the other, and gives an outcome only when it has the permit for it.
+    """Processes items one by one, each when the test gives a permit.
 
     An item that nobody waits for any more it leaves alone.
     """
@@ -329,7 +329,7 @@ class Streaming(Engine):
                 self.batches.append([work_item.item])
 
 
-def test_an_outcome_is_emitted_when_the_engine_gives_it_and_not_with_the_last_one() -> None:
+def test_outcomes_are_emitted_as_soon_as_the_engine_puts_them() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
         emitted: Outcomes = []
@@ -349,7 +349,7 @@ def test_an_outcome_is_emitted_when_the_engine_gives_it_and_not_with_the_last_on
     assert engine.begun == 1
 
 
-def test_an_engine_is_told_that_nobody_waits_any_more() -> None:
+def test_items_of_a_cancelled_call_are_not_wanted() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
         call = asyncio.create_task(outcomes_of(engine, [1, 2, 3]))
@@ -362,7 +362,7 @@ def test_an_engine_is_told_that_nobody_waits_any_more() -> None:
     assert engine.batches == []
 
 
-def test_to_who_is_gone_nothing_is_emitted() -> None:
+def test_a_cancelled_call_emits_nothing() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
         emitted: Outcomes = []
@@ -381,7 +381,7 @@ def test_to_who_is_gone_nothing_is_emitted() -> None:
     assert engine.batches == [[1, 2]]
 
 
-def test_what_emit_raises_leaves_nothing_to_work_on() -> None:
+def test_an_exception_of_emit_drops_the_other_items_of_the_call() -> None:
     full = OSError("the disk is full")
 
     def emit(index: int, outcome: int | WorkError) -> None:
@@ -399,7 +399,7 @@ def test_what_emit_raises_leaves_nothing_to_work_on() -> None:
 
 
 @pytest.mark.parametrize("error", [None, ConfigError("no file")])
-def test_an_engine_that_gives_nothing_ends_all_who_wait(error: ConfigError | None) -> None:
+def test_an_engine_without_outcomes_fails_all_waiting_calls(error: ConfigError | None) -> None:
     class Useless(Engine):
         def process_queue(self, queue: WorkQueue[int, int]) -> None:
             if error:
@@ -418,7 +418,7 @@ def test_an_engine_that_gives_nothing_ends_all_who_wait(error: ConfigError | Non
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3])
-def test_a_batch_of_the_wrong_length_is_a_bug(answers: int) -> None:
+def test_a_batch_with_the_wrong_number_of_outcomes_is_an_error(answers: int) -> None:
     class Short(Engine):
         def process_batch(self, items: Sequence[int]) -> Sequence[int]:
             return [0] * answers
@@ -434,7 +434,7 @@ def test_a_batch_of_the_wrong_length_is_a_bug(answers: int) -> None:
         run(go)
 
 
-def test_a_work_error_is_an_outcome_and_nothing_else_is() -> None:
+def test_outcome_of_returns_work_errors_only() -> None:
     async def raises(error: BaseException) -> int:
         raise error
 

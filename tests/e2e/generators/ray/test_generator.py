@@ -113,7 +113,7 @@ print(same[0] == same[1], two.traits.exclusive, "ray" in sys.modules)
 
 
 @pytest.mark.parametrize(
-    ("items", "most", "lanes", "size", "blocks"),
+    ("items", "most", "max_concurrency", "size", "blocks"),
     [
         (1, 4, 256, 1, 1),
         (200, 2, 256, 6, 9),  # 50 in flight: half of the share of 100
@@ -142,7 +142,7 @@ class TestOnACluster:
     pytestmark = ray
 
     @pytest.mark.parametrize(
-        ("replicas", "count", "lanes"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
+        ("replicas", "count", "max_concurrency"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
     )
     def test_outcomes_do_not_depend_on_the_number_of_replicas(
         self, cluster: Any, replicas: str, count: int, max_concurrency: int

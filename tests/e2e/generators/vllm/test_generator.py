@@ -366,7 +366,7 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("lanes", [4, *long([1])])
+@pytest.mark.parametrize("max_concurrency", [4, *long([1])])
 def test_a_second_exit_stops_the_run_with_its_cause(
     max_concurrency: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:

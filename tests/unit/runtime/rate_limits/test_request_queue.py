@@ -1,4 +1,4 @@
-"""Who may ask which server next: permits, tickets, servers that are away, and an end of waiting."""
+"""Request queues: order, load balancing, unreachable servers, and giving up."""
 
 import asyncio
 import selectors
@@ -52,12 +52,12 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def settled() -> None:
-    """Let everybody who can go on do so."""
+    """Let all tasks run until they wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-def test_who_comes_first_goes_first_and_who_was_refused_before_the_later_ones() -> None:
+def test_requests_are_first_in_first_out_and_a_refused_one_keeps_its_place() -> None:
     async def work() -> None:
         queue, went = RequestQueue([Server(LimitConfig(1))]), []
 
@@ -77,7 +77,7 @@ def test_who_comes_first_goes_first_and_who_was_refused_before_the_later_ones() 
     run(work)
 
 
-def test_all_gates_to_a_server_share_what_it_takes_and_take_turns() -> None:
+def test_queues_of_one_server_share_its_limits_and_alternate() -> None:
     async def work() -> None:
         limits = RateLimits()
         server = limits.server("here", LimitConfig(2))
@@ -100,7 +100,7 @@ def test_all_gates_to_a_server_share_what_it_takes_and_take_turns() -> None:
     run(work)
 
 
-def test_whoever_waits_is_let_in_by_whoever_leaves() -> None:
+def test_a_completed_request_dispatches_the_waiting_ones() -> None:
     async def work() -> None:
         server = Server(LimitConfig(1))
         queues = [RequestQueue([server]) for _ in range(4)]
@@ -115,7 +115,7 @@ def test_whoever_waits_is_let_in_by_whoever_leaves() -> None:
     run(work)
 
 
-def test_the_server_with_most_room_is_asked() -> None:
+def test_the_server_with_the_lowest_load_is_chosen() -> None:
     async def work() -> None:
         queue = RequestQueue([Server(LimitConfig(2)), Server(LimitConfig(8))])
         permits = [await queue.acquire(n) for n in range(10)]
@@ -128,7 +128,7 @@ def test_the_server_with_most_room_is_asked() -> None:
     run(work)
 
 
-def test_a_server_that_is_away_is_left_out_and_tried_again_by_one_request() -> None:
+def test_an_unreachable_server_is_skipped_and_retried_with_one_request() -> None:
     async def work() -> None:
         servers = [Server(LimitConfig(4)), Server(LimitConfig(4))]
         queue = RequestQueue(servers)
@@ -150,7 +150,7 @@ def test_a_server_that_is_away_is_left_out_and_tried_again_by_one_request() -> N
     run(work)
 
 
-def test_a_start_that_has_to_wait_is_made_in_time() -> None:
+def test_a_delayed_start_is_dispatched_in_time() -> None:
     async def work() -> None:
         queue = RequestQueue([Server(LimitConfig(9, rpm=1200))])
         begun = Clock.now
@@ -161,7 +161,7 @@ def test_a_start_that_has_to_wait_is_made_in_time() -> None:
     run(work)
 
 
-def test_who_is_cancelled_gives_its_place_back() -> None:
+def test_a_cancelled_request_returns_its_permit() -> None:
     async def work() -> None:
         queue = RequestQueue([Server(LimitConfig(1))])
         held = await queue.acquire(0)
@@ -178,7 +178,7 @@ def test_who_is_cancelled_gives_its_place_back() -> None:
     run(work)
 
 
-def test_where_no_server_is_worth_waiting_for_everybody_is_told_at_once() -> None:
+def test_all_requests_fail_if_no_server_is_available() -> None:
     async def work() -> None:
         queue = RequestQueue([Server(LimitConfig(2)), Server(LimitConfig(2))])
         permits = [await queue.acquire(n) for n in range(3)]
@@ -194,7 +194,7 @@ def test_where_no_server_is_worth_waiting_for_everybody_is_told_at_once() -> Non
     run(work)
 
 
-def test_one_server_that_is_worth_waiting_for_is_waited_for() -> None:
+def test_requests_wait_if_one_server_is_available() -> None:
     async def work() -> None:
         queue = RequestQueue([Server(LimitConfig(1)), Server(LimitConfig(1))])
         permits = [await queue.acquire(n) for n in range(2)]
@@ -209,7 +209,7 @@ def test_one_server_that_is_worth_waiting_for_is_waited_for() -> None:
     run(work)
 
 
-def test_a_turn_ends_in_any_of_its_ways() -> None:
+def test_every_outcome_of_a_permit_ends_its_request() -> None:
     async def work() -> None:
         ends: list[Callable[[Permit], None]] = [
             lambda permit: permit.completed(5),

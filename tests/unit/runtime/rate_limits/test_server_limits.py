@@ -1,4 +1,4 @@
-"""What a limiter learns of servers with every kind of limit, by a clock that jumps."""
+"""Limits that are learned from simulated servers with every kind of rate limit."""
 
 import math
 import random
@@ -22,7 +22,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("kind", HARD)
-def test_a_hard_limit_is_used_up_and_hardly_run_into(kind: str) -> None:
+def test_a_hard_limit_is_used_to_90_percent_with_few_refusals(kind: str) -> None:
     said = simulate(HARD[kind](), 1800)
     assert len(said.served) == 1800
     assert said.goodput() >= 0.9 * 10
@@ -30,24 +30,24 @@ def test_a_hard_limit_is_used_up_and_hardly_run_into(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HARD)
-def test_a_limit_is_learned_too_where_the_server_does_not_say_when_to_come_again(kind: str) -> None:
+def test_a_limit_is_learned_without_retry_after(kind: str) -> None:
     said = simulate(HARD[kind](), 1800, after=lambda _: None)
     assert said.goodput() >= 0.7 * 10
     assert said.refused_share(since=10) < 0.02
 
 
-def test_replies_that_take_long_are_in_flight_in_such_numbers_as_the_rate_needs() -> None:
+def test_slow_replies_get_the_concurrency_that_the_rate_needs() -> None:
     said = simulate(Bucket(10, 10), 1800, latency=lambda chance: 0.5 + chance.expovariate(1 / 6))
     assert said.goodput() >= 0.85 * 10
 
 
-def test_what_a_server_says_is_left_keeps_it_from_refusing_the_first_ones() -> None:
+def test_reported_quotas_halve_the_refusals() -> None:
     told, untold = simulate(Telling(10, 600), 1200), simulate(Bucket(10, 600), 1200)
     assert 2 * len(told.refused) < len(untold.refused)
     assert told.goodput() >= 0.9 * untold.goodput()
 
 
-def test_a_word_on_what_is_left_does_not_hold_back_where_enough_is_left() -> None:
+def test_quotas_that_suffice_do_not_delay_requests() -> None:
     limiter = ServerLimits(LimitConfig(256))
     for _ in range(30):
         limiter.on_start(0.0)
@@ -60,7 +60,7 @@ def test_a_word_on_what_is_left_does_not_hold_back_where_enough_is_left() -> Non
     assert limiter.delay(0.1) > 0
 
 
-def test_it_begins_with_32_and_grows_while_more_come_back() -> None:
+def test_concurrency_starts_at_32_and_grows_with_throughput() -> None:
     assert simulate(Free(), 31).most == 31
     said = simulate(Free(), 5000)
     assert said.most == 256
@@ -68,7 +68,7 @@ def test_it_begins_with_32_and_grows_while_more_come_back() -> None:
     assert not said.refused
 
 
-def test_it_does_not_grow_where_more_only_wait_longer() -> None:
+def test_concurrency_does_not_grow_if_latency_does() -> None:
     said = simulate(OneByOne(32, 0.2), 6000)
     assert said.goodput() >= 0.95 * 32 / 0.2
     assert said.most <= 128  # tried once in a while
@@ -76,19 +76,19 @@ def test_it_does_not_grow_where_more_only_wait_longer() -> None:
     assert simulate(OneByOne(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
 
 
-def test_it_grows_within_a_few_replies_though_starts_are_spread() -> None:
+def test_concurrency_grows_within_a_few_replies() -> None:
     said = simulate(Free(), 2000)
     assert sum(at < 1.05 for at in said.served) >= 400
 
 
-def test_a_window_is_used_as_soon_as_it_opens() -> None:
+def test_a_fixed_window_is_used_as_soon_as_it_opens() -> None:
     for kind in ("sliding minute", "minute"):
         said = simulate(HARD[kind](), 1000)
         assert said.end < 75, kind  # 600 at once, and the others after a minute
         assert said.refused_share(since=10) < 0.01
 
 
-def test_caps_are_never_exceeded() -> None:
+def test_user_limits_are_never_exceeded() -> None:
     assert simulate(Free(), 500, config=LimitConfig(7)).most == 7
     paced = simulate(Free(), 500, config=LimitConfig(256, rpm=1200))
     assert 0.97 * 20 <= paced.goodput() <= 1.01 * 20
@@ -97,12 +97,12 @@ def test_caps_are_never_exceeded() -> None:
 
 
 def refusing(limiter: ServerLimits, at: float, after: float | None) -> None:
-    """One request that is refused at once."""
+    """Start one request and refuse it at once."""
     limiter.on_start(at)
     limiter.on_refusal(at, at, after)
 
 
-def test_what_is_under_way_when_the_first_is_refused_is_one_event() -> None:
+def test_refusals_of_requests_in_flight_count_once() -> None:
     limiter = ServerLimits(LimitConfig(256))
     for _ in range(32):
         limiter.on_start(0.0)
@@ -113,7 +113,7 @@ def test_what_is_under_way_when_the_first_is_refused_is_one_event() -> None:
     assert limiter.delay(0.1) == pytest.approx(1.0)
 
 
-def test_nothing_starts_before_the_time_that_the_latest_refusal_names() -> None:
+def test_the_latest_retry_after_is_respected() -> None:
     limiter = ServerLimits(LimitConfig(256))
     for _ in range(3):
         limiter.on_start(0.0)
@@ -123,7 +123,7 @@ def test_nothing_starts_before_the_time_that_the_latest_refusal_names() -> None:
     assert limiter.delay(5.0) == 0.0
 
 
-def test_who_accepted_nothing_is_tried_by_one_and_less_and_less_often() -> None:
+def test_a_server_that_accepts_nothing_is_tried_by_one_request_with_backoff() -> None:
     limiter, now, pauses = ServerLimits(LimitConfig(256)), 0.0, []
     for _ in range(9):
         refusing(limiter, now, None)
@@ -136,7 +136,7 @@ def test_who_accepted_nothing_is_tried_by_one_and_less_and_less_often() -> None:
     assert limiter.delay(now + 60) < math.inf
 
 
-def test_a_limit_that_was_passing_is_forgotten_within_minutes() -> None:
+def test_a_temporary_limit_is_forgotten_within_minutes() -> None:
     limiter = ServerLimits(LimitConfig(256))
     now, rates = 0.0, []
     for _ in range(20):
@@ -158,7 +158,7 @@ def test_a_limit_that_was_passing_is_forgotten_within_minutes() -> None:
     assert rates[-1] > 3 * rates[0]
 
 
-def test_ten_minutes_of_refusals_are_too_much_and_so_is_a_word_of_more() -> None:
+def test_a_server_is_unavailable_after_ten_minutes_of_refusals_or_a_longer_retry_after() -> None:
     limiter = ServerLimits(LimitConfig(256))
     refusing(limiter, 0.0, 30.0)
     refusing(limiter, 590.0, 30.0)
@@ -172,7 +172,7 @@ def test_ten_minutes_of_refusals_are_too_much_and_so_is_a_word_of_more() -> None
     assert limiter.unavailable_reason(800.0) == "it says to come again in 1:00:00"
 
 
-def test_a_server_that_is_away_is_tried_again_and_after_ten_minutes_given_up() -> None:
+def test_an_unreachable_server_is_retried_for_ten_minutes() -> None:
     limiter, now = ServerLimits(LimitConfig(256)), 0.0
     assert not limiter.unreachable
     for _ in range(60):
@@ -191,7 +191,7 @@ def test_a_server_that_is_away_is_tried_again_and_after_ten_minutes_given_up() -
     assert limiter.unavailable_reason(now) is None
 
 
-def test_a_server_that_is_busy_for_anybody_is_tried_again_and_teaches_no_rate() -> None:
+def test_an_overloaded_server_is_retried_and_teaches_no_rate() -> None:
     limiter, now, pauses = ServerLimits(LimitConfig(256)), 0.0, []
     for _ in range(100):
         limiter.on_start(now)
@@ -214,7 +214,7 @@ def test_a_server_that_is_busy_for_anybody_is_tried_again_and_teaches_no_rate() 
     assert not limiter.unreachable
 
 
-def test_two_who_share_a_limit_both_get_their_part() -> None:
+def test_two_clients_of_one_limit_both_get_a_share() -> None:
     """Two processes with one key, of which one comes later: each sees its own refusals only."""
     server = Bucket(10, 10)
     limiters = [ServerLimits(LimitConfig(256)), ServerLimits(LimitConfig(256))]
