@@ -45,4 +45,4 @@ print(*[module for module in heavy.split() if module in sys.modules])
 print(bakeoff.run.__name__, "numpy" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout == "\nrun True\n", done.stdout + done.stderr
+    assert done.stdout == "\nrun False\n", done.stdout + done.stderr

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
+from pydantic import JsonValue
+
 from bakeoff.errors import ConfigError, StoppedError, WorkError
-from bakeoff.records import Completion, Verdict, intern_fields_set
+from bakeoff.records import Completion, Pair, Verdict, content_key, intern_fields_set
 from bakeoff.runtime import (
     Emit,
     Worker,
@@ -95,3 +97,12 @@ async def _call_worker(
                 raise
             run.stop(str(error))
     return run.reason
+
+
+def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
+    """Return the store's key of a verdict: a hash of all that the judge sees, without names."""
+    prompt = pair.prompt
+    content: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
+    if prompt.criteria:
+        content.append([criterion.model_dump() for criterion in prompt.criteria])
+    return content_key("verdict", identity, content, repeat)

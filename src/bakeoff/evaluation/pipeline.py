@@ -5,11 +5,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from pydantic import JsonValue
-
 from bakeoff.config import Config
 from bakeoff.errors import StoppedError, WorkError
-from bakeoff.evaluation.cache import run_cached
+from bakeoff.evaluation.cache import run_cached, verdict_key
 from bakeoff.evaluation.request_plan import (
     RESAMPLED_SUFFIX,
     CompletionKey,
@@ -40,15 +38,6 @@ class _NoCompletionError(WorkError):
     """A pair cannot be judged because a model did not complete the prompt."""
 
     kind = "no completion"
-
-
-def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
-    """Return the store's key of a verdict: a hash of all that the judge sees, without names."""
-    prompt = pair.prompt
-    content: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
-    if prompt.criteria:
-        content.append([criterion.model_dump() for criterion in prompt.criteria])
-    return content_key("verdict", identity, content, repeat)
 
 
 class Pipeline:

@@ -338,7 +338,8 @@ def _judgments(pipeline: Pipeline, models: Collection[str]) -> tuple[list[Judgme
             verdict = pipeline.verdicts[key]
             if isinstance(verdict, WorkError):
                 # All fields of the key but the judge and the prompt.
-                failures.append(Failure.of(verdict, "judgment", key.prompt_id, judge, *key[2:]))
+                failure = Failure.of(verdict, "judgment", key.prompt_id, judge)
+                failures.append(failure.for_pair(*key[2:]))
             else:
                 judgments.append(pipeline.judgment(key, verdict))
     return judgments, failures

@@ -142,15 +142,7 @@ class Failure(Record):
 
     @classmethod
     def of(
-        cls,
-        error: WorkError,
-        stage: Stage,
-        prompt_id: str,
-        participant: str,
-        first: str | None = None,
-        second: str | None = None,
-        repeat: int = 0,
-        sample: int = 0,
+        cls, error: WorkError, stage: Stage, prompt_id: str, participant: str, sample: int = 0
     ) -> Self:
         """Return the record of an error."""
         return cls(
@@ -161,11 +153,14 @@ class Failure(Record):
             message=error.message,
             raw=error.raw,
             status=error.status if isinstance(error, BackendError) else None,
-            first=first,
-            second=second,
-            repeat=repeat,
             sample=sample,
             **error.usage,
+        )
+
+    def for_pair(self, first: str, second: str, repeat: int, sample: int = 0) -> Self:
+        """Return the failure of a judgment with the names of its models."""
+        return self.model_copy(
+            update={"first": first, "second": second, "repeat": repeat, "sample": sample}
         )
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bakeoff.errors import WorkError
-from bakeoff.evaluation.cache import run_cached
+from bakeoff.evaluation.cache import run_cached, verdict_key
 from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, LabeledPair
-from bakeoff.evaluation.pipeline import verdict_key
 from bakeoff.records import Failure, Judgment, Pair, Verdict
 from bakeoff.runtime import Judge
 from bakeoff.runtime.progress import ProgressCallback, ProgressCounter
@@ -86,7 +85,7 @@ class JudgeRequests:
     def failures(self) -> list[Failure]:
         """The failed requests, in the order of the pairs."""
         return [
-            Failure.of(outcome, "judgment", key.pair.id, self.name, *key[1:])
+            Failure.of(outcome, "judgment", key.pair.id, self.name).for_pair(*key[1:])
             for key, outcome in self._by_key()
             if isinstance(outcome, WorkError)
         ]

@@ -3,10 +3,7 @@
 import math
 from bisect import bisect_left
 
-import numpy as np
-
 from bakeoff.records import Outcome, PairSummary
-from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.results import Estimate
 
 _LABELS: dict[Outcome, str] = {
@@ -66,6 +63,10 @@ def _flips_to_overturn(pair: PairSummary, rate: Estimate) -> int:
     Exact if every prompt is won, lost or tied; if prompts are averages, an estimate that keeps the
     width of the interval.
     """
+    import numpy as np  # late: slow to import, and most commands compute no interval
+
+    from bakeoff.stats.intervals import win_rate
+
     counts = (pair.wins, pair.losses) if pair.outcome == "better" else (pair.losses, pair.wins)
     edge = max(rate.low - 0.5, 0.5 - rate.high)
     share = (counts[0] + pair.ties / 2) / pair.prompts
