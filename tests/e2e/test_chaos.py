@@ -26,7 +26,7 @@ from tests.chaos_server import (
     fails_as,
     plan,
 )
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import verdict
 
 TIMEOUT = 1.5  # seconds that the client waits for a server that stalls

@@ -20,8 +20,8 @@ from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import read
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage
-from tests.damaged import left_open, read_all, records_of
 from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
+from tests.store_damage import left_open, read_all, records_of
 from tests.unit.report.sample import results_of
 
 Disk = Callable[[str], Path]

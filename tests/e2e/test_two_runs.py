@@ -18,7 +18,7 @@ from bakeoff.report.fingerprint import holds
 from bakeoff.report.results_file import read_results
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from bakeoff.errors import BackendError, ConfigError, masked, without
 from tests.anthropic_server import AnthropicServer, message
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
 
 KEY = "sk-marker-5f1d0c2a9e7b"

@@ -16,9 +16,9 @@ import pytest
 
 from bakeoff import Results
 from bakeoff.runtime.progress import read
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
-from tests.terminal import Terminal
+from tests.pseudo_terminal import Terminal
 from tests.unit.report.sample import results_of
 
 NOWHERE = "http://127.0.0.1:1/v1"

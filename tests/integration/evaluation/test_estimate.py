@@ -11,9 +11,9 @@ from bakeoff.costs import tokens_in
 from bakeoff.errors import BudgetError
 from bakeoff.evaluation.estimate import COMPLETION, VERDICT
 from bakeoff.evaluation.session import plan
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, chat, verdict
-from tests.tokeniser import MODELS, Tokeniser, tokeniser
+from tests.tokenizer import MODELS, Tokenizer, tokenizer
 
 WORDS = (
     *(
@@ -48,32 +48,32 @@ WORDS = (
 )
 
 
-def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
+def text_of(tokenizer: Tokenizer, tokens: int, seed: str) -> str:
     """Some English of about so many tokens."""
     chance, text = random.Random(seed), ""
-    while (count := len(tokeniser(text))) < tokens:
+    while (count := len(tokenizer(text))) < tokens:
         text += " ".join(chance.choices(WORDS, k=max(1, (tokens - count) // 2))) + ". "
     return text
 
 
 class Priced:
-    """A brain that counts tokens as a real tokeniser does, and writes as much as models do."""
+    """A brain that counts tokens as a real tokenizer does, and writes as much as models do."""
 
-    def __init__(self, tokeniser: Tokeniser) -> None:
-        self._tokeniser = tokeniser
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self.calls = self.read = self.written = 0
 
     def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
         said = body["messages"][-1]["content"]
         if body["model"] == "judge":
-            why = text_of(self._tokeniser, VERDICT - 30, said[-40:])
+            why = text_of(self._tokenizer, VERDICT - 30, said[-40:])
             text = verdict("A", 7, 6, why)
         else:
             long = random.Random(said).randint(COMPLETION // 2, 3 * COMPLETION // 2)
             said += body["model"]
-            text = text_of(self._tokeniser, min(long, body["max_completion_tokens"]), said)
-        read = sum(len(self._tokeniser(turn["content"])) + 4 for turn in body["messages"])
-        written = len(self._tokeniser(text))
+            text = text_of(self._tokenizer, min(long, body["max_completion_tokens"]), said)
+        read = sum(len(self._tokenizer(turn["content"])) + 4 for turn in body["messages"])
+        written = len(self._tokenizer(text))
         self.calls, self.read = self.calls + 1, self.read + read
         self.written += written
         usage = {"prompt_tokens": read, "completion_tokens": written}
@@ -95,15 +95,15 @@ def asked(server: OpenAIServer, folder: Path, **more: Any) -> Config:
 
 
 FIRST = "smollm2"
-each_tokeniser = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS} - {FIRST}))])
+each_tokenizer = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS} - {FIRST}))])
 
 
 @pytest.mark.engine  # no engine, but the model's file
 @pytest.mark.long
-@each_tokeniser
+@each_tokenizer
 def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model: str) -> None:
     """Of what is read, of what is written where it is as long as is assumed, and of the cost."""
-    brain = Priced(tokeniser(model))
+    brain = Priced(tokenizer(model))
     with OpenAIServer(brain) as server:
         config = asked(server, tmp_path)
         before = plan(config)
@@ -132,7 +132,7 @@ def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model:
 
 
 @pytest.mark.engine
-@each_tokeniser
+@each_tokenizer
 def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
     root = Path(__file__).parents[3]
     for name in (
@@ -141,7 +141,7 @@ def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
         "src/bakeoff/evaluation/pipeline.py",
     ):
         text = (root / name).read_text()
-        assert tokens_in(text) == pytest.approx(len(tokeniser(model)(text)), rel=0.16), name
+        assert tokens_in(text) == pytest.approx(len(tokenizer(model)(text)), rel=0.16), name
 
 
 def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:

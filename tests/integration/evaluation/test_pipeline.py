@@ -23,7 +23,7 @@ from bakeoff.evaluation.cache import fill
 from bakeoff.records import Completion, Judgment
 from bakeoff.runtime.progress import Count, Progress, read
 from bakeoff.storage import Store
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 

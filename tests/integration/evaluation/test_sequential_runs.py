@@ -21,7 +21,7 @@ from bakeoff.storage import Store
 from bakeoff.storage.merge import merge
 from bakeoff.storage.salvage import check
 from tests.integration.evaluation.test_pipeline import config, kill, prompts_file
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 
 

@@ -18,9 +18,9 @@ from bakeoff.evaluation.votes.vote_log import put
 from bakeoff.generators.transformers.generator import Hf
 from bakeoff.runtime.progress import Report, read
 from bakeoff.runtime.timing import Stopwatch
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
-from tests.tiny import make_tiny_model
+from tests.tiny_models import make_tiny_model
 from tests.unit.web.voting.cases import vote
 
 

@@ -17,8 +17,8 @@ from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
 from tests.openai_server import OpenAIServer, Reply, chat
-from tests.tiny import CONTEXT, make_tiny_model
-from tests.working import outcomes
+from tests.tiny_models import CONTEXT, make_tiny_model
+from tests.workers import outcomes
 
 
 def turn(question: str, text: str) -> Prompt:

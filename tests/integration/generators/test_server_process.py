@@ -16,7 +16,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.generators import server_process as child_module
 from bakeoff.generators.server_process import Child
-from tests.long import long
+from tests.marks import long
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what Linux alone can do")
 

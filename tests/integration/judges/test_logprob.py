@@ -17,8 +17,8 @@ from bakeoff.judges.logprob import LikelihoodJudge, LogprobJudge, RewardJudge
 from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict, Weights
 from bakeoff.runtime import Emit
-from tests.tiny import make_tiny_model, make_tiny_reward_model
-from tests.working import outcomes
+from tests.tiny_models import make_tiny_model, make_tiny_reward_model
+from tests.workers import outcomes
 
 PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
 

@@ -14,7 +14,7 @@ from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
-from tests.working import outcomes
+from tests.workers import outcomes
 
 NOWHERE = "api:j?base_url=http://127.0.0.1:1/v1"
 

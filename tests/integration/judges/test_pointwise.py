@@ -11,7 +11,7 @@ from bakeoff.judges.pointwise import PointwiseJudge
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer
-from tests.working import outcomes
+from tests.workers import outcomes
 
 PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
 POINTS = {"good": 9, "fair": 6, "poor": 2}

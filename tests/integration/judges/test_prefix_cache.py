@@ -11,7 +11,7 @@ from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, PrefixedPrompt, Prompt, Verdict
 from tests.anthropic_server import AnthropicServer
 from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def prompt(text: str) -> Prompt:

@@ -10,7 +10,7 @@ from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
 from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
-from tests.working import outcomes
+from tests.workers import outcomes
 
 PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
 
@@ -38,7 +38,12 @@ def as_verdict(outcome: Verdict | WorkError) -> Verdict:
 def test_readable_reply_needs_one_request() -> None:
     outcome, requests = judge_pair(in_turn(verdict("A", 8, 3)))
     result = as_verdict(outcome)
-    assert (result.first, result.retry_reason, result.contradictory, result.shown_characters) == (1, None, False, None)
+    assert (result.first, result.retry_reason, result.contradictory, result.shown_characters) == (
+        1,
+        None,
+        False,
+        None,
+    )
     assert result.usage == Usage(input_tokens=3, output_tokens=5)
     assert (result.snapshot, result.cost, len(requests)) == ("loopback", None, 1)
 

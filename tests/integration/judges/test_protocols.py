@@ -20,9 +20,9 @@ from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.plugins import Setting, judge_spec, open_judge
 from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
 from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
-from tests.working import outcomes
+from tests.workers import outcomes
 
 SOON = {"Retry-After-Ms": "1"}
 FINE = verdict("A", 8, 3)

@@ -6,7 +6,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def said(text: str, prompt: str = "one two three") -> Completion:

@@ -12,7 +12,7 @@ from bakeoff.report.notebook import fragment
 from bakeoff.report.text.judge_card import interval, trust
 from bakeoff.report.text.summary import ranks, rating_notes
 from tests.browser import chromium, opened
-from tests.long import long
+from tests.marks import long
 from tests.unit.analysis.cases import evidence, failure, judgment, prompt, texts, won
 
 HOSTILE = [

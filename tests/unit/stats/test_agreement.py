@@ -13,7 +13,7 @@ from bakeoff.stats.agreement import (
     gwet_ac1,
     krippendorff_alpha,
 )
-from tests.long import long
+from tests.marks import long
 from tests.unit.stats.helpers import same, sound
 
 LEVELS: list[Level] = ["nominal", "ordinal", "interval"]

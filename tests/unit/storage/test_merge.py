@@ -12,7 +12,7 @@ from bakeoff.errors import BakeoffError, ConfigError, StoreError
 from bakeoff.records import Completion, content_key
 from bakeoff.storage import Store
 from bakeoff.storage.merge import lines, merge
-from tests.damaged import stored
+from tests.store_damage import stored
 
 
 def records(*numbers: int, of: str = "") -> dict[str, Completion]:

@@ -22,7 +22,7 @@ import pytest
 
 from bakeoff.records import Results
 from tests.batch_server import BatchServer
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import contest, shown, verdict
 
 PROMPTS = 12

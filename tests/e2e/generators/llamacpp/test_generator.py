@@ -22,7 +22,7 @@ from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply
 from tests.unit.generators.llamacpp.gguf_files import small_gguf
 from tests.unit.generators.llamacpp.test_gguf import LLAMA, write
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def embedded(text: str, **sampling: Any) -> Embedded:

@@ -25,8 +25,8 @@ from bakeoff.generators.ray.rows import ReplicaError, block_of, outcomes_of
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
 from bakeoff.runtime import Generator, Halt
-from tests.ray_nodes import add_node, nodes, replicas, somebodys_backend, soon
-from tests.working import outcomes
+from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
+from tests.workers import outcomes
 
 # Ray's own settings warn of themselves when the first one reads them.
 own = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
@@ -148,8 +148,8 @@ class TestOnACluster:
         self, cluster: Any, replicas: str, count: int, lanes: int
     ) -> None:
         prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
-        one = outcomes(opened("frail:x", lanes=lanes), prompts)
-        many = outcomes(opened(f"frail:x?replicas={replicas}&cpus=0.5", lanes=lanes), prompts)
+        one = outcomes(opened("faulty:x", lanes=lanes), prompts)
+        many = outcomes(opened(f"faulty:x?replicas={replicas}&cpus=0.5", lanes=lanes), prompts)
         as_kept = [
             [
                 one.model_dump()
@@ -164,7 +164,7 @@ class TestOnACluster:
     def test_what_is_done_is_there_while_others_are_under_way(
         self, cluster: Any, tmp_path: Path
     ) -> None:
-        worker = opened("frail:x?replicas=2", lanes=4)
+        worker = opened("faulty:x?replicas=2", lanes=4)
         gate = tmp_path / "gate"
         came: list[str] = []
 
@@ -186,7 +186,7 @@ class TestOnACluster:
     def test_a_prompt_that_kills_its_replica_fails_with_its_block_alone(self, cluster: Any) -> None:
         texts = [f"sleep 0.4 {n}" for n in range(100)]  # there when it dies, and its neighbours
         texts[60] = "die"
-        worker = opened("frail:x?replicas=2")
+        worker = opened("faulty:x?replicas=2")
         assert isinstance(worker, Replicated)
         size, pool = worker._pool(len(texts))
         assert pool.blocks > 1
@@ -209,7 +209,7 @@ class TestOnACluster:
 
         monkeypatch.setattr("bakeoff.generators.ray.generator.replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
-        said = outcomes(opened("frail:x?replicas=2", lanes=8), asked(*texts))
+        said = outcomes(opened("faulty:x?replicas=2", lanes=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # it was Ray that tried its blocks again
@@ -220,7 +220,7 @@ class TestOnACluster:
         """Its replica has no room elsewhere: what it had is given to the others."""
         monkeypatch.setattr(ray_pipeline, "_PATIENCE", 6.0)
         third = add_node(cluster, cpus=2)
-        worker = opened("frail:x?replicas=3&cpus=2", lanes=8)  # one on each node
+        worker = opened("faulty:x?replicas=3&cpus=2", lanes=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
         found: dict[int, Completion | WorkError] = {}
         lost = False
@@ -241,14 +241,14 @@ class TestOnACluster:
     @pytest.mark.parametrize(
         ("text", "error", "says"),
         [
-            ("frail:x?replicas=2", ConfigError, r"^its key was revoked \(on "),
-            ("frail:x?replicas=2", ReplicaError, "ZeroDivisionError: what nobody thought of"),
+            ("faulty:x?replicas=2", ConfigError, r"^its key was revoked \(on "),
+            ("faulty:x?replicas=2", ReplicaError, "ZeroDivisionError: what nobody thought of"),
             (
-                "frail:unprepared?replicas=2",
+                "faulty:unprepared?replicas=2",
                 ConfigError,
                 r"^it lacks what it needs: install it \(on ",
             ),
-            ("frail:elsewhere?replicas=2", ConfigError, "are its files the same"),
+            ("faulty:elsewhere?replicas=2", ConfigError, "are its files the same"),
         ],
         ids=["config", "bug", "unprepared", "other files"],
     )
@@ -262,7 +262,7 @@ class TestOnACluster:
     def test_a_replica_of_another_version_refuses(self, cluster: Any) -> None:
         user = object()
         ray_session.enter(user, None)
-        told = described(Spec.parse("frail:x"), Setting(Sampling()), {"backend": "frail"})
+        told = described(Spec.parse("faulty:x"), Setting(Sampling()), {"backend": "faulty"})
         told["version"] = "0.0.9"
         pool = Pool(1, 1, cpus=1, gpus=0, blocks=1, retries=0)
         block = block_of(enumerate(asked("word")))
@@ -274,7 +274,7 @@ class TestOnACluster:
             outcomes_of(reply)
 
     def test_a_run_that_is_stopped_keeps_what_came_and_ends(self, cluster: Any) -> None:
-        worker = opened("frail:x?replicas=2", lanes=4)
+        worker = opened("faulty:x?replicas=2", lanes=4)
         halt = Halt()
         found: dict[int, Completion | WorkError] = {}
         stopped = 0.0
@@ -300,7 +300,7 @@ class TestOnACluster:
         soon(lambda: not replicas())
 
     def test_who_does_not_wait_any_more_is_not_worked_for(self, cluster: Any) -> None:
-        worker = opened("frail:x?replicas=1")
+        worker = opened("faulty:x?replicas=1")
 
         async def go() -> None:
             try:
@@ -320,7 +320,7 @@ class TestOnACluster:
         import ray as real
 
         async def go() -> None:
-            one, two = opened("frail:x?replicas=1"), opened("frail:y?replicas=1")
+            one, two = opened("faulty:x?replicas=1"), opened("faulty:y?replicas=1")
             await one.prepare()
             await two.prepare()
             await one.close()
@@ -339,7 +339,7 @@ class TestOnACluster:
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
         try:
-            assert words(outcomes(opened("frail:x?replicas=1"), asked("word"))) == ["x word"]
+            assert words(outcomes(opened("faulty:x?replicas=1"), asked("word"))) == ["x word"]
             assert real.is_initialized()
         finally:
             real.shutdown()
@@ -347,7 +347,7 @@ class TestOnACluster:
     def test_what_no_node_has_room_for_is_waited_for(
         self, cluster: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
-        worker = opened("frail:x?replicas=1&gpus=1")
+        worker = opened("faulty:x?replicas=1&gpus=1")
         asyncio.run(_through(worker, [], lambda *_: None))
         assert "no node has 1 CPUs and 1 GPUs for a replica: waiting" in caplog.text
 
@@ -356,8 +356,8 @@ class TestOnACluster:
 
         def run(replicas: str, store: str, out: str) -> tuple[list[Any], dict[str, int]]:
             config = bakeoff.Config(
-                model=(f"one=frail:one{replicas}", "two=frail:two"),
-                judge=(f"judge=frail:judge{replicas}",),
+                model=(f"one=faulty:one{replicas}", "two=faulty:two"),
+                judge=(f"judge=faulty:judge{replicas}",),
                 prompts="prompts.txt",
                 limit=12,
                 out=Path(out),
@@ -424,9 +424,9 @@ def test_an_address_where_nothing_is_is_one_line(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.ray
 def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n".join(["once died", "b", "c", "d"]))
-    line = [sys.executable, "-m", "bakeoff", "run", "--model", "frail:one?replicas=2&cpus=0.5"]
+    line = [sys.executable, "-m", "bakeoff", "run", "--model", "faulty:one?replicas=2&cpus=0.5"]
     line += ["--model", "echo:two", "--judge", "echo:A", "--prompts", "prompts.txt", "--json"]
-    with somebodys_backend():
+    with faulty_backend_installed():
         for name in (
             "RAY_BACKEND_LOG_LEVEL",
             "RAY_DEDUP_LOGS_SKIP_REGEX",

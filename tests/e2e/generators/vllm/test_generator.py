@@ -35,11 +35,11 @@ from bakeoff.generators.vllm.launch import cause
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Halt
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply
-from tests.working import outcomes
+from tests.workers import outcomes
 
-STANDIN = Path(__file__).parents[3] / "vllm_standin"
+STANDIN = Path(__file__).parents[3] / "vllm_stub"
 
 
 @dataclasses.dataclass

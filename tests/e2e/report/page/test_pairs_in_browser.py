@@ -27,7 +27,7 @@ from bakeoff.records import (
 )
 from bakeoff.report.page.page import page
 from tests.browser import Watched, chromium, opened
-from tests.long import long
+from tests.marks import long
 
 TUNED, BASE = "tuned-1.5b", "base/one-1.5b"
 PROMPTS = 40

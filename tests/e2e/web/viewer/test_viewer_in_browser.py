@@ -18,7 +18,7 @@ from bakeoff import Config, run
 from bakeoff.evaluation.votes.vote_log import read
 from bakeoff.web.viewer.runs import find
 from tests.browser import chromium, opened
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
 from tests.unit.web.voting.hands import counts, enter

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from bakeoff.config.options import Poll
 from bakeoff.evaluation.votes.vote_log import read
 from tests.browser import chromium, opened
-from tests.long import long
+from tests.marks import long
 from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
 from tests.unit.web.voting.hands import counts, enter
 

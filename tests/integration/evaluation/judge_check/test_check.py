@@ -19,7 +19,7 @@ from bakeoff.evaluation.judge_check import (
 )
 from bakeoff.runtime.progress import Progress
 from tests.openai_server import OpenAIServer, Reply
-from tests.tiny import make_tiny_model
+from tests.tiny_models import make_tiny_model
 from tests.unit.evaluation.judge_check.cases import (
     Brain,
     always_first,

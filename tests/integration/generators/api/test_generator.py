@@ -14,7 +14,7 @@ from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.openai_server import OpenAIServer, Reply, chat
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def prompt(text: str = "Hello?", *more: tuple[str, str]) -> Prompt:

@@ -16,9 +16,9 @@ from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator, Limits
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def prompts(count: int, of: str = "") -> list[Prompt]:

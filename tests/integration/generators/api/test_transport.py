@@ -20,7 +20,7 @@ from bakeoff.runtime import Generator, Limits
 from tests.anthropic_server import AnthropicServer, message
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 from tests.openai_server import OpenAIServer, Reply, chat
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def prompt(text: str = "Hello?") -> Prompt:

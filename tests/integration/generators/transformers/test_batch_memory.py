@@ -17,7 +17,7 @@ from bakeoff.generators.transformers import batch_memory
 from bakeoff.generators.transformers.batch_memory import Budget, budget_of, groups, out_of_memory
 from bakeoff.generators.transformers.checkpoint_loader import Loaded
 from bakeoff.generators.transformers.tokenization import Row, tokens_of
-from tests.tiny import make_tiny_model
+from tests.tiny_models import make_tiny_model
 
 lengths = st.lists(st.integers(1, 60), max_size=20)
 
@@ -113,7 +113,7 @@ import torch
 from bakeoff.errors import ConfigError
 from bakeoff.generators import hf_memory
 from tests.unit.generators.transformers.models import opened, prompt
-from tests.working import outcomes
+from tests.workers import outcomes
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 torch.set_num_threads(1)

@@ -20,11 +20,11 @@ from bakeoff.generators.transformers.sequences import Draws, Ends, Run
 from bakeoff.generators.transformers.tokenization import Row, tokens_of
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import Progress
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer
-from tests.tiny import CONTEXT, make_tiny_model
+from tests.tiny_models import CONTEXT, make_tiny_model
 from tests.unit.generators.transformers.models import completions, opened, prompt, steps
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,11 @@ from bakeoff.generators.transformers import checkpoint_loader
 from bakeoff.generators.transformers.checkpoint_loader import quiet
 from bakeoff.generators.transformers.tokenization import Tokens, row_of, tokens_of
 from bakeoff.records import Completion, Prompt
-from tests.hub import loopback_hub, python_with_hub
-from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
+from tests.hub_server import loopback_hub, python_with_hub
+from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 from tests.unit.generators.transformers.models import completions as completions_of
 from tests.unit.generators.transformers.models import opened, prompt, steps
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 @pytest.fixture(scope="session")

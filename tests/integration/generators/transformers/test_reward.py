@@ -18,8 +18,8 @@ from bakeoff.errors import BackendError, ConfigError, ContextError
 from bakeoff.generators.transformers.reward import Reward
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
-from tests.working import outcomes
+from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
+from tests.workers import outcomes
 
 
 @pytest.fixture(scope="session")

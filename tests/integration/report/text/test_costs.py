@@ -9,9 +9,9 @@ import pytest
 
 from bakeoff.records import Plan, StageUsage
 from bakeoff.report.text.costs import dollars, estimated, run_took, took
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer
-from tests.terminal import Terminal
+from tests.pseudo_terminal import Terminal
 from tests.unit.report.sample import results_of
 
 COMMAND = [sys.executable, "-m", "bakeoff"]

@@ -11,11 +11,11 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp.gguf_validation import _BLOCKS, check_whole
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from tests.long import long
+from tests.marks import long
 from tests.unit.generators.llamacpp.gguf_files import small_gguf
 from tests.unit.generators.llamacpp.test_gguf import LLAMA
 from tests.unit.generators.transformers.models import opened
-from tests.working import outcomes
+from tests.workers import outcomes
 
 VALUES = LLAMA | {"tokenizer.ggml.tokens": ["<s>", "a", "", "ü"], "later": 1, "sizes": [1, 2, 3]}
 

@@ -11,7 +11,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.generators.transformers.generator import Hf
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.working import outcomes
+from tests.workers import outcomes
 
 
 def prompt(*turns: str) -> Prompt:

@@ -32,7 +32,7 @@ from bakeoff.report.charts.drawing import percent, shown, signed
 from bakeoff.report.charts.lengths import POINTS
 from bakeoff.report.charts.rates import LOOKS
 from bakeoff.stats.confidence_sequences import mean_sequence
-from tests.long import long
+from tests.marks import long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
 PAIR = ["win-rate", "score-differences", "slices", "sequence", "order", "length", "agreement"]

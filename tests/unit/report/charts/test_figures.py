@@ -10,7 +10,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.records import Results
 from bakeoff.report.charts import theme
 from bakeoff.report.charts.figures import PPI, WIDTH, write_figures
-from tests.long import long
+from tests.marks import long
 from tests.unit.analysis.cases import both, evidence
 
 

@@ -23,7 +23,7 @@ from bakeoff.records import (
 from bakeoff.report.export import VOTES, write
 from bakeoff.runtime.progress import PROGRESS, Progress, Report
 from bakeoff.web.viewer import serve_async
-from tests.serving import serving
+from tests.background_server import serving
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
 SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 42}

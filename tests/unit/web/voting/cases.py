@@ -22,7 +22,7 @@ from bakeoff.records import (
     Verdict,
 )
 from bakeoff.web.voting.serve import gather
-from tests.serving import serving
+from tests.background_server import serving
 
 MODELS = ("model-alpha", "model-beta")
 VOTES = Path("votes.jsonl")

@@ -1,4 +1,4 @@
-"""Cases that take long: `make test` leaves them out, `make test-long` has them."""
+"""Marks single parameter sets `long`, so that `make test` skips them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from _pytest.mark.structures import ParameterSet
 
 
 def long(cases: Iterable[Any]) -> list[ParameterSet]:
-    """The cases of a `parametrize`, marked; a tuple is the values of several parameters."""
+    """Cases of a `parametrize`, marked `long`; a tuple holds the values of several parameters."""
     return [
         pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
         for case in cases

@@ -1,4 +1,4 @@
-"""A real causal language model of 60 kB for tests: random weights, a byte-level tokenizer."""
+"""Transformers checkpoints of about 60 kB: random weights and a byte-level tokenizer."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ CONTEXT = 2048
 def make_tiny_model(
     folder: Path, chat_template: bool = True, seed: int = 0, kind: str = "Llama", **more
 ) -> Path:
-    """Save a 2-layer random Llama, or a model of another kind, with its tokenizer into `folder`.
+    """Save a 2-layer random Llama, or a model of another `kind`, with its tokenizer to `folder`.
 
-    Its bytes are its tokens, `<|end|>` ends a turn, `<pad>` pads; its context is 2048 tokens.
+    Every byte is a token, `<|end|>` ends a turn, `<pad>` pads; the context is 2048 tokens.
     """
     import torch
     import transformers
@@ -47,7 +47,7 @@ def make_tiny_model(
 
 
 def tiny_tokenizer():
-    """Every byte is a token, before a handful of special ones."""
+    """A tokenizer with a token per byte and the special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -66,10 +66,10 @@ def tiny_tokenizer():
 def make_tiny_reward_model(
     folder: Path, chat_template: bool = True, mark: str = "!", pad: bool = True
 ) -> Path:
-    """Save a reward model whose reward grows with the share of the byte `mark` in what it reads.
+    """Save a reward model whose reward grows with the share of the byte `mark` in its input.
 
-    One layer that attends to all tokens alike and copies the share of `mark` to the last one, where
-    the head reads it. The last token must not be `mark` itself.
+    Its only layer attends to all tokens equally and copies the share of `mark` to the last token,
+    where the head reads it. The last token must not be `mark` itself.
     """
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification

@@ -1,8 +1,8 @@
-"""A small Hugging Face hub on loopback for tests: serves folders as model and dataset repos.
+"""A Hugging Face hub on loopback that serves folders as model and dataset repositories.
 
-It speaks as much of the hub's HTTP as huggingface_hub, transformers and datasets use to read. A
-repo's commit is made from its files, so changing a file in its folder is a new commit on `main`;
-the old one is gone then. Large files are answered as on the hub: a redirect with a linked SHA-256.
+It implements the part of the hub's HTTP API that huggingface_hub, transformers and datasets read.
+A repository's commit is a hash of its files: changing a file makes a new commit on `main` and
+removes the old one. Large files are redirected with a linked SHA-256, as on the hub.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ _LARGE = (".safetensors", ".bin", ".gguf", ".parquet")
 
 
 class Address(str):
-    """The hub's address, for HF_ENDPOINT; `requests` is what was asked of it so far."""
+    """The hub's URL, for HF_ENDPOINT; `requests` lists the requests received so far."""
 
     requests: list[str]
 
 
 @contextmanager
 def loopback_hub(repos: Mapping[str, Path], gated: Collection[str] = ()) -> Iterator[Address]:
-    """Serve `{"me/model": folder, "datasets/me/data": folder}`; nobody may read the gated ones."""
+    """Serve `{"me/model": folder, "datasets/me/data": folder}`; `gated` ones reply 403."""
     asked: list[str] = []
 
     class Handler(_Handler):
@@ -57,7 +57,7 @@ def loopback_hub(repos: Mapping[str, Path], gated: Collection[str] = ()) -> Iter
 def python_with_hub(
     code: str, endpoint: str, home: Path, *arguments: object, timeout: float = 60, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process that knows only this hub and keeps its cache in `home`."""
+    """Run Python code in a process that uses only this hub and keeps its cache in `home`."""
     clean = {k: v for k, v in os.environ.items() if not k.upper().startswith(("HF_", "HTTP"))}
     clean |= {
         "HF_ENDPOINT": endpoint,
@@ -74,13 +74,13 @@ def python_with_hub(
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 10  # so that an idle connection does not keep its thread
+    timeout = 10  # seconds; an idle connection must not keep its thread
     folders: ClassVar[Mapping[str, Path]]
     closed: ClassVar[Collection[str]]
     requests: ClassVar[list[str]]
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, whole, headers)
 
     def _files(self, name: str, revision: str) -> dict[str, Path] | None:
-        """The repo's files by path, or None where this was refused already."""
+        """The repository's files by path, or None after an error reply."""
         folder = self.folders.get(name)
         if folder is None:
             self._refuse(404, "RepoNotFound")

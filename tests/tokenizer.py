@@ -1,17 +1,17 @@
-"""Real tokenisers: those of the small models that come with pip."""
+"""Tokenizers of the small catalogue models, loaded from their GGUF files."""
 
 import warnings
 from collections.abc import Callable
 from functools import cache
 
-Tokeniser = Callable[[str], list[int]]
+Tokenizer = Callable[[str], list[int]]
 
 MODELS = ("qwen2.5-coder-0.5b", "smollm2", "gemma3-270m")
 
 
 @cache
-def tokeniser(model: str) -> Tokeniser:
-    """The tokens of a text, as a model's own tokeniser makes them."""
+def tokenizer(model: str) -> Tokenizer:
+    """The tokenizer of a catalogue model: a function from text to token ids."""
     from bakeoff.generators.llamacpp.fetch import fetched
     from bakeoff.generators.llamacpp.models import CATALOGUE
 

@@ -1,4 +1,4 @@
-"""Stores that lose what a disk can lose: pages, the end of a file, bits, the log beside it."""
+"""Builds stores and damages their files: truncation, overwritten pages, flipped bits, no WAL."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_
 from bakeoff.storage import Store
 
 PAGE = 4096
-Damage = Callable[[Path, random.Random], set[int]]  # the numbers of the pages that it touched
+Damage = Callable[[Path, random.Random], set[int]]  # returns the numbers of the damaged pages
 
 
 def records_of(count: int, seed: int = 0) -> dict[str, Record]:
@@ -41,7 +41,7 @@ def _record(draw: random.Random, number: int) -> Record:
 
 
 def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path:
-    """A store with these records, kept some at once, as a run does."""
+    """Write the records to a new store in batches of `at_once`, as a run does."""
 
     async def kept(store: Store) -> None:
         items = list(records.items())
@@ -55,7 +55,7 @@ def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path
 
 
 def left_open(path: Path, filed: Mapping[str, Record], logged: Mapping[str, Record]) -> Path:
-    """A store as a killed process leaves it: some records are in the file, some in the log."""
+    """A store as a killed process leaves it: `filed` in the file, `logged` only in its WAL."""
     made = stored(path.with_name("made.sqlite"), filed)
     with Store(made) as store:
         for key, record in logged.items():
@@ -71,7 +71,7 @@ def log_of(path: Path) -> Path:
 
 
 def read_all(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
-    """Of these, what a store gives back."""
+    """Those of the records that the store returns."""
     found: dict[str, Record] = {}
     with Store(path) as store:
         for kind in {type(record) for record in records.values()}:
@@ -87,7 +87,7 @@ def cut(path: Path, draw: random.Random) -> set[int]:
 
 
 def overwritten(path: Path, draw: random.Random) -> set[int]:
-    """Pages full of noise, or of nothing."""
+    """Overwrite pages with random bytes or zeros."""
     count = path.stat().st_size // PAGE
     numbers = {draw.randrange(1, count + 1) for _ in range(draw.choice([1, 3, count // 4]))}
     with path.open("r+b") as file:
@@ -110,9 +110,9 @@ def bits_flipped(path: Path, draw: random.Random) -> set[int]:
 
 
 def pages_of(path: Path, records: Mapping[str, Record]) -> dict[str, set[int]]:
-    """On which pages of a sound store each record lies; found by its words, not by SQLite's rules.
+    """The pages of an undamaged store that hold each record, found by searching for its bytes.
 
-    A record may be found on more pages than its own: on no fewer.
+    May report more pages for a record than it occupies, never fewer.
     """
     file = path.read_bytes()
     pages = [file[start : start + PAGE] for start in range(0, len(file), PAGE)]
@@ -144,13 +144,13 @@ def interior_pages(path: Path) -> set[int]:
 
 
 def alike(one: bytes, other: bytes) -> int:
-    """How many bytes two begin with alike."""
+    """The length of the common prefix of two byte strings."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((nth for nth, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def read_or_told(path: Path, records: Mapping[str, Record]) -> dict[str, Record] | str:
-    """Of these, what a store gives back, or why it does not."""
+    """Those of the records that the store returns, or its error message."""
     try:
         return read_all(path, records)
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own: what it prints there, and how it ends."""
+"""Runs a command on a pseudo-terminal; returns its output and exit code."""
 
 import fcntl
 import os
@@ -14,24 +14,24 @@ from rich.cells import cell_len
 
 
 class Seen(NamedTuple):
-    """Everything that a terminal was sent, in the order of sending."""
+    """The output and the exit code of a command on a terminal."""
 
     raw: str
     code: int
 
     @property
     def text(self) -> str:
-        """Without what moves the cursor or colours; what was drawn over is still there."""
+        """The output without escape sequences; overwritten lines are kept."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.raw).replace("\r", "\n")
 
     @property
     def width(self) -> int:
-        """The cells of the widest line."""
+        """The width of the widest line, in cells."""
         return max(map(cell_len, self.text.split("\n")))
 
 
 class Terminal:
-    """A command that runs on a terminal of `columns` by 40."""
+    """A command on a terminal of `columns` by 40 lines."""
 
     def __init__(
         self,
@@ -44,26 +44,26 @@ class Terminal:
         told = {**os.environ, "TERM": "xterm-256color", **env}
         told.pop("COLUMNS", None)
         self._pid, self._fd = pty.fork()
-        if self._pid == 0:  # the child: nothing of pytest is to run here
+        if self._pid == 0:  # the child: it must not run pytest's code
             os.chdir(folder)
             self._size(0, columns)
             os.execve(command[0], list(command), told)
 
     def resize(self, columns: int) -> None:
-        """Make it narrower or wider while the command runs."""
+        """Change the width while the command runs."""
         self._size(self._fd, columns)
 
     def type(self, keys: bytes) -> None:
-        """Press keys; `\\x03` is Ctrl-C."""
+        """Send key presses; `\\x03` is Ctrl-C."""
         os.write(self._fd, keys)
 
     def watch(self, each: Callable[[str], None] = lambda _: None) -> Seen:
-        """Everything until the command ends; `each` is called with what there is so far."""
+        """Wait until the command ends; `each` is called with the output so far after each read."""
         raw = b""
         while True:
             try:
                 more = os.read(self._fd, 1 << 16)
-            except OSError:  # how Linux says that nobody is there any more
+            except OSError:  # Linux's end of file: the other side is closed
                 break
             if not more:
                 break

@@ -1,4 +1,4 @@
-"""Puts items through a worker, as a run does."""
+"""Runs items through a worker and returns their outcomes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ O = TypeVar("O")  # noqa: E741
 
 
 def outcomes(worker: Worker[I, O], items: Sequence[I]) -> list[O | WorkError]:
-    """Prepare, call and close; the outcomes in the order of the items."""
+    """Prepare, call and close the worker; returns the outcomes in the order of the items."""
     found: dict[int, O | WorkError] = {}
 
     async def run() -> None:

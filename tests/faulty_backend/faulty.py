@@ -1,6 +1,6 @@
-"""Somebody's backend, which does what a prompt says: `die` ends its process, for instance.
+"""Third-party backend whose prompts name a fault: `die` kills its process, for instance.
 
-Installed as pip would leave it (beside it lies its metadata), so that replicas find it as well.
+Its package metadata lies beside it, as pip installs it, so that replicas find its entry point.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from bakeoff.runtime import PerItem
 
 
 class OddError(BackendError):
-    """An error that nobody else has."""
+    """An error class that only this backend defines."""
 
     kind = "odd"
 
 
-class Frail(PerItem[Any, Any]):
-    """`frail:NAME` completes with NAME and the prompt, unless that tells it something else."""
+class Faulty(PerItem[Any, Any]):
+    """`faulty:NAME` completes with NAME and the prompt, or with the fault that the prompt names."""
 
     weighs = True
 
     def __init__(self, spec: Any, setting: Any) -> None:
         super().__init__(setting.lanes)
         self._says = spec.target
-        # A model of which the driver has other files than the nodes: its identity is its process.
+        # The target `elsewhere`: driver and nodes have different files, so each process differs.
         files = os.getpid() if spec.target == "elsewhere" else None
-        self.identity = {"backend": "frail", "says": self._says, "files": files}
+        self.identity = {"backend": "faulty", "says": self._says, "files": files}
         self._unprepared = spec.target == "unprepared"
 
     async def prepare(self) -> None:

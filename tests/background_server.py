@@ -1,4 +1,4 @@
-"""Something that serves a page, in a thread of its own while a block runs."""
+"""Runs an asyncio server in a background thread for the duration of a `with` block."""
 
 import asyncio
 import queue
@@ -12,9 +12,10 @@ Serves = Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, No
 
 @contextmanager
 def serving(work: Serves) -> Iterator[str]:
-    """The address that `work` announces; it gets that callback, and the event that ends it.
+    """Run `work(announce, stop)` in a thread and yield the address that it announces.
 
-    It may also end by itself. What it fails with before it announces anything is raised here.
+    Setting `stop` at the end of the block ends it; it may also end earlier. Raises the exception
+    of a `work` that fails before it announces an address.
     """
     told: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
     ends = threading.Event()
