@@ -1,9 +1,9 @@
-"""The loop that people write who want completions of a transformers model: one prompt at a time.
+"""Peer of local generation: a loop over `model.generate()`, one prompt at a time.
 
-    loop = PlainLoop(folder, "model.gguf", "float32")
-    tokens_a_second = loop.speed(conversations, most=128)
+    loop = GenerateLoop(folder, "model.gguf", "float32")
+    tokens_per_second = loop.speed(conversations, most=128)
 
-`AutoModelForCausalLM`, `apply_chat_template`, `generate` with sampling, `decode`; nothing else.
+It calls `AutoModelForCausalLM`, `apply_chat_template`, `generate` with sampling, and `decode`.
 """
 
 import time
@@ -14,8 +14,8 @@ from typing import Any
 Conversation = list[dict[str, str]]
 
 
-class PlainLoop:
-    """A model with the weights of a GGUF file, unpacked to `dtype`."""
+class GenerateLoop:
+    """A transformers model with the weights of a GGUF file, unpacked to `dtype`."""
 
     def __init__(self, folder: Path, gguf_file: str, dtype: str) -> None:
         import torch
@@ -27,11 +27,11 @@ class PlainLoop:
         )
         head = self._model.lm_head
         if not isinstance(head, torch.nn.Linear) or head.weight.dtype != self._model.dtype:
-            raise RuntimeError("the weights are not unpacked: this is another comparison")
+            raise RuntimeError("the weights are still quantized")
         torch.manual_seed(42)
 
     def speed(self, conversations: Sequence[Conversation], most: int) -> float:
-        """How many new tokens it makes a second."""
+        """New tokens per second."""
         began = time.perf_counter()
         tokens = sum(_complete(self._model, self._tokenizer, one, most) for one in conversations)
         return tokens / (time.perf_counter() - began)

@@ -1,8 +1,8 @@
-"""alpaca-eval's PairwiseAnnotator with its default evaluator, weighted_alpaca_eval_gpt4_turbo.
+"""Driver of alpaca-eval: PairwiseAnnotator with its default evaluator.
 
-That reads one token and its log-probabilities, by its own template. It shows a pair once, in an
-order drawn from the prompt: it is given every pair twice, the second time the other way round. Its
-OpenAI decoder works in threads, of which it is allowed as many as are in flight, in chunks of 128.
+That is weighted_alpaca_eval_gpt4_turbo, which reads the log-probabilities of one token. It shows a
+pair once, in an order drawn from the prompt: so it gets every pair twice, in both orders. Its
+OpenAI decoder uses threads, as many as requests in flight, in chunks of 128.
 """
 
 import logging
@@ -10,17 +10,17 @@ import os
 import sys
 from importlib.metadata import version
 
-from job import ORDERS, Losses, Outcome, Told, tell, told
+from job import ORDERS, Arguments, LossHandler, Outcome, parse_arguments, run_job
 
 
-def main(given: Told) -> None:
+def main(given: Arguments) -> None:
     """Annotate, and count what has a preference."""
     os.environ |= {"OPENAI_API_KEY": "none", "OPENAI_API_BASE": given.url}
     os.environ["OPENAI_MAX_CONCURRENCY"] = str(given.in_flight)
     from alpaca_eval.annotators import PairwiseAnnotator  # reads the environment where it loads
     from alpaca_eval.metrics import get_winrate
 
-    losses = Losses("had no auto annotation", "Max retries reached", "not preferences")
+    losses = LossHandler("had no auto annotation", "Max retries reached", "not preferences")
     logging.getLogger().addHandler(losses)
 
     def annotated(outcome: Outcome) -> None:
@@ -46,8 +46,8 @@ def main(given: Told) -> None:
         get_winrate(found)
         outcome.says = losses.first
 
-    tell(Outcome(version=version("alpaca-eval"), asked=2 * len(given.pairs)), annotated)
+    run_job(Outcome(version=version("alpaca-eval"), asked=2 * len(given.pairs)), annotated)
 
 
 if __name__ == "__main__":
-    main(told(sys.argv[1:]))
+    main(parse_arguments(sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""The bare official client: AsyncOpenAI, a semaphore, and a regular expression for the verdict.
+"""Driver of the official client: AsyncOpenAI, a semaphore and a regular expression for verdicts.
 
-It is the floor of cost: no store, no templates, no statistics, and nothing that survives a kill.
+It is the lower bound of cost: no store, no templates, no statistics, no resuming.
 """
 
 import asyncio
@@ -8,12 +8,12 @@ import re
 import sys
 
 import openai
-from job import MODEL, ORDERS, Outcome, Pair, Told, question, tell, told
+from job import MODEL, ORDERS, Arguments, Outcome, Pair, parse_arguments, question, run_job
 
 WINNER = re.compile(r'"winner":\s*"(A|B|tie)"')
 
 
-async def judged(given: Told, outcome: Outcome) -> None:
+async def judged(given: Arguments, outcome: Outcome) -> None:
     """Ask about every pair in both orders; a call that raises is a failure."""
     room = asyncio.Semaphore(given.in_flight)
     async with openai.AsyncOpenAI(base_url=given.url, api_key="none") as client:
@@ -38,8 +38,8 @@ async def judged(given: Told, outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    given = told(sys.argv[1:])
-    tell(
+    given = parse_arguments(sys.argv[1:])
+    run_job(
         Outcome(version=openai.__version__, asked=2 * len(given.pairs)),
         lambda outcome: asyncio.run(judged(given, outcome)),
     )

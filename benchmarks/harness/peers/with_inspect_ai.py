@@ -1,9 +1,8 @@
-"""inspect-ai's model API: `get_model(...).generate`, under its own connection limiter.
+"""Driver of inspect-ai: `get_model(...).generate`, with its own connection limiter.
 
-Its evaluations (tasks, scorers, logs) are not used: a head-to-head is not among them. Requests in
-flight are fixed for the plain job; where the server refuses, its adaptive limiter is left as it is
-by default. It retries without end by default, from 3 s on: here six times where the server
-refuses, once where it fails.
+Its evaluations (tasks, scorers, logs) are not used: none is a pairwise comparison. Requests in
+flight are fixed for the plain job; for the limited job its adaptive limiter has its defaults. By
+default it retries without end, from 3 s on: here six times in the limited job, else once.
 """
 
 import asyncio
@@ -12,12 +11,12 @@ import sys
 from importlib.metadata import version
 
 from inspect_ai.model import GenerateConfig, Model, get_model
-from job import MODEL, ORDERS, Outcome, Pair, Told, question, tell, told
+from job import MODEL, ORDERS, Arguments, Outcome, Pair, parse_arguments, question, run_job
 
 WINNER = re.compile(r'"winner":\s*"(A|B|tie)"')
 
 
-async def judged(given: Told, outcome: Outcome) -> None:
+async def judged(given: Arguments, outcome: Outcome) -> None:
     """Ask about every pair in both orders; a call that raises is a failure."""
     config = GenerateConfig(
         max_connections=given.in_flight if given.job != "limited" else None,
@@ -44,8 +43,8 @@ async def one(model: Model, pair: Pair, shown: tuple[str, str], outcome: Outcome
 
 
 if __name__ == "__main__":
-    given = told(sys.argv[1:])
-    tell(
+    given = parse_arguments(sys.argv[1:])
+    run_job(
         Outcome(version=version("inspect-ai"), asked=2 * len(given.pairs)),
         lambda outcome: asyncio.run(judged(given, outcome)),
     )

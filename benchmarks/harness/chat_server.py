@@ -1,11 +1,11 @@
-"""A chat-completions server that costs its client's machine as little as it can, in a process of
-its own: replies after a fixed time, refuses above a rate, and counts.
+"""Chat-completions server with minimal CPU cost, in its own process.
 
-    with Loopback(latency=0.2) as server:  # in the benchmark
+    with ChatServer(latency=0.2) as server:  # in the benchmark
         server.url, server.stats()
 
-It answers every request with the same body, so it measures clients and nothing else: a completion
-that is its `text`, or, where the request holds `winner` and so is a judge's, a verdict.
+It replies after a fixed time, refuses requests above a rate limit, and counts them. Every reply has
+the same body, so a measurement covers the client only: a completion with `text`, or a verdict where
+the request contains `winner`, as a judge's does.
 """
 
 import argparse
@@ -49,12 +49,11 @@ TEXT = "A completion of a few words, as they come."
 KINDS = ("sliding", "fixed", "bucket")
 
 
-class Counts:
-    """What the server saw; `limit` is requests per `window` seconds, None: no limit.
+class RateLimitedLog:
+    """Counts and rate limit of the server: `limit` requests per `window` seconds; None: no limit.
 
-    That means in any such window where it is `sliding`, in each by the clock where it is `fixed`;
-    a `bucket` holds the limit and is filled evenly. Every second has its own row: [served,
-    refused].
+    A `sliding` limit holds for any such window, a `fixed` one for each window by the clock; a
+    `bucket` holds `limit` tokens and refills evenly. `rows` has [served, refused] per second.
     """
 
     def __init__(self, limit: int | None, window: float, kind: str = "sliding") -> None:
@@ -66,7 +65,7 @@ class Counts:
         self.now = self.most = 0
 
     def take(self) -> float:
-        """Count one request; 0.0 where it is served, else the seconds after which to come again."""
+        """Count one request; returns 0.0 if it is served, else the seconds until it would be."""
         now = time.monotonic()
         self.began = self.began or now
         wait = self._wait(now) if self.limit is not None else 0.0
@@ -94,19 +93,19 @@ class Counts:
         return 0.0
 
 
-class Chat(asyncio.Protocol):
-    """One connection: requests are answered in the order in which they come."""
+class ChatProtocol(asyncio.Protocol):
+    """A connection that answers requests in the order of their arrival."""
 
-    def __init__(self, counts: Counts, latency: float, completes: bytes) -> None:
+    def __init__(self, counts: RateLimitedLog, latency: float, completes: bytes) -> None:
         self.counts, self.latency, self.completes = counts, latency, completes
         self.held = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport."""
         self.way: Any = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole."""
+        """Answer every complete request in the buffer."""
         self.held += data
         while (end := self.held.find(b"\r\n\r\n")) >= 0:
             head = self.held[:end].lower()
@@ -138,21 +137,21 @@ class Chat(asyncio.Protocol):
             self.way.write(reply)
 
 
-async def _serve(counts: Counts, latency: float, text: str) -> None:
+async def _serve(counts: RateLimitedLog, latency: float, text: str) -> None:
     completes = _reply("200 OK", _body(text))
     loop = asyncio.get_running_loop()
 
-    def chat() -> Chat:
-        return Chat(counts, latency, completes)
+    def chat() -> ChatProtocol:
+        return ChatProtocol(counts, latency, completes)
 
     server = await loop.create_server(chat, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-class Loopback:
-    """The server in a process of its own: `latency` in seconds, `limit` requests per `window` s, of
-    one of the `KINDS`.
+class ChatServer:
+    """The server in its own process: `latency` in seconds, `limit` requests per `window` seconds;
+    `kind` is one of `KINDS`.
     """
 
     def __init__(
@@ -184,7 +183,7 @@ class Loopback:
         self._process.communicate()
 
     def stats(self) -> dict[str, Any]:
-        """What it saw so far: `rows` of [served, refused] by second, `most_in_flight`."""
+        """The counts so far: `rows` of [served, refused] per second, and `most_in_flight`."""
         with urllib.request.urlopen(self.url + "/stats") as reply:
             found: dict[str, Any] = json.load(reply)
         return found
@@ -198,5 +197,5 @@ if __name__ == "__main__":
     parser.add_argument("--text", default=TEXT)
     parser.add_argument("--kind", choices=KINDS, default="sliding")
     given = parser.parse_args()
-    counted = Counts(given.limit, given.window, given.kind)
+    counted = RateLimitedLog(given.limit, given.window, given.kind)
     asyncio.run(_serve(counted, given.latency, given.text))

@@ -1,4 +1,4 @@
-"""The line that a benchmark prints: one JSON object, which says what was compared and where."""
+"""Prints the result of a benchmark: one JSON object with figure, unit, peer and ratio."""
 
 import json
 import os
@@ -6,13 +6,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 
-def say(
+def print_result(
     benchmark: str, *, figure: float, unit: str, peer: str, ratio: float, **more: object
 ) -> None:
-    """Print what was measured.
+    """Print one JSON line.
 
-    `figure` is ours, in `unit`; `peer` says who is compared, and `ratio` how many times better ours
-    is than the peer in the same run: above 1 is better, whatever the unit.
+    `figure` is our value in `unit`; `peer` names the comparison, and `ratio` is how many times
+    better our value is than the peer's in the same run: above 1 is better for any unit.
     """
     line = {
         "benchmark": benchmark,
@@ -28,7 +28,7 @@ def say(
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The versions of those packages that are installed."""
+    """The versions of those of the packages that are installed."""
     found = {}
     for package in packages:
         try:

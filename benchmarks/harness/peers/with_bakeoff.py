@@ -1,6 +1,6 @@
-"""bakeoff as a user runs it: `bakeoff run` with recorded completions and a judge behind a server.
+"""Driver of bakeoff: `bakeoff run` with recorded completions and a judge server.
 
-Everything is on: the store, the readers, the progress line, the summary, the report.
+All features are on: store, parsing, progress line, summary, report.
 """
 
 import io
@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 import any_llm.providers.openai  # noqa: F401 - what the command loads as it goes, loaded before
-from job import MODEL, MODELS, Outcome, Told, tell, told
+from job import MODEL, MODELS, Arguments, Outcome, parse_arguments, run_job
 
 from bakeoff.cli import app
 
 
-def judged(given: Told, outcome: Outcome) -> None:
+def judged(given: Arguments, outcome: Outcome) -> None:
     """Run the command in an empty folder, and read the results that it wrote."""
     folder = given.folder
     with redirect_stdout(io.StringIO()) as printed:
@@ -43,7 +43,7 @@ def judged(given: Told, outcome: Outcome) -> None:
     )
 
 
-def write(given: Told) -> None:
+def write(given: Arguments) -> None:
     """The pairs as the files that a user would have."""
     rows = {"prompts": [{"id": str(pair.number), "prompt": pair.prompt} for pair in given.pairs]}
     for model in MODELS:
@@ -56,7 +56,7 @@ def write(given: Told) -> None:
         Path(given.folder, f"{name}.jsonl").write_text(text)
 
 
-def count(results: dict[str, Any], given: Told, outcome: Outcome) -> None:
+def count(results: dict[str, Any], given: Arguments, outcome: Outcome) -> None:
     """What the document says."""
     pairs = {str(pair.number): pair for pair in given.pairs}
     for judgment in results["judgments"]:
@@ -67,9 +67,9 @@ def count(results: dict[str, Any], given: Told, outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    given = told(sys.argv[1:])
+    given = parse_arguments(sys.argv[1:])
     write(given)
-    tell(
+    run_job(
         Outcome(version=version("bakeoff"), asked=2 * len(given.pairs)),
         lambda outcome: judged(given, outcome),
     )

@@ -1,7 +1,4 @@
-"""Evidence of any size, from texts that read like what models write; drawn with a seed.
-
-Knows what a summary looks at and how records are made; measures nothing.
-"""
+"""Makes evidence of any size from a seed, with texts that resemble model completions."""
 
 import random
 from collections.abc import Iterator
@@ -89,11 +86,11 @@ _REASONS = (
 )
 
 
-def evidence_of(prompts: int, judges: int) -> Evidence:
-    """Two models, so many prompts and judges, both orders: 2 x `prompts` x `judges` judgments.
+def synthetic_evidence(prompts: int, judges: int) -> Evidence:
+    """Two models, `prompts` prompts, both orders: 2 x `prompts` x `judges` judgments.
 
-    Completions have some 400 characters, one in a thousand speaks to the judge. Every judgment is
-    a record of its own with a reason and scores; the judges agree with each other in part.
+    Completions have about 400 characters; one in a thousand contains a prompt injection. Every
+    judgment has a reason and scores; the judges' scores are correlated.
     """
     draw = random.Random(0)
     ids = [f"p{number:06d}" for number in range(prompts)]
@@ -105,9 +102,7 @@ def evidence_of(prompts: int, judges: int) -> Evidence:
 
 
 def text_of(draw: random.Random) -> str:
-    """What a model says: sentences, now and then a list, a heading or code, and some names and
-    numbers that no other text has.
-    """
+    """A completion: sentences, sometimes a list, a heading or code, unique names and numbers."""
     parts = draw.choices(_SENTENCES, k=draw.randint(3, 8))
     if draw.random() < 0.5:
         parts.insert(draw.randint(1, len(parts)), draw.choice(_LISTS))
@@ -131,7 +126,7 @@ def _said(draw: random.Random, id_: str, model: str) -> ModelCompletion:
 
 
 def _judged(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:
-    """Each judge in both orders; all of them see the same lead, and each something else."""
+    """Judgments of each judge in both orders: a common difference plus one of each judge."""
     lead = draw.gauss(0.3, 2)
     for judge in range(judges):
         own = lead + draw.gauss(0, 1.5)

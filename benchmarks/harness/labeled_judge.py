@@ -1,13 +1,13 @@
-"""A judge behind a chat-completions server that knows the better one of every pair, and can fail.
+"""Loopback judge server that knows the better text of every pair, and injects faults.
 
-    with Knowing(0.2, cases=160, sorts=("status", "body")) as server:
+    with LabeledJudgeServer(0.2, cases=160, sorts=("status", "body")) as server:
         server.url, server.stats()
 
-It replies in the form that is asked for: a verdict as JSON, `m` or `M` with log-probabilities
-(alpaca-eval), a contestant's name (deepeval). Where there are `sorts` of failure, twelve cases fail
-by them in turn: HTTP 500 (`status`), a body that is no JSON (`body`), words that are no verdict
-(`verdict`); half of each for the first request only, half for all. A case fails by its number, so
-every client meets the same failures, in whatever order it asks.
+It replies in the format of the request: a verdict as JSON, `m` or `M` with log-probabilities
+(alpaca-eval), or a contestant's name (deepeval). With `sorts` of faults, twelve cases fail by them
+in turn: HTTP 500 (`status`), invalid JSON (`body`), or text without a verdict (`verdict`); half of
+each on the first request only, half on every request. The fault of a case depends on its number
+only, so every client meets the same faults in any order of its requests.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # it is run as a script, too
-from measuring.peers.job import FLAWED, SOUND
-from measuring.server import Chat, Counts, Loopback
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also run as a script
+from harness.chat_server import ChatProtocol, ChatServer, RateLimitedLog
+from harness.peers.job import FLAWED, SOUND
 
 CASE = re.compile(r"Case (\d{5})")
 NAME = re.compile(r'\\?"(\w+)\\?": \\?"')
@@ -29,7 +29,7 @@ FAILING = 12
 
 
 class Faults:
-    """Which cases fail, and how: twelve, evenly spread over `cases`."""
+    """The faults of twelve cases, evenly spread over `cases`."""
 
     def __init__(self, cases: int, sorts: Sequence[str]) -> None:
         chosen = [place * cases // FAILING for place in range(FAILING)]
@@ -37,15 +37,15 @@ class Faults:
         self._ways = {case: ways[place % len(ways)] for place, case in enumerate(chosen) if ways}
 
     def take(self, case: int) -> str | None:
-        """How the reply to this request fails: `status`, `body`, `verdict`; None: it does not."""
+        """The fault of the next reply to this case: `status`, `body`, `verdict`; None: no fault."""
         how, times = self._ways.get(case, (None, None))
         if times == "once":
             del self._ways[case]
         return how
 
 
-class Judge(Chat):
-    """One connection to the judge."""
+class Judge(ChatProtocol):
+    """A connection to the judge."""
 
     faults: Faults
 
@@ -77,7 +77,7 @@ class Judge(Chat):
 
 
 def verdict_for(asked: dict[str, Any], text: str) -> tuple[str, str]:
-    """The verdict in the form that is asked for, and its first token."""
+    """The correct verdict in the format of the request, and its first token."""
     first = text.find(SOUND) < text.find(FLAWED)
     if asked.get("logprobs"):
         return ("m" if first else "M",) * 2
@@ -117,8 +117,8 @@ def _http(status: str, content: object, more: str = "") -> bytes:
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-class Knowing(Loopback):
-    """The judge in a process of its own: `latency` in seconds, `limit` requests per `window` s."""
+class LabeledJudgeServer(ChatServer):
+    """The judge in its own process: `latency` in seconds, `limit` requests per `window` s."""
 
     def __init__(
         self, latency: float, cases: int, sorts: Sequence[str], limit: int | None, window: float
@@ -129,7 +129,7 @@ class Knowing(Loopback):
 
 
 async def _serve(given: argparse.Namespace) -> None:
-    counts = Counts(given.limit, given.window)
+    counts = RateLimitedLog(given.limit, given.window)
     Judge.faults = Faults(given.cases, given.sort)
     server = await asyncio.get_running_loop().create_server(
         lambda: Judge(counts, given.latency, b""), "127.0.0.1", 0, backlog=1024

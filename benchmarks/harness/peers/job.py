@@ -1,8 +1,8 @@
-"""The job that every peer is given, and the line in which its driver says what came of it.
+"""The job that each peer's driver runs, and the JSON line in which the driver reports its outcome.
 
-Runs in the environment of each peer, so it imports nothing but the standard library; it knows no
-peer. The judge is a server that knows the sound completion of a pair from the flawed one, so that
-the truth about every pair is known: `tuned` wrote the sound one in 60 % of them.
+Runs in each peer's environment, so it imports the standard library only. The judge server tells the
+sound completion of a pair from the flawed one, so the truth about every pair is known: `tuned`
+wrote the sound one in 60 % of them.
 
     python with_NAME.py URL PAIRS IN_FLIGHT JOB FOLDER
 """
@@ -27,7 +27,7 @@ Job = Literal["plain", "limited", "failing", "unreadable"]
 
 
 class Pair(NamedTuple):
-    """A prompt with what each model completed it with, and which of the two wrote the sound one."""
+    """A prompt, the completion of each model, and the name of the better model."""
 
     number: int
     prompt: str
@@ -38,12 +38,12 @@ class Pair(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What a tool did with `asked` judgments, as it tells it itself.
+    """The outcome of `asked` judgments, as the tool reports it.
 
-    Of the `verdicts` that came back, `wrong` name the worse one and `ties` neither. `failed` is
-    what the tool counts as failed, or raises to its caller for one judgment. `stopped` is the error
-    that ended the whole job, `says` the first line of its log that speaks of a loss. `seconds` and
-    `cpu_seconds` are those of the job, without the imports.
+    Of the returned `verdicts`, `wrong` name the worse model and `ties` neither. `failed` are those
+    that the tool counts as failed or raises to its caller. `stopped` is the error that ended the
+    job, `says` the first log line about a lost judgment. `seconds` and `cpu_seconds` are those of
+    the job, without imports.
     """
 
     version: str
@@ -72,11 +72,11 @@ class Outcome:
         """Count the judgments that ended in an exception, and keep the first of them."""
         raised = [end for end in ends if isinstance(end, Exception)]
         self.failed += len(raised)
-        self.says = self.says or (told_of(raised[0]) if raised else None)
+        self.says = self.says or (describe_error(raised[0]) if raised else None)
 
 
-class Told(NamedTuple):
-    """What a driver was told: the server, how many pairs, how many at once, which job, a folder."""
+class Arguments(NamedTuple):
+    """The arguments of a driver: server, pairs, requests in flight, job, folder."""
 
     url: str
     pairs: list[Pair]
@@ -85,20 +85,20 @@ class Told(NamedTuple):
     folder: Path
 
 
-def told(arguments: list[str]) -> Told:
-    """Read a driver's arguments."""
+def parse_arguments(arguments: list[str]) -> Arguments:
+    """Parse a driver's command line."""
     url, pairs, in_flight, job, folder = arguments
     assert job in get_args(Job)
-    return Told(url, pairs_of(int(pairs)), int(in_flight), cast(Job, job), Path(folder))
+    return Arguments(url, make_pairs(int(pairs)), int(in_flight), cast(Job, job), Path(folder))
 
 
-def pairs_of(count: int) -> list[Pair]:
-    """The pairs: texts of about 700 characters, each with its number."""
-    return [pair_of(number) for number in range(count)]
+def make_pairs(count: int) -> list[Pair]:
+    """`count` pairs with texts of about 700 characters that contain the pair's number."""
+    return [make_pair(number) for number in range(count)]
 
 
-def pair_of(number: int) -> Pair:
-    """One pair; `tuned` wrote the sound one in three of five."""
+def make_pair(number: int) -> Pair:
+    """A pair; `tuned` has the sound text in three of five."""
     case = f"Case {number:05d}"
     texts = [f"{case}, {kind}. " + "It goes on for some lines. " * 24 for kind in (SOUND, FLAWED)]
     better = MODELS[number % 5 >= 3]
@@ -107,7 +107,7 @@ def pair_of(number: int) -> Pair:
 
 
 def question(pair: Pair, first: str, second: str) -> str:
-    """What a bare client asks, which has no template of its own."""
+    """The judge prompt for clients without a template."""
     return (
         "Which completion is better?\n\n"
         f"# Prompt\n{pair.prompt}\n\n# A\n{first}\n\n# B\n{second}\n\n"
@@ -115,39 +115,39 @@ def question(pair: Pair, first: str, second: str) -> str:
     )
 
 
-class Losses(logging.Handler):
-    """Keeps the first warning that holds one of those words."""
+class LossHandler(logging.Handler):
+    """Log handler that keeps the first line with one of the given phrases."""
 
     def __init__(self, *words: str) -> None:
         super().__init__(logging.INFO)
         self.words, self.first = words, None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look at one line."""
+        """Check one record."""
         line = record.getMessage()
         if self.first is None and any(word in line for word in self.words):
             self.first = " ".join(line.split())[:300]
 
 
-def tell(outcome: Outcome, work: Callable[[Outcome], None]) -> None:
-    """Do the work, and print what came of it: the last line on stdout."""
-    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123 - a tool's own prints
-    started, cpu = time.perf_counter(), used()
+def run_job(outcome: Outcome, work: Callable[[Outcome], None]) -> None:
+    """Run the job, and print its outcome as the last line of stdout."""
+    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123 - discards the tool's output
+    started, cpu = time.perf_counter(), cpu_seconds()
     try:
         work(outcome)
-    except Exception as error:  # whatever it is, it ended the job, and is told
-        outcome.stopped = told_of(error)
+    except Exception as error:  # any error ends the job and is reported
+        outcome.stopped = describe_error(error)
     outcome.seconds = time.perf_counter() - started
-    outcome.cpu_seconds = used() - cpu
+    outcome.cpu_seconds = cpu_seconds() - cpu
     print(json.dumps(asdict(outcome) | {"missing": outcome.missing}), file=out, flush=True)
 
 
-def told_of(error: Exception) -> str:
-    """An error in a line."""
+def describe_error(error: Exception) -> str:
+    """An exception as one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
-def used() -> float:
-    """Seconds of CPU that this process used so far."""
+def cpu_seconds() -> float:
+    """CPU seconds of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime

@@ -1,8 +1,8 @@
-"""deepeval's ArenaGEval through `compare()`, its way to run many, with its model for any server.
+"""Driver of deepeval: ArenaGEval through `compare()`, with its LocalModel.
 
-It shows a pair in a drawn order and asks twice about it: for the winner, and for the reason with
-the names put back. It is given every pair twice, because each is shown in both orders elsewhere.
-`ignore_errors` is on, so that it can go on where a case fails.
+It shows a pair in a random order and sends two requests per pair: for the winner, and for the
+reason with the names restored. It gets every pair twice, because the other tools show both orders.
+`ignore_errors` is on, so that it continues after a failed case.
 """
 
 import sys
@@ -13,10 +13,10 @@ from deepeval.evaluate import AsyncConfig, ErrorConfig
 from deepeval.metrics import ArenaGEval
 from deepeval.models import LocalModel
 from deepeval.test_case import ArenaTestCase, Contestant, LLMTestCase, SingleTurnParams
-from job import MODEL, MODELS, ORDERS, Outcome, Pair, Told, tell, told
+from job import MODEL, MODELS, ORDERS, Arguments, Outcome, Pair, parse_arguments, run_job
 
 
-def judged(given: Told, outcome: Outcome) -> None:
+def judged(given: Arguments, outcome: Outcome) -> None:
     """Compare, and take the wins that it counts."""
     metric = ArenaGEval(
         name="sound",
@@ -49,8 +49,8 @@ def case_of(pair: Pair) -> ArenaTestCase:
 
 
 if __name__ == "__main__":
-    given = told(sys.argv[1:])
-    tell(
+    given = parse_arguments(sys.argv[1:])
+    run_job(
         Outcome(version=version("deepeval"), asked=2 * len(given.pairs)),
         lambda outcome: judged(given, outcome),
     )
