@@ -28,8 +28,8 @@ from harness.generate_loop import GenerateLoop
 from harness.results import print_result, versions
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.llamacpp.fetch import fetched
-from bakeoff.generators.llamacpp.generator import Embedded
+from bakeoff.generators.llamacpp.fetch import fetch_model
+from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.prompts.sources import draw
@@ -49,7 +49,7 @@ def main(methods: Sequence[str]) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     prompts = draw("starter", PROMPTS, seed=0).prompts
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / GGUF).symlink_to(fetched(CATALOGUE["smollm2"]))
+        (Path(folder) / GGUF).symlink_to(fetch_model(CATALOGUE["smollm2"]))
         for method in [method for method in methods if method != "server"]:
             dtype = method.removeprefix("hf-") if method in HF else "float32"
             spec = (
@@ -144,7 +144,7 @@ async def compare_with_client(prompts: Sequence[Prompt]) -> tuple[float, float]:
 async def client_speed(prompts: Sequence[Prompt]) -> float:
     """Tokens per second of httpx with the same requests and concurrency as ours."""
     model = open_model("embedded:smollm2")
-    if not isinstance(model, Embedded):
+    if not isinstance(model, LlamaCppGenerator):
         raise TypeError("embedded: is a third-party backend")
     await model.prepare()
     own: Any = (await model.opened()).client  # for the server's address and key, and no request
@@ -163,7 +163,9 @@ async def client_speed(prompts: Sequence[Prompt]) -> float:
         await model.close()
 
 
-async def post_all(client: httpx.AsyncClient, model: Embedded, prompts: Sequence[Prompt]) -> int:
+async def post_all(
+    client: httpx.AsyncClient, model: LlamaCppGenerator, prompts: Sequence[Prompt]
+) -> int:
     """Send all prompts concurrently; returns the number of new tokens."""
 
     async def one(prompt: Prompt) -> int:

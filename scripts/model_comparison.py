@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from bakeoff.cli import compare, guarded
-from bakeoff.config import Config, Spec, config_from
+from bakeoff.cli import compare, run_with_exit_code
+from bakeoff.config import Config, Spec, load_config
 from bakeoff.errors import ConfigError
 
 MODEL1 = (
@@ -101,7 +101,7 @@ def config_of(args: argparse.Namespace) -> Config:
     }
     same = ("show_samples", "seed", "temperature", "top_p", "max_tokens", *SAME_WORDS, "baseline")
     told = {name: getattr(args, name) for name in same}
-    return config_from(
+    return load_config(
         None, given | {name: value for name, value in told.items() if value is not None}
     )
 
@@ -171,4 +171,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_with_exit_code(main))

@@ -12,10 +12,10 @@ MODELS = ("qwen2.5-coder-0.5b", "smollm2", "gemma3-270m")
 @cache
 def tokenizer(model: str) -> Tokenizer:
     """The tokenizer of a catalogue model: a function from text to token ids."""
-    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 
-    path = fetched(CATALOGUE[model])
+    path = fetch_model(CATALOGUE[model])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from transformers import AutoTokenizer

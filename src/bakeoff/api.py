@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bakeoff.config import Config
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation import session
 from bakeoff.records import Plan, Results
 from bakeoff.runtime import Halt
@@ -56,7 +56,7 @@ async def run_async(
 
 async def vote_async(
     path: Path,
-    poll: Poll = Poll(),  # noqa: B008 - frozen
+    poll: VoteOptions = VoteOptions(),  # noqa: B008 - frozen
     *,
     announce: Callable[[str], None] = _log_address,
     until: asyncio.Event | None = None,

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from bakeoff.config import MOST, Sampling, Spec, parse_fields, split_options
+from bakeoff.config import MAX_CONCURRENCY, Sampling, Spec, parse_fields, split_options
 from bakeoff.errors import ConfigError
 from bakeoff.runtime import Generator, Judge, Limits, Purse
 
@@ -55,7 +55,7 @@ class Setting:
     """
 
     sampling: Sampling
-    lanes: int = MOST
+    lanes: int = MAX_CONCURRENCY
     judging: bool = False
     batch: bool = False
     store: Path | None = None

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from bakeoff.cli import guarded
+from bakeoff.cli import run_with_exit_code
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
@@ -110,7 +110,7 @@ def test_more_models_are_compared_too_or_each_with_the_baseline() -> None:
 
 
 def test_each_part_has_a_folder_and_a_store_of_its_own() -> None:
-    parts = [config_of("--shard", f"{which}/2").settled() for which in (1, 2)]
+    parts = [config_of("--shard", f"{which}/2").resolved() for which in (1, 2)]
     assert [part.out.name for part in parts] == ["shard-1-of-2", "shard-2-of-2"]
     assert {part.out.parent for part in parts} == {config_of().out}
     assert [part.store.name for part in parts] == ["shard-1-of-2.sqlite", "shard-2-of-2.sqlite"]
@@ -215,7 +215,7 @@ def test_bad_input_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert guarded(lambda: script.main(flags)) == 2
+    assert run_with_exit_code(lambda: script.main(flags)) == 2
     said = capsys.readouterr()
     assert words in said.err
     assert len(said.err.splitlines()) == 1
@@ -262,7 +262,7 @@ def test_quick_with_a_key_is_the_guides_comparison(tmp_path: Path) -> None:
 
 def test_quick_without_a_key_is_the_embedded_comparison(tmp_path: Path) -> None:
     args, said = quick(tmp_path)
-    config, embedded = script.config_of(args), Config().settled()
+    config, embedded = script.config_of(args), Config().resolved()
     for field in ("model", "judge", "prompts", "limit", "max_tokens"):
         assert getattr(config, field) == getattr(embedded, field)
     assert "OPENAI_API_KEY is not set" in said

@@ -215,7 +215,9 @@ def own_results(folder: Path) -> Evaluation:
     for row in document["failures"]:
         a, b = sorted((row["first"], row["second"]), key=models.index)
         first = "a" if row["first"] == a else "b"
-        verdicts.append(Verdict(row["prompt_id"], row["who"], a, b, None, first, row["kind"]))
+        verdicts.append(
+            Verdict(row["prompt_id"], row["participant"], a, b, None, first, row["kind"])
+        )
     texts = {
         (row["model"], row["prompt_id"]): row["completion"]["text"]
         for row in document["completions"]

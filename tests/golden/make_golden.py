@@ -364,7 +364,7 @@ def own_results(seed: int) -> Files:
                                 {
                                     "stage": "judgment",
                                     "prompt_id": ids[at],
-                                    "who": judge,
+                                    "participant": judge,
                                     "kind": "verdict",
                                     "message": "the reply names no winner",
                                     "first": two[0],

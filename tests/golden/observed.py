@@ -126,10 +126,10 @@ def _card(name: str, card: Any, *, others: bool) -> Numbers:
     yield from _fields(f"{name}.", card, "asked", "failed")
     for part in ("win_rate", "consistency", "first_wins", "longer_wins"):
         yield from _estimate(f"{name}.{part}", getattr(card, part))
-    yield from _agreement(f"{name}.repeats", card.repeats)
+    yield from _agreement(f"{name}.repeats", card.repeat_agreement)
     if others:
-        yield from _agreement(f"{name}.others", card.others)
-        yield from _estimate(f"{name}.without", card.without)
+        yield from _agreement(f"{name}.others", card.panel_agreement)
+        yield from _estimate(f"{name}.without", card.win_rate_without)
 
 
 def _accounting(accounting: Any) -> Numbers:
@@ -143,8 +143,8 @@ def _accounting(accounting: Any) -> Numbers:
 def _people(people: Any) -> Numbers:
     yield "people.prompts", people.prompts
     yield from _estimate("people.win_rate", people.win_rate)
-    yield from _agreement("people.judges", people.judges)
-    yield from _agreement("people.among", people.among)
+    yield from _agreement("people.judges", people.judge_agreement)
+    yield from _agreement("people.among", people.voter_agreement)
     yield from _estimate("people.corrected", people.corrected.value)
     yield from _fields("people.", people.corrected, "labelled", "unlabelled")
 

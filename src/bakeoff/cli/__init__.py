@@ -1,17 +1,18 @@
-"""The command: flags to a Config, results to a terminal, errors to one line and an exit code."""
+"""The command line: options to a configuration, results to the terminal, errors to exit codes."""
 
 import sys
+from collections.abc import Sequence
 
 from cyclopts import App, Parameter
 
-from bakeoff.cli import results_commands
-from bakeoff.cli import run as run_command
-from bakeoff.cli import store as store_command
+from bakeoff.cli import audit, judges, report, serve, store, vote
+from bakeoff.cli import list as list_command
+from bakeoff.cli import run as run_commands
+from bakeoff.cli.exit_codes import run_with_exit_code
 from bakeoff.cli.run import compare
-from bakeoff.cli.signals import guarded
 from bakeoff.errors import ConfigError
 
-__all__ = ["app", "compare", "guarded", "main"]
+__all__ = ["app", "compare", "main", "run_with_exit_code"]
 
 app = App(
     name="bakeoff",
@@ -21,30 +22,27 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _command in (
-    run_command.run,
-    run_command.plan,
-    results_commands.audit,
-    results_commands.vote,
-    results_commands.report,
-):
+for _command in (run_commands.run, run_commands.plan, audit.audit, vote.vote, report.report):
     app.command(_command)
-app.command(results_commands.judge_check, name="judge-check")
-app.command(results_commands.serve)
-app.command(results_commands.list_, name="list")
-app.command(store_command.merge)
-app.command(store_command.app)
+app.command(judges.judge_check, name="judge-check")
+app.command(serve.serve)
+app.command(list_command.list_backends, name="list")
+app.command(store.merge)
+app.command(store.app)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The console script: parse, run, and exit with a code that says how it went."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command with `arguments` (default: `sys.argv`) and exit with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(guarded(lambda: app(_text(given), exit_on_error=False, print_error=False)))
+    command = lambda: app(_decoded(given), exit_on_error=False, print_error=False)  # noqa: E731
+    sys.exit(run_with_exit_code(command))
 
 
-def _text(arguments: list[str]) -> list[str]:
-    """The arguments; ConfigError where one is no text, and so could be in no document."""
-    for one in arguments:
-        if any("\ud800" <= char <= "\udfff" for char in one):
-            raise ConfigError(f"{one!r} is not text in this terminal's encoding: write it in UTF-8")
+def _decoded(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments. Raises ConfigError if one is not valid text."""
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise ConfigError(
+                f"{argument!r} is not text in this terminal's encoding: write it in UTF-8"
+            )
     return arguments

@@ -1,122 +1,68 @@
-"""The hosted providers that any-llm knows, out of its source files.
+"""The hosted providers that any-llm supports, with the key that each needs."""
 
-To import them takes longer than the whole command, and those whose package is missing cannot be
-imported at all. Knows how any-llm writes a provider down; no key, no spec.
-"""
+from typing import TYPE_CHECKING, NamedTuple
 
-import ast
-import importlib.util
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import NamedTuple
-
-_ROW = "OpenAICompatibleProviderConfig"
-
-Constants = dict[str, object]
+if TYPE_CHECKING:
+    from any_llm import AnyLLM
 
 
 class Provider(NamedTuple):
-    """What the source says: `key` as it is written there, which may be several names in words.
-
-    `address` is where it is, empty where its own client knows; `optional` that it may do without a
-    key; `completes` that it completes prompts.
-    """
+    """One provider of any-llm that completes prompts."""
 
     name: str
     key: str
+    """Environment variables of the key, as any-llm words them: `A`, `A/B`, `A and B` or `None`."""
     about: str
+    """URL of its documentation."""
     address: str
+    """URL of its API; empty where the provider's own client knows it."""
     optional: bool
-    completes: bool
+    """Whether it works without a key."""
+
+
+# any-llm cannot import these classes without the package `google-genai`.
+_NOT_IMPORTABLE = {
+    "gemini": Provider(
+        "gemini",
+        "GEMINI_API_KEY/GOOGLE_API_KEY",
+        "https://ai.google.dev/gemini-api/docs",
+        address="",
+        optional=False,
+    ),
+    "vertexai": Provider(
+        "vertexai", "", "https://cloud.google.com/vertex-ai/docs", address="", optional=False
+    ),
+}
 
 
 def providers() -> list[Provider]:
-    """Those that complete prompts, sorted by name."""
-    found = importlib.util.find_spec("any_llm")  # does not import it
-    if found is None or not found.submodule_search_locations:
-        return []
-    package = Path(found.submodule_search_locations[0])
-    folder = package / "providers"
-    known = {one.name: one for one in _rows(folder / "registry.py")}
-    for name in _names(package / "constants.py"):
-        if name not in known:
-            known[name] = _coded(folder / name, name)
-    return sorted(one for one in known.values() if one.completes)
+    """The providers that complete prompts, sorted by name. Imports any-llm, which takes a second.
+
+    A provider that cannot be imported without its package, and is not listed here, has no key.
+    """
+    from any_llm import AnyLLM
+
+    supported = []
+    for name in sorted(AnyLLM.get_supported_providers()):
+        try:
+            provider_class = AnyLLM.get_provider_class(name)
+        except ImportError:
+            unknown = Provider(name, "", "", address="", optional=False)
+            supported.append(_NOT_IMPORTABLE.get(name, unknown))
+        else:
+            if provider_class.SUPPORTS_COMPLETION:
+                supported.append(_provider(name, provider_class))
+    return supported
 
 
-def _rows(path: Path) -> Iterator[Provider]:
-    """Those that are rows of a table, and OpenAI's client."""
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == _ROW:
-            said = _constants((keyword.arg, keyword.value) for keyword in node.keywords)
-            yield Provider(
-                name=_text(said, "name"),
-                key=_text(said, "env_api_key_name"),
-                about=_text(said, "provider_documentation_url"),
-                address=_text(said, "api_base"),
-                optional=said.get("api_key_optional") is True,
-                completes=said.get("supports_completion") is not False,
-            )
+def _provider(name: str, provider_class: "type[AnyLLM]") -> Provider:
+    from any_llm.providers.registry import get_registry_config
 
-
-def _names(path: Path) -> list[str]:
-    """The members of the enumeration of all that are written in code."""
-    kinds = (node for node in _tree(path).body if isinstance(node, ast.ClassDef))
-    every = next((kind for kind in kinds if kind.name == "LLMProvider"), None)
-    said = _assigned(every) if every else {}
-    return [value for name, value in said.items() if name.isupper() and isinstance(value, str)]
-
-
-def _coded(folder: Path, name: str) -> Provider:
-    """One that is a class in a folder of its own, and may inherit from others in it."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
-    classes = {
-        node.name: node
-        for text in texts
-        if "SUPPORTS_COMPLETION" in text or "ENV_API_KEY_NAME" in text  # the others cost time
-        for node in ast.parse(text).body
-        if isinstance(node, ast.ClassDef)
-    }
-    said = _inherited(classes, f"{name.capitalize()}Provider")
+    config = get_registry_config(name)
     return Provider(
-        name=name,
-        key=_text(said, "ENV_API_KEY_NAME"),
-        about=_text(said, "PROVIDER_DOCUMENTATION_URL"),
-        address=_text(said, "API_BASE"),
-        optional=False,
-        completes=said.get("SUPPORTS_COMPLETION") is not False,
+        name,
+        provider_class.ENV_API_KEY_NAME,
+        provider_class.PROVIDER_DOCUMENTATION_URL,
+        provider_class.API_BASE or "",
+        optional=config is not None and config.api_key_optional,
     )
-
-
-def _inherited(classes: dict[str, ast.ClassDef], name: str) -> Constants:
-    if name not in classes:
-        return {}
-    said: Constants = {}
-    for base in reversed(classes[name].bases):
-        if isinstance(base, ast.Name):
-            said |= _inherited(classes, base.id)
-    return said | _assigned(classes[name])
-
-
-def _assigned(kind: ast.ClassDef) -> Constants:
-    """What the body of a class gives constant values to."""
-    pairs: list[tuple[str | None, ast.expr]] = []
-    for node in kind.body:
-        if isinstance(node, ast.Assign):
-            pairs += [(one.id, node.value) for one in node.targets if isinstance(one, ast.Name)]
-        elif isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name):
-            pairs.append((node.target.id, node.value))
-    return _constants(pairs)
-
-
-def _constants(pairs: Iterable[tuple[str | None, ast.expr]]) -> Constants:
-    return {name: value.value for name, value in pairs if name and isinstance(value, ast.Constant)}
-
-
-def _text(said: Constants, name: str) -> str:
-    value = said.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The commands that compare models: `run`, and `plan`, which says what that would take."""
+"""`bakeoff run` compares models; `bakeoff plan` estimates requests, tokens, cost and time."""
 
 import asyncio
 import signal
@@ -9,9 +9,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bakeoff.cli.output import hosted, present
-from bakeoff.cli.signals import BOOTH, stopping, while_open
-from bakeoff.config import Config, config_from
+from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
+from bakeoff.cli.output import hosted_names, print_outcome
+from bakeoff.cli.signals import VOTING_MESSAGES, interruptible, serve_until_interrupted
+from bakeoff.config import Config, load_config
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
 from bakeoff.report.terminal import log_to, print_blocks, print_document, print_error, terminal
@@ -30,7 +31,7 @@ def run(
     file: _File = None,
 ) -> int:
     """Compare two models, or more. Without --model, two small ones that run anywhere."""
-    return compare(_given(config, file))
+    return compare(_load(config, file))
 
 
 def plan(
@@ -40,89 +41,90 @@ def plan(
 ) -> int:
     """Say what a run would take: requests, tokens, money, time. Asks no model."""
     from bakeoff.evaluation.estimate import check_budget
-    from bakeoff.evaluation.session import plan as planned
+    from bakeoff.evaluation.session import plan as plan_run
     from bakeoff.report.text.costs import estimated
 
-    config = _given(config, file)
+    config = _load(config, file)
     log_to(terminal(errors=True, quiet=config.quiet))
-    found = planned(config)
+    estimate = plan_run(config)
     if config.print_json:
-        print_document(found.model_dump_json(indent=1) + "\n")
+        print_document(estimate.model_dump_json(indent=1) + "\n")
     else:
-        print_blocks(terminal(quiet=config.quiet), estimated(found))
-    check_budget(found, config)
-    return 0
-
-
-def _given(config: Config, file: Path | None) -> Config:
-    return config_from(file, config.model_dump(by_alias=True, exclude_unset=True))
-
-
-def _agree(found: Plan, config: Config) -> None:
-    """Say what a run will take, where somebody wants money for it. Who is there is asked whether
-    that is all right, unless they said so or said how much may be spent: InterruptError if not.
-    """
-    from bakeoff.report.text.costs import estimated
-
-    if config.quiet or not found.paid:
-        return
-    print_blocks(terminal(errors=True), estimated(found))
-    told = config.yes or config.max_cost is not None
-    if told or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return
-    if _typed("Go on? [Y/n] ").strip().lower() not in ("", "y", "yes"):
-        raise InterruptError
-
-
-def _typed(question: str) -> str:
-    """What somebody types. Nothing is under way: Ctrl-C, SIGTERM and the end of input end it
-    all.
-    """
-    stops = (signal.SIGINT, signal.SIGTERM)
-    before = {which: signal.signal(which, signal.default_int_handler) for which in stops}
-    try:
-        print(question, end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline() or "no"
-    except KeyboardInterrupt:
-        raise InterruptError from None
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
+        print_blocks(terminal(quiet=config.quiet), estimated(estimate))
+    check_budget(estimate, config)
+    return OK
 
 
 def compare(config: Config) -> int:
-    """Run a comparison in a terminal; its exit code."""
-    config = config.settled()
+    """Run a comparison with a progress display; return the exit code."""
+    config = config.resolved()
     timing = Stopwatch() if config.profile else None
     from bakeoff.api import run_async
     from bakeoff.report.live import live
 
     errors = terminal(errors=True, quiet=config.quiet)
     log_to(errors)
-    stopped: list[str] = []
+    stop_reasons: list[str] = []
+    hosted = hosted_names(config.contestants, config.judge)
 
-    with timing or nullcontext(), live(errors, hosted(config.contestants, config.judge)) as watch:
+    with timing or nullcontext(), live(errors, hosted) as watch:
 
-        async def work(halt: Halt) -> Results:
-            def agree(found: Plan) -> None:
-                _agree(found, config)
+        async def work(token: Halt) -> Results:
+            def agree(plan: Plan) -> None:
+                _confirm(plan, config)
 
-            found = await while_open(
-                *BOOTH,
-                lambda tell, end: run_async(
-                    config, watch, announce=tell, until=end, agree=agree, halt=halt
+            results = await serve_until_interrupted(
+                *VOTING_MESSAGES,
+                lambda announce, end: run_async(
+                    config, watch, announce=announce, until=end, agree=agree, halt=token
                 ),
             )
-            stopped.extend(filter(None, [halt.why]))
-            return found
+            stop_reasons.extend(filter(None, [token.why]))
+            return results
 
-        results = asyncio.run(stopping(work))
-    present(results, config, config.out)
+        results = asyncio.run(interruptible(work))
+    print_outcome(results, config, config.out)
     if timing:
         from bakeoff.report.text.timings import laps
 
         print_blocks(errors, laps(timing))
-    asked = len(results.completions) + len(results.judgments) + len(results.failures)
-    for why in stopped:
-        print_error(f"stopped: {why}; what was done is kept, and the same command goes on")
-    return 3 if stopped or len(results.failures) > config.max_failures * asked else 0
+    for reason in stop_reasons:
+        print_error(f"stopped: {reason}; what was done is kept, and the same command goes on")
+    work_items = len(results.completions) + len(results.judgments) + len(results.failures)
+    failed = len(results.failures) > config.max_failures * work_items
+    return TOO_MANY_FAILURES if stop_reasons or failed else OK
+
+
+def _load(config: Config, file: Path | None) -> Config:
+    return load_config(file, config.model_dump(by_alias=True, exclude_unset=True))
+
+
+def _confirm(plan: Plan, config: Config) -> None:
+    """Print the plan of a run that costs money, and ask for confirmation on a terminal.
+
+    No question is asked with `--yes` or `--max-cost`. Raises InterruptError if the answer is no.
+    """
+    from bakeoff.report.text.costs import estimated
+
+    if config.quiet or not plan.paid:
+        return
+    print_blocks(terminal(errors=True), estimated(plan))
+    confirmed = config.yes or config.max_cost is not None
+    if confirmed or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    if _read_answer("Go on? [Y/n] ").strip().lower() not in ("", "y", "yes"):
+        raise InterruptError
+
+
+def _read_answer(question: str) -> str:
+    """Return a line from stdin, `no` at its end. SIGINT and SIGTERM raise InterruptError."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        print(question, end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline() or "no"
+    except KeyboardInterrupt:
+        raise InterruptError from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,7 +1,4 @@
-"""How a command ends: an exit code for everything, one line for what somebody can mend, and Ctrl-C.
-
-0 done; 2 something that you can fix; 3 done, but too much of the work failed; 130 interrupted.
-"""
+"""SIGINT and SIGTERM: the first one finishes requests in flight, the second one ends the run."""
 
 import asyncio
 import signal
@@ -10,66 +7,63 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from cyclopts import CycloptsError
-from pydantic import ValidationError
-
-from bakeoff.config import Config, first_problem
-from bakeoff.errors import BakeoffError, InterruptError
-from bakeoff.report.terminal import forgive_encodings, print_error
+from bakeoff.errors import InterruptError
 from bakeoff.runtime import Halt
 
 T = TypeVar("T")
 
-BOOTH = ("Vote at", "Every vote is saved at once. Ctrl-C ends the vote.")
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-_SAID = "interrupted; what was done is kept: the same command goes on"
+VOTING_MESSAGES = ("Vote at", "Every vote is saved at once. Ctrl-C ends the vote.")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-async def stopping(work: Callable[[Halt], Coroutine[Any, Any, T]]) -> T:
-    """Do what may be stopped: Ctrl-C or SIGTERM lets what is under way come to its end, the second
-    one ends it now. InterruptError in either case.
+async def interruptible(work: Callable[[Halt], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` with a stop token that SIGINT and SIGTERM set.
+
+    The first signal stops the work after the requests in flight, the second one cancels it.
+    Raises InterruptError in both cases.
     """
-    halt, loop = Halt(), asyncio.get_running_loop()
-    doing = asyncio.ensure_future(work(halt))
+    token, loop = Halt(), asyncio.get_running_loop()
+    task = asyncio.ensure_future(work(token))
 
     def stop() -> None:
-        if halt.interrupted or not halt.working:
-            halt.interrupt()
-            doing.cancel()
+        if token.interrupted or not token.working:
+            token.interrupt()
+            task.cancel()
             return
-        halt.interrupt()
-        words = "finishing what is under way, which is paid for; Ctrl-C again ends it now"
-        print(words, file=sys.stderr, flush=True)
+        token.interrupt()
+        message = "finishing what is under way, which is paid for; Ctrl-C again ends it now"
+        print(message, file=sys.stderr, flush=True)
 
     try:
-        with suppress(NotImplementedError):  # on Windows the first one ends it
-            for which in _STOPS:
-                loop.add_signal_handler(which, stop)
-        return await doing
+        with suppress(NotImplementedError):  # on Windows the first signal ends the process
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, stop)
+        return await task
     except asyncio.CancelledError:
-        if halt.interrupted:
+        if token.interrupted:
             raise InterruptError from None
         raise
     finally:
-        for which in _STOPS:
+        for number in _SIGNALS:
             with suppress(NotImplementedError):
-                loop.remove_signal_handler(which)
+                loop.remove_signal_handler(number)
 
 
-async def while_open(
-    at: str,
-    ends: str,
+async def serve_until_interrupted(
+    prefix: str,
+    hint: str,
     work: Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, T]],
 ) -> T:
-    """Do what may open a page for people; from then on Ctrl-C ends no more than the page.
+    """Run `work`, which may serve a page; once it is served, SIGINT ends only the serving.
 
-    `work` is given how to tell the address, and the event that ends it.
+    `work` gets a function that prints `prefix`, the address and `hint`, and the event that ends
+    the serving.
     """
     end, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def announce(address: str) -> None:
-        print(f"{at} {address}", ends, sep="\n", file=sys.stderr, flush=True)
-        with suppress(NotImplementedError):  # on Windows it ends the command; no vote is lost
+        print(f"{prefix} {address}", hint, sep="\n", file=sys.stderr, flush=True)
+        with suppress(NotImplementedError):  # on Windows SIGINT ends the process; votes are saved
             loop.add_signal_handler(signal.SIGINT, end.set)
 
     try:
@@ -77,25 +71,3 @@ async def while_open(
     finally:
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
-
-
-def guarded(work: Callable[[], object]) -> int:
-    """The exit code of `work`: the one that it returns, or that of the error that it ends in.
-
-    An error that you can fix is said in one line on stderr.
-    """
-    forgive_encodings()
-    try:
-        code = work()
-        return code if isinstance(code, int) else 0
-    except CycloptsError as error:
-        wrong = error.__cause__
-        words = first_problem(wrong, Config) if isinstance(wrong, ValidationError) else str(error)
-        print_error(words)
-        return 2
-    except (InterruptError, KeyboardInterrupt):
-        print_error(_SAID)
-        return 130
-    except BakeoffError as error:
-        print_error(str(error))
-        return 2

@@ -1,13 +1,11 @@
-"""`bakeoff merge`: several stores into one. `bakeoff store`: look at one, or salvage it.
-
-0 sound, merged or salvaged; 2 what cannot be merged; 3 something is damaged.
-"""
+"""`bakeoff store`: check a store or salvage a damaged one. `bakeoff merge`: merge stores."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
 from bakeoff.config import STORE
 from bakeoff.report.terminal import print_blocks, print_path, terminal
 
@@ -20,12 +18,11 @@ def check(
     /,
 ) -> int:
     """Say what a store holds, and whether all of it is as it was written. Changes nothing."""
-    from bakeoff.storage.salvage import check as checked
-    from bakeoff.storage.salvage import lines
+    from bakeoff.storage import salvage as salvaging
 
-    found = checked(path)
-    print_blocks(terminal(), lines(found))
-    return 0 if found.sound else 3
+    scan = salvaging.check(path)
+    print_blocks(terminal(), salvaging.lines(scan))
+    return OK if scan.sound else TOO_MANY_FAILURES
 
 
 @app.command
@@ -36,13 +33,12 @@ def salvage(
     into: Annotated[Path, Parameter(help="A new store, which must not be there yet.")],
 ) -> int:
     """Put everything that can be read of a damaged store into a new one."""
-    from bakeoff.storage.salvage import lines
-    from bakeoff.storage.salvage import salvage as salvaged
+    from bakeoff.storage import salvage as salvaging
 
-    found = salvaged(path, into)
-    print_blocks(terminal(), lines(found))
+    scan = salvaging.salvage(path, into)
+    print_blocks(terminal(), salvaging.lines(scan))
     print_path(terminal(), into)
-    return 0
+    return OK
 
 
 def merge(
@@ -54,9 +50,8 @@ def merge(
     ] = STORE,
 ) -> int:
     """Put the stores of several machines into one: the run without --shard asks nothing then."""
-    from bakeoff.storage.merge import lines
-    from bakeoff.storage.merge import merge as merged
+    from bakeoff.storage import merge as merging
 
-    found = merged(stores, store)
-    print_blocks(terminal(), lines(found, store))
-    return 0
+    merged = merging.merge(stores, store)
+    print_blocks(terminal(), merging.lines(merged, store))
+    return OK

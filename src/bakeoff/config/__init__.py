@@ -1,24 +1,19 @@
-"""What was asked: one flat Config (flags, YAML keys and Python arguments are its fields), and Spec.
+"""Configuration: `Config`, specs of models and judges, YAML files and options of commands."""
 
-Knows how a run is described; does not open, load or check anything that the description names.
-"""
-
-from bakeoff.config.config import EMBEDDED_DEFAULT, FLIGHT, MOST, RPM, STORE, TPM, Config
+from bakeoff.config.config import EMBEDDED_DEFAULT, Config
+from bakeoff.config.fields import MAX_CONCURRENCY, STORE
 from bakeoff.config.spec import Sampling, Spec, origins
-from bakeoff.config.yaml import config_from, first_problem, parse_fields, split_options
+from bakeoff.config.yaml import first_problem, load_config, parse_fields, split_options
 
 __all__ = [
     "EMBEDDED_DEFAULT",
-    "FLIGHT",
-    "MOST",
-    "RPM",
+    "MAX_CONCURRENCY",
     "STORE",
-    "TPM",
     "Config",
     "Sampling",
     "Spec",
-    "config_from",
     "first_problem",
+    "load_config",
     "origins",
     "parse_fields",
     "split_options",

@@ -1,20 +1,14 @@
-"""The Config: everything that a comparison is asked for, in one flat model."""
+"""`Config`: the configuration of a comparison, one flat model."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from bakeoff.config import fields
 from bakeoff.config.spec import Sampling, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.records import MARGIN, Design
-
-STORE = Path(".bakeoff/store.sqlite")
-MOST = 256  # requests in flight at one server: more bring nothing from one process
-FLIGHT = "Requests in flight per server, at most: it begins with 32, and goes on while that pays."
-RPM = "Requests a minute per server, at most. [none]"
-TPM = "Tokens a minute per server, at most. [none]"
 
 EMBEDDED_DEFAULT: dict[str, Any] = {
     "model": ("embedded:smollm2", "embedded:gemma3-270m"),
@@ -26,11 +20,9 @@ EMBEDDED_DEFAULT: dict[str, Any] = {
 
 
 class Config(BaseModel):
-    """One comparison, as it was asked for: flags, YAML keys and Python arguments are its fields."""
+    """Configuration of a comparison. Its fields are the flags, YAML keys and Python arguments."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
+    model_config = fields.OPTIONS
 
     model: tuple[str, ...] = Field(
         (), description="A model, as [name=][backend:]target[?option=value&...]; two or more."
@@ -71,85 +63,70 @@ class Config(BaseModel):
         pattern=r"^[1-9]\d*/[1-9]\d*$",
         description="A part of the prompts, as 2/8: a machine for each, then bakeoff merge. [all]",
     )
-    margin: float = Field(
-        MARGIN,
-        ge=0,
-        le=50,
-        description="Points around 50 % within which two models are equivalent.",
-    )
-    repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
-    panel: Literal["mean", "majority"] = Field(
-        "mean", description="How several judges make one preference for a prompt."
-    )
+    margin: fields.Margin = MARGIN
+    repeats: fields.Repeats = 1
+    panel: fields.Panel = "mean"
     null_check: int = Field(
         0, ge=0, description="Prompts where the judge compares a model with itself, as a check."
     )
-    max_concurrency: int = Field(MOST, ge=1, description=FLIGHT)
-    rpm: float | None = Field(None, gt=0, description=RPM)
-    tpm: float | None = Field(None, gt=0, description=TPM)
-    max_cost: float | None = Field(
-        None,
-        ge=0,
-        allow_inf_nan=False,
-        description="US dollars that this run may cost: more is not begun, and never spent. [none]",
-    )
+    max_concurrency: fields.MaxConcurrency = fields.MAX_CONCURRENCY
+    rpm: fields.RequestsPerMinute = None
+    tpm: fields.TokensPerMinute = None
+    max_cost: fields.MaxCost = None
     yes: bool = Field(False, description="Do not ask whether what it costs is all right.")
-    env_file: Path | None = Field(
-        None, description="A .env file with keys; what is set already stays. [none]"
-    )
+    env_file: fields.EnvFile = None
     batch: bool = Field(
         False, description="Ask openai: and anthropic: in batches: half the price, within a day."
     )
     ray: str | None = Field(
         None, description="The Ray cluster to join: auto or an address. [a local one]"
     )
-    out: Path = Field(Path("results"), description="Folder for results.json and report.html.")
-    store: Path = Field(STORE, description="Where everything that was paid for is kept.")
-    show_samples: int = Field(5, ge=0, description="How many sample comparisons to print.")
-    # Not `json`: a pydantic model has a method of that name.
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors.")
+    out: fields.OutputFolder = Path("results")
+    store: fields.StorePath = fields.STORE
+    show_samples: fields.ShowSamples = 5
+    print_json: fields.PrintJson = False
+    quiet: fields.Quiet = False
     profile: bool = Field(False, description="Print where the time went, on stderr.")
     max_failures: float = Field(
         0.02, ge=0, le=1, description="Exit with 3 where a larger share of the work failed."
     )
     allow_self_judge: bool = Field(False, description="Let a contestant be the judge.")
 
-    def settled(self) -> Self:
-        """The config with every default chosen: without any model, the embedded comparison.
+    def resolved(self) -> Self:
+        """Return the config with all defaults filled in; without a model, the embedded example.
 
-        ConfigError where what was asked for does not go together.
+        Raises ConfigError if options contradict each other.
         """
-        self._check_together()
+        self._check_combination()
         update: dict[str, Any] = {}
         if not self.model:
             update = {k: v for k, v in EMBEDDED_DEFAULT.items() if k not in self.model_fields_set}
         elif not self.judge:
             update["judge"] = ("gpt-4",)
-        if self.shard:  # machines may share a disk
+        if self.shard:  # several machines may share a disk
             name = f"shard-{self.shard.replace('/', '-of-')}"
-            places = {"store": self.store.with_name(f"{name}.sqlite"), "out": self.out / name}
-            update |= {k: v for k, v in places.items() if k not in self.model_fields_set}
+            paths = {"store": self.store.with_name(f"{name}.sqlite"), "out": self.out / name}
+            update |= {k: v for k, v in paths.items() if k not in self.model_fields_set}
         return self.model_copy(update=update) if update else self
 
-    def _check_together(self) -> None:
+    def _check_combination(self) -> None:
         early = [f"--{k} adaptive" for k in ("pairs", "orders") if getattr(self, k) == "adaptive"]
         early += ["--stop when-sure"] * (self.stop == "when-sure")
-        which, of = self.part
+        index, count = self.shard_index
         if self.baseline and not self.model:
             raise ConfigError("--baseline is what a model is compared with: give it with --model")
         if self.baseline and self.pairs == "adaptive":
             raise ConfigError("--pairs adaptive chooses pairs, and --baseline says which they are")
-        if which > of:
-            raise ConfigError(f"--shard {self.shard}: there is no such part; the last is {of}/{of}")
+        if index > count:
+            raise ConfigError(
+                f"--shard {self.shard}: there is no such part; the last is {count}/{count}"
+            )
         if self.shard and early:
             raise ConfigError(f"{early[0]} goes by what the whole shows, and --shard is a part")
 
     @property
     def contestants(self) -> tuple[str, ...]:
-        """The models in the order in which they are compared: the baseline comes last."""
+        """Specs of the models in the order of comparison; the baseline is last."""
         if self.baseline is None:
             return self.model
         name = Spec.parse(self.baseline).name
@@ -157,14 +134,14 @@ class Config(BaseModel):
         return (*(token for token in self.model if token not in same), *(same or [self.baseline]))
 
     @property
-    def part(self) -> tuple[int, int]:
-        """Which part of the prompts it is, from 1, and how many parts there are."""
-        which, of = (self.shard or "1/1").split("/")
-        return int(which), int(of)
+    def shard_index(self) -> tuple[int, int]:
+        """Index of this shard of the prompts, from 1, and the number of shards."""
+        index, count = (self.shard or "1/1").split("/")
+        return int(index), int(count)
 
     @property
     def design(self) -> Design:
-        """Which pairs there will be, and what of them only because of what came before."""
+        """Which pairs are compared, and whether the sample size depends on verdicts."""
         return Design(
             baseline=Spec.parse(self.baseline).name if self.baseline else None,
             sequential=self.stop == "when-sure" or self.pairs == "adaptive",
@@ -172,12 +149,12 @@ class Config(BaseModel):
 
     @property
     def null_prompts(self) -> int:
-        """How many prompts of this part are for the null check: they are the first of its own."""
-        which, of = self.part
-        return max(0, -((which - 1 - self.null_check) // of))
+        """Number of prompts of this shard for the null check; they are its first ones."""
+        index, count = self.shard_index
+        return max(0, -((index - 1 - self.null_check) // count))
 
     def sampling(self) -> Sampling:
-        """How the models are to be sampled, before a model's own overrides."""
+        """Return the sampling options of all models, without the overrides of their specs."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,

@@ -1,87 +1,68 @@
-"""What the commands beside `run` are asked: their flags are the fields of these."""
+"""The options of the commands beside `run`; their flags are the fields of these models."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from bakeoff.config import FLIGHT, MOST, RPM, STORE, TPM
+from bakeoff.config import fields
 from bakeoff.errors import ConfigError
 from bakeoff.records import MARGIN
 
 
-class Audit(BaseModel):
-    """How evaluations that already exist are to be read and shown: the flags of `bakeoff audit`."""
+class AuditOptions(BaseModel):
+    """Options of `bakeoff audit`: how existing evaluations are read and reported."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
+    model_config = fields.OPTIONS
 
     format: str | None = Field(
         None, description="How to read the files, where that is not plain from what they hold."
     )
     columns: str = Field("", description="The columns of a table, as winner=label,prompt=question.")
-    margin: float = Field(
-        MARGIN,
-        ge=0,
-        le=50,
-        description="Points around 50 % within which two models are equivalent.",
-    )
-    panel: Literal["mean", "majority"] = Field(
-        "mean", description="How several judges make one preference for a prompt."
-    )
-    out: Path = Field(Path("audit"), description="Folder for results.json and report.html.")
-    show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors.")
+    margin: fields.Margin = MARGIN
+    panel: fields.Panel = "mean"
+    out: fields.OutputFolder = Path("audit")
+    show_samples: fields.ShowSamples = 0
+    print_json: fields.PrintJson = False
+    quiet: fields.Quiet = False
 
-    def mapping(self) -> dict[str, str]:
-        """Our names of columns to those of the file; ConfigError where it cannot be read."""
+    def column_mapping(self) -> dict[str, str]:
+        """Return `columns` as a mapping of standard column names to those of the file.
+
+        Raises ConfigError if `columns` is malformed.
+        """
         pairs = [item.partition("=") for item in self.columns.split(",") if item.strip()]
-        for ours, equals, theirs in pairs:
-            if not (ours.strip() and equals and theirs.strip()):
+        for standard, equals, column in pairs:
+            if not (standard.strip() and equals and column.strip()):
                 raise ConfigError(
                     f"--columns {self.columns!r}: write it as winner=label,prompt=question"
                 )
-        return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+        return {standard.strip(): column.strip() for standard, _, column in pairs}
 
 
-class Check(BaseModel):
-    """How judges are tried on pairs whose better one is known: the flags of `judge-check`."""
+class JudgeCheckOptions(BaseModel):
+    """Options of `bakeoff judge-check`: which judges are checked on which labeled pairs."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
+    model_config = fields.OPTIONS
 
     judge: tuple[str, ...] = Field((), description="A judge, as [name=]backend:target[?options].")
     limit: int | None = Field(None, ge=1, description="How many pairs, at most. [all]")
-    repeats: int = Field(1, ge=1, description="How often a judge is asked about the same pair.")
-    max_concurrency: int = Field(MOST, ge=1, description=FLIGHT)
-    rpm: float | None = Field(None, gt=0, description=RPM)
-    tpm: float | None = Field(None, gt=0, description=TPM)
-    store: Path = Field(STORE, description="Where everything that was paid for is kept.")
-    max_cost: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="US dollars that are spent, at most. [none]"
-    )
-    env_file: Path | None = Field(
-        None, description="A .env file with keys; what is set already stays. [none]"
-    )
+    repeats: fields.Repeats = 1
+    max_concurrency: fields.MaxConcurrency = fields.MAX_CONCURRENCY
+    rpm: fields.RequestsPerMinute = None
+    tpm: fields.TokensPerMinute = None
+    store: fields.StorePath = fields.STORE
+    max_cost: fields.MaxCost = None
+    env_file: fields.EnvFile = None
     out: Path | None = Field(None, description="Folder for judge-check.json. [none]")
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors.")
+    print_json: fields.PrintJson = False
+    quiet: fields.Quiet = False
 
 
-class Poll(BaseModel):
-    """How people are asked about pairs: the flags of `bakeoff vote`."""
+class VoteOptions(BaseModel):
+    """Options of `bakeoff vote`: which pairs people are asked about, and how."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
+    model_config = fields.OPTIONS
 
     labels: int | None = Field(None, ge=1, description="How many pairs to ask about. [all]")
     draw: Literal["random", "order", "close"] = Field(
@@ -91,8 +72,6 @@ class Poll(BaseModel):
     )
     seed: int = Field(42, description="Seed of the draw and of who is shown first.")
     port: int = Field(0, ge=0, le=65535, description="Port of the page on this machine. [any]")
-    show_samples: int = Field(0, ge=0, description="How many sample comparisons to print.")
-    print_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, alias="json", description="Print the results document on stdout, and nothing else."
-    )
-    quiet: bool = Field(False, description="Print nothing but errors and the page's address.")
+    show_samples: fields.ShowSamples = 0
+    print_json: fields.PrintJson = False
+    quiet: fields.Quiet = False

@@ -1,7 +1,4 @@
-"""How a model, a judge or a source of prompts is written, and how completions are drawn.
-
-Knows no backend: the options of one are text here.
-"""
+"""`Spec`, the notation of models, judges and prompt sets, and `Sampling`."""
 
 import re
 from collections.abc import Iterable
@@ -13,33 +10,32 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from bakeoff.errors import ConfigError
 from bakeoff.records import content_key
 
-_SEVERAL = "base_url"  # the option that may be given more than once
+_REPEATABLE = "base_url"  # the option that may be given more than once
 
 _NAME = re.compile(r"([^:/?=]+?)\s*=\s*(.*)", re.DOTALL)
 _BACKEND = re.compile(r"([a-z][a-z0-9_-]*):(?!//)(.*)", re.DOTALL)
 
 
 class Spec(BaseModel):
-    """A model, judge or prompt source in one token: `[name=][backend:]target[?option=value&...]`.
+    """A model, judge or prompt set as `[name=][backend:]target[?option=value&...]`.
 
-    `options` are text; the backend that they are for validates them. A value may be
-    percent-encoded; `+` stays `+`. `base_url` may stand there more than once: its text is all of
-    them, with a space between two. `name` is what the results call it, by default the token
-    without its options.
+    Option values may be percent-encoded; `+` stays `+`. A backend validates its own options.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    """Name in the results; by default the text without its options."""
     backend: str
     target: str
     options: dict[str, str] = {}
+    """Values as text; several `base_url` are joined by spaces."""
 
     @classmethod
     def parse(cls, text: str, *, default: str = "hf") -> Self:
-        """Read one token; ConfigError where it cannot be one.
+        """Parse a spec; `default` is the backend if the text names none.
 
-        Without a backend it is the `default` one (`hf` for models).
+        Raises ConfigError if the text is malformed.
         """
         text = text.strip()
         if re.search("[\0\ud800-\udfff]", unquote(text)):
@@ -52,7 +48,7 @@ class Spec(BaseModel):
             key, equals, value = item.partition("=")
             if not equals or not key:
                 raise ConfigError(f"{text!r}: write the option {item!r} as option=value")
-            if key in options and key != _SEVERAL:
+            if key in options and key != _REPEATABLE:
                 raise ConfigError(f"{text!r}: the option {key!r} stands there twice")
             options[key] = " ".join(filter(None, (options.get(key), unquote(value))))
         if not target and backend != "echo":
@@ -61,15 +57,17 @@ class Spec(BaseModel):
             )
         return cls(name=name or rest, backend=backend, target=target, options=options)
 
+    def with_backend(self, backend: str) -> Self:
+        """Return the spec with another backend."""
+        return self.model_copy(update={"backend": backend})
+
+    def with_options(self, options: dict[str, str]) -> Self:
+        """Return the spec with other options."""
+        return self.model_copy(update={"options": options})
+
 
 class Sampling(BaseModel):
-    """How completions are drawn; part of what identifies one.
-
-    `schema_` is a JSON schema that the completion has to fit, where the server can do that;
-    `top` asks for the log-probabilities of that many first tokens. `weigh` asks for no new token at
-    all, but for what the last turn is worth (`Completion.weight`); a worker that cannot tell says
-    so with a ConfigError when it is opened.
-    """
+    """Sampling options of completions; part of their store key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,17 +77,29 @@ class Sampling(BaseModel):
     seed: int = 42
     system: str | None = None
     schema_: dict[str, JsonValue] | None = None
-    top: int | None = None
+    """JSON schema of the completion, for servers with structured output."""
+    top_logprobs: int | None = None
+    """Number of first tokens whose log-probabilities are requested."""
     weigh: bool = False
+    """Score the last message instead of generating (`Completion.weight`). A backend that cannot
+    raises ConfigError when it is opened."""
 
     def seed_of(self, sample: int) -> int:
-        """The seed of one of several completions of a prompt; the first one's is `seed`."""
+        """Return the seed of a sample of a prompt; the first sample has `seed`."""
         if not sample:
             return self.seed
         return int(content_key("sample", self.seed, sample)[3:10], 16)
 
+    def with_seed(self, seed: int) -> Self:
+        """Return the sampling options with another seed."""
+        return self.model_copy(update={"seed": seed})
+
+    def with_schema(self, schema: dict[str, JsonValue]) -> Self:
+        """Return the sampling options with a JSON schema."""
+        return self.model_copy(update={"schema_": schema})
+
 
 def origins(tokens: Iterable[str]) -> dict[str, str]:
-    """What stands behind each name of a model or judge: backend and target, without options."""
+    """Return `backend:target` of each spec by its name."""
     specs = [Spec.parse(token, default="") for token in tokens]
     return {spec.name: f"{spec.backend}:{spec.target}" for spec in specs}

@@ -1,4 +1,4 @@
-"""Reads what somebody wrote, a YAML file or options, and says in one line what is wrong with it."""
+"""Reads YAML files and options, and reports the first invalid value in one line."""
 
 import re
 import reprlib
@@ -14,34 +14,33 @@ from bakeoff.errors import ConfigError, one_line
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
-_LARGEST = 100_000  # bytes of a config file
-_WIDEST = 1 << 63  # no integer of a config is larger: the store and servers take none
-_shown = reprlib.Repr()  # for values of any size and depth
-_shown.maxstring = _shown.maxother = _shown.maxlong = 200
-_shown.maxlevel = 2
+_MAX_FILE_SIZE = 100_000  # bytes
+_INT_LIMIT = 1 << 63  # SQLite and servers take no larger integers
+_repr = reprlib.Repr()  # bounded, for values of any size and depth
+_repr.maxstring = _repr.maxother = _repr.maxlong = 200
+_repr.maxlevel = 2
 
 
-def config_from(file: Path | None, given: dict[str, Any]) -> Config:
-    """A Config from a YAML file and what was given beside it, which wins. ConfigError if unfit."""
-    loaded = _loaded(file) if file else {}
+def load_config(file: Path | None, overrides: dict[str, Any]) -> Config:
+    """Return a Config from a YAML file and overrides. Raises ConfigError if a value is invalid."""
+    loaded = _load_yaml(file) if file else {}
     for key in ("model", "judge"):
         if isinstance(loaded.get(key), str):
             loaded[key] = [loaded[key]]
-    one_name = {name: field.alias or name for name, field in Config.model_fields.items()}
-    values = {one_name.get(str(key), str(key)): value for key, value in (loaded | given).items()}
+    aliases = {name: field.alias or name for name, field in Config.model_fields.items()}
+    values = {aliases.get(str(key), str(key)): value for key, value in (loaded | overrides).items()}
     return parse_fields(Config, values, where=str(file) if file else "the flags")
 
 
-def _loaded(file: Path) -> dict[str, Any]:
-    """What a YAML file says; ConfigError where that is no config."""
+def _load_yaml(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as opened:
-            data = opened.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_FILE_SIZE + 1)
+        if len(data) > _MAX_FILE_SIZE:
             raise ValueError("a config has at most 100 kB")
         loaded = yaml.safe_load(data.decode("utf-8")) or {}
-        _check_plain(loaded)
-    except Exception as error:  # PyYAML lets out whatever its constructors raise
+        _check_values(loaded)
+    except Exception as error:  # PyYAML's constructors raise any error
         deep = "it is nested too deeply" if isinstance(error, RecursionError) else ""
         raise ConfigError(f"cannot read {str(file)!r}: {deep or one_line(error)}") from None
     if not isinstance(loaded, dict):
@@ -49,24 +48,25 @@ def _loaded(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in loaded.items()}
 
 
-def _check_plain(value: object) -> None:
-    """ValueError where a part is no text or number that can be kept; each part is looked at once,
-    however often an alias repeats it.
+def _check_values(value: object) -> None:
+    """Raise ValueError for a string or integer that the store cannot hold.
+
+    YAML aliases may repeat a collection any number of times; each is visited once.
     """
-    seen, waiting = set(), [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str) and re.search("[\0\ud800-\udfff]", one):
-            raise ValueError(f"{_shown.repr(one)} is not text")
-        if isinstance(one, int) and not -_WIDEST <= one < _WIDEST:
+    seen, pending = set(), [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str) and re.search("[\0\ud800-\udfff]", item):
+            raise ValueError(f"{_repr.repr(item)} is not text")
+        if isinstance(item, int) and not -_INT_LIMIT <= item < _INT_LIMIT:
             raise ValueError("a number in it has too many digits")
-        if isinstance(one, dict | list | tuple | set) and id(one) not in seen:
-            seen.add(id(one))
-            waiting += [*one, *one.values()] if isinstance(one, dict) else one
+        if isinstance(item, dict | list | tuple | set) and id(item) not in seen:
+            seen.add(id(item))
+            pending += [*item, *item.values()] if isinstance(item, dict) else item
 
 
 def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> Fields:
-    """Validate values from outside; ConfigError in one line, naming the field and the choices."""
+    """Return a validated model. Raises ConfigError naming the field and the choices."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -75,18 +75,18 @@ def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> 
 
 
 def split_options(model: type[Fields], spec: Spec) -> tuple[Fields, Spec]:
-    """The options of a spec that are this model's, validated, and the spec with the others."""
+    """Return the options of a spec that are fields of `model`, and the spec without them."""
     own = {key: value for key, value in spec.options.items() if key in model.model_fields}
     rest = {key: value for key, value in spec.options.items() if key not in own}
     options = parse_fields(model, own, where=spec.name)
-    return options, spec.model_copy(update={"options": rest})
+    return options, spec.with_options(rest)
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """What is wrong with the first field that is: its name, its value, what it may be."""
+    """Return a message on the first invalid field: its name, its value, and the allowed values."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])[:200] or "value"
     if first["type"] == "extra_forbidden":
         known = ", ".join(f.alias or n for n, f in model.model_fields.items()) or "none"
         return f"no option {field!r}; there are: {known}"
-    return f"{field} = {_shown.repr(first['input'])}: {first['msg']}"
+    return f"{field} = {_repr.repr(first['input'])}: {first['msg']}"

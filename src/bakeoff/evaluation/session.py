@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bakeoff.config import Config, origins
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.environment import Moment, code, describe, load_keys
 from bakeoff.errors import ConfigError, InterruptError, WorkError, masked
 from bakeoff.evaluation.estimate import check_budget, estimate
@@ -47,7 +47,7 @@ _NOW = ("started", "seconds")  # of the environment: what is another one each ti
 
 
 # Serves the voting page for some evidence until the vote ends; votes are appended to the file.
-Vote = Callable[[Evidence, Path, Poll], Awaitable[None]]
+Vote = Callable[[Evidence, Path, VoteOptions], Awaitable[None]]
 
 
 async def run_async(
@@ -64,7 +64,7 @@ async def run_async(
     """
     started = Moment.now()
     load_keys(config.env_file)
-    config, purse = config.settled(), Purse(config.max_cost)
+    config, purse = config.resolved(), Purse(config.max_cost)
     check_writable(config.out)
     halt = halt or Halt()
     async with unswept(every=BEAT):
@@ -86,7 +86,7 @@ async def run_async(
 
 def _drawn(config: Config) -> Draw:
     """The prompts of this run, or of its part of it. ConfigError where they cannot be."""
-    drawn, (which, of) = draw(config.prompts, config.limit, config.seed), config.part
+    drawn, (which, of) = draw(config.prompts, config.limit, config.seed), config.shard_index
     prompts = drawn.prompts[which - 1 :: of]
     if not prompts:
         raise ConfigError(
@@ -138,7 +138,7 @@ def _without(values: Mapping[str, JsonValue], keys: Collection[str]) -> dict[str
 
 async def _ask_people(config: Config, evidence: Evidence, vote: Vote) -> None:
     """Serve the voting page, unless every pair has a vote."""
-    votes, poll = config.out / VOTES, Poll(seed=config.seed)
+    votes, poll = config.out / VOTES, VoteOptions(seed=config.seed)
     if not complete(evidence, votes, poll):
         await vote(evidence, votes, poll)
 
@@ -169,7 +169,7 @@ def plan(config: Config) -> Plan:
     may.
     """
     load_keys(config.env_file)
-    config = config.settled()
+    config = config.resolved()
     drawn = _drawn(config)
     with tempfile.TemporaryDirectory() as empty:  # a store is not made for this
         path = config.store if config.store.exists() else Path(empty, "store.sqlite")
@@ -179,7 +179,7 @@ def plan(config: Config) -> Plan:
             return estimate(comparing)
 
 
-async def vote_async(path: Path, poll: Poll, vote: Vote) -> Results:
+async def vote_async(path: Path, poll: VoteOptions, vote: Vote) -> Results:
     """Serve the voting page for existing results; return the results with the votes counted."""
     evidence, folder = read_results(path).evidence, results_folder(path)
     check_writable(folder)

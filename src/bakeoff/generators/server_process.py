@@ -1,7 +1,7 @@
-"""A server as a child process: started, waited for, its words kept in a file, and gone in the end.
+"""A server as a subprocess: start it, wait until it is ready, read the end of its log, stop it.
 
-However the run ends, the server and all that it started end with it: `guard.py` sees to that. Knows
-no model and no protocol; what a healthy server is, its owner says.
+`watchdog.py` runs between this process and the server, and ends the server and all its descendants
+when this process ends, in whatever way.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from bakeoff.errors import ConfigError
 from bakeoff.generators import watchdog
 from bakeoff.runtime import pause
 
-_GLANCE = 0.1  # seconds between two looks at a server that starts
-_OVERTIME = 10.0  # seconds for a guard to end, after the grace of its server
-_TAIL = 1 << 16  # bytes at the end of a log that are looked at
+_POLL_SECONDS = 0.1  # between two readiness checks
+_WATCHDOG_SECONDS = 10.0  # for the watchdog to exit, after the grace period of its server
+_TAIL_BYTES = 1 << 16  # of the log that `last_lines` reads
 
 
-class Child:
-    """A command that runs until `stop()`, or until this process is gone, whichever is first.
+class ServerProcess:
+    """A command that runs until `stop()`, or until this process ends.
 
-    What it says is appended to `log`, which only this user can read. `grace` is how many seconds it
-    gets to end by itself. Starts at once; ConfigError where the log cannot be written.
+    The command starts at once. Its output is appended to `log`, which only this user can read;
+    ConfigError where the log cannot be written. `grace` is the seconds between SIGTERM and SIGKILL.
     """
 
     def __init__(
@@ -36,61 +36,62 @@ class Child:
         self._grace = grace
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            words = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+            output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         except OSError as error:
             raise ConfigError(f"cannot write the log of a server: {error}") from None
         try:
-            # -I and -S: the guard needs nothing of this environment, and starts in no time.
-            self._guard = subprocess.Popen(  # noqa: S603 - its owner says what is to be started
+            # -I and -S: the watchdog needs no site packages, and starts faster without them.
+            self._watchdog = subprocess.Popen(  # noqa: S603 - the command is the caller's
                 [sys.executable, "-I", "-S", watchdog.__file__, str(grace), *command],
                 stdin=subprocess.PIPE,
-                stdout=words,
-                stderr=words,
+                stdout=output,
+                stderr=output,
                 env=dict(env),
-                start_new_session=True,  # Ctrl-C in the terminal is for the run, which says when
+                start_new_session=True,  # Ctrl-C in the terminal goes to this process only
             )
         finally:
-            os.close(words)
+            os.close(output)
 
     @property
-    def code(self) -> int | None:
-        """What the command ended with; None while it runs."""
-        return self._guard.poll()
+    def returncode(self) -> int | None:
+        """The exit code of the command; None while it runs."""
+        return self._watchdog.poll()
 
-    async def becomes(self, healthy: Callable[[], Awaitable[bool]], patience: float) -> bool:
-        """Wait until it is healthy; false where it ended before, or `patience` seconds went by.
+    async def wait_ready(self, is_ready: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        """Wait until `is_ready` returns true.
 
-        StoppedError where the run is stopped before: a model takes minutes to load.
+        False where the process exits first, or after `seconds`. StoppedError where the run
+        is stopped meanwhile: loading a model takes minutes.
         """
         try:
-            async with asyncio.timeout(patience):
-                while self.code is None:
-                    if await healthy():
+            async with asyncio.timeout(seconds):
+                while self.returncode is None:
+                    if await is_ready():
                         return True
-                    await pause(_GLANCE)
+                    await pause(_POLL_SECONDS)
         except TimeoutError:
             return False
         return False
 
-    async def ended(self, within: float) -> bool:
-        """Whether it has ended, or does within so many seconds: its guard tidies up behind it."""
-        return not await self.becomes(_never, within) and self.code is not None
+    async def wait_exit(self, seconds: float) -> bool:
+        """Wait until the process and its descendants have exited; false after `seconds`."""
+        return not await self.wait_ready(_never, seconds) and self.returncode is not None
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines of its log that are not empty, at most `count`, the oldest first."""
+        """The last `count` lines of its log that are not empty, oldest first."""
         with self.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             text = file.read().decode(errors="replace")
         return list(deque((line.rstrip() for line in text.splitlines() if line.strip()), count))
 
     async def stop(self) -> None:
-        """End it, and come back when it and all that it started are gone."""
-        assert self._guard.stdin is not None  # noqa: S101 - it was asked for
-        self._guard.stdin.close()
+        """Terminate the process and all its descendants, and wait until they are gone."""
+        assert self._watchdog.stdin is not None  # noqa: S101 - for mypy: it is a pipe
+        self._watchdog.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(self._guard.wait, self._grace + _OVERTIME)
-        self._guard.kill()  # where that did not help; the server dies with its guard
-        await asyncio.to_thread(self._guard.wait)
+            await asyncio.to_thread(self._watchdog.wait, self._grace + _WATCHDOG_SECONDS)
+        self._watchdog.kill()  # no effect once it has exited; on Linux the server dies with it
+        await asyncio.to_thread(self._watchdog.wait)
 
 
 async def _never() -> bool:

@@ -1,8 +1,8 @@
-"""A process between a run and the server that it started: when the run is gone, the server goes.
+"""Runs a command, and ends it with all its descendants when the parent process ends.
 
-A script of its own (`python guard.py GRACE COMMAND...`), made of the standard library alone: knows
-nothing of bakeoff. Its standard input is a pipe that the run holds open and never writes to, so it
-ends with the run, whatever ended that; SIGKILL too. Its exit code is the command's.
+A script (`python watchdog.py GRACE COMMAND...`) that needs the standard library only. Its standard
+input is a pipe that the parent holds open and never writes to: the end of the pipe is the end of
+the parent, even by SIGKILL. Its exit code is the command's, or 128 plus the signal's number.
 """
 
 import ctypes
@@ -18,35 +18,38 @@ from types import FrameType
 
 _LINUX = sys.platform == "linux"
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
-_GLANCE = 0.2  # seconds between two looks
-_TIDYING = 2.0  # seconds for what the server leaves behind, to end by itself
+_POLL_SECONDS = 0.2
+_CLEANUP_SECONDS = 2.0  # for the server's descendants to exit, after each signal
 
 
 def main(grace: float, command: list[str]) -> int:
-    """Run a command as long as the parent is there; `grace` is its seconds to end by itself."""
+    """Run `command` while the parent runs; `grace` is the seconds from SIGTERM to SIGKILL.
+
+    Returns the exit code.
+    """
     parent = os.getppid()
-    # Handlers, not SIG_IGN: the command would inherit that, and could not be asked to end.
+    # Handlers, not SIG_IGN: the command would inherit that, and SIGTERM could not end it.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _ended)
-    if _LINUX:  # whoever outlives the server becomes a child of this process, in any session
+        signal.signal(number, _exit_on_signal)
+    if _LINUX:  # orphans of the server, of any session, become children of this process
         _prctl(_SET_CHILD_SUBREAPER, 1)
-    server = subprocess.Popen(  # noqa: S603 - the run says what is to be started
-        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_guard
+    server = subprocess.Popen(  # noqa: S603 - the command is the caller's
+        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent
     )
     try:
         while server.poll() is None and os.getppid() == parent:
-            if select.select([sys.stdin], [], [], _GLANCE)[0]:
-                break  # the end of the pipe: nothing is ever written to it
+            if select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
+                break  # the end of the pipe
     finally:
         _stop(server, grace)
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
 
 
-def _ended(number: int, _: FrameType | None) -> None:
+def _exit_on_signal(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _die_with_guard() -> None:
+def _die_with_parent() -> None:
     if _LINUX:
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -56,7 +59,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _stop(server: "subprocess.Popen[bytes]", grace: float) -> None:
-    """End the server, kindly at first, and then all that it started."""
+    """Terminate the server, then its descendants; kill what does not exit."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     server.terminate()
@@ -64,24 +67,24 @@ def _stop(server: "subprocess.Popen[bytes]", grace: float) -> None:
         server.wait(grace)
     server.kill()
     server.wait()
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS: only zombies are
+    with suppress(ProcessLookupError, PermissionError):  # an empty group; macOS: only zombies
         os.killpg(server.pid, signal.SIGTERM)
-    _wait(_TIDYING)
-    # Python's trackers ignore SIGTERM to outlive the others, whose shared memory they unlink.
+    _wait_for_children()
+    # multiprocessing's resource trackers ignore SIGTERM: they unlink shared memory at the end.
     _kill([child for child in _children() if not _ignores_sigterm(child)])
-    _wait(_TIDYING)
+    _wait_for_children()
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(server.pid, signal.SIGKILL)
     while children := _children():
         _kill(children)
-        time.sleep(_GLANCE / 10)
+        time.sleep(_POLL_SECONDS / 10)
 
 
-def _wait(seconds: float) -> None:
-    """Give what the server left behind so long to end by itself."""
-    ends = time.monotonic() + seconds
-    while _children() and time.monotonic() < ends:
-        time.sleep(_GLANCE / 10)
+def _wait_for_children() -> None:
+    """Wait until no child is left, at most `_CLEANUP_SECONDS`."""
+    end = time.monotonic() + _CLEANUP_SECONDS
+    while _children() and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS / 10)
 
 
 def _kill(children: list[int]) -> None:
@@ -99,20 +102,18 @@ def _ignores_sigterm(child: int) -> bool:
 
 
 def _children() -> list[int]:
-    """Those that live of what the server started, once it has ended itself: its children are this
-    process's then, and theirs in turn.
-    """
+    """Process ids of this process's children: the server's orphans, after it has exited."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
-    own = os.getpid()
-    found = []
+    own_pid = os.getpid()
+    children = []
     for stat in Path("/proc").glob("[0-9]*/stat") if _LINUX else ():
-        with suppress(OSError):  # it ended meanwhile
-            # The name in parentheses may hold anything; behind it: the state, the parent.
-            if int(stat.read_text(errors="replace").rpartition(")")[2].split()[1]) == own:
-                found.append(int(stat.parent.name))
-    return found
+        with suppress(OSError):  # the process exited meanwhile
+            # The name in parentheses may contain anything; after it come the state and the parent.
+            if int(stat.read_text(errors="replace").rpartition(")")[2].split()[1]) == own_pid:
+                children.append(int(stat.parent.name))
+    return children
 
 
 if __name__ == "__main__":

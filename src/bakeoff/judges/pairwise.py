@@ -168,5 +168,5 @@ def _verdict_kind(options: PairwiseJudge.Options, spec: Spec) -> VerdictKind:
     known: VerdictKind | None = next((kind for kind in VERDICT_FORMATS if kind == requested), None)
     if known or options.template:
         return known or "json"
-    reads = getattr(find(GENERATORS, spec.backend), "reads", None)
+    reads = getattr(find(GENERATORS, spec.backend), "verdict_format", None)
     return reads(spec.target) if reads else "json"

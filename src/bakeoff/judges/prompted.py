@@ -263,7 +263,7 @@ def judge_sampling(
 ) -> Sampling:
     """Return the sampling of a judge: greedy, with a JSON schema if the verdict is JSON."""
     return Sampling(
-        temperature=0, top_p=1, max_tokens=max_tokens, seed=seed, schema_=schema, top=top
+        temperature=0, top_p=1, max_tokens=max_tokens, seed=seed, schema_=schema, top_logprobs=top
     )
 
 

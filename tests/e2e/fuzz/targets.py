@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
-from bakeoff.config import Sampling, Spec, config_from
+from bakeoff.config import Sampling, Spec, load_config
 from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
 from bakeoff.evaluation.votes.vote_log import read as read_votes
@@ -130,7 +130,7 @@ def _labelled(data: bytes, folder: Path) -> None:
 def _config(data: bytes, folder: Path) -> None:
     path = folder / "config.yaml"
     path.write_bytes(data)
-    config = config_from(path, {})
+    config = load_config(path, {})
     json.dumps(config.model_dump(mode="json", by_alias=True)).encode()
     str(config.model).encode()
 
@@ -260,10 +260,10 @@ def _choice(data: bytes, _: Path) -> None:
 def _gguf(data: bytes, folder: Path) -> None:
     path = folder / "model.gguf"
     path.write_bytes(data)
-    found = gguf.bytes_per_token(path)
+    found = gguf.kv_bytes_per_token(path)
     assert found is None or isinstance(found, int)
     with suppress(ValueError):
-        gguf.head(path)
+        gguf.read_metadata(path)
 
 
 def _template(data: bytes, folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.config import Sampling, Spec, config_from
+from bakeoff.config import Sampling, Spec, load_config
 from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import Recorded
@@ -96,7 +96,7 @@ def test_a_path_that_can_be_none() -> None:
         refused(lambda path=path: read([Path(path)]))
         refused(lambda path=path: load_criteria(path))
         refused(lambda path=path: Template(path, 2))
-        refused(lambda path=path: config_from(Path(path), {}))
+        refused(lambda path=path: load_config(Path(path), {}))
         refused(lambda path=path: list(read_rows(Path(path), lists=())))
         spec = Spec(name="a", backend="file", target=path)
         refused(lambda spec=spec: Recorded(spec, Setting(Sampling())))
@@ -134,7 +134,7 @@ def test_a_path_that_can_be_none() -> None:
     ids=str,
 )
 def test_a_config_that_is_none(tmp_path: Path, text: str) -> None:
-    refused(lambda: config_from(put(tmp_path / "c.yaml", text), {}), "c.yaml")
+    refused(lambda: load_config(put(tmp_path / "c.yaml", text), {}), "c.yaml")
 
 
 def test_aliases_that_grow_without_an_end(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_aliases_that_grow_without_an_end(tmp_path: Path) -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     text = "\n".join([*lines, "model: *a11"])
     began = time.process_time()
-    refused(lambda: config_from(put(tmp_path / "c.yaml", text), {}), "c.yaml")
+    refused(lambda: load_config(put(tmp_path / "c.yaml", text), {}), "c.yaml")
     text = "\n".join([*(line.split(": ", 1)[1].join(["- ", ""]) for line in lines), "- *a11"])
     refused(lambda: load_criteria(str(put(tmp_path / "criteria.yaml", text))), "criteria.yaml")
     assert time.process_time() - began < 5
@@ -269,10 +269,10 @@ GGUF = corpus.gguf(corpus.GGUF)
 )  # fmt: skip
 def test_the_head_of_a_model_file_that_lies(tmp_path: Path, data: bytes) -> None:
     path = put(tmp_path / "m.gguf", data)
-    assert gguf.bytes_per_token(path) is None
+    assert gguf.kv_bytes_per_token(path) is None
     found: dict[str, gguf.Value] | str
     try:
-        found = gguf.head(path)
+        found = gguf.read_metadata(path)
     except ValueError as error:
         found = str(error)
     assert found
@@ -283,7 +283,7 @@ def test_a_name_that_stands_twice_in_the_head_of_a_model_file(tmp_path: Path) ->
     one = corpus.gguf({"a": 1})[24:]
     data = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + one + one
     with pytest.raises(ValueError, match="none that a model has"):
-        gguf.head(put(tmp_path / "m.gguf", data))
+        gguf.read_metadata(put(tmp_path / "m.gguf", data))
 
 
 def test_json_on_a_terminal_acts_on_nothing() -> None:

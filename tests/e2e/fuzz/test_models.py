@@ -9,9 +9,9 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.generators.hub import checkpoint
 from bakeoff.generators.hub.directory import Directory
-from bakeoff.generators.transformers.generator import Hf
-from bakeoff.generators.transformers.reward import Reward
-from bakeoff.generators.vllm.generator import Vllm
+from bakeoff.generators.transformers.generator import TransformersGenerator
+from bakeoff.generators.transformers.reward import RewardModel
+from bakeoff.generators.vllm.generator import VllmGenerator
 from tests.conftest import ROOT
 from tests.e2e.fuzz.test_findings import DEEP, put
 
@@ -83,12 +83,12 @@ def test_an_index_that_is_none(tmp_path: Path, index: str) -> None:
 def test_an_adapter_that_says_nothing_of_its_base(tmp_path: Path, said: str) -> None:
     at = folder_of(tmp_path / "m", adapter_config=said)
     with pytest.raises(ConfigError, match=r"cannot read adapter_config\.json") as caught:
-        checkpoint.base_of(at, None)
+        checkpoint.locate_base(at, None)
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_is_trusted_without_a_word() -> None:
-    for backend in (Hf, Reward, Vllm):
+    for backend in (TransformersGenerator, RewardModel, VllmGenerator):
         for option in ("trust_remote_code", "pickled"):
             assert backend.Options.model_fields[option].default is False
 

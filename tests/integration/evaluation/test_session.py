@@ -15,7 +15,7 @@ import pytest
 import bakeoff.analysis
 from bakeoff import Config, ConfigError, Results, run
 from bakeoff.evaluation.votes.vote_log import put
-from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.runtime.progress import Report, read
 from bakeoff.runtime.timing import Stopwatch
 from tests.marks import long
@@ -60,18 +60,18 @@ def test_engines_that_fill_the_accelerator_take_turns(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    load, release = Hf._load, Hf.release
+    load, release = TransformersGenerator._load, TransformersGenerator.release
 
-    def loading(self: Hf) -> Any:
+    def loading(self: TransformersGenerator) -> Any:
         loaded.append(f"load {Path(self.spec.target).name}")
         return load(self)
 
-    def releasing(self: Hf) -> None:
+    def releasing(self: TransformersGenerator) -> None:
         loaded.append(f"free {Path(self.spec.target).name}")
         release(self)
 
-    monkeypatch.setattr(Hf, "_load", loading)
-    monkeypatch.setattr(Hf, "release", releasing)
+    monkeypatch.setattr(TransformersGenerator, "_load", loading)
+    monkeypatch.setattr(TransformersGenerator, "release", releasing)
     make_tiny_model(tmp_path / "judge", seed=7)
     fields = {
         "model": tuple(f"{folder.name}={folder}" for folder in checkpoints),
@@ -319,14 +319,14 @@ def seconds(watch: Stopwatch) -> dict[str, float]:
 def test_a_stopwatch_tells_where_the_time_of_a_run_went(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = Hf._load
+    load = TransformersGenerator._load
     delay = 0.05
 
-    def loading(self: Hf) -> Any:  # on the engine's own thread
+    def loading(self: TransformersGenerator) -> Any:  # on the engine's own thread
         time.sleep(delay)
         return load(self)
 
-    monkeypatch.setattr(Hf, "_load", loading)
+    monkeypatch.setattr(TransformersGenerator, "_load", loading)
     with OpenAIServer(lambda _: Reply(body=chat(verdict("A", 8, 3)), delay=delay)) as server:
         models = tuple(map(str, checkpoints))
         asked = config(tmp_path, model=models, judge=(f"j=api:j?base_url={server.url}",))

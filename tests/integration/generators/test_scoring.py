@@ -313,10 +313,10 @@ def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetched
+    from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 
-    (tmp_path / "model.gguf").symlink_to(fetched(CATALOGUE["smollm2"]))
+    (tmp_path / "model.gguf").symlink_to(fetch_model(CATALOGUE["smollm2"]))
     turns = [
         turn(PARIS, "The capital of France is Paris."),
         turn(PARIS, "Paris of is capital France The."),

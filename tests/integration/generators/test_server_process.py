@@ -1,4 +1,4 @@
-"""Servers as children: real processes, real signals."""
+"""ServerProcess and its watchdog, with real processes and signals."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators import server_process as child_module
-from bakeoff.generators.server_process import Child
+from bakeoff.generators import server_process as module
+from bakeoff.generators.server_process import ServerProcess
 from tests.marks import long
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what Linux alone can do")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
-# A server with children: one of its group, one in a session of its own, one whose parent is gone.
-FAMILY = """
+# A server with a child of its process group, one of another session, and an orphan.
+SERVER_CODE = """
 import json, os, subprocess, sys, time
 sleeps = [sys.executable, "-c", "import time; time.sleep(600)"]
 orphan = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdout=2).pid)"
@@ -29,25 +29,27 @@ ours = subprocess.Popen(sleeps)
 apart = subprocess.Popen(sleeps, start_new_session=True)
 gone = subprocess.run([sys.executable, "-c", orphan, *sleeps], stdout=subprocess.PIPE)
 pids = [os.getpid(), ours.pid, apart.pid, int(gone.stdout)]
-with open("family.part", "w") as file:
+with open("server_pids.part", "w") as file:
     json.dump(pids, file)
-os.rename("family.part", "family")
+os.rename("server_pids.part", "server_pids")
 time.sleep(600)
 """
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FAMILY
-# A run that starts a server, waits until it is there, and then works.
-RUN = """
+STUBBORN_SERVER_CODE = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVER_CODE
+)
+# A run that starts a server, waits until it is ready, and then sleeps.
+RUN_CODE = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
-from bakeoff.generators.server_process import Child
+from bakeoff.generators.server_process import ServerProcess
 
 async def there():
-    return Path("family").exists()
+    return Path("server_pids").exists()
 
 async def main():
-    child = Child([sys.executable, "-c", sys.argv[1]], os.environ, Path("log"))
-    assert await child.becomes(there, 60)
-    Path("guard").write_text(str(child._guard.pid))
+    process = ServerProcess([sys.executable, "-c", sys.argv[1]], os.environ, Path("log"))
+    assert await process.wait_ready(there, 60)
+    Path("guard").write_text(str(process._watchdog.pid))
     Path("works").touch()
     await asyncio.sleep(600)
 
@@ -56,8 +58,8 @@ asyncio.run(main())
 """
 
 
-def lives(pid: int) -> bool:
-    """Whether a process is there and no zombie that its parent has to bury."""
+def is_alive(pid: int) -> bool:
+    """Whether a process runs and is no zombie."""
     try:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -68,7 +70,7 @@ def lives(pid: int) -> bool:
     return state != "Z"
 
 
-def soon(holds: Callable[[], bool]) -> bool:
+def wait_until(holds: Callable[[], bool]) -> bool:
     for _ in range(600):
         if holds():
             return True
@@ -76,15 +78,17 @@ def soon(holds: Callable[[], bool]) -> bool:
     return False
 
 
-def family() -> list[int]:
-    assert soon(lambda: Path("family").exists())
-    pids: list[int] = json.loads(Path("family").read_text())
-    assert all(map(lives, pids))
+def server_pids() -> list[int]:
+    assert wait_until(lambda: Path("server_pids").exists())
+    pids: list[int] = json.loads(Path("server_pids").read_text())
+    assert all(map(is_alive, pids))
     return pids
 
 
-def started(code: str, grace: float = 10.0, **env: str) -> Child:
-    return Child([sys.executable, "-c", code], os.environ | env, Path("logs") / "log", grace=grace)
+def start_server(code: str, grace: float = 10.0, **env: str) -> ServerProcess:
+    return ServerProcess(
+        [sys.executable, "-c", code], os.environ | env, Path("logs") / "log", grace=grace
+    )
 
 
 async def never() -> bool:
@@ -95,109 +99,111 @@ async def always() -> bool:
     return True
 
 
-def test_a_command_gets_its_environment_and_its_words_are_kept_for_this_user_alone() -> None:
-    async def go() -> Child:
+def test_a_command_gets_its_environment_and_a_private_log() -> None:
+    async def go() -> ServerProcess:
         code = (
             "import os, sys; print(os.environ['A'], sys.stdin.read(), '\\n \\n'); sys.exit('bye')"
         )
-        child = started(code, A="hello")
-        assert not await child.becomes(never, 60)
-        await child.stop()
-        return child
+        process = start_server(code, A="hello")
+        assert not await process.wait_ready(never, 60)
+        await process.stop()
+        return process
 
-    child = asyncio.run(go())
-    assert child.code == 1
-    assert child.last_lines(2) == ["hello", "bye"]
-    assert child.last_lines(1) == ["bye"]
-    assert stat.S_IMODE(child.log.stat().st_mode) == 0o600
+    process = asyncio.run(go())
+    assert process.returncode == 1
+    assert process.last_lines(2) == ["hello", "bye"]
+    assert process.last_lines(1) == ["bye"]
+    assert stat.S_IMODE(process.log.stat().st_mode) == 0o600
 
 
-def test_one_that_dies_at_once_is_not_waited_for_though_it_would_be_healthy_later() -> None:
+def test_wait_ready_returns_false_when_the_process_exits() -> None:
     async def go() -> int | None:
-        child = started("import os; os.kill(os.getpid(), 9)")
-        assert not await child.becomes(never, 3600)
-        await child.stop()
-        return child.code
+        process = start_server("import os; os.kill(os.getpid(), 9)")
+        assert not await process.wait_ready(never, 3600)
+        await process.stop()
+        return process.returncode
 
     assert asyncio.run(go()) == 128 + signal.SIGKILL
 
 
-def test_one_that_takes_its_time_is_waited_for_and_asked_again_and_again() -> None:
+def test_wait_ready_polls_until_the_process_is_ready() -> None:
     looks = iter([False] * 5 + [True])
 
     async def in_the_end() -> bool:
         return next(looks)
 
     async def go() -> None:
-        child = started("import time; time.sleep(600)")
-        assert await child.becomes(in_the_end, 60)
-        assert child.code is None
-        await child.stop()
+        process = start_server("import time; time.sleep(600)")
+        assert await process.wait_ready(in_the_end, 60)
+        assert process.returncode is None
+        await process.stop()
 
     asyncio.run(go())
     assert not list(looks)
 
 
 @pytest.mark.parametrize("hangs", ["in its start", "in its reply"])
-def test_patience_ends(hangs: str) -> None:
+def test_wait_ready_returns_false_after_its_timeout(hangs: str) -> None:
     async def hanging() -> bool:
         await asyncio.sleep(600)
         return True
 
     async def go() -> None:
-        child = started("import time; time.sleep(600)")
-        assert not await child.becomes(hanging if hangs == "in its reply" else never, 0.3)
-        assert child.code is None
-        await child.stop()
+        process = start_server("import time; time.sleep(600)")
+        assert not await process.wait_ready(hanging if hangs == "in its reply" else never, 0.3)
+        assert process.returncode is None
+        await process.stop()
 
     asyncio.run(go())
 
 
-def test_a_command_that_is_not_there_says_so_in_its_log() -> None:
+def test_a_missing_command_is_reported_in_the_log() -> None:
     async def go() -> list[str]:
-        child = Child(["/nowhere/vllm"], os.environ, Path("log"))
-        assert not await child.becomes(never, 60)
-        await child.stop()
-        return child.last_lines(1)
+        process = ServerProcess(["/nowhere/vllm"], os.environ, Path("log"))
+        assert not await process.wait_ready(never, 60)
+        await process.stop()
+        return process.last_lines(1)
 
     assert "/nowhere/vllm" in asyncio.run(go())[0]
 
 
-def test_a_log_that_cannot_be_written_is_one_line() -> None:
+def test_an_unwritable_log_is_a_config_error() -> None:
     Path("file").touch()
     with pytest.raises(ConfigError, match="cannot write the log of a server"):
-        Child(["true"], os.environ, Path("file") / "log")
+        ServerProcess(["true"], os.environ, Path("file") / "log")
 
 
 @LINUX
-@pytest.mark.parametrize("code", [FAMILY, *long([STUBBORN])], ids=["polite", "stubborn"])
-def test_stopped_it_is_gone_with_all_that_it_started(code: str) -> None:
+@pytest.mark.parametrize(
+    "code", [SERVER_CODE, *long([STUBBORN_SERVER_CODE])], ids=["polite", "stubborn"]
+)
+def test_stop_ends_the_server_and_its_descendants(code: str) -> None:
     async def go() -> list[int]:
-        child = started(code, grace=0.5)
-        pids = await asyncio.to_thread(family)
-        await child.stop()
+        process = start_server(code, grace=0.5)
+        pids = await asyncio.to_thread(server_pids)
+        await process.stop()
         return pids
 
-    assert not [pid for pid in asyncio.run(go()) if lives(pid)]
+    assert not [pid for pid in asyncio.run(go()) if is_alive(pid)]
 
 
 @LINUX
-def test_what_a_server_started_is_asked_to_end_before_it_is_killed() -> None:
+def test_descendants_get_sigterm_before_sigkill() -> None:
     engine = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit())\n"
     engine += "open('loads', 'w')\ntry: time.sleep(600)\nfinally: open('tidy', 'w')"
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {engine!r}])"
 
     async def go() -> None:
-        child = started(code)
-        assert await asyncio.to_thread(soon, Path("loads").exists)
-        await child.stop()
+        process = start_server(code)
+        assert await asyncio.to_thread(wait_until, Path("loads").exists)
+        await process.stop()
 
     asyncio.run(go())
     assert Path("tidy").exists()
 
 
-# A server with an engine that cannot be asked to end, and a tracker that ends behind the engine.
-TRACKED = """
+# A server with an engine that ignores SIGTERM, and a resource tracker that exits after the engine.
+TRACKER_CODE = """
 import os, subprocess, sys, time
 reads, writes = os.pipe()
 tracker = "import os, signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -212,12 +218,12 @@ time.sleep(600)
 
 @pytest.mark.long
 @LINUX
-def test_a_tracker_of_shared_memory_is_the_last_to_go() -> None:
+def test_a_process_that_ignores_sigterm_is_ended_last() -> None:
     async def go() -> None:
-        child = started(TRACKED)
-        for sign in ("listens", "loads"):
-            assert await asyncio.to_thread(soon, Path(sign).exists)
-        await child.stop()
+        process = start_server(TRACKER_CODE)
+        for marker in ("listens", "loads"):
+            assert await asyncio.to_thread(wait_until, Path(marker).exists)
+        await process.stop()
 
     asyncio.run(go())
     assert Path("tidy").exists()
@@ -225,77 +231,81 @@ def test_a_tracker_of_shared_memory_is_the_last_to_go() -> None:
 
 @pytest.mark.long
 @LINUX
-def test_what_a_server_left_behind_is_gone_when_it_died_by_itself() -> None:
+def test_descendants_are_ended_when_the_server_crashes() -> None:
     async def go() -> list[int]:
-        child = started(FAMILY)
-        pids = await asyncio.to_thread(family)
+        process = start_server(SERVER_CODE)
+        pids = await asyncio.to_thread(server_pids)
         os.kill(pids[0], signal.SIGSEGV)
-        assert not await child.becomes(never, 60)
-        assert child.code == 128 + signal.SIGSEGV
-        await child.stop()
+        assert not await process.wait_ready(never, 60)
+        assert process.returncode == 128 + signal.SIGSEGV
+        await process.stop()
         return pids
 
-    assert not [pid for pid in asyncio.run(go()) if lives(pid)]
+    assert not [pid for pid in asyncio.run(go()) if is_alive(pid)]
 
 
 @LINUX
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, *long([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])]
 )
-def test_however_a_run_ends_its_server_ends_too(number: signal.Signals) -> None:
-    with Path("said").open("w") as said:
-        run = subprocess.Popen([sys.executable, "-c", RUN, FAMILY], stdout=said, stderr=said)
-    pids = family()
-    assert soon(Path("works").exists)
+def test_a_server_exits_when_its_run_is_killed_by_a_signal(number: signal.Signals) -> None:
+    with Path("output").open("w") as output:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN_CODE, SERVER_CODE], stdout=output, stderr=output
+        )
+    pids = server_pids()
+    assert wait_until(Path("works").exists)
     guard = int(Path("guard").read_text())
     run.send_signal(number)
     run.wait(60)
-    assert soon(lambda: not any(map(lives, [guard, *pids])))
+    assert wait_until(lambda: not any(map(is_alive, [guard, *pids])))
 
 
-def test_an_interrupt_at_the_terminal_is_for_the_run_alone() -> None:
-    """Which may have to end its requests before it ends its server."""
-    careful = "import signal; signal.signal(signal.SIGINT, lambda *_: open('heard', 'w'))\n" + RUN
-    run = subprocess.Popen([sys.executable, "-c", careful, FAMILY], start_new_session=True)
-    pids = family()
-    assert soon(Path("works").exists)
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server() -> None:
+    """The run may have to end its requests before its server."""
+    careful = (
+        "import signal; signal.signal(signal.SIGINT, lambda *_: open('heard', 'w'))\n" + RUN_CODE
+    )
+    run = subprocess.Popen([sys.executable, "-c", careful, SERVER_CODE], start_new_session=True)
+    pids = server_pids()
+    assert wait_until(Path("works").exists)
     os.killpg(run.pid, signal.SIGINT)
-    assert soon(Path("heard").exists)
-    time.sleep(1)  # a guard that heard it too would have ended the server by then
-    assert all(map(lives, pids))
+    assert wait_until(Path("heard").exists)
+    time.sleep(1)  # a watchdog that got the signal would have ended the server by then
+    assert all(map(is_alive, pids))
     run.kill()
     run.wait(60)
-    assert soon(lambda: not any(map(lives, pids)))
+    assert wait_until(lambda: not any(map(is_alive, pids)))
 
 
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGKILL, *long([signal.SIGTERM])])
-def test_a_server_does_not_outlive_its_guard(number: signal.Signals) -> None:
+def test_a_server_exits_when_its_watchdog_is_killed(number: signal.Signals) -> None:
     async def go() -> list[int]:
-        child = started(FAMILY)
-        pids = await asyncio.to_thread(family)
-        os.kill(child._guard.pid, number)
-        assert not await child.becomes(never, 60)
-        await child.stop()
+        process = start_server(SERVER_CODE)
+        pids = await asyncio.to_thread(server_pids)
+        os.kill(process._watchdog.pid, number)
+        assert not await process.wait_ready(never, 60)
+        await process.stop()
         return pids
 
     server, *others = asyncio.run(go())
-    assert soon(lambda: not lives(server))
-    left = [pid for pid in others if lives(pid)]
+    assert wait_until(lambda: not is_alive(server))
+    left = [pid for pid in others if is_alive(pid)]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    # Nobody is left to see to the others where the guard was killed.
+    # After SIGKILL, the watchdog cannot end the others.
     assert not left or number == signal.SIGKILL
 
 
-def test_a_guard_that_hangs_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_module, "_OVERTIME", 0.2)
+def test_stop_kills_a_watchdog_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WATCHDOG_SECONDS", 0.2)
 
     async def go() -> int | None:
-        child = started("import time; time.sleep(600)", grace=0.1)
-        assert await child.becomes(always, 60)
-        os.kill(child._guard.pid, signal.SIGSTOP)
-        await child.stop()
-        return child.code
+        process = start_server("import time; time.sleep(600)", grace=0.1)
+        assert await process.wait_ready(always, 60)
+        os.kill(process._watchdog.pid, signal.SIGSTOP)
+        await process.stop()
+        return process.returncode
 
     assert asyncio.run(go()) == -signal.SIGKILL

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.cli.installed_extras import READY, needs
+from bakeoff.cli.installed_extras import INSTALLED, install_hint
 from tests.unit.cli.packages import Shelf
 
 
@@ -11,23 +11,23 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     return Shelf(tmp_path / "shelf", monkeypatch)
 
 
-def test_an_extra_is_there_when_all_that_it_asks_for_is(shelf: Shelf) -> None:
+def test_an_extra_is_installed_when_all_its_packages_are(shelf: Shelf) -> None:
     shelf.add("thing", ('part; extra == "more"', 'other-part>=2 ; extra == "more"'))
     shelf.add("part")
-    assert needs("thing", "more") == "pip install 'thing[more]'"
+    assert install_hint("thing", "more") == "pip install 'thing[more]'"
     shelf.add("other-part")
-    assert needs("thing", "more") == READY
+    assert install_hint("thing", "more") == INSTALLED
 
 
-def test_what_the_package_itself_or_another_extra_asks_for_does_not_count(shelf: Shelf) -> None:
+def test_only_packages_of_the_extra_are_checked(shelf: Shelf) -> None:
     shelf.add("thing", ("gone", 'gone; extra == "others"', "gone; extra == 'mo'", "gone>1"))
-    assert needs("thing", "more") == READY
-    assert needs("thing", "others") == "pip install 'thing[others]'"
+    assert install_hint("thing", "more") == INSTALLED
+    assert install_hint("thing", "others") == "pip install 'thing[others]'"
 
 
-def test_the_extras_of_what_an_extra_asks_for_count_too(shelf: Shelf) -> None:
+def test_extras_of_required_packages_are_checked(shelf: Shelf) -> None:
     shelf.add("thing", ("part[deep,flat]>=1; python_version >= '3.11' and extra == 'more'",))
     shelf.add("part", ("gone; extra == 'deep'",))
-    assert needs("thing", "more") == "pip install 'thing[more]'"
+    assert install_hint("thing", "more") == "pip install 'thing[more]'"
     shelf.add("gone")
-    assert needs("thing", "more") == READY
+    assert install_hint("thing", "more") == INSTALLED

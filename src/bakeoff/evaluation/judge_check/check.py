@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bakeoff.config import MOST, Sampling, parse_fields
-from bakeoff.config.options import Check
+from bakeoff.config import MAX_CONCURRENCY, Sampling, parse_fields
+from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.environment import Moment, describe, load_keys
 from bakeoff.errors import BudgetError, ConfigError, InterruptError, masked
 from bakeoff.evaluation.judge_check.grading import agreements, checked
@@ -32,7 +32,7 @@ def check(
     store: Path,
     limit: int | None = None,
     repeats: int = 1,
-    lanes: int = MOST,
+    lanes: int = MAX_CONCURRENCY,
 ) -> CheckResults:
     """Ask each judge (a spec) about the pairs of a file, or without one about our own.
 
@@ -40,17 +40,21 @@ def check(
     cannot start; what was done is kept, and the same call goes on where this one stopped.
     """
     asked = {"judge": judges, "limit": limit, "repeats": repeats, "max_concurrency": lanes}
-    return check_config(file, parse_fields(Check, asked | {"store": store}, where="the check"))
+    return check_config(
+        file, parse_fields(JudgeCheckOptions, asked | {"store": store}, where="the check")
+    )
 
 
-def check_config(file: Path | None, config: Check, watch: Watch = lambda _: None) -> CheckResults:
+def check_config(
+    file: Path | None, config: JudgeCheckOptions, watch: Watch = lambda _: None
+) -> CheckResults:
     """As `check`, as a config describes it; writes `judge-check.json` to `config.out`, if given."""
     return asyncio.run(check_async(file, config, watch))
 
 
 async def check_async(
     file: Path | None,
-    config: Check,
+    config: JudgeCheckOptions,
     watch: Watch = lambda _: None,
     *,
     halt: Halt | None = None,
@@ -122,7 +126,9 @@ def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
             )
 
 
-def _results(known: Known, config: Check, asked: Sequence[Asking], started: Moment) -> CheckResults:
+def _results(
+    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: Moment
+) -> CheckResults:
     judgments = [judgment for one in asked for judgment in one.judgments]
     told = config.model_dump(mode="json", by_alias=True)
     environment = describe() | {

@@ -12,14 +12,14 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bakeoff.analysis.aggregate import preference_of
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.items import Candidates, Slip, Slips
 from bakeoff.evaluation.votes.vote_log import read
 from bakeoff.evaluation.votes.votes import fitting, people_in, standing
 from bakeoff.records import Evidence, HumanSample, content_key
 
-_ANY = Poll()
+_ANY = VoteOptions()
 
 
 class Ballot:
@@ -28,7 +28,7 @@ class Ballot:
     `drawn` is what a vote on one of them says of it.
     """
 
-    def __init__(self, evidence: Evidence, poll: Poll) -> None:
+    def __init__(self, evidence: Evidence, poll: VoteOptions) -> None:
         """ConfigError where there is nothing to ask."""
         self.drawn: HumanSample = "random" if poll.draw == "random" else "chosen"
         self._seed = poll.seed
@@ -96,7 +96,7 @@ class _Closeness:
         return (False, not contested, abs(sum(found) / len(found) - 0.5))
 
 
-def complete(evidence: Evidence, file: Path, poll: Poll = _ANY) -> bool:
+def complete(evidence: Evidence, file: Path, poll: VoteOptions = _ANY) -> bool:
     """Whether somebody has voted on, or skipped, every pair of the poll."""
     said = {candidates for _, candidates in standing(fitting(read(file), evidence))}
     return said.issuperset(Ballot(evidence, poll).candidates)

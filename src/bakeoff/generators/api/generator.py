@@ -264,8 +264,8 @@ class Api(PerItem[Prompt, Completion]):
         if sampling.schema_ is not None:
             schema = {"name": "verdict", "strict": True, "schema": sampling.schema_}
             asked["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if sampling.top:
-            asked |= {"logprobs": True, "top_logprobs": sampling.top}
+        if sampling.top_logprobs:
+            asked |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         if prompt.messages[-1].role == "assistant" and self.spec.backend in ("api", "vllm"):
             goes_on = {"continue_final_message": True, "add_generation_prompt": False}
             asked["extra_body"] = goes_on

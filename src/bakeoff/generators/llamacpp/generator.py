@@ -1,8 +1,7 @@
-"""Small models in this process: starts llama.cpp's own server on loopback and is its client.
+"""The `embedded:` backend: llama.cpp's server in this process, on loopback, and its client.
 
-Knows how to start and stop that server, and how much it is asked at once; the requests are
-`api.py`'s, as for any other server. The server listens on 127.0.0.1 at a random port and asks for a
-random key, since it would otherwise answer every page in a browser on this machine.
+The server listens on 127.0.0.1 at a random port and requires a random key: without one it would
+answer every page in a browser on this machine.
 """
 
 import asyncio
@@ -21,9 +20,8 @@ from bakeoff.generators.api.address import listens
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.api.generator import Api
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.llamacpp.gguf_validation import check_whole
-from bakeoff.generators.llamacpp.memory import available
-from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_of
+from bakeoff.generators.llamacpp.memory import available_memory
+from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_file
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import aside
@@ -31,40 +29,41 @@ from bakeoff.runtime import aside
 if TYPE_CHECKING:
     from any_llm import AnyLLM
 
-_NEEDED = ("xllamacpp", "huggingface_hub", "filelock")
-_PER_CORE = 4  # slots: with more of them each is slower by as much
-_FEW, _MANY = 4, 32  # slots: fewer waste time, more waste memory
-_SHARE = 1 / 3  # of the free memory, so that two contestants and a judge fit beside each other
-_TURN = 0.8  # of the free memory, when none of them is beside it
+_REQUIRED_MODULES = ("xllamacpp", "huggingface_hub", "filelock")
+_SLOTS_PER_CORE = 4  # beyond this, each slot slows down in proportion
+_MIN_SLOTS, _MAX_SLOTS = 4, 32  # fewer waste time, more waste memory
+_SHARED_FRACTION = 1 / 3  # of the free memory: two contestants and a judge run at the same time
+_EXCLUSIVE_FRACTION = 0.8  # of the free memory, where the model runs alone
 
 
-class Embedded(Api):
-    """`embedded:smollm2` (see `catalogue.py`), or any other GGUF file: `embedded:path/to.gguf`."""
+class LlamaCppGenerator(Api):
+    """`embedded:smollm2` (a name of `models.CATALOGUE`) or any GGUF file: `embedded:model.gguf`."""
 
     class Options(Api.Options):
-        """Options of the spec. `context` is tokens per slot, prompt and completion together.
+        """Options of the spec."""
 
-        `slots` is how many completions are written at once: without it by cores and memory.
-        """
-
-        base_url: None = None  # it has a server of its own,
-        api_key_env: None = None  # with a key of its own
-        timeout: float = Field(86_400.0, gt=0)  # it is slow, and not lost
+        base_url: None = None  # the server and its key are this class's own
+        api_key_env: None = None
+        timeout: float = Field(86_400.0, gt=0)  # seconds; a CPU is slow without being stuck
         slots: int | None = Field(None, ge=1)
+        """Completions generated at once; None: by the number of cores and the free memory."""
         context: int = Field(4096, ge=128)
+        """Tokens per slot, of prompt and completion together."""
         threads: int | None = Field(None, ge=1)
         template: str | None = None
+        """File of a chat template that replaces the model's own."""
         stop: str | None = None
+        """String that ends a completion."""
 
     options: Options
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         super().__init__(spec, setting)
-        self._entry = CATALOGUE.get(spec.target)
+        self._catalogue_model = CATALOGUE.get(spec.target)
         self._server: Any = None
         self._address = ""  # of that server
-        self._places = asyncio.Semaphore(1)  # as many as there are slots, when it is connected
-        if self._entry is None and not Path(spec.target).is_file():
+        self._in_flight = asyncio.Semaphore(1)  # `connect` replaces it, by the number of slots
+        if self._catalogue_model is None and not Path(spec.target).is_file():
             known = ", ".join(CATALOGUE)
             raise ConfigError(
                 f"no GGUF file {spec.target!r}, and no embedded model of that name; "
@@ -73,15 +72,16 @@ class Embedded(Api):
         self.stop: list[JsonValue] = []
         if self.options.stop:
             self.stop = [self.options.stop]
-        elif self._entry:
-            self.stop = list(self._entry.stop)
-        self.weights = "sha256:" + (
-            self._entry.sha256 if self._entry else sha256_of(Path(spec.target))
-        )
-        if self._entry:
-            weigh = self.sampling.weigh
-            judge = self._entry.as_judge(weigh=weigh) if setting.judging else None
-            self.caveat = judge or self._entry.caveat
+        elif self._catalogue_model:
+            self.stop = list(self._catalogue_model.stop)
+        if self._catalogue_model:
+            sha256 = self._catalogue_model.sha256
+            self.caveat = self._catalogue_model.caveat
+            if setting.judging:
+                self.caveat = self._catalogue_model.judge_caveat(likelihood=self.sampling.weigh)
+        else:
+            sha256 = sha256_file(Path(spec.target))
+        self.weights = f"sha256:{sha256}"
         self.identity = {
             "backend": "embedded",
             "weights": self.weights,
@@ -92,35 +92,37 @@ class Embedded(Api):
         }
 
     @staticmethod
-    def reads(target: str) -> str:
-        """How a verdict of this model is read best: the JSON of the small ones is noise."""
+    def verdict_format(target: str) -> str:
+        """The best verdict format for a model: the JSON of the catalogue's small ones is noise."""
         return "logprob" if target in CATALOGUE else "json"
 
     async def prepare(self) -> None:
-        """Fetch the model if it is not there. ConfigError without the extra, the net, a whole file,
-        or memory for it.
+        """Fetch and validate the model.
+
+        ConfigError where the extra is not installed, the file cannot be downloaded or is
+        incomplete, or the free memory does not suffice.
         """
-        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-        if missing:
+        if any(importlib.util.find_spec(name) is None for name in _REQUIRED_MODULES):
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
         path = await aside(self._path)
-        await aside(lambda: check_whole(path))
-        free, needed = available(), self._size(path, self.options.slots or 1)
+        await aside(lambda: gguf.validate(path))
+        free, needed = available_memory(), self._memory_bytes(path, self.options.slots or 1)
         if needed > free:
             raise ConfigError(
                 f"{self.spec.name!r} takes about {needed / 1e9:.1f} GB of memory, and "
                 f"{free / 1e9:.1f} GB are free: make room, take a smaller model, or fewer tokens "
                 "with ?context="
             )
-        self.exclusive = self._size(path, self.options.slots or _FEW) > _SHARE * free
+        slots = self.options.slots or _MIN_SLOTS
+        self.exclusive = self._memory_bytes(path, slots) > _SHARED_FRACTION * free
 
     async def one(self, prompt: Prompt) -> Completion:
-        """As any server's. What waits for a slot waits here, in the order in which it came.
+        """Complete a prompt when a slot is free, first come, first served.
 
-        ConfigError where our own server has ended: nothing else would ever come of it.
+        ConfigError where the server has ended: no later request could succeed.
         """
         await self.opened()
-        async with self._places:
+        async with self._in_flight:
             try:
                 return await super().one(prompt)
             except (BackendError, ConfigError) as error:
@@ -132,11 +134,12 @@ class Embedded(Api):
                 ) from None
 
     async def connect(self) -> "AnyLLM":
-        """Start the server, and a client of it."""
+        """Start the server and return a client of it."""
         key = secrets.token_urlsafe(32)
         slots = self._slots(await aside(self._path))
-        self._places = asyncio.Semaphore(slots + max(1, slots // 4))  # no slot waits for us
-        self._server = await asyncio.to_thread(self._serve, key, slots)
+        # A quarter more requests than slots: a free slot finds its next prompt at the server.
+        self._in_flight = asyncio.Semaphore(slots + max(1, slots // 4))
+        self._server = await asyncio.to_thread(self._start_server, key, slots)
         self._address = self._server.listening_address
         return client_of(self.spec.name, f"{self._address}/v1", key, self.transport())
 
@@ -146,27 +149,27 @@ class Embedded(Api):
         self._server = None  # its destructor stops it
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """As for any server; with llama.cpp's own extra samplers switched off."""
-        asked = super().request(prompt)
-        asked["extra_body"] = {"top_k": 0, "min_p": 0.0, "cache_prompt": True}
+        """The body of a request, with llama.cpp's additional samplers switched off."""
+        body = super().request(prompt)
+        body["extra_body"] = {"top_k": 0, "min_p": 0.0, "cache_prompt": True}
         if self.stop:
-            asked["stop"] = self.stop
-        return asked
+            body["stop"] = self.stop
+        return body
 
     async def weigh(self, prompt: Prompt) -> float:
-        """The mean log-probability of the last turn's tokens, when a grammar forces them."""
+        """Mean log-probability of the last turn's tokens, which a grammar forces."""
         context, text = scoring.parted(prompt)
-        asked = self.request(context)
-        asked.pop("stop", None)  # it may stand in the text
+        body = self.request(context)
+        body.pop("stop", None)  # the text may contain it
         pieces = await self._pieces(text)
-        if len(pieces) >= self.options.context:  # it would write as far as it goes first
+        if len(pieces) >= self.options.context:  # else it is generated up to the limit, for nothing
             raise ContextError(f"{len(pieces)} tokens to weigh, of {self.options.context} that fit")
-        asked["extra_body"]["grammar"] = scoring.grammar(text, pieces)
-        asked |= {"logprobs": True, "temperature": 0, "max_tokens": len(text.encode()) + 1}
-        return scoring.of_forced(text, await self._reply(asked))
+        body["extra_body"]["grammar"] = scoring.grammar(text, pieces)
+        body |= {"logprobs": True, "temperature": 0, "max_tokens": len(text.encode()) + 1}
+        return scoring.of_forced(text, await self._reply(body))
 
     async def _pieces(self, text: str) -> list[scoring.Piece]:
-        """The tokens that the model makes of a text."""
+        """The model's tokens of a text."""
         from openai import AsyncOpenAI, OpenAIError
 
         client: AsyncOpenAI = self._llm.client  # type: ignore[union-attr] # `one` opened it
@@ -178,26 +181,28 @@ class Embedded(Api):
         return scoring.pieces_of(reply)
 
     def _path(self) -> Path:
-        if self._entry is None:
+        if self._catalogue_model is None:
             return Path(self.spec.target)
-        from bakeoff.generators.llamacpp.fetch import fetched
+        from bakeoff.generators.llamacpp.fetch import fetch_model  # imports rich
 
-        return fetched(self._entry)
+        return fetch_model(self._catalogue_model)
 
-    def _size(self, path: Path, slots: int) -> int:
-        """The bytes that it takes, about."""
-        each = gguf.bytes_per_token(path) or 0
-        return path.stat().st_size + slots * self.options.context * each
+    def _memory_bytes(self, path: Path, slots: int) -> int:
+        """Estimated bytes of the weights and the KV cache."""
+        per_token = gguf.kv_bytes_per_token(path) or 0
+        return path.stat().st_size + slots * self.options.context * per_token
 
     def _slots(self, path: Path) -> int:
-        """How many completions are written at once."""
+        """Completions generated at once: as many as cores and memory allow, at least 1."""
         if self.options.slots is not None:
             return self.options.slots
-        most = max(_FEW, min(_MANY, _PER_CORE * (self.options.threads or physical_cores())))
-        room = (_TURN if self.exclusive else _SHARE) * available()
-        return next((n for n in range(most, 1, -1) if self._size(path, n) <= room), 1)
+        by_cores = _SLOTS_PER_CORE * (self.options.threads or physical_cores())
+        upper = max(_MIN_SLOTS, min(_MAX_SLOTS, by_cores))
+        fraction = _EXCLUSIVE_FRACTION if self.exclusive else _SHARED_FRACTION
+        memory = fraction * available_memory()
+        return next((n for n in range(upper, 1, -1) if self._memory_bytes(path, n) <= memory), 1)
 
-    def _serve(self, key: str, slots: int) -> Any:
+    def _start_server(self, key: str, slots: int) -> Any:
         import xllamacpp
 
         options = self.options
@@ -206,7 +211,7 @@ class Embedded(Api):
         params.model_alias = {self.spec.target}
         params.n_parallel = slots
         params.n_ctx = options.context * slots
-        params.cache_ram_mib = 0  # 8 GB of prompts that do not come again
+        params.cache_ram_mib = 0  # by default 8 GB of prompts, and ours do not repeat
         params.cpuparams.n_threads = options.threads or physical_cores()
         params.port = 0
         params.api_keys = [key]
@@ -223,9 +228,9 @@ class Embedded(Api):
             ) from None
 
     def _template(self) -> str | None:
-        """The chat template that stands in for the model's own: a file's text, or ours."""
+        """The chat template that replaces the model's own: the option's, or the catalogue's."""
         if self.options.template is None:
-            return self._entry.template if self._entry else None
+            return self._catalogue_model.template if self._catalogue_model else None
         try:
             return Path(self.options.template).read_text(encoding="utf-8")
         except OSError as error:
@@ -233,7 +238,7 @@ class Embedded(Api):
 
 
 def physical_cores() -> int:
-    """Cores without hyper-threads, of those that this process may use; at least 1."""
+    """Physical cores that this process may use, without hyper-threads; at least 1."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     siblings = Path("/sys/devices/system/cpu")
     if usable is None or not siblings.is_dir():

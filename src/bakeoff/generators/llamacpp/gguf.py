@@ -1,101 +1,239 @@
-"""What the head of a GGUF file says of its model: as much as it takes to know how large it becomes.
+"""Reader of GGUF headers: checks that a model file is complete, and estimates its KV cache.
 
-The format: github.com/ggml-org/ggml, docs/gguf.md. Reads no tensor, and knows no engine. A file may
-be anybody's: of what it says about its own size nothing is believed.
+Format: docs/gguf.md of github.com/ggml-org/ggml. The file may come from anyone: every count and
+size in it is checked against the file's length or a limit before it is used.
 """
 
+import math
+import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
+
+from bakeoff.errors import ConfigError
 
 Value = int | float | bool | str | list["Value"]
 
-_NUMBERS = {
-    0: "B",
-    1: "b",
-    2: "H",
-    3: "h",
-    4: "I",
-    5: "i",
-    6: "f",
-    7: "?",
-    10: "Q",
-    11: "q",
-    12: "d",
+# Value types: number formats of `struct`, then the types that have a length.
+_NUMBERS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
+_UINT32, _STRING, _ARRAY = 4, 8, 9
+_ALIGNMENT = "general.alignment"
+_TOKENIZER = "tokenizer."  # keys from here on hold the vocabulary, which no estimate needs
+_MAX_ITEMS = 1 << 24  # metadata values, strings of an array, and tensors
+_MAX_DECODED = 1 << 20  # bytes of a string, or items of an array, that are turned into objects
+_MAX_METADATA = 1 << 26  # bytes of metadata before the tokenizer's
+_MAX_DIMENSIONS = 4
+# Elements per block and bytes per block of each tensor type. Of types that are newer than this
+# table, only the beginning of the tensor is checked.
+_BLOCKS = {
+    0: (1, 4),  # F32
+    1: (1, 2),  # F16
+    2: (32, 18),  # Q4_0
+    3: (32, 20),  # Q4_1
+    6: (32, 22),  # Q5_0
+    7: (32, 24),  # Q5_1
+    8: (32, 34),  # Q8_0
+    10: (256, 84),  # Q2_K
+    11: (256, 110),  # Q3_K
+    12: (256, 144),  # Q4_K
+    13: (256, 176),  # Q5_K
+    14: (256, 210),  # Q6_K
+    15: (256, 292),  # Q8_K
+    16: (256, 66),  # IQ2_XXS
+    17: (256, 74),  # IQ2_XS
+    18: (256, 98),  # IQ3_XXS
+    19: (256, 50),  # IQ1_S
+    20: (32, 18),  # IQ4_NL
+    21: (256, 110),  # IQ3_S
+    22: (256, 82),  # IQ2_S
+    23: (256, 136),  # IQ4_XS
+    24: (1, 1),  # I8
+    25: (1, 2),  # I16
+    26: (1, 4),  # I32
+    27: (1, 8),  # I64
+    28: (1, 8),  # F64
+    29: (256, 56),  # IQ1_M
+    30: (1, 2),  # BF16
+    34: (256, 54),  # TQ1_0
+    35: (256, 66),  # TQ2_0
+    39: (32, 17),  # MXFP4
+    40: (64, 36),  # NVFP4
+    41: (128, 18),  # Q1_0
 }
-_STRING, _ARRAY = 8, 9
-_LONGEST = 1 << 20  # bytes of a text, and values of a list, that can be what we look for
-_LARGEST = 1 << 26  # bytes of a head before the tokenizer's part
-_DEEPEST = 3  # lists inside each other
-_TOKENIZER = "tokenizer."  # after these come lists of all tokens, and nothing that we look for
 
 
-def head(path: Path) -> dict[str, Value]:
-    """The names and values before the tokenizer's; ValueError where it is no GGUF file."""
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ValueError(f"{str(path)!r} is no GGUF file")
-        version, _, count = _read(file, "IQQ")
-        if version not in (2, 3):
-            raise ValueError(f"{str(path)!r} is GGUF of the version {version}")
-        found: dict[str, Value] = {}
-        while len(found) < count:
-            name = _text(file)
-            if name.startswith(_TOKENIZER):
-                break
-            if name in found or file.tell() > _LARGEST:
-                raise ValueError(f"the head of {str(path)!r} is none that a model has")
-            found[name] = _value(file, *_read(file, "I"))
-        return found
+class _Tensor(NamedTuple):
+    name: str
+    elements: int
+    type_id: int
+    offset: int  # bytes from the start of the tensor data
 
 
-def bytes_per_token(path: Path) -> int | None:
-    """What llama.cpp keeps of a token, in 16 bits: keys and values of all layers, or less.
+def validate(path: Path) -> None:
+    """Check that the header is readable and that every tensor lies within the file.
 
-    None where the file does not say so.
+    An engine that meets half a file prints lines of its own or ends the process. ConfigError, on
+    one line that names the file, where it is incomplete, malformed or unreadable.
     """
     try:
-        said = head(path)
-        model = said["general.architecture"]
-        heads = _most(said[f"{model}.attention.head_count"])
-        size = _most(said[f"{model}.embedding_length"]) // heads
-        kept = _most(said.get(f"{model}.attention.head_count_kv", heads))
-        both = sum(
-            _most(said.get(f"{model}.attention.{what}_length", size)) for what in ("key", "value")
+        with _open_header(path) as header:
+            _check_tensors(header)
+    except OSError as error:
+        raise ConfigError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(
+            f"{str(path)!r} is no whole GGUF file ({error}): copy or download it again"
+        ) from None
+
+
+def read_metadata(path: Path) -> dict[str, Value]:
+    """The metadata before the tokenizer's, by key. ValueError where the file is malformed."""
+    metadata: dict[str, Value] = {}
+    with _open_header(path) as header:
+        for key, type_id in header.entries():
+            if key.startswith(_TOKENIZER):
+                break
+            if key in metadata or header.offset > _MAX_METADATA:
+                raise ValueError(f"the head of {str(path)!r} is none that a model has")
+            metadata[key] = header.value(type_id)
+    return metadata
+
+
+def kv_bytes_per_token(path: Path) -> int | None:
+    """Bytes of llama.cpp's KV cache per token, at 16 bits, over all layers: an upper bound.
+
+    None where the metadata does not contain the model's dimensions.
+    """
+    try:
+        metadata = read_metadata(path)
+        model = metadata["general.architecture"]
+        heads = _largest(metadata[f"{model}.attention.head_count"])
+        head_size = _largest(metadata[f"{model}.embedding_length"]) // heads
+        kv_heads = _largest(metadata.get(f"{model}.attention.head_count_kv", heads))
+        key_and_value = sum(
+            _largest(metadata.get(f"{model}.attention.{part}_length", head_size))
+            for part in ("key", "value")
         )
-        return 2 * _most(said[f"{model}.block_count"]) * kept * both
+        return 2 * _largest(metadata[f"{model}.block_count"]) * kv_heads * key_and_value
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return None
 
 
-def _most(value: Value) -> int:
-    """A number; of a list, in which every layer has its own, the largest."""
-    return max(map(_most, value)) if isinstance(value, list) else int(value)
+def _largest(value: Value) -> int:
+    """A number; of an array with one number per layer, the largest."""
+    return max(map(_largest, value)) if isinstance(value, list) else int(value)
 
 
-def _value(file: BinaryIO, kind: int, depth: int = 0) -> Value:
-    if kind == _STRING:
-        return _text(file)
-    if kind == _ARRAY:
-        inner, count = _read(file, "IQ")
-        if count > _LONGEST or depth == _DEEPEST or file.tell() > _LARGEST:
-            raise ValueError("a list of so many values is none that we look for")
-        return [_value(file, inner, depth + 1) for _ in range(count)]
-    if kind not in _NUMBERS:
-        raise ValueError(f"a value of the kind {kind} is not known")
-    number: Value = _read(file, _NUMBERS[kind])[0]
-    return number
+def _check_tensors(header: "_Header") -> None:
+    alignment: Value = 32
+    for key, type_id in header.entries():
+        if key == _ALIGNMENT and type_id == _UINT32:
+            alignment = header.value(type_id)
+        else:
+            header.skip_value(type_id)
+    assert isinstance(alignment, int)  # noqa: S101 - for mypy: its type is UINT32
+    if alignment < 1 or alignment & (alignment - 1):
+        raise ValueError(f"its alignment is {alignment}, which is no power of two")
+    tensors = list(header.tensors())
+    data_start = -(-header.offset // alignment) * alignment
+    for tensor in tensors:
+        block, block_bytes = _BLOCKS.get(tensor.type_id, (1, 0))
+        end = data_start + tensor.offset + -(-tensor.elements // block) * block_bytes
+        if end > header.size:
+            raise ValueError(
+                f"the tensor {tensor.name!r} ends at byte {end}, the file at {header.size}"
+            )
 
 
-def _text(file: BinaryIO) -> str:
-    (length,) = _read(file, "Q")
-    if length > _LONGEST:
-        raise ValueError("a text of so many bytes is none that we look for")
-    return file.read(length).decode(errors="replace")
+@contextmanager
+def _open_header(path: Path) -> Iterator["_Header"]:
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            raise ValueError("it is empty")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield _Header(data)
 
 
-def _read(file: BinaryIO, form: str) -> tuple[int, ...]:
-    try:
-        return struct.unpack(f"<{form}", file.read(struct.calcsize(f"<{form}")))
-    except struct.error:
-        raise ValueError("it is cut short") from None
+class _Header:
+    """Sequential reader of a memory-mapped header. ValueError beyond the end of the file."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self.offset = 4
+        self.size = len(data)
+        if data[:4] != b"GGUF":
+            raise ValueError(f"it begins with {bytes(data[:4])!r} and not with 'GGUF'")
+        (version,) = self._read("I")
+        if version not in (2, 3):
+            raise ValueError(f"it says to be of the version {version}; known are 2 and 3")
+        self._tensor_count, self._value_count = self._read("QQ")
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        """Each metadata key with the type of its value, which the caller has to read or skip."""
+        for _ in range(_checked(self._value_count, "values")):
+            yield self._string(), self._read("I")[0]
+
+    def value(self, type_id: int, *, in_array: bool = False) -> Value:
+        """Read a value. Arrays of arrays, which no engine reads, are refused."""
+        if type_id == _STRING:
+            return self._string()
+        if type_id == _ARRAY and not in_array:
+            item_type, count = self._read("IQ")
+            items = range(_checked(count, "values in a list", _MAX_DECODED))
+            return [self.value(item_type, in_array=True) for _ in items]
+        number: Value = self._read(_number_format(type_id))[0]
+        return number
+
+    def skip_value(self, type_id: int, *, in_array: bool = False) -> None:
+        """Move past a value without decoding it."""
+        if type_id == _STRING:
+            self._skip(self._read("Q")[0])
+        elif type_id == _ARRAY and not in_array:
+            item_type, count = self._read("IQ")
+            if item_type in _NUMBERS:
+                self._skip(count * struct.calcsize(f"<{_NUMBERS[item_type]}"))
+            else:
+                for _ in range(_checked(count, "texts in a list")):
+                    self.skip_value(item_type, in_array=True)
+        else:
+            self._skip(struct.calcsize(f"<{_number_format(type_id)}"))
+
+    def tensors(self) -> Iterator[_Tensor]:
+        """The tensor descriptions, which follow the metadata."""
+        for _ in range(_checked(self._tensor_count, "tensors")):
+            name = self._string()
+            (dimensions,) = self._read("I")
+            sizes = self._read(f"{_checked(dimensions, 'dimensions', _MAX_DIMENSIONS)}Q")
+            type_id, offset = self._read("IQ")
+            yield _Tensor(name[:100], math.prod(sizes), type_id, offset)
+
+    def _string(self) -> str:
+        (length,) = self._read("Q")
+        start = self.offset
+        self._skip(length)
+        _checked(length, "bytes in a text", _MAX_DECODED)
+        return self._data[start : self.offset].decode(errors="replace")
+
+    def _read(self, fields: str) -> tuple[int, ...]:
+        start = self.offset
+        self._skip(struct.calcsize(f"<{fields}"))
+        return struct.unpack_from(f"<{fields}", self._data, start)
+
+    def _skip(self, count: int) -> None:
+        self.offset += count
+        if self.offset > self.size:
+            raise ValueError(f"its head goes beyond its end at byte {self.size}")
+
+
+def _number_format(type_id: int) -> str:
+    if type_id not in _NUMBERS:
+        raise ValueError(f"its head holds a value of the kind {type_id}, which is not known")
+    return _NUMBERS[type_id]
+
+
+def _checked(count: int, what: str, limit: int = _MAX_ITEMS) -> int:
+    if count > limit:
+        raise ValueError(f"its head speaks of {count} {what}")
+    return count

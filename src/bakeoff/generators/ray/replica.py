@@ -1,8 +1,4 @@
-"""One replica of a generator, in a process of Ray's on some machine: opened from plain data.
-
-Knows the generator that it holds; neither the store, nor the run, nor how many others there are.
-Loads the model when the first block comes, and works on as many blocks at once as it gets.
-"""
+"""One replica of a generator, in a Ray worker process on any node of the cluster."""
 
 import asyncio
 import json
@@ -19,16 +15,21 @@ from pydantic import JsonValue
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
-from bakeoff.generators.ray.rows import Outcome, items_of, refusal_of, reply_of
+from bakeoff.generators.ray.messages import (
+    Outcome,
+    decode_block,
+    encode_failure,
+    encode_outcomes,
+)
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import content_key
 from bakeoff.runtime import Generator
 
-COLUMN = "block"  # of the rows that Ray carries: a row is a block of ours
+COLUMN = "block"  # of Ray Data's rows: each has one block of prompts
 
 
-def described(spec: Spec, setting: Setting, identity: JsonValue) -> dict[str, JsonValue]:
-    """All that a replica has to know, as plain data."""
+def replica_config(spec: Spec, setting: Setting, identity: JsonValue) -> dict[str, JsonValue]:
+    """The configuration that a replica opens its generator with, as plain JSON."""
     return {
         "version": version("bakeoff"),
         "spec": spec.model_dump(mode="json"),
@@ -41,56 +42,56 @@ def described(spec: Spec, setting: Setting, identity: JsonValue) -> dict[str, Js
 
 
 class Replica:
-    """A callable class for `map_batches`: a block of prompts becomes what came of each.
+    """A callable class for `map_batches`: takes blocks of prompts, and replies with outcomes.
 
-    What keeps it from working travels as data too, and is raised where the run is: Ray would only
-    log it, and try again.
+    It loads the model at its first block, and works on all blocks that it has at once. Exceptions
+    are part of the reply, for the driver to raise: Ray would log them and retry.
     """
 
-    def __init__(self, told: str) -> None:
-        self._told: dict[str, Any] = json.loads(told)
+    def __init__(self, config: str) -> None:
+        self._config: dict[str, Any] = json.loads(config)
         self._opening: asyncio.Task[Generator] | None = None
 
     async def __call__(self, batch: Mapping[str, Sequence[Any]]) -> AsyncIterator[dict[str, Any]]:
-        """A reply per block. Blocks that come while it works share the generator."""
+        """A reply per block. Concurrent calls share the generator."""
         yield {COLUMN: [await self._reply(str(block)) for block in batch[COLUMN]]}
 
     async def _reply(self, block: str) -> str:
         try:
             generator = await self._opened()
-            items = items_of(block)
-            found: list[tuple[int, Outcome]] = []
+            items = decode_block(block)
+            outcomes: list[tuple[int, Outcome]] = []
 
-            def take(place: int, outcome: Outcome) -> None:
-                found.append((items[place][0], outcome))
+            def emit(index: int, outcome: Outcome) -> None:
+                outcomes.append((items[index][0], outcome))
 
-            await generator([prompt for _, prompt in items], take)
-            return reply_of(found)
+            await generator([prompt for _, prompt in items], emit)
+            return encode_outcomes(outcomes)
         except Exception as error:
-            return refusal_of(error, platform.node(), traceback.format_exc())
+            return encode_failure(error, platform.node(), traceback.format_exc())
 
     async def _opened(self) -> Generator:
-        """The generator, once it is ready: those who come meanwhile wait for the same one."""
+        """The prepared generator. Concurrent calls wait for the same one."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> Generator:
-        told = self._told
-        if told["version"] != version("bakeoff"):
+        config = self._config
+        if config["version"] != version("bakeoff"):
             raise ConfigError(
-                f"the driver has bakeoff {told['version']}, and a node of the cluster "
+                f"the driver has bakeoff {config['version']}, and a node of the cluster "
                 f"{version('bakeoff')}: install the same everywhere"
             )
-        with suppress(OSError):  # where the driver works, if that is here too: paths are its
-            os.chdir(told["folder"])
-        spec = Spec.model_validate(told["spec"])
-        setting = Setting(
-            Sampling.model_validate(told["sampling"]), told["lanes"], judging=told["judging"]
-        )
+        with suppress(OSError):  # relative paths are the driver's, if this node has its folder
+            os.chdir(config["folder"])
+        spec = Spec.model_validate(config["spec"])
+        sampling = Sampling.model_validate(config["sampling"])
+        setting = Setting(sampling, config["lanes"], judging=config["judging"])
         generator = open_generator(spec, setting)
         await generator.prepare()
-        if content_key(generator.identity) != told["identity"]:  # it would be kept as the driver's
+        # The driver stores the completions under its own generator's identity.
+        if content_key(generator.identity) != config["identity"]:
             raise ConfigError(
                 f"{spec.name!r} is not the model that it is at the driver: are its files the same?"
             )

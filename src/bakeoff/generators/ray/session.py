@@ -1,7 +1,7 @@
-"""The one Ray session of this process: joined or started by who needs it first, and left by all.
+"""The Ray session of this process, shared by all generators: the first one joins or starts it.
 
-Knows how a cluster is reached and kept quiet; nothing of what runs there. What somebody else has
-opened in this process, or on another machine, is used and never stopped.
+The last one to leave ends it. A session or cluster that other code has opened is used, but never
+stopped.
 """
 
 import importlib
@@ -17,160 +17,166 @@ from queue import SimpleQueue
 
 from bakeoff.errors import ConfigError, one_line
 
-_ANSWER = 10.0  # seconds that a cluster has to be heard of
-_LEVEL = "RAY_BACKEND_LOG_LEVEL"
-# Read when Ray is imported: what nodes report of dead replicas would go to stdout.
-_SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
+_CONNECT_TIMEOUT = 10.0  # seconds
+_LOG_LEVEL_VARIABLE = "RAY_BACKEND_LOG_LEVEL"
+# Read when Ray is imported: without it, reports of nodes about dead replicas go to stdout.
+_SKIP_REGEX_VARIABLE = "RAY_DEDUP_LOGS_SKIP_REGEX"
 
 _lock = threading.Lock()
 _users: set[Hashable] = set()
-_ours = False  # whether the session is to be ended by us
-_started = False  # whether its cluster was started by us, too
+_owns_session = False  # whether `leave` has to end the session
+_owns_cluster = False  # whether the cluster was started here, too
 
 
-def address(said: str | None) -> str | None:
-    """Where the cluster is that was asked for; None: one of our own is to be started."""
-    return said or os.environ.get("RAY_ADDRESS") or None
+def cluster_address(requested: str | None) -> str | None:
+    """The address of the cluster to join, by default RAY_ADDRESS; None: start one."""
+    return requested or os.environ.get("RAY_ADDRESS") or None
 
 
-def enter(user: Hashable, said: str | None) -> None:
-    """Be in the session. ConfigError where there is no cluster at the address that was said."""
-    global _ours, _started
+def join(user: Hashable, requested: str | None) -> None:
+    """Add a user of the session, and open it for the first one.
+
+    ConfigError where no cluster answers at the requested address.
+    """
+    global _owns_session, _owns_cluster
     with _lock:
-        os.environ.setdefault(_SKIPPED, ".*")
+        os.environ.setdefault(_SKIP_REGEX_VARIABLE, ".*")
         import ray
 
         if not ray.is_initialized():
-            where = address(said)
-            _lasting.do(lambda: _begin(where))
-            _ours, _started = True, where is None
+            address = cluster_address(requested)
+            _ray_thread.run(lambda: _connect(address))
+            _owns_session, _owns_cluster = True, address is None
         _users.add(user)
 
 
 def leave(user: Hashable) -> None:
-    """Be out of the session; the last one out ends what we began."""
-    global _ours, _started
+    """Remove a user of the session; after the last one, end the session if it was opened here."""
+    global _owns_session, _owns_cluster
     with _lock:
         if user not in _users:
             return
         _users.discard(user)
-        if _ours and not _users:
+        if _owns_session and not _users:
             import ray
 
-            _ours = _started = False
-            _lasting.do(ray.shutdown)
+            _owns_session = _owns_cluster = False
+            _ray_thread.run(ray.shutdown)
 
 
-def ours() -> bool:
-    """Whether the cluster is one that we started, on this machine."""
-    return _started
+def owns_cluster() -> bool:
+    """Whether the cluster was started by this module, on this machine."""
+    return _owns_cluster
 
 
-def gpus() -> float:
-    """How many GPUs the cluster has now."""
+def gpu_count() -> float:
+    """The number of GPUs in the cluster now."""
     import ray
 
     return float(ray.cluster_resources().get("GPU", 0.0))
 
 
-def nodes() -> set[str]:
-    """The nodes that are there."""
+def alive_nodes() -> set[str]:
+    """Ids of the cluster's nodes that are alive."""
     import ray
 
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
-def fits(cpus: float, gpus: float) -> bool:
-    """Whether a node of the cluster has room for one who needs so many of both."""
+def fits_on_a_node(cpus: float, gpus: float) -> bool:
+    """Whether at least one node has this many CPUs and GPUs in total."""
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return any(n.get("CPU", 0) >= cpus and n.get("GPU", 0) >= gpus for n in nodes)
 
 
-class _Lasting:
-    """A thread that stays: Ray hangs in its next call when the one that connected has ended."""
+class RayThread:
+    """A thread that lives as long as the process, for connecting and disconnecting.
+
+    Ray hangs in its next call when the thread that connected has ended.
+    """
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[tuple[Callable[[], object], SimpleQueue[BaseException | None]]]
-        self._asked = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Callable[[], object], SimpleQueue[BaseException | None]]]
+        self._tasks = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def do(self, work: Callable[[], object]) -> None:
-        """Do it there; raises what it raises."""
+    def run(self, task: Callable[[], object]) -> None:
+        """Run a function on the thread and wait for it; raises what it raises."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="bakeoff-ray", daemon=True)
+            self._thread = threading.Thread(target=self._loop, name="bakeoff-ray", daemon=True)
             self._thread.start()
         done: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._asked.put((work, done))
+        self._tasks.put((task, done))
         if (error := done.get()) is not None:
             raise error
 
-    def _run(self) -> None:
+    def _loop(self) -> None:
         while True:
-            work, done = self._asked.get()
+            task, done = self._tasks.get()
             try:
-                work()
+                task()
             except BaseException as error:
                 done.put(error)
             else:
                 done.put(None)
 
 
-_lasting = _Lasting()
+_ray_thread = RayThread()
 
 
-def _begin(where: str | None) -> None:
+def _connect(address: str | None) -> None:
     import ray
 
-    os.environ.setdefault(_LEVEL, "fatal")
+    os.environ.setdefault(_LOG_LEVEL_VARIABLE, "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        with _said_without(_LEVEL):
-            if where is None:
-                os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # we send nobody anything
-                # Ray listens on all interfaces, to who has the token; it would leave it in a file.
+        with _stderr_without(_LOG_LEVEL_VARIABLE):
+            if address is None:
+                os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
+                # Ray listens on all interfaces. In the environment, the token is in no file.
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
                 ray.init("local", include_dashboard=False, **quiet)
             else:
-                _call(where)
-                ray.init(where, **quiet)
-    except Exception as error:  # Ray lets out whatever its connection raises
-        if where is None:
+                _check_reachable(address)
+                ray.init(address, **quiet)
+    except Exception as error:  # Ray raises whatever its connection raised
+        if address is None:
             raise
         raise ConfigError(
-            f"no Ray cluster at {where!r} ({one_line(error)}): start one with `ray start --head`, "
-            "or leave out --ray and RAY_ADDRESS"
+            f"no Ray cluster at {address!r} ({one_line(error)}): start one with `ray start "
+            "--head`, or leave out --ray and RAY_ADDRESS"
         ) from None
-    importlib.import_module("ray.data")  # it makes its handlers: what it logs is in its files, too
+    importlib.import_module("ray.data")  # adds its log handlers, one of which is a file
     log = logging.getLogger("ray.data")
     for handler in list(log.handlers):
         if isinstance(handler, logging.StreamHandler):
             log.removeHandler(handler)
 
 
-def _call(where: str) -> None:
-    """OSError where nobody listens there: Ray would try for minutes."""
-    host, colon, port = where.rpartition(":")
+def _check_reachable(address: str) -> None:
+    """OSError where no process listens at the address: Ray would retry for minutes."""
+    host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT).close()
 
 
 @contextmanager
-def _said_without(words: str) -> Iterator[None]:
-    """What is said on stderr meanwhile is said when the body is over, but for lines with `words`.
+def _stderr_without(text: str) -> Iterator[None]:
+    """Hold back the body's output on stderr, and write it afterwards without lines with `text`.
 
-    Ray's C++ part says there that it was told to say nothing.
+    The C++ part of Ray prints a line about the log level of the environment variable.
     """
-    with tempfile.TemporaryFile() as heard:
-        kept = os.dup(2)
-        os.dup2(heard.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        stderr = os.dup(2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            heard.seek(0)
-            for line in heard:
-                if words.encode() not in line:
-                    os.write(kept, line)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            captured.seek(0)
+            for line in captured:
+                if text.encode() not in line:
+                    os.write(stderr, line)
+            os.close(stderr)

@@ -1,7 +1,4 @@
-"""How many tokens of how many prompts a device holds at once, and what to do when it did not.
-
-Knows devices and the size of a model's cache; draws and weighs nothing.
-"""
+"""How many tokens of how many rows fit into a device's memory, and recovery when they did not."""
 
 import gc
 from collections.abc import Sequence
@@ -9,83 +6,88 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BackendError
-from bakeoff.generators.llamacpp.memory import available
-from bakeoff.generators.transformers.checkpoint_loader import Loaded
-from bakeoff.generators.transformers.tokenization import Row
+from bakeoff.generators.llamacpp.memory import available_memory
+from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
+from bakeoff.generators.transformers.tokenization import EncodedPrompt
 
 if TYPE_CHECKING:
     import torch
 
-_SHARE = 0.6  # of what is free when the model is loaded: the rest is for what a layer makes
-_ROWS = {"cpu": 64}  # more gain nothing there, and the first completion comes later
-_MOST = 256  # on anything else
-# CUDA and MPS; torch on a CPU; the operating system, through a file that is mapped; C++.
-_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+_CACHE_FRACTION = 0.6  # of the memory free after loading; the rest is for activations
+_MAX_ROWS = {"cpu": 64}  # more gain nothing there, and delay the first completion
+_MAX_ROWS_ELSEWHERE = 256
+# Messages of CUDA and MPS, of torch on a CPU, of the operating system (mapped files), and of C++.
+_OOM_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
 @dataclass
-class Budget:
-    """What goes at once: so many rows, and so many tokens, with the padding between them."""
+class BatchBudget:
+    """Limits of one batch: rows, and tokens with the padding between them."""
 
     tokens: int
     rows: int
 
     def fits(self, rows: int, width: int) -> bool:
-        """Whether so many rows of up to so many tokens fit; one always does."""
+        """Whether `rows` rows of up to `width` tokens fit. A single row always does."""
         return rows <= 1 or (rows <= self.rows and rows * width <= self.tokens)
 
     def halve(self, rows: int, width: int) -> int:
-        """So many were too many: the next time it is half of them. Says how many."""
+        """Lower the limit to half of a batch that ran out of memory, and return half its rows."""
         half = (rows + 1) // 2
         self.tokens = min(self.tokens, half * width)
         return half
 
 
-def budget_of(loaded: Loaded, most: int | None, *, weigh: bool) -> Budget:
-    """What the device's free memory holds of the model's cache, and of logits where it weighs.
+def batch_budget(loaded: LoadedModel, max_rows: int | None, *, scoring: bool) -> BatchBudget:
+    """The budget of a device's free memory, for the KV cache and, when scoring, the logits.
 
-    `most` is the number of rows that was asked for; None: as many as are of use.
+    `max_rows` limits the rows; None limits them to as many as are of use on the device.
     """
     device = loaded.model.device
-    each = _bytes_per_token(loaded.model, weigh=weigh)
-    tokens = int(_SHARE * _free_bytes(device)) // max(1, each)
-    return Budget(max(1, tokens), most or _ROWS.get(device.type, _MOST))
+    per_token = _bytes_per_token(loaded.model, scoring=scoring)
+    tokens = int(_CACHE_FRACTION * _free_bytes(device)) // max(1, per_token)
+    rows = max_rows or _MAX_ROWS.get(device.type, _MAX_ROWS_ELSEWHERE)
+    return BatchBudget(max(1, tokens), rows)
 
 
-def leaves_room(loaded: Loaded) -> bool:
-    """Whether two more models of this size fit into what a budget leaves of the device's memory."""
+def leaves_room(loaded: LoadedModel) -> bool:
+    """Whether two more models of this size fit into the memory that a budget does not use."""
     size: int = loaded.model.get_memory_footprint()
-    return size <= (1 - _SHARE) / 3 * _free_bytes(loaded.model.device)
+    return size <= (1 - _CACHE_FRACTION) / 3 * _free_bytes(loaded.model.device)
 
 
-def groups(rows: Sequence[Row], budget: Budget) -> list[list[int]]:
-    """The rows' indices, the longest first, in groups that fit."""
-    found: list[list[int]] = []
+def group_rows(rows: Sequence[EncodedPrompt], budget: BatchBudget) -> list[list[int]]:
+    """Indices of the rows in batches that fit the budget, the longest rows first."""
+    groups: list[list[int]] = []
     for index in sorted(range(len(rows)), key=lambda index: -len(rows[index].tokens)):
-        widest = len(rows[found[-1][0]].tokens) if found else 0
-        if found and budget.fits(len(found[-1]) + 1, widest):
-            found[-1].append(index)
+        width = len(rows[groups[-1][0]].tokens) if groups else 0
+        if groups and budget.fits(len(groups[-1]) + 1, width):
+            groups[-1].append(index)
         else:
-            found.append([index])
-    return found
+            groups.append([index])
+    return groups
 
 
-def out_of_memory(error: BaseException | None) -> bool:
-    """Whether the device's memory did not suffice; only CUDA has an error class for it."""
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error means that the device's memory was exhausted.
+
+    Only CUDA has a class for it; other devices are recognized by their messages.
+    """
     import torch
 
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    words = str(error).lower() if isinstance(error, RuntimeError) else ""
-    return known or any(word in words for word in _WORDS)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    message = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return any(text in message for text in _OOM_TEXTS)
 
 
-def too_large(width: int) -> BackendError:
-    """What is said of a row that does not fit even alone."""
+def row_too_large(width: int) -> BackendError:
+    """The error of a row that does not fit even alone."""
     return BackendError(f"out of memory at up to {width} tokens, alone in its batch")
 
 
-def free() -> None:
-    """Give the memory of what is no longer used back to the device."""
+def free_device_memory() -> None:
+    """Collect garbage, and return the cached memory of torch to the device."""
     import torch
 
     gc.collect()
@@ -101,18 +103,18 @@ def _free_bytes(device: "torch.device") -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return available()
+    return available_memory()
 
 
-def _bytes_per_token(model: Any, *, weigh: bool) -> int:
-    """Of the keys and values of all layers; where a model keeps them otherwise, it is a guess."""
+def _bytes_per_token(model: Any, *, scoring: bool) -> int:
+    """Bytes of keys and values over all layers; an estimate for other kinds of cache."""
     config = model.config.get_text_config()
     heads = config.num_attention_heads
-    number: int = model.dtype.itemsize
-    size: int = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kept: int = (getattr(config, "num_key_value_heads", None) or heads) * size
+    item_bytes: int = model.dtype.itemsize
+    head_size: int = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kv_size: int = (getattr(config, "num_key_value_heads", None) or heads) * head_size
     layers: int = config.num_hidden_layers
-    vocabulary: int = config.vocab_size
-    each = 2 * layers * kept * number
-    # Of every token that is weighed there are logits, once as they come and once in 32 bits.
-    return each + (vocabulary * (number + 8) if weigh else 0)
+    vocab_size: int = config.vocab_size
+    # Logits in the model's type, in float32, and their log-softmax.
+    logits = vocab_size * (item_bytes + 8) if scoring else 0
+    return 2 * layers * kv_size * item_bytes + logits

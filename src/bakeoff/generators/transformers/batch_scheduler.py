@@ -1,7 +1,4 @@
-"""What is written next: rows that wait, the longest first, as many as memory holds.
-
-Knows calls and memory; not how a completion is drawn.
-"""
+"""Continuous batching: keeps a generation loop filled with the longest waiting prompts that fit."""
 
 import logging
 from collections.abc import Callable
@@ -9,82 +6,90 @@ from functools import partial
 
 from bakeoff.errors import BackendError
 from bakeoff.generators.transformers import batch_memory
-from bakeoff.generators.transformers.batch_memory import Budget
-from bakeoff.generators.transformers.generation_loop import Scribe
-from bakeoff.generators.transformers.sequences import Run
-from bakeoff.generators.transformers.tokenization import Row
+from bakeoff.generators.transformers.batch_memory import BatchBudget
+from bakeoff.generators.transformers.generation_loop import GenerationLoop
+from bakeoff.generators.transformers.sequences import RunningSequence
+from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.work_queue import Feed
 
 log = logging.getLogger(__name__)
 
-_SOME = 8  # one of so many has to end before it pays to stop the others for those that wait
+_REFILL_SHARE = 8  # refill when one of this many sequences has finished: each stop has a cost
 
 
-class Desk:
-    """Keeps a scribe busy with the prompts of a feed. `row_of` makes tokens of one."""
+class BatchScheduler:
+    """Generates completions for the prompts of a queue. `encode` tokenizes one of them."""
 
     def __init__(
-        self, scribe: Scribe, budget: Budget, row_of: Callable[[Prompt], Row], name: str
+        self,
+        loop: GenerationLoop,
+        budget: BatchBudget,
+        encode: Callable[[Prompt], EncodedPrompt],
+        name: str,
     ) -> None:
-        self._scribe = scribe
+        self._loop = loop
         self._budget = budget
-        self._row_of = row_of
-        self._name = name
-        self._queue: list[Run] = []
-        self._full = False  # whether there was no room for all that waited
+        self._encode = encode
+        self._name = name  # of the model, for the log
+        self._waiting: list[RunningSequence] = []
+        self._full = False  # whether memory has no room for all that wait
 
     def work(self, feed: Feed[Prompt, Completion]) -> None:
-        """Write until nothing waits. Where memory runs out, go on with half as much at once."""
-        while (new := self._next(feed)) or self._scribe.runs:
+        """Run until the queue is empty. When memory runs out, continue with half the batch."""
+        while (new := self._next_batch(feed)) or self._loop.sequences:
             try:
-                self._scribe.write(new, partial(self._pays, feed))
+                self._loop.generate(new, partial(self._should_stop, feed))
             except (RuntimeError, MemoryError) as error:
-                if not batch_memory.out_of_memory(error):
+                if not batch_memory.is_out_of_memory(error):
                     raise
             else:
                 continue
-            # Not inside the except clause: its traceback would keep the tensors of the failed try.
-            self._give_way()
+            # Outside the except clause: its traceback would keep the tensors of the failed batch.
+            self._recover()
 
-    def _next(self, feed: Feed[Prompt, Completion]) -> list[Run]:
-        """What is to be taken up beside what is under way."""
-        for ticket in feed.take(max(0, self._budget.rows - len(self._queue))):
+    def _next_batch(self, feed: Feed[Prompt, Completion]) -> list[RunningSequence]:
+        """The waiting sequences that join the running ones, the longest first."""
+        for ticket in feed.take(max(0, self._budget.rows - len(self._waiting))):
             give = partial(feed.give, ticket)
             try:
-                self._queue.append(Run(self._row_of(ticket.item), give, ticket.wanted))
+                sequence = RunningSequence(self._encode(ticket.item), give, ticket.wanted)
             except BackendError as error:
                 give(error)
-        self._queue = [run for run in self._queue if run.wanted()]
-        self._queue.sort(key=lambda run: -len(run.row.tokens))
-        new: list[Run] = []
-        if self._scribe.joins or not self._scribe.runs:
-            while self._queue and self._fits(new, self._queue[0]):
-                new.append(self._queue.pop(0))
-        self._full = bool(self._queue)
+            else:
+                self._waiting.append(sequence)
+        self._waiting = [sequence for sequence in self._waiting if sequence.is_wanted()]
+        self._waiting.sort(key=lambda sequence: -len(sequence.prompt.tokens))
+        new: list[RunningSequence] = []
+        if self._loop.can_join or not self._loop.sequences:
+            while self._waiting and self._fits(new, self._waiting[0]):
+                new.append(self._waiting.pop(0))
+        self._full = bool(self._waiting)
         return new
 
-    def _fits(self, new: list[Run], run: Run) -> bool:
-        beside = [*self._scribe.runs, *new]
-        # Of a cache that is not ours to shift a run cannot be taken out that has no room left.
-        alike = self._scribe.joins or not new or new[0].row.room == run.row.room
-        width = max(one.width for one in [*beside, run])
-        return alike and self._budget.fits(len(beside) + 1, width)
+    def _fits(self, new: list[RunningSequence], sequence: RunningSequence) -> bool:
+        batch = [*self._loop.sequences, *new, sequence]
+        # Without `can_join`, no sequence can leave early: all must have the same length limit.
+        limit = sequence.prompt.max_new_tokens
+        uniform = self._loop.can_join or not new or new[0].prompt.max_new_tokens == limit
+        width = max(member.max_length for member in batch)
+        return uniform and self._budget.fits(len(batch), width)
 
-    def _pays(self, feed: Feed[Prompt, Completion], over: int) -> bool:
-        """Whether to stop now, for those that wait or for a smaller batch."""
-        going = len(self._scribe.runs) - over
-        free = over if self._full else self._budget.rows - going
-        ready = min(len(self._queue) + len(feed), free)
-        return max(1, going // _SOME) <= ready or over >= going
+    def _should_stop(self, feed: Feed[Prompt, Completion], finished: int) -> bool:
+        """Whether to interrupt the loop: enough sequences can join, or half have finished."""
+        running = len(self._loop.sequences) - finished
+        free_rows = finished if self._full else self._budget.rows - running
+        joining = min(len(self._waiting) + len(feed), free_rows)
+        return max(1, running // _REFILL_SHARE) <= joining or finished >= running
 
-    def _give_way(self) -> None:
-        batch_memory.free()
-        back = self._scribe.drop()
-        width = max((run.width for run in back), default=0)
-        if len(back) == 1:
-            back[0].end(batch_memory.too_large(width))
+    def _recover(self) -> None:
+        """Put all running sequences back, and halve the budget; one that ran alone fails."""
+        batch_memory.free_device_memory()
+        unfinished = self._loop.reset()
+        width = max((sequence.max_length for sequence in unfinished), default=0)
+        if len(unfinished) == 1:
+            unfinished[0].finish(batch_memory.row_too_large(width))
         else:
-            half = self._budget.halve(len(back), width)
+            half = self._budget.halve(len(unfinished), width)
             log.warning("%s: out of memory, going on with batches of %d", self._name, half)
-            self._queue += back
+            self._waiting += unfinished

@@ -1,7 +1,7 @@
-"""Loads a transformers model and its tokenizer from files on this disk. Draws nothing from it.
+"""Loads a transformers model and its tokenizer from local files.
 
-Everything that a checkpoint can have wrong becomes a ConfigError in one line here, because what
-transformers would do instead is often to warn and go on with random weights.
+Every defect of a checkpoint becomes a ConfigError on one line. transformers itself often warns and
+continues with random weights.
 """
 
 import warnings
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators.hub.download import one_line
-from bakeoff.generators.transformers.tokenization import Tokens, tokens_of
+from bakeoff.generators.hub.download import describe_error
+from bakeoff.generators.transformers.tokenization import ModelTokenizer, wrap_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -22,14 +22,16 @@ Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 
 @dataclass(frozen=True)
-class Files:
-    """Where everything lies, and how it is to be read."""
+class CheckpointFiles:
+    """Local directories of a checkpoint's files, and the options to load them with."""
 
     model: Path
     tokenizer: Path
     adapter: Path | None
     gguf_file: str | None
+    """Name of a GGUF file in `model`."""
     pickled: bool
+    """Whether the weights are pickles."""
     trust_remote_code: bool
     dtype: Dtype
     device: str | None
@@ -37,65 +39,69 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model on its device, and its tokens."""
+class LoadedModel:
+    """A transformers model on its device, and its tokenizer."""
 
     model: Any
-    tokens: Tokens
+    tokenizer: ModelTokenizer
 
 
-def load(files: Files, name: str) -> Loaded:
-    """The model and its tokenizer on their device. ConfigError where they cannot be loaded."""
+def load_language_model(files: CheckpointFiles, name: str) -> LoadedModel:
+    """Load a causal language model onto its device. ConfigError, which says `name`, on failure."""
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     device = choose_device(files.device)
-    with quiet(), _gguf_bar_off(files), _troubles(name, device):
+    with quiet_transformers(), _gguf_bar_off(files), _as_config_error(name, device):
         tokenizer = _tokenizer(files)
         model = _model(AutoModelForCausalLM, "a causal language model", files, device)
         if files.adapter is not None:
-            model = _adapted(model, files.adapter, len(tokenizer))
-        tokens = tokens_of(tokenizer, model)
-    # The model's own generation settings (penalties, top_k) would make models be drawn differently.
-    model.generation_config = GenerationConfig(eos_token_id=tokens.ends or None)
-    return Loaded(model, tokens)
+            model = _with_adapter(model, files.adapter, len(tokenizer))
+        wrapped = wrap_tokenizer(tokenizer, model)
+    # The model's own settings (penalties, top_k) would make the models incomparable.
+    model.generation_config = GenerationConfig(eos_token_id=wrapped.end_tokens or None)
+    return LoadedModel(model, wrapped)
 
 
-def load_classifier(files: Files, name: str) -> Loaded:
-    """A model with a head that gives numbers, and its tokenizer. ConfigError as `load`'s.
+def load_classifier(files: CheckpointFiles, name: str) -> LoadedModel:
+    """Load a model with a classification head. ConfigError, which says `name`, on failure.
 
-    Nothing is drawn from it, so no token ends a text or is left out of one.
+    Its tokenizer has no end tokens and no hidden ones, since nothing is generated.
     """
     from transformers import AutoModelForSequenceClassification
 
     device = choose_device(files.device)
-    with quiet(), _troubles(name, device):
+    with quiet_transformers(), _as_config_error(name, device):
         tokenizer = _tokenizer(files)
         model = _model(AutoModelForSequenceClassification, "a reward model", files, device)
     config = model.config.get_text_config()
-    # Of some encoders only the tokenizer knows how much they hold, of some models only the config.
+    # The context length of some encoders is in the tokenizer only, of some models in the config.
     limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
     context = min(limit for limit in limits if limit is not None)
-    return Loaded(model, Tokens(tokenizer, [], frozenset(), config.vocab_size, context))
+    wrapped = ModelTokenizer(tokenizer, [], frozenset(), config.vocab_size, context)
+    return LoadedModel(model, wrapped)
 
 
-def choose_device(asked: str | None) -> "torch.device":
-    """The device that was asked for, or the best there is. ConfigError where it is not there."""
+def choose_device(requested: str | None) -> "torch.device":
+    """The requested device, or the best of this machine: cuda, mps, cpu.
+
+    ConfigError where it is malformed or this machine does not have it.
+    """
     import torch
 
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    best = next((name for name, available in there.items() if available), "cpu")
+    accelerators = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    best = next((name for name, available in accelerators.items() if available), "cpu")
     try:
-        device = torch.device(asked or best)
+        device = torch.device(requested or best)
     except RuntimeError:
-        raise ConfigError(f"device = {asked!r}: write cuda, cuda:1, mps or cpu") from None
-    if not there.get(device.type, True):
-        raise ConfigError(f"device = {asked!r} is not here: the best there is here is {best!r}")
+        raise ConfigError(f"device = {requested!r}: write cuda, cuda:1, mps or cpu") from None
+    if not accelerators.get(device.type, True):
+        raise ConfigError(f"device = {requested!r} is not here: the best there is here is {best!r}")
     return device
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and its advice on settings off the terminal."""
+def quiet_transformers() -> Iterator[None]:
+    """Suppress transformers' progress bars and warnings while the body runs."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
@@ -109,8 +115,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _gguf_bar_off(files: Files) -> Iterator[None]:
-    """The GGUF reader draws a bar of its own, around transformers' switch for all bars."""
+def _gguf_bar_off(files: CheckpointFiles) -> Iterator[None]:
+    """Suppress the progress bar of the GGUF reader, which ignores transformers' own switch."""
     if files.gguf_file is None:
         yield
         return
@@ -124,7 +130,7 @@ def _gguf_bar_off(files: Files) -> Iterator[None]:
         reader.tqdm = bar
 
 
-def _tokenizer(files: Files) -> Any:
+def _tokenizer(files: CheckpointFiles) -> Any:
     from transformers import AutoTokenizer
 
     gguf = {"gguf_file": files.gguf_file} if files.gguf_file else {}
@@ -133,9 +139,9 @@ def _tokenizer(files: Files) -> Any:
     )
 
 
-def _model(auto: Any, kind: str, files: Files, device: "torch.device") -> Any:
-    """What `auto`, a class of transformers, makes of the files: whole, or a ValueError."""
-    model, report = auto.from_pretrained(
+def _model(auto_class: Any, kind: str, files: CheckpointFiles, device: "torch.device") -> Any:
+    """Load the model with a class of transformers. ValueError where weights are missing."""
+    model, report = auto_class.from_pretrained(
         files.model,
         gguf_file=files.gguf_file,
         dtype=_dtype(files.dtype, device),
@@ -144,46 +150,46 @@ def _model(auto: Any, kind: str, files: Files, device: "torch.device") -> Any:
         trust_remote_code=files.trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are in the report too
-        # An adapter beside a full model is not asked for: look for it where none can be.
+        ignore_mismatched_sizes=True,  # the report has them
+        # Keeps transformers from loading an adapter that lies beside a full model.
         adapter_kwargs={"subfolder": "no-adapter"},
     )
-    for key, found, wanted in sorted(report["mismatched_keys"]):
-        raise ValueError(f"{key} has the shape {tuple(found)}, its config says {tuple(wanted)}")
+    for key, actual, expected in sorted(report["mismatched_keys"]):
+        raise ValueError(f"{key} has the shape {tuple(actual)}, its config says {tuple(expected)}")
     for key in sorted(report["missing_keys"]):
         raise ValueError(f"it has no weights for {key!r}: is it {kind}?")
     return model.eval()
 
 
-def _adapted(model: Any, adapter: Path, tokens: int) -> Any:
-    """The model with the adapter on, whose tokenizer may know more tokens than the base."""
+def _with_adapter(model: Any, adapter: Path, vocab_size: int) -> Any:
+    """The model with the adapter applied; `vocab_size` is that of the adapter's tokenizer."""
     from peft import PeftModel
 
-    if tokens > model.get_input_embeddings().weight.shape[0]:
-        model.resize_token_embeddings(tokens, mean_resizing=False)
-    # peft only warns where an adapter does not fit, and leaves the base model as it is.
-    with warnings.catch_warnings(record=True) as said:
+    if vocab_size > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(vocab_size, mean_resizing=False)
+    # peft only warns where an adapter does not fit, and leaves the base model unchanged.
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         adapted = PeftModel.from_pretrained(model, str(adapter))
-    if any("missing adapter keys" in str(warning.message) for warning in said):
+    if any("missing adapter keys" in str(warning.message) for warning in caught):
         raise ValueError(f"the adapter {str(adapter)!r} does not fit its base model")
     return adapted.eval()
 
 
-def _dtype(asked: Dtype, device: "torch.device") -> "torch.dtype":
+def _dtype(requested: Dtype, device: "torch.device") -> "torch.dtype":
     import torch
 
-    if asked != "auto":
-        named: torch.dtype = getattr(torch, asked)
-        return named
+    if requested != "auto":
+        dtype: torch.dtype = getattr(torch, requested)
+        return dtype
     if device.type == "cuda":
-        full = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if full else torch.float16
+        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if has_bfloat16 else torch.float16
     return torch.bfloat16 if device.type == "mps" else torch.float32
 
 
 @contextmanager
-def _troubles(name: str, device: "torch.device") -> Iterator[None]:
+def _as_config_error(name: str, device: "torch.device") -> Iterator[None]:
     import torch
 
     try:
@@ -193,8 +199,8 @@ def _troubles(name: str, device: "torch.device") -> Iterator[None]:
             f"{name!r} does not fit into the memory of {str(device)!r}: take another device, "
             "dtype=bfloat16 or device_map=auto"
         ) from None
-    except Exception as error:  # whatever is wrong with a checkpoint, it is not a bug of ours
+    except Exception as error:  # a defect of the checkpoint can raise anything
         if "trust_remote_code" in str(error):
             hint = "read it, then write ?trust_remote_code=true if you trust it"
             raise ConfigError(f"{name!r} is made of code of its own: {hint}") from None
-        raise ConfigError(f"{name!r} cannot be loaded ({one_line(error)})") from error
+        raise ConfigError(f"{name!r} cannot be loaded ({describe_error(error)})") from error

@@ -1,8 +1,8 @@
-"""Draws completions from a loaded transformers model, several prompts at a time.
+"""Generates completions with a loaded transformers model, several prompts at a time.
 
-All models are drawn alike: temperature, top_p and the length, and nothing from the model's own
-generation settings. Where the model's cache allows it, what is through leaves its place to what
-waits. Knows neither calls nor memory.
+Every model is sampled in the same way: temperature, top-p and length, without the model's own
+generation settings. Where the model's cache allows it, finished sequences leave the batch and new
+ones join it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,139 +11,152 @@ from typing import Any
 
 from bakeoff.config import Sampling
 from bakeoff.generators.transformers import kv_cache
-from bakeoff.generators.transformers.checkpoint_loader import Loaded, quiet
-from bakeoff.generators.transformers.sequences import Draws, Ends, Run
-from bakeoff.generators.transformers.tokenization import STOP
+from bakeoff.generators.transformers.checkpoint_loader import LoadedModel, quiet_transformers
+from bakeoff.generators.transformers.sequences import (
+    EosOrLength,
+    RunningSequence,
+    SamplingProcessor,
+)
+from bakeoff.generators.transformers.tokenization import STOP_STRING
 
-_READ = 8192  # tokens of prompts that are read at once: what a layer makes of them is large
-_BUSY = {"cpu": 128}  # tokens of prompts that keep all of a device busy; any other: as many as that
-_ALIKE = 0.8  # of the longest of them: what is shorter would be padded for long
+_MAX_PREFILL_TOKENS = 8192  # read at once: the activations of a layer are large
+_BUSY_TOKENS = {"cpu": 128}  # that keep a device busy; on any other device: the maximum
+_SIMILAR_LENGTH = 0.8  # of the longest prompt: a shorter one would be padded too much
 
-Prompt = tuple[int, ...]
+TokenTuple = tuple[int, ...]
 
 
-class Scribe:
-    """Writes the completions of all its runs at once, a token of each in a step."""
+class GenerationLoop:
+    """Generates one token of every sequence per step, in one batch."""
 
-    def __init__(self, loaded: Loaded, sampling: Sampling) -> None:
-        self.runs: list[Run] = []
-        self.joins = kv_cache.can_join(loaded.model)  # whether runs can be added to others
+    def __init__(self, loaded: LoadedModel, sampling: Sampling) -> None:
+        self.sequences: list[RunningSequence] = []
+        self.can_join = kv_cache.can_join(loaded.model)  # whether new sequences join running ones
         self._loaded = loaded
         self._sampling = sampling
-        self._cache: Any = None  # of all tokens of all runs but the last ones
+        self._cache: Any = None  # of all tokens of all sequences but the last one of each
 
     @property
-    def written(self) -> int:
-        """The tokens of what is under way. From any thread."""
-        return sum(len(run.made) for run in self.runs if not run.over)
+    def tokens_in_progress(self) -> int:
+        """Tokens generated of the unfinished completions. Can be read from any thread."""
+        return sum(len(sequence.output) for sequence in self.sequences if not sequence.finished)
 
-    def write(self, new: Sequence[Run], pays: Callable[[int], bool]) -> None:
-        """Take these up, and write on until it pays to stop for so many that are over.
+    def generate(self, new: Sequence[RunningSequence], should_stop: Callable[[int], bool]) -> None:
+        """Add sequences and generate until `should_stop(number of finished sequences)` is true.
 
-        The new ones come longest first, so that they are read with little padding. Where runs
-        cannot be added to others, nothing may be under way, and all is written out.
+        `new` is sorted, the longest prompt first. Without `can_join` no sequence may be running,
+        and all are generated to the end.
         """
         import torch
 
-        old, self.runs = self.runs, [*self.runs, *new]
-        with quiet(), torch.inference_mode():
-            if self.joins and new:
-                self._read(old, new)
-            tokens = self._loaded.tokens
-            ends = Ends(self.runs, tokens, pays if self.joins else lambda _: False, self._stops)
-            self._generate(
-                [run.row.tokens + run.made for run in self.runs],
-                max(run.row.room - len(run.made) for run in self.runs),
-                Draws(self.runs, tokens, self._sampling, ends),
-                ends,
+        running, self.sequences = self.sequences, [*self.sequences, *new]
+        with quiet_transformers(), torch.inference_mode():
+            if self.can_join and new:
+                self._prefill(running, new)
+            tokenizer = self._loaded.tokenizer
+            stop_early = should_stop if self.can_join else lambda _: False
+            criteria = EosOrLength(self.sequences, tokenizer, stop_early, self._stop_strings)
+            self._run_model(
+                [sequence.prompt.tokens + sequence.output for sequence in self.sequences],
+                max(s.prompt.max_new_tokens - len(s.output) for s in self.sequences),
+                SamplingProcessor(self.sequences, tokenizer, self._sampling, criteria),
+                criteria,
             )
-            self._let_go()
+            self._remove_finished()
 
-    def drop(self) -> list[Run]:
-        """Forget all runs; those that were not through, to be written from their beginning."""
-        left = [Run(run.row, run.give, run.wanted) for run in self.runs if not run.over]
-        self.runs, self._cache = [], None
-        return left
+    def reset(self) -> list[RunningSequence]:
+        """Remove all sequences; return the unfinished ones, without their output."""
+        unfinished = [
+            RunningSequence(sequence.prompt, sequence.on_finish, sequence.is_wanted)
+            for sequence in self.sequences
+            if not sequence.finished
+        ]
+        self.sequences, self._cache = [], None
+        return unfinished
 
-    def _read(self, old: Sequence[Run], new: Sequence[Run]) -> None:
-        """Read the new prompts but for their last tokens; one that several runs share, once."""
+    def _prefill(self, running: Sequence[RunningSequence], new: Sequence[RunningSequence]) -> None:
+        """Fill the cache with the new prompts but their last tokens, equal prompts only once."""
         import torch
 
-        sharing: dict[Prompt, list[Run]] = {}
-        for run in new:
-            sharing.setdefault(tuple(run.row.tokens), []).append(run)
-        caches, runs = [self._cache] if old else [], list(old)
-        busy = _BUSY.get(self._loaded.model.device.type, _READ)
-        for prompts in _parts(list(sharing), busy):
-            self._cache = kv_cache.empty(self._loaded.model)
-            self._generate([list(prompt[:-1]) for prompt in prompts], 1)
-            repeats = [n for n, prompt in enumerate(prompts) for _ in sharing[prompt]]
+        by_prompt: dict[TokenTuple, list[RunningSequence]] = {}
+        for sequence in new:
+            by_prompt.setdefault(tuple(sequence.prompt.tokens), []).append(sequence)
+        caches, ordered = [self._cache] if running else [], list(running)
+        device = self._loaded.model.device.type
+        busy_tokens = _BUSY_TOKENS.get(device, _MAX_PREFILL_TOKENS)
+        for prompts in _prefill_batches(list(by_prompt), busy_tokens):
+            self._cache = kv_cache.new_cache(self._loaded.model)
+            self._run_model([list(prompt[:-1]) for prompt in prompts], 1)
+            repeats = [row for row, prompt in enumerate(prompts) for _ in by_prompt[prompt]]
             if len(prompts) < len(repeats):
-                kv_cache.select(self._cache, torch.tensor(repeats))
-            runs += [run for prompt in prompts for run in sharing[prompt]]
+                kv_cache.select_rows(self._cache, torch.tensor(repeats))
+            ordered += [sequence for prompt in prompts for sequence in by_prompt[prompt]]
             caches.append(self._cache)
-        self._cache = kv_cache.joined(caches)
-        self.runs = runs
+        self._cache = kv_cache.concatenate(caches)
+        self.sequences = ordered
 
-    def _let_go(self) -> None:
-        """Free the places of those that are over."""
+    def _remove_finished(self) -> None:
+        """Remove the finished sequences, and the padding that only they needed, from the cache."""
         import torch
 
-        left = [index for index, run in enumerate(self.runs) if not run.over]
-        self.runs = [self.runs[index] for index in left]
-        if not left:
+        rows = [row for row, sequence in enumerate(self.sequences) if not sequence.finished]
+        self.sequences = [self.sequences[row] for row in rows]
+        if not rows:
             self._cache = None
         elif self._cache is not None:
-            width = max(len(run.row.tokens) + len(run.made) for run in self.runs)
-            held = self._cache.get_seq_length()
-            kv_cache.select(self._cache, torch.tensor(left), skip=held + 1 - width)
+            width = max(len(s.prompt.tokens) + len(s.output) for s in self.sequences)
+            cached = self._cache.get_seq_length()
+            kv_cache.select_rows(self._cache, torch.tensor(rows), skip=cached + 1 - width)
 
-    def _generate(self, rows: Sequence[list[int]], most: int, *watching: Any) -> None:
-        """Write up to `most` tokens after each of the rows; the cache holds what it holds."""
+    def _run_model(self, rows: Sequence[list[int]], max_new_tokens: int, *callbacks: Any) -> None:
+        """Generate after each row. `callbacks`: a logits processor, then stopping criteria."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        ends, device = self._loaded.tokens.ends, self._loaded.model.device
-        pad = ends[0] if ends else 0  # before a row it is masked, after its end nobody looks
-        held = self._cache.get_seq_length() if self._cache is not None else 0
-        width = max(held + 1, *map(len, rows))
+        end_tokens, device = self._loaded.tokenizer.end_tokens, self._loaded.model.device
+        pad = end_tokens[0] if end_tokens else 0  # masked on the left, unread after the end
+        cached = self._cache.get_seq_length() if self._cache is not None else 0
+        width = max(cached + 1, *map(len, rows))
         padded = [[pad] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
         self._loaded.model.generate(
             input_ids=torch.tensor(padded, device=device),
             attention_mask=torch.tensor(mask, device=device),
             generation_config=GenerationConfig(
-                max_new_tokens=most,
-                do_sample=False,  # Draws has left one token to choose from
-                eos_token_id=ends or None,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,  # the argmax of SamplingProcessor's scores is the sample
+                eos_token_id=end_tokens or None,
                 pad_token_id=pad,
                 disable_compile=True,
             ),
-            logits_processor=LogitsProcessorList(watching[:1]),
-            stopping_criteria=StoppingCriteriaList(watching[1:]),
-            **(kv_cache.as_argument(self._cache) if self._cache is not None else {}),
+            logits_processor=LogitsProcessorList(callbacks[:1]),
+            stopping_criteria=StoppingCriteriaList(callbacks[1:]),
+            **(kv_cache.cache_argument(self._cache) if self._cache is not None else {}),
         )
 
     @cached_property
-    def _stops(self) -> Any:
-        """Sees where a model without a chat template would ask itself something; None: it chats."""
+    def _stop_strings(self) -> Any:
+        """Criteria that stop a model without a chat template at the next question; else None."""
         from transformers import StopStringCriteria
 
-        tokens = self._loaded.tokens
-        return None if tokens.chat else StopStringCriteria(tokens.tokenizer, [STOP])
+        tokenizer = self._loaded.tokenizer
+        if tokenizer.has_chat_template:
+            return None
+        return StopStringCriteria(tokenizer.tokenizer, [STOP_STRING])
 
 
-def _parts(prompts: Sequence[Prompt], busy: int) -> Iterator[list[Prompt]]:
-    """The prompts, which come longest first, in parts that are read at once.
+def _prefill_batches(prompts: Sequence[TokenTuple], busy_tokens: int) -> Iterator[list[TokenTuple]]:
+    """Split the prompts, sorted the longest first, into batches that are read at once.
 
-    Where a part is enough to keep the device busy, much shorter ones are not padded to be in it.
+    A batch with at least `busy_tokens` takes no more prompts that are much shorter.
     """
-    part: list[Prompt] = []
+    batch: list[TokenTuple] = []
     for prompt in prompts:
-        longest = len(part[0]) if part else 0
-        padded = len(part) * longest >= busy and len(prompt) < _ALIKE * longest
-        if part and (padded or (len(part) + 1) * longest > _READ):
-            yield part
-            part = []
-        part.append(prompt)
-    yield part
+        longest = len(batch[0]) if batch else 0
+        is_busy = len(batch) * longest >= busy_tokens
+        too_short = is_busy and len(prompt) < _SIMILAR_LENGTH * longest
+        if batch and (too_short or (len(batch) + 1) * longest > _MAX_PREFILL_TOKENS):
+            yield batch
+            batch = []
+        batch.append(prompt)
+    yield batch

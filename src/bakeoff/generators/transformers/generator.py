@@ -1,7 +1,7 @@
-"""A transformers model in this process: where it is, what identifies it, and when it works.
+"""The `hf:` backend: a transformers model in this process.
 
-Knows when to fetch, load and free a model; how one is loaded is in `hf_loading.py`, what goes at
-once in `hf_desk.py` and `hf_memory.py`, how it is drawn from in `hf_sampling.py`.
+Fetches, loads and frees the model. `checkpoint_loader.py` loads it, `batch_scheduler.py` decides
+which prompts run at once, and `generation_loop.py` generates.
 """
 
 import importlib.util
@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.hub import checkpoint
-from bakeoff.generators.hub.checkpoint import Parts
-from bakeoff.generators.llamacpp.gguf_validation import check_whole
+from bakeoff.generators.hub.checkpoint import ModelSource
+from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.transformers import batch_memory, checkpoint_loader, logprobs, tokenization
-from bakeoff.generators.transformers.batch_memory import Budget
-from bakeoff.generators.transformers.batch_scheduler import Desk
-from bakeoff.generators.transformers.checkpoint_loader import Dtype, Files, Loaded
-from bakeoff.generators.transformers.generation_loop import Scribe
-from bakeoff.generators.transformers.tokenization import Row
+from bakeoff.generators.transformers.batch_memory import BatchBudget
+from bakeoff.generators.transformers.batch_scheduler import BatchScheduler
+from bakeoff.generators.transformers.checkpoint_loader import CheckpointFiles, Dtype, LoadedModel
+from bakeoff.generators.transformers.generation_loop import GenerationLoop
+from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.runtime import Ask, Batched, Feed, aside
@@ -29,191 +29,194 @@ from bakeoff.runtime.timing import timed
 
 log = logging.getLogger(__name__)
 
-_TAKEN = 256  # items that are taken at once; how many of them are weighed together memory says
+_SCORING_ITEMS = 256  # taken from the queue at once; memory limits how many share a batch
 
 
-class Hf(Batched[Prompt, Completion]):
+class TransformersGenerator(Batched[Prompt, Completion]):
     """`hf:me/model` or `hf:./checkpoint`, with an adapter: `hf:BASE?adapter=./lora`, `hf:./lora`.
 
     Without a chat template, a prompt becomes `Question: ...`, `Answer:`. The sampling is the same
-    for all models: the model's own generation settings count only for the tokens that end a text.
-    A JSON schema in the sampling is ignored.
+    for all models: of a model's own generation settings only the end tokens are used. A JSON schema
+    in the sampling is ignored.
     """
 
     weighs = True
 
     class Options(BaseModel):
-        """Options of the spec.
-
-        `dtype` auto: bfloat16 on MPS and a CUDA with it, float16 on any other CUDA, else float32.
-        `batch_size` is the most prompts at once; without it, as many as memory holds and help.
-        """
+        """Options of the spec."""
 
         model_config = ConfigDict(extra="forbid")
 
         revision: str | None = None
         dtype: Dtype = "auto"
+        """auto: bfloat16 on MPS and where CUDA supports it, float16 on other CUDA, else float32."""
         device: str | None = None
         device_map: str | None = None
         adapter: str | None = None
         gguf_file: str | None = None
         batch_size: int | None = Field(None, ge=1)
+        """Largest number of prompts at once; None: as many as memory holds and are of use."""
         trust_remote_code: bool = False
         pickled: bool = False
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         options = parse_fields(self.Options, spec.options, where=spec.name)
-        super().__init__(options.batch_size or _TAKEN)
+        super().__init__(options.batch_size or _SCORING_ITEMS)
         if options.device and options.device_map:
             raise ConfigError(f"{spec.name!r}: give device or device_map, not both")
         self.options = options
         self.spec = spec
         self.sampling = setting.sampling
-        self._loaded: Loaded | None = None
-        self._budget: Budget | None = None
-        self._scribe: Scribe | None = None
-        self._small = False
-        # First of all: without the extra there is no use in asking the hub for anything.
+        self._loaded: LoadedModel | None = None
+        self._budget: BatchBudget | None = None
+        self._loop: GenerationLoop | None = None
+        self._leaves_room = False
+        # Before anything is asked of the hub.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
     @cached_property
-    def identity(self) -> JsonValue:  # type: ignore[override] # looked up when it is first needed
-        """What the files are (fingerprint or commit) and how their numbers are read."""
+    def identity(self) -> JsonValue:  # type: ignore[override] # computed on first use
+        """Fingerprints or commits of the files, and the options that change a completion."""
         return self._identity()
 
     @cached_property
     def weights(self) -> str | None:  # type: ignore[override] # as the identity
-        """The model's files, however they are asked."""
-        parts = self._parts
-        adapter = parts.adapter.identity() if parts.adapter else None
-        return content_key(parts.model.identity(self.options.gguf_file), adapter)
+        """Key of the model's files, the same for every backend."""
+        source = self._source
+        adapter = source.adapter.identity() if source.adapter else None
+        return content_key(source.model.identity(self.options.gguf_file), adapter)
 
     async def prepare(self) -> None:
-        """Check the extra, the files and the device, and fetch what is not here. ConfigError."""
+        """Check the extra, the files and the device, and download missing files. ConfigError."""
         await aside(self._check)
 
     def asks(self, item: Prompt) -> Sequence[Ask]:
-        """One request."""
+        """One request per prompt."""
         return [Ask(item, self.sampling)]
 
     def rank(self, item: Prompt) -> int:
-        """Prompts of about the same length share a batch."""
+        """Characters of the prompt: prompts of similar length share a batch."""
         return sum(len(message.content) for message in item.messages)
 
     @property
     def writing(self) -> int:
-        """The tokens of the completions under way."""
-        return self._scribe.written if self._scribe else 0
+        """Tokens generated of the unfinished completions."""
+        return self._loop.tokens_in_progress if self._loop else 0
 
     @property
     def stays(self) -> bool:  # type: ignore[override]
-        """Whether it is loaded, and small enough to stay so while others have their turn."""
-        return self._loaded is not None and self._small
+        """Whether it is loaded, and small enough to stay loaded while another model works."""
+        return self._loaded is not None and self._leaves_room
 
     def work(self, feed: Feed[Prompt, Completion]) -> None:
-        """Complete what waits, each as soon as there is room for it; the model is loaded first."""
+        """Load the model, and complete the queued prompts in continuous batches."""
         loaded, budget = self._ready()
         if self.sampling.weigh:
             super().work(feed)
             return
-        self._scribe = self._scribe or Scribe(loaded, self.sampling)
-        Desk(self._scribe, budget, partial(self._row, loaded), self.spec.name).work(feed)
+        self._loop = self._loop or GenerationLoop(loaded, self.sampling)
+        encode = partial(self._encode, loaded)
+        BatchScheduler(self._loop, budget, encode, self.spec.name).work(feed)
 
     def batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
-        """What each of the texts is worth."""
+        """Score the last turn of each prompt."""
         loaded, budget = self._ready()
         outcomes: dict[int, Completion | WorkError] = {}
-        rows: dict[int, Row] = {}
+        rows: dict[int, EncodedPrompt] = {}
         for index, item in enumerate(items):
             try:
-                rows[index] = self._row(loaded, item)
+                rows[index] = self._encode(loaded, item)
             except BackendError as error:
                 outcomes[index] = error
         indices = list(rows)
-        for group in batch_memory.groups(list(rows.values()), budget):
-            own = [indices[position] for position in group]
-            done = self._weigh(loaded, [rows[index] for index in own], budget)
-            outcomes.update(zip(own, done, strict=True))
+        for group in batch_memory.group_rows(list(rows.values()), budget):
+            batch = [indices[position] for position in group]
+            scored = self._score_or_split(loaded, [rows[index] for index in batch], budget)
+            outcomes.update(zip(batch, scored, strict=True))
         return [outcomes[index] for index in range(len(items))]
 
     def release(self) -> None:
-        """Free the model and the device's cache."""
-        self._loaded = self._scribe = self._budget = None
-        batch_memory.free()
+        """Free the model and the device's memory."""
+        self._loaded = self._loop = self._budget = None
+        batch_memory.free_device_memory()
 
-    def _ready(self) -> tuple[Loaded, Budget]:
+    def _ready(self) -> tuple[LoadedModel, BatchBudget]:
         if self._loaded is None or self._budget is None:
             with timed("load"):
                 self._loaded = self._load()
-            most, weigh = self.options.batch_size, self.sampling.weigh
-            self._budget = batch_memory.budget_of(self._loaded, most, weigh=weigh)
-            self._small = batch_memory.leaves_room(self._loaded)
+            max_rows, scoring = self.options.batch_size, self.sampling.weigh
+            self._budget = batch_memory.batch_budget(self._loaded, max_rows, scoring=scoring)
+            self._leaves_room = batch_memory.leaves_room(self._loaded)
         return self._loaded, self._budget
 
-    def _load(self) -> Loaded:
+    def _load(self) -> LoadedModel:
         try:
-            loaded = self._open()
+            loaded = self._load_files()
         except ConfigError as error:
-            if not batch_memory.out_of_memory(error.__cause__):
+            if not batch_memory.is_out_of_memory(error.__cause__):
                 raise
             raise ConfigError(
                 f"{self.spec.name!r} does not fit into the memory that is free: make room, or take "
                 "dtype=bfloat16, device_map=auto or a smaller model"
             ) from None
-        if self._identity() != self.identity:  # what comes would be stored as the old files' words
+        # Completions of changed files would be stored under the old identity.
+        if self._identity() != self.identity:
             raise ConfigError(f"{self.spec.name!r} changed while it was loaded: run again")
         return loaded
 
-    def _open(self) -> Loaded:
-        loaded = checkpoint_loader.load(self._files, self.spec.name)
-        if not loaded.tokens.chat:
+    def _load_files(self) -> LoadedModel:
+        loaded = checkpoint_loader.load_language_model(self._files, self.spec.name)
+        if not loaded.tokenizer.has_chat_template:
             log.warning("%s has no chat template: asking it as Question/Answer", self.spec.name)
         return loaded
 
-    def _row(self, loaded: Loaded, item: Prompt) -> Row:
-        make = tokenization.weighed_row_of if self.sampling.weigh else tokenization.row_of
-        return make(loaded.tokens, item, self.sampling)
+    def _encode(self, loaded: LoadedModel, item: Prompt) -> EncodedPrompt:
+        if self.sampling.weigh:
+            return tokenization.encode_for_scoring(loaded.tokenizer, item, self.sampling)
+        return tokenization.encode_prompt(loaded.tokenizer, item, self.sampling)
 
-    def _together(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
-        return logprobs.weigh(loaded, rows)
-
-    def _weigh(
-        self, loaded: Loaded, rows: list[Row], budget: Budget
+    def _score(
+        self, loaded: LoadedModel, rows: list[EncodedPrompt]
     ) -> list[Completion | WorkError]:
-        """Weigh the rows together, or in halves where memory does not suffice."""
+        return logprobs.mean_logprobs(loaded, rows)
+
+    def _score_or_split(
+        self, loaded: LoadedModel, rows: list[EncodedPrompt], budget: BatchBudget
+    ) -> list[Completion | WorkError]:
+        """Score the rows in one batch, or in halves where memory does not suffice."""
         try:
-            return self._together(loaded, rows)
+            return self._score(loaded, rows)
         except (RuntimeError, MemoryError) as error:
-            if not batch_memory.out_of_memory(error):
+            if not batch_memory.is_out_of_memory(error):
                 raise
-        # Not inside the except clause: its traceback would keep the tensors of the failed try.
-        batch_memory.free()
+        # Outside the except clause: its traceback would keep the tensors of the failed batch.
+        batch_memory.free_device_memory()
         width = max(len(row.tokens) for row in rows)
         if len(rows) == 1:
-            return [batch_memory.too_large(width)]
+            return [batch_memory.row_too_large(width)]
         half = budget.halve(len(rows), width)
         log.warning("%s: out of memory, going on with batches of %d", self.spec.name, half)
         return [
             outcome
             for part in (rows[:half], rows[half:])
-            for outcome in self._weigh(loaded, part, budget)
+            for outcome in self._score_or_split(loaded, part, budget)
         ]
 
     def _identity(self) -> JsonValue:
-        options, parts = self.options, self._parts
+        options, source = self.options, self._source
         return {
             "backend": self.spec.backend,
-            "model": parts.model.identity(options.gguf_file),
-            "adapter": parts.adapter.identity() if parts.adapter else None,
+            "model": source.model.identity(options.gguf_file),
+            "adapter": source.adapter.identity() if source.adapter else None,
             "gguf_file": options.gguf_file,
             "dtype": options.dtype,
             "sampling": self.sampling.model_dump(),
         }
 
     @cached_property
-    def _parts(self) -> Parts:
+    def _source(self) -> ModelSource:
         options = self.options
-        return checkpoint.parts_of(
+        return checkpoint.locate_model(
             self.spec.target,
             adapter=options.adapter,
             revision=options.revision,
@@ -221,24 +224,29 @@ class Hf(Batched[Prompt, Completion]):
         )
 
     @cached_property
-    def _files(self) -> Files:
-        """Everything on this disk, downloaded where it was not."""
-        options, (model, adapter) = self.options, self._parts
-        wanted = checkpoint.model_files(model, gguf_file=options.gguf_file, pickled=options.pickled)
-        wanted_too = checkpoint.adapter_files(adapter, pickled=options.pickled) if adapter else []
-        own = adapter is not None and checkpoint.has_tokenizer(adapter)
-        if not own and not options.gguf_file and not checkpoint.has_tokenizer(model):
+    def _files(self) -> CheckpointFiles:
+        """The files on this disk, downloaded where missing."""
+        options, (model, adapter) = self.options, self._source
+        pickled = options.pickled
+        model_files = checkpoint.model_files(model, gguf_file=options.gguf_file, pickled=pickled)
+        adapter_files = checkpoint.adapter_files(adapter, pickled=pickled) if adapter else []
+        adapter_has_tokenizer = adapter is not None and checkpoint.has_tokenizer(adapter)
+        if (
+            not adapter_has_tokenizer
+            and not options.gguf_file
+            and not checkpoint.has_tokenizer(model)
+        ):
             raise ConfigError(
                 f"{str(model)!r} has no tokenizer: save it there too, with "
                 "tokenizer.save_pretrained(), or copy the base model's"
             )
-        model_at = model.fetch(wanted)
-        adapter_at = adapter.fetch(wanted_too) if adapter else None
-        return Files(
-            model=model_at,
-            tokenizer=adapter_at if own and adapter_at else model_at,
-            adapter=adapter_at,
-            pickled=any(name.endswith(".bin") for name in wanted),
+        model_dir = model.fetch(model_files)
+        adapter_dir = adapter.fetch(adapter_files) if adapter else None
+        return CheckpointFiles(
+            model=model_dir,
+            tokenizer=adapter_dir if adapter_has_tokenizer and adapter_dir else model_dir,
+            adapter=adapter_dir,
+            pickled=any(name.endswith(".bin") for name in model_files),
             **options.model_dump(
                 include={"gguf_file", "trust_remote_code", "dtype", "device", "device_map"}
             ),
@@ -250,8 +258,8 @@ class Hf(Batched[Prompt, Completion]):
 
     def _check(self) -> None:
         self._check_extra(["gguf"] if self.options.gguf_file else [])
-        self._check_extra(["peft"] if self._parts.adapter else [])
+        self._check_extra(["peft"] if self._source.adapter else [])
         checkpoint_loader.choose_device(self.options.device)
         files = self._files
         if files.gguf_file:
-            check_whole(files.model / files.gguf_file)
+            gguf.validate(files.model / files.gguf_file)

@@ -1,7 +1,7 @@
-"""What a transformers model keeps of the tokens it has read: rows of it left out, repeated, joined.
+"""Operations on a transformers `DynamicCache`: select, repeat and concatenate rows.
 
-Only where all layers keep the keys and values of all tokens: of a sliding window or a state nothing
-can be shifted. Draws nothing.
+Possible only where every layer keeps the keys and values of all tokens: a sliding window or a
+recurrent state cannot be shifted.
 """
 
 import inspect
@@ -13,55 +13,55 @@ if TYPE_CHECKING:
 
 
 def can_join(model: Any) -> bool:
-    """Whether the model's cache is of the kind that this file knows."""
+    """Whether the rows of the model's cache can be selected and concatenated."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
     config = model.config.get_text_config(decoder=True)
-    if getattr(config, "auto_map", None):  # code of its own may keep what it likes
+    if getattr(config, "auto_map", None):  # custom code may use a cache of its own
         return False
     layers = DynamicCache(config=config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
 
-def empty(model: Any) -> Any:
-    """A cache that holds nothing yet."""
+def new_cache(model: Any) -> Any:
+    """An empty cache for the model."""
     from transformers import DynamicCache
 
     return DynamicCache(config=model.config.get_text_config(decoder=True))
 
 
-def as_argument(cache: Any) -> dict[str, Any]:
-    """How `generate` is told to go on from it."""
+def cache_argument(cache: Any) -> dict[str, Any]:
+    """The keyword argument of `generate` for the cache; its name depends on the version."""
     from transformers import GenerationMixin
 
-    known = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
-    return {"cache" if "cache" in known else "past_key_values": cache}
+    parameters = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    return {"cache" if "cache" in parameters else "past_key_values": cache}
 
 
-def select(cache: Any, rows: "torch.Tensor", skip: int = 0) -> None:
-    """Keep these rows, in this order, and of each all tokens but the first `skip`."""
+def select_rows(cache: Any, rows: "torch.Tensor", skip: int = 0) -> None:
+    """Keep these rows, in this order, without the first `skip` tokens of each. In place."""
     for layer in cache.layers:
         layer.keys = layer.keys[:, :, skip:][rows]
         layer.values = layer.values[:, :, skip:][rows]
 
 
-def joined(caches: Sequence[Any]) -> Any:
-    """One cache with the rows of all, those of the shorter ones padded on the left."""
+def concatenate(caches: Sequence[Any]) -> Any:
+    """One cache with the rows of all, shorter ones padded on the left. Reuses the first cache."""
     import torch
 
-    whole, *others = caches
+    target, *others = caches
     length = max(cache.get_seq_length() for cache in caches)
-    for index, layer in enumerate(whole.layers):
-        parts = [cache.layers[index] for cache in caches]
-        layer.keys = torch.cat([_padded(part.keys, length) for part in parts])
-        layer.values = torch.cat([_padded(part.values, length) for part in parts])
-        for other in others:  # so that not everything is there twice
+    for index, layer in enumerate(target.layers):
+        layers = [cache.layers[index] for cache in caches]
+        layer.keys = torch.cat([_pad_left(part.keys, length) for part in layers])
+        layer.values = torch.cat([_pad_left(part.values, length) for part in layers])
+        for other in others:  # layer by layer, so that memory never holds everything twice
             other.layers[index].keys = other.layers[index].values = None
-    return whole
+    return target
 
 
-def _padded(tensor: "torch.Tensor", length: int) -> "torch.Tensor":
+def _pad_left(tensor: "torch.Tensor", length: int) -> "torch.Tensor":
     from torch.nn.functional import pad
 
     return pad(tensor, (0, 0, length - tensor.shape[2], 0))

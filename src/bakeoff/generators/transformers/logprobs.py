@@ -1,73 +1,74 @@
-"""What a text is worth to a loaded transformers model, a batch of texts at a time. Draws nothing.
-
-A causal language model tells how likely it finds a text, a classifier with one number as its head
-what it rewards it with.
-"""
+"""Scores of texts by a loaded model: mean log-probabilities, and rewards."""
 
 import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.transformers.checkpoint_loader import Loaded, quiet
-from bakeoff.generators.transformers.tokenization import Row
+from bakeoff.generators.transformers.checkpoint_loader import LoadedModel, quiet_transformers
+from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.records import Completion
 
 if TYPE_CHECKING:
     import torch
 
 
-def weigh(loaded: Loaded, rows: Sequence[Row]) -> list[Completion | WorkError]:
-    """The mean log-probability of each row's tokens from `since` on, given those before.
+def mean_logprobs(
+    loaded: LoadedModel, rows: Sequence[EncodedPrompt]
+) -> list[Completion | WorkError]:
+    """The mean log-probability of each row's tokens from `scored_from` on, given those before.
 
-    Of no tokens: the log-probability of ending at once.
+    Of a row without such tokens: the log-probability of an end token.
     """
     import torch
 
-    # The logits of what was asked are not needed, and of all tokens of a batch they are gigabytes.
-    first = min(row.since for row in rows) - 1
+    # The logits of the context are not used, and for all tokens of a batch they are gigabytes.
+    first = min(row.scored_from for row in rows) - 1
     width = max(len(row.tokens) for row in rows)
-    fewer = {"logits_to_keep": width - first} if _can_keep_fewer(loaded.model) else {}
-    with quiet(), torch.inference_mode():
-        asked = _padded(loaded, rows, pad=loaded.tokens.ends[0] if loaded.tokens.ends else 0)
-        logits = loaded.model(**asked, **fewer).logits
-        start = first if fewer else 0
+    keep = {"logits_to_keep": width - first} if _supports_logits_to_keep(loaded.model) else {}
+    end_tokens = loaded.tokenizer.end_tokens
+    with quiet_transformers(), torch.inference_mode():
+        inputs = _padded(loaded, rows, pad=end_tokens[0] if end_tokens else 0)
+        logits = loaded.model(**inputs, **keep).logits
+        start = first if keep else 0
         means = [
-            _mean(loaded, row, logits[index, row.since - 1 - start :])
+            _mean_logprob(loaded, row, logits[index, row.scored_from - 1 - start :])
             for index, row in enumerate(rows)
         ]
-    return [_worth(value) for value in means]
+    return [_scored(value) for value in means]
 
 
-def reward(loaded: Loaded, rows: Sequence[Row]) -> list[Completion | WorkError]:
-    """The reward of each row. ConfigError where the model gives several numbers.
+def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completion | WorkError]:
+    """The reward of each row. ConfigError where the model returns several numbers per row.
 
-    Models with a head of their own may call it `score`, beside logits that mean something else.
+    A model with custom code may return the reward as `score`, beside logits of another meaning.
     """
     import torch
 
     pad = loaded.model.config.get_text_config().pad_token_id
-    with quiet(), torch.inference_mode():
-        asked = _padded(loaded, rows, pad=pad or 0)
-        if any(row.since for row in rows):  # it tells the two texts of a pair apart
-            kinds = torch.zeros_like(asked["input_ids"])
+    with quiet_transformers(), torch.inference_mode():
+        inputs = _padded(loaded, rows, pad=pad or 0)
+        if any(row.scored_from for row in rows):  # an encoder's pair of texts
+            token_types = torch.zeros_like(inputs["input_ids"])
             for index, row in enumerate(rows):
-                kinds[index, row.since : len(row.tokens)] = 1
-            asked["token_type_ids"] = kinds
-        made = loaded.model(**asked)
-        found = getattr(made, "score", None)
-        found = made.logits if found is None else found
-    if found.numel() != len(rows):
-        labels = found.numel() // len(rows)
+                token_types[index, row.scored_from : len(row.tokens)] = 1
+            inputs["token_type_ids"] = token_types
+        output = loaded.model(**inputs)
+        scores = getattr(output, "score", None)
+        scores = output.logits if scores is None else scores
+    if scores.numel() != len(rows):
+        labels = scores.numel() // len(rows)
         raise ConfigError(
             f"{loaded.model.name_or_path!r} is no reward model: it is a classifier with {labels} "
             "labels, and a reward is one number"
         )
-    return [_worth(value) for value in found.float().flatten().tolist()]
+    return [_scored(value) for value in scores.float().flatten().tolist()]
 
 
-def _padded(loaded: Loaded, rows: Sequence[Row], *, pad: int) -> dict[str, "torch.Tensor"]:
-    """The rows as one tensor and its mask, padded on the right: no position moves."""
+def _padded(
+    loaded: LoadedModel, rows: Sequence[EncodedPrompt], *, pad: int
+) -> dict[str, "torch.Tensor"]:
+    """The rows as one tensor and its mask, padded on the right: positions stay the same."""
     import torch
 
     width = max(len(row.tokens) for row in rows)
@@ -80,22 +81,23 @@ def _padded(loaded: Loaded, rows: Sequence[Row], *, pad: int) -> dict[str, "torc
     }
 
 
-def _mean(loaded: Loaded, row: Row, logits: "torch.Tensor") -> float:
+def _mean_logprob(loaded: LoadedModel, row: EncodedPrompt, logits: "torch.Tensor") -> float:
     import torch
 
-    own = row.tokens[row.since :]
-    logprobs = logits[: max(1, len(own))].float().log_softmax(-1)
-    if own:
-        return float(logprobs.gather(-1, torch.tensor(own, device=logits.device)[:, None]).mean())
-    return float(logprobs[0, loaded.tokens.ends].logsumexp(0))
+    scored = row.tokens[row.scored_from :]
+    logprobs = logits[: max(1, len(scored))].float().log_softmax(-1)
+    if scored:
+        indices = torch.tensor(scored, device=logits.device)[:, None]
+        return float(logprobs.gather(-1, indices).mean())
+    return float(logprobs[0, loaded.tokenizer.end_tokens].logsumexp(0))
 
 
-def _worth(value: float) -> Completion | WorkError:
+def _scored(value: float) -> Completion | WorkError:
     if abs(value) < float("inf"):
         return Completion(text="", weight=value)
     return BackendError(f"the model computes {value}: try another dtype, like float32")
 
 
-def _can_keep_fewer(model: Any) -> bool:
+def _supports_logits_to_keep(model: Any) -> bool:
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(inner.forward).parameters

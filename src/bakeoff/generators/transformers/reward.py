@@ -1,8 +1,4 @@
-"""A reward model in this process: what a model with one number as its head gives a completion.
-
-Knows what such a model is read from and what it must not be; it is fetched, loaded and batched as
-`hf.py` does for all models of transformers.
-"""
+"""The `reward:` backend: a transformers classifier with one output, as a judge of completions."""
 
 import json
 import logging
@@ -10,27 +6,27 @@ import logging
 from bakeoff.config import Spec
 from bakeoff.errors import ConfigError, WorkError
 from bakeoff.generators.transformers import checkpoint_loader, logprobs, tokenization
-from bakeoff.generators.transformers.checkpoint_loader import Loaded
-from bakeoff.generators.transformers.generator import Hf
-from bakeoff.generators.transformers.tokenization import Row
+from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
+from bakeoff.generators.transformers.generator import TransformersGenerator
+from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt
 
 log = logging.getLogger(__name__)
 
-_CLASS = "AutoModelForSequenceClassification"
+_AUTO_CLASS = "AutoModelForSequenceClassification"
 
 
-class Reward(Hf):
+class RewardModel(TransformersGenerator):
     """`reward:me/model` or `reward:./checkpoint`: any sequence-classification reward model.
 
-    A conversation goes through the chat template as a whole. Without one it is read as a pair of
-    texts, what was asked and what was said, where the tokenizer knows how to part them, as those of
-    encoders do; else as the one after the other.
+    The chat template renders the whole conversation. Without one, a tokenizer with a separator
+    token, as those of encoders, reads a pair of texts: the prompt and the completion; any other
+    reads both as one text.
     """
 
-    class Options(Hf.Options):
-        """Options of the spec, as `hf:` has them, but for what only language models have."""
+    class Options(TransformersGenerator.Options):
+        """Options of the spec: those of `hf:` that apply to a classifier."""
 
         adapter: None = None
         gguf_file: None = None
@@ -44,16 +40,19 @@ class Reward(Hf):
             )
         super().__init__(spec, setting)
 
-    def _row(self, loaded: Loaded, item: Prompt) -> Row:
-        return tokenization.closed_row_of(loaded.tokens, item, self.sampling)
+    def _encode(self, loaded: LoadedModel, item: Prompt) -> EncodedPrompt:
+        return tokenization.encode_conversation(loaded.tokenizer, item, self.sampling)
 
-    def _together(self, loaded: Loaded, rows: list[Row]) -> list[Completion | WorkError]:
+    def _score(
+        self, loaded: LoadedModel, rows: list[EncodedPrompt]
+    ) -> list[Completion | WorkError]:
         if loaded.model.config.get_text_config().pad_token_id is not None:
-            return logprobs.reward(loaded, rows)
-        # The models take the last token that is no padding, and here nothing says what that is.
-        return [outcome for row in rows for outcome in logprobs.reward(loaded, [row])]
+            return logprobs.rewards(loaded, rows)
+        # The reward is that of the last token before the padding: without a padding token the
+        # model cannot find it, so each row is a batch of its own.
+        return [outcome for row in rows for outcome in logprobs.rewards(loaded, [row])]
 
-    def _open(self) -> Loaded:
+    def _load_files(self) -> LoadedModel:
         if self.options.trust_remote_code:
             log.warning(
                 "%s: trust_remote_code=true runs the Python code of its repository on this "
@@ -61,16 +60,16 @@ class Reward(Hf):
                 self.spec.name,
             )
         loaded = checkpoint_loader.load_classifier(self._files, self.spec.name)
-        config, tokenizer = loaded.model.config.get_text_config(), loaded.tokens.tokenizer
-        # An end of text that pads too would be taken for padding where it ends a text.
+        config, tokenizer = loaded.model.config.get_text_config(), loaded.tokenizer.tokenizer
+        # A padding token that is the end token too would hide the end of each text.
         if config.pad_token_id is None and tokenizer.pad_token_id != tokenizer.eos_token_id:
             config.pad_token_id = tokenizer.pad_token_id
-        if not loaded.tokens.chat:
+        if not loaded.tokenizer.has_chat_template:
             log.warning("%s has no chat template: it reads plain texts", self.spec.name)
         return loaded
 
     def _check(self) -> None:
-        if adapter := self._parts.adapter:
+        if adapter := self._source.adapter:
             raise ConfigError(
                 f"{str(adapter)!r} is an adapter: merge it into its model (merge_and_unload) and "
                 "save that as a whole"
@@ -79,7 +78,7 @@ class Reward(Hf):
         if self.options.trust_remote_code:
             return
         config = json.loads((self._files.model / "config.json").read_text(encoding="utf-8"))
-        code = config.get("auto_map", {}).get(_CLASS)
+        code = config.get("auto_map", {}).get(_AUTO_CLASS)
         if code:
             raise ConfigError(
                 f"{self.spec.name!r} brings Python code of its own ({code}), which would run on "

@@ -1,7 +1,7 @@
-"""How one token is drawn: by temperature and top_p, from a random generator of each row's own.
+"""Sampling of one token per row: temperature and top-p, with a random generator per row.
 
-So a draw depends on nothing but the row's seed and what the model gave, whoever shares the batch,
-and no global state is touched. Knows no model.
+A row's token depends on its seed and the model's scores only, not on the other rows of the batch or
+on torch's global generator.
 """
 
 import math
@@ -9,27 +9,28 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.config import Sampling
-from bakeoff.generators.transformers.tokenization import Tokens
+from bakeoff.generators.transformers.tokenization import ModelTokenizer
 
 if TYPE_CHECKING:
     import torch
 
-_LIKELY = (256, 4096)  # tokens to look for a nucleus among: to sort them all takes much longer
+_TOP_SIZES = (256, 4096)  # tokens among which to look for the top-p set: a full sort is much slower
 
 
-def dice(seed: int, device: "torch.device") -> "torch.Generator":
-    """A row's own random generator."""
+def row_generator(seed: int, device: "torch.device") -> "torch.Generator":
+    """A random generator for one row."""
     import torch
 
     return torch.Generator(device).manual_seed(seed)
 
 
-def draw(
-    scores: "torch.Tensor", sampling: Sampling, rolls: Sequence["torch.Generator"]
+def sample_top_p(
+    scores: "torch.Tensor", sampling: Sampling, generators: Sequence["torch.Generator"]
 ) -> "torch.Tensor":
-    """Scores of which the largest of each row is the token that its generator draws.
+    """Sample a token per row by the Gumbel-max trick: return scores whose argmax is the sample.
 
-    `scores` are logits in 32 bits, a row each; as many numbers are drawn as there are tokens.
+    `scores` are float32 logits of shape (rows, vocabulary). At temperature 0 they are returned
+    unchanged; else each row draws one number per token from its generator.
     """
     import torch
 
@@ -37,40 +38,43 @@ def draw(
         return scores
     scores = scores / sampling.temperature
     if sampling.top_p < 1:
-        scores = nucleus(scores, sampling.top_p)
-    luck = torch.empty_like(scores)
-    for row, own in zip(luck, rolls, strict=True):
-        row.uniform_(generator=own)
-    # The token with the largest p / Exp(1) is a draw from p: torch.multinomial does the same.
-    waits = luck.clamp_min_(torch.finfo(luck.dtype).tiny).log_().neg_()
-    return scores - waits.log_()
+        scores = top_p_filter(scores, sampling.top_p)
+    uniform = torch.empty_like(scores)
+    for row, generator in zip(uniform, generators, strict=True):
+        row.uniform_(generator=generator)
+    # The argmax of p / Exp(1) is a sample from p, as in torch.multinomial.
+    exponential = uniform.clamp_min_(torch.finfo(uniform.dtype).tiny).log_().neg_()
+    return scores - exponential.log_()
 
 
-def nucleus(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
-    """The scores without the tail: -inf but for the fewest likeliest tokens that hold `top_p`.
+def top_p_filter(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
+    """The scores, with -inf outside the fewest most likely tokens whose sum reaches `top_p`.
 
-    Tokens that are as likely as the last of these stay too. Holtzman et al. 2020, section 3.1.
+    Tokens as likely as the last one of the set are kept. Holtzman et al. 2020, section 3.1.
     """
-    likely = scores.softmax(-1)
-    size = likely.shape[-1]
-    for most in [*(some for some in _LIKELY if some < size), size]:
-        best = likely.topk(most).values if most < size else likely.sort(descending=True).values
+    probabilities = scores.softmax(-1)
+    vocab_size = probabilities.shape[-1]
+    for count in [*(size for size in _TOP_SIZES if size < vocab_size), vocab_size]:
+        if count < vocab_size:
+            best = probabilities.topk(count).values
+        else:
+            best = probabilities.sort(descending=True).values
         if bool((best.sum(-1) >= top_p).all()):
             break
     before = best.cumsum(-1) - best
     last = (before < top_p).sum(-1, keepdim=True) - 1
-    return scores.masked_fill(likely < best.gather(-1, last.clamp_min(0)), -math.inf)
+    return scores.masked_fill(probabilities < best.gather(-1, last.clamp_min(0)), -math.inf)
 
 
-def likeliest(scores: "torch.Tensor", most: int, tokens: Tokens) -> dict[str, float]:
-    """The likeliest tokens of one row as text, with their log-probabilities.
+def top_logprobs(scores: "torch.Tensor", count: int, tokenizer: ModelTokenizer) -> dict[str, float]:
+    """Text and log-probability of a row's `count` most likely tokens.
 
-    Tokens that read alike are one.
+    Tokens with the same text are added up.
     """
-    best = scores.log_softmax(-1).topk(min(most, scores.shape[-1]))
+    best = scores.log_softmax(-1).topk(min(count, scores.shape[-1]))
     top: dict[str, float] = {}
     for logprob, token in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-        text = str(tokens.tokenizer.decode([token]))
-        both = math.exp(logprob) + math.exp(top.get(text, -math.inf))
-        top[text] = math.log(both) if both else logprob
+        text = str(tokenizer.tokenizer.decode([token]))
+        probability = math.exp(logprob) + math.exp(top.get(text, -math.inf))
+        top[text] = math.log(probability) if probability else logprob
     return top

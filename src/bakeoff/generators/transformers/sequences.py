@@ -1,7 +1,4 @@
-"""What happens at each step of a batch under way: tokens are drawn, and it is seen who is through.
-
-`Draws` and `Ends` are what transformers' `generate` calls; both know the runs, neither the model.
-"""
+"""The sequences of a batch, and the two callbacks with which they take part in `generate`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,122 +7,136 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
 from bakeoff.generators.thinking import completion_of
-from bakeoff.generators.transformers.sampling import dice, draw, likeliest
-from bakeoff.generators.transformers.tokenization import STOP, Row, Tokens
+from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_logprobs
+from bakeoff.generators.transformers.tokenization import STOP_STRING, EncodedPrompt, ModelTokenizer
 from bakeoff.records import Completion, Finish
 
 if TYPE_CHECKING:
     import torch
 
-Give = Callable[[Completion | WorkError], None]
-
 
 @dataclass(eq=False)
-class Run:
-    """One completion under way. `give` takes it when it is through; `wanted`: does anybody wait?
+class RunningSequence:
+    """One completion that is being generated."""
 
-    `made` are its tokens so far. `over` says that it is through, and its place free.
-    """
-
-    row: Row
-    give: Give
-    wanted: Callable[[], bool]
-    made: list[int] = field(default_factory=list)
-    over: bool = False
+    prompt: EncodedPrompt
+    on_finish: Callable[[Completion | WorkError], None]
+    is_wanted: Callable[[], bool]
+    """Whether the caller still waits for it."""
+    output: list[int] = field(default_factory=list)
+    """Tokens generated so far."""
+    finished: bool = False
+    """Whether its row of the batch is free."""
     top: dict[str, float] | None = None
-    dice: "torch.Generator | None" = None
+    """Log-probabilities of the most likely first tokens, where they were requested."""
+    random_generator: "torch.Generator | None" = None
 
     @property
-    def width(self) -> int:
-        """The tokens that it may come to, with its prompt."""
-        return len(self.row.tokens) + self.row.room
+    def max_length(self) -> int:
+        """Tokens of the prompt and the longest possible completion."""
+        return len(self.prompt.tokens) + self.prompt.max_new_tokens
 
-    def end(self, outcome: Completion | WorkError) -> None:
-        """It is through."""
-        self.over = True
-        self.give(outcome)
+    def finish(self, outcome: Completion | WorkError) -> None:
+        """Report the outcome and free the row."""
+        self.finished = True
+        self.on_finish(outcome)
 
 
-class Draws:
-    """Leaves each run the one token that its own random generator draws.
+class SamplingProcessor:
+    """Logits processor that samples a token per sequence, with the sequence's own generator.
 
-    At a run's first token it looks at the probabilities as the model gave them.
+    At the first token of a sequence it also records the model's unmodified log-probabilities.
     """
 
     def __init__(
-        self, runs: Sequence[Run], tokens: Tokens, sampling: Sampling, ends: "Ends"
+        self,
+        sequences: Sequence[RunningSequence],
+        tokenizer: ModelTokenizer,
+        sampling: Sampling,
+        criteria: "EosOrLength",
     ) -> None:
-        self._runs = runs
-        self._tokens = tokens
+        self._sequences = sequences
+        self._tokenizer = tokenizer
         self._sampling = sampling
-        self._ends = ends
+        self._criteria = criteria
 
     def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        """The scores, of which the largest is to be taken."""
+        """Scores whose argmax, per row, is the sampled token."""
         del input_ids
-        if self._ends.stopping:
+        if self._criteria.stopping:
             return scores
-        for index, run in enumerate(self._runs):
-            if run.dice is None:
-                run.dice = dice(run.row.seed, scores.device)
-                self._look(run, scores[index])
-        return draw(scores, self._sampling, [run.dice for run in self._runs if run.dice])
+        for index, sequence in enumerate(self._sequences):
+            if sequence.random_generator is None:
+                sequence.random_generator = row_generator(sequence.prompt.seed, scores.device)
+                self._inspect_first(sequence, scores[index])
+        generators = [s.random_generator for s in self._sequences if s.random_generator]
+        return sample_top_p(scores, self._sampling, generators)
 
-    def _look(self, run: Run, scores: "torch.Tensor") -> None:
+    def _inspect_first(self, sequence: RunningSequence, scores: "torch.Tensor") -> None:
         if bool(scores.isnan().any()):
-            run.end(BackendError("the model computes NaN: try another dtype, like float32"))
-        elif self._sampling.top:
-            run.top = likeliest(scores, self._sampling.top, self._tokens)
+            message = "the model computes NaN: try another dtype, like float32"
+            sequence.finish(BackendError(message))
+        elif self._sampling.top_logprobs:
+            sequence.top = top_logprobs(scores, self._sampling.top_logprobs, self._tokenizer)
 
 
-class Ends:
-    """Sees which runs are through, ends them, and stops `generate` where it pays.
+class EosOrLength:
+    """Stopping criteria: finishes each sequence at an end token, a stop string or its length.
 
-    `pays` is asked after every step, with how many are over. `stops` sees the text that ends a
-    completion where no token does. On MPS there is one step more when it is `stopping`, which is
-    taken back: no token of it counts, and none is drawn.
+    `should_stop` is called after every step with the number of finished sequences, and interrupts
+    `generate`. `stop_strings` are criteria for text that ends a completion, or None. On MPS,
+    transformers makes one more step after `stopping`: its tokens are not recorded.
     """
 
     def __init__(
-        self, runs: Sequence[Run], tokens: Tokens, pays: Callable[[int], bool], stops: Any
+        self,
+        sequences: Sequence[RunningSequence],
+        tokenizer: ModelTokenizer,
+        should_stop: Callable[[int], bool],
+        stop_strings: Any,
     ) -> None:
-        self._runs = runs
-        self._tokens = tokens
-        self._pays = pays
-        self._stops = stops
+        self._sequences = sequences
+        self._tokenizer = tokenizer
+        self._should_stop = should_stop
+        self._stop_strings = stop_strings
         self.stopping = False
 
     def __call__(
         self, input_ids: "torch.Tensor", scores: "torch.Tensor", **_: object
     ) -> "torch.Tensor":
-        """True for all rows when it is to stop, else for none."""
+        """True for all rows where `generate` is to stop, else False for all."""
         import torch
 
+        sequences = self._sequences
         if not self.stopping:
-            stops = self._stops(input_ids, scores).tolist() if self._stops else []
+            stops = self._stop_strings(input_ids, scores).tolist() if self._stop_strings else []
             for index, token in enumerate(input_ids[:, -1].tolist()):
-                self._add(self._runs[index], token, stopped=bool(stops and stops[index]))
-            over = [run for run in self._runs if run.over]
-            full = any(run.width == self._tokens.context for run in over)
-            self.stopping = len(over) == len(self._runs) or full or self._pays(len(over))
-        return torch.full((len(self._runs),), self.stopping, device=input_ids.device)
+                self._append(sequences[index], token, stopped=bool(stops and stops[index]))
+            finished = [sequence for sequence in sequences if sequence.finished]
+            # A finished row goes on until the stop, and beyond the context it has no position.
+            context_length = self._tokenizer.context_length
+            full = any(sequence.max_length == context_length for sequence in finished)
+            done = len(finished) == len(sequences)
+            self.stopping = done or full or self._should_stop(len(finished))
+        return torch.full((len(sequences),), self.stopping, device=input_ids.device)
 
-    def _add(self, run: Run, token: int, *, stopped: bool) -> None:
-        if run.over:
+    def _append(self, sequence: RunningSequence, token: int, *, stopped: bool) -> None:
+        if sequence.finished:
             return
-        if not run.wanted():
-            run.over = True
-        elif token in self._tokens.ends:
-            run.end(_completion(run, self._tokens, "stop"))
+        if not sequence.is_wanted():
+            sequence.finished = True
+        elif token in self._tokenizer.end_tokens:
+            sequence.finish(_completion(sequence, self._tokenizer, "stop"))
         else:
-            run.made.append(token)
-            if stopped or len(run.made) == run.row.room:
-                run.end(_completion(run, self._tokens, "length"))
+            sequence.output.append(token)
+            if stopped or len(sequence.output) == sequence.prompt.max_new_tokens:
+                sequence.finish(_completion(sequence, self._tokenizer, "length"))
 
 
-def _completion(run: Run, tokens: Tokens, finish: Finish) -> Completion:
-    text = tokens.text(run.made)
-    if not tokens.chat and STOP in text:
-        text, finish = text.partition(STOP)[0], "stop"
-    # The tag belongs to the thinking, though it was the template that wrote it.
-    return completion_of(run.row.opened + text, finish=finish, tokens=len(run.made), top=run.top)
+def _completion(sequence: RunningSequence, tokenizer: ModelTokenizer, finish: Finish) -> Completion:
+    text = tokenizer.decode(sequence.output)
+    if not tokenizer.has_chat_template and STOP_STRING in text:
+        text, finish = text.partition(STOP_STRING)[0], "stop"
+    # A thinking tag at the end of the prompt, which the template wrote, belongs to the thinking.
+    text = sequence.prompt.thinking_tag + text
+    return completion_of(text, finish=finish, tokens=len(sequence.output), top=sequence.top)

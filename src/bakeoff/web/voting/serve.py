@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.merge import machines
 from bakeoff.records import Evidence
 from bakeoff.web.server import check_installed, served
 from bakeoff.web.voting.session import Booth
 
-_ANY = Poll()
+_ANY = VoteOptions()
 
 
 async def gather(
     evidence: Evidence,
     file: Path,
-    poll: Poll = _ANY,
+    poll: VoteOptions = _ANY,
     *,
     announce: Callable[[str], None],
     until: asyncio.Event | None = None,

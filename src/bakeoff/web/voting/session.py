@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.items import Candidates, Slip
 from bakeoff.evaluation.votes.queue import Ballot
 from bakeoff.evaluation.votes.vote_log import put, read
@@ -51,7 +51,7 @@ class Booth:
         self,
         evidence: Evidence,
         file: Path,
-        poll: Poll,
+        poll: VoteOptions,
         *,
         taken: frozenset[str],
         end: Callable[[], None],

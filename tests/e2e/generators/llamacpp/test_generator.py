@@ -1,4 +1,4 @@
-"""The engine in this process, with the real small models."""
+"""The `embedded:` backend, with stand-ins and with the real small models."""
 
 import asyncio
 import urllib.error
@@ -13,25 +13,24 @@ from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.evaluation.judge_check import known_pairs
 from bakeoff.generators.api.client import client_of
 from bakeoff.generators.llamacpp import generator as module
-from bakeoff.generators.llamacpp.fetch import fetched
-from bakeoff.generators.llamacpp.generator import Embedded, physical_cores
+from bakeoff.generators.llamacpp.fetch import fetch_model
+from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_cores
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import Setting, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
 from tests.openai_server import OpenAIServer, Reply
-from tests.unit.generators.llamacpp.gguf_files import small_gguf
-from tests.unit.generators.llamacpp.test_gguf import LLAMA, write
+from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
 from tests.workers import outcomes
 
 
-def embedded(text: str, **sampling: Any) -> Embedded:
+def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:
     worker = open_generator(Spec.parse(text), Setting(Sampling(**sampling), 4))
-    assert isinstance(worker, Embedded)
+    assert isinstance(worker, LlamaCppGenerator)
     return worker
 
 
-def ask(worker: Embedded, *texts: str) -> list[Completion | WorkError]:
+def ask(worker: LlamaCppGenerator, *texts: str) -> list[Completion | WorkError]:
     prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
     return outcomes(worker, prompts)
 
@@ -40,7 +39,7 @@ def texts(said: list[Completion | WorkError]) -> list[str]:
     return [outcome.text for outcome in said if isinstance(outcome, Completion)]
 
 
-def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
+def test_the_identity_of_a_catalogue_model_needs_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
@@ -52,12 +51,12 @@ def test_the_identity_is_the_hash_and_needs_neither_file_nor_engine(
     assert embedded("embedded:smollm2", seed=1).identity != worker.identity
 
 
-def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> None:
+def test_a_judges_caveat_has_its_score_and_a_contestants_has_not() -> None:
     for name, entry in CATALOGUE.items():
         assert embedded(f"embedded:{name}").caveat == entry.caveat
         found = {
-            "logprob": f"about {entry.choosing.right}",
-            "likelihood": f"{entry.weighing.right}",
+            "logprob": f"about {entry.pairwise.right}",
+            "likelihood": f"{entry.likelihood.right}",
         }
         for how, right in found.items():
             judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
@@ -66,7 +65,7 @@ def test_a_judge_is_labelled_with_what_it_scored_and_a_contestant_is_not() -> No
             assert (entry.caveat or "") in judge.caveat
 
 
-def test_a_file_that_is_not_there_is_named_with_the_catalogue() -> None:
+def test_a_missing_file_is_refused_with_the_catalogue_names() -> None:
     with pytest.raises(ConfigError, match=r"'no\.gguf'.*smollm2, gemma3-270m"):
         embedded("embedded:no.gguf")
 
@@ -77,7 +76,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(embedded("embedded:smollm2").prepare())
 
 
-def test_cores_are_counted_without_hyper_threads() -> None:
+def test_physical_cores_is_positive() -> None:
     assert 1 <= physical_cores() <= 4096
 
 
@@ -92,10 +91,10 @@ def test_cores_are_counted_without_hyper_threads() -> None:
         (64, 1.5, "context=512", 32),
         (2, 0.3, "", 1),
         (2, 0.001, "", 1),
-        (2, 0.001, "slots=9", 9),  # as it was asked for
+        (2, 0.001, "slots=9", 9),  # the option is not limited by memory
     ],
 )
-def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
+def test_slots_follow_cores_and_free_memory(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     cores: int,
@@ -104,16 +103,16 @@ def test_there_are_slots_for_the_cores_as_far_as_memory_goes(
     slots: int,
 ) -> None:
     monkeypatch.setattr(module, "physical_cores", lambda: cores)
-    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
-    file = write(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
+    monkeypatch.setattr(module, "available_memory", lambda: int(gigabytes * 1e9))
+    file = write_header(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
     assert embedded(f"embedded:{file}?{spec}")._slots(file) == slots
 
 
 @pytest.mark.parametrize(("gigabytes", "turns"), [(8, False), (1.2, False), (1.0, True)])
-def test_models_that_do_not_fit_beside_each_other_take_turns(
+def test_models_that_do_not_share_memory_are_exclusive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: float, turns: bool
 ) -> None:
-    monkeypatch.setattr(module, "available", lambda: int(gigabytes * 1e9))
+    monkeypatch.setattr(module, "available_memory", lambda: int(gigabytes * 1e9))
     monkeypatch.setattr(module, "physical_cores", lambda: 64)
     file = small_gguf(tmp_path / "model.gguf", LLAMA)
     worker = embedded(f"embedded:{file}")
@@ -122,13 +121,13 @@ def test_models_that_do_not_fit_beside_each_other_take_turns(
     judge = PairwiseJudge(Spec.parse(f"embedded:{file}"), Setting(Sampling()))
     asyncio.run(judge.prepare())
     assert judge.exclusive == turns
-    # Whoever takes turns may have more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
+    # An exclusive model may use more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
     assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
 
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_no_more_is_asked_of_the_server_than_it_takes_up_at_once() -> None:
+def test_requests_in_flight_are_limited_by_the_slots() -> None:
     worker = embedded("embedded:smollm2?slots=2&context=256", max_tokens=6)
     asked: list[int] = []
     under_way = 0
@@ -155,12 +154,12 @@ def test_no_more_is_asked_of_the_server_than_it_takes_up_at_once() -> None:
 
     worker.request = watched  # type: ignore[method-assign]
     asyncio.run(go())
-    assert max(asked) == 3  # one waits at the server, so that no slot does
+    assert max(asked) == 3  # two slots, and one request that waits at the server
     assert len(asked) == 9
 
 
 @pytest.mark.engine
-def test_smollm2_completes_with_the_same_seed_the_same_and_counts_its_tokens() -> None:
+def test_smollm2_is_reproducible_by_seed_and_counts_tokens() -> None:
     questions = ("Name three colours.", "Count to five.")
     first = ask(embedded("embedded:smollm2?slots=1", max_tokens=12), *questions)
     again = ask(embedded("embedded:smollm2?slots=1", max_tokens=12), *questions)
@@ -184,7 +183,7 @@ def test_the_base_model_stops_before_a_question_of_its_own() -> None:
 
 
 @pytest.mark.engine
-def test_the_server_is_on_loopback_and_wants_its_key() -> None:
+def test_the_server_listens_on_loopback_and_requires_its_key() -> None:
     worker = embedded("embedded:smollm2?slots=1&context=256")
 
     async def go() -> tuple[str, int]:
@@ -214,10 +213,10 @@ def test_a_prompt_beyond_the_context_fails_alone() -> None:
     assert isinstance(short, Completion)
 
 
-def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
+def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another server stands in for llama.cpp's, which hangs up and is gone after three replies."""
+    """A stand-in for llama.cpp's server closes its socket after three replies."""
     said = iter(["said"] * 3)
 
     def reply(_: dict[str, Any]) -> Any:
@@ -249,10 +248,10 @@ def test_a_server_that_ends_while_it_works_stops_the_run_in_one_line(
     assert texts(kept) == ["said"] * 3
 
 
-def test_what_does_not_fit_into_memory_is_said_before_it_is_loaded(
+def test_a_model_larger_than_free_memory_is_refused_before_loading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "available", lambda: 90_000_000)
+    monkeypatch.setattr(module, "available_memory", lambda: 90_000_000)
     file = small_gguf(tmp_path / "model.gguf", LLAMA)  # 94 MB a slot
     with pytest.raises(ConfigError, match=r"takes about 0\.1 GB .* 0\.1 GB are free.*\?context="):
         asyncio.run(embedded(f"embedded:{file}").prepare())
@@ -262,7 +261,7 @@ def test_what_does_not_fit_into_memory_is_said_before_it_is_loaded(
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, -1])
-def test_a_truncated_file_is_one_clear_line_and_not_llama_cpps(
+def test_a_truncated_file_is_a_one_line_error_without_output_of_llama_cpp(
     tmp_path: Path, kept: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
@@ -274,7 +273,7 @@ def test_a_truncated_file_is_one_clear_line_and_not_llama_cpps(
 
 
 @pytest.mark.engine
-def test_a_whole_file_that_is_no_model_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_complete_file_that_is_no_model_is_a_one_line_error(tmp_path: Path) -> None:
     file = small_gguf(tmp_path / "odd.gguf", {"general.architecture": "no-such-thing"})
     with pytest.raises(ConfigError, match=r"cannot load .*odd\.gguf") as caught:
         ask(embedded(f"embedded:{file}"), "Hello?")
@@ -282,9 +281,9 @@ def test_a_whole_file_that_is_no_model_is_one_clear_line(tmp_path: Path) -> None
 
 
 @pytest.mark.engine
-def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
+def test_a_file_has_the_weights_of_its_contents(tmp_path: Path) -> None:
     link = tmp_path / "mine.gguf"
-    link.symlink_to(fetched(CATALOGUE["smollm2"]))
+    link.symlink_to(fetch_model(CATALOGUE["smollm2"]))
     worker = embedded(f"embedded:{link}?context=256", max_tokens=3)
     assert worker.weights == embedded("embedded:smollm2").weights
     assert texts(ask(worker, "Hello?"))
@@ -292,7 +291,7 @@ def test_any_file_by_path_is_the_model_that_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
+def test_the_default_judge_prefers_the_better_completion_over_both_orders() -> None:
     judge = PairwiseJudge(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
     refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
@@ -300,4 +299,4 @@ def test_the_demo_judge_finds_the_better_one_over_both_orders() -> None:
     preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]
     assert len(preferences) == 4
     for first, second in zip(preferences[:2], preferences[2:], strict=True):
-        assert (first + 1 - second) / 2 > 0.5  # either order alone may follow the place
+        assert (first + 1 - second) / 2 > 0.5  # each order alone may have position bias

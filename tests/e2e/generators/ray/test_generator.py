@@ -1,4 +1,4 @@
-"""Generators on a cluster: real Ray nodes on this machine, and replicas that die when told to."""
+"""Generators on a Ray cluster: real nodes on this machine, and replicas that die on request."""
 
 import asyncio
 import json
@@ -18,17 +18,17 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, StoppedError, WorkError
 from bakeoff.generators.ray import pipeline as ray_pipeline
 from bakeoff.generators.ray import session as ray_session
-from bakeoff.generators.ray.generator import Replicated
-from bakeoff.generators.ray.pipeline import Pool, replies
-from bakeoff.generators.ray.replica import described
-from bakeoff.generators.ray.rows import ReplicaError, block_of, outcomes_of
+from bakeoff.generators.ray.generator import RayGenerator
+from bakeoff.generators.ray.messages import ReplicaError, decode_reply, encode_block
+from bakeoff.generators.ray.pipeline import ReplicaPool, stream_replies
+from bakeoff.generators.ray.replica import replica_config
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Failure, Message, Prompt
 from bakeoff.runtime import Generator, Halt
 from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
 from tests.workers import outcomes
 
-# Ray's own settings warn of themselves when the first one reads them.
+# Ray's settings emit a DeprecationWarning when they are first read.
 own = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
 ray = [pytest.mark.ray, own]
 
@@ -42,7 +42,7 @@ def two_nodes() -> Iterator[Any]:
 @pytest.fixture
 def cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
-    soon(lambda: not replicas())  # those of the test before take a moment to go
+    soon(lambda: not replicas())  # those of the previous test exit with a delay
     return two_nodes
 
 
@@ -82,7 +82,7 @@ def failed(said: Sequence[Completion | WorkError]) -> list[int]:
         ("vllm:m?replicas=2&devices=0", "leave out devices"),
     ],
 )
-def test_nonsense_is_refused_in_one_line(spec: str, says: str) -> None:
+def test_invalid_options_are_a_one_line_config_error(spec: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         opened(spec)
     assert "\n" not in str(caught.value)
@@ -94,7 +94,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         asyncio.run(opened("echo:?replicas=2").prepare())
 
 
-def test_replicas_change_no_key_and_need_no_ray_to_be_opened() -> None:
+def test_replicas_change_no_identity_and_opening_imports_no_ray() -> None:
     script = """
 import sys
 from bakeoff.config import Sampling, Spec
@@ -116,25 +116,25 @@ print(same[0] == same[1], two.exclusive, "ray" in sys.modules)
     ("items", "most", "lanes", "size", "blocks"),
     [
         (1, 4, 256, 1, 1),
-        (200, 2, 256, 6, 9),  # 50 at once: half of what each gets
+        (200, 2, 256, 6, 9),  # 50 in flight: half of the share of 100
         (100_000, 64, 256, 16, 16),
         (100_000, 64, 8, 1, 8),
         (100_000, 1, 1, 1, 1),
     ],
 )
-def test_as_much_is_given_to_a_replica_as_its_engine_takes(
+def test_block_size_and_concurrency_follow_items_and_lanes(
     items: int, most: int, lanes: int, size: int, blocks: int
 ) -> None:
     worker = opened(f"echo:?replicas={most}", lanes=lanes)
-    assert isinstance(worker, Replicated)
+    assert isinstance(worker, RayGenerator)
     found, pool = worker._pool(items)
-    assert (found, pool.blocks, pool.retries) == (size, blocks, 1)
+    assert (found, pool.concurrent_blocks, pool.max_retries) == (size, blocks, 1)
 
 
-def test_llama_cpp_has_as_many_threads_as_ray_knows_of() -> None:
+def test_embedded_replicas_use_as_many_threads_as_reserved_cpus() -> None:
     for options, threads in (("", "1"), ("&cpus=1.5", "2"), ("&cpus=4&threads=3", "3")):
         worker = opened(f"embedded:smollm2?replicas=2{options}")
-        assert isinstance(worker, Replicated)
+        assert isinstance(worker, RayGenerator)
         assert worker.spec.options["threads"] == threads
 
 
@@ -144,7 +144,7 @@ class TestOnACluster:
     @pytest.mark.parametrize(
         ("replicas", "count", "lanes"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
     )
-    def test_however_many_there_are_the_outcomes_are_those_of_one(
+    def test_outcomes_do_not_depend_on_the_number_of_replicas(
         self, cluster: Any, replicas: str, count: int, lanes: int
     ) -> None:
         prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
@@ -161,16 +161,14 @@ class TestOnACluster:
         ]
         assert as_kept[0] == as_kept[1]
 
-    def test_what_is_done_is_there_while_others_are_under_way(
-        self, cluster: Any, tmp_path: Path
-    ) -> None:
+    def test_outcomes_arrive_while_other_blocks_run(self, cluster: Any, tmp_path: Path) -> None:
         worker = opened("faulty:x?replicas=2", lanes=4)
         gate = tmp_path / "gate"
         came: list[str] = []
 
         def emit(_: int, one: Completion | WorkError) -> None:
             came.extend(words([one]))
-            if len(came) == 30:  # all that do not wait for this
+            if len(came) == 30:  # all prompts that do not wait for the gate
                 gate.touch()
 
         async def go() -> None:
@@ -183,13 +181,13 @@ class TestOnACluster:
         assert came[-1].startswith("x until")
         assert len(came) == 31
 
-    def test_a_prompt_that_kills_its_replica_fails_with_its_block_alone(self, cluster: Any) -> None:
-        texts = [f"sleep 0.4 {n}" for n in range(100)]  # there when it dies, and its neighbours
+    def test_a_prompt_that_kills_its_replica_fails_only_its_block(self, cluster: Any) -> None:
+        texts = [f"sleep 0.4 {n}" for n in range(100)]  # still running when the replica dies
         texts[60] = "die"
         worker = opened("faulty:x?replicas=2")
-        assert isinstance(worker, Replicated)
+        assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
-        assert pool.blocks > 1
+        assert pool.concurrent_blocks > 1
         said = outcomes(worker, asked(*texts))
         start = 60 // size * size
         assert failed(said) == list(range(start, start + size))
@@ -198,27 +196,27 @@ class TestOnACluster:
         assert "its block failed twice on the cluster" in error.message
         assert words(said[:start]) == [f"x {text}" for text in texts[:start]]
 
-    def test_a_replica_that_dies_once_costs_nothing(
+    def test_a_replica_that_dies_once_loses_no_prompt(
         self, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pipelines: list[Pool] = []
+        pipelines: list[ReplicaPool] = []
 
-        def counted(blocks: Any, told: str, pool: Pool, wanted: Any) -> Iterator[str]:
+        def counted(blocks: Any, told: str, pool: ReplicaPool, wanted: Any) -> Iterator[str]:
             pipelines.append(pool)
-            return replies(blocks, told, pool, wanted)
+            return stream_replies(blocks, told, pool, wanted)
 
-        monkeypatch.setattr("bakeoff.generators.ray.generator.replies", counted)
+        monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
         said = outcomes(opened("faulty:x?replicas=2", lanes=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
-        assert len(pipelines) == 1  # it was Ray that tried its blocks again
+        assert len(pipelines) == 1  # Ray retried the blocks
 
-    def test_a_node_that_is_lost_costs_nothing(
+    def test_a_lost_node_loses_no_prompt(
         self, cluster: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Its replica has no room elsewhere: what it had is given to the others."""
-        monkeypatch.setattr(ray_pipeline, "_PATIENCE", 6.0)
+        """No other node has room for its replica: its prompts go to the other replicas."""
+        monkeypatch.setattr(ray_pipeline, "_STALL_SECONDS", 6.0)
         third = add_node(cluster, cpus=2)
         worker = opened("faulty:x?replicas=3&cpus=2", lanes=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
@@ -252,28 +250,28 @@ class TestOnACluster:
         ],
         ids=["config", "bug", "unprepared", "other files"],
     )
-    def test_what_keeps_a_replica_from_working_stops_the_run(
+    def test_an_error_of_a_replica_stops_the_run(
         self, cluster: Any, text: str, error: type[Exception], says: str
     ) -> None:
         last = "bug" if error is ReplicaError else "config"
         with pytest.raises(error, match=says):
             outcomes(opened(text), asked("word", last))
 
-    def test_a_replica_of_another_version_refuses(self, cluster: Any) -> None:
+    def test_a_replica_of_another_version_is_refused(self, cluster: Any) -> None:
         user = object()
-        ray_session.enter(user, None)
-        told = described(Spec.parse("faulty:x"), Setting(Sampling()), {"backend": "faulty"})
+        ray_session.join(user, None)
+        told = replica_config(Spec.parse("faulty:x"), Setting(Sampling()), {"backend": "faulty"})
         told["version"] = "0.0.9"
-        pool = Pool(1, 1, cpus=1, gpus=0, blocks=1, retries=0)
-        block = block_of(enumerate(asked("word")))
+        pool = ReplicaPool(1, 1, cpus=1, gpus=0, concurrent_blocks=1, max_retries=0)
+        block = encode_block(enumerate(asked("word")))
         try:
-            (reply,) = replies([block], json.dumps(told), pool, lambda: True)
+            (reply,) = stream_replies([block], json.dumps(told), pool, lambda: True)
         finally:
             ray_session.leave(user)
         with pytest.raises(ConfigError, match=r"driver has bakeoff 0\.0\.9, and a node .* 0\.1\.0"):
-            outcomes_of(reply)
+            decode_reply(reply)
 
-    def test_a_run_that_is_stopped_keeps_what_came_and_ends(self, cluster: Any) -> None:
+    def test_a_stopped_run_keeps_its_outcomes_and_releases_the_replicas(self, cluster: Any) -> None:
         worker = opened("faulty:x?replicas=2", lanes=4)
         halt = Halt()
         found: dict[int, Completion | WorkError] = {}
@@ -299,7 +297,7 @@ class TestOnACluster:
         }
         soon(lambda: not replicas())
 
-    def test_who_does_not_wait_any_more_is_not_worked_for(self, cluster: Any) -> None:
+    def test_a_cancelled_call_releases_its_replicas(self, cluster: Any) -> None:
         worker = opened("faulty:x?replicas=1")
 
         async def go() -> None:
@@ -316,7 +314,7 @@ class TestOnACluster:
         assert time.monotonic() - begun < 25
         soon(lambda: not replicas())
 
-    def test_those_who_share_the_session_leave_it_to_the_last(self, cluster: Any) -> None:
+    def test_the_last_user_ends_the_session(self, cluster: Any) -> None:
         import ray as real
 
         async def go() -> None:
@@ -334,7 +332,7 @@ class TestOnACluster:
 
         asyncio.run(go())
 
-    def test_somebody_elses_session_is_used_and_left_alone(self, cluster: Any) -> None:
+    def test_an_existing_session_is_used_and_not_ended(self, cluster: Any) -> None:
         import ray as real
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
@@ -344,14 +342,14 @@ class TestOnACluster:
         finally:
             real.shutdown()
 
-    def test_what_no_node_has_room_for_is_waited_for(
+    def test_a_replica_that_fits_on_no_node_waits_with_a_warning(
         self, cluster: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         worker = opened("faulty:x?replicas=1&gpus=1")
         asyncio.run(_through(worker, [], lambda *_: None))
         assert "no node has 1 CPUs and 1 GPUs for a replica: waiting" in caplog.text
 
-    def test_a_run_goes_on_with_and_without_a_cluster(self, cluster: Any, tmp_path: Path) -> None:
+    def test_a_run_resumes_with_and_without_a_cluster(self, cluster: Any, tmp_path: Path) -> None:
         (tmp_path / "prompts.txt").write_text("\n".join(f"Question {n}?" for n in range(12)))
 
         def run(replicas: str, store: str, out: str) -> tuple[list[Any], dict[str, int]]:
@@ -371,7 +369,7 @@ class TestOnACluster:
         many, kept = run("?replicas=2", "many.sqlite", "many")
         assert many == alone
         assert kept == {"one": 0, "two": 0, "judge": 0}
-        # One process goes on with what they did; this judge says nothing that can be read.
+        # A run without replicas resumes; every reply of this judge is unreadable.
         again, kept = run("", "many.sqlite", "again")
         assert again == alone
         assert kept == {"one": 12, "two": 12, "judge": 0}
@@ -381,11 +379,11 @@ class TestOnACluster:
 @own
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_200_prompts_of_a_real_model_survive_a_replica_that_is_killed(
+def test_killing_a_replica_of_a_real_model_changes_no_completion(
     cluster: Any, tmp_path: Path
 ) -> None:
-    """One slot: with more of them, numbers are added up in an order that depends on neighbours."""
-    (tmp_path / "bare").write_text("{{ messages[0].content }}")  # there is less to read
+    """With one slot: floating-point sums would otherwise depend on the batch."""
+    (tmp_path / "bare").write_text("{{ messages[0].content }}")  # a shorter prompt
     prompts = asked(*(f"Number {n}?" for n in range(200)))
     spec = f"embedded:smollm2?context=128&slots=1&threads=1&template={tmp_path / 'bare'}"
     alone = outcomes(opened(spec), prompts)
@@ -413,7 +411,7 @@ def test_200_prompts_of_a_real_model_survive_a_replica_that_is_killed(
     assert not failed([*said, *alone])
 
 
-def test_an_address_where_nothing_is_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_without_a_cluster_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     worker = opened("echo:?replicas=1", ray="127.0.0.1:1")
     with pytest.raises(ConfigError, match=r"no Ray cluster at '127\.0\.0\.1:1' .*ray start") as at:
@@ -422,7 +420,7 @@ def test_an_address_where_nothing_is_is_one_line(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.ray
-def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Path) -> None:
+def test_a_run_starts_and_ends_a_local_cluster_without_output_of_ray(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n".join(["once died", "b", "c", "d"]))
     line = [sys.executable, "-m", "bakeoff", "run", "--model", "faulty:one?replicas=2&cpus=0.5"]
     line += ["--model", "echo:two", "--judge", "echo:A", "--prompts", "prompts.txt", "--json"]
@@ -434,7 +432,7 @@ def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Pa
         ):
             del os.environ[name]
         done = subprocess.run(line, capture_output=True, text=True, timeout=120)
-    assert (tmp_path / "died").exists()  # of which nodes report
+    assert (tmp_path / "died").exists()  # an event that nodes log
     results = json.loads(done.stdout)
     assert len(results["completions"]) == 8
     assert done.returncode in (0, 3), done.stderr
@@ -445,11 +443,11 @@ def test_a_cluster_of_our_own_is_started_and_ended_and_says_nothing(tmp_path: Pa
 
 @pytest.mark.ray
 @pytest.mark.long
-def test_nobody_without_its_token_gets_into_a_cluster_of_our_own(tmp_path: Path) -> None:
+def test_joining_a_started_cluster_requires_its_token(tmp_path: Path) -> None:
     script = """
 import os, subprocess, sys
-from bakeoff.generators import ray_session
-ray_session.enter("me", None)
+from bakeoff.generators.ray import session as ray_session
+ray_session.join("me", None)
 import ray
 where = ray.get_runtime_context().gcs_address
 others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
@@ -472,7 +470,7 @@ ray_session.leave("me")
 
 
 def _as_said(one: Completion) -> Completion:
-    """Without how much of the prompt was read already: that depends on what was asked before."""
+    """Without the cached tokens: they depend on earlier requests."""
     assert one.usage
     return one.model_copy(update={"usage": one.usage.model_copy(update={"cached_tokens": 0})})
 

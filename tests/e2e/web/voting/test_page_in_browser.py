@@ -3,7 +3,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import expect
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.vote_log import read
 from tests.browser import chromium, opened
 from tests.marks import long
@@ -18,7 +18,7 @@ def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
     long = "word " * 400 + "x" * 500
     of = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
-        booth(of, poll=Poll(draw="order")) as server,
+        booth(of, poll=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url, width=width) as watched,
     ):
@@ -56,7 +56,7 @@ def test_a_voter_goes_from_the_name_to_the_end_with_keys(width: int) -> None:
 @pytest.mark.long
 def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
     with chromium() as browser, ExitStack() as stack:
-        server = stack.enter_context(booth(evidence(), poll=Poll(draw="order")))
+        server = stack.enter_context(booth(evidence(), poll=VoteOptions(draw="order")))
         with opened(browser, server.url) as watched:
             page = watched.page
             enter(page)
@@ -73,7 +73,7 @@ def test_a_page_whose_server_is_gone_says_that_the_votes_are_saved() -> None:
 
 def test_a_vote_that_is_not_saved_is_said_and_the_pair_stays() -> None:
     with (
-        booth(evidence(), poll=Poll(draw="order")) as server,
+        booth(evidence(), poll=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url) as watched,
     ):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, run
-from bakeoff.config.options import Check
+from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.judge_check import (
     CheckResults,
@@ -249,7 +249,9 @@ def test_numbers_that_make_no_check_are_one_line() -> None:
 
 
 def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> None:
-    config = Check(judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there"))
+    config = JudgeCheckOptions(
+        judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there")
+    )
     seen: list[Progress] = []
     results = check_config(None, config, seen.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
@@ -263,7 +265,7 @@ def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> 
 
 def test_the_requests_of_a_minute_can_be_bounded(server: OpenAIServer) -> None:
     begun = time.monotonic()
-    check_config(None, Check(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
+    check_config(None, JudgeCheckOptions(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
     assert len(server.requests) == 8
     assert time.monotonic() - begun >= 7 * 0.05 - 0.02
 
@@ -273,7 +275,9 @@ def test_a_folder_that_cannot_be_written_stops_it_before_anybody_is_asked(
 ) -> None:
     Path("file").write_text("")
     with pytest.raises(ConfigError, match="choose another folder with --out"):
-        check_config(None, Check(judge=(spec(server),), store=STORE, out=Path("file/out")))
+        check_config(
+            None, JudgeCheckOptions(judge=(spec(server),), store=STORE, out=Path("file/out"))
+        )
     assert server.requests == []
 
 

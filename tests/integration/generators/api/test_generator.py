@@ -54,7 +54,7 @@ def test_sampling_and_messages_reach_the_server_as_they_are() -> None:
 
 
 def test_schema_logprobs_and_prefill_pass_through() -> None:
-    sampling = Sampling(schema_={"type": "object"}, top=4)
+    sampling = Sampling(schema_={"type": "object"}, top_logprobs=4)
     with OpenAIServer() as server:
         ask(server, [prompt("Hello?", ("assistant", "Well,"))], sampling)
     sent = server.requests[0]
@@ -186,7 +186,7 @@ def refusing(name: str, words: str) -> Any:
 def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
     name: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sampling = Sampling(schema_={"type": "object"}, top=3)
+    sampling = Sampling(schema_={"type": "object"}, top_logprobs=3)
     with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
         said = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
     assert [outcome.text for outcome in said if isinstance(outcome, Completion)] == ["fine"] * 3
@@ -200,7 +200,7 @@ def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> 
         OpenAIServer(brain) as server,
         pytest.raises(ConfigError, match=r"no log-probabilities .*verdict=logprob"),
     ):
-        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top=3), lanes=1)
+        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top_logprobs=3), lanes=1)
     assert len(server.requests) == 1
 
 

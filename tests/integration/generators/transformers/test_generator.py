@@ -22,13 +22,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.transformers import checkpoint_loader
-from bakeoff.generators.transformers.checkpoint_loader import quiet
-from bakeoff.generators.transformers.tokenization import Tokens, row_of, tokens_of
+from bakeoff.generators.transformers.checkpoint_loader import quiet_transformers
+from bakeoff.generators.transformers.tokenization import (
+    ModelTokenizer,
+    encode_prompt,
+    wrap_tokenizer,
+)
 from bakeoff.records import Completion, Prompt
 from tests.hub_server import loopback_hub, python_with_hub
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 from tests.unit.generators.transformers.models import completions as completions_of
-from tests.unit.generators.transformers.models import opened, prompt, steps
+from tests.unit.generators.transformers.models import hf_generator, prompt, steps
 from tests.workers import outcomes
 
 
@@ -48,8 +52,8 @@ def lora(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tokens(tiny: Path) -> Tokens:
-    return tokens_of(
+def tokens(tiny: Path) -> ModelTokenizer:
+    return wrap_tokenizer(
         AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     )
 
@@ -75,11 +79,11 @@ def completions(
     return completions_of(target, prompts, **sampling)
 
 
-def refusal(target: Path | str) -> str:
-    """The one line that stands in the way of any work."""
+def prepare_error(target: Path | str) -> str:
+    """The message of the ConfigError of `prepare`, which has one line."""
 
     async def run() -> None:
-        generator = opened(target)
+        generator = hf_generator(target)
         await generator.prepare()
 
     with pytest.raises(ConfigError) as caught:
@@ -88,7 +92,7 @@ def refusal(target: Path | str) -> str:
     return str(caught.value)
 
 
-def load_refusal(target: Path | str) -> str:
+def load_error(target: Path | str) -> str:
     with pytest.raises(ConfigError) as caught:
         completions(target)
     assert "\n" not in str(caught.value)
@@ -110,10 +114,10 @@ def edit_weights(folder: Path, **changes: Any) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-# ------------------------------------------------------------------------------ what is drawn
+# ---------------------------------------------------------------------------------- sampling
 
 
-def test_greedy_text_is_what_transformers_itself_makes(tiny: Path) -> None:
+def test_greedy_completions_equal_those_of_transformers(tiny: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny)
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     for ours, asked in zip(completions(tiny), PROMPTS, strict=True):
@@ -127,13 +131,13 @@ def test_greedy_text_is_what_transformers_itself_makes(tiny: Path) -> None:
         assert (ours.raw or ours.text) == tokenizer.decode(said).replace("<|start|>", "")
 
 
-def test_a_prompt_completes_alike_in_a_batch_and_alone(tiny: Path) -> None:
+def test_a_prompt_has_the_same_completion_in_a_batch_and_alone(tiny: Path) -> None:
     together = completions(f"{tiny}?batch_size=5")
     assert together == completions(f"{tiny}?batch_size=1")
     assert len({completion.text for completion in together}) > 2
 
 
-def test_a_draw_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
+def test_a_sample_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
     drawn = completions(f"{tiny}?batch_size=5", temperature=1.0, seed=7)
     assert drawn == completions(f"{tiny}?batch_size=5", temperature=1.0, seed=7)
     assert drawn == completions(f"{tiny}?batch_size=2", PROMPTS, temperature=1.0, seed=7)
@@ -142,13 +146,13 @@ def test_a_draw_depends_on_the_seed_and_the_prompt_only(tiny: Path) -> None:
     assert sum(one.text != two.text for one, two in zip(drawn, other, strict=True)) > 2
 
 
-def test_drawing_leaves_the_global_generator_alone(tiny: Path) -> None:
+def test_sampling_does_not_change_torchs_global_generator(tiny: Path) -> None:
     before = torch.get_rng_state()
     completions(tiny, temperature=1.0)
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_the_models_own_generation_settings_do_not_count(tiny: Path, copy: Path) -> None:
+def test_the_models_generation_settings_are_not_used(tiny: Path, copy: Path) -> None:
     edit_json(
         copy / "generation_config.json",
         **{"repetition_penalty": 9.0, "suppress_tokens": list(range(0, 200, 2)), "top_k": 1},
@@ -158,7 +162,7 @@ def test_the_models_own_generation_settings_do_not_count(tiny: Path, copy: Path)
     assert completions(copy, temperature=1.0) == completions(tiny, temperature=1.0)
 
 
-def test_length_and_stop(tiny: Path) -> None:
+def test_finish_is_length_at_max_tokens_and_stop_at_an_end_token(tiny: Path) -> None:
     done = completions(
         tiny, [prompt(f"{i}?") for i in range(24)], temperature=1.3, top_p=1.0, max_tokens=100
     )
@@ -169,7 +173,7 @@ def test_length_and_stop(tiny: Path) -> None:
         assert "<|end|>" not in (completion.raw or completion.text)
 
 
-def test_top_log_probabilities_are_the_first_tokens_before_temperature(tiny: Path) -> None:
+def test_top_logprobs_are_those_of_the_first_token_before_temperature(tiny: Path) -> None:
     asked = [prompt("Why?"), prompt("a longer one " * 9)]
     ours = [c.top_logprobs for c in completions(tiny, asked, top=5)]
     assert ours == [c.top_logprobs for c in completions(tiny, asked, top=5, temperature=1.9)]
@@ -190,9 +194,9 @@ def test_top_log_probabilities_are_the_first_tokens_before_temperature(tiny: Pat
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_model_that_computes_nan_fails_per_prompt(copy: Path) -> None:
+def test_a_model_that_computes_nan_fails_every_prompt(copy: Path) -> None:
     edit_weights(copy, lm_head_weight=lambda weight: weight * float("nan"))
-    for outcome in outcomes(opened(copy, max_tokens=4), PROMPTS[:2]):
+    for outcome in outcomes(hf_generator(copy, max_tokens=4), PROMPTS[:2]):
         assert isinstance(outcome, BackendError)
         assert "dtype" in outcome.message
 
@@ -200,20 +204,20 @@ def test_a_model_that_computes_nan_fails_per_prompt(copy: Path) -> None:
 # ------------------------------------------------------------------------ prompts and tokens
 
 
-def shown(tokens: Tokens, asked: Prompt, **sampling: Any) -> str:
-    row = row_of(tokens, asked, Sampling(**sampling))
+def rendered(tokens: ModelTokenizer, asked: Prompt, **sampling: Any) -> str:
+    row = encode_prompt(tokens, asked, Sampling(**sampling))
     return str(tokens.tokenizer.decode(row.tokens))
 
 
-def test_a_prompt_goes_through_the_chat_template(tokens: Tokens) -> None:
-    assert shown(tokens, prompt("hi"), system="be kind") == (
+def test_a_prompt_is_rendered_by_the_chat_template(tokens: ModelTokenizer) -> None:
+    assert rendered(tokens, prompt("hi"), system="be kind") == (
         "<|start|>system\nbe kind<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
     )
 
 
-def test_a_last_turn_of_the_assistant_is_gone_on_with(tokens: Tokens) -> None:
+def test_a_last_assistant_turn_is_continued(tokens: ModelTokenizer) -> None:
     asked = prompt("count", "one, two,")
-    assert shown(tokens, asked).endswith("<|start|>assistant\none, two,")
+    assert rendered(tokens, asked).endswith("<|start|>assistant\none, two,")
 
 
 def test_a_template_without_system_turns_gets_the_system_prompt_in_the_first_turn(
@@ -229,19 +233,19 @@ def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
     refuses = "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('no!') }}{% endif %}"
     refuses += "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}"
     (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
-    bad, good = outcomes(opened(copy, max_tokens=4), [prompt("bad"), prompt("good")])
+    bad, good = outcomes(hf_generator(copy, max_tokens=4), [prompt("bad"), prompt("good")])
     assert isinstance(bad, BackendError)
     assert "no!" in bad.message
     assert isinstance(good, Completion)
 
 
-def test_tags_around_thinking_stay_though_they_are_special(tokens: Tokens) -> None:
+def test_special_thinking_tags_stay_in_the_text(tokens: ModelTokenizer) -> None:
     ids = tokens.tokenizer("<think>hm</think>yes<|end|><pad>")["input_ids"]
     assert {259, 260} <= set(tokens.tokenizer.added_tokens_decoder)
-    assert tokens.text(ids) == "<think>hm</think>yes"
+    assert tokens.decode(ids) == "<think>hm</think>yes"
 
 
-def test_thinking_that_the_template_opened_is_no_text(copy: Path) -> None:
+def test_thinking_opened_by_the_template_is_not_in_the_text(copy: Path) -> None:
     opens = CHAT_TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n{%")
     assert opens != CHAT_TEMPLATE
     (copy / "chat_template.jinja").write_text(opens)
@@ -250,9 +254,7 @@ def test_thinking_that_the_template_opened_is_no_text(copy: Path) -> None:
     assert cut.thinking
 
 
-def test_the_token_that_the_template_closes_a_turn_with_ends_a_completion(
-    tiny: Path, copy: Path
-) -> None:
+def test_the_templates_end_of_turn_token_ends_a_completion(tiny: Path, copy: Path) -> None:
     for file in ("config.json", "generation_config.json"):
         edit_json(copy / file, eos_token_id=258)
     edit_json(copy / "tokenizer_config.json", eos_token="<pad>")
@@ -264,12 +266,13 @@ def test_the_token_that_the_template_closes_a_turn_with_ends_a_completion(
     assert [c for c in found if c in stopped] == stopped
 
 
-def test_a_prompt_that_fills_the_context(tiny: Path) -> None:
+def test_a_prompt_that_fills_the_context_gets_the_remaining_tokens(tiny: Path) -> None:
     room = 5
     overhead = len("<|start|>user\n\n<|start|>assistant\n") - 2 * len("<|start|>") + 3
     long = prompt("x" * (CONTEXT - overhead - room))
     done = outcomes(
-        opened(tiny, temperature=0, max_tokens=24), [prompt("Why?"), long, prompt("y" * CONTEXT)]
+        hf_generator(tiny, temperature=0, max_tokens=24),
+        [prompt("Why?"), long, prompt("y" * CONTEXT)],
     )
     assert done[0] == completions(tiny, [prompt("Why?")])[0]
     assert isinstance(done[1], Completion)
@@ -278,20 +281,20 @@ def test_a_prompt_that_fills_the_context(tiny: Path) -> None:
     assert str(CONTEXT) in done[2].message
 
 
-def test_a_tokenizer_of_another_model(copy: Path, tmp_path: Path) -> None:
+def test_a_token_outside_the_models_vocabulary_fails_its_prompt(copy: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(copy)
     tokenizer.add_tokens(["hello"])
     tokenizer.save_pretrained(copy)
-    foreign, own = outcomes(opened(copy, max_tokens=2), [prompt("hello"), prompt("hi")])
+    foreign, own = outcomes(hf_generator(copy, max_tokens=2), [prompt("hello"), prompt("hi")])
     assert isinstance(foreign, BackendError)
     assert "tokenizer" in foreign.message
     assert isinstance(own, Completion)
 
 
 @pytest.fixture(scope="session")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base model without chat template that has learned one text by heart."""
-    folder = make_tiny_model(tmp_path_factory.mktemp("taught"), chat_template=False)
+def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model without a chat template, overfitted to one text."""
+    folder = make_tiny_model(tmp_path_factory.mktemp("overfitted"), chat_template=False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).train()
     text = "Question: Where?\n\nAnswer: Paris.\n\nQuestion: Who?\n\nAnswer: Me."
@@ -305,22 +308,22 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_without_a_chat_template_it_is_asked_as_question_and_answer(
-    taught: Path, caplog: pytest.LogCaptureFixture
+def test_without_a_chat_template_prompts_are_question_and_answer(
+    overfitted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    paris, other = completions(f"{taught}?batch_size=1", [prompt("Where?"), prompt("Who")])
+    paris, other = completions(f"{overfitted}?batch_size=1", [prompt("Where?"), prompt("Who")])
     assert (paris.text, paris.finish) == ("Paris.", "stop")
-    assert paris.tokens == len(" Paris.\n\nQuestion:")  # it was stopped, not cut afterwards
+    assert paris.tokens == len(" Paris.\n\nQuestion:")  # generation stopped there
     assert other.text
     said = [record for record in caplog.records if "chat template" in record.message]
     assert [record.levelname for record in said] == ["WARNING"]
-    knows = tokens_of(
-        AutoTokenizer.from_pretrained(taught), AutoModelForCausalLM.from_pretrained(taught)
+    knows = wrap_tokenizer(
+        AutoTokenizer.from_pretrained(overfitted), AutoModelForCausalLM.from_pretrained(overfitted)
     )
-    assert shown(knows, prompt("A?", "B.", "C?"), system="S.") == (
+    assert rendered(knows, prompt("A?", "B.", "C?"), system="S.") == (
         "S.\n\nQuestion: A?\n\nAnswer: B.\n\nQuestion: C?\n\nAnswer:"
     )
-    assert shown(knows, prompt("A?", "B and")).endswith("Answer: B and")
+    assert rendered(knows, prompt("A?", "B and")).endswith("Answer: B and")
 
 
 # -------------------------------------------------------------------------------- adapters
@@ -330,8 +333,8 @@ def test_an_adapter_changes_the_text(tiny: Path, lora: Path) -> None:
     adapted = completions(f"{tiny}?adapter={lora}")
     assert adapted != completions(tiny)
     assert adapted == completions(lora)  # it names its base
-    assert opened(lora).identity == opened(f"{tiny}?adapter={lora}").identity
-    assert opened(lora).identity != opened(tiny).identity
+    assert hf_generator(lora).identity == hf_generator(f"{tiny}?adapter={lora}").identity
+    assert hf_generator(lora).identity != hf_generator(tiny).identity
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = peft.AutoPeftModelForCausalLM.from_pretrained(lora)
@@ -343,13 +346,13 @@ def test_an_adapter_changes_the_text(tiny: Path, lora: Path) -> None:
     assert adapted[2].tokens == int((made != 256).sum())
 
 
-def test_an_adapter_beside_a_full_model_is_not_put_on(tiny: Path, copy: Path, lora: Path) -> None:
+def test_an_adapter_beside_a_full_model_is_not_applied(tiny: Path, copy: Path, lora: Path) -> None:
     for file in lora.glob("adapter_*"):
         shutil.copy(file, copy)
     assert completions(copy) == completions(tiny)
 
 
-def test_an_adapter_with_tokens_of_its_own(tiny: Path, tmp_path: Path) -> None:
+def test_an_adapter_with_added_tokens_resizes_the_embeddings(tiny: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     tokenizer.add_tokens(["hello"])
     base = AutoModelForCausalLM.from_pretrained(tiny)
@@ -363,66 +366,70 @@ def test_an_adapter_with_tokens_of_its_own(tiny: Path, tmp_path: Path) -> None:
     assert completions(tmp_path, [prompt("hello")])[0].tokens is not None
 
 
-def test_an_adapter_that_does_not_fit(tiny: Path, lora: Path, tmp_path: Path) -> None:
+def test_adapters_with_missing_weights_or_base_are_refused(
+    tiny: Path, lora: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(lora, tmp_path / "lora"))
     file = folder / "adapter_model.safetensors"
     weights = load_file(file)
     save_file({k: v for k, v in weights.items() if "layers.0" in k}, file)
-    assert "does not fit" in load_refusal(folder)
-    assert "is an adapter" in refusal(f"{folder}?adapter={lora}")
+    assert "does not fit" in load_error(folder)
+    assert "is an adapter" in prepare_error(f"{folder}?adapter={lora}")
     edit_json(folder / "adapter_config.json", base_model_name_or_path=None)
-    assert "names no base model" in refusal(folder)
+    assert "names no base model" in prepare_error(folder)
     edit_json(folder / "adapter_config.json", base_model_name_or_path="/gone/base")
-    assert "'/gone/base'" in refusal(folder)
-    assert "hf:BASE?adapter=" in refusal(folder)
+    assert "'/gone/base'" in prepare_error(folder)
+    assert "hf:BASE?adapter=" in prepare_error(folder)
     (folder / "adapter_config.json").write_text("{")
-    assert "cannot read adapter_config.json" in refusal(folder)
+    assert "cannot read adapter_config.json" in prepare_error(folder)
     file.unlink()
     make_adapter(tiny, folder, safe_serialization=False)
-    assert "pickled" in refusal(folder)
+    assert "pickled" in prepare_error(folder)
     assert completions(f"{folder}?pickled=true") == completions(lora)
 
 
 # -------------------------------------------------------------------------------- identity
 
 
-def test_the_identity_is_what_the_files_hold_not_where_they_lie(tiny: Path, copy: Path) -> None:
-    before = opened(tiny).identity
-    assert opened(copy).identity == before
+def test_the_identity_depends_on_the_files_contents_only(tiny: Path, copy: Path) -> None:
+    before = hf_generator(tiny).identity
+    assert hf_generator(copy).identity == before
     (copy / "README.md").write_text("hello")
     (copy / "trainer_state.json").write_text("{}")
     (copy / "optimizer.bin").write_bytes(b"0")
-    assert opened(copy).identity == before
-    assert opened(f"{copy}?batch_size=3&device=cpu").identity == before
-    assert opened(f"{copy}?dtype=bfloat16").identity != before
+    assert hf_generator(copy).identity == before
+    assert hf_generator(f"{copy}?batch_size=3&device=cpu").identity == before
+    assert hf_generator(f"{copy}?dtype=bfloat16").identity != before
 
     def one_weight(weight: torch.Tensor) -> torch.Tensor:
         weight[3, 4] += 1e-3
         return weight
 
     edit_weights(copy, lm_head_weight=one_weight)
-    assert opened(copy).identity != before
+    assert hf_generator(copy).identity != before
 
 
 @pytest.mark.parametrize("at", [0, 2_999_999])
-def test_a_large_file_is_fingerprinted_from_its_first_byte_to_its_last(copy: Path, at: int) -> None:
+def test_the_fingerprint_of_a_large_file_covers_its_first_and_last_byte(
+    copy: Path, at: int
+) -> None:
     weights = bytearray(os.urandom(3_000_000))
     (copy / "model.safetensors").write_bytes(weights)
-    before = opened(copy).identity
+    before = hf_generator(copy).identity
     weights[at] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
-    assert opened(copy).identity != before
+    assert hf_generator(copy).identity != before
 
 
-def test_files_that_change_before_they_are_loaded(copy: Path) -> None:
-    generator = opened(copy)
+def test_files_that_change_before_loading_are_refused(copy: Path) -> None:
+    generator = hf_generator(copy)
     assert generator.identity
     edit_json(copy / "config.json", rope_theta=77.0)
     with pytest.raises(ConfigError, match="changed"):
         outcomes(generator, PROMPTS[:1])
 
 
-def test_the_identity_needs_no_torch(tiny: Path, tmp_path: Path) -> None:
+def test_the_identity_imports_no_torch(tiny: Path, tmp_path: Path) -> None:
     code = """
 import sys
 from bakeoff.config import Sampling, Spec
@@ -434,34 +441,39 @@ assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# --------------------------------------------------------------------- what can be wrong
+# ------------------------------------------------------------------------- invalid checkpoints
 
 
-def test_what_is_missing_is_said_before_anything_is_loaded(copy: Path, tmp_path: Path) -> None:
-    assert refusal(tmp_path / "gone") == f"no directory {str(tmp_path / 'gone')!r}: check the path"
-    assert "?gguf_file=config.json" in refusal(copy / "config.json")
-    assert "no revision" in refusal(f"{copy}?revision=main")
-    assert "no revision" in refusal(f"{copy}?revision=main&adapter=me/lora")
-    assert "no 'x.gguf'" in refusal(f"{copy}?gguf_file=x.gguf")
-    assert "no option 'size'" in refusal(f"{copy}?size=4")
-    assert "not both" in refusal(f"{copy}?device=cpu&device_map=auto")
-    assert "write cuda" in refusal(f"{copy}?device=toaster")
-    assert "adapter_config.json" in refusal(f"{copy}?adapter={copy}")
+def test_missing_files_and_wrong_options_are_refused_before_loading(
+    copy: Path, tmp_path: Path
+) -> None:
+    assert (
+        prepare_error(tmp_path / "gone")
+        == f"no directory {str(tmp_path / 'gone')!r}: check the path"
+    )
+    assert "?gguf_file=config.json" in prepare_error(copy / "config.json")
+    assert "no revision" in prepare_error(f"{copy}?revision=main")
+    assert "no revision" in prepare_error(f"{copy}?revision=main&adapter=me/lora")
+    assert "no 'x.gguf'" in prepare_error(f"{copy}?gguf_file=x.gguf")
+    assert "no option 'size'" in prepare_error(f"{copy}?size=4")
+    assert "not both" in prepare_error(f"{copy}?device=cpu&device_map=auto")
+    assert "write cuda" in prepare_error(f"{copy}?device=toaster")
+    assert "adapter_config.json" in prepare_error(f"{copy}?adapter={copy}")
     (copy / "tokenizer.json").rename(tmp_path / "t")
-    assert "no tokenizer" in refusal(copy)
+    assert "no tokenizer" in prepare_error(copy)
     (tmp_path / "t").rename(copy / "tokenizer.json")
     (copy / "model.safetensors").unlink()
-    assert "no weights" in refusal(copy)
+    assert "no weights" in prepare_error(copy)
     (copy / "config.json").unlink()
-    assert "no config.json" in refusal(copy)
+    assert "no config.json" in prepare_error(copy)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
-def test_a_device_that_is_not_here(tiny: Path) -> None:
-    assert "best there is here is 'cpu'" in refusal(f"{tiny}?device=cuda")
+def test_a_device_that_this_machine_lacks_is_refused(tiny: Path) -> None:
+    assert "best there is here is 'cpu'" in prepare_error(f"{tiny}?device=cuda")
 
 
-def test_shards_have_to_be_there(tiny: Path, copy: Path) -> None:
+def test_sharded_weights_are_loaded_and_missing_shards_refused(tiny: Path, copy: Path) -> None:
     whole = completions(tiny)
     (copy / "model.safetensors").unlink()
     AutoModelForCausalLM.from_pretrained(tiny).save_pretrained(copy, max_shard_size="50KB")
@@ -469,30 +481,30 @@ def test_shards_have_to_be_there(tiny: Path, copy: Path) -> None:
     assert completions(copy) == whole
     shard = sorted(copy.glob("model-*.safetensors"))[-1]
     shard.unlink()
-    assert f"lacks {shard.name!r}" in refusal(copy)
+    assert f"lacks {shard.name!r}" in prepare_error(copy)
     (copy / "model.safetensors.index.json").write_text("[]")
-    assert "cannot read" in refusal(copy)
+    assert "cannot read" in prepare_error(copy)
 
 
-def test_pickled_weights_are_refused_unless_asked_for(tiny: Path, copy: Path) -> None:
+def test_pickled_weights_need_the_option_pickled(tiny: Path, copy: Path) -> None:
     (copy / "model.safetensors").unlink()
     torch.save(load_file(tiny / "model.safetensors"), copy / "pytorch_model.bin")
-    assert "?pickled=true" in refusal(copy)
+    assert "?pickled=true" in prepare_error(copy)
     assert completions(f"{copy}?pickled=true") == completions(tiny)
 
 
-def test_a_checkpoint_that_does_not_hold_what_its_config_says(copy: Path, tmp_path: Path) -> None:
+def test_missing_mismatched_and_cut_weights_are_refused(copy: Path, tmp_path: Path) -> None:
     whole = (copy / "model.safetensors").read_bytes()
     edit_weights(copy, lm_head_weight=None)
-    assert "no weights for 'lm_head.weight'" in load_refusal(copy)
+    assert "no weights for 'lm_head.weight'" in load_error(copy)
     (copy / "model.safetensors").write_bytes(whole)
     edit_json(copy / "config.json", hidden_size=64, head_dim=8)
-    assert re.search(r"has the shape .* its config says", load_refusal(copy))
+    assert re.search(r"has the shape .* its config says", load_error(copy))
     (copy / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    assert "cannot be loaded" in load_refusal(copy)
+    assert "cannot be loaded" in load_error(copy)
 
 
-def test_code_of_a_checkpoint_is_not_run_unless_asked_for(copy: Path) -> None:
+def test_custom_code_needs_trust_remote_code(copy: Path) -> None:
     trap = copy / "ran"
     (copy / "modeling_x.py").write_text(f"open({str(trap)!r}, 'w')\n")
     edit_json(
@@ -500,18 +512,18 @@ def test_code_of_a_checkpoint_is_not_run_unless_asked_for(copy: Path) -> None:
         model_type="x",
         auto_map={"AutoConfig": "modeling_x.X", "AutoModelForCausalLM": "modeling_x.Y"},
     )
-    assert "?trust_remote_code=true" in load_refusal(copy)
+    assert "?trust_remote_code=true" in load_error(copy)
     assert not trap.exists()
 
 
-def test_a_model_that_is_too_large_for_the_device(
+def test_a_model_too_large_for_the_device_is_a_config_error(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(self: Any, *args: Any, **kwargs: Any) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "__init__", too_large)
-    assert "does not fit into the memory of 'cpu'" in load_refusal(f"{tiny}?device=cpu")
+    assert "does not fit into the memory of 'cpu'" in load_error(f"{tiny}?device=cpu")
 
 
 def test_dtype_and_device_map(tiny: Path) -> None:
@@ -528,13 +540,13 @@ def test_dtype_and_device_map(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["torch", "peft", "gguf", "huggingface_hub"])
-def test_a_missing_extra(
+def test_a_missing_extra_is_named(
     tiny: Path, lora: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     targets = {"torch": tiny, "peft": lora, "gguf": f"{tiny}?gguf_file=x.gguf"}
     targets["huggingface_hub"] = "me/model"
     monkeypatch.setitem(sys.modules, module, None)
-    assert "pip install 'bakeoff[hf]'" in refusal(targets[module])
+    assert "pip install 'bakeoff[hf]'" in prepare_error(targets[module])
 
 
 # ---------------------------------------------------------------------------------- memory
@@ -542,7 +554,7 @@ def test_a_missing_extra(
 
 @pytest.fixture
 def small_memory() -> Iterator[list[int]]:
-    """A device that holds two rows of up to 200 tokens; the batches that were tried on it."""
+    """Limit the device to two rows of up to 200 tokens; the sizes of the batches tried."""
     tried: list[int] = []
 
     def limited(rows: int, width: int) -> None:
@@ -565,47 +577,47 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, small_memory: li
     assert sum(small_memory[2:]) == 8
 
 
-def test_later_batches_have_the_size_that_went_through(tiny: Path, small_memory: list[int]) -> None:
+def test_later_batches_keep_the_halved_size(tiny: Path, small_memory: list[int]) -> None:
     completions(f"{tiny}?batch_size=4", [prompt(f"{i}?") for i in range(8)])
     assert small_memory[0] == 4
     assert max(small_memory[1:]) == 2
     assert sum(small_memory[1:]) == 8
 
 
-def test_only_what_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
+def test_only_a_prompt_that_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
     asked = [prompt("a"), prompt("b" * 300), prompt("c")]
-    first, second, third = outcomes(opened(tiny, max_tokens=8), asked)
+    first, second, third = outcomes(hf_generator(tiny, max_tokens=8), asked)
     assert isinstance(first, Completion)
     assert isinstance(third, Completion)
     assert isinstance(second, BackendError)
     assert "out of memory" in second.message
 
 
-def test_other_errors_are_not_taken_for_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_raised(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        outcomes(opened(tiny), PROMPTS)
+        outcomes(hf_generator(tiny), PROMPTS)
 
 
-def test_advice_of_transformers_is_held_back_only_while_it_works() -> None:
+def test_quiet_transformers_restores_the_log_level() -> None:
     logger = transformers.utils.logging.get_logger("transformers.generation.utils")
     assert logger.isEnabledFor(logging.WARNING)
-    with quiet():
+    with quiet_transformers():
         assert not logger.isEnabledFor(logging.WARNING)
     assert logger.isEnabledFor(logging.WARNING)
 
 
-def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_not(
+def test_stays_is_true_for_a_small_loaded_model_only(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room, stays in ((1 << 34, True), (1 << 10, False)):
         monkeypatch.setattr(
             "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
         )
-        model = opened(tiny, max_tokens=2)
+        model = hf_generator(tiny, max_tokens=2)
         assert not model.stays
         asyncio.run(model(PROMPTS[:1], lambda *_: None))
         assert model.stays == stays
@@ -614,7 +626,7 @@ def test_a_small_model_may_stay_while_another_has_its_turn_and_a_large_one_may_n
 
 
 def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> None:
-    generator = opened(tiny, temperature=0, max_tokens=8)
+    generator = hf_generator(tiny, temperature=0, max_tokens=8)
     seen: list[Completion | WorkError] = []
 
     async def run() -> weakref.ref[Any]:
@@ -629,10 +641,10 @@ def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> 
     assert seen[0] == seen[1]
 
 
-def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
+def test_attention_is_sdpa_and_dtype_follows_the_device(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = opened(tiny)._load()
+    loaded = hf_generator(tiny)._load()
     assert loaded.model.config._attn_implementation == "sdpa"
     assert loaded.model.dtype == torch.float32
     for full, dtype in ((True, torch.bfloat16), (False, torch.float16)):
@@ -642,8 +654,8 @@ def test_attention_is_the_fast_one_and_half_precision_what_the_device_has(
     assert checkpoint_loader._dtype("float32", torch.device("cuda")) == torch.float32
 
 
-def test_batches_are_of_like_length(tiny: Path) -> None:
-    generator = opened(tiny)
+def test_rank_is_the_number_of_characters(tiny: Path) -> None:
+    generator = hf_generator(tiny)
     assert [generator.rank(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
 
 
@@ -676,9 +688,9 @@ for token in sys.argv[1:]:
 """
 
 
-def on_the_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list[Any]]:
+def run_on_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list[Any]]:
     done = python_with_hub(RUN, endpoint, home, *tokens, **env)
-    assert (done.returncode, done.stderr) == (0, "")  # no bar, no warning: ours is the terminal
+    assert (done.returncode, done.stderr) == (0, "")  # no progress bar and no warning
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -690,7 +702,7 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     repos = {"me/tiny": tiny, "me/lora": adapter, "me/closed": tiny}
     with loopback_hub(repos, gated=["me/closed"]) as hub:
-        found = on_the_hub(
+        found = run_on_hub(
             hub, home, "hf:me/tiny", "me/lora", "me/none", "me/closed", "me/tiny?revision=v9", "a b"
         )
         asked = [request for request in hub.requests if "/me/tiny" in request]
@@ -710,27 +722,27 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     assert read
     assert all(f"/resolve/{commit}/" in request for request in read)
 
-    # Nobody listens there any more: the cache has what is needed, for both.
-    offline = on_the_hub(hub, home, "hf:me/tiny", "me/lora", "me/tiny?revision=" + "0" * 40)
+    # Without the hub, the cache has both repositories.
+    offline = run_on_hub(hub, home, "hf:me/tiny", "me/lora", "me/tiny?revision=" + "0" * 40)
     assert offline[:2] == found[:2]
     assert "not in the cache" in offline[2][1]
 
 
 @pytest.mark.long
-def test_a_new_commit_is_another_model(copy: Path, tmp_path: Path) -> None:
+def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
     with loopback_hub({"me/tiny": copy}) as hub:
-        first = on_the_hub(hub, tmp_path, "only me/tiny")
+        first = run_on_hub(hub, tmp_path, "only me/tiny")
         edit_json(copy / "config.json", rope_theta=77.0)
-        again = on_the_hub(hub, tmp_path, "only me/tiny")
-        offline = on_the_hub(hub, tmp_path, "only me/tiny", HF_HUB_OFFLINE="1")
+        again = run_on_hub(hub, tmp_path, "only me/tiny")
+        offline = run_on_hub(hub, tmp_path, "only me/tiny", HF_HUB_OFFLINE="1")
     assert first != again
-    # Only a commit was asked for so far, no file: without the hub there is nothing to run.
+    # Only the commit was resolved so far, and no file downloaded.
     assert offline[0][0] == "ConfigError"
 
 
-def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_a_config_error_within_30_seconds(tmp_path: Path) -> None:
     begun = time.monotonic()
-    [[kind, message]] = on_the_hub("http://127.0.0.1:9", tmp_path, "hf:me/model")
+    [[kind, message]] = run_on_hub("http://127.0.0.1:9", tmp_path, "hf:me/model")
     assert time.monotonic() - begun < 30
     assert kind == "ConfigError"
     assert message == (
@@ -741,12 +753,14 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_a_gguf_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetched
+def test_a_gguf_file_is_loaded_and_completes_without_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 
     try:
-        file = fetched(CATALOGUE["smollm2"])
+        file = fetch_model(CATALOGUE["smollm2"])
     except ConfigError as error:
         pytest.skip(str(error))
     (tmp_path / "model.gguf").symlink_to(file)

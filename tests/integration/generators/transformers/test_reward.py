@@ -1,4 +1,4 @@
-"""Reward models in this process: what they read, what they give, and what is no reward model."""
+"""Reward models in this process: their inputs, their rewards, and what is refused."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError
-from bakeoff.generators.transformers.reward import Reward
+from bakeoff.generators.transformers.reward import RewardModel
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
@@ -43,24 +43,24 @@ TURNS = [
 ]
 
 
-def opened(target: Path | str, **sampling: Any) -> Reward:
+def reward_model(target: Path | str, **sampling: Any) -> RewardModel:
     setting = Setting(Sampling(**{"weigh": True} | sampling))
     generator = open_generator(Spec.parse(f"reward:{target}"), setting)
-    assert isinstance(generator, Reward)
+    assert isinstance(generator, RewardModel)
     return generator
 
 
 def rewards(target: Path | str, turns: list[Prompt] = TURNS, **sampling: Any) -> list[float]:
-    done = outcomes(opened(target, **sampling), turns)
+    done = outcomes(reward_model(target, **sampling), turns)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
     return [outcome.weight for outcome in done]  # type: ignore[union-attr,misc]
 
 
-def refusal(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
+def config_error(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
     with pytest.raises(ConfigError) as caught:
-        outcomes(opened(target), turns)
+        outcomes(reward_model(target), turns)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -78,27 +78,27 @@ def edit_head(folder: Path, change: Any) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def by_hand(conversation: Prompt, system: str | None = None) -> float:
-    """What the tiny model is made to give, from the share of the exclamation marks alone."""
+def expected_reward(conversation: Prompt, system: str | None = None) -> float:
+    """The reward of the tiny model, computed from the share of exclamation marks."""
     turns = [("system", system)] if system else []
     turns += [(m.role, m.content) for m in conversation.messages]
-    # Bytes are tokens; the tags around a turn are one each, and a turn has two line ends.
+    # A byte is a token; a turn has two tags of one token each, and two line ends.
     length = sum(len(role.encode()) + len(text.encode()) + 4 for role, text in turns)
     share = sum(text.count("!") for _, text in turns) / length
     return 2 * share / math.sqrt((1 + 4 * share**2) / 8)
 
 
-# ----------------------------------------------------------------------------- what is given
+# --------------------------------------------------------------------------------- rewards
 
 
-def test_a_reward_is_what_the_head_was_made_to_give(tiny: Path) -> None:
+def test_rewards_equal_those_computed_by_hand(tiny: Path) -> None:
     found = rewards(tiny)
-    assert found == pytest.approx([by_hand(one) for one in TURNS], abs=1e-4)
+    assert found == pytest.approx([expected_reward(one) for one in TURNS], abs=1e-4)
     best = max(zip(found, TURNS, strict=True), key=lambda pair: pair[0])[1]
     assert best.messages[-1].content == "!!!"
 
 
-def test_it_is_the_models_own_number_for_the_whole_conversation(copy: Path) -> None:
+def test_rewards_equal_those_of_transformers(copy: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         config = transformers.AutoConfig.from_pretrained(copy, intermediate_size=24)
@@ -117,12 +117,12 @@ def test_batches_change_no_reward(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("of_the_tokenizer", [None, "<|end|>", "<pad>"])
-def test_without_a_padding_token_the_last_token_still_counts(
+def test_without_a_padding_token_the_reward_is_read_at_the_last_token(
     tmp_path: Path, of_the_tokenizer: str | None
 ) -> None:
     folder = make_tiny_reward_model(tmp_path, pad=False)
     edit_json(folder / "tokenizer_config.json", pad_token=of_the_tokenizer)
-    # The reward is read at the end of the turn, which pads too, unless a line end comes after it.
+    # Without the final line end, the reward is read at the end token, which is also the padding.
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE.replace("<|end|>\n", "<|end|>"))
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert model.config.pad_token_id is None
@@ -134,19 +134,19 @@ def test_without_a_padding_token_the_last_token_still_counts(
     assert rewards(f"{folder}?batch_size=6") == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_system_prompt_of_the_spec_is_read_too(tiny: Path) -> None:
+def test_a_system_prompt_of_the_spec_is_part_of_the_conversation(tiny: Path) -> None:
     marked = rewards(f"{tiny}?system=Be loud!!", TURNS[:1])
-    assert marked == pytest.approx([by_hand(TURNS[0], "Be loud!!")], abs=1e-4)
+    assert marked == pytest.approx([expected_reward(TURNS[0], "Be loud!!")], abs=1e-4)
 
 
-def test_several_turns_are_read(tiny: Path) -> None:
+def test_all_turns_of_a_conversation_are_scored(tiny: Path) -> None:
     roles = ("user", "assistant", "user", "assistant")
     turns = zip(roles, ("a?", "b!", "c?", "d"), strict=True)
     long = Prompt(messages=tuple(Message(role=r, content=t) for r, t in turns))  # type: ignore[arg-type]
-    assert rewards(tiny, [long]) == pytest.approx([by_hand(long)], abs=1e-4)
+    assert rewards(tiny, [long]) == pytest.approx([expected_reward(long)], abs=1e-4)
 
 
-def test_without_a_chat_template_the_texts_stand_one_after_the_other(
+def test_without_a_chat_template_the_texts_are_joined(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = make_tiny_reward_model(tmp_path, chat_template=False)
@@ -186,20 +186,22 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
         expected.append(model(**pair).logits.item())
     assert rewards(tmp_path, asked) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 4) for value in expected}) == 3
-    too_long = outcomes(opened(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
-    assert isinstance(too_long, ContextError)  # only the tokenizer says so: positions go to 512
+    too_long = outcomes(reward_model(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
+    assert isinstance(
+        too_long, ContextError
+    )  # by the tokenizer's limit: the model has 512 positions
 
 
-def test_what_is_longer_than_the_context_fails_alone(tiny: Path) -> None:
-    fits, too_long = outcomes(opened(tiny), [turn("hey", "yes"), turn("hey", "y" * CONTEXT)])
+def test_a_conversation_longer_than_the_context_fails_alone(tiny: Path) -> None:
+    fits, too_long = outcomes(reward_model(tiny), [turn("hey", "yes"), turn("hey", "y" * CONTEXT)])
     assert isinstance(fits, Completion)
     assert isinstance(too_long, ContextError)
     assert str(CONTEXT) in too_long.message
 
 
-def test_a_reward_that_is_no_number_is_none(copy: Path) -> None:
+def test_a_nan_reward_is_a_backend_error(copy: Path) -> None:
     edit_head(copy, lambda head: head * float("nan"))
-    for outcome in outcomes(opened(copy), TURNS[:2]):
+    for outcome in outcomes(reward_model(copy), TURNS[:2]):
         assert isinstance(outcome, BackendError)
         assert "dtype" in outcome.message
 
@@ -222,42 +224,42 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     assert tried == [6, 3, 2, 1, 3, 2, 1]
 
 
-# -------------------------------------------------------------------------- what it must not be
+# ------------------------------------------------------------------------- refused models
 
 
-def test_a_reward_model_completes_nothing(tiny: Path) -> None:
+def test_a_reward_model_is_refused_as_a_contestant(tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"completes nothing.*--judge"):
-        opened(tiny, weigh=False)
+        reward_model(tiny, weigh=False)
 
 
-def test_a_language_model_has_no_reward(tmp_path: Path) -> None:
+def test_a_language_model_is_refused_as_a_reward_model(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     edit_json(folder / "config.json", num_labels=1)
-    assert "no weights for 'score.weight': is it a reward model?" in refusal(folder)
+    assert "no weights for 'score.weight': is it a reward model?" in config_error(folder)
 
 
-def test_a_head_that_is_missing_or_of_another_size_is_not_made_up(copy: Path) -> None:
+def test_a_missing_or_mismatched_head_is_refused(copy: Path) -> None:
     edit_head(copy, lambda head: torch.cat([head, head]))
-    assert "score.weight has the shape (2, 8)" in refusal(copy)
+    assert "score.weight has the shape (2, 8)" in config_error(copy)
     edit_head(copy, None)
-    assert "no weights for 'score.weight'" in refusal(copy)
+    assert "no weights for 'score.weight'" in config_error(copy)
 
 
-def test_a_classifier_with_several_labels_is_no_reward_model(copy: Path) -> None:
+def test_a_classifier_with_several_labels_is_refused(copy: Path) -> None:
     edit_head(copy, lambda head: torch.cat([head, head, head]))
     edit_json(copy / "config.json", id2label={i: str(i) for i in range(3)})
-    assert "a classifier with 3 labels" in refusal(copy)
-    assert "a classifier with 3 labels" in refusal(copy, TURNS[:1])
+    assert "a classifier with 3 labels" in config_error(copy)
+    assert "a classifier with 3 labels" in config_error(copy, TURNS[:1])
 
 
-def test_options_of_language_models_are_none_of_it(tiny: Path, copy: Path) -> None:
+def test_adapters_and_gguf_files_are_refused(tiny: Path, copy: Path) -> None:
     for option in ("adapter=x", "gguf_file=x"):
-        assert option.split("=")[0] in refusal(f"{tiny}?{option}")
+        assert option.split("=")[0] in config_error(f"{tiny}?{option}")
     (copy / "model.safetensors").unlink()
     edit = {"base_model_name_or_path": str(tiny)}
     (copy / "adapter_config.json").write_text(json.dumps(edit))
     (copy / "adapter_model.safetensors").write_bytes(b"")
-    assert "merge_and_unload" in refusal(copy)
+    assert "merge_and_unload" in config_error(copy)
 
 
 CODE = """
@@ -283,7 +285,7 @@ class Gated(LlamaForSequenceClassification):
 """
 
 
-def test_code_of_its_own_runs_only_where_it_is_asked_for_and_gives_the_score(
+def test_custom_code_needs_trust_remote_code_and_may_return_a_score(
     tiny: Path,
     copy: Path,
     tmp_path: Path,
@@ -294,7 +296,7 @@ def test_code_of_its_own_runs_only_where_it_is_asked_for_and_gives_the_score(
     (copy / "modeling_gated.py").write_text(CODE.format(ran=str(ran)))
     code = "modeling_gated.Gated"
     edit_json(copy / "config.json", auto_map={"AutoModelForSequenceClassification": code})
-    refused = refusal(copy)
+    refused = config_error(copy)
     assert code in refused
     assert "?trust_remote_code=true" in refused
     assert "runs" not in caplog.text
@@ -312,11 +314,11 @@ def test_code_of_its_own_runs_only_where_it_is_asked_for_and_gives_the_score(
 # -------------------------------------------------------------------------------- identity
 
 
-def test_the_identity_is_what_the_files_hold(tiny: Path, copy: Path) -> None:
-    before = opened(tiny)
-    assert opened(f"{copy}?batch_size=3&device=cpu").identity == before.identity
-    assert opened(f"{copy}?dtype=bfloat16").identity != before.identity
-    assert opened(copy).weights == before.weights
+def test_the_identity_depends_on_the_files_contents_only(tiny: Path, copy: Path) -> None:
+    before = reward_model(tiny)
+    assert reward_model(f"{copy}?batch_size=3&device=cpu").identity == before.identity
+    assert reward_model(f"{copy}?dtype=bfloat16").identity != before.identity
+    assert reward_model(copy).weights == before.weights
     edit_head(copy, lambda head: head * 2)
-    assert opened(copy).identity != before.identity
-    assert opened(copy).weights != before.weights
+    assert reward_model(copy).identity != before.identity
+    assert reward_model(copy).weights != before.weights

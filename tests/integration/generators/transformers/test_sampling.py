@@ -1,4 +1,4 @@
-"""How one token is drawn: as often as it is likely, and from the row's own generator."""
+"""Sampling of a token: its distribution, and the row's own random generator."""
 
 from typing import Any
 
@@ -9,41 +9,41 @@ from hypothesis import strategies as st
 from transformers import TopPLogitsWarper
 
 from bakeoff.config import Sampling
-from bakeoff.generators.transformers.sampling import dice, draw, nucleus
+from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_p_filter
 
 
-def drawn_from(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
+def sample(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
     seeds = seeds or range(len(logits))
-    rolls = [dice(97 * seed, logits.device) for seed in seeds]
-    return draw(logits, Sampling(**sampling), rolls).argmax(-1)
+    generators = [row_generator(97 * seed, logits.device) for seed in seeds]
+    return sample_top_p(logits, Sampling(**sampling), generators).argmax(-1)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
-def test_tokens_are_drawn_as_often_as_they_are_likely(temperature: float) -> None:
+def test_sample_frequencies_match_the_probabilities(temperature: float) -> None:
     logits = torch.tensor([[2.0, 1.0, 0.5, 0.0, -1.0, -3.0]])
-    many = 20_000
-    drawn = drawn_from(logits.expand(many, -1), temperature=temperature, top_p=1.0)
-    shares = torch.bincount(drawn, minlength=6) / many
+    count = 20_000
+    samples = sample(logits.expand(count, -1), temperature=temperature, top_p=1.0)
+    shares = torch.bincount(samples, minlength=6) / count
     assert torch.allclose(shares, (logits[0] / temperature).softmax(-1), atol=0.015)
 
 
-def test_top_p_leaves_the_tail_out() -> None:
+def test_top_p_excludes_the_tail() -> None:
     probabilities = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
-    drawn = drawn_from(probabilities.log().expand(5000, -1), temperature=1.0, top_p=0.7)
-    assert set(drawn.tolist()) == {0, 1}
-    assert (drawn == 0).float().mean().item() == pytest.approx(0.5 / 0.8, abs=0.03)
+    samples = sample(probabilities.log().expand(5000, -1), temperature=1.0, top_p=0.7)
+    assert set(samples.tolist()) == {0, 1}
+    assert (samples == 0).float().mean().item() == pytest.approx(0.5 / 0.8, abs=0.03)
 
 
-def test_without_temperature_nothing_is_drawn() -> None:
+def test_temperature_zero_uses_no_random_numbers() -> None:
     logits = torch.tensor([[0.0, 2.0, 1.9]])
-    assert draw(logits, Sampling(temperature=0), []) is logits
+    assert sample_top_p(logits, Sampling(temperature=0), []) is logits
 
 
-def test_a_draw_is_the_same_whoever_else_draws() -> None:
+def test_a_rows_sample_does_not_depend_on_other_rows() -> None:
     logits = torch.randn(6, 500, generator=torch.Generator().manual_seed(1))
-    together = drawn_from(logits, temperature=1.0, top_p=0.8)
+    together = sample(logits, temperature=1.0, top_p=0.8)
     alone = [
-        drawn_from(logits[row : row + 1], range(row, row + 1), temperature=1.0, top_p=0.8).item()
+        sample(logits[row : row + 1], range(row, row + 1), temperature=1.0, top_p=0.8).item()
         for row in range(6)
     ]
     assert together.tolist() == alone
@@ -55,16 +55,16 @@ def test_a_draw_is_the_same_whoever_else_draws() -> None:
     size=st.sampled_from([3, 255, 256, 257, 3000, 9000]),
     top_p=st.floats(0.01, 0.99),
 )
-def test_the_nucleus_is_what_transformers_takes_for_it(
+def test_top_p_filter_equals_that_of_transformers(
     seed: int, spread: float, size: int, top_p: float
 ) -> None:
     logits = spread * torch.randn(3, size, generator=torch.Generator().manual_seed(seed))
-    ours, theirs = nucleus(logits, top_p), TopPLogitsWarper(top_p)(None, logits)
+    ours, theirs = top_p_filter(logits, top_p), TopPLogitsWarper(top_p)(None, logits)
     likely = logits.softmax(-1)
     for row in range(3):
         left = ours[row].isfinite() ^ theirs[row].isfinite()
-        # Both add up in another order, and ours keeps what is as likely as the last token: only
-        # those about which `top_p` is reached may stay with one and go with the other.
+        # The two sum in another order, and ours keeps ties with the last token: they may differ in
+        # tokens at which the sum reaches `top_p`.
         for token in likely[row][left]:
             likelier = likely[row][likely[row] > token].double().sum()
             with_it = likely[row][likely[row] >= token].double().sum()
@@ -74,12 +74,12 @@ def test_the_nucleus_is_what_transformers_takes_for_it(
         assert likely[row][kept].sum() >= top_p - 1e-5
 
 
-def test_tokens_that_are_equally_likely_stay_or_go_together() -> None:
+def test_top_p_filter_keeps_or_drops_equally_likely_tokens_together() -> None:
     logits = torch.tensor([[3.0, 1.0, 1.0, 1.0, 1.0, -9.0]])
-    assert nucleus(logits, 0.8).isfinite().tolist() == [[True] * 5 + [False]]
-    assert nucleus(logits, 0.5).isfinite().tolist() == [[True] + [False] * 5]
+    assert top_p_filter(logits, 0.8).isfinite().tolist() == [[True] * 5 + [False]]
+    assert top_p_filter(logits, 0.5).isfinite().tolist() == [[True] + [False] * 5]
 
 
-def test_a_row_of_nan_does_not_stop_the_others() -> None:
+def test_a_row_of_nan_does_not_affect_the_others() -> None:
     logits = torch.tensor([[float("nan")] * 3, [0.0, 9.0, 0.0]])
-    assert drawn_from(logits, temperature=1.0, top_p=0.5)[1] == 1
+    assert sample(logits, temperature=1.0, top_p=0.5)[1] == 1

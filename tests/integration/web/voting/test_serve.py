@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.merge import people
 from bakeoff.evaluation.votes.queue import complete
@@ -189,7 +189,7 @@ def test_a_poll_is_complete_when_somebody_has_said_something_on_every_pair() -> 
     assert not complete(OF, VOTES)
     put(VOTES, vote(OF, 3))
     assert complete(OF, VOTES)
-    assert complete(OF, VOTES, Poll(draw="order"))
+    assert complete(OF, VOTES, VoteOptions(draw="order"))
     put(VOTES, vote(OF, 3, "undone"))
     assert not complete(OF, VOTES)
-    assert complete(OF, VOTES, Poll(draw="order", labels=3))
+    assert complete(OF, VOTES, VoteOptions(draw="order", labels=3))

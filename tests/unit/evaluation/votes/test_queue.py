@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.items import Candidates
 from bakeoff.evaluation.votes.queue import Ballot
@@ -22,7 +22,7 @@ def numbers(ballot: Ballot) -> list[int]:
 
 
 def test_every_two_models_on_every_prompt_are_on_the_ballot_once() -> None:
-    found = Ballot(OF, Poll()).candidates
+    found = Ballot(OF, VoteOptions()).candidates
     assert len(set(found)) == len(found) == 12 * 3
     assert Counter((one.a, one.b) for one in found) == {
         (ALPHA, BETA): 12,
@@ -34,7 +34,7 @@ def test_every_two_models_on_every_prompt_are_on_the_ballot_once() -> None:
 def test_equal_completions_and_missing_ones_are_not_asked_about() -> None:
     of = evidence(4, said={(1, ALPHA): "same", (1, BETA): "same"})
     of = of.model_copy(update={"completions": of.completions[1:]})
-    assert sorted(numbers(Ballot(of, Poll()))) == [2, 3]
+    assert sorted(numbers(Ballot(of, VoteOptions()))) == [2, 3]
 
 
 def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> None:
@@ -50,7 +50,7 @@ def test_of_several_completions_the_first_two_that_differ_are_asked_about() -> N
         for model in MODELS
     ]
     of = of.model_copy(update={"completions": (*of.completions, *more)})
-    assert set(Ballot(of, Poll()).candidates) == {
+    assert set(Ballot(of, VoteOptions()).candidates) == {
         Candidates("prompt-0", ALPHA, BETA, 0),
         Candidates("prompt-1", ALPHA, BETA, 5),
     }
@@ -60,29 +60,29 @@ def test_nothing_to_ask_is_an_error() -> None:
     same = evidence(2, said={(n, model): "same" for n in range(2) for model in MODELS})
     for of in (same, evidence(0), same.model_copy(update={"completions": ()})):
         with pytest.raises(ConfigError, match="nothing to vote on"):
-            Ballot(of, Poll())
+            Ballot(of, VoteOptions())
 
 
 @given(st.text(min_size=1, max_size=10), st.integers())
 def test_what_is_shown_is_the_pair_in_one_of_its_two_orders(voter: str, seed: int) -> None:
-    ballot = Ballot(OF, Poll(seed=seed))
+    ballot = Ballot(OF, VoteOptions(seed=seed))
     said = {(one.prompt_id, one.model): one.completion.text for one in OF.completions}
     for candidates in ballot.candidates:
         slip = ballot.slip(candidates, voter)
         assert {slip.first, slip.second} == {candidates.a, candidates.b}
         texts = tuple(said[candidates.prompt_id, name] for name in (slip.first, slip.second))
         assert (slip.pair.first, slip.pair.second) == texts
-        assert slip == Ballot(OF, Poll(seed=seed)).slip(candidates, voter)
+        assert slip == Ballot(OF, VoteOptions(seed=seed)).slip(candidates, voter)
 
 
 def test_a_name_in_capitals_is_the_same_voter() -> None:
-    ballot = Ballot(OF, Poll())
+    ballot = Ballot(OF, VoteOptions())
     for candidates in ballot.candidates:
         assert ballot.slip(candidates, "ANNA") == ballot.slip(candidates, "anna")
 
 
 def test_over_voters_and_over_pairs_each_model_is_first_half_the_time() -> None:
-    ballot = Ballot(OF, Poll())
+    ballot = Ballot(OF, VoteOptions())
     first = Counter[str]()
     for candidates in ballot.candidates:
         by_voter = [ballot.slip(candidates, f"voter {n}").first for n in range(200)]
@@ -97,7 +97,7 @@ def test_over_voters_and_over_pairs_each_model_is_first_half_the_time() -> None:
 
 
 def test_two_voters_are_not_shown_the_same_or_the_opposite() -> None:
-    ballot = Ballot(OF, Poll())
+    ballot = Ballot(OF, VoteOptions())
     alike = [
         ballot.slip(one, "Anna").first == ballot.slip(one, "Bo").first for one in ballot.candidates
     ]
@@ -105,7 +105,7 @@ def test_two_voters_are_not_shown_the_same_or_the_opposite() -> None:
 
 
 def test_a_random_draw_is_no_order_and_another_seed_is_another_draw() -> None:
-    draws = [Ballot(OF, Poll(seed=seed)).candidates for seed in range(200)]
+    draws = [Ballot(OF, VoteOptions(seed=seed)).candidates for seed in range(200)]
     assert len(set(draws)) == 200
     assert all(sorted(draw) == sorted(draws[0]) for draw in draws)
     early = Counter(one for draw in draws for one in draw[:18])  # half of all
@@ -115,13 +115,13 @@ def test_a_random_draw_is_no_order_and_another_seed_is_another_draw() -> None:
 
 @given(st.integers(1, 36), st.integers())
 def test_fewer_labels_are_the_first_of_more(labels: int, seed: int) -> None:
-    whole = Ballot(OF, Poll(seed=seed)).candidates
-    assert Ballot(OF, Poll(seed=seed, labels=labels)).candidates == whole[:labels]
+    whole = Ballot(OF, VoteOptions(seed=seed)).candidates
+    assert Ballot(OF, VoteOptions(seed=seed, labels=labels)).candidates == whole[:labels]
 
 
 def test_more_prompts_leave_the_order_of_the_others_as_it_is() -> None:
-    before = Ballot(evidence(6, THREE), Poll()).candidates
-    after = Ballot(OF, Poll()).candidates
+    before = Ballot(evidence(6, THREE), VoteOptions()).candidates
+    after = Ballot(OF, VoteOptions()).candidates
     assert tuple(one for one in after if one in before) == before
     assert after[: len(before)] != before
 
@@ -130,14 +130,14 @@ def test_neither_judges_nor_the_order_of_models_and_prompts_change_the_draw() ->
     turned = OF.model_copy(
         update={"models": OF.models[::-1], "prompts": OF.prompts[::-1], "judgments": ()}
     )
-    before, after = Ballot(OF, Poll()), Ballot(turned, Poll())
+    before, after = Ballot(OF, VoteOptions()), Ballot(turned, VoteOptions())
     assert after.candidates == before.candidates
     for candidates in before.candidates:
         assert after.slip(candidates, "Anna") == before.slip(candidates, "Anna")
 
 
 def test_in_order_is_the_order_of_the_prompts() -> None:
-    assert numbers(Ballot(evidence(12), Poll(draw="order"))) == list(range(12))
+    assert numbers(Ballot(evidence(12), VoteOptions(draw="order"))) == list(range(12))
 
 
 def contested() -> Evidence:
@@ -154,7 +154,7 @@ def contested() -> Evidence:
 
 
 def test_close_ones_are_those_on_which_judges_contradict_each_other_or_themselves() -> None:
-    order = numbers(Ballot(contested(), Poll(draw="close")))
+    order = numbers(Ballot(contested(), VoteOptions(draw="close")))
     assert order[:3] == [3, 5, 1]
     assert sorted(order[3:7]) == [0, 2, 4, 6]
     assert order[7] == 7
@@ -164,16 +164,16 @@ def test_close_ones_are_those_on_which_judges_contradict_each_other_or_themselve
     ("draw", "drawn"), [("random", "random"), ("order", "chosen"), ("close", "chosen")]
 )
 def test_only_a_random_draw_is_called_random(draw: str, drawn: str) -> None:
-    assert Ballot(OF, Poll.model_validate({"draw": draw})).drawn == drawn
+    assert Ballot(OF, VoteOptions.model_validate({"draw": draw})).drawn == drawn
 
 
 @pytest.mark.parametrize("wrong", [{"labels": 0}, {"port": -1}, {"port": 65536}, {"draw": "best"}])
 def test_a_poll_that_cannot_be_held(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Poll.model_validate(wrong)
+        VoteOptions.model_validate(wrong)
 
 
 def test_with_a_baseline_people_are_asked_about_what_is_compared() -> None:
     found = OF.model_copy(update={"design": Design(baseline="model-mu")})
-    asked = {(one.a, one.b) for one in Ballot(found, Poll()).candidates}
+    asked = {(one.a, one.b) for one in Ballot(found, VoteOptions()).candidates}
     assert asked == {(ALPHA, "model-mu"), (BETA, "model-mu")}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.aggregate import compare
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.queue import Ballot
 from bakeoff.evaluation.votes.votes import Count, Vote, count, fitting, standing
 from bakeoff.records import Failure, Verdict
@@ -30,7 +30,7 @@ some_votes = st.lists(
 def test_whoever_writes_the_better_text_wins_wherever_it_is_shown(
     voter: str, number: int, better: str
 ) -> None:
-    ballot = Ballot(OF, Poll())
+    ballot = Ballot(OF, VoteOptions())
     (candidates,) = (c for c in ballot.candidates if c.prompt_id == f"prompt-{number}")
     slip = ballot.slip(candidates, voter)
     text = next(

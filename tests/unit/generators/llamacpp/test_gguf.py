@@ -1,101 +1,229 @@
-"""What the head of a GGUF file says, of files made here and of the real ones that are fetched."""
+"""GGUF headers: validation, metadata and the KV cache estimate, on made and on real files."""
 
+import random
 import struct
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bakeoff.generators.llamacpp.gguf import bytes_per_token, head
+from bakeoff.errors import ConfigError
+from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.models import CATALOGUE
+from tests.marks import long
+from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
+from tests.unit.generators.transformers.models import hf_generator
+from tests.workers import outcomes
 
-LLAMA = {
-    "general.architecture": "llama",
-    "general.tags": ["a", "b"],
-    "llama.block_count": 30,
-    "llama.rope.freq_base": 0.5,
-    "llama.tied": True,
-    "llama.embedding_length": 576,
-    "llama.attention.head_count": 9,
-    "llama.attention.head_count_kv": 3,
-}
-
-
-def write(path: Path, values: dict[str, Any], version: int = 3, more: bytes = b"") -> Path:
-    """A file with these values, laid out by hand as the format's description has it."""
-
-    def text(value: str) -> bytes:
-        return struct.pack("<Q", len(value.encode())) + value.encode()
-
-    def packed(value: Any) -> tuple[int, bytes]:
-        if isinstance(value, list):
-            kinds = [packed(one) for one in value]
-            return 9, struct.pack("<IQ", kinds[0][0], len(value)) + b"".join(b for _, b in kinds)
-        if isinstance(value, str):
-            return 8, text(value)
-        if isinstance(value, bool):
-            return 7, struct.pack("<?", value)
-        return (
-            (6, struct.pack("<f", value))
-            if isinstance(value, float)
-            else (4, struct.pack("<I", value))
-        )
-
-    body = b"GGUF" + struct.pack("<IQQ", version, 1, len(values))
-    for name, value in values.items():
-        kind, data = packed(value)
-        body += text(name) + struct.pack("<I", kind) + data
-    path.write_bytes(body + more)
-    return path
+METADATA = LLAMA | {"tokenizer.ggml.tokens": ["<s>", "a", "", "ü"], "later": 1, "sizes": [1, 2, 3]}
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> Path:
+def path(tmp_path: Path) -> Path:
     return tmp_path / "model.gguf"
 
 
-def test_all_values_before_the_tokenizers_are_read(at: Path) -> None:
-    values = LLAMA | {"tokenizer.ggml.tokens": ["<s>", "a"], "later": 1}
-    assert head(write(at, values)) == LLAMA
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return small_gguf(tmp_path / "small.gguf", METADATA)
 
 
-def test_a_token_takes_the_keys_and_values_of_all_layers(at: Path) -> None:
-    assert bytes_per_token(write(at, LLAMA)) == 2 * 30 * 3 * (64 + 64)
+def validation_error(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        gguf.validate(path)
+    message = str(caught.value)
+    assert message.startswith(f"{str(path)!r} is no whole GGUF file (")
+    assert "\n" not in message
+    return message
+
+
+def test_read_metadata_returns_all_values_before_the_tokenizers(path: Path) -> None:
+    metadata = LLAMA | {"tokenizer.ggml.tokens": ["<s>", "a"], "later": 1}
+    assert gguf.read_metadata(write_header(path, metadata)) == LLAMA
+
+
+def test_kv_bytes_per_token_counts_keys_and_values_of_all_layers(path: Path) -> None:
+    assert gguf.kv_bytes_per_token(write_header(path, LLAMA)) == 2 * 30 * 3 * (64 + 64)
     lengths = {"llama.attention.key_length": 100, "llama.attention.value_length": 10}
-    assert bytes_per_token(write(at, LLAMA | lengths)) == 2 * 30 * 3 * 110
-    some = LLAMA | {"llama.attention.head_count_kv": [0, 3, 9]}
-    assert bytes_per_token(write(at, some)) == 2 * 30 * 9 * 128
-    del some["llama.attention.head_count_kv"]
-    assert bytes_per_token(write(at, some)) == 2 * 30 * 9 * 128
+    assert gguf.kv_bytes_per_token(write_header(path, LLAMA | lengths)) == 2 * 30 * 3 * 110
+    per_layer = LLAMA | {"llama.attention.head_count_kv": [0, 3, 9]}
+    assert gguf.kv_bytes_per_token(write_header(path, per_layer)) == 2 * 30 * 9 * 128
+    del per_layer["llama.attention.head_count_kv"]
+    assert gguf.kv_bytes_per_token(write_header(path, per_layer)) == 2 * 30 * 9 * 128
 
 
-@pytest.mark.parametrize("lacking", ["llama.block_count", "general.architecture"])
-def test_what_the_file_does_not_say_is_not_known(at: Path, lacking: str) -> None:
-    assert bytes_per_token(write(at, {k: v for k, v in LLAMA.items() if k != lacking})) is None
+@pytest.mark.parametrize("missing", ["llama.block_count", "general.architecture"])
+def test_kv_bytes_per_token_is_none_without_a_dimension(path: Path, missing: str) -> None:
+    metadata = {key: value for key, value in LLAMA.items() if key != missing}
+    assert gguf.kv_bytes_per_token(write_header(path, metadata)) is None
 
 
-def test_a_file_that_is_none_or_is_cut_or_lies(at: Path) -> None:
-    assert bytes_per_token(at) is None  # there is none
-    at.write_bytes(b"GGML" + bytes(100))
-    with pytest.raises(ValueError, match="no GGUF"):
-        head(at)
-    assert bytes_per_token(write(at, LLAMA, version=1)) is None
-    whole = write(at, LLAMA).read_bytes()
+def test_kv_bytes_per_token_is_none_for_missing_cut_and_malformed_files(path: Path) -> None:
+    assert gguf.kv_bytes_per_token(path) is None
+    path.write_bytes(b"")
+    assert gguf.kv_bytes_per_token(path) is None
+    path.write_bytes(b"GGML" + bytes(100))
+    with pytest.raises(ValueError, match="not with 'GGUF'"):
+        gguf.read_metadata(path)
+    assert gguf.kv_bytes_per_token(write_header(path, LLAMA, version=1)) is None
+    whole = write_header(path, LLAMA).read_bytes()
     for length in range(0, len(whole), 7):
-        at.write_bytes(whole[:length])
-        assert bytes_per_token(at) is None
-    for kind in (struct.pack("<IQ", 9, 1) * 1, struct.pack("<I", 77)):
-        at.write_bytes(b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1) + b"x" + kind + b"\xff" * 40)
-        assert bytes_per_token(at) is None
-    at.write_bytes(b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1 << 60))  # a name of an exabyte
-    assert bytes_per_token(at) is None
+        path.write_bytes(whole[:length])
+        assert gguf.kv_bytes_per_token(path) is None
+    for value_type in (struct.pack("<IQ", 9, 1) * 1, struct.pack("<I", 77)):
+        data = b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1) + b"x" + value_type + b"\xff" * 40
+        path.write_bytes(data)
+        assert gguf.kv_bytes_per_token(path) is None
+    path.write_bytes(b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1 << 60))  # a key of an exabyte
+    assert gguf.kv_bytes_per_token(path) is None
+
+
+def test_read_metadata_refuses_strings_and_arrays_over_the_limit(path: Path) -> None:
+    limit = 1 << 20
+    assert gguf.read_metadata(write_header(path, {"a": "x" * limit})) == {"a": "x" * limit}
+    with pytest.raises(ValueError, match=f"speaks of {limit + 1} bytes in a text"):
+        gguf.read_metadata(write_header(path, {"a": "x" * (limit + 1)}))
+    array = struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 0, limit + 1) + bytes(limit + 1)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + array)
+    with pytest.raises(ValueError, match=f"speaks of {limit + 1} values in a list"):
+        gguf.read_metadata(path)
+    gguf.validate(path)  # it skips what it does not decode
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
-    ("name", "each"), [("smollm2", 23040), ("gemma3-270m", 18432), ("qwen2.5-coder-0.5b", 12288)]
+    ("name", "expected"),
+    [("smollm2", 23040), ("gemma3-270m", 18432), ("qwen2.5-coder-0.5b", 12288)],
 )
-def test_the_real_ones(name: str, each: int) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetched
+def test_kv_bytes_per_token_of_real_models(name: str, expected: int) -> None:
+    from bakeoff.generators.llamacpp.fetch import fetch_model
 
-    assert bytes_per_token(fetched(CATALOGUE[name])) == each
+    assert gguf.kv_bytes_per_token(fetch_model(CATALOGUE[name])) == expected
+
+
+def test_validate_accepts_complete_files_at_every_alignment_of_the_header(tmp_path: Path) -> None:
+    for length in range(40):  # the tensors begin at the next multiple of 32
+        gguf.validate(small_gguf(tmp_path / "some.gguf", METADATA | {"x" * length: 1}))
+
+
+def test_small_gguf_is_readable_by_the_gguf_package(file: Path) -> None:
+    from gguf import GGUFReader
+
+    tensors = GGUFReader(file).tensors
+    assert max(tensor.data_offset + tensor.n_bytes for tensor in tensors) == file.stat().st_size
+
+
+def test_block_sizes_equal_those_of_the_gguf_package() -> None:
+    from gguf.constants import GGML_QUANT_SIZES
+
+    known = {int(type_id): sizes for type_id, sizes in GGML_QUANT_SIZES.items()}
+    assert gguf._BLOCKS.items() <= known.items()
+    assert known.keys() - gguf._BLOCKS.keys() <= {9}  # Q8_1 is never in a file
+
+
+def test_validate_refuses_a_file_cut_at_any_byte(file: Path) -> None:
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        assert validation_error(file).count("it is empty") == (length == 0)
+
+
+def test_validate_says_what_is_wrong(file: Path) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(b"GGML" + whole[4:])
+    assert "it begins with b'GGML'" in validation_error(file)
+    file.write_bytes(whole[:4] + whole[4:8][::-1] + whole[8:])  # big-endian
+    assert "of the version 50331648" in validation_error(file)
+    file.write_bytes(whole[:-1])
+    reason = f"the tensor 'odd' ends at byte {len(whole)}, the file at {len(whole) - 1}"
+    assert reason in validation_error(file)
+    file.write_bytes(whole[:60])
+    assert "its head goes beyond its end at byte 60" in validation_error(file)
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"cannot read .*No such file"):
+        gguf.validate(file)
+
+
+HUGE = [1 << 25, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
+
+
+@pytest.mark.parametrize("size", HUGE)
+def test_validate_refuses_impossible_sizes(file: Path, size: int) -> None:
+    whole = file.read_bytes()
+    keys = (b"token_embd.weight", b"later", b"tokenizer.ggml.tokens", b"general.architecture")
+    positions = [8, 16, *(whole.index(key) - 8 for key in keys)]  # counts, and lengths of keys
+    positions += [whole.index(b"token_embd.weight") + 17 + 4]  # a dimension
+    positions += [whole.index(b"token_embd.weight") + 17 + 4 + 16 + 4]  # an offset
+    positions += [whole.index(b"tokenizer.ggml.tokens") + 21 + 4 + 4, whole.index(b"sizes") + 5 + 8]
+    for position in positions:
+        file.write_bytes(whole[:position] + struct.pack("<Q", size) + whole[position + 8 :])
+        validation_error(file)
+
+
+def test_validate_refuses_nested_arrays_unknown_types_and_odd_alignments(file: Path) -> None:
+    whole = file.read_bytes()
+    item_type = whole.index(b"tokenizer.ggml.tokens") + 21 + 4
+    file.write_bytes(whole[:item_type] + struct.pack("<I", 9) + whole[item_type + 4 :])
+    assert "a value of the kind 9" in validation_error(file)
+    value_type = whole.index(b"later") + 5
+    file.write_bytes(whole[:value_type] + struct.pack("<I", 77) + whole[value_type + 4 :])
+    assert "a value of the kind 77" in validation_error(file)
+    small_gguf(file, LLAMA | {"general.alignment": 33})
+    assert "its alignment is 33" in validation_error(file)
+
+
+def test_changed_bytes_raise_nothing_but_config_errors(file: Path) -> None:
+    whole, rng = file.read_bytes(), random.Random(7)
+    refused = 0
+    for _ in range(3000):
+        changed = bytearray(whole)
+        for _ in range(rng.randrange(1, 6)):
+            changed[rng.randrange(len(whole))] = rng.randrange(256)
+        file.write_bytes(changed)
+        try:
+            gguf.validate(file)
+        except ConfigError:
+            refused += 1
+    assert 300 < refused < 2900
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", ["smollm2", *long(sorted({*CATALOGUE} - {"smollm2"}))])
+def test_validate_accepts_real_models_and_refuses_them_cut(name: str, tmp_path: Path) -> None:
+    from bakeoff.generators.llamacpp.fetch import fetch_model
+
+    real = fetch_model(CATALOGUE[name])
+    gguf.validate(real)
+    cut, size, rng = tmp_path / "cut.gguf", real.stat().st_size, random.Random(name)
+    with real.open("rb") as source:
+        cut.write_bytes(source.read(40_000_000))  # the header, and some of the tensors
+    validation_error(cut)
+    for length in [40_000_000, *(rng.randrange(40_000_000) for _ in range(20))]:
+        with cut.open("r+b") as file:
+            file.truncate(min(length, cut.stat().st_size))
+        assert length < size
+        validation_error(cut)
+
+
+def test_the_hf_backend_validates_a_gguf_file_before_transformers_reads_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
+    (tmp_path / "small.gguf").write_bytes(whole[:-40])
+    with pytest.raises(ConfigError, match=r"small\.gguf' is no whole GGUF file \(the tensor"):
+        outcomes(hf_generator(f"{tmp_path}?gguf_file=small.gguf"), [])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_with_a_cut_file_prints_one_line_and_exits_2(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+    run = [sys.executable, "-m", "bakeoff", "run", "--model", f"a=embedded:{file}"]
+    run += ["--model", "b=echo:hi", "--judge", "echo:x", "--prompts", "starter"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if "GGUF" in line]
+    assert len(lines) == 1, done.stderr
+    assert "small.gguf' is no whole GGUF file (the tensor 'odd' ends at byte" in lines[0]
+    assert "Traceback" not in done.stderr
+    assert "llama" not in done.stderr

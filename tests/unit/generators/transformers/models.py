@@ -1,4 +1,4 @@
-"""What the tests of transformers models share: opening one, asking it, watching its steps."""
+"""Helpers for tests of transformers models: open a generator, complete prompts, record steps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 import transformers
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.generators.transformers.generator import Hf
+from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from tests.workers import outcomes
@@ -20,15 +20,15 @@ def prompt(*turns: str) -> Prompt:
     return Prompt(messages=tuple(Message(role=r, content=c) for r, c in pairs))
 
 
-def opened(target: Path | str, **sampling: Any) -> Hf:
+def hf_generator(target: Path | str, **sampling: Any) -> TransformersGenerator:
     generator = open_generator(Spec.parse(f"hf:{target}"), Setting(Sampling(**sampling)))
-    assert isinstance(generator, Hf)
+    assert isinstance(generator, TransformersGenerator)
     return generator
 
 
 def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> list[Completion]:
     sampling = {"temperature": 0, "max_tokens": 24} | sampling
-    done = outcomes(opened(target, **sampling), prompts)
+    done = outcomes(hf_generator(target, **sampling), prompts)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
     return done  # type: ignore[return-value]
@@ -36,7 +36,7 @@ def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> l
 
 @contextmanager
 def steps(kind: str = "Llama", act: Any = None) -> Iterator[list[tuple[int, int]]]:
-    """The rows and the tokens of each that the model read, step by step; `act` is told them too."""
+    """Record the shape (rows, tokens) of each forward pass; `act` is called with it."""
     seen: list[tuple[int, int]] = []
     model = getattr(transformers, f"{kind}ForCausalLM")
     forward = model.forward

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.items import Candidates, Slips
 from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.records import (
@@ -159,9 +159,9 @@ class Browser:
 
 
 @contextmanager
-def booth(of: Evidence, file: Path = VOTES, poll: Poll | None = None) -> Iterator[Browser]:
+def booth(of: Evidence, file: Path = VOTES, poll: VoteOptions | None = None) -> Iterator[Browser]:
     """A booth that is open while the block runs, in a thread of its own."""
-    asked = poll or Poll()
+    asked = poll or VoteOptions()
     with (
         serving(lambda tell, until: gather(of, file, asked, announce=tell, until=until)) as address,
         Browser(address) as browser,

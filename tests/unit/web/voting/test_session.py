@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.config.options import Poll
+from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.queue import Ballot
 from bakeoff.evaluation.votes.vote_log import put, read
 from bakeoff.evaluation.votes.votes import count, standing
@@ -18,8 +18,8 @@ OF = evidence()
 TAKEN = frozenset({*MODELS, "judge-gamma", "Große Waage"})
 
 
-def opened(of: Evidence = OF, poll: Poll | None = None, file: Path = VOTES) -> Booth:
-    return Booth(of, file, poll or Poll(), taken=TAKEN, end=lambda: None)
+def opened(of: Evidence = OF, poll: VoteOptions | None = None, file: Path = VOTES) -> Booth:
+    return Booth(of, file, poll or VoteOptions(), taken=TAKEN, end=lambda: None)
 
 
 def pair(booth: Booth, voter: str = "Anna") -> Any:
@@ -40,7 +40,7 @@ def refused(do: Any, **asked: Any) -> str:
 
 def test_a_voter_goes_through_all_pairs_in_the_order_of_the_ballot() -> None:
     booth = opened()
-    for done, candidates in enumerate(Ballot(OF, Poll()).candidates):
+    for done, candidates in enumerate(Ballot(OF, VoteOptions()).candidates):
         state = booth.state(Asked(voter="Anna"))
         assert (state["done"], state["total"], state["voter"]) == (done, 4, "Anna")
         assert pair(booth)["turns"] == [
@@ -66,7 +66,7 @@ def test_a_vote_is_for_the_text_that_was_shown_there() -> None:
 
 
 def test_a_draw_that_is_not_random_is_kept_as_such() -> None:
-    cast(opened(poll=Poll(draw="order")), "tie")
+    cast(opened(poll=VoteOptions(draw="order")), "tie")
     assert [one.drawn for one in read(VOTES)] == ["chosen"]
 
 
@@ -157,11 +157,11 @@ def test_votes_on_other_texts_are_voted_on_anew() -> None:
 
 
 def test_fewer_labels_are_a_shorter_way() -> None:
-    booth = opened(poll=Poll(labels=2))
+    booth = opened(poll=VoteOptions(labels=2))
     cast(booth, "first")
     assert cast(booth, "first")["pair"] is None
-    assert opened(poll=Poll(labels=3)).state(Asked(voter="Anna"))["done"] == 2
-    longer = opened(poll=Poll(labels=1))
+    assert opened(poll=VoteOptions(labels=3)).state(Asked(voter="Anna"))["done"] == 2
+    longer = opened(poll=VoteOptions(labels=1))
     assert longer.state(Asked(voter="Anna"))["done"] == 1  # of those that are asked about now
 
 
@@ -226,7 +226,7 @@ def test_a_vote_that_cannot_be_kept_is_not_counted() -> None:
 
 def test_finish_ends_the_poll_once_there_is_a_vote() -> None:
     ended: list[bool] = []
-    booth = Booth(OF, VOTES, Poll(), taken=TAKEN, end=lambda: ended.append(True))
+    booth = Booth(OF, VOTES, VoteOptions(), taken=TAKEN, end=lambda: ended.append(True))
     cast(booth, "first")
     booth.undo(Asked(voter="Anna"))
     assert "Nobody has voted" in refused(booth.finish)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from bakeoff.cli import app
 from bakeoff.cli import run as run_command
-from bakeoff.config import EMBEDDED_DEFAULT, Config, Sampling, Spec, config_from, parse_fields
+from bakeoff.config import EMBEDDED_DEFAULT, Config, Sampling, Spec, load_config, parse_fields
 from bakeoff.errors import ConfigError, masked
 
 T = TypeVar("T")
@@ -211,9 +211,9 @@ def test_the_fields_are_few_flat_and_described() -> None:
 def test_flags_yaml_and_arguments_are_the_same_config(fields: dict[str, Any]) -> None:
     config = Config(**fields)
     assert by_flags(*flags(fields)) == config
-    assert config_from(write(fields), {}) == config
-    assert config_from(None, fields) == config
-    sets = [by_flags(*flags(fields)), config_from(write(fields), {}), config]
+    assert load_config(write(fields), {}) == config
+    assert load_config(None, fields) == config
+    sets = [by_flags(*flags(fields)), load_config(write(fields), {}), config]
     assert len({frozenset(one.model_fields_set) for one in sets}) == 1
 
 
@@ -221,25 +221,25 @@ def test_flags_yaml_and_arguments_are_the_same_config(fields: dict[str, Any]) ->
 def test_a_flag_wins_over_the_file(in_file: dict[str, Any], given: dict[str, Any]) -> None:
     path = write(in_file)
     both = Config(**{**in_file, **given})
-    assert config_from(path, given) == both
+    assert load_config(path, given) == both
     assert by_flags("--config", str(path), *flags(given)) == both
 
 
 @pytest.mark.parametrize("spelling", ["json", "print_json"])
 @pytest.mark.parametrize("other", ["json", "print_json"])
 def test_a_flag_wins_by_either_of_its_names(spelling: str, other: str) -> None:
-    assert config_from(write({spelling: False}), {other: True}).print_json
-    assert not config_from(write({spelling: True}), {other: False}).print_json
+    assert load_config(write({spelling: False}), {other: True}).print_json
+    assert not load_config(write({spelling: True}), {other: False}).print_json
 
 
 def test_one_model_in_a_file_needs_no_list() -> None:
-    config = config_from(write("model: a=hf:me/a\njudge: gpt-4\n"), {})
+    config = load_config(write("model: a=hf:me/a\njudge: gpt-4\n"), {})
     assert (config.model, config.judge) == (("a=hf:me/a",), ("gpt-4",))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}"])
 def test_an_empty_file_asks_for_nothing(text: str) -> None:
-    assert config_from(write(text), {"limit": 3}) == Config(limit=3)
+    assert load_config(write(text), {"limit": 3}) == Config(limit=3)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_an_empty_file_asks_for_nothing(text: str) -> None:
 )
 def test_a_mistake_in_a_file_is_one_line_that_names_it(text: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config_from(write(text), {})
+        load_config(write(text), {})
     assert says in str(caught.value)
     assert "run.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -272,7 +272,7 @@ def test_a_mistake_in_a_file_is_one_line_that_names_it(text: str, says: str) -> 
 
 def test_every_option_there_is_is_listed_for_one_that_is_not() -> None:
     with pytest.raises(ConfigError) as caught:
-        config_from(write("colour: red"), {})
+        load_config(write("colour: red"), {})
     listed = str(caught.value).partition("there are: ")[2].split(", ")
     assert listed == list(FLAT)
 
@@ -281,24 +281,24 @@ def test_every_option_there_is_is_listed_for_one_that_is_not() -> None:
 def test_what_is_no_text_file_is_one_line_that_names_it(place: str) -> None:
     Path("binary.yaml").write_bytes(b"\xff\xfe\x00limit")
     with pytest.raises(ConfigError) as caught:
-        config_from(Path(place), {})
+        load_config(Path(place), {})
     assert str(caught.value).startswith(f"cannot read {place!r}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_a_mistake_without_a_file_is_the_flags() -> None:
     with pytest.raises(ConfigError, match=r"^the flags: limit = 0: "):
-        config_from(None, {"limit": 0})
+        load_config(None, {"limit": 0})
 
 
 @given(given_fields)
 def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) -> None:
     config = Config(**fields)
-    settled = result_or_complaint(config.settled)
+    settled = result_or_complaint(config.resolved)
     assume(isinstance(settled, Config))  # which fields do not go together is tested below
     assert isinstance(settled, Config)
-    shard = {"store": f".bakeoff/shard-{'-of-'.join(map(str, config.part))}.sqlite"}
-    shard["out"] = f"results/shard-{'-of-'.join(map(str, config.part))}"
+    shard = {"store": f".bakeoff/shard-{'-of-'.join(map(str, config.shard_index))}.sqlite"}
+    shard["out"] = f"results/shard-{'-of-'.join(map(str, config.shard_index))}"
     for name in Config.model_fields:
         value, was = getattr(settled, name), getattr(config, name)
         if name in config.model_fields_set:
@@ -309,7 +309,7 @@ def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) 
             assert value == EMBEDDED_DEFAULT.get(name, was)
         else:
             assert value == (("gpt-4",) if name == "judge" else was)
-    assert settled.settled() == settled
+    assert settled.resolved() == settled
     assert Config.model_validate(settled.model_dump()) == settled
 
 
@@ -326,21 +326,21 @@ def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) 
 )
 def test_what_does_not_go_together_is_said(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Config(**fields).settled()
+        Config(**fields).resolved()
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("shard", ["0/2", "1", "1/0", "-1/2", "a/b", "1/2/3", "1 /2", "", "/2"])
 def test_a_shard_is_one_number_of_another(shard: str) -> None:
     with pytest.raises(ConfigError, match="shard = "):
-        config_from(None, {"shard": shard})
+        load_config(None, {"shard": shard})
 
 
 @given(st.integers(0, 40), st.integers(1, 12), st.integers(1, 60))
 def test_the_null_check_of_all_parts_is_that_of_the_whole(null: int, of: int, count: int) -> None:
     whole = set(range(count)[:null])
     parts = [Config(null_check=null, shard=f"{which}/{of}") for which in range(1, of + 1)]
-    found = [range(count)[c.part[0] - 1 :: of][: c.null_prompts] for c in parts]
+    found = [range(count)[c.shard_index[0] - 1 :: of][: c.null_prompts] for c in parts]
     assert sorted(place for part in found for place in part) == sorted(whole)
 
 

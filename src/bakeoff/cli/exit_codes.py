@@ -1,0 +1,38 @@
+"""Exit codes of the command, and the conversion of errors to one line on stderr."""
+
+from collections.abc import Callable
+
+from cyclopts import CycloptsError
+from pydantic import ValidationError
+
+from bakeoff.config import Config, first_problem
+from bakeoff.errors import BakeoffError, InterruptError
+from bakeoff.report.terminal import forgive_encodings, print_error
+
+OK = 0
+USAGE_ERROR = 2  # the user can fix it: an option, a file, a key, a damaged store
+TOO_MANY_FAILURES = 3  # finished or stopped early, and more of the work failed than allowed
+INTERRUPTED = 130
+
+_INTERRUPTED_MESSAGE = "interrupted; what was done is kept: the same command goes on"
+
+
+def run_with_exit_code(command: Callable[[], object]) -> int:
+    """Run a command and return its exit code; errors of `bakeoff` are printed as one line."""
+    forgive_encodings()
+    try:
+        code = command()
+        return code if isinstance(code, int) else OK
+    except CycloptsError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            print_error(first_problem(cause, Config))
+        else:
+            print_error(str(error))
+        return USAGE_ERROR
+    except (InterruptError, KeyboardInterrupt):
+        print_error(_INTERRUPTED_MESSAGE)
+        return INTERRUPTED
+    except BakeoffError as error:
+        print_error(str(error))
+        return USAGE_ERROR

@@ -1,0 +1,39 @@
+"""`bakeoff judge-check`: measure judges on labeled pairs."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
+from bakeoff.cli.output import hosted_names
+from bakeoff.cli.signals import interruptible
+from bakeoff.config.options import JudgeCheckOptions
+from bakeoff.report.terminal import log_to, print_blocks, print_document, terminal
+
+
+def judge_check(
+    file: Annotated[
+        Path | None,
+        Parameter(help="Pairs whose better one is known: ours, LLMBar's, or columns like them."),
+    ] = None,
+    /,
+    *,
+    options: Annotated[JudgeCheckOptions, Parameter(name="*")] = JudgeCheckOptions(),  # noqa: B008 - frozen
+) -> int:
+    """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
+    from bakeoff.evaluation.judge_check import check_async, lines
+    from bakeoff.report.live import live
+
+    errors = terminal(errors=True, quiet=options.quiet)
+    log_to(errors)
+    with live(errors, hosted_names((), options.judge)) as watch:
+        results = asyncio.run(
+            interruptible(lambda token: check_async(file, options, watch, halt=token))
+        )
+    if options.print_json:
+        print_document(results.to_json())
+    elif not options.quiet:
+        print_blocks(terminal(), lines(results))
+    return TOO_MANY_FAILURES if any(judge.failed for judge in results.judges) else OK
