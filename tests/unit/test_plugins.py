@@ -178,15 +178,15 @@ class Longest(PerItem):
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Somebody's package as pip leaves it: a module, and a dist-info with entry points."""
     site = tmp_path / "site"
-    info = site / "faulty_backend_installeds-1.0.dist-info"
+    info = site / "third_party_backends-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "faulty_backend_installeds.py").write_text(MODULE)
+    (site / "third_party_backends.py").write_text(MODULE)
     (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: somebodys-backends\nVersion: 1.0\n"
+        "Metadata-Version: 2.1\nName: third-party-backends\nVersion: 1.0\n"
     )
     (info / "entry_points.txt").write_text(
-        "[bakeoff.generators]\nloud = faulty_backend_installeds:Loud\n"
-        "[bakeoff.judges]\nlongest = faulty_backend_installeds:Longest\n"
+        "[bakeoff.generators]\nloud = third_party_backends:Loud\n"
+        "[bakeoff.judges]\nlongest = third_party_backends:Longest\n"
     )
     monkeypatch.syspath_prepend(site)
     return site
