@@ -3,6 +3,7 @@
 Such tests belong to tests/integration: unit tests run in any sandbox and never wait for a machine.
 """
 
+import platform
 import socket
 import sys
 import threading
@@ -38,11 +39,11 @@ class Guard:
 
     def __init__(self) -> None:
         self._active = False
-        self._earlier_threads: set[int | None] = set()
+        self._earlier_threads: set[threading.Thread] = set()
         self._events: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._active or threading.get_ident() in self._earlier_threads:
+        if not self._active or threading.current_thread() in self._earlier_threads:
             return
         if event in _PROCESSES:
             action = f"starts a process ({event})"
@@ -56,11 +57,7 @@ class Guard:
     @contextmanager
     def watch(self, test: str) -> Iterator[None]:
         """Fail `test` where the body makes a forbidden call."""
-        self._earlier_threads = {
-            thread.ident
-            for thread in threading.enumerate()
-            if thread is not threading.main_thread()
-        }
+        self._earlier_threads = set(threading.enumerate()) - {threading.main_thread()}
         self._events.clear()
         self._active = True
         try:
@@ -72,6 +69,7 @@ class Guard:
                 raise pytest.fail.Exception(message, pytrace=False) from None
 
 
+platform.platform()  # starts `uname -p` once per process, and caches its output
 guard = Guard()
 sys.addaudithook(guard)  # cannot be removed: it does nothing outside `watch`
 

@@ -2,27 +2,16 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Evidence, Results
+from bakeoff.records import Evidence
 from bakeoff.report.notebook import fragment
 from bakeoff.report.text.judge_card import interval, trust
 from bakeoff.report.text.summary import ranks, rating_notes
-from tests.browser import chromium, opened
-from tests.marks import long
-from tests.unit.analysis.cases import evidence, failure, judgment, prompt, texts, won
+from tests.unit.analysis.cases import evidence, failure, texts, won
+from tests.unit.report.notebook_results import HOSTILE, results_of, three, two
 
-HOSTILE = [
-    "</script><script>alert(1)</script>",
-    "</style></bdi></div><img src=x onerror=alert(1)>",
-    "' onmouseover='alert(1)' \" onclick=\"alert(1)",
-    "{{ 7 * 7 }}{% raw %}",
-    "a\x00b\u202ec",
-    "half \ud800 a pair",
-]
 VOID = {"img", "br", "meta"}
 
 
@@ -49,44 +38,6 @@ class Outline(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open[-1:] != ["style"]:
             self.text += data
-
-
-def results_of(given: Evidence) -> Results:
-    return Results.of(given, summarize(given), {}, {})
-
-
-def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
-    """25 prompts, and one that failed; a model called `a` wins most of them."""
-    rows = [row.model_copy(update={"judge": said}) for row in won(18, 4, 3)]
-    names = {"a": a, "b": b}
-    renamed = [
-        row.model_copy(update={"first": names[row.first], "second": names[row.second]})
-        for row in rows
-    ]
-    # Judged in one order only, so that something stands against the verdict.
-    return results_of(
-        evidence(
-            [row for row in renamed if row.first == a],
-            (a, b),
-            failures=(failure("p0", kind=said, first=a, second=b),),
-            completions=tuple(
-                one for name in (a, b) for one in texts(name, [f"say {n}" for n in range(25)])
-            ),
-            notes=(said,),
-        )
-    )
-
-
-def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
-    strongest = dict(zip(names, (0.8, 0.5, 0.3), strict=True))
-    rows = [
-        judgment(n, x, float(n % 10 < 5 + 10 * (strongest[x] - strongest[y]) / 2), second=y)
-        for n in range(40)
-        for x in names
-        for y in names
-        if x != y
-    ]
-    return results_of(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))
 
 
 def test_it_says_the_verdict_then_the_numbers_then_the_judge_card() -> None:
@@ -182,77 +133,3 @@ def test_it_styles_nothing_around_it_and_fetches_nothing() -> None:
         for one in re.split(r",(?![^(]*\))", selectors):
             assert ".bakeoff-results" in one
     assert not re.search(r"url\(|@import|@font-face|src=|href=|<script", text)
-
-
-THEMES = {  # how a notebook says that it is dark or light: the body, and what the system is
-    "JupyterLab, light": ('<body data-jp-theme-light="true">', True, False),
-    "JupyterLab, dark": ('<body data-jp-theme-light="false">', False, True),
-    "VS Code, light": ('<body class="vscode-light">', True, False),
-    "VS Code, dark": ('<body class="vscode-dark">', False, True),
-    "Colab, dark": ('<body><div theme="dark">', False, True),
-    "nothing, light": ("<body>", False, False),
-    "nothing, dark": ("<body>", True, True),
-}
-COLORS = """() => {
-    const shown = getComputedStyle(document.querySelector(".bakeoff-results"));
-    return [shown.color, shown.backgroundColor];
-}"""
-WIDE = "() => document.documentElement.scrollWidth - innerWidth"
-
-
-@pytest.fixture(scope="module")
-def browser() -> object:
-    with chromium() as found:
-        yield found
-
-
-@pytest.mark.parametrize("theme", [*THEMES][:1] + long([*THEMES][1:]))
-def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
-    body, system, dark = THEMES[theme]
-    page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8>{body}{fragment(two())}")
-    with opened(browser, page.as_uri(), dark=system) as watched:
-        ink, paper = watched.page.evaluate(COLORS)
-        assert (ink, paper) == (
-            ("rgb(230, 232, 234)", "rgb(22, 24, 27)")
-            if dark
-            else ("rgb(28, 30, 33)", "rgb(255, 255, 255)")
-        )
-
-
-@pytest.mark.parametrize("width", [900, 400])
-@pytest.mark.parametrize("hostile", [HOSTILE[0], *long(["name", "n" * 200, *HOSTILE[1:]])])
-def test_it_fits_and_runs_nothing(
-    hostile: str, width: int, browser: object, tmp_path: Path
-) -> None:
-    page = tmp_path / "page.html"
-    names = tuple(f"{hostile}{n}" for n in range(3))
-    shown = fragment(two(*names)) + fragment(three(names))
-    page.write_text(f"<!doctype html><meta charset=utf-8><body>{shown}")
-    with opened(browser, page.as_uri(), width=width) as watched:
-        assert watched.page.evaluate(WIDE) <= 0
-        watched.assert_quiet()
-
-
-def test_the_mark_stands_where_the_win_rate_is(browser: object, tmp_path: Path) -> None:
-    results = two()
-    (pair,) = results.summary.pairs
-    page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8><body>{fragment(results)}")
-    with opened(browser, page.as_uri()) as watched:
-        box = {
-            name: watched.page.locator(name).first.bounding_box()
-            for name in (".bar", ".dot", ".mark .span", ".wins", ".ties")
-        }
-        left, width = box[".bar"]["x"], box[".bar"]["width"]
-
-        def share(place: float) -> float:
-            return (place - left) / width
-
-        rate = pair.win_rate
-        dot, span = box[".dot"], box[".mark .span"]
-        assert share(dot["x"] + dot["width"] / 2) == pytest.approx(rate.estimate, abs=0.002)
-        assert share(span["x"]) == pytest.approx(rate.low, abs=0.002)
-        assert share(span["x"] + span["width"]) == pytest.approx(rate.high, abs=0.002)
-        assert box[".wins"]["width"] / width == pytest.approx(pair.wins / pair.prompts, abs=0.002)
-        assert box[".ties"]["width"] / width == pytest.approx(pair.ties / pair.prompts, abs=0.002)

@@ -59,7 +59,7 @@ def test_its_ends_are_the_means_against_which_bets_made_1_over_alpha(
     values: Values, alpha: float
 ) -> None:
     found, enough = mean_sequence(values, alpha), -math.log(alpha)
-    exact = np.allclose(values * 100, np.round(values * 100), atol=1e-9)
+    exact = np.allclose(values * 100, np.round(values * 100), rtol=0, atol=1e-9)
     for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
         if not exact:  # what lies between two hundredths may win a little less, and never more
             assert end in (0, 1) or log_made(values, end) >= enough - 2e-3

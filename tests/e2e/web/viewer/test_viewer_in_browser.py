@@ -18,10 +18,11 @@ from bakeoff import Config, run
 from bakeoff.evaluation.votes.vote_log import read
 from bakeoff.web.viewer.runs import find
 from tests.browser import chromium, opened
+from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, verdict
-from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
-from tests.unit.web.voting.hands import counts, enter
+from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results
+from tests.web_clients import viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """

@@ -6,9 +6,10 @@ from playwright.sync_api import expect
 from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.vote_log import read
 from tests.browser import chromium, opened
+from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
-from tests.unit.web.voting.hands import counts, enter
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.web_clients import booth
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
 

@@ -117,7 +117,7 @@ from pathlib import Path
 import torch
 from bakeoff.errors import ConfigError
 from bakeoff.generators.transformers import batch_memory
-from tests.unit.generators.transformers.models import hf_generator, prompt
+from tests.integration.generators.transformers.models import hf_generator, prompt
 from tests.workers import outcomes
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])

@@ -24,10 +24,15 @@ from bakeoff.generators.transformers.sequences import (
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import Progress
+from tests.integration.generators.transformers.models import (
+    completions,
+    hf_generator,
+    prompt,
+    steps,
+)
 from tests.marks import long
 from tests.openai_server import OpenAIServer
 from tests.tiny_models import CONTEXT, make_tiny_model
-from tests.unit.generators.transformers.models import completions, hf_generator, prompt, steps
 from tests.workers import outcomes
 
 

@@ -30,9 +30,9 @@ from bakeoff.generators.transformers.tokenization import (
 )
 from bakeoff.records import Completion, Prompt
 from tests.hub_server import loopback_hub, python_with_hub
+from tests.integration.generators.transformers.models import completions as completions_of
+from tests.integration.generators.transformers.models import hf_generator, prompt, steps
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
-from tests.unit.generators.transformers.models import completions as completions_of
-from tests.unit.generators.transformers.models import hf_generator, prompt, steps
 from tests.workers import outcomes
 
 

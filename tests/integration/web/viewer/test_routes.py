@@ -11,8 +11,8 @@ from bakeoff.evaluation.votes.vote_log import read
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.runs import find
-from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results, viewer
-from tests.unit.web.voting.cases import Browser
+from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results
+from tests.web_clients import Browser, viewer
 
 HURT = "</script><img src=x onerror='window.hurt=1'>"
 

@@ -6,7 +6,8 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer import serve_async
-from tests.unit.web.viewer.cases import lay, results, viewer
+from tests.unit.web.viewer.cases import lay, results
+from tests.web_clients import viewer
 
 
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from bakeoff.evaluation.votes.queue import complete
 from bakeoff.evaluation.votes.vote_log import put, read
 from bakeoff.web import server as web
 from bakeoff.web.voting.serve import gather
-from tests.unit.web.voting.cases import MODELS, VOTES, Browser, booth, evidence, vote
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
+from tests.web_clients import Browser, booth
 
 OF = evidence()
 

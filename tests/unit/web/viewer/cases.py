@@ -1,8 +1,7 @@
-"""Runs as they lie on a disk, made of judgments that a seed draws, and a viewer that shows them."""
+"""Runs in result folders, with judgments drawn from a seed."""
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from bakeoff.records import (
 )
 from bakeoff.report.export import VOTES, write
 from bakeoff.runtime.progress import PROGRESS, Progress, Report
-from bakeoff.web.viewer import serve_async
-from tests.background_server import serving
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
 SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 42}
@@ -159,15 +156,6 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
     return folder
 
 
-@contextmanager
-def viewer(path: Path, port: int = 0) -> Iterator[str]:
-    """A viewer that serves while the block runs, in a thread of its own; gives its address."""
-    with serving(
-        lambda tell, until: serve_async(path, port=port, announce=tell, until=until)
-    ) as address:
-        yield address
-
-
 __all__ = [
     "VOTES",
     "going",
@@ -175,5 +163,4 @@ __all__ = [
     "lay",
     "model",
     "results",
-    "viewer",
 ]

@@ -1,14 +1,9 @@
-"""Small evidence to vote on, and a booth on loopback with a client that behaves like its page."""
+"""Small evidence to vote on, and votes on it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
-
-from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.items import Candidates, Slips
 from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.records import (
@@ -21,8 +16,6 @@ from bakeoff.records import (
     Prompt,
     Verdict,
 )
-from bakeoff.web.voting.serve import gather
-from tests.background_server import serving
 
 MODELS = ("model-alpha", "model-beta")
 VOTES = Path("votes.jsonl")
@@ -112,58 +105,3 @@ def vote(
         "at": "2026-01-01T00:00:00+00:00",
     }
     return Vote(**(values | more))
-
-
-class Browser:
-    """What the page does: it asks, and sends what a voter says, as its own origin."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.seen = b""  # every byte that came
-        scheme, place = urlsplit(url)[:2]
-        self._client = httpx.Client(
-            base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=30
-        )
-
-    def __enter__(self) -> "Browser":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def get(self, path: str, **query: str) -> httpx.Response:
-        return self._kept(self._client.get(path, params=query))
-
-    def post(self, path: str, **body: object) -> httpx.Response:
-        return self._kept(self._client.post(path, json=body))
-
-    def state(self, voter: str = "Anna") -> dict[str, Any]:
-        return self._told(self.get("state", voter=voter))
-
-    def vote(self, choice: str, voter: str = "Anna") -> dict[str, Any]:
-        """On the pair that is next."""
-        pair = self.state(voter)["pair"]
-        return self._told(self.post("vote", voter=voter, id=pair["id"], choice=choice))
-
-    def press(self, button: str, voter: str = "Anna") -> dict[str, Any]:
-        return self._told(self.post(button, voter=voter))
-
-    def _told(self, reply: httpx.Response) -> dict[str, Any]:
-        assert reply.status_code == 200, reply.text
-        told: dict[str, Any] = reply.json()
-        return told
-
-    def _kept(self, reply: httpx.Response) -> httpx.Response:
-        self.seen += repr(reply.headers.raw).encode() + reply.content
-        return reply
-
-
-@contextmanager
-def booth(of: Evidence, file: Path = VOTES, poll: VoteOptions | None = None) -> Iterator[Browser]:
-    """A booth that is open while the block runs, in a thread of its own."""
-    asked = poll or VoteOptions()
-    with (
-        serving(lambda tell, until: gather(of, file, asked, announce=tell, until=until)) as address,
-        Browser(address) as browser,
-    ):
-        yield browser

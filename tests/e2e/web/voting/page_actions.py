@@ -1,9 +1,8 @@
-"""What a voter does on the page in a browser."""
+"""Actions of a voter on the voting page in Chromium."""
 
 from playwright.sync_api import Page, expect
 
-# Not `wait_for_function`: it makes its script from a string again and again, and the page's policy
-# lets nobody do that.
+# Playwright's `wait_for_function` evaluates strings, which the page's policy forbids.
 READY = """new Promise((done) => {
   const look = () => !busy && performance.now() - shownAt > SETTLE ? done() : setTimeout(look, 20);
   look();
@@ -16,6 +15,6 @@ def enter(page: Page, name: str = "Anna") -> None:
 
 
 def counts(page: Page, words: str) -> None:
-    """Wait until the counter says so and the page takes a vote again."""
+    """Wait until the counter shows `words` and the page accepts the next vote."""
     expect(page.locator("#count")).to_have_text(words)
     page.evaluate(READY)

@@ -4,7 +4,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.unit.web.voting.cases import MODELS, VOTES, booth, evidence
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.web_clients import booth
 
 SECRETS = (
     *MODELS,
