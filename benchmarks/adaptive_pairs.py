@@ -5,7 +5,7 @@
 Prints a JSON line per design; `ratio` is the judgments of all pairs divided by ours, for equally
 wide intervals. A simulated judge compares 8 and 16 models, with ties, an order effect and (in some
 designs) a random effect of each prompt on each model. The first wave of prompts judges all pairs,
-each later wave the K pairs that `telling_pairs` returns, in both orders.
+each later wave the K pairs that `select_pairs` returns, in both orders.
 
 `saved_*` is the share of judgments saved, for intervals of the same average width as all pairs on
 200 prompts: of the differences between neighbours in the ranking, of the widest of those, and of
@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
 
-from bakeoff.stats.pair_selection import telling_pairs
-from bakeoff.stats.ranks import rank_intervals, surely_better
-from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.pair_selection import select_pairs
+from bakeoff.stats.ranks import rank_intervals, significantly_stronger
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 
 PROMPTS, LONGEST = 200, 6  # of all pairs; times as many at most
 BUDGETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the judgments of all pairs
@@ -39,7 +39,7 @@ TIES, FIRST = 0.5, 0.3  # Davidson's nu; log-odds of being shown first
 
 Values = NDArray[np.float64]
 Pair = tuple[int, int]
-Choosing = Callable[[Outcomes], list[Pair]]
+Choosing = Callable[[PairwiseOutcomes], list[Pair]]
 
 
 class Design(NamedTuple):
@@ -73,7 +73,7 @@ class Run(NamedTuple):
     """Looks at growing numbers of judgments, and all that was judged."""
 
     looks: list[Look]
-    outcomes: Outcomes
+    outcomes: PairwiseOutcomes
 
 
 def main(repeats: int) -> None:
@@ -152,7 +152,7 @@ def report(design: Design, repeats: int) -> None:
 
 def choose_informative(design: Design) -> Choosing:
     """Our choice."""
-    return lambda outcomes: telling_pairs(
+    return lambda outcomes: select_pairs(
         outcomes, len(design.strengths), design.pairs, prompts=design.wave
     )
 
@@ -160,7 +160,7 @@ def choose_informative(design: Design) -> Choosing:
 def choose_random(design: Design, rng: np.random.Generator) -> Choosing:
     """Pairs drawn blindly."""
 
-    def drawn(outcomes: Outcomes) -> list[Pair]:
+    def drawn(outcomes: PairwiseOutcomes) -> list[Pair]:
         assert len(outcomes.values)
         at = rng.choice(len(design.every), design.pairs, replace=False)
         return [design.every[row] for row in at]
@@ -236,15 +236,17 @@ def outcome_probabilities(gap: Values) -> tuple[Values, Values, Values]:
     return won / total, TIES / total, lost / total
 
 
-def concatenate(parts: list[list[Values]]) -> Outcomes:
+def concatenate(parts: list[list[Values]]) -> PairwiseOutcomes:
     """All waves; both orders of a prompt weigh 1 together."""
     left, right, values, prompts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Outcomes(left, right, values, prompts, np.full(len(left), 0.5))
+    return PairwiseOutcomes(left, right, values, prompts, np.full(len(left), 0.5))
 
 
-def look(outcomes: Outcomes, design: Design, truth: Values, rng: np.random.Generator) -> Look:
+def look(
+    outcomes: PairwiseOutcomes, design: Design, truth: Values, rng: np.random.Generator
+) -> Look:
     """The widths of intervals: of gaps from the sandwich covariance over prompts, of ranks from
-    what `surely_better` makes of draws from it.
+    what `significantly_stronger` makes of draws from it.
     """
     items = len(design.strengths)
     theta, covariance = sandwich(outcomes, items)
@@ -255,7 +257,7 @@ def look(outcomes: Outcomes, design: Design, truth: Values, rng: np.random.Gener
     spread = vectors * np.sqrt(np.maximum(0, values))
     drawn = theta + rng.normal(0, 1, (400, items)) @ spread.T
     met = np.zeros((items, items), dtype=np.intp)
-    ranks = rank_intervals(surely_better(theta, drawn, [range(items)], met, count))
+    ranks = rank_intervals(significantly_stronger(theta, drawn, [range(items)], met, count))
     beside = 2 * 1.96 * np.diag(errors, 1)
     left, right = np.triu_indices(items, 1)
     off = np.abs(theta[left] - theta[right] - (truth[left] - truth[right]))
@@ -270,7 +272,7 @@ def look(outcomes: Outcomes, design: Design, truth: Values, rng: np.random.Gener
     )
 
 
-def sandwich(outcomes: Outcomes, items: int) -> tuple[Values, Values]:
+def sandwich(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values]:
     """Strengths, and their covariance clustered by prompt (Liang and Zeger 1986)."""
     found = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
     theta = np.array([one.estimate for one in found.strengths])
@@ -309,7 +311,7 @@ def limiting_strengths(design: Design) -> Values:
         for value, chance in zip((1.0, 0.5, 0.0), outcome_probabilities(gap), strict=True):
             rows.append((left, right, np.full(len(left), value), chance @ shares))
     left, right, values, weights = (np.concatenate(part) for part in zip(*rows, strict=True))
-    one = Outcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
+    one = PairwiseOutcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
     found = bradley_terry(one, len(design.strengths), ties=True, order=True, resamples=0)
     return np.array([strength.estimate for strength in found.strengths])
 

@@ -147,7 +147,7 @@ async def client_speed(prompts: Sequence[Prompt]) -> float:
     if not isinstance(model, LlamaCppGenerator):
         raise TypeError("embedded: is a third-party backend")
     await model.prepare()
-    own: Any = (await model.opened()).client  # for the server's address and key, and no request
+    own: Any = (await model.open()).client  # for the server's address and key, and no request
     try:
         async with httpx.AsyncClient(
             base_url=str(own.base_url),

@@ -20,7 +20,7 @@ from pathlib import Path
 from harness.results import print_result
 from playwright.sync_api import Page, expect
 
-from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,
@@ -33,8 +33,8 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.page.page import page
-from bakeoff.report.page.pairs import packed
+from bakeoff.report.page.page import render_page
+from bakeoff.report.page.pairs import pack_pairs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.browser import chromium, opened
@@ -63,10 +63,10 @@ def main(pairs: int) -> None:
     """Make a page, open it, and print what it took."""
     results = make_results(pairs)
     started = time.perf_counter()
-    packed(results, trials(results.evidence, Terms()))
+    pack_pairs(results, build_pair_data(results.evidence, AnalysisConfig()))
     packed_s = time.perf_counter() - started
     started = time.perf_counter()
-    text = page(results).html
+    text = render_page(results).html
     made_s = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"

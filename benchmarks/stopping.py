@@ -39,27 +39,27 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from bakeoff import Config
-from bakeoff.analysis.verdict import outcome_of
+from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.evaluation import sequential as waves
 from bakeoff.evaluation.sequential import FEWEST, Schedule
 from bakeoff.records import Judgment, Message, Outcome, Prompt, Verdict
-from bakeoff.stats import confidence_sequences as betting
-from bakeoff.stats.confidence_sequences import Looks, mean_sequence
+from bakeoff.stats import sequential as betting
 from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.power import (
-    Spread,
+    OrderVariances,
+    prompts_for_equivalence,
     prompts_needed,
-    prompts_to_fit,
     second_order_may_matter,
-    sequence_factor,
+    sequential_factor,
 )
+from bakeoff.stats.sequential import SequentialTest, mean_confidence_sequence
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "alpaca_eval" / "judgments_compact.csv.gz"
 RUNS, LIMIT, SHUFFLES = 1_000, 500, 1_000
 FIXED = 400  # of the runs are also judged as a fixed number
 LIMITS, ORDERED_RUNS, STOPPED_RUNS = (100, 200, 500), 600, 400
 PLANNED_RUNS, ALPHAS = 300, (0.05, 0.01, 0.001)
-CHECKED = 2  # runs of each kind that also go through `Looks` and `Schedule` themselves
+CHECKED = 2  # runs of each kind that also go through `SequentialTest` and `Schedule` themselves
 MARGIN = 0.05
 BLOCK = 40  # looks at once: more do not fit into a cache
 Z = float(stats.norm.ppf(0.975))
@@ -163,7 +163,7 @@ class Stops(NamedTuple):
 
 
 def stops(values: Values, truth: float, alpha: float = 0.05) -> Stops:
-    """`Looks` at each of many runs, of shape (runs, prompts), a block of looks at once; some go
+    """`SequentialTest` for many runs, of shape (runs, prompts), a block of looks at once; some go
     through it one by one too.
     """
     seen, code = np.unique(values, return_inverse=True)
@@ -182,15 +182,15 @@ def stops(values: Values, truth: float, alpha: float = 0.05) -> Stops:
 
 def _gains(seen: Values, mean: float) -> Values:
     """What each belief makes of these values: those between hundredths are both, in part."""
-    at = np.minimum((seen * betting._PARTS).astype(int), betting._PARTS - 1)
-    part = (seen * betting._PARTS - at)[:, None]
-    whole = betting._gains(betting._SEEN, mean)
+    at = np.minimum((seen * betting._STEPS).astype(int), betting._STEPS - 1)
+    part = (seen * betting._STEPS - at)[:, None]
+    whole = betting._log_gains(betting._GRID, mean)
     return np.asarray((1 - part) * whole[at] + part * whole[at + 1])
 
 
-def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Finding | None, bool]:
+def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Decision | None, bool]:
     """After how many prompts a run ends, what it has found, and whether it misses the truth."""
-    logs, enough = np.tile(betting._STAKES, (len(gains), 1, 1)), -math.log(alpha)
+    logs, enough = np.tile(betting._LOG_WEIGHTS, (len(gains), 1, 1)), -math.log(alpha)
     for start in range(0, len(run), BLOCK):
         made = logs + gains[:, run[start : start + BLOCK]].cumsum(axis=1)
         out = made.max(axis=2) + math.log(made.shape[2]) >= enough  # it is not elsewhere
@@ -199,19 +199,19 @@ def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Findin
         sure[: max(0, FEWEST - 1 - start)] = False
         if sure.any():
             first = int(sure.argmax())
-            found: betting.Finding = "different" if out[0, first] else "equivalent"
+            found: betting.Decision = "different" if out[0, first] else "equivalent"
             return start + first + 1, found, bool(out[3, first])
         logs = made[:, -1:]
     return len(run), None, bool(out[3, -1])
 
 
 def _check(values: Values, said: Outcome, alpha: float) -> None:
-    looks = Looks(MARGIN, alpha)
+    looks = SequentialTest(MARGIN, alpha)
     for count, value in enumerate(values.tolist(), 1):
         looks.add(value)
-        assert count < FEWEST or count == len(values) or looks.finding is None
-    assert (looks.finding is None) == (said == "not enough data")
-    assert outcome_of(mean_sequence(values, alpha), MARGIN) == said
+        assert count < FEWEST or count == len(values) or looks.decision is None
+    assert (looks.decision is None) == (said == "not enough data")
+    assert interval_outcome(mean_confidence_sequence(values, alpha), MARGIN) == said
 
 
 def measure_stopping() -> None:
@@ -235,7 +235,7 @@ def _stopped(seed: int, truth: Truth) -> dict[str, float]:
     values = _both(*truth.draw(np.random.default_rng(seed), RUNS, LIMIT))
     ended = stops(values, truth.rate)
     ends = [each[:end].mean() for each, end in zip(values, ended.after, strict=True)]
-    fixed = [outcome_of(win_rate(each), MARGIN) for each in values[:FIXED]]
+    fixed = [interval_outcome(win_rate(each), MARGIN) for each in values[:FIXED]]
     return {
         "false": _share(truth.false(one) for one in ended.said),
         "missed": _share(ended.missed),
@@ -261,7 +261,7 @@ def measure_alpaca_eval() -> None:
         ended = stops(shuffled, truth.rate)
         after.append(ended.after[1:])
         found[model] = {
-            "all_prompts": outcome_of(win_rate(values), MARGIN),
+            "all_prompts": interval_outcome(win_rate(values), MARGIN),
             "in_file_order": [ended.said[0], int(ended.after[0])],
             "false": _share(truth.false(one) for one in ended.said[1:]),
             "missed": _share(ended.missed[1:]),
@@ -322,7 +322,7 @@ def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, f
     drawn.check(twice)
     every = {"": ours, "both_": drawn.both, "one_": drawn.single}
     rates = {kind: [win_rate(run) for run in values] for kind, values in every.items()}
-    said = {kind: [outcome_of(rate, MARGIN) for rate in each] for kind, each in rates.items()}
+    said = {kind: [interval_outcome(rate, MARGIN) for rate in each] for kind, each in rates.items()}
     # What both orders say has no bias, so what is reported is compared with that: it varies less.
     off = 100 * (ours.mean(axis=1) - drawn.both.mean(axis=1))
     found: dict[str, float] = {}
@@ -346,7 +346,7 @@ def measure_stopped_orders() -> None:
     found = {}
     for seed, (name, truth) in enumerate(ORDERED.items()):
         drawn = Drawn.of(np.random.default_rng(200 + seed), truth, STOPPED_RUNS, LIMIT)
-        ours, twice = drawn.chosen(Z * sequence_factor(0.05) ** 0.5)
+        ours, twice = drawn.chosen(Z * sequential_factor(0.05) ** 0.5)
         ended, both, one = (stops(v, truth.rate) for v in (ours, drawn.both, drawn.single))
         drawn.check(twice, ended)
         bought = [end + run[:end].sum() for end, run in zip(ended.after, twice, strict=True)]
@@ -415,7 +415,7 @@ class Drawn(NamedTuple):
                 if end < limit:
                     apart = np.concatenate([each[run, :end] for each in self[:2]])
                     known = again[:end]
-                    spread = Spread(
+                    spread = OrderVariances(
                         float(apart[np.tile(known, 2)].var(ddof=1)),
                         float(ours[:end][known].var(ddof=1)),
                     )
@@ -466,7 +466,7 @@ def measure_planning() -> None:
         rng = np.random.default_rng(300 + seed)
         sd = float(_both(*truth.draw(rng, 1, 100_000)).std())
         away = abs(truth.rate - 0.5)
-        n = prompts_needed(sd, away) if away > MARGIN else prompts_to_fit(sd, away, MARGIN)
+        n = prompts_needed(sd, away) if away > MARGIN else prompts_for_equivalence(sd, away, MARGIN)
         assert n is not None
         runs = _both(*truth.draw(rng, PLANNED_RUNS, 4 * n))
         one = {f"{alpha:g}": stops(runs, truth.rate, alpha) for alpha in ALPHAS}
@@ -480,9 +480,9 @@ def measure_planning() -> None:
         "stopping:planning",
         figure=times,
         unit="times the prompts of a fixed number, for 80 % power at any look, in the median",
-        peer=f"the {sequence_factor(0.05):.3g} of stats/planning.py",
-        ratio=sequence_factor(0.05) / times,
-        planned={f"at_{alpha:g}": round(sequence_factor(alpha), 2) for alpha in ALPHAS},
+        peer=f"the {sequential_factor(0.05):.3g} of stats/power.py",
+        ratio=sequential_factor(0.05) / times,
+        planned={f"at_{alpha:g}": round(sequential_factor(alpha), 2) for alpha in ALPHAS},
         runs=PLANNED_RUNS,
         truths=found,
     )

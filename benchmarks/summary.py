@@ -34,7 +34,7 @@ from scipy import stats
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.stats.agreement import cohen_kappa
-from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import Estimate
 
 JUDGES = 5
@@ -119,7 +119,7 @@ def measure_ratings() -> None:
     prompts = np.repeat(np.arange(RATED), len(one))
     strengths = np.linspace(-1, 1, MODELS)
     wins = draw.random(len(left)) < 1 / (1 + np.exp(strengths[right] - strengths[left]))
-    outcomes = Outcomes(left, right, wins.astype(np.float64), prompts)
+    outcomes = PairwiseOutcomes(left, right, wins.astype(np.float64), prompts)
     ours, found = time_call(lambda: bradley_terry(outcomes, MODELS, resamples=RESAMPLES))
     winners = [evalica.Winner.X if won else evalica.Winner.Y for won in wins.tolist()]
     arguments = (evalica.bradley_terry, left.tolist(), right.tolist(), winners)

@@ -1,8 +1,7 @@
-"""A real server on loopback that speaks both batch interfaces, as their official clients use them.
+"""A loopback server with the batch APIs of OpenAI and Anthropic, and their direct APIs.
 
-OpenAI's: /v1/files, /v1/batches, and the files' content; Anthropic's: /v1/messages/batches and the
-results. Requests are answered directly too, by both. It runs in a thread of its own and outlives
-the clients that a test kills; `stop` and `start` take it away and bring it back at its address.
+It runs in a thread and outlives the clients that a test kills; `stop` and `start` simulate an
+outage at the same address.
 """
 
 import email
@@ -14,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -28,20 +28,20 @@ from tests.openai_server import Brain, Reply, chat, contest
 Fate = Callable[[dict[str, Any]], str]
 
 
-def lives(body: dict[str, Any]) -> str:
-    """Nothing befalls a request."""
+def always_replied(body: dict[str, Any]) -> str:
+    """The fate of every request: it is answered."""
     return "replied"
 
 
 @dataclass
 class Job:
-    """A batch as the server keeps it."""
+    """A batch on the server."""
 
     id: str
     requests: list[dict[str, Any]]
     metadata: dict[str, str] = field(default_factory=dict)
-    made: float = field(default_factory=time.time)
-    looks: int = 0
+    created_at: float = field(default_factory=time.time)
+    polls: int = 0
     state: str = "in_progress"
     results: list[tuple[str, str, Reply]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
@@ -50,102 +50,108 @@ class Job:
 class BatchServer:
     """`with BatchServer(brain) as server:` then `server.url` (OpenAI's), `server.address`.
 
-    A batch ends with the look number `looks`. `fate` says of a request's body what befalls it in a
-    batch: `replied`, or `expired`, `cancelled`, `missing`. `refusal` makes the errors for which a
-    whole batch is not taken. `hook` is called with `making` before a batch is there and with `made`
-    before that is told, `broken` with every request, of which it may return the reply. A batch is
-    not listed before the list was asked for `hidden` times.
+    A batch ends at its poll number `polls`. `fate` maps the body of a request in a batch to
+    `replied`, `expired`, `cancelled` or `missing`. `refusal` returns errors for which a batch is
+    rejected. `hook` is called with `making` before a batch is created and with `made` before its
+    creation is answered. `intercept` is called with every request and may return the reply. Batches
+    are not listed in the first `hidden` lists.
     """
 
-    def __init__(self, brain: Brain = contest, *, looks: int = 2, fate: Fate = lives) -> None:
+    def __init__(
+        self, brain: Brain = contest, *, polls: int = 2, fate: Fate = always_replied
+    ) -> None:
         self.brain = brain
-        self.looks = looks
+        self.polls = polls
         self.fate = fate
         self.refusal: Callable[[Job], list[dict[str, Any]]] = lambda job: []
         self.hook: Callable[[str], None] = lambda when: None
-        self.broken: Callable[[Request], Response | None] = lambda request: None
+        self.intercept: Callable[[Request], Response | None] = lambda request: None
         self.jobs: list[Job] = []
         self.files: dict[str, bytes] = {}
         self.direct: list[dict[str, Any]] = []
         self.seen: Counter[str] = Counter()
-        self.most_under_way = 0
+        self.max_running = 0
         self.hidden = 0
 
     # ------------------------------------------------------------------------------------ running
 
     def __enter__(self) -> "BatchServer":
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self._held = socket.socket()  # keeps the port while nobody listens there
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._held.close()
 
     def start(self) -> None:
-        """Listen at the address, which stays the same."""
-        config = uvicorn.Config(self._app(), port=self.port, log_level="critical", lifespan="off")
+        """Listen; the address is the same after a restart."""
+        config = uvicorn.Config(self._app(), log_level="critical", lifespan="off")
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        listening = socket.create_server(("127.0.0.1", self.port), backlog=1024, reuse_port=True)
+        run = partial(self._server.run, sockets=[listening])
+        self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not self._server.started and time.monotonic() < until:
             time.sleep(0.01)
         assert self._server.started
 
     def stop(self) -> None:
-        """Be gone; what it holds is kept."""
+        """Stop listening; the batches are kept."""
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     @property
     def address(self) -> str:
-        """What Anthropic's client takes for a base URL."""
+        """The base URL for Anthropic's client."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """What OpenAI's client takes for a base URL."""
+        """The base URL for OpenAI's client."""
         return f"{self.address}/v1"
 
     def _app(self) -> Starlette:
         def guarded(serve: Callable[[Request], Any]) -> Callable[[Request], Any]:
             async def handle(request: Request) -> Response:
                 self.seen[f"{request.method} {request.url.path.split('/')[-1]}"] += 1
-                reply: Response = self.broken(request) or await serve(request)
+                reply: Response = self.intercept(request) or await serve(request)
                 return reply
 
             return handle
 
         routes = [
-            ("POST", "/v1/chat/completions", self._chat),
+            ("POST", "/v1/chat/completions", self._chat_openai),
             ("POST", "/v1/files", self._upload),
             ("GET", "/v1/files/{id}/content", self._content),
-            ("POST", "/v1/batches", self._make),
-            ("GET", "/v1/batches", self._list),
-            ("GET", "/v1/batches/{id}", self._look),
-            ("POST", "/v1/messages", self._message),
-            ("POST", "/v1/messages/batches", self._make_messages),
-            ("GET", "/v1/messages/batches", self._list_messages),
-            ("GET", "/v1/messages/batches/{id}", self._look_messages),
-            ("GET", "/v1/messages/batches/{id}/results", self._results),
+            ("POST", "/v1/batches", self._create_openai),
+            ("GET", "/v1/batches", self._list_openai),
+            ("GET", "/v1/batches/{id}", self._poll_openai),
+            ("POST", "/v1/messages", self._message_anthropic),
+            ("POST", "/v1/messages/batches", self._create_anthropic),
+            ("GET", "/v1/messages/batches", self._list_anthropic),
+            ("GET", "/v1/messages/batches/{id}", self._poll_anthropic),
+            ("GET", "/v1/messages/batches/{id}/results", self._results_anthropic),
         ]
         return Starlette(
             routes=[Route(path, guarded(serve), methods=[verb]) for verb, path, serve in routes]
         )
 
-    # ------------------------------------------------------------------------------ what is asked
+    # ------------------------------------------------------------------------------------ batches
 
     @property
     def sent(self) -> list[dict[str, Any]]:
-        """The bodies of all requests in batches, in the order in which they came."""
+        """The bodies of all requests in batches, in the order of their arrival."""
         return [request["body"] for job in self.jobs for request in job.requests]
 
     @property
     def paid(self) -> list[dict[str, Any]]:
-        """The bodies of all requests that were answered, in batches and directly."""
+        """The bodies of all answered requests, in batches and direct."""
         by_id = [
             (job, id_)
             for job in self.jobs
@@ -156,19 +162,21 @@ class BatchServer:
             next(r["body"] for r in job.requests if r["custom_id"] == id_) for job, id_ in by_id
         ]
 
-    def _reply(self, body: dict[str, Any], says: Callable[[str], dict[str, Any]]) -> Reply:
+    def _reply(self, body: dict[str, Any], wrap: Callable[[str], dict[str, Any]]) -> Reply:
         said = self.brain(body)
         if isinstance(said, Reply):
             return said
-        return Reply(body=says(said) if isinstance(said, str) else said)
+        return Reply(body=wrap(said) if isinstance(said, str) else said)
 
-    def _directly(self, body: dict[str, Any], says: Callable[[str], dict[str, Any]]) -> Response:
-        reply = self._reply(body, says)
+    def _reply_directly(
+        self, body: dict[str, Any], wrap: Callable[[str], dict[str, Any]]
+    ) -> Response:
+        reply = self._reply(body, wrap)
         if reply.status == 200:
             self.direct.append(body)
         return JSONResponse(reply.body, reply.status, reply.headers)
 
-    def _new(self, requests: list[dict[str, Any]], metadata: dict[str, str]) -> Job:
+    def _create(self, requests: list[dict[str, Any]], metadata: dict[str, str]) -> Job:
         self.hook("making")
         job = Job(f"batch_{len(self.jobs)}", requests, metadata)
         ids = [request["custom_id"] for request in requests]
@@ -178,31 +186,31 @@ class BatchServer:
         if job.errors:
             job.state = "failed"
         self.jobs.append(job)
-        under_way = sum(job.state == "in_progress" for job in self.jobs)
-        self.most_under_way = max(self.most_under_way, under_way)
+        running = sum(job.state == "in_progress" for job in self.jobs)
+        self.max_running = max(self.max_running, running)
         self.hook("made")
         return job
 
-    def _looked_at(self, id_: str, says: Callable[[str], dict[str, Any]]) -> Job | None:
+    def _poll(self, id_: str, wrap: Callable[[str], dict[str, Any]]) -> Job | None:
         job = next((job for job in self.jobs if job.id == id_), None)
         if job and job.state == "in_progress":
-            job.looks += 1
-            if job.looks >= self.looks:
-                for request in reversed(job.requests):  # in any order, as promised
+            job.polls += 1
+            if job.polls >= self.polls:
+                for request in reversed(job.requests):  # neither API promises an order
                     fate = self.fate(request["body"])
-                    reply = self._reply(request["body"], says) if fate == "replied" else Reply()
+                    reply = self._reply(request["body"], wrap) if fate == "replied" else Reply()
                     job.results.append((request["custom_id"], fate, reply))
                 job.state = "ended"
         return job
 
-    def _listed(self) -> list[Job]:
+    def _visible(self) -> list[Job]:
         self.hidden -= 1
         return [] if self.hidden >= 0 else self.jobs[::-1]
 
     # ------------------------------------------------------------------------------------- OpenAI
 
-    async def _chat(self, request: Request) -> Response:
-        return self._directly(await request.json(), chat)
+    async def _chat_openai(self, request: Request) -> Response:
+        return self._reply_directly(await request.json(), chat)
 
     async def _upload(self, request: Request) -> Response:
         head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
@@ -229,26 +237,26 @@ class BatchServer:
     async def _content(self, request: Request) -> Response:
         return Response(self.files[request.path_params["id"]], media_type="application/jsonl")
 
-    async def _make(self, request: Request) -> Response:
+    async def _create_openai(self, request: Request) -> Response:
         asked = await request.json()
         assert asked["endpoint"] == "/v1/chat/completions"
         lines = self.files[asked["input_file_id"]].decode().splitlines()
         requests = [json.loads(line) for line in lines]
         for one in requests:
             assert (one["method"], one["url"]) == ("POST", "/v1/chat/completions")
-        return JSONResponse(self._shown(self._new(requests, asked.get("metadata") or {})))
+        return JSONResponse(self._openai_batch(self._create(requests, asked.get("metadata") or {})))
 
-    async def _list(self, request: Request) -> Response:
-        shown = [self._shown(job) for job in self._listed()]
+    async def _list_openai(self, request: Request) -> Response:
+        shown = [self._openai_batch(job) for job in self._visible()]
         return JSONResponse({"object": "list", "data": shown, "has_more": False})
 
-    async def _look(self, request: Request) -> Response:
-        job = self._looked_at(request.path_params["id"], chat)
+    async def _poll_openai(self, request: Request) -> Response:
+        job = self._poll(request.path_params["id"], chat)
         if job is None:
             return JSONResponse({"error": {"message": "no such batch"}}, 404)
-        return JSONResponse(self._shown(job))
+        return JSONResponse(self._openai_batch(job))
 
-    def _shown(self, job: Job) -> dict[str, Any]:
+    def _openai_batch(self, job: Job) -> dict[str, Any]:
         fates = {fate for _, fate, _ in job.results}
         good = [id_ for id_, fate, reply in job.results if fate == "replied" and reply.status < 400]
         state = job.state
@@ -262,21 +270,21 @@ class BatchServer:
             "input_file_id": "file-x",
             "completion_window": "24h",
             "status": state,
-            "created_at": int(job.made),
+            "created_at": int(job.created_at),
             "metadata": job.metadata,
             "request_counts": {
                 "total": len(job.requests),
-                "completed": len(good) if job.results else job.looks,
+                "completed": len(good) if job.results else job.polls,
                 "failed": len(job.results) - len(good),
             },
             "errors": {"object": "list", "data": job.errors} if job.errors else None,
         }
         if job.state == "ended":
-            shown |= self._written(job)
+            shown |= self._result_files(job)
         return shown
 
-    def _written(self, job: Job) -> dict[str, str]:
-        """The files of what came of a batch, by the field that names them."""
+    def _result_files(self, job: Job) -> dict[str, str]:
+        """Write the result files of a batch; return their ids by the field that names them."""
         files: dict[str, list[dict[str, Any]]] = {"output_file_id": [], "error_file_id": []}
         for id_, fate, reply in job.results:
             line: dict[str, Any] = {"id": "r", "custom_id": id_, "response": None, "error": None}
@@ -298,26 +306,26 @@ class BatchServer:
 
     # ---------------------------------------------------------------------------------- Anthropic
 
-    async def _message(self, request: Request) -> Response:
-        return self._directly(await request.json(), message)
+    async def _message_anthropic(self, request: Request) -> Response:
+        return self._reply_directly(await request.json(), message)
 
-    async def _make_messages(self, request: Request) -> Response:
+    async def _create_anthropic(self, request: Request) -> Response:
         asked = (await request.json())["requests"]
         requests = [{"custom_id": r["custom_id"], "body": r["params"]} for r in asked]
-        return JSONResponse(self._told(self._new(requests, {})))
+        return JSONResponse(self._anthropic_batch(self._create(requests, {})))
 
-    async def _list_messages(self, request: Request) -> Response:
-        told = [self._told(job) for job in self._listed()]
+    async def _list_anthropic(self, request: Request) -> Response:
+        told = [self._anthropic_batch(job) for job in self._visible()]
         return JSONResponse({"data": told, "has_more": False, "first_id": None, "last_id": None})
 
-    async def _look_messages(self, request: Request) -> Response:
-        job = self._looked_at(request.path_params["id"], message)
+    async def _poll_anthropic(self, request: Request) -> Response:
+        job = self._poll(request.path_params["id"], message)
         if job is None:
             error = {"type": "not_found_error", "message": "no such batch"}
             return JSONResponse({"type": "error", "error": error}, 404)
-        return JSONResponse(self._told(job))
+        return JSONResponse(self._anthropic_batch(job))
 
-    async def _results(self, request: Request) -> Response:
+    async def _results_anthropic(self, request: Request) -> Response:
         job = next(job for job in self.jobs if job.id == request.path_params["id"])
         lines = []
         for id_, fate, reply in job.results:
@@ -330,8 +338,8 @@ class BatchServer:
                 lines.append(json.dumps({"custom_id": id_, "result": result}, ensure_ascii=False))
         return Response("".join(f"{line}\n" for line in lines), media_type="application/x-jsonl")
 
-    def _told(self, job: Job) -> dict[str, Any]:
-        made = datetime.fromtimestamp(job.made, UTC)
+    def _anthropic_batch(self, job: Job) -> dict[str, Any]:
+        created_at = datetime.fromtimestamp(job.created_at, UTC)
         kinds = Counter(
             "succeeded"
             if fate == "replied" and reply.status == 200
@@ -344,9 +352,9 @@ class BatchServer:
         return {
             "id": job.id,
             "type": "message_batch",
-            "created_at": made.isoformat(),
-            "expires_at": made.isoformat(),
-            "ended_at": made.isoformat() if ended else None,
+            "created_at": created_at.isoformat(),
+            "expires_at": created_at.isoformat(),
+            "ended_at": created_at.isoformat() if ended else None,
             "archived_at": None,
             "cancel_initiated_at": None,
             "request_counts": counts,

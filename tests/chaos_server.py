@@ -296,7 +296,6 @@ class ChaosServer(OpenAIServer):
     def __init__(self, faults: Mapping[str, Fault] = {}, certificate: Path | None = None) -> None:
         super().__init__()
         self.faults = faults
-        self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate)
@@ -304,6 +303,7 @@ class ChaosServer(OpenAIServer):
         self.asked: Counter[str] = Counter()  # requests by item
         self.met: Counter[str] = Counter()  # faults by kind
         self.pause = 0.0  # seconds until a reply
+        self.outage: Outage | None = None
         self._held = socket.socket()  # keeps the port while nobody listens there
 
     def __enter__(self) -> "ChaosServer":
@@ -311,7 +311,7 @@ class ChaosServer(OpenAIServer):
         self._held.bind(("127.0.0.1", 0))
         self.port = self._held.getsockname()[1]
         self._thread.start()
-        self._do(self._listen())
+        self._do(self._listen(self._port()))
         self.address = f"http{'s' * bool(self._tls)}://127.0.0.1:{self.port}"
         self.url = f"{self.address}/v1"
         return self
@@ -320,26 +320,17 @@ class ChaosServer(OpenAIServer):
         super().__exit__(*error)
         self._held.close()
 
-    def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+    def _port(self) -> socket.socket:
+        """A socket that listens at the reserved port."""
+        return socket.create_server(("127.0.0.1", self.port), backlog=1024, reuse_port=True)
 
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", self.port, reuse_port=True, backlog=1024, ssl=self._tls
-        )
-
-    def dies(self) -> None:
-        """Refuse new connections, and reset the open ones."""
-        self._do(self._die())
-
-    def comes_back(self) -> None:
-        """Accept connections again."""
-        self._do(self._listen())
-
-    async def _die(self) -> None:
-        self._server.close()
-        for writer in tuple(self._writers):
-            _reset(writer)
+    async def be_away(self, seconds: float) -> None:
+        """Reset all connections, refuse others, and take them again after so many seconds."""
+        for connection in self._taken.values():
+            _linger(connection)
+        await self._stop()
+        await asyncio.sleep(seconds)
+        await self._listen(self._port())
 
     async def _reply(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         speaks: Protocol = "anthropic" if b"/messages " in self.raw.pop()[:99] else "openai"
@@ -347,13 +338,18 @@ class ChaosServer(OpenAIServer):
         self.asked[item] += 1
         attempt = self.asked[item]
         fault = self.faults.get(item)
+        if fault is not None and attempt > fault.times:
+            fault = None
+        if fault is not None:
+            self.met[fault.kind] += 1  # at once: an outage ends this task
+        if self.outage is not None and self.asked.total() == self.outage.after:
+            self.outage.begin(self)
         await asyncio.sleep(self.pause)
         said = self.says_what(body)
         right = message(said) if speaks == "anthropic" else chat(said)
-        if fault is None or attempt > fault.times:
+        if fault is None:
             await self._send(Reply(body=right), writer)
             return
-        self.met[fault.kind] += 1
         await self._send(KINDS[fault.kind].make(speaks, right), writer)
 
     async def _send(self, reply: Any, writer: asyncio.StreamWriter) -> None:
@@ -388,30 +384,43 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close a connection with RST."""
     held = writer.get_extra_info("socket")
     if held is not None and held.fileno() >= 0:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        _linger(held)
     writer.transport.abort()
 
 
+def _linger(connection: Any) -> None:
+    """Have a socket end its connection with RST when it is closed."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 class Outage:
-    """Stop the server after requests for `after` items, and restart it `seconds` later."""
+    """The server dies when it is asked for the `after`th item, and is back `seconds` later.
+
+    The server counts the requests itself: a thread beside it would see the number too late when the
+    machine is busy. A run that ends before the server died is a failure of the test.
+    """
 
     def __init__(self, server: ChaosServer, after: int, seconds: float) -> None:
         self.server, self.after, self.seconds = server, after, seconds
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._away: asyncio.Task[None] | None = None
 
     def __enter__(self) -> "Outage":
-        self._thread.start()
+        self.server.outage = self
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(self.seconds + 10)
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.server.outage = None
+        self.server._do(self._over())
+        assert kind or self._away, "the server was never asked for so many"
 
-    def _run(self) -> None:
-        while self.server.asked.total() < self.after:
-            time.sleep(0.005)
-        self.server.dies()
-        time.sleep(self.seconds)
-        self.server.comes_back()
+    def begin(self, server: ChaosServer) -> None:
+        """Start the outage. Called on the server's loop."""
+        self._away = asyncio.get_running_loop().create_task(server.be_away(self.seconds))
+
+    async def _over(self) -> None:
+        if self._away is not None:
+            self._away.cancel()  # does nothing where the server is back
+            await asyncio.gather(self._away, return_exceptions=True)
 
 
 class Proxy:

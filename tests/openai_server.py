@@ -8,8 +8,11 @@ a Reply with any status and body.
 import asyncio
 import json
 import re
+import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +21,7 @@ from typing import Any
 class Reply:
     """Any HTTP reply: a dict body is sent as JSON, bytes as they are.
 
-    It is sent after `delay` seconds; with `until`, as soon as that holds, at the latest after 30 s.
+    It is sent after `delay` seconds; with `until`, as soon as that holds, or after 100 seconds.
     With `hangs_up` the connection ends behind it, as it does where a server dies.
     """
 
@@ -70,6 +73,14 @@ def contest(body: dict[str, Any]) -> str:
     return verdict("A", 8, 3) if a else verdict("B", 3, 8)
 
 
+@contextmanager
+def nothing_listens() -> Iterator[str]:
+    """The URL of a port at which nothing listens; it stays reserved while the body runs."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/v1"
+
+
 class OpenAIServer:
     """`with OpenAIServer(brain) as server:` then `server.url`, `server.requests`."""
 
@@ -81,56 +92,97 @@ class OpenAIServer:
         self.raw: list[bytes] = []
         self.in_flight = 0
         self.most_in_flight = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tls: ssl.SSLContext | None = None
+        self._listening: socket.socket | None = None
+        self._taken: dict[asyncio.Task[None], socket.socket] = {}  # the connections that are open
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> "OpenAIServer":
         self._thread.start()
-        started = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop
-        )
-        self._server = started.result(10)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._do(self._listen(socket.create_server(("127.0.0.1", 0), backlog=1024)))
+        assert self._listening
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/v1"
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
-    async def _stop(self) -> None:
-        await asyncio.sleep(0.02)  # a connection that is just being taken needs its server
-        self._server.close()
-        others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        for writer in tuple(self._writers):  # of tasks that had not begun
-            writer.close()
-        await asyncio.sleep(0.01)  # a closed transport lets go of its socket a few steps later
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    # `asyncio.start_server` takes a connection in several steps of the loop, and loses one that is
+    # between two of them when it is closed: its client would wait until its timeout. Here every
+    # connection that was accepted is known at once.
+
+    async def _listen(self, listening: socket.socket) -> None:
+        listening.setblocking(False)
+        self._listening = listening
+        self._loop.add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            connection, _ = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # the client went away
+        connection.setblocking(False)
+        task = self._loop.create_task(self._take(connection))
+        self._taken[task] = connection
+        task.add_done_callback(lambda task: self._taken.pop(task).close())
+
+    def left(self) -> None:
+        """Wait until all clients have closed their connections. Requests of a killed process that
+        were still in socket buffers are counted then.
+        """
+        self._do(self._left())
+
+    async def _left(self) -> None:
+        await asyncio.gather(*self._taken, return_exceptions=True)
+
+    def refuse(self) -> None:
+        """Refuse connections from now on; for a brain, which runs on the server's loop."""
+        if self._listening is not None:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+
+    async def _stop(self) -> None:
+        """Refuse connections, and end those that are open: no socket is left when it returns."""
+        self.refuse()
+        for task in self._taken:
+            task.cancel()
+        await asyncio.gather(*self._taken, return_exceptions=True)
+
+    async def _take(self, connection: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol, connection, ssl=self._tls
+            )
+        except OSError:
+            return  # the client does not trust the certificate
+        writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+        try:
+            with suppress(asyncio.IncompleteReadError, OSError):  # the client went away
+                await self._serve(reader, writer)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+        finally:
+            transport.abort()  # does nothing where it is closed
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
-                body = await reader.readexactly(int(length.group(1)) if length else 0)
-                self.raw.append(head + body)
-                await self._reply(json.loads(body), writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the client went away, or the test is over
-        finally:
-            self._writers.discard(writer)
-            writer.close()
+        """Reply to the requests of one connection until either side ends it."""
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+            body = await reader.readexactly(int(length.group(1)) if length else 0)
+            self.raw.append(head + body)
+            await self._reply(json.loads(body), writer)
 
     async def _reply(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         self.requests.append(body)
@@ -142,7 +194,7 @@ class OpenAIServer:
         reply = said if isinstance(said, Reply) else Reply(body=said)
         await asyncio.sleep(reply.delay)
         waited = 0.0
-        while not reply.until() and waited < 30:
+        while not reply.until() and waited < 100:
             await asyncio.sleep(0.01)
             waited += 0.01
         self.in_flight -= 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bakeoff.errors import StoreError
-from bakeoff.generators.batch.journal import Batch, Posted, Settled
+from bakeoff.generators.batch.journal import Batch, BatchFinished, BatchSubmitted
 from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_key
 from bakeoff.storage import Store
 
@@ -29,7 +29,11 @@ def records_of(count: int, seed: int = 0) -> dict[str, Record]:
 def _record(draw: random.Random, number: int) -> Record:
     if number % 40 == 39:
         tag = f"{draw.getrandbits(64):x}"
-        notes = Batch(tag=tag, requests=("a", "b"), at=1.5), Posted(reference=tag), Settled()
+        notes = (
+            Batch(tag=tag, requests=("a", "b"), created_at=1.5),
+            BatchSubmitted(reference=tag),
+            BatchFinished(),
+        )
         return draw.choice(notes)
     words = " ".join(f"{draw.getrandbits(40):x}" for _ in range(draw.choice([3, 30, 30, 90])))
     if number % 8 == 0:

@@ -35,7 +35,7 @@ class Browser:
         self.seen = b""  # all bytes received
         scheme, place = urlsplit(url)[:2]
         self._client = httpx.Client(
-            base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=30
+            base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=60
         )
 
     def __enter__(self) -> "Browser":

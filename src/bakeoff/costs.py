@@ -1,6 +1,6 @@
-"""Texts to tokens, about; and tokens to money, by the public price lists of `genai-prices`.
+"""Estimates of token counts, and costs by the public price lists of `genai-prices`.
 
-Knows no request and no run. A price that is not known is None, and never nothing.
+An unknown price is None, never 0.
 """
 
 import re
@@ -12,26 +12,25 @@ from bakeoff.records import Usage
 
 Processing = Literal["direct", "batch"]
 
-_BATCH = 0.5  # of the direct price, with every provider whose batches we use
+_BATCH_DISCOUNT = 0.5  # of the direct price, with every supported provider
 _PIECE = re.compile(r"[a-zA-Z]+|[0-9]+|\n\s*| {2,}|[^\x00-\x7f]+|[^\sa-zA-Z0-9\x80-\U0010ffff]+")
 _CJK = "\u2e80"  # from here on a character is a syllable or a word
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(NamedTuple):
-    """US dollars for a million tokens, read and written."""
+    """US dollars per million tokens."""
 
-    read: _Dollars
-    written: _Dollars
+    input: _Dollars
+    output: _Dollars
 
 
-def tokens_in(text: str) -> int:
-    """About how many tokens a text has, for a tokeniser of today (50,000 to 260,000 pieces).
+def estimate_tokens(text: str) -> int:
+    """Estimate the number of tokens of `text` for a vocabulary of 50,000 to 260,000 tokens.
 
-    A word is one, and a little more where it is longer than six letters; of digits there are 0.7
-    each, of punctuation one for every two marks. English prose, code and JSON come out within 10 %
-    of what the tokenisers of Qwen 2.5, SmolLM2 and Gemma 3 make of them; other scripts may be off
-    by a half.
+    A word counts as one token and 0.12 for each letter beyond the sixth, a digit as 0.7, two
+    punctuation marks as one. English prose, code and JSON come within 10 % of the tokenizers of
+    Qwen 2.5, SmolLM2 and Gemma 3; other scripts may be off by half.
     """
     return round(sum(_tokens(piece.group()) for piece in _PIECE.finditer(text)))
 
@@ -47,19 +46,19 @@ def _tokens(piece: str) -> float:
     return 1.0 if first.isspace() else (length + 1) / 2
 
 
-def price_at(price: Price, usage: Usage) -> float:
-    """US dollars for tokens at a price that somebody gave: what came from a cache costs as much."""
-    return (price.read * usage.input_tokens + price.written * usage.output_tokens) / 1e6
+def cost_at(price: Price, usage: Usage) -> float:
+    """Return US dollars at a price that the user gave; cached tokens cost as much as others."""
+    return (price.input * usage.input_tokens + price.output * usage.output_tokens) / 1e6
 
 
-def price_of(
+def listed_cost(
     provider: str, model: str, usage: Usage, processing: Processing = "direct"
 ) -> float | None:
-    """US dollars for the tokens of a hosted model; None where the lists do not have it.
+    """Return US dollars for the tokens of a hosted model; None if the price lists lack it.
 
-    A batch whose price the lists do not have costs half of what the same requests would directly.
+    A batch without a listed price costs half of what direct requests would.
     """
-    import genai_prices  # 0.2 s, and a run of local models never asks
+    import genai_prices  # takes 0.2 s, and a run of local models does not need it
 
     tokens = genai_prices.Usage(
         input_tokens=usage.input_tokens,
@@ -68,14 +67,14 @@ def price_of(
         cache_write_tokens=usage.cache_write_tokens,
     )
     try:
-        found = genai_prices.calc_price(tokens, model_ref=model, provider_id=provider)
+        direct = genai_prices.calc_price(tokens, model_ref=model, provider_id=provider)
         if processing == "direct":
-            return float(found.total_price)
-        listed = genai_prices.calc_price(
+            return float(direct.total_price)
+        batch = genai_prices.calc_price(
             tokens, model_ref=model, provider_id=provider, price_context={"processing": processing}
         )
     except LookupError:
         return None
-    if listed.total_price == found.total_price:  # what they give where they have none for batches
-        return _BATCH * float(found.total_price)
-    return float(listed.total_price)
+    if batch.total_price == direct.total_price:  # the library's fallback without a batch price
+        return _BATCH_DISCOUNT * float(direct.total_price)
+    return float(batch.total_price)

@@ -1,6 +1,5 @@
-"""What a run is made with: versions, machine and keys. Tells nothing that is secret."""
+"""Versions, platform, start time and API keys of the current process."""
 
-import hashlib
 import os
 import platform
 import time
@@ -32,12 +31,11 @@ _PACKAGES = (
     "vl-convert-python",
 )
 
-
-_KEYS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_SECRET_SUFFIXES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def describe() -> dict[str, JsonValue]:
-    """Python, platform, cores, and the versions of the packages that are installed."""
+    """Return Python version, platform, number of cores and versions of installed packages."""
     versions: dict[str, JsonValue] = {}
     for package in _PACKAGES:
         try:
@@ -52,53 +50,45 @@ def describe() -> dict[str, JsonValue]:
     }
 
 
-class Moment(NamedTuple):
-    """When something began: by the clock, which may jump, and by one that cannot."""
+class StartTime(NamedTuple):
+    """When a run started, by the wall clock and by the monotonic clock."""
 
-    at: datetime
-    ticks: float
+    at: datetime  # UTC
+    monotonic: float  # seconds, `time.monotonic()`
 
     @classmethod
     def now(cls) -> Self:
-        """This one."""
+        """Return the current time."""
         return cls(datetime.now(UTC), time.monotonic())
 
-    def told(self) -> dict[str, JsonValue]:
-        """When it was, and how many seconds ago that is."""
-        seconds = round(time.monotonic() - self.ticks, 1)
+    def as_fields(self) -> dict[str, JsonValue]:
+        """Return `started` (ISO 8601, UTC) and `seconds` elapsed since then."""
+        seconds = round(time.monotonic() - self.monotonic, 1)
         return {"started": self.at.isoformat(timespec="seconds"), "seconds": seconds}
 
 
-def load_keys(file: Path | None) -> None:
-    """Set what a .env file names and the environment does not have; ConfigError if unreadable."""
+def load_env_file(file: Path | None) -> None:
+    """Set the variables of a .env file that the environment does not define.
+
+    Raises ConfigError if the file cannot be read.
+    """
     if file is None:
         return
     from dotenv import dotenv_values
 
     try:
         with file.open(encoding="utf-8") as stream:
-            named = dotenv_values(stream=stream, interpolate=False)
+            variables = dotenv_values(stream=stream, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(
             f"cannot read the keys in {str(file)!r} ({why}): name another file"
         ) from None
-    for name, value in named.items():
+    for name, value in variables.items():
         if value is not None:
             os.environ.setdefault(name, value)
 
 
-def keys() -> list[str]:
-    """What must not be told: the values of the variables that hold keys, by their names."""
-    return [value for name, value in os.environ.items() if name.upper().endswith(_KEYS)]
-
-
-def code() -> str:
-    """The SHA-256 of this package's own files: what they make of the same is the same."""
-    folder = Path(__file__).parent
-    found = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            found.update(f"{path.relative_to(folder)}:{path.stat().st_size}:".encode())
-            found.update(path.read_bytes())
-    return found.hexdigest()
+def credentials() -> list[str]:
+    """Return the values of environment variables whose names end in KEY, TOKEN and the like."""
+    return [value for name, value in os.environ.items() if name.upper().endswith(_SECRET_SUFFIXES)]

@@ -82,7 +82,7 @@ def open_generator(spec: Spec, setting: Setting) -> Generator:
     if _REPLICAS in spec.options:
         cluster: Backend[Generator] = find(CLUSTERS, "ray")
         return cluster(spec, setting)
-    theirs = Sampling.model_fields.keys() - {"weigh"}  # that one is for judges to say
+    theirs = Sampling.model_fields.keys() - {"score_only"}  # that one is for judges to say
     own = {key: value for key, value in spec.options.items() if key in theirs}
     said, spec = split_options(_Batch, spec)
     rest = {key: value for key, value in spec.options.items() if key not in own}
@@ -90,7 +90,7 @@ def open_generator(spec: Spec, setting: Setting) -> Generator:
     sampling = parse_fields(Sampling, values, where=spec.name)
     batch = said.batch if said.batch is not None else setting.batch and _has_batches(spec)
     backend: Backend[Generator] = find(BATCHES if batch else GENERATORS, spec.backend)
-    if sampling.weigh and not getattr(backend, "weighs", False):
+    if sampling.score_only and not getattr(backend, "can_score", False):
         raise ConfigError(
             f"{spec.name!r} cannot weigh completions: take one of embedded:, hf:, or a vLLM server "
             "by api:"

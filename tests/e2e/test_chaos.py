@@ -29,7 +29,10 @@ from tests.chaos_server import (
 from tests.marks import long
 from tests.openai_server import verdict
 
-TIMEOUT = 1.5  # seconds that the client waits for a server that stalls
+# Seconds that the client waits for a server that stalls. A healthy reply that takes longer on a
+# busy machine costs a retry, and every fault that passes leaves two of them.
+TIMEOUT = 5.0
+NEVER = 120.0  # where nothing stalls
 RETRIES = 4
 
 
@@ -164,7 +167,8 @@ def test_every_kind_of_fault_costs_what_it_has_to_and_no_more(
 ) -> None:
     models, items = recorded(tmp_path, count)
     with ChaosServer() as server:
-        truth = ran(tmp_path, count, models, spec(server, speaks, "judge"), "truth")
+        judge = spec(server, speaks, "judge", timeout=NEVER)
+        truth = ran(tmp_path, count, models, judge, "truth")
     assert server.asked == dict.fromkeys(items, 1)
     assert not truth.failures
     faults = plan(items, seed=7, share=share, stays=0.4)
@@ -201,7 +205,7 @@ def test_what_failed_is_all_that_the_same_command_asks_for_again(
     models, items = recorded(tmp_path, count)
     faults = {item: Fault("500", ALWAYS) for item in items[::4]}
     with ChaosServer(faults) as server:
-        judge = spec(server, speaks, "judge")
+        judge = spec(server, speaks, "judge", timeout=NEVER)
         first = ran(tmp_path, count, models, judge, "run")
         assert len(first.failures) == len(faults)
         server.faults = {}

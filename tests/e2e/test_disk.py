@@ -295,13 +295,11 @@ def test_a_store_that_another_process_takes_midway_keeps_what_was_paid_for(tmp_p
         arguments = usual(server, path, tmp_path / "out")
         process = started(arguments, tmp_path, PATIENT)
         assert holding.wait(60)
-        begun = time.monotonic()
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 2
         assert "Traceback" not in errors
         assert errors.splitlines()[-1].startswith(f"bakeoff: the store '{path}' cannot be used (")
         assert "another process has kept it for 1.5 seconds" in errors
-        assert time.monotonic() - begun < 20
         others[0].execute("ROLLBACK")
         others[0].close()
         found, asked = check(path), len(server.requests)

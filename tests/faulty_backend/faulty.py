@@ -23,7 +23,7 @@ class OddError(BackendError):
 class Faulty(PerItem[Any, Any]):
     """`faulty:NAME` completes with NAME and the prompt, or with the fault that the prompt names."""
 
-    weighs = True
+    can_score = True
 
     def __init__(self, spec: Any, setting: Any) -> None:
         super().__init__(setting.lanes)
@@ -54,7 +54,7 @@ class Faulty(PerItem[Any, Any]):
                     await asyncio.sleep(0.05)
             case "fail":
                 error = BackendError("it is down", status=503, raw="<down>")
-                error.took = {"usage": Usage(input_tokens=3, output_tokens=4), "cost": 0.5}
+                error.usage = {"usage": Usage(input_tokens=3, output_tokens=4), "cost": 0.5}
                 raise error
             case "long":
                 raise ContextError("too long", status=400)

@@ -12,20 +12,20 @@ import numpy as np
 
 import bakeoff
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
-from bakeoff.stats.alpaca_eval import Inputs, alpaca_eval_length_controlled
+from bakeoff.stats.alpaca_eval import AlpacaEvalInputs, length_controlled_win_rate
 from bakeoff.stats.bias import length_effect
 from bakeoff.stats.calibration import lee_interval, ppi_plus_plus
-from bakeoff.stats.intervals import bca, proportion, student, win_rate
+from bakeoff.stats.intervals import bca, proportion, t_interval, win_rate
 from bakeoff.stats.power import (
-    detectable,
-    power_of,
+    detectable_effect,
+    power_analysis,
+    prompts_for_equivalence,
     prompts_needed,
-    prompts_to_fit,
-    variance_split,
+    variance_components,
 )
-from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.sequential import sign_e_process
-from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip, sign_test
+from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 
 # For the evaluation whose columns have names of their own.
 COLUMNS = {
@@ -105,9 +105,9 @@ def _pair(pair: Any) -> Numbers:
 
 
 def _length(length: Any) -> Numbers:
-    yield "length.n", length.tilt.n
-    yield "length.spearman", length.tilt.spearman
-    yield from _estimate("length.longer_wins", length.tilt.more_wins)
+    yield "length.n", length.bias.n
+    yield "length.spearman", length.bias.spearman
+    yield from _estimate("length.longer_wins", length.bias.more_wins)
     yield from _estimate("length.controlled", length.controlled)
     yield from _estimate("length.slope", length.slope)
 
@@ -184,7 +184,7 @@ def _intervals(given: dict[str, Any]) -> Numbers:
         yield from _interval(f"{hits}/{of}", proportion(hits, of))
     yield from _interval("11/16 at 99 %", proportion(11, 16, 0.99))
     d = np.array(given["more_differences"])
-    yield from _estimate("differences", student(d))
+    yield from _estimate("differences", t_interval(d))
     for name, y in (("bca", values["rare"]), ("bca of differences", d)):
         (found,) = bca(lambda weights, y=y: (weights @ y / len(y))[..., None], len(y))
         yield from _fields(f"{name}.", found, "low", "high", "se")
@@ -199,8 +199,8 @@ def _tests(given: dict[str, Any]) -> Numbers:
         yield f"sign {wins}-{losses}", sign_test(wins, losses).p
     for b, c in given["discordant"]:
         yield f"mcnemar {b}-{c}", mcnemar(b, c).p
-    yield "flips", sign_flip(np.array(given["differences"])).p
-    yield "more flips", sign_flip(np.array(given["more_differences"])).p
+    yield "flips", sign_flip_test(np.array(given["differences"])).p
+    yield "more flips", sign_flip_test(np.array(given["more_differences"])).p
     for at, p in enumerate(holm(given["p_values"])):
         yield f"holm {at}", p
     for at, p in enumerate(romano_wolf(np.array(given["families"]))):
@@ -222,9 +222,9 @@ def _agreement_of(given: dict[str, Any]) -> Numbers:
 
 def _ratings(given: dict[str, Any]) -> Numbers:
     left, right, won, prompts = np.array(given["battles"]).T
-    outcomes = Outcomes(left.astype(int), right.astype(int), won, prompts.astype(int))
+    outcomes = PairwiseOutcomes(left.astype(int), right.astype(int), won, prompts.astype(int))
     decided = won != 0.5
-    without = Outcomes(
+    without = PairwiseOutcomes(
         outcomes.left[decided], outcomes.right[decided], won[decided], outcomes.prompts[decided]
     )
     for name, fitted in (
@@ -248,12 +248,12 @@ def _sequential(given: dict[str, Any]) -> Numbers:
 def _planning(given: dict[str, Any]) -> Numbers:
     for sd, effect in ((1 / 3, 0.03), (0.5, 0.1), (0.42, 0.07)):
         yield f"prompts {sd:.3f} {effect}", prompts_needed(sd, effect)
-        yield f"detectable {sd:.3f}", detectable(sd / 10)
+        yield f"detectable {sd:.3f}", detectable_effect(sd / 10)
     for name in ("singles", "few", "many", "rare"):
-        power = power_of(np.array(given[name]), 0.05)
+        power = power_analysis(np.array(given[name]), 0.05)
         yield from _fields(f"{name} power.", power, "detectable", "needed", "more")
     for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
-        yield f"fits {sd} {away} {margin}", prompts_to_fit(sd, away, margin)
+        yield f"fits {sd} {away} {margin}", prompts_for_equivalence(sd, away, margin)
 
 
 def _labels(given: dict[str, Any]) -> Numbers:
@@ -269,9 +269,11 @@ def _length_of(given: dict[str, Any]) -> Numbers:
     yield "controlled", found.controlled.estimate  # type: ignore[union-attr]
     yield "slope", found.slope.estimate  # type: ignore[union-attr]
     gamed = np.array(given["gamed"])
-    inputs = Inputs(y, d, np.array(given["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int))
+    inputs = AlpacaEvalInputs(
+        y, d, np.array(given["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int)
+    )
     for c in (2.78, 21.54):
-        fitted = alpaca_eval_length_controlled(inputs, c)
+        fitted = length_controlled_win_rate(inputs, c)
         yield f"alpaca_eval c={c}", fitted.win_rate
         for name, weight in zip(("length", "difficulty", "model"), fitted.weights, strict=True):
             yield f"alpaca_eval c={c} {name}", weight
@@ -280,7 +282,9 @@ def _length_of(given: dict[str, Any]) -> Numbers:
 def _variance(given: dict[str, Any]) -> Numbers:
     prompt, generation, order, repeat, y = np.array(given["nested"]).T
     codes = (column.astype(int) for column in (prompt, generation, order, repeat))
-    yield from _fields("", variance_split(y, *codes), "prompt", "generation", "order", "repeat")
+    yield from _fields(
+        "", variance_components(y, *codes), "prompt", "generation", "order", "repeat"
+    )
 
 
 _GROUPS: dict[str, Callable[[dict[str, Any]], Numbers]] = {

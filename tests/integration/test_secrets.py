@@ -1,5 +1,6 @@
-"""A key goes to the server that it is for, and nowhere else: not into a file, a line or a process
-list, whatever fails and whatever the other side sends back. Nor do credentials in a URL.
+"""API keys and passwords in URLs are sent to their server only.
+
+They are in no file, output or process list, whatever fails and whatever a server echoes.
 """
 
 import base64
@@ -14,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from bakeoff.errors import BackendError, ConfigError, masked, without
 from tests.anthropic_server import AnthropicServer, message
 from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
@@ -27,13 +27,13 @@ Brain = Callable[[dict[str, Any]], Any]
 
 
 def replies(status: int, **more: Any) -> Brain:
-    """A server that sends back what it was sent: as some do, to be helpful."""
+    """Return a reply function whose errors contain the key."""
     body = {"error": {"message": f"Incorrect API key: Bearer {KEY}", "type": "x", "code": None}}
     return lambda _: Reply(status=status, body=body, **more)
 
 
 def after(count: int, then: Brain) -> Brain:
-    """As it should be for a while."""
+    """Return a reply function that answers `count` requests and then calls `then`."""
     left = iter(range(count))
     return lambda body: contest(body) if next(left, None) is not None else then(body)
 
@@ -85,7 +85,7 @@ def bakeoff(folder: Path, *words: str, **env: str) -> subprocess.CompletedProces
 
 
 def assert_nowhere(folder: Path, done: subprocess.CompletedProcess[str]) -> None:
-    """No marker in anything that was written or printed."""
+    """Assert that no marker is in the output or in any file."""
     written = [path for path in folder.rglob("*") if path.is_file() and path.name != "keys.env"]
     for marker in MARKERS:
         for path in written:
@@ -101,7 +101,7 @@ def usual(server: OpenAIServer, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("how", [*FAST, *long(sorted(FAILURES.keys() - set(FAST)))])
-def test_whatever_fails_the_key_is_nowhere(tmp_path: Path, how: str) -> None:
+def test_key_is_in_no_output_whatever_fails(tmp_path: Path, how: str) -> None:
     with OpenAIServer(FAILURES[how]) as server:
         done = bakeoff(tmp_path, *usual(server, "--profile"), MY_KEY=KEY)
         assert any(KEY.encode() in raw for raw in server.raw)  # it went where it should
@@ -111,7 +111,7 @@ def test_whatever_fails_the_key_is_nowhere(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("status", [200, *long([401, 500])])
 @pytest.mark.long
-def test_nor_with_another_protocol(tmp_path: Path, status: int) -> None:
+def test_key_is_in_no_output_with_anthropic(tmp_path: Path, status: int) -> None:
     said = {"type": "error", "error": {"type": "x", "message": f"x-api-key: {KEY}"}}
     brain = replies(status) if status == 500 else lambda _: Reply(status=status, body=said)
     if status == 200:
@@ -143,7 +143,7 @@ def test_nor_with_another_protocol(tmp_path: Path, status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["run", *long(["plan", "judge-check"])])
-def test_nor_is_a_password_in_an_address(tmp_path: Path, base_url: str, command: str) -> None:
+def test_password_of_a_url_is_in_no_output(tmp_path: Path, base_url: str, command: str) -> None:
     spec = f"m=api:m?base_url={base_url}"
     words = [command, "--judge", spec, "--limit", "2"]
     if command != "judge-check":
@@ -154,7 +154,7 @@ def test_nor_is_a_password_in_an_address(tmp_path: Path, base_url: str, command:
 
 
 @pytest.mark.long
-def test_keys_come_from_a_file_that_is_named_and_what_is_set_wins(tmp_path: Path) -> None:
+def test_env_file_does_not_override_the_environment(tmp_path: Path) -> None:
     (tmp_path / "keys.env").write_text(f'# mine\nexport MY_KEY="{KEY}"\nOTHER=$MY_KEY\n')
     with OpenAIServer() as server:
         done = bakeoff(tmp_path, *usual(server, "--env-file", "keys.env"))
@@ -171,7 +171,7 @@ def test_keys_come_from_a_file_that_is_named_and_what_is_set_wins(tmp_path: Path
     assert "cannot read the keys in 'none.env'" in missing.stderr
 
 
-def test_nobody_sees_it_in_the_list_of_processes(tmp_path: Path) -> None:
+def test_key_is_not_in_the_process_list(tmp_path: Path) -> None:
     with OpenAIServer(lambda body: Reply(body=chat("x"), delay=1.0)) as server:
         words = [sys.executable, "-m", "bakeoff", *usual(server)]
         env = {**os.environ, "MY_KEY": KEY}
@@ -188,7 +188,7 @@ def test_nobody_sees_it_in_the_list_of_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_results_that_were_asked_with_a_password_say_the_same_command_without_it(
+def test_command_in_the_results_has_no_password(
     tmp_path: Path,
 ) -> None:
     with OpenAIServer() as server:
@@ -206,22 +206,3 @@ def test_results_that_were_asked_with_a_password_say_the_same_command_without_it
     config = json.loads((tmp_path / "results/results.json").read_text())["config"]
     assert config["model"][0].startswith("good=api:good?base_url=http://***@127.0.0.1:")
     assert config["env_file"] is None
-
-
-def test_what_is_masked_and_what_is_not() -> None:
-    for text, shown in (
-        ("http://u:p@h:1/v1", "http://***@h:1/v1"),
-        ("see https://u@h/x and http://h/x", "see https://***@h/x and http://h/x"),
-        ("a?base_url=http%3A%2F%2Fu%3Ap%40h&x=1", "a?base_url=http%3A%2F%2F***%40h&x=1"),
-        ("http://h?key=abc&n=1", "http://h?key=***&n=1"),
-        ("api:m?api_key_env=NAME&max_tokens=5", "api:m?api_key_env=NAME&max_tokens=5"),
-        ("write to me@example.org", "write to me@example.org"),
-        ("hf:me/model@main", "hf:me/model@main"),
-    ):
-        assert masked(text) == shown
-        assert masked(shown) == shown
-    assert str(ConfigError("no http://u:p@h")) == "no http://***@h"
-    error = BackendError(f"no {KEY}", raw=f"{KEY}!")
-    error.hide([KEY, None, ""])
-    assert (str(error), error.message, error.raw) == ("no ***", "no ***", "***!")
-    assert without("a word", ["word"]) == "a word"  # it is too short to be a key

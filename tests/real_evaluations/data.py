@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.stats.alpaca_eval import Inputs
+from bakeoff.stats.alpaca_eval import AlpacaEvalInputs
 from tests.real_evaluations import DATA
 
 
@@ -50,12 +50,12 @@ def alpaca(model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def alpaca_inputs(model: str) -> Inputs:
+def alpaca_inputs(model: str) -> AlpacaEvalInputs:
     preferences, index, _, lengths = alpaca(model)
     prompts = rows("alpaca_eval/prompts.csv")
     gamed = rows("alpaca_eval/df_gamed_reconstructed.csv.gz")
     assert index.tolist() == [int(row["index"]) for row in prompts]
-    return Inputs(
+    return AlpacaEvalInputs(
         preferences=preferences,
         length_differences=np.array([float(row["baseline_len"]) for row in prompts]) - lengths,
         difficulty=np.array([float(row["instruction_difficulty"]) for row in prompts]),

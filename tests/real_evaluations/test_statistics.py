@@ -7,21 +7,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bakeoff.analysis.verdict import outcome_of
+from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
-from bakeoff.stats.alpaca_eval import GRID, alpaca_eval_length_controlled, bootstrapped_se
+from bakeoff.stats.alpaca_eval import GRID, bootstrap_se, length_controlled_win_rate
 from bakeoff.stats.bias import order_effect
 from bakeoff.stats.calibration import ppi_plus_plus
-from bakeoff.stats.confidence_sequences import anytime_test, mean_sequence
-from bakeoff.stats.intervals import effective_wilson, proportion, student, win_rate
-from bakeoff.stats.power import detectable, prompts_needed, sd_of, z_sum
-from bakeoff.stats.ratings import Outcomes
-from bakeoff.stats.sequential import sign_e_process
+from bakeoff.stats.intervals import effective_wilson, proportion, t_interval, win_rate
+from bakeoff.stats.power import detectable_effect, difference_sd, prompts_needed, z_sum
+from bakeoff.stats.ratings import PairwiseOutcomes
+from bakeoff.stats.sequential import anytime_test, mean_confidence_sequence, sign_e_process
 from bakeoff.stats.tests import holm, mcnemar, sign_test
 from tests.real_evaluations.data import alpaca, alpaca_inputs, expected, records, rows
 from tests.unit.stats.helpers import same, sound
 from tests.unit.stats.test_alpaca_eval import own_rows
-from tests.unit.stats.test_confidence_sequences import first_finding, log_made_at_each_look
+from tests.unit.stats.test_confidence_sequences import first_decision, log_wealth_at_each_look
 from tests.unit.stats.test_ratings import fit, log_strengths
 
 
@@ -54,7 +53,7 @@ def test_a_model_against_itself_is_half_without_an_error() -> None:
 def test_the_paired_difference_of_two_models_through_a_common_baseline() -> None:
     (name, known), *_ = expected()["alpaca_eval_paired"].items()
     one, other = (alpaca(model)[0] for model in name.split(" - "))
-    estimate = student(100 * (one - other))
+    estimate = t_interval(100 * (one - other))
     assert estimate.estimate == pytest.approx(known["diff"], abs=1e-3)
     assert estimate.se == pytest.approx(known["paired_se"], abs=1e-3)
     assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-3)
@@ -71,7 +70,7 @@ def test_arena_bench_s_score_differences(pair: str) -> None:
             of.setdefault(row["model"], {})[row["question_id"]] = float(row["score"])
     one, other = (of[model] for model in pair.split(" - "))
     both = sorted(one.keys() & other.keys())
-    estimate = student(np.array([one[question] - other[question] for question in both]))
+    estimate = t_interval(np.array([one[question] - other[question] for question in both]))
     assert estimate.n == known["n"]
     assert estimate.estimate == pytest.approx(known["diff"], abs=1e-6)
     assert estimate.se == pytest.approx(known["paired_se"], abs=1e-6)
@@ -151,11 +150,11 @@ def test_alpaca_eval_s_wins_against_losses() -> None:
 def test_miller_s_example_and_two_effects() -> None:
     known = expected()["small"]
     n = known["miller_n_omega2=1/9_delta=.03_a=.05_power=.8"]
-    assert (z_sum() * sd_of(1 / 9) / 0.03) ** 2 == pytest.approx(n, abs=1e-6)
-    assert prompts_needed(sd_of(1 / 9), 0.03) == 969
+    assert (z_sum() * difference_sd(1 / 9) / 0.03) ** 2 == pytest.approx(n, abs=1e-6)
+    assert prompts_needed(difference_sd(1 / 9), 0.03) == 969
     effect = known["mde_n=100_winrate_no_ties_sd=.5"]
-    assert detectable(0.5 / 10) == pytest.approx(effect, abs=1e-9)
-    assert detectable(1.0) == pytest.approx(known["mde_n=805_claude2_se=1.0"], abs=1e-9)
+    assert detectable_effect(0.5 / 10) == pytest.approx(effect, abs=1e-9)
+    assert detectable_effect(1.0) == pytest.approx(known["mde_n=805_claude2_se=1.0"], abs=1e-9)
 
 
 @pytest.mark.parametrize("model", ["claude-2", "gpt-3.5-turbo-1106_concise"])
@@ -236,14 +235,14 @@ def test_pandalm_s_people_and_its_judge() -> None:
     assert gwet_ac1(judge).estimate == pytest.approx(known["pandalm7b"]["ac1"], abs=1e-4)
 
 
-def from_table(path: str) -> tuple[Outcomes, list[str]]:
+def from_table(path: str) -> tuple[PairwiseOutcomes, list[str]]:
     games = rows(path)
     names = sorted({row[side] for row in games for side in ("left", "right")})
     left, right = (
         np.array([names.index(row[side]) for row in games]) for side in ("left", "right")
     )
     values = np.array([{"left": 1.0, "right": 0.0, "tie": 0.5}[row["winner"]] for row in games])
-    return Outcomes(left, right, values, np.arange(len(games))), names
+    return PairwiseOutcomes(left, right, values, np.arange(len(games))), names
 
 
 @pytest.mark.parametrize("name", ["food", "simple"])
@@ -297,12 +296,12 @@ def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
     model: str, side: str
 ) -> None:
     values = alpaca(model)[0]
-    found = first_finding(values)
+    found = first_decision(values)
     assert found is not None
     count, finding = found
     assert finding == "different"
-    assert outcome_of(mean_sequence(values[:count]), 0.05) == side
-    assert outcome_of(mean_sequence(values), 0.05) == side
+    assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == side
+    assert interval_outcome(mean_confidence_sequence(values), 0.05) == side
     by_signs = expected()["sequential_beta5"][model]["stop_n"]
     assert by_signs - 10 <= count <= by_signs + 10
     assert anytime_test(values).p < 1e-20
@@ -310,15 +309,15 @@ def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
 
 def test_alpaca_eval_of_two_that_are_nearly_as_good_never_has_a_winner() -> None:
     values = alpaca("FuseChat-Llama-3.2-3B-Instruct")[0]
-    count, finding = first_finding(values) or (0, "")
+    count, finding = first_decision(values) or (0, "")
     assert finding == "equivalent"
     assert 700 < count < len(values)
-    assert outcome_of(mean_sequence(values[:count]), 0.05) == "equivalent"
-    assert log_made_at_each_look(values, 0.5).max() < math.log(20)
+    assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == "equivalent"
+    assert log_wealth_at_each_look(values, 0.5).max() < math.log(20)
 
 
 def test_alpaca_eval_of_a_model_against_itself_is_ties_and_they_are_equivalent() -> None:
-    found = first_finding(alpaca("gpt4_1106_preview")[0])
+    found = first_decision(alpaca("gpt4_1106_preview")[0])
     assert found is not None
     assert found[1] == "equivalent"
 
@@ -335,22 +334,22 @@ MODELS = [
 def test_alpaca_eval_s_published_length_controlled_win_rates(model: str) -> None:
     known = expected()["alpaca_eval"][model]["length_controlled"]
     rows = alpaca_inputs(model)
-    found = alpaca_eval_length_controlled(rows)
+    found = length_controlled_win_rate(rows)
     assert 100 * found.win_rate == pytest.approx(known["published"], abs=0.15)
     for name, c in (("C2.78", GRID[5]), ("C21.5", GRID[6]), ("C1e4", GRID[9])):
-        fixed = alpaca_eval_length_controlled(rows, c)
+        fixed = length_controlled_win_rate(rows, c)
         assert 100 * fixed.win_rate == pytest.approx(known[name], abs=0.005), name
-    bare = alpaca_eval_length_controlled(own_rows(rows), GRID[6])
+    bare = length_controlled_win_rate(own_rows(rows), GRID[6])
     assert 100 * bare.win_rate == pytest.approx(known["no_gamed_rows"], abs=0.15)
 
 
 @pytest.mark.parametrize("model", list(MODELS[:3]))
 def test_the_whole_fit_s_standard_error_is_twice_the_published_one(model: str) -> None:
     known = expected()["lc_bootstrap_se_reference"][model]
-    se = bootstrapped_se(alpaca_inputs(model), 21.54)
+    se = bootstrap_se(alpaca_inputs(model), 21.54)
     assert 100 * se == pytest.approx(known, abs=0.2)
 
 
 def test_the_baseline_against_itself_is_even() -> None:
-    found = alpaca_eval_length_controlled(alpaca_inputs("gpt4_1106_preview"))
+    found = length_controlled_win_rate(alpaca_inputs("gpt4_1106_preview"))
     assert 100 * found.win_rate == pytest.approx(50, abs=0.01)

@@ -29,7 +29,7 @@ def drawn() -> dict[str, str]:
     return tree
 
 
-def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
+def test_class_tree_in_the_docstring_is_right() -> None:
     assert drawn() == {cls.__name__: cls.__base__.__name__ for cls in CLASSES}
 
 
@@ -39,7 +39,7 @@ def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
     st.none() | st.text(),
     st.none() | st.integers(100, 599),
 )
-def test_an_item_s_error_survives_pickling_with_its_fields(
+def test_work_errors_can_be_pickled_with_their_fields(
     cls: type[WorkError], message: str, raw: str | None, status: int | None
 ) -> None:
     fields = {"status": status} if issubclass(cls, BackendError) else {}
@@ -51,18 +51,18 @@ def test_an_item_s_error_survives_pickling_with_its_fields(
 
 
 @given(st.sampled_from([c for c in CLASSES if not issubclass(c, WorkError)]), st.text())
-def test_every_other_error_survives_pickling(cls: type[BakeoffError], message: str) -> None:
+def test_other_errors_can_be_pickled(cls: type[BakeoffError], message: str) -> None:
     copy = pickle.loads(pickle.dumps(cls(message)))
     assert type(copy) is cls
     assert copy.args == (message,)
 
 
-def test_the_kinds_of_failures_are_told_apart() -> None:
+def test_kinds_of_work_errors() -> None:
     kinds = [cls.kind for cls in (WorkError, BackendError, VerdictError)]
     assert kinds == ["failed", "backend", "verdict"]
 
 
-def test_fields_are_optional() -> None:
+def test_status_and_raw_are_optional() -> None:
     error = BackendError("down")
     assert (error.message, error.status, error.raw) == ("down", None, None)
     with pytest.raises(TypeError):
@@ -70,7 +70,7 @@ def test_fields_are_optional() -> None:
 
 
 @given(st.text(max_size=400))
-def test_one_line_is_one_short_line(text: str) -> None:
+def test_one_line_is_short_and_has_no_line_breaks(text: str) -> None:
     line = one_line(ValueError(text))
     assert len(line) <= 300
     assert line.splitlines() in ([], [line])

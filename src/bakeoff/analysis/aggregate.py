@@ -1,4 +1,4 @@
-"""Everything that was said of one prompt, folded into one comparison of two models."""
+"""Aggregation of judgments by judge and prompt, and over judges to one comparison per prompt."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -7,26 +7,34 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.analysis.columns import Codes, Columns, Mask, Values, columns_of, dense, means_by
+from bakeoff.analysis.judgment_table import (
+    Codes,
+    JudgmentTable,
+    Mask,
+    Values,
+    dense_codes,
+    group_means,
+    judgment_table,
+)
 from bakeoff.records import Comparison, Judgment, Scores, Winner
 
-Sides = NDArray[np.int_]  # who wins: 1 is a, 0 a tie, -1 is b
-Answers = NDArray[np.int_]  # 1 is yes, 0 no, -1 cannot be told
+Sides = NDArray[np.int_]  # winners: 1 is a, 0 a tie, -1 is b
+Answers = NDArray[np.int_]  # 1 is yes, 0 no, -1 unknown
 Panel = Literal["mean", "majority"]
 
-STANDS_FOR: dict[Winner, float] = {"a": 1.0, "tie": 0.5, "b": 0.0}
+WINNER_VALUES: dict[Winner, float] = {"a": 1.0, "tie": 0.5, "b": 0.0}
 WINNERS: dict[int, Winner] = {1: "a", 0: "tie", -1: "b"}
 
-YES, _NO, _UNTOLD = 1, 0, -1
-_EVEN = 1e-9  # a mean of p and 1 - p need not be 0.5 to the last bit
+YES, _NO, _UNKNOWN = 1, 0, -1
+_TIE_TOLERANCE = 1e-9  # a mean of p and 1 - p need not be 0.5 to the last bit
 
 
 @dataclass(frozen=True)
-class Folded:
-    """What is thought of prompts, a row each: the fields of a `Comparison`.
+class PromptTable:
+    """A row per prompt, or per judge and prompt, with the fields of a `Comparison`.
 
-    `prompt` is an index into the ids of the prompts; `scores` has shape (n, 2), of a and b, NaN
-    where there are none.
+    `prompt` is an index into the prompt ids; `preference` is for a; `consistent` says whether all
+    orders name the same winner; `scores` has shape (n, 2), of a and b, NaN where missing.
     """
 
     prompt: Codes
@@ -39,9 +47,10 @@ class Folded:
     def __len__(self) -> int:
         return len(self.prompt)
 
-    def taken(self, rows: Codes | Mask) -> "Folded":
-        """These rows only."""
-        return Folded(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+    def take(self, rows: Codes | Mask) -> "PromptTable":
+        """The table of these rows."""
+        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        return PromptTable(**columns)
 
     @property
     def scored(self) -> Mask:
@@ -49,26 +58,26 @@ class Folded:
         return ~np.isnan(self.scores[:, 0])
 
     @property
-    def told(self) -> Answers:
-        """`consistent` where it can be told."""
-        told: Answers = self.consistent[self.consistent != _UNTOLD]
-        return told
+    def known_consistency(self) -> Answers:
+        """`consistent` of the rows that were judged in both orders."""
+        known: Answers = self.consistent[self.consistent != _UNKNOWN]
+        return known
 
-    def comparisons(self, a: str, b: str, ids: Sequence[str]) -> list[Comparison]:
-        """The rows as records, with the ids of the prompts."""
-        answers = {YES: True, _NO: False, _UNTOLD: None}
+    def comparisons(self, a: str, b: str, prompt_ids: Sequence[str]) -> list[Comparison]:
+        """The rows as records."""
+        answers = {YES: True, _NO: False, _UNKNOWN: None}
         return [
             Comparison(
-                prompt_id=ids[prompt],
+                prompt_id=prompt_ids[prompt],
                 a=a,
                 b=b,
                 preference=preference,
                 winner=WINNERS[side],
                 flipped=flipped,
                 consistent=answers[consistent],
-                scores=Scores(*pair) if there else None,
+                scores=Scores(*scores) if scored else None,
             )
-            for prompt, preference, side, flipped, consistent, pair, there in zip(
+            for prompt, preference, side, flipped, consistent, scores, scored in zip(
                 self.prompt.tolist(),
                 self.preference.tolist(),
                 self.side.tolist(),
@@ -82,121 +91,128 @@ class Folded:
 
 
 @dataclass(frozen=True)
-class Opinions:
-    """What each judge thinks of each prompt: the code of the judge of each row."""
+class JudgeTable:
+    """A row per judge and prompt; `judge` holds the code of the judge of each row."""
 
     judge: Codes
-    each: Folded
+    rows: PromptTable
 
-    def of(self, judge: int) -> Folded:
-        """What one judge thinks, a row per prompt."""
-        return self.each.taken(self.judge == judge)
+    def for_judge(self, judge: int) -> PromptTable:
+        """The rows of one judge, one per prompt."""
+        return self.rows.take(self.judge == judge)
 
-    def without(self, judge: int) -> Folded:
-        """What all the others think, a row for each of them."""
-        return self.each.taken(self.judge != judge)
+    def without_judge(self, judge: int) -> PromptTable:
+        """The rows of all other judges, one per judge and prompt."""
+        return self.rows.take(self.judge != judge)
 
 
 def compare(
     a: str, b: str, judgments: Iterable[Judgment], panel: Panel = "mean"
 ) -> list[Comparison]:
-    """One comparison per prompt that was judged, as a against b, in the order of the judgments.
+    """One comparison of a with b per judged prompt, in the order of the judgments.
 
-    Of several judges the preference is the mean, or that of the winner that most of them name.
+    The preference of several judges is their mean or, with panel "majority", that of the winner
+    that most of them name. Judgments of other pairs of models are ignored.
     """
-    ours = [judgment for judgment in judgments if {judgment.first, judgment.second} == {a, b}]
-    ids = list(dict.fromkeys(judgment.prompt_id for judgment in ours))
-    return folded(opinions(columns_of(a, ours, ids)).each, panel).comparisons(a, b, ids)
+    pair_judgments = [j for j in judgments if {j.first, j.second} == {a, b}]
+    prompt_ids = list(dict.fromkeys(judgment.prompt_id for judgment in pair_judgments))
+    by_judge = aggregate_by_judge(judgment_table(a, pair_judgments, prompt_ids))
+    return aggregate_by_prompt(by_judge.rows, panel).comparisons(a, b, prompt_ids)
 
 
 def winner_of(preference: float) -> Winner:
-    """Who is preferred."""
-    if abs(preference - 0.5) < _EVEN:
+    """The winner that a preference for a means."""
+    if abs(preference - 0.5) < _TIE_TOLERANCE:
         return "tie"
     return "a" if preference > 0.5 else "b"
 
 
 def sides_of(preferences: Values) -> Sides:
-    """`winner_of` of each."""
-    decided = np.abs(preferences - 0.5) >= _EVEN
-    return np.where(decided, np.where(preferences > 0.5, 1, -1), 0)
+    """`winner_of` for arrays: 1 for a, 0 for a tie, -1 for b."""
+    decisive = np.abs(preferences - 0.5) >= _TIE_TOLERANCE
+    return np.where(decisive, np.where(preferences > 0.5, 1, -1), 0)
 
 
-def stands_for(sides: Sides) -> Values:
-    """`STANDS_FOR` of each."""
+def side_values(sides: Sides) -> Values:
+    """`WINNER_VALUES` for arrays of sides."""
     return (sides + 1) / 2
 
 
 def preference_of(a: str, judgment: Judgment) -> float:
-    """The probability that a is better, by this judgment."""
+    """The probability that a is better, according to this judgment."""
     first = judgment.verdict.first
     return first if judgment.first == a else 1 - first
 
 
-def opinions(columns: Columns) -> Opinions:
-    """What each judge thinks of each prompt.
+def aggregate_by_judge(table: JudgmentTable) -> JudgeTable:
+    """A row per judge and prompt.
 
-    The repeats of each order of each two completions are averaged, then the orders, then the
-    completions. A winner needs orders that do not contradict it.
+    Repeats of the same order and completions are averaged, then orders, then completions. If the
+    orders name opposite winners, `flipped` is set and the side is a tie.
     """
-    sample = dense(columns.sample)
-    samples, judges = int(sample.max(initial=0)) + 1, max(1, len(columns.judges))
-    # Where no order is known, there is one: that of averaging.
-    order = np.where(columns.recorded, columns.a_first, 2)
-    voice = columns.prompt * judges + columns.judge
-    cells, means = means_by((voice * samples + sample) * 3 + order, columns.preference)
-    halves, of_samples = means_by(cells // 3, means)
-    voices, preference = means_by(halves // samples, of_samples)
-    orders, of_orders = means_by(cells // (3 * samples) * 3 + cells % 3, means)
-    row = np.searchsorted(voices, orders // 3)
-    for_a, tied, for_b = _counted(row, sides_of(of_orders), len(voices))
+    sample = dense_codes(table.sample)
+    samples, judges = int(sample.max(initial=0)) + 1, max(1, len(table.judges))
+    # Judgments without a recorded order are averaged as if they were of one order.
+    order = np.where(table.recorded, table.a_first, 2)
+    group = table.prompt * judges + table.judge
+    cells, means = group_means((group * samples + sample) * 3 + order, table.preference)
+    sample_groups, sample_means = group_means(cells // 3, means)
+    groups, preference = group_means(sample_groups // samples, sample_means)
+    orders, order_means = group_means(cells // (3 * samples) * 3 + cells % 3, means)
+    row = np.searchsorted(groups, orders // 3)
+    for_a, tied, for_b = _side_counts(row, sides_of(order_means), len(groups))
     flipped = (for_a > 0) & (for_b > 0)
-    alike = (for_a > 0).astype(np.int8) + (for_b > 0) + (tied > 0) == 1
-    each = Folded(
-        prompt=voices // judges,
+    consistent = (for_a > 0).astype(np.int8) + (for_b > 0) + (tied > 0) == 1
+    rows = PromptTable(
+        prompt=groups // judges,
         preference=preference,
         side=np.where(flipped, 0, sides_of(preference)),
         flipped=flipped,
-        consistent=np.where(for_a + tied + for_b > 1, alike, _UNTOLD),
-        scores=_mean_scores(voices, voice, columns.scores),
+        consistent=np.where(for_a + tied + for_b > 1, consistent, _UNKNOWN),
+        scores=_mean_scores(groups, group, table.scores),
     )
-    return Opinions(voices % judges, each)
+    return JudgeTable(groups % judges, rows)
 
 
-def folded(given: Folded, panel: Panel) -> Folded:
-    """One row per prompt, of the opinions of several judges; each of them has one voice."""
-    prompts, preference = means_by(given.prompt, given.preference)
-    row, count = np.searchsorted(prompts, given.prompt), len(prompts)
-    for_a, tied, for_b = _counted(row, given.side, count)
-    voices = for_a + tied + for_b
-    # What most of them say; without a majority a tie if they contradict each other.
+def aggregate_by_prompt(rows: PromptTable, panel: Panel) -> PromptTable:
+    """A row per prompt, from rows per judge and prompt; each judge has one vote.
+
+    The side is that of the majority. Without a majority it is a tie if judges name opposite
+    winners, else that of the mean preference.
+    """
+    prompts, preference = group_means(rows.prompt, rows.preference)
+    row, count = np.searchsorted(prompts, rows.prompt), len(prompts)
+    for_a, tied, for_b = _side_counts(row, rows.side, count)
+    votes = for_a + tied + for_b
     side = np.select(
-        (2 * for_a > voices, 2 * for_b > voices, (2 * tied > voices) | (for_a > 0) & (for_b > 0)),
+        (2 * for_a > votes, 2 * for_b > votes, (2 * tied > votes) | (for_a > 0) & (for_b > 0)),
         (1, -1, 0),
         sides_of(preference),
     )
     if panel == "majority":
-        preference = np.where(voices > 1, stands_for(side), preference)
-    yes, no = (np.bincount(row[given.consistent == one], minlength=count) for one in (YES, _NO))
-    return Folded(
+        preference = np.where(votes > 1, side_values(side), preference)
+    yes, no = (
+        np.bincount(row[rows.consistent == answer], minlength=count) for answer in (YES, _NO)
+    )
+    return PromptTable(
         prompt=prompts,
         preference=preference,
         side=side,
-        flipped=2 * np.bincount(row[given.flipped], minlength=count) > voices,
-        consistent=np.where(yes + no > 0, yes > no, _UNTOLD),
-        scores=_mean_scores(prompts, given.prompt, given.scores),
+        flipped=2 * np.bincount(row[rows.flipped], minlength=count) > votes,
+        consistent=np.where(yes + no > 0, yes > no, _UNKNOWN),
+        scores=_mean_scores(prompts, rows.prompt, rows.scores),
     )
 
 
-def _counted(row: Codes, sides: Sides, count: int) -> list[Codes]:
+def _side_counts(row: Codes, sides: Sides, count: int) -> list[Codes]:
     """How often each row has a, a tie and b as its winner."""
     return [np.bincount(row[sides == side], minlength=count) for side in (1, 0, -1)]
 
 
-def _mean_scores(keys: Codes, of_rows: Codes, scores: Values) -> Values:
-    """The mean scores of each key; NaN where none of its rows has any."""
-    found, there = np.full((len(keys), 2), np.nan), ~np.isnan(scores[:, 0])
+def _mean_scores(keys: Codes, row_keys: Codes, scores: Values) -> Values:
+    """The mean scores of each key; NaN where none of its rows has scores."""
+    means, scored = np.full((len(keys), 2), np.nan), ~np.isnan(scores[:, 0])
     for side in (0, 1):
-        held, means = means_by(of_rows[there], scores[there, side])
-        found[np.searchsorted(keys, held), side] = means
-    return found
+        present, side_means = group_means(row_keys[scored], scores[scored, side])
+        means[np.searchsorted(keys, present), side] = side_means
+    return means

@@ -1,4 +1,4 @@
-"""What a judge leans towards that is not quality: a place, length, markdown, leaked thinking."""
+"""Biases of judges in one pair of models: order, length, markdown and leaked thinking."""
 
 import math
 import re
@@ -7,97 +7,99 @@ from statistics import fmean
 
 import numpy as np
 
-from bakeoff.analysis.aggregate import Folded
-from bakeoff.analysis.columns import APART, Columns, Mask, Values
-from bakeoff.analysis.pair_data import Trial, rounded
+from bakeoff.analysis.aggregate import PromptTable
+from bakeoff.analysis.judgment_table import APART, JudgmentTable, Mask, Values
+from bakeoff.analysis.pair_data import PairData, rounded_preferences
 from bakeoff.records import Completion
-from bakeoff.stats.bias import exposure, length_effect, order_effect, tilt
-from bakeoff.stats.results import Exposure, LengthEffect, OrderEffect, Tilt
+from bakeoff.stats.bias import feature_bias, leak_effect, length_effect, order_effect
+from bakeoff.stats.results import FeatureBias, LeakEffect, LengthEffect, OrderEffect
 
 THINKING = re.compile(r"</?(?:think|thinking|reasoning)>", re.IGNORECASE)
 
-_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_LINE = re.compile(r"#{1,6} | *(?:[-*+]|\d+\.) ")
+_CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_HEADING_OR_LIST = re.compile(r"#{1,6} | *(?:[-*+]|\d+\.) ")
 _BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
 
 
-def order_of(columns: Columns) -> OrderEffect:
-    """What the place of a completion did, as far as the design lets one see it."""
-    recorded = columns.recorded
-    if 2 * recorded.sum() < len(columns) or not recorded.any():
-        apart = len(columns) > 0 and bool((columns.presented == APART).all())
+def order_bias(table: JudgmentTable) -> OrderEffect:
+    """The effect of the order of presentation, as far as the design identifies it."""
+    recorded = table.recorded
+    if 2 * recorded.sum() < len(table) or not recorded.any():
+        apart = len(table) > 0 and bool((table.presented == APART).all())
         return OrderEffect("order-free" if apart else "not recorded")
     if not recorded.all():
-        columns = columns.taken(recorded)
-    return order_effect(np.round(columns.preference, 9), columns.prompt, columns.a_first)
+        table = table.take(recorded)
+    return order_effect(np.round(table.preference, 9), table.prompt, table.a_first)
 
 
-def length_of(trial: Trial, lengths: Values) -> LengthEffect | None:
-    """What length did, in characters; None where the texts are not there. `lengths` are those of
-    `lengths_of`.
+def length_bias(data: PairData, lengths: Values) -> LengthEffect | None:
+    """The effect of length in characters; None without completions.
+
+    `lengths` are the result of `length_differences`.
     """
-    longer, there = _there(trial.folded, lengths)
-    if not there.any():
+    differences, known = _known_differences(data.prompt_table, lengths)
+    if not known.any():
         return None
-    clusters = trial.clusters[there] if trial.clusters is not None else None
-    return length_effect(trial.values[there], longer, clusters)
+    clusters = data.clusters[known] if data.clusters is not None else None
+    return length_effect(data.preferences[known], differences, clusters)
 
 
-def longer_of(found: Folded, lengths: Values) -> Tilt | None:
-    """How often the longer one wins, and no more; None where the texts are not there."""
-    longer, there = _there(found, lengths)
-    return tilt(rounded(found)[there], longer) if there.any() else None
+def longer_wins(table: PromptTable, lengths: Values) -> FeatureBias | None:
+    """How often the longer completion wins, without a length-controlled fit.
+
+    `lengths` are the result of `length_differences`; None without completions.
+    """
+    differences, known = _known_differences(table, lengths)
+    return feature_bias(rounded_preferences(table)[known], differences) if known.any() else None
 
 
-def lengths_of(trial: Trial) -> Values:
-    """How many characters a says more than b to each prompt, NaN where a text is not there."""
-    return _differences(trial, lambda completion: len(completion.text))
+def length_differences(data: PairData) -> Values:
+    """Characters of a minus those of b, by index into `prompt_ids`; NaN without completions."""
+    return _differences(data, lambda completion: len(completion.text))
 
 
-def markdown_of(trial: Trial) -> Tilt | None:
-    """What headings, lists and bold text did; None where the texts are not there, or have none."""
-    more, there = _there(trial.folded, _differences(trial, lambda c: _markdown(c.text)))
-    return tilt(trial.values[there], more) if more.any() else None
+def markdown_bias(data: PairData) -> FeatureBias | None:
+    """The effect of headings, lists and bold text; None if no prompt differs in them."""
+    counts = _differences(data, lambda completion: _markdown_count(completion.text))
+    differences, known = _known_differences(data.prompt_table, counts)
+    return feature_bias(data.preferences[known], differences) if differences.any() else None
 
 
-def thinking_of(trial: Trial) -> Exposure | None:
-    """What thinking tags that the judge saw did; None where it saw none."""
-    rows = [(index, _leaks(ours), _leaks(theirs)) for index, ours, theirs in trial.both_texts()]
+def thinking_leaks(data: PairData) -> LeakEffect | None:
+    """The effect of thinking tags in completions that judges read; None without any."""
+    rows = [(row, _leaks(a), _leaks(b)) for row, a, b in data.paired_completions()]
     if not any(a or b for _, a, b in rows):
         return None
     indices, a_leaks, b_leaks = (np.array(column) for column in zip(*rows, strict=True))
-    return exposure(trial.values[indices], a_leaks, b_leaks)
+    return leak_effect(data.preferences[indices], a_leaks, b_leaks)
 
 
-def _leaks(said: Sequence[Completion]) -> bool:
-    return any("<" in c.text and THINKING.search(c.text) for c in said)
+def _leaks(completions: Sequence[Completion]) -> bool:
+    return any("<" in c.text and THINKING.search(c.text) for c in completions)
 
 
-def _differences(trial: Trial, measure: Callable[[Completion], float]) -> Values:
-    """a minus b of a measure, averaged over the completions of a prompt; NaN where there are none.
-
-    One for each of the trial's ids.
-    """
-    found = [math.nan] * len(trial.ids)
-    prompts = trial.folded.prompt.tolist()
-    for index, ours, theirs in trial.both_texts():
-        found[prompts[index]] = _mean(measure, ours) - _mean(measure, theirs)
-    return np.array(found, dtype=np.float64)
+def _differences(data: PairData, measure: Callable[[Completion], float]) -> Values:
+    """a's mean measure minus b's, by index into `prompt_ids`; NaN without completions."""
+    differences = [math.nan] * len(data.prompt_ids)
+    prompts = data.prompt_table.prompt.tolist()
+    for row, a, b in data.paired_completions():
+        differences[prompts[row]] = _mean(measure, a) - _mean(measure, b)
+    return np.array(differences, dtype=np.float64)
 
 
-def _mean(measure: Callable[[Completion], float], said: Sequence[Completion]) -> float:
-    return measure(said[0]) if len(said) == 1 else fmean(map(measure, said))
+def _mean(measure: Callable[[Completion], float], completions: Sequence[Completion]) -> float:
+    return measure(completions[0]) if len(completions) == 1 else fmean(map(measure, completions))
 
 
-def _there(found: Folded, differences: Values) -> tuple[Values, Mask]:
-    """The differences of these rows, of those where there is one; and which they are."""
-    all_ = differences[found.prompt]
-    there = ~np.isnan(all_)
-    return all_[there], there
+def _known_differences(table: PromptTable, differences: Values) -> tuple[Values, Mask]:
+    """The differences of the rows that have one, and the mask of these rows."""
+    row_differences = differences[table.prompt]
+    known = ~np.isnan(row_differences)
+    return row_differences[known], known
 
 
-def _markdown(text: str) -> float:
+def _markdown_count(text: str) -> float:
     if "```" in text:
-        text = _CODE.sub("", text)
+        text = _CODE_BLOCK.sub("", text)
     bold = len(_BOLD.findall(text)) if "**" in text or "__" in text else 0
-    return bold + sum(map(bool, map(_LINE.match, text.split("\n"))))
+    return bold + sum(map(bool, map(_HEADING_OR_LIST.match, text.split("\n"))))

@@ -1,129 +1,130 @@
-"""What forbids a verdict, or weakens it: gates, each with its figure and what to do about it.
-
-A gate looks at a pair that has its numbers, and at what the interval alone would say.
-"""
+"""Checks that withhold or weaken a verdict, each with its figure and what to do about it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bakeoff.analysis.model_families import families
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.records import Outcome, PairSummary
+from bakeoff.analysis.model_families import model_families
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.records import Flag, Outcome, PairSummary
 
-FEWEST = 20  # prompts (or clusters)
-MOST_FAILED = 0.02
-MOST_FLIPPED = 0.5
-MOST_CONTRADICTED = 0.25
-BALANCED = (0.25, 0.75)  # the share of verdicts with a shown first, where the order was random
-ONE_TEXT = 0.5  # of the prompts with the same text: a placeholder
-NAMED = 0.02  # of the explanations that name a model
+MIN_PROMPTS = 20  # or clusters of prompts
+MAX_FAILED = 0.02
+MAX_FLIPPED = 0.5
+MAX_CONTRADICTED = 0.25
+FIRST_SHARE_RANGE = (0.25, 0.75)  # of verdicts with a shown first, where the order was random
+MAX_SAME_TEXT = 0.5  # of the prompts: above this the text is a placeholder
+MAX_NAMED = 0.02  # of the explanations, naming a model
 
-WEAKENS = ("few prompts", "many comparisons")  # the rest withholds
+WEAKENING = ("few prompts", "many comparisons")  # kinds; all others withhold the verdict
 
 
-class Reason(NamedTuple):
-    """Why not: what kind, the figure, the sentence that holds it, and what to do."""
+class Finding(NamedTuple):
+    """A problem: its kind, its figure, the sentence that states the figure, and what to do."""
 
     kind: str
     value: float
     message: str
     action: str
 
+    def to_flag(self, about: str) -> Flag:
+        """The finding as a record, about a model or a pair."""
+        return Flag(about=about, **self._asdict())
 
-class Case(NamedTuple):
-    """A pair with its numbers, what they are from, and what the interval alone would say."""
+
+class CheckInput(NamedTuple):
+    """A pair with its statistics and its data; `outcome` is that of its interval alone."""
 
     pair: PairSummary
-    trial: Trial
-    plain: Outcome
+    data: PairData
+    outcome: Outcome
 
 
-Gate = Callable[[Case], Iterator[Reason]]
+VerdictCheck = Callable[[CheckInput], Iterator[Finding]]
 
 
-def reasons(case: Case) -> list[Reason]:
-    """Every reason against saying what the interval says, in the order of the gates."""
-    return [reason for gate in _GATES for reason in gate(case)]
+def run_checks(check_input: CheckInput) -> list[Finding]:
+    """The findings of all checks, in the order of the checks."""
+    return [finding for check in _CHECKS for finding in check(check_input)]
 
 
-def units(pair: PairSummary) -> int:
-    """What is counted: prompts, or clusters of them."""
+def unit_count(pair: PairSummary) -> int:
+    """The number of units of inference: clusters of prompts if there are any, else prompts."""
     return pair.clusters or pair.prompts
 
 
-def _few(case: Case) -> Iterator[Reason]:
-    if units(case.pair) < FEWEST:
-        what = "clusters of prompts" if case.pair.clusters else "prompts"
-        yield Reason(
+def _few_prompts(check: CheckInput) -> Iterator[Finding]:
+    if unit_count(check.pair) < MIN_PROMPTS:
+        what = "clusters of prompts" if check.pair.clusters else "prompts"
+        yield Finding(
             "few prompts",
-            units(case.pair),
-            f"{units(case.pair)} {what} were judged, {FEWEST} are the least",
+            unit_count(check.pair),
+            f"{unit_count(check.pair)} {what} were judged, {MIN_PROMPTS} are the least",
             "judge more prompts with --limit",
         )
 
 
-def _many(case: Case) -> Iterator[Reason]:
+def _many_comparisons(check: CheckInput) -> Iterator[Finding]:
     if (
-        case.plain in ("better", "worse")
-        and case.pair.holm_p is not None
-        and case.pair.holm_p > 0.05
+        check.outcome in ("better", "worse")
+        and check.pair.holm_p is not None
+        and check.pair.holm_p > 0.05
     ):
-        yield Reason(
+        yield Finding(
             "many comparisons",
-            case.pair.holm_p,
-            f"with so many pairs compared this may be chance (Holm's p is {case.pair.holm_p:.2g})",
+            check.pair.holm_p,
+            f"with so many pairs compared this may be chance (Holm's p is {check.pair.holm_p:.2g})",
             "judge more prompts, or compare fewer models",
         )
 
 
-def _order(case: Case) -> Iterator[Reason]:
-    if (case.trial.columns.preference == 0.5).all():
-        return  # no habit makes every verdict a tie
-    order, action = case.pair.order, "judge each pair in both orders"
+def _order_design(check: CheckInput) -> Iterator[Finding]:
+    if (check.data.judgment_table.preference == 0.5).all():
+        return  # no order effect makes every verdict a tie
+    order, action = check.pair.order, "judge each pair in both orders"
     shown = order.shown_first
     if order.identified == "not recorded":
         message = "nothing says which completion the judge saw first, so a habit cannot be told"
-        yield Reason("order not recorded", 0.0, message, action)
+        yield Finding("order not recorded", 0.0, message, action)
     elif shown is not None and order.identified == "one order":
-        first = case.pair.a if shown == 1 else case.pair.b
-        message = f"{first} was always shown first ({case.pair.accounting.judged} verdicts)"
-        yield Reason("one order", shown, message, action)
-    elif shown is not None and not BALANCED[0] <= shown <= BALANCED[1]:
-        message = f"{case.pair.a} was shown first in {100 * shown:.0f} % of the verdicts"
-        yield Reason("order not balanced", shown, message, action)
+        first = check.pair.a if shown == 1 else check.pair.b
+        message = f"{first} was always shown first ({check.pair.accounting.judged} verdicts)"
+        yield Finding("one order", shown, message, action)
+    elif shown is not None and not FIRST_SHARE_RANGE[0] <= shown <= FIRST_SHARE_RANGE[1]:
+        message = f"{check.pair.a} was shown first in {100 * shown:.0f} % of the verdicts"
+        yield Finding("order not balanced", shown, message, action)
     effect = abs(order.effect.estimate) if order.effect else 0.0
-    if order.identified == "random order" and effect > MOST_FLIPPED:
+    if order.identified == "random order" and effect > MAX_FLIPPED:
         message = f"being shown first moves the win rate by {100 * effect:.0f} points"
-        yield Reason(
+        yield Finding(
             "order effect", effect, message, "take another judge: this one follows the place"
         )
 
 
-def _flips(case: Case) -> Iterator[Reason]:
-    told = len(case.trial.folded.told)
-    few = told < min(FEWEST, len(case.trial.folded))  # of a few that were judged in both orders
-    if not few and case.pair.flipped is not None and case.pair.flipped > MOST_FLIPPED:
-        yield Reason(
+def _flipped_verdicts(check: CheckInput) -> Iterator[Finding]:
+    table = check.data.prompt_table
+    enough = len(table.known_consistency) >= min(MIN_PROMPTS, len(table))  # in both orders
+    if enough and check.pair.flipped is not None and check.pair.flipped > MAX_FLIPPED:
+        yield Finding(
             "flipped verdicts",
-            case.pair.flipped,
-            f"for {100 * case.pair.flipped:.0f} % of the prompts the judge names the opposite "
+            check.pair.flipped,
+            f"for {100 * check.pair.flipped:.0f} % of the prompts the judge names the opposite "
             "winner when the order is swapped",
             "take another judge: this one follows the place",
         )
 
 
-def _same(case: Case) -> Iterator[Reason]:
-    """Judges that say one thing of everything have looked at nothing. Two models may be equal, but
-    no judge finds every two of their completions worth the same, prompt after prompt. What a file
-    holds that tells no order may be a model beside itself.
+def _same_verdicts(check: CheckInput) -> Iterator[Finding]:
+    """Every verdict is the same tie: the judge does not discriminate, even if models are equal.
+
+    Not checked where no order is recorded, which may be a model compared with itself.
     """
-    if case.pair.order.identified == "not recorded":
+    if check.pair.order.identified == "not recorded":
         return
-    said = {(one.verdict.first, one.verdict.scores) for one in case.trial.judgments}
-    if len(said) == 1 and units(case.pair) >= FEWEST and said.pop()[0] == 0.5:
-        judged = case.pair.accounting.judged
-        yield Reason(
+    verdicts = {(j.verdict.first, j.verdict.scores) for j in check.data.judgments}
+    if len(verdicts) == 1 and unit_count(check.pair) >= MIN_PROMPTS and verdicts.pop()[0] == 0.5:
+        judged = check.pair.accounting.judged
+        yield Finding(
             "same verdict",
             judged,
             f"the judge said the same of all {judged} pairs that it was shown, and told nothing "
@@ -132,22 +133,22 @@ def _same(case: Case) -> Iterator[Reason]:
         )
 
 
-def _names(case: Case) -> Iterator[Reason]:
-    """An explanation cannot name a model unless the judge was told, or a completion says it."""
-    names = [name.rsplit("/", 1)[-1].lower() for name in (case.pair.a, case.pair.b)]
+def _model_names_in_explanations(check: CheckInput) -> Iterator[Finding]:
+    """Explanations name a model that neither the prompt nor a completion mentions."""
+    names = [name.rsplit("/", 1)[-1].lower() for name in (check.pair.a, check.pair.b)]
     names = [name for name in names if len(name) > 5 and any(c in "-_.0123456789" for c in name)]
     if not names:
         return
-    explained = [j for j in case.trial.judgments if j.verdict.reason]
+    explained = [j for j in check.data.judgments if j.verdict.reason]
     named = 0
     for judgment in explained:
         reason = judgment.verdict.reason.lower()
-        spoken = [name for name in names if name in reason]
-        if spoken:
-            read = case.trial.read(judgment.prompt_id)
-            named += any(name not in read for name in spoken)
-    if named > NAMED * len(explained):
-        yield Reason(
+        mentioned = [name for name in names if name in reason]
+        if mentioned:
+            text = check.data.judged_text(judgment.prompt_id)
+            named += any(name not in text for name in mentioned)
+    if named > MAX_NAMED * len(explained):
+        yield Finding(
             "names shown",
             named / len(explained),
             f"{named} of {len(explained)} explanations name a model, so the judge was not blind",
@@ -155,61 +156,59 @@ def _names(case: Case) -> Iterator[Reason]:
         )
 
 
-def _contradictions(case: Case) -> Iterator[Reason]:
-    """A judge whose winners are not those of its own scores does not know what it says."""
-    odd = case.trial.columns.odd
-    wrong = int(odd.sum())
-    if wrong > MOST_CONTRADICTED * len(odd):
-        yield Reason(
+def _contradictions(check: CheckInput) -> Iterator[Finding]:
+    """Verdicts whose winner has the lower of the judge's own scores."""
+    contradictory = check.data.judgment_table.contradictory
+    count, total = int(contradictory.sum()), len(contradictory)
+    if count > MAX_CONTRADICTED * total:
+        yield Finding(
             "contradicts itself",
-            wrong / len(odd),
-            f"in {wrong} of {len(odd)} verdicts the judge contradicts its own scores",
+            count / total,
+            f"in {count} of {total} verdicts the judge contradicts its own scores",
             "take another judge, or ?verdict=scores",
         )
 
 
-def _failures(case: Case) -> Iterator[Reason]:
-    asked, action = (
-        case.pair.accounting,
-        "read the messages; a run that is started again asks only for what failed",
-    )
-    share = asked.failed / asked.asked
-    if share > MOST_FAILED:
-        message = f"{asked.failed} of {asked.asked} verdicts failed ({100 * share:.1f} %)"
-        yield Reason("failures", share, message, action)
-    low, high = asked.worst_case or (0.5, 0.5)
-    margin = case.pair.margin / 100
-    turned = {
+def _failed_verdicts(check: CheckInput) -> Iterator[Finding]:
+    counts = check.pair.accounting
+    action = "read the messages; a run that is started again asks only for what failed"
+    share = counts.failed / counts.asked
+    if share > MAX_FAILED:
+        message = f"{counts.failed} of {counts.asked} verdicts failed ({100 * share:.1f} %)"
+        yield Finding("failures", share, message, action)
+    low, high = counts.worst_case or (0.5, 0.5)
+    margin = check.pair.margin / 100
+    undecided = {
         "better": low <= 0.5,
         "worse": high >= 0.5,
         "equivalent": low < 0.5 - margin or high > 0.5 + margin,
     }
-    if asked.failed and turned.get(case.plain):
+    if counts.failed and undecided.get(check.outcome):
         message = f"the failures could put the win rate between {100 * low:.1f} and "
-        yield Reason("failures decide", share, f"{message}{100 * high:.1f} %", action)
+        yield Finding("failures decide", share, f"{message}{100 * high:.1f} %", action)
 
 
-def _texts(case: Case) -> Iterator[Reason]:
-    both, same = sum(1 for _ in case.trial.both_texts()), len(case.trial.same)
+def _suspicious_texts(check: CheckInput) -> Iterator[Finding]:
+    total = sum(1 for _ in check.data.paired_completions())
     action = "check that each model is the one you mean, and its template"
-    if both and both == same:
-        message = f"no difference to judge: both models said the same to all {both} prompts"
-        yield Reason("identical completions", 1.0, message, action)
-    for model in (case.pair.a, case.pair.b):
-        said = Counter(
-            c.text for texts in case.trial.texts.get(model, {}).values() for c in texts[:1]
-        )
-        text, times = said.most_common(1)[0] if said else ("", 0)
-        if times > 2 and times > ONE_TEXT * said.total():
-            message = f"{model} said the same to {times} of {said.total()} prompts"
-            yield Reason("placeholder", times / said.total(), f"{message} ({text[:40]!r})", action)
+    if total and total == len(check.data.identical_prompts):
+        message = f"no difference to judge: both models said the same to all {total} prompts"
+        yield Finding("identical completions", 1.0, message, action)
+    for model in (check.pair.a, check.pair.b):
+        by_prompt = check.data.completions.get(model, {})
+        texts = Counter(c.text for completions in by_prompt.values() for c in completions[:1])
+        text, count = texts.most_common(1)[0] if texts else ("", 0)
+        total = texts.total()
+        if count > 2 and count > MAX_SAME_TEXT * total:
+            message = f"{model} said the same to {count} of {total} prompts ({text[:40]!r})"
+            yield Finding("placeholder", count / total, message, action)
 
 
-def _panel(case: Case) -> Iterator[Reason]:
-    rates = {judge.judge: judge.win_rate.estimate for judge in case.pair.judges}
-    if case.plain in ("better", "worse") and min(rates.values()) < 0.5 < max(rates.values()):
+def _disagreeing_judges(check: CheckInput) -> Iterator[Finding]:
+    rates = {judge.judge: judge.win_rate.estimate for judge in check.pair.judges}
+    if check.outcome in ("better", "worse") and min(rates.values()) < 0.5 < max(rates.values()):
         message = ", ".join(f"{judge} {100 * rate:.1f} %" for judge, rate in rates.items())
-        yield Reason(
+        yield Finding(
             "judges disagree",
             max(rates.values()) - min(rates.values()),
             f"the judges are on different sides of 50 % ({message})",
@@ -217,57 +216,60 @@ def _panel(case: Case) -> Iterator[Reason]:
         )
 
 
-def _people(case: Case) -> Iterator[Reason]:
-    """Labels of people, drawn at random, say the opposite of what the judges say."""
-    people = case.pair.people
-    found = people.corrected.value if people and people.corrected else None
-    low, high = (found.low - 0.5, found.high - 0.5) if found else (0.0, 0.0)
-    if found and _against(case.plain, high if case.plain == "better" else low):
-        yield Reason(
+def _disagreeing_people(check: CheckInput) -> Iterator[Finding]:
+    """The win rate corrected by labels of people is significantly on the other side of 50 %."""
+    people = check.pair.people
+    if not people or not people.corrected:
+        return
+    rate = people.corrected.value
+    bound = rate.high if check.outcome == "better" else rate.low
+    if _is_against(check.outcome, bound - 0.5):
+        yield Finding(
             "people disagree",
-            found.estimate,
-            f"corrected by {people.prompts if people else 0} labels of people the win rate is "
-            f"{100 * found.estimate:.1f} %, surely on the other side of 50",
+            rate.estimate,
+            f"corrected by {people.prompts} labels of people the win rate is "
+            f"{100 * rate.estimate:.1f} %, surely on the other side of 50",
             "another judge: this one prefers what people do not",
         )
 
 
-def _length(case: Case) -> Iterator[Reason]:
-    fair = case.pair.length.controlled if case.pair.length else None
-    if fair and _against(case.plain, fair.estimate - 0.5):
-        yield Reason(
+def _length_decides(check: CheckInput) -> Iterator[Finding]:
+    rate = check.pair.length.controlled if check.pair.length else None
+    if rate and _is_against(check.outcome, rate.estimate - 0.5):
+        yield Finding(
             "length decides",
-            fair.estimate,
-            f"at equal length the win rate is {100 * fair.estimate:.1f} %, on the other side of 50",
+            rate.estimate,
+            f"at equal length the win rate is {100 * rate.estimate:.1f} %, on the other side of 50",
             "read pairs of like length; ask for an explicit length, or a judge that is told of it",
         )
 
 
-def _scores(case: Case) -> Iterator[Reason]:
-    scored = case.pair.score_difference
-    if scored and _against(case.plain, scored.value.estimate):
-        yield Reason(
+def _scores_disagree(check: CheckInput) -> Iterator[Finding]:
+    difference = check.pair.score_difference
+    if difference and _is_against(check.outcome, difference.value.estimate):
+        yield Finding(
             "scores disagree",
-            scored.value.estimate,
-            f"the mean score difference is {scored.value.estimate:+.3f}, against the win rate",
+            difference.value.estimate,
+            f"the mean score difference is {difference.value.estimate:+.3f}, against the win rate",
             "see whether a few very bad completions make the mean",
         )
 
 
-def _family(case: Case) -> Iterator[Reason]:
-    """No judge decides alone for a model of its own family; against it, it may."""
-    if case.plain not in ("better", "worse"):
+def _own_family(check: CheckInput) -> Iterator[Finding]:
+    """All judges are of the winner's family, and not of the loser's."""
+    if check.outcome not in ("better", "worse"):
         return
     winner, loser = (
-        (case.pair.a, case.pair.b) if case.plain == "better" else (case.pair.b, case.pair.a)
+        (check.pair.a, check.pair.b) if check.outcome == "better" else (check.pair.b, check.pair.a)
     )
-    known = {
-        n: families((n, case.trial.origins.get(n, ""))) for n in (winner, loser, *case.trial.judges)
+    families = {
+        name: model_families((name, check.data.origins.get(name, "")))
+        for name in (winner, loser, *check.data.judges)
     }
-    own = known[winner] - known[loser]
-    if all(own & known[judge] for judge in case.trial.judges):
-        family = ", ".join(sorted(own))
-        yield Reason(
+    winner_only = families[winner] - families[loser]
+    if all(winner_only & families[judge] for judge in check.data.judges):
+        family = ", ".join(sorted(winner_only))
+        yield Finding(
             "own family",
             1.0,
             f"the judge is of the winner's family ({family}), and a model prefers its own text",
@@ -275,23 +277,23 @@ def _family(case: Case) -> Iterator[Reason]:
         )
 
 
-def _against(plain: Outcome, towards_a: float) -> bool:
-    return (plain == "better" and towards_a < 0) or (plain == "worse" and towards_a > 0)
+def _is_against(outcome: Outcome, towards_a: float) -> bool:
+    return (outcome == "better" and towards_a < 0) or (outcome == "worse" and towards_a > 0)
 
 
-_GATES: tuple[Gate, ...] = (
-    _few,
-    _many,
-    _order,
-    _same,
-    _names,
-    _flips,
+_CHECKS: tuple[VerdictCheck, ...] = (
+    _few_prompts,
+    _many_comparisons,
+    _order_design,
+    _same_verdicts,
+    _model_names_in_explanations,
+    _flipped_verdicts,
     _contradictions,
-    _failures,
-    _texts,
-    _panel,
-    _people,
-    _length,
-    _scores,
-    _family,
+    _failed_verdicts,
+    _suspicious_texts,
+    _disagreeing_judges,
+    _disagreeing_people,
+    _length_decides,
+    _scores_disagree,
+    _own_family,
 )

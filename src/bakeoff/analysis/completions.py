@@ -1,11 +1,11 @@
-"""What happened to each model's completions, and what about them should make one stop."""
+"""Counts of the completions of each model, and flags where too many of them have a problem."""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from bakeoff.analysis.injection import suspicions
+from bakeoff.analysis.injection import detect_injection
 from bakeoff.records import Completion, Evidence, Flag, ModelCompletion, ModelSummary
 
 _TAGS = ("think", "thinking", "reasoning", "answer")
@@ -16,12 +16,12 @@ _REFUSAL = re.compile(
     r"|comply|against))",
     re.IGNORECASE | re.DOTALL,
 )
-_LONG = 300  # characters: a shorter text without a full stop is more likely a title or a list
-_OPEN_END = re.compile(r"[\w,;:(\-–—]\Z")  # noqa: RUF001 - dashes are what a cut text may end in
-_LOOSE_LINE = re.compile(r"\A\s*(?:[-*+•|#>]|\d+[.)]|```|\S*://)|\Z")
+_MIN_PROSE = 300  # characters: a shorter text without a full stop is likely a title or a list
+_UNFINISHED = re.compile(r"[\w,;:(\-–—]\Z")  # noqa: RUF001 - a truncated text may end in a dash
+_LIST_LINE = re.compile(r"\A\s*(?:[-*+•|#>]|\d+[.)]|```|\S*://)|\Z")
 
-# What share of a model's completions is a red flag, what it may mean, and what to do.
-_CHECKS = (
+# Field of `ModelSummary`, allowed share of the completions, description and action of the flag.
+_COMPLETION_CHECKS = (
     (
         "truncated",
         0.1,
@@ -56,44 +56,53 @@ _CHECKS = (
 )
 
 
-def model_summary(model: str, evidence: Evidence) -> ModelSummary:
-    """The counts of one model and the flags that they raise."""
-    ours = [authored for authored in evidence.completions if authored.model == model]
-    completions = [authored.completion for authored in ours]
+def summarize_model(model: str, evidence: Evidence) -> ModelSummary:
+    """The completion counts of one model, and the flags that they raise."""
+    rows = [authored for authored in evidence.completions if authored.model == model]
+    completions = [authored.completion for authored in rows]
     tokens = [completion.tokens for completion in completions if completion.tokens is not None]
-    found = ModelSummary(
+    failed = sum(f.stage == "completion" and f.participant == model for f in evidence.failures)
+    counts = {
+        "truncated": sum(map(is_truncated, completions)),
+        "empty": sum(not completion.text.strip() for completion in completions),
+        "refused": sum(map(is_refusal, completions)),
+        "duplicated": _duplicate_count(rows),
+        "malformed": sum(map(has_broken_format, completions)),
+        "suspicious": sum(bool(detect_injection(completion.text)) for completion in completions),
+    }
+    flags = (
+        *_count_flags(model, len(rows), counts),
+        *_failure_flags(model, len(rows), failed),
+        *_snapshot_flags(model, completions),
+    )
+    return ModelSummary(
         model=model,
-        completed=len(ours),
-        failed=sum(f.stage == "completion" and f.participant == model for f in evidence.failures),
-        truncated=sum(map(looks_cut, completions)),
-        empty=sum(not completion.text.strip() for completion in completions),
-        refused=sum(map(refuses, completions)),
-        duplicated=_duplicated(ours),
-        malformed=sum(map(breaks_format, completions)),
-        suspicious=sum(bool(suspicions(completion.text)) for completion in completions),
+        completed=len(rows),
+        failed=failed,
+        **counts,
         mean_tokens=fmean(tokens) if tokens else None,
         mean_characters=fmean(len(c.text) for c in completions) if completions else None,
+        flags=flags,
     )
-    flags = [*_flags(found), *_changed(model, completions)]
-    return found.model_copy(update={"flags": tuple(flags)})
 
 
-def looks_cut(completion: Completion) -> bool:
-    """Whether it stopped at the token limit; by its last character where nobody says."""
+def is_truncated(completion: Completion) -> bool:
+    """Whether it stopped at the token limit; guessed from its end if the reason is unknown."""
     if completion.finish != "unknown":
         return completion.finish == "length"
     text = completion.text.rstrip()
-    last = text.rsplit("\n", 1)[-1]
-    return len(text) >= _LONG and bool(_OPEN_END.match(text[-1])) and not _LOOSE_LINE.match(last)
+    last_line = text.rsplit("\n", 1)[-1]
+    prose = len(text) >= _MIN_PROSE and not _LIST_LINE.match(last_line)
+    return prose and bool(_UNFINISHED.match(text[-1]))
 
 
-def refuses(completion: Completion) -> bool:
-    """Whether the model declined: by its finish, or by how such a text begins."""
+def is_refusal(completion: Completion) -> bool:
+    """Whether the model refused, by its finish reason or by the beginning of its text."""
     return completion.finish == "refused" or bool(_REFUSAL.match(completion.text))
 
 
-def breaks_format(completion: Completion) -> bool:
-    """Whether a `<think>` or `<answer>` is opened and not closed, or closed and not opened."""
+def has_broken_format(completion: Completion) -> bool:
+    """Whether a tag such as `<think>` or `<answer>` has no counterpart."""
     raw = completion.raw or completion.text
     if "<" not in raw:
         return False
@@ -101,52 +110,47 @@ def breaks_format(completion: Completion) -> bool:
     return any(raw.count(f"<{tag}>") != raw.count(f"</{tag}>") for tag in _TAGS)
 
 
-def _duplicated(completions: Sequence[ModelCompletion]) -> int:
-    first: dict[str, str] = {}  # the prompt that each text was said to first
-    times: Counter[str] = Counter()
+def _duplicate_count(completions: Sequence[ModelCompletion]) -> int:
+    """The number of non-empty completions whose text also completes another prompt."""
+    first_prompt: dict[str, str] = {}  # of each text
+    counts: Counter[str] = Counter()
     shared = set()
     for authored in completions:
         text = authored.completion.text
-        times[text] += 1
-        if first.setdefault(text, authored.prompt_id) != authored.prompt_id:
+        counts[text] += 1
+        if first_prompt.setdefault(text, authored.prompt_id) != authored.prompt_id:
             shared.add(text)
-    return sum(times[text] for text in shared if text.strip())
+    return sum(counts[text] for text in shared if text.strip())
 
 
-def _changed(model: str, completions: Sequence[Completion]) -> list[Flag]:
+def _count_flags(model: str, completed: int, counts: dict[str, int]) -> Iterator[Flag]:
+    for kind, allowed, description, action in _COMPLETION_CHECKS:
+        count = counts[kind]
+        if count > allowed * completed:
+            share = count / completed
+            message = f"{count} of {completed} completions ({100 * share:.0f} %) {description}"
+            yield Flag(kind=kind, about=model, value=share, message=message, action=action)
+
+
+def _failure_flags(model: str, completed: int, failed: int) -> Iterator[Flag]:
+    if failed:
+        requested = failed + completed
+        yield Flag(
+            kind="failed",
+            about=model,
+            value=failed / requested,
+            message=f"{failed} of {requested} completions failed",
+            action="read the messages; a run that is started again asks only for what failed",
+        )
+
+
+def _snapshot_flags(model: str, completions: Sequence[Completion]) -> Iterator[Flag]:
     names = sorted({completion.snapshot for completion in completions if completion.snapshot})
-    if len(names) < 2:
-        return []
-    return [
-        Flag(
+    if len(names) > 1:
+        yield Flag(
             kind="model changed",
             about=model,
             value=len(names),
             message=f"it was {' and '.join(names)} within these results",
             action="name one snapshot in the spec, and complete again with another --store",
         )
-    ]
-
-
-def _flags(found: ModelSummary) -> list[Flag]:
-    flags = []
-    for field, allowed, words, action in _CHECKS:
-        count = getattr(found, field)
-        if count > allowed * found.completed:
-            share = count / found.completed
-            message = f"{count} of {found.completed} completions ({100 * share:.0f} %) {words}"
-            flags.append(
-                Flag(kind=field, about=found.model, value=share, message=message, action=action)
-            )
-    if found.failed:
-        asked = found.failed + found.completed
-        flags.append(
-            Flag(
-                kind="failed",
-                about=found.model,
-                value=found.failed / asked,
-                message=f"{found.failed} of {asked} completions failed",
-                action="read the messages; a run that is started again asks only for what failed",
-            )
-        )
-    return flags

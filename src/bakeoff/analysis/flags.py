@@ -1,56 +1,56 @@
-"""Red flags of a pair: nothing that forbids the verdict, but what a careful reader looks at."""
+"""Red flags of a pair: findings that do not withhold the verdict but deserve a closer look."""
 
 from collections import Counter
 from collections.abc import Iterator
 
-from bakeoff.analysis.checks import MOST_FLIPPED, Reason
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.analysis.verdict import outcome_of
+from bakeoff.analysis.checks import MAX_FLIPPED, Finding
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import CLUSTER_TAG, Flag, PairSummary
 
-LOW_RATE = 0.4
-WIDE_SCORES = 0.3  # standard deviation on 0-1
-OFTEN_FLIPPED = 0.25
-PICKS_FIRST = (0.35, 0.65)
-LONGER_WINS = 0.6
-CONTRADICTED = 0.02
-CUT_OFF = 0.05
-SHORTENED = 0.02
-_LONG = 80  # characters: a shorter explanation may be a heading
-_ENDS = frozenset(".!?…。！？)]}\"'”’*`>|:")  # noqa: RUF001 - full stops of other scripts
+MIN_WIN_RATE = 0.4
+MAX_SCORE_SD = 0.3  # standard deviation on 0-1
+MAX_INCONSISTENT = 0.25
+PICK_FIRST_RANGE = (0.35, 0.65)
+MAX_LONGER_WINS = 0.6
+MAX_CONTRADICTED = 0.02
+MAX_TRUNCATED = 0.05
+MAX_SHORTENED = 0.02
+_MIN_EXPLANATION = 80  # characters: a shorter explanation may be a heading
+_SENTENCE_ENDS = frozenset(".!?…。！？)]}\"'”’*`>|:")  # noqa: RUF001 - full stops of other scripts
 
 
-def flags_of(pair: PairSummary, trial: Trial) -> list[Flag]:
-    """Every red flag of a pair, each with its figure and what to do."""
-    found = (
-        *_losing(pair),
-        *_judging(pair),
-        *_paneling(pair),
-        *_explaining(trial),
-        *_asking(trial),
+def find_flags(pair: PairSummary, data: PairData) -> list[Flag]:
+    """All red flags of a pair."""
+    findings = (
+        *_win_rate_and_scores(pair),
+        *_judge_biases(pair),
+        *_judge_cards(pair),
+        *_explanations(data),
+        *_repeated_prompts(data),
     )
-    return [Flag(about=trial.name, **reason._asdict()) for reason in found]
+    return [finding.to_flag(data.name) for finding in findings]
 
 
-def _losing(pair: PairSummary) -> Iterator[Reason]:
+def _win_rate_and_scores(pair: PairSummary) -> Iterator[Finding]:
     rate, difference = pair.win_rate, pair.score_difference
-    if rate and rate.estimate < LOW_RATE:
-        yield Reason(
+    if rate and rate.estimate < MIN_WIN_RATE:
+        yield Finding(
             "low win rate",
             rate.estimate,
-            f"{pair.a} wins {100 * rate.estimate:.1f} %, under {100 * LOW_RATE:.0f} %",
+            f"{pair.a} wins {100 * rate.estimate:.1f} %, under {100 * MIN_WIN_RATE:.0f} %",
             "read the prompts that it lost; try an earlier checkpoint; check its chat template",
         )
     if difference and difference.value.estimate < 0:
-        yield Reason(
+        yield Finding(
             "negative score difference",
             difference.value.estimate,
             f"{pair.a} scores {-difference.value.estimate:.3f} less on average",
             "see whether a few very bad completions make the mean",
         )
     for model, scores in ((pair.a, pair.scores_a), (pair.b, pair.scores_b)):
-        if scores and scores.sd > WIDE_SCORES:
-            yield Reason(
+        if scores and scores.sd > MAX_SCORE_SD:
+            yield Finding(
                 "high score spread",
                 scores.sd,
                 f"the scores of {model} spread by {scores.sd:.2f} around {scores.mean:.2f}",
@@ -58,9 +58,9 @@ def _losing(pair: PairSummary) -> Iterator[Reason]:
             )
 
 
-def _judging(pair: PairSummary) -> Iterator[Reason]:
-    if pair.flipped is not None and OFTEN_FLIPPED < pair.flipped <= MOST_FLIPPED:
-        yield Reason(
+def _judge_biases(pair: PairSummary) -> Iterator[Finding]:
+    if pair.flipped is not None and MAX_INCONSISTENT < pair.flipped <= MAX_FLIPPED:
+        yield Finding(
             "inconsistent verdicts",
             pair.flipped,
             f"for {100 * pair.flipped:.0f} % of the prompts a swap of the order names the other "
@@ -68,17 +68,17 @@ def _judging(pair: PairSummary) -> Iterator[Reason]:
             "a stronger judge; --repeats 3",
         )
     first = pair.order.pick_first
-    low, high = PICKS_FIRST
+    low, high = PICK_FIRST_RANGE
     if first and not low <= first.estimate <= high and not first.low <= 0.5 <= first.high:
-        yield Reason(
+        yield Finding(
             "follows the place",
             first.estimate,
             f"the completion shown first won {100 * first.estimate:.0f} % of the decisive verdicts",
             "another judge; both orders cancel it only in the mean",
         )
-    longer = pair.length.tilt.more_wins if pair.length else None
-    if longer and longer.estimate > LONGER_WINS and longer.low > 0.5:
-        yield Reason(
+    longer = pair.length.bias.more_wins if pair.length else None
+    if longer and longer.estimate > MAX_LONGER_WINS and longer.low > 0.5:
+        yield Finding(
             "longer wins",
             longer.estimate,
             f"the longer completion won {100 * longer.estimate:.0f} % of the decisive prompts",
@@ -87,7 +87,7 @@ def _judging(pair: PairSummary) -> Iterator[Reason]:
     leaks = pair.thinking
     if leaks:
         count = leaks.only_a + leaks.only_b + leaks.both
-        yield Reason(
+        yield Finding(
             "thinking shown",
             count,
             f"the judge saw thinking tags for {count} prompts ({leaks.only_a} of {pair.a} only, "
@@ -96,18 +96,18 @@ def _judging(pair: PairSummary) -> Iterator[Reason]:
         )
 
 
-def _paneling(pair: PairSummary) -> Iterator[Reason]:
-    """What the cards of the judges tell."""
+def _judge_cards(pair: PairSummary) -> Iterator[Finding]:
+    """Findings in the cards of the judges."""
     for card in pair.judges:
         if len(card.snapshots) > 1:
-            yield Reason(
+            yield Finding(
                 "judge changed",
                 len(card.snapshots),
                 f"{card.judge} was {' and '.join(card.snapshots)} within these results",
                 "name one snapshot in the spec, and judge again with another --store",
             )
-        if card.truncated > SHORTENED * card.judged:
-            yield Reason(
+        if card.truncated > MAX_SHORTENED * card.judged:
+            yield Finding(
                 "completions shortened",
                 card.truncated / card.judged,
                 f"{card.judge} saw completions cut in the middle in {card.truncated} of "
@@ -116,41 +116,43 @@ def _paneling(pair: PairSummary) -> Iterator[Reason]:
             )
     against = [card.judge for card in pair.judges if card.opposes_panel]
     if against:
-        yield Reason(
+        yield Finding(
             "judge against the panel",
             len(against) / len(pair.judges),
             f"{' and '.join(against)} would put the win rate on the other side of 50 %",
             "read where it disagrees with the others",
         )
     rate = pair.win_rate
-    decides = outcome_of(rate, pair.margin / 100) if rate else "not enough data"
-    if decides in ("better", "worse"):
-        hangs = [c for c in pair.judges if c.outcome_without not in (None, decides)]
-        for card in hangs:
+    outcome = interval_outcome(rate, pair.margin / 100) if rate else "not enough data"
+    if outcome in ("better", "worse"):
+        decisive = [card for card in pair.judges if card.outcome_without not in (None, outcome)]
+        for card in decisive:
             share = card.win_rate_without.estimate if card.win_rate_without else 0.0
-            yield Reason(
+            yield Finding(
                 "hangs on one judge",
                 share,
                 f"without {card.judge} the win rate is {100 * share:.1f} %, and not shown to be "
-                f"{decides}",
+                f"{outcome}",
                 "add a judge, or labels of people",
             )
 
 
-def _explaining(trial: Trial) -> Iterator[Reason]:
-    scored = trial.columns.scored
-    wrong, given = int(trial.columns.odd[scored].sum()), int(scored.sum())
-    if wrong > CONTRADICTED * given:
-        yield Reason(
+def _explanations(data: PairData) -> Iterator[Finding]:
+    table = data.judgment_table
+    wrong, scored = int(table.contradictory[table.scored].sum()), int(table.scored.sum())
+    if wrong > MAX_CONTRADICTED * scored:
+        yield Finding(
             "scores contradict winners",
-            wrong / given,
-            f"in {wrong} of {given} verdicts the winner is not the one with more points",
+            wrong / scored,
+            f"in {wrong} of {scored} verdicts the winner is not the one with more points",
             "read them; a judge that contradicts itself is too weak, or its template unclear",
         )
-    reasons = [j.verdict.reason for j in trial.judgments if len(j.verdict.reason) >= _LONG]
-    cut = sum(reason.rstrip()[-1:] not in _ENDS for reason in reasons)
-    if cut > CUT_OFF * len(reasons):
-        yield Reason(
+    reasons = [
+        j.verdict.reason for j in data.judgments if len(j.verdict.reason) >= _MIN_EXPLANATION
+    ]
+    cut = sum(reason.rstrip()[-1:] not in _SENTENCE_ENDS for reason in reasons)
+    if cut > MAX_TRUNCATED * len(reasons):
+        yield Finding(
             "explanations cut off",
             cut / len(reasons),
             f"{cut} of {len(reasons)} explanations stop in the middle of a sentence",
@@ -158,17 +160,17 @@ def _explaining(trial: Trial) -> Iterator[Reason]:
         )
 
 
-def _asking(trial: Trial) -> Iterator[Reason]:
-    times: Counter[tuple[tuple[str, str], ...]] = Counter()
-    for prompt_id in map(trial.ids.__getitem__, trial.folded.prompt.tolist()):
-        prompt = trial.prompts.get(prompt_id)
+def _repeated_prompts(data: PairData) -> Iterator[Finding]:
+    counts: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for prompt_id in map(data.prompt_ids.__getitem__, data.prompt_table.prompt.tolist()):
+        prompt = data.prompts.get(prompt_id)
         if prompt and not any(tag.startswith(CLUSTER_TAG) for tag in prompt.tags):
-            times[tuple((message.role, message.content) for message in prompt.messages)] += 1
-    repeated = sum(count for count in times.values() if count > 1)
+            counts[tuple((message.role, message.content) for message in prompt.messages)] += 1
+    repeated = sum(count for count in counts.values() if count > 1)
     if repeated:
-        yield Reason(
+        yield Finding(
             "prompts repeat",
-            repeated / len(trial.folded),
-            f"{repeated} of {len(trial.folded)} prompts are the text of another one",
+            repeated / len(data.prompt_table),
+            f"{repeated} of {len(data.prompt_table)} prompts are the text of another one",
             "leave them out, or tag them `cluster:NAME`: they are not independent",
         )

@@ -1,54 +1,63 @@
-"""What in a completion is meant for the judge, not for the reader. Knows text, no model, no judge.
+"""Detection of prompt injections in completions: text aimed at the judge instead of the reader.
 
-A finding is a reason to read the completion and no proof; no finding is no promise, since an order
-can be put in words that no list has.
+A detected kind is a reason to read the completion, not a proof; an attack that is worded in a new
+way may stay undetected.
 """
 
 import binascii
+import json
 import re
 import unicodedata
+from importlib.resources import files
 from typing import NamedTuple
 
-from bakeoff.analysis.injection_phrases import RULES
-from bakeoff.analysis.keyword_filter import ALWAYS, LONG, Needs, Spotter, holds
+from bakeoff.analysis.keyword_filter import (
+    ALWAYS,
+    LONG,
+    KeywordFilter,
+    KeywordGroups,
+    matches_groups,
+)
 
-SPEAKS = "speaks to the judge"
-VERDICT = "verdict block"
-TURN = "fake turn"
-FENCE = "closes the fence"
-HIDDEN = "hidden characters"
-ENCODED = "encoded order"
-REPEATS = "overlong repetition"
+ADDRESSES_JUDGE = "speaks to the judge"
+VERDICT_BLOCK = "verdict block"
+FAKE_TURN = "fake turn"
+CLOSES_DELIMITER = "closes the fence"
+HIDDEN_CHARACTERS = "hidden characters"
+ENCODED_INSTRUCTION = "encoded order"
+REPETITION = "overlong repetition"
 
-_LONG = 20_000  # characters: what repeats itself below this is a weak model more often than a trick
-_PROBES = 16  # places at which a long text is asked whether it repeats itself
-_PROBE = 32  # characters
-_AGAIN = 20  # times that a probe must be found
+_MIN_REPETITIVE = 20_000  # characters: shorter repetition is more often a weak model than an attack
+_PROBES = 16  # substrings, evenly spaced, that are counted in a long text
+_PROBE_LENGTH = 32  # characters
+_MIN_REPEATS = 20  # occurrences of a probe that count as repetition
 
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e01ef]+"
 )
-_MARKS = re.compile("[\u0300-\u036f\u0653-\u0655]+")
-_FOLD = str.maketrans(
+_ACCENTS = re.compile("[\u0300-\u036f\u0653-\u0655]+")
+_LOOKALIKES = str.maketrans(
     "авеёзікмнорстухјѕһԁԛԝαβεικνορτυχϲıɡɑ",
     "abee3ikmhopctyxjshdqwabeikvoptuxciga",
 )
-_FOLDED = re.compile(f"[{''.join(map(chr, _FOLD))}]")
-_SENTENCES = re.compile(r"[^.!?\n。！？।؟]{1,400}")  # noqa: RUF001 - or a piece of a long one
+_LOOKALIKE = re.compile(f"[{''.join(map(chr, _LOOKALIKES))}]")
+_SENTENCES = re.compile(r"[^.!?\n。！？।؟]{1,400}")  # noqa: RUF001 - at most 400 characters
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-# What is quoted, or shown as code of a named language, is talked about and not said.
+# Quotations and code blocks of a named language mention an instruction; they do not give it.
 _QUOTED = re.compile(
     r"```[ \t]*\w.*?```|`[^`\n]+`|\"(?<![\w\"]\")[^\"\n]{1,300}\"(?!\w)"
     r"|[“„][^“”„\n]{1,300}[“”]|«[^«»\n]{1,300}»|「[^「」\n]{1,300}」",
     re.DOTALL,
 )
 
-_MARKED = re.compile('[`"“„«「]')  # what something quoted begins with
+_QUOTE_MARK = re.compile('[`"“„«「]')
 _HINTS = ("score", "rating", "points", "winner", "verdict", "judg", "better", "prefer", "rank")
-_SCORED = re.compile(r"\b(?:score|rating|points)[ _]?([ab])\b[\"']?[ \t]*:", re.IGNORECASE)
-_SUMMED = re.compile(r"\b(?:verdict|explanation|reasoning|preferred)\b[\"']?[ \t]*:", re.IGNORECASE)
-_SIDED = re.compile(r"[AB][\"']?[ \t]*[:=]", re.IGNORECASE)
+_SIDE_SCORE = re.compile(r"\b(?:score|rating|points)[ _]?([ab])\b[\"']?[ \t]*:", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"\b(?:verdict|explanation|reasoning|preferred)\b[\"']?[ \t]*:", re.IGNORECASE
+)
+_SIDE = re.compile(r"[AB][\"']?[ \t]*[:=]", re.IGNORECASE)
 _SCORES = re.compile(
     r"(?i:scores?|ratings?|points)\b[ \t]*:?[ \t]*A[ \t]*[:=][ \t]*\d+(?:/10)?[,;]?"
     r"[ \t]*B[ \t]*[:=]"
@@ -77,8 +86,8 @@ _REPLY = re.compile(
     r"(?i: only| just| the letter| answer| assistant| response)* [\"'*]*[AB][\"'*]*[ \t]*"
     r"(?:[.!,\n]|$|only|as the)"
 )
-_RULE = re.compile(r"(?<![=#*~_-])([=#*~_-])\1{5,}+[ \t]+[0-9a-f]{12,}\b")
-_FENCES = (
+_DELIMITER = re.compile(r"(?<![=#*~_-])([=#*~_-])\1{5,}+[ \t]+[0-9a-f]{12,}\b")
+_TAGS = (
     re.compile(
         r"</?\|?(?:answer|response|completion|assistant|output)[ _-]?[ab12]\|?>", re.IGNORECASE
     ),
@@ -98,80 +107,124 @@ _TURNS = re.compile(
     r"|^#{1,4} ?(?:system|developer)(?: message| prompt)?:[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{4,6}\U000e007f")  # of England, Texas ...
-_CONCEALED = (
+# Flags of regions, such as England: a black flag and tag characters.
+_FLAG_EMOJI = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{4,6}\U000e007f")
+_HIDDEN = (
     re.compile("[\u202d\u202e\U000e0000-\U000e007f]"),
     re.compile("[\u200b-\u200f\u2060-\u2064\ufeff\u180e]{8}"),
     re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{3}"),
 )
-_SPLIT = re.compile("[a-z][\u200b-\u200d\u2060-\u2064\ufeff]+(?=[a-z])", re.IGNORECASE)
-_MIXED = re.compile("[a-z][авеосрухіјѕорνοικα]+[a-z]|\\b[асеорхуіјѕ][a-z]{2}", re.IGNORECASE)  # noqa: RUF001
-_FOREIGN = re.compile("[\u0345-\u052f\u1c80-\u1fff]")  # letters of Greek, Cyrillic and others
+_SPLIT_WORD = re.compile("[a-z][\u200b-\u200d\u2060-\u2064\ufeff]+(?=[a-z])", re.IGNORECASE)
+_MIXED_WORD = re.compile("[a-z][авеосрухіјѕорνοικα]+[a-z]|\\b[асеорхуіјѕ][a-z]{2}", re.IGNORECASE)  # noqa: RUF001
+_NON_LATIN = re.compile("[\u0345-\u052f\u1c80-\u1fff]")  # Greek, Cyrillic and other letters
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
 
 
-def _plain(text: str) -> str:
-    """What a reader sees: without unseen characters, accents, capitals and look-alike letters."""
+class Rule(NamedTuple):
+    """An instruction to a judge, as the phrases file describes it.
+
+    `keywords` are groups of alternatives separated by `|`: the text has to contain one of the first
+    group, and a sentence of it one of each further group. `patterns` all have to match in that
+    sentence; they are applied to normalized text, and normalized themselves.
+    """
+
+    keywords: tuple[str, ...]
+    patterns: tuple[str, ...]
+
+
+def _load_rules() -> tuple[Rule, ...]:
+    """The rules of injection_phrases.jsonl.
+
+    A row with a `name` defines a pattern that later rows use as `{name}`. A row with a `rule` and a
+    `part` ("keywords N" or "pattern N") adds to that part of the rule. Rows of the same part, one
+    for each language, are alternatives of each other.
+    """
+    lines = (files("bakeoff.analysis") / "injection_phrases.jsonl").read_text("utf-8").splitlines()
+    definitions: dict[str, str] = {}
+    rules: dict[str, dict[str, str]] = {}
+    for row in map(json.loads, lines):
+        pattern = re.sub(r"\{([a-z_]+)\}", lambda match: definitions[match[1]], row["pattern"])
+        parts, key = (
+            (definitions, row["name"])
+            if "name" in row
+            else (rules.setdefault(row["rule"], {}), row["part"])
+        )
+        parts[key] = f"{parts[key]}|{pattern}" if key in parts else pattern
+    return tuple(
+        Rule(
+            tuple(text for part, text in parts.items() if part.startswith("keywords")),
+            tuple(text for part, text in parts.items() if part.startswith("pattern")),
+        )
+        for parts in rules.values()
+    )
+
+
+RULES = _load_rules()
+
+
+def _normalize(text: str) -> str:
+    """The text without invisible characters, accents, capitals and look-alike letters."""
     if text.isascii():
         return text.lower()
-    text = _UNSEEN.sub("", text)
+    text = _INVISIBLE.sub("", text)
     if not unicodedata.is_normalized("NFKD", text):
-        # By pieces: sorting one long run of accents would take the square of its length.
-        pieces = (text[at : at + 512] for at in range(0, len(text), 512))
+        # In pieces: sorting one long run of accents would take time quadratic in its length.
+        pieces = (text[start : start + 512] for start in range(0, len(text), 512))
         text = "".join(unicodedata.normalize("NFKD", piece) for piece in pieces)
-    text = _MARKS.sub("", text.casefold())
-    return text.translate(_FOLD) if _FOLDED.search(text) else text
+    text = _ACCENTS.sub("", text.casefold())
+    return text.translate(_LOOKALIKES) if _LOOKALIKE.search(text) else text
 
 
-class _Rule(NamedTuple):
-    """An order to a judge, as `phrases` has it: what a text and a sentence of it have to hold."""
+class _CompiledRule(NamedTuple):
+    """A `Rule` with its keyword groups and patterns compiled for normalized text."""
 
-    in_text: Needs
-    in_sentence: Needs
-    words: tuple[str, ...]
-    phrases: tuple[tuple[str, ...], ...]
+    text_groups: KeywordGroups
+    sentence_groups: KeywordGroups
+    keywords: tuple[str, ...]  # of the first group: one has to occur in the text
+    phrases: tuple[tuple[str, ...], ...]  # groups that the keyword filter cannot decide alone
     first: re.Pattern[str]
     rest: tuple[re.Pattern[str], ...]
 
     @classmethod
-    def of(cls, words: str, first: str, *rest: str) -> "_Rule":
-        groups = _plain(words).split("&")
-        needs = _WORDS.needs(*groups)
-        single = [tuple(group.split("|")) for group in groups]
+    def of(cls, rule: Rule) -> "_CompiledRule":
+        groups = [_normalize(group) for group in rule.keywords]
+        bits = _KEYWORDS.add_groups(*groups)
+        alternatives = [tuple(group.split("|")) for group in groups]
+        first, *rest = (re.compile(_normalize(pattern)) for pattern in rule.patterns)
         return cls(
-            in_text=needs,
-            in_sentence=needs[1:],
-            words=single[0],
+            text_groups=bits,
+            sentence_groups=bits[1:],
+            keywords=alternatives[0],
             phrases=tuple(
                 group
-                for group, bits in zip(single, needs, strict=True)
-                if bits == ALWAYS or all(" " in one.strip() for one in group)
+                for group, group_bits in zip(alternatives, bits, strict=True)
+                if group_bits == ALWAYS or all(" " in phrase.strip() for phrase in group)
             ),
-            first=re.compile(_plain(first)),
-            rest=tuple(re.compile(_plain(part)) for part in rest),
+            first=first,
+            rest=tuple(rest),
         )
 
-    def may_hold(self, text: str) -> bool:
-        """Whether the phrases are there, of which a glance sees a word at most."""
+    def has_phrases(self, text: str) -> bool:
+        """Whether the text contains a phrase of each group of which the filter sees only words."""
         return all(any(map(text.__contains__, group)) for group in self.phrases)
 
-    def holds(self, sentence: str, text: str) -> bool:
-        """Whether a sentence of the text says it."""
+    def matches(self, sentence: str, text: str) -> bool:
+        """Whether this sentence of the text is such an instruction."""
         return (
-            all(part.search(sentence) for part in (self.first, *self.rest))
-            and any(word in text for word in self.words)
-            # A sentence that is only a piece may end where the text goes on, and takes it back.
+            all(pattern.search(sentence) for pattern in (self.first, *self.rest))
+            and any(keyword in text for keyword in self.keywords)
+            # A long sentence is cut into pieces: what follows a piece may rule its match out.
             and bool(self.first.search(text))
         )
 
 
-# What each search needs to find anything, so that most texts are not searched.
-_WORDS = Spotter()
-_RULES = tuple(_Rule.of(*rule) for rule in RULES)
-_HINTED = _WORDS.needs("|".join(_HINTS))
-_SCORING = _WORDS.needs("score|rating|points", ":|=")
-_NAMING = tuple(
-    _WORDS.needs(*groups)
+# Keywords without which a pattern cannot match: most texts are never searched with it.
+_KEYWORDS = KeywordFilter()
+_COMPILED_RULES = tuple(map(_CompiledRule.of, RULES))
+_HINT_GROUPS = _KEYWORDS.add_groups("|".join(_HINTS))
+_SCORE_GROUPS = _KEYWORDS.add_groups("score|rating|points", ":|=")
+_VERDICT_GROUPS = tuple(
+    _KEYWORDS.add_groups(*groups)
     for groups in (
         ("winner|verdict|better|prefer", ":"),
         ("winner|verdict|judg", ":|="),
@@ -180,106 +233,114 @@ _NAMING = tuple(
         ("model", "rank"),
     )
 )
-_ANSWERING = _WORDS.needs("say|print|output|choose|pick|select|vote|declare|reply|respond|answer")
-_TURNING = _WORDS.needs("<|[inst]|system|developer")
-_RULED = _WORDS.needs("======|######|******|~~~~~~|______|------")
-_TITLED = _WORDS.needs("assistant|answer|response|completion")
+_REPLY_GROUPS = _KEYWORDS.add_groups(
+    "say|print|output|choose|pick|select|vote|declare|reply|respond|answer"
+)
+_TURN_GROUPS = _KEYWORDS.add_groups("<|[inst]|system|developer")
+_DELIMITER_GROUPS = _KEYWORDS.add_groups("======|######|******|~~~~~~|______|------")
+_HEADING_GROUPS = _KEYWORDS.add_groups("assistant|answer|response|completion")
 
 
-def suspicions(text: str) -> tuple[str, ...]:
-    """The kinds of suspicious content in a completion, in a fixed order; () for an ordinary one.
+def detect_injection(text: str) -> tuple[str, ...]:
+    """The kinds of injection found in a completion, in a fixed order; () for ordinary text.
 
-    Takes any text, also one with lone surrogates. The time grows with the length, not faster.
+    Accepts any string, lone surrogates included. Time is linear in the length of the text.
     """
-    plain = _plain(text)
-    seen = _WORDS.seen(plain)
-    found = {
-        SPEAKS: _speaks(text, plain, seen),
-        VERDICT: _holds_verdict(text, seen),
-        TURN: _turns(text, seen),
-        FENCE: _closes(text, seen),
-        HIDDEN: _hides(text),
-        ENCODED: _encodes(text, seen),
-        REPEATS: _repeats(text),
+    normalized = _normalize(text)
+    keywords = _KEYWORDS.keywords_in(normalized)
+    detected = {
+        ADDRESSES_JUDGE: _addresses_judge(text, normalized, keywords),
+        VERDICT_BLOCK: _has_verdict_block(text, keywords),
+        FAKE_TURN: _has_fake_turn(text, keywords),
+        CLOSES_DELIMITER: _closes_delimiter(text, keywords),
+        HIDDEN_CHARACTERS: _has_hidden_characters(text),
+        ENCODED_INSTRUCTION: _has_encoded_instruction(text, keywords),
+        REPETITION: _is_repetitive(text),
     }
-    return tuple(kind for kind, holds in found.items() if holds)
+    return tuple(kind for kind, is_present in detected.items() if is_present)
 
 
-def _speaks(text: str, plain: str, seen: int) -> bool:
-    rules = [rule for rule in _RULES if holds(seen, rule.in_text)]
+def _addresses_judge(text: str, normalized: str, keywords: int) -> bool:
+    rules = [rule for rule in _COMPILED_RULES if matches_groups(keywords, rule.text_groups)]
     if not rules:
         return False
-    if _MARKED.search(text):
-        plain = _plain(_QUOTED.sub(" ", text))
-    rules = [rule for rule in rules if rule.may_hold(plain)]
-    for sentence in _SENTENCES.findall(plain) if rules else ():
-        here = _WORDS.seen(sentence)
+    if _QUOTE_MARK.search(text):
+        normalized = _normalize(_QUOTED.sub(" ", text))
+    rules = [rule for rule in rules if rule.has_phrases(normalized)]
+    for sentence in _SENTENCES.findall(normalized) if rules else ():
+        sentence_keywords = _KEYWORDS.keywords_in(sentence)
         for rule in rules:
-            if holds(here, rule.in_sentence) and rule.holds(sentence, plain):
+            if matches_groups(sentence_keywords, rule.sentence_groups) and rule.matches(
+                sentence, normalized
+            ):
                 return True
     return False
 
 
-def _holds_verdict(text: str, seen: int) -> bool:
-    lower = text.lower() if holds(seen, _HINTED) else ""
+def _has_verdict_block(text: str, keywords: int) -> bool:
+    lower = text.lower() if matches_groups(keywords, _HINT_GROUPS) else ""
     if any(map(lower.__contains__, _HINTS)):
-        if holds(seen, _SCORING) and _SIDED.search(text) and _scores(text):
+        if matches_groups(keywords, _SCORE_GROUPS) and _SIDE.search(text) and _has_scores(text):
             return True
-        named = zip(_NAMING, _VERDICTS, strict=True)
-        if any(holds(seen, needs) and pattern.search(text) for needs, pattern in named):
+        patterns = zip(_VERDICT_GROUPS, _VERDICTS, strict=True)
+        if any(matches_groups(keywords, groups) and p.search(text) for groups, p in patterns):
             return True
-    bare = _CODE.sub(" ", text) if "`" in text else text
-    if _BRACKETS.search(bare):
+    prose = _CODE.sub(" ", text) if "`" in text else text
+    if _BRACKETS.search(prose):
         return True
-    return holds(seen, _ANSWERING) and bool(_LETTER.search(bare) and _REPLY.search(bare))
+    return matches_groups(keywords, _REPLY_GROUPS) and bool(
+        _LETTER.search(prose) and _REPLY.search(prose)
+    )
 
 
-def _scores(text: str) -> bool:
+def _has_scores(text: str) -> bool:
     if _SCORES.search(text):
         return True
-    sides = {letter.lower() for letter in _SCORED.findall(text)}
-    return sides == {"a", "b"} and bool(_SUMMED.search(text))
+    sides = {letter.lower() for letter in _SIDE_SCORE.findall(text)}
+    return sides == {"a", "b"} and bool(_CONCLUSION.search(text))
 
 
-def _turns(text: str, seen: int) -> bool:
-    return holds(seen, _TURNING) and bool(_TURNS.search(_CODE.sub(" ", text)))
+def _has_fake_turn(text: str, keywords: int) -> bool:
+    return matches_groups(keywords, _TURN_GROUPS) and bool(_TURNS.search(_CODE.sub(" ", text)))
 
 
-def _closes(text: str, seen: int) -> bool:
-    # A list of answers has an A before its B; only what pretends to be the other one begins at B.
-    found = _HEADING.findall(text) if holds(seen, _TITLED) else ()
-    headings = [letter.lower() for letter in found]
-    if headings[:1] == ["b"] or (holds(seen, _RULED) and _RULE.search(text)):
+def _closes_delimiter(text: str, keywords: int) -> bool:
+    headings = _HEADING.findall(text) if matches_groups(keywords, _HEADING_GROUPS) else []
+    # A list of answers starts with A; only an imitation of the other completion starts with B.
+    if headings and headings[0].lower() == "b":
         return True
-    return any(mark in text for mark in "[<|") and any(p.search(text) for p in _FENCES)
+    if matches_groups(keywords, _DELIMITER_GROUPS) and _DELIMITER.search(text):
+        return True
+    return any(mark in text for mark in "[<|") and any(p.search(text) for p in _TAGS)
 
 
-def _hides(text: str) -> bool:
+def _has_hidden_characters(text: str) -> bool:
     if text.isascii():
         return False
-    if _UNSEEN.search(text):
-        text = _FLAG.sub("", text)
-        if any(pattern.search(text) for pattern in _CONCEALED) or len(_SPLIT.findall(text)) > 2:
+    if _INVISIBLE.search(text):
+        text = _FLAG_EMOJI.sub("", text)
+        if any(p.search(text) for p in _HIDDEN) or len(_SPLIT_WORD.findall(text)) > 2:
             return True
-    return bool(_FOREIGN.search(text)) and len(_MIXED.findall(text)) > 2
+    return bool(_NON_LATIN.search(text)) and len(_MIXED_WORD.findall(text)) > 2
 
 
-def _encodes(text: str, seen: int) -> bool:
-    if not seen & LONG:
+def _has_encoded_instruction(text: str, keywords: int) -> bool:
+    if not keywords & LONG:
         return False
     for run in _BASE64.findall(text):
-        whole = run.rstrip("=")
-        held = binascii.a2b_base64(whole[: len(whole) // 4 * 4])  # in fours: so no padding is due
-        order = held.decode(errors="ignore")
-        plain = _plain(order)
-        if _speaks(order, plain, _WORDS.seen(plain)):
+        digits = run.rstrip("=")
+        # A multiple of four digits needs no padding.
+        decoded = binascii.a2b_base64(digits[: len(digits) // 4 * 4]).decode(errors="ignore")
+        normalized = _normalize(decoded)
+        if _addresses_judge(decoded, normalized, _KEYWORDS.keywords_in(normalized)):
             return True
     return False
 
 
-def _repeats(text: str) -> bool:
-    if len(text) < _LONG:
+def _is_repetitive(text: str) -> bool:
+    if len(text) < _MIN_REPETITIVE:
         return False
-    places = range(0, len(text) - _PROBE, len(text) // _PROBES)
-    probes = [text[at : at + _PROBE] for at in places]
-    return sum(text.count(probe) >= _AGAIN for probe in probes) > len(probes) * 3 // 4
+    starts = range(0, len(text) - _PROBE_LENGTH, len(text) // _PROBES)
+    probes = [text[start : start + _PROBE_LENGTH] for start in starts]
+    repeated = sum(text.count(probe) >= _MIN_REPEATS for probe in probes)
+    return repeated > len(probes) * 3 // 4

@@ -1,82 +1,77 @@
-"""The card of each judge of a pair: what it says alone, how it came to that, what it costs.
-
-Knows one pair of models at a time; how the panel decides is elsewhere.
-"""
+"""The card of each judge of a pair: its verdict alone, its reliability and its cost."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from bakeoff.analysis.bias import longer_of, order_of
-from bakeoff.analysis.columns import Columns, Values, dense, joint
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.analysis.panel import between, repeats_of
-from bakeoff.analysis.verdict import outcome_of
+from bakeoff.analysis.agreement import rater_agreement, repeat_agreement
+from bakeoff.analysis.bias import longer_wins, order_bias
+from bakeoff.analysis.judgment_table import JudgmentTable, Values, dense_codes, joint_codes
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import Failure, JudgeCard
 from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 
 
-def cards_of(trial: Trial, rate: Estimate, lengths: Values) -> list[JudgeCard]:
-    """A card for each judge that judged anything; `rate` is the panel's win rate, `lengths` are how
-    much longer a is on each prompt.
+def judge_cards(data: PairData, panel_rate: Estimate, lengths: Values) -> list[JudgeCard]:
+    """A card for each judge with any judgment.
+
+    `panel_rate` is the win rate of all judges together, `lengths` the result of
+    `length_differences`.
     """
-    cards = [_card(trial, judge, lengths, rate) for judge in trial.judges]
-    return cards if len(cards) == 1 else [_in_panel(card, trial) for card in cards]
+    return [_card(data, judge, lengths, panel_rate) for judge in data.judges]
 
 
-def _card(trial: Trial, judge: str, lengths: Values, rate: Estimate) -> JudgeCard:
-    alone, columns = trial.alone_of(judge), trial.columns.of(judge)
-    own = trial.rate(alone)
-    longer = longer_of(alone, lengths)
+def _card(data: PairData, judge: str, lengths: Values, panel_rate: Estimate) -> JudgeCard:
+    table, judgments = data.table_of(judge), data.judgment_table.for_judge(judge)
+    rate, margin = data.win_rate(table), data.margin / 100
+    longer = longer_wins(table, lengths)
+    consistency = table.known_consistency
+    panel = len(data.judges) > 1
+    others = data.table_without(judge) if panel else table
+    without = data.win_rate(others) if panel else None
     return JudgeCard(
         judge=judge,
-        win_rate=own,
-        outcome=outcome_of(own, trial.margin / 100),
-        **_counts(columns, [failure for failure in trial.failures if failure.participant == judge]),
-        consistency=proportion(int(alone.told.sum()), len(alone.told)),
-        first_wins=order_of(columns).pick_first,
+        win_rate=rate,
+        outcome=interval_outcome(rate, margin),
+        **_counts(
+            judgments, [failure for failure in data.failures if failure.participant == judge]
+        ),
+        consistency=proportion(int(consistency.sum()), len(consistency)),
+        first_wins=order_bias(judgments).pick_first,
         longer_wins=longer.more_wins if longer else None,
-        repeat_agreement=repeats_of(trial, judge),
-        human_agreement=between(trial, {judge: alone, "people": trial.voted})
-        if trial.labels
+        repeat_agreement=repeat_agreement(data, judge),
+        panel_agreement=rater_agreement(data, {judge: table, "the others": others})
+        if panel
         else None,
-        opposes_panel=(own.estimate - 0.5) * (rate.estimate - 0.5) < 0,
-        snapshots=trial.snapshots.get(judge, ()),
-        cost=_cost(columns),
+        human_agreement=rater_agreement(data, {judge: table, "people": data.people_table})
+        if data.labels
+        else None,
+        opposes_panel=(rate.estimate - 0.5) * (panel_rate.estimate - 0.5) < 0,
+        win_rate_without=without,
+        outcome_without=interval_outcome(without, margin) if without else None,
+        snapshots=data.snapshots.get(judge, ()),
+        cost=_cost_per_100_pairs(judgments),
     )
 
 
-def _in_panel(card: JudgeCard, trial: Trial) -> JudgeCard:
-    """The card with what only several judges can tell."""
-    others = trial.without(card.judge)
-    without = trial.rate(others)
-    raters = {card.judge: trial.alone_of(card.judge), "the others": others}
-    return card.model_copy(
-        update={
-            "panel_agreement": between(trial, raters),
-            "win_rate_without": without,
-            "outcome_without": outcome_of(without, trial.margin / 100),
-        }
-    )
-
-
-def _counts(columns: Columns, failures: Sequence[Failure]) -> dict[str, int]:
+def _counts(judgments: JudgmentTable, failures: Sequence[Failure]) -> dict[str, int]:
     return {
-        "asked": len(columns) + len(failures),
-        "judged": len(columns),
+        "asked": len(judgments) + len(failures),
+        "judged": len(judgments),
         "failed": len(failures),
         "unreadable": sum(failure.kind == "verdict" for failure in failures),
         "refused": sum(failure.kind == "refused" for failure in failures),
-        "retried": int(columns.mended.sum()),
-        "scored": int(columns.scored.sum()),
-        "contradicted": int(columns.odd.sum()),
-        "truncated": int(columns.shortened.sum()),
+        "retried": int(judgments.mended.sum()),
+        "scored": int(judgments.scored.sum()),
+        "contradicted": int(judgments.contradictory.sum()),
+        "truncated": int(judgments.shortened.sum()),
     }
 
 
-def _cost(columns: Columns) -> float | None:
-    if np.isnan(columns.cost).any():
+def _cost_per_100_pairs(judgments: JudgmentTable) -> float | None:
+    if np.isnan(judgments.cost).any():
         return None
-    pairs = len(np.unique(joint(columns.prompt, dense(columns.sample))))
-    return float(100 * sum(columns.cost.tolist()) / pairs)
+    pairs = len(np.unique(joint_codes(judgments.prompt, dense_codes(judgments.sample))))
+    return float(100 * sum(judgments.cost.tolist()) / pairs)

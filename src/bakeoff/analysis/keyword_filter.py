@@ -1,85 +1,83 @@
-"""Which of some words a text holds, at one glance: what holds none of them needs no closer look.
-
-Knows words and parts of words; what they are looked for, its caller knows.
-"""
+"""A prefilter for regular expressions: the keywords that a text may contain, found in one pass."""
 
 from collections import defaultdict
 from itertools import chain
 from operator import add
 
-Needs = tuple[int, ...]  # a group of words each, as bits: a text has to hold one of every group
+KeywordGroups = tuple[int, ...]  # a bit mask of alternatives per group
 
-ALWAYS, LONG = 1, 2  # bits: of every text, and of one with a word of 32 characters or more
+ALWAYS, LONG = 1, 2  # bits set for every text, and for a text with a word of 32 characters or more
 _COMMON = frozenset(("a", "b", "as", "be", "do", "has", "have", "is", "no", "not")) | {
     *("out", "the", "this", "to", "will", "you")
 }
-_REMEMBERED = 1 << 17  # words, each looked at once
+_CACHE_SIZE = 1 << 17  # words
 _LONG = 32  # characters
 
 
-class Spotter(dict[str, int]):
-    """The needles that each word of a text holds, as the bits of a number; found on demand.
+class KeywordFilter(dict[str, int]):
+    """A cache of the keywords that each word contains, as a bit mask; computed on first access.
 
-    All needles are named by `needs`, before the first text. Of one with spaces the longest part
-    counts, which has to begin or end a word where a space is beside it; one of common words is seen
-    in every text. So a glance may see too much, and never too little.
+    All keywords have to be added with `add_groups` before the first text. A phrase is represented
+    by its longest word that is not a common one, and by `ALWAYS` if it has none. The filter may
+    report a phrase that is absent, but never misses one that is present.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._bits: dict[str, int] = {}
-        self._by_start: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self._by_prefix: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
-    def needs(self, *groups: str) -> Needs:
-        """Groups of needles, those of a group with `|` between them, to be asked for in `holds`."""
-        return tuple(self._group(group.split("|")) for group in groups)
+    def add_groups(self, *groups: str) -> KeywordGroups:
+        """A bit mask for each group; a group is keywords or phrases separated by `|`."""
+        return tuple(self._mask(group.split("|")) for group in groups)
 
-    def seen(self, text: str) -> int:
-        """What a text holds: the bits of all its words."""
-        found = ALWAYS
+    def keywords_in(self, text: str) -> int:
+        """The bits of all keywords that the words of a text contain, and `ALWAYS`."""
+        mask = ALWAYS
         for bits in filter(None, map(self.__getitem__, text.split())):
-            found |= bits
-        return found
+            mask |= bits
+        return mask
 
     def __missing__(self, word: str) -> int:
-        found = LONG if len(word) >= _LONG else 0
+        mask = LONG if len(word) >= _LONG else 0
         padded = f" {word} "
-        twos = list(map(add, padded, padded[1:]))
-        starts = chain(word, twos, map(add, twos, padded[2:]))
-        for start in {*filter(self._by_start.__contains__, starts)}:
-            for part, bit in self._by_start[start]:
-                if part in padded:
-                    found |= bit
+        pairs = list(map(add, padded, padded[1:]))
+        prefixes = chain(word, pairs, map(add, pairs, padded[2:]))
+        for prefix in {*filter(self._by_prefix.__contains__, prefixes)}:
+            for keyword, bit in self._by_prefix[prefix]:
+                if keyword in padded:
+                    mask |= bit
         if len(word) < _LONG:
-            if len(self) >= _REMEMBERED:
+            if len(self) >= _CACHE_SIZE:
                 self.clear()
-            self[word] = found
-        return found
+            self[word] = mask
+        return mask
 
-    def _group(self, needles: list[str]) -> int:
-        found = 0
-        for needle in needles:
-            words = needle.split(" ")
-            parts = [
-                " " * (at > 0) + word + " " * (at + 1 < len(words))
-                for at, word in enumerate(words)
+    def _mask(self, phrases: list[str]) -> int:
+        mask = 0
+        for phrase in phrases:
+            words = phrase.split(" ")
+            # A space beside a word of a phrase is kept: it marks the start or the end of the word.
+            keywords = [
+                " " * (index > 0) + word + " " * (index + 1 < len(words))
+                for index, word in enumerate(words)
                 if word and word not in _COMMON
             ]
-            if not parts:
+            if not keywords:
                 return ALWAYS
-            found |= self._bit(max(parts, key=len))
-        return found
+            mask |= self._bit(max(keywords, key=len))
+        return mask
 
-    def _bit(self, part: str) -> int:
-        if part not in self._bits:
-            self._bits[part] = LONG << 1 + len(self._bits)
-            self._by_start[part[:3]].append((part, self._bits[part]))
-        return self._bits[part]
+    def _bit(self, keyword: str) -> int:
+        if keyword not in self._bits:
+            self._bits[keyword] = LONG << 1 + len(self._bits)
+            self._by_prefix[keyword[:3]].append((keyword, self._bits[keyword]))
+        return self._bits[keyword]
 
 
-def holds(seen: int, needs: Needs) -> bool:
-    """Whether what was seen has one of every group."""
-    for group in needs:  # noqa: SIM110 - `all` of a generator takes four times as long
-        if not seen & group:
+def matches_groups(keywords: int, groups: KeywordGroups) -> bool:
+    """Whether the bits of a text include one of every group."""
+    for group in groups:  # noqa: SIM110 - `all` of a generator takes four times as long
+        if not keywords & group:
             return False
     return True

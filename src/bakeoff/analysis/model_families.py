@@ -1,9 +1,9 @@
-"""Which family a model is of, by its name: a judge may prefer its own."""
+"""Model families, recognized by model names: a judge may prefer models of its own family."""
 
 import re
 from collections.abc import Iterable
 
-# One row per family; a fine-tune carries its base in its name more often than not.
+# A fine-tuned model usually has the name of its base model in its own.
 _FAMILIES = {
     "GPT": r"gpt[-_ ]?[345o]|chatgpt|davinci|(?<![a-z0-9])o[134](?![a-z0-9])",
     "Claude": r"claude",
@@ -26,7 +26,7 @@ _FAMILIES = {
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _FAMILIES.items()}
 
 
-def families(names: Iterable[str]) -> set[str]:
-    """The families that these names speak of: none, one, or several (a distilled model)."""
+def model_families(names: Iterable[str]) -> set[str]:
+    """The families whose patterns match any of the names; several for a distilled model."""
     text = "\n".join(names)
     return {family for family, pattern in _PATTERNS.items() if pattern.search(text)}

@@ -1,58 +1,65 @@
-"""A judge that compared a model with itself: what it names then is no quality."""
+"""The null check: judges compare two completions of the same model, of which neither is better."""
 
 import math
 
 import numpy as np
 
 from bakeoff.analysis.aggregate import YES
-from bakeoff.analysis.bias import order_of
-from bakeoff.analysis.columns import Codes
-from bakeoff.analysis.pair_data import Terms, Trial, rounded, trials
+from bakeoff.analysis.bias import order_bias
+from bakeoff.analysis.judgment_table import Codes
+from bakeoff.analysis.pair_data import (
+    AnalysisConfig,
+    PairData,
+    build_pair_data,
+    rounded_preferences,
+)
 from bakeoff.records import Evidence, NullCheck
 from bakeoff.stats.intervals import win_rate
 
-_SURE = 1.96  # standard errors to each side hold 95 of 100
+_Z = 1.96  # of a two-sided 95 % interval
 
 
-def null_checks(evidence: Evidence | None, terms: Terms) -> tuple[list[NullCheck], list[str]]:
+def null_checks(
+    evidence: Evidence | None, config: AnalysisConfig
+) -> tuple[list[NullCheck], list[str]]:
     """A check per judge, and notes on what could not be checked.
 
-    Prompts where both draws said the same are left out: there is nothing to choose.
+    Prompts with identical completions are left out.
     """
     checks: list[NullCheck] = []
     notes: list[str] = []
-    for trial in trials(evidence, terms) if evidence else ():
-        same = trial.same
-        if len(same) == len(trial.folded):
+    for data in build_pair_data(evidence, config) if evidence else ():
+        identical = data.identical_prompts
+        if len(identical) == len(data.prompt_table):
             notes.append(
-                f"Null check: {trial.a} said the same twice to all {len(same)} prompts, so there "
-                "was nothing to choose; it needs a temperature above 0"
+                f"Null check: {data.a} said the same twice to all {len(identical)} prompts, so "
+                "there was nothing to choose; it needs a temperature above 0"
             )
             continue
-        for judge in trial.judges:
-            checks += _check(trial, judge, same)
+        for judge in data.judges:
+            checks += _check(data, judge, identical)
     return checks, notes
 
 
-def _check(trial: Trial, judge: str, same: Codes) -> list[NullCheck]:
-    alone = trial.alone_of(judge)
-    alike = np.isin(alone.prompt, same)
-    kept = alone.taken(~alike)
-    if not len(kept):
+def _check(data: PairData, judge: str, identical: Codes) -> list[NullCheck]:
+    table = data.table_of(judge)
+    table = table.take(~np.isin(table.prompt, identical))
+    if not len(table):
         return []
-    values = rounded(kept)
-    # Under no preference each prompt's deviation from a half has either sign alike.
-    half = _SURE * math.sqrt(float(((values - 0.5) ** 2).sum())) / len(values)
-    decided = (kept.consistent == YES) & (kept.side != 0)
+    values = rounded_preferences(table)
+    # Without a preference, each prompt's deviation from 0.5 has either sign with probability 0.5.
+    half_width = _Z * math.sqrt(float(((values - 0.5) ** 2).sum())) / len(values)
+    decided = (table.consistent == YES) & (table.side != 0)
+    judged_twice = len(table.known_consistency)
     return [
         NullCheck(
             judge=judge,
-            model=trial.a,
-            prompts=len(kept),
-            identical=len(same),
-            win_rate=win_rate(values, trial.clusters_at(kept.prompt)),
-            band=(max(0.0, 0.5 - half), min(1.0, 0.5 + half)),
-            first_wins=order_of(trial.columns.of(judge)).pick_first,
-            decided=int(decided.sum()) / len(kept.told) if len(kept.told) else None,
+            model=data.a,
+            prompts=len(table),
+            identical=len(identical),
+            win_rate=win_rate(values, data.clusters_of_indices(table.prompt)),
+            band=(max(0.0, 0.5 - half_width), min(1.0, 0.5 + half_width)),
+            first_wins=order_bias(data.judgment_table.for_judge(judge)).pick_first,
+            decided=int(decided.sum()) / judged_twice if judged_twice else None,
         )
     ]

@@ -1,122 +1,221 @@
-"""The numbers of one pair of models, before any verdict."""
+"""The statistics of one pair of models, before its verdict."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.analysis.accounting import accounting
-from bakeoff.analysis.bias import length_of, lengths_of, markdown_of, order_of, thinking_of
-from bakeoff.analysis.columns import Values
-from bakeoff.analysis.judge_card import cards_of
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.analysis.panel import agreement_of, variance_of
-from bakeoff.analysis.people import people_of
-from bakeoff.records import PairSummary, ScoreDifference, ScoreStats
-from bakeoff.stats.confidence_sequences import anytime_test, mean_sequence
-from bakeoff.stats.intervals import cluster_means, proportion, student
-from bakeoff.stats.power import power_of
-from bakeoff.stats.results import Estimate, Power, Tested
-from bakeoff.stats.sequential import confidence_sequence
-from bakeoff.stats.tests import sign_flip, sign_test
+from bakeoff.analysis.agreement import judge_agreements, variance_components
+from bakeoff.analysis.bias import (
+    length_bias,
+    length_differences,
+    markdown_bias,
+    order_bias,
+    thinking_leaks,
+)
+from bakeoff.analysis.judge_card import judge_cards
+from bakeoff.analysis.judgment_table import APART, UNKNOWN, Values
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.people import summarize_people
+from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
+from bakeoff.stats.intervals import cluster_means, proportion, t_interval
+from bakeoff.stats.power import power_analysis
+from bakeoff.stats.results import Estimate, Power, SignificanceResult
+from bakeoff.stats.sequential import (
+    anytime_test,
+    mean_confidence_sequence,
+    sign_confidence_sequence,
+)
+from bakeoff.stats.tests import sign_flip_test, sign_test
 
 
-def numbers(trial: Trial) -> PairSummary:
-    """Everything about a pair that can be counted; its outcome is still open."""
-    folded, values = trial.folded, trial.values
-    wins, losses = trial.wins
-    found = PairSummary(
-        a=trial.a,
-        b=trial.b,
-        prompts=len(folded),
+def summarize_pair(data: PairData) -> PairSummary:
+    """The statistics of a pair; `outcome`, `verdict` and what follows from them are not set yet."""
+    table = data.prompt_table
+    wins, losses = data.wins_and_losses
+    order, counts = order_bias(data.judgment_table), verdict_accounting(data)
+    if not len(table):
+        return PairSummary(
+            a=data.a,
+            b=data.b,
+            prompts=0,
+            wins=0,
+            losses=0,
+            ties=0,
+            order=order,
+            accounting=counts,
+            margin=data.margin,
+            outcome="not enough data",
+            verdict="",
+        )
+    units, rate = data.unit_means(data.preferences), data.win_rate(table)
+    lengths, scores = length_differences(data), _score_statistics(data)
+    judged_twice = len(table.known_consistency)
+    return PairSummary(
+        a=data.a,
+        b=data.b,
+        prompts=len(table),
+        clusters=len(units) if data.clusters is not None else None,
         wins=wins,
         losses=losses,
-        ties=len(folded) - wins - losses,
-        order=order_of(trial.columns),
-        accounting=accounting(trial),
-        margin=trial.margin,
+        ties=len(table) - wins - losses,
+        win_rate=rate,
+        decisive_win_rate=_decisive_share(data),
+        sign_test=_sign_test(data, units),
+        scores_a=scores.a,
+        scores_b=scores.b,
+        score_difference=scores.difference,
+        scored_better=scores.better,
+        scored_worse=scores.worse,
+        scored_equal=scores.equal,
+        consistency=float(table.known_consistency.mean()) if judged_twice else None,
+        flipped=float(table.flipped.sum() / judged_twice) if judged_twice else None,
+        order=order,
+        length=length_bias(data, lengths),
+        markdown=markdown_bias(data),
+        thinking=thinking_leaks(data),
+        judges=tuple(judge_cards(data, rate, lengths)),
+        people=summarize_people(data),
+        agreement=tuple(judge_agreements(data)),
+        power=_power(data, units) if len(units) > 1 else None,
+        variance=variance_components(data),
+        accounting=counts,
+        margin=data.margin,
         outcome="not enough data",
         verdict="",
     )
-    if not len(folded):
-        return found
-    units, rate = trial.per_unit(values), trial.rate(trial.folded)
-    lengths = lengths_of(trial)
-    more = {
-        "clusters": len(units) if trial.clusters is not None else None,
-        "win_rate": rate,
-        "decisive_win_rate": _decisive(trial),
-        "sign_test": _sign(trial, units),
-        "consistency": float(folded.told.mean()) if len(folded.told) else None,
-        "flipped": float(folded.flipped.sum() / len(folded.told)) if len(folded.told) else None,
-        "length": length_of(trial, lengths),
-        "markdown": markdown_of(trial),
-        "thinking": thinking_of(trial),
-        "judges": tuple(cards_of(trial, rate, lengths)),
-        "people": people_of(trial),
-        "agreement": tuple(agreement_of(trial)),
-        "power": _power(trial, units) if len(units) > 1 else None,
-        "variance": variance_of(trial),
-    }
-    return found.model_copy(update=more | _scored(trial))
 
 
-def _power(trial: Trial, units: Values) -> Power:
-    anytime = trial.terms.alpha if trial.terms.design.sequential else None
-    return power_of(units, trial.margin / 100, anytime=anytime)
+def _power(data: PairData, units: Values) -> Power:
+    anytime = data.config.alpha if data.config.design.sequential else None
+    return power_analysis(units, data.margin / 100, anytime=anytime)
 
 
-def _decisive(trial: Trial) -> Estimate | None:
-    """The share of a of the prompts that are no tie."""
-    wins, losses = trial.wins
-    if not (trial.terms.design.sequential and wins + losses):
-        return proportion(wins, wins + losses, 1 - trial.terms.alpha)
-    low, high = confidence_sequence(wins, losses, trial.terms.alpha)
-    n = wins + losses
+def _decisive_share(data: PairData) -> Estimate | None:
+    """The share that a won of the prompts that are no tie."""
+    wins, losses = data.wins_and_losses
+    n, alpha = wins + losses, data.config.alpha
+    if not (data.config.design.sequential and n):
+        return proportion(wins, n, 1 - alpha)
+    low, high = sign_confidence_sequence(wins, losses, alpha)
     return Estimate(wins / n, low, high, "confidence sequence, beta mixture", n)
 
 
-def _sign(trial: Trial, units: Values) -> Tested:
-    """The sign test over the units: a cluster of prompts has one voice. Where the number of units
-    depended on what came of them it would find what is not there.
-    """
-    if trial.terms.design.sequential:
+def _sign_test(data: PairData, units: Values) -> SignificanceResult:
+    """The sign test over the units; with optional stopping, an anytime-valid test."""
+    if data.config.design.sequential:
         return anytime_test(units)
-    if trial.clusters is None:
-        return sign_test(*trial.wins)
+    if data.clusters is None:
+        return sign_test(*data.wins_and_losses)
     means = np.round(units, 9)
     return sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
 
 
-def _scored(trial: Trial) -> dict[str, ScoreStats | ScoreDifference | int]:
-    """Scores on 0-1, over the prompts whose judge gave any."""
-    scored = trial.folded.taken(trial.folded.scored)
+class _ScoreStatistics(NamedTuple):
+    """Statistics of scores on 0-1, over the prompts with scores; counts are of prompts."""
+
+    a: ScoreStats | None = None
+    b: ScoreStats | None = None
+    difference: ScoreDifference | None = None
+    better: int = 0
+    worse: int = 0
+    equal: int = 0
+
+
+def _score_statistics(data: PairData) -> _ScoreStatistics:
+    scored = data.prompt_table.take(data.prompt_table.scored)
     if not len(scored):
-        return {}
-    ours, theirs = (scored.scores / 10).T
-    differences = np.round(ours - theirs, 12)
-    clusters = trial.clusters_at(scored.prompt)
+        return _ScoreStatistics()
+    scores_a, scores_b = (scored.scores / 10).T
+    differences = np.round(scores_a - scores_b, 12)
+    clusters = data.clusters_of_indices(scored.prompt)
     units = differences if clusters is None else cluster_means(differences, clusters)
-    return {
-        "scores_a": _spread(ours.tolist()),
-        "scores_b": _spread(theirs.tolist()),
-        "score_difference": _difference(trial, units, _spread(differences.tolist()).sd),
-        "scored_better": int((differences > 0).sum()),
-        "scored_worse": int((differences < 0).sum()),
-        "scored_equal": int((differences == 0).sum()),
-    }
+    return _ScoreStatistics(
+        a=_spread(scores_a.tolist()),
+        b=_spread(scores_b.tolist()),
+        difference=_score_difference(data, units, _spread(differences.tolist()).sd),
+        better=int((differences > 0).sum()),
+        worse=int((differences < 0).sum()),
+        equal=int((differences == 0).sum()),
+    )
 
 
-def _difference(trial: Trial, units: Values, sd: float) -> ScoreDifference:
-    if not trial.terms.design.sequential:
-        value = student(units, 1 - trial.terms.alpha)
-        return ScoreDifference(value=value, sd=sd, test=sign_flip(units))
-    halved = (units + 1) / 2  # differences lie in [-1, 1]
-    seen = mean_sequence(halved, trial.terms.alpha)
-    moved = {name: 2 * getattr(seen, name) - 1 for name in ("estimate", "low", "high")}
-    return ScoreDifference(value=replace(seen, **moved), sd=sd, test=anytime_test(halved))
+def _score_difference(data: PairData, units: Values, sd: float) -> ScoreDifference:
+    if not data.config.design.sequential:
+        value = t_interval(units, 1 - data.config.alpha)
+        return ScoreDifference(value=value, sd=sd, test=sign_flip_test(units))
+    rescaled = (units + 1) / 2  # differences are in [-1, 1]
+    sequence = mean_confidence_sequence(rescaled, data.config.alpha)
+    value = replace(
+        sequence,
+        estimate=2 * sequence.estimate - 1,
+        low=2 * sequence.low - 1,
+        high=2 * sequence.high - 1,
+    )
+    return ScoreDifference(value=value, sd=sd, test=anytime_test(rescaled))
 
 
 def _spread(values: Sequence[float]) -> ScoreStats:
     return ScoreStats(mean=fmean(values), sd=stdev(values) if len(values) > 1 else 0.0)
+
+
+def verdict_accounting(data: PairData) -> Accounting:
+    """The numbers of verdicts asked for, judged and failed, in total and by judge and order."""
+    table, failures = data.judgment_table, data.failures
+    counts = np.bincount(table.judge, minlength=len(table.judges)).tolist()
+    by_judge = dict(zip(table.judges, counts, strict=True))
+    return Accounting(
+        asked=len(table) + len(failures),
+        judged=len(table),
+        failed=len(failures),
+        failed_by_kind=dict(sorted(Counter(failure.kind for failure in failures).items())),
+        by_judge=_tallies(by_judge, [failure.participant for failure in failures]),
+        by_order=_tallies(
+            _judgments_by_order(data), [f"{failure.first} first" for failure in failures]
+        ),
+        worst_case=_worst_case(data),
+    )
+
+
+def _tallies(judged: dict[str, int], failures: Iterable[str]) -> dict[str, Counts]:
+    """The tallies by key; `failures` has the key of each failure."""
+    failed = Counter(failures)
+    return {
+        key: Counts(
+            asked=judged.get(key, 0) + failed[key], judged=judged.get(key, 0), failed=failed[key]
+        )
+        for key in sorted(judged.keys() | failed.keys())
+    }
+
+
+def _judgments_by_order(data: PairData) -> dict[str, int]:
+    """The number of judgments of each order that occurs."""
+    table = data.judgment_table
+    masks = {
+        f"{data.a} first": table.recorded & table.a_first,
+        f"{data.b} first": table.recorded & ~table.a_first,
+        "judged apart": table.presented == APART,
+        "order not recorded": table.presented == UNKNOWN,
+    }
+    return {key: int(mask.sum()) for key, mask in masks.items() if mask.any()}
+
+
+def _worst_case(data: PairData) -> tuple[float, float]:
+    """The win rate if every failed verdict had gone against a, and if every one had gone to a."""
+    failed = Counter(failure.prompt_id for failure in data.failures)
+    table = data.prompt_table
+    judged = np.bincount(data.judgment_table.prompt, minlength=len(data.prompt_ids))[table.prompt]
+    rows = {data.prompt_ids[prompt]: row for row, prompt in enumerate(table.prompt.tolist())}
+    asked = judged.astype(np.float64)
+    for prompt_id in failed.keys() & rows.keys():
+        asked[rows[prompt_id]] += failed[prompt_id]
+    won = sum((table.preference * judged / asked).tolist())
+    undecided = sum(
+        count / asked[rows[prompt_id]] if prompt_id in rows else 1.0
+        for prompt_id, count in failed.items()
+    )
+    prompts = len(rows.keys() | failed.keys())
+    return won / prompts, min(1.0, (won + float(undecided)) / prompts)

@@ -1,4 +1,4 @@
-"""Two models and everything that the evidence holds about them, ready to be counted."""
+"""The evidence on one pair of models, arranged for analysis, and the settings of the analysis."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import JsonValue
 
-from bakeoff.analysis.aggregate import Folded, Opinions, Panel, folded, opinions
-from bakeoff.analysis.columns import Codes, Columns, Mask, Values, columns_of
+from bakeoff.analysis.aggregate import (
+    JudgeTable,
+    Panel,
+    PromptTable,
+    aggregate_by_judge,
+    aggregate_by_prompt,
+)
+from bakeoff.analysis.judgment_table import Codes, JudgmentTable, Mask, Values, judgment_table
 from bakeoff.records import (
     CLUSTER_TAG,
     HUMAN_PREFIX,
@@ -25,18 +31,18 @@ from bakeoff.records import (
     Prompt,
     Results,
 )
-from bakeoff.stats.confidence_sequences import mean_sequence
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Estimate
+from bakeoff.stats.sequential import mean_confidence_sequence
 
-Texts = Mapping[str, Sequence[Completion]]
+PromptCompletions = Mapping[str, Sequence[Completion]]  # by prompt id
 
 
-class Terms(NamedTuple):
-    """What was declared before: the margin, how several judges make one preference, and what the
-    interval of a pair has to allow for.
+class AnalysisConfig(NamedTuple):
+    """Settings declared before the analysis.
 
-    `pairs` are how many were compared, in this `design`.
+    `margin` is in points around 50 %, `panel` how judges are combined; `pairs` is the number of
+    compared pairs of models, in this `design`.
     """
 
     margin: float = MARGIN
@@ -46,14 +52,16 @@ class Terms(NamedTuple):
 
     @property
     def alpha(self) -> float:
-        """How often the interval of a pair may miss. Pairs that may end when they like share it: no
-        correction of p-values at the end would hold.
+        """The error rate of the interval of one pair.
+
+        With optional stopping it is divided by the number of pairs: p-values adjusted at the end
+        would not be valid.
         """
         return 0.05 / self.pairs if self.design.sequential else 0.05
 
     @classmethod
-    def of(cls, config: Mapping[str, JsonValue]) -> "Terms":
-        """The terms that the config of some results declares."""
+    def from_config(cls, config: Mapping[str, JsonValue]) -> "AnalysisConfig":
+        """The settings in the `config` of a results file; defaults where it has none."""
         margin = config.get("margin")
         return cls(
             margin=float(margin) if isinstance(margin, int | float) else MARGIN,
@@ -62,243 +70,251 @@ class Terms(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One pair of models. `comparisons` are in the order of prompt ids, so that no number depends
-    on the order in which prompts came; `texts` are the completions of each model by prompt.
-    `labels` are judgments of people beside those of the judges; `drawn` says how their prompts were
-    chosen.
+class PairData:
+    """The evidence on models a and b.
+
+    Rows of all tables are in the order of prompt ids, so that no number depends on the order of the
+    evidence. `completions` are by model and prompt id. `labels` are judgments of people in addition
+    to other judges; `label_selection` says how their prompts were selected ("random", "chosen").
     """
 
     a: str
     b: str
     prompts: Mapping[str, Prompt]
-    texts: Mapping[str, Texts]
+    completions: Mapping[str, PromptCompletions]
     judgments: Sequence[Judgment]
     failures: Sequence[Failure]
     origins: Mapping[str, str]
-    terms: Terms
+    config: AnalysisConfig
     labels: Sequence[Judgment] = ()
-    drawn: str = "random"
+    label_selection: str = "random"
 
     @property
     def margin(self) -> float:
-        """Points around 50 % within which two models are equivalent."""
-        return self.terms.margin
+        """Points around 50 % within which the models are equivalent."""
+        return self.config.margin
 
     @property
     def name(self) -> str:
-        """What flags call it."""
+        """The name of the pair in flags."""
         return f"{self.a} against {self.b}"
 
     @cached_property
-    def ids(self) -> list[str]:
-        """The prompts that were judged, in the order of their ids."""
+    def prompt_ids(self) -> list[str]:
+        """The ids of the judged prompts, sorted."""
         return sorted({judgment.prompt_id for judgment in chain(self.judgments, self.labels)})
 
     @cached_property
-    def columns(self) -> Columns:
-        """The judgments, a row each; a prompt is an index into `ids`."""
-        return columns_of(self.a, self.judgments, self.ids)
+    def judgment_table(self) -> JudgmentTable:
+        """A row per judgment; prompts are indices into `prompt_ids`."""
+        return judgment_table(self.a, self.judgments, self.prompt_ids)
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """Who judged anything, in the order of their names."""
-        return self.columns.judges
+        """The names of the judges with any judgment, sorted."""
+        return self.judgment_table.judges
 
     @cached_property
-    def opinions(self) -> Opinions:
-        """What each judge thinks of each prompt."""
-        return opinions(self.columns)
+    def judge_table(self) -> JudgeTable:
+        """A row per judge and prompt."""
+        return aggregate_by_judge(self.judgment_table)
 
     @cached_property
-    def folded(self) -> Folded:
-        """A row per prompt that was judged."""
-        return folded(self.opinions.each, self.terms.panel)
+    def prompt_table(self) -> PromptTable:
+        """A row per judged prompt."""
+        return aggregate_by_prompt(self.judge_table.rows, self.config.panel)
 
     @cached_property
-    def voted(self) -> Folded:
-        """A row per prompt that people judged, all of them together."""
-        return folded(self._votes.each, self.terms.panel)
+    def people_table(self) -> PromptTable:
+        """A row per prompt that people labelled, all people together."""
+        return aggregate_by_prompt(self._person_table.rows, self.config.panel)
 
     @cached_property
-    def voters(self) -> dict[str, Folded]:
-        """What each of the people alone thinks, in the order of their names."""
+    def table_by_person(self) -> dict[str, PromptTable]:
+        """The rows of each person, by name in sorted order."""
         names = sorted({judgment.judge for judgment in self.labels})
-        return {name: self._votes.of(code) for code, name in enumerate(names)}
+        return {name: self._person_table.for_judge(code) for code, name in enumerate(names)}
 
     @cached_property
-    def _votes(self) -> Opinions:
-        return opinions(columns_of(self.a, self.labels, self.ids))
+    def _person_table(self) -> JudgeTable:
+        return aggregate_by_judge(judgment_table(self.a, self.labels, self.prompt_ids))
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """`folded` as records."""
-        return self._records(self.folded)
+        """`prompt_table` as records."""
+        return self._records(self.prompt_table)
 
     @cached_property
-    def alone(self) -> dict[str, list[Comparison]]:
-        """The same from each judge alone, in the order of their names."""
+    def comparisons_by_judge(self) -> dict[str, list[Comparison]]:
+        """The comparisons of each judge, by name in sorted order."""
         if len(self.judges) == 1:
             return {judge: self.comparisons for judge in self.judges}
-        return {judge: self._records(self.alone_of(judge)) for judge in self.judges}
+        return {judge: self._records(self.table_of(judge)) for judge in self.judges}
 
     @cached_property
-    def labelled(self) -> list[Comparison]:
-        """`voted` as records."""
-        return self._records(self.voted)
+    def people_comparisons(self) -> list[Comparison]:
+        """`people_table` as records."""
+        return self._records(self.people_table)
 
-    def alone_of(self, judge: str) -> Folded:
-        """What one judge alone thinks, a row per prompt that it judged."""
-        return self.opinions.of(self.judges.index(judge))
+    def table_of(self, judge: str) -> PromptTable:
+        """A row per prompt that this judge judged, from it alone."""
+        return self.judge_table.for_judge(self.judges.index(judge))
 
-    def without(self, judge: str) -> Folded:
+    def table_without(self, judge: str) -> PromptTable:
         """A row per prompt, from all judges but this one."""
-        others = self.opinions.without(self.judges.index(judge))
-        return folded(others, self.terms.panel)
+        others = self.judge_table.without_judge(self.judges.index(judge))
+        return aggregate_by_prompt(others, self.config.panel)
 
-    def _records(self, found: Folded) -> list[Comparison]:
-        return found.comparisons(self.a, self.b, self.ids)
+    def _records(self, table: PromptTable) -> list[Comparison]:
+        return table.comparisons(self.a, self.b, self.prompt_ids)
 
     @cached_property
     def snapshots(self) -> dict[str, tuple[str, ...]]:
-        """The names under which the server of each judge answered, where it gave any."""
+        """The model names with which the server of each judge replied, where it gave any."""
         named = {(j.judge, j.verdict.snapshot) for j in self.judgments if j.verdict.snapshot}
         return {judge: tuple(sorted(n for j, n in named if j == judge)) for judge, _ in named}
 
     @cached_property
-    def values(self) -> Values:
-        """The preferences for a, one per comparison."""
-        return rounded(self.folded)
+    def preferences(self) -> Values:
+        """The preference for a of each row of `prompt_table`."""
+        return rounded_preferences(self.prompt_table)
 
-    def rate(self, found: Folded) -> Estimate:
-        """The win rate of a, with the interval that the terms allow."""
-        values, clusters = rounded(found), self.clusters_at(found.prompt)
-        if self.terms.design.sequential:
-            return mean_sequence(
-                values if clusters is None else cluster_means(values, clusters), self.terms.alpha
-            )
-        return win_rate(values, clusters, 1 - self.terms.alpha)
+    def win_rate(self, table: PromptTable) -> Estimate:
+        """The win rate of a, with a confidence sequence where the design allows early stopping."""
+        values, clusters = rounded_preferences(table), self.clusters_of_indices(table.prompt)
+        if self.config.design.sequential:
+            units = values if clusters is None else cluster_means(values, clusters)
+            return mean_confidence_sequence(units, self.config.alpha)
+        return win_rate(values, clusters, 1 - self.config.alpha)
 
     @property
-    def wins(self) -> tuple[int, int]:
-        """How many prompts a won, and how many b."""
-        return int((self.folded.side == 1).sum()), int((self.folded.side == -1).sum())
+    def wins_and_losses(self) -> tuple[int, int]:
+        """The numbers of prompts that a won, and that b won."""
+        side = self.prompt_table.side
+        return int((side == 1).sum()), int((side == -1).sum())
 
     @cached_property
     def clusters(self) -> Codes | None:
-        """The cluster of each comparison; None where no prompt names one."""
-        return self.clusters_at(self.folded.prompt)
+        """The cluster code of each row of `prompt_table`; None if no prompt has a cluster tag."""
+        return self.clusters_of_indices(self.prompt_table.prompt)
 
     @property
     def units(self) -> list[str]:
-        """The unit of inference of each comparison, by name: its cluster, or the prompt itself."""
-        names = self._names
-        return [names[prompt] for prompt in self.folded.prompt.tolist()]
+        """The unit of inference of each row: the cluster tag of its prompt, or the prompt id."""
+        names = self._unit_names
+        return [names[prompt] for prompt in self.prompt_table.prompt.tolist()]
 
-    def clusters_at(self, prompts: Codes) -> Codes | None:
-        """The cluster of each of these indices into `ids`; None where none of them names one."""
-        codes, named = self._clusters
-        return codes[prompts] if named[prompts].any() else None
+    def clusters_of_indices(self, prompts: Codes) -> Codes | None:
+        """The cluster codes of these indices into `prompt_ids`; None if none has a cluster tag."""
+        codes, tagged = self._clusters
+        return codes[prompts] if tagged[prompts].any() else None
 
-    def clusters_of(self, prompt_ids: Sequence[str]) -> Codes | None:
-        """A code for the cluster of each prompt; a prompt that names none is one by itself."""
-        names = [self._cluster(prompt_id) for prompt_id in prompt_ids]
+    def clusters_of_ids(self, prompt_ids: Sequence[str]) -> Codes | None:
+        """The cluster codes of these prompts; None if none has a cluster tag.
+
+        A prompt without a cluster tag is a cluster of its own.
+        """
+        names = [self._unit_name(prompt_id) for prompt_id in prompt_ids]
         if names == list(prompt_ids):
             return None
         return np.unique(names, return_inverse=True)[1]
 
     @cached_property
-    def _names(self) -> list[str]:
-        return [self._cluster(prompt_id) for prompt_id in self.ids]
+    def _unit_names(self) -> list[str]:
+        return [self._unit_name(prompt_id) for prompt_id in self.prompt_ids]
 
     @cached_property
     def _clusters(self) -> tuple[Codes, Mask]:
-        """A code for the cluster of each of `ids`, and whether it is named."""
-        code = {name: number for number, name in enumerate(sorted(set(self._names)))}
-        named = [name != prompt_id for name, prompt_id in zip(self._names, self.ids, strict=True)]
-        codes = np.array([code[name] for name in self._names], dtype=np.intp)
-        return codes, np.array(named, dtype=np.bool_)
+        """The cluster code of each of `prompt_ids`, and whether it has a cluster tag."""
+        names = self._unit_names
+        codes = {name: code for code, name in enumerate(sorted(set(names)))}
+        tagged = [name != id_ for name, id_ in zip(names, self.prompt_ids, strict=True)]
+        return (
+            np.array([codes[name] for name in names], dtype=np.intp),
+            np.array(tagged, dtype=np.bool_),
+        )
 
     def tags(self, prompt_id: str) -> tuple[str, ...]:
-        """The tags of a prompt."""
+        """The tags of a prompt; () for an unknown one."""
         return self.prompts[prompt_id].tags if prompt_id in self.prompts else ()
 
-    def _cluster(self, prompt_id: str) -> str:
+    def _unit_name(self, prompt_id: str) -> str:
         return next((t for t in self.tags(prompt_id) if t.startswith(CLUSTER_TAG)), prompt_id)
 
-    def both_texts(self) -> Iterator[tuple[int, Sequence[Completion], Sequence[Completion]]]:
-        """The completions of a and of b where both are there, with the index of the comparison."""
-        ours, theirs = (self.texts.get(model, {}) for model in (self.a, self.b))
-        for index, prompt in enumerate(self.folded.prompt.tolist()):
-            prompt_id = self.ids[prompt]
-            a, b = ours.get(prompt_id), theirs.get(prompt_id)
+    def paired_completions(
+        self,
+    ) -> Iterator[tuple[int, Sequence[Completion], Sequence[Completion]]]:
+        """The row of `prompt_table` and the completions of a and b, where both models have some."""
+        by_prompt_a, by_prompt_b = (self.completions.get(m, {}) for m in (self.a, self.b))
+        for row, prompt in enumerate(self.prompt_table.prompt.tolist()):
+            prompt_id = self.prompt_ids[prompt]
+            a, b = by_prompt_a.get(prompt_id), by_prompt_b.get(prompt_id)
             if a and b:
-                yield index, a, b
+                yield row, a, b
 
     @cached_property
-    def same(self) -> Codes:
-        """The prompts, as indices into `ids`, to which both models said the same."""
+    def identical_prompts(self) -> Codes:
+        """The prompts with identical completions of a and b, as indices into `prompt_ids`."""
         rows = [
-            index
-            for index, ours, theirs in self.both_texts()
-            if [c.text for c in ours] == [c.text for c in theirs]
+            row
+            for row, a, b in self.paired_completions()
+            if [c.text for c in a] == [c.text for c in b]
         ]
-        return self.folded.prompt[rows]
+        return self.prompt_table.prompt[rows]
 
-    def read(self, prompt_id: str) -> str:
-        """What a judge may have read for a prompt, in lower case."""
+    def judged_text(self, prompt_id: str) -> str:
+        """The messages and completions that a judge may have read for a prompt, in lower case."""
         prompt = self.prompts.get(prompt_id)
         texts = [message.content for message in prompt.messages] if prompt else []
         for model in (self.a, self.b):
-            texts += [
-                completion.text for completion in self.texts.get(model, {}).get(prompt_id, ())
-            ]
+            completions = self.completions.get(model, {}).get(prompt_id, ())
+            texts += [completion.text for completion in completions]
         return "\n".join(texts).lower()
 
-    def per_unit(self, values: Values) -> Values:
-        """Averages over clusters, of one value per comparison; the values where there are none."""
+    def unit_means(self, values: Values) -> Values:
+        """Cluster means of one value per row; the values themselves without clusters."""
         return values if self.clusters is None else cluster_means(values, self.clusters)
 
 
-def rounded(found: Folded) -> Values:
-    """The preferences for a.
+def rounded_preferences(table: PromptTable) -> Values:
+    """The preferences for a, rounded to 9 digits.
 
-    Rounded: p and 1 - (1 - p) need not be the same to the last bit, and ranks would see it.
+    p and 1 - (1 - p) may differ in the last bit, which would break ties of ranks.
     """
-    return np.round(found.preference, 9)
+    return np.round(table.preference, 9)
 
 
-def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
-    """Each two models that were to be compared, in the order of the models."""
+def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData]:
+    """The data of each pair of models with a judgment or a failure, in the order of the models."""
     prompts = {prompt.id: prompt for prompt in evidence.prompts}
-    texts: dict[str, dict[str, list[Completion]]] = defaultdict(lambda: defaultdict(list))
+    completions: dict[str, dict[str, list[Completion]]] = defaultdict(lambda: defaultdict(list))
     for authored in sorted(evidence.completions, key=lambda c: c.sample):
-        texts[authored.model][authored.prompt_id].append(authored.completion)
-    people = _beside(evidence)
-    judged, labels = _by_pair(evidence.models), _by_pair(evidence.models)
+        completions[authored.model][authored.prompt_id].append(authored.completion)
+    people = _additional_people(evidence)
+    judgments, labels = _lists_by_pair(evidence.models), _lists_by_pair(evidence.models)
     for judgment in evidence.judgments:
-        home = labels if judgment.judge in people else judged
-        if (found := home.get((judgment.first, judgment.second))) is not None:
-            found.append(judgment)
-    failed: dict[frozenset[str], list[Failure]] = defaultdict(list)
+        by_pair = labels if judgment.judge in people else judgments
+        if (rows := by_pair.get((judgment.first, judgment.second))) is not None:
+            rows.append(judgment)
+    failures: dict[frozenset[str], list[Failure]] = defaultdict(list)
     for failure in evidence.failures:
         if failure.first and failure.second and failure.participant not in people:
-            failed[frozenset((failure.first, failure.second))].append(failure)
+            failures[frozenset((failure.first, failure.second))].append(failure)
     compared = [
         (a, b)
         for a, b in combinations(evidence.models, 2)
-        if judged[a, b] or failed[frozenset((a, b))]
+        if judgments[a, b] or failures[frozenset((a, b))]
     ]
     return [
-        Trial(
+        PairData(
             a,
             b,
             prompts,
-            texts,
-            judged[a, b],
-            failed[frozenset((a, b))],
+            completions,
+            judgments[a, b],
+            failures[frozenset((a, b))],
             evidence.origins,
-            terms._replace(design=evidence.design, pairs=len(compared)),
+            config._replace(design=evidence.design, pairs=len(compared)),
             labels[a, b],
             evidence.human_sample,
         )
@@ -306,23 +322,23 @@ def trials(evidence: Evidence, terms: Terms) -> list[Trial]:
     ]
 
 
-def trials_of(results: Results) -> dict[tuple[str, str], Trial]:
-    """The trials that a summary was made of, by the names of the two models."""
-    found = trials(results.evidence, Terms.of(results.config))
-    return {(trial.a, trial.b): trial for trial in found}
+def pair_data_of(results: Results) -> dict[tuple[str, str], PairData]:
+    """The data behind each pair of a results file, by the names of the two models."""
+    config = AnalysisConfig.from_config(results.config)
+    return {(data.a, data.b): data for data in build_pair_data(results.evidence, config)}
 
 
-def _by_pair(models: Sequence[str]) -> dict[tuple[str, str], list[Judgment]]:
-    """A list for each two models, whichever of them comes first."""
-    found: dict[tuple[str, str], list[Judgment]] = {}
+def _lists_by_pair(models: Sequence[str]) -> dict[tuple[str, str], list[Judgment]]:
+    """An empty list for each pair of models, the same list under both orders of the names."""
+    lists: dict[tuple[str, str], list[Judgment]] = {}
     for a, b in combinations(models, 2):
-        found[a, b] = found[b, a] = []
-    return found
+        lists[a, b] = lists[b, a] = []
+    return lists
 
 
-def _beside(evidence: Evidence) -> set[str]:
-    """The people who judged beside other judges; without others, people are the judges."""
-    who = {j.judge for j in evidence.judgments}
-    who |= {f.participant for f in evidence.failures if f.stage == "judgment"}
-    people = {judge for judge in who if evidence.origins.get(judge, "").startswith(HUMAN_PREFIX)}
-    return people if who - people else set()
+def _additional_people(evidence: Evidence) -> set[str]:
+    """The people who judged in addition to other judges; empty if all judges are people."""
+    judges = {j.judge for j in evidence.judgments}
+    judges |= {f.participant for f in evidence.failures if f.stage == "judgment"}
+    people = {judge for judge in judges if evidence.origins.get(judge, "").startswith(HUMAN_PREFIX)}
+    return people if judges - people else set()

@@ -1,82 +1,90 @@
-"""What people say of a pair beside its judges, and the win rate that their labels correct."""
+"""Labels of people in addition to judges, and the judges' win rate corrected by them."""
 
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.analysis.columns import Values
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.analysis.panel import between
+from bakeoff.analysis.agreement import rater_agreement
+from bakeoff.analysis.judgment_table import Values
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import HumanVotes
 from bakeoff.stats.calibration import labels_needed, ppi_plus_plus
 from bakeoff.stats.intervals import cluster_means, win_rate
-from bakeoff.stats.results import Calibrated
+from bakeoff.stats.results import CalibratedRate
 
 
-def people_of(trial: Trial) -> HumanVotes | None:
-    """Their labels alone, their agreement, and the judges' win rate corrected; None without any."""
-    labelled = trial.voted
-    if not len(labelled):
+def summarize_people(data: PairData) -> HumanVotes | None:
+    """The win rate and agreement of people, and the corrected rate; None without labels."""
+    table = data.people_table
+    if not len(table):
         return None
-    both = _joined(trial)
-    corrected = _corrected(both) if trial.drawn == "random" else None
+    units = _label_units(data)
+    corrected = _corrected_rate(units) if data.label_selection == "random" else None
+    identical = len(data.identical_prompts) / len(data.prompt_table)
+    by_person = data.table_by_person
     return HumanVotes(
-        voters=tuple(trial.voters),
-        prompts=len(labelled),
-        win_rate=win_rate(labelled.preference, trial.clusters_at(labelled.prompt)),
-        judge_agreement=between(trial, {"people": labelled, "the judges": trial.folded}),
-        voter_agreement=between(trial, trial.voters) if len(trial.voters) > 1 else None,
-        corrected=_with_ties(corrected, len(trial.same) / len(trial.folded)) if corrected else None,
-        labels_needed=_more(both, corrected) if corrected else None,
+        voters=tuple(by_person),
+        prompts=len(table),
+        win_rate=win_rate(table.preference, data.clusters_of_indices(table.prompt)),
+        judge_agreement=rater_agreement(data, {"people": table, "the judges": data.prompt_table}),
+        voter_agreement=rater_agreement(data, by_person) if len(by_person) > 1 else None,
+        corrected=_with_ties(corrected, identical) if corrected else None,
+        labels_needed=_labels_missing(units, corrected) if corrected else None,
     )
 
 
-def _with_ties(corrected: Calibrated, share: float) -> Calibrated:
-    """The rate over all prompts, of which a share are ties for certain."""
-    value = corrected.value
-    moved = {
-        field: share / 2 + (1 - share) * getattr(value, field)
-        for field in ("estimate", "low", "high")
-    }
-    se = None if value.se is None else (1 - share) * value.se
-    return replace(corrected, value=replace(value, **moved, se=se))
+def _with_ties(rate: CalibratedRate, share: float) -> CalibratedRate:
+    """The rate over all prompts, of which this share are certain ties."""
+    value, rest = rate.value, 1 - share
+    return replace(
+        rate,
+        value=replace(
+            value,
+            estimate=share / 2 + rest * value.estimate,
+            low=share / 2 + rest * value.low,
+            high=share / 2 + rest * value.high,
+            se=None if value.se is None else rest * value.se,
+        ),
+    )
 
 
-class _Joined(NamedTuple):
-    """Per unit (prompt or cluster): labels, the judges on the same prompts, and elsewhere."""
+class _LabelUnits(NamedTuple):
+    """Values per unit (prompt or cluster), of which `labels` and `judged` are the labelled ones."""
 
     labels: Values
     judged: Values
-    rest: Values
+    unlabelled: Values
 
 
-def _joined(trial: Trial) -> _Joined:
-    """The units, without the prompts to which both models said the same: nobody votes on those."""
-    asked = ~np.isin(trial.folded.prompt, trial.same)
-    prompts, values = trial.folded.prompt[asked], trial.values[asked]
-    labels = np.full(len(trial.ids), np.nan)
-    labels[trial.voted.prompt] = trial.voted.preference
-    unit, said = prompts if trial.clusters is None else trial.clusters[asked], labels[prompts]
-    known = ~np.isnan(said)
+def _label_units(data: PairData) -> _LabelUnits:
+    """The units without prompts with identical completions, which people are not shown."""
+    different = ~np.isin(data.prompt_table.prompt, data.identical_prompts)
+    prompts, values = data.prompt_table.prompt[different], data.preferences[different]
+    all_labels = np.full(len(data.prompt_ids), np.nan)
+    all_labels[data.people_table.prompt] = data.people_table.preference
+    unit = prompts if data.clusters is None else data.clusters[different]
+    labels = all_labels[prompts]
+    known = ~np.isnan(labels)
     labelled = np.isin(unit, unit[known])
-    return _Joined(
-        labels=cluster_means(said[known], unit[known]),
+    return _LabelUnits(
+        labels=cluster_means(labels[known], unit[known]),
         judged=cluster_means(values[known], unit[known]),
-        rest=cluster_means(values[~labelled], unit[~labelled]),
+        unlabelled=cluster_means(values[~labelled], unit[~labelled]),
     )
 
 
-def _corrected(both: _Joined) -> Calibrated | None:
-    if len(both.labels) < 2 or not len(both.rest):
+def _corrected_rate(units: _LabelUnits) -> CalibratedRate | None:
+    if len(units.labels) < 2 or not len(units.unlabelled):
         return None
-    return ppi_plus_plus(both.labels, both.judged, both.rest)
+    return ppi_plus_plus(units.labels, units.judged, units.unlabelled)
 
 
-def _more(both: _Joined, corrected: Calibrated) -> int | None:
+def _labels_missing(units: _LabelUnits, corrected: CalibratedRate) -> int | None:
+    """How many more labels settle the pair: 0 if they do already, None if all would not."""
     value = corrected.value
     if not value.low <= 0.5 <= value.high:
         return 0
-    total = len(both.labels) + len(both.rest)
-    needed = labels_needed(both.labels, both.judged, total, abs(value.estimate - 0.5))
-    return None if needed is None else max(1, needed - len(both.labels))
+    total = len(units.labels) + len(units.unlabelled)
+    needed = labels_needed(units.labels, units.judged, total, abs(value.estimate - 0.5))
+    return None if needed is None else max(1, needed - len(units.labels))

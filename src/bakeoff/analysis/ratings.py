@@ -1,4 +1,4 @@
-"""Where several models stand, from all their pairs at once."""
+"""Ratings of several models, fitted to all their pairs at once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,22 +6,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bakeoff.analysis.aggregate import folded, opinions, sides_of, stands_for
-from bakeoff.analysis.columns import Codes, Values
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.aggregate import (
+    aggregate_by_judge,
+    aggregate_by_prompt,
+    side_values,
+    sides_of,
+)
+from bakeoff.analysis.judgment_table import Codes, Values
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import CLUSTER_TAG, Rating, RatingModel
-from bakeoff.stats.ranks import letters, rank_intervals
-from bakeoff.stats.ratings import Mask, Outcomes, bradley_terry
-from bakeoff.stats.results import Ratings
+from bakeoff.stats.ranks import letter_display, rank_intervals
+from bakeoff.stats.ratings import Mask, PairwiseOutcomes, bradley_terry
+from bakeoff.stats.results import BradleyTerryFit
 
-RARE = 0.1  # of the verdicts: with less in the other order its effect is not told from strengths
-_UNKNOWN = 2  # the order that is none; 0 is a shown first, 1 is b
+MIN_MINORITY_SHARE = 0.1  # of the verdicts, in the rarer order: with less no order effect is fitted
+_UNKNOWN = 2  # code of an unrecorded order; 0 is a shown first, 1 is b
 
 
-class Duels(NamedTuple):
-    """What the prompts say of one pair: a row per prompt and order in which it was judged.
+class _PairOutcomes(NamedTuple):
+    """The outcomes of one pair, a row per prompt and order.
 
-    `unit` is an index into the names of the units, `values` is for a.
+    `unit` is an index into the names of the units, `values` is 1 where a won, 0 where b won, 0.5
+    for a tie.
     """
 
     unit: Codes
@@ -30,111 +36,112 @@ class Duels(NamedTuple):
     weights: Values
 
 
-def ratings_of(
-    models: Sequence[str], trials: Sequence[Trial]
+def fit_ratings(
+    models: Sequence[str], pairs: Sequence[PairData]
 ) -> tuple[list[Rating], RatingModel | None]:
-    """The strongest first, and what was fitted; none where fewer than three models were compared.
+    """The ratings, the strongest model first, and the fitted model; empty for under three models.
 
-    One outcome (won, tied, lost) per prompt, pair and order: repeats, completions and judges
-    averaged, then its side. They weigh 1 together for each prompt and pair, so what was judged in
-    both orders does not count twice against what was judged in one. Ties are Davidson's where there
-    are any. What being shown first is worth is fitted where orders are recorded and both occur; a
-    verdict without an order takes part without one. The bootstrap draws prompts, or clusters of
-    them, each with all its pairs and orders.
+    There is one outcome (won, tied, lost) per prompt, pair and order: the side of the mean over
+    repeats, completions and judges. The outcomes of a prompt and pair weigh 1 together, so that
+    prompts judged in both orders do not count twice. Ties are Davidson's where there are any. The
+    effect of being shown first is fitted where orders are recorded and both occur; verdicts without
+    an order do not inform it. The bootstrap draws prompts, or clusters of them, with all their
+    pairs and orders.
     """
-    if len(models) < 3 or not any(len(trial.folded) for trial in trials):
+    if len(models) < 3 or not any(len(data.prompt_table) for data in pairs):
         return [], None
-    outcomes = outcomes_of(models, trials)
-    ordered = _told_apart(outcomes, len(models))
+    outcomes = pairwise_outcomes(models, pairs)
+    ordered = _identifies_order(outcomes, len(models))
     ties = bool((outcomes.values == 0.5).any())
-    found = bradley_terry(outcomes, len(models), ties=ties, order=ordered)
+    fit = bradley_terry(outcomes, len(models), ties=ties, order=ordered)
     better = np.zeros((len(models), len(models)), dtype=np.bool_)
-    better[tuple(np.array(found.better, dtype=np.intp).reshape(-1, 2).T)] = True
+    better[tuple(np.array(fit.better, dtype=np.intp).reshape(-1, 2).T)] = True
     ranked = sorted(
-        range(len(models)), key=lambda m: (-round(found.strengths[m].estimate, 9), models[m])
+        range(len(models)), key=lambda m: (-round(fit.strengths[m].estimate, 9), models[m])
     )
-    ranks, groups = rank_intervals(better), letters(better, ranked)
-    standings = [
-        Rating(model=models[m], strength=found.strengths[m], ranks=ranks[m], group=groups[m])
+    ranks, groups = rank_intervals(better), letter_display(better, ranked)
+    ratings = [
+        Rating(model=models[m], strength=fit.strengths[m], ranks=ranks[m], group=groups[m])
         for m in ranked
     ]
-    return standings, _fitted(found, outcomes, trials, ordered=ordered)
+    return ratings, _rating_model(fit, outcomes, pairs, ordered=ordered)
 
 
-def outcomes_of(models: Sequence[str], trials: Sequence[Trial]) -> Outcomes:
-    """What was said of all pairs, of which at least one was judged. Left is who was shown first, or
-    the first of the pair where that is not known.
+def pairwise_outcomes(models: Sequence[str], pairs: Sequence[PairData]) -> PairwiseOutcomes:
+    """The outcomes of all pairs, of which at least one has to have a judgment.
+
+    Left is the model shown first, or the first of the pair where the order is unknown.
     """
-    row = {model: index for index, model in enumerate(models)}
-    names = sorted({unit for trial in trials for unit in trial.units})
-    code = {unit: number for number, unit in enumerate(names)}
-    found = [_duels(trial, code) for trial in trials]
-    counts = [len(duels.unit) for duels in found]
-    a = np.repeat([row[trial.a] for trial in trials], counts)
-    b = np.repeat([row[trial.b] for trial in trials], counts)
-    unit, order, values, weights = (np.concatenate(part) for part in zip(*found, strict=True))
-    turned = order == 1
-    return Outcomes(
-        np.where(turned, b, a),
-        np.where(turned, a, b),
-        np.where(turned, 1 - values, values),
+    index = {model: number for number, model in enumerate(models)}
+    names = sorted({unit for data in pairs for unit in data.units})
+    unit_codes = {unit: code for code, unit in enumerate(names)}
+    by_pair = [_pair_outcomes(data, unit_codes) for data in pairs]
+    counts = [len(outcomes.unit) for outcomes in by_pair]
+    a = np.repeat([index[data.a] for data in pairs], counts)
+    b = np.repeat([index[data.b] for data in pairs], counts)
+    unit, order, values, weights = map(np.concatenate, zip(*by_pair, strict=True))
+    swapped = order == 1
+    return PairwiseOutcomes(
+        np.where(swapped, b, a),
+        np.where(swapped, a, b),
+        np.where(swapped, 1 - values, values),
         unit,
         weights,
         order != _UNKNOWN,
     )
 
 
-def _duels(trial: Trial, code: dict[str, int]) -> Duels:
-    columns = trial.columns
-    order = np.where(columns.recorded, np.where(columns.a_first, 0, 1), _UNKNOWN)
-    # Each order of a prompt is folded as if it were a prompt of its own.
-    apart = replace(columns, prompt=columns.prompt * 3 + order)
-    one = folded(opinions(apart).each, trial.terms.panel)
-    prompt = np.searchsorted(trial.folded.prompt, one.prompt // 3)
-    units = np.array([code[unit] for unit in trial.units], dtype=np.intp)
-    return Duels(
-        unit=units[prompt],
-        order=one.prompt % 3,
-        values=stands_for(sides_of(one.preference)),
-        weights=1 / np.bincount(prompt)[prompt],
+def _pair_outcomes(data: PairData, unit_codes: dict[str, int]) -> _PairOutcomes:
+    table = data.judgment_table
+    order = np.where(table.recorded, np.where(table.a_first, 0, 1), _UNKNOWN)
+    # Each order of a prompt is aggregated as a prompt of its own.
+    split = replace(table, prompt=table.prompt * 3 + order)
+    by_order = aggregate_by_prompt(aggregate_by_judge(split).rows, data.config.panel)
+    row = np.searchsorted(data.prompt_table.prompt, by_order.prompt // 3)
+    units = np.array([unit_codes[unit] for unit in data.units], dtype=np.intp)
+    return _PairOutcomes(
+        unit=units[row],
+        order=by_order.prompt % 3,
+        values=side_values(sides_of(by_order.preference)),
+        weights=1 / np.bincount(row)[row],
     )
 
 
-def _told_apart(outcomes: Outcomes, items: int) -> bool:
-    """Whether enough pairs were seen in both orders to tell the order from the strengths."""
-    rows = _placed(outcomes)
+def _identifies_order(outcomes: PairwiseOutcomes, items: int) -> bool:
+    """Whether enough pairs were judged in both orders to separate their effect from strengths."""
+    known = _order_known(outcomes)
     shown = np.zeros((items, items))
-    np.add.at(shown, (outcomes.left[rows], outcomes.right[rows]), outcomes.counts[rows])
-    return bool(np.minimum(shown, shown.T).sum() / 2 >= RARE * shown.sum() > 0)
+    np.add.at(shown, (outcomes.left[known], outcomes.right[known]), outcomes.counts[known])
+    return bool(np.minimum(shown, shown.T).sum() / 2 >= MIN_MINORITY_SHARE * shown.sum() > 0)
 
 
-def _placed(outcomes: Outcomes) -> Mask:
+def _order_known(outcomes: PairwiseOutcomes) -> Mask:
     none = np.zeros(len(outcomes.values), dtype=np.bool_)
-    return none if outcomes.placed is None else outcomes.placed
+    return none if outcomes.order_known is None else outcomes.order_known
 
 
-def _fitted(
-    found: Ratings, outcomes: Outcomes, trials: Sequence[Trial], *, ordered: bool
+def _rating_model(
+    fit: BradleyTerryFit, outcomes: PairwiseOutcomes, pairs: Sequence[PairData], *, ordered: bool
 ) -> RatingModel:
-    units = {unit for trial in trials for unit in trial.units}
-    prompts = {trial.ids[prompt] for trial in trials for prompt in trial.folded.prompt.tolist()}
+    units = {unit for data in pairs for unit in data.units}
+    prompts = {data.prompt_ids[row] for data in pairs for row in data.prompt_table.prompt.tolist()}
     clusters = any(unit.startswith(CLUSTER_TAG) for unit in units)
     over = "clusters of prompts" if clusters else "prompts"
-    varied = [one.method for one in found.strengths if one.low < one.high]
-    how = f"{min(varied)} over {over}" if varied else found.strengths[0].method
+    methods = [strength.method for strength in fit.strengths if strength.low < strength.high]
+    interval = f"{min(methods)} over {over}" if methods else fit.strengths[0].method
     return RatingModel(
-        method=f"{found.method}{_order(outcomes, ordered=ordered)}; {how}",
+        method=f"{fit.method}{_order_note(outcomes, ordered=ordered)}; {interval}",
         prompts=len(prompts),
         clusters=len(units) if clusters else None,
-        tie_parameter=found.tie,
-        first_advantage=found.first,
-        components=len(found.groups),
+        tie_parameter=fit.tie,
+        first_advantage=fit.first,
+        components=len(fit.groups),
     )
 
 
-def _order(outcomes: Outcomes, *, ordered: bool) -> str:
-    """What the method says of the order of showing."""
-    share = float(np.average(_placed(outcomes), weights=outcomes.counts))
+def _order_note(outcomes: PairwiseOutcomes, *, ordered: bool) -> str:
+    """The part of the method about the order of presentation."""
+    share = float(np.average(_order_known(outcomes), weights=outcomes.counts))
     if not ordered:
         return ", without the order of showing: both orders are too rare" if share else ""
     if share < 1:

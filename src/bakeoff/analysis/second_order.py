@@ -1,36 +1,36 @@
-"""Whether a pair has to be judged in both orders to say what it will say."""
+"""Whether a pair of models has to be judged in both orders to reach the same verdict."""
 
 from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from bakeoff.analysis.aggregate import folded, opinions
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.stats.power import Spread, sequence_factor
-from bakeoff.stats.power import second_order_may_matter as may_matter
-
-FEWEST = 20  # prompts, before anything is foreseen
+from bakeoff.analysis.aggregate import aggregate_by_judge, aggregate_by_prompt
+from bakeoff.analysis.checks import MIN_PROMPTS
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.stats import power
 
 
-def second_order_may_matter(trial: Trial, total: int) -> bool:
-    """Whether the verdict on so many prompts can still depend on whether the next ones are judged
-    in both orders. What a second order brings is told by the prompts that have it.
+def second_order_may_matter(data: PairData, total: int) -> bool:
+    """Whether the verdict on `total` prompts may depend on judging the next ones in both orders.
+
+    The benefit of the second order is estimated from the prompts that have it: True for fewer than
+    20 of them, and where the order of a judgment is not recorded.
     """
-    columns = trial.columns
-    if not columns.recorded.all():
+    table = data.judgment_table
+    if not table.recorded.all():
         return True
-    # Each order of a prompt is folded as if it were a prompt of its own.
-    apart = replace(columns, prompt=2 * columns.prompt + columns.a_first)
-    each = folded(opinions(apart).each, trial.terms.panel)
-    orders = np.bincount(each.prompt // 2)
-    both = trial.values[orders[trial.folded.prompt] == 2]
-    if len(both) < FEWEST:
+    # Each order of a prompt is aggregated as a prompt of its own.
+    split = replace(table, prompt=2 * table.prompt + table.a_first)
+    by_order = aggregate_by_prompt(aggregate_by_judge(split).rows, data.config.panel)
+    orders = np.bincount(by_order.prompt // 2)
+    both = data.preferences[orders[data.prompt_table.prompt] == 2]
+    if len(both) < MIN_PROMPTS:
         return True
-    one = each.preference[orders[each.prompt // 2] == 2]
-    alpha = 0.05 / trial.terms.pairs  # as an anytime interval, or Holm's p-value, has it
+    single = by_order.preference[orders[by_order.prompt // 2] == 2]
+    alpha = 0.05 / data.config.pairs  # as in an anytime interval, or in Holm's p-values
     z = float(stats.norm.ppf(1 - alpha / 2))
-    if trial.terms.design.sequential:
-        z = float(stats.norm.ppf(0.975)) * sequence_factor(alpha) ** 0.5
-    spread = Spread(float(one.var(ddof=1)), float(both.var(ddof=1)))
-    return may_matter(trial.values, spread, total, trial.margin / 100, z)
+    if data.config.design.sequential:
+        z = float(stats.norm.ppf(0.975)) * power.sequential_factor(alpha) ** 0.5
+    variances = power.OrderVariances(float(single.var(ddof=1)), float(both.var(ddof=1)))
+    return power.second_order_may_matter(data.preferences, variances, total, data.margin / 100, z)

@@ -1,48 +1,48 @@
-"""The same question by prompt tag, with the p-values that asking it so often needs."""
+"""The win rate by prompt tag, with p-values adjusted for the number of tags."""
 
 from collections import defaultdict
 
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import CLUSTER_TAG, Slice, SliceOutcome
 from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.tests import holm, sign_test
 
-FEWEST = 15  # prompts: under this a slice is shown without a verdict
+MIN_PROMPTS = 15  # a smaller slice has no outcome
 
 
-def slices_of(trial: Trial, *, withheld: bool) -> list[Slice]:
-    """A row for each tag, the largest first. No row names a winner where the pair may not."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, prompt in enumerate(trial.folded.prompt.tolist()):
-        for tag in sorted(set(trial.tags(trial.ids[prompt]))):
+def tag_slices(data: PairData, *, withheld: bool) -> list[Slice]:
+    """A slice for each tag, the largest first; without outcomes if the verdict is `withheld`."""
+    rows_by_tag: dict[str, list[int]] = defaultdict(list)
+    for row, prompt in enumerate(data.prompt_table.prompt.tolist()):
+        for tag in sorted(set(data.tags(data.prompt_ids[prompt]))):
             if not tag.startswith(CLUSTER_TAG):
-                members[tag].append(index)
-    tags = sorted(members, key=lambda tag: (-len(members[tag]), tag))
-    p_values = [_p(trial, members[tag]) for tag in tags]
+                rows_by_tag[tag].append(row)
+    tags = sorted(rows_by_tag, key=lambda tag: (-len(rows_by_tag[tag]), tag))
+    p_values = [_p_value(data, rows_by_tag[tag]) for tag in tags]
     return [
-        _slice(trial, tag, members[tag], (p, adjusted), withheld=withheld)
+        _slice(data, tag, rows_by_tag[tag], (p, adjusted), withheld=withheld)
         for tag, p, adjusted in zip(tags, p_values, holm(p_values), strict=True)
     ]
 
 
-def _p(trial: Trial, indices: list[int]) -> float:
-    sides = trial.folded.side[indices]
+def _p_value(data: PairData, rows: list[int]) -> float:
+    sides = data.prompt_table.side[rows]
     return sign_test(int((sides == 1).sum()), int((sides == -1).sum())).p
 
 
 def _slice(
-    trial: Trial, tag: str, indices: list[int], p_values: tuple[float, float], *, withheld: bool
+    data: PairData, tag: str, rows: list[int], p_values: tuple[float, float], *, withheld: bool
 ) -> Slice:
-    clusters = trial.clusters[indices] if trial.clusters is not None else None
-    rate = win_rate(trial.values[indices], clusters)
-    told = None if withheld or len(indices) < FEWEST else _outcome(rate.estimate, p_values[1])
+    clusters = data.clusters[rows] if data.clusters is not None else None
+    rate = win_rate(data.preferences[rows], clusters)
+    no_outcome = withheld or len(rows) < MIN_PROMPTS
     return Slice(
         tag=tag,
-        prompts=len(indices),
+        prompts=len(rows),
         win_rate=rate,
         p=p_values[0],
         adjusted_p=p_values[1],
-        outcome=told,
+        outcome=None if no_outcome else _outcome(rate.estimate, p_values[1]),
     )
 
 

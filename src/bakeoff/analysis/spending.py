@@ -1,4 +1,4 @@
-"""What the outcomes of each model and judge took, in tokens and money. Knows no price."""
+"""Tokens and cost of the completions of each model and the judgments of each judge."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -15,65 +15,65 @@ from bakeoff.records import (
 )
 
 Stage = Literal["completion", "judgment"]
-Outcome = Completion | Verdict | Failure
+StageResult = Completion | Verdict | Failure
 
 
-def spending(evidence: Evidence) -> list[StageUsage]:
-    """A row for each model, in their order, and each judge, by name; with what a check of a model
-    against itself took.
+def summarize_spending(evidence: Evidence) -> list[StageUsage]:
+    """A row for each model, in their order, then for each judge, by name.
+
+    The null check, a comparison of a model with itself, is included.
     """
     parts = [part for part in (evidence, evidence.null_check) if part]
-    return spent_on(
-        [one for part in parts for one in part.completions],
-        [one for part in parts for one in part.judgments],
-        [one for part in parts for one in part.failures],
+    return spending_of(
+        [completion for part in parts for completion in part.completions],
+        [judgment for part in parts for judgment in part.judgments],
+        [failure for part in parts for failure in part.failures],
         evidence.models,
     )
 
 
-def spent_on(
+def spending_of(
     completions: Iterable[ModelCompletion],
     judgments: Iterable[Judgment],
     failures: Iterable[Failure],
     models: Sequence[str] = (),
 ) -> list[StageUsage]:
-    """The same, of some outcomes; models that are not listed come last, by name."""
-    place = {model: number for number, model in enumerate(models)}
-    found: dict[tuple[Stage, str], list[Outcome]] = {}
+    """A row for each model, then for each judge; models that are not in `models` last, by name."""
+    position = {model: index for index, model in enumerate(models)}
+    results: dict[tuple[Stage, str], list[StageResult]] = {}
     for authored in completions:
-        found.setdefault(("completion", authored.model), []).append(authored.completion)
+        results.setdefault(("completion", authored.model), []).append(authored.completion)
     for judgment in judgments:
-        found.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
+        results.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
     for failure in failures:
-        found.setdefault((failure.stage, failure.participant), []).append(failure)
+        results.setdefault((failure.stage, failure.participant), []).append(failure)
 
-    def rank(key: tuple[Stage, str]) -> tuple[Stage, int, str]:
-        stage, who = key
-        return stage, place.get(who, len(place)) if stage == "completion" else 0, who
+    def sort_key(key: tuple[Stage, str]) -> tuple[Stage, int, str]:
+        stage, name = key
+        index = position.get(name, len(position)) if stage == "completion" else 0
+        return stage, index, name
 
-    return [_spent(*key, found[key]) for key in sorted(found, key=rank)]
+    return [_spent(*key, results[key]) for key in sorted(results, key=sort_key)]
 
 
-def _spent(stage: Stage, who: str, outcomes: list[Outcome]) -> StageUsage:
-    failed = [one for one in outcomes if isinstance(one, Failure)]
-    answered = [one for one in outcomes if not isinstance(one, Failure) or one.usage]
-    used = [one.usage for one in outcomes if one.usage]
-    total = sum(used, Usage(input_tokens=0, output_tokens=0)) if used else None
-    known = [one.cost for one in answered if one.cost is not None]
+def _spent(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
+    failures = [result for result in results if isinstance(result, Failure)]
+    answered = [r for r in results if not isinstance(r, Failure) or r.usage]
+    usages = [result.usage for result in results if result.usage]
+    total = sum(usages, Usage(input_tokens=0, output_tokens=0)) if usages else None
+    costs = [result.cost for result in answered if result.cost is not None]
     return StageUsage(
         stage=stage,
-        participant=who,
-        outcomes=len(outcomes) - len(failed),
-        failed=len(failed),
+        participant=name,
+        outcomes=len(results) - len(failures),
+        failed=len(failures),
         input_tokens=total.input_tokens if total else None,
         cached_tokens=total.cached_tokens if total else None,
-        output_tokens=total.output_tokens if total else _counted(outcomes),
-        cost=sum(known) if answered and len(known) == len(answered) else None,
+        output_tokens=total.output_tokens if total else _completion_tokens(results),
+        cost=sum(costs) if answered and len(costs) == len(answered) else None,
     )
 
 
-def _counted(outcomes: Iterable[Outcome]) -> int | None:
-    tokens = [
-        one.tokens for one in outcomes if isinstance(one, Completion) and one.tokens is not None
-    ]
+def _completion_tokens(results: Iterable[StageResult]) -> int | None:
+    tokens = [r.tokens for r in results if isinstance(r, Completion) and r.tokens is not None]
     return sum(tokens) if tokens else None

@@ -1,13 +1,13 @@
-"""The whole summary: every model, every pair, and what holds only for all pairs together."""
+"""The summary of all evidence: models, pairs, ratings, null checks and spending."""
 
-from bakeoff.analysis.completions import model_summary
-from bakeoff.analysis.flags import flags_of
+from bakeoff.analysis.completions import summarize_model
+from bakeoff.analysis.flags import find_flags
 from bakeoff.analysis.null_check import null_checks
-from bakeoff.analysis.pair import numbers
-from bakeoff.analysis.pair_data import Terms, Trial, trials
-from bakeoff.analysis.ratings import ratings_of
-from bakeoff.analysis.slices import slices_of
-from bakeoff.analysis.spending import spending
+from bakeoff.analysis.pair import summarize_pair
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
+from bakeoff.analysis.ratings import fit_ratings
+from bakeoff.analysis.slices import tag_slices
+from bakeoff.analysis.spending import summarize_spending
 from bakeoff.analysis.verdict import decide
 from bakeoff.records import Evidence, PairSummary, Summary
 from bakeoff.stats.tests import holm
@@ -19,37 +19,36 @@ ESTIMAND = (
 )
 
 
-def summarize(evidence: Evidence, terms: Terms = Terms()) -> Summary:  # noqa: B008 - immutable
-    """What the evidence says about each model and each two of them, in the order of the models.
-
-    Two models are equivalent where the whole interval lies within the margin around 50 %.
-    """
-    pairs = trials(evidence, terms)
-    found = [numbers(trial) for trial in pairs]
-    if len(found) > 1:
-        adjusted = holm([pair.sign_test.p if pair.sign_test else 1.0 for pair in found])
-        found = [
-            pair.model_copy(update={"holm_p": p}) for pair, p in zip(found, adjusted, strict=True)
-        ]
-    models = tuple(model_summary(model, evidence) for model in evidence.models)
-    decided = tuple(_finished(pair, trial) for pair, trial in zip(found, pairs, strict=True))
-    checks, notes = null_checks(evidence.null_check, terms)
-    standings, model = ratings_of(evidence.models, pairs)
+def summarize(
+    evidence: Evidence,
+    config: AnalysisConfig = AnalysisConfig(),  # noqa: B008 - immutable
+) -> Summary:
+    """The summary of each model and each pair of models, in the order of the models."""
+    pair_data = build_pair_data(evidence, config)
+    pairs = [summarize_pair(data) for data in pair_data]
+    if len(pairs) > 1:
+        adjusted = holm([pair.sign_test.p if pair.sign_test else 1.0 for pair in pairs])
+        pairs = [pair.with_holm_p(p) for pair, p in zip(pairs, adjusted, strict=True)]
+    checks, notes = null_checks(evidence.null_check, config)
+    ratings, rating_model = fit_ratings(evidence.models, pair_data)
     return Summary(
         estimand=ESTIMAND,
-        models=models,
-        pairs=decided,
-        ratings=tuple(standings),
-        rating_model=model,
+        models=tuple(summarize_model(model, evidence) for model in evidence.models),
+        pairs=tuple(_with_verdict(p, data) for p, data in zip(pairs, pair_data, strict=True)),
+        ratings=tuple(ratings),
+        rating_model=rating_model,
         null_checks=tuple(checks),
-        usage=tuple(spending(evidence)),
+        usage=tuple(summarize_spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
     )
 
 
-def _finished(pair: PairSummary, trial: Trial) -> PairSummary:
-    decided = decide(pair, trial)
-    slices = slices_of(trial, withheld=decided.outcome == "withheld")
-    return decided.model_copy(
-        update={"slices": tuple(slices), "flags": tuple(flags_of(decided, trial))}
+def _with_verdict(pair: PairSummary, data: PairData) -> PairSummary:
+    decision = decide(pair, data)
+    return pair.with_verdict(
+        outcome=decision.outcome,
+        verdict=decision.sentence,
+        reasons=tuple(reason.to_flag(data.name) for reason in decision.reasons),
+        slices=tuple(tag_slices(data, withheld=decision.outcome == "withheld")),
+        flags=tuple(find_flags(pair, data)),
     )

@@ -1,30 +1,46 @@
-"""The verdict: what the interval allows to say, unless a gate forbids it; and the sentence."""
+"""The verdict on a pair: the outcome of its interval unless a check withholds it, in a sentence."""
 
-from bakeoff.analysis.checks import FEWEST, WEAKENS, Case, reasons, units
-from bakeoff.analysis.pair_data import Trial
-from bakeoff.records import Flag, Outcome, PairSummary
+from typing import NamedTuple
+
+from bakeoff.analysis.checks import (
+    MIN_PROMPTS,
+    WEAKENING,
+    CheckInput,
+    Finding,
+    run_checks,
+    unit_count,
+)
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.records import Outcome, PairSummary
 from bakeoff.stats.results import Estimate
 
 
-def decide(pair: PairSummary, trial: Trial) -> PairSummary:
-    """The pair with its outcome, the sentence that says it, and the reasons against more."""
+class VerdictDecision(NamedTuple):
+    """The outcome, the sentence that says it, and the findings against a stronger outcome."""
+
+    outcome: Outcome
+    sentence: str
+    reasons: tuple[Finding, ...] = ()
+
+
+def decide(pair: PairSummary, data: PairData) -> VerdictDecision:
+    """The verdict on a pair with statistics."""
     if pair.win_rate is None:
-        return pair.model_copy(update={"verdict": "Not enough data: nothing was judged"})
-    plain = outcome_of(pair.win_rate, pair.margin / 100)
-    why = reasons(Case(pair, trial, plain))
-    hard = [reason for reason in why if reason.kind not in WEAKENS]
-    outcome: Outcome = "withheld" if hard else "not enough data" if why else plain
-    flags = tuple(Flag(about=trial.name, **reason._asdict()) for reason in why)
-    told = pair.model_copy(update={"outcome": outcome, "reasons": flags})
-    if hard:
-        sentence = "Verdict withheld: " + "; ".join(reason.message for reason in hard)
-    else:
-        sentence = _sentence(told, pair.win_rate, plain)
-    return told.model_copy(update={"verdict": sentence})
+        return VerdictDecision("not enough data", "Not enough data: nothing was judged")
+    outcome = interval_outcome(pair.win_rate, pair.margin / 100)
+    reasons = tuple(run_checks(CheckInput(pair, data, outcome)))
+    withholding = [reason for reason in reasons if reason.kind not in WEAKENING]
+    if withholding:
+        sentence = "Verdict withheld: " + "; ".join(reason.message for reason in withholding)
+        return VerdictDecision("withheld", sentence, reasons)
+    if reasons:
+        sentence = _not_enough_data(pair, pair.win_rate, outcome, reasons)
+        return VerdictDecision("not enough data", sentence, reasons)
+    return VerdictDecision(outcome, _sentence(pair, pair.win_rate, outcome))
 
 
-def outcome_of(rate: Estimate, margin: float) -> Outcome:
-    """What the interval says by itself, against a half and the margin (a share)."""
+def interval_outcome(rate: Estimate, margin: float) -> Outcome:
+    """The outcome of the interval alone, against 0.5 and the margin (a share)."""
     low, high = rate.low, rate.high
     if low > 0.5:
         return "better"
@@ -33,30 +49,40 @@ def outcome_of(rate: Estimate, margin: float) -> Outcome:
     return "equivalent" if 0.5 - margin <= low and high <= 0.5 + margin else "not enough data"
 
 
-def _sentence(pair: PairSummary, rate: Estimate, plain: Outcome) -> str:
-    interval = f"95 % interval {100 * rate.low:.1f} to {100 * rate.high:.1f} %"
-    if pair.outcome in ("better", "worse"):
-        better, worse = (pair.a, pair.b) if pair.outcome == "better" else (pair.b, pair.a)
-        share, edge = rate.estimate, max(rate.high - 0.5, 0.5 - rate.low)
-        if pair.outcome == "worse":
+def _sentence(pair: PairSummary, rate: Estimate, outcome: Outcome) -> str:
+    interval = _interval(rate.low, rate.high)
+    if outcome in ("better", "worse"):
+        better, worse = (pair.a, pair.b) if outcome == "better" else (pair.b, pair.a)
+        share, distance = rate.estimate, max(rate.high - 0.5, 0.5 - rate.low)
+        if outcome == "worse":
             share = 1 - share
-            interval = f"95 % interval {100 * (1 - rate.high):.1f} to {100 * (1 - rate.low):.1f} %"
-        small = f", by less than the margin of {pair.margin:g} points" * (edge < pair.margin / 100)
+            interval = _interval(1 - rate.high, 1 - rate.low)
+        within = distance < pair.margin / 100
+        small = f", by less than the margin of {pair.margin:g} points" if within else ""
         return f"{better} is better than {worse}: it wins {100 * share:.1f} % ({interval}){small}"
-    if pair.outcome == "equivalent":
+    if outcome == "equivalent":
         if pair.ties == pair.prompts:
             return f"No difference: every one of {pair.prompts} prompts is a tie ({interval})"
         return f"No difference: the win rate is within {pair.margin:g} points of 50 % ({interval})"
-    return f"Not enough data: {_lacking(pair, plain, interval)}"
+    return _not_enough_data(pair, rate, outcome, ())
 
 
-def _lacking(pair: PairSummary, plain: Outcome, interval: str) -> str:
-    soft = "; ".join(reason.message for reason in pair.reasons)
-    why = soft or f"the win rate may be on either side of 50 % ({interval})"
+def _interval(low: float, high: float) -> str:
+    return f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _not_enough_data(
+    pair: PairSummary, rate: Estimate, outcome: Outcome, reasons: tuple[Finding, ...]
+) -> str:
+    reason = "; ".join(reason.message for reason in reasons) or (
+        f"the win rate may be on either side of 50 % ({_interval(rate.low, rate.high)})"
+    )
     more = pair.power.more if pair.power else None
-    few = max(0, FEWEST - units(pair))
-    if plain in ("better", "worse"):
-        return f"{why}; about {few} more prompts are the least" if few else why
-    if more is None:
-        return f"{why}; no number of prompts that one could judge would settle it"
-    return f"{why}; about {max(1, few, more):,} more prompts would settle it"
+    missing = max(0, MIN_PROMPTS - unit_count(pair))
+    if outcome in ("better", "worse"):
+        advice = f"; about {missing} more prompts are the least" if missing else ""
+    elif more is None:
+        advice = "; no number of prompts that one could judge would settle it"
+    else:
+        advice = f"; about {max(1, missing, more):,} more prompts would settle it"
+    return f"Not enough data: {reason}{advice}"

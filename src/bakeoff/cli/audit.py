@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from bakeoff.cli.exit_codes import OK
 from bakeoff.cli.output import print_outcome
 from bakeoff.config.options import AuditOptions
-from bakeoff.report.terminal import log_to, terminal
+from bakeoff.report.terminal import log_to, make_console
 
 
 def audit(
@@ -22,7 +22,7 @@ def audit(
     """Read evaluations that other tools made, and say what they can carry. Asks no model."""
     from bakeoff.evaluation.audit import audit as run_audit
 
-    log_to(terminal(errors=True, quiet=options.quiet))
+    log_to(make_console(errors=True, quiet=options.quiet))
     results = run_audit(
         files,
         format=options.format,

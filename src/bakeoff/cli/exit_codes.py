@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from bakeoff.config import Config, first_problem
 from bakeoff.errors import BakeoffError, InterruptError
-from bakeoff.report.terminal import forgive_encodings, print_error
+from bakeoff.report.terminal import print_error, transliterate_output
 
 OK = 0
 USAGE_ERROR = 2  # the user can fix it: an option, a file, a key, a damaged store
@@ -19,7 +19,7 @@ _INTERRUPTED_MESSAGE = "interrupted; what was done is kept: the same command goe
 
 def run_with_exit_code(command: Callable[[], object]) -> int:
     """Run a command and return its exit code; errors of `bakeoff` are printed as one line."""
-    forgive_encodings()
+    transliterate_output()
     try:
         code = command()
         return code if isinstance(code, int) else OK

@@ -10,7 +10,7 @@ from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
 from bakeoff.cli.output import hosted_names
 from bakeoff.cli.signals import interruptible
 from bakeoff.config.options import JudgeCheckOptions
-from bakeoff.report.terminal import log_to, print_blocks, print_document, terminal
+from bakeoff.report.terminal import log_to, make_console, print_json, print_sections
 
 
 def judge_check(
@@ -24,16 +24,16 @@ def judge_check(
 ) -> int:
     """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
     from bakeoff.evaluation.judge_check import check_async, lines
-    from bakeoff.report.live import live
+    from bakeoff.report.live import show_progress
 
-    errors = terminal(errors=True, quiet=options.quiet)
+    errors = make_console(errors=True, quiet=options.quiet)
     log_to(errors)
-    with live(errors, hosted_names((), options.judge)) as watch:
+    with show_progress(errors, hosted_names((), options.judge)) as watch:
         results = asyncio.run(
             interruptible(lambda token: check_async(file, options, watch, halt=token))
         )
     if options.print_json:
-        print_document(results.to_json())
+        print_json(results.to_json())
     elif not options.quiet:
-        print_blocks(terminal(), lines(results))
+        print_sections(make_console(), lines(results))
     return TOO_MANY_FAILURES if any(judge.failed for judge in results.judges) else OK

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK
-from bakeoff.report.terminal import print_ways, terminal
+from bakeoff.report.terminal import make_console, print_backends
 
 
 def list_backends(
@@ -14,5 +14,5 @@ def list_backends(
     """Say what judges or models there are here, and what each still needs."""
     from bakeoff.cli.backends import judge_backends, model_backends
 
-    print_ways(terminal(), judge_backends() if what == "judges" else model_backends())
+    print_backends(make_console(), judge_backends() if what == "judges" else model_backends())
     return OK

@@ -6,7 +6,7 @@ from pathlib import Path
 from bakeoff.config import Config, Spec
 from bakeoff.config.options import AuditOptions, VoteOptions
 from bakeoff.records import Results
-from bakeoff.report.terminal import print_document, print_path, print_results, terminal
+from bakeoff.report.terminal import make_console, print_json, print_path, print_results
 
 
 def hosted_names(models: Sequence[str], judges: Sequence[str]) -> set[str]:
@@ -23,9 +23,9 @@ def print_outcome(
 ) -> None:
     """Print the results as JSON or as a summary with the paths of the files, unless quiet."""
     if options.print_json:
-        print_document(results.to_json())
+        print_json(results.to_json())
     elif not options.quiet:
-        console = terminal()
+        console = make_console()
         print_results(console, results, options.show_samples)
         for name in ("results.json", "report.html"):
             print_path(console, out / name)

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK
-from bakeoff.report.terminal import print_path, terminal
+from bakeoff.report.terminal import make_console, print_path
 
 
 def report(
@@ -30,5 +30,5 @@ def report(
     if charts:
         paths += write_figures(document, charts)
     for path in paths:
-        print_path(terminal(), path)
+        print_path(make_console(), path)
     return OK

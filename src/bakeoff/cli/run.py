@@ -15,7 +15,7 @@ from bakeoff.cli.signals import VOTING_MESSAGES, interruptible, serve_until_inte
 from bakeoff.config import Config, load_config
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
-from bakeoff.report.terminal import log_to, print_blocks, print_document, print_error, terminal
+from bakeoff.report.terminal import log_to, make_console, print_error, print_json, print_sections
 from bakeoff.runtime import Halt
 from bakeoff.runtime.timing import Stopwatch
 
@@ -42,15 +42,15 @@ def plan(
     """Say what a run would take: requests, tokens, money, time. Asks no model."""
     from bakeoff.evaluation.estimate import check_budget
     from bakeoff.evaluation.session import plan as plan_run
-    from bakeoff.report.text.costs import estimated
+    from bakeoff.report.text.costs import plan_sections
 
     config = _load(config, file)
-    log_to(terminal(errors=True, quiet=config.quiet))
+    log_to(make_console(errors=True, quiet=config.quiet))
     estimate = plan_run(config)
     if config.print_json:
-        print_document(estimate.model_dump_json(indent=1) + "\n")
+        print_json(estimate.model_dump_json(indent=1) + "\n")
     else:
-        print_blocks(terminal(quiet=config.quiet), estimated(estimate))
+        print_sections(make_console(quiet=config.quiet), plan_sections(estimate))
     check_budget(estimate, config)
     return OK
 
@@ -60,14 +60,14 @@ def compare(config: Config) -> int:
     config = config.resolved()
     timing = Stopwatch() if config.profile else None
     from bakeoff.api import run_async
-    from bakeoff.report.live import live
+    from bakeoff.report.live import show_progress
 
-    errors = terminal(errors=True, quiet=config.quiet)
+    errors = make_console(errors=True, quiet=config.quiet)
     log_to(errors)
     stop_reasons: list[str] = []
     hosted = hosted_names(config.contestants, config.judge)
 
-    with timing or nullcontext(), live(errors, hosted) as watch:
+    with timing or nullcontext(), show_progress(errors, hosted) as watch:
 
         async def work(token: Halt) -> Results:
             def agree(plan: Plan) -> None:
@@ -85,9 +85,9 @@ def compare(config: Config) -> int:
         results = asyncio.run(interruptible(work))
     print_outcome(results, config, config.out)
     if timing:
-        from bakeoff.report.text.timings import laps
+        from bakeoff.report.text.timings import timing_sections
 
-        print_blocks(errors, laps(timing))
+        print_sections(errors, timing_sections(timing))
     for reason in stop_reasons:
         print_error(f"stopped: {reason}; what was done is kept, and the same command goes on")
     work_items = len(results.completions) + len(results.judgments) + len(results.failures)
@@ -104,11 +104,11 @@ def _confirm(plan: Plan, config: Config) -> None:
 
     No question is asked with `--yes` or `--max-cost`. Raises InterruptError if the answer is no.
     """
-    from bakeoff.report.text.costs import estimated
+    from bakeoff.report.text.costs import plan_sections
 
     if config.quiet or not plan.paid:
         return
-    print_blocks(terminal(errors=True), estimated(plan))
+    print_sections(make_console(errors=True), plan_sections(plan))
     confirmed = config.yes or config.max_cost is not None
     if confirmed or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return

@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 
 from bakeoff.cli.exit_codes import OK
 from bakeoff.cli.signals import serve_until_interrupted
-from bakeoff.report.terminal import log_to, terminal
+from bakeoff.report.terminal import log_to, make_console
 
 
 def serve(
@@ -26,7 +26,7 @@ def serve(
     """Show runs in a browser on this machine: live, compared, voted on."""
     from bakeoff.web.viewer import serve_async
 
-    log_to(terminal(errors=True))
+    log_to(make_console(errors=True))
     asyncio.run(
         serve_until_interrupted(
             "Runs at",

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
 from bakeoff.config import STORE
-from bakeoff.report.terminal import print_blocks, print_path, terminal
+from bakeoff.report.terminal import make_console, print_path, print_sections
 
 app = App(name="store", help="Look at a store, and get out of a damaged one what can be read.")
 
@@ -21,7 +21,7 @@ def check(
     from bakeoff.storage import salvage as salvaging
 
     scan = salvaging.check(path)
-    print_blocks(terminal(), salvaging.lines(scan))
+    print_sections(make_console(), salvaging.lines(scan))
     return OK if scan.sound else TOO_MANY_FAILURES
 
 
@@ -36,8 +36,8 @@ def salvage(
     from bakeoff.storage import salvage as salvaging
 
     scan = salvaging.salvage(path, into)
-    print_blocks(terminal(), salvaging.lines(scan))
-    print_path(terminal(), into)
+    print_sections(make_console(), salvaging.lines(scan))
+    print_path(make_console(), into)
     return OK
 
 
@@ -53,5 +53,5 @@ def merge(
     from bakeoff.storage import merge as merging
 
     merged = merging.merge(stores, store)
-    print_blocks(terminal(), merging.lines(merged, store))
+    print_sections(make_console(), merging.lines(merged, store))
     return OK

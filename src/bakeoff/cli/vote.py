@@ -10,7 +10,7 @@ from bakeoff.cli.exit_codes import OK
 from bakeoff.cli.output import print_outcome
 from bakeoff.cli.signals import VOTING_MESSAGES, serve_until_interrupted
 from bakeoff.config.options import VoteOptions
-from bakeoff.report.terminal import log_to, terminal
+from bakeoff.report.terminal import log_to, make_console
 
 
 def vote(
@@ -23,7 +23,7 @@ def vote(
     from bakeoff.api import vote_async
     from bakeoff.report.results_file import results_folder
 
-    log_to(terminal(errors=True))
+    log_to(make_console(errors=True))
     with_votes = asyncio.run(
         serve_until_interrupted(
             *VOTING_MESSAGES,

@@ -80,8 +80,8 @@ class Sampling(BaseModel):
     """JSON schema of the completion, for servers with structured output."""
     top_logprobs: int | None = None
     """Number of first tokens whose log-probabilities are requested."""
-    weigh: bool = False
-    """Score the last message instead of generating (`Completion.weight`). A backend that cannot
+    score_only: bool = False
+    """Score the last message instead of generating (`Completion.score`). A backend that cannot
     raises ConfigError when it is opened."""
 
     def seed_of(self, sample: int) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.environment import describe
 from bakeoff.importers.reader import read
@@ -46,7 +46,7 @@ def audit(
     evidence = imported.evidence
     results = Results.of(
         evidence,
-        summarize(evidence, Terms(margin, panel)),
+        summarize(evidence, AnalysisConfig(margin, panel)),
         config,
         describe() | {"started": started},
     )

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import NamedTuple, TypeVar
 
 from bakeoff.config import Config
-from bakeoff.costs import tokens_in
+from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError, VerdictError
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting
@@ -121,7 +121,7 @@ def _completions(comparing: Comparing, name: str) -> list[Completion]:
 
 def _length(comparing: Comparing, name: str) -> float:
     """The tokens that a completion of a model has, about."""
-    known = [tokens_in(one.text) for one in _some(_completions(comparing, name))]
+    known = [estimate_tokens(one.text) for one in _some(_completions(comparing, name))]
     return fmean(known) if len(known) >= _ENOUGH else min(COMPLETION, _most(comparing, name))
 
 
@@ -181,11 +181,11 @@ def _usage(requests: int, read: float, written: float) -> Usage:
 def _read(ask: Ask) -> int:
     turns = [message.content for message in ask.prompt.messages]
     turns += [ask.sampling.system] if ask.sampling.system else []
-    return sum(tokens_in(turn) + _FRAME for turn in turns)
+    return sum(estimate_tokens(turn) + _FRAME for turn in turns)
 
 
 def _written(ask: Ask) -> int:
-    return 1 if ask.sampling.weigh else ask.sampling.max_tokens
+    return 1 if ask.sampling.score_only else ask.sampling.max_tokens
 
 
 def _seconds(config: Config, usage: Usage, requests: int) -> float:

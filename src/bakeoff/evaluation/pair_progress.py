@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from bakeoff.stats.confidence_sequences import Looks
+    from bakeoff.stats.sequential import SequentialTest
 
 Two = tuple[str, str]
 
@@ -26,7 +26,7 @@ class Course:
     pair: Two
     waves: list[Wave]
     over: bool
-    looks: "Looks | None" = None
+    looks: "SequentialTest | None" = None
     seen: int = 0
     counted: int = 0
 

@@ -88,11 +88,11 @@ def _check_impartial(
         )
     if not its.partial:
         return
-    from bakeoff.analysis.model_families import families  # brings numpy and scipy
+    from bakeoff.analysis.model_families import model_families  # brings numpy and scipy
 
     tokens = {judge_spec(text).name: text for text in config.judge}
     tokens |= {Spec.parse(text).name: text for text in config.contestants}
-    shared = families((name, tokens[name])) & families((contestant, tokens[contestant]))
+    shared = model_families((name, tokens[name])) & model_families((contestant, tokens[contestant]))
     if shared:
         raise ConfigError(
             f"the judge {name!r} goes by how likely it finds a text, and {contestant!r} is of its "

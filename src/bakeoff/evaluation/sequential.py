@@ -19,7 +19,7 @@ from bakeoff.evaluation.pair_progress import Course, Two, Wave
 from bakeoff.records import Judgment, Prompt
 
 if TYPE_CHECKING:
-    from bakeoff.analysis.pair_data import Terms, Trial
+    from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 
 Said = Callable[[Two, Prompt], Sequence[Judgment] | None]  # None: not all of it is there yet
 
@@ -97,7 +97,7 @@ class Schedule:
             if judgments:
                 course.looks.add(self._preference(course.pair, judgments))
                 course.counted += 1
-            if course.counted >= FEWEST and course.looks.finding:
+            if course.counted >= FEWEST and course.looks.decision:
                 course.end(course.seen)
                 return
 
@@ -153,30 +153,30 @@ class Schedule:
         return range(len(self.prompts))
 
     @cached_property
-    def _terms(self) -> "Terms":
-        from bakeoff.analysis.pair_data import Terms
+    def _analysis_config(self) -> "AnalysisConfig":
+        from bakeoff.analysis.pair_data import AnalysisConfig
 
         config = self.config
-        return Terms(config.margin, config.panel, config.design, len(self.courses))
+        return AnalysisConfig(config.margin, config.panel, config.design, len(self.courses))
 
     def _watch(self) -> None:
-        from bakeoff.stats.confidence_sequences import Looks  # with numpy and scipy: slow to import
+        from bakeoff.stats.sequential import SequentialTest  # with numpy and scipy: slow to import
 
         for course in self.courses:
-            course.looks = Looks(self.config.margin / 100, self._terms.alpha)
+            course.looks = SequentialTest(self.config.margin / 100, self._analysis_config.alpha)
 
     def _preference(self, pair: Two, judgments: Sequence[Judgment]) -> float:
         from bakeoff.analysis.aggregate import compare
 
-        return round(compare(*pair, judgments, self._terms.panel)[0].preference, 9)
+        return round(compare(*pair, judgments, self._analysis_config.panel)[0].preference, 9)
 
-    def _trial(self, course: Course, said: Said) -> "Trial":
+    def _pair_data(self, course: Course, said: Said) -> "PairData":
         """Everything that was said of a pair so far."""
-        from bakeoff.analysis.pair_data import Trial
+        from bakeoff.analysis.pair_data import PairData
 
         told = (said(course.pair, self.prompts[place]) for place in course.places())
         judgments = [judgment for one in told for judgment in one or ()]
-        return Trial(*course.pair, {}, {}, judgments, (), {}, self._terms)
+        return PairData(*course.pair, {}, {}, judgments, (), {}, self._analysis_config)
 
     def _in_both(self, course: Course, said: Said) -> bool:
         """Whether the next prompts of a pair are judged in both orders."""
@@ -184,20 +184,20 @@ class Schedule:
             return self.config.orders == "both"
         from bakeoff.analysis.second_order import second_order_may_matter
 
-        return second_order_may_matter(self._trial(course, said), len(self.prompts))
+        return second_order_may_matter(self._pair_data(course, said), len(self.prompts))
 
     def _most_telling(self, going: Sequence[Course], said: Said) -> list[Course]:
         """Twice as many pairs as there are models: those that the next prompts say most with."""
-        from bakeoff.analysis.ratings import outcomes_of
-        from bakeoff.stats.pair_selection import telling_pairs
+        from bakeoff.analysis.ratings import pairwise_outcomes
+        from bakeoff.stats.pair_selection import select_pairs
 
         models, most = self.models, 2 * len(self.models)
-        trials = [self._trial(course, said) for course in self.courses]
-        trials = [trial for trial in trials if len(trial.folded)]
-        if not trials:
+        all_pair_data = [self._pair_data(course, said) for course in self.courses]
+        all_pair_data = [pair_data for pair_data in all_pair_data if len(pair_data.prompt_table)]
+        if not all_pair_data:
             return list(going[:most])
-        outcomes = outcomes_of(models, trials)
-        ranked = telling_pairs(outcomes, len(models), len(self.courses), prompts=_WAVE)
+        outcomes = pairwise_outcomes(models, all_pair_data)
+        ranked = select_pairs(outcomes, len(models), len(self.courses), prompts=_WAVE)
         courses = [self._by_pair[models[one], models[other]] for one, other in ranked]
         return [course for course in courses if course in going][:most]
 

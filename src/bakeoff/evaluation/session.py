@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -12,8 +11,8 @@ from pydantic import JsonValue
 
 from bakeoff.config import Config, origins
 from bakeoff.config.options import VoteOptions
-from bakeoff.environment import Moment, code, describe, load_keys
-from bakeoff.errors import ConfigError, InterruptError, WorkError, masked
+from bakeoff.environment import StartTime, describe, load_env_file
+from bakeoff.errors import ConfigError, InterruptError, WorkError
 from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.participants import asks_people, cast_of, machine_judges
 from bakeoff.evaluation.pipeline import Comparing
@@ -32,9 +31,9 @@ from bakeoff.records import (
     Results,
     StageUsage,
 )
-from bakeoff.report.export import VOTES, check_writable, save, saved
-from bakeoff.report.fingerprint import digest
-from bakeoff.report.provenance import SHOWING
+from bakeoff.redact import masked
+from bakeoff.report.export import VOTES, check_writable, is_saved, save
+from bakeoff.report.provenance import OPERATIONAL_FIELDS, input_digest
 from bakeoff.report.results_file import read_results, results_folder
 from bakeoff.runtime import Account, Halt, Purse, aside, meanwhile, unswept
 from bakeoff.runtime.progress import BEAT, ProgressFile, Watch
@@ -62,8 +61,8 @@ async def run_async(
 
     `vote` is awaited if `config.judge` has `human` and there are pairs without votes.
     """
-    started = Moment.now()
-    load_keys(config.env_file)
+    started = StartTime.now()
+    load_env_file(config.env_file)
     config, purse = config.resolved(), Purse(config.max_cost)
     check_writable(config.out)
     halt = halt or Halt()
@@ -108,16 +107,16 @@ def _results(
     """The results, saved; where they lie there already, as they were made then."""
     told = _told(config)
     with timed("summarise"):
-        of = [_without(told, SHOWING), _without(made, _NOW)]
-        made_of = digest((code(), evidence.model_dump_json(), json.dumps(of)))
-        if saved(config.out, made_of):
+        of = [_without(told, OPERATIONAL_FIELDS), _without(made, _NOW)]
+        inputs = input_digest(evidence, of)
+        if is_saved(config.out, inputs):
             return read_results(config.out)
-        from bakeoff.analysis.pair_data import Terms
+        from bakeoff.analysis.pair_data import AnalysisConfig
         from bakeoff.analysis.summarize import summarize
 
-        summary = summarize(evidence, Terms(config.margin, config.panel))
+        summary = summarize(evidence, AnalysisConfig(config.margin, config.panel))
         results = Results.of(evidence, summary, told, made, asked)
-        save(results, config.out, made_of)
+        save(results, config.out, inputs)
     return results
 
 
@@ -168,7 +167,7 @@ def plan(config: Config) -> Plan:
     ConfigError or StoreError where it could not start; BudgetError where it would cost more than it
     may.
     """
-    load_keys(config.env_file)
+    load_env_file(config.env_file)
     config = config.resolved()
     drawn = _drawn(config)
     with tempfile.TemporaryDirectory() as empty:  # a store is not made for this
@@ -189,12 +188,12 @@ async def vote_async(path: Path, poll: VoteOptions, vote: Vote) -> Results:
 
 def count_votes(path: Path) -> Results:
     """Put the votes that lie beside some results into them, and save them again."""
-    from bakeoff.analysis.pair_data import Terms
+    from bakeoff.analysis.pair_data import AnalysisConfig
     from bakeoff.analysis.summarize import summarize
 
     results, folder = read_results(path), results_folder(path)
     evidence = _with_people(results.evidence, folder / VOTES)
-    summary = summarize(evidence, Terms.of(results.config))
+    summary = summarize(evidence, AnalysisConfig.from_config(results.config))
     found = Results.of(evidence, summary, results.config, results.environment)
     save(found, folder)
     return found
@@ -212,10 +211,10 @@ def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
 
 
-def _environment(comparing: Comparing, started: Moment, drawn: Draw) -> dict[str, JsonValue]:
+def _environment(comparing: Comparing, started: StartTime, drawn: Draw) -> dict[str, JsonValue]:
     revision: dict[str, JsonValue] = {"revision": drawn.revision} if drawn.revision else {}
     return describe() | {
-        **started.told(),
+        **started.as_fields(),
         "prompts": {"source": masked(comparing.config.prompts), **revision},
         "models": {name: worker.identity for name, worker in comparing.models.items()},
         "judges": {name: worker.identity for name, worker in comparing.judges.items()},

@@ -1,4 +1,4 @@
-"""Completions that someone already made, read from a file. Knows no model, and asks nobody."""
+"""Completions that are read from a file instead of generated."""
 
 import asyncio
 import hashlib
@@ -11,29 +11,29 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
-from bakeoff.generators.thinking import completion_of
+from bakeoff.generators.thinking import make_completion
 from bakeoff.plugins import Setting
 from bakeoff.prompts.rows import Row, listed, read_rows
 from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
 from bakeoff.runtime import PerItem, aside
 
-# How a row and a prompt find each other: what of (its id, all messages, the last turn's text), and
-# which of several completions of it.
-Mark = tuple[str, str, int]
+# The key under which a prompt finds its row: ("id", prompt id, sample), ("messages", content key of
+# the conversation, sample) or ("prompt", text of the last user turn, sample).
+RowKey = tuple[str, str, int]
 
 
-class _Line(NamedTuple):
-    place: str
+class _Recording(NamedTuple):
+    place: str  # in the file, for error messages
     completion: Completion
 
 
-class Recorded(PerItem[Prompt, Completion]):
-    """`file:FILE` completes with what FILE (.jsonl, .json, .csv) holds for a prompt.
+class RecordedCompletions(PerItem[Prompt, Completion]):
+    """`file:FILE` completes a prompt with its completion in FILE (.jsonl, .json or .csv).
 
-    A row has a `completion` (`?column=NAME`: in another column) and says what it is for: in
-    `prompt_id`, else in `messages`, else in `prompt`, the text of the last user's turn. `finish`
-    and `tokens` may stand beside it, and `sample`, from 0, where a prompt has several completions.
-    A row whose completion is missing or null counts as none.
+    A row has a `completion` (`?column=NAME`: in another column) and identifies its prompt by
+    `prompt_id`, else by `messages`, else by `prompt`, the text of the last user turn. Optional are
+    `finish`, `tokens`, and `sample`, from 0, for several completions of one prompt. Rows whose
+    completion is missing or null are skipped.
     """
 
     class Options(BaseModel):
@@ -44,7 +44,7 @@ class Recorded(PerItem[Prompt, Completion]):
         column: str = "completion"
 
     class Fields(BaseModel):
-        """What is read of a row, beside what says which prompt it is for."""
+        """The columns that are read of a row, besides those that identify its prompt."""
 
         completion: str
         finish: Finish = "unknown"
@@ -55,75 +55,75 @@ class Recorded(PerItem[Prompt, Completion]):
         super().__init__(setting.lanes)
         self._path = Path(spec.target)
         self._column = parse_fields(self.Options, dict(spec.options), where=spec.name).column
-        self._lines: dict[Mark, list[_Line]] | None = None
+        self._recordings: dict[RowKey, list[_Recording]] | None = None
         self._reading = asyncio.Lock()
         try:
             with self._path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except (OSError, ValueError) as error:  # ValueError: no path can be such
-            why = getattr(error, "strerror", None) or error
-            raise ConfigError(f"cannot read the completions in {spec.target!r}: {why}") from None
-        # The column is part of it: one file may hold the completions of several models.
+        except (OSError, ValueError) as error:  # ValueError: not a valid path
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"cannot read the completions in {spec.target!r}: {reason}") from None
+        # Includes the column: one file may hold the completions of several models.
         self.identity = {"backend": "file", "sha256": digest, "column": self._column}
 
     async def prepare(self) -> None:
-        """Read the file; ConfigError where it cannot be read, or holds two for one prompt."""
+        """Read the file; raise ConfigError if it is unreadable or contradicts itself."""
         async with self._reading:
-            self._lines = self._lines or await aside(self._read)
+            self._recordings = self._recordings or await aside(self._read)
 
     def due(self, usage: Usage) -> float | None:
-        """Nothing: nobody is asked."""
+        """Return 0: no request is sent."""
         del usage
         return 0.0
 
     async def one(self, item: Prompt) -> Completion:
-        """The completion that the file holds; BackendError where it holds none for this prompt."""
-        if self._lines is None:
+        """Return the recorded completion of a prompt; raise BackendError without one."""
+        if self._recordings is None:
             await self.prepare()
-        for mark in _marks_of(item):
-            if lines := (self._lines or {}).get(mark):
-                first, *others = lines
+        for key in _keys_of_prompt(item):
+            if recordings := (self._recordings or {}).get(key):
+                first, *others = recordings
                 for other in others:
                     self._check_same(first, other)
                 return first.completion
         which = f", sample {item.sample}" if item.sample else ""
         raise BackendError(f"no completion for prompt {item.id!r}{which} in {str(self._path)!r}")
 
-    def _read(self) -> dict[Mark, list[_Line]]:
-        lines: dict[Mark, list[_Line]] = defaultdict(list)
-        surest: dict[Mark, _Line] = {}
+    def _read(self) -> dict[RowKey, list[_Recording]]:
+        recordings: dict[RowKey, list[_Recording]] = defaultdict(list)
+        by_best_key: dict[RowKey, _Recording] = {}
         columns: dict[str, None] = {}
         for row in read_rows(self._path, lists=("completions", "data")):
             columns.update(dict.fromkeys(row.values))
             if row.values.get(self._column) is None:
                 continue
-            line, sample = self._line(row)
-            marks = [(*mark, sample) for mark in _marks_in(row, self._where(row.place))]
-            if not marks:
+            recording, sample = self._parse(row)
+            keys = [(*key, sample) for key in _keys_of_row(row, self._where(row.place))]
+            if not keys:
                 where = self._where(row.place)
                 raise ConfigError(
                     f"{where}: no 'prompt_id', 'messages' or 'prompt' says what it is for"
                 )
-            self._check_same(surest.setdefault(marks[0], line), line)
-            for mark in marks:
-                lines[mark].append(line)
-        if not lines:
+            self._check_same(by_best_key.setdefault(keys[0], recording), recording)
+            for key in keys:
+                recordings[key].append(recording)
+        if not recordings:
             raise ConfigError(
                 f"{str(self._path)!r} holds no completions in the column {self._column!r}; there "
                 f"are: {listed(columns)}: choose with ?column=NAME"
             )
-        return dict(lines)
+        return dict(recordings)
 
-    def _line(self, row: Row) -> tuple[_Line, int]:
-        """What a row holds, and which of several completions it is."""
+    def _parse(self, row: Row) -> tuple[_Recording, int]:
+        """Return the recording of a row and its sample number."""
         values = {name: row.values.get(name) for name in self.Fields.model_fields}
         values["completion"] = row.values[self._column]
-        given = {k: v for k, v in values.items() if k == "completion" or v not in (None, "")}
-        read = parse_fields(self.Fields, given, where=self._where(row.place))
-        completion = completion_of(read.completion, finish=read.finish, tokens=read.tokens)
-        return _Line(row.place, completion), read.sample
+        present = {k: v for k, v in values.items() if k == "completion" or v not in (None, "")}
+        fields = parse_fields(self.Fields, present, where=self._where(row.place))
+        completion = make_completion(fields.completion, finish=fields.finish, tokens=fields.tokens)
+        return _Recording(row.place, completion), fields.sample
 
-    def _check_same(self, one: _Line, other: _Line) -> None:
+    def _check_same(self, one: _Recording, other: _Recording) -> None:
         if one.completion != other.completion:
             raise ConfigError(
                 f"{str(self._path)!r}: {one.place} and {other.place} are different completions of "
@@ -134,7 +134,7 @@ class Recorded(PerItem[Prompt, Completion]):
         return f"{str(self._path)!r}, {place}"
 
 
-def _marks_of(prompt: Prompt) -> Iterator[Mark]:
+def _keys_of_prompt(prompt: Prompt) -> Iterator[RowKey]:
     yield "id", prompt.id, prompt.sample
     yield "messages", content_key(prompt.conversation()), prompt.sample
     for message in reversed(prompt.messages):
@@ -143,10 +143,10 @@ def _marks_of(prompt: Prompt) -> Iterator[Mark]:
             return
 
 
-def _marks_in(row: Row, where: str) -> Iterator[tuple[str, str]]:
-    """What a row says about its prompt, the surest first."""
-    if (name := row.values.get("prompt_id")) not in (None, ""):
-        yield "id", str(name)
+def _keys_of_row(row: Row, where: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a row without its sample number, the most specific first."""
+    if (prompt_id := row.values.get("prompt_id")) not in (None, ""):
+        yield "id", str(prompt_id)
     for column, kind in (("messages", "a list of messages"), ("prompt", "a text")):
         value: JsonValue = row.values.get(column)
         if isinstance(value, list):

@@ -1,7 +1,6 @@
-"""What a text is worth to a model behind a server: its mean log-probability per token.
+"""Scores of given texts by a server's model: the mean log-probability per token.
 
-Knows how a server is made to tell: llama.cpp by a grammar that leaves no choice, vLLM by the
-log-probabilities of a prompt. Knows neither how requests are sent nor what the number is for.
+llama.cpp is scored by a grammar that forces the text, vLLM by the log-probabilities of a prompt.
 """
 
 import math
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 _ESCAPES = {'"': r"\"", "\\": r"\\"}
 
 
-class Piece(NamedTuple):
-    """A token of a text, by its number in the model's vocabulary, and the bytes that it spells."""
+class TextToken(NamedTuple):
+    """A token of a text."""
 
-    token: int
-    spells: bytes
+    id: int  # in the model's vocabulary
+    text: bytes  # may be a part of a UTF-8 character
 
 
 class _Token(BaseModel):
-    """A token as llama.cpp names it; one that is no text by itself is spelt in bytes."""
+    """A token in a reply of llama.cpp; `piece` is a list of bytes where they are not UTF-8."""
 
     id: int
     piece: str | list[int]
@@ -39,7 +38,7 @@ class _Tokens(BaseModel):
 
 
 class _PromptToken(BaseModel):
-    """What vLLM says of a token of the prompt."""
+    """A token in `prompt_logprobs` of vLLM."""
 
     logprob: float
 
@@ -47,14 +46,14 @@ class _PromptToken(BaseModel):
 _PROMPT_TOKENS = TypeAdapter(list[dict[str, _PromptToken] | None])
 
 
-def parted(prompt: Prompt) -> tuple[Prompt, str]:
-    """What was asked, and the text of the last turn, which is to be weighed."""
-    *before, last = prompt.messages
-    return Prompt(messages=tuple(before)), last.content
+def split_last_turn(prompt: Prompt) -> tuple[Prompt, str]:
+    """Return the prompt without its last turn, and the text of that turn, which is to be scored."""
+    *context, last = prompt.messages
+    return Prompt(messages=tuple(context)), last.content
 
 
-def mean(logprobs: Sequence[float]) -> float:
-    """The mean of log-probabilities. BackendError where there is none, or one is no number."""
+def mean_logprob(logprobs: Sequence[float]) -> float:
+    """Return the mean; raise BackendError if there are none or one is not finite."""
     if not logprobs or not all(map(math.isfinite, logprobs)):
         raise BackendError("the model gives no log-probability for some of the text")
     return sum(logprobs) / len(logprobs)
@@ -63,44 +62,46 @@ def mean(logprobs: Sequence[float]) -> float:
 # ------------------------------------------------------------------------------------- llama.cpp
 
 
-def pieces_of(reply: object) -> list[Piece]:
-    """The tokens in a reply to llama.cpp's `/tokenize`. BackendError where it is none."""
+def parse_tokens(reply: object) -> list[TextToken]:
+    """Return the tokens of a reply of llama.cpp's `/tokenize`; raise BackendError if malformed."""
     try:
         tokens = _Tokens.model_validate(reply).tokens
     except ValidationError:
         raise BackendError("the server's tokens cannot be read") from None
     return [
-        Piece(t.id, t.piece.encode() if isinstance(t.piece, str) else bytes(t.piece))
+        TextToken(t.id, t.piece.encode() if isinstance(t.piece, str) else bytes(t.piece))
         for t in tokens
     ]
 
 
-def grammar(text: str, pieces: Sequence[Piece]) -> str:
-    """A grammar (GBNF) that leaves no choice: exactly the text, by the tokens that it is made of.
+def forcing_grammar(text: str, tokens: Sequence[TextToken]) -> str:
+    """Return a GBNF grammar that accepts only `text`, written with `tokens`.
 
-    A text could be written in many ways, letter by letter too; its own tokens are what the model
-    would use, and what it is to be weighed by. Tokens that hold a part of a character only cannot
-    stand in a grammar: there, and in a text that the pieces do not spell, the text itself stands.
+    Other tokenizations of the text are excluded, because the model would not generate them. Tokens
+    that hold a part of a character cannot stand in a grammar: they are replaced by their text, and
+    so are all tokens if together they do not spell the text. Raises BackendError for a text with a
+    null character.
     """
     if "\0" in text:
         raise BackendError("llama.cpp cannot weigh a text with a null character")
-    if b"".join(piece.spells for piece in pieces) != text.encode():
+    if b"".join(token.text for token in tokens) != text.encode():
         return f"root ::= {_literal(text)}"
     parts = []
-    for whole, run in groupby(pieces, lambda piece: _is_text(piece.spells)):
-        if whole:
-            parts += [f"<[{piece.token}]>" for piece in run]
+    for is_text, run in groupby(tokens, lambda token: _is_utf8(token.text)):
+        if is_text:
+            parts += [f"<[{token.id}]>" for token in run]
         else:
-            parts.append(_literal(b"".join(piece.spells for piece in run).decode()))
+            parts.append(_literal(b"".join(token.text for token in run).decode()))
     return f"root ::= {' '.join(parts) or _literal('')}"
 
 
-def of_forced(text: str, reply: "ChatCompletion") -> float:
-    """The mean log-probability of the text's tokens in a reply that a grammar forced.
+def score_of_forced(text: str, reply: "ChatCompletion") -> float:
+    """Return the mean log-probability of the tokens of a reply that a grammar forced.
 
-    llama.cpp gives the probabilities as they were before the grammar and the sampling, and of the
-    tokens that share one character only the last one's: the others are not in the mean. The token
-    that ends the text is left out, unless the text is empty: then it is all that there is to weigh.
+    llama.cpp reports probabilities before grammar and sampling. Of the tokens that share one
+    character it reports only the last; the others are not in the mean. The end token is left out
+    unless the text is empty. Raises ContextError if the text did not fit into the context, and
+    BackendError if the reply is another text or has no log-probabilities.
     """
     choice = reply.choices[0] if reply.choices else None
     tokens = choice.logprobs.content if choice and choice.logprobs else None
@@ -110,8 +111,8 @@ def of_forced(text: str, reply: "ChatCompletion") -> float:
         if choice.finish_reason == "length":
             raise ContextError("the prompt and the text to weigh do not fit into the context")
         raise BackendError("the server wrote another text than the one to weigh")
-    spelt = [token.logprob for token in tokens if token.bytes]
-    return mean(spelt or [token.logprob for token in tokens])
+    of_text = [token.logprob for token in tokens if token.bytes]
+    return mean_logprob(of_text or [token.logprob for token in tokens])
 
 
 def _literal(text: str) -> str:
@@ -122,9 +123,9 @@ def _literal(text: str) -> str:
     return f'"{"".join(escaped)}"'
 
 
-def _is_text(spells: bytes) -> bool:
+def _is_utf8(text: bytes) -> bool:
     try:
-        spells.decode()
+        text.decode()
     except UnicodeDecodeError:
         return False
     return True
@@ -133,33 +134,34 @@ def _is_text(spells: bytes) -> bool:
 # ------------------------------------------------------------------------------------------ vLLM
 
 
-async def by_prompt_logprobs(
+async def score_by_prompt_logprobs(
     prompt: Prompt,
-    request: Callable[[Prompt], dict[str, Any]],
-    reply: Callable[[dict[str, Any]], Awaitable["ChatCompletion"]],
+    build_request: Callable[[Prompt], dict[str, Any]],
+    send: Callable[[dict[str, Any]], Awaitable["ChatCompletion"]],
 ) -> float:
-    """The mean log-probability of the last turn's tokens, by two requests for one new token each.
+    """Return the mean log-probability of the last turn's tokens, by two requests to vLLM.
 
-    Follows the sources of vLLM after 0.15: `prompt_logprobs` asks for an entry per token of the
-    prompt, None for the first and `{token: {"logprob": ...}}` for the others, the prompt's own
-    token first. The last turn begins where the prompt without it ends, at the place where the model
-    would begin to speak; what else a chat template puts there, like an empty block of thinking, is
-    weighed along. BackendError where the server does not give them.
+    Each request generates one token. `prompt_logprobs` (vLLM from 0.15) has an entry per prompt
+    token: None for the first, else `{token: {"logprob": ...}}` with the prompt's own token first.
+    The last turn begins where the prompt without it ends, at the start of the model's turn; text
+    that a chat template inserts there, like an empty thinking block, is scored too. Raises
+    BackendError if the server does not return log-probabilities.
     """
-    context, text = parted(prompt)
+    context, text = split_last_turn(prompt)
     if not text:
         raise BackendError("an empty text has no token that this server could weigh")
-    asked = request(prompt) | {"max_tokens": 1}
-    asked["extra_body"] = {**asked.get("extra_body", {}), "prompt_logprobs": 0}
-    extra = (await reply(asked)).model_extra or {}
+    request = build_request(prompt) | {"max_tokens": 1}
+    request["extra_body"] = {**request.get("extra_body", {}), "prompt_logprobs": 0}
+    extra = (await send(request)).model_extra or {}
     if extra.get("prompt_logprobs") is None:
         raise BackendError("the server gives no prompt_logprobs, so it cannot weigh: vLLM does")
-    usage = (await reply(request(context) | {"max_tokens": 1})).usage
+    usage = (await send(build_request(context) | {"max_tokens": 1})).usage
     if usage is None:
         raise BackendError("the server does not say how many tokens a prompt has")
     try:
-        told = _PROMPT_TOKENS.validate_python(extra["prompt_logprobs"])
+        entries = _PROMPT_TOKENS.validate_python(extra["prompt_logprobs"])
     except ValidationError:
         raise BackendError("the server's prompt_logprobs cannot be read") from None
-    own = [next(iter(entry.values()), None) if entry else None for entry in told]
-    return mean([token.logprob if token else math.nan for token in own[usage.prompt_tokens :]])
+    tokens = [next(iter(entry.values()), None) if entry else None for entry in entries]
+    scored = tokens[usage.prompt_tokens :]
+    return mean_logprob([token.logprob if token else math.nan for token in scored])

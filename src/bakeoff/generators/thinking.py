@@ -1,4 +1,4 @@
-"""Splits what a model thought from what it said. Knows text and tags, no model and no server."""
+"""Split a reply into what the model thought and what it answered."""
 
 import math
 import re
@@ -6,71 +6,71 @@ import re
 from bakeoff.records import Completion, Finish
 
 _TAG = r"(?:think|thinking|reasoning)"
-# A tag counts only where a model puts one, at the start or the end of a line: a completion that
-# talks about `<think>` in the middle of a sentence keeps its words.
+# A tag counts only at the start or the end of a line, where models write it: a completion that
+# mentions `<think>` within a sentence is not changed.
 _FLAGS = re.DOTALL | re.IGNORECASE | re.MULTILINE
-_BEGINS = re.compile(rf"^[ \t]*<(?P<tag>{_TAG})>", _FLAGS)
-_GOES_ON = re.compile(rf"[ \t]*<(?P<tag>{_TAG})>", _FLAGS)  # where a block was cut out before
-_OPEN = re.compile(rf"^[ \t]*<{_TAG}>(?P<thought>.*)\Z", _FLAGS)
+_OPENING = re.compile(rf"^[ \t]*<(?P<tag>{_TAG})>", _FLAGS)
+_NEXT_OPENING = re.compile(rf"[ \t]*<(?P<tag>{_TAG})>", _FLAGS)  # right behind a removed block
+_UNCLOSED = re.compile(rf"^[ \t]*<{_TAG}>(?P<thought>.*)\Z", _FLAGS)
 _ORPHAN = re.compile(rf"\A(?P<thought>.*?)</{_TAG}>[ \t]*(?=\n|<answer>|\Z)", _FLAGS)
-_ANSWER = re.compile(r"\A<answer>(?P<said>.*?)(?:</answer>)?\Z", _FLAGS)
-_ROUNDS = 20  # a text of more tags around each other was written by nobody who thought
+_ANSWER = re.compile(r"\A<answer>(?P<answer>.*?)(?:</answer>)?\Z", _FLAGS)
+_MAX_ROUNDS = 20  # a limit on nesting, against pathological input
 
 
 def split_thinking(raw: str) -> tuple[str, str | None]:
-    """The text that was meant to be read, and the thinking that stood beside it (None: none).
+    """Return the answer of a reply, and its thinking; None without any.
 
-    Takes out closed blocks of `<think>`, `<thinking>` and `<reasoning>`; then an unclosed one up to
-    the end (the model was cut off while thinking); or, where a chat template opened the block
-    itself, everything up to an orphan closing tag. An `<answer>` around the rest is unwrapped. The
-    time is linear in the length.
+    Removes closed blocks of `<think>`, `<thinking>` and `<reasoning>`; an unclosed block to the end
+    (the model was cut off while thinking); and everything up to an orphan closing tag (the chat
+    template opened the block). Unwraps an `<answer>` around the rest. Takes linear time.
     """
     text, thoughts = raw.strip(), list[str]()
-    # Again after every cut: what stood behind a block or inside an answer may be a block itself.
-    for _ in range(_ROUNDS):
-        text, closed = _without_blocks(text)
+    # Repeated: text behind a removed block or inside an answer may be a block itself.
+    for _ in range(_MAX_ROUNDS):
+        text, closed = _remove_blocks(text)
         thoughts += closed
-        if cut := _OPEN.search(text):
-            thoughts.append(cut.group("thought").strip())
-            text = text[: cut.start()].strip()
-        elif (cut := _ANSWER.match(text)) and "</answer>" not in cut.group("said").lower():
-            text = cut.group("said").strip()
-        elif cut := _ORPHAN.match(text):
-            thoughts.append(cut.group("thought").strip())
-            text = text[cut.end() :].strip()
+        if match := _UNCLOSED.search(text):
+            thoughts.append(match.group("thought").strip())
+            text = text[: match.start()].strip()
+        elif (match := _ANSWER.match(text)) and "</answer>" not in match.group("answer").lower():
+            text = match.group("answer").strip()
+        elif match := _ORPHAN.match(text):
+            thoughts.append(match.group("thought").strip())
+            text = text[match.end() :].strip()
         elif not closed:
             break
     return text, "\n\n".join(thoughts) if thoughts else None
 
 
-def _without_blocks(text: str) -> tuple[str, list[str]]:
-    """The text without its closed blocks, and what stood in them: each letter is looked at once,
-    and once for each tag that is never closed.
+def _remove_blocks(text: str) -> tuple[str, list[str]]:
+    """Return the text without its closed blocks, and the texts of those.
+
+    Scans the text once, and once more for each kind of tag that is never closed.
     """
-    kept, thoughts, at = list[str](), list[str](), 0
-    lower = text.lower() if text.isascii() else _lower(text)
-    never = set[str]()
-    begins = _BEGINS.search(text)
-    while begins:
-        tag = begins.group("tag").lower()
-        ends = -1 if tag in never else lower.find(f"</{tag}>", begins.end())
-        if ends < 0:
-            never.add(tag)
-            begins = _BEGINS.search(text, begins.end())
+    parts, thoughts, position = list[str](), list[str](), 0
+    lower = text.lower() if text.isascii() else _ascii_lower(text)
+    unclosed = set[str]()
+    opening = _OPENING.search(text)
+    while opening:
+        tag = opening.group("tag").lower()
+        end = -1 if tag in unclosed else lower.find(f"</{tag}>", opening.end())
+        if end < 0:
+            unclosed.add(tag)
+            opening = _OPENING.search(text, opening.end())
             continue
-        kept.append(text[at : begins.start()])
-        thoughts.append(text[begins.end() : ends].strip())
-        at = ends + len(f"</{tag}>")
-        begins = _GOES_ON.match(text, at) or _BEGINS.search(text, at)
-    return "".join([*kept, text[at:]]).strip(), thoughts
+        parts.append(text[position : opening.start()])
+        thoughts.append(text[opening.end() : end].strip())
+        position = end + len(f"</{tag}>")
+        opening = _NEXT_OPENING.match(text, position) or _OPENING.search(text, position)
+    return "".join([*parts, text[position:]]).strip(), thoughts
 
 
-def _lower(text: str) -> str:
-    """In small letters, each where it was: of some letters the small one is longer."""
+def _ascii_lower(text: str) -> str:
+    """Lower the ASCII letters only: `str.lower` can change the length of others."""
     return "".join(char.lower() if char.isascii() else char for char in text)
 
 
-def completion_of(
+def make_completion(
     raw: str,
     *,
     finish: Finish = "unknown",
@@ -78,12 +78,14 @@ def completion_of(
     thinking: str | None = None,
     top: dict[str, float] | None = None,
 ) -> Completion:
-    """A completion from a model's own words; `thinking` is what an API returned beside them."""
+    """Build a Completion from a model's reply.
+
+    `thinking` is what an API returned beside the reply; it takes precedence over thinking in tags.
+    `top` are log-probabilities by token; those that are not finite are left out.
+    """
     raw = _encodable(raw)
     text, thought = split_thinking(raw)
-    if (
-        top is not None
-    ):  # a token of no probability is as good as not listed, and no file holds -inf
+    if top is not None:  # JSON has no -inf, the log-probability of an impossible token
         top = {_encodable(token): p for token, p in top.items() if math.isfinite(p)}
     return Completion(
         text=text,
@@ -96,5 +98,5 @@ def completion_of(
 
 
 def _encodable(text: str) -> str:
-    # A lone surrogate (half an emoji, cut off by a token limit) is in no encoding and no file.
+    # A lone surrogate (half an emoji, cut off by a token limit) cannot be encoded in UTF-8.
     return text.encode("utf-8", "replace").decode("utf-8")

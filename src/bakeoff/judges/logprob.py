@@ -20,9 +20,9 @@ from bakeoff.records import (
     Message,
     Pair,
     Prompt,
+    RawScores,
     Usage,
     Verdict,
-    Weights,
     content_key,
 )
 from bakeoff.runtime import Ask, Emit, Order, tasks
@@ -41,7 +41,7 @@ class LogprobJudge(ABC):
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         # Without the run's seed: it does not change a weight, which is not sampled.
-        sampling = Sampling(temperature=0, top_p=1, max_tokens=1, weigh=True)
+        sampling = Sampling(temperature=0, top_p=1, max_tokens=1, score_only=True)
         self._name = spec.name
         self._generator = open_generator(spec, replace(setting, sampling=sampling))
         self._weights: dict[str, PendingWeight] = {}  # by the key of prompt and completion
@@ -52,7 +52,7 @@ class LogprobJudge(ABC):
         """What changes a verdict."""
 
     @abstractmethod
-    def compare(self, weights: Weights) -> float:
+    def compare(self, weights: RawScores) -> float:
         """Return the probability that the first is better.
 
         Of the swapped weights it is exactly one minus that.
@@ -161,11 +161,11 @@ class LogprobJudge(ABC):
         for outcome in (first, second):
             if isinstance(outcome, WorkError):
                 return outcome
-            if outcome.weight is None:
+            if outcome.score is None:
                 raise ConfigError(f"{self._name!r} completes where it should weigh: it is no judge")
-            weights.append(outcome.weight)
-        pair = Weights(*weights)
-        return Verdict(first=self.compare(pair), weights=pair)
+            weights.append(outcome.score)
+        pair = RawScores(*weights)
+        return Verdict(first=self.compare(pair), raw_scores=pair)
 
 
 class RewardJudge(LogprobJudge):
@@ -195,7 +195,7 @@ class RewardJudge(LogprobJudge):
             "temperature": self._temperature,
         }
 
-    def compare(self, weights: Weights) -> float:
+    def compare(self, weights: RawScores) -> float:
         """Return the sigmoid of the difference, in [0, 1]."""
         difference = (weights.first - weights.second) / self._temperature
         # In [0.5, 1], where 1 - x is exact: the swapped pair gets exactly the complement.
@@ -225,7 +225,7 @@ class LikelihoodJudge(LogprobJudge):
         """The model."""
         return {"judge": "likelihood", "generator": self._generator.identity}
 
-    def compare(self, weights: Weights) -> float:
+    def compare(self, weights: RawScores) -> float:
         """Return 1, 0, or 0.5 if both are equally likely."""
         return 0.5 + 0.5 * ((weights.first > weights.second) - (weights.first < weights.second))
 

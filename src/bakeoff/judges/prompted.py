@@ -250,7 +250,7 @@ class PromptedJudge(ABC, Generic[I, T]):
             return _parsed(request, value, contradicts=True)
         if request.replies:
             totals = reply_totals(request.replies)
-            error.took = {"usage": totals.usage, "cost": totals.cost}
+            error.usage = {"usage": totals.usage, "cost": totals.cost}
         return error
 
 

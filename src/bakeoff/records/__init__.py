@@ -46,10 +46,10 @@ from bakeoff.records.verdict import (
     Judgment,
     Pair,
     Presented,
+    RawScores,
     RetryReason,
     Scores,
     Verdict,
-    Weights,
     Winner,
 )
 
@@ -87,6 +87,7 @@ __all__ = [
     "Prompt",
     "Rating",
     "RatingModel",
+    "RawScores",
     "Record",
     "Results",
     "RetryReason",
@@ -101,7 +102,6 @@ __all__ = [
     "Summary",
     "Usage",
     "Verdict",
-    "Weights",
     "Winner",
     "content_key",
     "intern_fields_set",

@@ -25,7 +25,7 @@ class Completion(Record):
     """The text as generated, if it differs from `text`."""
     top_logprobs: dict[str, float] | None = None
     """Log-probabilities of the likeliest first tokens, if requested."""
-    weight: float | None = Field(default=None, allow_inf_nan=False)
+    score: float | None = Field(default=None, allow_inf_nan=False)
     """Score of the prompt's last message if scoring was requested instead of generation: mean
     log-probability per token, or a reward."""
     snapshot: str | None = None

@@ -7,15 +7,15 @@ from pydantic import Field, model_validator
 from bakeoff.records.record import Record
 from bakeoff.records.usage import StageUsage
 from bakeoff.stats.results import (
-    Calibrated,
+    CalibratedRate,
     Estimate,
-    Exposure,
+    FeatureBias,
+    LeakEffect,
     LengthEffect,
     OrderEffect,
     Power,
-    Tested,
-    Tilt,
-    VarianceSplit,
+    SignificanceResult,
+    VarianceComponents,
 )
 
 MARGIN: float = 5  # default equivalence margin, in percentage points around 50%
@@ -37,7 +37,7 @@ class ScoreDifference(Record):
     value: Estimate
     sd: float
     """Sample standard deviation of the differences."""
-    test: Tested
+    test: SignificanceResult
     """Sign-flip permutation test of no difference."""
 
 
@@ -148,7 +148,7 @@ class HumanVotes(Record):
     """Win rate of a from votes alone."""
     judge_agreement: Agreement | None = None
     voter_agreement: Agreement | None = None
-    corrected: Calibrated | None = None
+    corrected: CalibratedRate | None = None
     """Win rate from votes and judges (PPI++); None if the prompts were not a random sample."""
     labels_needed: int | None = None
     """Further votes until the interval decides; None if votes on all prompts would not suffice."""
@@ -199,7 +199,7 @@ class PairSummary(Record):
     """Probability that a is better on a prompt; a tie counts half."""
     decisive_win_rate: Estimate | None = None
     """Win rate over prompts without a tie."""
-    sign_test: Tested | None = None
+    sign_test: SignificanceResult | None = None
     """Exact test of `decisive_win_rate` against one half."""
     holm_p: float | None = None
     """The p-value of `sign_test`, adjusted for all pairs of the summary."""
@@ -214,13 +214,13 @@ class PairSummary(Record):
     """Share of prompts whose two orders name opposite winners."""
     order: OrderEffect
     length: LengthEffect | None = None
-    markdown: Tilt | None = None
-    thinking: Exposure | None = None
+    markdown: FeatureBias | None = None
+    thinking: LeakEffect | None = None
     judges: tuple[JudgeCard, ...] = ()
     people: HumanVotes | None = None
     agreement: tuple[Agreement, ...] = ()
     power: Power | None = None
-    variance: VarianceSplit | None = None
+    variance: VarianceComponents | None = None
     slices: tuple[Slice, ...] = ()
     accounting: Accounting
     margin: float = Field(ge=0, le=50)
@@ -232,6 +232,29 @@ class PairSummary(Record):
     """Why the verdict is withheld or weakened."""
     flags: tuple[Flag, ...] = ()
     """Other warnings."""
+
+    def with_holm_p(self, holm_p: float) -> Self:
+        """Return the summary with the p-value adjusted for all pairs."""
+        return self.model_copy(update={"holm_p": holm_p})
+
+    def with_verdict(
+        self,
+        *,
+        outcome: Outcome,
+        verdict: str,
+        reasons: tuple[Flag, ...],
+        slices: tuple[Slice, ...],
+        flags: tuple[Flag, ...],
+    ) -> Self:
+        """Return the summary with its verdict, slices and flags."""
+        conclusions = {
+            "outcome": outcome,
+            "verdict": verdict,
+            "reasons": reasons,
+            "slices": slices,
+            "flags": flags,
+        }
+        return self.model_copy(update=conclusions)
 
 
 class ModelSummary(Record):

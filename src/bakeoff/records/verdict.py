@@ -25,7 +25,7 @@ class Scores(NamedTuple):
     second: Annotated[float, Field(ge=0, le=10)]
 
 
-class Weights(NamedTuple):
+class RawScores(NamedTuple):
     """Pointwise values of the two completions (rewards or log-probabilities), on any scale."""
 
     first: float
@@ -57,7 +57,7 @@ class Verdict(Record):
     """The judge's explanation."""
     raw: str = ""
     """The reply as received."""
-    weights: Weights | None = None
+    raw_scores: RawScores | None = None
     """Values of a pointwise judge: rewards or log-probabilities."""
     retry_reason: RetryReason | None = None
     """Why the judge was asked a second time."""
@@ -93,7 +93,7 @@ class Verdict(Record):
         mirrored = {
             "first": 1 - self.first,
             "scores": self.scores and Scores(*reversed(self.scores)),
-            "weights": self.weights and Weights(*reversed(self.weights)),
+            "raw_scores": self.raw_scores and RawScores(*reversed(self.raw_scores)),
         }
         return self.model_copy(update=mirrored)
 
@@ -147,7 +147,7 @@ class Failure(Record):
             message=error.message,
             raw=error.raw,
             status=error.status if isinstance(error, BackendError) else None,
-            **error.took,
+            **error.usage,
         )
 
 

@@ -1,1 +1,1 @@
-"""What people look at, made from a Results and nothing else."""
+"""Results as terminal output, HTML page, charts, data frames and files."""

@@ -1,7 +1,6 @@
-"""Writes results to files: whole or not at all, never over those of another comparison.
+"""Saves results as files, atomically, and without overwriting those of another comparison.
 
-A file takes the place of what bears its name: where that is a link, the link goes, and what it
-leads to stays as it is.
+A symbolic link with the name of a file is replaced; its target is not changed.
 """
 
 import hashlib
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING
 from bakeoff.errors import ConfigError, one_line
 from bakeoff.prompts.rows import read_whole
 from bakeoff.records import Results
-from bakeoff.report.fingerprint import holds, seal
-from bakeoff.report.provenance import SHOWING
+from bakeoff.report.provenance import OPERATIONAL_FIELDS, fingerprint, is_current
 from bakeoff.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -26,11 +24,11 @@ log = logging.getLogger(__name__)
 
 RESULTS = "results.json"
 REPORT = "report.html"
-VOTES = "votes.jsonl"  # what people said lies beside them
+VOTES = "votes.jsonl"
 
 
 def check_writable(out: Path, flag: str = "--out") -> None:
-    """Make the folder; ConfigError, naming its flag, where nothing can be written into it."""
+    """Create the folder; ConfigError, which names `flag`, if no file can be written into it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -41,38 +39,39 @@ def check_writable(out: Path, flag: str = "--out") -> None:
         ) from None
 
 
-def save(results: Results, out: Path, made_of: str = "") -> None:
-    """Write `results.json` and `report.html`; what another comparison left there is set aside.
+def save(results: Results, out: Path, inputs: str = "") -> None:
+    """Write `results.json` and `report.html`; those of another comparison are renamed.
 
-    With `made_of`, the digest of all that they depend on, `saved` knows them again.
+    `inputs` is the `input_digest` by which `is_saved` recognizes the files.
     """
-    document, page = _encoded(results.to_json()), _encoded(_page(results).html)
-    _set_aside(results, out)
-    write(out / RESULTS, document)
-    write(out / REPORT, page + seal(made_of, document, page) if made_of else page)
+    document, page = _encode(results.to_json()), _encode(_page(results).html)
+    _rename_other(results, out)
+    write_file(out / RESULTS, document)
+    write_file(out / REPORT, page + fingerprint(inputs, document, page) if inputs else page)
 
 
-def saved(out: Path, made_of: str) -> bool:
-    """Whether the folder holds what would be written, byte for byte."""
+def is_saved(out: Path, inputs: str) -> bool:
+    """Whether the folder contains the unchanged files that were saved from these inputs."""
     files = (out / RESULTS, out / REPORT)
-    return all(file.is_file() for file in files) and holds(made_of, *files)  # a pipe never ends
+    # Reading from a named pipe would block.
+    return all(file.is_file() for file in files) and is_current(inputs, *files)
 
 
 def save_page(results: Results, out: Path) -> Path:
-    """Write `report.html` into a folder, which is made where it is missing; its path.
+    """Write `report.html` into a folder, which is created if it is missing; returns its path.
 
-    ConfigError as of `page_of`.
+    Raises ConfigError as `checked_page` does.
     """
     check_writable(out)
-    write(out / REPORT, page_of(results).html)
+    write_file(out / REPORT, checked_page(results).html)
     return out / REPORT
 
 
-def page_of(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
-    """The page of results that anybody may have written: ConfigError where none can be made."""
+def checked_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
+    """The page of results from an untrusted file; ConfigError if they contradict themselves."""
     try:
         return _page(results, links)
-    except Exception as error:  # they may say anything, and contradict themselves
+    except Exception as error:  # contradictory results can raise any error
         raise ConfigError(
             f"no page can be made of these results ({type(error).__name__}: {one_line(error)}): "
             "do they contradict themselves?"
@@ -80,22 +79,20 @@ def page_of(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
 
 
 def _page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
-    from bakeoff.report.page.page import (
-        page,  # altair takes long to import, and many change nothing
-    )
+    from bakeoff.report.page.page import render_page  # with altair, which is slow to import
 
-    return page(results, links)
+    return render_page(results, links)
 
 
-def _encoded(text: str) -> bytes:
-    """In UTF-8; half a surrogate pair, which that cannot hold, as its escape."""
+def _encode(text: str) -> bytes:
+    """The text in UTF-8; lone surrogates, which UTF-8 lacks, as escapes."""
     return text.encode(errors="backslashreplace")
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; ConfigError where it cannot be."""
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file atomically; ConfigError if that fails."""
     try:
-        write_atomically(path, _encoded(content) if isinstance(content, str) else content)
+        write_atomically(path, _encode(content) if isinstance(content, str) else content)
     except OSError as error:
         raise ConfigError(
             f"cannot write {str(path)!r} ({error.strerror}): make room or choose another folder "
@@ -103,8 +100,8 @@ def write(path: Path, content: str | bytes) -> None:
         ) from None
 
 
-def _set_aside(results: Results, out: Path) -> None:
-    """Rename the files of a comparison with other models, judges or prompts."""
+def _rename_other(results: Results, out: Path) -> None:
+    """Rename existing files of a comparison with other models, judges or prompts."""
     old = out / RESULTS
     if not os.path.lexists(old):
         return
@@ -112,20 +109,20 @@ def _set_aside(results: Results, out: Path) -> None:
     try:
         if old.is_file() and not old.is_symlink():
             text = read_whole(old)
-            if _question(Results.model_validate_json(text)) == _question(results):
+            if _compared(Results.model_validate_json(text)) == _compared(results):
                 return
     except (OSError, ValueError, ConfigError):
         log.info("%r is kept: it holds no results that can be read", str(old))
-    mark = hashlib.sha256(text).hexdigest()[:8]
+    suffix = hashlib.sha256(text).hexdigest()[:8]
     for name in (RESULTS, REPORT):
         path = out / name
         try:
             if os.path.lexists(path):
-                path.rename(path.with_stem(f"{path.stem}-{mark}"))
+                path.rename(path.with_stem(f"{path.stem}-{suffix}"))
         except OSError as error:
             raise ConfigError(f"cannot rename {str(path)!r} ({error.strerror})") from None
 
 
-def _question(results: Results) -> object:
-    """What was asked, without how it was shown: a run that asks it again may take its place."""
-    return {key: value for key, value in results.config.items() if key not in SHOWING}
+def _compared(results: Results) -> object:
+    """The config fields that define a comparison: results with equal ones replace each other."""
+    return {key: value for key, value in results.config.items() if key not in OPERATIONAL_FIELDS}

@@ -1,7 +1,4 @@
-"""How a run goes on, as it goes on: a bar for each model and judge, or plain lines on a pipe.
-
-Knows Progress, and neither a pipeline nor results.
-"""
+"""The progress display of a run: a bar per model and judge on a terminal, lines on a pipe."""
 
 import time
 from collections import deque
@@ -15,51 +12,53 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from bakeoff.report.plain_text import shortened, spelled, visible
+from bakeoff.report.plain_text import escape_controls, shorten, transliterate
 from bakeoff.runtime.progress import Progress, Stage, Watch
 
 Clock = Callable[[], float]
 
-_DOES: dict[Stage, str] = {"completion": "completes", "judgment": "judges"}
-_WINDOW = 30.0  # seconds that a rate looks back
-_SAMPLE = 0.25  # seconds between what it remembers
-_SILENCE = 30.0  # seconds after which a pipe has a line of whoever did something
-_HASTE = 5.0  # seconds between two lines of one on a pipe, however fast it is
-_BARS = range(8, 25)  # cells of a bar
-_LABEL = 18  # cells of a label at least, where there is room for more than it
-_NAME = 200  # characters of a name that are looked at
-_DROPPED = ("tokens", "rate", "bar", "money", "time", "failed")  # the first one first
+_VERBS: dict[Stage, str] = {"completion": "completes", "judgment": "judges"}
+_RATE_WINDOW = 30.0  # seconds over which a rate is measured
+_SAMPLE_INTERVAL = 0.25  # seconds between the samples of a rate
+_MAX_SILENCE = 30.0  # seconds after which a pipe has a line for a model that made progress
+_MIN_INTERVAL = 5.0  # seconds between two lines of a model on a pipe
+_BAR_WIDTHS = range(8, 25)  # terminal cells
+_MIN_LABEL = 18  # terminal cells of a label before columns are dropped
+_MAX_NAME = 200  # characters
+_DROP_ORDER = ("tokens", "rate", "bar", "money", "time", "failed")  # of columns that do not fit
 
 
-class Marks(NamedTuple):
-    """What a bar is drawn with, and what stands for what a label leaves out."""
+class BarCharacters(NamedTuple):
+    """The characters of a bar."""
 
     done: str
     rest: str
-    cut: str
+    ellipsis: str  # replaces the middle of a label that does not fit
 
 
-_DRAWN = Marks("━", "─", "…")
-_ASCII = Marks("#", ".", "~")
+_UNICODE = BarCharacters("━", "─", "…")
+_ASCII = BarCharacters("#", ".", "~")
 
 
 @contextmanager
-def live(
-    console: Console, hosted: Collection[str] = (), clock: Clock = time.monotonic
+def show_progress(
+    console: Console, priced: Collection[str] = (), clock: Clock = time.monotonic
 ) -> Iterator[Watch]:
-    """Yields the watch of a run: a bar each on a terminal, on a pipe a line now and then.
+    """Yields the callback that a run reports its progress to.
 
-    `hosted` names the models and judges that cost money: where a price is not known, it says so.
+    A terminal has a bar per model and judge, a pipe a line after each tenth of the work or half a
+    minute. `priced` names the models and judges that cost money: their rows say if no price is
+    known.
     """
-    board = Board(hosted, clock)
+    table = ProgressTable(priced, clock)
     if not console.is_interactive:
-        yield lambda progress: _print(console, board.show(progress))
+        yield lambda progress: _print(console, table.update(progress))
         return
-    bars = Live(board, console=console, refresh_per_second=5)
+    bars = Live(table, console=console, refresh_per_second=5)
 
     def watch(progress: Progress) -> None:
-        board.show(progress)
-        bars.start()  # not before: a model that is fetched first has a bar of its own
+        table.update(progress)
+        bars.start()  # only now: the download of a model has its own bar
 
     try:
         yield watch
@@ -71,14 +70,14 @@ def live(
 
 def _print(console: Console, line: str) -> None:
     if line:
-        console.print(Text(spelled(line, console.encoding)), soft_wrap=True)
+        console.print(Text(transliterate(line, console.encoding)), soft_wrap=True)
 
 
-class Cells(NamedTuple):
-    """What is said of one model or judge; empty where there is nothing to say."""
+class RowCells(NamedTuple):
+    """The texts of a row; empty if they do not apply."""
 
     label: str
-    said: str
+    progress: str
     failed: str
     rate: str
     time: str
@@ -86,118 +85,125 @@ class Cells(NamedTuple):
     money: str
 
 
-class Row:
-    """One model or judge: how far it is, and how fast."""
+class ProgressRow:
+    """The progress and rate of one model or judge."""
 
     def __init__(self, progress: Progress, now: float) -> None:
         self.progress = progress
         self._began = self._last = now
-        self._seen = deque([(now, 0)])  # when so many were done that the store did not have
-        self._told = (now, 0, 0)  # when a line said so, with how many done and how many tokens
+        self._samples = deque([(now, 0)])  # times and numbers of items done, without cached ones
+        self._printed = (now, 0, 0)  # the time, items and tokens of the last line on a pipe
 
     def update(self, progress: Progress, now: float) -> None:
-        """Take in how far it is now."""
+        """Record the progress at time `now`."""
         self.progress, self._last = progress, now
-        if now - self._seen[-1][0] >= _SAMPLE:
-            self._seen.append((now, progress.done - progress.kept))
-            while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW:
-                self._seen.popleft()
+        if now - self._samples[-1][0] >= _SAMPLE_INTERVAL:
+            self._samples.append((now, progress.done - progress.kept))
+            while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW:
+                self._samples.popleft()
 
     @property
-    def through(self) -> bool:
-        """Whether there is nothing left to do."""
+    def is_done(self) -> bool:
+        """Whether all items are done."""
         return self.progress.done >= self.progress.total
 
     @property
     def tokens(self) -> int:
-        """The tokens of what is done, and of what is under way."""
+        """The tokens of finished and of running items."""
         return self.progress.tokens + self.progress.writing
 
-    def due(self, now: float) -> bool:
-        """Whether a pipe is to have a line: at the end, and every tenth or half a minute."""
-        at, done, tokens = self._told
-        further, waited = self.progress.done - done, now - at
-        tenth = 10 * further >= self.progress.total and waited >= _HASTE
-        moved = further > 0 or self.tokens > tokens
-        due = (further > 0 and (self.through or tenth)) or (moved and waited >= _SILENCE)
+    def take_line(self, now: float) -> bool:
+        """Whether a pipe gets a line now; if so, records that it does.
+
+        It gets one at the end, and after each tenth of the work or half a minute with progress.
+        """
+        printed_at, done, tokens = self._printed
+        advanced, waited = self.progress.done - done, now - printed_at
+        tenth = 10 * advanced >= self.progress.total and waited >= _MIN_INTERVAL
+        active = advanced > 0 or self.tokens > tokens
+        due = (advanced > 0 and (self.is_done or tenth)) or (active and waited >= _MAX_SILENCE)
         if due:
-            self._told = (now, self.progress.done, self.tokens)
+            self._printed = (now, self.progress.done, self.tokens)
         return due
 
-    def cells(self, now: float, *, priced: bool) -> Cells:
-        """What to say of it now."""
-        it = self.progress
-        rate = 0.0 if self.through else self._rate(now)
-        left = f"{_time(ceil((it.total - it.done) / rate))} left" if rate else ""
-        return Cells(
-            label=f"{' '.join(visible(it.who[:_NAME]).split())} {_DOES[it.stage]}",
-            said=f"{it.done}/{it.total}" + (f" ({it.through} in a batch)" if it.through else ""),
-            failed=f"{it.failed} failed" if it.failed else "",
-            rate=_pace(rate) if rate else "",
-            time=f"in {_time(round(self._last - self._began))}" if self.through else left,
+    def cells(self, now: float, *, priced: bool) -> RowCells:
+        """The texts of this row; `priced` says that an unknown price is shown."""
+        progress = self.progress
+        rate = 0.0 if self.is_done else self._rate(now)
+        left = f"{_time(ceil((progress.total - progress.done) / rate))} left" if rate else ""
+        name = " ".join(escape_controls(progress.who[:_MAX_NAME]).split())
+        return RowCells(
+            label=f"{name} {_VERBS[progress.stage]}",
+            progress=f"{progress.done}/{progress.total}"
+            + (f" ({progress.through} in a batch)" if progress.through else ""),
+            failed=f"{progress.failed} failed" if progress.failed else "",
+            rate=_rate_text(rate) if rate else "",
+            time=f"in {_time(round(self._last - self._began))}" if self.is_done else left,
             tokens=f"{_thousands(self.tokens)} tok" if self.tokens else "",
-            money="price unknown" if it.cost is None and priced else _dollars(it.cost or 0),
+            money="price unknown"
+            if progress.cost is None and priced
+            else _dollars(progress.cost or 0),
         )
 
     def _rate(self, now: float) -> float:
-        """How many are done in a second, lately; 0 where nothing tells."""
-        then, before = self._seen[0]
+        """Items per second over the last half minute; 0 if unknown."""
+        start, before = self._samples[0]
         new = self.progress.done - self.progress.kept - before
-        return new / (now - then) if now > then else 0.0
+        return new / (now - start) if now > start else 0.0
 
 
-class Board:
-    """All rows, to be drawn in any width."""
+class ProgressTable:
+    """All rows as a rich renderable of any width."""
 
-    def __init__(self, hosted: Collection[str], clock: Clock) -> None:
-        self._hosted = hosted
+    def __init__(self, priced: Collection[str], clock: Clock) -> None:
+        self._priced = priced
         self._clock = clock
-        self._rows: dict[tuple[Stage, str], Row] = {}
+        self._rows: dict[tuple[Stage, str], ProgressRow] = {}
 
-    def show(self, progress: Progress) -> str:
-        """Take in how far one is; the line that a pipe is to have of it, mostly none."""
+    def update(self, progress: Progress) -> str:
+        """Record the progress of a model or judge; returns its line for a pipe, mostly empty."""
         now, key = self._clock(), (progress.stage, progress.who)
-        row = self._rows.get(key) or self._rows.setdefault(key, Row(progress, now))
+        row = self._rows.get(key) or self._rows.setdefault(key, ProgressRow(progress, now))
         row.update(progress, now)
-        if not row.due(now):
+        if not row.take_line(now):
             return ""
-        said = row.cells(now, priced=progress.who in self._hosted)
-        count = f"{said.label}: {said.said}"
+        cells = row.cells(now, priced=progress.who in self._priced)
+        count = f"{cells.label}: {cells.progress}"
         kept = f"{progress.kept} from the store" if progress.kept else ""
-        parts = [count, kept, said.failed, said.rate, said.time, said.tokens, said.money]
-        if row.through:
-            parts = [f"{count} {said.time}", kept, said.failed, said.tokens, said.money]
+        parts = [count, kept, cells.failed, cells.rate, cells.time, cells.tokens, cells.money]
+        if row.is_done:
+            parts = [f"{count} {cells.time}", kept, cells.failed, cells.tokens, cells.money]
         return ", ".join(filter(None, parts))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = self._clock()
         rows = []
-        for row in list(self._rows.values()):  # a thread draws while another one counts
-            cells = row.cells(now, priced=row.progress.who in self._hosted)
-            rows.append((row, cells._replace(label=spelled(cells.label, options.encoding))))
-        marks = _ASCII if options.ascii_only else _DRAWN
+        for row in list(self._rows.values()):  # another thread may add a row while this one draws
+            cells = row.cells(now, priced=row.progress.who in self._priced)
+            rows.append((row, cells._replace(label=transliterate(cells.label, options.encoding))))
+        characters = _ASCII if options.ascii_only else _UNICODE
         layout = _layout([cells for _, cells in rows], options.max_width)
         for row, cells in rows:
-            yield _line(row, cells, layout, marks)
+            yield _line(row, cells, layout, characters)
 
 
 class Layout(NamedTuple):
-    """Cells of a label and a bar, of each other column that has room, and between two of them."""
+    """The widths of the columns in terminal cells."""
 
     label: int
-    bar: int
-    others: dict[str, int]
-    gap: int
+    bar: int  # 0 if it does not fit
+    others: dict[str, int]  # the other columns that fit
+    gap: int  # between two columns
 
 
-def _layout(rows: Sequence[Cells], width: int) -> Layout:
-    """What fits into a width; the bar and the label take what the others leave."""
-    columns = zip(Cells._fields, zip(*rows, strict=True), strict=True) if rows else ()
-    need = {name: max(map(cell_len, column)) for name, column in columns}
-    label = need.pop("label", 0)
-    widths = {"bar": _BARS.start} | {name: size for name, size in need.items() if size}
-    for name in _DROPPED:
-        if min(label, _LABEL) + sum(widths.values()) + len(widths) <= width:
+def _layout(rows: Sequence[RowCells], width: int) -> Layout:
+    """The columns that fit into a width; label and bar take the space that the others leave."""
+    columns = zip(RowCells._fields, zip(*rows, strict=True), strict=True) if rows else ()
+    sizes = {name: max(map(cell_len, column)) for name, column in columns}
+    label = sizes.pop("label", 0)
+    widths = {"bar": _BAR_WIDTHS.start} | {name: size for name, size in sizes.items() if size}
+    for name in _DROP_ORDER:
+        if min(label, _MIN_LABEL) + sum(widths.values()) + len(widths) <= width:
             break
         widths.pop(name, None)
     taken = sum(widths.values())
@@ -205,35 +211,37 @@ def _layout(rows: Sequence[Cells], width: int) -> Layout:
     free = max(1, width - taken - gap * len(widths))
     bar = widths.pop("bar", 0)
     spare = max(0, free - label)
-    return Layout(min(label, free), bar and min(_BARS.stop - 1, bar + spare), widths, gap)
+    return Layout(min(label, free), bar and min(_BAR_WIDTHS.stop - 1, bar + spare), widths, gap)
 
 
-def _line(row: Row, cells: Cells, layout: Layout, marks: Marks) -> Text:
-    label = _label(cells.label, layout.label, marks.cut)
+def _line(row: ProgressRow, cells: RowCells, layout: Layout, characters: BarCharacters) -> Text:
+    label = _label(cells.label, layout.label, characters.ellipsis)
     line = Text(label + " " * (layout.label - cell_len(label)), no_wrap=True, overflow="crop")
     gap = " " * layout.gap
     if layout.bar:
         progress = row.progress
         filled = layout.bar * progress.done // progress.total if progress.total else layout.bar
-        good = row.through and not progress.failed
-        line.append(gap).append(marks.done * filled, style="green" if good else "")
-        line.append(marks.rest * (layout.bar - filled), style="dim")
-    for name, text in zip(Cells._fields, cells, strict=True):
+        good = row.is_done and not progress.failed
+        line.append(gap).append(characters.done * filled, style="green" if good else "")
+        line.append(characters.rest * (layout.bar - filled), style="dim")
+    for name, text in zip(RowCells._fields, cells, strict=True):
         if name in layout.others:
             style = "red" if name == "failed" else ""
             line.append(f"{gap}{text:>{layout.others[name]}}", style=style)
     return line
 
 
-def _label(label: str, width: int, cut: str) -> str:
-    """A name and what it does, the name shortened first."""
-    name, _, does = label.rpartition(" ")
-    room = width - cell_len(does) - 1
-    return f"{shortened(name, room, cut)} {does}" if room > 5 else shortened(label, width, cut)
+def _label(label: str, width: int, ellipsis: str) -> str:
+    """A label of at most `width` cells; the name is shortened before the verb."""
+    name, _, verb = label.rpartition(" ")
+    room = width - cell_len(verb) - 1
+    if room > 5:
+        return f"{shorten(name, room, ellipsis)} {verb}"
+    return shorten(label, width, ellipsis)
 
 
-def _pace(rate: float) -> str:
-    """Something in a second, or in a minute or hour where that is less than one."""
+def _rate_text(rate: float) -> str:
+    """A rate per second, or per minute or hour if it is below one."""
     for unit, seconds in (("s", 1), ("min", 60)):
         if rate * seconds >= 1:
             return f"{rate * seconds:.{1 if rate * seconds < 10 else 0}f}/{unit}"
@@ -241,20 +249,20 @@ def _pace(rate: float) -> str:
 
 
 def _time(seconds: int) -> str:
-    """Minutes and seconds, or hours, minutes and seconds."""
+    """A duration as `M:SS` or `H:MM:SS`."""
     hours, minutes = divmod(seconds // 60, 60)
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
 
 
 def _thousands(count: int) -> str:
-    """A count, in few characters."""
+    """A count with k or M, as `1.2k`."""
     if count < 1000:
         return str(count)
     return f"{count / 1e3:.1f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
 
 
 def _dollars(cost: float) -> str:
-    """US dollars, and nothing where nothing was paid."""
+    """An amount of US dollars; empty for 0."""
     if not cost:
         return ""
     return f"${cost:.4f}" if cost >= 0.0001 else "<$0.0001"

@@ -1,47 +1,50 @@
-"""How results came about: the command, and the hashes of what is in.
+"""How results were made: the command, hashes of their parts, and the fingerprint of saved files."""
 
-Knows configs and records; no page and no terminal.
-"""
-
+import hashlib
+import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import JsonValue
 
 from bakeoff.config import Config
-from bakeoff.records import Results, content_key
+from bakeoff.records import Evidence, Results, content_key
 
-# What says where things are kept, how they are shown, how fast and for how much they are asked,
-# and nothing of what was asked.
-SHOWING = (
+# Fields of a config that set where results are kept, how they are shown, and the speed and price of
+# a run: two runs that differ only in these make the same comparison.
+OPERATIONAL_FIELDS = (
     *("out", "store", "show_samples", "json", "quiet", "profile"),
     *("max_failures", "max_concurrency", "rpm", "tpm", "batch", "ray"),
     *("max_cost", "yes", "env_file"),
 )
 
+_LINE = "\n<!-- inputs {}, fingerprint {} -->\n"
+_LINE_LENGTH = len(_LINE.format("0" * 64, "0" * 64))
 
-def command(config: Mapping[str, JsonValue]) -> str:
-    """The command that asks the same: only what differs from the defaults stands in it."""
+
+def command_line(config: Mapping[str, JsonValue]) -> str:
+    """The shell command that repeats the comparison, with the options that are not defaults."""
     if "files" in config:
-        return _audit(config)
+        return _audit_command(config)
     words = ["bakeoff", "run"]
     for name, field in Config.model_fields.items():
         key = field.alias or name
         value = config.get(key)
-        if key in SHOWING or value is None or value == field.get_default():
+        if key in OPERATIONAL_FIELDS or value is None or value == field.get_default():
             continue
         flag = f"--{name.replace('_', '-')}"
-        for one in value if isinstance(value, list) else [value]:
-            words += [flag] if one is True else _given(flag, str(one))
+        for item in value if isinstance(value, list) else [value]:
+            words += [flag] if item is True else _option(flag, str(item))
     return shlex.join(words)
 
 
-def _given(flag: str, value: str) -> list[str]:
-    # What begins like a flag would be taken for one.
+def _option(flag: str, value: str) -> list[str]:
+    # A separate value that begins with `-` would be parsed as a flag.
     return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
-def _audit(config: Mapping[str, JsonValue]) -> str:
+def _audit_command(config: Mapping[str, JsonValue]) -> str:
     files, columns = config["files"], config.get("columns")
     words = ["bakeoff", "audit", *(map(str, files) if isinstance(files, list) else ())]
     if isinstance(columns, dict) and columns:
@@ -53,8 +56,11 @@ def _audit(config: Mapping[str, JsonValue]) -> str:
     return shlex.join(words)
 
 
-def origin_of(results: Results) -> dict[str, str]:
-    """What to hold against another file: its parts, each as the hash of what stands in it."""
+def content_hashes(results: Results) -> dict[str, str]:
+    """The hash of the prompts, of the completions and of the verdicts, by the name of the part.
+
+    Two files have an equal hash if their part has equal content.
+    """
     return {
         "prompts": content_key([prompt.conversation() for prompt in results.prompts]),
         "completions": content_key(
@@ -64,3 +70,39 @@ def origin_of(results: Results) -> dict[str, str]:
             [[j.prompt_id, j.judge, j.first, j.repeat, j.verdict.first] for j in results.judgments]
         ),
     }
+
+
+def input_digest(evidence: Evidence, context: Sequence[Mapping[str, JsonValue]]) -> str:
+    """The SHA-256 of everything that saved results are computed from.
+
+    `context` are the config and the environment, whose package versions identify the code.
+    """
+    return digest((evidence.model_dump_json(), json.dumps(list(context))))
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """The SHA-256 of a sequence of parts; their lengths are hashed too, so their bounds count."""
+    sha256 = hashlib.sha256()
+    for part in parts:
+        content = part.encode(errors="backslashreplace") if isinstance(part, str) else part
+        sha256.update(f"{len(content)}:".encode())
+        sha256.update(content)
+    return sha256.hexdigest()
+
+
+def fingerprint(inputs: str, document: bytes, page: bytes) -> bytes:
+    """The last line of a saved page: the digest of its inputs, and one over both saved files."""
+    return _LINE.format(inputs, digest((inputs, document, page))).encode()
+
+
+def is_current(inputs: str, document: Path, page: Path) -> bool:
+    """Whether both files were saved from these inputs and are unchanged since.
+
+    False if one of them is missing or cannot be read.
+    """
+    try:
+        content = page.read_bytes()
+        body, line = content[:-_LINE_LENGTH], content[-_LINE_LENGTH:]
+        return line == fingerprint(inputs, document.read_bytes(), body)
+    except OSError:
+        return False

@@ -1,7 +1,7 @@
-"""What the terminal shows of results: the summary in the guide's shape, then sample prompts.
+"""Terminal output: the summary of results, sample prompts, errors and log lines.
 
-The one door to a terminal: whatever a model, judge, file or server said goes through `visible`
-here, and is written in what the terminal's encoding has.
+Every text from a model, judge, file or server passes `escape_controls` and is transliterated to the
+encoding of the terminal.
 """
 
 import io
@@ -15,8 +15,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
-from bakeoff.environment import keys
-from bakeoff.errors import masked, without
+from bakeoff.environment import credentials
 from bakeoff.records import (
     Failure,
     Judgment,
@@ -26,22 +25,24 @@ from bakeoff.records import (
     Prompt,
     Results,
 )
+from bakeoff.redact import masked, redact
 from bakeoff.report.plain_text import (
-    LENIENT,
-    LONGEST,
-    json_in,
-    shortened,
-    spelled,
-    visible,
-    wrapped,
+    MAX_LINE,
+    TRANSLITERATE,
+    escape_controls,
+    escape_json,
+    shorten,
+    transliterate,
+    wrap_line,
 )
-from bakeoff.report.text.costs import took
-from bakeoff.report.text.summary import Blocks, blocks, ratings
+from bakeoff.report.text.costs import cost_lines
+from bakeoff.report.text.summary import Sections, pair_sections, rating_lines
 
-Way = tuple[str, str, str, str, bool | None]  # what to write, what it is, what it needs, its key
+# A spec, its description, what it needs, its key variable, and whether that is set.
+BackendRow = tuple[str, str, str, str, bool | None]
 
-_SHOWN = 500  # characters of a text in a sample
-_LINES = 12  # and lines
+_MAX_CHARACTERS = 500  # of a text in a sample
+_MAX_LINES = 12
 _WINNER = "Overall winner"
 _STYLES = {"Red flags": "yellow"}
 _OUTCOMES: dict[Outcome, str] = {
@@ -53,73 +54,73 @@ _OUTCOMES: dict[Outcome, str] = {
 }
 
 
-def terminal(*, errors: bool = False, quiet: bool = False) -> Console:
-    """Stdout or stderr; nothing is drawn over itself where nobody watches, not even in colour."""
+def make_console(*, errors: bool = False, quiet: bool = False) -> Console:
+    """A console for stdout or stderr; without colors and live displays if it is not a terminal."""
     stream: TextIO = sys.stderr if errors else sys.stdout
     return Console(stderr=errors, quiet=quiet, force_interactive=None if stream.isatty() else False)
 
 
-def forgive_encodings() -> None:
-    """Have stdout and stderr spell out what their encoding lacks, and never fail on it."""
+def transliterate_output() -> None:
+    """Have stdout and stderr transliterate characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=LENIENT)
+            stream.reconfigure(errors=TRANSLITERATE)
 
 
 def log_to(console: Console) -> None:
-    """Have our log lines printed there, above what is drawn; a quiet one wants errors only."""
+    """Print the log records of bakeoff to a console; only errors if it is quiet."""
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    handler.highlighter, handler.keywords = NullHighlighter(), []  # its colours say nothing
-    handler.setFormatter(_Visible(console.encoding))
+    handler.highlighter, handler.keywords = NullHighlighter(), []
+    handler.setFormatter(_SafeFormatter(console.encoding))
     log = logging.getLogger("bakeoff")
     log.handlers = [handler]
     log.setLevel(logging.ERROR if console.quiet else logging.INFO)
     log.propagate = False
 
 
-class _Visible(logging.Formatter):
+class _SafeFormatter(logging.Formatter):
     def __init__(self, encoding: str) -> None:
         super().__init__()
         self._encoding = encoding
 
     def format(self, record: logging.LogRecord) -> str:
-        return spelled(visible(_hidden(super().format(record))), self._encoding)
+        return transliterate(escape_controls(_redacted(super().format(record))), self._encoding)
 
 
-def _hidden(words: str) -> str:
-    """Words without what nobody may read."""
-    return masked(without(words, keys()))
+def _redacted(text: str) -> str:
+    """The text without keys and passwords."""
+    return masked(redact(text, credentials()))
 
 
-def print_error(words: str) -> None:
-    """One line on stderr, whole."""
-    print(f"bakeoff: {one_visible_line(_hidden(words))}", file=sys.stderr)
+def print_error(message: str) -> None:
+    """Print a message as one line on stderr, without wrapping it."""
+    print(f"bakeoff: {single_line(_redacted(message))}", file=sys.stderr)
 
 
-def print_document(document: str) -> None:
-    """A JSON document on stdout, escaped where its encoding lacks a sign."""
-    sys.stdout.write(json_in(sys.stdout.encoding or "utf-8", document))
+def print_json(document: str) -> None:
+    """Print a JSON document to stdout, with escapes for what its encoding lacks."""
+    sys.stdout.write(escape_json(sys.stdout.encoding or "utf-8", document))
 
 
 def print_path(console: Console, path: object) -> None:
-    """A path on a line of its own: whole, to be copied."""
-    text = visible(str(path)).replace("\n", "\\n")
-    console.print(Text(spelled(text, console.encoding)), soft_wrap=True)
+    """Print a path on a line of its own, without wrapping it."""
+    text = escape_controls(str(path)).replace("\n", "\\n")
+    console.print(Text(transliterate(text, console.encoding)), soft_wrap=True)
 
 
 def print_results(console: Console, results: Results, samples: int) -> None:
-    """The summary in the guide's shape, a block for each two models; then some sample prompts."""
+    """Print the summary of each pair of models as the guide shows it, then `samples` prompts."""
     _print_failures(console, results)
     summary = results.summary
     if summary.ratings:
-        print_blocks(console, {"Ratings (log-odds)": ratings(summary)})
-    told: set[str] = set()  # a model's flags stand below the first pair that it is in
+        print_sections(console, {"Ratings (log-odds)": rating_lines(summary)})
+    printed: set[str] = set()  # a model's flags are printed with its first pair
     for pair in summary.pairs:
-        new = [m for m in summary.models if m.model in {pair.a, pair.b} - told]
+        new = [m for m in summary.models if m.model in {pair.a, pair.b} - printed]
         _print_pair(console, results, pair, new)
-        told |= {pair.a, pair.b}
-    if lines := took(results):
-        print_blocks(console, {"What it took": lines})
+        printed |= {pair.a, pair.b}
+    if lines := cost_lines(results):
+        print_sections(console, {"What it took": lines})
     _print_line(console, summary.estimand, style="dim")
     for note in summary.notes:
         _print_line(console, f"Note: {note}", style="yellow")
@@ -129,31 +130,31 @@ def print_results(console: Console, results: Results, samples: int) -> None:
         console.print()
 
 
-def print_blocks(console: Console, found: Blocks, outcome: Outcome | None = None) -> None:
-    """Titles, and their lines below them; the winner's line in the colour of its outcome."""
-    for title, lines in found.items():
+def print_sections(console: Console, sections: Sections, outcome: Outcome | None = None) -> None:
+    """Print titles and their lines; the line of the winner has the color of `outcome`."""
+    for title, lines in sections.items():
         console.print(Text(title, style="bold"))
-        for nth, line in enumerate(lines):
-            wins = outcome if title == _WINNER and nth == 0 else None
-            style = _OUTCOMES[wins] if wins else _STYLES.get(title, "")
+        for index, line in enumerate(lines):
+            is_verdict = title == _WINNER and index == 0
+            style = _OUTCOMES[outcome] if outcome and is_verdict else _STYLES.get(title, "")
             _print_line(console, line, indent="  ", style=style)
     console.print()
 
 
-def print_ways(console: Console, ways: Iterable[Way]) -> None:
-    """What to write for each model or judge, what it needs, and what it is."""
-    for spec, what, needs, key, has_key in ways:
+def print_backends(console: Console, backends: Iterable[BackendRow]) -> None:
+    """Print the spec of each model or judge, what it needs, and what it is."""
+    for spec, description, needs, key, has_key in backends:
         state = "" if has_key is None else " is set" if has_key else " is not set"
-        told = ", ".join(filter(None, (needs, f"{key}{state}" if key else "")))
+        requirements = ", ".join(filter(None, (needs, f"{key}{state}" if key else "")))
         ready = needs == "installed" and has_key is not False
         console.print(Text(spec, style="bold green" if ready else "bold"), soft_wrap=True)
-        console.print(Text(f"  {told}"), soft_wrap=True)  # whole: a command is there to be copied
-        _print_line(console, what, indent="  ", style="dim")
+        console.print(Text(f"  {requirements}"), soft_wrap=True)  # not wrapped: commands are copied
+        _print_line(console, description, indent="  ", style="dim")
 
 
-def one_visible_line(words: str) -> str:
-    """Anybody's words as one line that does nothing to a terminal."""
-    return visible(" ".join(words[:LONGEST].split()))
+def single_line(text: str) -> str:
+    """Untrusted text as one line without control characters."""
+    return escape_controls(" ".join(text[:MAX_LINE].split()))
 
 
 def _print_pair(
@@ -161,23 +162,23 @@ def _print_pair(
 ) -> None:
     names = list(pair.accounting.by_judge) or ["none"]
     checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
-    print_blocks(console, blocks(pair, names, models, checks), pair.outcome)
+    print_sections(console, pair_sections(pair, names, models, checks), pair.outcome)
 
 
 def _print_failures(console: Console, results: Results) -> None:
     failures = results.failures
     if failures:
         first = failures[0]
-        words = f"{len(failures)} failed, the first: {first.participant}: {first.message}"
-        again = " (run again to retry)" * ("model" in results.config)  # not in an audit
-        _print_line(console, f"{_short(words)}{again}", style="bold red")
+        message = f"{len(failures)} failed, the first: {first.participant}: {first.message}"
+        hint = " (run again to retry)" * ("model" in results.config)  # not in an audit
+        _print_line(console, f"{_short(message)}{hint}", style="bold red")
         console.print()
 
 
 def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
-    title = spelled(one_visible_line(prompt.id), console.encoding)
+    title = transliterate(single_line(prompt.id), console.encoding)
     console.print()
-    console.rule(Text(f"sample {shortened(title, 40, '...')}"), style="dim")
+    console.rule(Text(f"sample {shorten(title, 40, '...')}"), style="dim")
     turns = len(prompt.messages)
     heading = "Prompt" if turns == 1 else f"Prompt, the last of {turns} turns"
     _print_text(console, heading, prompt.messages[-1].content)
@@ -189,67 +190,68 @@ def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
         if failure.stage == "completion":
             _print_text(console, failure.participant, f"(no completion: {failure.message})")
     console.print()
-    for line in _verdicts(results, prompt, failed):
+    for line in _verdict_lines(results, prompt, failed):
         _print_line(console, line)
 
 
-def _verdicts(results: Results, prompt: Prompt, failed: Iterable[Failure]) -> Iterator[str]:
-    """What each judge said on a prompt, a line for each verdict that was wanted."""
+def _verdict_lines(results: Results, prompt: Prompt, failed: Iterable[Failure]) -> Iterator[str]:
+    """One line for each verdict on a prompt, and for each that failed."""
     two = len(results.summary.models) == 2
-    for one in results.judgments:
-        if one.prompt_id == prompt.id:
-            yield f"{one.judge}, {_shown(one, two)}: {_said(one)}. {_short(one.verdict.reason)}"
+    for judgment in results.judgments:
+        if judgment.prompt_id == prompt.id:
+            head = f"{judgment.judge}, {_presentation(judgment, two)}"
+            yield f"{head}: {_preference(judgment)}. {_short(judgment.verdict.reason)}"
     for failure in failed:
         if failure.stage == "judgment":
-            shown, message = _shown(failure, two), _short(failure.message)
-            yield f"{failure.participant}, {shown}: no verdict: {message}"
+            head = f"{failure.participant}, {_presentation(failure, two)}"
+            yield f"{head}: no verdict: {_short(failure.message)}"
 
 
-def _shown(one: Judgment | Failure, two: bool) -> str:
-    """Who was shown how, in a word or two where there are only two models."""
-    again = f", repeat {one.repeat + 1}" if one.repeat else ""
-    if isinstance(one, Judgment) and one.presented != "recorded":
-        how = "each alone" if one.presented == "apart" else "order not known"
-        return f"{one.first} and {one.second}, {how}{again}"
-    return f"{one.first} shown first{'' if two else f', {one.second} second'}{again}"
+def _presentation(outcome: Judgment | Failure, two: bool) -> str:
+    """The order in which a judge saw the completions; short if there are only two models."""
+    again = f", repeat {outcome.repeat + 1}" if outcome.repeat else ""
+    if isinstance(outcome, Judgment) and outcome.presented != "recorded":
+        how = "each alone" if outcome.presented == "apart" else "order not known"
+        return f"{outcome.first} and {outcome.second}, {how}{again}"
+    return f"{outcome.first} shown first{'' if two else f', {outcome.second} second'}{again}"
 
 
-def _said(one: Judgment) -> str:
-    """Who is better in a verdict, by which scores: the better one's stand first."""
-    verdict = one.verdict
-    winner = one.first if verdict.first > 0.5 else one.second
-    words = "tie" if verdict.first == 0.5 else f"{winner} better"
+def _preference(judgment: Judgment) -> str:
+    """The better model of a verdict with its probability and the scores, the winner's first."""
+    verdict = judgment.verdict
+    winner = judgment.first if verdict.first > 0.5 else judgment.second
+    text = "tie" if verdict.first == 0.5 else f"{winner} better"
     if verdict.first not in (0, 0.5, 1):
-        words += f" with probability {max(verdict.first, 1 - verdict.first):.2f}"
+        text += f" with probability {max(verdict.first, 1 - verdict.first):.2f}"
     if verdict.scores is None:
-        return words
+        return text
     scores = verdict.scores if verdict.first >= 0.5 else verdict.scores[::-1]
-    return f"{words}, {scores[0]:g} to {scores[1]:g}"
+    return f"{text}, {scores[0]:g} to {scores[1]:g}"
 
 
 def _print_text(console: Console, heading: str, text: str) -> None:
-    """A heading, and below it a text with its own line breaks, as much as a sample shows."""
+    """Print a heading and the beginning of a text with its line breaks."""
     console.print()
     _print_line(console, heading, style="bold")
-    for line in visible(_short(text)).split("\n"):
+    for line in escape_controls(_short(text)).split("\n"):
         _print_line(console, line, indent="  ", hanging="  ")
 
 
 def _print_line(
     console: Console, line: str, *, indent: str = "", hanging: str = "", style: str = ""
 ) -> None:
-    """One line of anybody's words that keeps its indent where it has to be broken."""
-    text = visible(line[: LONGEST + 1]).replace("\n", " ")
-    pieces = wrapped(
-        spelled(text, console.encoding),
+    """Print a line of untrusted text; it keeps its indent if it is wrapped."""
+    text = escape_controls(line[: MAX_LINE + 1]).replace("\n", " ")
+    lines = wrap_line(
+        transliterate(text, console.encoding),
         console.width,
         indent=indent,
         hanging=hanging or indent + "  ",
     )
-    console.print(Text("\n".join(pieces), style=style), soft_wrap=True)
+    console.print(Text("\n".join(lines), style=style), soft_wrap=True)
 
 
 def _short(text: str) -> str:
-    lines = text[:_SHOWN].rstrip().split("\n")
-    cut = len(text.rstrip()) > _SHOWN or len(lines) > _LINES
-    return "\n".join(lines[:_LINES]) + " [...]" * cut
+    lines = text[:_MAX_CHARACTERS].rstrip().split("\n")
+    cut = len(text.rstrip()) > _MAX_CHARACTERS or len(lines) > _MAX_LINES
+    return "\n".join(lines[:_MAX_LINES]) + " [...]" * cut

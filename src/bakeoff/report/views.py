@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.records import Judgment, Results
-from bakeoff.report.frame_rows import COMPARISONS, JUDGMENTS, comparison_rows, judgment_rows
-from bakeoff.report.frames import Library, frame_of
-from bakeoff.report.notebook import fragment
+from bakeoff.report.frames import (
+    COMPARISONS,
+    JUDGMENTS,
+    Library,
+    comparison_rows,
+    frame_of,
+    judgment_rows,
+)
+from bakeoff.report.notebook import notebook_html
+
+__all__ = ["comparisons_frame", "judgments_frame", "notebook_html"]
 
 if TYPE_CHECKING:
     import pandas
@@ -25,8 +33,3 @@ def comparisons_frame(
 ) -> "pandas.DataFrame | polars.DataFrame":
     """Return one row per prompt and pair of models; see `Results.comparisons`."""
     return frame_of(library, COMPARISONS, comparison_rows(results))
-
-
-def notebook_html(results: Results) -> str:
-    """Return the HTML that a notebook shows."""
-    return fragment(results)

@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: pure functions that know no models and no judges."""
+"""Statistics: pure functions from numbers to the result types of `bakeoff.stats.results`."""

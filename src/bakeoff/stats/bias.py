@@ -1,6 +1,6 @@
-"""What moves a judge that should not: the place of a completion, its length, its markdown.
+"""Effects on verdicts that are not quality: order of presentation, length, other features, leaks.
 
-Knows preferences for a, and how the two sides differ; not what a completion is.
+Values are preferences for a, from 0 to 1; feature differences are a's minus b's.
 """
 
 import math
@@ -10,48 +10,56 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.grouped_bootstrap import bca_of_kinds
-from bakeoff.stats.intervals import clustered, proportion, student, win_rate
-from bakeoff.stats.results import Estimate, Exposure, LengthEffect, OrderEffect, Tilt
+from bakeoff.stats.intervals import (
+    cluster_robust_mean,
+    grouped_bca,
+    proportion,
+    t_interval,
+    win_rate,
+)
+from bakeoff.stats.results import Estimate, FeatureBias, LeakEffect, LengthEffect, OrderEffect
 from bakeoff.stats.tests import sign_test
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-_RIDGE = 1e-3  # keeps separated data finite, and moves nothing else
-_STEPS = 30
-_FEWEST = 20  # prompts, and
-_RAREST = 5  # wins or losses, for two coefficients
+_RIDGE = 1e-3  # keeps the fit of separated data finite; negligible otherwise
+_MAX_STEPS = 30
+_MIN_PROMPTS = 20  # and
+_MIN_WINS = 5  # wins or losses, for two coefficients
 
 
 def order_effect(values: Values, prompts: Codes, a_first: Mask) -> OrderEffect:
-    """What the place does, from single verdicts: a's preference, its prompt, whether a came first.
+    """The effect of the order of presentation on single verdicts.
 
-    Prompts that were judged in both orders give a paired estimate; a random order per prompt gives
-    the difference of two means, with Welch's standard error; one fixed order gives none.
+    Each argument has an entry per verdict: a's preference, a code of its prompt, and whether a was
+    shown first. Prompts judged in both orders give a paired estimate (Student's t); a random order
+    per prompt gives the difference of two means (Welch's t); one fixed order identifies no effect.
     """
     if not len(values):
         return OrderEffect("not recorded")
     shown_first = float(a_first.mean())
     if not 0 < shown_first < 1:
         return OrderEffect("one order", shown_first)
-    picked = _pick_first(np.where(a_first, values, 1 - values), prompts)
-    asked, x = _means(values[a_first], prompts[a_first])
-    swapped, y = _means(values[~a_first], prompts[~a_first])
-    both, in_x, in_y = np.intersect1d(asked, swapped, assume_unique=True, return_indices=True)
-    if 2 * len(both) < len(asked) + len(swapped) - len(both):
-        effect, balanced = _welch(x, y)
-        return OrderEffect("random order", shown_first, effect, picked, balanced)
-    x, y = x[in_x], y[in_y]
-    sides = np.sign(np.round(x - 0.5, 9)) - np.sign(np.round(y - 0.5, 9))
+    pick_first = _pick_first(np.where(a_first, values, 1 - values), prompts)
+    prompts_first, first = _prompt_means(values[a_first], prompts[a_first])
+    prompts_second, second = _prompt_means(values[~a_first], prompts[~a_first])
+    both, in_first, in_second = np.intersect1d(
+        prompts_first, prompts_second, assume_unique=True, return_indices=True
+    )
+    if 2 * len(both) < len(prompts_first) + len(prompts_second) - len(both):
+        effect, balanced = _welch(first, second)
+        return OrderEffect("random order", shown_first, effect, pick_first, balanced)
+    first, second = first[in_first], second[in_second]
+    sides = np.sign(np.round(first - 0.5, 9)) - np.sign(np.round(second - 0.5, 9))
     first_twice, second_twice = int((sides == 2).sum()), int((sides == -2).sum())
     return OrderEffect(
         "both orders",
         shown_first,
-        student(x - y),
-        picked,
-        win_rate((x + y) / 2),
+        t_interval(first - second),
+        pick_first,
+        win_rate((first + second) / 2),
         first_twice,
         second_twice,
         sign_test(first_twice, second_twice).p,
@@ -59,11 +67,11 @@ def order_effect(values: Values, prompts: Codes, a_first: Mask) -> OrderEffect:
 
 
 def _pick_first(for_first: Values, prompts: Codes) -> Estimate | None:
-    """The share of decisive verdicts for the first place, clustered by prompt."""
+    """The share of decisive verdicts for the completion shown first, clustered by prompt."""
     decisive = np.abs(for_first - 0.5) > 1e-9
     if not decisive.any():
         return None
-    return clustered((for_first[decisive] > 0.5).astype(np.float64), prompts[decisive])
+    return cluster_robust_mean((for_first[decisive] > 0.5).astype(np.float64), prompts[decisive])
 
 
 def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:
@@ -77,73 +85,76 @@ def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:
     )
     half = float(stats.t.ppf(0.975, degrees)) * se
     n, gap, middle = len(x) + len(y), float(x.mean() - y.mean()), float(x.mean() + y.mean()) / 2
+    low, high = max(0.0, middle - half / 2), min(1.0, middle + half / 2)
     return (
         Estimate(gap, gap - half, gap + half, "Welch's t", n, se),
-        Estimate(
-            middle, max(0.0, middle - half / 2), min(1.0, middle + half / 2), "Welch's t", n, se / 2
-        ),
+        Estimate(middle, low, high, "Welch's t", n, se / 2),
     )
 
 
-def _means(values: Values, codes: Codes) -> tuple[Codes, Values]:
-    """The codes that occur, in their order, and the mean of each."""
-    found, rows = np.unique(codes, return_inverse=True)
-    return found, np.bincount(rows, weights=values) / np.bincount(rows)
+def _prompt_means(values: Values, prompts: Codes) -> tuple[Codes, Values]:
+    """The prompts that occur, in order, and the mean value of each."""
+    codes, rows = np.unique(prompts, return_inverse=True)
+    return codes, np.bincount(rows, weights=values) / np.bincount(rows)
 
 
-def tilt(values: Values, differences: Values) -> Tilt:
-    """Whether the side with more of something wins: a's preference against (a's minus b's)."""
-    told = (np.abs(values - 0.5) > 1e-9) & (differences != 0)
-    wins = int(((values > 0.5) == (differences > 0))[told].sum())
-    spread = len(values) > 2 and np.ptp(values) > 1e-9 and np.ptp(differences) > 0
-    return Tilt(
+def feature_bias(values: Values, differences: Values) -> FeatureBias:
+    """The association of a's preference with a's surplus of a feature, over prompts.
+
+    Prompts that are a tie, or where both sides have the same amount, do not count for `more_wins`.
+    """
+    decisive = (np.abs(values - 0.5) > 1e-9) & (differences != 0)
+    wins = int(((values > 0.5) == (differences > 0))[decisive].sum())
+    varies = len(values) > 2 and np.ptp(values) > 1e-9 and np.ptp(differences) > 0
+    return FeatureBias(
         n=len(values),
-        more_wins=proportion(wins, int(told.sum())),
-        spearman=float(stats.spearmanr(values, differences).statistic) if spread else None,
+        more_wins=proportion(wins, int(decisive.sum())),
+        spearman=float(stats.spearmanr(values, differences).statistic) if varies else None,
     )
 
 
 def length_effect(
     values: Values, differences: Values, clusters: Codes | None = None
 ) -> LengthEffect:
-    """The tilt towards length (in characters, a minus b) and the win rate at equal length.
+    """The bias towards length (in characters, a minus b) and the win rate at equal length.
 
     logit E[y] = alpha + beta tanh(d / sd d), the form of AlpacaEval's length term (Dubois et al.
-    2024, arXiv 2404.04475) without its other inputs, so that its leaderboard does not compare:
-    `controlled` is sigmoid(alpha). BCa over prompts, or clusters. With fewer than 20 prompts, or
-    fewer than 5 wins or losses among them (ties half), or where all lengths or all preferences are
-    the same, nothing can be fitted.
+    2024, arXiv 2404.04475) without its other inputs, so not comparable with its leaderboard:
+    `controlled` is sigmoid(alpha). BCa over prompts, or clusters. Not fitted with fewer than 20
+    prompts or fewer than 5 wins or losses (ties count half), and where all lengths or all
+    preferences are equal.
     """
-    lean = tilt(values, differences)
+    bias = feature_bias(values, differences)
     n, wins = len(values), float(values.sum())
-    sd = float(differences.std(ddof=1)) if n >= _FEWEST else 0.0
-    if sd == 0 or min(wins, n - wins) < _RAREST or np.ptp(values) <= 1e-9:
-        return LengthEffect(lean)
+    sd = float(differences.std(ddof=1)) if n >= _MIN_PROMPTS else 0.0
+    if sd == 0 or min(wins, n - wins) < _MIN_WINS or np.ptp(values) <= 1e-9:
+        return LengthEffect(bias)
     pairs, kinds = np.unique(differences + 1j * values, return_inverse=True)
     lengths, first = np.unique(pairs.real, return_index=True)
     z, y = np.tanh(lengths / sd), pairs.imag
 
-    def fitted(counts: Values, start: Values) -> Values:
+    def fit(counts: Values, start: Values) -> Values:
         # Prompts of one length are one term of the likelihood.
         total, won = (np.add.reduceat(w, first, axis=-1) for w in (counts, counts * y))
-        return _fit(z, total, won, start)
+        return _fit_logistic(z, total, won, start)
 
-    start = fitted(np.bincount(kinds).astype(np.float64), np.zeros(2))
+    start = fit(np.bincount(kinds).astype(np.float64), np.zeros(2))
 
     def statistic(counts: Values) -> Values:
-        beta = fitted(counts, start)
+        beta = fit(counts, start)
         return np.stack((expit(beta[..., 0]), beta[..., 1]), axis=-1)
 
-    return LengthEffect(lean, *bca_of_kinds(statistic, kinds, clusters))
+    return LengthEffect(bias, *grouped_bca(statistic, kinds, clusters))
 
 
-def _fit(z: Values, weights: Values, won: Values, start: Values) -> Values:
-    """(alpha, beta) by Newton's method, for weights of shape (..., n) at once; `won` is the part
-    of each weight that was won.
+def _fit_logistic(z: Values, weights: Values, won: Values, start: Values) -> Values:
+    """(alpha, beta) by Newton's method, of shape (..., 2), for weights of shape (..., n).
+
+    `won` is the part of each weight that was won.
     """
     beta = np.zeros((*weights.shape[:-1], 2)) + start
     total = weights.sum(axis=-1)
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         p = expit(beta[..., :1] + beta[..., 1:] * z)
         residual, v = won - weights * p, weights * p * (1 - p)
         gradient = np.stack((residual.sum(-1), residual @ z), axis=-1) - _RIDGE * beta
@@ -159,13 +170,16 @@ def _fit(z: Values, weights: Values, won: Values, start: Values) -> Values:
     return beta
 
 
-def exposure(values: Values, a_has: Mask, b_has: Mask) -> Exposure:
-    """a's win rate where only a, and where only b, has a blemish that a judge may react to."""
-    only_a, only_b = a_has & ~b_has, b_has & ~a_has
-    return Exposure(
+def leak_effect(values: Values, a_leaks: Mask, b_leaks: Mask) -> LeakEffect:
+    """a's win rate where only a, and where only b, leaks something that a judge may react to.
+
+    Each argument has an entry per prompt.
+    """
+    only_a, only_b = a_leaks & ~b_leaks, b_leaks & ~a_leaks
+    return LeakEffect(
         only_a=int(only_a.sum()),
         only_b=int(only_b.sum()),
-        both=int((a_has & b_has).sum()),
+        both=int((a_leaks & b_leaks).sum()),
         rate_only_a=win_rate(values[only_a]) if only_a.any() else None,
         rate_only_b=win_rate(values[only_b]) if only_b.any() else None,
     )

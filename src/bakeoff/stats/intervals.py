@@ -1,7 +1,7 @@
-"""95 % intervals. Knows numbers between 0 and 1, one per prompt, and clusters of prompts.
+"""95 % confidence intervals for means of values, most of them preferences in [0, 1].
 
-Every interval is over independent units: prompts, or clusters of prompts where `clusters` says
-which prompts belong together.
+Every interval is over independent units: prompts, or clusters of prompts where `clusters` holds a
+code per prompt.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.sparse import csr_array, eye_array
 from scipy.special import expit, logit
 
 from bakeoff.stats.results import Estimate
@@ -21,32 +22,39 @@ Statistic = Callable[[Values], Values]
 
 RESAMPLES = 2000
 SEED = 20240
-BLOCK = 2_000_000  # numbers that are held at once, of all resamples
-_SMALL = 30  # below this many units, and
-_RARE = 15  # below this many expected wins or losses, t is taken on the logit scale
-LARGE = 1000  # units: above this BCa's n jackknife fits buy nothing over percentiles
+BATCH_NUMBERS = 2_000_000  # numbers of all resamples that are held in memory at once
+MAX_BCA_UNITS = 1000  # above this the n jackknife fits of BCa buy nothing over percentiles
+_MIN_UNITS = 30  # with fewer units, or
+_MIN_EXPECTED = 15  # fewer expected wins or losses, t is taken on the logit scale
+_MAX_KINDS = 64  # with more kinds of prompts, hardly two clusters are alike
+_MAX_GROUP_SHARE = 0.05  # groups per unit: above this, drawing single units is as fast
 
 
 def win_rate(values: Values, clusters: Codes | None = None, level: float = 0.95) -> Estimate:
-    """The mean of per-prompt preferences in [0, 1] (n >= 1) and its interval.
+    """The mean of n >= 1 per-prompt preferences in [0, 1] with its confidence interval.
 
-    Effective-n Wilson where every value is a win, tie or loss (1, 0.5, 0), which holds its coverage
-    at small n and near 0 and 1; Student's t where values are averages, on the logit scale where
-    there are few units or the mean is near 0 or 1. Clusters decide the standard error where given.
+    Effective-n Wilson where every value is a win, tie or loss (1, 0.5, 0), which keeps its coverage
+    at small n and near 0 and 1; otherwise Student's t, on the logit scale where there are few units
+    or the mean is near 0 or 1. With `clusters`, the standard error is cluster-robust.
+
+    Raises ValueError for no values.
     """
-    # 1e-90 and 1 - 1e-90, which is 1, are the two sides of one swap: both have to count as certain.
+    # 1e-90 and 1 - 1e-90 (which is 1) mirror each other: both have to count as certain.
     values = np.round(values, 9)
     if clusters is not None and len(np.unique(clusters)) < len(values):
-        return clustered(values, clusters, level)
+        return cluster_robust_mean(values, clusters, level)
     single = bool(np.isin(values, (0.0, 0.5, 1.0)).all())
-    return effective_wilson(values, level) if single else clustered(values, None, level)
+    return effective_wilson(values, level) if single else cluster_robust_mean(values, None, level)
 
 
 def effective_wilson(values: Values, level: float = 0.95) -> Estimate:
-    """Wilson's score interval with n_e = n max(1, m(1-m)/v), m and v mean and variance (ddof 0).
+    """The mean of n >= 1 values in [0, 1] with Wilson's score interval for an effective n.
 
-    Without ties v = m(1-m), and this is the interval of Wilson (1927). All ties have no variance:
-    then the variance is that of one more win and one more loss, so the interval keeps a width.
+    n_e = n max(1, m(1-m)/v), m and v being mean and variance (ddof 0). Without ties v = m(1-m), and
+    this is the interval of Wilson (1927). If all values are ties their variance is 0; that of the
+    values with one more win and one more loss is used, so the interval keeps a width.
+
+    Raises ValueError for no values.
     """
     n, mean, variance = len(values), _mean(values), _variance(values)
     se = math.sqrt(variance / (n - 1)) if n > 1 else None
@@ -54,26 +62,30 @@ def effective_wilson(values: Values, level: float = 0.95) -> Estimate:
         variance = float(np.append(values, (0.0, 1.0)).var())
     effective = n * max(1.0, mean * (1 - mean) / variance) if variance else float(n)
     z = float(stats.norm.ppf((1 + level) / 2))
-    shrink = 1 + z**2 / effective
-    centre = (mean + z**2 / (2 * effective)) / shrink
-    half = z * math.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / shrink
+    shrinkage = 1 + z**2 / effective
+    centre = (mean + z**2 / (2 * effective)) / shrinkage
+    half = z * math.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / shrinkage
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     # Next to 0 and 1 rounding may put a bound on the wrong side of the mean.
     return Estimate(mean, min(mean, low), max(mean, high), "effective-n Wilson", n, se)
 
 
-def proportion(hits: int, of: int, level: float = 0.95) -> Estimate | None:
-    """A share of `of` independent units with Wilson's interval; None where there are none."""
-    return effective_wilson(np.repeat((1.0, 0.0), (hits, of - hits)), level) if of else None
+def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate | None:
+    """successes / trials with Wilson's interval; None for no trials."""
+    if not trials:
+        return None
+    return effective_wilson(np.repeat((1.0, 0.0), (successes, trials - successes)), level)
 
 
-def clustered(values: Values, clusters: Codes | None, level: float = 0.95) -> Estimate:
-    """The mean of values in [0, 1] with Student's t over C clusters (None: each value is its own).
+def cluster_robust_mean(values: Values, clusters: Codes | None, level: float = 0.95) -> Estimate:
+    """The mean of values in [0, 1] with Student's t over C clusters (None: one value per cluster).
 
-    SE = sqrt(C/(C-1) sum_c S_c^2) / N, S_c the sum of a cluster's residuals, t with C-1 degrees of
-    freedom (Miller 2024, arXiv 2411.00640, appendix A, with the factor for few clusters). With
-    fewer than 30 clusters, or fewer than 15 of the wins or losses that the mean stands for, on the
-    logit scale by the delta method; the interval of a mean of 0 or 1 is Wilson's over C.
+    SE = sqrt(C/(C-1) sum_c S_c^2) / N, S_c being the sum of a cluster's residuals, with C-1 degrees
+    of freedom (Miller 2024, arXiv 2411.00640, appendix A, with the factor for few clusters). With
+    fewer than 30 clusters, or fewer than 15 expected wins or losses, on the logit scale by the
+    delta method; the interval of a mean of 0 or 1 is Wilson's over C.
+
+    Raises ValueError for no values.
     """
     mean, sums = _mean(values), _residual_sums(values, clusters)
     count = len(sums)
@@ -83,7 +95,7 @@ def clustered(values: Values, clusters: Codes | None, level: float = 0.95) -> Es
     se = math.sqrt(count / (count - 1) * float(sums @ sums)) / len(values)
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
     over = f" over {count} clusters" if count < len(values) else ""
-    if count >= _SMALL and count * min(mean, 1 - mean) >= _RARE:
+    if count >= _MIN_UNITS and count * min(mean, 1 - mean) >= _MIN_EXPECTED:
         # Where one cluster holds most of the values the bounds may leave 0 to 1.
         low, high = max(0.0, mean - half), min(1.0, mean + half)
         return Estimate(mean, low, high, f"t{over}", count, se)
@@ -93,10 +105,11 @@ def clustered(values: Values, clusters: Codes | None, level: float = 0.95) -> Es
     return Estimate(mean, *bounds, f"t on the logit scale{over}", count, se)
 
 
-def student(values: Values, level: float = 0.95) -> Estimate:
-    """The mean of unbounded values, such as score differences, with Student's t, n-1 degrees.
+def t_interval(values: Values, level: float = 0.95) -> Estimate:
+    """The mean of n >= 1 unbounded values, such as score differences, with Student's t interval.
 
-    One value has no spread: its interval is itself, and `method` says so.
+    The interval of a single value is the value itself, and `method` says so. Raises ValueError for
+    no values.
     """
     mean, n = _mean(values), len(values)
     if n < 2:
@@ -107,7 +120,7 @@ def student(values: Values, level: float = 0.95) -> Estimate:
 
 
 def cluster_means(values: Values, clusters: Codes) -> Values:
-    """The mean of each cluster, in the order of their codes."""
+    """The mean of each cluster, in the order of the cluster codes."""
     codes = np.unique(clusters, return_inverse=True)[1]
     means: Values = np.bincount(codes, weights=values) / np.bincount(codes)
     return means
@@ -116,73 +129,128 @@ def cluster_means(values: Values, clusters: Codes) -> Values:
 def bca(
     statistic: Statistic, n: int, clusters: Codes | None = None, *, resamples: int = RESAMPLES
 ) -> list[Estimate]:
-    """BCa bootstrap intervals (Efron 1987) over prompts or clusters, with a fixed seed; percentile
-    intervals above 1,000 of them.
+    """BCa bootstrap intervals (Efron 1987) over n prompts, or their clusters, with a fixed seed.
 
-    `statistic` maps weights of shape (..., n), how often each of n prompts was drawn, to values of
-    shape (..., k); one Estimate for each of the k. Where it does not vary the interval is a point.
+    `statistic` maps weights of shape (..., n), the number of times each prompt was drawn, to values
+    of shape (..., k). Returns an Estimate for each of the k values; percentile intervals above
+    1,000 units, and a point where a value does not vary.
     """
-    return resampled(statistic, n, clusters, resamples=resamples)[0]
+    return bootstrap(statistic, n, clusters, resamples=resamples)[0]
 
 
-def resampled(
+def bootstrap(
     statistic: Statistic, n: int, clusters: Codes | None = None, *, resamples: int = RESAMPLES
 ) -> tuple[list[Estimate], Values]:
-    """The intervals of `bca`, and the values of its resamples, (B, k); one unit has none."""
+    """The intervals of `bca`, and the bootstrap distribution, of shape (B, k); B is 0 for one unit.
+
+    Parameters are those of `bca`.
+    """
     codes = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     units = int(codes.max()) + 1
 
-    def drawn(indices: NDArray[np.intp], axis: int) -> Values:  # noqa: ARG001 - scipy's interface
+    def resampled(indices: NDArray[np.intp], axis: int) -> Values:  # noqa: ARG001 - scipy's interface
         rows = indices.reshape(-1, indices.shape[-1])
         flat = (rows + units * np.arange(len(rows))[:, None]).ravel()
         counts = np.bincount(flat, minlength=units * len(rows))
         counts = counts.reshape(*indices.shape[:-1], units)
-        found = statistic(counts[..., codes].astype(np.float64))
+        values = statistic(counts[..., codes].astype(np.float64))
         # BCa counts the resamples below the estimate: those that equal it must not be among them.
-        return np.moveaxis(np.round(found, 12), -1, 0)
+        return np.moveaxis(np.round(values, 12), -1, 0)
 
     values = statistic(np.ones(n))
     if units < 2:
         points = [(float(value), "one unit: no interval") for value in values]
-        return [Estimate(v, v, v, how, 1) for v, how in points], np.empty((0, len(values)))
+        return [Estimate(v, v, v, method, 1) for v, method in points], np.empty((0, len(values)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         warnings.simplefilter("ignore", RuntimeWarning)  # a jackknife without spread: a is 0/0
-        found = stats.bootstrap(
+        result = stats.bootstrap(
             (np.arange(units),),
-            drawn,
+            resampled,
             n_resamples=resamples,
-            batch=max(1, BLOCK // n),
+            batch=max(1, BATCH_NUMBERS // n),
             vectorized=True,
-            method="BCa" if units <= LARGE else "percentile",
+            method="BCa" if units <= MAX_BCA_UNITS else "percentile",
             rng=np.random.default_rng(SEED),
         )
-    lows = np.asarray(found.confidence_interval.low)
-    highs = np.asarray(found.confidence_interval.high)
-    drawn_values = np.asarray(found.bootstrap_distribution)
+    lows = np.asarray(result.confidence_interval.low)
+    highs = np.asarray(result.confidence_interval.high)
+    distribution = np.asarray(result.bootstrap_distribution)
     estimates = [
-        _bootstrapped(float(value), float(lows[i]), float(highs[i]), drawn_values[i], units)
+        _bootstrap_estimate(float(value), float(lows[i]), float(highs[i]), distribution[i], units)
         for i, value in enumerate(values)
     ]
-    return estimates, drawn_values.T
+    return estimates, distribution.T
 
 
-def percentiles(values: Values, drawn: Values, units: int) -> list[Estimate]:
-    """Percentile intervals of k values from B resamples of them, an array of shape (B, k)."""
-    drawn = np.round(drawn, 12).T
+def grouped_bca(
+    statistic: Statistic, kinds: Codes, clusters: Codes | None = None
+) -> list[Estimate]:
+    """`bca` of a statistic that depends only on how often each kind of prompt is drawn.
+
+    `kinds` holds the kind (from 0) of each of n prompts; `statistic` maps counts of the K kinds, of
+    shape (..., K), to values of shape (..., k). Above 1,000 units the counts of identical units are
+    drawn from a multinomial: the distribution is that of drawing units one by one, and the cost
+    does not grow with n.
+    """
+    n = len(kinds)
+    unit = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    kind_counts = csr_array((np.ones(n), (unit, kinds)))  # of each unit
+    units = kind_counts.shape[0]
+    if units <= MAX_BCA_UNITS:
+        return bca(lambda weights: statistic(np.asarray(weights @ kind_counts)), units)
+    group_counts, group = _identical_units(kind_counts)
+    sizes = np.bincount(group)
+    draw = _draw_groups if len(sizes) <= _MAX_GROUP_SHARE * units else _draw_units
+    rng, step = np.random.default_rng(SEED), max(1, BATCH_NUMBERS // len(sizes))
+    resampled = [
+        statistic(draw(rng, group, min(step, RESAMPLES - start)) @ group_counts)
+        for start in range(0, RESAMPLES, step)
+    ]
+    distribution = np.round(np.concatenate(resampled), 12).T
     return [
-        _bootstrapped(float(value), math.nan, math.nan, resampled, units)
-        for value, resampled in zip(values, drawn, strict=True)
+        _bootstrap_estimate(float(value), math.nan, math.nan, row, units)
+        for value, row in zip(statistic(sizes @ group_counts), distribution, strict=True)
     ]
 
 
-def _bootstrapped(value: float, low: float, high: float, drawn: Values, units: int) -> Estimate:
-    se = float(drawn.std(ddof=1))
+def _identical_units(kind_counts: csr_array) -> tuple[csr_array, Codes]:
+    """The distinct rows, and the index of the row of each unit.
+
+    Rows may repeat where there are too many kinds to compare dense rows.
+    """
+    units, kinds = kind_counts.shape
+    if kind_counts.nnz == units and (kind_counts.data == 1).all():
+        return csr_array(eye_array(kinds)), kind_counts.indices.astype(np.intp)
+    if kinds > _MAX_KINDS:
+        return kind_counts, np.arange(units)
+    rows, group = np.unique(kind_counts.toarray(), axis=0, return_inverse=True)
+    return csr_array(rows), group
+
+
+def _draw_groups(rng: np.random.Generator, group: Codes, resamples: int) -> Values:
+    """How often the units of each group are drawn, from a multinomial; (resamples, groups)."""
+    sizes = np.bincount(group)
+    return rng.multinomial(len(group), sizes / len(group), size=resamples).astype(np.float64)
+
+
+def _draw_units(rng: np.random.Generator, group: Codes, resamples: int) -> Values:
+    """As `_draw_groups`, drawing unit by unit; one resample at a time stays in the CPU cache."""
+    n, groups = len(group), int(group.max()) + 1
+    rows = (group[rng.integers(0, n, n)] for _ in range(resamples))
+    return np.stack([np.bincount(row, minlength=groups) for row in rows]).astype(np.float64)
+
+
+def _bootstrap_estimate(
+    value: float, low: float, high: float, distribution: Values, units: int
+) -> Estimate:
+    """An Estimate with these bounds, or percentiles of the distribution where they are NaN."""
+    se = float(distribution.std(ddof=1))
     if math.isfinite(low) and math.isfinite(high):
-        method = "BCa bootstrap" if units <= LARGE else "percentile bootstrap"
+        method = "BCa bootstrap" if units <= MAX_BCA_UNITS else "percentile bootstrap"
     else:
         method = "percentile bootstrap"
-        low, high = (float(bound) for bound in np.quantile(drawn, (0.025, 0.975)))
+        low, high = (float(bound) for bound in np.quantile(distribution, (0.025, 0.975)))
     return Estimate(value, min(value, low), max(value, high), method, units, se)
 
 
@@ -201,5 +269,5 @@ def _residual_sums(values: Values, clusters: Codes | None) -> Values:
 
 
 def _variance(values: Values) -> float:
-    """The variance (ddof 0); 0 where the values are all the same but for rounding."""
+    """The variance (ddof 0); exactly 0 where the values differ only by rounding."""
     return float(values.var()) if np.ptp(values) > 1e-9 else 0.0

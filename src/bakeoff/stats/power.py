@@ -1,4 +1,4 @@
-"""How much more would settle it: power before and after, and where the noise comes from."""
+"""Power analysis before and after a comparison, and the sources of variance of verdicts."""
 
 import math
 from bisect import bisect_left
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from bakeoff.stats.results import Power, VarianceSplit
+from bakeoff.stats.results import Power, VarianceComponents
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-_CERTAIN = 0.95
-_NORMAL = np.linspace(-4, 4, 321)  # standard deviations
-_WEIGHTS = np.exp(-(_NORMAL**2) / 2)
-_WEIGHTS /= _WEIGHTS.sum()
-_TOO_MANY = 1_000_000  # prompts: an effect that needs more than this is none
+_SAME_VERDICT = 0.95  # probability from which a second order is not needed
+_NORMAL_GRID = np.linspace(-4, 4, 321)  # standard deviations
+_NORMAL_WEIGHTS = np.exp(-(_NORMAL_GRID**2) / 2)
+_NORMAL_WEIGHTS /= _NORMAL_WEIGHTS.sum()
+_MAX_PROMPTS = 1_000_000  # an effect that needs more counts as none
 
 
 def z_sum(level: float = 0.95, power: float = 0.8) -> float:
@@ -27,141 +27,156 @@ def z_sum(level: float = 0.95, power: float = 0.8) -> float:
     return float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))
 
 
-def detectable(se: float, power: float = 0.8) -> float:
-    """The smallest effect that a trial with this standard error finds so often (Bloom 1995)."""
+def detectable_effect(se: float, power: float = 0.8) -> float:
+    """The smallest effect that a comparison with this standard error detects (Bloom 1995)."""
     return z_sum(power=power) * se
 
 
 def prompts_needed(sd: float, effect: float, power: float = 0.8) -> int | None:
-    """Units that a difference of `effect` needs, sd being that of one unit (Miller 2024, s. 5).
+    """The number of units that detects a difference of `effect` (Miller 2024, arXiv 2411.00640).
 
-    n = (z_{alpha/2} + z_beta)^2 sd^2 / effect^2, rounded up; None where that is a million or more.
+    n = (z_{alpha/2} + z_beta)^2 sd^2 / effect^2 (section 5), rounded up, sd being that of one unit;
+    None where that is a million or more.
     """
-    if abs(effect) * math.sqrt(_TOO_MANY) <= z_sum(power=power) * sd:
+    if abs(effect) * math.sqrt(_MAX_PROMPTS) <= z_sum(power=power) * sd:
         return None
     return max(1, math.ceil((z_sum(power=power) * sd / effect) ** 2 - 1e-9))
 
 
-def prompts_to_fit(sd: float, away: float, margin: float, power: float = 0.8) -> int | None:
-    """Units after which the interval fits into the margin in 80 of 100 trials, 0 <= away < margin.
+def prompts_for_equivalence(
+    sd: float, difference: float, margin: float, power: float = 0.8
+) -> int | None:
+    """The number of units after which the interval lies within the margin with this power.
 
-    The least n with Phi((margin - away)/se - z) + Phi((margin + away)/se - z) - 1 >= power, where
-    se = sd/sqrt(n): two one-sided tests. None where that is a million or more.
+    The least n with Phi((margin - d)/se - z) + Phi((margin + d)/se - z) - 1 >= power, where
+    se = sd/sqrt(n) and 0 <= d = `difference` < margin: two one-sided tests. None where that is a
+    million or more.
     """
-    least = prompts_needed(sd, margin - away, power)
+    least = prompts_needed(sd, margin - difference, power)
     if least is None:
         return None
     z = float(stats.norm.ppf(0.975))
 
-    def found(n: int) -> float:
-        edges = np.array([margin - away, margin + away]) * math.sqrt(n) / sd - z
-        return float(stats.norm.cdf(edges).sum()) - 1
+    def power_at(n: int) -> float:
+        bounds = np.array([margin - difference, margin + difference]) * math.sqrt(n) / sd - z
+        return float(stats.norm.cdf(bounds).sum()) - 1
 
-    # At the worst, away = 0, both edges are as near, and each may be missed half as often.
-    most = math.ceil((z_sum(power=(1 + power) / 2) * sd / (margin - away)) ** 2)
-    return least + bisect_left(range(least, most), power, key=found)
+    # In the worst case, d = 0, both bounds are equally near and each may be missed half as often.
+    most = math.ceil((z_sum(power=(1 + power) / 2) * sd / (margin - difference)) ** 2)
+    return least + bisect_left(range(least, most), power, key=power_at)
 
 
-def sd_of(omega: float, sigmas: Sequence[float] = (), samples: Sequence[int] = ()) -> float:
-    """The sd of one prompt's difference: sqrt(omega + sum_k sigma_k / K_k) (Miller 2024, s. 5).
+def difference_sd(omega: float, sigmas: Sequence[float] = (), samples: Sequence[int] = ()) -> float:
+    """The sd of one prompt's difference: sqrt(omega + sum_k sigma_k / K_k).
 
-    `omega` is the variance over prompts of the expected difference; `sigmas` are each model's
-    resampling variances, `samples` its completions per prompt.
+    `omega` is the variance over prompts of the expected difference, `sigmas` are each model's
+    resampling variances, `samples` its completions per prompt (Miller 2024, arXiv 2411.00640,
+    section 5).
     """
     return math.sqrt(omega + sum(s / k for s, k in zip(sigmas, samples, strict=True)))
 
 
-def power_of(values: Values, margin: float, *, anytime: float | None = None) -> Power:
-    """What n >= 1 per-prompt preferences can show, and how many more the present mean needs.
+def power_analysis(values: Values, margin: float, *, anytime: float | None = None) -> Power:
+    """What n >= 1 per-prompt preferences can detect, and how many more the present mean needs.
 
-    Where the mean lies inside the margin the target is to be sure of that: the whole interval has
-    to fit into it, again in 80 of 100 trials. `anytime` is the alpha of a confidence sequence that
-    is looked at after each: to be as sure it needs more, though half of the trials end at about
-    that number, or before.
+    Where the mean lies within the margin (a share) the target is equivalence: the whole interval
+    within the margin, with 80 % power. `anytime` is the alpha of a confidence sequence that is
+    evaluated after each prompt; it needs more prompts for the same power, though half of such runs
+    stop at about that number or before.
     """
     n = len(values)
     sd = float(values.std(ddof=1)) if n > 1 else 0.0
-    # A unanimous sample has no variance, but that is not known of the next prompt: one that would
-    # have gone the other way is added on each side, as in the interval.
+    # A unanimous sample has sd 0, but the next prompt may differ: as in the interval, one more win
+    # and one more loss are added.
     spread = sd if sd > 1e-9 else float(np.append(values, (0.0, 1.0)).std(ddof=1))
-    away = abs(float(values.mean()) - 0.5)
-    outside = away > margin - 1e-9  # 55 % and 45 % alike, however they round
-    needed = prompts_needed(spread, away) if outside else prompts_to_fit(spread, away, margin)
-    what = "to tell it from 50 %" if outside else "to show that it is within the margin"
-    dearer = 1.0
+    difference = abs(float(values.mean()) - 0.5)
+    outside = difference > margin - 1e-9  # 55 % and 45 % alike, however they round
+    if outside:
+        needed = prompts_needed(spread, difference)
+        target = "to tell it from 50 %"
+    else:
+        needed = prompts_for_equivalence(spread, difference, margin)
+        target = "to show that it is within the margin"
+    factor = 1.0
     if anytime is not None:
-        dearer, what = sequence_factor(anytime), f"{what}, at any look"
-        needed = math.ceil(dearer * needed) if needed is not None else None
+        factor, target = sequential_factor(anytime), f"{target}, at any look"
+        needed = math.ceil(factor * needed) if needed is not None else None
     return Power(
-        detectable=detectable(spread * math.sqrt(dearer / n)),
+        detectable=detectable_effect(spread * math.sqrt(factor / n)),
         needed=needed,
         more=max(0, needed - n) if needed is not None else None,
-        method=f"80 % power, {what}",
+        method=f"80 % power, {target}",
     )
 
 
-def sequence_factor(alpha: float) -> float:
-    """How many times the units of a fixed number a confidence sequence needs to be as sure, at 80 %
-    power: measured for alphas from 0.05 to 0.001 (`benchmarks/stopping.py`).
+def sequential_factor(alpha: float) -> float:
+    """The sample size of a confidence sequence relative to a fixed one, at equal (80 %) power.
+
+    Fitted to simulations for alphas from 0.05 to 0.001 (`benchmarks/stopping.py`).
     """
     return 0.65 + 0.36 * math.log(1 / alpha)
 
 
-class Spread(NamedTuple):
+class OrderVariances(NamedTuple):
     """Variances of the preference of one prompt: judged in one order, and in both."""
 
-    one: float
-    both: float
+    one_order: float
+    both_orders: float
 
 
 def second_order_may_matter(
-    values: Values, spread: Spread, total: int, margin: float, z: float
+    values: Values, variances: OrderVariances, total: int, margin: float, z: float
 ) -> bool:
-    """Whether the verdict on `total` prompts may depend on whether the next ones are judged in one
-    order, drawn at random, or in both.
+    """Whether the verdict on `total` prompts may depend on judging the next ones in both orders.
 
-    `values` are the preferences for a of the first n < total prompts, n >= 2; `margin` is a share,
-    and z how many standard errors the final interval has to each side.
+    The alternative is one random order. Parameters are those of `same_verdict_probability`, whose
+    result is compared with 95 %.
     """
-    return same_either_way(values, spread, total, margin, z) < _CERTAIN
+    return same_verdict_probability(values, variances, total, margin, z) < _SAME_VERDICT
 
 
-def same_either_way(values: Values, spread: Spread, total: int, margin: float, z: float) -> float:
-    """How likely it is that the final interval is on the same side of a half, within the margin, or
-    neither, whether the prompts to come are judged in one order or in both.
+def same_verdict_probability(
+    values: Values, variances: OrderVariances, total: int, margin: float, z: float
+) -> float:
+    """The probability that one and both orders for the remaining prompts give the same verdict.
+
+    A verdict is the final interval above 0.5, below it, within the margin, or none of these.
+    `values` are the preferences for a of the first n < total prompts, n >= 2; `margin` is a share,
+    and z the half-width of the final interval in standard errors.
 
     The mean from both orders is taken as normal around the present one, with the uncertainty of
-    that and of what is to come; that from one order has a noise of its own on top, of the variance
-    that the second order takes away.
+    past and future prompts; the mean from one order adds independent noise, with the variance that
+    the second order removes.
     """
-    n, left = len(values), total - len(values)
-    # Nobody knows from n prompts that none would go another way, or be seen otherwise in turn.
-    doubt = 0.25 / n
-    now, both = max(doubt, float(values.var(ddof=1))), max(doubt, spread.both)
-    one = both + max(doubt, spread.one - spread.both)
-    sd = left / total * math.sqrt(now / n + both / left)
-    mean = float(values.mean()) - 0.5 + sd * _NORMAL
-    noise = math.sqrt((one - both) * left) / total
-    halves = (z * math.sqrt(n * now + left * each) / total for each in (both, one))
+    n, remaining = len(values), total - len(values)
+    # n prompts without variation do not show that the next ones have none.
+    floor = 0.25 / n
+    now, both = max(floor, float(values.var(ddof=1))), max(floor, variances.both_orders)
+    one = both + max(floor, variances.one_order - variances.both_orders)
+    sd = remaining / total * math.sqrt(now / n + both / remaining)
+    mean = float(values.mean()) - 0.5 + sd * _NORMAL_GRID
+    noise = math.sqrt((one - both) * remaining) / total
+    halves = (z * math.sqrt(n * now + remaining * each) / total for each in (both, one))
     (half, within), (wider, narrower) = ((h, min(h, margin - h)) for h in halves)
-    said = np.select((mean > half, mean < -half, np.abs(mean) < within), (0, 1, 2), 3)
+    verdict = np.select((mean > half, mean < -half, np.abs(mean) < within), (0, 1, 2), 3)
     above, below = ndtr((mean - wider) / noise), ndtr((-wider - mean) / noise)
     inside = ndtr((narrower - mean) / noise) - ndtr((-narrower - mean) / noise)
     inside *= narrower > 0
     chances = np.stack((above, below, inside, 1 - above - below - inside))
-    return float(_WEIGHTS @ chances[said, np.arange(len(mean))])
+    return float(_NORMAL_WEIGHTS @ chances[verdict, np.arange(len(mean))])
 
 
-def variance_split(
+def variance_components(
     values: Values, prompts: Codes, generations: Codes, orders: Codes, repeats: Codes
-) -> VarianceSplit:
-    """Split the variance of single verdicts by nested analysis of variance (method of moments).
+) -> VarianceComponents:
+    """Variance components of single verdicts by nested analysis of variance (method of moments).
 
     Each argument has one entry per verdict: a's preference and four codes; repeats are nested in
-    orders, in generations, in prompts. A common order effect is taken out first: both orders
-    cancel it. A source is None where nothing was repeated on its level, and its variance is then
-    part of the source above. With them Var(mean) = (prompt + generation/G + order/(GO) +
-    repeat/(GOR)) / n.
+    orders, in generations, in prompts. A common order effect is removed first, since both orders
+    cancel it. A component is None where nothing was repeated on its level; its variance is then
+    part of the level above. Var(mean) = (prompt + generation/G + order/(GO) + repeat/(GOR)) / n.
+
+    Raises ValueError for no values.
     """
     if not len(values):
         raise ValueError("no values")
@@ -169,24 +184,24 @@ def variance_split(
     for order in np.unique(orders):
         values = values - np.where(orders == order, values[orders == order].mean(), 0.0)
     levels = (prompts, generations, orders, repeats)
-    units = [np.zeros_like(prompts)]  # of each level, from the outermost: all verdicts are one
+    units = [np.zeros_like(prompts)]  # of each level, from the outermost: a single unit
     for codes in levels[:-1]:
-        units.append(_within_each(units[-1], codes))
-    found: dict[int, float | None] = {}
+        units.append(_nested_codes(units[-1], codes))
+    components: dict[int, float | None] = {}
     sizes: dict[int, float] = {}
-    below = 0.0  # what the mean of a unit still holds of the noise of the levels under it
+    inner_noise = 0.0  # variance of a unit's mean that is due to the levels below
     for level in (3, 2, 1, 0):
         groups = units[level]
         counts = np.bincount(groups)
         sizes[level] = float(counts.mean())
-        within = _within(values, groups, counts)
-        found[level] = None if within is None else max(0.0, within - below)
-        below = (below if within is None else max(within, below)) / sizes[level]
+        within = _pooled_variance(values, groups, counts)
+        components[level] = None if within is None else max(0.0, within - inner_noise)
+        inner_noise = (inner_noise if within is None else max(within, inner_noise)) / sizes[level]
         values = np.bincount(groups, weights=values) / counts
         first = np.unique(groups, return_index=True)[1]
         units = [codes[first] for codes in units]
-    prompt, generation, order, repeat = (found[level] for level in range(4))
-    return VarianceSplit(
+    prompt, generation, order, repeat = (components[level] for level in range(4))
+    return VarianceComponents(
         prompt=prompt,
         generation=generation,
         order=order,
@@ -195,19 +210,19 @@ def variance_split(
         generations=sizes[1],
         orders=sizes[2],
         repeats=sizes[3],
-        advice=_advice(found, sizes),
+        advice=_advice(components, sizes),
     )
 
 
-def _within_each(outer: Codes, codes: Codes) -> Codes:
-    """A code for each of the codes within each of the outer ones."""
+def _nested_codes(outer: Codes, codes: Codes) -> Codes:
+    """A code for each combination of an outer and an inner code."""
     values, inner = np.unique(codes, return_inverse=True)
-    found: Codes = np.unique(outer * len(values) + inner, return_inverse=True)[1]
-    return found
+    nested: Codes = np.unique(outer * len(values) + inner, return_inverse=True)[1]
+    return nested
 
 
-def _within(values: Values, groups: Codes, counts: Codes) -> float | None:
-    """The pooled variance inside the groups; None where no group has two members."""
+def _pooled_variance(values: Values, groups: Codes, counts: Codes) -> float | None:
+    """The pooled variance within groups; None where no group has two members."""
     degrees = int((counts - 1).sum())
     if degrees == 0:
         return None
@@ -215,27 +230,27 @@ def _within(values: Values, groups: Codes, counts: Codes) -> float | None:
     return float(((values - means[groups]) ** 2).sum()) / degrees
 
 
-def _advice(found: dict[int, float | None], sizes: dict[int, float]) -> str:
-    """What lowers Var(mean) most, when each choice doubles the number of verdicts."""
-    if found[0] is None:
+def _advice(components: dict[int, float | None], sizes: dict[int, float]) -> str:
+    """What reduces Var(mean) most, when each choice doubles the number of verdicts."""
+    if components[0] is None:
         return "one prompt tells nothing of others: add prompts"
     if sizes[2] < 1.5:
         return "judge the second order: within a prompt it cancels the judge's bias for a place"
     g, o, r = sizes[1], sizes[2], sizes[3]
-    made = {
-        "more prompts": found[0],
-        "new completions of the same prompts": (found[1] or 0.0) / g,
-        "orders": (found[2] or 0.0) / (g * o),
-        "repeats of the same verdicts": (found[3] or 0.0) / (g * o * r),
+    parts = {
+        "more prompts": components[0],
+        "new completions of the same prompts": (components[1] or 0.0) / g,
+        "orders": (components[2] or 0.0) / (g * o),
+        "repeats of the same verdicts": (components[3] or 0.0) / (g * o * r),
     }
-    total = sum(made.values())
+    total = sum(parts.values())
     if total <= 1e-12:  # rounding
         return "nothing varies: more of anything tells nothing new"
     left = {"more prompts": 0.5}  # the share of the variance that is left after doubling
-    if found[1] is not None:
-        left["new completions of the same prompts"] = 0.5 + made["more prompts"] / total / 2
-    if found[3] is not None:
-        left["repeats of the same verdicts"] = 1 - made["repeats of the same verdicts"] / total / 2
+    if components[1] is not None:
+        left["new completions of the same prompts"] = 0.5 + parts["more prompts"] / total / 2
+    if components[3] is not None:
+        left["repeats of the same verdicts"] = 1 - parts["repeats of the same verdicts"] / total / 2
     if len(left) == 1:
         return (
             "buy more prompts; what new completions or repeats would buy, one of each cannot tell"

@@ -1,7 +1,4 @@
-"""Which of many items are surely stronger than others, and what that says of their ranks.
-
-Knows strengths and what a bootstrap made of them; not what they were fitted to.
-"""
+"""Significant differences of the strengths of items, rank intervals and letter displays."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, combinations_with_replacement
@@ -17,107 +14,116 @@ Codes = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Groups = Sequence[Sequence[int]]
 
-ALPHA = 0.05  # of one wrong order among all pairs
-_FEW = 20  # units: of six equal items on ten prompts a bootstrap is sure in 12 of 100
-_STILL = 1e-7  # a difference that varies less does not vary, but for rounding
+ALPHA = 0.05  # familywise, over all pairs
+_MIN_UNITS = 20  # for six equal items on ten prompts a bootstrap is significant in 12 of 100
+_NO_VARIATION = 1e-7  # a standard deviation below this is rounding
 
 
-def surely_better(values: Values, drawn: Values, groups: Groups, wins: Codes, units: int) -> Mask:
-    """Which item (rows) is surely stronger than which (columns): 95 % for all pairs together.
+def significantly_stronger(
+    values: Values, distribution: Values, groups: Groups, wins: Codes, units: int
+) -> Mask:
+    """Which item (rows) is significantly stronger than which (columns), at a familywise 95 %.
 
-    `drawn` holds the strengths of B resamples of the prompts, of shape (B, items). Two items differ
-    where what one wins is beyond the `margins`. A bootstrap says nothing of two items in different
-    `groups` (no maximum exists), of a share that no resample changes, or with fewer than 20 units:
-    there the exact sign test of the prompts on which the two met decides, `wins` holding the
-    prompts that each won, at the Bonferroni level of all pairs. What error that may spend the
-    others may not. Among equal items something was sure in 3 to 7 of 100 simulations (3 to 10
-    items, 20 to 200 prompts with ties, an order effect and a random effect of each prompt).
+    `values` are the strengths, `distribution` those of B resamples of the prompts, of shape (B,
+    items), `groups` the connected components, `wins` the prompts that each item won against each.
+    Two items differ where the share that one wins is beyond `simultaneous_margins`.
+
+    The bootstrap does not apply to items of different groups (no maximum exists), to a share that
+    no resample changes, or to fewer than 20 units: there the exact sign test of the prompts where
+    the two items met is used, at the Bonferroni level of all pairs, and its error is taken from the
+    bootstrap's. Among equal items some difference was significant in 3 to 7 of 100 simulations (3
+    to 10 items, 20 to 200 prompts with ties, an order effect and random prompt effects).
     """
     items = len(values)
     pairs = max(1, items * (items - 1) // 2)
-    joined = np.zeros((items, items), dtype=np.bool_)
+    connected = np.zeros((items, items), dtype=np.bool_)
     for group in groups:
-        joined[np.ix_(group, group)] = True
-    told = joined & (_spread(drawn) > _STILL) & (units >= _FEW)
-    margin = margins(values, drawn, units, told, ALPHA * told.sum() / 2 / pairs)
-    ahead = expit(values[:, None] - values) - 0.5
+        connected[np.ix_(group, group)] = True
+    bootstrapped = connected & (_share_sd(distribution) > _NO_VARIATION) & (units >= _MIN_UNITS)
+    alpha = ALPHA * bootstrapped.sum() / 2 / pairs
+    margin = simultaneous_margins(values, distribution, units, bootstrapped, alpha)
+    lead = expit(values[:, None] - values) - 0.5
     p = 2 * stats.binom.cdf(np.minimum(wins, wins.T), wins + wins.T, 0.5)
-    direct = ~told & (ahead > _STILL) & (wins > wins.T) & (p <= ALPHA / pairs)
-    sure: Mask = (told & (ahead > margin)) | direct
-    return sure
+    tested = ~bootstrapped & (lead > _NO_VARIATION) & (wins > wins.T) & (p <= ALPHA / pairs)
+    stronger: Mask = (bootstrapped & (lead > margin)) | tested
+    return stronger
 
 
-def margins(values: Values, drawn: Values, units: int, told: Mask, alpha: float) -> Values:
-    """How far from a half sigmoid(s_i - s_j), what i wins of what is decided between the two, has
-    to be so that it is surely beyond, for all pairs that are `told` at once with probability
-    1 - alpha; of shape (items, items), 0 for other pairs.
+def simultaneous_margins(
+    values: Values, distribution: Values, units: int, pairs: Mask, alpha: float
+) -> Values:
+    """How far sigmoid(s_i - s_j) has to be from 0.5 to be significant, for all `pairs` at once.
 
-    Bootstrap max-T: the quantile of the largest studentised deviation over all pairs, as for ranks
+    Of shape (items, items); 0 outside of `pairs`. sigmoid(s_i - s_j) is i's share of the decisive
+    outcomes between i and j; all margins hold together with probability 1 - alpha.
+
+    Bootstrap max-T: the quantile of the largest studentized deviation over all pairs, as for ranks
     in Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies 91:476), times the
-    standard error that there is without a difference, as in a score test: se / (2 sqrt(p (1 - p))).
-    (Wald's of log-odds is lost far from 0, that of a share too small there.) Few prompts widen it
-    as they do Student's t: to the quantile with the same tail as the normal one.
+    standard error under no difference, as in a score test: se / (2 sqrt(p (1 - p))). (Wald's of
+    log-odds loses power far from 0; that of a share is too small there.) For few prompts the
+    quantile is replaced by that of Student's t with the same tail probability as the normal one.
     """
-    margin = np.zeros(told.shape)
-    left, right = np.nonzero(np.triu(told, 1))
+    margin = np.zeros(pairs.shape)
+    left, right = np.nonzero(np.triu(pairs, 1))
     if not len(left):
         return margin
     gap = values[left] - values[right]
-    off = expit(drawn[:, left] - drawn[:, right]) - expit(gap)
-    spread = off.std(axis=0, ddof=1)
-    widest = float(np.quantile((np.abs(off) / spread).max(axis=1), 1 - alpha))
-    times = stats.t.isf(stats.norm.sf(widest), units - 1) * np.sqrt(units / (units - 1))
-    even = spread / (2 * np.sqrt(expit(gap) * expit(-gap)))  # of gaps beyond 37 also above 0
-    margin[left, right] = margin[right, left] = times * even
+    deviation = expit(distribution[:, left] - distribution[:, right]) - expit(gap)
+    sd = deviation.std(axis=0, ddof=1)
+    quantile = float(np.quantile((np.abs(deviation) / sd).max(axis=1), 1 - alpha))
+    t = stats.t.isf(stats.norm.sf(quantile), units - 1) * np.sqrt(units / (units - 1))
+    null_se = sd / (2 * np.sqrt(expit(gap) * expit(-gap)))  # positive also for gaps beyond 37
+    margin[left, right] = margin[right, left] = t * null_se
     return margin
 
 
-def _spread(drawn: Values) -> Values:
-    """The standard deviation of each of these shares over the resamples; 0 without resamples."""
-    spread = np.zeros((drawn.shape[1], drawn.shape[1]))
-    if len(drawn):
-        for item, values in enumerate(drawn.T):
-            spread[item] = expit(drawn - values[:, None]).std(axis=0, ddof=1)
-    return spread
+def _share_sd(distribution: Values) -> Values:
+    """The standard deviation of sigmoid(s_i - s_j) over the resamples; 0 without resamples."""
+    sd = np.zeros((distribution.shape[1], distribution.shape[1]))
+    if len(distribution):
+        for item, values in enumerate(distribution.T):
+            sd[item] = expit(distribution - values[:, None]).std(axis=0, ddof=1)
+    return sd
 
 
 def rank_intervals(better: Mask) -> list[tuple[int, int]]:
-    """The ranks that each item may have: from 1 + those surely better to m - those surely worse.
+    """The first and last rank of each item: 1 + items that are better, m - items that are worse.
 
-    All of them hold together where `better` does.
+    `better` is the result of `significantly_stronger`; all intervals hold at its familywise level.
     """
     above, below = better.sum(axis=0), better.sum(axis=1)
     return [(1 + int(a), len(better) - int(b)) for a, b in zip(above, below, strict=True)]
 
 
-def letters(better: Mask, ranked: Sequence[int]) -> list[str]:
-    """A compact letter display (Piepho 2004): two items share a letter if and only if neither is
-    surely better. `ranked` are the items, the strongest first; "a" is a group of the first one.
+def letter_display(better: Mask, ranked: Sequence[int]) -> list[str]:
+    """A compact letter display (Piepho 2004), by item.
 
-    Each group holds as many as are alike two by two, taken in the order of the ranking.
+    Two items share a letter if and only if neither is significantly better. `ranked` are the items,
+    the strongest first; the group "a" includes the first of them. Each group is built greedily in
+    the order of the ranking.
     """
-    apart = better | better.T
-    alike = combinations_with_replacement(ranked, 2)
-    left = dict.fromkeys(pair for pair in alike if not apart[pair])
+    different = better | better.T
+    pairs = combinations_with_replacement(ranked, 2)
+    uncovered = dict.fromkeys(pair for pair in pairs if not different[pair])
     groups: list[list[int]] = []
-    while left:
-        group = list(dict.fromkeys(next(iter(left))))
+    while uncovered:
+        group = list(dict.fromkeys(next(iter(uncovered))))
         for item in ranked:
-            if item not in group and not apart[item, group].any():
+            if item not in group and not different[item, group].any():
                 group.append(item)
         group.sort(key=ranked.index)
         groups.append(group)
         for pair in combinations_with_replacement(group, 2):
-            left.pop(pair, None)
+            uncovered.pop(pair, None)
     groups.sort(key=lambda group: [ranked.index(item) for item in group])
-    said = {item: "" for item in ranked}
+    letters = {item: "" for item in ranked}
     for letter, group in zip(_alphabet(), groups, strict=False):
         for item in group:
-            said[item] += letter
-    return [said[item] for item in sorted(ranked)]
+            letters[item] += letter
+    return [letters[item] for item in sorted(ranked)]
 
 
 def _alphabet() -> Iterator[str]:
-    """Signs for groups without end; beyond 76 of them nobody reads them."""
-    greek = (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))  # of two small sigmas one
+    """52 Latin and 26 Greek letters, then CJK characters."""
+    greek = (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))  # one of the two small sigmas
     return chain(ascii_letters, map(chr, greek), map(chr, range(0x4E00, 0xA000)))

@@ -1,8 +1,8 @@
-"""What the functions of this package return: frozen, and each says how it was obtained.
+"""Result types of the statistical functions: frozen dataclasses of plain numbers.
 
-Knows no numpy, so that a record may hold one without loading it. `n` counts the units of inference:
-prompts, or clusters of prompts where those were given. Nothing here is ever NaN: what cannot be
-estimated is None.
+`n` counts the units of inference: prompts, or clusters of prompts where those were given. No number
+is NaN: what cannot be estimated is None. The module does not import numpy, so that records can use
+these types without loading it.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A two-sided p-value of the hypothesis that there is no difference, over `n` units."""
+class SignificanceResult:
+    """A two-sided p-value for the hypothesis of no difference, over `n` units."""
 
     p: float
     method: str
@@ -34,12 +34,13 @@ class Tested:
 
 @dataclass(frozen=True)
 class OrderEffect:
-    """What the place of a completion does to the verdict, where the design lets one see it.
+    """The effect of the order of presentation on verdicts, where the design identifies it.
 
     `effect` is a's win rate when shown first minus its win rate when shown second; `pick_first` is
     the share of decisive verdicts for the completion shown first; `balanced` is a's win rate with
-    both places weighing the same. `first_twice` counts the prompts where both orders picked the
-    first place, `second_twice` the second, `p` is their exact sign test.
+    both orders weighted equally. `first_twice` counts the prompts where both orders picked the
+    completion shown first, `second_twice` those where both picked the second; `p` is the exact sign
+    test between these two counts.
     """
 
     identified: Identified
@@ -53,8 +54,8 @@ class OrderEffect:
 
 
 @dataclass(frozen=True)
-class Tilt:
-    """Whether having more of something (length, markdown) goes with winning.
+class FeatureBias:
+    """The association of winning with having more of a feature (length, markdown).
 
     `more_wins` is the share of decisive prompts won by the side with more of it; `spearman` is the
     rank correlation of the preference with the difference.
@@ -67,20 +68,20 @@ class Tilt:
 
 @dataclass(frozen=True)
 class LengthEffect:
-    """The tilt towards length, and the win rate that is left at equal length.
+    """The bias towards length, and the win rate at equal length.
 
-    `slope` is in logits per standard deviation of the length difference, squeezed by tanh;
+    `slope` is in logits per standard deviation of the length difference, transformed by tanh;
     `controlled` is not comparable with AlpacaEval's leaderboard.
     """
 
-    tilt: Tilt
+    bias: FeatureBias
     controlled: Estimate | None = None
     slope: Estimate | None = None
 
 
 @dataclass(frozen=True)
-class Exposure:
-    """a's win rate on the prompts where only a, and where only b, has some blemish."""
+class LeakEffect:
+    """a's win rate on the prompts where only a, and where only b, leaks (such as thinking tags)."""
 
     only_a: int
     only_b: int
@@ -91,10 +92,10 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Power:
-    """What this many units can show. Effects are differences from a half, as shares.
+    """Power of a comparison with this many units. Effects are differences from 0.5, as shares.
 
-    `detectable` is the smallest effect found in 80 of 100 such trials; `needed` the units that
-    the present estimate needs for the same, `more` those that are lacking.
+    `detectable` is the smallest effect found with 80 % power; `needed` is the number of units that
+    the present estimate needs for the same, `more` how many of them are missing.
     """
 
     detectable: float
@@ -104,11 +105,11 @@ class Power:
 
 
 @dataclass(frozen=True)
-class VarianceSplit:
-    """Variance of one verdict by where it comes from; None where the design cannot tell.
+class VarianceComponents:
+    """Variance of one verdict by source; None where the design does not identify the source.
 
-    `prompts`, `generations`, `orders` and `repeats` are how many of each there are (on average);
-    `advice` says what lowers the standard error most for the same number of verdicts.
+    `prompts`, `generations`, `orders` and `repeats` are the (average) numbers of units per level;
+    `advice` names what reduces the standard error most for the same number of verdicts.
     """
 
     prompt: float | None
@@ -123,8 +124,8 @@ class VarianceSplit:
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """A look at an e-process: valid however often one looks, and whenever one stops.
+class EProcess:
+    """An e-process: valid at every look and at any stopping time.
 
     `log_e` is the natural logarithm of the e-value after each unit; `stopped` the first unit
     (from 1) after which e >= 1/alpha; `p` the anytime p-value; `low` and `high` the confidence
@@ -140,8 +141,8 @@ class Sequence:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """A rate corrected by human labels. `weight` is PPI++'s lambda: how far the judge is used."""
+class CalibratedRate:
+    """A rate corrected by human labels. `weight` is PPI++'s lambda, the weight of the judge."""
 
     value: Estimate
     labelled: int
@@ -150,13 +151,13 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
-class Ratings:
+class BradleyTerryFit:
     """Log-strengths of the items (mean 0), in the order of the items.
 
     `tie` is Davidson's nu, `first` the log-odds that being shown first adds; None where not
-    fitted. `groups` are the strongly connected parts of the win graph: with more than one, no
-    maximum likelihood estimate exists, and strengths of different groups rest on the ridge alone.
-    `better` holds (i, j) where i is surely stronger than j, at 95 % for all of them together.
+    fitted. `groups` are the strongly connected components of the win graph: with more than one, no
+    maximum likelihood estimate exists, and only the ridge relates strengths of different groups.
+    `better` holds (i, j) where i is significantly stronger than j, at a familywise level of 95 %.
     """
 
     strengths: tuple[Estimate, ...]

@@ -18,7 +18,7 @@ from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.evaluation.judge_check.labeled_pairs import known_pairs
 from bakeoff.evaluation.votes.vote_log import read as read_votes
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.recorded import Recorded
+from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.importers.reader import read
 from bakeoff.judges.parsing.marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.rubric import parse_rubric
@@ -34,9 +34,9 @@ from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion, Message, Prompt, Verdict
 from bakeoff.report.export import save_page
-from bakeoff.report.frame_rows import comparison_rows, judgment_rows
-from bakeoff.report.page.page import page
-from bakeoff.report.plain_text import json_in, visible
+from bakeoff.report.frames import comparison_rows, judgment_rows
+from bakeoff.report.page.page import render_page
+from bakeoff.report.plain_text import escape_controls, escape_json
 from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS
 from bakeoff.runtime.progress import read as read_progress
@@ -105,7 +105,7 @@ def _prompts(suffix: str) -> Callable[[bytes, Path], object]:
 def _recorded(data: bytes, folder: Path) -> None:
     path = folder / "said.jsonl"
     path.write_bytes(data)
-    asyncio.run(Recorded(Spec.parse(f"file:{path}"), _SETTING).prepare())
+    asyncio.run(RecordedCompletions(Spec.parse(f"file:{path}"), _SETTING).prepare())
 
 
 _SETTING = Setting(Sampling())
@@ -154,7 +154,7 @@ def _results(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     results = read_results(path)
     judgment_rows(results.judgments)
-    json.loads(json_in("utf-8", results.to_json()))
+    json.loads(escape_json("utf-8", results.to_json()))
 
 
 def _shown_results(data: bytes, folder: Path) -> None:
@@ -171,7 +171,7 @@ def _shown_results(data: bytes, folder: Path) -> None:
 def _page(data: bytes, _: Path) -> None:
     text = data.decode("utf-8", "surrogateescape")
     results = results_of(text, config={"prompts": text, "out": text})
-    page_is_safe(page(results, links=[(text, "../")]).html)
+    page_is_safe(render_page(results, links=[(text, "../")]).html)
 
 
 def page_is_safe(html: str) -> None:
@@ -293,11 +293,11 @@ def _fence(data: bytes, _: Path) -> None:
 
 def _terminal(data: bytes, _: Path) -> None:
     text = data.decode("utf-8", "surrogateescape")
-    shown = visible(text)
+    shown = escape_controls(text)
     assert not _ACTS.search(shown), shown
     document = json.dumps({"text": text}, ensure_ascii=False)
     for encoding in ("utf-8", "ascii"):
-        written = json_in(encoding, document)
+        written = escape_json(encoding, document)
         assert not _ACTS.search(written), written
         assert json.loads(written) == {"text": text}
 

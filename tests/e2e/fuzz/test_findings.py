@@ -17,7 +17,7 @@ import pytest
 from bakeoff.config import Sampling, Spec, load_config
 from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.recorded import Recorded
+from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.importers.pandalm import split_keys
 from bakeoff.importers.reader import MAX_MODELS, read
 from bakeoff.judges.parsing.marks import parse_marks
@@ -27,7 +27,7 @@ from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sources import draw
 from bakeoff.records import Completion
 from bakeoff.report.export import save_page
-from bakeoff.report.plain_text import json_in
+from bakeoff.report.plain_text import escape_json
 from bakeoff.report.results_file import read_results
 from tests.e2e.fuzz import corpus
 from tests.unit.importers.sample import panda
@@ -72,7 +72,7 @@ def test_rows_of_any_depth_and_length_of_number(
     refused(lambda: list(read_rows(path, lists=())), name, says)
     refused(lambda: draw(str(path), 1, 0), name, says)
     refused(lambda: read([path]), name, says)
-    recorded = Recorded(Spec.parse(f"file:{path}"), Setting(Sampling()))
+    recorded = RecordedCompletions(Spec.parse(f"file:{path}"), Setting(Sampling()))
     refused(lambda: asyncio.run(recorded.prepare()), name, says)
 
 
@@ -99,7 +99,7 @@ def test_a_path_that_can_be_none() -> None:
         refused(lambda path=path: load_config(Path(path), {}))
         refused(lambda path=path: list(read_rows(Path(path), lists=())))
         spec = Spec(name="a", backend="file", target=path)
-        refused(lambda spec=spec: Recorded(spec, Setting(Sampling())))
+        refused(lambda spec=spec: RecordedCompletions(spec, Setting(Sampling())))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_names_of_columns_stay_on_one_line(tmp_path: Path) -> None:
     row = json.dumps({"a\nb": 1, "c\x1b[2J": 2, "": 3})
     path = put(tmp_path / "a.jsonl", row)
     refused(lambda: draw(str(path), 1, 0), r"'a\nb'", r"'c\x1b[2J'")
-    recorded = Recorded(Spec.parse(f"file:{path}"), Setting(Sampling()))
+    recorded = RecordedCompletions(Spec.parse(f"file:{path}"), Setting(Sampling()))
     refused(lambda: asyncio.run(recorded.prepare()), r"'a\nb'")
     refused(lambda: read([path]), r"'a\nb'")
     refused(lambda: draw(f"{path}?a%0Ab=1", 1, 0))
@@ -289,10 +289,10 @@ def test_a_name_that_stands_twice_in_the_head_of_a_model_file(tmp_path: Path) ->
 def test_json_on_a_terminal_acts_on_nothing() -> None:
     text = "\x7f \x9b31m \u202e \u2028 \ud800"
     for encoding in ("utf-8", "ascii", "latin-1"):
-        shown = json_in(encoding, json.dumps({"text": text}, ensure_ascii=False))
+        shown = escape_json(encoding, json.dumps({"text": text}, ensure_ascii=False))
         assert shown.isprintable()
         assert json.loads(shown) == {"text": text}
-    assert json_in("utf-8", '{\r\n"a": 1}\r') == '{\n"a": 1}\n'
+    assert escape_json("utf-8", '{\r\n"a": 1}\r') == '{\n"a": 1}\n'
 
 
 def test_results_that_contradict_themselves_make_no_page(tmp_path: Path) -> None:

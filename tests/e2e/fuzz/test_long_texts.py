@@ -13,7 +13,7 @@ from bakeoff.errors import VerdictError
 from bakeoff.generators.thinking import split_thinking
 from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.records import Completion, Message, Prompt
-from bakeoff.report.plain_text import json_in, shortened, visible, wrapped
+from bakeoff.report.plain_text import escape_controls, escape_json, shorten, wrap_line
 from tests.e2e.fuzz.mutating import TOKENS
 from tests.e2e.fuzz.targets import PARSERS
 
@@ -52,10 +52,10 @@ def shows(text: str) -> str:
 _PAIRWISE = Template("pairwise", 2)
 READING: dict[str, Reads] = {
     **{f"reader {number}": reading(reader) for number, reader in enumerate(PARSERS)},
-    "visible": visible,
-    "wrapped": lambda text: list(wrapped(text, 80)),
-    "shortened": lambda text: shortened(text, 40),
-    "json": lambda text: json_in("ascii", text),
+    "visible": escape_controls,
+    "wrapped": lambda text: list(wrap_line(text, 80)),
+    "shortened": lambda text: shorten(text, 40),
+    "json": lambda text: escape_json("ascii", text),
     "shown": shows,
     "thinking": split_thinking,
 }

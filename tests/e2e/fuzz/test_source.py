@@ -86,7 +86,7 @@ def test_what_unpacks_says_how_much_it_may() -> None:
     assert found == {
         ("documents.py", "zlib"),  # up to MAX_UNPACKED
         ("pairs.py", "zlib"),  # packs, and unpacks nothing
-        ("file.py", "zlib"),  # checksums of the store
+        ("database.py", "zlib"),  # checksums of the store
         ("fetch.py", "zipfile"),  # wheels of models, whose bytes have a known size and hash
     }
 
@@ -100,9 +100,10 @@ def test_nothing_is_exported_to_a_spreadsheet() -> None:
         assert not re.search(r"csv\.(writer|DictWriter)|text/csv|to_csv|write_csv|to_excel", text)
 
 
-def test_a_page_has_no_way_to_make_markup_of_a_text() -> None:
+def test_own_scripts_turn_no_text_into_markup() -> None:
+    """Vendored scripts are pinned by checksum; `markdown.js` purifies what markdown-it renders."""
     for path in OTHERS:
-        if path.suffix == ".js":
+        if path.suffix == ".js" and path.parent.name != "vendor":
             text = path.read_text(encoding="utf-8")
             for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
                 assert way not in text, f"{path.name}: {way}"

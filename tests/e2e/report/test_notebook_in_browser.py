@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.report.notebook import fragment
+from bakeoff.report.notebook import notebook_html
 from tests.browser import chromium, opened
 from tests.marks import long
 from tests.unit.report.notebook_results import HOSTILE, three, two
@@ -32,10 +32,10 @@ def browser() -> object:
 
 
 @pytest.mark.parametrize("theme", [*THEMES][:1] + long([*THEMES][1:]))
-def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
+def test_the_theme_follows_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
     body, system, dark = THEMES[theme]
     page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8>{body}{fragment(two())}")
+    page.write_text(f"<!doctype html><meta charset=utf-8>{body}{notebook_html(two())}")
     with opened(browser, page.as_uri(), dark=system) as watched:
         ink, paper = watched.page.evaluate(COLORS)
         assert (ink, paper) == (
@@ -47,23 +47,23 @@ def test_it_is_as_dark_as_the_notebook(theme: str, browser: object, tmp_path: Pa
 
 @pytest.mark.parametrize("width", [900, 400])
 @pytest.mark.parametrize("hostile", [HOSTILE[0], *long(["name", "n" * 200, *HOSTILE[1:]])])
-def test_it_fits_and_runs_nothing(
+def test_the_fragment_fits_and_runs_no_script(
     hostile: str, width: int, browser: object, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.html"
     names = tuple(f"{hostile}{n}" for n in range(3))
-    shown = fragment(two(*names)) + fragment(three(names))
+    shown = notebook_html(two(*names)) + notebook_html(three(names))
     page.write_text(f"<!doctype html><meta charset=utf-8><body>{shown}")
     with opened(browser, page.as_uri(), width=width) as watched:
         assert watched.page.evaluate(WIDE) <= 0
         watched.assert_quiet()
 
 
-def test_the_mark_stands_where_the_win_rate_is(browser: object, tmp_path: Path) -> None:
+def test_the_mark_is_at_the_win_rate(browser: object, tmp_path: Path) -> None:
     results = two()
     (pair,) = results.summary.pairs
     page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8><body>{fragment(results)}")
+    page.write_text(f"<!doctype html><meta charset=utf-8><body>{notebook_html(results)}")
     with opened(browser, page.as_uri()) as watched:
         box = {
             name: watched.page.locator(name).first.bounding_box()

@@ -222,7 +222,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> Non
         while len(server.requests) < 20 and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=100)
         asked = len(server.requests)
         server.brain = contest
         again = bakeoff(*arguments, cwd=tmp_path)
@@ -538,7 +538,7 @@ def test_serve_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     address = process.stderr.readline().split()[-1]
-    found = httpx.get(address, follow_redirects=True, trust_env=False)
+    found = httpx.get(address, follow_redirects=True, trust_env=False, timeout=60)
     assert found.text.startswith("<!doctype html>")
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, run
-from bakeoff.costs import tokens_in
+from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError
 from bakeoff.evaluation.estimate import COMPLETION, VERDICT
 from bakeoff.evaluation.session import plan
@@ -141,7 +141,7 @@ def test_what_is_counted_is_what_a_tokeniser_counts(model: str) -> None:
         "src/bakeoff/evaluation/pipeline.py",
     ):
         text = (root / name).read_text()
-        assert tokens_in(text) == pytest.approx(len(tokenizer(model)(text)), rel=0.16), name
+        assert estimate_tokens(text) == pytest.approx(len(tokenizer(model)(text)), rel=0.16), name
 
 
 def test_more_than_may_be_spent_is_not_begun(tmp_path: Path) -> None:

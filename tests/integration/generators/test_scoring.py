@@ -1,4 +1,4 @@
-"""What a text is worth to a language model: of transformers, behind vLLM, and of llama.cpp."""
+"""Scores of given texts by transformers, vLLM and llama.cpp."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
-from bakeoff.generators.scoring import Piece, grammar, parted
+from bakeoff.generators.scoring import TextToken, forcing_grammar, split_last_turn
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
@@ -26,34 +26,34 @@ def turn(question: str, text: str) -> Prompt:
     return Prompt(messages=messages)
 
 
-def weighing(token: str, **sampling: Any) -> Generator:
-    sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "weigh": True} | sampling
+def scorer(token: str, **sampling: Any) -> Generator:
+    sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "score_only": True} | sampling
     return open_generator(Spec.parse(token), Setting(Sampling(**sampling), 4))
 
 
-def weights(worker: Generator, turns: list[Prompt]) -> list[float]:
+def scores(worker: Generator, turns: list[Prompt]) -> list[float]:
     done = outcomes(worker, turns)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
-    return [outcome.weight for outcome in done]  # type: ignore[union-attr,misc]
+    return [outcome.score for outcome in done]  # type: ignore[union-attr,misc]
 
 
 @pytest.mark.parametrize("token", ["echo:hi", "openai:gpt-4", "anthropic:claude-x"])
-def test_who_cannot_weigh_says_so_when_it_is_opened(token: str) -> None:
+def test_backend_without_scores_is_refused(token: str) -> None:
     with pytest.raises(ConfigError, match="cannot weigh completions"):
-        weighing(f"a={token}")
+        scorer(f"a={token}")
 
 
-def test_recorded_completions_weigh_nothing(tmp_path: Path) -> None:
+def test_recorded_completions_have_no_scores(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"prompt": "x", "completion": "y"}')
     with pytest.raises(ConfigError, match="cannot weigh completions"):
-        weighing(f"file:{tmp_path / 'c.jsonl'}")
+        scorer(f"file:{tmp_path / 'c.jsonl'}")
 
 
-def test_nobody_is_made_to_weigh_by_an_option() -> None:
-    with pytest.raises(ConfigError, match="no option 'weigh'"):
-        open_generator(Spec.parse("hf:me/model?weigh=true"), Setting(Sampling()))
+def test_score_only_is_not_an_option_of_a_spec() -> None:
+    with pytest.raises(ConfigError, match="no option 'score_only'"):
+        open_generator(Spec.parse("hf:me/model?score_only=true"), Setting(Sampling()))
 
 
 # ----------------------------------------------------------------------------- transformers
@@ -69,59 +69,61 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_hand(folder: Path, before: str, text: str, *, special: bool = False) -> float:
-    """The text's mean log-probability, token by token, each in a pass of its own."""
+    """Return the mean log-probability of the text, computed with one pass per token."""
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(before, add_special_tokens=special)["input_ids"]
-    found = []
+    results = []
     with torch.inference_mode():
         for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
             logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
-            found.append(logits.log_softmax(-1)[token].item())
+            results.append(logits.log_softmax(-1)[token].item())
             ids.append(token)
-    return sum(found) / len(found)
+    return sum(results) / len(results)
 
 
 def asked(question: str) -> str:
     return f"<|start|>user\n{question}<|end|>\n<|start|>assistant\n"
 
 
-def test_a_model_weighs_a_text_by_the_mean_log_probability_of_its_tokens(tiny: Path) -> None:
+def test_score_is_the_mean_logprob_of_the_tokens(tiny: Path) -> None:
     expected = [
         by_hand(tiny, asked(one.messages[0].content), one.messages[1].content) for one in TURNS
     ]
-    assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
-    alone = weights(weighing(f"hf:{tiny}?batch_size=1"), TURNS)
+    assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
+    alone = scores(scorer(f"hf:{tiny}?batch_size=1"), TURNS)
     assert alone == pytest.approx(expected, abs=1e-4)
-    assert len({round(weight, 3) for weight in alone}) == len(TURNS)
+    assert len({round(score, 3) for score in alone}) == len(TURNS)
 
 
-def test_an_empty_text_is_weighed_as_the_end_that_comes_at_once(tiny: Path) -> None:
+def test_empty_text_is_scored_by_its_end_token(tiny: Path) -> None:
     expected = by_hand(tiny, asked("hey"), "<|end|>")
-    assert weights(weighing(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
+    assert scores(scorer(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
         expected, abs=1e-4
     )
 
 
-def test_a_base_model_weighs_what_stands_after_the_word_answer(tmp_path: Path) -> None:
+def test_base_model_scores_the_text_after_answer(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, chat_template=False)
     expected = by_hand(folder, "Question: hey\n\nAnswer:", " no", special=True)
-    assert weights(weighing(f"hf:{folder}"), [turn("hey", "no")]) == pytest.approx(
+    assert scores(scorer(f"hf:{folder}"), [turn("hey", "no")]) == pytest.approx(
         [expected], abs=1e-4
     )
 
 
-def test_a_model_whose_logits_cannot_be_cut_weighs_the_same(
+def test_scores_without_logits_to_keep_are_equal(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = weights(weighing(f"hf:{tiny}"), TURNS)
-    monkeypatch.setattr("bakeoff.generators.transformers.logprobs._can_keep_fewer", lambda _: False)
-    assert weights(weighing(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
+    expected = scores(scorer(f"hf:{tiny}"), TURNS)
+    monkeypatch.setattr(
+        "bakeoff.generators.transformers.logprobs._supports_logits_to_keep", lambda _: False
+    )
+    assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_does_not_fit_into_the_context_fails_alone(tiny: Path) -> None:
+def test_item_above_the_context_fails_alone(tiny: Path) -> None:
     done = outcomes(
-        weighing(f"hf:{tiny}"),
+        scorer(f"hf:{tiny}"),
         [TURNS[0], turn("y" * CONTEXT, "no"), turn("hey", "y" * (CONTEXT - 8)), TURNS[1]],
     )
     assert [isinstance(outcome, ContextError) for outcome in done] == [False, True, True, False]
@@ -158,11 +160,11 @@ def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def through_vllm(brain: Any, turns: list[Prompt], **sampling: Any) -> list[Completion | WorkError]:
     with OpenAIServer(brain) as server:
-        worker = weighing(f"api:m?base_url={server.url}&retries=0", **sampling)
+        worker = scorer(f"api:m?base_url={server.url}&retries=0", **sampling)
         return outcomes(worker, turns)
 
 
-def test_a_server_weighs_by_the_log_probabilities_of_a_prompt() -> None:
+def test_server_scores_by_prompt_logprobs() -> None:
     several = Prompt(
         messages=tuple(
             Message(role=role, content=content)  # type: ignore[arg-type]
@@ -171,22 +173,22 @@ def test_a_server_weighs_by_the_log_probabilities_of_a_prompt() -> None:
         )
     )  # fmt: skip
     done = through_vllm(vllm, [turn("how are you", "well thanks"), turn("hi", "oh"), several])
-    assert [o.weight for o in done if isinstance(o, Completion)] == [-5, -2, -3]
+    assert [o.score for o in done if isinstance(o, Completion)] == [-5, -2, -3]
     told = through_vllm(vllm, [turn("hi", "oh no")], system="be kind")
-    assert told == [Completion(text="", weight=-2)]
+    assert told == [Completion(text="", score=-2)]
 
 
-def test_the_prompts_own_token_is_the_first_of_several() -> None:
+def test_first_token_of_an_entry_is_the_prompts_own() -> None:
     def generous(body: dict[str, Any]) -> dict[str, Any]:
         reply = vllm(body)
         for entry in filter(None, reply.get("prompt_logprobs", [])):
             entry["0"] = {"logprob": -0.1, "rank": 1, "decoded_token": "likelier"}
         return reply
 
-    assert through_vllm(generous, [turn("hi", "oh no")]) == [Completion(text="", weight=-2)]
+    assert through_vllm(generous, [turn("hi", "oh no")]) == [Completion(text="", score=-2)]
 
 
-def test_a_server_that_gives_none_is_named_for_it() -> None:
+def test_server_without_prompt_logprobs_is_named() -> None:
     for brain in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
         done = through_vllm(brain, [turn("hi", "oh")])[0]
         assert isinstance(done, BackendError)
@@ -204,7 +206,7 @@ def test_a_server_that_gives_none_is_named_for_it() -> None:
         [None, {"1": {"logprob": -1}}, {"1": {"logprob": -1}}],
     ],
 )
-def test_log_probabilities_that_are_not_there_weigh_nothing(told: Any) -> None:
+def test_malformed_prompt_logprobs_fail_the_item(told: Any) -> None:
     def brain(body: dict[str, Any]) -> dict[str, Any]:
         changed = {"prompt_logprobs": told} if "prompt_logprobs" in body else {}
         return vllm(body, **changed)
@@ -212,13 +214,13 @@ def test_log_probabilities_that_are_not_there_weigh_nothing(told: Any) -> None:
     assert isinstance(through_vllm(brain, [turn("hi", "oh no")])[0], BackendError)
 
 
-def test_an_empty_text_has_no_token_that_a_server_could_weigh() -> None:
+def test_server_cannot_score_an_empty_text() -> None:
     done = through_vllm(vllm, [turn("hi", "")])[0]
     assert isinstance(done, BackendError)
     assert "empty" in done.message
 
 
-def test_what_is_too_long_for_a_server_is_a_context_error() -> None:
+def test_text_above_the_context_of_a_server_is_a_context_error() -> None:
     body = {"message": "This model's maximum context length is 8 tokens.", "code": 400}
     done = through_vllm(lambda _: Reply(400, {"error": body}), [turn("hi", "oh")])[0]
     assert isinstance(done, ContextError)
@@ -227,45 +229,45 @@ def test_what_is_too_long_for_a_server_is_a_context_error() -> None:
 # --------------------------------------------------------------------------------- llama.cpp
 
 
-def pieces(*spelt: bytes) -> list[Piece]:
-    return [Piece(100 + at, spells) for at, spells in enumerate(spelt)]
+def pieces(*spelt: bytes) -> list[TextToken]:
+    return [TextToken(100 + at, spells) for at, spells in enumerate(spelt)]
 
 
-def test_a_grammar_leaves_the_tokens_of_the_text_and_no_others() -> None:
-    assert grammar("a b", pieces(b"a", b" b")) == "root ::= <[100]> <[101]>"
-    assert grammar("", []) == 'root ::= ""'
+def test_grammar_accepts_the_tokens_of_the_text_only() -> None:
+    assert forcing_grammar("a b", pieces(b"a", b" b")) == "root ::= <[100]> <[101]>"
+    assert forcing_grammar("", []) == 'root ::= ""'
     fox = "🦊".encode()
     cut = pieces(b"a", fox[:2], fox[2:], "é".encode())
-    assert grammar("a🦊é", cut) == 'root ::= <[100]> "🦊" <[103]>'
+    assert forcing_grammar("a🦊é", cut) == 'root ::= <[100]> "🦊" <[103]>'
 
 
-def test_tokens_that_do_not_spell_the_text_give_way_to_the_text() -> None:
-    assert grammar("a", pieces(b" a")) == 'root ::= "a"'
+def test_grammar_uses_the_text_if_tokens_do_not_spell_it() -> None:
+    assert forcing_grammar("a", pieces(b" a")) == 'root ::= "a"'
 
 
 def read_literal(written: str) -> str:
-    """What llama.cpp reads in a string of a grammar."""
+    """Return the text of a GBNF string literal."""
     assert written[0] == written[-1] == '"'
-    found, rest = "", written[1:-1]
+    results, rest = "", written[1:-1]
     while rest:
         size = 1
         if rest[0] == "\\":
             size = 10 if rest[1] == "U" else 2
-            found += chr(int(rest[2:10], 16)) if size == 10 else {'"': '"', "\\": "\\"}[rest[1]]
+            results += chr(int(rest[2:10], 16)) if size == 10 else {'"': '"', "\\": "\\"}[rest[1]]
         else:
             assert rest[0] not in '"\n\r'
-            found += rest[0]
+            results += rest[0]
         rest = rest[size:]
-    return found
+    return results
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30))
-def test_any_text_can_stand_in_a_grammar(text: str) -> None:
-    assert read_literal(grammar(text, pieces(b"?", b"?")).removeprefix("root ::= ")) == text
+def test_grammar_literal_round_trips_any_text(text: str) -> None:
+    assert read_literal(forcing_grammar(text, pieces(b"?", b"?")).removeprefix("root ::= ")) == text
 
 
-def test_a_prompt_is_parted_into_what_was_asked_and_what_was_said() -> None:
-    before, text = parted(turn("hi", "oh"))
+def test_split_last_turn() -> None:
+    before, text = split_last_turn(turn("hi", "oh"))
     assert (before.conversation(), text) == ([{"role": "user", "content": "hi"}], "oh")
 
 
@@ -274,8 +276,8 @@ PARIS = "What is the capital of France?"
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> None:
-    worker = weighing("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
+def test_llama_cpp_scores_a_sentence_above_its_shuffled_words() -> None:
+    worker = scorer("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
     right, wrong, disorder, empty, long = outcomes(
         worker,
         [
@@ -288,15 +290,15 @@ def test_llama_cpp_finds_a_sentence_likelier_than_its_words_in_disorder() -> Non
     )
     for outcome in (right, wrong, disorder, empty):
         assert isinstance(outcome, Completion), outcome
-        assert outcome.weight is not None
-    assert right.weight > wrong.weight > disorder.weight  # type: ignore[union-attr,operator]
-    assert empty.weight < wrong.weight  # type: ignore[union-attr,operator]
+        assert outcome.score is not None
+    assert right.score > wrong.score > disorder.score  # type: ignore[union-attr,operator]
+    assert empty.score < wrong.score  # type: ignore[union-attr,operator]
     assert isinstance(long, ContextError)
 
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
+def test_llama_cpp_scores_any_text() -> None:
     texts = [
         ' "quoted" \\ and\n\n\tindented\r\n ',
         "日本語 ünïcode 🦊 🧿 ☠\u200d\x07",
@@ -304,15 +306,15 @@ def test_llama_cpp_weighs_any_text_as_it_stands() -> None:
         "Question: what?\nQuestion: why?",
     ]
     for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
-        found = weights(weighing(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
-        assert all(-40 < weight < 0 for weight in found), (model, found)
-    null = outcomes(weighing("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
+        results = scores(scorer(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
+        assert all(-40 < score < 0 for score in results), (model, results)
+    null = outcomes(scorer("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
     assert isinstance(null, BackendError)
 
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> None:
+def test_scores_of_llama_cpp_and_transformers_agree(tmp_path: Path) -> None:
     from bakeoff.generators.llamacpp.fetch import fetch_model
     from bakeoff.generators.llamacpp.models import CATALOGUE
 
@@ -323,8 +325,8 @@ def test_llama_cpp_and_transformers_weigh_one_model_alike(tmp_path: Path) -> Non
         turn("Order a coffee in French.", "Un café crème, s'il vous plaît !"),
         turn(PARIS, ""),
     ]
-    one = weights(weighing("embedded:smollm2?context=512"), turns)
-    other = weights(weighing(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
+    one = scores(scorer("embedded:smollm2?context=512"), turns)
+    other = scores(scorer(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
     assert not any(math.isclose(a, b) for a, b in zip(one[1:], one, strict=False))
     assert one[:3] == pytest.approx(other[:3], abs=0.15)  # the engine rounds what it multiplies
     assert one[3] > other[3] - 0.15  # llama.cpp may end by any token that ends, not only by this

@@ -15,6 +15,7 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators import server_process as module
+from bakeoff.generators import watchdog
 from bakeoff.generators.server_process import ServerProcess
 from tests.marks import long
 
@@ -71,11 +72,28 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until(holds: Callable[[], bool]) -> bool:
-    for _ in range(600):
+    for _ in range(2400):
         if holds():
             return True
         time.sleep(0.05)
     return False
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the watchdog time on a busy machine."""
+    monkeypatch.setattr(module, "_WATCHDOG_SECONDS", 100.0)
+
+
+def set_cleanup_seconds(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let watchdogs wait longer for the server's descendants to exit."""
+    source = Path(watchdog.__file__).read_text()
+    assert source.count("\n_CLEANUP_SECONDS = 2.0 ") == 1
+    changed = Path("watchdog.py").absolute()
+    changed.write_text(
+        source.replace("\n_CLEANUP_SECONDS = 2.0 ", f"\n_CLEANUP_SECONDS = {seconds} ")
+    )
+    monkeypatch.setattr(watchdog, "__file__", str(changed))
 
 
 def server_pids() -> list[int]:
@@ -188,7 +206,8 @@ def test_stop_ends_the_server_and_its_descendants(code: str) -> None:
 
 
 @LINUX
-def test_descendants_get_sigterm_before_sigkill() -> None:
+def test_descendants_get_sigterm_before_sigkill(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_cleanup_seconds(60.0, monkeypatch)  # it exits as soon as it has cleaned up
     engine = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit())\n"
     engine += "open('loads', 'w')\ntry: time.sleep(600)\nfinally: open('tidy', 'w')"
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {engine!r}])"
@@ -218,7 +237,9 @@ time.sleep(600)
 
 @pytest.mark.long
 @LINUX
-def test_a_process_that_ignores_sigterm_is_ended_last() -> None:
+def test_a_process_that_ignores_sigterm_is_ended_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_cleanup_seconds(10.0, monkeypatch)
+
     async def go() -> None:
         process = start_server(TRACKER_CODE)
         for marker in ("listens", "loads"):
@@ -269,10 +290,12 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server() -> None:
     run = subprocess.Popen([sys.executable, "-c", careful, SERVER_CODE], start_new_session=True)
     pids = server_pids()
     assert wait_until(Path("works").exists)
+    watchdog_pid = int(Path("guard").read_text())
+    # The terminal sends the signal to the run's process group.
+    assert run.pid not in {os.getpgid(pid) for pid in (watchdog_pid, *pids)}
     os.killpg(run.pid, signal.SIGINT)
     assert wait_until(Path("heard").exists)
-    time.sleep(1)  # a watchdog that got the signal would have ended the server by then
-    assert all(map(is_alive, pids))
+    assert all(map(is_alive, (watchdog_pid, *pids)))
     run.kill()
     run.wait(60)
     assert wait_until(lambda: not any(map(is_alive, pids)))

@@ -75,7 +75,11 @@ def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None
 
 @pytest.mark.parametrize(("length", "together"), [(LONG, 1), (100, 2)])
 def test_second_order_of_a_long_prompt_is_sent_after_the_first(length: int, together: int) -> None:
-    with OpenAIServer(lambda _: Reply(body=chat(verdict("tie")), delay=0.1)) as server:
+    def brain(_: dict[str, Any]) -> Reply:
+        said = chat(verdict("tie"))
+        return Reply(body=said, delay=0.1, until=lambda: server.most_in_flight >= together)
+
+    with OpenAIServer(brain) as server:
         texts = requests("?" * length, server, f"api:j?base_url={server.url}")
     assert len(texts) == 2
     assert server.most_in_flight == together

@@ -16,29 +16,33 @@ RESULTS = [kind for kind in vars(module).values() if isinstance(kind, type) and 
 
 
 def examples() -> dict[str, object]:
-    """One of each, from the functions that make them."""
+    """A result of each type."""
     rng = np.random.default_rng(2)
     values = rng.choice([0.0, 0.5, 1.0], 60)
     prompts = np.repeat(np.arange(20), 3)
     places = np.tile([0, 1, 1], 20)
-    outcomes = bradley_terry.Outcomes(prompts % 3, (prompts + 1) % 3, values, prompts)
+    outcomes = bradley_terry.PairwiseOutcomes(prompts % 3, (prompts + 1) % 3, values, prompts)
     return {
         "Estimate": intervals.win_rate(values),
-        "Tested": tests.sign_test(5, 3),
+        "SignificanceResult": tests.sign_test(5, 3),
         "OrderEffect": bias.order_effect(values, prompts, places == 0),
-        "Tilt": bias.tilt(values, rng.normal(size=60)),
+        "FeatureBias": bias.feature_bias(values, rng.normal(size=60)),
         "LengthEffect": bias.length_effect(values, rng.normal(size=60)),
-        "Exposure": bias.exposure(values, prompts > 3, prompts < 9),
-        "Power": planning.power_of(values, 0.05),
-        "VarianceSplit": planning.variance_split(values, prompts, 0 * prompts, places, prompts),
-        "Sequence": sequential.sign_e_process(values),
-        "Calibrated": calibration.ppi_plus_plus(values[:9], values[9:18], values[18:]),
-        "Ratings": bradley_terry.bradley_terry(outcomes, 3, ties=True, order=True, resamples=20),
+        "LeakEffect": bias.leak_effect(values, prompts > 3, prompts < 9),
+        "Power": planning.power_analysis(values, 0.05),
+        "VarianceComponents": planning.variance_components(
+            values, prompts, 0 * prompts, places, prompts
+        ),
+        "EProcess": sequential.sign_e_process(values),
+        "CalibratedRate": calibration.ppi_plus_plus(values[:9], values[9:18], values[18:]),
+        "BradleyTerryFit": bradley_terry.bradley_terry(
+            outcomes, 3, ties=True, order=True, resamples=20
+        ),
         "agreement": agreement.cohen_kappa(rng.integers(0, 2, (30, 2)).astype(float)),
     }
 
 
-def test_every_kind_of_result_is_frozen() -> None:
+def test_every_result_type_is_frozen() -> None:
     assert len(RESULTS) >= 11
     for kind in RESULTS:
         empty = object.__new__(kind)
@@ -46,7 +50,7 @@ def test_every_kind_of_result_is_frozen() -> None:
             setattr(empty, fields(kind)[0].name, 1)
 
 
-def test_every_kind_of_result_is_plain_numbers_that_json_can_hold() -> None:
+def test_every_result_type_is_json_serializable() -> None:
     found = examples()
     assert {kind.__name__ for kind in RESULTS} <= found.keys()
     for name, result in found.items():
@@ -55,6 +59,6 @@ def test_every_kind_of_result_is_plain_numbers_that_json_can_hold() -> None:
         assert json.loads(text).keys() == asdict(result).keys()  # type: ignore[call-overload]
 
 
-def test_a_record_can_hold_results_without_loading_numpy() -> None:
+def test_results_are_importable_without_numpy() -> None:
     code = "import sys, bakeoff.stats.results; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from bakeoff.errors import ConfigError, StoreError
-from bakeoff.generators.batch.journal import Settled
+from bakeoff.generators.batch.journal import BatchFinished
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import StoreScan, check, lines, salvage
@@ -294,7 +294,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_notes_without_a_word_are_records_too(tmp_path: Path) -> None:
-    path = stored(tmp_path / "store.sqlite", {"batch:s1:" + "0" * 64: Settled()})
+    path = stored(tmp_path / "store.sqlite", {"batch:s1:" + "0" * 64: BatchFinished()})
     assert check(path).counts == {"journal entries of batches": 1}
 
 

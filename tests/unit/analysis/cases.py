@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bakeoff.analysis.aggregate import Panel
-from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,
@@ -41,7 +41,7 @@ def both(prompt: int, value: float, **more: Any) -> list[Judgment]:
 
 
 def won(wins: int, losses: int, ties: int = 0, **more: Any) -> list[Judgment]:
-    """So many prompts won, lost and tied by a, in both orders alike."""
+    """These numbers of prompts won, lost and tied by a, the same in both orders."""
     values = [1.0] * wins + [0.0] * losses + [0.5] * ties
     return [row for n, value in enumerate(values) for row in both(n, value, **more)]
 
@@ -53,13 +53,13 @@ def failure(prompt: str = "x", kind: str = "verdict", **more: Any) -> Failure:
 
 
 def prompt(number: int, text: str | None = None, tags: Sequence[str] = ()) -> Prompt:
-    """Prompt p0, p1, ... with a text of its own."""
+    """Prompt p0, p1, ... with a distinct text."""
     said = (Message(role="user", content=text or f"question {number}"),)
     return Prompt(id=f"p{number}", messages=said, tags=tuple(tags))
 
 
 def texts(model: str, said: Iterable[str | Completion], sample: int = 0) -> list[ModelCompletion]:
-    """What a model said to p0, p1, ..."""
+    """The completions of a model for p0, p1, ..."""
     return [
         ModelCompletion(
             prompt_id=f"p{number}",
@@ -84,12 +84,12 @@ def evidence(
 def pair(
     judgments: Iterable[Judgment], margin: float = 5.0, panel: Panel = "mean", **more: Any
 ) -> PairSummary:
-    """The summary of the one pair."""
-    return summarize(evidence(judgments, **more), Terms(margin, panel)).pairs[0]
+    """The summary of the only pair."""
+    return summarize(evidence(judgments, **more), AnalysisConfig(margin, panel)).pairs[0]
 
 
 def reasons(found: PairSummary) -> list[str]:
-    """The kinds of what stands against a verdict."""
+    """The kinds of the findings against a verdict."""
     return [reason.kind for reason in found.reasons]
 
 

@@ -1,4 +1,4 @@
-"""asked = judged + failed, by judge and order, and what the failures could do."""
+"""asked = judged + failed, by judge and order, and the worst case of failures."""
 
 import pytest
 from hypothesis import given
@@ -8,12 +8,12 @@ from bakeoff.records import Accounting, Judgment
 from tests.unit.analysis.cases import failure, judgment, pair, rows, won
 
 
-def told(judgments: list[Judgment], *failures: object) -> Accounting:
+def accounting_of(judgments: list[Judgment], *failures: object) -> Accounting:
     return pair(judgments, failures=failures).accounting
 
 
-def test_failures_are_told_by_kind_judge_and_order() -> None:
-    found = told(
+def test_failures_are_counted_by_kind_judge_and_order() -> None:
+    found = accounting_of(
         won(3, 0),
         failure("p0", participant="k"),
         failure("p7", kind="backend", first="b", second="a"),
@@ -34,17 +34,17 @@ def test_failures_are_told_by_kind_judge_and_order() -> None:
 @pytest.mark.parametrize(
     ("presented", "words"), [("unknown", "order not recorded"), ("apart", "judged apart")]
 )
-def test_an_order_that_there_is_not_is_said_to_be_missing(presented: str, words: str) -> None:
-    assert list(told([judgment(0, "a", 1.0, presented=presented)]).by_order) == [words]
+def test_an_unrecorded_order_is_counted_as_such(presented: str, words: str) -> None:
+    assert list(accounting_of([judgment(0, "a", 1.0, presented=presented)]).by_order) == [words]
 
 
 def test_the_worst_case_gives_every_failure_to_either_side() -> None:
-    found = told(won(1, 1), failure("p0"), failure("p9"))
+    found = accounting_of(won(1, 1), failure("p0"), failure("p9"))
     assert found.worst_case == pytest.approx((2 / 3 / 3, (2 / 3 + 1 / 3 + 1) / 3))
 
 
-def test_each_failure_counts_for_itself_in_the_worst_case() -> None:
-    found = told(won(1, 0), failure("p0"), failure("p0"), failure("p9"), failure("p9"))
+def test_several_failures_of_a_prompt_count_separately_in_the_worst_case() -> None:
+    found = accounting_of(won(1, 0), failure("p0"), failure("p0"), failure("p9"), failure("p9"))
     assert found.worst_case == pytest.approx((1 / 2 / 2, (1 / 2 + 1 / 2 + 1) / 2))
 
 

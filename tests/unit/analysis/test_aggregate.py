@@ -1,4 +1,4 @@
-"""One comparison per prompt: orders, repeats, completions and judges folded."""
+"""Aggregation of orders, repeats, completions and judges to one comparison per prompt."""
 
 import pytest
 from hypothesis import given
@@ -9,59 +9,64 @@ from bakeoff.records import Judgment, Scores
 from tests.unit.analysis.cases import both, judgment, pair, rows
 
 
-def folded(*judgments: Judgment):  # type: ignore[no-untyped-def]
+def comparison_of(*judgments: Judgment):  # type: ignore[no-untyped-def]
     (comparison,) = compare("a", "b", judgments)
     return comparison
 
 
-def test_orders_count_alike_however_often_each_was_judged() -> None:
-    found = folded(judgment(0, "a", 1.0), judgment(0, "b", 1.0), judgment(0, "b", 1.0, repeat=1))
+def test_orders_have_equal_weight_however_often_each_was_judged() -> None:
+    found = comparison_of(
+        judgment(0, "a", 1.0), judgment(0, "b", 1.0), judgment(0, "b", 1.0, repeat=1)
+    )
     assert (found.preference, found.winner, found.consistent) == (0.5, "tie", False)
 
 
 def test_orders_that_contradict_each_other_are_a_tie_whatever_the_mean() -> None:
-    found = folded(judgment(0, "a", 0.9), judgment(0, "b", 0.6))
+    found = comparison_of(judgment(0, "a", 0.9), judgment(0, "b", 0.6))
     assert found.preference == pytest.approx(0.65)
     assert (found.winner, found.flipped, found.consistent) == ("tie", True, False)
 
 
 def test_a_win_in_one_order_and_a_tie_in_the_other_is_a_win() -> None:
-    found = folded(judgment(0, "a", 1.0), judgment(0, "b", 0.5))
+    found = comparison_of(judgment(0, "a", 1.0), judgment(0, "b", 0.5))
     assert (found.preference, found.winner, found.flipped) == (0.75, "a", False)
 
 
 @pytest.mark.parametrize("presented", ["recorded", "unknown", "apart"])
-def test_one_order_or_none_says_nothing_on_consistency(presented: str) -> None:
-    found = folded(judgment(0, "a", 1.0, presented=presented))
+def test_consistency_is_unknown_without_both_orders(presented: str) -> None:
+    found = comparison_of(judgment(0, "a", 1.0, presented=presented))
     assert (found.consistent, found.flipped) == (None, False)
 
 
-def test_orders_that_are_not_known_are_no_contradiction() -> None:
+def test_judgments_of_unknown_order_are_averaged_and_never_flipped() -> None:
     rows_ = [judgment(0, "a", 1.0, presented="unknown"), judgment(0, "b", 1.0, presented="unknown")]
-    found = folded(*rows_)
+    found = comparison_of(*rows_)
     assert (found.preference, found.flipped, found.consistent) == (0.5, False, None)
 
 
-def test_completions_count_alike_however_often_each_was_judged() -> None:
+def test_completions_have_equal_weight_however_often_each_was_judged() -> None:
     first = [row for n in range(5) for row in both(0, 1.0, repeat=n)]
-    found = folded(*first, *both(0, 0.0, sample=1))
+    found = comparison_of(*first, *both(0, 0.0, sample=1))
     assert (found.preference, found.winner) == (0.5, "tie")
 
 
-def test_judges_count_alike_and_the_winner_is_what_most_of_them_say() -> None:
+def test_judges_have_equal_weight_and_the_majority_names_the_winner() -> None:
     tied = [row for n in range(3) for row in both(0, 0.5, judge="k", repeat=n)]
-    found = folded(*both(0, 1.0), *tied, *both(0, 0.5, judge="l"))
+    found = comparison_of(*both(0, 1.0), *tied, *both(0, 0.5, judge="l"))
     assert found.preference == pytest.approx(2 / 3)
     assert found.winner == "tie"
-    assert folded(*both(0, 1.0), *both(0, 1.0, judge="k"), *both(0, 0.0, judge="l")).winner == "a"
+    assert (
+        comparison_of(*both(0, 1.0), *both(0, 1.0, judge="k"), *both(0, 0.0, judge="l")).winner
+        == "a"
+    )
 
 
 @pytest.mark.parametrize(("other", "winner"), [(1.0, "a"), (0.5, "a"), (0.0, "tie")])
 def test_two_judges_without_a_majority(other: float, winner: str) -> None:
-    assert folded(*both(0, 1.0), *both(0, other, judge="k")).winner == winner
+    assert comparison_of(*both(0, 1.0), *both(0, other, judge="k")).winner == winner
 
 
-def test_scores_are_folded_to_the_models_and_shown_from_zero_to_one() -> None:
+def test_scores_are_averaged_by_model_and_scaled_to_0_1() -> None:
     found = pair(
         [
             judgment(0, "a", 1.0, scores=Scores(8, 4)),
@@ -79,7 +84,9 @@ def test_scores_are_folded_to_the_models_and_shown_from_zero_to_one() -> None:
 
 
 @given(rows, st.integers(2, 3))
-def test_a_comparison_lies_within_what_was_said(judgments: list[Judgment], times: int) -> None:
+def test_a_comparison_is_within_the_range_of_its_judgments(
+    judgments: list[Judgment], times: int
+) -> None:
     for found in compare("a", "b", judgments * times):
         ours = [j for j in judgments if j.prompt_id == found.prompt_id]
         said = [j.verdict.first if j.first == "a" else 1 - j.verdict.first for j in ours]

@@ -1,4 +1,4 @@
-"""Place, length and markdown, as far as a design and the texts let one see them."""
+"""Order, length and markdown effects, as far as design and completions identify them."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bakeoff.records import PairSummary
 from tests.unit.analysis.cases import both, judgment, pair, prompt, texts, won
 
 
-def test_both_orders_show_the_place_effect() -> None:
+def test_both_orders_identify_the_order_effect() -> None:
     rows = won(10, 10)
     for n in range(20, 30):
         rows += [judgment(n, "a", 1.0), judgment(n, "b", 1.0)]
@@ -18,7 +18,7 @@ def test_both_orders_show_the_place_effect() -> None:
     assert order.p == pytest.approx(2 / 1024)
 
 
-def test_a_random_order_shows_it_by_two_means() -> None:
+def test_a_random_order_identifies_it_by_two_means() -> None:
     rows = [judgment(n, "ab"[n % 2], float(n % 4 < 3)) for n in range(40)]
     order = pair(rows).order
     assert order.identified == "random order"
@@ -26,13 +26,13 @@ def test_a_random_order_shows_it_by_two_means() -> None:
     assert order.effect is not None
 
 
-def test_mostly_unrecorded_orders_show_nothing() -> None:
+def test_mostly_unrecorded_orders_identify_no_effect() -> None:
     rows = [judgment(n, "ab"[n % 2], 1.0) for n in range(4)]
     rows += [judgment(n, "a", 1.0, presented="unknown") for n in range(4, 10)]
     assert pair(rows).order.identified == "not recorded"
 
 
-def said(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
+def pair_with_texts(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
     rows, completions = [], []
     for sample in range(samples):
         completions += texts("a", a, sample=sample) + texts("b", b, sample=sample)
@@ -41,40 +41,40 @@ def said(a: list[str], b: list[str], *, samples: int = 1) -> PairSummary:
     return pair(rows, completions=tuple(completions))
 
 
-def test_length_is_in_characters_over_the_prompts_that_have_both_texts() -> None:
-    found = said(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
+def test_length_is_in_characters_over_prompts_with_both_completions() -> None:
+    found = pair_with_texts(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
     assert found.length is not None
-    assert found.length.tilt.n == 20
-    assert found.length.tilt.more_wins is not None
-    assert found.length.tilt.more_wins.estimate == 1
+    assert found.length.bias.n == 20
+    assert found.length.bias.more_wins is not None
+    assert found.length.bias.more_wins.estimate == 1
     lonely = pair(won(2, 0), completions=tuple(texts("a", ["x", "y"])))
     assert lonely.length is None
     assert lonely.markdown is None
 
 
-def test_other_completions_of_a_prompt_are_averaged() -> None:
-    assert said(["x"] * 4, ["yy"] * 4, samples=3).length.tilt.n == 4  # type: ignore[union-attr]
+def test_several_completions_of_a_prompt_are_averaged() -> None:
+    assert pair_with_texts(["x"] * 4, ["yy"] * 4, samples=3).length.bias.n == 4  # type: ignore[union-attr]
 
 
-def test_markdown_is_counted_outside_of_code() -> None:
+def test_markdown_inside_code_is_not_counted() -> None:
     rich, plain = "# Title\n- one\n1. two\n**bold** __bold__", "```\n# no\n- no\n```"
-    found = said([rich if n % 2 else plain for n in range(20)], ["text"] * 20)
+    found = pair_with_texts([rich if n % 2 else plain for n in range(20)], ["text"] * 20)
     assert found.markdown is not None
     assert found.markdown.more_wins is not None
     assert found.markdown.more_wins.n == 10
-    assert said([plain] * 20, ["text"] * 20).markdown is None
+    assert pair_with_texts([plain] * 20, ["text"] * 20).markdown is None
 
 
 @pytest.mark.parametrize("mark", ["# T", "- one", "12. two", "* three", "**b**", "__b__"])
-def test_each_mark_is_markdown_alone(mark: str) -> None:
-    found = said([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
+def test_each_kind_of_markdown_is_counted(mark: str) -> None:
+    found = pair_with_texts([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
     assert found is not None
     assert found.n == 4
 
 
-def test_no_thinking_tags_no_exposure() -> None:
-    assert said(["x"] * 4, ["y"] * 4).thinking is None
-    assert said(["x"] * 4, ["<think>y"] * 4).thinking is not None
+def test_without_thinking_tags_there_is_no_leak_effect() -> None:
+    assert pair_with_texts(["x"] * 4, ["y"] * 4).thinking is None
+    assert pair_with_texts(["x"] * 4, ["<think>y"] * 4).thinking is not None
 
 
 def test_clusters_widen_the_interval_at_equal_length() -> None:

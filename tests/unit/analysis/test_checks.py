@@ -1,4 +1,4 @@
-"""Each gate: what closes it, what does not, and that its figure is in the sentence."""
+"""Each check: what triggers it, what does not, and its figure in the message."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.unit.analysis.cases import (
 )
 
 
-def test_flips_of_a_few_prompts_that_were_judged_in_both_orders_withhold_nothing() -> None:
+def test_flips_of_few_prompts_in_both_orders_do_not_withhold() -> None:
     flipped = [judgment(n, model, 1.0) for n in range(19) for model in "ab"]
     rest = [judgment(n, "ab"[n % 2], float(n % 4 < 2)) for n in range(19, 200)]
     assert "flipped verdicts" not in reasons(pair([*flipped, *rest]))
@@ -35,7 +35,7 @@ def test_twenty_prompts_are_enough_and_nineteen_are_not() -> None:
     assert reasons(pair(won(18, 1))) == ["few prompts"]
 
 
-def test_clusters_are_what_counts_not_prompts() -> None:
+def test_few_clusters_of_many_prompts_are_few_units() -> None:
     rows = won(40, 2)
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 3}",)) for n in range(42))
     found = pair(rows, prompts=prompts)
@@ -54,12 +54,12 @@ def test_one_fixed_order_withholds_whatever_the_numbers(first: str) -> None:
     assert found.order.pick_first is None
 
 
-def test_an_order_that_nobody_recorded_withholds() -> None:
+def test_an_unrecorded_order_withholds() -> None:
     found = pair([judgment(n, "a", 1.0, presented="unknown") for n in range(50)])
     assert (found.outcome, reasons(found)) == ("withheld", ["order not recorded"])
 
 
-def test_completions_that_were_judged_apart_have_no_order_to_balance() -> None:
+def test_completions_judged_apart_need_no_balanced_order() -> None:
     found = pair([judgment(n, "a", 1.0, presented="apart") for n in range(50)])
     assert (found.outcome, found.order.identified) == ("better", "order-free")
 
@@ -70,7 +70,7 @@ def test_only_ties_need_no_order() -> None:
 
 
 @pytest.mark.parametrize("scores", [None, Scores(5, 5)])
-def test_a_judge_that_says_the_same_of_everything_tells_nothing(scores: Scores | None) -> None:
+def test_the_same_verdict_on_every_pair_withholds(scores: Scores | None) -> None:
     ties = [judgment(n, "ab"[n % 2], 0.5, scores=scores) for n in range(50)]
     found = pair(ties)
     assert (found.outcome, reasons(found)) == ("withheld", ["same verdict"])
@@ -95,7 +95,7 @@ def test_a_random_order_that_moves_most_verdicts_withholds() -> None:
     assert pair(steady).outcome == "better"
 
 
-def test_a_judge_that_changes_most_verdicts_with_the_order_names_no_winner() -> None:
+def test_mostly_flipped_verdicts_withhold() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(20)]
     rows += [judgment(n, "b", 1.0 if n < 12 else 0.0) for n in range(20)]
     found = pair(rows)
@@ -109,7 +109,7 @@ def test_a_judge_that_changes_most_verdicts_with_the_order_names_no_winner() -> 
 
 @pytest.mark.parametrize(("wrong", "closed"), [(10, False), (11, True)])
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_judge_that_contradicts_itself_too_often_decides_nothing(
+def test_frequent_contradictions_of_own_scores_withhold(
     wrong: int, closed: bool, kept: bool
 ) -> None:
     odd = {"contradictory": True, "scores": Scores(8, 3)} if kept else {"scores": Scores(3, 8)}
@@ -119,10 +119,10 @@ def test_a_judge_that_contradicts_itself_too_often_decides_nothing(
     assert ("contradicts itself" in reasons(pair(rows))) == closed
 
 
-def test_an_explanation_that_names_a_model_shows_that_the_judge_knew_it() -> None:
+def test_explanations_that_name_a_model_withhold() -> None:
     models = ("me/qwen-grpo", "me/qwen-base")
 
-    def told(reason: str, said: str = "fine") -> list[str]:
+    def findings_of(reason: str, said: str = "fine") -> list[str]:
         rows = [
             row.model_copy(update={"first": models["ab".index(row.first)]}).model_copy(
                 update={"second": models["ab".index(row.second)]}
@@ -133,9 +133,9 @@ def test_an_explanation_that_names_a_model_shows_that_the_judge_knew_it() -> Non
         found = summarize(evidence(rows, models=models, completions=tuple(completions)))
         return [kind for kind in reasons(found.pairs[0]) if kind == "names shown"]
 
-    assert told("qwen-grpo is better") == ["names shown"]
-    assert told("The first is better.") == []
-    assert told("qwen-grpo is better", said="I am Qwen-GRPO.") == []
+    assert findings_of("qwen-grpo is better") == ["names shown"]
+    assert findings_of("The first is better.") == []
+    assert findings_of("qwen-grpo is better", said="I am Qwen-GRPO.") == []
 
 
 def test_failures_over_two_percent_withhold() -> None:
@@ -146,7 +146,7 @@ def test_failures_over_two_percent_withhold() -> None:
     assert "3 of 101 verdicts failed (3.0 %)" in found.verdict
 
 
-def test_failures_that_could_turn_the_sign_withhold_however_few_they_are() -> None:
+def test_any_failures_that_could_change_the_winner_withhold() -> None:
     rows = won(30, 10, 960)
     assert pair(rows, margin=0).outcome == "better"
     lost = tuple(failure(f"lost{n // 2}") for n in range(40))
@@ -157,13 +157,13 @@ def test_failures_that_could_turn_the_sign_withhold_however_few_they_are() -> No
     assert pair(rows, margin=0, failures=lost[:38]).outcome == "better"
 
 
-def test_failures_can_spoil_equivalence() -> None:
+def test_failures_that_could_end_equivalence_withhold() -> None:
     lost = tuple(failure(f"lost{n}") for n in range(40))
     found = pair(won(10, 10, 380), failures=lost, margin=4)
     assert {"failures", "failures decide"} == set(reasons(found))
 
 
-def test_identical_completions_are_no_difference_to_judge() -> None:
+def test_identical_completions_withhold() -> None:
     said = [f"text {n}" for n in range(20)]
     completions = (*texts("a", said), *texts("b", said))
     found = pair(won(20, 0), completions=completions)
@@ -190,13 +190,13 @@ def test_judges_on_different_sides_of_a_half_withhold_a_winner() -> None:
     assert "strong 100.0 %, weak 45.0 %" in found.verdict
 
 
-def test_judges_that_disagree_where_nobody_wins_withhold_nothing() -> None:
+def test_disagreeing_judges_without_a_winner_do_not_withhold() -> None:
     rows = [row for n in range(40) for row in both(n, float(n % 2), judge="j")]
     rows += [row for n in range(40) for row in both(n, float(n % 2 or n < 2), judge="k")]
     assert pair(rows).outcome == "not enough data"
 
 
-def test_a_win_that_is_only_length_is_withheld() -> None:
+def test_a_win_that_length_explains_is_withheld() -> None:
     rows, longer, shorter = [], [], []
     for n in range(60):
         a_longer = n < 50
@@ -218,7 +218,7 @@ def test_a_win_that_is_only_length_is_withheld() -> None:
     assert found.win_rate.low > 0.5 > found.length.controlled.estimate
 
 
-def test_scores_that_say_the_opposite_withhold_a_winner() -> None:
+def test_scores_against_the_winner_withhold() -> None:
     rows = [row for n in range(30) for row in _scored(n, 1.0, Scores(6, 5))]
     rows += [row for n in range(30, 40) for row in _scored(n, 0.0, Scores(0, 10))]
     found = pair(rows)
@@ -243,7 +243,7 @@ def _scored(n: int, value: float, points: Scores) -> list[Judgment]:
         ("qwen-tuned", "qwen-base", "hf:Qwen/Qwen2.5-7B", False),  # of both alike
     ],
 )
-def test_no_judge_decides_alone_for_its_own_family(
+def test_a_judge_of_the_winners_family_alone_withholds(
     winner: str, loser: str, judge: str, closed: bool
 ) -> None:
     rows = [
@@ -260,14 +260,14 @@ def test_no_judge_decides_alone_for_its_own_family(
     assert (reasons(found) == ["own family"]) == closed
 
 
-def test_what_stands_behind_a_name_counts_and_another_family_on_the_panel_helps() -> None:
+def test_origins_name_families_and_another_family_on_the_panel_suffices() -> None:
     behind = {"a": "hf:Qwen/Qwen2.5-1.5B", "b": "hf:meta-llama/Llama-3", "j": "hf:Qwen/Qwen2.5-72B"}
     assert reasons(pair(won(20, 0), origins=behind)) == ["own family"]
     panel = won(20, 0) + won(20, 0, judge="claude-3-5-sonnet")
     assert pair(panel, origins=behind).outcome == "better"
 
 
-def test_with_many_pairs_a_win_by_chance_is_not_enough() -> None:
+def test_a_win_that_holms_p_value_does_not_support_is_weakened() -> None:
     models = tuple("abcdefgh")
     rows = []
     for i, one in enumerate(models):

@@ -1,4 +1,4 @@
-"""Red flags: each with its figure, and silent on a clean evaluation."""
+"""Red flags: each with its figure, and none on a clean evaluation."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def flag(found: PairSummary, kind: str) -> str | None:
     return next((one.message for one in found.flags if one.kind == kind), None)
 
 
-def test_a_clean_evaluation_has_none() -> None:
+def test_a_clean_evaluation_has_no_flags() -> None:
     said = [f"A whole sentence, number {n}." for n in range(40)]
     completions = (*texts("a", said), *texts("b", [f"{text} And more." for text in said]))
     rows = [
@@ -45,14 +45,14 @@ def test_verdicts_that_change_with_the_order() -> None:
     assert "won 0 % of the decisive" in (flag(pair(second), "follows the place") or "")
 
 
-def test_a_taste_for_length() -> None:
+def test_a_judge_that_prefers_length() -> None:
     said = texts("a", [f"{n} " + "long " * 9 for n in range(30)])
     said += texts("b", [f"{n} short" for n in range(30)])
     found = pair(won(26, 4), completions=tuple(said))
     assert "won 87 % of the decisive" in (flag(found, "longer wins") or "")
 
 
-def test_thinking_that_the_judge_saw() -> None:
+def test_thinking_tags_that_the_judge_saw() -> None:
     said = texts("a", ["<think>hm</think>yes"] * 3 + ["no"] * 17) + texts("b", ["no"] * 20)
     found = pair(won(10, 10), completions=tuple(said))
     assert "for 3 prompts (3 of a only, 0 of b only)" in (flag(found, "thinking shown") or "")
@@ -87,28 +87,28 @@ def test_explanations_that_stop_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "flagged"), [(1, False), (2, True)])
-def test_a_contradiction_in_fifty_verdicts_is_none_and_two_are(wrong: int, flagged: bool) -> None:
+def test_contradictions_in_more_than_2_percent_are_flagged(wrong: int, flagged: bool) -> None:
     points = [Scores(3, 8) if n < wrong else Scores(8, 3) for n in range(50)]
     found = pair([judgment(n, "a", 1.0, scores=points[n]) for n in range(50)])
     assert (flag(found, "scores contradict winners") is not None) == flagged
 
 
 @pytest.mark.parametrize(("cut", "flagged"), [(2, False), (3, True)])
-def test_one_explanation_in_twenty_may_stop_in_the_middle(cut: int, flagged: bool) -> None:
+def test_truncated_explanations_in_more_than_5_percent_are_flagged(cut: int, flagged: bool) -> None:
     said = ["It is better and " * 6 if n < cut else "It is better. " * 8 for n in range(40)]
     found = pair([judgment(n, "a", 1.0, reason=text.strip()) for n, text in enumerate(said)])
     assert (flag(found, "explanations cut off") is not None) == flagged
 
 
 @pytest.mark.parametrize(("won_by_longer", "flagged"), [(60, False), (63, True)])
-def test_a_taste_for_length_begins_over_sixty_percent(won_by_longer: int, flagged: bool) -> None:
+def test_longer_wins_over_60_percent_is_flagged(won_by_longer: int, flagged: bool) -> None:
     said = texts("a", [f"{n:03} longer" for n in range(100)])
     said += texts("b", [f"{n:03}" for n in range(100)])
     found = pair(won(won_by_longer, 100 - won_by_longer), completions=tuple(said))
     assert (flag(found, "longer wins") is not None) == flagged
 
 
-def test_prompts_that_are_the_text_of_another() -> None:
+def test_prompts_with_the_same_text() -> None:
     prompts = [prompt(n, "the same" if n < 3 else None) for n in range(20)]
     found = pair(won(10, 10), prompts=tuple(prompts))
     assert flag(found, "prompts repeat") == "3 of 20 prompts are the text of another one"
@@ -116,7 +116,7 @@ def test_prompts_that_are_the_text_of_another() -> None:
     assert flag(pair(won(10, 10), prompts=tuple(tagged)), "prompts repeat") is None
 
 
-def test_prompts_of_other_turns_are_no_repeats() -> None:
+def test_prompts_that_differ_in_earlier_turns_are_no_repeats() -> None:
     turns = [Message(role="user", content="hi"), Message(role="assistant", content="ho")]
     asked = Message(role="user", content="more")
     prompts = (

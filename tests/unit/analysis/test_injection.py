@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.injection import suspicions
+from bakeoff.analysis.injection import detect_injection
 from tests.conftest import ROOT
 
 # Ordinary, though each holds something that an injection could hold.
@@ -130,7 +130,7 @@ NAMES = st.sampled_from(sorted(injections(held_out=False)))
 
 
 def missed(texts: dict[str, str]) -> list[str]:
-    return [name for name, text in texts.items() if not suspicions(text)]
+    return [name for name, text in texts.items() if not detect_injection(text)]
 
 
 def shipped(path: str, key: str) -> list[str]:
@@ -139,7 +139,7 @@ def shipped(path: str, key: str) -> list[str]:
 
 
 def flagged(texts: Iterable[str]) -> list[str]:
-    return [f"{kinds}: {text[:200]!r}" for text in texts if (kinds := suspicions(text))]
+    return [f"{kinds}: {text[:200]!r}" for text in texts if (kinds := detect_injection(text))]
 
 
 def test_nine_injections_in_ten_are_named() -> None:
@@ -167,7 +167,7 @@ def test_so_are_four_in_five_of_those_that_the_detector_was_not_built_on() -> No
     ],
 )
 def test_each_kind_has_its_name(text: str, kind: str) -> None:
-    assert suspicions(text) == (kind,)
+    assert detect_injection(text) == (kind,)
 
 
 def test_hardly_any_ordinary_but_tricky_completion_is_named() -> None:
@@ -188,22 +188,22 @@ def test_no_completion_of_ours_is_named() -> None:
 @example("`" * 7 + '"' * 7)
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_is_taken(text: str) -> None:
-    assert isinstance(suspicions(text), tuple)
+    assert isinstance(detect_injection(text), tuple)
 
 
 @given(st.text(st.characters(categories=["L"])), NAMES)
 def test_a_word_before_an_injection_hides_nothing(word: str, name: str) -> None:
     text = injections(held_out=False)[name]
-    assert set(suspicions(text)) <= set(suspicions(f"{word}.\n{text}"))
+    assert set(detect_injection(text)) <= set(detect_injection(f"{word}.\n{text}"))
 
 
 @given(ORDINARY, NAMES)
 def test_an_ordinary_sentence_around_an_injection_hides_nothing(sentence: str, name: str) -> None:
     text = injections(held_out=False)[name]
-    assert set(suspicions(text)) <= set(suspicions(f"{sentence}\n{text}"))
-    assert set(suspicions(text)) <= set(suspicions(f"{text}\n{sentence}"))
+    assert set(detect_injection(text)) <= set(detect_injection(f"{sentence}\n{text}"))
+    assert set(detect_injection(text)) <= set(detect_injection(f"{text}\n{sentence}"))
 
 
 def test_marks_upon_marks_take_no_square_of_their_number() -> None:
     # Sorted in one run, as many accents as these would take minutes, and the test its time limit.
-    assert suspicions("a" + "\u0301\u0323" * 500_000) == ("overlong repetition",)
+    assert detect_injection("a" + "\u0301\u0323" * 500_000) == ("overlong repetition",)

@@ -1,4 +1,4 @@
-"""The card of each judge: its own numbers, its troubles, and what the panel is without it."""
+"""The card of each judge: its statistics, its problems, and the panel without it."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def card(rows, **more) -> JudgeCard:  # type: ignore[no-untyped-def]
     return found
 
 
-def test_a_judge_that_always_takes_the_first_place_shows_it_on_its_card() -> None:
+def test_the_card_shows_a_judge_that_always_picks_first() -> None:
     found = card([judgment(n, first, 1.0) for n in range(20) for first in "ab"])
     assert found.consistency is not None
     assert found.first_wins is not None
@@ -19,7 +19,7 @@ def test_a_judge_that_always_takes_the_first_place_shows_it_on_its_card() -> Non
     assert found.win_rate.estimate == 0.5
 
 
-def test_troubles_are_counted_by_kind_and_failures_by_judge() -> None:
+def test_problems_are_counted_by_kind_and_failures_by_judge() -> None:
     rows = won(2, 2)
     rows += both(4, 1.0, retry_reason="unreadable") + both(5, 1.0, contradictory=True)
     rows += both(6, 1.0, shown_characters=400)
@@ -31,13 +31,13 @@ def test_troubles_are_counted_by_kind_and_failures_by_judge() -> None:
     assert (found.retried, found.contradicted, found.truncated) == (2, 3, 2)
 
 
-def test_cost_is_for_a_hundred_pairs_with_all_orders_and_repeats() -> None:
+def test_cost_is_per_100_pairs_with_all_orders_and_repeats() -> None:
     rows = [row for n in range(4) for r in (0, 1) for row in both(n, 1.0, repeat=r, cost=0.01)]
     assert card(rows).cost == pytest.approx(100 * 4 * 0.01)
     assert card([*rows, *both(5, 1.0)]).cost is None  # a part is not known, so the sum is not
 
 
-def test_the_longer_completion_and_repeats_are_told() -> None:
+def test_the_card_has_length_bias_and_repeat_agreement() -> None:
     said = texts("a", ["xx"] * 10) + texts("b", ["x"] * 10)
     rows = [row for n in range(10) for r in (0, 1) for row in both(n, float(n > 2), repeat=r)]
     found = card(rows, completions=tuple(said))
@@ -47,7 +47,7 @@ def test_the_longer_completion_and_repeats_are_told() -> None:
     assert found.repeat_agreement.share == 1
 
 
-def test_a_panel_is_told_without_each_of_its_judges() -> None:
+def test_each_card_has_the_panels_win_rate_without_that_judge() -> None:
     rows = won(30, 2, judge="j") + won(18, 14, judge="k") + won(18, 14, judge="l")
     found = pair(rows)
     j, k, _ = found.judges
@@ -62,7 +62,7 @@ def test_a_panel_is_told_without_each_of_its_judges() -> None:
     assert j.panel_agreement.raters == ("j", "the others")
 
 
-def test_one_judge_alone_has_no_panel_to_be_without() -> None:
+def test_a_single_judge_has_no_panel_fields() -> None:
     found = card(won(30, 2))
     assert (
         found.win_rate_without,

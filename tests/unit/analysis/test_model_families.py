@@ -1,8 +1,8 @@
-"""Families by name."""
+"""Model families by name."""
 
 import pytest
 
-from bakeoff.analysis.model_families import families
+from bakeoff.analysis.model_families import model_families
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ from bakeoff.analysis.model_families import families
         ("01-ai/Yi-34B", "Yi"),
     ],
 )
-def test_a_name_tells_its_family(name: str, family: str) -> None:
-    assert families((name,)) == {family}
+def test_known_names_have_a_family(name: str, family: str) -> None:
+    assert model_families((name,)) == {family}
 
 
 @pytest.mark.parametrize("name", ["tuned", "base", "llama.cpp", "graphic-1", "foo1", "yield", "a"])
-def test_other_names_tell_none(name: str) -> None:
-    assert families((name,)) == set()
+def test_other_names_have_no_family(name: str) -> None:
+    assert model_families((name,)) == set()
 
 
-def test_a_distilled_model_is_of_two() -> None:
-    assert families(("DeepSeek-R1-Distill-Qwen-7B",)) == {"DeepSeek", "Qwen"}
-    assert families(("tuned", "hf:Qwen/Qwen2.5")) == {"Qwen"}
+def test_a_distilled_model_has_two_families() -> None:
+    assert model_families(("DeepSeek-R1-Distill-Qwen-7B",)) == {"DeepSeek", "Qwen"}
+    assert model_families(("tuned", "hf:Qwen/Qwen2.5")) == {"Qwen"}

@@ -1,4 +1,4 @@
-"""A model against itself: what a fair judge does, what an unfair one, and what says nothing."""
+"""Null checks: fair judges, unfair judges and identical completions."""
 
 import math
 
@@ -16,7 +16,9 @@ def between(prompt: int, first: int, value: float, **more: object) -> Judgment:
     return judgment(prompt, names[0], value, second=names[1], **more)
 
 
-def checked(rows: list[Judgment], said: tuple[list[str], list[str]] | None = None) -> Summary:
+def summary_with_null_check(
+    rows: list[Judgment], said: tuple[list[str], list[str]] | None = None
+) -> Summary:
     n = 1 + max(int(row.prompt_id[1:]) for row in rows)
     one, two = said or (["x"] * n, ["y"] * n)
     null: Evidence = evidence(
@@ -25,45 +27,45 @@ def checked(rows: list[Judgment], said: tuple[list[str], list[str]] | None = Non
     return summarize(evidence(won(12, 8), null_check=null))
 
 
-def test_a_judge_that_follows_the_place_splits_every_prompt_and_shows_it() -> None:
+def test_a_judge_that_always_picks_first_decides_no_prompt() -> None:
     rows = [between(n, first, 1.0) for n in range(16) for first in (0, 1)]
-    (check,) = checked(rows).null_checks
+    (check,) = summary_with_null_check(rows).null_checks
     assert check.win_rate.estimate == 0.5
     assert check.first_wins is not None
     assert check.first_wins.estimate == 1
     assert (check.decided, check.prompts, check.judge, check.model) == (0, 16, "j", "a")
 
 
-def test_a_judge_that_sees_a_better_one_where_there_is_none_is_outside_the_band() -> None:
+def test_a_judge_with_a_spurious_preference_is_outside_the_band() -> None:
     rows = [between(n, first, float(first == 0)) for n in range(16) for first in (0, 1)]
-    (check,) = checked(rows).null_checks
+    (check,) = summary_with_null_check(rows).null_checks
     assert check.win_rate.estimate == 1
     assert check.decided == 1
     assert check.band == pytest.approx((0.5 - 1.96 * 2 / 16, 0.5 + 1.96 * 2 / 16))
     assert check.win_rate.estimate > check.band[1]
 
 
-def test_the_band_is_what_coin_flips_give() -> None:
+def test_the_band_covers_coin_flips() -> None:
     values = [1.0, 0.0, 0.5, 1.0, 0.75]
     rows = [between(n, 0, value) for n, value in enumerate(values)]
-    (check,) = checked(rows).null_checks
+    (check,) = summary_with_null_check(rows).null_checks
     half = 1.96 * math.sqrt(sum((value - 0.5) ** 2 for value in values)) / len(values)
     assert check.band == pytest.approx((max(0, 0.5 - half), min(1, 0.5 + half)))
     assert check.decided is None  # one order cannot tell
 
 
-def test_draws_that_are_the_same_say_nothing_and_are_named() -> None:
+def test_identical_draws_are_left_out_and_noted() -> None:
     rows = [between(n, first, 0.5) for n in range(4) for first in (0, 1)]
-    some = checked(rows, (["same", "b", "c", "d"], ["same", "x", "y", "z"]))
+    some = summary_with_null_check(rows, (["same", "b", "c", "d"], ["same", "x", "y", "z"]))
     assert (some.null_checks[0].prompts, some.null_checks[0].identical) == (3, 1)
-    none = checked(rows, (["same"] * 4, ["same"] * 4))
+    none = summary_with_null_check(rows, (["same"] * 4, ["same"] * 4))
     assert none.null_checks == ()
     assert "said the same twice to all 4 prompts" in none.notes[-1]
 
 
 def test_each_judge_is_checked_and_the_pair_itself_does_not_change() -> None:
     rows = [between(n, f, 0.5, judge=j) for n in range(4) for f in (0, 1) for j in ("j", "k")]
-    found = checked(rows)
+    found = summary_with_null_check(rows)
     assert [check.judge for check in found.null_checks] == ["j", "k"]
     assert found.pairs == summarize(evidence(won(12, 8))).pairs
 

@@ -1,4 +1,4 @@
-"""The numbers of a pair: clusters of prompts, scores, power."""
+"""The statistics of a pair: clusters of prompts, scores, power."""
 
 import math
 
@@ -8,11 +8,11 @@ from hypothesis import given, settings
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Design, Judgment, Scores
-from bakeoff.stats.confidence_sequences import mean_sequence
+from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.unit.analysis.cases import both, evidence, judgment, pair, prompt, rows, won
 
 
-def test_clusters_of_prompts_have_one_voice_in_every_test() -> None:
+def test_every_test_counts_clusters_as_units() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 10}",)) for n in range(200))
     said = won(140, 60)  # clusters 0 to 13 won, 14 to 19 lost, each as one
     found = pair(said, prompts=prompts)
@@ -37,12 +37,12 @@ def test_scores_of_a_cluster_are_averaged_before_the_interval() -> None:
     assert found.value.high - found.value.low > 1.9 * (alone.value.high - alone.value.low)
 
 
-def test_a_prompt_without_a_cluster_is_one_by_itself() -> None:
+def test_a_prompt_without_a_cluster_tag_is_a_cluster() -> None:
     prompts = tuple(prompt(n, tags=("cluster:x",) if n < 2 else ()) for n in range(20))
     assert pair(won(20, 0), prompts=prompts).clusters == 19
 
 
-def test_prompts_that_nobody_described_are_counted_all_the_same() -> None:
+def test_judgments_of_unknown_prompts_are_counted() -> None:
     assert pair(won(20, 0), prompts=()).outcome == "better"
 
 
@@ -58,7 +58,7 @@ ANYTIME = Design(sequential=True)
 
 @settings(max_examples=25)
 @given(rows)
-def test_where_the_run_could_stop_when_it_liked_all_intervals_are_wider_and_hold_at_every_look(
+def test_with_optional_stopping_intervals_are_anytime_valid(
     judgments: list[Judgment],
 ) -> None:
     plain, free = (pair(judgments, design=design) for design in (Design(), ANYTIME))
@@ -85,7 +85,7 @@ def test_where_the_run_could_stop_when_it_liked_all_intervals_are_wider_and_hold
     assert {card.win_rate.method for card in free.judges} <= {"confidence sequence by betting"}
 
 
-def test_pairs_that_may_end_when_they_like_share_what_may_be_missed() -> None:
+def test_with_optional_stopping_pairs_share_alpha() -> None:
     three = [*won(24, 6), *(row for n in range(30) for row in _of(n, "a", "c", 0.5))]
     three += [row for n in range(30) for row in _of(n, "b", "c", 0.5)]
     alone = summarize(evidence(won(24, 6), design=ANYTIME)).pairs[0]
@@ -94,8 +94,8 @@ def test_pairs_that_may_end_when_they_like_share_what_may_be_missed() -> None:
     assert shared.win_rate is not None
     assert shared.win_rate.low < alone.win_rate.low
     values = np.repeat([1.0, 0.0], [24, 6])
-    assert shared.win_rate.low == mean_sequence(values, 0.05 / 3).low
-    assert alone.win_rate.low == mean_sequence(values, 0.05).low
+    assert shared.win_rate.low == mean_confidence_sequence(values, 0.05 / 3).low
+    assert alone.win_rate.low == mean_confidence_sequence(values, 0.05).low
     two, all_three = evidence(won(24, 6)), evidence(three, "abc")
     fixed = [summarize(found).pairs[0].win_rate for found in (two, all_three)]
     assert fixed[0] == fixed[1]  # there Holm's p-values see to it
@@ -108,7 +108,7 @@ def _of(number: int, one: str, other: str, value: float) -> list[Judgment]:
     ]
 
 
-def test_opposite_winners_are_a_share_of_what_was_judged_in_both_orders() -> None:
+def test_flipped_is_a_share_of_prompts_judged_in_both_orders() -> None:
     judgments = [*both(0, 1.0), judgment(1, "a", 1.0), judgment(1, "b", 1.0)]
     judgments += [judgment(n, "a", 1.0) for n in range(2, 12)]
     found = pair(judgments)

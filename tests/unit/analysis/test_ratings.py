@@ -1,4 +1,4 @@
-"""Where several models stand."""
+"""Ratings of several models."""
 
 import json
 import math
@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.pair_data import Terms
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import CLUSTER_TAG, Judgment, Rating, RatingModel, Summary
-from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from tests.unit.analysis.cases import evidence, failure, judgment, prompt, won
 
 NAMES = ("weak", "strong", "middling")
@@ -23,8 +23,8 @@ ABC = ("a", "b", "c")
 STRENGTH = {"weak": 0, "middling": 1, "strong": 2}
 
 
-def duels(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
-    """The stronger one wins two prompts of three, or all but some where the gap is larger."""
+def outcome_rows(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
+    """The stronger model wins two prompts of three, and more where the gap is larger."""
     rows = []
     for a, b in combinations(names, 2):
         gap = STRENGTH[a] - STRENGTH[b]
@@ -36,10 +36,10 @@ def duels(names: tuple[str, ...] = NAMES, prompts: int = 24) -> list[Judgment]:
 
 
 def ratings(names: tuple[str, ...] = NAMES, **more: object) -> tuple[Rating, ...]:
-    return summarize(evidence(duels(names), names, **more)).ratings
+    return summarize(evidence(outcome_rows(names), names, **more)).ratings
 
 
-def test_the_strongest_stands_first_and_the_mean_is_nought() -> None:
+def test_ratings_are_sorted_by_strength_with_mean_0() -> None:
     found = ratings()
     assert [one.model for one in found] == ["strong", "middling", "weak"]
     assert sum(one.strength.estimate for one in found) == pytest.approx(0, abs=1e-9)
@@ -56,7 +56,7 @@ def test_the_order_in_which_models_are_named_changes_nothing() -> None:
             assert ours.strength.estimate == pytest.approx(theirs.strength.estimate, abs=1e-5)
 
 
-def test_they_are_bradley_and_terrys_of_the_preferences() -> None:
+def test_ratings_equal_a_direct_bradley_terry_fit() -> None:
     rows = [
         (NAMES.index(a), NAMES.index(b), value, number)
         for a, b in combinations(NAMES, 2)
@@ -64,7 +64,7 @@ def test_they_are_bradley_and_terrys_of_the_preferences() -> None:
         for number, value in enumerate([1.0] * wins + [0.0] * (24 - wins))
     ]
     left, right, values, prompts = (np.array(column) for column in zip(*rows, strict=True))
-    plain = bradley_terry(Outcomes(left, right, values, prompts), 3, resamples=0).strengths
+    plain = bradley_terry(PairwiseOutcomes(left, right, values, prompts), 3, resamples=0).strengths
     for one in ratings():
         expected = plain[NAMES.index(one.model)].estimate
         assert one.strength.estimate == pytest.approx(expected, abs=1e-6)
@@ -78,13 +78,13 @@ def test_prompts_of_a_cluster_are_one_unit() -> None:
         assert ours.strength.estimate == pytest.approx(theirs.strength.estimate, abs=1e-6)
 
 
-def test_two_models_have_none_nor_has_what_nobody_judged() -> None:
+def test_two_models_or_no_judgments_have_no_ratings() -> None:
     for found in (summarize(evidence(won(15, 10))), summarize(evidence([], NAMES))):
         assert (found.ratings, found.rating_model) == ((), None)
 
 
 def sound(found: Summary) -> bool:
-    """No NaN and nothing infinite anywhere: neither is JSON."""
+    """No number is NaN or infinite, which JSON does not have."""
     text = json.dumps([one.model_dump() for one in found.ratings], allow_nan=False)
     return bool(text) and found.rating_model is not None
 
@@ -99,7 +99,7 @@ def fitted(rows: Iterable[Judgment], names: Sequence[str] = ABC, **more: Any) ->
 
 
 def circle(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
-    """a against b, b against c and c against a on each prompt, the first one winning so."""
+    """a against b, b against c and c against a on each prompt; `sides` are for the first one."""
     pairs = [("a", "b"), ("b", "c"), ("c", "a")]
     return [
         judgment(prompt, one, sides[prompt % len(sides)], second=two, **more)
@@ -109,7 +109,7 @@ def circle(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
 
 
 def chain(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
-    """The same, but a against c: whoever wins most stands first, and is stronger."""
+    """As `circle`, but a against c: the model with most wins is rated first."""
     return [
         judgment(nth, one, sides[(nth + at) % len(sides)], second=two, **more)
         for nth in range(n)
@@ -117,8 +117,8 @@ def chain(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
     ]
 
 
-def turned(rows: Iterable[Judgment]) -> list[Judgment]:
-    """The same preferences, the other one shown first."""
+def shown_in_other_order(rows: Iterable[Judgment]) -> list[Judgment]:
+    """The same preferences with the other model shown first."""
     return [
         row.model_copy(
             update={"first": row.second, "second": row.first, "verdict": row.verdict.swapped()}
@@ -127,29 +127,31 @@ def turned(rows: Iterable[Judgment]) -> list[Judgment]:
     ]
 
 
-def test_without_ties_there_is_no_tie_parameter_and_an_order_that_cancels_is_nought() -> None:
-    found = fitted(duels(), NAMES)
+def test_without_ties_no_tie_parameter_and_balanced_orders_have_effect_0() -> None:
+    found = fitted(outcome_rows(), NAMES)
     assert found.tie_parameter is None
     assert found.first_advantage == pytest.approx(0, abs=1e-6)
     assert (found.prompts, found.clusters, found.components) == (24, None, 1)
     assert found.method == "Bradley-Terry, with the order of showing; BCa bootstrap over prompts"
 
 
-def test_ties_are_davidsons() -> None:
+def test_ties_are_fitted_by_davidsons_model() -> None:
     rows = circle(40, [1.0, 0.0, 0.5, 0.5])
-    found = fitted(rows + turned(rows))
+    found = fitted(rows + shown_in_other_order(rows))
     assert found.tie_parameter == pytest.approx(2, abs=1e-4)  # half of all are ties: nu / (2 + nu)
     assert found.method.startswith("Davidson, with the order of showing;")
 
 
-def test_a_preference_is_the_side_that_it_names() -> None:
-    """As a win rate's wins are counted: 0.6 is a win, and so is 1."""
+def test_a_preference_counts_as_the_side_it_favors() -> None:
+    """A preference of 0.6 is a win, and so is 1."""
     soft, hard = chain(40, [0.9, 0.6, 0.2, 0.5]), chain(40, [1.0, 1.0, 0.0, 0.5])
-    ours, theirs = (summarize(evidence(rows + turned(rows), ABC)) for rows in (soft, hard))
+    ours, theirs = (
+        summarize(evidence(rows + shown_in_other_order(rows), ABC)) for rows in (soft, hard)
+    )
     assert (ours.ratings, ours.rating_model) == (theirs.ratings, theirs.rating_model)
 
 
-def test_what_being_first_is_worth_is_told_where_orders_are_recorded_and_both_occur() -> None:
+def test_the_order_effect_is_fitted_if_both_orders_are_recorded() -> None:
     rows = circle(40, [1.0, 1.0, 1.0, 0.0])  # three of four for the one shown first
     pushed = [
         *rows,
@@ -164,14 +166,14 @@ def test_what_being_first_is_worth_is_told_where_orders_are_recorded_and_both_oc
     )
 
 
-def test_an_order_that_is_rare_or_unknown_or_none_has_no_term() -> None:
+def test_no_order_effect_is_fitted_for_rare_or_unknown_orders() -> None:
     rows = circle(40, [1.0, 1.0, 0.0])
     found = fitted(rows)
     assert found.first_advantage is None
     assert "without the order of showing: both orders are too rare;" in found.method
-    few = [*rows[:-9], *turned(rows[-9:])]
+    few = [*rows[:-9], *shown_in_other_order(rows[-9:])]
     assert fitted(few).first_advantage is None
-    assert fitted([*rows[:-15], *turned(rows[-15:])]).first_advantage is not None
+    assert fitted([*rows[:-15], *shown_in_other_order(rows[-15:])]).first_advantage is not None
     for presented in ("unknown", "apart"):
         found = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
         assert found.first_advantage is None
@@ -203,15 +205,15 @@ def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() ->
     once = [judgment(n, one, 0.0, second=two) for n in range(20, 40) for one, two in names]
     rows = [
         *twice,
-        *turned(twice),
-        *(once if i % 2 else turned([once])[0] for i, once in enumerate(once)),
+        *shown_in_other_order(twice),
+        *(once if i % 2 else shown_in_other_order([once])[0] for i, once in enumerate(once)),
     ]
     for one in summarize(evidence(rows, ABC)).ratings:
         assert one.strength.estimate == pytest.approx(0, abs=0.1)
     assert fitted(rows).prompts == 40
 
 
-def test_repeats_and_judges_and_samples_are_averaged_before_anybody_wins() -> None:
+def test_repeats_judges_and_samples_are_averaged_before_a_side_is_taken() -> None:
     rows = chain(30, [1.0, 1.0, 0.0, 0.5])
     for more in ({"repeat": 1}, {"judge": "k"}, {"sample": 1}):
         again = chain(30, [1.0, 1.0, 0.0, 0.5], **more)
@@ -222,11 +224,12 @@ def test_repeats_and_judges_and_samples_are_averaged_before_anybody_wins() -> No
         assert fitted(rows + against).tie_parameter > 100  # type: ignore[operator]
 
 
-def test_a_majority_decides_where_it_was_declared() -> None:
+def test_the_majority_panel_applies_to_ratings() -> None:
     rows = chain(30, [0.6, 0.6, 0.3]) + chain(30, [0.6, 0.6, 0.3], judge="k")
     rows += chain(30, [0.0, 0.0, 1.0], judge="l")
     mean, majority = (
-        summarize(evidence(rows, ABC), Terms(panel=panel)) for panel in ("mean", "majority")
+        summarize(evidence(rows, ABC), AnalysisConfig(panel=panel))
+        for panel in ("mean", "majority")
     )
     two = chain(30, [1.0, 1.0, 0.0])
     assert majority.ratings == summarize(evidence(two, ABC)).ratings
@@ -235,7 +238,7 @@ def test_a_majority_decides_where_it_was_declared() -> None:
 
 def test_clusters_are_counted_beside_prompts() -> None:
     prompts = tuple(prompt(n, tags=[f"{CLUSTER_TAG}{n // 2}"]) for n in range(24))
-    found = fitted(duels(), NAMES, prompts=prompts)
+    found = fitted(outcome_rows(), NAMES, prompts=prompts)
     assert (found.prompts, found.clusters) == (24, 12)
     assert found.method.endswith("BCa bootstrap over clusters of prompts")
 
@@ -249,7 +252,7 @@ def shares(one: Rating, other: Rating) -> bool:
     return bool(set(one.group) & set(other.group))
 
 
-def test_ranks_are_open_where_nothing_is_sure_and_closed_where_all_is() -> None:
+def test_rank_intervals_are_wide_without_and_single_with_significance() -> None:
     for one in ratings():  # 24 prompts, won 2 of 3
         assert one.ranks is not None
     strict = [
@@ -265,7 +268,7 @@ def test_ranks_are_open_where_nothing_is_sure_and_closed_where_all_is() -> None:
     assert [one.ranks for one in found] == [(1, 1), (2, 2), (3, 3)]
     assert [one.group for one in found] == ["a", "b", "c"]
     even = circle(60, [1.0, 0.0])
-    found = summarize(evidence(even + turned(even), ABC)).ratings
+    found = summarize(evidence(even + shown_in_other_order(even), ABC)).ratings
     assert [one.ranks for one in found] == [(1, 3)] * 3
     assert [(one.model, one.group) for one in found] == [("a", "a"), ("b", "a"), ("c", "a")]
 
@@ -278,7 +281,7 @@ def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> N
             for a, b, value in (("a", "b", 1.0), ("a", "c", 1.0), ("b", "c", float(n % 2)))
             for row in [judgment(n, a, value, second=b)]
         ]
-        found = summarize(evidence(rows + turned(rows), ABC))
+        found = summarize(evidence(rows + shown_in_other_order(rows), ABC))
         assert sound(found)
         assert (found.ratings[0].model, found.ratings[0].ranks) == ("a", ranks)
         assert found.rating_model is not None
@@ -286,7 +289,7 @@ def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> N
         assert "with a ridge of 0.01: the win graph falls into 2 parts" in found.rating_model.method
 
 
-def test_a_model_that_nobody_judged_is_between_all_others_and_may_have_any_rank() -> None:
+def test_a_model_without_judgments_has_strength_0_and_any_rank() -> None:
     found = summarize(evidence(won(20, 4), ABC))
     assert sound(found)
     assert [one.model for one in found.ratings] == ["a", "c", "b"]
@@ -294,7 +297,7 @@ def test_a_model_that_nobody_judged_is_between_all_others_and_may_have_any_rank(
     assert found.ratings[1].strength.estimate == pytest.approx(0, abs=1e-9)
 
 
-def test_one_prompt_has_strengths_and_nothing_sure() -> None:
+def test_one_prompt_gives_strengths_without_significance() -> None:
     found = summarize(evidence(circle(1, [1.0])[:2], ABC))
     assert sound(found)
     assert [one.ranks for one in found.ratings] == [(1, 3)] * 3
@@ -302,7 +305,7 @@ def test_one_prompt_has_strengths_and_nothing_sure() -> None:
     assert found.rating_model.method.endswith("; one unit: no interval")
 
 
-def test_a_model_and_its_double_stand_side_by_side() -> None:
+def test_a_model_and_its_copy_are_adjacent() -> None:
     rows = [
         judgment(n, a, value, second=b)
         for n in range(40)
@@ -312,7 +315,7 @@ def test_a_model_and_its_double_stand_side_by_side() -> None:
             ("b", "c", float(n % 4 > 0)),
         )
     ]
-    whole = summarize(evidence(rows + turned(rows), ABC))
+    whole = summarize(evidence(rows + shown_in_other_order(rows), ABC))
     assert sound(whole)
     found = whole.ratings
     assert [one.model for one in found] == ["a", "b", "c"]
@@ -341,7 +344,7 @@ several = st.lists(
 
 
 @given(several)
-def test_whatever_was_judged_the_ratings_are_sound(rows: list[Judgment]) -> None:
+def test_ratings_of_any_judgments_are_sound(rows: list[Judgment]) -> None:
     found = summarize(evidence(rows, ABC))
     assert sound(found)
     for place, one in enumerate(found.ratings, start=1):
@@ -353,7 +356,7 @@ def test_whatever_was_judged_the_ratings_are_sound(rows: list[Judgment]) -> None
 
 
 @given(several, st.permutations(ABC))
-def test_other_names_in_another_order_are_the_same_ratings(
+def test_ratings_do_not_depend_on_names_and_order_of_models(
     rows: list[Judgment], names: list[str]
 ) -> None:
     called = dict(zip(ABC, names, strict=True))

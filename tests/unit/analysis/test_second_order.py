@@ -10,74 +10,76 @@ from scipy.stats import norm
 
 from bakeoff.analysis import second_order as orders
 from bakeoff.analysis.aggregate import Panel, compare
-from bakeoff.analysis.pair_data import Terms, Trial
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.analysis.second_order import second_order_may_matter
 from bakeoff.records import Design, Judgment
-from bakeoff.stats.power import Spread, sequence_factor
+from bakeoff.stats.power import OrderVariances, sequential_factor
 from tests.unit.analysis.cases import both, judgment, won
 
 
-def trial(judgments: Sequence[Judgment], **terms: Any) -> Trial:
-    return Trial("a", "b", {}, {}, judgments, (), {}, Terms(**terms))
+def pair_data(judgments: Sequence[Judgment], **config: Any) -> PairData:
+    return PairData("a", "b", {}, {}, judgments, (), {}, AnalysisConfig(**config))
 
 
 def single(prompt: int, value: float, **more: Any) -> Judgment:
-    """The preference for a in one order, by turns."""
+    """The preference for a in one order, alternating between prompts."""
     return judgment(prompt, "a", value, **more) if prompt % 2 else both(prompt, value, **more)[1]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """With what it is foreseen."""
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """The arguments of each call of `power.second_order_may_matter`."""
     found: list[tuple[Any, ...]] = []
 
     def spy(*given: Any) -> bool:
         found.append(given)
         return False
 
-    monkeypatch.setattr(orders, "may_matter", spy)
+    monkeypatch.setattr(orders.power, "second_order_may_matter", spy)
     return found
 
 
-def test_who_wins_everything_needs_no_second_order_and_an_open_race_does() -> None:
-    assert not second_order_may_matter(trial(won(24, 0)), 100)
-    assert not second_order_may_matter(trial(won(0, 24)), 100)
-    assert second_order_may_matter(trial(habit(24)), 100)
-    assert second_order_may_matter(trial([]), 100)
+def test_the_second_order_matters_only_for_open_verdicts() -> None:
+    assert not second_order_may_matter(pair_data(won(24, 0)), 100)
+    assert not second_order_may_matter(pair_data(won(0, 24)), 100)
+    assert second_order_may_matter(pair_data(position_biased(24)), 100)
+    assert second_order_may_matter(pair_data([]), 100)
 
 
-def test_of_fewer_than_twenty_prompts_nothing_is_foreseen() -> None:
-    assert second_order_may_matter(trial(won(19, 0)), 100)
-    assert not second_order_may_matter(trial(won(20, 0)), 100)
+def test_with_fewer_than_20_prompts_the_second_order_may_matter() -> None:
+    assert second_order_may_matter(pair_data(won(19, 0)), 100)
+    assert not second_order_may_matter(pair_data(won(20, 0)), 100)
 
 
-def test_what_the_second_order_brings_is_told_by_twenty_prompts_that_have_it() -> None:
+def test_20_prompts_in_both_orders_are_needed() -> None:
     alone = [single(n, 1.0) for n in range(100, 130)]
-    assert second_order_may_matter(trial(alone), 100)
-    assert second_order_may_matter(trial([*won(19, 0), *alone]), 100)
-    assert not second_order_may_matter(trial([*won(20, 0), *alone]), 100)
+    assert second_order_may_matter(pair_data(alone), 100)
+    assert second_order_may_matter(pair_data([*won(19, 0), *alone]), 100)
+    assert not second_order_may_matter(pair_data([*won(20, 0), *alone]), 100)
 
 
 @pytest.mark.parametrize("presented", ["unknown", "apart"])
-def test_orders_that_nobody_knows_say_nothing_of_the_second(presented: str) -> None:
+def test_with_unrecorded_orders_the_second_order_may_matter(presented: str) -> None:
     rows = won(30, 0)
-    assert not second_order_may_matter(trial(rows), 100)
+    assert not second_order_may_matter(pair_data(rows), 100)
     rows[7] = rows[7].model_copy(update={"presented": presented})
-    assert second_order_may_matter(trial(rows), 100)
+    assert second_order_may_matter(pair_data(rows), 100)
 
 
-def habit(prompts: int) -> list[Judgment]:
-    """In both orders each prompt is a tie; in one it is won by whoever is shown first."""
+def position_biased(prompts: int) -> list[Judgment]:
+    """Each prompt is a tie over both orders; in one order the model shown first wins."""
     return [judgment(n, first, 1.0) for n in range(prompts) for first in "ab"]
 
 
-def test_a_habit_that_both_orders_cancel_is_worth_the_second() -> None:
-    assert second_order_may_matter(trial(habit(200)), 300)
+def test_the_second_order_matters_for_a_position_biased_judge() -> None:
+    assert second_order_may_matter(pair_data(position_biased(200)), 300)
     tied = [judgment(n, first, 0.5) for n in range(200) for first in "ab"]
-    assert not second_order_may_matter(trial(tied), 300)
+    assert not second_order_may_matter(pair_data(tied), 300)
 
 
-def by_hand(rows: Sequence[Judgment], panel: Panel) -> tuple[list[float], Spread]:
+def expected_arguments(
+    rows: Sequence[Judgment], panel: Panel
+) -> tuple[list[float], OrderVariances]:
     """The preferences, and the variances of the prompts that have both orders, by definition."""
     ids = sorted({row.prompt_id for row in rows})
     of = {one: [row for row in rows if row.prompt_id == one] for one in ids}
@@ -89,10 +91,10 @@ def by_hand(rows: Sequence[Judgment], panel: Panel) -> tuple[list[float], Spread
         for first in "ab"
     ]
     one, both = (float(np.var(v, ddof=1)) for v in (each, [values[one] for one in twice]))
-    return list(values.values()), Spread(one, both)
+    return list(values.values()), OrderVariances(one, both)
 
 
-def drawn(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
+def random_judgments(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
     """26 prompts in both orders and 6 in one, judged by several, of several completions."""
     rng = np.random.default_rng(seed)
     for prompt in range(32):
@@ -107,13 +109,13 @@ def drawn(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
 
 @pytest.mark.parametrize("panel", ["mean", "majority"])
 @pytest.mark.parametrize(("judges", "samples"), [("j", 1), ("j", 3), ("jkl", 1), ("jkl", 2)])
-def test_each_order_is_folded_as_a_prompt_of_its_own_is(
-    asked: list[tuple[Any, ...]], panel: Panel, judges: str, samples: int
+def test_each_order_is_aggregated_as_a_separate_prompt(
+    calls: list[tuple[Any, ...]], panel: Panel, judges: str, samples: int
 ) -> None:
-    rows = list(drawn(len(judges) + samples, judges, samples))
-    second_order_may_matter(trial(rows, margin=7.0, panel=panel), 90)
-    values, spread = by_hand(rows, panel)
-    ((got, of, total, margin, z),) = asked
+    rows = list(random_judgments(len(judges) + samples, judges, samples))
+    second_order_may_matter(pair_data(rows, margin=7.0, panel=panel), 90)
+    values, spread = expected_arguments(rows, panel)
+    ((got, of, total, margin, z),) = calls
     assert len(rows) > 58
     assert len(got) == len(values) > 26
     assert got == pytest.approx(values, abs=1e-9)
@@ -121,7 +123,7 @@ def test_each_order_is_folded_as_a_prompt_of_its_own_is(
     assert (total, margin, z) == (90, pytest.approx(0.07), pytest.approx(1.96, abs=1e-3))
 
 
-def test_looks_and_many_pairs_ask_for_more_standard_errors(asked: list[tuple[Any, ...]]) -> None:
+def test_optional_stopping_and_many_pairs_raise_z(calls: list[tuple[Any, ...]]) -> None:
     rows, anytime = won(15, 10), Design(sequential=True)
     for terms in (
         {},
@@ -129,11 +131,11 @@ def test_looks_and_many_pairs_ask_for_more_standard_errors(asked: list[tuple[Any
         {"design": anytime},
         {"design": anytime, "pairs": 10},
     ):
-        second_order_may_matter(trial(rows, **terms), 90)
+        second_order_may_matter(pair_data(rows, **terms), 90)
     fixed, shared = float(norm.ppf(0.975)), float(norm.ppf(1 - 0.005 / 2))
-    looked = [fixed * sequence_factor(alpha) ** 0.5 for alpha in (0.05, 0.005)]
+    looked = [fixed * sequential_factor(alpha) ** 0.5 for alpha in (0.05, 0.005)]
     # Where nothing ends early Holm's p-values share the error out.
-    assert [one[-1] for one in asked] == pytest.approx([fixed, shared, *looked])
+    assert [one[-1] for one in calls] == pytest.approx([fixed, shared, *looked])
     assert looked[1] > shared > fixed
     assert looked[0] > fixed
 
@@ -142,9 +144,9 @@ def test_looks_and_many_pairs_ask_for_more_standard_errors(asked: list[tuple[Any
 def test_neither_the_names_nor_the_order_of_judgments_matter(
     seed: int, total: int, judges: str
 ) -> None:
-    rows = list(drawn(seed, judges, 1))
-    said = second_order_may_matter(trial(rows), total)
-    swapped = replace(trial(rows), a="b", b="a")
+    rows = list(random_judgments(seed, judges, 1))
+    said = second_order_may_matter(pair_data(rows), total)
+    swapped = replace(pair_data(rows), a="b", b="a")
     assert second_order_may_matter(swapped, total) == said
     shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
-    assert second_order_may_matter(trial(shuffled), total) == said
+    assert second_order_may_matter(pair_data(shuffled), total) == said

@@ -5,13 +5,13 @@ import pytest
 from tests.unit.analysis.cases import judgment, pair, prompt, won
 
 
-def tagged(*groups: tuple[str, int]):  # type: ignore[no-untyped-def]
+def tagged_prompts(*groups: tuple[str, int]):  # type: ignore[no-untyped-def]
     names = [name for name, n in groups for _ in range(n)]
     return tuple(prompt(n, tags=(name,)) for n, name in enumerate(names))
 
 
 def test_each_tag_has_a_row_the_largest_first_with_holms_p() -> None:
-    found = pair(won(36, 4), prompts=tagged(("code", 22), ("chat", 18)))
+    found = pair(won(36, 4), prompts=tagged_prompts(("code", 22), ("chat", 18)))
     code, chat = found.slices
     assert [(row.tag, row.prompts) for row in found.slices] == [("code", 22), ("chat", 18)]
     assert (code.win_rate.estimate, chat.win_rate.estimate) == (1.0, pytest.approx(14 / 18))
@@ -20,12 +20,12 @@ def test_each_tag_has_a_row_the_largest_first_with_holms_p() -> None:
     assert (code.outcome, chat.outcome) == ("better", "better")
 
 
-def test_fewer_than_fifteen_prompts_are_shown_without_a_verdict() -> None:
-    found = pair(won(29, 0), prompts=tagged(("code", 15), ("chat", 14)))
+def test_fewer_than_15_prompts_have_no_outcome() -> None:
+    found = pair(won(29, 0), prompts=tagged_prompts(("code", 15), ("chat", 14)))
     assert [row.outcome for row in found.slices] == ["better", None]
 
 
-def test_what_many_slices_would_show_by_chance_is_no_difference() -> None:
+def test_outcomes_of_slices_use_the_adjusted_p_value() -> None:
     groups = [(f"tag{n:02}", 16) for n in range(10)]
     values = [
         float(n < 13) if group == 0 else float(n % 2) for group in range(10) for n in range(16)
@@ -35,23 +35,23 @@ def test_what_many_slices_would_show_by_chance_is_no_difference() -> None:
         for i, v in enumerate(values)
         for first in "ab"
     ]
-    found = pair(rows, prompts=tagged(*groups))
+    found = pair(rows, prompts=tagged_prompts(*groups))
     assert found.slices[0].p < 0.05 < found.slices[0].adjusted_p
     assert {row.outcome for row in found.slices} == {"no difference shown"}
 
 
-def test_worse_slices_are_named_too() -> None:
-    found = pair(won(20, 20), prompts=tagged(("code", 20), ("chat", 20)))
+def test_a_slice_can_be_worse() -> None:
+    found = pair(won(20, 20), prompts=tagged_prompts(("code", 20), ("chat", 20)))
     assert {row.tag: row.outcome for row in found.slices} == {"code": "better", "chat": "worse"}
 
 
-def test_a_withheld_pair_names_no_winner_in_a_slice() -> None:
+def test_slices_of_a_withheld_pair_have_no_outcome() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(20)]
-    found = pair(rows, prompts=tagged(("code", 20)))
+    found = pair(rows, prompts=tagged_prompts(("code", 20)))
     assert (found.outcome, found.slices[0].outcome) == ("withheld", None)
 
 
-def test_a_cluster_is_no_slice_and_is_the_unit_inside_one() -> None:
+def test_cluster_tags_are_no_slices_but_units_within_one() -> None:
     prompts = tuple(prompt(n, tags=("code", f"cluster:{n // 2}")) for n in range(40))
     found = pair(won(30, 10), prompts=prompts)
     assert [row.tag for row in found.slices] == ["code"]

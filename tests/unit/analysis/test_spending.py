@@ -1,17 +1,17 @@
-"""What all outcomes took adds up, and an unknown price is not nought."""
+"""Spending adds up, and an unknown cost is not 0."""
 
-from bakeoff.analysis.spending import spending
+from bakeoff.analysis.spending import summarize_spending
 from bakeoff.records import Completion, Usage
 from tests.unit.report.sample import results_of
 
 USED = Usage(input_tokens=10, output_tokens=5, cached_tokens=4)
 
 
-def test_it_adds_up_and_an_unknown_price_is_not_nought() -> None:
+def test_spending_adds_up_and_an_unknown_cost_is_none() -> None:
     evidence = results_of().evidence
     said = Completion(text="x", usage=USED, cost=0.5)
     completions = tuple(c.model_copy(update={"completion": said}) for c in evidence.completions)
-    a, b, judge = spending(evidence.model_copy(update={"completions": completions}))
+    a, b, judge = summarize_spending(evidence.model_copy(update={"completions": completions}))
     assert (a.participant, b.participant, judge.participant) == ("a", "b", "j")
     assert (a.outcomes, a.input_tokens, a.cached_tokens, a.output_tokens, a.cost) == (
         2,
@@ -21,26 +21,28 @@ def test_it_adds_up_and_an_unknown_price_is_not_nought() -> None:
         1.0,
     )
     assert (judge.input_tokens, judge.cost) == (None, None)
-    counted = spending(evidence)[0]
+    counted = summarize_spending(evidence)[0]
     assert counted.output_tokens == sum(
         c.completion.tokens or 0 for c in evidence.completions if c.model == "a"
     )
     assert counted.cost is None
 
 
-def test_what_failed_is_paid_for_where_it_was_answered() -> None:
+def test_answered_failures_are_included_in_the_cost() -> None:
     evidence = results_of().evidence
     paid = tuple(
         failure.model_copy(update={"usage": USED, "cost": 0.25}) if nth == 0 else failure
         for nth, failure in enumerate(evidence.failures)
     )
-    before = spending(evidence)[-1]
-    after = spending(evidence.model_copy(update={"failures": paid}))[-1]
+    before = summarize_spending(evidence)[-1]
+    after = summarize_spending(evidence.model_copy(update={"failures": paid}))[-1]
     assert (before.failed, before.input_tokens) == (len(paid), None)
     assert (after.failed, after.input_tokens, after.output_tokens) == (len(paid), 10, 5)
 
 
-def test_a_check_of_a_model_against_itself_is_paid_for_too() -> None:
+def test_spending_includes_the_null_check() -> None:
     evidence = results_of().evidence
-    both = spending(evidence.model_copy(update={"null_check": evidence}))
-    assert [one.outcomes for one in both] == [2 * one.outcomes for one in spending(evidence)]
+    both = summarize_spending(evidence.model_copy(update={"null_check": evidence}))
+    assert [one.outcomes for one in both] == [
+        2 * one.outcomes for one in summarize_spending(evidence)
+    ]

@@ -1,4 +1,4 @@
-"""What must hold whatever the judgments are, and what holds for all pairs together."""
+"""Properties of any summary, and of all pairs together."""
 
 import math
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def given_evidence(judgments: list[Judgment], words: dict[str, list[str]]) -> Ev
 
 
 def mirrored(found: PairSummary) -> dict[str, Any]:
-    """The numbers of a pair as the swapped pair has to give them."""
+    """The statistics of a pair as expected for the swapped pair."""
     dump = found.model_dump()
 
     def turned(estimate: dict[str, Any] | None, about: float = 1.0) -> dict[str, Any] | None:
@@ -86,12 +86,12 @@ def mirrored(found: PairSummary) -> dict[str, Any]:
     for row in dump["slices"]:
         row["win_rate"] = turned(row["win_rate"])
         row["outcome"] = {"better": "worse", "worse": "better"}.get(row["outcome"], row["outcome"])
-    exposure = dump["thinking"]
-    if exposure:
-        exposure |= {"only_a": exposure["only_b"], "only_b": exposure["only_a"]}
-        exposure["rate_only_a"], exposure["rate_only_b"] = (
-            turned(exposure["rate_only_b"]),
-            turned(exposure["rate_only_a"]),
+    leak_effect = dump["thinking"]
+    if leak_effect:
+        leak_effect |= {"only_a": leak_effect["only_b"], "only_b": leak_effect["only_a"]}
+        leak_effect["rate_only_a"], leak_effect["rate_only_b"] = (
+            turned(leak_effect["rate_only_b"]),
+            turned(leak_effect["rate_only_a"]),
         )
     dump["accounting"]["worst_case"] = (1 - worst[1], 1 - worst[0])
     dump["outcome"] = {"better": "worse", "worse": "better"}.get(dump["outcome"], dump["outcome"])
@@ -118,7 +118,7 @@ def test_swapping_the_models_mirrors_every_number(
 
 
 def rich(seed: int = 1) -> Evidence:
-    """40 prompts by two judges who like length, in both orders, with scores and tags."""
+    """40 prompts by two judges that prefer length, in both orders, with scores and tags."""
     rng = np.random.default_rng(seed)
     judgments = []
     for n in range(40):
@@ -237,13 +237,13 @@ def test_every_verdict_says_its_outcome(judgments: list[Judgment]) -> None:
     assert found.verdict.startswith(begins[found.outcome])
 
 
-def test_pairs_that_were_never_asked_about_are_not_there() -> None:
+def test_pairs_without_judgments_and_failures_are_left_out() -> None:
     rows_ = [judgment(0, "a", 1.0), judgment(0, "a", 1.0, second="c")]
     found = summarize(evidence(rows_, models=("a", "b", "c")))
     assert [(one.a, one.b) for one in found.pairs] == [("a", "b"), ("a", "c")]
 
 
-def test_with_many_pairs_p_values_are_holms_and_one_pair_needs_none() -> None:
+def test_holm_p_values_are_set_for_several_pairs_only() -> None:
     rows_ = won(16, 5)
     rows_ += [judgment(n, "a", 1.0, second="c") for n in range(15)]
     rows_ += [judgment(n, "a", 0.0, second="c") for n in range(15, 20)]
@@ -255,7 +255,7 @@ def test_with_many_pairs_p_values_are_holms_and_one_pair_needs_none() -> None:
     assert summarize(evidence(won(16, 5))).pairs[0].holm_p is None
 
 
-def test_notes_and_the_estimand_are_in_it() -> None:
+def test_the_summary_has_notes_and_the_estimand() -> None:
     found = summarize(evidence(won(1, 1), notes=("mind the gap",)))
     assert found.notes == ("mind the gap",)
     assert "a tie counting half" in found.estimand

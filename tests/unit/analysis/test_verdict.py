@@ -18,7 +18,7 @@ from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, r
         (3, 3, 94, "equivalent"),
     ],
 )
-def test_the_interval_decides(wins: int, losses: int, ties: int, outcome: str) -> None:
+def test_the_interval_decides_the_outcome(wins: int, losses: int, ties: int, outcome: str) -> None:
     found = pair(won(wins, losses, ties))
     assert (found.outcome, found.reasons) == (outcome, ())
 
@@ -29,12 +29,12 @@ def test_a_wider_margin_makes_more_pairs_equivalent() -> None:
     assert pair(won(3, 3, 94), margin=0).outcome == "not enough data"
 
 
-def test_better_by_less_than_the_margin_is_said_to_be_so() -> None:
+def test_the_sentence_says_if_the_difference_is_within_the_margin() -> None:
     assert pair(won(40, 0, 960)).verdict.endswith(", by less than the margin of 5 points")
     assert "margin" not in pair(won(18, 2)).verdict
 
 
-def test_worse_is_told_from_the_winners_side() -> None:
+def test_worse_is_worded_from_the_winners_side() -> None:
     worse, better = pair(won(2, 18)), pair(won(18, 2))
     assert worse.verdict == better.verdict.replace("a is better than b", "b is better than a")
     assert better.verdict == ("a is better than b: it wins 90.0 % (95 % interval 69.9 to 97.2 %)")
@@ -45,14 +45,14 @@ def test_only_ties_are_no_difference() -> None:
     assert pair(rows).verdict.startswith("No difference: every one of 30 prompts is a tie")
 
 
-def test_what_is_lacking_is_told_in_prompts_and_enough_of_them_settle_it() -> None:
+def test_the_sentence_says_how_many_more_prompts_settle_it() -> None:
     found = pair(won(13, 7))
     more = int(re.findall(r"about (\d+) more prompts", found.verdict)[0])
     assert pair(won(round((20 + more) * 0.65), round((20 + more) * 0.35))).outcome == "better"
     assert pair(won(14, 7)).outcome == "not enough data"
 
 
-def test_exact_equality_cannot_be_shown() -> None:
+def test_margin_0_never_gives_equivalence() -> None:
     assert "no number of prompts" in pair(won(10, 10), margin=0).verdict
 
 
@@ -80,7 +80,7 @@ def test_few_prompts_weaken_and_never_hide_what_withholds() -> None:
     assert (hidden.outcome, reasons(hidden)) == ("withheld", ["few prompts", "one order"])
 
 
-def test_a_verdict_on_a_single_prompt_crashes_nothing() -> None:
+def test_a_single_prompt_has_a_verdict() -> None:
     found = pair(both(0, 1.0))
     assert found.outcome == "not enough data"
     assert found.power is None

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from bakeoff.cli import app
 from bakeoff.cli import run as run_command
 from bakeoff.config import EMBEDDED_DEFAULT, Config, Sampling, Spec, load_config, parse_fields
-from bakeoff.errors import ConfigError, masked
+from bakeoff.errors import ConfigError
+from bakeoff.redact import masked
 
 T = TypeVar("T")
 

@@ -79,7 +79,7 @@ def test_all_who_ask_one_server_share_what_it_takes() -> None:
     assert cast.again
     (judge,) = cast.judges.values()
     workers: list[Any] = [*cast.models.values(), cast.again[1], getattr(judge, "generator", None)]
-    servers = {server for worker in workers for server in worker._servers.servers}
+    servers = {server for worker in workers for server in worker._pool.servers}
     (shared,) = servers
     assert shared.limiter._pace.rate(0.0) == 10
-    assert cast_of(config(f"j=api:j{SERVER}")).models["tuned"]._servers.servers[0] is not shared  # type: ignore[attr-defined]
+    assert cast_of(config(f"j=api:j{SERVER}")).models["tuned"]._pool.servers[0] is not shared  # type: ignore[attr-defined]

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from bakeoff import Config
 from bakeoff.analysis import checks
-from bakeoff.analysis import second_order as orders
 from bakeoff.evaluation.pair_progress import Course, Two, Wave
 from bakeoff.evaluation.sequential import FEWEST, Schedule
 from bakeoff.records import Judgment, Prompt, Verdict
-from bakeoff.stats.confidence_sequences import mean_sequence
+from bakeoff.stats.sequential import mean_confidence_sequence
 
 MODELS = ("a", "b", "c")
 
@@ -98,7 +97,7 @@ def test_without_more_words_each_two_models_are_compared_on_all_prompts_at_once(
 
 
 def test_a_pair_may_be_sure_when_a_verdict_may_be_said() -> None:
-    assert FEWEST == checks.FEWEST == orders.FEWEST
+    assert FEWEST == checks.MIN_PROMPTS
 
 
 def test_with_a_baseline_the_others_are_compared_with_it_only() -> None:
@@ -109,7 +108,7 @@ def test_with_a_baseline_the_others_are_compared_with_it_only() -> None:
 def one_by_one(values: Sequence[float], margin: float, alpha: float) -> int | None:
     """After how many prompts a pair is sure, by the definition."""
     for count in range(FEWEST, len(values) + 1):
-        found = mean_sequence(np.array(values[:count]), alpha)
+        found = mean_confidence_sequence(np.array(values[:count]), alpha)
         decided = found.low > 0.5 or found.high < 0.5
         if decided or (0.5 - margin <= found.low and found.high <= 0.5 + margin):
             return count

@@ -8,7 +8,7 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.recorded import Recorded
+from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Prompt
 
@@ -24,9 +24,9 @@ def prompt(*messages: dict[str, str], name: str = "") -> Prompt:
     return Prompt.model_validate({"id": name, "messages": messages})
 
 
-def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> Recorded:
+def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> RecordedCompletions:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return Recorded(Spec.parse(f"file:{path}{options}"), SETTING)
+    return RecordedCompletions(Spec.parse(f"file:{path}{options}"), SETTING)
 
 
 def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
@@ -41,7 +41,7 @@ def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
     return [got[index] for index in range(len(prompts))]
 
 
-def said(model: Any, *prompts: Prompt) -> list[str | None]:
+def completion_texts(model: Any, *prompts: Prompt) -> list[str | None]:
     return [o.text if isinstance(o, Completion) else None for o in outcomes(model, [*prompts])]
 
 
@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "said.jsonl"
 
 
-def test_rows_are_found_by_id_by_messages_or_by_the_last_users_turn(path: Path) -> None:
+def test_rows_match_by_id_messages_or_last_user_turn(path: Path) -> None:
     rows = [
         {"prompt_id": "x", "completion": "by id"},
         {"messages": [SYSTEM, user("hi")], "completion": "by messages"},
@@ -58,7 +58,7 @@ def test_rows_are_found_by_id_by_messages_or_by_the_last_users_turn(path: Path) 
         {"prompt": [user("listed")], "completion": "by a prompt of messages"},
         {"prompt_id": 7, "completion": "by number"},
     ]
-    assert said(
+    assert completion_texts(
         recorded(path, rows),
         prompt(user("hi"), name="x"),
         prompt(SYSTEM, user("hi")),
@@ -78,12 +78,12 @@ def test_rows_are_found_by_id_by_messages_or_by_the_last_users_turn(path: Path) 
     ]
 
 
-def test_a_row_with_a_foreign_id_is_found_by_its_prompt(path: Path) -> None:
+def test_row_with_an_unknown_id_matches_by_its_prompt(path: Path) -> None:
     rows = [{"prompt_id": "theirs", "prompt": "hi", "completion": "c"}]
-    assert said(recorded(path, rows), prompt(user("hi"), name="ours")) == ["c"]
+    assert completion_texts(recorded(path, rows), prompt(user("hi"), name="ours")) == ["c"]
 
 
-def test_a_prompt_without_a_row_fails_alone(path: Path) -> None:
+def test_prompt_without_a_row_fails_alone(path: Path) -> None:
     rows = [{"prompt_id": "x", "completion": "c"}, {"prompt_id": "z", "completion": None}]
     model = recorded(path, rows)
     fine, missing, null = outcomes(
@@ -96,52 +96,60 @@ def test_a_prompt_without_a_row_fails_alone(path: Path) -> None:
         assert outcome.message == f"no completion for prompt {name!r} in {str(path)!r}"
 
 
-def test_thinking_finish_and_tokens_are_kept(path: Path) -> None:
+def test_thinking_finish_and_tokens_are_read(path: Path) -> None:
     raw = "<think>hm</think>\nsure"
     row = {"prompt": "q", "completion": raw, "finish": "length", "tokens": 9}
     (outcome,) = outcomes(recorded(path, [row]), [prompt(user("q"))])
     assert outcome == Completion(text="sure", thinking="hm", finish="length", tokens=9, raw=raw)
 
 
-def test_csv_and_json_too(tmp_path: Path) -> None:
+def test_csv_and_json_files(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text('prompt_id,prompt,base,tokens,finish\n,"hi, you",c,3,stop\n7,,d,,\n')
-    model = Recorded(Spec.parse(f"file:{table}?column=base"), SETTING)
+    model = RecordedCompletions(Spec.parse(f"file:{table}?column=base"), SETTING)
     assert outcomes(model, [prompt(user("hi, you")), prompt(user("q"), name="7")]) == [
         Completion(text="c", finish="stop", tokens=3),
         Completion(text="d"),
     ]
     document = tmp_path / "a.json"
     document.write_text('{"completions": [{"prompt": "q", "completion": "c"}]}')
-    assert said(Recorded(Spec.parse(f"file:{document}"), SETTING), prompt(user("q"))) == ["c"]
+    assert completion_texts(
+        RecordedCompletions(Spec.parse(f"file:{document}"), SETTING), prompt(user("q"))
+    ) == ["c"]
 
 
-def test_the_identity_is_the_files_bytes_and_the_column(path: Path) -> None:
+def test_identity_is_the_hash_of_the_file_and_the_column(path: Path) -> None:
     row = {"prompt": "q", "a": "from a", "b": "from b"}
     one, other = recorded(path, [row], "?column=a"), recorded(path, [row], "?column=b")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert one.identity == {"backend": "file", "sha256": digest, "column": "a"}
     assert one.identity != other.identity
-    assert said(one, prompt(user("q"))) != said(other, prompt(user("q")))
+    assert completion_texts(one, prompt(user("q"))) != completion_texts(other, prompt(user("q")))
     moved = path.rename(path.with_name("moved.jsonl"))
-    assert Recorded(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity == one.identity
+    assert (
+        RecordedCompletions(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity
+        == one.identity
+    )
 
 
-def test_the_same_completion_twice_is_one(path: Path) -> None:
+def test_equal_completions_of_one_prompt_are_accepted(path: Path) -> None:
     row = {"prompt": "q", "completion": "c"}
-    assert said(recorded(path, [row, row]), prompt(user("q"))) == ["c"]
+    assert completion_texts(recorded(path, [row, row]), prompt(user("q"))) == ["c"]
 
 
-def test_two_completions_of_one_prompt_are_refused_before_any_work(path: Path) -> None:
+def test_different_completions_of_one_prompt_fail_prepare(path: Path) -> None:
     rows = [{"prompt": "q", "completion": "c"}, {"prompt": "q", "completion": "d"}]
     with pytest.raises(ConfigError, match="line 1 and line 2 are different completions of one"):
         asyncio.run(recorded(path, rows).prepare())
 
 
-def test_rows_that_differ_in_their_ids_only_clash_where_the_text_decides(path: Path) -> None:
+def test_rows_that_differ_only_in_ids_conflict_without_an_id_match(path: Path) -> None:
     rows = [{"prompt_id": n, "prompt": "q", "completion": n} for n in "ab"]
     model = recorded(path, rows)
-    assert said(model, prompt(user("q"), name="a"), prompt(user("q"), name="b")) == ["a", "b"]
+    assert completion_texts(model, prompt(user("q"), name="a"), prompt(user("q"), name="b")) == [
+        "a",
+        "b",
+    ]
     with pytest.raises(ConfigError, match="line 1 and line 2 are different completions of one"):
         outcomes(model, [prompt(user("q"), name="c")])
 
@@ -162,25 +170,25 @@ def test_rows_that_differ_in_their_ids_only_clash_where_the_text_decides(path: P
         ({"messages": [{"role": "human", "content": "q"}], "completion": "c"}, "messages.0.role"),
     ],
 )
-def test_rows_that_cannot_be_read(path: Path, row: dict[str, Any], says: str) -> None:
+def test_malformed_rows_are_config_errors(path: Path, row: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as error:
         asyncio.run(recorded(path, [row]).prepare())
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_no_such_file_and_no_such_option(tmp_path: Path) -> None:
+def test_missing_file_and_unknown_option_are_config_errors(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"cannot read the completions in '.*none\.jsonl': No such"
     ):
-        Recorded(Spec.parse(f"file:{tmp_path}/none.jsonl"), SETTING)
+        RecordedCompletions(Spec.parse(f"file:{tmp_path}/none.jsonl"), SETTING)
     (tmp_path / "a.jsonl").touch()
     with pytest.raises(ConfigError, match="no option 'col'; there are: column"):
-        Recorded(Spec.parse(f"file:{tmp_path}/a.jsonl?col=x"), SETTING)
+        RecordedCompletions(Spec.parse(f"file:{tmp_path}/a.jsonl?col=x"), SETTING)
 
 
-def test_it_is_the_backend_file_and_sampling_is_no_concern_of_it(path: Path) -> None:
+def test_file_backend_ignores_sampling(path: Path) -> None:
     path.write_text('{"prompt": "q", "completion": "c"}\n')
     model = open_generator(Spec.parse(f"mine=file:{path}?temperature=0"), SETTING)
-    assert isinstance(model, Recorded)
-    assert said(model, prompt(user("q"))) == ["c"]
+    assert isinstance(model, RecordedCompletions)
+    assert completion_texts(model, prompt(user("q"))) == ["c"]

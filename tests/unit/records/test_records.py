@@ -35,6 +35,7 @@ from bakeoff.records import (
     Prompt,
     Rating,
     RatingModel,
+    RawScores,
     Record,
     Results,
     ScoreDifference,
@@ -45,19 +46,18 @@ from bakeoff.records import (
     Summary,
     Usage,
     Verdict,
-    Weights,
     content_key,
 )
 from bakeoff.stats import results as found
 from bakeoff.stats.results import (
-    Calibrated,
+    CalibratedRate,
     Estimate,
-    Exposure,
+    FeatureBias,
+    LeakEffect,
     LengthEffect,
     OrderEffect,
     Power,
-    Tilt,
-    VarianceSplit,
+    VarianceComponents,
 )
 
 texts = st.text(max_size=12)
@@ -98,7 +98,7 @@ completions = st.builds(
     tokens=st.none() | counts,
     raw=st.none() | texts,
     top_logprobs=st.none() | st.dictionaries(texts, st.floats(-1e4, 0), max_size=3),
-    weight=st.none() | reals,
+    score=st.none() | reals,
     snapshot=st.none() | texts,
     usage=usages,
     cost=costs,
@@ -111,7 +111,7 @@ verdicts = st.builds(
     scores=st.none() | scores,
     reason=texts,
     raw=texts,
-    weights=st.none() | st.builds(Weights, reals, reals),
+    raw_scores=st.none() | st.builds(RawScores, reals, reals),
     retry_reason=st.sampled_from([None, "unreadable", "contradiction"]),
     contradictory=st.booleans(),
     shown_characters=st.none() | counts,
@@ -150,8 +150,8 @@ maybe = st.none() | reals
 estimates = st.builds(
     Estimate, estimate=reals, low=reals, high=reals, method=texts, n=counts, se=maybe
 )
-tested = st.builds(found.Tested, p=shares, method=texts, n=counts)
-tilts = st.builds(Tilt, n=counts, more_wins=st.none() | estimates, spearman=maybe)
+tested = st.builds(found.SignificanceResult, p=shares, method=texts, n=counts)
+tilts = st.builds(FeatureBias, n=counts, more_wins=st.none() | estimates, spearman=maybe)
 orders = st.builds(
     OrderEffect,
     identified=st.sampled_from(["both orders", "random order", "one order", "order-free"]),
@@ -161,7 +161,7 @@ orders = st.builds(
     p=st.none() | shares,
 )
 splits = st.builds(
-    VarianceSplit,
+    VarianceComponents,
     *(maybe, maybe, maybe, maybe, counts, reals, reals, reals, texts),
 )
 flags = st.builds(Flag, kind=texts, about=texts, value=reals, message=texts, action=texts)
@@ -211,9 +211,9 @@ pair_summaries = st.builds(
     score_difference=st.none() | st.builds(ScoreDifference, value=estimates, sd=reals, test=tested),
     consistency=st.none() | shares,
     order=orders,
-    length=st.none() | st.builds(LengthEffect, tilt=tilts, controlled=st.none() | estimates),
+    length=st.none() | st.builds(LengthEffect, bias=tilts, controlled=st.none() | estimates),
     markdown=st.none() | tilts,
-    thinking=st.none() | st.builds(Exposure, only_a=counts, only_b=counts, both=counts),
+    thinking=st.none() | st.builds(LeakEffect, only_a=counts, only_b=counts, both=counts),
     judges=st.lists(cards(), max_size=2),
     people=st.none()
     | st.builds(
@@ -223,7 +223,7 @@ pair_summaries = st.builds(
         win_rate=estimates,
         corrected=st.none()
         | st.builds(
-            Calibrated,
+            CalibratedRate,
             value=estimates,
             labelled=counts,
             unlabelled=counts,

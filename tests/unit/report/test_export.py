@@ -10,14 +10,14 @@ from bakeoff.report.export import check_writable, save
 from tests.unit.report.sample import results_of
 
 
-def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+def test_saved_results_are_read_back_equal(tmp_path: Path) -> None:
     results = results_of()
     save(results, tmp_path)
     assert Results.model_validate_json((tmp_path / "results.json").read_bytes()) == results
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "results.json"]
 
 
-def test_the_same_comparison_takes_its_own_place_another_does_not(tmp_path: Path) -> None:
+def test_only_the_same_comparison_is_overwritten(tmp_path: Path) -> None:
     save(results_of(config={"model": ["a", "b"], "out": "x"}), tmp_path)
     save(results_of(config={"model": ["a", "b"], "out": "y"}), tmp_path)
     assert len(list(tmp_path.glob("*.json"))) == 1
@@ -26,13 +26,13 @@ def test_the_same_comparison_takes_its_own_place_another_does_not(tmp_path: Path
     assert len(list(tmp_path.glob("report*.html"))) == 2
 
 
-def test_a_file_that_is_not_ours_is_kept(tmp_path: Path) -> None:
+def test_a_foreign_file_is_renamed_and_kept(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("mine")
     save(results_of(), tmp_path)
     assert "mine" in [file.read_text() for file in tmp_path.glob("results-*.json")]
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="choose another folder"):
         check_writable(tmp_path / "file")

@@ -1,15 +1,23 @@
-"""Frames: of the library that is there, or one line that says what to install."""
+"""Rows of judgments and comparisons, and frames of the installed library."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
+import numpy as np
 import pandas
 import polars
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bakeoff.analysis.pair_data import AnalysisConfig
+from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
+from bakeoff.records import Evidence, Results, Scores, Usage
 from bakeoff.report.frames import Column, frame_of
+from tests.unit.analysis.cases import evidence, judgment, prompt, rows, won
 
 COLUMNS = (Column("text", "text"), Column("flag", "flag", optional=True), Column("tags", "texts"))
 ROWS = [("one", True, ["x"]), ("two", None, [])]
@@ -26,7 +34,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return hide
 
 
-def test_both_hold_the_rows() -> None:
+def test_both_libraries_hold_the_rows() -> None:
     ours, theirs = (frame_of(library, COLUMNS, ROWS) for library in ("pandas", "polars"))
     assert isinstance(ours, pandas.DataFrame)
     assert isinstance(theirs, polars.DataFrame)
@@ -35,14 +43,14 @@ def test_both_hold_the_rows() -> None:
     assert theirs.rows() == ROWS
 
 
-def test_half_a_surrogate_pair_is_shown_as_python_writes_it() -> None:
+def test_lone_surrogates_are_escaped() -> None:
     rows = [("half \ud800", None, ["\udfff"])]
     assert frame_of("polars", COLUMNS, rows).rows() == [("half \\ud800", None, ["\\udfff"])]
     ours = frame_of("pandas", COLUMNS, rows)
     assert (ours["text"][0], ours["tags"][0]) == ("half \\ud800", ["\\udfff"])
 
 
-def test_pandas_comes_first_and_polars_where_it_is_missing(missing: Callable[..., None]) -> None:
+def test_the_default_library_is_pandas_then_polars(missing: Callable[..., None]) -> None:
     assert isinstance(frame_of(None, COLUMNS, ROWS), pandas.DataFrame)
     missing("pandas")
     assert isinstance(frame_of(None, COLUMNS, ROWS), polars.DataFrame)
@@ -50,7 +58,7 @@ def test_pandas_comes_first_and_polars_where_it_is_missing(missing: Callable[...
         frame_of("pandas", COLUMNS, ROWS)
 
 
-def test_without_either_it_says_what_to_install(missing: Callable[..., None]) -> None:
+def test_without_a_library_the_error_names_the_package(missing: Callable[..., None]) -> None:
     missing("pandas", "polars")
     with pytest.raises(ConfigError, match=r"^a frame needs pandas: .* pandas \(or polars\)$"):
         frame_of(None, COLUMNS, ROWS)
@@ -58,7 +66,7 @@ def test_without_either_it_says_what_to_install(missing: Callable[..., None]) ->
         frame_of("polars", COLUMNS, ROWS)
 
 
-def test_what_a_library_itself_lacks_is_not_taken_for_the_library(
+def test_a_missing_dependency_of_a_library_is_raised(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "pandas.py").write_text("import a_part_that_is_gone")
@@ -68,6 +76,116 @@ def test_what_a_library_itself_lacks_is_not_taken_for_the_library(
         frame_of(None, COLUMNS, ROWS)
 
 
-def test_a_library_that_there_is_not_is_one_line() -> None:
+def test_an_unknown_library_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"^there is no frame 'arrow': ask for"):
         frame_of("arrow", COLUMNS, ROWS)  # type: ignore[call-overload]
+
+
+def results_of(given_: Evidence, panel: str = "mean") -> Results:
+    config = {"panel": panel}
+    return Results.of(
+        given_, summarize(given_, AnalysisConfig.from_config(config)), dict(config), {}
+    )
+
+
+@settings(max_examples=60)
+@given(rows, st.sampled_from(["mean", "majority"]))
+def test_comparisons_add_up_to_the_summary(found: list, panel: str) -> None:
+    results = results_of(evidence(found), panel)
+    frame = results.comparisons("polars")
+    (pair,) = results.summary.pairs
+    assert frame.height == pair.prompts
+    # A summary looks at nine digits, so that no rank depends on the last bit.
+    assert frame["preference"].mean() == pytest.approx(pair.win_rate.estimate, abs=1e-8)
+    assert (frame["winner"] == "a").sum() == pair.wins
+    assert (frame["winner"] == "b").sum() == pair.losses
+    assert (frame["winner"] == "tie").sum() == pair.ties
+    if pair.flipped is not None:
+        # Of what was judged in both orders.
+        told = sum(isinstance(flag, bool | np.bool_) for flag in frame["consistent"])
+        assert frame["flipped"].sum() / told == pytest.approx(pair.flipped)
+    if pair.scores_a:
+        assert frame["score_a"].mean() / 10 == pytest.approx(pair.scores_a.mean)
+
+
+@settings(max_examples=60)
+@given(rows)
+def test_both_libraries_hold_equal_values(found: list) -> None:
+    results = results_of(evidence(found))
+    for call in (results.judgments, results.comparisons):
+        ours, theirs = call("pandas"), call("polars")
+        assert list(ours.columns) == theirs.columns
+        back = ours.astype(object).where(ours.notna(), None).to_dict("records")
+        assert back == theirs.to_dicts()
+
+
+@settings(max_examples=60)
+@given(rows)
+def test_every_judgment_is_a_row(found: list) -> None:
+    results = results_of(evidence(found))
+    table = results.judgments("polars")
+    assert table.height == len(results.judgments) == len(found)
+    assert table["preference"].mean() == pytest.approx(fmean(j.verdict.first for j in found))
+    for row, one in zip(table.iter_rows(named=True), found, strict=True):
+        better = {True: one.first, False: one.second}.get(one.verdict.first > 0.5)
+        assert row["winner"] == ("tie" if abs(one.verdict.first - 0.5) < 1e-9 else better)
+
+
+def test_winners_are_model_names_in_either_order() -> None:
+    scores = {"scores": Scores(2, 9)}
+    found = [judgment(0, "b", 0.0, **scores), judgment(1, "a", 0.5)]
+    frame = results_of(evidence(found)).comparisons("pandas")
+    assert list(frame["winner"]) == ["a", "tie"]
+    assert list(frame["preference"]) == [1.0, 0.5]
+    assert frame.loc[0, ["score_a", "score_b"]].tolist() == [9, 2]
+    assert frame["score_a"].isna().tolist() == [False, True]
+
+
+def test_unknown_values_are_missing_and_keep_the_column_type() -> None:
+    known = {
+        "usage": Usage(input_tokens=5, output_tokens=2),
+        "cost": 0.25,
+        "snapshot": "gpt-4-0613",
+    }
+    found = [judgment(0, "a", 1.0, **known), judgment(1, "a", 1.0)]
+    ours = results_of(evidence(found)).judgments("pandas")
+    assert ours.dtypes.astype(str).to_dict() == {
+        **dict.fromkeys(("prompt_id", "judge", "first", "second", "presented"), "string"),
+        **dict.fromkeys(("winner", "reason", "retry_reason", "snapshot"), "string"),
+        **dict.fromkeys(("repeat", "sample"), "int64"),
+        **dict.fromkeys(("shown_characters", "tokens_in", "tokens_out"), "Int64"),
+        **dict.fromkeys(("score_first", "score_second", "cost"), "Float64"),
+        "preference": "float64",
+        "contradictory": "bool",
+    }
+    assert ours["tokens_in"].tolist() == [5, pandas.NA]
+    theirs = results_of(evidence(found)).judgments("polars")
+    assert theirs["tokens_in"].dtype == polars.Int64
+    assert theirs["snapshot"].to_list() == ["gpt-4-0613", None]
+
+
+def test_a_frame_without_judgments_has_the_same_columns() -> None:
+    empty = results_of(
+        Evidence(models=("a",), prompts=(), completions=(), judgments=(), failures=())
+    )
+    full = results_of(evidence(won(2, 1)))
+    for library in ("pandas", "polars"):
+        for name in ("judgments", "comparisons"):
+            nothing, something = (getattr(r, name)(library) for r in (empty, full))
+            assert len(nothing) == 0
+            assert list(nothing.columns) == list(something.columns)
+            assert list(nothing.dtypes) == list(something.dtypes)
+
+
+def test_three_models_have_three_pairs_with_tags_and_clusters() -> None:
+    found = [
+        judgment(n, first, 1.0, second=second)
+        for n in range(2)
+        for first, second in (("a", "b"), ("a", "c"), ("c", "b"))
+    ]
+    prompts = (prompt(0, tags=("math", "cluster:x")), prompt(1))
+    frame = results_of(evidence(found, ("a", "b", "c"), prompts=prompts)).comparisons("polars")
+    assert set(frame.select("a", "b").rows()) == {("a", "b"), ("a", "c"), ("b", "c")}
+    assert frame.filter(polars.col("a") == "b")["winner"].to_list() == ["c", "c"]
+    assert frame["unit"].to_list() == ["cluster:x", "p1"] * 3
+    assert frame["tags"].to_list()[:2] == [["math", "cluster:x"], []]

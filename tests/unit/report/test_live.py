@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bakeoff.report.live import Board, live
+from bakeoff.report.live import ProgressTable, show_progress
 from bakeoff.runtime.progress import Progress
 from tests.unit.report.test_plain_text import ANY, EVIL
 
@@ -26,7 +26,7 @@ def done(count: int, total: int = 100, who: str = "a", **more: object) -> Progre
     return Progress(stage="completion", who=who, done=count, total=total, **more)  # type: ignore[arg-type]
 
 
-def drawn(board: Board, width: int = 80, encoding: str = "utf-8") -> list[str]:
+def drawn(board: ProgressTable, width: int = 80, encoding: str = "utf-8") -> list[str]:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict: what it lacks is an error
     console = Console(file=out, width=width)
     console.print(board)
@@ -34,56 +34,56 @@ def drawn(board: Board, width: int = 80, encoding: str = "utf-8") -> list[str]:
     return out.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]
 
 
-def board(*shown: Progress, hosted: Collection[str] = (), seconds: float = 10) -> Board:
+def table_of(*shown: Progress, priced: Collection[str] = (), seconds: float = 10) -> ProgressTable:
     clock = Clock()
-    found = Board(hosted, clock)
+    table = ProgressTable(priced, clock)
     for one in shown:
-        found.show(one.model_copy(update={"done": 0, "kept": 0}))
+        table.update(one.model_copy(update={"done": 0, "kept": 0}))
     clock.now += seconds
     for one in shown:
-        found.show(one)
-    return found
+        table.update(one)
+    return table
 
 
-def test_a_row_says_how_far_how_fast_and_how_long() -> None:
-    (line,) = drawn(board(done(25, failed=2, tokens=12_345, cost=0.01234)))
+def test_a_row_has_progress_rate_and_time() -> None:
+    (line,) = drawn(table_of(done(25, failed=2, tokens=12_345, cost=0.01234)))
     assert line.split() == [
         *("a", "completes", "━━─────────", "25/100", "2", "failed"),
         *("2.5/s", "0:30", "left", "12.3k", "tok", "$0.0123"),
     ]
-    (line,) = drawn(board(done(100, tokens=7)))
+    (line,) = drawn(table_of(done(100, tokens=7)))
     assert line.split()[2:] == ["━" * 24, "100/100", "in", "0:10", "7", "tok"]
 
 
-def test_slow_work_is_told_by_the_minute_and_the_hour() -> None:
-    assert "12/min  7:20 left" in drawn(board(done(12), seconds=60))[0]
-    assert "30.0/h  3:18:00 left" in drawn(board(done(1), seconds=120))[0]
+def test_slow_rates_are_per_minute_or_hour() -> None:
+    assert "12/min  7:20 left" in drawn(table_of(done(12), seconds=60))[0]
+    assert "30.0/h  3:18:00 left" in drawn(table_of(done(1), seconds=120))[0]
 
 
-def test_the_rate_is_that_of_late_and_of_new_work_only() -> None:
+def test_the_rate_covers_recent_uncached_work_only() -> None:
     clock = Clock()
-    found = Board((), clock)
-    found.show(done(0, 1000))
-    found.show(done(500, 1000, kept=500))
-    assert "/s" not in drawn(found)[0]  # all of it was in the store
+    table = ProgressTable((), clock)
+    table.update(done(0, 1000))
+    table.update(done(500, 1000, kept=500))
+    assert "/s" not in drawn(table)[0]  # all of it was in the store
     for second in range(1, 101):  # a hundred slow ones, then two hundred fast ones
         clock.now += 1
-        found.show(done(500 + second, 1000, kept=500))
-    assert "1.0/s" in drawn(found)[0]
+        table.update(done(500 + second, 1000, kept=500))
+    assert "1.0/s" in drawn(table)[0]
     for second in range(1, 41):
         clock.now += 1
-        found.show(done(600 + 5 * second, 1000, kept=500))
-    assert "5.0/s" in drawn(found)[0]
+        table.update(done(600 + 5 * second, 1000, kept=500))
+    assert "5.0/s" in drawn(table)[0]
 
 
-def test_a_price_that_is_not_known_is_said_of_those_that_cost() -> None:
+def test_unknown_prices_are_shown_for_priced_models_only() -> None:
     rows = done(5, who="here", cost=None), done(5, who="there", cost=None)
-    here, there = drawn(board(*rows, hosted={"there"}))
+    here, there = drawn(table_of(*rows, priced={"there"}))
     assert "price unknown" in there
     assert "price" not in here
     assert "$" not in here + there
-    assert "<$0.0001" in drawn(board(done(5, cost=1e-6)))[0]
-    assert "$" not in drawn(board(done(5, cost=0.0)))[0]
+    assert "<$0.0001" in drawn(table_of(done(5, cost=1e-6)))[0]
+    assert "$" not in drawn(table_of(done(5, cost=0.0)))[0]
 
 
 NAMES = ANY | st.sampled_from([EVIL, "[red]x[/red]", "日本" * 40, "a" * 300, "tuned"])
@@ -105,10 +105,8 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.integers(1, 200), st.sampled_from(["utf-8", "ascii", "latin-1"]))
-def test_it_fits_any_terminal_in_any_encoding(
-    rows: list[Progress], width: int, encoding: str
-) -> None:
-    found = drawn(board(*rows, hosted=[row.who for row in rows]), width, encoding)
+def test_rows_fit_any_width_and_encoding(rows: list[Progress], width: int, encoding: str) -> None:
+    found = drawn(table_of(*rows, priced=[row.who for row in rows]), width, encoding)
     assert len(found) == len(rows)
     for line in found:
         assert cell_len(line) <= width
@@ -118,7 +116,7 @@ def test_it_fits_any_terminal_in_any_encoding(
 def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
     name = "tuned=hf:me/some-very-long-model-name-with-many-parts-{}"
     rows = [done(50, who=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
-    for n, line in zip("12", drawn(board(*rows)), strict=True):
+    for n, line in zip("12", drawn(table_of(*rows)), strict=True):
         assert line.startswith("tuned…")
         assert f"-{n} completes" in line
         assert "━━━━────" in line
@@ -127,12 +125,12 @@ def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
 
 def lines(act: Callable[[Callable[[Progress], None], Clock], None]) -> list[str]:
     out, clock = io.StringIO(), Clock()
-    with live(Console(file=out, width=40), clock=clock) as watch:
+    with show_progress(Console(file=out, width=40), clock=clock) as watch:
         act(watch, clock)
     return out.getvalue().splitlines()
 
 
-def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
+def test_fast_work_is_one_line_on_a_pipe() -> None:
     def act(watch: Callable[[Progress], None], clock: Clock) -> None:
         for count in range(101):
             clock.now += 0.01
@@ -141,7 +139,7 @@ def test_on_a_pipe_fast_work_is_a_line_when_it_is_through() -> None:
     assert lines(act) == ["a completes: 100/100 in 0:01, 2 failed, 100 tok"]
 
 
-def test_on_a_pipe_what_was_there_before_is_told() -> None:
+def test_cached_items_are_counted_on_a_pipe() -> None:
     def act(watch: Callable[[Progress], None], clock: Clock) -> None:
         for count in range(3):
             watch(done(count, 2, kept=count))
@@ -149,7 +147,7 @@ def test_on_a_pipe_what_was_there_before_is_told() -> None:
     assert lines(act) == ["a completes: 2/2 in 0:00, 2 from the store"]
 
 
-def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
+def test_slow_work_is_a_line_per_tenth_or_half_minute_on_a_pipe() -> None:
     def tenths(watch: Callable[[Progress], None], clock: Clock) -> None:
         for count in range(101):
             watch(done(count))
@@ -176,19 +174,19 @@ def test_on_a_pipe_slow_work_is_a_line_every_tenth_or_half_a_minute() -> None:
     ]
 
 
-def test_on_a_pipe_nothing_is_drawn_and_names_are_data() -> None:
+def test_a_pipe_has_no_control_sequences() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    with live(Console(file=out, width=80)) as watch:
+    with show_progress(Console(file=out, width=80)) as watch:
         watch(done(2, 2, who="[red]é\x1b[31m\nx"))
     out.flush()
     said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
 
 
-def test_on_a_terminal_it_is_drawn_over_and_ends_below_itself() -> None:
+def test_a_terminal_is_redrawn_and_the_cursor_ends_below() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)
-    with live(console) as watch:
+    with show_progress(console) as watch:
         watch(done(1, 2, who="a[b]"))
         watch(done(2, 2, who="a[b]"))
     assert "a[b] completes" in out.getvalue()
@@ -198,19 +196,19 @@ def test_on_a_terminal_it_is_drawn_over_and_ends_below_itself() -> None:
 
 def test_without_work_nothing_is_drawn() -> None:
     out = io.StringIO()
-    with live(Console(file=out, force_terminal=True)):
+    with show_progress(Console(file=out, force_terminal=True)):
         pass
     assert out.getvalue() == ""
 
 
-def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
-    assert drawn(board(done(0, writing=700)))[0].split()[-2:] == ["700", "tok"]
-    assert drawn(board(done(5, tokens=1000, writing=700)))[0].split()[-2:] == ["1.7k", "tok"]
+def test_tokens_of_running_items_are_counted() -> None:
+    assert drawn(table_of(done(0, writing=700)))[0].split()[-2:] == ["700", "tok"]
+    assert drawn(table_of(done(5, tokens=1000, writing=700)))[0].split()[-2:] == ["1.7k", "tok"]
     clock = Clock()
-    found = Board((), clock)
+    table = ProgressTable((), clock)
     lines = []
     for second in range(100):
-        lines.append(found.show(done(0, writing=10 * min(second, 50))))
+        lines.append(table.update(done(0, writing=10 * min(second, 50))))
         clock.now += 1
     assert [line for line in lines if line] == [
         "a completes: 0/100, 300 tok",
@@ -218,8 +216,8 @@ def test_tokens_of_what_is_under_way_count_though_nothing_is_done() -> None:
     ]
 
 
-def test_what_is_through_in_a_batch_is_told_beside_what_is_here() -> None:
-    (line,) = drawn(board(done(3, through=40)))
+def test_items_finished_in_a_batch_are_shown() -> None:
+    (line,) = drawn(table_of(done(3, through=40)))
     assert "3/100 (40 in a batch)" in line
-    (line,) = drawn(board(done(3)))
+    (line,) = drawn(table_of(done(3)))
     assert "batch" not in line

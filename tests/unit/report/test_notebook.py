@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from bakeoff.records import Evidence
-from bakeoff.report.notebook import fragment
-from bakeoff.report.text.judge_card import interval, trust
-from bakeoff.report.text.summary import ranks, rating_notes
+from bakeoff.report.notebook import notebook_html
+from bakeoff.report.text.judge_card import interval, judge_card_lines
+from bakeoff.report.text.summary import rank_text, rating_notes
 from tests.unit.analysis.cases import evidence, failure, texts, won
 from tests.unit.report.notebook_results import HOSTILE, results_of, three, two
 
@@ -40,10 +40,10 @@ class Outline(HTMLParser):
             self.text += data
 
 
-def test_it_says_the_verdict_then_the_numbers_then_the_judge_card() -> None:
+def test_verdict_numbers_and_judge_card_are_in_order() -> None:
     results = two()
     (pair,) = results.summary.pairs
-    text = Outline(fragment(results)).text
+    text = Outline(notebook_html(results)).text
     assert text.startswith(pair.verdict)
     place = 0
     for words in (
@@ -55,28 +55,28 @@ def test_it_says_the_verdict_then_the_numbers_then_the_judge_card() -> None:
         pair.reasons[0].message,
         pair.reasons[0].action,
         "Judge card",
-        *trust(pair, ()),
+        *judge_card_lines(pair, ()),
         "A note.",
         results.summary.estimand,
     ):
         place = text.index(words, place) + len(words)
 
 
-def test_flags_of_pairs_and_of_models_are_told() -> None:
+def test_flags_of_pairs_and_of_models_are_shown() -> None:
     rows = won(18, 4, 3)
     same = [one for name in "ab" for one in texts(name, ["the same"] * 25)]
     results = results_of(evidence(rows, completions=tuple(same)))
     assert results.summary.flags
-    text = Outline(fragment(results)).text
+    text = Outline(notebook_html(results)).text
     for flag in results.summary.flags:
         assert flag.message in text
         assert flag.action in text
 
 
-def test_the_bar_is_an_image_that_says_what_it_shows() -> None:
+def test_the_bar_has_a_text_alternative() -> None:
     results = two("tuned", "base")
     (pair,) = results.summary.pairs
-    outline = Outline(fragment(results))
+    outline = Outline(notebook_html(results))
     assert outline.labels == [
         f"tuned won {pair.wins} prompts, base won {pair.losses}, {pair.ties} are ties. "
         f"Win rate of tuned, ties half: {interval(pair.win_rate)}"
@@ -84,49 +84,52 @@ def test_the_bar_is_an_image_that_says_what_it_shows() -> None:
     assert ("div", "class", "role", "aria-label") in outline.tags
 
 
-def test_of_three_models_the_ratings_come_first_and_each_pair_is_named() -> None:
+def test_three_models_have_ratings_before_the_named_pairs() -> None:
     results = three()
-    text = Outline(fragment(results)).text
+    text = Outline(notebook_html(results)).text
     assert text.startswith("Strength, in log-odds of winning")
     order = [text.index(f"{one.strength.estimate:+.2f}") for one in results.summary.ratings]
     assert order == sorted(order)
     for one in results.summary.ratings:
-        assert f"{ranks(one).removeprefix('rank ')}{one.group}" in text
+        assert f"{rank_text(one).removeprefix('rank ')}{one.group}" in text
     assert all(f"{note}." in text for note in rating_notes(results.summary))
     for pair in results.summary.pairs:
         assert f"{pair.a} against {pair.b} {pair.verdict}" in text
 
 
-def test_nothing_judged_is_said_and_not_drawn() -> None:
+def test_results_without_verdicts_have_no_bar() -> None:
     empty = results_of(evidence([], failures=(failure("p0"),)))
-    outline = Outline(fragment(empty))
+    outline = Outline(notebook_html(empty))
     assert outline.labels == []
     assert outline.text.startswith(empty.summary.pairs[0].verdict)
     nobody = Evidence(models=("a",), prompts=(), completions=(), judgments=(), failures=())
-    assert Outline(fragment(results_of(nobody))).text.startswith("No two models were compared.")
+    assert Outline(notebook_html(results_of(nobody))).text.startswith(
+        "No two models were compared."
+    )
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_tag_and_no_attribute(hostile: str) -> None:
-    plain = Outline(fragment(two("x", "y", "z")))
-    attacked = Outline(fragment(two(f"{hostile}1", f"{hostile}2", hostile)))
+    plain = Outline(notebook_html(two("x", "y", "z")))
+    attacked = Outline(notebook_html(two(f"{hostile}1", f"{hostile}2", hostile)))
     assert attacked.tags == plain.tags
     assert attacked.open == plain.open == []
     three_plain, three_attacked = (
-        Outline(fragment(three(tuple(f"{name}{n}" for n in range(3))))) for name in ("x", hostile)
+        Outline(notebook_html(three(tuple(f"{name}{n}" for n in range(3)))))
+        for name in ("x", hostile)
     )
     assert three_attacked.tags == three_plain.tags
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_it_can_be_sent_and_shown(hostile: str) -> None:
-    text = fragment(two(f"{hostile}1", f"{hostile}2", hostile))
+def test_the_fragment_can_be_encoded_without_control_characters(hostile: str) -> None:
+    text = notebook_html(two(f"{hostile}1", f"{hostile}2", hostile))
     text.encode()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text)
 
 
-def test_it_styles_nothing_around_it_and_fetches_nothing() -> None:
-    text = fragment(three())
+def test_styles_are_scoped_and_nothing_is_fetched() -> None:
+    text = notebook_html(three())
     (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
     rules = re.sub(r"/\*.*?\*/", "", style)
     for selectors in re.findall(r"([^{}]+)\{(?!\s*\.bakeoff)", rules):

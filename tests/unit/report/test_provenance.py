@@ -1,7 +1,8 @@
-"""How results came about: a command that asks the same, what it took, hashes of what is in."""
+"""The command that repeats a comparison, hashes of its parts, and fingerprints of saved files."""
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 
 from bakeoff.cli import app
 from bakeoff.config import Config
-from bakeoff.report.provenance import SHOWING, command, origin_of
+from bakeoff.report.provenance import (
+    OPERATIONAL_FIELDS,
+    command_line,
+    content_hashes,
+    digest,
+    fingerprint,
+    input_digest,
+    is_current,
+)
 from tests.unit.report.sample import results_of
 
 CONFIGS = st.builds(
@@ -42,10 +51,10 @@ def parsed(line: str) -> Config:
 
 @settings(max_examples=25)  # parsing a command takes a while
 @given(CONFIGS)
-def test_the_command_asks_what_was_asked(config: Config) -> None:
+def test_the_command_repeats_the_config(config: Config) -> None:
     dumped = json.loads(config.model_dump_json(by_alias=True))
-    again = json.loads(parsed(command(dumped)).model_dump_json(by_alias=True))
-    for name in dumped.keys() - set(SHOWING):
+    again = json.loads(parsed(command_line(dumped)).model_dump_json(by_alias=True))
+    for name in dumped.keys() - set(OPERATIONAL_FIELDS):
         assert again[name] == dumped[name], name
 
 
@@ -57,11 +66,11 @@ def test_the_command_of_an_audit_names_the_files() -> None:
     }
     config |= {"margin": 5.0, "panel": "majority"}
     line = "bakeoff audit 'a b.csv' c.json --columns winner=label --panel majority"
-    assert command(config) == line
+    assert command_line(config) == line
 
 
 @pytest.mark.parametrize("part", ["prompts", "completions", "verdicts"])
-def test_hashes_change_with_what_they_are_of_and_nothing_else(part: str) -> None:
+def test_each_hash_changes_with_its_part_only(part: str) -> None:
     results = results_of()
     prompt = results.prompts[0].model_copy(update={"messages": results.prompts[1].messages})
     said = results.completions[0].completion.model_copy(update={"text": "other"})
@@ -81,5 +90,74 @@ def test_hashes_change_with_what_they_are_of_and_nothing_else(part: str) -> None
             )
         },
     }
-    before, after = origin_of(results), origin_of(results.model_copy(update=changed[part]))
+    before, after = (
+        content_hashes(results),
+        content_hashes(results.model_copy(update=changed[part])),
+    )
     assert {name for name in before if before[name] != after[name]} == {part}
+
+
+INPUTS = digest(("what", "it is made of"))
+
+
+def write_files(folder: Path, document: bytes = b"{}", page: bytes = b"<p>Better.</p>") -> None:
+    (folder / "document").write_bytes(document)
+    (folder / "page").write_bytes(page + fingerprint(INPUTS, document, page))
+
+
+def unchanged(folder: Path, inputs: str = INPUTS) -> bool:
+    return is_current(inputs, folder / "document", folder / "page")
+
+
+@pytest.mark.parametrize("page", [b"<p>Better.</p>", b"", b"no text \xff" * 99])
+def test_saved_files_are_current_for_their_inputs_only(tmp_path: Path, page: bytes) -> None:
+    write_files(tmp_path, page=page)
+    assert unchanged(tmp_path)
+    assert not unchanged(tmp_path, digest(("something", "else")))
+
+
+@pytest.mark.parametrize("name", ["document", "page"])
+def test_a_changed_byte_in_either_file_is_noticed(tmp_path: Path, name: str) -> None:
+    write_files(tmp_path)
+    file = tmp_path / name
+    content = file.read_bytes()
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert not unchanged(tmp_path), place
+    for other in (content + b" ", b" " + content, content[:-1], b""):
+        file.write_bytes(other)
+        assert not unchanged(tmp_path), other
+    file.write_bytes(content)
+    assert unchanged(tmp_path)
+    file.unlink()
+    assert not unchanged(tmp_path)
+
+
+def test_a_page_without_fingerprint_is_not_current(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    (tmp_path / "page").write_bytes(b"<p>Better.</p>")
+    assert not unchanged(tmp_path)
+    (tmp_path / "page").unlink()
+    (tmp_path / "page").mkdir()
+    assert not unchanged(tmp_path)
+
+
+@given(st.lists(st.text(max_size=3), max_size=4), st.lists(st.text(max_size=3), max_size=4))
+def test_digests_are_equal_only_for_equal_parts(one: list[str], other: list[str]) -> None:
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+def test_lone_surrogates_have_digests() -> None:
+    assert digest(("\ud800",)) != digest(("\udc00",))
+
+
+def test_evidence_config_and_package_versions_change_the_input_digest() -> None:
+    evidence, context = results_of().evidence, [{"seed": 1}, {"packages": {"bakeoff": "1.0"}}]
+    digests = [
+        input_digest(evidence, context),
+        input_digest(results_of("Other.").evidence, context),
+        input_digest(evidence, [{"seed": 2}, context[1]]),
+        input_digest(evidence, [context[0], {"packages": {"bakeoff": "1.1"}}]),
+    ]
+    assert len(set(digests)) == 4
+    assert input_digest(results_of().evidence, context) == digests[0]

@@ -14,14 +14,14 @@ from rich.console import Console
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Failure, Judgment, Results, Scores
 from bakeoff.report.terminal import (
-    forgive_encodings,
     log_to,
-    print_document,
+    make_console,
+    print_backends,
     print_error,
+    print_json,
     print_path,
     print_results,
-    print_ways,
-    terminal,
+    transliterate_output,
 )
 from tests.unit.analysis.cases import evidence, failure, judgment, texts, won
 from tests.unit.report.sample import results_of
@@ -35,7 +35,7 @@ def printed(*, samples: int = 0, **more: object) -> str:
     return out.getvalue()
 
 
-def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
+def test_the_summary_has_the_sections_of_the_guide_in_order() -> None:
     text = printed()
     lines = text.partition("\n\nA win rate is")[0].splitlines()
     blocks = [line for line in lines if line and not line.startswith(" ")]
@@ -55,7 +55,7 @@ def test_the_summary_has_the_guides_blocks_in_their_order() -> None:
     assert "  Average difference: +0.500 ± 0.000" in text
 
 
-def test_a_judge_without_scores_has_none_made_up_for_it() -> None:
+def test_no_scores_are_shown_for_a_judge_without_scores() -> None:
     text = printed(scores=False)
     assert "none: this judge says which is better" in text
     assert "Score Analysis" not in text
@@ -84,7 +84,7 @@ def verdicts(rows: Sequence[Judgment | Failure], models: str = "ab") -> list[str
     return out.getvalue().rpartition("Prompt\n")[2].splitlines()
 
 
-def test_a_verdict_is_read_at_once() -> None:
+def test_a_sample_verdict_is_one_line() -> None:
     rows = [
         judgment(0, "a", 1.0, reason="Clear."),
         judgment(0, "b", 0.25, scores=Scores(6, 8.5), reason="Two\nlines."),
@@ -105,7 +105,7 @@ def test_a_verdict_is_read_at_once() -> None:
         assert line in found
 
 
-def test_of_three_models_both_places_are_named_and_all_are_shown() -> None:
+def test_samples_of_three_models_name_both_positions() -> None:
     rows = [judgment(0, one, 1.0, second=two) for one, two in ("ab", "ac", "bc")]
     lost = Failure(
         stage="completion", prompt_id="p0", participant="c", kind="backend", message="gone"
@@ -137,7 +137,7 @@ def coloured(found: Results, **env: str) -> str:
     return out.getvalue()
 
 
-def test_colour_says_how_it_ended_and_what_to_look_at() -> None:
+def test_colors_show_the_outcome_and_red_flags() -> None:
     better, unsure = (
         Results.of(found, summarize(found), {}, {})
         for found in (evidence(won(30, 5)), evidence(won(6, 5)))
@@ -151,7 +151,7 @@ def test_colour_says_how_it_ended_and_what_to_look_at() -> None:
 
 
 @given(ANY)
-def test_nothing_that_anybody_says_acts_on_the_terminal(text: str) -> None:
+def test_no_untrusted_text_controls_the_terminal(text: str) -> None:
     out = io.StringIO()
     print_results(Console(file=out, width=60), results_of(text or "-"), 2)
     assert not [char for char in out.getvalue() if acts(char) and char != "\n"]
@@ -159,7 +159,7 @@ def test_nothing_that_anybody_says_acts_on_the_terminal(text: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_every_encoding_can_hold_it_within_the_width(encoding: str) -> None:
+def test_output_fits_every_encoding_and_width(encoding: str) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict
     print_results(Console(file=out, width=80), results_of(EVIL + "日本 ± … é"), 2)
     out.flush()
@@ -168,7 +168,7 @@ def test_every_encoding_can_hold_it_within_the_width(encoding: str) -> None:
     assert max(map(len, found.splitlines())) <= 80
 
 
-def test_a_text_of_a_megabyte_or_of_many_lines_is_cut() -> None:
+def test_long_texts_in_samples_are_truncated() -> None:
     for text in ("x" * 1_000_000, "\n" * 400, "\x1b[2J" * 200_000):
         assert printed(samples=1, text=text).count("\n") < 300
 
@@ -193,16 +193,16 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     ours.setLevel(level)
 
 
-def test_errors_logs_and_paths_are_data_too(
+def test_errors_logs_and_paths_are_escaped(
     monkeypatch: pytest.MonkeyPatch, log: logging.Logger
 ) -> None:
     streams = ascii_streams(monkeypatch)
-    forgive_encodings()
-    log_to(terminal(errors=True))
+    transliterate_output()
+    log_to(make_console(errors=True))
     log.getChild("x").warning("é %s [red]x[/red]", EVIL)
     print_error(f"no\nsuch ± {EVIL}")
-    print_path(terminal(), f"out/日{EVIL}")
-    print_path(terminal(), "a  b\n")
+    print_path(make_console(), f"out/日{EVIL}")
+    print_path(make_console(), "a  b\n")
     print("±")  # whoever else prints
     out, errors = (stream.getvalue().decode("ascii") for stream in streams)
     assert not [char for char in out + errors if acts(char) and char != "\n"]
@@ -213,36 +213,36 @@ def test_errors_logs_and_paths_are_data_too(
     assert out.endswith("\na  b\\n\n+/-\n")
 
 
-def test_whoever_wants_quiet_hears_of_errors_only(log: logging.Logger) -> None:
+def test_a_quiet_console_logs_errors_only(log: logging.Logger) -> None:
     log_to(Console(quiet=True))
     assert not log.getChild("generators").isEnabledFor(logging.WARNING)
     log_to(Console())
     assert log.getChild("generators").isEnabledFor(logging.INFO)
 
 
-def test_a_document_is_one_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_json_is_valid_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = ascii_streams(monkeypatch)
     results = results_of("± 日 😀")
-    print_document(results.to_json())
+    print_json(results.to_json())
     assert Results.model_validate_json(streams[0].getvalue()) == results
 
 
-def test_what_to_write_is_whole_on_a_line_of_its_own() -> None:
+def test_backend_specs_are_not_wrapped() -> None:
     out = io.StringIO()
     command = "pip install " + "x" * 90
     ways = [("a:NAME", "what " * 40, command, "A_KEY", False), ("b", "it", "installed", "", None)]
-    print_ways(Console(file=out, width=60), ways)
+    print_backends(Console(file=out, width=60), ways)
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["a:NAME", f"  {command}, A_KEY is not set"]
     assert max(map(len, lines[2:])) <= 60
     assert lines[-3:] == ["b", "  installed", "  it"]
 
 
-def test_markup_in_a_text_is_text() -> None:
+def test_rich_markup_in_a_text_is_not_interpreted() -> None:
     assert "[red]x[/red]" in printed(samples=1, text="[red]x[/red]")
 
 
-def test_what_is_wrong_with_a_model_stands_below_one_of_its_pairs_only() -> None:
+def test_flags_of_a_model_are_printed_with_its_first_pair_only() -> None:
     empty = [text for model in "abc" for text in texts(model, [""])]
     rows = [judgment(0, one, 0.5, second=two) for one, two in ("ab", "ac", "bc")]
     found = evidence(rows, models=("a", "b", "c"), completions=tuple(empty))

@@ -40,7 +40,8 @@ def test_what_is_under_way_ends_and_what_is_not_is_not_begun() -> None:
         run, worker = Halt(), Slow(3)
         with run.in_force():
             work = asyncio.create_task(put_through(worker, 10))
-            await asyncio.sleep(0.01)
+            while len(worker.begun) < 3:
+                await asyncio.sleep(0)
             run.stop("enough")
             worker.go.set()
             return await work, worker.begun
@@ -86,12 +87,11 @@ def test_a_pause_and_a_wait_for_a_turn_end_at_once() -> None:
         run, gate = Halt(), Gate([Server(Caps(1))])
         with run.in_force():
             await gate.turn(0)
-            waits = [asyncio.create_task(pause(60)), asyncio.create_task(gate.turn(1))]
-            await asyncio.sleep(0.01)
+            waits = [asyncio.create_task(pause(1e6)), asyncio.create_task(gate.turn(1))]
+            await asyncio.sleep(0)  # both wait
             run.stop("enough")
-            await asyncio.wait(waits, timeout=5)
-            late = asyncio.create_task(pause(60))
-            await asyncio.wait([late], timeout=5)
+            late = asyncio.create_task(pause(1e6))
+            await asyncio.wait([*waits, late], timeout=60)
             return [one.exception() for one in (*waits, late)]
 
     assert [type(error) for error in asyncio.run(main())] == [StoppedError] * 3
@@ -109,7 +109,7 @@ class Engine(Batched[int, int]):
 
     def batch(self, items: Sequence[int]) -> Sequence[int]:
         self.batches += 1
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         return [2 * item for item in items]
 
     async def _stop(self) -> None:

@@ -24,7 +24,7 @@ from bakeoff.runtime.progress import (
     tokens_of,
 )
 
-USAGE = st.builds(Usage, input=st.integers(0, 999), output=st.integers(0, 999))
+USAGE = st.builds(Usage, input_tokens=st.integers(0, 999), output_tokens=st.integers(0, 999))
 COST = st.none() | st.floats(0, 9)
 OUTCOMES = (
     st.builds(lambda u, c: Completion(text="", usage=u, cost=c), st.none() | USAGE, COST)

@@ -61,4 +61,4 @@ def test_without_a_limit_nobody_waits_and_a_patient_one_never_does() -> None:
         with pytest.raises(StoppedError, match="can cost"):
             await small.hold(0.5, patient=True)
 
-    asyncio.run(asyncio.wait_for(main(), 10))
+    asyncio.run(asyncio.wait_for(main(), 60))

@@ -16,7 +16,7 @@ def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Run it, but not for ever: a worker that hangs is a failure and not a pause."""
 
     async def watched() -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await work()
 
     return asyncio.run(watched())
@@ -62,7 +62,7 @@ class Engine(Batched[int, int]):
 
     def batch(self, items: Sequence[int]) -> Sequence[int | WorkError]:
         self.begun += 1
-        assert self.permits.acquire(timeout=10)
+        assert self.permits.acquire(timeout=60)
         self.batches.append(list(items))
         self.threads.add(threading.get_ident())
         if 13 in items and self.bug:
@@ -212,8 +212,7 @@ def test_the_largest_rank_comes_first(items: list[int], size: int) -> None:
 def test_single_items_that_trickle_in_share_batches(items: list[int], size: int) -> None:
     async def go() -> list[Outcomes]:
         engine.permits = threading.Semaphore(0)
-        waiting = [asyncio.create_task(outcomes_of(engine, [item])) for item in items]
-        await begun(engine, 1)  # all others wait
+        waiting = await behind_the_first(engine, [[item] for item in items])
         engine.permits.release(len(items))
         try:
             return await asyncio.gather(*waiting)
@@ -268,12 +267,21 @@ async def begun(engine: Engine, batches: int) -> None:
         await asyncio.sleep(0.001)
 
 
+async def behind_the_first(
+    engine: Engine, calls: Sequence[Sequence[int]]
+) -> list[asyncio.Task[Outcomes]]:
+    """Calls of which the first is in the engine, and all others wait, when this returns."""
+    first = asyncio.create_task(outcomes_of(engine, calls[0]))
+    await begun(engine, 1)  # it would take up others with the first, did they wait already
+    others = [asyncio.create_task(outcomes_of(engine, items)) for items in calls[1:]]
+    await asyncio.sleep(0)
+    return [first, *others]
+
+
 def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
     async def go() -> list[Outcomes | BaseException]:
         engine.permits = threading.Semaphore(0)
-        calls = ([1], [2, 13], [3], [5])
-        some = [asyncio.create_task(outcomes_of(engine, items)) for items in calls]
-        await begun(engine, 1)
+        some = await behind_the_first(engine, ([1], [2, 13], [3], [5]))
         engine.permits.release(10)
         try:
             return await asyncio.gather(*some, return_exceptions=True)
@@ -290,8 +298,7 @@ def test_a_bug_in_a_batch_comes_out_as_itself_and_no_other_call_hangs() -> None:
 def test_calls_that_are_cancelled_take_no_other_call_with_them_and_leave_nothing_over() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
-        calls = [asyncio.create_task(outcomes_of(engine, [n] * 3)) for n in (1, 2, 3, 4)]
-        await begun(engine, 1)
+        calls = await behind_the_first(engine, [[n] * 3 for n in (1, 2, 3, 4)])
         calls[2].cancel()  # it waits
         engine.permits.release()
         await begun(engine, 2)

@@ -1,4 +1,4 @@
-"""What the tests of all statistics share: values of every kind, and what a sound result is."""
+"""Strategies for values of every kind, and a check that a result is sound."""
 
 import math
 from dataclasses import fields, is_dataclass

@@ -43,7 +43,7 @@ def agreeing(n: int, accuracy: float, seed: int) -> Values:
 
 @few
 @given(ratings(most_raters=2))
-def test_cohen_s_kappa_is_that_of_sklearn(pair: Values) -> None:
+def test_cohens_kappa_equals_sklearns(pair: Values) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     found = cohen_kappa(pair)
     if len(np.unique(pair)) == 1:
@@ -55,7 +55,7 @@ def test_cohen_s_kappa_is_that_of_sklearn(pair: Values) -> None:
 
 @few
 @given(ratings())
-def test_fleiss_kappa_is_that_of_statsmodels(rated: Values) -> None:
+def test_fleiss_kappa_equals_statsmodels(rated: Values) -> None:
     assume(len(np.unique(rated)) > 1)
     table, _ = inter_rater.aggregate_raters(rated.astype(int))
     assert fleiss_kappa(rated).estimate == pytest.approx(inter_rater.fleiss_kappa(table), abs=1e-9)
@@ -64,7 +64,9 @@ def test_fleiss_kappa_is_that_of_statsmodels(rated: Values) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @few
 @given(rated=ratings(missing=0.25))
-def test_alpha_is_that_of_krippendorff_whatever_is_missing(rated: Values, level: Level) -> None:
+def test_alpha_equals_the_krippendorff_package_with_missing_ratings(
+    rated: Values, level: Level
+) -> None:
     paired = rated[(~np.isnan(rated)).sum(axis=1) >= 2]
     assume(len(np.unique(paired[~np.isnan(paired)])) > 1)
     found = krippendorff_alpha(rated, level)
@@ -72,7 +74,7 @@ def test_alpha_is_that_of_krippendorff_whatever_is_missing(rated: Values, level:
     assert found.estimate == pytest.approx(theirs, abs=1e-9)
 
 
-def test_alpha_of_krippendorff_s_own_example() -> None:
+def test_alpha_of_krippendorffs_example() -> None:
     """Krippendorff 2011, "Computing Krippendorff's alpha-reliability": C."""
     nan = np.nan
     rated = np.array(
@@ -137,7 +139,7 @@ def test_the_scale_of_an_interval_and_any_rising_scale_of_ranks_do_not_matter(
 
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)
-def test_raters_who_always_agree_have_1_and_those_who_guess_about_0(coefficient) -> None:
+def test_perfect_agreement_is_1_and_guessing_about_0(coefficient) -> None:
     verdicts = np.random.default_rng(3).integers(0, 3, (400, 1)).astype(float)
     perfect = coefficient(np.repeat(verdicts, 2, axis=1))
     assert perfect.estimate == pytest.approx(1)
@@ -148,7 +150,7 @@ def test_raters_who_always_agree_have_1_and_those_who_guess_about_0(coefficient)
 
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)
-def test_prompts_that_a_rater_left_out_take_no_part_among_two(coefficient) -> None:
+def test_with_two_raters_incomplete_prompts_are_ignored(coefficient) -> None:
     rated = agreeing(60, 0.8, 5)
     holes = np.concatenate((rated, [[1, np.nan], [np.nan, 0], [np.nan, np.nan]]))
     assert coefficient(holes) == coefficient(rated)
@@ -184,7 +186,7 @@ def test_95_percent_intervals_of_agreement_cover(coefficient) -> None:
     [np.zeros((0, 2)), np.zeros((5, 1)), np.zeros((5, 0)), np.full((5, 2), np.nan)],
     ids=["no prompts", "one rater", "no raters", "nothing rated"],
 )
-def test_without_two_ratings_of_a_prompt_there_is_no_agreement(coefficient, rated: Values) -> None:
+def test_without_two_ratings_of_a_prompt_the_result_is_none(coefficient, rated: Values) -> None:
     assert coefficient(rated) is None
     assert coefficient(rated, clusters=np.arange(len(rated))) is None
 
@@ -196,7 +198,7 @@ def test_one_prompt_has_no_interval(coefficient) -> None:
     assert found.method == "one unit: no interval"
 
 
-def test_one_verdict_alone_leaves_only_ac1_which_needs_no_second() -> None:
+def test_a_single_category_leaves_only_ac1() -> None:
     unanimous = np.ones((20, 3))
     assert cohen_kappa(unanimous[:, :2]) is None
     assert fleiss_kappa(unanimous) is None
@@ -210,3 +212,6 @@ def test_a_rare_category_that_a_resample_may_lose_stays_finite() -> None:
     for coefficient in COEFFICIENTS:
         assert sound(coefficient(rated))
         assert coefficient(rated).estimate == pytest.approx(1)
+
+
+# Numbers known from elsewhere.

@@ -8,22 +8,22 @@ from scipy.special import expit
 
 from bakeoff.stats.alpaca_eval import (
     GRID,
-    Inputs,
+    AlpacaEvalInputs,
     Values,
-    alpaca_eval_length_controlled,
-    bootstrapped_se,
+    bootstrap_se,
+    length_controlled_win_rate,
 )
 
 NONE = np.array([])
 
 
-def inputs(n: int, seed: int, *, gamed: bool = True) -> Inputs:
-    """Preferences that length, difficulty and the model have made, with soft noise."""
+def inputs(n: int, seed: int, *, gamed: bool = True) -> AlpacaEvalInputs:
+    """Preferences that depend on length, difficulty and the model, with noise."""
     rng = np.random.default_rng(seed)
     lengths, difficulty = rng.normal(100, 400, n).round(), rng.normal(0, 1, n)
     liked = -1.5 * np.tanh(lengths / lengths.std(ddof=1)) + 0.7 * difficulty + 0.5
     others = 2 * n if gamed else 0
-    return Inputs(
+    return AlpacaEvalInputs(
         preferences=np.clip(expit(liked) + rng.normal(0, 0.2, n), 0, 1),
         length_differences=lengths,
         difficulty=difficulty,
@@ -33,11 +33,11 @@ def inputs(n: int, seed: int, *, gamed: bool = True) -> Inputs:
     )
 
 
-def own_rows(rows: Inputs) -> Inputs:
+def own_rows(rows: AlpacaEvalInputs) -> AlpacaEvalInputs:
     return replace(rows, gamed_lengths=NONE, gamed_preferences=NONE, gamed_prompts=NONE.astype(int))
 
 
-def rows_of(rows: Inputs) -> tuple[Values, Values, Values, Values]:
+def rows_of(rows: AlpacaEvalInputs) -> tuple[Values, Values, Values, Values]:
     """Features, soft labels, weights and prompts, from AlpacaEval's description."""
     n, gamed = len(rows.preferences), len(rows.gamed_preferences)
     z = np.tanh(rows.length_differences / rows.length_differences.std(ddof=1))
@@ -70,7 +70,7 @@ def test_the_fit_is_that_of_liblinear_with_an_l1_penalty(seed: int, c: float) ->
     rows = inputs(150, seed)
     x, y, w, _ = rows_of(rows)
     theirs = liblinear(x, y, w, c)
-    found = alpaca_eval_length_controlled(rows, c)
+    found = length_controlled_win_rate(rows, c)
     assert found.weights == pytest.approx(theirs.tolist(), abs=1e-3)
     rate = expit(theirs[2] + theirs[1] * rows.difficulty).mean()
     assert found.win_rate == pytest.approx(rate, abs=1e-4)
@@ -87,7 +87,7 @@ def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
             eta = x[out] @ liblinear(x[kept], y[kept], w[kept], c)
             loss = np.logaddexp(0, eta) - y[out] * eta
             losses[i] += np.average(loss, weights=w[out]) / 5
-    found = alpaca_eval_length_controlled(rows)
+    found = length_controlled_win_rate(rows)
     assert found.c in GRID
     assert losses[list(GRID).index(found.c)] == pytest.approx(losses.min(), abs=1e-5)
     assert losses.max() > losses.min() + 0.01
@@ -103,32 +103,32 @@ def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_diffic
     other = replace(
         one, preferences=1 - one.preferences, length_differences=-one.length_differences
     )
-    ours, theirs = (alpaca_eval_length_controlled(side, c) for side in (one, other))
+    ours, theirs = (length_controlled_win_rate(side, c) for side in (one, other))
     assert ours.win_rate == pytest.approx(1 - theirs.win_rate, abs=1e-6)
     length, difficulty, model = theirs.weights
     assert ours.weights == pytest.approx((length, -difficulty, -model), abs=1e-5)
 
 
 @pytest.mark.parametrize("c", [None, 2.78])
-def test_a_model_against_itself_has_half(c: float | None) -> None:
+def test_a_model_against_itself_has_rate_one_half(c: float | None) -> None:
     rows = replace(inputs(40, 5), preferences=np.full(40, 0.5), length_differences=np.zeros(40))
     for one in (rows, own_rows(rows)):
-        found = alpaca_eval_length_controlled(one, c)
+        found = length_controlled_win_rate(one, c)
         assert found.win_rate == pytest.approx(0.5, abs=0.01)
 
 
 def test_equal_lengths_and_difficulties_leave_the_win_rate_and_its_standard_error() -> None:
     preferences = np.random.default_rng(6).random(120)
-    rows = Inputs(preferences, np.zeros(120), np.zeros(120), NONE, NONE, NONE.astype(int))
-    found = alpaca_eval_length_controlled(rows, 100.0)
+    rows = AlpacaEvalInputs(preferences, np.zeros(120), np.zeros(120), NONE, NONE, NONE.astype(int))
+    found = length_controlled_win_rate(rows, 100.0)
     assert found.win_rate == pytest.approx(preferences.mean(), abs=1e-3)
-    se = bootstrapped_se(rows, 100.0)
+    se = bootstrap_se(rows, 100.0)
     assert se == pytest.approx(preferences.std() / 120**0.5, rel=0.15)
 
 
 def test_the_bootstrap_is_seeded() -> None:
     rows = inputs(40, 7)
-    one, again, other = (bootstrapped_se(rows, 2.78, resamples=20, seed=s) for s in (1, 1, 2))
+    one, again, other = (bootstrap_se(rows, 2.78, resamples=20, seed=s) for s in (1, 1, 2))
     assert one == again != other
     assert 0 < one < 0.2
 
@@ -136,16 +136,16 @@ def test_the_bootstrap_is_seeded() -> None:
 def test_too_few_prompts_need_a_c() -> None:
     few = inputs(4, 8)
     with pytest.raises(ValueError, match="fewer than 5 prompts cannot be cross-validated"):
-        alpaca_eval_length_controlled(few)
-    assert 0 < alpaca_eval_length_controlled(few, 1.0).win_rate < 1
-    assert alpaca_eval_length_controlled(inputs(5, 8)).c in GRID
+        length_controlled_win_rate(few)
+    assert 0 < length_controlled_win_rate(few, 1.0).win_rate < 1
+    assert length_controlled_win_rate(inputs(5, 8)).c in GRID
 
 
-def test_one_prompt_is_fitted_too() -> None:
-    one = Inputs(np.ones(1), np.full(1, 30.0), np.zeros(1), NONE, NONE, NONE.astype(int))
-    assert alpaca_eval_length_controlled(one, 100.0).win_rate > 0.9
+def test_one_prompt_can_be_fitted() -> None:
+    one = AlpacaEvalInputs(np.ones(1), np.full(1, 30.0), np.zeros(1), NONE, NONE, NONE.astype(int))
+    assert length_controlled_win_rate(one, 100.0).win_rate > 0.9
 
 
-def test_wins_alone_stay_short_of_certainty() -> None:
-    found = alpaca_eval_length_controlled(replace(inputs(30, 9), preferences=np.ones(30)), 10.0)
+def test_wins_alone_stay_below_1() -> None:
+    found = length_controlled_win_rate(replace(inputs(30, 9), preferences=np.ones(30)), 10.0)
     assert 0.9 < found.win_rate < 1

@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.bias import Codes, Mask, Values, exposure, length_effect, order_effect, tilt
-from bakeoff.stats.intervals import proportion, student, win_rate
+from bakeoff.stats.bias import (
+    Codes,
+    Mask,
+    Values,
+    feature_bias,
+    leak_effect,
+    length_effect,
+    order_effect,
+)
+from bakeoff.stats.intervals import proportion, t_interval, win_rate
 from bakeoff.stats.results import OrderEffect
 from tests.unit.stats.helpers import close, mirrored, negated, same, sound
 
@@ -39,7 +47,7 @@ def estimates(effect: OrderEffect):
 
 
 @given(verdicts())
-def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_effect_of_the_place(
+def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_order_effect(
     drawn: Verdicts,
 ) -> None:
     values, prompts, first = drawn
@@ -100,7 +108,7 @@ def test_judging_everything_again_with_the_same_result_changes_nothing(drawn: Ve
 
 
 @given(st.integers(2, 60))
-def test_a_judge_that_always_says_first_gives_half_and_is_never_consistent(n: int) -> None:
+def test_a_judge_that_always_picks_first_gives_half_and_is_never_consistent(n: int) -> None:
     found = order_effect(*both_orders([1.0] * n, [0.0] * n))
     assert found.identified == "both orders"
     assert (found.first_twice, found.second_twice) == (n, 0)
@@ -111,7 +119,7 @@ def test_a_judge_that_always_says_first_gives_half_and_is_never_consistent(n: in
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=40))
-def test_a_judge_that_does_not_mind_the_place_has_no_effect(values: list[float]) -> None:
+def test_a_judge_without_position_bias_has_no_effect(values: list[float]) -> None:
     found = order_effect(*both_orders(values, values))
     effect, pick_first, balanced = estimates(found)
     assert (effect.estimate, effect.low, effect.high) == (0, 0, 0)
@@ -126,7 +134,7 @@ def test_a_judge_that_does_not_mind_the_place_has_no_effect(values: list[float])
 def test_both_orders_are_paired_by_prompt(pairs: list[tuple[float, float]]) -> None:
     first, second = (list(side) for side in zip(*pairs, strict=True))
     found = order_effect(*both_orders(first, second))
-    assert same(found.effect, student(np.array(first) - np.array(second)))
+    assert same(found.effect, t_interval(np.array(first) - np.array(second)))
     assert same(found.balanced, win_rate((np.array(first) + np.array(second)) / 2))
 
 
@@ -156,7 +164,7 @@ def test_a_few_prompts_in_both_orders_among_many_in_one_are_a_random_order() -> 
 
 
 @pytest.mark.parametrize(("twice", "once"), [(1, 0), (3, 2), (2, 2), (2, 3), (1, 20)])
-def test_both_orders_it_is_where_half_the_prompts_have_both(twice: int, once: int) -> None:
+def test_half_of_the_prompts_in_both_orders_identify_a_paired_effect(twice: int, once: int) -> None:
     values, prompts, first = both_orders([1.0] * twice, [0.0] * twice)
     more = np.arange(twice, twice + once)
     found = order_effect(
@@ -167,7 +175,7 @@ def test_both_orders_it_is_where_half_the_prompts_have_both(twice: int, once: in
 
 
 @pytest.mark.parametrize("shown_first", [0, 1])
-def test_one_fixed_order_tells_nothing_of_the_place(shown_first: int) -> None:
+def test_one_fixed_order_identifies_no_effect(shown_first: int) -> None:
     found = order_effect(np.ones(30), np.arange(30), np.full(30, shown_first == 1))
     assert found == OrderEffect("one order", shown_first)
 
@@ -190,7 +198,7 @@ def test_a_random_order_without_spread_has_a_point() -> None:
     assert found.balanced.estimate == 0.5
 
 
-def test_ties_alone_pick_neither_place() -> None:
+def test_ties_alone_have_no_pick_first() -> None:
     found = order_effect(*both_orders([0.5] * 9, [0.5] * 9))
     assert found.pick_first is None
     assert found.p == 1
@@ -219,9 +227,9 @@ def test_the_interval_of_the_effect_covers() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.2, 0.5, 1]), st.integers(-3, 3)), max_size=40))
-def test_swapping_the_models_changes_no_tilt(pairs: list[tuple[float, int]]) -> None:
+def test_swapping_the_models_changes_no_feature_bias(pairs: list[tuple[float, int]]) -> None:
     values, differences = (np.array([pair[i] for pair in pairs], dtype=float) for i in (0, 1))
-    one, other = tilt(values, differences), tilt(1 - values, -differences)
+    one, other = feature_bias(values, differences), feature_bias(1 - values, -differences)
     assert sound(one)
     assert one.n == len(pairs)
     assert one.more_wins == other.more_wins
@@ -232,12 +240,12 @@ def test_swapping_the_models_changes_no_tilt(pairs: list[tuple[float, int]]) -> 
 def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     differences = rng.normal(0, 500, n)
-    by_length = tilt(expit(differences / 300), differences)
+    by_length = feature_bias(expit(differences / 300), differences)
     assert by_length.spearman == pytest.approx(1)
     assert by_length.more_wins == proportion(n, n)
     values = rng.random(n)
     theirs = stats.spearmanr(values, differences).statistic
-    assert tilt(values, differences).spearman == pytest.approx(theirs)
+    assert feature_bias(values, differences).spearman == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +261,7 @@ def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed
 def test_where_nothing_varies_there_is_no_correlation(
     values: list[float], differences: list[float], told: int
 ) -> None:
-    found = tilt(np.array(values), np.array(differences))
+    found = feature_bias(np.array(values), np.array(differences))
     assert found.spearman is None
     assert (found.more_wins.n if found.more_wins else 0) == told
 
@@ -262,7 +270,7 @@ def test_where_nothing_varies_there_is_no_correlation(
 
 
 def judged(n: int, seed: int, alpha: float, beta: float, shift: float = 0.0) -> Verdicts:
-    """Verdicts of a judge that likes length by `beta`, and a by `alpha` apart from it."""
+    """Verdicts of a judge that prefers length by `beta`, and a by `alpha`."""
     rng = np.random.default_rng(seed)
     differences = rng.normal(shift, 400, n).round()
     p = expit(alpha + beta * np.tanh(differences / differences.std(ddof=1)))
@@ -289,7 +297,7 @@ def test_swapping_the_models_mirrors_the_win_rate_at_equal_length(
     values, differences, _ = judged(n, seed, alpha, beta, shift=100)
     one, other = length_effect(values, differences), length_effect(1 - values, -differences)
     assert sound(one)
-    assert one.tilt == other.tilt or one.tilt.spearman == pytest.approx(other.tilt.spearman)
+    assert one.bias == other.bias or one.bias.spearman == pytest.approx(other.bias.spearman)
     if one.controlled:
         assert mirrored(one.controlled, other.controlled, within=1e-6)
         assert same(one.slope, other.slope, within=1e-5)
@@ -310,10 +318,10 @@ def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
     assert win_rate(values).low > 0.65
     assert found.controlled.low < 0.5 < found.controlled.high
     assert found.slope.low > 1
-    assert found.tilt.more_wins.low > 0.5
+    assert found.bias.more_wins.low > 0.5
 
 
-def test_a_judge_that_does_not_mind_length_leaves_the_win_rate_as_it_is() -> None:
+def test_without_length_bias_the_controlled_rate_is_the_win_rate() -> None:
     values, differences, _ = judged(600, 8, 0.8, 0.0, shift=400)
     found = length_effect(values, differences)
     assert found.slope.low < 0 < found.slope.high
@@ -361,7 +369,7 @@ def test_with_few_prompts_wins_or_losses_or_equal_lengths_there_is_nothing_to_fi
 ) -> None:
     found = length_effect(np.array(values), np.array(differences, dtype=float))
     assert (found.controlled, found.slope) == (None, None)
-    assert found.tilt.n == len(values)
+    assert found.bias.n == len(values)
 
 
 def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
@@ -386,7 +394,7 @@ def test_one_huge_length_stays_finite() -> None:
 
 
 def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> None:
-    """The slope is further off than Newton's bounded steps go, and the win rate is found anyway."""
+    """The slope is out of reach of the bounded Newton steps; the win rate is not."""
     values = np.repeat([0.0, 1.0], 100)
     differences = np.where(values > 0.5, 1.0, -1.0)
     differences[[0, -1]] *= 200
@@ -401,12 +409,12 @@ def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> No
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1.0]), st.booleans(), st.booleans())))
-def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
+def test_leak_effect_is_the_win_rate_where_only_one_side_leaks(
     drawn: list[tuple[float, bool, bool]],
 ) -> None:
     values = np.array([value for value, *_ in drawn], dtype=float)
     a, b = (np.array([row[i] for row in drawn], dtype=bool) for i in (1, 2))
-    one, other = exposure(values, a, b), exposure(1 - values, b, a)
+    one, other = leak_effect(values, a, b), leak_effect(1 - values, b, a)
     assert sound(one)
     clean = int((~a & ~b).sum())
     assert one.only_a + one.only_b + one.both + clean == len(drawn)
@@ -419,8 +427,8 @@ def test_exposure_is_the_win_rate_where_one_side_alone_has_the_blemish(
         assert ours is None or (mirrored(ours, theirs) and ours.n == n)
 
 
-def test_a_judge_that_punishes_a_blemish_shows_in_the_two_rates() -> None:
+def test_a_judge_that_punishes_leaks_shows_in_the_two_rates() -> None:
     a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
-    found = exposure(b.astype(float), a, b)
+    found = leak_effect(b.astype(float), a, b)
     assert (found.rate_only_a.estimate, found.rate_only_b.estimate) == (0, 1)
     assert found.rate_only_a.high < found.rate_only_b.low

@@ -20,8 +20,8 @@ shares = st.floats(0, 1)
 samples = st.tuples(st.integers(2, 60), st.integers(1, 200), shares, st.integers(0, 10**6))
 
 
-def drawn(n: int, more: int, quality: float, seed: int) -> tuple[Values, Values, Values]:
-    """Labels of n prompts, and what a judge that is too kind says of them and of others."""
+def random_labels(n: int, more: int, quality: float, seed: int) -> tuple[Values, Values, Values]:
+    """Labels of n prompts, and the values of a lenient judge for them and for others."""
     rng = np.random.default_rng(seed)
     truth = rng.choice([0.0, 0.5, 1.0], n + more, p=[0.4, 0.1, 0.5])
     told = np.where(rng.random(n + more) < quality, truth, rng.random(n + more) < 0.9)
@@ -32,8 +32,8 @@ def drawn(n: int, more: int, quality: float, seed: int) -> tuple[Values, Values,
 
 
 @given(samples)
-def test_ppi_is_that_of_its_authors(sample: tuple[int, int, float, int]) -> None:
-    labels, judged, more = drawn(*sample)
+def test_ppi_equals_the_authors_package(sample: tuple[int, int, float, int]) -> None:
+    labels, judged, more = random_labels(*sample)
     assume(np.ptp(np.concatenate((judged, more))) > 0)
     found = ppi_plus_plus(labels, judged, more)
     low, high = ppi_py.ppi_mean_ci(labels, judged, more, alpha=0.05)
@@ -46,7 +46,7 @@ def test_ppi_is_that_of_its_authors(sample: tuple[int, int, float, int]) -> None
 def test_swapping_the_models_mirrors_the_corrected_rate(
     sample: tuple[int, int, float, int],
 ) -> None:
-    parts = drawn(*sample)
+    parts = random_labels(*sample)
     one, other = ppi_plus_plus(*parts), ppi_plus_plus(*(1 - part for part in parts))
     assert sound(one)
     assert mirrored(one.value, other.value)
@@ -55,10 +55,10 @@ def test_swapping_the_models_mirrors_the_corrected_rate(
 
 
 @given(samples, st.sampled_from(["constant", "opposite"]))
-def test_a_judge_that_knows_nothing_is_not_used(
+def test_an_uninformative_judge_has_weight_0(
     sample: tuple[int, int, float, int], kind: str
 ) -> None:
-    labels, _, more = drawn(*sample)
+    labels, _, more = random_labels(*sample)
     judged = {"constant": np.full(len(labels), 0.3), "opposite": 1 - labels}[kind]
     rest = {"constant": np.full(len(more), 0.3), "opposite": 1 - more}[kind]
     found = ppi_plus_plus(labels, judged, rest)
@@ -68,7 +68,7 @@ def test_a_judge_that_knows_nothing_is_not_used(
 
 
 def test_a_good_judge_narrows_the_interval() -> None:
-    labels, judged, more = drawn(100, 2_000, 0.95, 3)
+    labels, judged, more = random_labels(100, 2_000, 0.95, 3)
     found = ppi_plus_plus(labels, judged, more)
     alone = labels.std() / 10
     assert found.weight > 0.7
@@ -76,9 +76,11 @@ def test_a_good_judge_narrows_the_interval() -> None:
 
 
 @pytest.mark.slow
-def test_however_wrong_the_judge_the_interval_covers() -> None:
+def test_the_interval_covers_for_any_judge() -> None:
     for quality in (0.0, 0.5, 0.9):
-        found = [ppi_plus_plus(*drawn(80, 400, quality, seed)).value for seed in range(2_000)]
+        found = [
+            ppi_plus_plus(*random_labels(80, 400, quality, seed)).value for seed in range(2_000)
+        ]
         assert np.mean([one.low <= 0.55 <= one.high for one in found]) >= 0.92, quality
         assert np.mean([one.estimate for one in found]) == pytest.approx(0.55, abs=0.005)
 
@@ -93,7 +95,7 @@ def test_too_few_labels_are_no_calibration(n: int, more: int) -> None:
 
 
 @given(shares, shares, shares)
-def test_rogan_and_gladen_undo_a_judge_s_errors(
+def test_rogan_gladen_recovers_the_rate(
     truth: float, sensitivity: float, specificity: float
 ) -> None:
     told = sensitivity * truth + (1 - specificity) * (1 - truth)
@@ -104,8 +106,8 @@ def test_rogan_and_gladen_undo_a_judge_s_errors(
         assert found == pytest.approx(truth, abs=1e-9)
 
 
-def test_lee_s_own_case() -> None:
-    """The README of UW-Madison-Lee-Lab/LLM-judge-reporting, as stats.md 3.2 quotes it."""
+def test_lee_interval_of_the_authors_example() -> None:
+    """The example in the README of UW-Madison-Lee-Lab/LLM-judge-reporting."""
     found = lee_interval(0.4, 1_000, (0.7, 200), (0.9, 200))
     assert close(found.value, 0.1667, 0.0564, 0.2627, within=5e-5)
     assert (found.labelled, found.unlabelled, found.weight) == (400, 1_000, None)
@@ -151,10 +153,8 @@ def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None
 
 
 @given(samples, st.floats(0.02, 0.5))
-def test_so_many_labels_suffice_and_one_less_does_not(
-    sample: tuple[int, int, float, int], away: float
-) -> None:
-    labels, judged, more = drawn(*sample)
+def test_the_number_of_labels_is_minimal(sample: tuple[int, int, float, int], away: float) -> None:
+    labels, judged, more = random_labels(*sample)
     total = len(labels) + len(more)
     found = labels_needed(labels, judged, total, away)
     spread = np.append(labels, (0.0, 1.0)).var(ddof=1)
@@ -187,7 +187,7 @@ def test_a_judge_that_agrees_with_people_saves_labels() -> None:
 def test_the_number_of_labels_is_the_same_for_both_models(
     sample: tuple[int, int, float, int], away: float
 ) -> None:
-    labels, judged, more = drawn(*sample)
+    labels, judged, more = random_labels(*sample)
     total = len(labels) + len(more)
     one = labels_needed(labels, judged, total, away)
     other = labels_needed(1 - labels, 1 - judged, total, away)

@@ -7,13 +7,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bakeoff.analysis.verdict import outcome_of
-from bakeoff.stats.confidence_sequences import Looks, Values, anytime_test, looked_at, mean_sequence
-from bakeoff.stats.sequential import CONCENTRATION, log_e_value
+from bakeoff.analysis.verdict import interval_outcome
+from bakeoff.stats.sequential import (
+    CONCENTRATION,
+    SequentialTest,
+    Values,
+    anytime_test,
+    confidence_sequence_at,
+    log_e_value,
+    mean_confidence_sequence,
+)
 from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
 
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
-margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])
+simultaneous_margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])
 
 # Of polynomials of a degree up to 239 this is the whole integral, not an approximation.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
@@ -21,7 +28,7 @@ _BELIEFS = (_NODES + 1) / 2
 _DENSITY = stats.beta.pdf(_BELIEFS, CONCENTRATION, CONCENTRATION) * _WEIGHTS / 2
 
 
-def log_made(values: Values, m: float) -> float:
+def log_wealth(values: Values, m: float) -> float:
     """What was made of 1 against the mean m, from the definition: the integral over beliefs p of
     Beta(5, 5) times the product over values y of y p/m + (1-y)(1-p)/(1-m).
     """
@@ -31,22 +38,22 @@ def log_made(values: Values, m: float) -> float:
     return math.log(_DENSITY @ made)
 
 
-def log_made_at_each_look(values: Values, m: float) -> Values:
-    """The same after each value in turn."""
+def log_wealth_at_each_look(values: Values, m: float) -> Values:
+    """As `log_wealth`, after each value in turn."""
     gains = np.log(np.outer(values, _BELIEFS / m) + np.outer(1 - values, (1 - _BELIEFS) / (1 - m)))
     made: Values = np.logaddexp.reduce(np.log(_DENSITY) + gains.cumsum(axis=0), axis=1)
     return made
 
 
-def first_finding(
+def first_decision(
     values: Values, margin: float = 0.05, alpha: float = 0.05
 ) -> tuple[int, str] | None:
-    """After how many values `Looks` finds anything, and what."""
-    looks = Looks(margin, alpha)
+    """The number of values after which `SequentialTest` decides, and its decision."""
+    looks = SequentialTest(margin, alpha)
     for count, value in enumerate(values.tolist(), 1):
         looks.add(value)
-        if looks.finding:
-            return count, looks.finding
+        if looks.decision:
+            return count, looks.decision
     return None
 
 
@@ -55,34 +62,32 @@ def first_finding(
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_its_ends_are_the_means_against_which_bets_made_1_over_alpha(
-    values: Values, alpha: float
-) -> None:
-    found, enough = mean_sequence(values, alpha), -math.log(alpha)
+def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: float) -> None:
+    found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     exact = np.allclose(values * 100, np.round(values * 100), rtol=0, atol=1e-9)
     for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
         if not exact:  # what lies between two hundredths may win a little less, and never more
-            assert end in (0, 1) or log_made(values, end) >= enough - 2e-3
+            assert end in (0, 1) or log_wealth(values, end) >= enough - 2e-3
         elif end in (0, 1):  # not even there have they made it
-            assert log_made(values, edge) <= enough + 1e-3
+            assert log_wealth(values, edge) <= enough + 1e-3
         elif 1e-6 < end < 1 - 1e-6:  # nearer to 0 and 1 it changes too fast to be told
-            assert log_made(values, end) == pytest.approx(enough, abs=2e-3)
+            assert log_wealth(values, end) == pytest.approx(enough, abs=2e-3)
 
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_it_is_the_set_of_means_that_are_not_ruled_out(values: Values, alpha: float) -> None:
-    found, enough = mean_sequence(values, alpha), -math.log(alpha)
+def test_the_sequence_is_the_set_of_means_not_excluded(values: Values, alpha: float) -> None:
+    found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     for m in np.linspace(0.01, 0.99, 50).tolist():
-        made = log_made(values, m)
+        made = log_wealth(values, m)
         if abs(made - enough) > 2e-3:
             assert (found.low < m < found.high) == (made < enough), m
 
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_it_holds_the_mean_and_is_sound(values: Values, alpha: float) -> None:
-    found = mean_sequence(values, alpha)
+def test_the_sequence_contains_the_mean_and_is_sound(values: Values, alpha: float) -> None:
+    found = mean_confidence_sequence(values, alpha)
     assert sound(found)
     assert 0 <= found.low <= values.mean() + 1e-12
     assert values.mean() - 1e-12 <= found.high <= 1
@@ -94,50 +99,54 @@ def test_it_holds_the_mean_and_is_sound(values: Values, alpha: float) -> None:
 
 @settings(max_examples=60)
 @given(values_of_any_kind, alphas)
-def test_swapping_the_models_mirrors_it(values: Values, alpha: float) -> None:
+def test_swapping_the_models_mirrors_the_sequence(values: Values, alpha: float) -> None:
     values = np.round(values, 6)
-    assert mirrored(mean_sequence(values, alpha), mean_sequence(1 - values, alpha), 1e-6)
+    assert mirrored(
+        mean_confidence_sequence(values, alpha), mean_confidence_sequence(1 - values, alpha), 1e-6
+    )
 
 
 @settings(max_examples=30)
 @given(values_of_any_kind)
-def test_who_wants_to_be_surer_gets_a_wider_one(values: Values) -> None:
-    each = [mean_sequence(values, alpha) for alpha in (0.3, 0.05, 0.025, 0.001)]
+def test_a_smaller_alpha_widens_the_sequence(values: Values) -> None:
+    each = [mean_confidence_sequence(values, alpha) for alpha in (0.3, 0.05, 0.025, 0.001)]
     for narrow, wide in itertools.pairwise(each):
         assert wide.low <= narrow.low + 1e-9
         assert narrow.high <= wide.high + 1e-9
 
 
 @given(values_of_any_kind, st.randoms(use_true_random=False))
-def test_the_order_of_the_values_does_not_change_the_last_one(
+def test_the_order_of_values_does_not_change_the_last_look(
     values: Values, rng: np.random.Generator
 ) -> None:
     shuffled = values.tolist()
     rng.shuffle(shuffled)
-    assert same(mean_sequence(values), mean_sequence(np.array(shuffled)), 1e-9)
-    looks = [Looks(0.05), Looks(0.05)]
+    assert same(
+        mean_confidence_sequence(values), mean_confidence_sequence(np.array(shuffled)), 1e-9
+    )
+    looks = [SequentialTest(0.05), SequentialTest(0.05)]
     for look, each in zip(looks, (values.tolist(), shuffled), strict=True):
         for value in each:
             look.add(value)
     assume(_clear(values, 0.05, 0.05))
-    assert looks[0].finding == looks[1].finding
+    assert looks[0].decision == looks[1].decision
 
 
 @settings(max_examples=20)
 @given(values_of_any_kind, alphas)
-def test_each_look_is_at_the_values_so_far(values: Values, alpha: float) -> None:
+def test_each_look_uses_the_values_so_far(values: Values, alpha: float) -> None:
     places = sorted({1, (len(values) + 1) // 2, len(values)})
-    lows, highs = looked_at(values, places, alpha)
+    lows, highs = confidence_sequence_at(values, places, alpha)
     assert len(lows) == len(highs) == len(places)
     for place, low, high in zip(places, lows, highs, strict=True):
-        alone = mean_sequence(values[:place], alpha)
+        alone = mean_confidence_sequence(values[:place], alpha)
         assert (low, high) == pytest.approx((alone.low, alone.high), abs=1e-9)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 1e-12, 1 - 1e-12, 0.3])
 @pytest.mark.parametrize("count", [1, 20, 3_000])
 def test_values_that_are_all_the_same(value: float, count: int) -> None:
-    found = mean_sequence(np.full(count, value))
+    found = mean_confidence_sequence(np.full(count, value))
     assert sound(found)
     assert found.low <= value <= found.high
     assert found.low == 0 or value > 1e-6
@@ -146,10 +155,10 @@ def test_values_that_are_all_the_same(value: float, count: int) -> None:
         assert found.high - found.low < 0.06
 
 
-def test_more_of_the_same_narrows_it() -> None:
+def test_more_of_the_same_values_narrow_the_sequence() -> None:
     widths = []
     for times in (1, 2, 5, 20):
-        found = mean_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
+        found = mean_confidence_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
         widths.append(found.high - found.low)
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < widths[0] / 2
@@ -159,44 +168,46 @@ def test_more_of_the_same_narrows_it() -> None:
 
 
 @given(singles, alphas)
-def test_of_wins_ties_and_losses_it_is_the_sign_test_s_e_process(
+def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
     values: Values, alpha: float
 ) -> None:
     log_e = float(log_e_value(np.sum(values == 1), np.sum(values == 0)))
     found = anytime_test(values)
     assert found.p == pytest.approx(min(1.0, math.exp(-log_e)), rel=1e-3)
     assert found.n == len(values)
-    looks = Looks(0.05, alpha)
+    looks = SequentialTest(0.05, alpha)
     for value in values.tolist():
         looks.add(value)
     assume(abs(log_e + math.log(alpha)) > 1e-3)
-    assert (looks.finding == "different") == (log_e >= -math.log(alpha))
+    assert (looks.decision == "different") == (log_e >= -math.log(alpha))
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
-def test_of_very_many_it_still_is(wins: int, losses: int) -> None:
-    """However sharp what is known becomes, the beliefs are near enough to each other."""
+def test_it_equals_the_sign_e_process_for_many_values(wins: int, losses: int) -> None:
+    """The grid of beliefs is fine enough for a very concentrated posterior."""
     found = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
     log_e = float(log_e_value(np.array(wins), np.array(losses)))
     assert math.log(found.p) == pytest.approx(min(0.0, -log_e), abs=0.1)
 
 
 @given(values_of_any_kind)
-def test_p_is_1_over_what_bets_made(values: Values) -> None:
+def test_p_is_1_over_wealth(values: Values) -> None:
     p = anytime_test(values).p
-    assert p == pytest.approx(min(1.0, math.exp(-log_made(values, 0.5))), rel=1e-3)
+    assert p == pytest.approx(min(1.0, math.exp(-log_wealth(values, 0.5))), rel=1e-3)
     assert anytime_test(1 - values).p == pytest.approx(p, rel=1e-6)
     assert sound(anytime_test(values))
 
 
 @given(values_of_any_kind, alphas)
-def test_p_is_small_exactly_where_a_half_is_outside(values: Values, alpha: float) -> None:
-    p, found = anytime_test(values).p, mean_sequence(values, alpha)
+def test_p_is_below_alpha_exactly_if_the_sequence_excludes_half(
+    values: Values, alpha: float
+) -> None:
+    p, found = anytime_test(values).p, mean_confidence_sequence(values, alpha)
     assume(abs(p - alpha) > 1e-6 * alpha)
     assert (p <= alpha) == (found.low > 0.5 or found.high < 0.5)
 
 
-def test_nothing_was_bet_on_no_values_and_on_ties() -> None:
+def test_p_is_1_without_values_and_for_ties() -> None:
     assert anytime_test(np.array([])).p == 1
     assert anytime_test(np.array([])).n == 0
     assert anytime_test(np.full(40, 0.5)).p == pytest.approx(1)
@@ -206,9 +217,9 @@ def test_nothing_was_bet_on_no_values_and_on_ties() -> None:
 
 
 def _clear(values: Values, margin: float, alpha: float) -> bool:
-    """Whether no mean that `Looks` asks about is so near to an end that rounding decides."""
+    """Whether no mean that `SequentialTest` checks is so near to a bound that rounding decides."""
     asked = {m for m in (0.5, 0.5 - margin, 0.5 + margin) if 0 < m < 1}
-    return all(abs(log_made(values, m) + math.log(alpha)) > 1e-3 for m in asked)
+    return all(abs(log_wealth(values, m) + math.log(alpha)) > 1e-3 for m in asked)
 
 
 @settings(max_examples=25)
@@ -216,13 +227,13 @@ def _clear(values: Values, margin: float, alpha: float) -> bool:
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=40)
     | st.lists(st.floats(0, 1), min_size=1, max_size=25)
     | st.integers(1, 300).map(lambda n: [0.5] * n),
-    margins,
+    simultaneous_margins,
     alphas,
 )
-def test_it_finds_what_the_interval_says_at_every_look(
+def test_the_sequential_test_agrees_with_the_interval_at_every_look(
     values: list[float], margin: float, alpha: float
 ) -> None:
-    looks = Looks(margin, alpha)
+    looks = SequentialTest(margin, alpha)
     for count, value in enumerate(values, 1):
         looks.add(value)
         if count % 20 and count != len(values) and len(values) > 60:
@@ -230,70 +241,70 @@ def test_it_finds_what_the_interval_says_at_every_look(
         seen = np.array(values[:count])
         if not _clear(seen, margin, alpha):
             continue
-        said = outcome_of(mean_sequence(seen, alpha), margin)
+        said = interval_outcome(mean_confidence_sequence(seen, alpha), margin)
         different = {"better": "different", "worse": "different", "not enough data": None}
-        assert looks.finding == different.get(said, said), (count, said)
+        assert looks.decision == different.get(said, said), (count, said)
 
 
 @pytest.mark.parametrize(("margin", "finding"), [(0.0, None), (0.05, "equivalent")])
-def test_ties_alone_are_equivalent_within_a_margin_and_never_within_none(
+def test_ties_alone_are_equivalent_for_positive_margins_only(
     margin: float, finding: str | None
 ) -> None:
-    looks = Looks(margin)
+    looks = SequentialTest(margin)
     found = []
     for _ in range(3_000):
         looks.add(0.5)
-        found.append(looks.finding)
+        found.append(looks.decision)
     assert found[-1] == finding
     assert found[:20] == [None] * 20
     assert "different" not in found
 
 
-def test_within_50_points_all_is_equivalent_that_is_not_different() -> None:
-    looks = Looks(0.5)
-    assert looks.finding == "equivalent"
+def test_with_margin_50_everything_not_different_is_equivalent() -> None:
+    looks = SequentialTest(0.5)
+    assert looks.decision == "equivalent"
     for _ in range(40):
         looks.add(1.0)
-    assert looks.finding == "different"
+    assert looks.decision == "different"
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.001])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_wins_alone_soon_end_it_and_a_smaller_alpha_later(value: float, alpha: float) -> None:
+def test_wins_alone_decide_soon_and_later_with_a_smaller_alpha(value: float, alpha: float) -> None:
     counts = np.arange(40)
     known = log_e_value(counts, np.zeros_like(counts)) >= -math.log(alpha)
-    assert first_finding(np.full(40, value), 0.05, alpha) == (known.argmax(), "different")
+    assert first_decision(np.full(40, value), 0.05, alpha) == (known.argmax(), "different")
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.001])
 @pytest.mark.parametrize("seed", range(3))
-def test_it_ends_at_the_first_look_at_which_a_half_is_ruled_out(seed: int, alpha: float) -> None:
+def test_different_is_decided_at_the_first_look_that_excludes_half(seed: int, alpha: float) -> None:
     values = np.random.default_rng(seed).choice([0.0, 0.25, 1.0, 1.0, 1.0], 200)
-    out = log_made_at_each_look(values, 0.5) >= -math.log(alpha)
+    out = log_wealth_at_each_look(values, 0.5) >= -math.log(alpha)
     assert out.any()
-    assert first_finding(values, 0.0, alpha) == (out.argmax() + 1, "different")
+    assert first_decision(values, 0.0, alpha) == (out.argmax() + 1, "different")
 
 
 @pytest.mark.parametrize(("margin", "alpha"), [(0.2, 0.05), (0.2, 0.005), (0.15, 0.05)])
-def test_it_ends_at_the_first_look_at_which_all_outside_of_the_margin_is(
+def test_equivalent_is_decided_at_the_first_look_that_excludes_all_outside(
     margin: float, alpha: float
 ) -> None:
     values = np.random.default_rng(7).choice([0.25, 0.5, 0.5, 0.75], 150)
-    low, high = (log_made_at_each_look(values, 0.5 + side) for side in (-margin, margin))
+    low, high = (log_wealth_at_each_look(values, 0.5 + side) for side in (-margin, margin))
     out = np.minimum(low, high) >= -math.log(alpha)
     assert out.any()
-    assert first_finding(values, margin, alpha) == (out.argmax() + 1, "equivalent")
+    assert first_decision(values, margin, alpha) == (out.argmax() + 1, "equivalent")
 
 
-def test_a_look_may_take_back_what_the_one_before_found() -> None:
-    """It says what is so now: who stops at the first finding stops there."""
-    looks = Looks(0.05)
+def test_a_decision_may_be_withdrawn_at_a_later_look() -> None:
+    """The decision describes the present look, and a later look may withdraw it."""
+    looks = SequentialTest(0.05)
     for value in [1.0] * 12:
         looks.add(value)
-    assert looks.finding == "different"
+    assert looks.decision == "different"
     for value in [0.0] * 12:
         looks.add(value)
-    assert looks.finding is None
+    assert looks.decision is None
 
 
 # How often it errs.
@@ -315,20 +326,23 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 ) -> None:
     truth, draw = KINDS[kind]
     runs = draw(np.random.default_rng(53), (400, 200))
-    made = np.array([log_made_at_each_look(run, truth) for run in runs])
+    made = np.array([log_wealth_at_each_look(run, truth) for run in runs])
     over = made.max(axis=1) > math.log(20)
     print(f"{kind}: {over.mean():.4f}")
     assert 0 < over.mean() < 0.05
     for run in [*np.flatnonzero(over)[:2], *np.flatnonzero(~over)[:2]]:
         look = int(made[run].argmax()) + 1
-        lows, highs = looked_at(runs[run], [look])
+        lows, highs = confidence_sequence_at(runs[run], [look])
         assert ((lows > truth) | (highs < truth))[0] == over[run]
 
 
 @pytest.mark.slow
-def test_who_stops_when_sure_names_a_winner_of_equals_in_less_than_5_percent_of_the_runs() -> None:
+def test_stopping_at_a_decision_has_an_error_rate_below_5_percent() -> None:
     runs = np.random.default_rng(59).choice([0.0, 0.25, 0.5, 0.75, 1.0], (120, 80))
-    found = [first_finding(run) for run in runs]
+    found = [first_decision(run) for run in runs]
     wrong = np.mean([one is not None and one[1] == "different" for one in found])
     print(f"{wrong:.4f}")
     assert wrong < 0.05
+
+
+# Real preferences.

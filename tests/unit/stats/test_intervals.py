@@ -13,10 +13,10 @@ from bakeoff.stats.intervals import (
     Values,
     bca,
     cluster_means,
-    clustered,
+    cluster_robust_mean,
     effective_wilson,
     proportion,
-    student,
+    t_interval,
     win_rate,
 )
 from tests.unit.stats.helpers import (
@@ -66,7 +66,7 @@ def test_without_ties_it_is_wilson_s_interval(wins: int, losses: int, level: flo
     assert proportion(wins, wins + losses, level) == ours
 
 
-def test_a_share_of_nothing_is_no_estimate() -> None:
+def test_a_proportion_of_no_trials_is_none() -> None:
     assert proportion(0, 0) is None
 
 
@@ -104,7 +104,7 @@ def test_all_wins_and_all_losses(n: int) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 10, 100])
 @pytest.mark.parametrize("value", [0.5, 0.25, 0.1, 0.3, 0.7])
-def test_all_the_same_is_not_certainty(n: int, value: float) -> None:
+def test_equal_values_have_an_interval_of_positive_width(n: int, value: float) -> None:
     estimate = win_rate(np.full(n, value))
     assert estimate.estimate == pytest.approx(value)
     assert estimate.low < value < estimate.high
@@ -114,7 +114,7 @@ def test_all_the_same_is_not_certainty(n: int, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, 0.5, 1.0])
-def test_one_prompt_says_next_to_nothing(value: float) -> None:
+def test_one_prompt_has_a_wide_interval(value: float) -> None:
     estimate = win_rate(np.array([value]))
     assert estimate.high - estimate.low > 0.5
     assert estimate.low <= 0.5 <= estimate.high or value in (0.0, 1.0)
@@ -172,7 +172,7 @@ def test_a_higher_level_is_a_wider_interval(drawn: tuple[Values, np.ndarray], al
 def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> None:
     assert win_rate(single) == effective_wilson(single)
     average = np.round(average, 9)  # what differs by less is taken for rounding
-    assert whole(average) or win_rate(average) == clustered(average, None)
+    assert whole(average) or win_rate(average) == cluster_robust_mean(average, None)
     wilson = win_rate(average).method == "effective-n Wilson"
     assert wilson == (whole(average) or np.ptp(average) <= 1e-9)
 
@@ -193,15 +193,15 @@ def test_averages_have_student_s_interval_on_the_logit_scale_where_there_are_few
         assert estimate.method == "t"
 
 
-@pytest.mark.parametrize("estimator", [win_rate, effective_wilson, student])
-def test_no_values_are_no_estimate(estimator) -> None:
+@pytest.mark.parametrize("estimator", [win_rate, effective_wilson, t_interval])
+def test_no_values_raise(estimator) -> None:
     with pytest.raises(ValueError, match="no values"):
         estimator(np.array([]))
 
 
-def test_no_values_in_no_clusters_are_no_estimate_either() -> None:
+def test_no_values_in_no_clusters_raise() -> None:
     with pytest.raises(ValueError, match="no values"):
-        clustered(np.array([]), np.array([], dtype=int))
+        cluster_robust_mean(np.array([]), np.array([], dtype=int))
     with pytest.raises(ValueError, match="zero-size"):
         bca(mean_of(np.array([])), 0)
 
@@ -212,7 +212,7 @@ def test_no_values_in_no_clusters_are_no_estimate_either() -> None:
 @given(values_of_any_kind)
 def test_clusters_of_one_change_nothing(values: Values) -> None:
     alone = np.random.default_rng(3).permutation(len(values)) * 7
-    assert same(clustered(values, alone), clustered(values, None))
+    assert same(cluster_robust_mean(values, alone), cluster_robust_mean(values, None))
     assert win_rate(values, alone) == win_rate(values)
 
 
@@ -222,8 +222,8 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 ) -> None:
     values, clusters = drawn
     values = np.round(values, 6)  # what differs by 1e-9 may or may not be rounding
-    one = clustered(values, clusters)
-    many = clustered(np.repeat(values, times), np.repeat(clusters, times))
+    one = cluster_robust_mean(values, clusters)
+    many = cluster_robust_mean(np.repeat(values, times), np.repeat(clusters, times))
     assert same(one, many)
     assert one.n == many.n == len(set(clusters.tolist()))
     if one.se is not None:
@@ -234,7 +234,9 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 def test_a_prompt_s_copies_are_one_prompt(values: Values, times: int) -> None:
     """The interval of n prompts is at least as wide as averaging their copies first would be."""
     prompts = np.repeat(np.arange(len(values)), times)
-    assert same(clustered(np.repeat(values, times), prompts), clustered(values, None))
+    assert same(
+        cluster_robust_mean(np.repeat(values, times), prompts), cluster_robust_mean(values, None)
+    )
 
 
 @given(values_in_clusters())
@@ -251,7 +253,7 @@ def test_the_clustered_standard_error_is_that_of_a_regression(seed: int) -> None
     fit = sm.OLS(values, np.ones(150)).fit()
     # statsmodels multiplies by (N - 1) / (N - k) too, which is 1 for a mean alone.
     robust = fit.get_robustcov_results("cluster", groups=clusters, use_t=True)
-    estimate = clustered(values, clusters)
+    estimate = cluster_robust_mean(values, clusters)
     assert estimate.se == pytest.approx(robust.bse[0], rel=1e-9)
     assert close(estimate, values.mean(), *robust.conf_int()[0])
     assert estimate.n == len(np.unique(clusters))
@@ -265,7 +267,9 @@ def test_all_in_one_cluster_is_one_unit() -> None:
 
 def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
     values = np.repeat([1.0, 0.0], 29)
-    estimate = clustered(values, np.concatenate((np.zeros(29, dtype=int), np.arange(1, 30))))
+    estimate = cluster_robust_mean(
+        values, np.concatenate((np.zeros(29, dtype=int), np.arange(1, 30)))
+    )
     assert (estimate.low, estimate.high) == (0, 1)
 
 
@@ -276,14 +280,14 @@ def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
 def test_score_differences_have_student_s_interval(values: Values, level: float) -> None:
     assume(np.ptp(values) > 1e-3)
     low, high = t.interval(level, len(values) - 1, loc=values.mean(), scale=sem(values))
-    estimate = student(values, level)
+    estimate = t_interval(values, level)
     assert close(estimate, values.mean(), low, high, within=1e-4)
     assert sound(estimate)
 
 
 @given(st.floats(-5, 5), st.integers(1, 5))
 def test_score_differences_that_are_all_the_same_have_a_point(value: float, n: int) -> None:
-    estimate = student(np.full(n, value))
+    estimate = t_interval(np.full(n, value))
     assert sound(estimate)
     assert estimate.high - estimate.low <= 1e-9
     assert (estimate.method == "one value: no interval") == (n == 1)
@@ -304,7 +308,7 @@ def test_the_bootstrap_of_a_mean_is_scipy_s() -> None:
     assert ours.method == "BCa bootstrap"
 
 
-def test_above_a_thousand_units_percentiles_do() -> None:
+def test_above_1000_units_percentiles_are_used() -> None:
     values = np.random.default_rng(6).random(1_200)
     ours = bca(mean_of(values), 1_200, resamples=1_000)[0]
     low, high = t.interval(0.95, 1_199, loc=values.mean(), scale=sem(values))
@@ -353,7 +357,7 @@ def test_the_bootstrap_is_seeded(values: Values) -> None:
 
 
 def test_the_bootstrap_draws_whole_clusters() -> None:
-    """Copies inside their cluster change nothing; drawn alone they would narrow the interval."""
+    """Copies within a cluster change nothing; drawn separately they would narrow the interval."""
     values = np.random.default_rng(8).random(30)
     once = bca(mean_of(values), 30)[0]
     copies = np.repeat(values, 4)
@@ -366,7 +370,7 @@ def test_the_bootstrap_draws_whole_clusters() -> None:
 
 # Coverage: how often the interval holds the true value.
 
-TABLE = [  # stats.md 1.2, the column "Wilson n_e"
+TABLE = [  # n, and the probabilities of a win, a tie and a loss
     (10, (0.9, 0.05, 0.05)),
     (10, (0.5, 0.0, 0.5)),
     (20, (0.95, 0.04, 0.01)),
@@ -390,7 +394,7 @@ def intervals(samples: np.ndarray, scale: float) -> tuple[Values, Values]:
 
 
 def verdicts(rng: np.random.Generator, theta: float, ties: float, size: tuple[int, int]) -> Values:
-    """2 for a win, 1 for a tie, 0 for a loss; `ties` is a share of the most that theta allows."""
+    """2 for a win, 1 for a tie, 0 for a loss; `ties` is a share of its maximum at theta."""
     tie = ties * 2 * min(theta, 1 - theta)
     return rng.choice([2, 1, 0], p=[theta - tie / 2, tie, 1 - theta - tie / 2], size=size)
 
@@ -400,7 +404,7 @@ def verdicts(rng: np.random.Generator, theta: float, ties: float, size: tuple[in
 @pytest.mark.parametrize("theta", [0.05, 0.5, 0.9])
 @pytest.mark.parametrize("n", [10, 30, 50, 200])
 def test_95_percent_intervals_of_two_orders_cover(n: int, theta: float, ties: float) -> None:
-    """The second order says the same as the first with probability 0.6, else it judges anew."""
+    """The second order repeats the first verdict with probability 0.6, else it is independent."""
     runs = 8_000
     rng = np.random.default_rng(20240)
     first = verdicts(rng, theta, ties, (runs, n))
@@ -465,6 +469,6 @@ def test_95_percent_bootstrap_intervals_cover() -> None:
 # Numbers known from elsewhere.
 
 
-def test_55_of_100_and_0_of_10() -> None:
+def test_wilson_of_55_of_100_and_0_of_10() -> None:
     assert close(win_rate(table(55, 0, 45)), 0.55, 0.4524, 0.6439, within=5e-5)
     assert close(win_rate(table(0, 0, 10)), 0, 0, 0.2775, within=5e-5)

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from bakeoff.stats.pair_selection import telling_pairs
-from bakeoff.stats.ratings import Outcomes, bradley_terry
+from bakeoff.stats.pair_selection import select_pairs
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 
 FIELDS = ("left", "right", "values", "prompts")
 seeds = st.integers(0, 10**6)
 
 
-def played(seed: int, items: int = 5, prompts: int = 30, ties: float = 0.2) -> Outcomes:
+def random_outcomes(
+    seed: int, items: int = 5, prompts: int = 30, ties: float = 0.2
+) -> PairwiseOutcomes:
     """All pairs on all prompts."""
     rng = np.random.default_rng(seed)
     strengths = rng.normal(0, 1, items)
@@ -22,13 +24,13 @@ def played(seed: int, items: int = 5, prompts: int = 30, ties: float = 0.2) -> O
     left, right = np.tile(i, prompts), np.tile(j, prompts)
     won = rng.random(len(left)) < expit(strengths[left] - strengths[right])
     values = np.where(rng.random(len(left)) < ties, 0.5, won)
-    return Outcomes(left, right, values, np.repeat(np.arange(prompts), len(i)))
+    return PairwiseOutcomes(left, right, values, np.repeat(np.arange(prompts), len(i)))
 
 
-def some(outcomes: Outcomes, seed: int, share: float) -> Outcomes:
+def random_selection_input(outcomes: PairwiseOutcomes, seed: int, share: float) -> PairwiseOutcomes:
     kept = np.random.default_rng(seed).random(len(outcomes.values)) < share
     parts = (outcomes.left, outcomes.right, outcomes.values, outcomes.prompts)
-    return Outcomes(*(part[kept] for part in parts))
+    return PairwiseOutcomes(*(part[kept] for part in parts))
 
 
 def neighbours_variance(information: np.ndarray, ranked: list[int]) -> float:
@@ -42,11 +44,11 @@ def neighbours_variance(information: np.ndarray, ranked: list[int]) -> float:
 
 
 @given(seeds, st.integers(3, 6), st.floats(5, 60), st.sampled_from([0.0, 0.2]))
-def test_each_pair_is_the_one_that_narrows_the_neighbours_most(
+def test_each_pair_lowers_the_neighbor_variances_most(
     seed: int, items: int, prompts: float, ties: float
 ) -> None:
-    outcomes = played(seed, items, ties=ties)
-    chosen = telling_pairs(outcomes, items, 4, prompts=prompts)
+    outcomes = random_outcomes(seed, items, ties=ties)
+    chosen = select_pairs(outcomes, items, 4, prompts=prompts)
     fitted = bradley_terry(outcomes, items, ties=bool(ties), resamples=0)
     theta = np.array([one.estimate for one in fitted.strengths])
     information = 1e-2 * np.eye(items)
@@ -70,11 +72,15 @@ def test_each_pair_is_the_one_that_narrows_the_neighbours_most(
 
 
 @given(seeds, st.integers(1, 6), st.integers(0, 20), st.floats(0, 1))
-def test_pairs_are_pairs_and_each_comes_once_and_those_that_never_met_come_first(
+def test_pairs_are_distinct_and_unmet_pairs_come_first(
     seed: int, items: int, count: int, share: float
 ) -> None:
-    outcomes = some(played(seed, items, 3), seed, share) if items > 1 else none()
-    chosen = telling_pairs(outcomes, items, count)
+    outcomes = (
+        random_selection_input(random_outcomes(seed, items, 3), seed, share)
+        if items > 1
+        else none()
+    )
+    chosen = select_pairs(outcomes, items, count)
     every = list(combinations(range(items), 2))
     assert len(chosen) == min(count, len(every))
     assert len(set(chosen)) == len(chosen)
@@ -83,82 +89,84 @@ def test_pairs_are_pairs_and_each_comes_once_and_those_that_never_met_come_first
     new = [pair not in met for pair in chosen]
     assert new == sorted(new, reverse=True)
     assert sum(new) == min(count, len(set(every) - met))
-    assert chosen == telling_pairs(outcomes, items, count)
+    assert chosen == select_pairs(outcomes, items, count)
 
 
 @given(seeds)
 def test_renaming_the_items_renames_the_pairs(seed: int) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(5)
     other = dataclasses.replace(one, left=names[one.left], right=names[one.right])
-    renamed = [tuple(sorted((names[i], names[j]))) for i, j in telling_pairs(one, 5, 6)]
-    assert set(renamed[:1]) == set(telling_pairs(other, 5, 1)) or tied(one)
+    renamed = [tuple(sorted((names[i], names[j]))) for i, j in select_pairs(one, 5, 6)]
+    assert set(renamed[:1]) == set(select_pairs(other, 5, 1)) or tied(one)
 
 
-def tied(outcomes: Outcomes) -> bool:
-    """Whether two pairs say as much, or two items are as strong."""
+def tied(outcomes: PairwiseOutcomes) -> bool:
+    """Whether two pairs are equally informative, or two items equally strong."""
     strengths = [s.estimate for s in bradley_terry(outcomes, 5, ties=True, resamples=0).strengths]
     return len(set(np.round(strengths, 6))) < 5
 
 
 @given(seeds)
-def test_who_won_and_who_is_left_makes_no_difference_but_for_the_strengths(seed: int) -> None:
-    one = played(seed)
-    turned = Outcomes(one.right, one.left, 1 - one.values, one.prompts)
+def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None:
+    one = random_outcomes(seed)
+    turned = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
     mirror = dataclasses.replace(one, values=1 - one.values)
     twice = dataclasses.replace(one, weights=np.full(len(one.values), 2.0))
-    double = Outcomes(
+    double = PairwiseOutcomes(
         *(np.repeat(getattr(one, n), 2) for n in ("left", "right", "values", "prompts"))
     )
-    found = telling_pairs(one, 5, 5)
-    assert telling_pairs(turned, 5, 5) == found
-    assert tied(one) or set(telling_pairs(mirror, 5, 1)) == set(found[:1])
-    assert telling_pairs(twice, 5, 5) == telling_pairs(double, 5, 5)
+    found = select_pairs(one, 5, 5)
+    assert select_pairs(turned, 5, 5) == found
+    assert tied(one) or set(select_pairs(mirror, 5, 1)) == set(found[:1])
+    assert select_pairs(twice, 5, 5) == select_pairs(double, 5, 5)
 
 
-def test_of_models_far_apart_neighbours_are_asked_for() -> None:
+def test_for_models_far_apart_neighbors_are_selected() -> None:
     rng = np.random.default_rng(3)
     strengths = np.array([3.0, 1.0, -1.0, -3.0])
-    one = played(0, 4, 200)
+    one = random_outcomes(0, 4, 200)
     won = rng.random(len(one.values)) < expit(strengths[one.left] - strengths[one.right])
     outcomes = dataclasses.replace(one, values=won.astype(float))
-    assert set(telling_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
+    assert set(select_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
 
 
-def test_a_pair_that_never_met_comes_first_however_little_it_says() -> None:
-    one = played(0, 4, 200)
+def test_an_unmet_pair_comes_first_however_uninformative() -> None:
+    one = random_outcomes(0, 4, 200)
     strengths = np.array([4.0, 1.0, -1.0, -4.0])
     won = np.random.default_rng(0).random(len(one.values)) < expit(
         strengths[one.left] - strengths[one.right]
     )
     kept = (one.left > 0) | (one.right < 3)
-    outcomes = Outcomes(one.left[kept], one.right[kept], won[kept].astype(float), one.prompts[kept])
-    assert telling_pairs(outcomes, 4, 2)[0] == (0, 3)
-    assert (0, 3) not in telling_pairs(dataclasses.replace(one, values=won.astype(float)), 4, 3)
+    outcomes = PairwiseOutcomes(
+        one.left[kept], one.right[kept], won[kept].astype(float), one.prompts[kept]
+    )
+    assert select_pairs(outcomes, 4, 2)[0] == (0, 3)
+    assert (0, 3) not in select_pairs(dataclasses.replace(one, values=won.astype(float)), 4, 3)
 
 
-def test_the_neighbours_that_are_known_least_come_first() -> None:
-    one = played(1, 4, 40)
+def test_the_most_uncertain_neighbors_come_first() -> None:
+    one = random_outcomes(1, 4, 40)
     few = ((one.left == 2) | (one.right == 3)) & (one.prompts > 3)
-    seldom = Outcomes(*(getattr(one, n)[~few] for n in FIELDS))
+    seldom = PairwiseOutcomes(*(getattr(one, n)[~few] for n in FIELDS))
     strengths = [s.estimate for s in bradley_terry(seldom, 4, ties=True, resamples=0).strengths]
-    i, j = telling_pairs(seldom, 4, 1)[0]
+    i, j = select_pairs(seldom, 4, 1)[0]
     assert 3 in (i, j)
     assert abs(strengths[i] - strengths[j]) < 3
 
 
-def none() -> Outcomes:
+def none() -> PairwiseOutcomes:
     nobody = np.array([], dtype=int)
-    return Outcomes(nobody, nobody, np.array([]), nobody)
+    return PairwiseOutcomes(nobody, nobody, np.array([]), nobody)
 
 
-def test_before_anything_was_judged_every_pair_is_new() -> None:
-    assert set(telling_pairs(none(), 4, 99)) == set(combinations(range(4), 2))
+def test_without_outcomes_every_pair_is_unmet() -> None:
+    assert set(select_pairs(none(), 4, 99)) == set(combinations(range(4), 2))
 
 
-def test_one_that_always_wins_and_ties_alone_are_no_trouble() -> None:
-    one = played(2, 4, 20, ties=0)
+def test_a_model_that_always_wins_and_ties_alone_are_handled() -> None:
+    one = random_outcomes(2, 4, 20, ties=0)
     always = dataclasses.replace(one, values=np.where(one.left == 0, 1.0, one.values))
     ties = dataclasses.replace(one, values=np.full(len(one.values), 0.5))
     for outcomes in (always, ties):
-        assert len(telling_pairs(outcomes, 4, 6)) == 6
+        assert len(select_pairs(outcomes, 4, 6)) == 6

@@ -6,22 +6,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from bakeoff.stats.confidence_sequences import Looks
 from bakeoff.stats.power import (
     Codes,
-    Spread,
+    OrderVariances,
     Values,
-    detectable,
-    power_of,
+    detectable_effect,
+    difference_sd,
+    power_analysis,
+    prompts_for_equivalence,
     prompts_needed,
-    prompts_to_fit,
-    same_either_way,
-    sd_of,
+    same_verdict_probability,
     second_order_may_matter,
-    sequence_factor,
-    variance_split,
+    sequential_factor,
+    variance_components,
     z_sum,
 )
+from bakeoff.stats.sequential import SequentialTest
 from tests.unit.stats.helpers import sound, values_of_any_kind
 
 powers = st.sampled_from([0.5, 0.8, 0.95])
@@ -32,12 +32,12 @@ powers = st.sampled_from([0.5, 0.8, 0.95])
 
 @given(st.integers(1, 999_000), st.floats(1e-3, 10), powers)
 def test_the_effect_that_n_prompts_detect_needs_n_prompts(n: int, sd: float, power: float) -> None:
-    effect = detectable(sd / n**0.5, power)
+    effect = detectable_effect(sd / n**0.5, power)
     assert prompts_needed(sd, effect, power) == n
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 0.5), powers)
-def test_they_are_the_fewest_that_have_the_power(sd: float, effect: float, power: float) -> None:
+def test_the_needed_number_is_minimal(sd: float, effect: float, power: float) -> None:
     n = prompts_needed(sd, effect, power)
     assert n is not None
 
@@ -50,7 +50,7 @@ def test_they_are_the_fewest_that_have_the_power(sd: float, effect: float, power
 
 
 @given(st.floats(0, 10))
-def test_no_effect_needs_more_prompts_than_there_are(sd: float) -> None:
+def test_no_or_a_tiny_effect_gives_none(sd: float) -> None:
     assert prompts_needed(sd, 0.0) is None
     assert prompts_needed(1.0, 1e-3) is None
 
@@ -63,15 +63,15 @@ def test_an_effect_without_noise_needs_one_prompt() -> None:
 def test_more_completions_leave_the_spread_of_the_prompts(
     omega: float, first: float, second: float, times: int
 ) -> None:
-    many = sd_of(omega, (first, second), (times, times))
+    many = difference_sd(omega, (first, second), (times, times))
     assert many == pytest.approx((omega + (first + second) / times) ** 0.5)
     assert omega**0.5 <= many + 1e-12
-    assert sd_of(omega) == pytest.approx(omega**0.5)
+    assert difference_sd(omega) == pytest.approx(omega**0.5)
 
 
 def test_each_variance_has_its_number_of_samples() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        sd_of(1.0, (1.0, 2.0), (1,))
+        difference_sd(1.0, (1.0, 2.0), (1,))
 
 
 # After: what these prompts could show.
@@ -80,7 +80,7 @@ def test_each_variance_has_its_number_of_samples() -> None:
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2, 0.5]))
 def test_swapping_the_models_changes_no_power(values: Values, margin: float) -> None:
     values = np.round(values, 3)
-    one, other = power_of(values, margin), power_of(1 - values, margin)
+    one, other = power_analysis(values, margin), power_analysis(1 - values, margin)
     assert sound(one)
     assert one.detectable == pytest.approx(other.detectable)
     assert (one.needed is None) == (other.needed is None)
@@ -89,10 +89,8 @@ def test_swapping_the_models_changes_no_power(values: Values, margin: float) -> 
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
-def test_what_is_lacking_is_what_is_needed_less_what_there_is(
-    values: Values, margin: float
-) -> None:
-    power = power_of(values, margin)
+def test_more_is_needed_minus_present(values: Values, margin: float) -> None:
+    power = power_analysis(values, margin)
     assert power.detectable > 0
     if power.needed is None:
         assert power.more is None
@@ -101,11 +99,11 @@ def test_what_is_lacking_is_what_is_needed_less_what_there_is(
 
 
 @given(st.integers(2, 60), st.integers(2, 60))
-def test_a_clear_difference_lacks_nothing_and_a_detectable_one_needs_n(
+def test_a_clear_difference_needs_no_more_and_a_detectable_one_needs_n(
     wins: int, losses: int
 ) -> None:
     values = np.repeat([1.0, 0.0], (wins, losses))
-    power = power_of(values, margin=0.0)
+    power = power_analysis(values, margin=0.0)
     away = abs(values.mean() - 0.5)
     assume(abs(away - power.detectable) > 1e-9)
     assert (power.more == 0) == (away > power.detectable)
@@ -113,7 +111,9 @@ def test_a_clear_difference_lacks_nothing_and_a_detectable_one_needs_n(
 
 @pytest.mark.parametrize("more", [0.55, 0.45])
 def test_a_mean_on_the_edge_of_the_margin_counts_as_outside_on_both_sides(more: float) -> None:
-    power = power_of(np.repeat([1.0, 0.0], (round(100 * more), round(100 - 100 * more))), 0.05)
+    power = power_analysis(
+        np.repeat([1.0, 0.0], (round(100 * more), round(100 - 100 * more))), 0.05
+    )
     assert power.method.endswith("to tell it from 50 %")
     assert power.needed == pytest.approx(7.849 * 0.25 / 0.05**2, rel=0.02)
 
@@ -121,7 +121,7 @@ def test_a_mean_on_the_edge_of_the_margin_counts_as_outside_on_both_sides(more: 
 @pytest.mark.parametrize("wins", [50, 51, 53])
 def test_inside_the_margin_the_whole_interval_has_to_fit_into_it(wins: int) -> None:
     values = np.repeat([1.0, 0.0], (wins, 100 - wins))
-    power = power_of(values, 0.05)
+    power = power_analysis(values, 0.05)
     assert power.method.endswith("within the margin")
     assert power.needed is not None
     rng = np.random.default_rng(1)
@@ -132,26 +132,26 @@ def test_inside_the_margin_the_whole_interval_has_to_fit_into_it(wins: int) -> N
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.5], [0.0] * 40, [0.5] * 40])
-def test_a_unanimous_sample_is_not_taken_for_certain(values: list[float]) -> None:
-    power = power_of(np.array(values), 0.05)
+def test_a_unanimous_sample_has_a_positive_sd(values: list[float]) -> None:
+    power = power_analysis(np.array(values), 0.05)
     assert sound(power)
     assert power.detectable > 0.5 / (len(values) + 2)
     assert power.needed is not None
 
 
-def test_all_ties_and_no_margin_need_what_cannot_be_had() -> None:
-    assert power_of(np.full(20, 0.5), 0.0).needed is None
+def test_all_ties_with_margin_0_give_none() -> None:
+    assert power_analysis(np.full(20, 0.5), 0.0).needed is None
 
 
 # What they can show where the run is looked at, and may end, after each.
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
-def test_to_look_after_each_prompt_takes_more_and_a_smaller_alpha_more_still(
+def test_optional_stopping_needs_more_and_a_smaller_alpha_more_still(
     values: Values, margin: float
 ) -> None:
-    fixed = power_of(values, margin)
-    looked = [power_of(values, margin, anytime=alpha) for alpha in (0.05, 0.025, 0.05 / 45)]
+    fixed = power_analysis(values, margin)
+    looked = [power_analysis(values, margin, anytime=alpha) for alpha in (0.05, 0.025, 0.05 / 45)]
     assert all(sound(one) for one in looked)
     detectable_ = [fixed.detectable, *(one.detectable for one in looked)]
     assert detectable_ == sorted(detectable_)
@@ -168,7 +168,7 @@ def test_to_look_after_each_prompt_takes_more_and_a_smaller_alpha_more_still(
 def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_need(
     values: Values, margin: float, alpha: float
 ) -> None:
-    fixed, looked = power_of(values, margin), power_of(values, margin, anytime=alpha)
+    fixed, looked = power_analysis(values, margin), power_analysis(values, margin, anytime=alpha)
     dearer = (looked.detectable / fixed.detectable) ** 2
     assert 1 < dearer < 4
     assert looked.method == f"{fixed.method}, at any look"
@@ -179,13 +179,13 @@ def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_ne
 @given(values_of_any_kind, st.sampled_from([0.05, 0.01]))
 def test_swapping_the_models_changes_no_power_at_any_look(values: Values, alpha: float) -> None:
     values = np.round(values, 3)
-    one, other = (power_of(each, 0.05, anytime=alpha) for each in (values, 1 - values))
+    one, other = (power_analysis(each, 0.05, anytime=alpha) for each in (values, 1 - values))
     assert one.detectable == pytest.approx(other.detectable)
     assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=2)
 
 
 def test_a_sequence_needs_about_as_many_more_for_each_halving_of_alpha() -> None:
-    factors = [sequence_factor(0.05 / 2**halvings) for halvings in range(7)]
+    factors = [sequential_factor(0.05 / 2**halvings) for halvings in range(7)]
     assert factors[0] == pytest.approx(1.73, abs=0.005)
     assert np.diff(factors) == pytest.approx(0.36 * math.log(2))
     # For a fixed number alpha costs too, but less: the squared sum of z over that at 0.05.
@@ -195,12 +195,12 @@ def test_a_sequence_needs_about_as_many_more_for_each_halving_of_alpha() -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "alpha"), [(0.35, 0.05), (0.7, 0.05), (0.6, 0.05), (0.4, 0.01)])
-def test_so_many_prompts_are_about_enough_where_each_is_looked_at(
+def test_the_needed_number_gives_the_power_with_optional_stopping(
     share: float, alpha: float
 ) -> None:
-    """80 of 100 runs are sure by then; benchmarks/stopping.py measures it for more truths."""
+    """80 of 100 runs decide by then; benchmarks/stopping.py covers more true effects."""
     wins = round(40 * share)
-    power = power_of(np.repeat([1.0, 0.0], (wins, 40 - wins)), 0.05, anytime=alpha)
+    power = power_analysis(np.repeat([1.0, 0.0], (wins, 40 - wins)), 0.05, anytime=alpha)
     assert power.needed is not None
     rng = np.random.default_rng(61)
     runs = (rng.random((400, power.needed)) < share).astype(float)
@@ -210,19 +210,22 @@ def test_so_many_prompts_are_about_enough_where_each_is_looked_at(
 
 
 def _sure(values: Values, alpha: float) -> bool:
-    looks = Looks(0.05, alpha)
+    looks = SequentialTest(0.05, alpha)
     for value in values.tolist():
         looks.add(value)
-        if looks.finding == "different":
+        if looks.decision == "different":
             return True
     return False
 
 
 # Whether the second order of the next prompts may decide anything.
 
-COIN, CANCELLED = Spread(0.25, 0.25), Spread(0.25, 0.01)  # orders agree; they cancel nearly all
+COIN, CANCELLED = (
+    OrderVariances(0.25, 0.25),
+    OrderVariances(0.25, 0.01),
+)  # orders agree; they cancel nearly all
 Z = float(norm.ppf(0.975))
-spreads = st.builds(Spread, st.floats(0, 0.25), st.floats(0, 0.25))
+spreads = st.builds(OrderVariances, st.floats(0, 0.25), st.floats(0, 0.25))
 
 
 def wins(won: int, lost: int, tied: int = 0) -> Values:
@@ -235,11 +238,11 @@ def wins(won: int, lost: int, tied: int = 0) -> Values:
     st.integers(1, 500),
     st.sampled_from([0.0, 0.05, 0.2]),
 )
-def test_swapping_the_models_changes_no_answer(
-    values: Values, spread: Spread, left: int, margin: float
+def test_swapping_the_models_does_not_change_whether_the_second_order_matters(
+    values: Values, spread: OrderVariances, left: int, margin: float
 ) -> None:
     values, total = np.round(values, 3), len(values) + left
-    same = [same_either_way(v, spread, total, margin, Z) for v in (values, 1 - values)]
+    same = [same_verdict_probability(v, spread, total, margin, Z) for v in (values, 1 - values)]
     assert same[0] == pytest.approx(same[1], abs=1e-6)
     assert 0 <= same[0] <= 1 + 1e-9
     answer = second_order_may_matter(values, spread, total, margin, Z)
@@ -254,7 +257,7 @@ def test_the_less_the_orders_agree_the_more_may_depend_on_them(
     values = wins(36, 28, ties)
     total = 2 * len(values)
     agree, disagree = (
-        same_either_way(values, Spread(both + extra, both), total, 0.0, Z)
+        same_verdict_probability(values, OrderVariances(both + extra, both), total, 0.0, Z)
         for extra in (more, more + 0.1)
     )
     assert disagree <= agree + 1e-6
@@ -270,51 +273,53 @@ def test_the_less_the_orders_agree_the_more_may_depend_on_them(
         (wins(50, 50, 400), 510),  # equivalent
     ],
 )
-def test_what_is_as_good_as_decided_needs_no_second_order(
-    values: Values, total: int, spread: Spread
+def test_a_nearly_decided_verdict_needs_no_second_order(
+    values: Values, total: int, spread: OrderVariances
 ) -> None:
     assert not second_order_may_matter(values, spread, total, 0.05, Z)
 
 
 @pytest.mark.parametrize(("values", "total"), [(wins(58, 42), 200), (wins(30, 18), 100)])
-def test_in_an_open_race_it_is_needed_where_orders_disagree(values: Values, total: int) -> None:
+def test_an_open_verdict_needs_the_second_order_if_orders_disagree(
+    values: Values, total: int
+) -> None:
     for side in (values, 1 - values):
         assert second_order_may_matter(side, CANCELLED, total, 0.05, Z)
     often = np.tile(values, 20)
     assert not second_order_may_matter(often, COIN, 20 * total, 0.05, Z)
 
 
-def test_it_is_needed_where_only_both_orders_get_there() -> None:
-    """In both it is equivalent for sure; in one there is not enough data, as surely."""
+def test_the_second_order_is_needed_if_only_both_orders_decide() -> None:
+    """Both orders give "equivalent", and one order gives "not enough data", almost surely."""
     values = wins(10, 10, 140)
     for each, matters in ((0.005, 0.005), False), ((0.25, 0.25), False), ((0.25, 0.005), True):
-        assert second_order_may_matter(values, Spread(*each), 220, 0.04, Z) == matters
+        assert second_order_may_matter(values, OrderVariances(*each), 220, 0.04, Z) == matters
 
 
 def test_orders_that_agreed_so_far_may_disagree() -> None:
     few, many = wins(15, 9), wins(1_500, 900)
-    assert same_either_way(few, COIN, 48, 0.05, Z) < 0.96
-    assert same_either_way(many, COIN, 4_800, 0.05, Z) > 0.99
+    assert same_verdict_probability(few, COIN, 48, 0.05, Z) < 0.96
+    assert same_verdict_probability(many, COIN, 4_800, 0.05, Z) > 0.99
 
 
 @pytest.mark.parametrize(
     ("values", "spread", "total", "margin"),
     [
-        (wins(30, 18), Spread(0.25, 0.15), 100, 0.05),
-        (wins(20, 22, 60), Spread(0.2, 0.04), 300, 0.05),
-        (wins(3, 2, 60), Spread(0.0, 0.0), 400, 0.03),
-        (wins(30, 45), Spread(0.2, 0.1), 80, 0.2),
-        (wins(12, 12), Spread(0.25, 0.25), 1_000, 0.05),
-        (wins(50, 50, 300), Spread(0.1, 0.06), 700, 0.05),
+        (wins(30, 18), OrderVariances(0.25, 0.15), 100, 0.05),
+        (wins(20, 22, 60), OrderVariances(0.2, 0.04), 300, 0.05),
+        (wins(3, 2, 60), OrderVariances(0.0, 0.0), 400, 0.03),
+        (wins(30, 45), OrderVariances(0.2, 0.1), 80, 0.2),
+        (wins(12, 12), OrderVariances(0.25, 0.25), 1_000, 0.05),
+        (wins(50, 50, 300), OrderVariances(0.1, 0.06), 700, 0.05),
     ],
 )
-def test_it_is_as_likely_as_in_a_simulation_that_the_verdict_is_the_same_either_way(
-    values: Values, spread: Spread, total: int, margin: float
+def test_the_same_verdict_probability_agrees_with_a_simulation(
+    values: Values, spread: OrderVariances, total: int, margin: float
 ) -> None:
     rng, runs = np.random.default_rng(62), 400_000
     n, left = len(values), total - len(values)
-    now, both = max(float(values.var(ddof=1)), 0.25 / n), max(spread.both, 0.25 / n)
-    extra = max(spread.one - spread.both, 0.25 / n)
+    now, both = max(float(values.var(ddof=1)), 0.25 / n), max(spread.both_orders, 0.25 / n)
+    extra = max(spread.one_order - spread.both_orders, 0.25 / n)
     truth = rng.normal(values.mean(), (now / n) ** 0.5, runs)
     in_both = rng.normal(truth, (both / left) ** 0.5)
     in_one = in_both + rng.normal(0, (extra / left) ** 0.5, runs)
@@ -325,11 +330,11 @@ def test_it_is_as_likely_as_in_a_simulation_that_the_verdict_is_the_same_either_
         low, high = mean - half, mean + half
         inside = (low >= 0.5 - margin) & (high <= 0.5 + margin)
         said.append(np.select((low > 0.5, high < 0.5, inside), (0, 1, 2), 3))
-    expected_ = same_either_way(values, spread, total, margin, Z)
+    expected_ = same_verdict_probability(values, spread, total, margin, Z)
     assert (said[0] == said[1]).mean() == pytest.approx(expected_, abs=0.01)
 
 
-def test_more_standard_errors_leave_more_open() -> None:
+def test_a_larger_z_leaves_more_open() -> None:
     assert not second_order_may_matter(wins(75, 45), CANCELLED, 160, 0.05, Z)
     assert second_order_may_matter(wins(75, 45), CANCELLED, 160, 0.05, 3.0)
 
@@ -345,7 +350,7 @@ def design(n: int, g: int, o: int, r: int) -> tuple[Codes, Codes, Codes, Codes]:
 def simulated(
     rng: np.random.Generator, shape: tuple[int, int, int, int], variances: tuple[float, ...]
 ) -> Values:
-    """Effects of prompts, generations, orders and repeats, and one of the place for all prompts."""
+    """Random effects of prompts, generations, orders and repeats, and a common order effect."""
     values = np.zeros(shape) + np.linspace(-0.2, 0.2, shape[2])[:, None]
     for level, variance in enumerate(variances):
         size = shape[: level + 1] + (1,) * (3 - level)
@@ -356,10 +361,10 @@ def simulated(
 @pytest.mark.parametrize(
     "variances", [(0.05, 0.03, 0.02, 0.04), (0.1, 0.0, 0.0, 0.01), (0.0, 0.02, 0.0, 0.0)]
 )
-def test_known_components_of_the_variance_come_back(variances: tuple[float, ...]) -> None:
+def test_known_variance_components_are_recovered(variances: tuple[float, ...]) -> None:
     shape = (5_000, 3, 2, 2)
     values = simulated(np.random.default_rng(31), shape, variances)
-    split = variance_split(values, *design(*shape))
+    split = variance_components(values, *design(*shape))
     found = (split.prompt, split.generation, split.order, split.repeat)
     assert found == pytest.approx(variances, rel=0.1, abs=1e-3)
     assert (split.prompts, split.generations, split.orders, split.repeats) == shape
@@ -373,7 +378,7 @@ def test_the_components_add_up_to_the_variance_of_the_prompts_means(
     shape: tuple[int, int, int, int], seed: int
 ) -> None:
     values = simulated(np.random.default_rng(seed), shape, (0.2, 0.1, 0.1, 0.1))
-    split = variance_split(values, *design(*shape))
+    split = variance_components(values, *design(*shape))
     assert sound(split)
     n, g, o, r = shape
     parts = (split.prompt, split.generation, split.order, split.repeat)
@@ -397,7 +402,10 @@ def test_neither_names_nor_the_order_of_verdicts_matter(
     codes = [np.array([verdict[i] for verdict in verdicts]) for i in range(1, 5)]
     shuffled = rng.permutation(len(values))
     renamed = [rng.permutation(50)[code][shuffled] for code in codes]
-    one, other = variance_split(values, *codes), variance_split(values[shuffled], *renamed)
+    one, other = (
+        variance_components(values, *codes),
+        variance_components(values[shuffled], *renamed),
+    )
     for name in ("prompt", "generation", "order", "repeat"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9), name
     assert (one.prompts, one.repeats) == (other.prompts, other.repeats)
@@ -408,15 +416,15 @@ def test_neither_names_nor_the_order_of_verdicts_matter(
 def test_swapping_the_models_changes_no_component(seed: int) -> None:
     shape = (6, 2, 2, 2)
     values = np.random.default_rng(seed).choice([0.0, 0.5, 1.0], shape).ravel()
-    one, other = (variance_split(v, *design(*shape)) for v in (values, 1 - values))
+    one, other = (variance_components(v, *design(*shape)) for v in (values, 1 - values))
     assert (one.prompt, one.generation, one.order, one.repeat) == pytest.approx(
         (other.prompt, other.generation, other.order, other.repeat), abs=1e-12
     )
 
 
-def test_what_was_not_repeated_is_not_told() -> None:
+def test_a_level_without_repetition_has_component_none() -> None:
     values = np.random.default_rng(4).random(40)
-    split = variance_split(values, *design(20, 1, 2, 1))
+    split = variance_components(values, *design(20, 1, 2, 1))
     assert split.generation is None
     assert split.repeat is None
     assert split.prompt is not None
@@ -442,7 +450,7 @@ def test_the_advice_is_what_lowers_the_standard_error_most(
     shape: tuple[int, int, int, int], variances: tuple[float, ...], start: str
 ) -> None:
     values = simulated(np.random.default_rng(6), shape, variances)
-    advice = variance_split(values, *design(*shape)).advice
+    advice = variance_components(values, *design(*shape)).advice
     assert advice.removeprefix("for twice the verdicts the standard error falls to ").startswith(
         start
     )
@@ -450,20 +458,22 @@ def test_the_advice_is_what_lowers_the_standard_error_most(
 
 def test_more_prompts_divide_the_standard_error_by_the_root_of_two_and_nothing_beats_that() -> None:
     values = simulated(np.random.default_rng(6), (60, 2, 2, 2), (0.2, 0.1, 0.1, 0.1))
-    advice = variance_split(values, *design(60, 2, 2, 2)).advice
+    advice = variance_components(values, *design(60, 2, 2, 2)).advice
     places = [advice.index(f"% with {what}") for what in ("more prompts", "new compl", "repeats")]
     assert places == sorted(places)
     assert " 71 % with more prompts" in advice
 
 
-def test_no_verdicts_have_no_variance() -> None:
+def test_no_verdicts_raise() -> None:
     none = np.array([], dtype=int)
     with pytest.raises(ValueError, match="no values"):
-        variance_split(np.array([]), none, none, none, none)
+        variance_components(np.array([]), none, none, none, none)
 
 
 def test_at_a_half_both_edges_are_as_near_and_close_to_one_edge_nothing_fits() -> None:
     z, beta_half = (float(norm.ppf(level)) for level in (0.975, 0.9))
-    assert prompts_to_fit(0.5, 0.0, 0.05) == math.ceil((z + beta_half) ** 2 * 0.25 / 0.05**2)
-    assert prompts_to_fit(0.5, 0.03, 0.05) == prompts_needed(0.5, 0.02)
-    assert prompts_to_fit(0.5, 0.0499, 0.05) is None
+    assert prompts_for_equivalence(0.5, 0.0, 0.05) == math.ceil(
+        (z + beta_half) ** 2 * 0.25 / 0.05**2
+    )
+    assert prompts_for_equivalence(0.5, 0.03, 0.05) == prompts_needed(0.5, 0.02)
+    assert prompts_for_equivalence(0.5, 0.0499, 0.05) is None

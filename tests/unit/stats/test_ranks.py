@@ -7,13 +7,18 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit
 
-from bakeoff.stats.ranks import letters, margins, rank_intervals, surely_better
+from bakeoff.stats.ranks import (
+    letter_display,
+    rank_intervals,
+    significantly_stronger,
+    simultaneous_margins,
+)
 
 seeds = st.integers(0, 10**6)
 
 
 def orders(seed: int, items: int, share: float) -> np.ndarray:
-    """Whom each is surely better than: only those that stand lower in the ranking 0, 1, 2, ..."""
+    """A random relation in which items are better only than items ranked lower."""
     drawn = np.random.default_rng(seed).random((items, items)) < share
     return np.triu(drawn, 1)
 
@@ -25,12 +30,12 @@ def resamples(seed: int, items: int, spread: float = 1.0) -> tuple[np.ndarray, n
 
 
 @given(seeds, st.integers(1, 12), st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]))
-def test_two_share_a_letter_if_and_only_if_neither_is_surely_better(
+def test_items_share_a_letter_if_and_only_if_neither_is_better(
     seed: int, items: int, share: float
 ) -> None:
     better = orders(seed, items, share)
     ranked = np.random.default_rng(seed).permutation(items).tolist()
-    said = letters(better, ranked)
+    said = letter_display(better, ranked)
     assert all(said)
     assert said[ranked[0]][0] == "a"
     for i, j in combinations(range(items), 2):
@@ -48,7 +53,7 @@ def test_letters_and_ranks_go_with_the_items_wherever_they_stand(
     names = np.random.default_rng(seed).permutation(items)
     moved = np.zeros_like(better)
     moved[np.ix_(names, names)] = better
-    said, again = letters(better, range(items)), letters(moved, names.tolist())
+    said, again = letter_display(better, range(items)), letter_display(moved, names.tolist())
     assert [again[name] for name in names] == said
     ranks = rank_intervals(moved)
     assert [ranks[name] for name in names] == rank_intervals(better)
@@ -69,13 +74,13 @@ def test_the_rank_of_the_estimate_is_in_the_interval_and_more_certainty_narrows_
 def test_known_letters_and_ranks() -> None:
     better = np.zeros((4, 4), dtype=bool)
     better[0, 2] = better[0, 3] = better[1, 3] = True
-    assert letters(better, range(4)) == ["a", "ab", "bc", "c"]
+    assert letter_display(better, range(4)) == ["a", "ab", "bc", "c"]
     assert rank_intervals(better) == [(1, 2), (1, 3), (2, 4), (3, 4)]
 
 
 def test_there_are_letters_for_a_hundred_groups() -> None:
     better = np.triu(np.ones((100, 100), dtype=bool), 1)
-    said = letters(better, range(100))
+    said = letter_display(better, range(100))
     assert len(set(said)) == 100
     assert {len(one) for one in said} == {1}
     assert (said[0], said[26], said[52], said[76]) == ("a", "A", "\u03b1", "\u4e00")
@@ -87,18 +92,18 @@ def test_the_margin_of_one_pair_is_its_own_and_more_pairs_are_wider(seed: int, i
     one = np.zeros((items, items), dtype=bool)
     one[0, 1] = one[1, 0] = True
     every = ~np.eye(items, dtype=bool)
-    alone = margins(values, drawn, 10**6, one, 0.05)
+    alone = simultaneous_margins(values, drawn, 10**6, one, 0.05)
     share = expit(values[0] - values[1])
     off = np.abs(expit(drawn[:, 0] - drawn[:, 1]) - share)
     expected = np.quantile(off, 0.95) / (2 * np.sqrt(share * (1 - share)))
     assert alone[0, 1] == pytest.approx(expected, rel=1e-4)
     assert alone.sum() == 2 * alone[0, 1]
-    together = margins(values, drawn, 10**6, every, 0.05)
+    together = simultaneous_margins(values, drawn, 10**6, every, 0.05)
     assert together[0, 1] >= alone[0, 1] - 1e-12
     assert (together == together.T).all()
     assert (together[every] > 0).all()
     assert (together[~every] == 0).all()
-    few = margins(values, drawn, 5, one, 0.05)[0, 1]
+    few = simultaneous_margins(values, drawn, 5, one, 0.05)[0, 1]
     spread = (expit(drawn[:, 0] - drawn[:, 1])).std(ddof=1)
     times = np.quantile(off / spread, 0.95)
     wider = stats.t.isf(stats.norm.sf(times), 4) / times * np.sqrt(5 / 4)
@@ -111,35 +116,35 @@ def test_of_two_items_it_is_the_score_test(wins: int, losses: int) -> None:
     drawn = np.random.default_rng(0).binomial(n, wins / n, 20_000).clip(1e-9, n - 1e-9)
     strengths = np.stack((np.log(drawn / (n - drawn)), np.zeros(20_000)), axis=1)
     told = ~np.eye(2, dtype=bool)
-    margin = margins(np.array([np.log(wins / losses), 0]), strengths, 10**6, told, 0.05)[0, 1]
+    margin = simultaneous_margins(
+        np.array([np.log(wins / losses), 0]), strengths, 10**6, told, 0.05
+    )[0, 1]
     assert margin == pytest.approx(1.96 / (2 * np.sqrt(n)), rel=0.12)
 
 
-def test_what_is_sure_of_equal_items_is_wrong_as_seldom_as_it_says() -> None:
-    """Normal strengths, all the same: any difference that is sure is wrong."""
+def test_the_familywise_error_of_equal_items_is_at_most_alpha() -> None:
+    """Equal strengths with normal noise: any significant difference is an error."""
     wrong = 0
     none = np.zeros((6, 6), dtype=int)
     for seed in range(200):
         rng = np.random.default_rng(seed)
         drawn = rng.normal(0, 0.05, (2000, 6))
         values = rng.normal(0, 0.05, 6)
-        wrong += surely_better(values, values + drawn, [range(6)], none, 1000).any()
+        wrong += significantly_stronger(values, values + drawn, [range(6)], none, 1000).any()
     assert 3 <= wrong <= 19  # 10 are expected
 
 
 @given(seeds, st.integers(2, 6))
-def test_who_is_surely_better_is_stronger_and_its_interval_leaves_nought_out(
-    seed: int, items: int
-) -> None:
+def test_significance_is_a_lead_beyond_the_simultaneous_margin(seed: int, items: int) -> None:
     values, drawn = resamples(seed, items, 0.3)
     none = np.zeros((items, items), dtype=int)
-    sure = surely_better(values, drawn, [range(items)], none, 50)
-    half = margins(values, drawn, 50, ~np.eye(items, dtype=bool), 0.05)
+    sure = significantly_stronger(values, drawn, [range(items)], none, 50)
+    half = simultaneous_margins(values, drawn, 50, ~np.eye(items, dtype=bool), 0.05)
     ahead = expit(values[:, None] - values) - 0.5
     assert (sure == (ahead > half) & ~np.eye(items, dtype=bool)).all()
 
 
-def test_where_a_bootstrap_says_nothing_the_prompts_on_which_two_met_decide() -> None:
+def test_where_the_bootstrap_does_not_apply_the_sign_test_decides() -> None:
     values = np.array([2.0, 1.0, 0.0])
     still = np.tile(values, (50, 1))
     for won, sure in ((6, False), (7, True)):  # 2 / 2^7 is below 0.05 / 3
@@ -149,19 +154,19 @@ def test_where_a_bootstrap_says_nothing_the_prompts_on_which_two_met_decide() ->
         wins[2, 1] = won  # against what the strengths say
         for groups in ([[0, 1, 2]], [[0], [1], [2]]):
             for drawn in (still, still[:0]):
-                found = surely_better(values, drawn, groups, wins, 20)
+                found = significantly_stronger(values, drawn, groups, wins, 20)
                 assert found[0, 2] == sure
                 assert found.sum() == sure
 
 
-def test_of_few_prompts_a_bootstrap_says_nothing() -> None:
+def test_the_bootstrap_is_not_used_for_few_prompts() -> None:
     values, drawn = resamples(1, 3, 0.01)
     none = np.zeros((3, 3), dtype=int)
-    assert surely_better(values, drawn, [range(3)], none, 20).any()
-    assert not surely_better(values, drawn, [range(3)], none, 19).any()
+    assert significantly_stronger(values, drawn, [range(3)], none, 20).any()
+    assert not significantly_stronger(values, drawn, [range(3)], none, 19).any()
 
 
-def test_pairs_of_which_nothing_can_be_said_leave_their_share_of_the_error() -> None:
+def test_the_error_is_split_between_bootstrap_and_sign_tests() -> None:
     wins = np.zeros((4, 4), dtype=int)
     told = np.zeros((4, 4), dtype=bool)
     told[:2, :2] = told[2:, 2:] = True
@@ -171,8 +176,9 @@ def test_pairs_of_which_nothing_can_be_said_leave_their_share_of_the_error() -> 
         values, drawn = resamples(seed, 4, 0.3)
         ahead = expit(values[:, None] - values) - 0.5
         mine, all_of_it = (
-            told & (ahead > margins(values, drawn, 99, told, alpha)) for alpha in (0.05 / 3, 0.05)
+            told & (ahead > simultaneous_margins(values, drawn, 99, told, alpha))
+            for alpha in (0.05 / 3, 0.05)
         )
-        assert (surely_better(values, drawn, [[0, 1], [2, 3]], wins, 99) == mine).all()
+        assert (significantly_stronger(values, drawn, [[0, 1], [2, 3]], wins, 99) == mine).all()
         differs += (mine != all_of_it).any()
     assert differs

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from bakeoff.stats.intervals import bca
-from bakeoff.stats.ratings import RIDGE, Outcomes, bradley_terry, direct_wins
-from bakeoff.stats.results import Ratings
+from bakeoff.stats.ratings import RIDGE, PairwiseOutcomes, bradley_terry, direct_wins
+from bakeoff.stats.results import BradleyTerryFit
 from tests.unit.stats.helpers import same, sound
 
 few = settings(max_examples=25)
@@ -18,26 +18,26 @@ seeds = st.integers(0, 10**6)
 FIELDS = ("left", "right", "values", "prompts")
 
 
-def played(seed: int, items: int = 4, n: int = 80, ties: float = 0.2, first: float = 0.0):
+def random_outcomes(seed: int, items: int = 4, n: int = 80, ties: float = 0.2, first: float = 0.0):
     rng = np.random.default_rng(seed)
     strengths = rng.normal(0, 0.8, items)
     left = rng.integers(0, items, n)
     right = (left + rng.integers(1, items, n)) % items
     won = rng.random(n) < expit(strengths[left] - strengths[right] + first)
     values = np.where(rng.random(n) < ties, 0.5, won)
-    return Outcomes(left, right, values, np.arange(n) // 2)
+    return PairwiseOutcomes(left, right, values, np.arange(n) // 2)
 
 
-def fit(outcomes: Outcomes, items: int = 4, **options: bool) -> Ratings:
+def fit(outcomes: PairwiseOutcomes, items: int = 4, **options: bool) -> BradleyTerryFit:
     return bradley_terry(outcomes, items, resamples=0, **options)
 
 
-def log_strengths(ratings: Ratings) -> list[float]:
+def log_strengths(ratings: BradleyTerryFit) -> list[float]:
     return [one.estimate for one in ratings.strengths]
 
 
-def of_evalica(algorithm, outcomes: Outcomes, items: int = 4):
-    """The same from evalica: (log-strengths with mean 0, its result)."""
+def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
+    """evalica's fit: (log-strengths with mean 0, its result)."""
     winners = {1.0: evalica.Winner.X, 0.0: evalica.Winner.Y, 0.5: evalica.Winner.Draw}
     result = algorithm(
         outcomes.left.tolist(),
@@ -56,23 +56,25 @@ def of_evalica(algorithm, outcomes: Outcomes, items: int = 4):
 @few
 @given(seeds)
 def test_strengths_are_those_of_evalica(seed: int) -> None:
-    outcomes = played(seed)
+    outcomes = random_outcomes(seed)
     ratings = fit(outcomes)
     assume(len(ratings.groups) == 1)
-    theirs, _ = of_evalica(evalica.bradley_terry, outcomes)
+    theirs, _ = evalica_fit(evalica.bradley_terry, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
     assert ratings.method == "Bradley-Terry, ties half"
 
 
 @few
 @given(seeds, st.integers(2, 6), st.integers(1, 40), st.floats(0, 8))
-def test_at_the_maximum_nothing_pulls_but_the_ridge(
+def test_at_the_maximum_the_gradient_is_the_ridges(
     seed: int, items: int, n: int, apart: float
 ) -> None:
     """Also where some item won or lost everything."""
-    drawn = played(seed, items, n)
+    drawn = random_outcomes(seed, items, n)
     lead = apart * (drawn.left < drawn.right)
-    outcomes = Outcomes(drawn.left, drawn.right, np.minimum(1, drawn.values + lead), drawn.prompts)
+    outcomes = PairwiseOutcomes(
+        drawn.left, drawn.right, np.minimum(1, drawn.values + lead), drawn.prompts
+    )
     ratings = fit(outcomes, items)
     theta = np.array(log_strengths(ratings))
     pull = outcomes.values - expit(theta[outcomes.left] - theta[outcomes.right])
@@ -86,8 +88,8 @@ def test_at_the_maximum_nothing_pulls_but_the_ridge(
 def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.stats.ratings._SLIGHT", RIDGE)  # as resamples have it
-    outcomes = played(3, items=3, n=120)
+    monkeypatch.setattr("bakeoff.stats.ratings._MIN_RIDGE", RIDGE)  # as resamples have it
+    outcomes = random_outcomes(3, items=3, n=120)
     found = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
 
     def single(weights: np.ndarray) -> np.ndarray:
@@ -96,17 +98,17 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
         return np.array(fits).reshape(*weights.shape[:-1], 3)
 
     def refitted(rows_: np.ndarray) -> list[float]:
-        drawn = Outcomes(*(getattr(outcomes, name)[rows_] for name in FIELDS))
+        drawn = PairwiseOutcomes(*(getattr(outcomes, name)[rows_] for name in FIELDS))
         return log_strengths(bradley_terry(drawn, 3, ties=ties, order=True, resamples=0))
 
     alone = bca(single, 60, resamples=150)
     assert all(same(one, other, 1e-6) for one, other in zip(found.strengths, alone, strict=True))
 
 
-def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = played(1)
+def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = random_outcomes(1)
     whole = log_strengths(fit(outcomes))
-    monkeypatch.setattr("bakeoff.stats.ratings._STEPS", 1)
+    monkeypatch.setattr("bakeoff.stats.ratings._MAX_STEPS", 1)
     stopped = fit(outcomes)
     assert sound(stopped)
     assert log_strengths(stopped) == pytest.approx(whole, abs=0.5)
@@ -116,12 +118,12 @@ def test_a_fit_that_gets_no_further_is_left_where_it_is(monkeypatch: pytest.Monk
 @few
 @given(seeds)
 def test_newtons_method_needs_few_steps(seed: int) -> None:
-    """Slopes alone would find the same maximum, in the end."""
-    outcomes = played(seed, n=400, first=1.0)
+    """Gradient descent would reach the same maximum in more steps."""
+    outcomes = random_outcomes(seed, n=400, first=1.0)
     whole = fit(outcomes, ties=True, order=True)
     assume(len(whole.groups) == 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bakeoff.stats.ratings._STEPS", 6)
+        patch.setattr("bakeoff.stats.ratings._MAX_STEPS", 6)
         quick = fit(outcomes, ties=True, order=True)
     assert log_strengths(quick) == pytest.approx(log_strengths(whole), abs=1e-9)
     assert (quick.tie, quick.first) == pytest.approx((whole.tie, whole.first), abs=1e-9)
@@ -130,10 +132,10 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
 @few
 @given(seeds)
 def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
-    outcomes = played(seed, n=120)
+    outcomes = random_outcomes(seed, n=120)
     ratings = fit(outcomes, ties=True)
     assume(len(ratings.groups) == 1)
-    theirs, result = of_evalica(evalica.newman, outcomes)
+    theirs, result = evalica_fit(evalica.newman, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
     assert ratings.tie == pytest.approx(2 * result.v, abs=1e-3)
     assert ratings.method == "Davidson"
@@ -142,7 +144,7 @@ def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
 @few
 @given(seeds)
 def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) -> None:
-    outcomes = played(seed, n=200, first=0.7)
+    outcomes = random_outcomes(seed, n=200, first=0.7)
     ratings = fit(outcomes, order=True)
     assume(len(ratings.groups) == 1)
     design = np.zeros((200, 4))
@@ -155,14 +157,14 @@ def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) ->
     assert ours[1:] - ours[0] == pytest.approx(theirs[1:], abs=1e-3)
 
 
-def of_statsmodels(outcomes: Outcomes, items: int) -> np.ndarray:
+def statsmodels_fit(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
     """Davidson's model with an order as a Poisson regression (Fienberg and Larntz 1976): the gaps
     to item 0, log nu and what the place adds.
     """
     cells = {}
-    counts, placed = outcomes.counts, outcomes.placed
+    counts, order_known = outcomes.counts, outcomes.order_known
     for row in range(len(counts)):
-        key = (outcomes.left[row], outcomes.right[row], bool(placed[row]))
+        key = (outcomes.left[row], outcomes.right[row], bool(order_known[row]))
         held = cells.setdefault(key, {1.0: 0.0, 0.5: 0.0, 0.0: 0.0})
         held[outcomes.values[row]] += counts[row]
     design, seen = [], []
@@ -182,14 +184,14 @@ def of_statsmodels(outcomes: Outcomes, items: int) -> np.ndarray:
 @few
 @given(seeds)
 def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression(seed: int) -> None:
-    drawn = played(seed, n=400, first=0.6)
+    drawn = random_outcomes(seed, n=400, first=0.6)
     rng = np.random.default_rng(seed + 1)
     outcomes = dataclasses.replace(
-        drawn, weights=rng.choice([0.5, 1.0, 3.0], 400), placed=rng.random(400) < 0.8
+        drawn, weights=rng.choice([0.5, 1.0, 3.0], 400), order_known=rng.random(400) < 0.8
     )
     ratings = fit(outcomes, ties=True, order=True)
     assume(len(ratings.groups) == 1)
-    theirs = of_statsmodels(outcomes, 4)
+    theirs = statsmodels_fit(outcomes, 4)
     ours = np.array(log_strengths(ratings))
     assert ours[1:] - ours[0] == pytest.approx(theirs[:3], abs=2e-3)
     assert np.log(ratings.tie) == pytest.approx(theirs[3], abs=2e-3)
@@ -201,10 +203,10 @@ def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression
 
 @few
 @given(seeds, st.booleans(), st.booleans())
-def test_what_weighs_two_is_what_is_there_twice(seed: int, ties: bool, order: bool) -> None:
-    one = played(seed)
-    twice = Outcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
-    heavy = dataclasses.replace(one, weights=np.full(80, 2.0), placed=np.ones(80, dtype=bool))
+def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
+    one = random_outcomes(seed)
+    twice = PairwiseOutcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
+    heavy = dataclasses.replace(one, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool))
     ours, theirs = (
         bradley_terry(games, 4, ties=ties, order=order, resamples=30) for games in (heavy, twice)
     )
@@ -215,19 +217,19 @@ def test_what_weighs_two_is_what_is_there_twice(seed: int, ties: bool, order: bo
 
 @few
 @given(seeds)
-def test_without_a_place_left_and_right_are_the_same(seed: int) -> None:
-    one = played(seed, first=1.0)
+def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
+    one = random_outcomes(seed, first=1.0)
     rng = np.random.default_rng(seed)
-    turn, placed = rng.random(80) < 0.5, rng.random(80) < 0.5
-    turn &= ~placed
-    other = Outcomes(
+    turn, order_known = rng.random(80) < 0.5, rng.random(80) < 0.5
+    turn &= ~order_known
+    other = PairwiseOutcomes(
         np.where(turn, one.right, one.left),
         np.where(turn, one.left, one.right),
         np.where(turn, 1 - one.values, one.values),
         one.prompts,
-        placed=placed,
+        order_known=order_known,
     )
-    ours = fit(dataclasses.replace(one, placed=placed), order=True)
+    ours = fit(dataclasses.replace(one, order_known=order_known), order=True)
     theirs = fit(other, order=True)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-6)
     assert ours.first == pytest.approx(theirs.first, abs=1e-6)
@@ -235,10 +237,10 @@ def test_without_a_place_left_and_right_are_the_same(seed: int) -> None:
 
 @few
 @given(seeds)
-def test_renaming_the_items_renames_who_is_surely_better(seed: int) -> None:
-    one = played(seed, n=240, ties=0.1)
+def test_renaming_the_items_renames_significant_differences(seed: int) -> None:
+    one = random_outcomes(seed, n=240, ties=0.1)
     names = np.random.default_rng(seed).permutation(4)
-    other = Outcomes(names[one.left], names[one.right], one.values, one.prompts)
+    other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
     mirror = dataclasses.replace(one, values=1 - one.values)
     ours, theirs, turned = (bradley_terry(games, 4, ties=True) for games in (one, other, mirror))
     assert {(names[i], names[j]) for i, j in ours.better} == set(theirs.better)
@@ -248,7 +250,7 @@ def test_renaming_the_items_renames_who_is_surely_better(seed: int) -> None:
 def test_direct_wins_count_prompts_by_what_was_won_more() -> None:
     left, right = np.array([0, 1, 0, 2, 1, 2]), np.array([1, 0, 1, 0, 2, 1])
     values, prompts = np.array([1.0, 1.0, 1.0, 0.0, 0.5, 1.0]), np.array([7, 7, 8, 8, 9, 9])
-    outcomes = Outcomes(left, right, values, prompts, np.array([1, 1, 2, 1, 1, 1.0]))
+    outcomes = PairwiseOutcomes(left, right, values, prompts, np.array([1, 1, 2, 1, 1, 1.0]))
     assert direct_wins(outcomes, 3).tolist() == [[0, 1, 1], [0, 0, 0], [0, 1, 0]]
 
 
@@ -257,8 +259,8 @@ def test_direct_wins_count_prompts_by_what_was_won_more() -> None:
 def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
     seed: int, ties: bool, order: bool
 ) -> None:
-    one = played(seed, first=0.4)
-    other = Outcomes(one.right, one.left, 1 - one.values, one.prompts)
+    one = random_outcomes(seed, first=0.4)
+    other = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
     ours, theirs = (fit(games, ties=ties, order=order) for games in (one, other))
     assert sound(ours)
     assert sum(log_strengths(ours)) == pytest.approx(0, abs=1e-9)
@@ -272,8 +274,8 @@ def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
 @few
 @given(seeds, st.booleans())
 def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> None:
-    one = played(seed)
-    other = Outcomes(one.left, one.right, 1 - one.values, one.prompts)
+    one = random_outcomes(seed)
+    other = PairwiseOutcomes(one.left, one.right, 1 - one.values, one.prompts)
     ours, theirs = (fit(games, ties=ties) for games in (one, other))
     negative = [-strength for strength in log_strengths(theirs)]
     assert log_strengths(ours) == pytest.approx(negative, abs=1e-4)
@@ -282,9 +284,9 @@ def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> 
 @few
 @given(seeds)
 def test_renaming_the_items_renames_their_strengths(seed: int) -> None:
-    one = played(seed)
+    one = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(4)
-    other = Outcomes(names[one.left], names[one.right], one.values, one.prompts)
+    other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
     ours, theirs = log_strengths(fit(one)), log_strengths(fit(other))
     assert ours == pytest.approx([theirs[name] for name in names], abs=1e-4)
 
@@ -294,7 +296,7 @@ def test_renaming_the_items_renames_their_strengths(seed: int) -> None:
 def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> None:
     values = np.repeat([1.0, 0.0, 0.5], (wins, losses, ties))
     n = len(values)
-    outcomes = Outcomes(np.zeros(n, dtype=int), np.ones(n, dtype=int), values, np.arange(n))
+    outcomes = PairwiseOutcomes(np.zeros(n, dtype=int), np.ones(n, dtype=int), values, np.arange(n))
     one, other = log_strengths(fit(outcomes, 2))
     assert one - other == pytest.approx(logit(values.mean()), abs=1e-3)
     davidson = fit(outcomes, 2, ties=True)
@@ -304,7 +306,7 @@ def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> Non
 
 
 def test_intervals_hold_strengths_and_are_seeded() -> None:
-    outcomes = played(3)
+    outcomes = random_outcomes(3)
     ratings = bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
     assert sound(ratings)
     assert ratings == bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
@@ -316,9 +318,9 @@ def test_intervals_hold_strengths_and_are_seeded() -> None:
 
 
 def test_the_bootstrap_draws_prompts_not_outcomes() -> None:
-    one = played(5)
-    four = Outcomes(*(np.repeat(getattr(one, name), 4) for name in FIELDS))
-    alone = Outcomes(four.left, four.right, four.values, np.arange(len(four.values)))
+    one = random_outcomes(5)
+    four = PairwiseOutcomes(*(np.repeat(getattr(one, name), 4) for name in FIELDS))
+    alone = PairwiseOutcomes(four.left, four.right, four.values, np.arange(len(four.values)))
     once, copies, naive = (bradley_terry(games, 4, resamples=150) for games in (one, four, alone))
     for ours, theirs, narrow in zip(once.strengths, copies.strengths, naive.strengths, strict=True):
         assert same(ours, theirs, within=0.03)  # the ridge of resamples weighs less
@@ -334,7 +336,9 @@ def test_intervals_of_a_gap_in_strength_cover() -> None:
         right = (left + 1) % 3
         strengths = np.array([0.5, 0.0, -0.5])
         values = (rng.random(90) < expit(strengths[left] - strengths[right])).astype(float)
-        ratings = bradley_terry(Outcomes(left, right, values, np.arange(90)), 3, resamples=150)
+        ratings = bradley_terry(
+            PairwiseOutcomes(left, right, values, np.arange(90)), 3, resamples=150
+        )
         pairs = zip(ratings.strengths, strengths, strict=True)
         hits += [one.low <= truth <= one.high for one, truth in pairs]
     assert np.mean(hits) >= 0.9
@@ -343,19 +347,19 @@ def test_intervals_of_a_gap_in_strength_cover() -> None:
 # Where no maximum exists.
 
 
-def test_an_item_that_only_won_is_a_part_of_its_own_and_named() -> None:
+def test_an_item_that_only_won_is_a_component() -> None:
     left, right = np.array([0, 1, 0, 2, 2]), np.array([1, 0, 1, 0, 1])
     values = np.array([1.0, 1.0, 0.5, 1.0, 1.0])
-    ratings = bradley_terry(Outcomes(left, right, values, np.arange(5)), 3, resamples=20)
+    ratings = bradley_terry(PairwiseOutcomes(left, right, values, np.arange(5)), 3, resamples=20)
     assert ratings.groups == ((0, 1), (2,))
     assert "ridge of 0.01: the win graph falls into 2 parts" in ratings.method
     assert sound(ratings)
     assert log_strengths(ratings)[2] == max(log_strengths(ratings))
 
 
-def test_items_that_never_met_are_parts_of_their_own() -> None:
+def test_items_that_never_met_are_components() -> None:
     left, right = np.array([0, 1, 2, 3, 2]), np.array([1, 0, 3, 2, 3])
-    outcomes = Outcomes(left, right, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
+    outcomes = PairwiseOutcomes(left, right, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
     ratings = fit(outcomes, 5)
     assert ratings.groups == ((0, 1), (2, 3), (4,))
     assert "3 parts" in ratings.method
@@ -364,7 +368,7 @@ def test_items_that_never_met_are_parts_of_their_own() -> None:
 
 def test_a_single_outcome_stays_finite() -> None:
     one = np.array([0])
-    ratings = bradley_terry(Outcomes(one, one + 1, np.array([1.0]), one), 2)
+    ratings = bradley_terry(PairwiseOutcomes(one, one + 1, np.array([1.0]), one), 2)
     assert sound(ratings)
     assert 0 < log_strengths(ratings)[0] < 5
 
@@ -372,7 +376,7 @@ def test_a_single_outcome_stays_finite() -> None:
 @pytest.mark.parametrize("ties", [False, True])
 def test_ties_alone_leave_all_alike(ties: bool) -> None:
     left = np.array([0, 1, 2] * 4)
-    outcomes = Outcomes(left, (left + 1) % 3, np.full(12, 0.5), np.arange(12))
+    outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.full(12, 0.5), np.arange(12))
     ratings = bradley_terry(outcomes, 3, ties=ties, resamples=20)
     assert sound(ratings)
     assert log_strengths(ratings) == pytest.approx([0, 0, 0], abs=1e-6)
@@ -381,7 +385,7 @@ def test_ties_alone_leave_all_alike(ties: bool) -> None:
 
 
 def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s() -> None:
-    outcomes = played(11, ties=0.0)
+    outcomes = random_outcomes(11, ties=0.0)
     davidson, plain = fit(outcomes, ties=True), fit(outcomes)
     assert len(plain.groups) == 1
     assert davidson.tie < 1e-3
@@ -390,7 +394,7 @@ def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s()
 
 def test_the_left_item_winning_always_stays_finite() -> None:
     left = np.array([0, 1, 2] * 4)
-    outcomes = Outcomes(left, (left + 1) % 3, np.ones(12), np.arange(12))
+    outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.ones(12), np.arange(12))
     ratings = fit(outcomes, 3, order=True)
     assert sound(ratings)
     assert ratings.first > 3
@@ -401,20 +405,18 @@ def test_the_left_item_winning_always_stays_finite() -> None:
 def test_no_outcomes_have_no_strengths() -> None:
     none = np.array([], dtype=int)
     with pytest.raises(ValueError, match="no outcomes"):
-        bradley_terry(Outcomes(none, none, np.array([]), none), 3)
+        bradley_terry(PairwiseOutcomes(none, none, np.array([]), none), 3)
 
 
 @few
 @given(seeds, st.integers(1, 40))
-def test_who_always_wins_is_surely_better_where_the_sign_test_of_all_pairs_says_so(
-    seed: int, prompts: int
-) -> None:
-    """A bootstrap of prompts that are all the same would be sure of anything."""
-    drawn = played(seed, items=3, n=prompts, ties=0.3)
+def test_an_item_that_always_wins_is_better_by_the_sign_test(seed: int, prompts: int) -> None:
+    """A bootstrap of identical prompts has no variation."""
+    drawn = random_outcomes(seed, items=3, n=prompts, ties=0.3)
     left = np.concatenate((drawn.left, np.full(prompts, 3)))
     right = np.concatenate((drawn.right, drawn.left))
     values, units = np.concatenate((drawn.values, np.ones(prompts))), np.arange(prompts)
-    outcomes = Outcomes(left, right, values, np.tile(units, 2))
+    outcomes = PairwiseOutcomes(left, right, values, np.tile(units, 2))
     ratings = bradley_terry(outcomes, 4, ties=True, resamples=30)
     assert sound(ratings)
     for item in range(3):
@@ -422,8 +424,8 @@ def test_who_always_wins_is_surely_better_where_the_sign_test_of_all_pairs_says_
         assert ((3, item) in ratings.better) == (2 * 0.5**met <= 0.05 / 6)
 
 
-def test_one_prompt_is_sure_of_nothing() -> None:
-    outcomes = Outcomes(
+def test_one_prompt_gives_no_significance() -> None:
+    outcomes = PairwiseOutcomes(
         np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([1.0, 1.0, 0.5]), np.zeros(3, dtype=int)
     )
     ratings = bradley_terry(outcomes, 3, ties=True, order=True)
@@ -432,12 +434,12 @@ def test_one_prompt_is_sure_of_nothing() -> None:
     assert {one.method for one in ratings.strengths} == {"one unit: no interval"}
 
 
-def test_items_that_are_the_same_are_not_sure_to_differ() -> None:
-    one = played(2, items=3, n=120)
+def test_identical_items_do_not_differ_significantly() -> None:
+    one = random_outcomes(2, items=3, n=120)
     at = np.flatnonzero((one.left == 2) | (one.right == 2))
     two = [np.where(side[at] == 2, 3, side[at]) for side in (one.left, one.right)]
     duel = np.arange(60)
-    outcomes = Outcomes(
+    outcomes = PairwiseOutcomes(
         np.concatenate((one.left, two[0], np.full(60, 2))),
         np.concatenate((one.right, two[1], np.full(60, 3))),
         np.concatenate((one.values, one.values[at], np.full(60, 0.5))),
@@ -455,6 +457,6 @@ def test_the_example_of_wikipedia() -> None:
     wins = {"AB": 2, "AD": 1, "BA": 3, "BC": 5, "CB": 3, "CD": 1, "DA": 4, "DC": 3}
     games = [pair for pair, times in wins.items() for _ in range(times)]
     left, right = (np.array(["ABCD".index(game[side]) for game in games]) for side in (0, 1))
-    ratings = fit(Outcomes(left, right, np.ones(len(games)), np.arange(len(games))))
+    ratings = fit(PairwiseOutcomes(left, right, np.ones(len(games)), np.arange(len(games))))
     known = [0.640, 1.043, 0.660, 2.270]  # the article "Bradley-Terry model"
     assert np.exp(log_strengths(ratings)) == pytest.approx(known, abs=1e-3)

@@ -10,8 +10,8 @@ from scipy.special import betaln
 from bakeoff.stats.sequential import (
     CONCENTRATION,
     Values,
-    confidence_sequence,
     log_e_value,
+    sign_confidence_sequence,
     sign_e_process,
 )
 from tests.unit.stats.helpers import singles, sound
@@ -24,14 +24,14 @@ def log_e(wins: int, losses: int) -> float:
     return float(log_e_value(np.array(wins), np.array(losses)))
 
 
-def against(p: float | Values, wins: int | np.ndarray, losses: int | np.ndarray) -> Values:
+def log_e_against(p: float | Values, wins: int | np.ndarray, losses: int | np.ndarray) -> Values:
     """log e of the share p of decisive wins, from the definition: the mixture over the null."""
     a = CONCENTRATION
     mixture = betaln(a + wins, a + losses) - betaln(a, a)
     return mixture - wins * np.log(p) - losses * np.log1p(-p)
 
 
-def counted(
+def cumulative_counts(
     rng: np.random.Generator, runs: int, p: float, ties: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wins and losses after each of many looks."""
@@ -41,15 +41,15 @@ def counted(
 
 
 @given(counts, counts)
-def test_a_fair_coin_makes_a_martingale_of_it(wins: int, losses: int) -> None:
+def test_the_e_process_is_a_martingale_for_a_fair_coin(wins: int, losses: int) -> None:
     now = log_e(wins, losses)
     after = np.logaddexp(log_e(wins + 1, losses), log_e(wins, losses + 1)) - math.log(2)
     assert after == pytest.approx(now, abs=1e-7)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_it_is_the_mixture_over_the_null_at_one_half(wins: int, losses: int) -> None:
-    assert log_e(wins, losses) == pytest.approx(float(against(0.5, wins, losses)), abs=1e-8)
+def test_the_e_value_is_the_beta_mixture_over_the_null(wins: int, losses: int) -> None:
+    assert log_e(wins, losses) == pytest.approx(float(log_e_against(0.5, wins, losses)), abs=1e-8)
     assert log_e(0, 0) == 0
 
 
@@ -58,7 +58,7 @@ def test_it_is_the_mixture_over_the_null_at_one_half(wins: int, losses: int) -> 
 def test_peeking_at_every_prompt_finds_a_difference_in_fair_coins_less_than_5_percent(
     ties: float,
 ) -> None:
-    wins, losses = counted(np.random.default_rng(41), 6_000, 0.5, ties)
+    wins, losses = cumulative_counts(np.random.default_rng(41), 6_000, 0.5, ties)
     found = (log_e_value(wins, losses).max(axis=1) >= math.log(20)).mean()
     print(f"ties={ties}: {found:.4f}")
     assert 0.005 < found < 0.05
@@ -67,16 +67,16 @@ def test_peeking_at_every_prompt_finds_a_difference_in_fair_coins_less_than_5_pe
 @pytest.mark.slow
 @pytest.mark.parametrize("p", [0.5, 0.7, 0.95])
 def test_the_confidence_sequence_covers_at_every_look_at_once(p: float) -> None:
-    wins, losses = counted(np.random.default_rng(43), 6_000, p, 0.2)
-    covered = (against(p, wins, losses).max(axis=1) < math.log(20)).mean()
+    wins, losses = cumulative_counts(np.random.default_rng(43), 6_000, p, 0.2)
+    covered = (log_e_against(p, wins, losses).max(axis=1) < math.log(20)).mean()
     print(f"p={p}: {covered:.4f}")
     assert covered >= 0.95
 
 
 @pytest.mark.slow
-def test_a_real_difference_is_found_and_early() -> None:
-    """stats.md 4: 94 % of the trials, after 209 prompts on average."""
-    wins, losses = counted(np.random.default_rng(47), 4_000, 0.6, 0.0)
+def test_a_real_difference_is_detected_early() -> None:
+    """In 94 % of the trials, after 209 prompts on average."""
+    wins, losses = cumulative_counts(np.random.default_rng(47), 4_000, 0.6, 0.0)
     over = log_e_value(wins, losses) >= math.log(20)
     found = over.any(axis=1)
     assert found.mean() == pytest.approx(0.94, abs=0.02)
@@ -87,27 +87,27 @@ def test_a_real_difference_is_found_and_early() -> None:
 def test_the_confidence_sequence_is_the_set_of_shares_that_are_not_ruled_out(
     wins: int, losses: int, alpha: float
 ) -> None:
-    low, high = confidence_sequence(wins, losses, alpha)
+    low, high = sign_confidence_sequence(wins, losses, alpha)
     grid = np.linspace(0, 1, 1_003)[1:-1]
-    kept = against(grid, wins, losses) < -math.log(alpha)
+    kept = log_e_against(grid, wins, losses) < -math.log(alpha)
     inside = (grid > low) & (grid < high)
     assert np.array_equal(kept, inside)
 
 
 @given(counts, counts)
 def test_the_confidence_sequence_holds_the_share_and_is_mirrored(wins: int, losses: int) -> None:
-    low, high = confidence_sequence(wins, losses)
+    low, high = sign_confidence_sequence(wins, losses)
     assert 0 <= low < high <= 1
     assert wins + losses == 0 or low <= wins / (wins + losses) <= high
-    assert confidence_sequence(losses, wins) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+    assert sign_confidence_sequence(losses, wins) == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
 def test_a_bound_next_to_0_is_0() -> None:
-    """One win in so many losses: the bound is too small to be told from 0."""
-    low, high = confidence_sequence(1, 1_000)
+    """One win in very many losses: the bound is numerically 0."""
+    low, high = sign_confidence_sequence(1, 1_000)
     assert low == 0
     assert 0 < high < 0.03
-    assert confidence_sequence(1_000, 1) == pytest.approx((1 - high, 1), abs=1e-9)
+    assert sign_confidence_sequence(1_000, 1) == pytest.approx((1 - high, 1), abs=1e-9)
 
 
 @given(singles, st.lists(st.integers(0, 60), max_size=20))
@@ -132,7 +132,7 @@ def test_swapping_the_models_changes_no_evidence(values: Values) -> None:
 
 @settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), max_size=80).map(np.array), st.sampled_from([0.01, 0.05, 0.5]))
-def test_p_never_rises_and_says_when_to_stop(values: Values, alpha: float) -> None:
+def test_p_never_rises_and_gives_the_stopping_time(values: Values, alpha: float) -> None:
     ps = [sign_e_process(values[:n], alpha).p for n in range(len(values) + 1)]
     assert ps[0] == 1
     assert all(later <= earlier for earlier, later in itertools.pairwise(ps))
@@ -150,13 +150,13 @@ def test_the_sequence_holds_a_half_unless_the_evidence_rules_it_out(wins: int, l
 
 
 @pytest.mark.parametrize("n", [0, 1, 30])
-def test_without_a_decisive_prompt_nothing_is_known(n: int) -> None:
+def test_without_decisive_prompts_the_sequence_is_0_to_1(n: int) -> None:
     look = sign_e_process(np.full(n, 0.5))
     assert look.log_e == (0.0,) * n
     assert (look.stopped, look.p, look.low, look.high) == (None, 1, 0, 1)
 
 
-def test_wins_alone_soon_end_it() -> None:
+def test_wins_alone_stop_soon() -> None:
     look = sign_e_process(np.ones(30))
     assert look.stopped is not None
     assert look.stopped < 15

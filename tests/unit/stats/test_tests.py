@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip, sign_test
+from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 from tests.unit.stats.helpers import sound
 
 counts = st.integers(0, 200)
@@ -44,7 +44,7 @@ def test_swapping_the_models_changes_no_count_test(wins: int, losses: int) -> No
 @given(counts | st.integers(0, 15), counts | st.integers(0, 15), st.integers(0, 50))
 @example(12, 13, 0)
 @example(11, 13, 0)
-def test_mcnemar_is_that_of_statsmodels(b: int, c: int, agreeing: int) -> None:
+def test_mcnemar_equals_statsmodels(b: int, c: int, agreeing: int) -> None:
     assume(b != c)  # there the correction goes past 0, and statsmodels comes back from below it
     exact = b + c < 25
     theirs = statsmodels_mcnemar([[agreeing, b], [c, agreeing]], exact=exact, correction=True)
@@ -70,8 +70,8 @@ def brute_force(differences: Values) -> float:
 
 
 @given(whole_differences)
-def test_few_differences_are_flipped_in_every_way(differences: np.ndarray) -> None:
-    tested = sign_flip(differences.astype(float))
+def test_few_differences_are_enumerated(differences: np.ndarray) -> None:
+    tested = sign_flip_test(differences.astype(float))
     assert tested.p == pytest.approx(brute_force(differences.astype(int)))
     assert tested.n == len(differences)
     assert sound(tested)
@@ -80,34 +80,34 @@ def test_few_differences_are_flipped_in_every_way(differences: np.ndarray) -> No
 @settings(max_examples=20)
 @given(st.lists(st.floats(-10, 10), max_size=40).map(np.array))
 def test_swapping_the_models_changes_no_sign_flip_test(differences: Values) -> None:
-    assert sign_flip(differences) == sign_flip(-differences)
-    assert sound(sign_flip(differences))
+    assert sign_flip_test(differences) == sign_flip_test(-differences)
+    assert sound(sign_flip_test(differences))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_many_differences_are_flipped_at_random_and_agree_with_student(seed: int) -> None:
     differences = np.random.default_rng(seed).normal(0.15, 1, 80)
-    tested = sign_flip(differences)
+    tested = sign_flip_test(differences)
     assert tested.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
     assert tested.method.endswith("9999 flips")
-    assert tested == sign_flip(differences)
+    assert tested == sign_flip_test(differences)
 
 
 @pytest.mark.parametrize("n", [17, 40])
 def test_flips_at_random_never_say_that_p_is_0(n: int) -> None:
-    assert 0 < sign_flip(np.full(n, 3.0)).p < 1e-3
+    assert 0 < sign_flip_test(np.full(n, 3.0)).p < 1e-3
 
 
 @pytest.mark.parametrize("n", [17, 40, 2_000])
-def test_as_many_flips_are_drawn_as_are_told(n: int) -> None:
-    tested = sign_flip(np.full(n, 3.0))  # as seen, and no flip is
+def test_the_number_of_flips_is_the_stated_one(n: int) -> None:
+    tested = sign_flip_test(np.full(n, 3.0))  # as seen, and no flip is
     assert tested.method.endswith("9999 flips")
     assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
 
 
 @pytest.mark.parametrize("differences", [[], [2.5], [0.0], [0.0] * 30])
-def test_nothing_or_one_or_zeros_to_flip_are_no_difference(differences: list[float]) -> None:
-    assert sign_flip(np.array(differences)).p == 1
+def test_no_differences_one_difference_and_zeros_have_p_1(differences: list[float]) -> None:
+    assert sign_flip_test(np.array(differences)).p == 1
 
 
 def very_many(values: str, n: int, mean: float) -> Values:
@@ -120,25 +120,25 @@ def very_many(values: str, n: int, mean: float) -> Values:
 @pytest.mark.parametrize("values", ["coarse", "fine"])
 @pytest.mark.parametrize("n", [1_001, 20_000])
 @pytest.mark.parametrize("mean", [0.0, 0.001, 0.004])
-def test_very_many_differences_are_flipped_alike(values: str, n: int, mean: float) -> None:
+def test_differences_of_one_size_are_flipped_together(values: str, n: int, mean: float) -> None:
     differences = very_many(values, n, mean)
-    tested = sign_flip(differences)
-    student = stats.ttest_1samp(differences, 0).pvalue
-    assert tested.p == pytest.approx(max(student, 1e-4), abs=0.03 * (student > 1e-3) + 1e-3)
+    tested = sign_flip_test(differences)
+    t_interval = stats.ttest_1samp(differences, 0).pvalue
+    assert tested.p == pytest.approx(max(t_interval, 1e-4), abs=0.03 * (t_interval > 1e-3) + 1e-3)
     assert (tested.method, tested.n) == ("sign-flip permutation, 9999 flips", n)
-    assert tested == sign_flip(-differences)
-    assert tested == sign_flip(differences)
+    assert tested == sign_flip_test(-differences)
+    assert tested == sign_flip_test(differences)
 
 
 @pytest.mark.parametrize("size", [1.0, 1 / 3])
 def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None:
     differences = np.zeros(1_500)
     differences[7] = size
-    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+    assert sign_flip_test(differences).p == pytest.approx(1, abs=0.03)
     differences[8] = size  # both up, both down, or neither
-    assert sign_flip(differences).p == pytest.approx(0.5, abs=0.03)
+    assert sign_flip_test(differences).p == pytest.approx(0.5, abs=0.03)
     differences[9] = -2 * size
-    assert sign_flip(differences).p == pytest.approx(1, abs=0.03)
+    assert sign_flip_test(differences).p == pytest.approx(1, abs=0.03)
 
 
 # Holm.
@@ -146,13 +146,13 @@ def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None
 
 @settings(max_examples=6)  # theirs collects garbage every time
 @given(p_values)
-def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+def test_holm_equals_statsmodels(ps: list[float]) -> None:
     theirs = multipletests(ps, method="holm")[1] if ps else []
     assert holm(ps) == pytest.approx(list(theirs))
 
 
 @given(p_values)
-def test_holm_lowers_nothing_and_keeps_the_order(ps: list[float]) -> None:
+def test_holm_lowers_no_p_value_and_keeps_the_order(ps: list[float]) -> None:
     adjusted = holm(ps)
     assert all(p <= q <= 1 for p, q in zip(ps, adjusted, strict=True))
     for i, j in itertools.combinations(range(len(ps)), 2):
@@ -161,7 +161,7 @@ def test_holm_lowers_nothing_and_keeps_the_order(ps: list[float]) -> None:
 
 
 @given(p_values, st.randoms(use_true_random=False))
-def test_holm_does_not_mind_the_order_of_the_tests(ps: list[float], rng) -> None:
+def test_holm_does_not_depend_on_the_order_of_tests(ps: list[float], rng) -> None:
     places = list(range(len(ps)))
     rng.shuffle(places)
     assert holm([ps[i] for i in places]) == [holm(ps)[i] for i in places]
@@ -173,7 +173,7 @@ def test_holm_does_not_mind_the_order_of_the_tests(ps: list[float], rng) -> None
 @pytest.mark.parametrize("n", [4, 9, 16])
 def test_a_single_comparison_is_the_sign_flip_test(n: int) -> None:
     differences = matrix(n, 1, seed=n)
-    assert romano_wolf(differences) == pytest.approx([sign_flip(differences[:, 0]).p])
+    assert romano_wolf(differences) == pytest.approx([sign_flip_test(differences[:, 0]).p])
 
 
 @settings(max_examples=25)
@@ -194,7 +194,7 @@ def test_an_adjusted_p_is_no_smaller_than_alone_whoever_takes_part(
 def test_where_all_comparisons_have_one_distribution_holm_is_the_most(
     n: int, m: int, seed: int
 ) -> None:
-    """Wins and losses alone, all flips tried: each mean has the same distribution."""
+    """Wins and losses alone, all flips enumerated: each mean has the same distribution."""
     differences = np.random.default_rng(seed).choice([-1.0, 1.0], (n, m), p=[0.3, 0.7])
     alone = [romano_wolf(differences[:, [j]])[0] for j in range(m)]
     for adjusted, most in zip(romano_wolf(differences), holm(alone), strict=True):
@@ -217,7 +217,7 @@ def test_copies_of_one_comparison_cost_nothing(n: int) -> None:
     assert romano_wolf(np.repeat(differences, 6, axis=1)) == pytest.approx(alone * 6)
 
 
-def test_a_prompt_that_takes_no_part_might_as_well_be_a_zero() -> None:
+def test_a_missing_prompt_counts_as_zero() -> None:
     differences = matrix(12, 3, seed=5, missing=0.3)
     assert np.isnan(differences).any()
     assert romano_wolf(differences) == romano_wolf(np.nan_to_num(differences))
@@ -228,14 +228,14 @@ def test_comparisons_without_any_difference_have_p_1(empty: Values) -> None:
     assert romano_wolf(empty) == [1, 1, 1]
 
 
-def test_no_comparisons_have_no_p() -> None:
+def test_no_comparisons_have_no_p_values() -> None:
     assert romano_wolf(np.zeros((5, 0))) == []
     assert holm([]) == []
 
 
 @pytest.mark.slow
 def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
-    """The chance of any false finding among five correlated comparisons is about 5 %."""
+    """The familywise error rate of five correlated comparisons is about 5 %."""
     rng = np.random.default_rng(23)
     runs = 1_000
     found = 0
@@ -243,3 +243,6 @@ def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
         common = rng.normal(size=(12, 1))
         found += min(romano_wolf(common + rng.normal(size=(12, 5)))) <= 0.05
     assert 0.025 < found / runs < 0.07
+
+
+# Numbers known from elsewhere.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bakeoff.config import MAX_CONCURRENCY, Sampling, parse_fields
 from bakeoff.config.options import JudgeCheckOptions
-from bakeoff.environment import Moment, describe, load_keys
-from bakeoff.errors import BudgetError, ConfigError, InterruptError, masked
+from bakeoff.environment import StartTime, describe, load_env_file
+from bakeoff.errors import BudgetError, ConfigError, InterruptError
 from bakeoff.evaluation.judge_check.grading import agreements, checked
 from bakeoff.evaluation.judge_check.labeled_pairs import Known, known_pairs
 from bakeoff.evaluation.judge_check.outcomes import longer_of
@@ -17,7 +17,8 @@ from bakeoff.evaluation.participants import judges_of
 from bakeoff.importers.documents import format_names
 from bakeoff.plugins import HUMAN, Setting, judge_spec
 from bakeoff.records import Usage
-from bakeoff.report.export import check_writable, write
+from bakeoff.redact import masked
+from bakeoff.report.export import check_writable, write_file
 from bakeoff.runtime import Halt, Judge, Limits, Purse, tasks
 from bakeoff.runtime.progress import Watch
 from bakeoff.storage import Store
@@ -60,8 +61,8 @@ async def check_async(
     halt: Halt | None = None,
 ) -> CheckResults:
     """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
-    started, halt = Moment.now(), halt or Halt()
-    load_keys(config.env_file)
+    started, halt = StartTime.now(), halt or Halt()
+    load_env_file(config.env_file)
     known = known_pairs(file, config.limit)
     limits = Limits(config.rpm, config.tpm)
     setting = Setting(
@@ -87,7 +88,7 @@ async def check_async(
         raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
-        write(config.out / FILE, results.to_json())
+        write_file(config.out / FILE, results.to_json())
     return results
 
 
@@ -127,12 +128,12 @@ def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
 
 
 def _results(
-    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: Moment
+    known: Known, config: JudgeCheckOptions, asked: Sequence[Asking], started: StartTime
 ) -> CheckResults:
     judgments = [judgment for one in asked for judgment in one.judgments]
     told = config.model_dump(mode="json", by_alias=True)
     environment = describe() | {
-        **started.told(),
+        **started.as_fields(),
         "judges": {one.name: one.judge.identity for one in asked},
     }
     return CheckResults(

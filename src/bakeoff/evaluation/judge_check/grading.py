@@ -10,11 +10,11 @@ from statistics import fmean
 
 import numpy as np
 
-from bakeoff.analysis.accounting import accounting
-from bakeoff.analysis.aggregate import STANDS_FOR, preference_of, winner_of
-from bakeoff.analysis.bias import order_of
-from bakeoff.analysis.pair_data import Terms, Trial
-from bakeoff.analysis.panel import agreement_of
+from bakeoff.analysis.aggregate import WINNER_VALUES, preference_of, winner_of
+from bakeoff.analysis.agreement import judge_agreements
+from bakeoff.analysis.bias import order_bias
+from bakeoff.analysis.pair import verdict_accounting
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, Labelled
 from bakeoff.evaluation.judge_check.outcomes import (
     Found,
@@ -28,7 +28,7 @@ from bakeoff.evaluation.judge_check.outcomes import (
 from bakeoff.evaluation.judge_check.results import JudgeCheck
 from bakeoff.records import Agreement, Failure, Judgment
 from bakeoff.stats.agreement import cohen_kappa
-from bakeoff.stats.bias import tilt
+from bakeoff.stats.bias import feature_bias
 from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 
@@ -40,8 +40,8 @@ def checked(
     failures: Sequence[Failure],
 ) -> JudgeCheck:
     """What one judge's verdicts on the pairs say; `judgments` and `failures` are its own."""
-    trial = _trial(judgments, failures)
-    found = {comparison.prompt_id: comparison for comparison in trial.comparisons}
+    pair_data = _pair_data(judgments, failures)
+    found = {comparison.prompt_id: comparison for comparison in pair_data.comparisons}
     marks = marks_of(pairs, found, judgments, failures)
     told = [c.consistent for c in found.values() if c.consistent is not None]
     mended = Counter(j.verdict.retry_reason for j in judgments if j.verdict.retry_reason)
@@ -50,11 +50,11 @@ def checked(
         overall=grade(pairs, marks, found),
         by_set=grades(pairs, marks, found, lambda pair: pair.set),
         by_kind=by_kind(pairs, marks, found),
-        accounting=accounting(trial),
+        accounting=verdict_accounting(pair_data),
         better_first=_named(judgments, BETTER),
         better_second=_named(judgments, WORSE),
         consistency=proportion(sum(told), len(told)),
-        order=order_of(trial.columns),
+        order=order_bias(pair_data.judgment_table),
         kappa=_kappa(judgments),
         longer_won=_longer_won(pairs, found),
         mended=dict(sorted(mended.items())),
@@ -65,19 +65,19 @@ def checked(
 
 def agreements(judgments: Sequence[Judgment]) -> tuple[Agreement, ...]:
     """How far the judges agree by pair, and each with its own repeats."""
-    return tuple(agreement_of(_trial(judgments, ())))
+    return tuple(judge_agreements(_pair_data(judgments, ())))
 
 
-def _trial(judgments: Sequence[Judgment], failures: Sequence[Failure]) -> Trial:
-    return Trial(
+def _pair_data(judgments: Sequence[Judgment], failures: Sequence[Failure]) -> PairData:
+    return PairData(
         a=BETTER,
         b=WORSE,
         prompts={},
-        texts={},
+        completions={},
         judgments=judgments,
         failures=failures,
         origins={},
-        terms=Terms(),
+        config=AnalysisConfig(),
     )
 
 
@@ -99,7 +99,7 @@ def _kappa(judgments: Sequence[Judgment]) -> Estimate | None:
     rows: list[tuple[str, float, float]] = []
     for judgment in judgments:
         label = float(judgment.first == BETTER)
-        said = STANDS_FOR[winner_of(judgment.verdict.first)]  # of a and b as first and second
+        said = WINNER_VALUES[winner_of(judgment.verdict.first)]  # of a and b as first and second
         rows.append((judgment.prompt_id, label, said))
         if judgment.presented == "apart":
             rows.append((judgment.prompt_id, 1 - label, 1 - said))
@@ -114,4 +114,4 @@ def _longer_won(pairs: Iterable[Labelled], found: Found) -> Estimate | None:
     if not both:
         return None
     values, differences = np.array(both, dtype=np.float64).T
-    return tilt(np.round(values, 9), differences).more_wins
+    return feature_bias(np.round(values, 9), differences).more_wins

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from bakeoff.analysis.spending import spent_on
+from bakeoff.analysis.spending import spending_of
 from bakeoff.evaluation.judge_check.labeled_pairs import Labelled
 from bakeoff.evaluation.judge_check.results import CheckResults, Grade, JudgeCheck, Miss
-from bakeoff.report.text.costs import told
+from bakeoff.report.text.costs import usage_lines
 from bakeoff.report.text.judge_card import agreement_line, interval, percent
-from bakeoff.report.text.summary import Blocks
+from bakeoff.report.text.summary import Sections
 from bakeoff.stats.results import Estimate
 
 _WIDTH = 76  # characters of a line that is not to be broken: the terminal's 80 without an indent
@@ -16,11 +16,11 @@ _NAME = 23  # characters of a set's name
 _SNIPPET = 12  # characters of a prompt, at least
 
 
-def lines(results: CheckResults) -> Blocks:
+def lines(results: CheckResults) -> Sections:
     """Title to lines, in the order of showing; a judge's titles begin with its name."""
     longer, drawn = results.longer, len(results.pairs)
     some = f"{drawn} of {results.held}" if results.held != drawn else drawn
-    found: Blocks = {
+    found: Sections = {
         "Judge Check": [
             f"Pairs whose better one is known: {some} ({results.source})",
             f"A coin gets {percent(results.coin)}",
@@ -33,7 +33,7 @@ def lines(results: CheckResults) -> Blocks:
         found[f"{judge.judge}: by set"] = list(_table(judge.by_set))
         found[f"{judge.judge}: by kind"] = list(_table(judge.by_kind))
         found[f"{judge.judge}: where it fails"] = list(_misses(judge, results))
-    found["What it took"] = told(spent_on((), results.judgments, results.failures))
+    found["What it took"] = usage_lines(spending_of((), results.judgments, results.failures))
     found["Agreement"] = [agreement_line(agreement) for agreement in results.agreement]
     found["Notes"] = list(dict.fromkeys(results.notes))
     return {title: shown for title, shown in found.items() if shown}

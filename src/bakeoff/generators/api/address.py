@@ -1,4 +1,4 @@
-"""Where a server is: what may be written down of its address, and whether anyone listens there."""
+"""URLs of servers: validation, credentials in them, and whether anything listens there."""
 
 import asyncio
 import base64
@@ -6,55 +6,56 @@ import os
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-_KNOCK = 10.0  # seconds for a server to take a connection
+_CONNECT_TIMEOUT = 10.0  # seconds
 
 
-async def listens(url: str) -> bool:
-    """Whether anything takes connections at a URL; true where a proxy has to answer that."""
+async def is_listening(url: str) -> bool:
+    """Whether a TCP connection to `url` succeeds; True without a try if a proxy is used for it."""
     parts = urlsplit(url)
-    proxied = getproxies() and not is_here(url)
+    proxied = getproxies() and not is_loopback(url)
     if not parts.hostname or (proxied and not proxy_bypass(parts.hostname)):
         return True
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    connecting = asyncio.open_connection(parts.hostname, port)
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), _KNOCK)
+        _, writer = await asyncio.wait_for(connecting, _CONNECT_TIMEOUT)
     except (OSError, TimeoutError):
         return False
     writer.close()
     return True
 
 
-def is_here(url: str) -> bool:
-    """Whether it is this machine by its loopback name: no proxy leads there, or may read a key."""
+def is_loopback(url: str) -> bool:
+    """Whether the host is a loopback name; requests to it must not go through a proxy."""
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
-def base_url_of(provider: str) -> str | None:
-    """The address that the environment gives a provider, as its official client reads it."""
+def base_url_from_environment(provider: str) -> str | None:
+    """Return the base URL that the provider's official client reads from the environment."""
     names = (f"{provider.upper()}_BASE_URL", f"{provider.upper()}_API_BASE")
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
-def is_place(url: str) -> bool:
-    """Whether a URL can be read, down to its port."""
+def is_valid_url(url: str) -> bool:
+    """Whether `url` can be parsed, including its port."""
     try:
-        return bool(place(url))
-    except ValueError:  # which would say what stands there: it may be a password
+        return bool(public_url(url))
+    except ValueError:  # not re-raised: its message may contain a password
         return False
 
 
-def with_password(url: str) -> tuple[str, dict[str, str]]:
-    """A URL without user and password, and the header that says them; none where there are none."""
+def split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return `url` without user and password, and the Authorization header for them, if any."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition("@")
     if not login:
         return url, {}
-    sent = base64.b64encode(unquote(login).encode()).decode()
-    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {sent}"}
+    encoded = base64.b64encode(unquote(login).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {encoded}"}
 
 
-def place(url: str | None) -> str | None:
-    """A URL without user, password and query: what may be written down."""
+def public_url(url: str | None) -> str | None:
+    """Return `url` without user, password and query, for files and messages; None for None."""
     if url is None:
         return None
     parts = urlsplit(url)

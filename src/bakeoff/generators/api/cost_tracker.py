@@ -1,7 +1,4 @@
-"""What each request of a model can cost, and what it did cost, written down and kept within limits.
-
-Knows tokens and prices; not what is asked for, nor how it is sent.
-"""
+"""Costs of the requests to one model: reserved before, settled after each request."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,77 +8,81 @@ from typing import Any
 from bakeoff.records import Usage
 from bakeoff.runtime import Account, Purse
 
-_FRAME = 32  # tokens around a message, and around all: chat templates are shorter
+_TEMPLATE_TOKENS = 32  # around a message, and around all: chat templates use fewer
 
-Price = Callable[[Usage], float | None]
+CostFunction = Callable[[Usage], float | None]
 
 
-class Till:
-    """Where a model pays: from the purse of the run, at its price, on its account.
+class CostTracker:
+    """Adds the costs of one model to its `account` and to the spend limit of the run.
 
-    `patient`: what is under way takes hours, and is not waited for.
+    `patient`: requests take hours, so a reservation does not wait for others to be settled.
     """
 
-    def __init__(self, purse: Purse, account: Account, price: Price, *, patient: bool) -> None:
+    def __init__(
+        self, purse: Purse, account: Account, cost: CostFunction, *, patient: bool
+    ) -> None:
         self.purse = purse
         self.account = account
-        self.price = price
+        self.cost = cost
         self.patient = patient
 
-    def charge(self, asked: Mapping[str, Any]) -> "Charge":
-        """The bill of one request, which may have to be made several times."""
-        return Charge(self, self._dearest(asked))
+    def reservation(self, request: Mapping[str, Any]) -> "Reservation":
+        """Return the reservation of a request, which may be sent several times."""
+        return Reservation(self, self._max_cost(request))
 
-    def _dearest(self, asked: Mapping[str, Any]) -> float:
-        """US dollars that it can cost: a token is at least a byte, and as many may be written as it
-        asks for. Without a limit nobody needs to know.
+    def _max_cost(self, request: Mapping[str, Any]) -> float:
+        """Upper bound in US dollars: one input token per byte, and `max_tokens` output tokens.
+
+        0 without a spend limit.
         """
         if self.purse.most is None:
             return 0.0
-        texts = {"messages": asked["messages"], "format": asked.get("response_format")}
-        read = len(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))
-        read += _FRAME * (1 + len(asked["messages"]))
-        return self.price(Usage(input_tokens=read, output_tokens=asked["max_tokens"])) or 0.0
+        texts = {"messages": request["messages"], "format": request.get("response_format")}
+        tokens = len(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))
+        tokens += _TEMPLATE_TOKENS * (1 + len(request["messages"]))
+        return self.cost(Usage(input_tokens=tokens, output_tokens=request["max_tokens"])) or 0.0
 
 
-class Charge:
-    """One request's bill: `async with` lays aside what it can cost while it waits for its turn.
+class Reservation:
+    """The upper bound of one request's cost, held back from the spend limit.
 
-    Every time that it was sent has to end as `paid` or as `failed`.
+    `async with` reserves it while the request waits for a permit, and releases it if that raises.
+    Each time the request was sent, `settle` or `fail` has to be called.
     """
 
-    def __init__(self, till: Till, dearest: float) -> None:
-        self._till = till
-        self._dearest = dearest
-        self._times = 0
+    def __init__(self, tracker: CostTracker, max_cost: float) -> None:
+        self._tracker = tracker
+        self._max_cost = max_cost  # US dollars
+        self._attempts = 0
 
     async def __aenter__(self) -> None:
-        await self._till.purse.hold(self._dearest, patient=self._till.patient)
+        await self._tracker.purse.hold(self._max_cost, patient=self._tracker.patient)
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:  # it had no turn, and was not sent
-            self._till.purse.pay(self._dearest, 0.0)
+        if kind is not None:  # the request was not sent
+            self._tracker.purse.pay(self._max_cost, 0.0)
             return
-        self._till.account.requests += 1
-        self._till.account.again += self._times > 0
-        self._times += 1
+        self._tracker.account.requests += 1
+        self._tracker.account.again += self._attempts > 0
+        self._attempts += 1
 
-    def paid(self, usage: Usage | None) -> None:
-        """There is a reply, which took so much; where it does not say, as much as it could."""
-        account = self._till.account
-        cost = self._till.price(usage) if usage else None
+    def settle(self, usage: Usage | None) -> None:
+        """Pay for a reply; the upper bound if its usage or price is unknown."""
+        account = self._tracker.account
+        cost = self._tracker.cost(usage) if usage else None
         if usage:
             account.usage += usage
         known = cost is not None and account.cost is not None
         account.cost = (account.cost or 0) + (cost or 0) if known else None
-        self._till.purse.pay(self._dearest, self._dearest if cost is None else cost)
+        self._tracker.purse.pay(self._max_cost, self._max_cost if cost is None else cost)
 
-    def failed(self, *, billed: bool) -> None:
-        """There is no reply; `billed` says that it may have to be paid for all the same."""
-        self._till.account.unanswered += billed
-        self._till.purse.pay(self._dearest, self._dearest if billed else 0.0)
+    def fail(self, *, billed: bool) -> None:
+        """Release a request without a reply; `billed`: the provider may charge for it."""
+        self._tracker.account.unanswered += billed
+        self._tracker.purse.pay(self._max_cost, self._max_cost if billed else 0.0)

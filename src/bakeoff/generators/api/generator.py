@@ -1,10 +1,7 @@
-"""The one client of every server: hosted providers, OpenAI-compatible servers, our embedded one.
+"""The generator of every server: hosted providers, OpenAI-compatible servers, local engines.
 
-Knows requests and replies; not what a completion is for. When a server is asked, and once more, is
-decided in `servers.py`; how a request goes there in `wire.py`.
-
-What a server does not accept is learned from its own refusal: where it names an optional parameter
-(a JSON schema, a seed, a temperature), that parameter is left out for the rest of the run.
+Optional parameters that a server refuses by name (a JSON schema, a seed, a temperature) are left
+out of all later requests of the run.
 """
 
 import asyncio
@@ -18,78 +15,85 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from bakeoff.config import Spec, parse_fields
-from bakeoff.costs import Price, price_at, price_of
-from bakeoff.environment import keys
-from bakeoff.errors import BakeoffError, ConfigError, one_line, without
+from bakeoff.costs import Price, cost_at, listed_cost
+from bakeoff.environment import credentials
+from bakeoff.errors import BakeoffError, ConfigError, one_line
 from bakeoff.generators import scoring
 from bakeoff.generators.api.address import (
-    base_url_of,
-    is_here,
-    is_place,
-    listens,
-    place,
-    with_password,
+    base_url_from_environment,
+    is_listening,
+    is_loopback,
+    is_valid_url,
+    public_url,
+    split_credentials,
 )
-from bakeoff.generators.api.client import client_of
-from bakeoff.generators.api.cost_tracker import Till
-from bakeoff.generators.api.errors import UnreadableError, meaning_of, refused_parameter, too_long
-from bakeoff.generators.api.replies import said_in, usage_in
-from bakeoff.generators.api.retries import Servers
-from bakeoff.generators.api.transport import Heard, connections, marked
+from bakeoff.generators.api.cost_tracker import CostTracker
+from bakeoff.generators.api.errors import (
+    UnreadableError,
+    is_too_long,
+    refused_parameter,
+    to_exception,
+)
+from bakeoff.generators.api.replies import parse_completion, parse_usage
+from bakeoff.generators.api.retries import ServerPool
+from bakeoff.generators.api.transport import (
+    RateLimitCallback,
+    compatible_client,
+    http_client_options,
+    with_cache_mark,
+)
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, PrefixedPrompt, Prompt, Usage, content_key
+from bakeoff.redact import redact
 from bakeoff.runtime import Ask, Caps, PerItem, Server, aside, pause
 from bakeoff.runtime.timing import timed
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
     from any_llm.types.completion import ChatCompletion
 
 log = logging.getLogger(__name__)
 
-_WEIGHING = ("api", "embedded", "vllm")  # they tell the log-probabilities of a given text
-_OWN = ("embedded", "vllm")  # without an address they have a server of their own
+_SCORING = ("api", "embedded", "vllm")  # backends that return log-probabilities of given texts
+_LOCAL = ("embedded", "vllm")  # backends that start a server if no address is given
 _UNLIMITED = Caps(most=10**6, first=10**6)
 
 
 class Api(PerItem[Prompt, Completion]):
     """A model behind a chat-completions server: `openai:gpt-4`, `api:NAME?base_url=http://...`."""
 
-    weighs = True
+    can_score = True
 
     class Options(BaseModel):
-        """Options of the spec. `timeout` is in seconds without a byte; a reply has to be whole
-        within twice that. `delay` is in seconds too: between two requests.
+        """Options of the spec. `max_concurrency`, `rpm` and `tpm` apply to this model per server.
 
-        `base_url` may be given more than once: servers of the same model, of which the first is the
-        one whose name completions are kept under. `max_concurrency`, `rpm` and `tpm` are requests
-        in flight, requests and tokens a minute, at most: for this model alone, and at each server.
-        `price` is US dollars for a million tokens read, and written: `price=0.5,1.5`.
+        `base_url` may be given more than once, for servers of the same model; completions are
+        stored under the first. `price=0.5,1.5` are US dollars per million input and output tokens.
         """
 
         model_config = ConfigDict(extra="forbid")
 
         base_url: str | None = None
-        api_key_env: str | None = None
-        timeout: float = Field(600.0, gt=0)
-        retries: int = Field(6, ge=0)
-        delay: float = Field(0.0, ge=0)
-        max_concurrency: int | None = Field(None, ge=1)
-        rpm: float | None = Field(None, gt=0)
-        tpm: float | None = Field(None, gt=0)
+        api_key_env: str | None = None  # the environment variable that holds the API key
+        timeout: float = Field(600.0, gt=0)  # seconds without a byte; twice that for a whole reply
+        retries: int = Field(6, ge=0)  # of a request, after failures that may be transient
+        delay: float = Field(0.0, ge=0)  # seconds between two requests
+        max_concurrency: int | None = Field(None, ge=1)  # requests in flight
+        rpm: float | None = Field(None, gt=0)  # requests per minute
+        tpm: float | None = Field(None, gt=0)  # tokens per minute
         price: Price | None = None
 
         @field_validator("price", mode="before")
         @classmethod
-        def _is_a_price(cls, given: object) -> object:
-            return given.split(",") if isinstance(given, str) else given
+        def _split_price(cls, value: object) -> object:
+            return value.split(",") if isinstance(value, str) else value
 
         @field_validator("base_url")
         @classmethod
-        def _is_an_address(cls, urls: str | None) -> str | None:
-            """The first of the addresses, of which there may be several."""
+        def _check_urls(cls, urls: str | None) -> str | None:
+            """Check all addresses, which are separated by spaces; return the first."""
             for url in (urls or "").split():
-                if not (url.startswith(("http://", "https://")) and is_place(url)):
+                if not (url.startswith(("http://", "https://")) and is_valid_url(url)):
                     raise ValueError("write it as http://HOST:PORT/v1")
             return urls and urls.split()[0]
 
@@ -99,98 +103,101 @@ class Api(PerItem[Prompt, Completion]):
         self.options = parse_fields(self.Options, spec.options, where=spec.name)
         self.spec = spec
         self.sampling = setting.sampling
-        if self.sampling.weigh and spec.backend not in _WEIGHING:
+        if self.sampling.score_only and spec.backend not in _SCORING:
             raise ConfigError(
                 f"{spec.name!r} cannot weigh completions: hosted models do not say how likely they "
                 "find a text; take one of embedded:, hf:, or a vLLM server by api:"
             )
+        base_url = self.options.base_url or base_url_from_environment(spec.backend)
         self.identity: dict[str, JsonValue] = {
             "backend": spec.backend,
             "model": spec.target,
-            "server": place(self.options.base_url or base_url_of(spec.backend)),
+            "server": public_url(base_url),
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
         account = setting.purse.account("judgment" if setting.judging else "completion", spec.name)
-        self._till = Till(setting.purse, account, self.due, patient=self.patient)
-        servers, limits = self._asked_at(setting), setting.limits
-        own = spec.backend in _OWN and not self._urls
-        self._servers = Servers(
-            spec.name, servers, limits, self.options.retries, self._till, own=own
+        costs = CostTracker(setting.purse, account, self.due, patient=self.patient)
+        self._managed = spec.backend in _LOCAL and not self._urls  # this process starts the server
+        servers, retries = self._shared_servers(setting), self.options.retries
+        self._pool = ServerPool(
+            spec.name, servers, setting.limits, retries, costs, managed=self._managed
         )
         self._llm: AnyLLM | None = None
         self._opening = asyncio.Lock()
-        self._pace = asyncio.Lock()
-        self._left_out: set[str] = set()
-        self._each: dict[str, Any] = {}  # what goes with each request, beside what is asked
-        self._keys: Sequence[str] = ()  # what nobody may read
+        self._delaying = asyncio.Lock()
+        self._unsupported: set[str] = set()  # parameters that the server refused
+        self._request_options: dict[str, Any] = {}  # of any-llm, added to each request
+        self._secrets: Sequence[str] = ()
 
-    def _asked_at(self, setting: Setting) -> list[Server]:
-        """The servers, shared with all who ask them in this run. Those that are its own it shares
-        with nobody, nor what it may ask of one where that is said for this model alone.
+    def _shared_servers(self, setting: Setting) -> list[Server]:
+        """Return the servers with their rate limits, shared by all models of the run that use them.
+
+        Not shared are servers that this process starts, and limits that are set for this model.
         """
         options, limits, backend = self.options, setting.limits, self.spec.backend
         most, rpm = options.max_concurrency or setting.lanes, options.rpm or limits.rpm
         caps = Caps(most, rpm, options.tpm or limits.tpm)
-        own: object = None
+        owner: object = None
         if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
-            own = (self.spec.target, caps)
-        if self.patient or (backend in _OWN and not self._urls):
-            own = object()
+            owner = (self.spec.target, caps)
+        if self.patient or self._managed:
+            owner = object()
         key = options.api_key_env and os.environ.get(options.api_key_env)
         return [
-            limits.server((at, key, own), _UNLIMITED if self.patient else caps)
-            for at in ([place(url) for url in self._urls] or [backend])
+            limits.server((address, key, owner), _UNLIMITED if self.patient else caps)
+            for address in ([public_url(url) for url in self._urls] or [backend])
         ]
 
     async def prepare(self) -> None:
-        """ConfigError where the key, the provider's package or the server is missing."""
-        await self.opened()
-        urls = self._urls or tuple(filter(None, [base_url_of(self.spec.backend)]))
-        away = [str(place(url)) for url in urls if not await listens(url)]
-        if urls and len(away) == len(urls):
+        """Raise ConfigError if the key, the provider's package or the server is missing."""
+        await self.open()
+        urls = self._urls or tuple(filter(None, [base_url_from_environment(self.spec.backend)]))
+        silent = [str(public_url(url)) for url in urls if not await is_listening(url)]
+        if urls and len(silent) == len(urls):
             raise ConfigError(
-                f"{self.spec.name!r} cannot be reached at {', '.join(away)}: start its server or "
+                f"{self.spec.name!r} cannot be reached at {', '.join(silent)}: start its server or "
                 "check the address"
             )
-        for at in away:
-            log.warning("%s: nothing listens at %s: asking the others", self.spec.name, at)
+        for url in silent:
+            log.warning("%s: nothing listens at %s: asking the others", self.spec.name, url)
 
     async def close(self) -> None:
-        """Close the client's connections."""
+        """Close the connections of all clients."""
         self._llm = None
-        llms, self._servers.clients = self._servers.clients, ()
+        llms, self._pool.clients = self._pool.clients, ()
         for llm in llms:
             client = getattr(llm, "client", None)
             if client is not None and hasattr(client, "close"):
                 await client.close()
 
-    async def opened(self) -> "AnyLLM":
-        """The client, connected when it is first needed; of several servers the first one's."""
+    async def open(self) -> "AnyLLM":
+        """Connect on the first call; return the client of the first server."""
         async with self._opening:
             if self._llm is None:
-                self._keys = [*keys(), os.environ.get(self.options.api_key_env or "", "")]
+                key = os.environ.get(self.options.api_key_env or "", "")
+                self._secrets = [*credentials(), key]
                 with timed("load"):
                     await aside(partial(import_module, "any_llm"))  # takes a second
-                    self._servers.clients = await self._clients()
-                self._llm = self._servers.clients[0]
+                    self._pool.clients = await self._clients()
+                self._llm = self._pool.clients[0]
             return self._llm
 
     async def _clients(self) -> "Sequence[AnyLLM]":
         if len(self._urls) < 2:
             return [await self.connect()]
-        told = [server.told for server in self._servers.servers]
-        return [self._client(url, heard) for url, heard in zip(self._urls, told, strict=True)]
+        callbacks = [server.told for server in self._pool.servers]
+        return [self._client(url, told) for url, told in zip(self._urls, callbacks, strict=True)]
 
-    def transport(self) -> dict[str, Any]:
-        """What the official client is made with beside its address and key."""
-        return {"max_retries": 0, "timeout": self.options.timeout}  # `servers.py` tries again
+    def client_options(self) -> dict[str, Any]:
+        """Return the options of the official client besides address and key."""
+        return {"max_retries": 0, "timeout": self.options.timeout}  # `ServerPool` retries
 
     async def connect(self) -> "AnyLLM":
-        """A client for the server, where there is one; asks nothing yet."""
-        return self._client(self.options.base_url, self._servers.servers[0].told)
+        """Return a client of the server, which this starts if needed; sends no request."""
+        return self._client(self.options.base_url, self._pool.servers[0].told)
 
-    def _client(self, url: str | None, heard: Heard) -> "AnyLLM":
+    def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
         from any_llm import AnyLLM
         from any_llm.exceptions import MissingApiKeyError
 
@@ -201,18 +208,19 @@ class Api(PerItem[Prompt, Completion]):
         if backend == "api":
             if not url:
                 raise ConfigError(f"{self.spec.name!r} needs ?base_url=http://HOST:PORT/v1")
-            return client_of(self.spec.name, url, key, self.transport(), heard)
-        if url and with_password(url)[1]:
+            return compatible_client(self.spec.name, url, key, self.client_options(), on_quota)
+        if url and split_credentials(url)[1]:
             raise ConfigError(f"{self.spec.name!r} takes a key, and no password in its address")
         try:
-            known = AnyLLM.get_provider_class(backend)
-            made = connections(backend, heard) | self.transport()
-            if known.MAX_RETRIES_SUPPORT == "unsupported":
-                made.pop("max_retries", None)
-            if known.TIMEOUT_SUPPORT != "native":
-                timeout = made.pop("timeout", None)
-                self._each = {"timeout": timeout} if known.TIMEOUT_SUPPORT == "mapped" else {}
-            return AnyLLM.create(backend, key, url, unified_exceptions=True, **made)
+            provider = AnyLLM.get_provider_class(backend)
+            client_options = http_client_options(backend, on_quota) | self.client_options()
+            if provider.MAX_RETRIES_SUPPORT == "unsupported":
+                client_options.pop("max_retries", None)
+            if provider.TIMEOUT_SUPPORT != "native":
+                timeout = client_options.pop("timeout", None)
+                mapped = provider.TIMEOUT_SUPPORT == "mapped"
+                self._request_options = {"timeout": timeout} if mapped else {}
+            return AnyLLM.create(backend, key, url, unified_exceptions=True, **client_options)
         except MissingApiKeyError as error:
             raise ConfigError(f"{self.spec.name!r} needs a key: set {error.env_var_name}") from None
         except ImportError:
@@ -220,40 +228,40 @@ class Api(PerItem[Prompt, Completion]):
             raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
 
     async def one(self, prompt: Prompt) -> Completion:
-        """Ask for one completion. BackendError where there is none after the client's retries.
+        """Return a completion; raise BackendError after the last retry.
 
-        A key that a server sends back is taken out of everything that it said.
+        API keys that a server echoes are redacted from completion and exception.
         """
-        await self.opened()
+        await self.open()
         try:
             try:
-                return await self._ask(prompt)
+                return await self._complete(prompt)
             except UnreadableError:
                 log.info("%s sent a reply that cannot be read: asking once more", self.spec.name)
-                return await self._ask(prompt)
+                return await self._complete(prompt)
         except BakeoffError as error:
-            error.hide(self._keys)
+            error.redact(self._secrets)
             raise
 
-    async def _ask(self, prompt: Prompt) -> Completion:
-        await self._keep_pace()
-        if self.sampling.weigh:
-            return Completion(text="", weight=await self.weigh(prompt))
-        return self._completion(await self._reply(self.request(prompt)))
+    async def _complete(self, prompt: Prompt) -> Completion:
+        await self._wait_delay()
+        if self.sampling.score_only:
+            return Completion(text="", score=await self.score(prompt))
+        return self._parse(await self._send(self.request(prompt)))
 
-    async def weigh(self, prompt: Prompt) -> float:
-        """The mean log-probability of the last turn's tokens; as vLLM tells it."""
-        return await scoring.by_prompt_logprobs(prompt, self.request, self._reply)
+    async def score(self, prompt: Prompt) -> float:
+        """Return the mean log-probability of the last turn's tokens, as vLLM reports it."""
+        return await scoring.score_by_prompt_logprobs(prompt, self.request, self._send)
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """The request's parameters, in any-llm's terms."""
+        """Return the parameters of a request, in any-llm's terms."""
         sampling = self.sampling
         messages = prompt.conversation()
         if self.spec.backend == "anthropic" and isinstance(prompt, PrefixedPrompt):
-            messages[0] = marked(prompt)
+            messages[0] = with_cache_mark(prompt)
         if sampling.system is not None:
             messages = [{"role": "system", "content": sampling.system}, *messages]
-        asked: dict[str, Any] = {
+        request: dict[str, Any] = {
             "model": self.spec.target,
             "messages": messages,
             "temperature": sampling.temperature,
@@ -263,72 +271,72 @@ class Api(PerItem[Prompt, Completion]):
         }
         if sampling.schema_ is not None:
             schema = {"name": "verdict", "strict": True, "schema": sampling.schema_}
-            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+            request["response_format"] = {"type": "json_schema", "json_schema": schema}
         if sampling.top_logprobs:
-            asked |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+            request |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         if prompt.messages[-1].role == "assistant" and self.spec.backend in ("api", "vllm"):
-            goes_on = {"continue_final_message": True, "add_generation_prompt": False}
-            asked["extra_body"] = goes_on
-        return {key: value for key, value in asked.items() if key not in self._left_out}
+            prefill = {"continue_final_message": True, "add_generation_prompt": False}
+            request["extra_body"] = prefill
+        return {key: value for key, value in request.items() if key not in self._unsupported}
 
-    async def _reply(self, asked: dict[str, Any]) -> "ChatCompletion":
+    async def _send(self, request: dict[str, Any]) -> "ChatCompletion":
         from any_llm.exceptions import AnyLLMError, InvalidRequestError, UnsupportedParameterError
 
         try:
-            return await self._servers.reply(asked | self._each)
+            return await self._pool.send(request | self._request_options)
         except AnyLLMError as error:
-            optional = isinstance(error, InvalidRequestError | UnsupportedParameterError)
-            refused = refused_parameter(error, asked) if optional and not too_long(error) else None
+            invalid = isinstance(error, InvalidRequestError | UnsupportedParameterError)
+            invalid = invalid and not is_too_long(error)
+            refused = refused_parameter(error, request) if invalid else None
             if refused is None:
-                raise meaning_of(error, self.spec.name, reached=self._servers.reached) from None
-            if refused == "logprobs":  # whoever asks for them can read nothing else
+                raise to_exception(error, self.spec.name, reached=self._pool.reached) from None
+            if refused == "logprobs":  # the judge that asks for them cannot do without
                 raise ConfigError(
                     f"{self.spec.name!r} gives no log-probabilities ({one_line(error)}): read its "
                     "words, without ?verdict=logprob, or take another judge"
                 ) from None
-        if refused not in self._left_out:
+        if refused not in self._unsupported:
             log.warning("%s does not accept %r: asking without it", self.spec.name, refused)
-        self._left_out.add(refused)
-        return await self._reply({k: v for k, v in asked.items() if k != refused})
+        self._unsupported.add(refused)
+        return await self._send({k: v for k, v in request.items() if k != refused})
 
-    async def _keep_pace(self) -> None:
+    async def _wait_delay(self) -> None:
         if self.options.delay:
-            async with self._pace:
+            async with self._delaying:
                 await pause(self.options.delay)
 
-    def _completion(self, reply: "ChatCompletion") -> Completion:
-        said = said_in(reply).model_copy(update=self._accounts(reply))
-        words = "".join(filter(None, (said.text, said.raw, said.thinking, said.snapshot)))
-        if without(words, self._keys) == words:
-            return said
-        return Completion.model_validate_json(without(said.model_dump_json(), self._keys))
-
-    def _accounts(self, reply: "ChatCompletion") -> dict[str, object]:
-        """Which model it says it was, and what it took."""
-        usage = usage_in(reply)
-        cost = self.price(usage) if usage else None
-        return {"snapshot": reply.model or None, "usage": usage, "cost": cost}
+    def _parse(self, reply: "ChatCompletion") -> Completion:
+        usage = parse_usage(reply)
+        completion = parse_completion(reply, self.cost(usage) if usage else None)
+        texts = (completion.text, completion.raw, completion.thinking, completion.snapshot)
+        text = "".join(filter(None, texts))
+        if redact(text, self._secrets) == text:
+            return completion
+        return Completion.model_validate_json(redact(completion.model_dump_json(), self._secrets))
 
     def asks(self, item: Prompt) -> Sequence[Ask]:
-        """One request."""
+        """Return the one request of an item."""
         return [Ask(item, self.sampling)]
 
-    def price(self, usage: Usage) -> float | None:
-        """US dollars for what a request took; None where that is not known."""
+    def cost(self, usage: Usage) -> float | None:
+        """Return US dollars; None if the price is unknown, as for a server of one's own."""
         if self.options.price:
-            return price_at(self.options.price, usage)
-        if self.spec.backend in ("api", *_OWN):  # whose machine it is knows what it costs
+            return cost_at(self.options.price, usage)
+        if self.spec.backend in ("api", *_LOCAL):
             return None
-        return self.listed(usage)
+        return self.list_price(usage)
 
-    def listed(self, usage: Usage) -> float | None:
-        """The price by the public lists."""
-        return price_of(self.spec.backend, self.spec.target, usage)
+    def list_price(self, usage: Usage) -> float | None:
+        """Return US dollars by the public price lists; None if the model is unlisted."""
+        return listed_cost(self.spec.backend, self.spec.target, usage)
 
     def due(self, usage: Usage) -> float | None:
-        """Nothing to a server on this machine, unless its price is given."""
-        here = self._urls and all(map(is_here, self._urls)) and self.spec.backend in ("api", *_OWN)
-        own = not self._urls and self.spec.backend in _OWN
-        if self.options.price is None and (here or own):
+        """Return US dollars; 0 for a server on this machine without a given price."""
+        local = self._managed or (
+            self._urls
+            and all(map(is_loopback, self._urls))
+            and self.spec.backend in ("api", *_LOCAL)
+        )
+        if self.options.price is None and local:
             return 0.0
-        return self.price(usage)
+        return self.cost(usage)

@@ -1,7 +1,4 @@
-"""What a server says of its limits in the headers of a reply: what is left, when to come again.
-
-Knows headers; not what is done about them.
-"""
+"""Parse rate limits and retry delays from the headers of a reply."""
 
 import math
 import re
@@ -14,27 +11,30 @@ from bakeoff.runtime import Quota
 
 _FIELDS = ("limit", "remaining", "reset")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_LONGEST = 1e8  # seconds: what is more is no time at all
-_SPAN = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
+_MAX_DELAY = 1e8  # seconds
+_DURATION = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 
 
-def quotas_in(headers: Mapping[str, str]) -> tuple[Quota | None, Quota | None]:
-    """What is left of requests and of tokens, in OpenAI's words or in Anthropic's."""
-    if any(f"x-ratelimit-limit-{what}" in headers for what in ("requests", "tokens")):
-        name = "x-ratelimit-{field}-{what}"
+def parse_quotas(headers: Mapping[str, str]) -> tuple[Quota | None, Quota | None]:
+    """Return the quotas of requests and of tokens; None for one that is not in the headers.
+
+    Reads the headers of OpenAI and of Anthropic.
+    """
+    if any(f"x-ratelimit-limit-{unit}" in headers for unit in ("requests", "tokens")):
+        name = "x-ratelimit-{field}-{unit}"
     elif "anthropic-ratelimit-requests-limit" in headers:
-        name = "anthropic-ratelimit-{what}-{field}"
+        name = "anthropic-ratelimit-{unit}-{field}"
     else:
         return None, None
     requests, tokens = (
-        _quota([headers.get(name.format(what=what, field=field), "") for field in _FIELDS], headers)
-        for what in ("requests", "tokens")
+        _quota([headers.get(name.format(unit=unit, field=field), "") for field in _FIELDS], headers)
+        for unit in ("requests", "tokens")
     )
     return requests, tokens
 
 
-def _quota(told: list[str], headers: Mapping[str, str]) -> Quota | None:
-    limit, remaining, reset = told
+def _quota(values: list[str], headers: Mapping[str, str]) -> Quota | None:
+    limit, remaining, reset = values
     try:
         return Quota(float(limit), float(remaining), _seconds(reset, _now(headers)))
     except ValueError:
@@ -42,33 +42,34 @@ def _quota(told: list[str], headers: Mapping[str, str]) -> Quota | None:
 
 
 def _seconds(text: str, now: float) -> float:
-    """From a number, from `6m0.5s` and the like, or until a time that is given in ISO 8601."""
-    spans = _SPAN.findall(text)
-    if spans and "".join(number + unit for number, unit in spans) == text:
-        return sum(float(number) * _UNITS[unit] for number, unit in spans)
+    """Return seconds of a number, of a duration like `6m0.5s`, or until an ISO 8601 time."""
+    durations = _DURATION.findall(text)
+    if durations and "".join(number + unit for number, unit in durations) == text:
+        return sum(float(number) * _UNITS[unit] for number, unit in durations)
     if "T" in text:
-        until = datetime.fromisoformat(text)
-        return until.replace(tzinfo=until.tzinfo or UTC).timestamp() - now
+        end = datetime.fromisoformat(text)
+        return end.replace(tzinfo=end.tzinfo or UTC).timestamp() - now
     return float(text)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """In how many seconds to come again: `retry-after-ms`, or `Retry-After` as seconds or a date.
+    """Return the seconds to wait before a retry, from `retry-after-ms` or `Retry-After`.
 
-    A date is taken by the server's own clock, where its reply tells that.
+    A date is compared with the `Date` of the reply, the server's clock, if present. None without a
+    valid header.
     """
-    told = headers.get("retry-after", "")
+    value = headers.get("retry-after", "")
     try:
         milliseconds = headers.get("retry-after-ms")
-        seconds = float(told) if milliseconds is None else float(milliseconds) / 1000
+        seconds = float(value) if milliseconds is None else float(milliseconds) / 1000
     except ValueError:
-        at = _date(told)
-        seconds = math.nan if at is None else at - _now(headers)
-    return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else None
+        date = _date(value)
+        seconds = math.nan if date is None else date - _now(headers)
+    return min(max(0.0, seconds), _MAX_DELAY) if math.isfinite(seconds) else None
 
 
 def _now(headers: Mapping[str, str]) -> float:
-    """The time by the server's own clock, where its reply tells that."""
+    """Return the server's time if the headers contain it, else the local time."""
     return _date(headers.get("date", "")) or time.time()
 
 

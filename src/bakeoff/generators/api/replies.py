@@ -1,12 +1,9 @@
-"""What a chat completion says: the text, the thinking, how it ended, what it took.
-
-Knows any-llm's form of a reply; not who was asked.
-"""
+"""Parse chat completions in any-llm's format."""
 
 from typing import TYPE_CHECKING
 
 from bakeoff.generators.api.errors import UnreadableError
-from bakeoff.generators.thinking import completion_of
+from bakeoff.generators.thinking import make_completion
 from bakeoff.records import Completion, Finish, Usage
 
 if TYPE_CHECKING:
@@ -15,37 +12,51 @@ if TYPE_CHECKING:
 _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
 
 
-def said_in(reply: "ChatCompletion") -> Completion:
-    """The first choice of a reply. UnreadableError where there is none."""
+def parse_completion(reply: "ChatCompletion", cost: float | None) -> Completion:
+    """Return the first choice of a reply, which cost `cost` US dollars.
+
+    Raises UnreadableError if the reply has no choice.
+    """
     if not reply.choices:
         raise UnreadableError("the reply holds no choice")
     choice = reply.choices[0]
     message = choice.message
     finish = _FINISH.get(choice.finish_reason, "unknown")
-    return completion_of(
+    answer = make_completion(
         message.content or message.refusal or "",
         finish="refused" if message.refusal else finish,
         tokens=max(0, reply.usage.completion_tokens) if reply.usage else None,
         thinking=message.reasoning.content if message.reasoning else None,
-        top=_top(choice),
+        top=_top_logprobs(choice),
+    )
+    return Completion(
+        text=answer.text,
+        thinking=answer.thinking,
+        finish=answer.finish,
+        tokens=answer.tokens,
+        raw=answer.raw,
+        top_logprobs=answer.top_logprobs,
+        snapshot=reply.model or None,
+        usage=parse_usage(reply),
+        cost=cost,
     )
 
 
-def usage_in(reply: "ChatCompletion") -> Usage | None:
-    """The tokens that it took, where the server says so."""
-    told = reply.usage
-    if told is None:
+def parse_usage(reply: "ChatCompletion") -> Usage | None:
+    """Return the tokens of a request and its reply; None if the server does not report them."""
+    usage = reply.usage
+    if usage is None:
         return None
-    details = told.prompt_tokens_details
+    details = usage.prompt_tokens_details
     return Usage(
-        input_tokens=max(0, told.prompt_tokens),
-        output_tokens=max(0, told.completion_tokens),
+        input_tokens=max(0, usage.prompt_tokens),
+        output_tokens=max(0, usage.completion_tokens),
         cached_tokens=max(0, (details and details.cached_tokens) or 0),
         cache_write_tokens=max(0, (details and details.cache_write_tokens) or 0),
     )
 
 
-def _top(choice: "Choice") -> dict[str, float] | None:
-    """The likeliest first tokens and their log-probabilities, where the server gave them."""
+def _top_logprobs(choice: "Choice") -> dict[str, float] | None:
+    """Return log-probabilities of the likeliest first tokens, if the server reports them."""
     tokens = choice.logprobs.content if choice.logprobs else None
     return {top.token: top.logprob for top in tokens[0].top_logprobs} if tokens else None

@@ -1,7 +1,4 @@
-"""The servers of one model, asked as if they were one: which is asked when, and again if it fails.
-
-Knows which failures pass and for how long to wait; not what is asked.
-"""
+"""Retries of requests across the interchangeable servers of one model."""
 
 import logging
 from collections.abc import Sequence
@@ -9,35 +6,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BackendError
-from bakeoff.generators.api.cost_tracker import Till
-from bakeoff.generators.api.errors import Trouble, trouble_of
-from bakeoff.generators.api.replies import usage_in
+from bakeoff.generators.api.cost_tracker import CostTracker
+from bakeoff.generators.api.errors import RequestFailure, classify_failure
+from bakeoff.generators.api.replies import parse_usage
 from bakeoff.generators.api.transport import send
 from bakeoff.runtime import Gate, HopelessError, Limits, Server, Turn, pause
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
     from any_llm.exceptions import AnyLLMError
     from any_llm.types.completion import ChatCompletion
 
 log = logging.getLogger(__name__)
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds until a request that failed is made again
-_LONGEST_TOLD = 60.0  # seconds, where the server says how long
-_GONE = (502, 503)  # what a proxy says whose server is not there;
-_SEVERAL = 4  # requests of which it does, while none is served: it may not like one of them
-_REFUSALS = 4  # times that a request is refused while others are served; then it fails as others
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds before a retry; doubles with each
+_MAX_RETRY_AFTER = 60.0  # seconds; a longer delay that a server asks for is cut
+_BAD_GATEWAY = (502, 503)  # of a proxy whose server is down
+_BAD_GATEWAY_REQUESTS = 4  # so many failing requests, none succeeding, mean that the server is down
+_MAX_REFUSALS = 4  # refusals of one request while others succeed; the next counts as a failure
 
 
-class Servers:
-    """A request goes to the server that has most room, and waits its turn for that.
+class ServerPool:
+    """The servers of one model. A request waits for a permit of the server with most capacity.
 
-    That a server has too much to do (429, or a 503 or 529 which says so) is no failure: the request
-    is made again when it takes some, however often that needs to be, unless others are served all
-    the while. What else may pass (timeouts, 5xx, a lost connection) is tried again `retries` times.
-    A server that is not there is left out for a while where there are others, and waited for where
-    it has replied before; so is one behind a proxy that says so of several requests, and serves
-    none. What nobody has taken for ten minutes fails.
+    A rate-limited or overloaded server (429, 529, or 503 with a delay) does not count as a failure:
+    the request is repeated as often as needed, unless others succeed meanwhile. Transient failures
+    (timeouts, 5xx, lost connections) are retried `retries` times. An unreachable server is avoided
+    if there are others, and awaited if it has answered before; so is one whose proxy answers 502 or
+    503 to several requests. A request fails when no server has taken any for ten minutes.
     """
 
     def __init__(
@@ -46,86 +42,94 @@ class Servers:
         servers: Sequence[Server],
         limits: Limits,
         retries: int,
-        till: Till,
+        costs: CostTracker,
         *,
-        own: bool,
+        managed: bool,
     ) -> None:
         self.servers = tuple(servers)
-        self.clients: Sequence[AnyLLM] = ()  # in the order of the servers, once they are open
-        self.reached = False  # whether any has replied
+        self.clients: Sequence[AnyLLM] = ()  # in the order of `servers`, once they are open
+        self.reached = False  # whether any server has answered
         self._name = name
         self._limits = limits
         self._retries = retries
-        self._till = till
-        self._own = own  # whoever started the server knows whether it comes back
+        self._costs = costs
+        self._managed = managed  # this process starts the server, and restarts it if it can
         self._gate = Gate(servers)
-        self._served = 0  # requests
-        self._failing: set[_Effort] = set()  # that a proxy had no server for, since one was served
+        self._succeeded = 0  # requests
+        self._bad_gateway: set[_RequestState] = set()  # requests with 502 or 503 since a success
         self._last: AnyLLMError | None = None
 
-    async def reply(self, asked: dict[str, Any]) -> "ChatCompletion":
-        """The reply to a request in any-llm's terms. AnyLLMError where there is none, StoppedError
-        where the run is stopped before it is sent.
+    async def send(self, request: dict[str, Any]) -> "ChatCompletion":
+        """Send a request in any-llm's terms and return the reply.
+
+        Raises AnyLLMError after the last retry, and StoppedError if the run stops before the
+        request is sent.
         """
         from any_llm.exceptions import AnyLLMError
 
-        ticket, effort = self._limits.ticket(), _Effort(self._served)
-        charge = self._till.charge(asked)
+        ticket, state = self._limits.ticket(), _RequestState(self._succeeded)
+        reservation = self._costs.reservation(request)
         while True:
-            async with charge:
+            async with reservation:
                 turn = await self._turn(ticket)
             try:
-                reply = await send(self.clients[turn.index], asked)
+                reply = await send(self.clients[turn.index], request)
             except AnyLLMError as error:
-                self._last, trouble = error, self._seen(effort, error)
-                charge.failed(billed=error.status_code is None and trouble.kind != "lost")
-                _end(turn, trouble)
-                wait = self._again(effort, trouble)
-                if wait is None:
-                    self._failing.discard(effort)
+                self._last, failure = error, self._classify(state, error)
+                billed = error.status_code is None and failure.kind != "unreachable"
+                reservation.fail(billed=billed)
+                _return_turn(turn, failure)
+                delay = self._delay(state, failure)
+                if delay is None:
+                    self._bad_gateway.discard(state)
                     raise
-                await pause(wait)
-                if effort.refused > 1:  # another one tries whether it takes any
+                await pause(delay)
+                if state.refused > 1:  # another request tests first whether the server accepts any
                     ticket = self._limits.ticket()
             except BaseException:
-                charge.failed(billed=True)
+                reservation.fail(billed=True)
                 turn.dropped()
                 raise
             else:
-                charge.paid(usage_in(reply))
+                reservation.settle(parse_usage(reply))
                 turn.served(reply.usage.total_tokens if reply.usage else None)
-                self.reached, self._served = True, self._served + 1
-                self._failing.clear()
+                self.reached, self._succeeded = True, self._succeeded + 1
+                self._bad_gateway.clear()
                 return reply
 
-    def _seen(self, effort: "_Effort", error: "AnyLLMError") -> Trouble:
-        """What a failure means, once it is known how others fare: a request that alone is refused
-        again and again (one that is too large for a limit) must not slow down the others. And where
-        several have failed in vain because a proxy has no server, that is not theirs to pay for.
-        """
-        trouble = trouble_of(error)
-        if trouble.kind == "passing" and error.status_code in _GONE and self.reached:
-            self._failing.add(effort)
-            worn = effort.tries >= self._retries
-            gone = len(self._failing) >= _SEVERAL
-            return Trouble("lost") if worn and gone else trouble
-        if trouble.kind not in ("refused", "busy"):
-            return trouble
-        effort.refused += 1
-        effort.refusals += self._served > effort.served
-        effort.served = self._served
-        return trouble if effort.refusals <= _REFUSALS else Trouble("passing", trouble.after)
+    def _classify(self, state: "_RequestState", error: "AnyLLMError") -> RequestFailure:
+        """Classify a failure in view of the other requests.
 
-    def _again(self, effort: "_Effort", trouble: Trouble) -> float | None:
-        """In how many seconds the request may wait for a turn again; None: it has failed."""
-        if trouble.kind in ("refused", "busy"):
+        A request that is refused while others succeed (too large for a limit) must not slow them
+        down. Requests that fail because a proxy has no server do not use up their retries.
+        """
+        failure = classify_failure(error)
+        if failure.kind == "transient" and error.status_code in _BAD_GATEWAY and self.reached:
+            self._bad_gateway.add(state)
+            exhausted = state.attempts >= self._retries
+            down = len(self._bad_gateway) >= _BAD_GATEWAY_REQUESTS
+            return RequestFailure("unreachable") if exhausted and down else failure
+        if failure.kind not in ("rate_limited", "overloaded"):
+            return failure
+        state.refused += 1
+        state.refused_alone += self._succeeded > state.succeeded
+        state.succeeded = self._succeeded
+        if state.refused_alone <= _MAX_REFUSALS:
+            return failure
+        return RequestFailure("transient", failure.retry_after)
+
+    def _delay(self, state: "_RequestState", failure: RequestFailure) -> float | None:
+        """Return the seconds to wait before the request queues again; None if it has failed."""
+        if failure.kind in ("rate_limited", "overloaded"):
             return 0.0
-        if trouble.kind == "lost" and (self._others() or (self.reached and not self._own)):
-            return 0.0  # the gate waits for it, and says when that is hopeless
-        effort.tries += 1
-        if trouble.kind == "final" or effort.tries > self._retries:
+        if failure.kind == "unreachable" and (
+            self._has_alternative() or (self.reached and not self._managed)
+        ):
+            return 0.0  # the queue waits for the server, and raises if it does not come back
+        state.attempts += 1
+        if failure.kind == "permanent" or state.attempts > self._retries:
             return None
-        return _pause(effort.tries, trouble.after) if trouble.kind == "passing" else 0.0
+        return _backoff(state.attempts, failure.retry_after) if failure.kind == "transient" else 0.0
 
     async def _turn(self, ticket: int) -> Turn:
         try:
@@ -136,34 +140,34 @@ class Servers:
                 raise self._last from None
             raise BackendError(f"the server takes no requests ({error})", status=429) from None
 
-    def _others(self) -> bool:
-        """Whether a server is there while one is not."""
+    def _has_alternative(self) -> bool:
+        """Whether any server is reachable."""
         return any(not server.away for server in self.servers)
 
 
 @dataclass(eq=False)
-class _Effort:
-    """How one request has fared: `served` is how many of all were, when it was last refused."""
+class _RequestState:
+    """The attempts of one request."""
 
-    served: int
-    refused: int = 0  # times,
-    refusals: int = 0  # and of these while others were served
-    tries: int = 0
-
-
-def _pause(tries: int, told: float | None) -> float:
-    """Seconds to wait after so many tries."""
-    if told is not None:
-        return min(_LONGEST_TOLD, told)
-    return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (tries - 1))
+    succeeded: int  # requests of the pool that had succeeded at the last refusal
+    refused: int = 0  # times
+    refused_alone: int = 0  # of these, after another request had succeeded
+    attempts: int = 0  # failures that count against `retries`
 
 
-def _end(turn: Turn, trouble: Trouble) -> None:
-    if trouble.kind == "refused":
-        turn.refused(trouble.after)
-    elif trouble.kind == "busy":
-        turn.busy(trouble.after)
-    elif trouble.kind == "lost":
+def _backoff(attempts: int, retry_after: float | None) -> float:
+    """Return the seconds to wait after `attempts` failures."""
+    if retry_after is not None:
+        return min(_MAX_RETRY_AFTER, retry_after)
+    return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempts - 1))
+
+
+def _return_turn(turn: Turn, failure: RequestFailure) -> None:
+    if failure.kind == "rate_limited":
+        turn.refused(failure.retry_after)
+    elif failure.kind == "overloaded":
+        turn.busy(failure.retry_after)
+    elif failure.kind == "unreachable":
         turn.lost()
     else:
         turn.dropped()

@@ -1,118 +1,145 @@
-"""How one request goes to a server and its reply comes back, by the official clients.
-
-Knows clients and the chat-completions format; not when to ask, nor what to do where it fails.
-"""
+"""Send one request to a server through the official clients and parse its reply."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, ValidationError
 
-from bakeoff.errors import one_line
+from bakeoff.errors import ConfigError, one_line
+from bakeoff.generators.api.address import is_loopback, split_credentials
 from bakeoff.generators.api.errors import UnreadableError
-from bakeoff.generators.api.quota_headers import quotas_in
+from bakeoff.generators.api.quota_headers import parse_quotas
 from bakeoff.records import PrefixedPrompt
 from bakeoff.runtime import Quota
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
     from any_llm.types.completion import ChatCompletion
     from openai import AsyncOpenAI
 
-Heard = Callable[[Quota | None, Quota | None], None]
+RateLimitCallback = Callable[[Quota | None, Quota | None], None]  # quotas of requests, of tokens
 
-_WHOLE = 2  # times the timeout, which is that of a silence, after which a reply has to be whole
-_LARGEST = 64 * 2**20  # bytes of a reply, unpacked
+_TOTAL_TIMEOUT = 2  # times the read timeout, within which a reply has to be complete
+_MAX_REPLY_BYTES = 64 * 2**20  # decompressed
 
-_CHATS = ("/chat/completions", "/messages")  # what else is asked for may be of any size
+_CHAT_PATHS = ("/chat/completions", "/messages")  # replies of other paths may have any size
 
-# Where a server writes what its model thought, beside what it said.
-_THOUGHT = ("reasoning_content", "thinking")
+# Fields of a message in which servers return the thinking of a model.
+_THINKING_FIELDS = ("reasoning_content", "thinking")
 
 
-def connections(provider: str, heard: Heard | None, *, proxies: bool = True) -> dict[str, Any]:
-    """What the official client of OpenAI or Anthropic is made with for its connections.
+def compatible_client(
+    name: str,
+    base_url: str,
+    key: str | None,
+    options: Mapping[str, Any],
+    on_quota: RateLimitCallback | None = None,
+) -> "AnyLLM":
+    """Return a client of an OpenAI-compatible server, with the official client's `options`.
 
-    aiohttp's take a third of the time of httpx's own, and with 256 at once less than that. `heard`
-    is told what is left of requests and of tokens, where a server says so. `proxies` are those that
-    the environment names; which certificates are trusted it says in any case.
+    Raises ConfigError if there is both a key and a password in `base_url`.
     """
-    kind: Any
-    of: Any
+    from any_llm import AnyLLM
+
+    base_url, login = split_credentials(base_url)
+    if login and key:
+        raise ConfigError(f"{name!r} has a key and a password in its address: leave one out")
+    connection = http_client_options("openai", on_quota, proxies=not is_loopback(base_url))
+    headers = {"default_headers": login} if login else {}
+    return AnyLLM.create_openai_compatible(
+        name, base_url, key, unified_exceptions=True, **(connection | dict(options) | headers)
+    )
+
+
+def http_client_options(
+    provider: str, on_quota: RateLimitCallback | None, *, proxies: bool = True
+) -> dict[str, Any]:
+    """Return the `http_client` option of OpenAI's or Anthropic's client; {} for other providers.
+
+    The HTTP client is aiohttp's, which takes a third of the time of httpx. `on_quota` is called
+    with the quotas that a reply's headers contain. `proxies`: use those of the environment.
+    """
+    base: Any
+    httpx_module: Any
     if provider == "anthropic":
         import httpx
-        from anthropic import DefaultAioHttpClient as OfAnthropic
+        from anthropic import DefaultAioHttpClient as AnthropicHttpClient
 
-        kind, of = OfAnthropic, httpx
+        base, httpx_module = AnthropicHttpClient, httpx
     elif provider == "openai":
         import httpx2
-        from openai import DefaultAioHttpClient as OfOpenAI
+        from openai import DefaultAioHttpClient as OpenAIHttpClient
 
-        kind, of = OfOpenAI, httpx2
+        base, httpx_module = OpenAIHttpClient, httpx2
     else:
         return {}
-    made = _client(kind, of.RemoteProtocolError, heard)
-    return {"http_client": made(trust_env=proxies, verify=of.create_ssl_context())}
+    http_client = _http_client_class(base, httpx_module.RemoteProtocolError, on_quota)
+    context = httpx_module.create_ssl_context()
+    return {"http_client": http_client(trust_env=proxies, verify=context)}
 
 
-def _client(kind: Any, broken: Callable[[str], Exception], heard: Heard | None) -> Any:
-    """Connections of one kind; a reply that is no HTTP is `broken`, which these do not say, and so
-    is one that comes in drips for ever, or is larger than any chat completion.
+def _http_client_class(
+    base: Any, protocol_error: Callable[[str], Exception], on_quota: RateLimitCallback | None
+) -> Any:
+    """Return a subclass of `base` that raises `protocol_error` for bad replies.
+
+    These are malformed HTTP, which aiohttp's adapter does not convert, replies that are incomplete
+    after twice the read timeout, and those that are larger than any chat completion.
     """
     from aiohttp import ClientError
 
-    class Connections(kind):  # type: ignore[misc] # of a package that is imported when needed
-        async def send(self, request: Any, *, stream: bool = False, **more: Any) -> Any:
-            silence = request.extensions.get("timeout", {}).get("read")
-            limit = None if stream or silence is None else _WHOLE * silence
+    class HttpClient(base):  # type: ignore[misc] # of a package that is imported when needed
+        async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
+            read_timeout = request.extensions.get("timeout", {}).get("read")
+            limit = None if stream or read_timeout is None else _TOTAL_TIMEOUT * read_timeout
             try:
                 async with asyncio.timeout(limit):
-                    response = await super().send(request, stream=True, **more)
+                    response = await super().send(request, stream=True, **options)
                     if not stream:
-                        await _read(response, broken)
+                        await _read(response, protocol_error)
             except ClientError as error:
-                raise broken(str(error)) from error
+                raise protocol_error(str(error)) from error
             except TimeoutError as error:
-                raise broken(f"the reply was not whole within {limit} seconds") from error
-            quotas = quotas_in(response.headers)
-            if heard is not None and quotas != (None, None):
-                heard(*quotas)
+                message = f"the reply was not whole within {limit} seconds"
+                raise protocol_error(message) from error
+            quotas = parse_quotas(response.headers)
+            if on_quota is not None and quotas != (None, None):
+                on_quota(*quotas)
             return response
 
-    return Connections
+    return HttpClient
 
 
-async def _read(response: Any, broken: Callable[[str], Exception]) -> None:
-    """Take in the body, and no more than may be: a server must not fill the memory."""
-    held = bytearray()
-    most = _LARGEST if response.request.url.path.endswith(_CHATS) else None
+async def _read(response: Any, protocol_error: Callable[[str], Exception]) -> None:
+    """Read the body, up to the size limit: a server must not exhaust the memory."""
+    body = bytearray()
+    limit = _MAX_REPLY_BYTES if response.request.url.path.endswith(_CHAT_PATHS) else None
     try:
-        async for part in response.aiter_bytes():
-            held += part
-            if most is not None and len(held) > most:
-                raise broken(f"the reply is larger than {most >> 20} MB")
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if limit is not None and len(body) > limit:
+                raise protocol_error(f"the reply is larger than {limit >> 20} MB")
     finally:
         await response.aclose()
-    response._content = bytes(held)  # as its own `aread` leaves it, which takes any size
+    response._content = bytes(body)  # as httpx's own `aread` does, which has no limit
 
 
-async def send(llm: "AnyLLM", asked: dict[str, Any]) -> "ChatCompletion":
-    """Send a request in any-llm's terms, once. AnyLLMError, or UnreadableError.
+async def send(llm: "AnyLLM", request: dict[str, Any]) -> "ChatCompletion":
+    """Send a request in any-llm's terms, once. Raises AnyLLMError, or UnreadableError.
 
-    OpenAI and those who speak its format get it as it is, by the official client: any-llm would
-    give it to that client's typed methods, which walk through every schema each time, and copy the
-    reply twice. That takes 1.1 ms of a processor instead of 0.6, and nothing comes of it.
+    OpenAI-compatible servers get it through the official client's `post`, 0.6 instead of 1.1 ms of
+    CPU time: any-llm uses its typed methods, which walk every schema and copy the reply twice.
     """
     from any_llm.providers.openai.custom import OpenAICompatibleProvider
     from any_llm.providers.openai.openai import OpenaiProvider
 
     if isinstance(llm, OpenAICompatibleProvider | OpenaiProvider):
-        return await _post(llm, dict(asked))
+        return await _post(llm, dict(request))
     try:
-        reply: ChatCompletion = await llm.acompletion(**asked)
-    except ValidationError as error:  # any-llm makes an error of its own of all others
-        raise UnreadableError(f"not a chat completion: {_flaw(error)}") from None
+        reply: ChatCompletion = await llm.acompletion(**request)
+    except ValidationError as error:  # any-llm converts every other exception
+        raise UnreadableError(f"not a chat completion: {_parse_failure(error)}") from None
     return reply
 
 
@@ -127,22 +154,22 @@ async def _post(llm: Any, body: dict[str, Any]) -> "ChatCompletion":
     body |= body.pop("extra_body", {})
     body["max_completion_tokens"] = body.pop("max_tokens")
     try:
-        reply = await client.post(
+        response = await client.post(
             "/chat/completions", body=body, cast_to=Response, options={"headers": headers}
         )
     except OpenAIError as error:
         raise convert_exception(error, llm.PROVIDER_NAME) from error
-    found: Any = None
+    reply: Any = None
     try:
-        found = reply.json()
-        return ChatCompletion.model_validate(_normal(found))
+        reply = response.json()
+        return ChatCompletion.model_validate(_normalize(reply))
     except (ValueError, RecursionError) as error:  # pydantic's is a ValueError
-        raise UnreadableError(f"not a chat completion: {_flaw(error, found)}") from None
+        raise UnreadableError(f"not a chat completion: {_parse_failure(error, reply)}") from None
 
 
-def _flaw(error: Exception, found: Any = None) -> str:
-    """What is wrong with a reply: where that says by itself that it is an error, its own words."""
-    own = found.get("error") if isinstance(found, dict) else None
+def _parse_failure(error: Exception, reply: Any = None) -> str:
+    """Return why a reply cannot be parsed: its own error message, if it contains one."""
+    own = reply.get("error") if isinstance(reply, dict) else None
     if own:
         return " ".join(str(own.get("message") if isinstance(own, dict) else own).split())[:300]
     if isinstance(error, ValidationError):
@@ -151,38 +178,39 @@ def _flaw(error: Exception, found: Any = None) -> str:
     return one_line(error)
 
 
-def _normal(found: Any) -> Any:
-    """A reply as it should be: with what some servers leave out, and the thinking in one place.
+def _normalize(reply: Any) -> Any:
+    """Add fields that some servers leave out, and move the thinking to `reasoning`.
 
-    What has another shape stays as it is, for the model to refuse.
+    A reply of another shape is returned unchanged; its validation fails.
     """
-    if not isinstance(found, dict):
-        return found
-    choices, usage = found.get("choices"), found.get("usage")
+    if not isinstance(reply, dict):
+        return reply
+    choices, usage = reply.get("choices"), reply.get("usage")
     for choice in choices if isinstance(choices, list) else ():
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(message, dict) and not message.get("reasoning"):
-            message["reasoning"] = next(filter(None, map(message.get, _THOUGHT)), None)
+            message["reasoning"] = next(filter(None, map(message.get, _THINKING_FIELDS)), None)
     counts = usage if isinstance(usage, dict) else {}
-    told = counts.get("prompt_tokens") is not None
+    has_usage = counts.get("prompt_tokens") is not None
     return {
         "id": "",
-        **found,
+        **reply,
         "object": "chat.completion",
         "created": 0,
-        "model": found.get("model") or "",
-        "usage": {"total_tokens": 0, **counts} if told else None,
+        "model": reply.get("model") or "",
+        "usage": {"total_tokens": 0, **counts} if has_usage else None,
     }
 
 
-def marked(prompt: PrefixedPrompt) -> JsonValue:
-    """The first turn with a mark behind the lines that others share: Anthropic keeps what is
-    marked, where it is long enough.
+def with_cache_mark(prompt: PrefixedPrompt) -> JsonValue:
+    """Return the first turn with `cache_control` behind the lines that it shares with others.
+
+    Anthropic caches the text before the mark if it is long enough.
     """
     first = prompt.messages[0]
-    end = first.content.rfind("\n", 0, prompt.shared) + 1  # no word is torn apart
+    end = first.content.rfind("\n", 0, prompt.shared) + 1  # ends with a line: words stay whole
     head, rest = first.content[:end], first.content[end:]
-    if not (head.strip() and rest.strip()):  # a block without a text is an error
+    if not (head.strip() and rest.strip()):  # Anthropic rejects a block without text
         return {"role": first.role, "content": first.content}
-    kept: JsonValue = {"type": "text", "text": head, "cache_control": {"type": "ephemeral"}}
-    return {"role": first.role, "content": [kept, {"type": "text", "text": rest}]}
+    block: JsonValue = {"type": "text", "text": head, "cache_control": {"type": "ephemeral"}}
+    return {"role": first.role, "content": [block, {"type": "text", "text": rest}]}

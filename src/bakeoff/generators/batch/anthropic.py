@@ -1,23 +1,25 @@
-"""Anthropic's message batches: a list of requests in, a stream of results out.
-
-Knows that interface, as the official client speaks it; not what is asked.
-"""
+"""Anthropic's batch API: a list of requests in, a stream of results out."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.generators.batch.batches import InBatches
+from bakeoff.generators.batch.batches import BatchedApi
 from bakeoff.generators.batch.journal import Batch
-from bakeoff.generators.batch.provider import Reply, State, unanswered, unified
+from bakeoff.generators.batch.provider import (
+    CLOCK_SKEW,
+    BatchProvider,
+    BatchStatus,
+    Reply,
+    failed_reply,
+)
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from anthropic.types.messages import MessageBatch, MessageBatchResult
 
-_SKEW = 3600.0  # seconds that its clock and ours may differ, and that sending may take
-# The errors of one request have no status in a batch; these are the ones that they have without.
+# Errors of a single request have no HTTP status in a batch: that of a direct request, by type.
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -31,85 +33,74 @@ _STATUS = {
 }
 
 
-class Messages:
-    """Speaks the interface; `client` is the official one."""
+class AnthropicBatches(BatchProvider):
+    """Anthropic's batch API, through an `anthropic.AsyncAnthropic` client."""
 
-    most = 100_000
-    largest = 256_000_000
+    sdk = "anthropic"
+    max_requests = 100_000
+    max_bytes = 256_000_000
+    _client: "AsyncAnthropic"
 
-    def __init__(self, client: "AsyncAnthropic", pause: float) -> None:
-        self._client = client
-        self._pause = pause
-
-    async def send(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
-        """Make a batch of the requests."""
-        del batch  # Anthropic keeps no tag
+    async def _create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
+        del batch  # Anthropic stores no metadata
         requests: list[Any] = [
             {"custom_id": id_, "params": json.loads(body)} for id_, body in bodies.items()
         ]
-        with unified("anthropic"):
-            # Its own attempts would make a second batch where a first one's reply was lost.
-            client = self._client.with_options(max_retries=0)
-            return (await client.messages.batches.create(requests=requests)).id
+        # A retry of the client after a lost reply would create a second batch.
+        client = self._client.with_options(max_retries=0)
+        return (await client.messages.batches.create(requests=requests)).id
 
-    async def find(self, batch: Batch) -> str | None:
-        """The batch of that time and size that holds these requests.
-
-        Which requests a batch holds is not told before it has ended: until then it is waited for.
-        """
-        with unified("anthropic"):
-            async for found in self._client.messages.batches.list(limit=100):
-                made = found.created_at.timestamp()
-                if made < batch.at - _SKEW:
-                    break
-                of_size = _through(found) + found.request_counts.processing == len(batch.requests)
-                if of_size and made < batch.at + 2 * _SKEW and await self._holds(found, batch):
-                    return found.id
+    async def _find(self, batch: Batch) -> str | None:
+        # Without metadata a batch is recognized by its time, size and requests; the requests can
+        # be read only after it has ended.
+        async for listed in self._client.messages.batches.list(limit=100):  # newest first
+            created_at = listed.created_at.timestamp()
+            if created_at < batch.created_at - CLOCK_SKEW:
+                break
+            size = _processed(listed) + listed.request_counts.processing
+            in_time = created_at < batch.created_at + 2 * CLOCK_SKEW
+            if size == len(batch.requests) and in_time and await self._contains(listed, batch):
+                return listed.id
         return None
 
-    async def _holds(self, found: "MessageBatch", batch: Batch) -> bool:
-        while found.processing_status != "ended":
-            await asyncio.sleep(self._pause)
-            found = await self._client.messages.batches.retrieve(found.id)
-        results = await self._client.messages.batches.results(found.id)
+    async def _contains(self, listed: "MessageBatch", batch: Batch) -> bool:
+        while listed.processing_status != "ended":
+            await asyncio.sleep(self.poll)
+            listed = await self._client.messages.batches.retrieve(listed.id)
+        results = await self._client.messages.batches.results(listed.id)
         try:
             first = await anext(results)
         finally:
             await results.close()
         return first.custom_id in batch.requests
 
-    async def look(self, reference: str) -> State:
-        """How far it is. Anthropic tells of no request before all are through."""
+    async def _status(self, reference: str) -> BatchStatus:
+        # `processed` stays 0 until the batch has ended: Anthropic updates its counts only then.
         from anthropic import NotFoundError
 
-        with unified("anthropic"):
-            try:
-                found = await self._client.messages.batches.retrieve(reference)
-            except NotFoundError:
-                return State(gone=True)
-        return State(_through(found), ended=found.processing_status == "ended")
+        try:
+            batch = await self._client.messages.batches.retrieve(reference)
+        except NotFoundError:
+            return BatchStatus(missing=True)
+        return BatchStatus(_processed(batch), ended=batch.processing_status == "ended")
 
-    async def replies(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
-        """The results."""
-        with unified("anthropic"):
-            async for found in await self._client.messages.batches.results(reference):
-                yield found.custom_id, _read(found.result)
+    async def _results(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
+        async for entry in await self._client.messages.batches.results(reference):
+            yield entry.custom_id, _reply(entry.result)
 
 
-class Anthropic(InBatches):
+class BatchedAnthropic(BatchedApi):
     """`anthropic:NAME` with `--batch`."""
 
-    def carrier(self, client: Any) -> Messages:
-        """Message batches."""
-        return Messages(client, self.options.poll)
+    provider = AnthropicBatches
 
 
-def _through(found: "MessageBatch") -> int:
-    counts = found.request_counts
+def _processed(batch: "MessageBatch") -> int:
+    counts = batch.request_counts
     return counts.succeeded + counts.errored + counts.canceled + counts.expired
 
 
-def _read(result: "MessageBatchResult") -> Reply:
+def _reply(result: "MessageBatchResult") -> Reply:
     if result.type == "succeeded":
         return Reply(200, result.message.to_json(indent=None).encode())
     if result.type == "errored":
@@ -117,5 +108,7 @@ def _read(result: "MessageBatchResult") -> Reply:
             _STATUS.get(result.error.error.type, 500), result.error.to_json(indent=None).encode()
         )
     if result.type == "expired":
-        return unanswered("batch_expired", "the batch ended before this request's turn came")
-    return unanswered("batch_cancelled", "the batch was cancelled before this request's turn came")
+        return failed_reply("batch_expired", "the batch ended before this request's turn came")
+    return failed_reply(
+        "batch_cancelled", "the batch was cancelled before this request's turn came"
+    )

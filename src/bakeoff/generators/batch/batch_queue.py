@@ -1,6 +1,4 @@
-"""Gathers requests until all that are on their way wait here, sends them off in batches, and gives
-each its reply, however much later. Knows ids and bytes; no provider, and not what is asked.
-"""
+"""Queue that collects requests, submits them in batches and returns each one's reply."""
 
 import asyncio
 import logging
@@ -11,273 +9,288 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bakeoff.errors import ConfigError
-from bakeoff.generators.batch.journal import Noted, Notes
-from bakeoff.generators.batch.provider import Reply, State, parts, unanswered
-from bakeoff.generators.batch.retrying_provider import Patience
+from bakeoff.generators.batch.journal import BatchJournal, JournalEntry
+from bakeoff.generators.batch.provider import (
+    BatchProvider,
+    BatchStatus,
+    Reply,
+    chunks,
+    failed_reply,
+)
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FIRST = 2.0  # seconds from sending to the first look
-_SLOWER = 1.5  # each look so much later than the one before
-_TOLD = 30.0  # seconds between two lines on how far a batch is
-_MISSING = unanswered("batch_missing", "the batch ended without a word on this request")
-_STOPPED = unanswered("batch_stopped", "the run was stopped")
+_FIRST_POLL = 2.0  # seconds from submission to the first poll
+_POLL_GROWTH = 1.5  # each pause is longer than the one before by this factor
+_LOG_INTERVAL = 30.0  # seconds between two log lines on the progress of a batch
+_MISSING = failed_reply("batch_missing", "the batch ended without a word on this request")
+_STOPPED = failed_reply("batch_stopped", "the run was stopped")
 
 
 @dataclass
-class _Waiting:
-    """A request whose reply is due."""
+class _PendingRequest:
+    """A request whose caller awaits `reply`."""
 
     body: bytes
     reply: asyncio.Future[Reply]
 
 
 @dataclass(eq=False)
-class _Sent:
-    """A batch under way, and the task that follows it, once anybody waits for a reply."""
+class _ActiveBatch:
+    """A submitted batch. `task` polls it; None until a caller awaits one of its replies."""
 
-    noted: Noted
+    entry: JournalEntry
     task: asyncio.Task[None] | None = None
-    through: int = 0
+    processed: int = 0
     ended: bool = False
-    told: tuple[float, int] = (0.0, 0)
+    logged: tuple[float, int] = (0.0, 0)  # time and `processed` of the last log line
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Its requests."""
-        return self.noted.batch.requests
+        """The ids of its requests."""
+        return self.entry.batch.requests
 
 
-class Desk:
-    """`ask` for a reply. `asking` says how many are on their way here or wait, `trouble` what
-    nobody can be given a reply for any more; `without` are the parameters that were refused.
+class BatchQueue:
+    """Queue of requests to one model.
+
+    A batch is submitted when all callers that were announced with `add_callers` wait in `submit`.
+    `unsupported` are the parameters that the server refused; each batch is recorded with them.
     """
 
-    def __init__(self, name: str, carrier: Patience, notes: Notes) -> None:
-        self.asking = 0
-        self.trouble: Exception | None = None
-        self.without: set[str] = set()
+    def __init__(
+        self, name: str, provider: BatchProvider, journal: BatchJournal, unsupported: set[str]
+    ) -> None:
+        self.error: Exception | None = None  # why the queue was stopped
         self._name = name
-        self._carrier = carrier
-        self._notes = notes
-        self._pause = carrier.pause
-        self._most = carrier.most
-        self._crowded = False
-        self._handing = 0  # batches that are being handed out
-        self._noting = asyncio.Lock()
-        self._room = asyncio.Semaphore(1000)
-        self._copies: Counter[str] = Counter()
-        self._waiting: dict[str, _Waiting] = {}
-        self._gathered: list[str] = []
-        self._kept: dict[str, Reply] = {}  # what came of requests that nobody has asked yet
-        self._sent: dict[str, _Sent] = {}
+        self._provider = provider
+        self._journal = journal
+        self._unsupported = unsupported
+        self._callers = 0
+        self._max_requests = provider.max_requests
+        self._delivering = 0  # batches whose results are being delivered
+        self._journal_lock = asyncio.Lock()
+        self._slots = asyncio.Semaphore(1000)  # batches at a time
+        self._sequential = False  # one batch at a time: the provider's quota was exceeded
+        self._copies: Counter[str] = Counter()  # submissions by key
+        self._pending: dict[str, _PendingRequest] = {}
+        self._unsent: list[str] = []
+        self._early_replies: dict[str, Reply] = {}  # to requests that no caller submitted yet
+        self._batches: dict[str, _ActiveBatch] = {}  # by request id
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Take up what an earlier run left under way."""
-        left = await self._note(self._notes.unsettled)
-        for noted in left:
-            self._sent |= dict.fromkeys(noted.batch.requests, _Sent(noted))
-        if left:  # what was refused after the first one is refused again as it was then
-            self.without |= set(left[0].batch.without)
+        """Resume the batches that an earlier run left unfinished."""
+        entries = await self._with_journal(self._journal.unfinished)
+        for entry in entries:
+            self._batches |= dict.fromkeys(entry.batch.requests, _ActiveBatch(entry))
+        if entries:  # so that a request resumes with the parameters that it was first sent with
+            self._unsupported |= set(entries[0].batch.unsupported)
 
-    def holds(self, key: str) -> bool:
-        """Whether an earlier run sent this request."""
-        return _id(key, 0) in self._sent
+    def was_sent(self, key: str) -> bool:
+        """Whether an earlier run submitted this request."""
+        return _request_id(key, 0) in self._batches
 
-    async def close(self, *, settled: bool) -> None:
-        """Follow nothing any further. `settled`: what came of it all is kept elsewhere."""
+    async def close(self, *, stored: bool) -> None:
+        """Stop polling. `stored`: every result is in the store, so mark the batches finished."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        followed = self._followed()
-        if settled:
-            for sent in followed:
-                await self._note(self._notes.settle, sent.noted)
-        elif away := [sent for sent in followed if not sent.ended]:
+        polled = self._polled()
+        if stored:
+            for batch in polled:
+                await self._with_journal(self._journal.finish, batch.entry)
+        elif running := [batch for batch in polled if not batch.ended]:
             log.warning(
                 "%s: what was sent goes on at the provider (%s); the same command fetches it",
                 self._name,
-                ", ".join(sent.noted.reference or "just sent" for sent in away),
+                ", ".join(batch.entry.reference or "just sent" for batch in running),
             )
 
     @property
-    def through(self) -> int:
-        """How many requests of the batches under way are through at the provider."""
-        return sum(sent.through for sent in self._followed() if not sent.ended)
+    def processed(self) -> int:
+        """The number of requests of running batches that the provider has processed."""
+        return sum(batch.processed for batch in self._polled() if not batch.ended)
 
-    async def ask(self, key: str, body: bytes) -> Reply:
-        """The reply to a request, when its batch has ended.
+    async def submit(self, key: str, body: bytes) -> Reply:
+        """Return the reply to a request when its batch has ended.
 
-        One key asked again is a request of its own, in this run and in one that takes it up.
+        The same key submitted again is a request of its own, also in a run that resumes it.
         """
-        if self.trouble:
+        if self.error:
             return _STOPPED
-        id_ = _id(key, self._copies[key])
+        request_id = _request_id(key, self._copies[key])
         self._copies[key] += 1
-        sent = self._sent.get(id_)
-        if id_ in self._kept or (sent and sent.ended):
-            return self._kept.pop(id_, _MISSING)
-        waiting = _Waiting(body, asyncio.get_running_loop().create_future())
-        self._waiting[id_] = waiting
-        if sent is None:
-            self._gathered.append(id_)
-        elif sent.task is None:
-            sent.task = self._start(self._take_up(sent))
-        self._cut()
+        batch = self._batches.get(request_id)
+        if request_id in self._early_replies or (batch and batch.ended):
+            return self._early_replies.pop(request_id, _MISSING)
+        pending = _PendingRequest(body, asyncio.get_running_loop().create_future())
+        self._pending[request_id] = pending
+        if batch is None:
+            self._unsent.append(request_id)
+        elif batch.task is None:
+            batch.task = self._start(self._resume(batch))
+        self._send_if_complete()
         try:
-            return await waiting.reply
+            return await pending.reply
         finally:
-            self._waiting.pop(id_, None)
+            self._pending.pop(request_id, None)
 
     def stop(self, error: Exception) -> None:
-        """Nobody waits any more; what was sent goes on at the provider."""
-        self.trouble = self.trouble or error
-        for id_ in list(self._waiting):
-            self._hand(id_, _STOPPED)
+        """Fail all pending requests; submitted batches continue at the provider."""
+        self.error = self.error or error
+        for request_id in list(self._pending):
+            self._deliver(request_id, _STOPPED)
 
-    def leave(self, count: int) -> None:
-        """So many are not on their way here any more."""
-        self.asking -= count
-        self._cut()
+    def add_callers(self, count: int) -> None:
+        """Announce `count` tasks that will submit requests."""
+        self._callers += count
 
-    def _cut(self) -> None:
-        """Send what was gathered, if nothing else is on its way here or may soon be."""
-        if self._handing or not self._gathered or len(self._waiting) < self.asking:
+    def remove_callers(self, count: int) -> None:
+        """Withdraw `count` tasks that will not submit any more requests."""
+        self._callers -= count
+        self._send_if_complete()
+
+    def _send_if_complete(self) -> None:
+        """Submit the unsent requests if every caller waits and no delivery may add requests."""
+        if self._delivering or not self._unsent or len(self._pending) < self._callers:
             return
-        gathered, self._gathered = self._gathered, []
-        bodies = {id_: self._waiting[id_].body for id_ in gathered if id_ in self._waiting}
-        for part in parts(bodies, self._most, self._carrier.largest):
-            self._start(self._post(part))
+        unsent, self._unsent = self._unsent, []
+        bodies = {id_: self._pending[id_].body for id_ in unsent if id_ in self._pending}
+        for chunk in chunks(bodies, self._max_requests, self._provider.max_bytes):
+            self._start(self._send(chunk))
 
-    async def _post(self, bodies: Mapping[str, bytes]) -> None:
-        async with self._room:
-            if len(bodies) > self._most:  # found to be too many while this waited
-                self._gather(bodies)
+    async def _send(self, bodies: Mapping[str, bytes]) -> None:
+        async with self._slots:
+            if len(bodies) > self._max_requests:  # the limit was lowered in the meantime
+                self._collect(bodies)
                 return
-            noted = await self._note(self._notes.intend, list(bodies), sorted(self.without))
-            sent = _Sent(noted, asyncio.current_task())
-            self._sent |= dict.fromkeys(bodies, sent)
-            reference = await self._carrier.send(noted.batch, bodies)
-            await self._note(self._notes.posted, noted, reference)
+            entry = await self._with_journal(
+                self._journal.begin, list(bodies), sorted(self._unsupported)
+            )
+            batch = _ActiveBatch(entry, asyncio.current_task())
+            self._batches |= dict.fromkeys(bodies, batch)
+            reference = await self._provider.create(entry.batch, bodies)
+            await self._with_journal(self._journal.submitted, entry, reference)
             log.info(
                 "%s: sent %d requests as %s; it may take up to a day: Ctrl-C leaves it running, "
                 "and the same command goes on",
                 *(self._name, len(bodies), reference),
             )
-            await self._follow(sent, reference)
+            await self._poll(batch, reference)
 
-    async def _take_up(self, sent: _Sent) -> None:
-        """Follow a batch of an earlier run; ask anew where it did not come to be."""
-        noted = sent.noted
-        reference = noted.reference or await self._carrier.find(noted.batch)
+    async def _resume(self, batch: _ActiveBatch) -> None:
+        """Poll the batch of an earlier run; resend its requests if it was never created."""
+        entry = batch.entry
+        reference = entry.reference or await self._provider.find(entry.batch)
         if reference is None:
-            await self._again(sent)
+            await self._resend(batch)
             return
-        if noted.reference is None:
-            await self._note(self._notes.posted, noted, reference)
+        if entry.reference is None:
+            await self._with_journal(self._journal.submitted, entry, reference)
         log.info("%s: going on with %s", self._name, reference)
-        await self._follow(sent, reference)
+        await self._poll(batch, reference)
 
-    async def _follow(self, sent: _Sent, reference: str) -> None:
-        """Look until it has ended, and hand out what came of it."""
-        pause = min(_FIRST, self._pause)
-        while not (state := await self._carrier.look(reference)).ended:
-            sent.through = state.through
-            self._tell(sent)
-            if state.gone:
+    async def _poll(self, batch: _ActiveBatch, reference: str) -> None:
+        """Poll until the batch has ended, then deliver its results."""
+        pause = min(_FIRST_POLL, self._provider.poll)
+        while not (status := await self._provider.status(reference)).ended:
+            batch.processed = status.processed
+            self._log_progress(batch)
+            if status.missing:
                 log.warning("%s: %s is gone from the provider: asking anew", self._name, reference)
-                await self._again(sent)
+                await self._resend(batch)
                 return
-            if state.refused:
-                await self._refused(sent, state)
+            if status.rejected:
+                await self._handle_rejection(batch, status)
                 return
             await asyncio.sleep(pause)
-            pause = min(pause * _SLOWER, self._pause)
-        self._handing += 1  # what comes back with a refusal is asked again in one batch
-        await self._carrier.hand_out(reference, self._take)
-        self._handing -= 1
-        sent.ended = True
-        for id_ in sent.ids:
-            self._hand(id_, _MISSING)
-        self._cut()
+            pause = min(pause * _POLL_GROWTH, self._provider.poll)
+        self._delivering += 1  # requests that callers repeat are sent together after the delivery
+        await self._provider.fetch_results(reference, self._receive)
+        self._delivering -= 1
+        batch.ended = True
+        for request_id in batch.ids:
+            self._deliver(request_id, _MISSING)
+        self._send_if_complete()
 
-    def _take(self, id_: str, reply: Reply) -> None:
-        """Hand on what came of a request, or keep it for whoever asks it later."""
-        if not self._hand(id_, reply) and id_ in self._sent:
-            self._kept[id_] = reply
+    def _receive(self, request_id: str, reply: Reply) -> None:
+        """Deliver a reply, or keep it until its request is submitted."""
+        if not self._deliver(request_id, reply) and request_id in self._batches:
+            self._early_replies[request_id] = reply
 
-    def _hand(self, id_: str, reply: Reply) -> bool:
-        """Give a reply to whoever waits for it; whether anybody does."""
-        waiting = self._waiting.pop(id_, None)
-        if waiting is None or waiting.reply.done():
+    def _deliver(self, request_id: str, reply: Reply) -> bool:
+        """Return a reply to the caller that awaits it; False without one."""
+        pending = self._pending.pop(request_id, None)
+        if pending is None or pending.reply.done():
             return False
-        waiting.reply.set_result(reply)
+        pending.reply.set_result(reply)
         return True
 
-    async def _refused(self, sent: _Sent, state: State) -> None:
-        """The provider took none of it: too much at once is sent in parts, anything else ends."""
-        count = len(sent.ids)
-        alone = not [other for other in self._followed() if not other.ended and other is not sent]
-        if not state.crowded or (count == 1 and alone):
-            await self._note(self._notes.settle, sent.noted)
+    async def _handle_rejection(self, batch: _ActiveBatch, status: BatchStatus) -> None:
+        """Resend an oversized batch in halves, one after the other; else raise ConfigError."""
+        count = len(batch.ids)
+        alone = not [other for other in self._polled() if not other.ended and other is not batch]
+        if not status.over_quota or (count == 1 and alone):
+            await self._with_journal(self._journal.finish, batch.entry)
             raise ConfigError(
-                f"{self._name!r}: the provider does not take {sent.noted.reference} "
-                f"({state.refused}): mend that, then run again"
+                f"{self._name!r}: the provider does not take {batch.entry.reference} "
+                f"({status.rejected}): mend that, then run again"
             )
         log.warning(
             "%s: %d requests are too many at once (%s): sending fewer, one batch after the other",
-            *(self._name, count, state.refused),
+            *(self._name, count, status.rejected),
         )
-        self._most = max(1, min(self._most, count // 2))
-        if not self._crowded:
-            self._crowded, self._room = True, asyncio.Semaphore(1)
-        await asyncio.sleep(self._pause)
-        await self._again(sent)
+        self._max_requests = max(1, min(self._max_requests, count // 2))
+        if not self._sequential:
+            self._sequential, self._slots = True, asyncio.Semaphore(1)
+        await asyncio.sleep(self._provider.poll)
+        await self._resend(batch)
 
-    async def _again(self, sent: _Sent) -> None:
-        """Ask anew for what somebody waits for."""
-        await self._note(self._notes.settle, sent.noted)
-        for id_ in sent.ids:
-            self._sent.pop(id_, None)
-        self._gather(sent.ids)
+    async def _resend(self, batch: _ActiveBatch) -> None:
+        """Forget a batch and queue its pending requests again."""
+        await self._with_journal(self._journal.finish, batch.entry)
+        for request_id in batch.ids:
+            self._batches.pop(request_id, None)
+        self._collect(batch.ids)
 
-    def _gather(self, ids: Iterable[str]) -> None:
-        self._gathered += [id_ for id_ in ids if id_ in self._waiting]
-        self._cut()
+    def _collect(self, request_ids: Iterable[str]) -> None:
+        self._unsent += [id_ for id_ in request_ids if id_ in self._pending]
+        self._send_if_complete()
 
-    def _tell(self, sent: _Sent) -> None:
-        (at, through), now = sent.told, time.monotonic()
-        if sent.through != through and now - at >= _TOLD:
-            sent.told = (now, sent.through)
-            through, total = sent.through, len(sent.ids)
-            log.info("%s: %s: %d of %d", self._name, sent.noted.reference, through, total)
+    def _log_progress(self, batch: _ActiveBatch) -> None:
+        (at, processed), now = batch.logged, time.monotonic()
+        if batch.processed != processed and now - at >= _LOG_INTERVAL:
+            batch.logged = (now, batch.processed)
+            reference, total = batch.entry.reference, len(batch.ids)
+            log.info("%s: %s: %d of %d", self._name, reference, batch.processed, total)
 
-    def _followed(self) -> list[_Sent]:
-        """The batches that somebody of this run waits for, or waited."""
-        return list(dict.fromkeys(sent for sent in self._sent.values() if sent.task))
+    def _polled(self) -> list[_ActiveBatch]:
+        """The batches of which a caller of this run awaits or awaited a reply."""
+        return list(dict.fromkeys(batch for batch in self._batches.values() if batch.task))
 
-    async def _note(self, work: Callable[..., T], *given: object) -> T:
-        async with self._noting:
-            return await asyncio.to_thread(work, *given)
+    async def _with_journal(self, method: Callable[..., T], *args: object) -> T:
+        """Call a method of the journal in a thread, one at a time."""
+        async with self._journal_lock:
+            return await asyncio.to_thread(method, *args)
 
     def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._guarded(work))
+        task = asyncio.create_task(self._stop_on_error(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
-        """Do it; what it raises is for those who wait, who would wait for ever."""
+    async def _stop_on_error(self, work: Coroutine[object, object, None]) -> None:
+        """Run `work`; an exception stops the queue, and the callers raise it."""
         try:
             await work
-        except Exception as error:  # raised by whoever asked
+        except Exception as error:
             self.stop(error)
 
 
-def _id(key: str, copy: int) -> str:
-    """What a provider is told: the same key may be asked more than once."""
+def _request_id(key: str, copy: int) -> str:
+    """The id of a request at the provider: the same key may be submitted more than once."""
     return f"{key}-{copy}"

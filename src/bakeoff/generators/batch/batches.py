@@ -1,24 +1,22 @@
-"""A hosted model that is asked in batches: half the price, and replies within a day.
+"""Hosted models through a provider's batch API: half the price, replies within a day.
 
-A request is made, and a reply read, by the same code as directly: what stands in the official
-client's place for a connection takes each request to the desk, where batches are made of them.
+Requests are built and replies parsed by the same code as direct ones: the official client gets an
+httpx transport that puts each request into a `BatchQueue`.
 """
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from pydantic import Field
 
 from bakeoff.config import Spec
-from bakeoff.costs import price_of
+from bakeoff.costs import listed_cost
 from bakeoff.errors import BakeoffError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
-from bakeoff.generators.batch.batch_queue import Desk
-from bakeoff.generators.batch.journal import Notes
-from bakeoff.generators.batch.provider import Carrier
-from bakeoff.generators.batch.retrying_provider import Patience
+from bakeoff.generators.batch.batch_queue import BatchQueue
+from bakeoff.generators.batch.journal import BatchJournal
+from bakeoff.generators.batch.provider import BatchProvider
 from bakeoff.plugins import Setting
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.runtime import Emit, halt, outcome_of, tasks
@@ -26,156 +24,152 @@ from bakeoff.runtime import Emit, halt, outcome_of, tasks
 if TYPE_CHECKING:
     from any_llm import AnyLLM
 
-_AT_ONCE = 25_000  # requests that wait for a reply: each takes about 30 kB here
-_KEY = "X-Bakeoff-Key"  # goes no further than to the desk
-_KEY_LENGTH = 48  # hexadecimal digits; an id may have 64 characters with Anthropic
+_MAX_PENDING = 25_000  # requests that wait for a reply at a time: each takes about 30 kB
+_KEY_HEADER = "X-Bakeoff-Key"  # read by the transport and not sent to the provider
+_KEY_LENGTH = 48  # hexadecimal digits; Anthropic limits the id of a request to 64 characters
 
 
-class InBatches(Api):
-    """Asks in batches; a subclass says whose. Needs everything in one call: it is `patient`.
+class BatchedApi(Api):
+    """A model whose requests go through its provider's batch API. Base of one class per provider.
 
-    The first request of a run is made directly. What the server refuses by name, a wrong key and a
-    wrong name are learned from it in a second and not in a day.
+    All items have to come in one call: the worker is `patient`. The first request of a run is sent
+    directly, which reveals refused parameters, a wrong key or a wrong name within seconds.
     """
 
     patient = True
+    provider: ClassVar[type[BatchProvider]]
 
     class Options(Api.Options):
-        """Options of the spec. `poll` is the seconds between two looks at a batch, at most;
-        `batch_size` is how many requests go into one, at most.
-        """
+        """Options of the spec."""
 
-        poll: float = Field(60.0, gt=0)
-        batch_size: int | None = Field(None, ge=1)
+        poll: float = Field(60.0, gt=0)  # maximum seconds between two polls of a batch
+        batch_size: int | None = Field(None, ge=1)  # maximum requests per batch
 
     options: Options
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
         super().__init__(spec, setting)
-        own = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
-        rest = {key: value for key, value in spec.options.items() if key not in own}
-        self._direct = Api(spec.model_copy(update={"options": rest}), setting)
         if len(self._urls) > 1:
             raise ConfigError(f"{spec.name!r}: one server is asked in batches, not several")
-        self._left_out = self._direct._left_out
+        own = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
+        shared = {key: value for key, value in spec.options.items() if key not in own}
+        direct = Spec(name=spec.name, backend=spec.backend, target=spec.target, options=shared)
+        self._direct = Api(direct, setting)
+        self._unsupported = self._direct._unsupported
         self._judging = setting.judging
-        self._notes = Notes(setting.store, content_key(self.weights))
-        self._desk: Desk | None = None
-        self._known = False  # what the server takes
-        self._owed = False  # whether something was asked for that is not in the store
-
-    @abstractmethod
-    def carrier(self, client: Any) -> Carrier:
-        """The provider's batches, by its official client."""
+        self._journal = BatchJournal(setting.store, content_key(self.weights))
+        self._queue: BatchQueue | None = None
+        self._probed = False  # a direct request of this or an earlier run was answered
+        self._unstored = False  # some outcomes are not in the store yet
 
     @property
     def through(self) -> int:
-        """How many requests of those under way the provider is through with."""
-        return self._desk.through if self._desk else 0
+        """The number of requests of running batches that the provider has processed."""
+        return self._queue.processed if self._queue else 0
 
     async def prepare(self) -> None:
-        """As directly."""
+        """Raise ConfigError if the key, the provider's package or the server is missing."""
         await self._direct.prepare()
 
     def kept(self) -> None:
-        """All that came of what was sent is in the store."""
-        self._owed = False
+        """Note that all outcomes are in the store."""
+        self._unstored = False
 
     async def close(self) -> None:
-        """Close the connections, and forget the batches if all that came of them was taken."""
-        desk, self._desk = self._desk, None
-        if desk:
-            await desk.close(settled=not self._owed)
+        """Close all connections; mark the batches finished if all outcomes are in the store."""
+        queue, self._queue = self._queue, None
+        if queue:
+            await queue.close(stored=not self._unstored)
         await super().close()
         await self._direct.close()
 
     async def connect(self) -> "AnyLLM":
-        """A client whose requests go to the desk; it takes up what an earlier run left there."""
-        client: Any = getattr(await self._direct.opened(), "client")  # noqa: B009 - of two kinds
+        """Return a client that puts requests into the queue; resume batches of earlier runs."""
+        client: Any = getattr(await self._direct.open(), "client")  # noqa: B009 - of two kinds
         client = client.with_options(max_retries=self.options.retries)
-        patience = Patience(self.spec.name, self.carrier(client), self.options.poll)
+        provider = self.provider(self.spec.name, client, self.options.poll)
         if self.options.batch_size:
-            patience.most = min(patience.most, self.options.batch_size)
-        self._desk = Desk(self.spec.name, patience, self._notes)
-        await self._desk.open()
-        self._left_out |= self._desk.without
-        self._desk.without = self._left_out
+            provider.max_requests = min(provider.max_requests, self.options.batch_size)
+        self._queue = BatchQueue(self.spec.name, provider, self._journal, self._unsupported)
+        await self._queue.open()
         return await super().connect()
 
-    def transport(self) -> dict[str, Any]:
-        """As directly, but for the connection."""
-        assert self._desk is not None  # noqa: S101 - `connect` made it
-        return super().transport() | {"http_client": httpx.AsyncClient(transport=_Line(self._desk))}
+    def client_options(self) -> dict[str, Any]:
+        """The options of the official client; its connection is the queue."""
+        assert self._queue is not None  # noqa: S101 - set by `connect`
+        client = httpx.AsyncClient(transport=BatchTransport(self._queue))
+        return super().client_options() | {"http_client": client}
 
     async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
-        """Emit every item's outcome: when its batch has ended, or the second one after that."""
-        self._owed = True
-        await self.opened()
-        desk, waiting = self._desk, list(enumerate(items))
-        assert desk is not None  # noqa: S101 - it was opened
-        if not self._known and not any(desk.holds(self._key(item)) for item in items):
+        """Emit every outcome when its batch has ended, or the batch of its second attempt."""
+        self._unstored = True
+        await self.open()
+        queue, waiting = self._queue, list(enumerate(items))
+        assert queue is not None  # noqa: S101 - set by `opened`
+        if not self._probed and not any(queue.was_sent(self._key(item)) for item in items):
             for index, item in waiting[:1]:
                 emit(index, await outcome_of(self._direct.one(item)))
             waiting = waiting[1:]
-        self._known = True
-        await self._by(desk, waiting, emit)
+        self._probed = True
+        await self._run(queue, waiting, emit)
 
-    async def _by(
-        self, desk: Desk, items: Sequence[tuple[int, Prompt]], emit: Emit[Completion]
+    async def _run(
+        self, queue: BatchQueue, items: Sequence[tuple[int, Prompt]], emit: Emit[Completion]
     ) -> None:
-        waiting, lanes = iter(items), min(_AT_ONCE, len(items))
+        waiting, callers = iter(items), min(_MAX_PENDING, len(items))
 
-        async def lane() -> None:
-            nonlocal lanes
+        async def call() -> None:
+            nonlocal callers
             for index, item in waiting:
                 emit(index, await outcome_of(self.one(item)))
-            lanes -= 1
-            desk.leave(1)
+            callers -= 1
+            queue.remove_callers(1)
 
-        desk.asking += lanes
+        queue.add_callers(callers)
         try:
-            with halt().telling(desk.stop):
+            with halt().telling(queue.stop):
                 async with tasks() as group:
-                    for _ in range(lanes):
-                        group.create_task(lane())
+                    for _ in range(callers):
+                        group.create_task(call())
         finally:
-            desk.leave(lanes)
+            queue.remove_callers(callers)
 
     async def one(self, prompt: Prompt) -> Completion:
-        """The reply to a prompt. What stopped the desk is raised, whatever the reply."""
+        """Return the completion of a prompt; raise the error of the queue if it was stopped."""
         try:
             return await super().one(prompt)
         except WorkError:
-            if self._desk and self._desk.trouble:
-                if isinstance(self._desk.trouble, BakeoffError):
-                    self._desk.trouble.hide(self._keys)
-                raise self._desk.trouble from None
+            if self._queue and self._queue.error:
+                if isinstance(self._queue.error, BakeoffError):
+                    self._queue.error.redact(self._secrets)
+                raise self._queue.error from None
             raise
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """As directly, with the key under which the desk knows it."""
-        return super().request(prompt) | {"extra_headers": {_KEY: self._key(prompt)}}
+        """Return the parameters of a direct request and, as a header, its key in the queue."""
+        return super().request(prompt) | {"extra_headers": {_KEY_HEADER: self._key(prompt)}}
 
     def _key(self, prompt: Prompt) -> str:
-        """A judge's prompt is known by its id: its words hold a random number."""
+        # A judge's prompt is identified by its id: its text contains a random delimiter.
         named = prompt.id if self._judging else content_key(prompt.conversation())
         return content_key(self.identity, named).rpartition(":")[2][:_KEY_LENGTH]
 
-    async def _keep_pace(self) -> None:
-        """A batch needs none."""
+    async def _wait_delay(self) -> None:
+        """Do not wait: `delay` applies to direct requests only."""
 
-    def listed(self, usage: Usage) -> float | None:
-        """As directly, at the price of batches."""
-        return price_of(self.spec.backend, self.spec.target, usage, "batch")
+    def list_price(self, usage: Usage) -> float | None:
+        """Return US dollars by the public price lists of batches; None if the model is unlisted."""
+        return listed_cost(self.spec.backend, self.spec.target, usage, "batch")
 
 
-class _Line(httpx.AsyncBaseTransport):
-    """Takes a request to the desk, and brings the reply as if a server had sent it."""
+class BatchTransport(httpx.AsyncBaseTransport):
+    """httpx transport that returns the replies of a `BatchQueue`."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, queue: BatchQueue) -> None:
+        self._queue = queue
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        reply = await self._desk.ask(request.headers[_KEY], await request.aread())
+        """Return the reply of the queue as an HTTP response."""
+        reply = await self._queue.submit(request.headers[_KEY_HEADER], await request.aread())
         headers = {"content-type": "application/json", "x-should-retry": "false"}
         return httpx.Response(reply.status, headers=headers, content=reply.body)

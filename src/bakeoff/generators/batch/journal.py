@@ -1,7 +1,6 @@
-"""What was sent off in batches, noted in the store, so that a killed run finds it again.
+"""The journal of submitted batches, in the store, from which a killed run resumes them.
 
-Knows keys and ids; not what a request asks, and no provider. A batch is noted before it is sent:
-what was sent without a note would be paid twice.
+A batch is recorded before it is submitted: one submitted without a record would be paid twice.
 """
 
 import secrets
@@ -16,97 +15,98 @@ from bakeoff.storage import Store
 
 R = TypeVar("R", bound=Record)
 
-KEPT = 29 * 24 * 3600.0  # seconds that providers keep what came of a batch, at least
-_BLOCK = 64  # numbers that are looked up at once
+_RETENTION = 29 * 24 * 3600.0  # seconds that every provider keeps the results of a batch
+_BLOCK = 64  # entries that are read at once
 
 
 class Batch(Record):
-    """Requests that are about to be sent together: `requests` are their ids.
+    """A batch that is about to be submitted."""
 
-    `tag` is random, and how the batch is told at the provider where it can be told anything.
-    `without` names the parameters that the server had refused before, `at` is in seconds since
-    1970.
-    """
-
-    tag: str
-    requests: tuple[str, ...]
-    without: tuple[str, ...] = ()
-    at: float
+    tag: str  # random; identifies the batch at a provider that stores metadata
+    requests: tuple[str, ...]  # the ids of its requests
+    unsupported: tuple[str, ...] = ()  # parameters that the server had refused before
+    created_at: float  # seconds since the epoch
 
 
-class Posted(Record):
-    """The provider took a batch: `reference` is what it calls it."""
+class BatchSubmitted(Record):
+    """The provider accepted a batch."""
 
-    reference: str
+    reference: str  # the provider's id of the batch
 
 
-class Settled(Record):
-    """Everything that came of a batch is kept elsewhere, or nothing ever will."""
+class BatchFinished(Record):
+    """Every result of a batch is stored, or none will ever come."""
 
 
 @dataclass
-class Noted:
-    """A batch with its number among those of one model; `reference` is None until it is known."""
+class JournalEntry:
+    """A batch of one model."""
 
-    number: int
+    number: int  # position among the batches of the model, from 0
     batch: Batch
-    reference: str | None = None
+    reference: str | None = None  # the provider's id; None until it is known
 
 
-class Notes:
-    """The batches of one model, numbered. `path` is the store's; without one nothing is noted.
+class BatchJournal:
+    """The batches of one model, numbered from 0.
 
-    Every method opens the store anew and may wait for its lock: call it on a thread of its own.
+    `path` is the store's; with None nothing is recorded. `model` identifies the model. Every method
+    opens the store and may block on its lock: call it in a thread.
     """
 
-    def __init__(self, path: Path | None, whose: str) -> None:
+    def __init__(self, path: Path | None, model: str) -> None:
         self._path = path
-        self._whose = whose
+        self._model = model
         self._next = 0
 
-    def unsettled(self) -> list[Noted]:
-        """What an earlier run sent, or was about to, and did not see through."""
+    def unfinished(self) -> list[JournalEntry]:
+        """Return the batches that earlier runs recorded and did not finish."""
         if self._path is None:
             return []
-        found: list[Noted] = []
-        oldest = time.time() - KEPT
+        entries: list[JournalEntry] = []
+        oldest = time.time() - _RETENTION
         with Store(self._path) as store:
-            more = True
-            while more:
+            full = True
+            while full:
                 block = range(self._next, self._next + _BLOCK)
-                settled = self._records(store, block, Settled)
-                rest = [number for number in block if number not in settled]
+                finished = self._records(store, block, BatchFinished)
+                rest = [number for number in block if number not in finished]
                 batches = self._records(store, rest, Batch)
-                posted = self._records(store, rest, Posted)
-                more = len(settled) + len(batches) == _BLOCK
-                self._next += len(settled) + len(batches)
-                found += [
-                    Noted(number, batch, posted[number].reference if number in posted else None)
+                submitted = self._records(store, rest, BatchSubmitted)
+                full = len(finished) + len(batches) == _BLOCK
+                self._next += len(finished) + len(batches)
+                entries += [
+                    JournalEntry(
+                        number, batch, submitted[number].reference if number in submitted else None
+                    )
                     for number, batch in sorted(batches.items())
-                    if batch.at > oldest
+                    if batch.created_at > oldest
                 ]
-        return found
+        return entries
 
-    def intend(self, requests: Sequence[str], without: Sequence[str]) -> Noted:
-        """Note a batch that is about to be sent."""
+    def begin(self, requests: Sequence[str], unsupported: Sequence[str]) -> JournalEntry:
+        """Record a batch that is about to be submitted."""
         tag = secrets.token_hex(16)
         batch = Batch(
-            tag=tag, requests=tuple(requests), without=tuple(without), at=round(time.time(), 3)
+            tag=tag,
+            requests=tuple(requests),
+            unsupported=tuple(unsupported),
+            created_at=round(time.time(), 3),
         )
-        while self._keep(self._next, batch).tag != tag:  # another run has that number
+        while self._put(self._next, batch).tag != tag:  # another run took that number
             self._next += 1
         self._next += 1
-        return Noted(self._next - 1, batch)
+        return JournalEntry(self._next - 1, batch)
 
-    def posted(self, noted: Noted, reference: str) -> None:
-        """Note what the provider calls it."""
-        noted.reference = self._keep(noted.number, Posted(reference=reference)).reference
+    def submitted(self, entry: JournalEntry, reference: str) -> None:
+        """Record the provider's id of a batch."""
+        entry.reference = self._put(entry.number, BatchSubmitted(reference=reference)).reference
 
-    def settle(self, noted: Noted) -> None:
-        """Note that nobody has to look at it again."""
-        self._keep(noted.number, Settled())
+    def finish(self, entry: JournalEntry) -> None:
+        """Record that a batch needs no further attention."""
+        self._put(entry.number, BatchFinished())
 
-    def _keep(self, number: int, record: R) -> R:
+    def _put(self, number: int, record: R) -> R:
         if self._path is None:
             return record
         with Store(self._path) as store:
@@ -116,5 +116,5 @@ class Notes:
         keys = {self._key(number, as_): number for number in numbers}
         return {keys[key]: record for key, record in store.get(list(keys), as_).items()}
 
-    def _key(self, number: int, what: type[Record]) -> str:
-        return "batch:" + content_key(self._whose, number, what.__name__)
+    def _key(self, number: int, kind: type[Record]) -> str:
+        return "batch:" + content_key(self._model, number, kind.__name__)

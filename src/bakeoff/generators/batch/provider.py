@@ -1,102 +1,189 @@
-"""What a provider's batches have to be able to do, and the words in which they are spoken of.
+"""The interface of a provider's batch API, with retries."""
 
-Knows no provider, and not who sends what when.
-"""
-
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from bakeoff.errors import ConfigError, one_line
+from bakeoff.generators.api.errors import to_exception
 from bakeoff.generators.batch.journal import Batch
 
-# Whose errors are about the connection. Where results break off, some come as they are.
-_CLIENTS = ("openai", "anthropic", "httpx", "httpx2", "aiohttp")
-_ENVELOPE = 200  # bytes around a request's own, more than either provider needs
+if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
+    from any_llm.exceptions import AnyLLMError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CLOCK_SKEW = 3600.0  # seconds that the clocks of provider and client may differ
+
+_MAX_OUTAGE = 3600.0  # seconds that a provider may be unreachable
+_LISTING_DELAY = 30.0  # seconds until a provider lists a batch that it has just accepted
+_RECENT = 3600.0  # seconds after which a batch is certain to be listed
+_RETRIABLE = (408, 409, 425, 429)  # and every status from 500 on
+# Exceptions of these packages are failures of the connection or of the provider; some of them
+# escape the official clients unconverted while results are streamed.
+_CLIENT_PACKAGES = ("openai", "anthropic", "httpx", "httpx2", "aiohttp")
+_ENVELOPE = 200  # bytes around the body of a request; neither provider needs more
 
 
 class Reply(NamedTuple):
-    """What the server would have said to a request: the HTTP status, and the body as JSON."""
+    """The reply to one request of a batch."""
 
-    status: int
-    body: bytes
+    status: int  # the HTTP status that a direct request would have had
+    body: bytes  # JSON
 
 
-class State(NamedTuple):
-    """How far a batch is: how many of its requests are through, and whether it has ended.
+class BatchStatus(NamedTuple):
+    """The state of a batch at its provider."""
 
-    `refused` says why the provider took none of it; `crowded` that it would take fewer at a time,
-    or later. `gone` means that it knows no such batch.
+    processed: int = 0  # requests that are finished, with or without an error
+    ended: bool = False  # no more requests will be processed
+    rejected: str | None = None  # why the provider did not accept the batch
+    over_quota: bool = False  # rejected for its size: a smaller or later batch may be accepted
+    missing: bool = False  # the provider does not know the batch
+
+
+class BatchProvider(ABC):
+    """The batch API of one provider, called through its official client.
+
+    The public methods retry for an hour while the provider is busy or unreachable, pausing `poll`
+    seconds between two attempts. They raise ConfigError after that, or if the provider rejects the
+    call. Subclasses implement the private methods with one attempt each.
     """
 
-    through: int = 0
-    ended: bool = False
-    refused: str | None = None
-    crowded: bool = False
-    gone: bool = False
+    sdk: ClassVar[str]  # the provider's name in any-llm
+    max_requests: int  # per batch
+    max_bytes: int  # per batch
 
+    def __init__(self, name: str, client: Any, poll: float) -> None:
+        self.poll = poll
+        self._name = name
+        self._client = client
 
-class Carrier(Protocol):
-    """A provider's batches. Every method may raise AnyLLMError.
+    @abstractmethod
+    async def _create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
+        """Submit requests by id; return the provider's id of the batch."""
 
-    `most` requests go into one batch, and `largest` bytes.
-    """
+    @abstractmethod
+    async def _find(self, batch: Batch) -> str | None:
+        """Return the provider's id of a batch that may have been submitted; None without one."""
 
-    most: int
-    largest: int
+    @abstractmethod
+    async def _status(self, reference: str) -> BatchStatus:
+        """Return the state of a batch."""
 
-    async def send(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
-        """Send requests, each by its id; what the provider calls the batch. Tries once."""
-        ...
+    @abstractmethod
+    def _results(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
+        """Yield request id and reply of every request of an ended batch, in any order."""
+
+    async def create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
+        """Submit `bodies`, by request id; return the provider's id of the batch.
+
+        After a lost connection the batch is looked for first, so that it is never created twice.
+        """
+        attempted = False
+
+        async def attempt() -> str:
+            nonlocal attempted
+            if attempted and (reference := await self.find(batch)):
+                return reference
+            attempted = True
+            return await self._create(batch, bodies)
+
+        return await self._retry(attempt)
 
     async def find(self, batch: Batch) -> str | None:
-        """What the provider calls a batch that may have been sent; None where it has none."""
-        ...
+        """Return the provider's id of a batch that may have been submitted; None without one."""
+        recent = time.time() - batch.created_at < _RECENT
+        until = time.monotonic() + (min(_LISTING_DELAY, 10 * self.poll) if recent else 0)
+        while True:
+            reference = await self._retry(lambda: self._find(batch))
+            if reference or time.monotonic() >= until:
+                return reference
+            await asyncio.sleep(min(_LISTING_DELAY / 10, self.poll))
 
-    async def look(self, reference: str) -> State:
-        """How far a batch is."""
-        ...
+    async def status(self, reference: str) -> BatchStatus:
+        """Return the state of a batch."""
+        return await self._retry(lambda: self._status(reference))
 
-    def replies(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
-        """What came of each request of a batch that has ended, by id, in any order."""
-        ...
+    async def fetch_results(self, reference: str, receive: Callable[[str, Reply], None]) -> None:
+        """Call `receive(request id, reply)` for every result; again after a lost connection."""
+
+        async def attempt() -> None:
+            async for request_id, reply in self._results(reference):
+                receive(request_id, reply)
+                await asyncio.sleep(0)  # the receiver continues before the next result is read
+
+        await self._retry(attempt)
+
+    async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        from any_llm.utils.exception_handler import convert_exception
+
+        down_since = None
+        while True:
+            try:
+                return await attempt()
+            except Exception as error:
+                if not _is_provider_failure(error):
+                    raise
+                failure = convert_exception(error, self.sdk)
+            status, now = failure.status_code, time.monotonic()
+            if status is not None and status not in _RETRIABLE and status < 500:
+                raise self._rejection(failure)
+            if down_since is None:
+                log.warning("%s: no word of its batches (%s)", self._name, one_line(failure))
+                down_since = now
+            if now - down_since > _MAX_OUTAGE:
+                raise ConfigError(
+                    f"{self._name!r} is out of reach ({one_line(failure)}); what was sent goes "
+                    "on there: run the same command later"
+                )
+            await asyncio.sleep(self.poll)
+
+    def _rejection(self, error: "AnyLLMError") -> ConfigError:
+        meant = to_exception(error, self._name, reached=True)
+        if isinstance(meant, ConfigError):
+            return meant
+        return ConfigError(f"{self._name!r}: its batches cannot be used ({one_line(error)})")
 
 
-def unanswered(code: str, words: str) -> Reply:
-    """The reply to a request that its batch ended without; `code` is `batch_` and why.
+def failed_reply(code: str, message: str) -> Reply:
+    """Return the reply to a request that its batch did not process; `code` begins with `batch_`.
 
-    It is 504 as of a gateway behind which nobody replied, and in the words of both providers.
+    The status is 504 and the body fits the error format of both providers.
     """
-    error = {"type": code, "code": code, "message": words}
+    error = {"type": code, "code": code, "message": message}
     return Reply(504, json.dumps({"type": "error", "error": error}).encode())
 
 
-def parts(bodies: Mapping[str, bytes], most: int, largest: int) -> Iterator[dict[str, bytes]]:
-    """The requests in their order, so many and so many bytes at most in each part."""
-    part: dict[str, bytes] = {}
+def chunks(
+    bodies: Mapping[str, bytes], max_requests: int, max_bytes: int
+) -> Iterator[dict[str, bytes]]:
+    """Split requests, in order, into parts of at most `max_requests` and `max_bytes`.
+
+    A single request that is larger than `max_bytes` is a part of its own.
+    """
+    chunk: dict[str, bytes] = {}
     size = 0
-    for id_, body in bodies.items():
-        needs = len(body) + len(id_) + _ENVELOPE
-        if part and (len(part) == most or size + needs > largest):
-            yield part
-            part, size = {}, 0
-        part[id_] = body
-        size += needs
-    if part:
-        yield part
+    for request_id, body in bodies.items():
+        added = len(body) + len(request_id) + _ENVELOPE
+        if chunk and (len(chunk) == max_requests or size + added > max_bytes):
+            yield chunk
+            chunk, size = {}, 0
+        chunk[request_id] = body
+        size += added
+    if chunk:
+        yield chunk
 
 
-@contextmanager
-def unified(provider: str) -> Iterator[None]:
-    """Raises as AnyLLMError what an official client raises, the connection, and what is misread."""
-    from any_llm.utils.exception_handler import convert_exception
-
-    try:
-        yield
-    except Exception as error:
-        theirs = type(error).__module__.partition(".")[0] in _CLIENTS
-        if theirs or isinstance(error, ValidationError | json.JSONDecodeError):
-            raise convert_exception(error, provider) from error
-        raise
+def _is_provider_failure(error: Exception) -> bool:
+    """Whether the provider or the connection failed, or a result could not be parsed."""
+    package = type(error).__module__.partition(".")[0]
+    return package in _CLIENT_PACKAGES or isinstance(error, ValidationError | json.JSONDecodeError)

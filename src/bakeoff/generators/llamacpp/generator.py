@@ -16,9 +16,9 @@ from pydantic import Field, JsonValue
 from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, one_line
 from bakeoff.generators import scoring
-from bakeoff.generators.api.address import listens
-from bakeoff.generators.api.client import client_of
+from bakeoff.generators.api.address import is_listening
 from bakeoff.generators.api.generator import Api
+from bakeoff.generators.api.transport import compatible_client
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.memory import available_memory
 from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_file
@@ -78,7 +78,9 @@ class LlamaCppGenerator(Api):
             sha256 = self._catalogue_model.sha256
             self.caveat = self._catalogue_model.caveat
             if setting.judging:
-                self.caveat = self._catalogue_model.judge_caveat(likelihood=self.sampling.weigh)
+                self.caveat = self._catalogue_model.judge_caveat(
+                    likelihood=self.sampling.score_only
+                )
         else:
             sha256 = sha256_file(Path(spec.target))
         self.weights = f"sha256:{sha256}"
@@ -121,12 +123,12 @@ class LlamaCppGenerator(Api):
 
         ConfigError where the server has ended: no later request could succeed.
         """
-        await self.opened()
+        await self.open()
         async with self._in_flight:
             try:
                 return await super().one(prompt)
             except (BackendError, ConfigError) as error:
-                if getattr(error, "status", None) or await listens(self._address):
+                if getattr(error, "status", None) or await is_listening(self._address):
                     raise
                 raise ConfigError(
                     f"{self.spec.name!r}: llama.cpp's server in this process has ended ({error}): "
@@ -141,7 +143,7 @@ class LlamaCppGenerator(Api):
         self._in_flight = asyncio.Semaphore(slots + max(1, slots // 4))
         self._server = await asyncio.to_thread(self._start_server, key, slots)
         self._address = self._server.listening_address
-        return client_of(self.spec.name, f"{self._address}/v1", key, self.transport())
+        return compatible_client(self.spec.name, f"{self._address}/v1", key, self.client_options())
 
     async def close(self) -> None:
         """Stop the server and free the model."""
@@ -156,19 +158,19 @@ class LlamaCppGenerator(Api):
             body["stop"] = self.stop
         return body
 
-    async def weigh(self, prompt: Prompt) -> float:
+    async def score(self, prompt: Prompt) -> float:
         """Mean log-probability of the last turn's tokens, which a grammar forces."""
-        context, text = scoring.parted(prompt)
+        context, text = scoring.split_last_turn(prompt)
         body = self.request(context)
         body.pop("stop", None)  # the text may contain it
         pieces = await self._pieces(text)
         if len(pieces) >= self.options.context:  # else it is generated up to the limit, for nothing
             raise ContextError(f"{len(pieces)} tokens to weigh, of {self.options.context} that fit")
-        body["extra_body"]["grammar"] = scoring.grammar(text, pieces)
+        body["extra_body"]["grammar"] = scoring.forcing_grammar(text, pieces)
         body |= {"logprobs": True, "temperature": 0, "max_tokens": len(text.encode()) + 1}
-        return scoring.of_forced(text, await self._reply(body))
+        return scoring.score_of_forced(text, await self._send(body))
 
-    async def _pieces(self, text: str) -> list[scoring.Piece]:
+    async def _pieces(self, text: str) -> list[scoring.TextToken]:
         """The model's tokens of a text."""
         from openai import AsyncOpenAI, OpenAIError
 
@@ -178,7 +180,7 @@ class LlamaCppGenerator(Api):
             reply = await client.post(f"{self._address}/tokenize", cast_to=object, body=body)
         except OpenAIError as error:
             raise BackendError(f"llama.cpp cannot read the text: {one_line(error)}") from None
-        return scoring.pieces_of(reply)
+        return scoring.parse_tokens(reply)
 
     def _path(self) -> Path:
         if self._catalogue_model is None:

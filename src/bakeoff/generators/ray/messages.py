@@ -65,7 +65,7 @@ def _to_json(outcome: Outcome) -> dict[str, object]:
         return {"completion": outcome.model_dump(mode="json", exclude_defaults=True)}
     took = {
         name: value.model_dump() if isinstance(value, Usage) else value
-        for name, value in outcome.took.items()
+        for name, value in outcome.usage.items()
     }
     return {
         "error": next(
@@ -89,5 +89,5 @@ def _from_json(fields: Mapping[str, Any]) -> Outcome:
     if isinstance(error, BackendError):
         error.status = fields["status"]
     if took := fields["took"]:
-        error.took = took | ({"usage": Usage(**took["usage"])} if took.get("usage") else {})
+        error.usage = took | ({"usage": Usage(**took["usage"])} if took.get("usage") else {})
     return error

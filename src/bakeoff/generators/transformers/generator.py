@@ -40,7 +40,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
     in the sampling is ignored.
     """
 
-    weighs = True
+    can_score = True
 
     class Options(BaseModel):
         """Options of the spec."""
@@ -111,7 +111,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
     def work(self, feed: Feed[Prompt, Completion]) -> None:
         """Load the model, and complete the queued prompts in continuous batches."""
         loaded, budget = self._ready()
-        if self.sampling.weigh:
+        if self.sampling.score_only:
             super().work(feed)
             return
         self._loop = self._loop or GenerationLoop(loaded, self.sampling)
@@ -144,7 +144,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         if self._loaded is None or self._budget is None:
             with timed("load"):
                 self._loaded = self._load()
-            max_rows, scoring = self.options.batch_size, self.sampling.weigh
+            max_rows, scoring = self.options.batch_size, self.sampling.score_only
             self._budget = batch_memory.batch_budget(self._loaded, max_rows, scoring=scoring)
             self._leaves_room = batch_memory.leaves_room(self._loaded)
         return self._loaded, self._budget
@@ -171,7 +171,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         return loaded
 
     def _encode(self, loaded: LoadedModel, item: Prompt) -> EncodedPrompt:
-        if self.sampling.weigh:
+        if self.sampling.score_only:
             return tokenization.encode_for_scoring(loaded.tokenizer, item, self.sampling)
         return tokenization.encode_prompt(loaded.tokenizer, item, self.sampling)
 

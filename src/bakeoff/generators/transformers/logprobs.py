@@ -94,7 +94,7 @@ def _mean_logprob(loaded: LoadedModel, row: EncodedPrompt, logits: "torch.Tensor
 
 def _scored(value: float) -> Completion | WorkError:
     if abs(value) < float("inf"):
-        return Completion(text="", weight=value)
+        return Completion(text="", score=value)
     return BackendError(f"the model computes {value}: try another dtype, like float32")
 
 

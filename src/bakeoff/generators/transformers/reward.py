@@ -34,7 +34,7 @@ class RewardModel(TransformersGenerator):
     options: Options
 
     def __init__(self, spec: Spec, setting: Setting) -> None:
-        if not setting.sampling.weigh:
+        if not setting.sampling.score_only:
             raise ConfigError(
                 f"{spec.name!r} is a reward model and completes nothing: give it as the --judge"
             )

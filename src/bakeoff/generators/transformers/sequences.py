@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
-from bakeoff.generators.thinking import completion_of
+from bakeoff.generators.thinking import make_completion
 from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_logprobs
 from bakeoff.generators.transformers.tokenization import STOP_STRING, EncodedPrompt, ModelTokenizer
 from bakeoff.records import Completion, Finish
@@ -139,4 +139,4 @@ def _completion(sequence: RunningSequence, tokenizer: ModelTokenizer, finish: Fi
         text, finish = text.partition(STOP_STRING)[0], "stop"
     # A thinking tag at the end of the prompt, which the template wrote, belongs to the thinking.
     text = sequence.prompt.thinking_tag + text
-    return completion_of(text, finish=finish, tokens=len(sequence.output), top=sequence.top)
+    return make_completion(text, finish=finish, tokens=len(sequence.output), top=sequence.top)

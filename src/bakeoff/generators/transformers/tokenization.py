@@ -6,7 +6,7 @@ from typing import Any
 
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ContextError
-from bakeoff.generators.scoring import parted
+from bakeoff.generators.scoring import split_last_turn
 from bakeoff.records import Prompt, content_key
 
 STOP_STRING = "\nQuestion:"  # a model without a chat template would continue with a new question
@@ -100,7 +100,7 @@ def encode_for_scoring(
 
     The last turn is tokenized separately, as if the model had generated it.
     """
-    context, text = parted(prompt)
+    context, text = split_last_turn(prompt)
     encoded = encode_prompt(tokenizer, context, sampling)
     if text and not tokenizer.has_chat_template:
         text = f" {text}"  # after `Answer:`
@@ -123,7 +123,7 @@ def encode_conversation(
         text = _render_template(tokenizer.tokenizer, prompt, sampling.system, closed=True)
         tokens = tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
-        context, last = parted(prompt)
+        context, last = split_last_turn(prompt)
         before = "\n\n".join(
             [*filter(None, [sampling.system]), *(m.content for m in context.messages)]
         )

@@ -23,10 +23,9 @@ from pydantic import Field, JsonValue
 
 from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError
-from bakeoff.generators.api.address import place
-from bakeoff.generators.api.client import client_of
+from bakeoff.generators.api.address import public_url
 from bakeoff.generators.api.generator import Api
-from bakeoff.generators.api.transport import Heard
+from bakeoff.generators.api.transport import RateLimitCallback, compatible_client
 from bakeoff.generators.server_process import ServerProcess
 from bakeoff.generators.vllm import launch
 from bakeoff.generators.vllm.launch import VllmFlags
@@ -99,7 +98,7 @@ class VllmGenerator(Api):
         elif own := options.model_fields_set - Api.Options.model_fields.keys():
             raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
         else:  # the same weights as those of `api:`
-            model = {"model": spec.target, "server": place(options.base_url)}
+            model = {"model": spec.target, "server": public_url(options.base_url)}
             self.weights = content_key({"backend": "api", **model})
 
     @cached_property
@@ -126,15 +125,15 @@ class VllmGenerator(Api):
         key = secrets.token_urlsafe(32)
         async with _start_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             address = await self._start_server(key)
-        return client_of(self.spec.name, address, key, self.transport())
+        return compatible_client(self.spec.name, address, key, self.client_options())
 
-    def _client(self, url: str | None, heard: Heard) -> "AnyLLM":
+    def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
         """A client of a server that runs already, with the key of `api_key_env` if that is set."""
         variable = self.options.api_key_env
         key = os.environ.get(variable) if variable else None
         if variable and not key:
             raise ConfigError(f"{self.spec.name!r} needs a key: set {variable}")
-        return client_of(self.spec.name, url or "", key, self.transport(), heard)
+        return compatible_client(self.spec.name, url or "", key, self.client_options(), on_quota)
 
     async def close(self) -> None:
         """Close the clients and stop the server, which frees its GPU memory."""
@@ -177,7 +176,7 @@ class VllmGenerator(Api):
         async with self._restart_lock:
             if self._failure is not None:
                 raise ConfigError(self._failure)
-            await self.opened()
+            await self.open()
             return self._process
 
     async def _restart(self, exited: ServerProcess) -> None:
@@ -193,12 +192,12 @@ class VllmGenerator(Api):
             await self._stop()
             self._restarted, self._llm = True, None
             # The old clients stay open: other requests still wait for them to fail.
-            self._old_clients = tuple(self._servers.clients)
+            self._old_clients = tuple(self._pool.clients)
             # Fresh limits and retry state: those of the old server do not apply to the new one.
-            self._servers = type(self)(self.spec, self._setting)._servers
-            self._servers.clients = self._old_clients
+            self._pool = type(self)(self.spec, self._setting)._pool
+            self._pool.clients = self._old_clients
             try:
-                await self.opened()
+                await self.open()
             except ConfigError as error:
                 self._failure = str(error)
                 raise

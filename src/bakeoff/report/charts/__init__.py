@@ -1,12 +1,12 @@
-"""Charts of results as Vega-Lite: what was counted, drawn once for the page, papers and notebooks.
+"""Charts of results as Vega-Lite specs, for the page, papers and notebooks.
 
-Counts nothing anew that a summary holds, and knows no colour but by its name in `theme`. A chart
-that has nothing to show is left out.
+Numbers come from the summary where it has them; colors are names that `theme` defines. Charts
+without data are omitted.
 """
 
 from collections.abc import Sequence
 
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary, Summary
 from bakeoff.report.charts.drawing import Chart, Table
 from bakeoff.report.charts.forests import order_chart, ratings_chart, slices_chart
@@ -14,17 +14,18 @@ from bakeoff.report.charts.lengths import length_chart
 from bakeoff.report.charts.matrices import agreement_chart, pairs_chart
 from bakeoff.report.charts.palette import PAPER, theme
 from bakeoff.report.charts.rates import sequence_chart, win_rate_chart
-from bakeoff.report.charts.script import javascript
+from bakeoff.report.charts.script import vega_script
 from bakeoff.report.charts.spreads import score_chart
 
-__all__ = ["PAPER", "Chart", "Table", "javascript", "pair_charts", "theme", "whole_charts"]
+__all__ = ["PAPER", "Chart", "Table", "pair_charts", "summary_charts", "theme", "vega_script"]
 
 
-def pair_charts(pair: PairSummary, trial: Trial, order: Sequence[str]) -> dict[str, Chart]:
-    """The charts of one pair by name, in the order of showing. `trial` is what `pair` was counted
-    from, `order` the ids of the prompts as they were drawn.
+def pair_charts(pair: PairSummary, trial: PairData, order: Sequence[str]) -> dict[str, Chart]:
+    """The charts of one pair of models by name, in the order of showing.
+
+    `trial` is the data of `pair`, `order` the prompt ids in the order of the run.
     """
-    return _named(
+    return _by_name(
         win_rate_chart(pair),
         score_chart(pair, trial),
         slices_chart(pair),
@@ -35,10 +36,10 @@ def pair_charts(pair: PairSummary, trial: Trial, order: Sequence[str]) -> dict[s
     )
 
 
-def whole_charts(summary: Summary) -> dict[str, Chart]:
-    """The charts of three models or more by name; of fewer there are none."""
-    return _named(ratings_chart(summary.ratings), pairs_chart(summary))
+def summary_charts(summary: Summary) -> dict[str, Chart]:
+    """The charts of all models by name; empty for fewer than three models."""
+    return _by_name(ratings_chart(summary.ratings), pairs_chart(summary))
 
 
-def _named(*charts: Chart | None) -> dict[str, Chart]:
+def _by_name(*charts: Chart | None) -> dict[str, Chart]:
     return {chart.name: chart for chart in charts if chart}

@@ -1,4 +1,4 @@
-"""The charts of results as files for a paper: SVG and PNG, on white. Knows no chart by its name."""
+"""The charts of results as SVG and PNG files with a white background, for papers."""
 
 import re
 import unicodedata
@@ -7,53 +7,53 @@ from pathlib import Path
 
 import vl_convert
 
-from bakeoff.analysis.pair_data import trials_of
+from bakeoff.analysis.pair_data import pair_data_of
 from bakeoff.records import PairSummary, Results
-from bakeoff.report.charts import PAPER, Chart, pair_charts, theme, whole_charts
-from bakeoff.report.export import check_writable, write
+from bakeoff.report.charts import PAPER, Chart, pair_charts, summary_charts, theme
+from bakeoff.report.export import check_writable, write_file
 
 WIDTH = 480  # CSS pixels, 5 inches: a column and a half
 PPI = 300
-_LONGEST = 40  # characters of a model's name in that of a file
+_MAX_SLUG = 40  # characters of a model name in a file name
 
 
 def write_figures(results: Results, folder: Path) -> list[Path]:
-    """Write each chart as NAME.svg and NAME.png; of several pairs, as A-B-NAME.
+    """Write each chart as NAME.svg and NAME.png, with several pairs of models as A-B-NAME.
 
-    The paths in the order of showing. ConfigError where the folder cannot be written.
+    Returns the paths in the order of showing. ConfigError if the folder is not writable.
     """
     check_writable(folder, "--charts")
-    written = []
+    paths = []
     for name, chart in _figures(results).items():
-        svg, png = _drawn(chart)
+        svg, png = _images(chart)
         for suffix, content in ((".svg", svg), (".png", png)):
             path = folder / f"{name}{suffix}"
-            write(path, content)
-            written.append(path)
-    return written
+            write_file(path, content)
+            paths.append(path)
+    return paths
 
 
 def _figures(results: Results) -> Mapping[str, Chart]:
-    """Every chart by the name of its file."""
-    summary, tried = results.summary, trials_of(results)
+    """All charts by their file name without suffix."""
+    summary, trials = results.summary, pair_data_of(results)
     order = [prompt.id for prompt in results.prompts]
-    found = whole_charts(summary)
+    figures = summary_charts(summary)
     for pair, prefix in zip(summary.pairs, _prefixes(summary.pairs), strict=True):
-        trial = tried.get((pair.a, pair.b))
-        charts = pair_charts(pair, trial, order) if trial else {}
-        found |= {f"{prefix}{name}": chart for name, chart in charts.items()}
-    return found
+        pair_data = trials.get((pair.a, pair.b))
+        charts = pair_charts(pair, pair_data, order) if pair_data else {}
+        figures |= {f"{prefix}{name}": chart for name, chart in charts.items()}
+    return figures
 
 
 def _prefixes(pairs: tuple[PairSummary, ...]) -> Iterator[str]:
-    """What the files of a pair begin with: nothing where there is one, and never the same twice."""
+    """The unique prefixes of the file names of each pair; empty for a single pair."""
     if len(pairs) == 1:
         yield ""
         return
     taken: set[str] = set()
     for pair in pairs:
         slug = f"{_slug(pair.a)}-{_slug(pair.b)}"
-        # Files that differ in case alone are one file on many disks; a slug has no capitals.
+        # Slugs are lower-case: many file systems ignore case.
         unique, number = slug, 2
         while unique in taken:
             unique, number = f"{slug}-{number}", number + 1
@@ -62,13 +62,13 @@ def _prefixes(pairs: tuple[PairSummary, ...]) -> Iterator[str]:
 
 
 def _slug(name: str) -> str:
-    """A name as a part of a file's name: lower-case ASCII letters, digits and single hyphens."""
+    """A name as part of a file name: lower-case ASCII letters, digits and single hyphens."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    return slug[:_LONGEST].strip("-") or "model"
+    return slug[:_MAX_SLUG].strip("-") or "model"
 
 
-def _drawn(chart: Chart) -> tuple[str, bytes]:
+def _images(chart: Chart) -> tuple[str, bytes]:
     spec = {**chart.spec, "width": WIDTH}
     config = {**theme(dark=False), "background": PAPER, "padding": 8}
     svg = vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[])

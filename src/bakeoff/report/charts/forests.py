@@ -1,4 +1,4 @@
-"""Rows of estimates with their intervals: the place of a completion, tags, and strengths."""
+"""Forest plots: win rates by order and by tag, and the strengths of several models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -7,27 +7,28 @@ import altair as alt
 import numpy as np
 
 from bakeoff.analysis.aggregate import preference_of
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Outcome, PairSummary, Rating, SliceOutcome
 from bakeoff.report.charts.drawing import (
+    MAX_TABLE_ROWS,
     Chart,
     Row,
     Spec,
     Table,
-    around_zero,
-    bounds,
-    counted,
-    data,
-    drawn,
+    count_text,
+    difference_axis,
+    display_name,
     expression,
+    inline_chart,
     interval,
-    label,
+    interval_text,
+    layered_spec,
     percent,
-    pixels,
-    shares,
-    shown,
-    sides,
+    percent_axis,
+    pixel_y,
+    side_color,
     signed,
+    text_channel,
     tooltips,
     x_at,
     y2_at,
@@ -37,189 +38,213 @@ from bakeoff.report.charts.marks import heading
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Estimate
 
-SLICES = 20
-_ROW, _HEAD = 26, -14  # pixels: a row, and where what is over the first has its middle
+MAX_SLICES = 20
+_ROW, _HEAD = 26, -14  # pixels: the height of a row, and the y position of the column heads
 _NAMES = "(0.36 * width)"
-_PLOT = "(width - (width < 480 ? 64 : 130))"  # where it ends: narrow charts leave n out
+_PLOT = "(width - (width < 480 ? 64 : 130))"  # the right end of the plot; narrow charts omit n
 _GROUPED = "(width - (width < 480 ? 106 : 176))"
-_GROUP = 48  # pixels: the column of groups
+_GROUP = 48  # pixels: the width of the column of groups
 
 Side = Literal["a", "b", "none"]
 _SIDES: Mapping[Outcome | SliceOutcome | None, Side] = {"better": "a", "worse": "b"}
 
 
-class Line(NamedTuple):
-    """A row of a forest; `side` is the model that it speaks for, `group` what it belongs to."""
+class ForestRow(NamedTuple):
+    """A row of a forest plot."""
 
     name: str
     value: Estimate
-    told: str
-    side: Side = "none"
-    group: str = ""
+    n: str  # the text of the last column but one
+    side: Side = "none"  # the model that the row favors
+    group: str = ""  # letters of the last column
 
 
-class Scale(NamedTuple):
-    """What a forest measures: where neither is ahead, its axis, and how its numbers read; `group`
-    heads the last column, where there is one.
-    """
+class ForestScale(NamedTuple):
+    """The axis and the columns of a forest plot."""
 
-    middle: float
+    center: float  # where neither model is ahead
     domain: tuple[float, float]
     axis: alt.Axis
-    heads: tuple[str, str]
-    share: bool
-    group: str = ""
+    heads: tuple[str, str]  # of the columns of values and counts
+    share: bool  # whether values are shown in percent
+    group: str = ""  # head of the column of groups; empty if there is none
 
     @property
     def end(self) -> str:
-        """Where the plot ends: narrow charts leave the middle one of the columns out."""
+        """A Vega expression of the right end of the plot."""
         return _GROUPED if self.group else _PLOT
 
-    def said(self, value: Estimate) -> tuple[str, str]:
-        """An estimate and its interval, as texts."""
+    def texts(self, value: Estimate) -> tuple[str, str]:
+        """An estimate and its interval as texts."""
         if self.share:
-            return percent(value.estimate), bounds(value)
+            return percent(value.estimate), interval_text(value)
         if value.low == value.high:
             return signed(value.estimate, 2), "none"
         return signed(value.estimate, 2), f"{signed(value.low, 2)} to {signed(value.high, 2)}"
 
 
-def _shares(count: str) -> Scale:
-    return Scale(0.5, (0, 1), shares(labelFlush=False), ("win rate", count), share=True)
+def _percent_scale(count: str) -> ForestScale:
+    return ForestScale(0.5, (0, 1), percent_axis(labelFlush=False), ("win rate", count), share=True)
 
 
-def order_chart(pair: PairSummary, trial: Trial) -> Chart | None:
-    """a's win rate when shown first and second, and how often the first place wins."""
+def order_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
+    """The win rate of a when shown first and second, and that of the completion shown first."""
     if pair.order.identified not in ("both orders", "random order"):
         return None
-    first, second = placed(trial, paired=pair.order.identified == "both orders")
-    a, picked = shown(pair.a), pair.order.pick_first
+    first, second = win_rates_by_order(pair_data, paired=pair.order.identified == "both orders")
+    a, picked = display_name(pair.a), pair.order.pick_first
     lines = [
-        Line("shown first", first, f"{first.n:,}"),
-        Line("shown second", second, f"{second.n:,}"),
+        ForestRow("shown first", first, f"{first.n:,}"),
+        ForestRow("shown second", second, f"{second.n:,}"),
     ]
-    says = (
+    description = (
         f"The win rate of {a} is {percent(first.estimate)} where it is shown first and "
         f"{percent(second.estimate)} where it is shown second"
     )
     if picked:
-        lines.append(Line("either shown first", picked, f"{picked.n:,}"))
-        says += f"; the completion shown first wins {interval(picked)} of the decided verdicts"
-    spec = forest(lines, _shares("prompts"), f"win rate of {a}", f"{says}.")
-    return Chart("order", "Order", f"{says}.", spec, _table(lines, _shares("Prompts"), "Shown"))
+        lines.append(ForestRow("either shown first", picked, f"{picked.n:,}"))
+        description += (
+            f"; the completion shown first wins {interval(picked)} of the decided verdicts"
+        )
+    spec = forest(lines, _percent_scale("prompts"), f"win rate of {a}", f"{description}.")
+    return Chart(
+        "order", "Order", f"{description}.", spec, _table(lines, _percent_scale("Prompts"), "Shown")
+    )
 
 
-def placed(trial: Trial, *, paired: bool) -> tuple[Estimate, Estimate]:
-    """a's win rate over prompts when shown first and when shown second; where it is paired, over
-    the prompts that were judged in both orders.
+def win_rates_by_order(pair_data: PairData, *, paired: bool) -> tuple[Estimate, Estimate]:
+    """The win rate of a over prompts when shown first, and when shown second.
+
+    If `paired`, only over the prompts that were judged in both orders.
     """
-    recorded = [j for j in trial.judgments if j.presented == "recorded"]
+    recorded = [j for j in pair_data.judgments if j.presented == "recorded"]
     rates: list[dict[str, float]] = []
-    for model in (trial.a, trial.b):
-        here = [j for j in recorded if j.first == model]
-        ids, codes = np.unique([j.prompt_id for j in here], return_inverse=True)
-        means = cluster_means(np.round([preference_of(trial.a, j) for j in here], 9), codes)
+    for model in (pair_data.a, pair_data.b):
+        judgments = [j for j in recorded if j.first == model]
+        ids, codes = np.unique([j.prompt_id for j in judgments], return_inverse=True)
+        means = cluster_means(
+            np.round([preference_of(pair_data.a, j) for j in judgments], 9), codes
+        )
         rates.append(dict(zip(ids.tolist(), means.tolist(), strict=True)))
     both = rates[0].keys() & rates[1].keys()
-    found = []
+    estimates = []
     for rate in rates:
-        kept = sorted(both if paired else rate)
-        values = np.array([rate[prompt_id] for prompt_id in kept])
-        found.append(win_rate(values, trial.clusters_of(kept)))
-    return found[0], found[1]
+        prompt_ids = sorted(both if paired else rate)
+        values = np.array([rate[prompt_id] for prompt_id in prompt_ids])
+        estimates.append(win_rate(values, pair_data.clusters_of_ids(prompt_ids)))
+    return estimates[0], estimates[1]
 
 
 def slices_chart(pair: PairSummary) -> Chart | None:
-    """The win rate by tag, the largest first, under that of the whole pair."""
+    """The win rate over all prompts and by tag, the most frequent tag first."""
     if pair.win_rate is None or not pair.slices:
         return None
-    kept = pair.slices[:SLICES]
+    slices = pair.slices[:MAX_SLICES]
     lines = [
-        Line("all prompts", pair.win_rate, f"{pair.prompts:,}", _SIDES.get(pair.outcome, "none")),
+        ForestRow(
+            "all prompts", pair.win_rate, f"{pair.prompts:,}", _SIDES.get(pair.outcome, "none")
+        ),
         *(
-            Line(shown(row.tag), row.win_rate, f"{row.prompts:,}", _SIDES.get(row.outcome, "none"))
-            for row in kept
+            ForestRow(
+                display_name(row.tag),
+                row.win_rate,
+                f"{row.prompts:,}",
+                _SIDES.get(row.outcome, "none"),
+            )
+            for row in slices
         ),
     ]
-    ordered = sorted(kept, key=lambda row: row.win_rate.estimate)
-    a, low, high = shown(pair.a), ordered[0], ordered[-1]
-    says = f"The win rate of {a} is {interval(pair.win_rate)} over all prompts"
-    if len(kept) > 1:
-        says += (
-            f", and from {percent(low.win_rate.estimate)} ({shown(low.tag)}) to "
-            f"{percent(high.win_rate.estimate)} ({shown(high.tag)}) by tag"
+    ordered = sorted(slices, key=lambda row: row.win_rate.estimate)
+    a, low, high = display_name(pair.a), ordered[0], ordered[-1]
+    description = f"The win rate of {a} is {interval(pair.win_rate)} over all prompts"
+    if len(slices) > 1:
+        description += (
+            f", and from {percent(low.win_rate.estimate)} ({display_name(low.tag)}) to "
+            f"{percent(high.win_rate.estimate)} ({display_name(high.tag)}) by tag"
         )
     else:
-        says += f", and {interval(low.win_rate)} on those tagged {shown(low.tag)}"
-    left = len(pair.slices) - len(kept)
-    says += f"; {counted(left, 'smaller tag is', 'smaller tags are')} left out." if left else "."
-    spec = forest(lines, _shares("prompts"), f"win rate of {a}", says)
-    return Chart("slices", "By tag", says, spec, _table(lines, _shares("Prompts"), "Tag"))
+        description += f", and {interval(low.win_rate)} on those tagged {display_name(low.tag)}"
+    left = len(pair.slices) - len(slices)
+    description += (
+        f"; {count_text(left, 'smaller tag is', 'smaller tags are')} left out." if left else "."
+    )
+    spec = forest(lines, _percent_scale("prompts"), f"win rate of {a}", description)
+    return Chart(
+        "slices", "By tag", description, spec, _table(lines, _percent_scale("Prompts"), "Tag")
+    )
 
 
 def ratings_chart(ratings: Sequence[Rating]) -> Chart | None:
-    """The strengths of three models or more, the strongest first, with the ranks that each may have
-    and the letters of those that it is not surely different from.
+    """The strengths of three or more models, the strongest first, with ranks and groups.
+
+    Models that share a letter of `group` are not significantly different.
     """
     if len(ratings) < 3:
         return None
     lines = [
-        Line(shown(row.model), row.strength, _ranks(row, rank), group=row.group or "")
+        ForestRow(
+            display_name(row.model), row.strength, _rank_text(row, rank), group=row.group or ""
+        )
         for rank, row in enumerate(ratings, start=1)
     ]
     low = min(0.0, *(line.value.low for line in lines))
     high = max(0.0, *(line.value.high for line in lines))
-    room = 0.04 * (high - low) or 1.0
-    scale = Scale(
+    margin = 0.04 * (high - low) or 1.0
+    scale = ForestScale(
         0,
-        (low - room, high + room),
-        around_zero("", "+.2~f", expression("width < 720 ? 4 : 7")),
+        (low - margin, high + margin),
+        difference_axis("", "+.2~f", expression("width < 720 ? 4 : 7")),
         ("strength", "rank"),
         share=False,
         group="group" if any(line.group for line in lines) else "",
     )
     best, last = lines[0], lines[-1]
-    says = (
+    description = (
         f"{best.name} is the strongest of {len(lines)} models "
-        f"({scale.said(best.value)[0]}, 95 %: {scale.said(best.value)[1]}), "
+        f"({scale.texts(best.value)[0]}, 95 %: {scale.texts(best.value)[1]}), "
         f"{last.name} the weakest "
-        f"({scale.said(last.value)[0]}, 95 %: {scale.said(last.value)[1]})."
+        f"({scale.texts(last.value)[0]}, 95 %: {scale.texts(last.value)[1]})."
     )
     if scale.group:
-        says += " Two models that share a letter are not surely different."
+        description += " Two models that share a letter are not surely different."
     table = _table(lines, scale._replace(heads=("Strength", "Rank")), "Model")
     return Chart(
-        "ratings", "Strength", says, forest(lines, scale, "log-odds, 0 on average", says), table
+        "ratings",
+        "Strength",
+        description,
+        forest(lines, scale, "log-odds, 0 on average", description),
+        table,
     )
 
 
-def _ranks(row: Rating, rank: int) -> str:
+def _rank_text(row: Rating, rank: int) -> str:
     low, high = row.ranks or (rank, rank)
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _table(lines: Sequence[Line], scale: Scale, what: str) -> Table:
+def _table(lines: Sequence[ForestRow], scale: ForestScale, name: str) -> Table:
     value, count = scale.heads[0].capitalize(), scale.heads[1]
     last = (scale.group.capitalize(),) if scale.group else ()
     rows = [
-        (line.name, *scale.said(line.value), line.told, *((line.group,) if last else ()))
+        (line.name, *scale.texts(line.value), line.n, *((line.group,) if last else ()))
         for line in lines
     ]
-    return Table((what, value, "95 % interval", count, *last), tuple(rows[:50]))
+    return Table((name, value, "95 % interval", count, *last), tuple(rows[:MAX_TABLE_ROWS]))
 
 
-def forest(lines: Sequence[Line], scale: Scale, head: str, says: str) -> Spec:
-    """Names on the left, intervals in the middle, numbers on the right; the narrower the chart,
-    the fewer of them.
+def forest(lines: Sequence[ForestRow], scale: ForestScale, head: str, description: str) -> Spec:
+    """A forest plot: names on the left, intervals in the middle, numbers on the right.
+
+    Narrow charts omit the column of counts; `head` is the heading of the plot.
     """
     rows: list[Row] = []
     for index, line in enumerate(lines):
-        value, span = scale.said(line.value)
+        value, span = scale.texts(line.value)
         row: Row = {"name": line.name, "y": (index + 0.5) * _ROW, "side": line.side}
         row |= {"at": line.value.estimate, "low": line.value.low, "high": line.value.high}
-        rows.append(row | {"value": value, "range": span, "n": line.told, "group": line.group})
+        rows.append(row | {"value": value, "range": span, "n": line.n, "group": line.group})
     fields = {"name": "name", "value": scale.heads[0], "range": "95 %", "n": scale.heads[1]}
-    told = tooltips(fields | ({"group": scale.group} if scale.group else {}))
+    tooltip = tooltips(fields | ({"group": scale.group} if scale.group else {}))
     x = alt.X(
         "at",
         type="quantitative",
@@ -231,62 +256,62 @@ def forest(lines: Sequence[Line], scale: Scale, head: str, says: str) -> Spec:
         ),
         axis=scale.axis,
     )
-    height, lined = _ROW * len(lines), data(rows)
+    height, base = _ROW * len(lines), inline_chart(rows)
     layers = [
-        _centre(scale.middle),
-        lined.mark_rule(style="whisker").encode(
+        _center(scale.center),
+        base.mark_rule(style="whisker").encode(
             x=alt.X("low", type="quantitative"),
             x2="high",
-            y=pixels("y"),
-            color=sides(),
-            tooltip=told,
+            y=pixel_y("y"),
+            color=side_color(),
+            tooltip=tooltip,
         ),
-        lined.mark_point(filled=True, size=44, opacity=1).encode(
-            x=x, y=pixels("y"), color=sides(), tooltip=told
+        base.mark_point(filled=True, size=44, opacity=1).encode(
+            x=x, y=pixel_y("y"), color=side_color(), tooltip=tooltip
         ),
-        *_columns(lined, scale, told),
+        *_columns(base, scale, tooltip),
         heading(head, _HEAD, "width - 66"),
     ]
-    return drawn(layers, height, says)
+    return layered_spec(layers, height, description)
 
 
-def _centre(at: float) -> alt.Chart:
+def _center(at: float) -> alt.Chart:
     line: alt.Chart = (
-        data([{"at": at}])
+        inline_chart([{"at": at}])
         .mark_rule(style="half")
         .encode(x=alt.X("at", type="quantitative"), y=y_at(0), y2=y2_at("height"))
     )
     return line
 
 
-def _columns(lined: alt.Chart, scale: Scale, told: list[alt.Tooltip]) -> list[alt.Chart]:
-    """The texts of all rows: names, numbers and, where the chart is wide, how many prompts."""
-    rows, seen = pixels("y"), expression("width < 480 ? 0 : 1")
-    name = lined.mark_text(
+def _columns(base: alt.Chart, scale: ForestScale, tooltip: list[alt.Tooltip]) -> list[alt.Chart]:
+    """The texts of all rows: names, values and, in wide charts, counts."""
+    rows, opacity = pixel_y("y"), expression("width < 480 ? 0 : 1")
+    name = base.mark_text(
         style="ink", align="left", baseline="middle", limit=expression(f"{_NAMES} - 12")
     )
-    value = lined.mark_text(style="ink", align="right", baseline="middle")
+    value = base.mark_text(style="ink", align="right", baseline="middle")
     middle = expression(f"width - {_GROUP}") if scale.group else expression("width")
-    count = lined.mark_text(style="soft", align="right", baseline="middle", opacity=seen)
-    head = data([{"n": scale.heads[1]}]).mark_text(
-        style="soft", fontSize=11, align="right", baseline="middle", opacity=seen
+    count = base.mark_text(style="soft", align="right", baseline="middle", opacity=opacity)
+    head = inline_chart([{"n": scale.heads[1]}]).mark_text(
+        style="soft", fontSize=11, align="right", baseline="middle", opacity=opacity
     )
     columns = [
-        name.encode(x=x_at(0), y=rows, text=label("name"), tooltip=told),
-        value.encode(x=x_at(expression(f"{scale.end} + 62")), y=rows, text=label("value")),
-        count.encode(x=x_at(middle), y=rows, text=label("n")),
-        head.encode(x=x_at(middle), y=y_at(_HEAD), text=label("n")),
+        name.encode(x=x_at(0), y=rows, text=text_channel("name"), tooltip=tooltip),
+        value.encode(x=x_at(expression(f"{scale.end} + 62")), y=rows, text=text_channel("value")),
+        count.encode(x=x_at(middle), y=rows, text=text_channel("n")),
+        head.encode(x=x_at(middle), y=y_at(_HEAD), text=text_channel("n")),
     ]
-    return columns + (_groups(lined, scale.group) if scale.group else [])
+    return columns + (_groups(base, scale.group) if scale.group else [])
 
 
-def _groups(lined: alt.Chart, what: str) -> list[alt.Chart]:
-    """The last column: letters, on the right of every chart."""
-    letters = lined.mark_text(style="ink", align="right", baseline="middle", limit=_GROUP - 6)
-    head = data([{"group": what}]).mark_text(
+def _groups(base: alt.Chart, head_text: str) -> list[alt.Chart]:
+    """The last column: letters, at the right end of the chart."""
+    letters = base.mark_text(style="ink", align="right", baseline="middle", limit=_GROUP - 6)
+    head = inline_chart([{"group": head_text}]).mark_text(
         style="soft", fontSize=11, align="right", baseline="middle"
     )
     return [
-        letters.encode(x=x_at("width"), y=pixels("y"), text=label("group")),
-        head.encode(x=x_at("width"), y=y_at(_HEAD), text=label("group")),
+        letters.encode(x=x_at("width"), y=pixel_y("y"), text=text_channel("group")),
+        head.encode(x=x_at("width"), y=y_at(_HEAD), text=text_channel("group")),
     ]

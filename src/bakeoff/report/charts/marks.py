@@ -1,4 +1,4 @@
-"""The marks that several charts share: an estimate with its interval, the middle, two ends."""
+"""Marks that several charts share: estimates with intervals, center lines, end labels, headings."""
 
 from typing import Literal
 
@@ -6,9 +6,9 @@ import altair as alt
 
 from bakeoff.report.charts.drawing import (
     Row,
-    data,
     expression,
-    label,
+    inline_chart,
+    text_channel,
     tooltips,
     x_at,
     y2_at,
@@ -19,49 +19,55 @@ from bakeoff.stats.results import Estimate
 Side = Literal["left", "center", "right"]
 
 
-def middle(at: float, top: float = 0) -> alt.Chart:
-    """The dashed line where neither model is ahead, from `top` to the bottom."""
+def center_line(at: float, top: float = 0) -> alt.Chart:
+    """The dashed line at the value where neither model is ahead, from `top` (pixels) downwards."""
     line: alt.Chart = (
-        data([{"at": at}])
+        inline_chart([{"at": at}])
         .mark_rule(style="half")
         .encode(x=alt.X("at", type="quantitative"), y=y_at(top), y2=y2_at("height"))
     )
     return line
 
 
-def ends(left: tuple[str, str], right: tuple[str, str], y: float = 2) -> list[alt.Chart]:
-    """A text and its style at each end of a line, `y` pixels from the top."""
+def end_labels(left: tuple[str, str], right: tuple[str, str], y: float = 2) -> list[alt.Chart]:
+    """Labels at the left and right end of a chart, `y` pixels from the top.
+
+    `left` and `right` are a text and its style.
+    """
     places: tuple[tuple[tuple[str, str], Side, alt.XValue], ...] = (
         (left, "left", x_at(0)),
         (right, "right", x_at("width")),
     )
     return [
-        data([{"text": text}])
+        inline_chart([{"text": text}])
         .mark_text(style=style, align=align, baseline="top", limit=expression("width / 2 - 8"))
-        .encode(x=at, y=y_at(y), text=label("text"), tooltip=tooltips({"text": "in full"}))
+        .encode(x=at, y=y_at(y), text=text_channel("text"), tooltip=tooltips({"text": "in full"}))
         for (text, style), align, at in places
     ]
 
 
 def heading(text: str, y: float, limit: str = "width") -> alt.Chart:
-    """What a chart shows, in a quiet line at its top left."""
-    line: alt.Chart = (
-        data([{"text": text}])
+    """A small heading at the left, `y` pixels from the top; `limit` is its width, an expression."""
+    title: alt.Chart = (
+        inline_chart([{"text": text}])
         .mark_text(
             style="soft", align="left", baseline="middle", fontSize=11, limit=expression(limit)
         )
-        .encode(x=x_at(0), y=y_at(y), text=label("text"), tooltip=tooltips({"text": "in full"}))
+        .encode(
+            x=x_at(0), y=y_at(y), text=text_channel("text"), tooltip=tooltips({"text": "in full"})
+        )
     )
-    return line
+    return title
 
 
-def measured(estimate: Estimate, told: dict[str, str], y: float) -> list[alt.Chart]:
-    """A point with its interval `y` pixels from the top. `told` has what it is called, and its
-    number and interval as texts, all of which are in its tooltip; the number is under the point.
+def estimate_marks(estimate: Estimate, texts: dict[str, str], y: float) -> list[alt.Chart]:
+    """A point with its interval, `y` pixels from the top.
+
+    `texts` are the lines of the tooltip: `what` is estimated, its `value` and its `range`.
     """
-    row: Row = {"at": estimate.estimate, "low": estimate.low, "high": estimate.high, **told}
+    row: Row = {"at": estimate.estimate, "low": estimate.low, "high": estimate.high, **texts}
     names = tooltips({"what": "what", "value": "estimate", "range": "95 % interval"})
-    rows, x = data([row]), alt.X("at", type="quantitative")
+    rows, x = inline_chart([row]), alt.X("at", type="quantitative")
     return [
         rows.mark_rule(style="interval").encode(
             x=alt.X("low", type="quantitative"), x2="high", y=y_at(y), tooltip=names
@@ -72,15 +78,16 @@ def measured(estimate: Estimate, told: dict[str, str], y: float) -> list[alt.Cha
     ]
 
 
-def beside(at: float, text: str, y: float, share: float) -> list[alt.Chart]:
-    """A number under a point that lies at this share of the width: it stays within the chart, and
-    what is behind it does not cross it.
+def value_label(at: float, text: str, y: float, share: float) -> list[alt.Chart]:
+    """A number below the point at `at`, which is at `share` of the width of the chart.
+
+    The text is aligned to stay within the chart, and has a halo over the lines behind it.
     """
     align: Side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
-    said = data([{"at": at, "text": text}])
+    labels = inline_chart([{"at": at, "text": text}])
     return [
-        said.mark_text(style=style, align=align, baseline="top").encode(
-            x=alt.X("at", type="quantitative"), y=y_at(y), text=label("text")
+        labels.mark_text(style=style, align=align, baseline="top").encode(
+            x=alt.X("at", type="quantitative"), y=y_at(y), text=text_channel("text")
         )
         for style in ("halo", "ink")
     ]

@@ -1,4 +1,4 @@
-"""Tables of shares in colour: which raters agree, and which model wins against which."""
+"""Heat maps: the agreement of raters, and the win rate of each model against each other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,49 +7,50 @@ from typing import NamedTuple
 
 import altair as alt
 
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Comparison, Outcome, PairSummary, Summary
 from bakeoff.report.charts.drawing import (
-    ROWS,
+    MAX_TABLE_ROWS,
     Chart,
     Row,
     Spec,
     Table,
-    counted,
-    data,
-    drawn,
+    count_text,
+    display_name,
     expression,
+    inline_chart,
     interval,
-    label,
+    layered_spec,
     percent,
-    pixels,
-    shown,
+    pixel_y,
+    text_channel,
     tooltips,
     x_at,
     y_at,
 )
 from bakeoff.report.charts.marks import heading
 
-_ROW, _HEAD = 34, -12  # pixels: a row, and where what is over the first has its middle
-_WIDEST = 84  # pixels: a cell of a wide chart
+_ROW, _HEAD = 34, -12  # pixels: the height of a row, and the y position of the column heads
+_MAX_CELL = 84  # pixels: the width of a cell
 _NAMES = "(0.36 * width)"
 
 
-class _Look(NamedTuple):
-    """How a matrix is drawn: its colours, what it shows, what its tooltips call each field."""
+class _MatrixStyle(NamedTuple):
+    """The colors and texts of a matrix."""
 
-    shade: alt.Scale
+    color: alt.Scale
     head: str
-    fields: Mapping[str, str]
+    fields: Mapping[str, str]  # fields of the tooltip to their labels
 
 
-def agreement_chart(trial: Trial) -> Chart | None:
+def agreement_chart(pair_data: PairData) -> Chart | None:
     """How often two raters name the same winner of a prompt; None with fewer than two raters."""
     raters: list[tuple[str, Sequence[Comparison]]] = [
-        (shown(judge), comparisons) for judge, comparisons in trial.alone.items()
+        (display_name(judge), comparisons)
+        for judge, comparisons in pair_data.comparisons_by_judge.items()
     ]
-    if trial.labelled:
-        raters.append(("people", trial.labelled))
+    if pair_data.people_comparisons:
+        raters.append(("people", pair_data.people_comparisons))
     winners = [{c.prompt_id: c.winner for c in comparisons} for _, comparisons in raters]
     names = [name for name, _ in raters]
     cells: list[Row] = []
@@ -58,96 +59,104 @@ def agreement_chart(trial: Trial) -> Chart | None:
         if shared:
             same = sum(winners[i][p] == winners[j][p] for p in shared) / len(shared)
             cell = _cell(i, j, same)
-            told: Row = {"row": names[i], "column": names[j], "told": percent(same)}
-            cells.append(cell | told | {"n": len(shared)})
+            labels: Row = {"row": names[i], "column": names[j], "text": percent(same)}
+            cells.append(cell | labels | {"n": len(shared)})
     if not cells:
         return None
-    once = sorted(filter(_above, cells), key=lambda c: -float(c["share"]))
-    says = _agreed(once)
+    unique = sorted(filter(_above_diagonal, cells), key=lambda c: -float(c["share"]))
+    description = _agreement(unique)
     table = Table(
         ("Rater", "Rater", "Same winner", "Prompts"),
-        tuple((c["row"], c["column"], c["told"], c["n"]) for c in once[:ROWS]),
+        tuple((c["row"], c["column"], c["text"], c["n"]) for c in unique[:MAX_TABLE_ROWS]),
     )
-    look = _Look(
+    style = _MatrixStyle(
         alt.Scale(domain=[0, 1], range="heatmap", interpolate="rgb"),
         "same winner",
-        {"row": "rater", "column": "and", "told": "same winner", "n": "prompts"},
+        {"row": "rater", "column": "and", "text": "same winner", "n": "prompts"},
     )
-    return Chart("agreement", "Agreement", says, _matrix(names, cells, look, says), table)
+    return Chart(
+        "agreement", "Agreement", description, _matrix(names, cells, style, description), table
+    )
 
 
-def _above(cell: Row) -> bool:
-    """Whether it is above the diagonal: each two are there once."""
+def _above_diagonal(cell: Row) -> bool:
     return int(cell["i"]) < int(cell["j"])
 
 
-def _agreed(once: Sequence[Row]) -> str:
-    most, least = once[0], once[-1]
-    says = (
-        f"{most['row']} and {most['column']} name the same winner on {most['told']} of "
-        f"{counted(int(most['n']), 'prompt', 'prompts')}"
+def _agreement(unique: Sequence[Row]) -> str:
+    most, least = unique[0], unique[-1]
+    description = (
+        f"{most['row']} and {most['column']} name the same winner on {most['text']} of "
+        f"{count_text(int(most['n']), 'prompt', 'prompts')}"
     )
-    if len(once) > 1:
-        says += (
-            f", the most of any two; {least['row']} and {least['column']} on {least['told']} of "
+    if len(unique) > 1:
+        description += (
+            f", the most of any two; {least['row']} and {least['column']} on {least['text']} of "
             f"{least['n']:,}, the fewest"
         )
-    return f"{says}."
+    return f"{description}."
 
 
 def pairs_chart(summary: Summary) -> Chart | None:
     """The win rate of each model against each other one, the strongest first."""
     rated = [row.model for row in summary.ratings]
     names = list(dict.fromkeys([*rated, *(row.model for row in summary.models)]))
-    told = [pair for pair in summary.pairs if pair.win_rate is not None]
-    if len(names) < 3 or not told:
+    judged = [pair for pair in summary.pairs if pair.win_rate is not None]
+    if len(names) < 3 or not judged:
         return None
-    place = {name: index for index, name in enumerate(names)}
-    cells = [cell for pair in told for cell in _both(pair, place)]
+    index = {name: number for number, name in enumerate(names)}
+    cells = [cell for pair in judged for cell in _mirrored(pair, index)]
     cells.sort(key=lambda cell: (cell["i"], cell["j"]))
-    ahead = sorted(filter(_above, cells), key=lambda c: -abs(float(c["share"]) - 0.5))
-    far = max(cells, key=lambda cell: float(cell["share"]))
-    says = (
-        f"Of {counted(len(told), 'pair', 'pairs')} of models, the widest apart are {far['row']} "
-        f"and {far['column']}: {far['row']} has a win rate of {far['told']}."
+    ahead = sorted(filter(_above_diagonal, cells), key=lambda c: -abs(float(c["share"]) - 0.5))
+    widest = max(cells, key=lambda cell: float(cell["share"]))
+    description = (
+        f"Of {count_text(len(judged), 'pair', 'pairs')} of models, the widest apart are "
+        f"{widest['row']} and {widest['column']}: {widest['row']} has a win rate of "
+        f"{widest['text']}."
     )
     table = Table(
         ("Model", "Against", "Win rate", "Prompts", "Verdict"),
-        tuple((c["row"], c["column"], c["told"], c["n"], c["outcome"]) for c in ahead[:ROWS]),
+        tuple(
+            (c["row"], c["column"], c["text"], c["n"], c["outcome"]) for c in ahead[:MAX_TABLE_ROWS]
+        ),
     )
-    look = _Look(
+    style = _MatrixStyle(
         alt.Scale(domain=[0, 1], domainMid=0.5, range="diverging", interpolate="rgb"),
         "win rate of a row",
         {
             "row": "model",
             "column": "against",
-            "told": "win rate",
+            "text": "win rate",
             "outcome": "it is",
             "n": "prompts",
         },
     )
-    spec = _matrix([shown(name) for name in names], cells, look, says)
-    return Chart("pairs", "Each against each", says, spec, table)
+    spec = _matrix([display_name(name) for name in names], cells, style, description)
+    return Chart("pairs", "Each against each", description, spec, table)
 
 
-_TURNED: dict[Outcome, Outcome] = {"better": "worse", "worse": "better"}
+_REVERSED: dict[Outcome, Outcome] = {"better": "worse", "worse": "better"}
 
 
-def _both(pair: PairSummary, place: dict[str, int]) -> list[Row]:
-    """A pair as seen from either side."""
+def _mirrored(pair: PairSummary, index: dict[str, int]) -> list[Row]:
+    """The two cells of a pair of models."""
     rate = pair.win_rate
     if rate is None:
         return []
-    back = replace(rate, estimate=1 - rate.estimate, low=1 - rate.high, high=1 - rate.low)
+    reverse = replace(rate, estimate=1 - rate.estimate, low=1 - rate.high, high=1 - rate.low)
     sides = (
         (pair.a, pair.b, rate, pair.outcome),
-        (pair.b, pair.a, back, _TURNED.get(pair.outcome, pair.outcome)),
+        (pair.b, pair.a, reverse, _REVERSED.get(pair.outcome, pair.outcome)),
     )
     rows: list[Row] = []
     for model, other, value, outcome in sides:
-        cell = _cell(place[model], place[other], value.estimate)
-        told: Row = {"row": shown(model), "column": shown(other), "told": interval(value)}
-        rows.append(cell | told | {"n": pair.prompts, "outcome": outcome})
+        cell = _cell(index[model], index[other], value.estimate)
+        labels: Row = {
+            "row": display_name(model),
+            "column": display_name(other),
+            "text": interval(value),
+        }
+        rows.append(cell | labels | {"n": pair.prompts, "outcome": outcome})
     return rows
 
 
@@ -155,10 +164,12 @@ def _cell(i: int, j: int, share: float) -> Row:
     return {"i": i, "j": j, "share": round(share, 6), "value": percent(share, 0)}
 
 
-def _matrix(names: Sequence[str], cells: Sequence[Row], look: _Look, says: str) -> Spec:
-    """Names and their numbers on the left, the numbers again over the columns."""
+def _matrix(
+    names: Sequence[str], cells: Sequence[Row], style: _MatrixStyle, description: str
+) -> Spec:
+    """A heat map: numbered names at the left, the numbers as column heads."""
     count = len(names)
-    wide = f"(min(width - {_NAMES}, {_WIDEST * count}) / {count})"
+    wide = f"(min(width - {_NAMES}, {_MAX_CELL * count}) / {count})"
     across = alt.Scale(
         domain=[0, count],
         range=[expression(_NAMES), expression(f"{_NAMES} + {count} * {wide}")],
@@ -166,7 +177,7 @@ def _matrix(names: Sequence[str], cells: Sequence[Row], look: _Look, says: str) 
         zero=False,
     )
     x = alt.X("x", type="quantitative", scale=across, axis=None)
-    told = tooltips(look.fields)
+    tooltip = tooltips(style.fields)
     rows: list[Row] = [
         {
             **cell,
@@ -179,48 +190,48 @@ def _matrix(names: Sequence[str], cells: Sequence[Row], look: _Look, says: str) 
         }
         for cell in cells
     ]
-    squares = data(rows)
-    colour = alt.Color("share", type="quantitative", scale=look.shade, legend=None)
+    squares = inline_chart(rows)
+    color = alt.Color("share", type="quantitative", scale=style.color, legend=None)
     layers = [
         squares.mark_rect(style="cell").encode(
-            x=x, x2="x2", y=pixels("y"), y2="y2", color=colour, tooltip=told
+            x=x, x2="x2", y=pixel_y("y"), y2="y2", color=color, tooltip=tooltip
         ),
-        _inside(squares, f"{wide} < 34 ? 0 : 1", told),
-        *_outside(names, f"{_NAMES} - 12"),
-        heading(look.head, _HEAD, f"{_NAMES} - 12"),
+        _cell_texts(squares, f"{wide} < 34 ? 0 : 1", tooltip),
+        *_row_and_column_heads(names, f"{_NAMES} - 12"),
+        heading(style.head, _HEAD, f"{_NAMES} - 12"),
     ]
-    return drawn(layers, _ROW * count, says)
+    return layered_spec(layers, _ROW * count, description)
 
 
-def _inside(squares: alt.Chart, opacity: str, told: list[alt.Tooltip]) -> alt.Chart:
-    """The number of each cell, where cells are wide enough."""
+def _cell_texts(squares: alt.Chart, opacity: str, tooltip: list[alt.Tooltip]) -> alt.Chart:
+    """The number of each cell, in cells that are wide enough."""
     number: alt.Chart = squares.mark_text(
         style="ink", baseline="middle", opacity=expression(opacity)
     ).encode(
         x=alt.X("middle", type="quantitative"),
-        y=pixels("centre"),
-        text=label("value"),
-        tooltip=told,
+        y=pixel_y("centre"),
+        text=text_channel("value"),
+        tooltip=tooltip,
     )
     return number
 
 
-def _outside(names: Sequence[str], limit: str) -> list[alt.Chart]:
+def _row_and_column_heads(names: Sequence[str], limit: str) -> list[alt.Chart]:
     rows: list[Row] = [
         {"name": name, "number": f"{at + 1}", "x": at + 0.5, "y": (at + 0.5) * _ROW}
         for at, name in enumerate(names)
     ]
-    told = tooltips({"number": "number", "name": "name"})
-    x, number = alt.X("x", type="quantitative"), label("number")
-    sides = data(rows)
+    tooltip = tooltips({"number": "number", "name": "name"})
+    x, number = alt.X("x", type="quantitative"), text_channel("number")
+    heads = inline_chart(rows)
     return [
-        sides.mark_text(style="soft", align="left", baseline="middle").encode(
-            x=x_at(0), y=pixels("y"), text=number
+        heads.mark_text(style="soft", align="left", baseline="middle").encode(
+            x=x_at(0), y=pixel_y("y"), text=number
         ),
-        sides.mark_text(
+        heads.mark_text(
             style="ink", align="left", baseline="middle", limit=expression(f"{limit} - 20")
-        ).encode(x=x_at(20), y=pixels("y"), text=label("name"), tooltip=told),
-        sides.mark_text(style="soft", baseline="middle").encode(
-            x=x, y=y_at(_HEAD), text=number, tooltip=told
+        ).encode(x=x_at(20), y=pixel_y("y"), text=text_channel("name"), tooltip=tooltip),
+        heads.mark_text(style="soft", baseline="middle").encode(
+            x=x, y=y_at(_HEAD), text=number, tooltip=tooltip
         ),
     ]

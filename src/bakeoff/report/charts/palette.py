@@ -1,36 +1,35 @@
-"""The colours of every chart, as a Vega-Lite config for light and for dark. Knows no data."""
+"""The colors of all charts as a Vega-Lite config, for the light and the dark theme."""
 
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
-PAPER = "#ffffff"  # what an exported figure stands on
-SIDES = ("a", "b", "tie", "none")  # what `config.range.category` colours, in this order
+PAPER = "#ffffff"  # the background of an exported figure
+SIDES = ("a", "b", "tie", "none")  # in the order of `config.range.category`
 
 
 class Palette(NamedTuple):
-    """One theme. `on_...` is a text that is read on that colour; `..._ink` is that colour, as text;
-    `low` and `high` end the colours of a table, and ink can be read on all of them.
+    """The colors of one theme, as hexadecimal RGB.
 
-    In grey a is dark, b lies in the middle and a tie is pale; in the dark theme it is mirrored.
+    In grayscale a is dark, b medium and a tie light; in the dark theme the reverse.
     """
 
-    ink: str
-    soft: str
+    ink: str  # text
+    soft: str  # secondary text
     line: str
-    paper: str
-    tint: str
-    a: str
-    b: str
+    paper: str  # background
+    tint: str  # slightly darker background
+    a: str  # model a
+    b: str  # model b
     tie: str
-    a_ink: str
+    a_ink: str  # text in the color of a
     b_ink: str
-    on_a: str
+    on_a: str  # text on the color of a
     on_b: str
     on_tie: str
-    low: str
-    high: str
+    low: str  # lowest color of a matrix; `ink` is readable on all of its colors
+    high: str  # highest color of a matrix
 
 
 _LIGHT = Palette(
@@ -70,9 +69,9 @@ _DARK = Palette(
 
 
 def theme(*, dark: bool) -> dict[str, JsonValue]:
-    """The config that gives a spec its colours: a spec names styles and ranges, and no colour.
+    """The Vega-Lite config with the colors of the styles and ranges that the specs name.
 
-    The background is transparent: a chart stands on the page.
+    The background is transparent.
     """
     p = _DARK if dark else _LIGHT
     text: dict[str, JsonValue] = {"font": FONT, "fontSize": 12, "color": p.ink, "fontWeight": 400}
@@ -127,7 +126,7 @@ def _marks(p: Palette) -> dict[str, JsonValue]:
 
 
 def _texts(p: Palette) -> dict[str, JsonValue]:
-    colours = {
+    colors = {
         "ink": p.ink,
         "soft": p.soft,
         "name-a": p.a_ink,
@@ -136,7 +135,7 @@ def _texts(p: Palette) -> dict[str, JsonValue]:
         "on-b": p.on_b,
         "on-tie": p.on_tie,
     }
-    styles: dict[str, JsonValue] = {name: {"color": colour} for name, colour in colours.items()}
+    styles: dict[str, JsonValue] = {name: {"color": color} for name, color in colors.items()}
     for name in ("name-a", "name-b"):
-        styles[name] = {"color": colours[name], "fontWeight": 600}
+        styles[name] = {"color": colors[name], "fontWeight": 600}
     return styles

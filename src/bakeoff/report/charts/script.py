@@ -1,4 +1,4 @@
-"""Vega as one script, kept in the user's cache: to make it takes longer than the whole page."""
+"""Vega as one script, cached on disk: bundling it takes longer than rendering a page."""
 
 import hashlib
 from contextlib import suppress
@@ -9,24 +9,25 @@ import vl_convert
 
 from bakeoff.storage.files import cache_dir, write_atomically
 
-_MARK = 64  # hexadecimal digits of a SHA-256, on a line of their own
+_DIGEST_LENGTH = 64  # hexadecimal digits of the SHA-256 on the first line of the cached file
 
 
 @cache
-def javascript() -> str:
-    """Vega, Vega-Lite and vega-embed as a script that sets `vegaEmbed`, `vegaLite` and `vega`.
+def vega_script() -> str:
+    """Vega, Vega-Lite and vega-embed as a script that defines `vegaEmbed`, `vegaLite` and `vega`.
 
-    About 0.9 MB. What is kept is used only where it is whole.
+    About 0.9 MB. A cached file is used only if its digest is right.
     """
     file = cache_dir() / f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
-        mark, script = (kept := file.read_text(encoding="utf-8"))[:_MARK], kept[_MARK + 1 :]
-        if mark == _digest(script):
+        text = file.read_text(encoding="utf-8")
+        digest, script = text[:_DIGEST_LENGTH], text[_DIGEST_LENGTH + 1 :]
+        if digest == _digest(script):
             return script
     bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # its stub asks for a snippet
-    # In a function: its thousands of short names would else be names of the page.
+    # In a function: the bundle has thousands of short global names.
     script = f"(() => {{\n{bundle}\n}})();\n"
-    with suppress(OSError):  # a cache that cannot be written is none
+    with suppress(OSError):  # the cache directory may not be writable
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, f"{_digest(script)}\n{script}".encode())
     return script

@@ -1,4 +1,4 @@
-"""One mark per prompt: by how much the scores differ, and what length has to do with it."""
+"""The distribution of paired score differences, with their mean."""
 
 import math
 from collections import Counter
@@ -7,84 +7,82 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from bakeoff.analysis.columns import Values
-from bakeoff.analysis.pair_data import Trial
+from bakeoff.analysis.judgment_table import Values
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
     Row,
     Table,
-    around_zero,
-    counted,
-    data,
-    drawn,
-    shown,
+    count_text,
+    difference_axis,
+    display_name,
+    inline_chart,
+    layered_spec,
+    side_color,
     side_of,
-    sides,
     signed,
     tooltips,
 )
-from bakeoff.report.charts.marks import beside, ends, measured, middle
+from bakeoff.report.charts.marks import center_line, end_labels, estimate_marks, value_label
 from bakeoff.stats.results import Estimate
 
-POINTS = 1500  # that are drawn, of as many prompts as there are
-SEED = 20240
-_WIDTHS = (0.1, 0.05, 0.02, 0.01)  # of a bin, on 0-1
-_BINS = 25
-_CURVE = 81
-_JITTER = 0.025
+_BIN_WIDTHS = (0.1, 0.05, 0.02, 0.01)  # on the scale of 0 to 1
+_MAX_BINS = 25
 
 
-def score_chart(pair: PairSummary, trial: Trial) -> Chart | None:
+def score_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
     """Paired score differences, a minus b, as a histogram with their mean."""
     if pair.score_difference is None:
         return None
-    found, a, b = pair.score_difference.value, shown(pair.a), shown(pair.b)
-    scores = [c.scores for c in trial.comparisons if c.scores]
+    mean, a, b = pair.score_difference.value, display_name(pair.a), display_name(pair.b)
+    scores = [c.scores for c in pair_data.comparisons if c.scores]
     differences = np.round([(first - second) / 10 for first, second in scores], 12)
-    says = (
-        f"On a scale of 0 to 1, {a} scores {signed(found.estimate, 3)} against {b} on average "
-        f"(95 %: {signed(found.low, 3)} to {signed(found.high, 3)}): higher on "
-        f"{counted(pair.scored_better, 'prompt', 'prompts')}, lower on {pair.scored_worse:,}, "
+    description = (
+        f"On a scale of 0 to 1, {a} scores {signed(mean.estimate, 3)} against {b} on average "
+        f"(95 %: {signed(mean.low, 3)} to {signed(mean.high, 3)}): higher on "
+        f"{count_text(pair.scored_better, 'prompt', 'prompts')}, lower on {pair.scored_worse:,}, "
         f"the same on {pair.scored_equal:,}."
     )
-    rows = _bins(differences, _width(differences))
+    rows = _bins(differences, _bin_width(differences))
     table = Table(
         ("Score difference", "Who scores higher", "Prompts"),
-        tuple((row["range"], _who(str(row["side"]), a, b), row["count"]) for row in rows),
+        tuple((row["range"], _higher(str(row["side"]), a, b), row["count"]) for row in rows),
     )
     for row in rows:
-        row["who"] = _who(str(row["side"]), a, b)
-    spec = drawn(_histogram(rows, found, (a, b)), 210, says)
-    return Chart("score-differences", "Score differences", says, spec, table)
+        row["who"] = _higher(str(row["side"]), a, b)
+    spec = layered_spec(_histogram(rows, mean, (a, b)), 210, description)
+    return Chart("score-differences", "Score differences", description, spec, table)
 
 
-def _who(side: str, a: str, b: str) -> str:
+def _higher(side: str, a: str, b: str) -> str:
     return {"a": a, "b": b, "tie": "neither"}[side]
 
 
-def _width(differences: Values) -> float:
-    """0.1 where all scores are whole; else the narrowest of few enough bins."""
+def _bin_width(differences: Values) -> float:
+    """0.1 if all scores are integers; else the smallest width with fewer than _MAX_BINS bins."""
     if np.allclose(differences * 10, np.round(differences * 10), atol=1e-6):
-        return _WIDTHS[0]
-    reach = float(np.abs(differences).max())
-    return [width for width in _WIDTHS if 2 * reach / width < _BINS or width == _WIDTHS[0]][-1]
+        return _BIN_WIDTHS[0]
+    largest = float(np.abs(differences).max())
+    return [
+        width for width in _BIN_WIDTHS if 2 * largest / width < _MAX_BINS or width == _BIN_WIDTHS[0]
+    ][-1]
 
 
 def _bins(differences: Values, width: float) -> list[Row]:
-    """Counts by bin and by who is ahead. No bin but the one around zero holds both sides."""
+    """Counts by bin and side; only the bin around 0 has both sides."""
     counts = Counter(
         (math.copysign(math.floor(abs(value) / width + 0.5 + 1e-9), value), side_of(value))
         for value in differences.tolist()
     )
     rows: list[Row] = []
-    below: Counter[float] = Counter()
+    stacked: Counter[float] = Counter()
     for (step, side), count in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1])):
         low, high = (step - 0.5) * width, (step + 0.5) * width
         row: Row = {"low": round(low, 4), "high": round(high, 4), "side": side, "count": count}
-        row |= {"from": below[step], "to": below[step] + count}
+        row |= {"from": stacked[step], "to": stacked[step] + count}
         row["range"] = f"{signed(low, 2)} to {signed(high, 2)}"
-        below[step] += count
+        stacked[step] += count
         rows.append(row)
     return rows
 
@@ -96,28 +94,28 @@ def _histogram(rows: Sequence[Row], mean: Estimate, names: tuple[str, str]) -> l
         "low",
         type="quantitative",
         scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=around_zero("score difference", "+.2~f"),
+        axis=difference_axis("score difference", "+.2~f"),
     )
-    highest = max(int(row["to"]) for row in rows)
+    top = max(int(row["to"]) for row in rows)
     y = alt.Y(
         "from",
         type="quantitative",
-        scale=alt.Scale(domain=[0, highest], range=[alt.ExprRef("height"), 52], nice=False),
+        scale=alt.Scale(domain=[0, top], range=[alt.ExprRef("height"), 52], nice=False),
         axis=alt.Axis(title=None, tickCount=4, tickMinStep=1, format=",d"),
     )
     value = signed(mean.estimate, 3)
-    told = {
+    texts = {
         "what": "mean difference",
         "value": value,
         "range": f"{signed(mean.low, 3)} to {signed(mean.high, 3)}",
     }
-    names_of = {"who": "higher", "range": "difference", "count": "prompts"}
+    fields = {"who": "higher", "range": "difference", "count": "prompts"}
     return [
-        data(rows)
+        inline_chart(rows)
         .mark_rect(style="part")
-        .encode(x=x, x2="high", y=y, y2="to", color=sides(), tooltip=tooltips(names_of)),
-        middle(0, 20),
-        *ends((f"higher: {names[1]}", "name-b"), (f"higher: {names[0]}", "name-a")),
-        *measured(mean, told, 28),
-        *beside(mean.estimate, f"mean {value}", 36, 0.5 + mean.estimate / (2 * reach)),
+        .encode(x=x, x2="high", y=y, y2="to", color=side_color(), tooltip=tooltips(fields)),
+        center_line(0, 20),
+        *end_labels((f"higher: {names[1]}", "name-b"), (f"higher: {names[0]}", "name-a")),
+        *estimate_marks(mean, texts, 28),
+        *value_label(mean.estimate, f"mean {value}", 36, 0.5 + mean.estimate / (2 * reach)),
     ]

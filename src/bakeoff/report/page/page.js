@@ -1,53 +1,53 @@
-"use strict";
-// The report around the pairs: its theme, its charts, what can be copied. Text is set as text, never
-// as markup.
+// The report around the pairs: theme, charts and copy buttons.
 (() => {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const themes = read("themes");
+  "use strict";
+
+  const readJson = (id) => JSON.parse(document.getElementById(id).textContent);
+  const themes = readJson("themes");
   const system = matchMedia("(prefers-color-scheme: dark)");
   const printing = matchMedia("print");
   const root = document.documentElement;
   const button = document.getElementById("theme");
   const NEXT = { "": "light", light: "dark", dark: "" };
-  const CALLED = { "": "Auto", light: "Light", dark: "Dark" };
+  const LABELS = { "": "Auto", light: "Light", dark: "Dark" };
 
-  // A browser that keeps nothing (private windows, some file:// pages) asks the system each time.
-  function kept(value) {
+  // Without storage (private windows, some file:// pages) the theme is that of the system.
+  function storedTheme(value) {
     try {
       if (value === undefined) return localStorage.getItem("bakeoff-theme") || "";
       localStorage.setItem("bakeoff-theme", value);
-    } catch { /* nothing is kept */ }
+    } catch { /* no storage */ }
     return value || "";
   }
 
-  let chosen = kept();
+  let theme = storedTheme();
 
-  function dress() {
-    if (chosen) root.dataset.theme = chosen; else delete root.dataset.theme;
-    button.textContent = CALLED[chosen];
-    button.setAttribute("aria-label", `Theme: ${CALLED[chosen]}`);
+  function applyTheme() {
+    if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
+    button.textContent = LABELS[theme];
+    button.setAttribute("aria-label", `Theme: ${LABELS[theme]}`);
     for (const plot of drawn) draw(plot);
   }
 
-  const dark = () => !printing.matches && (chosen ? chosen === "dark" : system.matches);
+  const dark = () => !printing.matches && (theme ? theme === "dark" : system.matches);
 
   const drawn = new Set();
 
   async function draw(plot) {
     drawn.add(plot);
-    const spec = read(plot.dataset.chart);
+    const spec = readJson(plot.dataset.chart);
     const config = themes[dark() ? "dark" : "light"];
-    // `ast`: expressions are interpreted, so that the page needs no `eval`.
-    const found = await vegaEmbed(plot, spec, {
+    // `ast` interprets expressions: the policy forbids `eval`.
+    const result = await vegaEmbed(plot, spec, {
       ast: true, renderer: "svg", actions: false, defaultStyle: false, config,
       tooltip: { theme: "none", disableDefaultStyle: true },
     });
     plot.view?.finalize();
-    plot.view = found.view;
+    plot.view = result.view;
     plot.style.minHeight = "";
   }
 
-  // A chart is drawn when it comes near, so that a page with many opens at once.
+  // A chart is drawn when it comes close to the viewport: a page with many charts opens quickly.
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) { watcher.unobserve(target); draw(target); }
@@ -55,23 +55,23 @@
   }, { rootMargin: "600px" });
 
   for (const plot of document.querySelectorAll("[data-chart]")) {
-    plot.style.minHeight = `${plot.dataset.height}px`; // so that nothing below it jumps
+    plot.style.minHeight = `${plot.dataset.height}px`; // reserves the space of the chart
     watcher.observe(plot);
   }
-  system.addEventListener("change", dress);
+  system.addEventListener("change", applyTheme);
   addEventListener("beforeprint", () => {
     for (const plot of document.querySelectorAll("[data-chart]")) draw(plot);
   });
-  addEventListener("afterprint", dress);
+  addEventListener("afterprint", applyTheme);
   button.hidden = false;
-  button.addEventListener("click", () => { chosen = kept(NEXT[chosen]); dress(); });
-  dress();
+  button.addEventListener("click", () => { theme = storedTheme(NEXT[theme]); applyTheme(); });
+  applyTheme();
 
   for (const copy of document.querySelectorAll("[data-copies]")) {
     copy.hidden = false;
     copy.addEventListener("click", async () => {
       const text = document.getElementById(copy.dataset.copies).textContent;
-      const words = copy.textContent;
+      const label = copy.textContent;
       try {
         await navigator.clipboard.writeText(text);
         copy.textContent = "Copied";
@@ -79,11 +79,11 @@
         getSelection().selectAllChildren(document.getElementById(copy.dataset.copies));
         copy.textContent = "Selected";
       }
-      setTimeout(() => { copy.textContent = words; }, 2000);
+      setTimeout(() => { copy.textContent = label; }, 2000);
     });
   }
 
-  // A link to a part that is folded away opens it.
+  // A link to an element in a closed <details> opens it.
   const unfold = () => {
     const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
     for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;

@@ -1,6 +1,6 @@
-"""One self-contained HTML page from a Results: no network, and every text is data.
+"""The HTML page of results: one file that loads nothing, with every untrusted text escaped.
 
-The policy that it carries allows its own scripts and its own style, by their hashes, and no other.
+Its Content-Security-Policy allows only its own scripts and style, by their hashes.
 """
 
 import base64
@@ -15,36 +15,41 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import JsonValue
 
-from bakeoff.analysis.pair_data import Trial, trials_of
+from bakeoff.analysis.pair_data import PairData, pair_data_of
 from bakeoff.records import PairSummary, Results
 from bakeoff.report import charts
-from bakeoff.report.page.pairs import packed
-from bakeoff.report.provenance import command, origin_of
-from bakeoff.report.text.costs import run_took
-from bakeoff.report.text.judge_card import people, percent, trust
-from bakeoff.report.text.panel import panel
-from bakeoff.report.text.summary import blocks, p_value, rating_notes
-from bakeoff.report.text.verdict import standing, would_change
+from bakeoff.report.page.pairs import pack_pairs
+from bakeoff.report.provenance import command_line, content_hashes
+from bakeoff.report.text.costs import run_lines
+from bakeoff.report.text.judge_card import judge_card_lines, panel_table, people_lines, percent
+from bakeoff.report.text.summary import p_value, pair_sections, rating_notes
+from bakeoff.report.text.verdict import outcome_label, what_would_change
 
-_SCRIPTS = ("page.js", "diff.js", "markdown.js", "pair_list.js", "pair.js", "pairs.js")
+_VENDORED = {  # file to the file of its license
+    "vendor/markdown-it.umd.min.js": "vendor/LICENSE.markdown-it",
+    "vendor/purify.min.js": "vendor/LICENSE.dompurify",
+}
+_SCRIPTS = (
+    *("page.js", "dom.js", "markdown.js", "word_diff.js"),
+    *("pair_list.js", "pair.js", "pairs.js"),
+)
 _STYLES = ("page.css", "pairs.css")
 
-
-Facts = list[tuple[str, str]]  # what is told of, and what of it
+Facts = list[tuple[str, str]]  # labels, which may be empty, and texts
 
 
 class Page(NamedTuple):
-    """The page, and the Content-Security-Policy that it carries: whoever serves it sends it too."""
+    """A page as HTML."""
 
     html: str
-    policy: str
+    policy: str  # its Content-Security-Policy; a server sends it as a header too
 
 
-class Seen(NamedTuple):
-    """A pair as the page shows it."""
+class PairSection(NamedTuple):
+    """The contents of the page on one pair of models."""
 
     pair: PairSummary
-    charts: dict[str, charts.Chart]
+    charts: dict[str, charts.Chart]  # by name
     card: Facts
     panel: list[tuple[str, list[str]]]
     people: Facts
@@ -52,10 +57,11 @@ class Seen(NamedTuple):
     power: Facts
 
 
-def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
-    """The page of some results; `links` (words, address) lead from it to the pages of a server."""
-    tried = trials_of(results)
-    scripts = [_script(charts.javascript()), _script("\n".join(map(_read, _SCRIPTS)))]
+def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
+    """The page of results; `links` are the text and URL of further links in its navigation."""
+    trials = pair_data_of(results)
+    own = [*(_licensed(*names) for names in _VENDORED.items()), *map(_read, _SCRIPTS)]
+    scripts = [_script(charts.vega_script()), _script("\n".join(own))]
     style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
     policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
@@ -70,45 +76,45 @@ def page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
             style=style,
             scripts=scripts,
             themes={"light": charts.theme(dark=False), "dark": charts.theme(dark=True)},
-            charts=charts.whole_charts(results.summary),
-            seen=[
-                _seen(results, pair, tried.get((pair.a, pair.b)), order)
+            charts=charts.summary_charts(results.summary),
+            sections=[
+                _pair_section(results, pair, trials.get((pair.a, pair.b)), order)
                 for pair in results.summary.pairs
             ],
-            run_took=run_took(results.run_usage),
-            command=command(results.config),
-            origin=origin_of(results),
+            run_lines=run_lines(results.run_usage),
+            command=command_line(results.config),
+            hashes=content_hashes(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
-            pairs=packed(results, list(tried.values())),
+            pairs=pack_pairs(results, list(trials.values())),
         )
     )
     return Page(html, policy)
 
 
-def _seen(results: Results, pair: PairSummary, trial: Trial | None, order: Sequence[str]) -> Seen:
+def _pair_section(
+    results: Results, pair: PairSummary, data: PairData | None, order: Sequence[str]
+) -> PairSection:
     checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
-    told = blocks(pair, (), (), ())
-    several = len(pair.judges) > 1
-    card = trust(pair.model_copy(update={"judges": ()}) if several else pair, checks)
-    return Seen(
-        pair,
-        charts.pair_charts(pair, trial, order) if trial else {},
-        _facts(card),
-        panel(pair),
-        _facts(people(pair)),
-        _facts(told.get("Score Analysis", ())),
-        _facts(told.get("What it can show", ())),
+    sections = pair_sections(pair, (), (), ())
+    return PairSection(
+        pair=pair,
+        charts=charts.pair_charts(pair, data, order) if data else {},
+        card=_facts(judge_card_lines(pair, checks, members=len(pair.judges) < 2)),
+        panel=panel_table(pair),
+        people=_facts(people_lines(pair)),
+        scores=_facts(sections.get("Score Analysis", ())),
+        power=_facts(sections.get("What it can show", ())),
     )
 
 
 def _facts(lines: Sequence[str]) -> Facts:
-    return [_parted(line) for line in lines]
+    return [_fact(line) for line in lines]
 
 
-def _parted(line: str) -> tuple[str, str]:
-    """What a line is about, and what it says of that."""
-    about, _, said = line.partition(": ")
-    return (about, said) if said else ("", about)
+def _fact(line: str) -> tuple[str, str]:
+    """A line as its label and text; the label is empty if the line has none."""
+    label, _, text = line.partition(": ")
+    return (label, text) if text else ("", label)
 
 
 def _policy(style: Markup, scripts: Sequence[Markup]) -> str:
@@ -123,8 +129,14 @@ def _hashes(sources: Sequence[Markup]) -> str:
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
+def _licensed(script: str, license_file: str) -> str:
+    """A vendored script after its license, without the reference to its source map."""
+    source, _, _ = _read(script).partition("//# sourceMappingURL=")
+    return f"/*!\n{_read(license_file)}\n*/\n{source}"
+
+
 def _script(source: str) -> Markup:
-    """A script as it may stand inside of a page; `</script` in a string of it ends nothing."""
+    """A script for use in HTML: a `</script` in a string does not end the element."""
     safe = source.replace("</script", r"<\/script").replace("<!--", r"<\!--")
     return Markup(safe)  # noqa: S704 - our own files, and those of Vega
 
@@ -144,12 +156,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
-    environment.filters["shown"] = _shown
+    environment.filters["pretty_json"] = _pretty_json
     environment.filters["p"] = p_value
-    environment.filters["bound"] = _bound
-    environment.globals["would_change"] = would_change
+    environment.filters["keep_units"] = _keep_units
+    environment.globals["what_would_change"] = what_would_change
     environment.globals["rating_notes"] = rating_notes
-    environment.globals["standing"] = standing
+    environment.globals["outcome_label"] = outcome_label
     return environment
 
 
@@ -157,11 +169,11 @@ def _percent(share: float | None) -> str:
     return percent(share).replace("%", "\N{NO-BREAK SPACE}%")
 
 
-def _shown(value: JsonValue) -> str:
-    """Settings as a person reads them: in their own letters, nothing escaped."""
+def _pretty_json(value: JsonValue) -> str:
+    """Indented JSON in which non-ASCII characters are not escaped."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _bound(text: str) -> str:
-    """A sentence whose numbers stay on one line with their unit."""
+def _keep_units(text: str) -> str:
+    """The text with no-break spaces before percent signs."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")

@@ -1,63 +1,62 @@
-// One pair, to be read: what was asked, both completions, what each judge said in each order.
-// Knows how a pair looks; which one is read, and how it was chosen, is told by others.
+// The view of one pair: the prompt, both completions, and each judge's verdicts in each order.
 const PairView = (() => {
   "use strict";
 
-  const { element, plain, markdown } = Reading;
-  const CUT = 20_000; // characters that are shown at first
-  const MORE = 200_000; // characters that a press of the button adds
+  const { element, appendText } = Dom;
+  const FIRST_PART = 20_000; // characters of a text that are shown at first
+  const NEXT_PART = 200_000; // characters that the button adds
 
-  // Appends all of a pair to `root`. `how` has raw and diff, both true or false.
-  function show(root, shelf, row, body, how) {
-    const names = shelf.names(row);
-    const pair = { shelf, row, body, how, names, sides: shelf.sides(row), number: shelf.pair[row] };
-    root.append(outcome(pair), ...asked(pair), ...completions(pair), ...verdicts(pair));
+  // Appends a pair to `root`. `options` has the flags raw (no Markdown) and diff.
+  function show(root, pairList, row, body, options) {
+    const names = pairList.names(row);
+    const pair = { pairList, row, body, options, names, sides: pairList.sides(row), number: pairList.pair[row] };
+    root.append(outcome(pair), ...promptParts(pair), ...completions(pair), ...verdicts(pair));
   }
 
   function make(tag, className, ...children) {
-    const made = element(tag, className);
-    made.append(...children.filter((child) => child !== null && child !== ""));
-    return made;
+    const node = element(tag, className);
+    node.append(...children.filter((child) => child !== null && child !== ""));
+    return node;
   }
 
-  // Text of strangers: never trusted with the direction of the line that it stands in.
-  function said(tag, className, text) {
-    const made = element(tag, className);
-    made.dir = "auto";
-    plain(made, text);
-    return made;
+  // An element of untrusted text: its writing direction does not affect the line around it.
+  function textNode(tag, className, text) {
+    const node = element(tag, className);
+    node.dir = "auto";
+    appendText(node, text);
+    return node;
   }
 
-  function named(pair, side) {
-    return said("bdi", `model ${side}`, pair.names[side === "a" ? 0 : 1]);
+  function modelName(pair, side) {
+    return textNode("bdi", `model ${side}`, pair.names[side === "a" ? 0 : 1]);
   }
 
   function folded(title, ...children) {
     return make("details", "fold", make("summary", "", title), ...children);
   }
 
-  // -- What came of it ----------------------------------------------------------------------------
+  // -- Outcome ------------------------------------------------------------------------------------
 
   function outcome(pair) {
-    const { shelf, row } = pair;
-    const winner = shelf.winner[row];
+    const { pairList, row } = pair;
+    const winner = pairList.winner[row];
     const line = make("p", "outcome");
     if (winner === "-") line.append("Not judged");
     else if (winner === "t") line.append("A tie");
-    else line.append(named(pair, winner), " won");
+    else line.append(modelName(pair, winner), " won");
     const facts = [
-      shelf.has(row, "regression") && "in both orders",
-      shelf.has(row, "flipped") && "the orders name opposite winners",
-      shelf.has(row, "disagree") && "judges disagree",
-      shelf.score[row] === 0 && "equal scores",
-      shelf.score[row] && difference(pair, shelf.score[row]),
+      pairList.has(row, "regression") && "in both orders",
+      pairList.has(row, "flipped") && "the orders name opposite winners",
+      pairList.has(row, "disagree") && "judges disagree",
+      pairList.score[row] === 0 && "equal scores",
+      pairList.score[row] && difference(pair, pairList.score[row]),
     ].filter(Boolean);
     line.append(make("span", "soft", ...facts.flatMap((fact) => [" · ", fact])));
     return line;
   }
 
   function difference({ names }, more) {
-    const name = said("bdi", "", names[more > 0 ? 0 : 1]);
+    const name = textNode("bdi", "", names[more > 0 ? 0 : 1]);
     return make("span", "", name, ` scores ${number(Math.abs(more))} higher`);
   }
 
@@ -65,57 +64,57 @@ const PairView = (() => {
     return String(Math.round(value * 100) / 100);
   }
 
-  // -- What was asked -----------------------------------------------------------------------------
+  // -- Prompt -------------------------------------------------------------------------------------
 
-  function asked({ body, how }) {
-    const lastAsked = body.turns.map(([role]) => role).lastIndexOf("user");
+  function promptParts({ body, options }) {
+    const question = body.turns.map(([role]) => role).lastIndexOf("user");
     const turns = body.turns.map(([role, text], at) =>
       make(
         "div",
-        at === lastAsked ? "turn asked" : `turn ${role}`,
+        at === question ? "turn question" : `turn ${role}`,
         make("span", "role", role),
-        prose(text, how.raw),
+        prose(text, options.raw),
       ),
     );
     const parts = [make("h3", "", "Prompt"), ...turns];
-    if (body.reference) parts.push(folded("Reference", prose(body.reference, how.raw)));
+    if (body.reference) parts.push(folded("Reference", prose(body.reference, options.raw)));
     if (body.criteria.length) parts.push(folded("Criteria", criteria(body.criteria)));
     return parts;
   }
 
-  function criteria(found) {
+  function criteria(list) {
     return make(
       "ul",
       "criteria",
-      ...found.map(([name, description, weight]) =>
+      ...list.map(([name, description, weight]) =>
         make(
           "li",
           "",
-          said("strong", "", name),
+          textNode("strong", "", name),
           weight === 1 ? "" : ` (weight ${number(weight)})`,
-          description ? make("span", "", ": ", said("span", "", description)) : null,
+          description ? make("span", "", ": ", textNode("span", "", description)) : null,
         ),
       ),
     );
   }
 
-  // A text as Markdown or as it is; of a very long one the beginning, and a button for the rest.
+  // A text as Markdown or raw; a very long one is shown in parts, with a button for the next one.
   function prose(text, raw) {
     const holder = make("div", "prose");
     const write = (length) => {
-      const whole = text.length <= length;
-      const shown = whole ? text : text.slice(0, length).replace(/[\uD800-\uDBFF]$/, "");
-      const words = said("div", raw ? "words raw" : "words", "");
-      if (raw) plain(words, shown);
-      else markdown(words, shown);
-      holder.replaceChildren(words, ...(whole ? [] : [more(shown.length, text.length, write)]));
+      const complete = text.length <= length;
+      const shown = complete ? text : text.slice(0, length).replace(/[\uD800-\uDBFF]$/, "");
+      const view = textNode("div", raw ? "words raw" : "words", "");
+      if (raw) appendText(view, shown);
+      else Markdown.append(view, shown);
+      holder.replaceChildren(view, ...(complete ? [] : [moreButton(shown.length, text.length, write)]));
     };
-    write(CUT);
+    write(FIRST_PART);
     return holder;
   }
 
-  function more(shown, length, write) {
-    const next = Math.min(length, shown + MORE);
+  function moreButton(shown, length, write) {
+    const next = Math.min(length, shown + NEXT_PART);
     const rest = next === length ? `all ${count(length)}` : `${count(next)} of ${count(length)}`;
     const button = make("button", "more", `Show ${rest} characters`);
     button.type = "button";
@@ -141,51 +140,51 @@ const PairView = (() => {
   }
 
   function sideBySide(pair, both) {
-    const compared = pair.how.diff && both.every(Boolean);
-    const found = compared ? Diff.words(both[0].text ?? "", both[1].text ?? "") : null;
+    const compared = pair.options.diff && both.every(Boolean);
+    const diff = compared ? WordDiff.compare(both[0].text ?? "", both[1].text ?? "") : null;
     const columns = ["a", "b"].map((side, at) => {
-      const words = found ? marked(found[side], side) : null;
-      return completion(pair, side, both[at], words);
+      const view = diff ? diffView(diff[side], side) : null;
+      return completionColumn(pair, side, both[at], view);
     });
     const grid = make("div", "sides", ...columns);
-    return compared ? [make("p", "soft compared", told(found)), grid] : [grid];
+    return compared ? [make("p", "soft compared", similarity(diff)), grid] : [grid];
   }
 
-  function told(found) {
-    if (!found) return "The completions are too long to be compared.";
-    const share = `${Math.round(100 * found.shared)} % of the ${found.by}s are the same`;
-    return found.by === "line" ? `${share}; too long to be compared word by word.` : `${share}.`;
+  function similarity(diff) {
+    if (!diff) return "The completions are too long to be compared.";
+    const share = `${Math.round(100 * diff.shared)} % of the ${diff.unit}s are the same`;
+    return diff.unit === "line" ? `${share}; too long to be compared word by word.` : `${share}.`;
   }
 
-  function marked(runs, side) {
-    const words = said("div", "words raw", "");
-    const budget = { marks: 1000 };
+  function diffView(runs, side) {
+    const view = textNode("div", "words raw", "");
+    const budget = { marks: Dom.MAX_MARKED };
     for (const [text, changed] of runs) {
-      const target = changed ? element(side === "a" ? "del" : "ins") : words;
-      plain(target, text, budget);
-      if (changed) words.append(target);
+      const target = changed ? element(side === "a" ? "del" : "ins") : view;
+      appendText(target, text, budget);
+      if (changed) view.append(target);
     }
-    return words;
+    return view;
   }
 
-  function completion(pair, side, found, words) {
+  function completionColumn(pair, side, completion, view) {
     const name = pair.names[side === "a" ? 0 : 1];
-    const column = make("article", `completion ${side}`, make("h4", "", named(pair, side)));
-    const failures = pair.body.failed.filter(({ who }) => who === name);
-    if (!found) {
+    const column = make("article", `completion ${side}`, make("h4", "", modelName(pair, side)));
+    const failures = pair.body.completion_failures.filter(({ who }) => who === name);
+    if (!completion) {
       column.append(...(failures.length ? failures.map(failure) : [make("p", "soft", "No completion.")]));
       return column;
     }
-    column.append(facts(found));
-    if (found.thinking) column.append(folded("Thinking", prose(found.thinking, pair.how.raw)));
-    if (!found.text?.trim()) column.append(make("p", "soft", "Empty."));
-    else column.append(words ?? prose(found.text, pair.how.raw));
-    if (found.raw) column.append(folded("As the model wrote it", prose(found.raw, true)));
+    column.append(facts(completion));
+    if (completion.thinking) column.append(folded("Thinking", prose(completion.thinking, pair.options.raw)));
+    if (!completion.text?.trim()) column.append(make("p", "soft", "Empty."));
+    else column.append(view ?? prose(completion.text, pair.options.raw));
+    if (completion.raw) column.append(folded("As the model wrote it", prose(completion.raw, true)));
     return column;
   }
 
-  function facts(found) {
-    const { text = "", tokens, finish, cut, suspicious = [] } = found;
+  function facts(completion) {
+    const { text = "", tokens, finish, cut, suspicious = [] } = completion;
     const line = make("p", "measure soft", `${count(text.length)} characters`);
     if (tokens) line.append(` · ${count(tokens)} tokens`);
     if (finish === "length") line.append(" · ", make("span", "warn", "cut at the limit"));
@@ -198,50 +197,50 @@ const PairView = (() => {
   // -- Verdicts -----------------------------------------------------------------------------------
 
   function verdicts(pair) {
-    const given = pair.body.verdicts[pair.number];
-    const lost = pair.body.lost[pair.number];
-    const judges = new Set([...given.map(({ judge }) => judge), ...lost.map(({ who }) => who)]);
+    const all = pair.body.verdicts[pair.number];
+    const failures = pair.body.judgment_failures[pair.number];
+    const judges = new Set([...all.map(({ judge }) => judge), ...failures.map(({ who }) => who)]);
     const parts = [make("h3", "", "Verdicts")];
     if (!judges.size) parts.push(make("p", "soft", "Nobody judged this pair."));
     for (const judge of judges) {
-      const own = given.filter((verdict) => verdict.judge === judge);
+      const own = all.filter((verdict) => verdict.judge === judge);
       parts.push(heading(pair, judge, own));
       if (own.length) parts.push(table(pair, own));
-      parts.push(...lost.filter(({ who }) => who === judge).map(failure));
+      parts.push(...failures.filter(({ who }) => who === judge).map(failure));
     }
     return parts;
   }
 
   function heading(pair, judge, own) {
-    const line = make("h4", "judge", said("bdi", "", judge));
+    const line = make("h4", "judge", textNode("bdi", "", judge));
     const person = own.some((verdict) => verdict.person);
     if (person) line.append(make("span", "soft", " · a person's vote"));
-    if (flips(pair, own)) line.append(make("span", "warn", " · names the opposite winner when swapped"));
+    if (isFlipped(pair, own)) line.append(make("span", "warn", " · names the opposite winner when swapped"));
     return line;
   }
 
   // Whether the mean verdicts of the two orders name opposite winners.
-  function flips(pair, own) {
+  function isFlipped(pair, own) {
     const means = pair.names.map((name) => {
-      const said = own.filter(({ first }) => first === name).map(({ a }) => a);
-      return said.length ? said.reduce((sum, a) => sum + a, 0) / said.length : 0.5;
+      const values = own.filter(({ first }) => first === name).map(({ a }) => a);
+      return values.length ? values.reduce((sum, a) => sum + a, 0) / values.length : 0.5;
     });
     return (means[0] - 0.5) * (means[1] - 0.5) < 0;
   }
 
   function table(pair, own) {
     const scored = own.some(({ scores }) => scores);
-    const weighed = own.some(({ weights }) => weights);
-    const [a, b] = [named(pair, "a"), named(pair, "b")];
+    const pointwise = own.some(({ raw_scores }) => raw_scores);
+    const [a, b] = [modelName(pair, "a"), modelName(pair, "b")];
     const head = make("tr", "", make("th", "", "Shown first"), make("th", "", "Better"));
-    if (scored || weighed) {
+    if (scored || pointwise) {
       head.append(make("th", "number", a, scored ? " scores" : " is worth"));
       head.append(make("th", "number", b, scored ? " scores" : " is worth"));
     }
     head.append(make("th", "why", "Explanation"));
     const order = ({ first, sample = 0, repeat = 0 }) => [sample, first === pair.names[0] ? 0 : 1, repeat];
     const sorted = own.slice().sort((x, y) => compare(order(x), order(y)));
-    const rows = sorted.map((verdict) => judged(pair, verdict, scored || weighed));
+    const rows = sorted.map((verdict) => verdictRow(pair, verdict, scored || pointwise));
     return make("table", "verdicts", make("thead", "", head), make("tbody", "", ...rows));
   }
 
@@ -250,53 +249,53 @@ const PairView = (() => {
     return at < 0 ? 0 : x[at] - y[at];
   }
 
-  function judged(pair, verdict, numbers) {
+  function verdictRow(pair, verdict, numbers) {
     const { first, presented, repeat = 0, sample = 0 } = verdict;
     const shown = make("td", "order");
-    if (first) shown.append(named(pair, first === pair.names[0] ? "a" : "b"));
+    if (first) shown.append(modelName(pair, first === pair.names[0] ? "a" : "b"));
     else shown.append(make("span", "soft", presented === "apart" ? "each alone" : "not known"));
     const which = [sample && `sample ${sample + 1}`, repeat && `repeat ${repeat + 1}`].filter(Boolean);
     if (which.length) shown.append(make("span", "soft", ` ${which.join(", ")}`));
     shown.dataset.label = "Shown first";
-    const row = make("tr", "", shown, better(pair, verdict));
-    if (numbers) row.append(...[0, 1].map((side) => worth(pair, verdict, side)));
+    const row = make("tr", "", shown, winnerCell(pair, verdict));
+    if (numbers) row.append(...[0, 1].map((side) => scoreCell(pair, verdict, side)));
     const why = make("td", "why", ...notes(verdict));
-    why.append(verdict.reason ? prose(verdict.reason, pair.how.raw) : make("span", "soft", "none given"));
+    why.append(verdict.reason ? prose(verdict.reason, pair.options.raw) : make("span", "soft", "none given"));
     row.append(why);
     return row;
   }
 
-  function better(pair, { a }) {
+  function winnerCell(pair, { a }) {
     const cell = make("td", "better");
     cell.dataset.label = "Better";
     if (Math.abs(a - 0.5) < 1e-4) return cell.append("tie"), cell;
     const side = a > 0.5 ? "a" : "b";
-    const sure = Math.max(a, 1 - a);
-    cell.append(named(pair, side));
-    if (sure < 0.9999) cell.append(make("span", "soft", ` ${sure.toFixed(2)}`));
+    const probability = Math.max(a, 1 - a);
+    cell.append(modelName(pair, side));
+    if (probability < 0.9999) cell.append(make("span", "soft", ` ${probability.toFixed(2)}`));
     return cell;
   }
 
-  function worth(pair, { scores, weights }, side) {
-    const value = (scores ?? weights)?.[side];
+  function scoreCell(pair, { scores, raw_scores }, side) {
+    const value = (scores ?? raw_scores)?.[side];
     const cell = make("td", "number", value === undefined || value === null ? "–" : number(value));
     cell.dataset.label = pair.names[side];
     return cell;
   }
 
-  function notes({ mended, odds, kept }) {
-    const told = [
-      odds && "its scores say otherwise",
+  function notes({ mended, contradicts_scores, kept }) {
+    const lines = [
+      contradicts_scores && "its scores say otherwise",
       mended && `asked again: the first reply was ${mended === "unreadable" ? mended : "a contradiction"}`,
       kept && `was shown ${count(kept)} characters of each`,
     ].filter(Boolean);
-    return told.length ? [make("p", "warn", told.join(" · "))] : [];
+    return lines.length ? [make("p", "warn", lines.join(" · "))] : [];
   }
 
   function failure({ kind, message, raw, first, status }) {
     const line = make("p", "", make("strong", "warn", "Failed"), ` (${kind}${status ? ` ${status}` : ""})`);
-    if (first) line.append(make("span", "soft", " with ", said("bdi", "", first), " first"));
-    line.append(": ", said("span", "", message));
+    if (first) line.append(make("span", "soft", " with ", textNode("bdi", "", first), " first"));
+    line.append(": ", textNode("span", "", message));
     return make("div", "failure", line, raw ? folded("What came back", prose(raw, true)) : null);
   }
 

@@ -1,40 +1,40 @@
-// The pairs of the page as data: what the index says, which of them are wanted and in what order,
-// and their texts, unpacked when they are asked for. Knows no element but those that hold the data.
-const Shelf = (() => {
+// The data of the pairs: the index, filters, sorting and search, and the texts, which are unpacked on
+// demand. Touches no element but those that hold the data.
+const PairList = (() => {
   "use strict";
 
-  const KEPT_CHUNKS = 12; // unpacked and ready to be read
-  const KEPT_TEXT = 128_000_000; // characters of texts, and of chunks, that are kept for searching
-  const SIFTED = /^[ !#-[\]-~]+$/; // words that stand in a chunk as they are typed
+  const MAX_CHUNKS = 12; // unpacked chunks in memory
+  const MAX_CACHED_TEXT = 128_000_000; // characters of texts and chunks that are cached for searching
+  const VERBATIM = /^[ !#-[\]-~]+$/; // terms that JSON does not escape: a chunk contains them as typed
   const TIE = -1;
-  const NOBODY = -2;
-  const SLICE = 24; // milliseconds of searching before the page may draw again
+  const NOT_JUDGED = -2;
+  const SEARCH_SLICE = 24; // milliseconds of searching before the page may draw again
 
-  async function opened(indexElement, chunkElements) {
-    const index = JSON.parse(await inflated(indexElement));
-    return new Pairs(index, Array.from(chunkElements));
+  async function load(indexElement, chunkElements) {
+    const index = JSON.parse(await inflate(indexElement));
+    return new PairIndex(index, Array.from(chunkElements));
   }
 
-  async function inflated(element) {
-    const packed = atob(element.textContent);
-    const bytes = new Uint8Array(packed.length);
-    for (let at = 0; at < bytes.length; at++) bytes[at] = packed.charCodeAt(at);
+  async function inflate(element) {
+    const binary = atob(element.textContent);
+    const bytes = new Uint8Array(binary.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return new Response(stream).text();
   }
 
-  // The words of a query in lower case; a phrase in quotes is one.
+  // The terms of a query in lower case; a quoted phrase is one term.
   function terms(query) {
-    const found = query.toLowerCase().matchAll(/"([^"]+)"?|[^\s"]+/g);
-    return Array.from(found, (match) => match[1]?.trim() ?? match[0]).filter(Boolean);
+    const matches = query.toLowerCase().matchAll(/"([^"]+)"?|[^\s"]+/g);
+    return Array.from(matches, (match) => match[1]?.trim() ?? match[0]).filter(Boolean);
   }
 
-  // Half a character cannot stand in an address; what is found by an address does without, too.
-  function whole(text) {
+  // Lone surrogates cannot be part of a URL; ids and names are compared without them as well.
+  function wellFormed(text) {
     return text.replace(/\p{Cs}/gu, "\uFFFD");
   }
 
-  class Pairs {
+  class PairIndex {
     constructor(index, chunkElements) {
       Object.assign(this, index); // models pairs marks ids heads tags tagged, and the columns
       this.size = this.winner.length;
@@ -42,16 +42,16 @@ const Shelf = (() => {
       this.places = this.chunks.flatMap((count, chunk) =>
         Array.from({ length: count }, (_, place) => [chunk, place]),
       );
-      this.unpacked = new Map();
-      this.texts = new Map();
-      this.lowChunks = new Map();
-      this.kept = 0;
-      this.lowered = null;
+      this.unpacked = new Map(); // chunk to its bodies, the least recently used first
+      this.texts = new Map(); // prompt to its searchable texts
+      this.lowerChunks = new Map(); // chunk to its text in lower case
+      this.cachedText = 0;
+      this.lowerHeads = null;
     }
 
-    // -- What one row is --------------------------------------------------------------------------
+    // -- One row ----------------------------------------------------------------------------------
 
-    // The numbers of the two models, and their names.
+    // The indexes of the two models.
     sides(row) {
       return this.pairs[this.pair[row]];
     }
@@ -76,63 +76,63 @@ const Shelf = (() => {
       return this.tagged[this.prompt[row]].map((code) => this.tags[code]);
     }
 
-    // The number of the model that won, TIE, or NOBODY where nobody judged.
+    // The index of the winning model, TIE or NOT_JUDGED.
     outcome(row) {
       const [a, b] = this.sides(row);
-      return { a, b, t: TIE, "-": NOBODY }[this.winner[row]];
+      return { a, b, t: TIE, "-": NOT_JUDGED }[this.winner[row]];
     }
 
-    // The row of a prompt and, of several, two models; -1 where there is none.
+    // The row of a prompt and, with several models, of two models; -1 if there is none.
     find(id, a, b) {
-      const named = (row) => this.names(row).map(whole);
-      const between = (row) => a === undefined || (named(row)[0] === a && named(row)[1] === b);
+      const names = (row) => this.names(row).map(wellFormed);
+      const between = (row) => a === undefined || (names(row)[0] === a && names(row)[1] === b);
       for (let row = 0; row < this.size; row++) {
-        if (whole(this.id(row)) === id && between(row)) return row;
+        if (wellFormed(this.id(row)) === id && between(row)) return row;
       }
       return -1;
     }
 
-    // -- Which rows are wanted --------------------------------------------------------------------
+    // -- Filters and order ------------------------------------------------------------------------
 
-    // `wanted` has pair, outcome (numbers), marks, tag; null where any will do.
-    passes(row, wanted) {
+    // `filter` has pair and outcome (indexes), marks and tag; null matches everything.
+    passes(row, filter) {
       return (
-        (wanted.pair === null || this.pair[row] === wanted.pair) &&
-        (wanted.outcome === null || this.outcome(row) === wanted.outcome) &&
-        wanted.marks.every((mark) => this.has(row, mark)) &&
-        (wanted.tag === null || this.tagged[this.prompt[row]].includes(this.tags.indexOf(wanted.tag)))
+        (filter.pair === null || this.pair[row] === filter.pair) &&
+        (filter.outcome === null || this.outcome(row) === filter.outcome) &&
+        filter.marks.every((mark) => this.has(row, mark)) &&
+        (filter.tag === null || this.tagged[this.prompt[row]].includes(this.tags.indexOf(filter.tag)))
       );
     }
 
-    filtered(wanted) {
+    filtered(filter) {
       const rows = [];
-      for (let row = 0; row < this.size; row++) if (this.passes(row, wanted)) rows.push(row);
+      for (let row = 0; row < this.size; row++) if (this.passes(row, filter)) rows.push(row);
       return rows;
     }
 
-    // How many rows of a pair of models (or of all) each choice would leave if nothing else chose.
+    // The number of rows of each choice if it were the only filter; `pair` null counts all models.
     counts(pair) {
-      const found = { all: 0, outcomes: new Map(), marks: new Map(), tags: new Map() };
+      const totals = { all: 0, outcomes: new Map(), marks: new Map(), tags: new Map() };
       const count = (map, key) => map.set(key, (map.get(key) ?? 0) + 1);
       for (let row = 0; row < this.size; row++) {
         if (pair !== null && this.pair[row] !== pair) continue;
-        found.all++;
-        count(found.outcomes, this.outcome(row));
-        for (const mark of this.marks) if (this.has(row, mark)) count(found.marks, mark);
-        for (const tag of new Set(this.tagsOf(row))) count(found.tags, tag);
+        totals.all++;
+        count(totals.outcomes, this.outcome(row));
+        for (const mark of this.marks) if (this.has(row, mark)) count(totals.marks, mark);
+        for (const tag of new Set(this.tagsOf(row))) count(totals.tags, tag);
       }
-      return found;
+      return totals;
     }
 
-    sorted(rows, by) {
-      const weigh = {
+    sorted(rows, order) {
+      const key = {
         difference: (row) => (this.score[row] === null ? -1 : Math.abs(this.score[row])),
         lost: (row) => (this.score[row] === null ? -11 : -this.score[row]),
-        longest: (row) => Math.max(this.long_a[row], this.long_b[row]),
-        lengths: (row) => Math.abs(this.long_a[row] - this.long_b[row]),
-        disagreement: (row) => this.apart[row],
-      }[by];
-      return weigh ? rows.slice().sort((x, y) => weigh(y) - weigh(x) || x - y) : rows;
+        longest: (row) => Math.max(this.length_a[row], this.length_b[row]),
+        lengths: (row) => Math.abs(this.length_a[row] - this.length_b[row]),
+        disagreement: (row) => this.spread[row],
+      }[order];
+      return key ? rows.slice().sort((x, y) => key(y) - key(x) || x - y) : rows;
     }
 
     // -- Texts ------------------------------------------------------------------------------------
@@ -144,103 +144,104 @@ const Shelf = (() => {
 
     async chunk(number) {
       let bodies = this.unpacked.get(number);
-      bodies ??= this.raw(number).then(JSON.parse);
-      this.unpacked.delete(number); // the latest that was asked for is the last to go
+      bodies ??= this.chunkText(number).then(JSON.parse);
+      this.unpacked.delete(number); // inserted again as the most recently used
       this.unpacked.set(number, bodies);
-      if (this.unpacked.size > KEPT_CHUNKS) this.unpacked.delete(this.unpacked.keys().next().value);
+      if (this.unpacked.size > MAX_CHUNKS) this.unpacked.delete(this.unpacked.keys().next().value);
       return bodies;
     }
 
-    // Who searches a chunk opens it next: its text is kept until another one is asked for.
-    raw(number) {
+    // The latest text is cached: a search that matches a chunk parses it next.
+    chunkText(number) {
       if (this.latest?.number !== number) {
-        this.latest = { number, text: inflated(this.elements[number]) };
+        this.latest = { number, text: inflate(this.elements[number]) };
       }
       return this.latest.text;
     }
 
-    // Which of the words stand nowhere in a chunk: no pair of it has to be opened for them.
-    async missing(number, words) {
-      let text = this.lowChunks.get(number);
+    // The terms that no pair of a chunk contains: their pairs need not be unpacked.
+    async missing(number, queryTerms) {
+      let text = this.lowerChunks.get(number);
       if (text === undefined) {
-        text = (await this.raw(number)).toLowerCase();
-        if (this.keeps(text.length)) this.lowChunks.set(number, text);
+        text = (await this.chunkText(number)).toLowerCase();
+        if (this.reserve(text.length)) this.lowerChunks.set(number, text);
       }
-      return words.filter((word) => SIFTED.test(word) && !text.includes(word));
+      return queryTerms.filter((term) => VERBATIM.test(term) && !text.includes(term));
     }
 
-    keeps(length) {
-      if (this.kept + length > KEPT_TEXT) return false;
-      this.kept += length;
+    // Counts characters that are to be cached; false if there is no room for them.
+    reserve(length) {
+      if (this.cachedText + length > MAX_CACHED_TEXT) return false;
+      this.cachedText += length;
       return true;
     }
 
-    // Calls `tell(hits, share)` now and then: the rows found so far, and how far it is (1: all of
-    // it). `rows` are in the order of the index. Stops when `signal` is aborted.
-    async search(rows, query, signal, tell) {
-      const words = terms(query);
+    // Calls `report(hits, share)` repeatedly: the matching rows so far and the share of `rows` that
+    // is searched, at the end 1. `rows` are in the order of the index. Aborting `signal` stops it.
+    async search(rows, query, signal, report) {
+      const queryTerms = terms(query);
       const hits = new Set();
       const rest = [];
-      this.lowered ??= this.ids.map((id, at) =>
+      this.lowerHeads ??= this.ids.map((id, at) =>
         [id, this.heads[at], ...this.tagged[at].map((tag) => this.tags[tag])].join("\n").toLowerCase(),
       );
       for (const row of rows) {
-        const head = this.lowered[this.prompt[row]];
-        if (words.every((word) => head.includes(word))) hits.add(row);
+        const head = this.lowerHeads[this.prompt[row]];
+        if (queryTerms.every((term) => head.includes(term))) hits.add(row);
         else rest.push(row);
       }
-      tell(hits, rest.length ? 0 : 1);
+      report(hits, rest.length ? 0 : 1);
       let paused = performance.now();
-      let sifted = { chunk: -1, missing: [] };
+      let scanned = { chunk: -1, missing: [] };
       for (const [done, row] of rest.entries()) {
         const [chunk] = this.places[this.prompt[row]];
-        if (sifted.chunk !== chunk) sifted = { chunk, missing: await this.missing(chunk, words) };
-        const head = this.lowered[this.prompt[row]];
-        if (sifted.missing.every((word) => head.includes(word))) {
-          const parts = this.texts.get(this.prompt[row]) ?? (await this.searchable(row));
-          if (this.matches(row, parts, words)) hits.add(row);
+        if (scanned.chunk !== chunk) scanned = { chunk, missing: await this.missing(chunk, queryTerms) };
+        const head = this.lowerHeads[this.prompt[row]];
+        if (scanned.missing.every((term) => head.includes(term))) {
+          const texts = this.texts.get(this.prompt[row]) ?? (await this.searchable(row));
+          if (this.matches(row, texts, queryTerms)) hits.add(row);
         }
         if (signal.aborted) return;
-        if (performance.now() - paused < SLICE) continue;
+        if (performance.now() - paused < SEARCH_SLICE) continue;
         await new Promise((resume) => setTimeout(resume));
         if (signal.aborted) return;
-        tell(hits, (done + 1) / rest.length);
+        report(hits, (done + 1) / rest.length);
         paused = performance.now();
       }
-      if (rest.length) tell(hits, 1);
+      if (rest.length) report(hits, 1);
     }
 
-    matches(row, parts, words) {
+    matches(row, texts, queryTerms) {
       const [a, b] = this.sides(row);
-      const own = [this.lowered[this.prompt[row]], parts.asked, parts.by[a], parts.by[b]];
-      own.push(parts.said[this.pair[row]]);
-      return words.every((word) => own.some((text) => text?.includes(word)));
+      const own = [this.lowerHeads[this.prompt[row]], texts.prompt, texts.completions[a], texts.completions[b]];
+      own.push(texts.verdicts[this.pair[row]]);
+      return queryTerms.every((term) => own.some((text) => text?.includes(term)));
     }
 
-    // All that is written about a prompt, in lower case; kept while there is room.
+    // All texts of a prompt in lower case: of the prompt, by model, and by pair of models.
     async searchable(row) {
       const body = await this.body(row);
-      const low = (texts) => texts.filter(Boolean).join("\n").toLowerCase();
+      const lower = (texts) => texts.filter(Boolean).join("\n").toLowerCase();
       const ofModel = (name, model) => [
-        ...body.completions[model].flatMap((said) => [said.text, said.thinking, said.raw]),
-        ...body.failed.filter(({ who }) => who === name).map(({ message }) => message),
+        ...body.completions[model].flatMap(({ text, thinking, raw }) => [text, thinking, raw]),
+        ...body.completion_failures.filter(({ who }) => who === name).map(({ message }) => message),
       ];
       const criteria = body.criteria.flatMap(([name, description]) => [name, description]);
-      const parts = {
-        asked: low([...body.turns.map(([, text]) => text), body.reference, ...criteria]),
-        by: this.models.map((name, model) => low(ofModel(name, model))),
-        said: body.verdicts.map((verdicts, pair) =>
-          low([
-            ...verdicts.flatMap((verdict) => [verdict.judge, verdict.reason]),
-            ...body.lost[pair].flatMap((failure) => [failure.kind, failure.message, failure.raw]),
+      const texts = {
+        prompt: lower([...body.turns.map(([, text]) => text), body.reference, ...criteria]),
+        completions: this.models.map((name, model) => lower(ofModel(name, model))),
+        verdicts: body.verdicts.map((verdicts, pair) =>
+          lower([
+            ...verdicts.flatMap(({ judge, reason }) => [judge, reason]),
+            ...body.judgment_failures[pair].flatMap(({ kind, message, raw }) => [kind, message, raw]),
           ]),
         ),
       };
-      const length = [parts.asked, ...parts.by, ...parts.said].reduce((sum, text) => sum + text.length, 0);
-      if (this.keeps(length)) this.texts.set(this.prompt[row], parts);
-      return parts;
+      const lengths = [texts.prompt, ...texts.completions, ...texts.verdicts].map((text) => text.length);
+      if (this.reserve(lengths.reduce((sum, length) => sum + length, 0))) this.texts.set(this.prompt[row], texts);
+      return texts;
     }
   }
 
-  return { opened, terms, whole, TIE, NOBODY };
+  return { load, terms, wellFormed, TIE, NOT_JUDGED };
 })();

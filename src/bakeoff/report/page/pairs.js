@@ -1,13 +1,12 @@
-// The browser of pairs: the list, what is searched and chosen, which pair is read, and its address.
-// Knows the section that the page has for it, and nothing of the rest of the page.
+// The browser of pairs: the list with its search and filters, the open pair, and the URL fragment.
 (() => {
   "use strict";
 
-  const { element, plain } = Reading;
-  const SPARE = 6; // rows beyond the edges of the list that are drawn as well
-  const SETTLED = 300; // milliseconds until the address follows who walks or types
-  const TYPING = 150; // milliseconds without a key before a query is searched
-  const REDRAWN = 200; // milliseconds between two looks of a list that is still being searched
+  const { element, appendText } = Dom;
+  const OVERSCAN = 6; // rows beyond the edges of the list that are drawn as well
+  const URL_DELAY = 300; // milliseconds from the last step or key to the change of the URL
+  const SEARCH_DELAY = 150; // milliseconds from the last key to the search
+  const REDRAW_INTERVAL = 200; // milliseconds between two updates of the list during a search
   const MARKS = {
     regression: ["Regressions", "lost in both orders"],
     flipped: ["Flipped", "the two orders name opposite winners"],
@@ -34,57 +33,57 @@
   const pairHolder = part("pair");
   const query = part("query");
 
-  let shelf; // all that there is
-  let view; // what is wanted: pair, outcome, marks, tag, sort, query
-  let found = []; // the rows that are listed, in their order
-  let hits = null; // the rows that the search has found; null: nothing is searched
-  let current = -1; // the row that is read
-  let searching = null; // the search that runs, to be aborted
-  let share = 1; // how far it is
-  let turn = 0; // counts the pairs that were opened, since their texts may come late
-  const how = { raw: false, diff: false };
-  const drawn = new Map(); // place in the list to its element
+  let pairList; // all pairs
+  let view; // the filter (pair, outcome, marks, tag), the sort and the query
+  let listed = []; // the rows of the list, in its order
+  let hits = null; // the rows that match the query; null without a query
+  let current = -1; // the open row
+  let searching = null; // the AbortController of the running search
+  let share = 1; // the share of the rows that is searched
+  let turn = 0; // the number of opened pairs: their texts may arrive in another order
+  const options = { raw: false, diff: false };
+  const drawn = new Map(); // place in the list to the row's element
 
-  // -- The address: what is wanted, and which pair is read -----------------------------------------
+  // -- The URL fragment: filters and the open pair ------------------------------------------------
 
-  const safely = (text) => encodeURIComponent(Shelf.whole(text)).replaceAll("~", "%7E");
+  const encoded = (text) => encodeURIComponent(PairList.wellFormed(text)).replaceAll("~", "%7E");
 
-  function address() {
+  function fragment() {
     const parts = [];
     if (current >= 0) {
-      const models = shelf.pairs.length > 1 ? shelf.names(current) : [];
-      parts.push(`pair=${[shelf.id(current), ...models].map(safely).join("~")}`);
+      const models = pairList.pairs.length > 1 ? pairList.names(current) : [];
+      parts.push(`pair=${[pairList.id(current), ...models].map(encoded).join("~")}`);
     }
     if (view.pair !== null) parts.push(`models=${view.pair}`);
     if (view.outcome !== null) parts.push(`winner=${view.outcome}`);
     if (view.marks.length) parts.push(`filter=${view.marks.join("~")}`);
-    if (view.tag !== null) parts.push(`tag=${safely(view.tag)}`);
+    if (view.tag !== null) parts.push(`tag=${encoded(view.tag)}`);
     if (view.sort) parts.push(`sort=${view.sort}`);
-    if (view.query) parts.push(`q=${safely(view.query)}`);
+    if (view.query) parts.push(`q=${encoded(view.query)}`);
     return parts.length ? `#${parts.join("&")}` : location.href.split("#")[0];
   }
 
-  // What an address says; null where it is an address of something else on the page.
+  // The view and the pair of a URL fragment; null if it names another part of the page.
   function parsed(hash) {
     if (hash && !/^#(?:pair|models|winner|filter|tag|sort|q)=/.test(hash)) return null;
-    const said = new Map();
+    const values = new Map();
     for (const text of hash.slice(1).split("&")) {
       const at = text.indexOf("=");
-      said.set(text.slice(0, at), text.slice(at + 1).split("~").map(decoded));
+      values.set(text.slice(0, at), text.slice(at + 1).split("~").map(decoded));
     }
-    const whole = (name, most) => {
-      const value = Number(said.get(name)?.[0] ?? NaN);
-      return Number.isInteger(value) && value < most ? value : null;
+    const integer = (name, limit) => {
+      const value = Number(values.get(name)?.[0] ?? NaN);
+      return Number.isInteger(value) && value < limit ? value : null;
     };
-    const sort = said.get("sort")?.[0] ?? "";
+    const sort = values.get("sort")?.[0] ?? "";
     return {
-      open: said.get("pair") ?? null,
-      pair: whole("models", shelf.pairs.length),
-      outcome: whole("winner", shelf.models.length),
-      marks: (said.get("filter") ?? []).filter((mark) => shelf.marks.includes(mark)),
-      tag: shelf.tags.includes(said.get("tag")?.[0]) ? said.get("tag")[0] : null,
+      open: values.get("pair") ?? null,
+      pair: integer("models", pairList.pairs.length),
+      outcome: integer("winner", pairList.models.length),
+      marks: (values.get("filter") ?? []).filter((mark) => pairList.marks.includes(mark)),
+      tag: pairList.tags.includes(values.get("tag")?.[0]) ? values.get("tag")[0] : null,
       sort: sort in SORTS ? sort : "",
-      query: said.get("q")?.[0] ?? "",
+      query: values.get("q")?.[0] ?? "",
     };
   }
 
@@ -92,41 +91,41 @@
     try {
       return decodeURIComponent(text);
     } catch {
-      return text; // a sign of percent that somebody typed
+      return text; // a percent sign that encodes nothing
     }
   }
 
-  // Whoever holds a key down must not fill the history: some browsers forbid it with an error.
-  let settling = 0;
-  function remember(step) {
-    clearTimeout(settling);
-    if (step === "replaceState") settling = setTimeout(write, SETTLED, step);
-    else write(step);
+  // A key that is held down must not fill the history: some browsers raise an error then.
+  let urlTimer = 0;
+  function updateUrl(step) {
+    clearTimeout(urlTimer);
+    if (step === "replaceState") urlTimer = setTimeout(writeUrl, URL_DELAY, step);
+    else writeUrl(step);
   }
 
-  function write(step) {
-    if (address() !== location.hash) history[step](null, "", address());
+  function writeUrl(step) {
+    if (fragment() !== location.hash) history[step](null, "", fragment());
   }
 
-  // -- What is wanted ------------------------------------------------------------------------------
+  // -- Filters and search -------------------------------------------------------------------------
 
-  const fresh = () => ({ pair: null, outcome: null, marks: [], tag: null, sort: "", query: "" });
+  const defaultView = () => ({ pair: null, outcome: null, marks: [], tag: null, sort: "", query: "" });
 
-  function want(change, step = "pushState") {
+  function changeView(change, step = "pushState") {
     Object.assign(view, change);
-    gather();
-    remember(step);
+    refresh();
+    updateUrl(step);
   }
 
-  // Lists what the view asks for; a query is searched while the page goes on.
-  function gather() {
+  // Updates the list and the filters; a query is searched in slices, without blocking the page.
+  function refresh() {
     searching?.abort();
     searching = null;
     hits = null;
     share = 1;
     list.scrollTop = 0;
-    const rows = shelf.filtered(view);
-    if (Shelf.terms(view.query).length) search(rows);
+    const rows = pairList.filtered(view);
+    if (PairList.terms(view.query).length) search(rows);
     else relist(rows);
     tools();
   }
@@ -134,54 +133,54 @@
   function search(rows) {
     const control = (searching = new AbortController());
     let last = 0;
-    shelf
-      .search(rows, view.query, control.signal, (now, done) => {
-        if (done < 1 && performance.now() - last < REDRAWN) return;
-        [hits, share, last] = [now, done, performance.now()];
-        relist(rows.filter((row) => now.has(row)));
+    pairList
+      .search(rows, view.query, control.signal, (matches, done) => {
+        if (done < 1 && performance.now() - last < REDRAW_INTERVAL) return;
+        [hits, share, last] = [matches, done, performance.now()];
+        relist(rows.filter((row) => matches.has(row)));
       })
       .catch(fail);
   }
 
   function relist(rows) {
-    found = shelf.sorted(rows, view.sort);
-    for (const made of drawn.values()) made.remove();
+    listed = pairList.sorted(rows, view.sort);
+    for (const node of drawn.values()) node.remove();
     drawn.clear();
-    rowsHolder.style.height = `${found.length * rowHeight()}px`;
+    rowsHolder.style.height = `${listed.length * rowHeight()}px`;
     draw();
-    told();
-    // Beside the list there is always a pair to read, and it is one of the list.
-    if (found.length && !narrow() && !found.includes(current)) {
-      open(found[0], searching ? "replaceState" : null).catch(fail);
+    showCount();
+    // On a wide screen a pair of the list is always open.
+    if (listed.length && !isNarrow() && !listed.includes(current)) {
+      open(listed[0], searching ? "replaceState" : null).catch(fail);
     } else highlight();
   }
 
-  // What is still searched is shown and not announced: it changes all the time.
-  function told() {
-    const all = view.pair === null ? shelf.size : shelf.counts(view.pair).all;
-    const [some, most] = [found.length, all].map((count) => count.toLocaleString("en"));
+  // During a search only `progress` changes: `count` is announced by screen readers.
+  function showCount() {
+    const all = view.pair === null ? pairList.size : pairList.counts(view.pair).all;
+    const [shown, total] = [listed.length, all].map((count) => count.toLocaleString("en"));
     const noun = all === 1 ? "pair" : "pairs";
-    const told = found.length === all ? `${some} ${noun}` : `${some} of ${most} ${noun}`;
-    part("count").textContent = share < 1 ? "" : told;
-    part("progress").textContent = share < 1 ? `${some} so far, searched ${Math.floor(100 * share)} %` : "";
-    list.hidden = !found.length;
-    part("nothing").hidden = found.length > 0 || share < 1;
-    part("clear").hidden = found.length === all && !view.sort && !view.query && share === 1;
-    where();
+    const text = listed.length === all ? `${shown} ${noun}` : `${shown} of ${total} ${noun}`;
+    part("count").textContent = share < 1 ? "" : text;
+    part("progress").textContent = share < 1 ? `${shown} so far, searched ${Math.floor(100 * share)} %` : "";
+    list.hidden = !listed.length;
+    part("nothing").hidden = listed.length > 0 || share < 1;
+    part("clear").hidden = listed.length === all && !view.sort && !view.query && share === 1;
+    showPosition();
   }
 
-  // -- The list: only what is seen of it is there --------------------------------------------------
+  // -- The list: only its visible rows are elements --------------------------------------------------
 
   let height = 0;
   const rowHeight = () => height || (height = 4.25 * parseFloat(getComputedStyle(document.documentElement).fontSize));
 
   function draw() {
-    const first = Math.max(0, Math.floor(list.scrollTop / rowHeight()) - SPARE);
-    const last = Math.min(found.length, Math.ceil((list.scrollTop + list.clientHeight) / rowHeight()) + SPARE);
-    const active = found.indexOf(current); // stays, wherever it is: the list names it to readers
-    for (const [place, made] of drawn) {
+    const first = Math.max(0, Math.floor(list.scrollTop / rowHeight()) - OVERSCAN);
+    const last = Math.min(listed.length, Math.ceil((list.scrollTop + list.clientHeight) / rowHeight()) + OVERSCAN);
+    const active = listed.indexOf(current); // kept: `aria-activedescendant` refers to it
+    for (const [place, node] of drawn) {
       if ((place < first || place >= last) && place !== active) {
-        made.remove();
+        node.remove();
         drawn.delete(place);
       }
     }
@@ -191,58 +190,58 @@
   }
 
   function add(place) {
-    const made = option(found[place]);
-    made.id = `pair-row-${place}`;
-    made.style.top = `${place * rowHeight()}px`;
-    made.setAttribute("aria-setsize", String(found.length));
-    made.setAttribute("aria-posinset", String(place + 1));
-    drawn.set(place, made);
-    rowsHolder.append(made);
+    const node = listItem(listed[place]);
+    node.id = `pair-row-${place}`;
+    node.style.top = `${place * rowHeight()}px`;
+    node.setAttribute("aria-setsize", String(listed.length));
+    node.setAttribute("aria-posinset", String(place + 1));
+    drawn.set(place, node);
+    rowsHolder.append(node);
   }
 
   function select(active) {
-    for (const [place, made] of drawn) made.setAttribute("aria-selected", String(place === active));
+    for (const [place, node] of drawn) node.setAttribute("aria-selected", String(place === active));
     if (active >= 0) list.setAttribute("aria-activedescendant", `pair-row-${active}`);
     else list.removeAttribute("aria-activedescendant");
   }
 
-  function option(row) {
-    const made = element("div", `option won-${{ a: "a", b: "b", t: "tie", "-": "none" }[shelf.winner[row]]}`);
-    made.setAttribute("role", "option");
-    made.dataset.row = String(row);
+  function listItem(row) {
+    const node = element("div", `option won-${{ a: "a", b: "b", t: "tie", "-": "none" }[pairList.winner[row]]}`);
+    node.setAttribute("role", "option");
+    node.dataset.row = String(row);
     const head = element("span", "head");
     head.dir = "auto";
-    plain(head, shelf.head(row) || "(nothing)");
+    appendText(head, pairList.head(row) || "(nothing)");
     const line = element("span", "measure");
     line.append(winner(row));
-    if (shelf.score[row] !== null) {
-      const score = words("span", "score", signed(shelf.score[row]));
-      score.title = `how much higher the scores of ${shelf.names(row)[0]} are`;
+    if (pairList.score[row] !== null) {
+      const score = textNode("span", "score", signed(pairList.score[row]));
+      score.title = `how much higher the scores of ${pairList.names(row)[0]} are`;
       line.append(score);
     }
     for (const mark of ["flipped", "disagree", "failed", "cut", "suspicious"]) {
-      if (shelf.has(row, mark)) line.append(words("span", "flag", mark === "disagree" ? "split" : mark));
+      if (pairList.has(row, mark)) line.append(textNode("span", "flag", mark === "disagree" ? "split" : mark));
     }
-    made.append(head, line);
-    return made;
+    node.append(head, line);
+    return node;
   }
 
   function winner(row) {
-    const outcome = shelf.outcome(row);
-    const made = element("span", "winner");
-    const name = outcome === Shelf.TIE ? "tie" : outcome === Shelf.NOBODY ? "not judged" : null;
-    plain(made, name ?? shelf.models[outcome]);
-    if (shelf.pairs.length > 1) {
-      const other = shelf.names(row).filter((_, at) => shelf.sides(row)[at] !== outcome);
-      made.append(" ", words("span", "soft", (name ? "" : "over ") + other.join(" and ")));
+    const outcome = pairList.outcome(row);
+    const node = element("span", "winner");
+    const name = outcome === PairList.TIE ? "tie" : outcome === PairList.NOT_JUDGED ? "not judged" : null;
+    appendText(node, name ?? pairList.models[outcome]);
+    if (pairList.pairs.length > 1) {
+      const other = pairList.names(row).filter((_, at) => pairList.sides(row)[at] !== outcome);
+      node.append(" ", textNode("span", "soft", (name ? "" : "over ") + other.join(" and ")));
     }
-    return made;
+    return node;
   }
 
-  const words = (tag, className, text) => {
-    const made = element(tag, className);
-    plain(made, text);
-    return made;
+  const textNode = (tag, className, text) => {
+    const node = element(tag, className);
+    appendText(node, text);
+    return node;
   };
 
   const signed = (value) => (value > 0 ? `+${value}` : String(value).replace("-", "\u2212"));
@@ -254,39 +253,39 @@
     if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
   }
 
-  // -- What can be chosen --------------------------------------------------------------------------
+  // -- Filter controls ----------------------------------------------------------------------------
 
   function tools() {
-    const counts = shelf.counts(view.pair);
+    const counts = pairList.counts(view.pair);
     outcomes(counts);
     marks(counts);
     const tags = [...counts.tags].sort(([, x], [, y]) => y - x);
     fill(part("tag"), [["", "any"], ...tags.map(([tag, n]) => [`=${tag}`, `${tag} (${n})`])], view.tag === null ? "" : `=${view.tag}`);
-    part("tagged").hidden = !shelf.tags.length;
-    const scored = shelf.score.some((value) => value !== null);
+    part("tagged").hidden = !pairList.tags.length;
+    const scored = pairList.score.some((value) => value !== null);
     const sorts = Object.entries(SORTS).filter(([sort]) => scored || !["difference", "lost"].includes(sort));
     fill(part("sort"), sorts, view.sort);
-    const models = shelf.pairs.map((_, at) => [String(at), shelf.pairs[at].map((m) => shelf.models[m]).join(" against ")]);
+    const models = pairList.pairs.map((_, at) => [String(at), pairList.pairs[at].map((m) => pairList.models[m]).join(" against ")]);
     fill(part("pair-of-models"), [["", "all"], ...models], view.pair === null ? "" : String(view.pair));
-    part("models").hidden = shelf.pairs.length < 2;
+    part("models").hidden = pairList.pairs.length < 2;
     if (query.value !== view.query) query.value = view.query;
   }
 
   function outcomes(counts) {
-    const choices = shelf.models.map((name, at) => [at, `${name} won`, sideOf(at)]);
-    choices.push([Shelf.TIE, "Ties", "tie"], [Shelf.NOBODY, "Not judged", "none"]);
+    const choices = pairList.models.map((name, at) => [at, `${name} won`, sideOf(at)]);
+    choices.push([PairList.TIE, "Ties", "tie"], [PairList.NOT_JUDGED, "Not judged", "none"]);
     const seen = choices.filter(([outcome]) => counts.outcomes.get(outcome) || view.outcome === outcome);
     part("outcomes").replaceChildren(
       ...seen.map(([outcome, name, side]) => {
         const pressed = view.outcome === outcome;
-        const made = chip(name, counts.outcomes.get(outcome) ?? 0, pressed, side);
-        made.dataset.outcome = String(outcome);
-        return made;
+        const node = chip(name, counts.outcomes.get(outcome) ?? 0, pressed, side);
+        node.dataset.outcome = String(outcome);
+        return node;
       }),
     );
   }
 
-  const sideOf = (model) => (shelf.pairs.length > 1 ? "any" : model === shelf.pairs[0][0] ? "a" : "b");
+  const sideOf = (model) => (pairList.pairs.length > 1 ? "any" : model === pairList.pairs[0][0] ? "a" : "b");
 
   function marks(counts) {
     const seen = Object.entries(MARKS).filter(
@@ -294,89 +293,89 @@
     );
     part("marks").replaceChildren(
       ...seen.map(([mark, [name, title]]) => {
-        const made = chip(name, counts.marks.get(mark) ?? 0, view.marks.includes(mark), mark);
-        made.dataset.mark = mark;
-        const [first] = shelf.pairs.length === 1 ? shelf.names(0) : ["the first model"];
-        made.title = mark === "regression" ? `${first} ${title}` : title;
-        return made;
+        const node = chip(name, counts.marks.get(mark) ?? 0, view.marks.includes(mark), mark);
+        node.dataset.mark = mark;
+        const [first] = pairList.pairs.length === 1 ? pairList.names(0) : ["the first model"];
+        node.title = mark === "regression" ? `${first} ${title}` : title;
+        return node;
       }),
     );
   }
 
   function chip(name, count, pressed, className) {
-    const made = element("button", `chip ${className}`);
-    made.type = "button";
-    made.setAttribute("aria-pressed", String(pressed));
-    made.append(words("span", "name", name), " ", words("span", "n", count.toLocaleString("en")));
-    return made;
+    const node = element("button", `chip ${className}`);
+    node.type = "button";
+    node.setAttribute("aria-pressed", String(pressed));
+    node.append(textNode("span", "name", name), " ", textNode("span", "n", count.toLocaleString("en")));
+    return node;
   }
 
   function fill(select, choices, value) {
     select.replaceChildren(
       ...choices.map(([key, name]) => {
-        const made = element("option");
-        made.value = key;
-        made.textContent = name.length > 60 ? `${name.slice(0, 60)}…` : name;
-        return made;
+        const node = element("option");
+        node.value = key;
+        node.textContent = name.length > 60 ? `${name.slice(0, 60)}…` : name;
+        return node;
       }),
     );
     select.value = value;
   }
 
-  function pressed(event) {
-    const made = event.target.closest(".chip");
-    if (!made) return;
-    const { mark, outcome } = made.dataset;
+  function pressChip(event) {
+    const button = event.target.closest(".chip");
+    if (!button) return;
+    const { mark, outcome } = button.dataset;
     if (mark) {
       const rest = view.marks.filter((other) => other !== mark);
-      want({ marks: rest.length < view.marks.length ? rest : [...rest, mark] });
-    } else want({ outcome: view.outcome === Number(outcome) ? null : Number(outcome) });
-    const again = mark ? `[data-mark="${mark}"]` : `[data-outcome="${outcome}"]`;
-    root.querySelector(again)?.focus(); // the chips are new ones
+      changeView({ marks: rest.length < view.marks.length ? rest : [...rest, mark] });
+    } else changeView({ outcome: view.outcome === Number(outcome) ? null : Number(outcome) });
+    const selector = mark ? `[data-mark="${mark}"]` : `[data-outcome="${outcome}"]`;
+    root.querySelector(selector)?.focus(); // the chips have been replaced
   }
 
-  // -- The pair that is read -----------------------------------------------------------------------
+  // -- The open pair -------------------------------------------------------------------------------
 
-  // `step` says how the address remembers it: pushState, replaceState, or null for not at all.
+  // `step` is the history method that records it (pushState, replaceState), or null.
   async function open(row, step) {
     current = row;
     const mine = ++turn;
-    const place = found.indexOf(row);
+    const place = listed.indexOf(row);
     if (place >= 0) reveal(place);
     draw();
-    where();
-    if (step) remember(step);
-    const body = await shelf.body(row);
-    if (mine !== turn) return; // another one was opened meanwhile
+    showPosition();
+    if (step) updateUrl(step);
+    const body = await pairList.body(row);
+    if (mine !== turn) return; // another pair was opened in the meantime
     render(body);
     pairHolder.dataset.row = String(row);
   }
 
   function render(body) {
     pairHolder.replaceChildren();
-    const tags = shelf.tagsOf(current);
+    const tags = pairList.tagsOf(current);
     const line = element("p", "tags soft");
-    line.append(words("bdi", "id", shelf.id(current)));
-    for (const tag of tags) line.append(words("bdi", "tag", tag));
+    line.append(textNode("bdi", "id", pairList.id(current)));
+    for (const tag of tags) line.append(textNode("bdi", "tag", tag));
     pairHolder.append(line);
-    PairView.show(pairHolder, shelf, current, body, how);
+    PairView.show(pairHolder, pairList, current, body, options);
     highlight();
   }
 
-  // Where the words of the query stand, without touching the text.
+  // Marks the terms of the query without changing the text.
   function highlight() {
     if (!globalThis.CSS?.highlights || !globalThis.Highlight) return;
     const ranges = [];
-    const sought = Shelf.terms(view.query);
+    const terms = PairList.terms(view.query);
     const walker = document.createTreeWalker(pairHolder, NodeFilter.SHOW_TEXT);
-    for (let node = walker.nextNode(); node && sought.length; node = walker.nextNode()) {
+    for (let node = walker.nextNode(); node && terms.length; node = walker.nextNode()) {
       const text = node.data.toLowerCase();
       if (text.length !== node.data.length) continue;
-      for (const word of sought) {
-        for (let at = text.indexOf(word); at >= 0 && ranges.length < 1000; at = text.indexOf(word, at + word.length)) {
+      for (const term of terms) {
+        for (let at = text.indexOf(term); at >= 0 && ranges.length < 1000; at = text.indexOf(term, at + term.length)) {
           const range = new Range();
           range.setStart(node, at);
-          range.setEnd(node, at + word.length);
+          range.setEnd(node, at + term.length);
           ranges.push(range);
         }
       }
@@ -384,67 +383,67 @@
     CSS.highlights.set("pairs-found", new Highlight(...ranges));
   }
 
-  function where() {
-    const place = found.indexOf(current);
-    const of = found.length.toLocaleString("en");
-    part("where").textContent = place < 0 ? "not in the list" : `${(place + 1).toLocaleString("en")} of ${of}`;
+  function showPosition() {
+    const place = listed.indexOf(current);
+    const total = listed.length.toLocaleString("en");
+    part("where").textContent = place < 0 ? "not in the list" : `${(place + 1).toLocaleString("en")} of ${total}`;
     part("previous").disabled = place <= 0;
-    part("next").disabled = place + 1 >= found.length;
+    part("next").disabled = place + 1 >= listed.length;
   }
 
-  async function again() {
-    part("raw").setAttribute("aria-pressed", String(how.raw));
-    part("diff").setAttribute("aria-pressed", String(how.diff));
-    if (current >= 0) render(await shelf.body(current));
+  async function renderAgain() {
+    part("raw").setAttribute("aria-pressed", String(options.raw));
+    part("diff").setAttribute("aria-pressed", String(options.diff));
+    if (current >= 0) render(await pairList.body(current));
   }
 
-  function flip(name) {
-    how[name] = !how[name];
-    again().catch(fail);
+  function toggle(name) {
+    options[name] = !options[name];
+    renderAgain().catch(fail);
   }
 
-  function walk(by) {
-    if (!found.length) return;
-    const place = found.indexOf(current) + by;
-    if (place < 0 || place >= found.length) return;
-    open(found[place], "replaceState").catch(fail);
-    if (reading() || !narrow()) top();
+  function move(by) {
+    if (!listed.length) return;
+    const place = listed.indexOf(current) + by;
+    if (place < 0 || place >= listed.length) return;
+    open(listed[place], "replaceState").catch(fail);
+    if (isReading() || !isNarrow()) scrollToPair();
   }
 
-  const narrow = () => getComputedStyle(part("back")).display !== "none";
-  const reading = () => root.dataset.view === "pair";
+  const isNarrow = () => getComputedStyle(part("back")).display !== "none";
+  const isReading = () => root.dataset.view === "pair";
 
-  // The beginning of the pair, where it is not on the screen.
-  function top() {
+  // Scrolls to the beginning of the pair if it is not on the screen.
+  function scrollToPair() {
     const edge = part("reading").getBoundingClientRect().top;
     if (edge >= 0 && edge <= innerHeight / 2) return;
-    (narrow() ? root : part("reading")).scrollIntoView({ block: "start" });
+    (isNarrow() ? root : part("reading")).scrollIntoView({ block: "start" });
   }
 
-  function enter(row, step = "pushState") {
+  function openPair(row, step = "pushState") {
     root.dataset.view = "pair";
     open(row, step).catch(fail);
-    if (narrow()) pairHolder.focus({ preventScroll: true });
-    top();
+    if (isNarrow()) pairHolder.focus({ preventScroll: true });
+    scrollToPair();
   }
 
-  function leave() {
+  function closePair() {
     root.dataset.view = "list";
     list.focus({ preventScroll: true });
     draw();
-    const place = found.indexOf(current);
+    const place = listed.indexOf(current);
     if (place >= 0) reveal(place);
-    if (narrow()) root.scrollIntoView({ block: "start" });
+    if (isNarrow()) root.scrollIntoView({ block: "start" });
   }
 
   async function copyLink() {
     const button = part("link");
-    const link = `${location.href.split("#")[0]}${address()}`;
+    const link = `${location.href.split("#")[0]}${fragment()}`;
     try {
       await navigator.clipboard.writeText(link);
       button.textContent = "Copied";
     } catch {
-      write("replaceState"); // where a page may not write to the clipboard
+      writeUrl("replaceState"); // the clipboard is not available on this page
       button.textContent = "Link in the address bar";
     }
     setTimeout(() => (button.textContent = "Copy link"), 2000);
@@ -453,20 +452,20 @@
   // -- Keys and events -----------------------------------------------------------------------------
 
   const KEYS = {
-    j: () => walk(1),
-    k: () => walk(-1),
-    r: () => flip("raw"),
-    d: () => flip("diff"),
+    j: () => move(1),
+    k: () => move(-1),
+    r: () => toggle("raw"),
+    d: () => toggle("diff"),
     "?": () => part("keys").showModal(),
     "/": () => {
       root.dataset.view = "list";
       query.focus();
       query.select();
     },
-    Escape: leave,
+    Escape: closePair,
   };
 
-  function key(event) {
+  function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (part("keys").open) return;
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
@@ -477,93 +476,93 @@
     KEYS[event.key]();
   }
 
-  function inList(event) {
+  function onListKey(event) {
     const page = Math.max(1, Math.floor(list.clientHeight / rowHeight()) - 1);
-    const place = found.indexOf(current);
+    const place = listed.indexOf(current);
     const to = {
       ArrowDown: place + 1,
       ArrowUp: place - 1,
       PageDown: place + page,
       PageUp: place - page,
       Home: 0,
-      End: found.length - 1,
+      End: listed.length - 1,
     }[event.key];
     if (event.key === "Enter" && current >= 0) {
-      enter(current);
+      openPair(current);
       pairHolder.focus({ preventScroll: true });
-    } else if (to === undefined || !found.length) return;
-    else open(found[Math.max(0, Math.min(found.length - 1, to))], "replaceState").catch(fail);
+    } else if (to === undefined || !listed.length) return;
+    else open(listed[Math.max(0, Math.min(listed.length - 1, to))], "replaceState").catch(fail);
     event.preventDefault();
   }
 
-  function follow() {
-    const said = parsed(location.hash);
-    if (!said) return;
-    const { open: wanted, ...rest } = said;
+  function applyUrl() {
+    const parsedUrl = parsed(location.hash);
+    if (!parsedUrl) return;
+    const { open: wanted, ...rest } = parsedUrl;
     const changed = Object.keys(rest).some((name) => String(rest[name]) !== String(view[name]));
-    const row = wanted ? shelf.find(...wanted) : -1;
+    const row = wanted ? pairList.find(...wanted) : -1;
     if (changed) {
       view = rest;
       current = row >= 0 ? row : current;
-      gather();
+      refresh();
     }
-    if (wanted && row < 0) trouble("The link names a pair that is not in these results.");
-    if (row >= 0) enter(row, null);
-    else if (!wanted && reading() && narrow()) leave();
+    if (wanted && row < 0) showError("The link names a pair that is not in these results.");
+    if (row >= 0) openPair(row, null);
+    else if (!wanted && isReading() && isNarrow()) closePair();
   }
 
   function listen() {
     let frame = 0;
     list.addEventListener("scroll", () => (frame ||= requestAnimationFrame(() => ((frame = 0), draw()))));
-    list.addEventListener("keydown", inList);
+    list.addEventListener("keydown", onListKey);
     list.addEventListener("click", (event) => {
-      const made = event.target.closest(".option");
-      if (made) enter(Number(made.dataset.row));
+      const node = event.target.closest(".option");
+      if (node) openPair(Number(node.dataset.row));
     });
-    let typed = 0;
+    let timer = 0;
     query.addEventListener("input", () => {
-      clearTimeout(typed);
-      typed = setTimeout(() => want({ query: query.value }, "replaceState"), TYPING);
+      clearTimeout(timer);
+      timer = setTimeout(() => changeView({ query: query.value }, "replaceState"), SEARCH_DELAY);
     });
-    part("outcomes").addEventListener("click", pressed);
-    part("marks").addEventListener("click", pressed);
-    part("tag").addEventListener("change", ({ target }) => want({ tag: target.value ? target.value.slice(1) : null }));
-    part("sort").addEventListener("change", ({ target }) => want({ sort: target.value }));
+    part("outcomes").addEventListener("click", pressChip);
+    part("marks").addEventListener("click", pressChip);
+    part("tag").addEventListener("change", ({ target }) => changeView({ tag: target.value ? target.value.slice(1) : null }));
+    part("sort").addEventListener("change", ({ target }) => changeView({ sort: target.value }));
     part("pair-of-models").addEventListener("change", ({ target }) =>
-      want({ pair: target.value === "" ? null : Number(target.value) }),
+      changeView({ pair: target.value === "" ? null : Number(target.value) }),
     );
-    part("clear").addEventListener("click", () => (want(fresh()), query.focus()));
-    part("back").addEventListener("click", leave);
-    part("raw").addEventListener("click", () => flip("raw"));
-    part("diff").addEventListener("click", () => flip("diff"));
-    part("previous").addEventListener("click", () => walk(-1));
-    part("next").addEventListener("click", () => walk(1));
+    part("clear").addEventListener("click", () => (changeView(defaultView()), query.focus()));
+    part("back").addEventListener("click", closePair);
+    part("raw").addEventListener("click", () => toggle("raw"));
+    part("diff").addEventListener("click", () => toggle("diff"));
+    part("previous").addEventListener("click", () => move(-1));
+    part("next").addEventListener("click", () => move(1));
     part("help").addEventListener("click", () => part("keys").showModal());
     part("link").addEventListener("click", copyLink);
-    document.addEventListener("keydown", key);
-    addEventListener("popstate", follow);
+    document.addEventListener("keydown", onKey);
+    addEventListener("popstate", applyUrl);
     new ResizeObserver(() => draw()).observe(list);
   }
 
-  function trouble(words) {
+  function showError(message) {
     const line = document.getElementById("pairs-trouble");
     line.hidden = false;
-    line.textContent = words;
+    line.textContent = message;
   }
 
   function fail(error) {
-    trouble(`The pairs cannot be shown: ${error.message}`);
+    showError(`The pairs cannot be shown: ${error.message}`);
   }
 
   async function start() {
     if (!globalThis.DecompressionStream) throw new Error("this browser cannot unpack them; a newer one can");
-    shelf = await Shelf.opened(document.getElementById("pairs-index"), root.querySelectorAll(".pairs-chunk"));
+    pairList = await PairList.load(document.getElementById("pairs-index"), root.querySelectorAll(".pairs-chunk"));
     part("reader").hidden = false;
     root.dataset.view = "list";
-    view = fresh();
+    view = defaultView();
     listen();
-    gather();
-    follow();
+    refresh();
+    applyUrl();
     root.dataset.ready = "";
     performance.mark("pairs-ready");
   }

@@ -1,1 +1,1 @@
-"""The summary as lines of text, shared by the terminal, the report and notebooks."""
+"""The summary as lines of text, for the terminal, the page and notebooks."""

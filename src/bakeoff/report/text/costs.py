@@ -1,45 +1,47 @@
-"""What work would take and what it took, in tokens, money and time, as lines. Knows no terminal."""
+"""Tokens, cost and time as text: the estimate of a run, and what finished work took."""
 
 from collections.abc import Iterable, Sequence
 
 from bakeoff.records import Plan, Results, StageUsage
-from bakeoff.report.text.summary import Blocks
+from bakeoff.report.text.summary import Sections
 
-_DOES = {"completion": ("completes", "completions"), "judgment": ("judges", "verdicts")}
-
-
-def estimated(found: Plan) -> Blocks:
-    """A line for each model and judge, the sum, and what was assumed."""
-    lines = [_expense(expense) for expense in found.usage]
-    what = f"What {found.prompts} prompts would take"
-    assumed = [f"Assumed: {note}" for note in found.notes]
-    return {what: [*lines, f"Together: {_together(found)}", *assumed]}
+_WORDS = {"completion": ("completes", "completions"), "judgment": ("judges", "verdicts")}
 
 
-def _expense(it: StageUsage) -> str:
-    does, things = _DOES[it.stage]
-    parts = [_count(it.requests, "request")] if it.requests else ["nothing is left to ask"]
-    if it.input_tokens is not None and it.output_tokens is not None:
-        parts.append(f"{it.input_tokens:,} tokens read, {it.output_tokens:,} written")
-    if it.requests:
-        parts.append(_price(it.cost, it.max_cost))
-    if it.seconds:
-        parts.append(_time(it.seconds))
-    if it.stored:
-        parts.append(f"{it.stored:,} {things} are in the store")
-    return f"{it.participant} {does}: {', '.join(parts)}"
+def plan_sections(plan: Plan) -> Sections:
+    """One section: a line for each model and judge, the total, and the assumptions."""
+    lines = [_expense(expense) for expense in plan.usage]
+    title = f"What {plan.prompts} prompts would take"
+    assumed = [f"Assumed: {note}" for note in plan.notes]
+    return {title: [*lines, f"Together: {_total(plan)}", *assumed]}
 
 
-def _together(found: Plan) -> str:
-    requests = sum(expense.requests for expense in found.usage)
-    parts = [_count(requests, "request"), _price(found.cost, found.max_cost)]
-    if found.cost is None:
-        known = [one.cost for one in found.usage if one.cost is not None]
-        parts[-1] = f"no price is known for {', '.join(found.unpriced)}"
+def _expense(expense: StageUsage) -> str:
+    verb, outcomes = _WORDS[expense.stage]
+    parts = (
+        [_count(expense.requests, "request")] if expense.requests else ["nothing is left to ask"]
+    )
+    if expense.input_tokens is not None and expense.output_tokens is not None:
+        parts.append(f"{expense.input_tokens:,} tokens read, {expense.output_tokens:,} written")
+    if expense.requests:
+        parts.append(_price(expense.cost, expense.max_cost))
+    if expense.seconds:
+        parts.append(_time(expense.seconds))
+    if expense.stored:
+        parts.append(f"{expense.stored:,} {outcomes} are in the store")
+    return f"{expense.participant} {verb}: {', '.join(parts)}"
+
+
+def _total(plan: Plan) -> str:
+    requests = sum(expense.requests for expense in plan.usage)
+    parts = [_count(requests, "request"), _price(plan.cost, plan.max_cost)]
+    if plan.cost is None:
+        known = [expense.cost for expense in plan.usage if expense.cost is not None]
+        parts[-1] = f"no price is known for {', '.join(plan.unpriced)}"
         if any(known):
-            parts.append(f"{dollars(sum(known))} for the others")
-    if found.seconds:
-        parts.append(_time(found.seconds))
+            parts.append(f"{dollar_text(sum(known))} for the others")
+    if plan.seconds:
+        parts.append(_time(plan.seconds))
     return ", ".join(parts)
 
 
@@ -48,8 +50,8 @@ def _price(cost: float | None, dearest: float | None) -> str:
         return "no price is known"
     if not cost and not dearest:
         return "nothing to pay"
-    most = "" if dearest is None else f", at most {dollars(dearest)}"
-    return f"about {dollars(cost)}{most}"
+    most = "" if dearest is None else f", at most {dollar_text(dearest)}"
+    return f"about {dollar_text(cost)}{most}"
 
 
 def _time(seconds: float) -> str:
@@ -59,53 +61,54 @@ def _time(seconds: float) -> str:
     return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"
 
 
-def took(results: Results) -> list[str]:
-    """What the outcomes took, whenever they were asked for, and what the run that made the results
-    asked for.
+def cost_lines(results: Results) -> list[str]:
+    """The usage of all outcomes, including earlier runs, and the requests of the last run.
+
+    Empty if no usage is known.
     """
-    lines = told(results.summary.usage)
-    return lines + run_took(results.run_usage) if lines else []
+    lines = usage_lines(results.summary.usage)
+    return lines + run_lines(results.run_usage) if lines else []
 
 
-def told(spent: Iterable[StageUsage]) -> list[str]:
-    """A line for each model and judge of which it is known what it wrote."""
-    return [_spent(one) for one in spent if one.output_tokens is not None]
+def usage_lines(spending: Iterable[StageUsage]) -> list[str]:
+    """One line for each model and judge whose output tokens are known."""
+    return [_usage(spent) for spent in spending if spent.output_tokens is not None]
 
 
-def _spent(it: StageUsage) -> str:
-    tokens = [] if it.input_tokens is None else [f"{it.input_tokens:,} tokens read"]
-    if it.cached_tokens:
-        tokens[-1] += f" ({it.cached_tokens:,} of them cached)"
-    tokens.append(f"{it.output_tokens:,} {'' if tokens else 'tokens '}written")
-    failed = f" and {it.failed:,} failed" if it.failed else ""
-    cost = "no price is known" if it.cost is None else dollars(it.cost)
-    outcomes = f"{it.outcomes:,} {_DOES[it.stage][1]}{failed}"
-    return f"{it.participant}: {outcomes}, {', '.join(tokens)}, {cost}"
+def _usage(spent: StageUsage) -> str:
+    tokens = [] if spent.input_tokens is None else [f"{spent.input_tokens:,} tokens read"]
+    if spent.cached_tokens:
+        tokens[-1] += f" ({spent.cached_tokens:,} of them cached)"
+    tokens.append(f"{spent.output_tokens:,} {'' if tokens else 'tokens '}written")
+    failed = f" and {spent.failed:,} failed" if spent.failed else ""
+    cost = "no price is known" if spent.cost is None else dollar_text(spent.cost)
+    outcomes = f"{spent.outcomes:,} {_WORDS[spent.stage][1]}"
+    return f"{spent.participant}: {outcomes}{failed}, {', '.join(tokens)}, {cost}"
 
 
-def run_took(asked: Sequence[StageUsage]) -> list[str]:
-    """What one run asked for, in a line; none where it did not ask."""
-    if not any(one.requests or one.stored for one in asked):
+def run_lines(asked: Sequence[StageUsage]) -> list[str]:
+    """One line on the requests of a run; empty if it made none."""
+    if not any(row.requests or row.stored for row in asked):
         return []
     parts = []
-    if requests := sum(one.requests for one in asked):
-        again = sum(one.retries for one in asked)
+    if requests := sum(row.requests for row in asked):
+        again = sum(row.retries for row in asked)
         made_again = f", {again:,} of them again" if again else ""
         parts.append(f"{_count(requests, 'request')}{made_again}")
-    if unanswered := sum(one.unanswered for one in asked):
+    if unanswered := sum(row.unanswered for row in asked):
         parts.append(f"{unanswered:,} without a reply (they may be billed all the same)")
-    if kept := sum(one.stored for one in asked):
+    if kept := sum(row.stored for row in asked):
         parts.append(f"{kept:,} outcomes from the store, which cost nothing")
-    paid = [one.cost for one in asked if one.cost]
-    return [f"Made by {', '.join(parts)}" + (f", {dollars(sum(paid))} paid" if paid else "")]
+    paid = [row.cost for row in asked if row.cost]
+    return [f"Made by {', '.join(parts)}" + (f", {dollar_text(sum(paid))} paid" if paid else "")]
 
 
-def dollars(cost: float) -> str:
-    """US dollars: cents, and more digits where it is less than one of them."""
+def dollar_text(cost: float) -> str:
+    """An amount of US dollars with two digits, or four if it is below $0.1."""
     if cost >= 0.1 or cost == 0:
         return f"${cost:,.2f}"
     return f"${cost:.4f}" if cost >= 0.0001 else "less than $0.0001"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + "s" * (number != 1)

@@ -1,20 +1,25 @@
-"""The judge card as lines of text: how far the numbers beside it can be trusted."""
+"""The judge card as text: biases, agreement and failures of the judges of a pair of models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bakeoff.records import Agreement, JudgeCard, NullCheck, PairSummary
+from bakeoff.report.text.verdict import outcome_label
 from bakeoff.stats.results import Estimate
 
-_SAID = {"better": "model 1 is better", "worse": "model 2 is better", "equivalent": "no difference"}
+_OUTCOMES = {
+    "better": "model 1 is better",
+    "worse": "model 2 is better",
+    "equivalent": "no difference",
+}
 
 
 def percent(share: float | None) -> str:
-    """A share as `72.0%`."""
+    """A share between 0 and 1 as `72.0%`; None is `not known`."""
     return "not known" if share is None else f"{100 * share:.1f}%"
 
 
 def interval(estimate: Estimate | None) -> str:
-    """A share with its 95 % interval."""
+    """A share with its 95 % interval, as `72.0% [95%: 60.1 to 81.3]`; None is `not known`."""
     if estimate is None:
         return "not known"
     low, high = 100 * estimate.low, 100 * estimate.high
@@ -22,53 +27,65 @@ def interval(estimate: Estimate | None) -> str:
 
 
 def agreement_line(agreement: Agreement) -> str:
-    """How far the raters agree: the share, and each coefficient that is known."""
+    """The agreement of raters: the share of equal verdicts and each known coefficient."""
     names = {
         "Cohen's kappa": agreement.cohen,
         "Fleiss' kappa": agreement.fleiss,
         "AC1": agreement.ac1,
         "alpha": agreement.alpha,
     }
-    shown = ", ".join(f"{name} {e.estimate:.2f}" for name, e in names.items() if e)
-    who = " and ".join(agreement.raters)
+    coefficients = ", ".join(f"{name} {e.estimate:.2f}" for name, e in names.items() if e)
+    raters = " and ".join(agreement.raters)
     if len(agreement.raters) > 2:
-        who = f"{len(agreement.raters)} raters ({agreement.raters[0]}, ...)"
-    return f"Agreement of {who}: {percent(agreement.share)}" + (f"; {shown}" if shown else "")
+        raters = f"{len(agreement.raters)} raters ({agreement.raters[0]}, ...)"
+    return f"Agreement of {raters}: {percent(agreement.share)}" + (
+        f"; {coefficients}" if coefficients else ""
+    )
 
 
-def trust(pair: PairSummary, checks: Sequence[NullCheck]) -> list[str]:
-    """What is known of the judge, or of the panel and of each judge in it."""
-    lines = _leanings(pair)
-    for card in pair.judges:
-        lines += _alone(card) if len(pair.judges) == 1 else _member(card)
+def judge_card_lines(
+    pair: PairSummary, checks: Sequence[NullCheck], *, members: bool = True
+) -> list[str]:
+    """Biases, agreement, null checks and failures of the judge, or of a panel.
+
+    With `members` it has the lines of each single judge, too.
+    """
+    lines = _bias_lines(pair)
+    for card in pair.judges if members else ():
+        lines += (
+            [_quality(card), _price(card)] if len(pair.judges) == 1 else _panel_member_lines(card)
+        )
     lines += [agreement_line(agreement) for agreement in pair.agreement]
-    lines += [line for check in checks for line in _null(check)]
-    asked = pair.accounting
-    lines.append(f"Verdicts: {asked.asked} asked = {asked.judged} judged + {asked.failed} failed")
-    if asked.failed and asked.worst_case:
-        low, high = asked.worst_case
-        kinds = ", ".join(f"{count} {kind}" for kind, count in asked.failed_by_kind.items())
+    lines += [line for check in checks for line in _null_check_lines(check)]
+    counts = pair.accounting
+    lines.append(
+        f"Verdicts: {counts.asked} asked = {counts.judged} judged + {counts.failed} failed"
+    )
+    if counts.failed and counts.worst_case:
+        low, high = counts.worst_case
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.failed_by_kind.items())
         lines.append(
             f"Had all that failed ({kinds}) gone one way: {100 * low:.1f} to {100 * high:.1f}%"
         )
     return lines
 
 
-def people(pair: PairSummary) -> list[str]:
-    """What people say, and the win rate that their labels correct."""
-    found = pair.people
-    if found is None:
+def people_lines(pair: PairSummary) -> list[str]:
+    """The win rate by the votes of people, their agreement, and the win rate corrected by them."""
+    people = pair.people
+    if people is None:
         return []
     lines = [
-        f"{', '.join(found.voters)} on {found.prompts} prompts, model 1: {interval(found.win_rate)}"
+        f"{', '.join(people.voters)} on {people.prompts} prompts, model 1: "
+        f"{interval(people.win_rate)}"
     ]
-    if found.judge_agreement:
-        lines.append(agreement_line(found.judge_agreement))
-    if found.voter_agreement:
-        lines.append(agreement_line(found.voter_agreement))
-    if found.corrected:
-        lines.append(f"Win rate corrected by people: {interval(found.corrected.value)}, PPI++")
-        lines.append(_labels(found.labels_needed))
+    if people.judge_agreement:
+        lines.append(agreement_line(people.judge_agreement))
+    if people.voter_agreement:
+        lines.append(agreement_line(people.voter_agreement))
+    if people.corrected:
+        lines.append(f"Win rate corrected by people: {interval(people.corrected.value)}, PPI++")
+        lines.append(_more_labels(people.labels_needed))
     else:
         lines.append(
             "Win rate corrected by people: none, it needs labels of some prompts that were drawn "
@@ -77,13 +94,13 @@ def people(pair: PairSummary) -> list[str]:
     return lines
 
 
-def _labels(more: int | None) -> str:
+def _more_labels(more: int | None) -> str:
     if more is None:
         return "More labels of these prompts would not settle it: more prompts might"
     return f"About {more} more labels would settle it" if more else "More labels are not needed"
 
 
-def _leanings(pair: PairSummary) -> list[str]:
+def _bias_lines(pair: PairSummary) -> list[str]:
     order = pair.order
     lines = []
     if pair.consistency is not None:
@@ -97,8 +114,8 @@ def _leanings(pair: PairSummary) -> list[str]:
         lines.append(f"The completion shown first won: not identifiable ({order.identified})")
     else:
         lines.append(f"The completion shown first won: {interval(order.pick_first)}")
-    if pair.length and pair.length.tilt.more_wins:
-        lines.append(f"The longer completion won: {interval(pair.length.tilt.more_wins)}")
+    if pair.length and pair.length.bias.more_wins:
+        lines.append(f"The longer completion won: {interval(pair.length.bias.more_wins)}")
         if pair.length.controlled:
             lines.append(f"Model 1 at equal length: {interval(pair.length.controlled)}")
     if pair.markdown and pair.markdown.more_wins:
@@ -113,13 +130,8 @@ def _leanings(pair: PairSummary) -> list[str]:
     return lines
 
 
-def _alone(card: JudgeCard) -> list[str]:
-    return [_troubles(card), _price(card)]
-
-
-def _member(card: JudgeCard) -> list[str]:
-    """A judge of a panel."""
-    told = [
+def _panel_member_lines(card: JudgeCard) -> list[str]:
+    biases = [
         f"same winner in both orders {percent(card.consistency.estimate)}"
         if card.consistency
         else "",
@@ -132,22 +144,22 @@ def _member(card: JudgeCard) -> list[str]:
     ]
     against = ", against the panel" * card.opposes_panel
     lines = [
-        f"{card.judge} alone: {interval(card.win_rate)}: {_said(card.outcome)}{against}",
-        *([f"{card.judge}: {', '.join(filter(None, told))}"] if any(told) else []),
-        f"{card.judge}: {_troubles(card)}; {_price(card)}",
+        f"{card.judge} alone: {interval(card.win_rate)}: {_outcome(card.outcome)}{against}",
+        *([f"{card.judge}: {', '.join(filter(None, biases))}"] if any(biases) else []),
+        f"{card.judge}: {_quality(card)}; {_price(card)}",
     ]
     if card.win_rate_without and card.outcome_without:
         lines.append(
             f"Without {card.judge}: {interval(card.win_rate_without)}: "
-            f"{_said(card.outcome_without)}"
+            f"{_outcome(card.outcome_without)}"
         )
     return lines
 
 
-def _troubles(card: JudgeCard) -> str:
-    against = f"Winner against its own scores: {_of(card.contradicted, card.scored)}"
-    parts = [against] if card.scored else []  # without scores there is nothing to be at odds with
-    parts.append(f"{'u' if parts else 'U'}nreadable: {_of(card.unreadable, card.asked)}")
+def _quality(card: JudgeCard) -> str:
+    against = f"Winner against its own scores: {_fraction(card.contradicted, card.scored)}"
+    parts = [against] if card.scored else []
+    parts.append(f"{'u' if parts else 'U'}nreadable: {_fraction(card.unreadable, card.asked)}")
     parts += [f"read when asked again: {card.retried}"] if card.retried else []
     parts.append(f"refused: {card.refused}")
     parts += [f"completions shortened: {card.truncated}"] if card.truncated else []
@@ -160,7 +172,7 @@ def _price(card: JudgeCard) -> str:
     return f"Cost: {card.cost:.2f} US dollars for 100 pairs"
 
 
-def _null(check: NullCheck) -> list[str]:
+def _null_check_lines(check: NullCheck) -> list[str]:
     low, high = (100 * edge for edge in check.band)
     inside = check.band[0] <= check.win_rate.estimate <= check.band[1]
     lines = [
@@ -178,9 +190,57 @@ def _null(check: NullCheck) -> list[str]:
     return lines
 
 
-def _said(outcome: str) -> str:
-    return _SAID.get(outcome, outcome)
+def _outcome(outcome: str) -> str:
+    return _OUTCOMES.get(outcome, outcome)
 
 
-def _of(count: int, total: int) -> str:
+def _fraction(count: int, total: int) -> str:
     return f"{count} of {total}"
+
+
+def panel_table(pair: PairSummary) -> list[tuple[str, list[str]]]:
+    """The judges of a panel side by side: rows of a title and one cell per judge of `pair.judges`.
+
+    A value that a judge does not have is an empty cell; a row of empty cells is omitted. Empty for
+    a single judge.
+    """
+    if len(pair.judges) < 2:
+        return []
+    rows = [(title, [cell(card) for card in pair.judges]) for title, cell in _PANEL_ROWS.items()]
+    return [row for row in rows if any(row[1])]
+
+
+def _rest_of_panel(card: JudgeCard) -> str:
+    if card.win_rate_without is None or card.outcome_without is None:
+        return ""
+    return f"{interval(card.win_rate_without)}: {outcome_label(card.outcome_without).lower()}"
+
+
+def _share(estimate: Estimate | None) -> str:
+    return percent(estimate.estimate) if estimate else ""
+
+
+_PANEL_ROWS: dict[str, Callable[[JudgeCard], str]] = {
+    "Win rate of model 1": lambda card: interval(card.win_rate),
+    "Alone it would say": lambda card: (
+        outcome_label(card.outcome).lower() + ", against the panel" * card.opposes_panel
+    ),
+    "The panel without it": _rest_of_panel,
+    "Same winner in both orders": lambda card: _share(card.consistency),
+    "The completion shown first won": lambda card: _share(card.first_wins),
+    "The longer completion won": lambda card: _share(card.longer_wins),
+    "Agrees with the other judges": lambda card: (
+        percent(card.panel_agreement.share) if card.panel_agreement else ""
+    ),
+    "Agrees with people": lambda card: (
+        percent(card.human_agreement.share) if card.human_agreement else ""
+    ),
+    "Winner against its own scores": lambda card: (
+        f"{card.contradicted} of {card.scored}" if card.scored else ""
+    ),
+    "Unreadable": lambda card: f"{card.unreadable} of {card.asked}",
+    "Refused": lambda card: f"{card.refused} of {card.asked}",
+    "Completions shortened": lambda card: f"{card.truncated} of {card.judged}",
+    "Snapshots": lambda card: ", ".join(card.snapshots),
+    "US dollars for 100 pairs": lambda card: "" if card.cost is None else f"{card.cost:.2f}",
+}

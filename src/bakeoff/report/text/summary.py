@@ -1,4 +1,4 @@
-"""The summary of a pair as titled lines of text, in the guide's shape. Knows no terminal."""
+"""The summary of a pair of models as titled sections of text, in the order of the guide."""
 
 from collections.abc import Sequence
 from math import cosh, exp
@@ -14,21 +14,25 @@ from bakeoff.records import (
     Slice,
     Summary,
 )
-from bakeoff.report.text.judge_card import interval, people, trust
+from bakeoff.report.text.judge_card import interval, judge_card_lines, people_lines
+from bakeoff.report.text.verdict import verdict_lines
 
-Blocks = dict[str, list[str]]
+Sections = dict[str, list[str]]  # title to lines, in the order of showing
 
-_SLICES = 12
+_MAX_SLICES = 12
 
 
-def blocks(
+def pair_sections(
     pair: PairSummary,
     judges: Sequence[str],
     models: Sequence[ModelSummary],
     checks: Sequence[NullCheck] = (),
-) -> Blocks:
-    """Title to lines, in the order of showing; a block without lines is left out."""
-    found: Blocks = {
+) -> Sections:
+    """The sections of one pair; a section without lines is omitted.
+
+    `models` are those whose flags are shown, `checks` the null checks of the judge card.
+    """
+    sections: Sections = {
         "Model Comparison Summary": [
             f"Model 1: {pair.a}",
             f"Model 2: {pair.b}",
@@ -44,79 +48,82 @@ def blocks(
         if pair.score_difference
         else ["none: this judge says which is better, not how good"],
         "Score Analysis": _scores(pair),
-        "Judge card": trust(pair, checks),
-        "People": people(pair),
+        "Judge card": judge_card_lines(pair, checks),
+        "People": people_lines(pair),
         "What it can show": _power(pair),
-        "By tag": [_slice(row) for row in pair.slices[:_SLICES]]
-        + [f"and {len(pair.slices) - _SLICES} more in results.json"] * (len(pair.slices) > _SLICES),
+        "By tag": [_slice(row) for row in pair.slices[:_MAX_SLICES]]
+        + [f"and {len(pair.slices) - _MAX_SLICES} more in results.json"]
+        * (len(pair.slices) > _MAX_SLICES),
         "Red flags": [
             _flag(flag) for flag in (*pair.flags, *(f for model in models for f in model.flags))
         ],
-        "Overall winner": [
-            pair.verdict,
-            *(f"What to do: {action}" for action in dict.fromkeys(r.action for r in pair.reasons)),
-        ],
+        "Overall winner": verdict_lines(pair),
     }
-    return {title: lines for title, lines in found.items() if lines}
+    return {title: lines for title, lines in sections.items() if lines}
 
 
-def ratings(summary: Summary) -> list[str]:
-    """Where each of several models stands, the strongest first, and what the fit says beside it."""
+def rating_lines(summary: Summary) -> list[str]:
+    """The strength of each of several models, the strongest first, and the notes on the fit."""
     lines = []
-    for place, one in enumerate(summary.ratings, 1):
-        value = one.strength
+    for place, rating in enumerate(summary.ratings, 1):
+        value = rating.strength
         low, high = (round(edge, 2) + 0.0 for edge in (value.low, value.high))  # no -0.00
         span = "no interval" if value.low == value.high else f"95%: {low:+.2f} to {high:+.2f}"
-        stands = f", {ranks(one)}, group {one.group}" if one.ranks and one.group else ""
+        rank = (
+            f", {rank_text(rating)}, group {rating.group}" if rating.ranks and rating.group else ""
+        )
         lines.append(
-            f"{place}. {one.model}: {round(value.estimate, 2) + 0.0:+.2f} [{span}]{stands}, "
+            f"{place}. {rating.model}: {round(value.estimate, 2) + 0.0:+.2f} [{span}]{rank}, "
             f"wins {100 / (1 + exp(-value.estimate)):.1f}%"
         )
-    fitted = summary.rating_model
-    aside = ", ties aside" if fitted and fitted.tie_parameter is not None else ""
+    model = summary.rating_model
+    aside = ", ties aside" if model and model.tie_parameter is not None else ""
     return [*lines, f"So much a model wins against one at 0{aside}", *rating_notes(summary)]
 
 
-def ranks(one: Rating) -> str:
+def rank_text(rating: Rating) -> str:
     """The ranks that a model may have: `rank 2`, `rank 1 to 3`."""
-    low, high = one.ranks or (1, 1)
+    low, high = rating.ranks or (1, 1)
     return f"rank {low}" if low == high else f"rank {low} to {high}"
 
 
 def rating_notes(summary: Summary) -> list[str]:
-    """How ratings are to be read, and what the fit says of ties and of the order of showing."""
-    fitted = summary.rating_model
-    if fitted is None:
+    """How to read the ratings, and the share of ties and the effect of order that the fit found.
+
+    Empty without ratings.
+    """
+    model = summary.rating_model
+    if model is None:
         return []
     lines = [
         "Two models that share a letter are not surely different; ranks and letters hold for all "
         "models together at 95%",
     ]
-    if fitted.components > 1:
+    if model.components > 1:
         lines.append(
-            f"The wins fall into {fitted.components} parts that never lost to, or never met, each "
+            f"The wins fall into {model.components} parts that never lost to, or never met, each "
             "other: how far apart those are nobody can tell, a ridge holds them, and between "
             "them ranks count the prompts won"
         )
-    over = f"{fitted.prompts:,} prompts"
-    if fitted.clusters:
-        over += f" in {fitted.clusters:,} clusters"
-    return [*lines, *_of_equals(fitted), f"{fitted.method} ({over})"]
+    over = f"{model.prompts:,} prompts"
+    if model.clusters:
+        over += f" in {model.clusters:,} clusters"
+    return [*lines, *_equal_models(model), f"{model.method} ({over})"]
 
 
-def _of_equals(fitted: RatingModel) -> list[str]:
-    """What the judges make of two models that are equally strong."""
+def _equal_models(model: RatingModel) -> list[str]:
+    """The fitted verdicts on two models of equal strength."""
     lines, decided = [], ""
-    if fitted.tie_parameter is not None:
+    if model.tie_parameter is not None:
         share = (
             100
-            * fitted.tie_parameter
-            / (2 * cosh((fitted.first_advantage or 0) / 2) + fitted.tie_parameter)
+            * model.tie_parameter
+            / (2 * cosh((model.first_advantage or 0) / 2) + model.tie_parameter)
         )
         lines.append(f"Two equal models tie on {share:.1f}% of the prompts")
         decided = " and do not tie"
-    if fitted.first_advantage is not None:
-        share = 100 / (1 + exp(-fitted.first_advantage))
+    if model.first_advantage is not None:
+        share = 100 / (1 + exp(-model.first_advantage))
         lines.append(f"Where two are equal{decided}, the one shown first wins {share:.1f}%")
     return lines
 
@@ -139,14 +146,17 @@ def _win_rates(pair: PairSummary) -> list[str]:
 
 
 def _scores(pair: PairSummary) -> list[str]:
-    found = pair.score_difference
-    if found is None:
+    difference = pair.score_difference
+    if difference is None:
         return []
-    value, test = found.value, found.test.method.removeprefix("sign-flip ").partition(",")[0]
+    value, test = (
+        difference.value,
+        difference.test.method.removeprefix("sign-flip ").partition(",")[0],
+    )
     name = "permutation test" if test == "permutation" else test
     return [
-        f"Average difference: {value.estimate:+.3f} ± {found.sd:.3f} "
-        f"[95%: {value.low:+.3f} to {value.high:+.3f}], {name} {p_value(found.test.p)}",
+        f"Average difference: {value.estimate:+.3f} ± {difference.sd:.3f} "
+        f"[95%: {value.low:+.3f} to {value.high:+.3f}], {name} {p_value(difference.test.p)}",
         f"Model 1 better {pair.scored_better} times, worse {pair.scored_worse}, "
         f"equal {pair.scored_equal}",
     ]
@@ -166,10 +176,10 @@ def _power(pair: PairSummary) -> list[str]:
 
 
 def _slice(row: Slice) -> str:
-    told = row.outcome or "no verdict"
+    outcome = row.outcome or "no verdict"
     return (
         f"{row.tag}: {interval(row.win_rate)}, n = {row.prompts}, "
-        f"adjusted {p_value(row.adjusted_p)}: {told}"
+        f"adjusted {p_value(row.adjusted_p)}: {outcome}"
     )
 
 
@@ -187,5 +197,5 @@ def _spread(spread: ScoreStats | None) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value as it is read: `p = 0.042`, `p < 0.001`."""
+    """A p-value as `p = 0.042` or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -1,6 +1,6 @@
-"""Where the time of a run went, as a table of a few lines. Knows a stopwatch, and no run."""
+"""The wall time of a run by kind of work, as text."""
 
-from bakeoff.report.text.summary import Blocks
+from bakeoff.report.text.summary import Sections
 from bakeoff.runtime.timing import Stopwatch, Work
 
 _NAMES: dict[Work, str] = {
@@ -18,19 +18,19 @@ _NOTE = (
 )
 
 
-def laps(watch: Stopwatch) -> Blocks:
-    """Seconds and shares of the wall time by kind of work; the rows add up to the last one."""
-    found, wall = watch.laps()
-    of = {lap.work: lap for lap in found}
-    rows = [(_NAMES[work], of[work].counted) for work in _NAMES]
+def timing_sections(watch: Stopwatch) -> Sections:
+    """One section: seconds and share of the wall time by kind of work; they add up to it."""
+    laps, wall = watch.laps()
+    timings = {lap.work: lap for lap in laps}
+    rows = [(_NAMES[work], timings[work].counted) for work in _NAMES]
     rows.append(("everything else", wall - sum(seconds for _, seconds in rows)))
     lines = [_row(name, seconds, wall) for name, seconds in rows]
-    both = f"Models completed for {of['generate'].whole:.1f} s in all, judges judged for "
+    totals = f"Models completed for {timings['generate'].whole:.1f} s in all, judges judged for "
     return {
         "Where the time went": [
             *lines,
             _row("in all", wall, wall),
-            f"{both}{of['judge'].whole:.1f} s.",
+            f"{totals}{timings['judge'].whole:.1f} s.",
             _NOTE,
         ]
     }

@@ -6,7 +6,7 @@ being tried: then the difference would say nothing about that model.
 
 from typing import NamedTuple
 
-from bakeoff.analysis.pair_data import Trial, trials_of
+from bakeoff.analysis.pair_data import PairData, pair_data_of
 from bakeoff.records import Results
 from bakeoff.stats.results import Estimate
 from bakeoff.web.viewer.incompatibilities import Twins, refusals
@@ -65,13 +65,13 @@ def differences(one: Results, other: Results) -> Differences:
     by place.
     """
     twins = Twins.of(one, other)
-    ours, theirs = trials_of(one), trials_of(other)
+    ours, theirs = pair_data_of(one), pair_data_of(other)
     found = []
-    for (a, b), trial in ours.items():
+    for (a, b), pair_data in ours.items():
         its = (twins.models.get(a, ""), twins.models.get(b, ""))
         counterpart = theirs.get(its) or theirs.get((its[1], its[0]))
         if counterpart:
-            found.append(_duel(twins, its, trial, counterpart))
+            found.append(_duel(twins, its, pair_data, counterpart))
     return Differences(
         topics=topics(one, other, twins.models, twins.judges),
         prompts=twins.prompts,
@@ -80,7 +80,7 @@ def differences(one: Results, other: Results) -> Differences:
     )
 
 
-def _duel(twins: Twins, its: tuple[str, str], ours: Trial, theirs: Trial) -> Duel:
+def _duel(twins: Twins, its: tuple[str, str], ours: PairData, theirs: PairData) -> Duel:
     names = (ours.a, ours.b)
     refused = refusals(twins, names, its)
     return Duel(
@@ -93,11 +93,11 @@ def _duel(twins: Twins, its: tuple[str, str], ours: Trial, theirs: Trial) -> Due
     )
 
 
-def _paired(twins: Twins, its: tuple[str, str], ours: Trial, theirs: Trial) -> Paired:
+def _paired(twins: Twins, its: tuple[str, str], ours: PairData, theirs: PairData) -> Paired:
     """The mean over shared prompts of how the preference for the first model changed."""
     import numpy as np
 
-    from bakeoff.stats.intervals import cluster_means, student
+    from bakeoff.stats.intervals import cluster_means, t_interval
 
     before = _preferences(twins.one, ours, ours.a)
     after = _preferences(twins.other, theirs, its[0])
@@ -110,15 +110,15 @@ def _paired(twins: Twins, its: tuple[str, str], ours: Trial, theirs: Trial) -> P
     codes = np.unique(units, return_inverse=True)[1]
     values = np.round(cluster_means(values, codes), 12)
     spread = len(values) >= FEWEST and bool(np.ptp(values) > 0)
-    return Paired(len(keys), student(values), interval=spread, refused=())
+    return Paired(len(keys), t_interval(values), interval=spread, refused=())
 
 
-def _preferences(results: Results, trial: Trial, model: str) -> dict[str, tuple[float, str]]:
+def _preferences(results: Results, pair_data: PairData, model: str) -> dict[str, tuple[float, str]]:
     """The preference for a model and the unit of each prompt that was judged, by what it asks."""
     found = {
-        comparison.prompt_id: (float(value if trial.a == model else 1 - value), unit)
+        comparison.prompt_id: (float(value if pair_data.a == model else 1 - value), unit)
         for comparison, value, unit in zip(
-            trial.comparisons, trial.values, trial.units, strict=True
+            pair_data.comparisons, pair_data.preferences, pair_data.units, strict=True
         )
     }
     return {key: found[name] for key, name in asked(results.prompts).items() if name in found}

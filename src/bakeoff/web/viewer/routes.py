@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
-from bakeoff.report.export import RESULTS, page_of
+from bakeoff.report.export import RESULTS, checked_page
 from bakeoff.report.page.page import Page
 from bakeoff.report.results_file import read_results
 from bakeoff.web.server import json_reply, text_reply
@@ -158,7 +158,7 @@ class Viewer:
             if run.file.name == RESULTS and results.completions:
                 links.append(("Vote", "vote/"))
             try:
-                made = page_of(results, links)
+                made = checked_page(results, links)
             except ConfigError as error:
                 raise Trouble(409, _private(error, run)) from None
         self._reports[key] = made

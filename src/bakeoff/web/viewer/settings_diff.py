@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from pydantic import JsonValue
 
 from bakeoff.records import Prompt, Results, content_key
-from bakeoff.report.provenance import SHOWING
+from bakeoff.report.provenance import OPERATIONAL_FIELDS
 
 _ELSEWHERE = ("started", "seconds", "models", "judges")  # of an environment
 _LONGEST = 100_000  # characters of a text whose changes are looked for
@@ -67,7 +67,8 @@ Names = Mapping[str, str]
 def topics(one: Results, other: Results, models: Names, judges: Names) -> tuple[Topic, ...]:
     """Everything that differs but the prompts. `models` and `judges` map names to the other's."""
     settings = [
-        {k: v for k, v in results.config.items() if k not in SHOWING} for results in (one, other)
+        {k: v for k, v in results.config.items() if k not in OPERATIONAL_FIELDS}
+        for results in (one, other)
     ]
     machine = [
         {k: v for k, v in results.environment.items() if k not in _ELSEWHERE}

@@ -11,7 +11,7 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.evaluation.judge_check import known_pairs
-from bakeoff.generators.api.client import client_of
+from bakeoff.generators.api.transport import compatible_client
 from bakeoff.generators.llamacpp import generator as module
 from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_cores
@@ -222,7 +222,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     def reply(_: dict[str, Any]) -> Any:
         text = next(said, None)
         if text is None:
-            server._server.close()
+            server.refuse()
             return Reply(body=b"", hangs_up=True)
         return text
 
@@ -232,7 +232,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
 
     async def connect() -> Any:
         worker._address = server.url.removesuffix("/v1")
-        return client_of("mine", server.url, None, worker.transport())
+        return compatible_client("mine", server.url, None, worker.client_options())
 
     async def go() -> None:
         asked = [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)]

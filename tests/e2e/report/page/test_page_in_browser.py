@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results, Scores
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
 from tests.marks import long
 from tests.unit.analysis.cases import evidence, prompt, texts, won
@@ -63,7 +63,7 @@ def two(name: str = "", text: str = "") -> Results:
 def saved(results: Results) -> str:
     """The address of the page of some results, as a file."""
     file = Path("report.html").resolve()
-    file.write_text(page(results).html, encoding="utf-8", errors="backslashreplace")
+    file.write_text(render_page(results).html, encoding="utf-8", errors="backslashreplace")
     return file.as_uri()
 
 
@@ -72,7 +72,7 @@ def draw(watched: Watched) -> None:
     watched.until(DRAWN)
 
 
-def test_it_opens_from_disk_and_draws_every_chart(browser: Browser) -> None:
+def test_the_page_opens_from_disk_and_draws_every_chart(browser: Browser) -> None:
     with opened(browser, saved(two())) as watched:
         draw(watched)
         names = watched.page.locator(".chart").evaluate_all("all => all.map((one) => one.id)")
@@ -119,7 +119,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> N
 
 
 @pytest.mark.long
-def test_what_is_printed_is_light(browser: Browser) -> None:
+def test_the_printed_page_has_the_light_theme(browser: Browser) -> None:
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
     url = saved(two())
     with opened(browser, url) as light, opened(browser, url, dark=True) as watched:
@@ -136,7 +136,7 @@ def test_what_is_printed_is_light(browser: Browser) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("width", [360, *long([1280, 3840])])
-def test_it_fits_every_window(browser: Browser, width: int) -> None:
+def test_the_page_fits_every_window(browser: Browser, width: int) -> None:
     results = [two("a-very-long-name/with-many-parts-and-no-space-at-all-" * 2), several()]
     for one in results:
         with opened(browser, saved(one), width=width) as watched:
@@ -148,9 +148,11 @@ def test_it_fits_every_window(browser: Browser, width: int) -> None:
 @pytest.mark.parametrize(
     ("models", "dark"), [(2, True), *long([(3, False), (2, False), (3, True)])]
 )
-def test_a_screen_reader_finds_nothing_amiss(browser: Browser, dark: bool, models: int) -> None:
+def test_the_page_has_no_serious_accessibility_violation(
+    browser: Browser, dark: bool, models: int
+) -> None:
     with opened(browser, saved(two() if models == 2 else several()), dark=dark) as watched:
-        watched.page.locator("details.one > summary").evaluate_all(
+        watched.page.locator("details.model-pair > summary").evaluate_all(
             "all => all.forEach((one) => one.click())"
         )
         draw(watched)

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from bakeoff.analysis.pair_data import Terms, Trial, trials
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,
@@ -25,7 +25,7 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
 from tests.marks import long
 
@@ -138,7 +138,7 @@ def judged(number: int, id_: str, judge: str, first: str, second: str) -> Judgme
 
 
 RESULTS = results()
-(TRIAL,) = trials(RESULTS.evidence, Terms())
+(PAIR_DATA,) = build_pair_data(RESULTS.evidence, AnalysisConfig())
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 def written(found: Results, folder: Path) -> str:
     """The address of a page of these results."""
     path = folder / "report.html"
-    path.write_text(page(found).html, encoding="utf-8", errors="backslashreplace")
+    path.write_text(render_page(found).html, encoding="utf-8", errors="backslashreplace")
     return path.as_uri()
 
 
@@ -190,14 +190,14 @@ def pressed(tab: Page, keys: str) -> None:
 
 
 def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, report: str) -> None:
-    winners = Counter(comparison.winner for comparison in TRIAL.comparisons)
+    winners = Counter(comparison.winner for comparison in PAIR_DATA.comparisons)
     expected = {
         f"{TUNED} won": winners["a"],
         f"{BASE} won": winners["b"],
         "Ties": winners["tie"],
-        "Regressions": len(regressions(TRIAL)),
-        "Flipped": sum(comparison.flipped for comparison in TRIAL.comparisons),
-        "Judges disagree": len(split(TRIAL)),
+        "Regressions": len(regressions(PAIR_DATA)),
+        "Flipped": sum(comparison.flipped for comparison in PAIR_DATA.comparisons),
+        "Judges disagree": len(split(PAIR_DATA)),
         "Failed": len({failure.prompt_id for failure in RESULTS.failures}),
         "Cut": len({c.prompt_id for c in RESULTS.completions if c.completion.finish == "length"}),
     }
@@ -223,29 +223,33 @@ def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, r
         watched.assert_quiet()
 
 
-def regressions(trial: Trial) -> set[str]:
+def regressions(pair_data: PairData) -> set[str]:
     def lost(id_: str, first: str) -> bool:
         shares = [
             j.verdict.first if first == TUNED else 1 - j.verdict.first
-            for j in trial.judgments
+            for j in pair_data.judgments
             if (j.prompt_id, j.first) == (id_, first)
         ]
         return sum(shares) < len(shares) / 2
 
     return {
         c.prompt_id
-        for c in trial.comparisons
+        for c in pair_data.comparisons
         if c.winner == "b" and not c.flipped and all(lost(c.prompt_id, m) for m in (TUNED, BASE))
     }
 
 
-def split(trial: Trial) -> set[str]:
-    one, two = ({c.prompt_id: c.winner for c in found} for found in trial.alone.values())
+def split(pair_data: PairData) -> set[str]:
+    one, two = (
+        {c.prompt_id: c.winner for c in found} for found in pair_data.comparisons_by_judge.values()
+    )
     return {id_ for id_ in one if id_ in two and one[id_] != two[id_]}
 
 
 @pytest.mark.long
-def test_filters_are_joined_and_an_empty_list_says_so(browser: Browser, report: str) -> None:
+def test_filters_are_combined_and_an_empty_list_has_a_message(
+    browser: Browser, report: str
+) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.get_by_role("button", name="Regressions").click()
@@ -257,7 +261,9 @@ def test_filters_are_joined_and_an_empty_list_says_so(browser: Browser, report: 
 
 
 @pytest.mark.long
-def test_a_word_of_one_explanation_is_found_and_marked(browser: Browser, report: str) -> None:
+def test_a_search_finds_and_highlights_a_word_of_an_explanation(
+    browser: Browser, report: str
+) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         pressed(tab, "/")
@@ -282,7 +288,7 @@ def test_a_word_of_one_explanation_is_found_and_marked(browser: Browser, report:
 @pytest.mark.parametrize(
     "query", ["{'key'}", *long(["\u00e9t\u00e9", "c:\\temp", "two\tthree", "tag-of-it plain"])]
 )
-def test_whatever_a_text_is_made_of_can_be_searched(
+def test_texts_with_any_characters_can_be_searched(
     browser: Browser, tmp_path: Path, query: str
 ) -> None:
     text = "Plain. \u00c9T\u00c9 in C:\\temp, {'key'}, one two\tthree."
@@ -308,16 +314,17 @@ def test_whatever_a_text_is_made_of_can_be_searched(
 
 
 @pytest.mark.long
-def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) -> None:
-    number = {comparison.prompt_id: at for at, comparison in enumerate(TRIAL.comparisons)}
+def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -> None:
+    number = {comparison.prompt_id: at for at, comparison in enumerate(PAIR_DATA.comparisons)}
     gap = {
         c.prompt_id: round(c.scores.first - c.scores.second, 2)
-        for c in TRIAL.comparisons
+        for c in PAIR_DATA.comparisons
         if c.scores
     }
     assert len(number) == PROMPTS
     lengths = {
-        id_: max(len(TRIAL.texts[model][id_][0].text) for model in (TUNED, BASE)) for id_ in number
+        id_: max(len(PAIR_DATA.completions[model][id_][0].text) for model in (TUNED, BASE))
+        for id_ in number
     }
     order = [prompt.id for prompt in RESULTS.prompts]
     with opened(browser, report) as watched:
@@ -334,12 +341,14 @@ def test_the_list_is_sorted_by_what_is_asked_for(browser: Browser, report: str) 
             assert [f"p{head}" for head in found] == expected[:6]
         tab.select_option("#pairs .sort", "disagreement")
         spread = next(p for p in listed(tab))
-        assert len({j.verdict.first for j in TRIAL.judgments if j.prompt_id == f"p{spread}"}) > 1
+        assert (
+            len({j.verdict.first for j in PAIR_DATA.judgments if j.prompt_id == f"p{spread}"}) > 1
+        )
         watched.assert_quiet()
 
 
 @pytest.mark.long
-def test_what_is_not_on_the_screen_is_not_in_the_page(browser: Browser, report: str) -> None:
+def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: str) -> None:
     with opened(browser, report, height=700) as watched:
         tab = ready(watched)
         rows = tab.locator("#pairs .option")
@@ -361,7 +370,7 @@ def test_what_is_not_on_the_screen_is_not_in_the_page(browser: Browser, report: 
 # -- Reading ---------------------------------------------------------------------------------------
 
 
-def test_keys_walk_show_raw_text_and_differences(browser: Browser, report: str) -> None:
+def test_keys_move_and_toggle_raw_text_and_differences(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         shown(tab, "p0")
@@ -388,7 +397,7 @@ def test_keys_walk_show_raw_text_and_differences(browser: Browser, report: str) 
 
 
 @pytest.mark.long
-def test_the_arrows_walk_in_the_list(browser: Browser, report: str) -> None:
+def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.focus("#pairs .list")
@@ -401,7 +410,7 @@ def test_the_arrows_walk_in_the_list(browser: Browser, report: str) -> None:
         watched.assert_quiet()
 
 
-def test_markdown_is_shown_as_what_it_means(browser: Browser, report: str) -> None:
+def test_markdown_is_rendered(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         words = tab.locator("#pairs .completion.a > .prose .words")
@@ -440,7 +449,57 @@ def test_markdown_is_shown_as_what_it_means(browser: Browser, report: str) -> No
         watched.assert_quiet()
 
 
-def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> None:
+RENDERED = """text => {
+    const words = document.createElement("div");
+    Markdown.append(words, text);
+    const made = [...words.querySelectorAll("*")];
+    return {
+        text: words.textContent,
+        tags: made.map((one) => one.localName),
+        attributes: made.flatMap((one) => one.getAttributeNames()),
+        links: made.filter((one) => one.href).map((one) => one.href),
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[//]: # (Dear judge)", "[//]: # (Dear judge)"),
+        *long(
+            [
+                ("[ref]: https://evil.example 'Dear judge'", "'Dear judge'"),
+                ("<!-- Dear judge -->", "<!-- Dear judge -->"),
+                ("<p style='display: none'>Dear judge</p>", ">Dear judge</p>"),
+                ("> " * 60 + "Dear judge", "> Dear judge"),
+                ("- " * 60 + "Dear judge", "- Dear judge"),
+                ("    " * 3 + "Dear judge", "Dear judge"),
+                ("&#x202e;Dear&zwnj; judge", "U+202EDearU+200C judge"),
+                ("Dear\u0000 judge \ud800", "Dear\ufffd judge \ufffd U+D800"),
+                ("| a | b |\n|:-:|--:|\n| Dear | judge |", "Dear"),
+                ("https://xn--80ak6aa92e.com", "https://xn--80ak6aa92e.com"),
+                (
+                    "ftp://a.example //b.example c.example d@e.example",
+                    "ftp://a.example //b.example",
+                ),
+            ]
+        ),
+    ],
+)
+def test_markdown_hides_no_text_and_makes_only_known_elements(
+    browser: Browser, report: str, text: str, shown: str
+) -> None:
+    with opened(browser, report) as watched:
+        ready(watched)
+        rendered = watched.page.evaluate(RENDERED, text)
+        assert shown in rendered["text"]
+        assert not {"img", "style", "script"} & set(rendered["tags"])
+        assert not {"style", "src", "id", "name"} & set(rendered["attributes"])
+        assert all(link.startswith("https://") for link in rendered["links"])
+        watched.assert_quiet()
+
+
+def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p5") as watched:
         tab = ready(watched)
         shown(tab, "p5")
@@ -460,7 +519,7 @@ def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> 
         shown(tab, "p2")
         roles = tab.locator("#pairs .turn .role").all_inner_texts()
         assert roles == ["system", "user", "assistant", "user"]
-        expect(tab.locator("#pairs .turn.asked")).to_contain_text("Question 2")
+        expect(tab.locator("#pairs .turn.question")).to_contain_text("Question 2")
         watched.assert_quiet()
 
 
@@ -468,11 +527,11 @@ def test_a_pair_shows_all_that_is_known_of_it(browser: Browser, report: str) -> 
 
 
 @pytest.mark.long
-def test_an_address_brings_back_what_was_seen(browser: Browser, report: str) -> None:
+def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
         tab = ready(watched)
         shown(tab, "p16")
-        flipped = sum(comparison.flipped for comparison in TRIAL.comparisons)
+        flipped = sum(comparison.flipped for comparison in PAIR_DATA.comparisons)
         expect(count(tab)).to_have_text(f"{flipped} of {PROMPTS} pairs")
         expect(tab.locator("#pairs .query")).to_have_value("question")
         expect(tab.locator("#pairs .sort")).to_have_value("longest")
@@ -489,7 +548,7 @@ def test_an_address_brings_back_what_was_seen(browser: Browser, report: str) -> 
 
 
 @pytest.mark.long
-def test_a_link_to_nothing_says_so(browser: Browser, report: str) -> None:
+def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
         expect(tab.locator("#pairs-trouble")).to_contain_text("not in these results")
@@ -498,7 +557,7 @@ def test_a_link_to_nothing_says_so(browser: Browser, report: str) -> None:
 
 
 @pytest.mark.long
-def test_a_link_is_copied_or_stands_in_the_address_bar(browser: Browser, report: str) -> None:
+def test_a_link_is_copied_or_set_as_url(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.click("#pairs .link")
@@ -510,7 +569,7 @@ def test_a_link_is_copied_or_stands_in_the_address_bar(browser: Browser, report:
 
 
 @pytest.mark.long
-def test_of_several_models_each_two_are_a_pair(browser: Browser, tmp_path: Path) -> None:
+def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path: Path) -> None:
     names = ("one", "two~three", "close & open")
     judgments = [
         Judgment(prompt_id="p1", judge="j", first=a, second=b, verdict=Verdict(first=1.0))
@@ -574,7 +633,9 @@ def fits(tab: Page) -> None:
 
 
 @pytest.mark.parametrize("dark", [*long([False, True])])
-def test_it_can_be_read_and_used_by_everybody(browser: Browser, report: str, dark: bool) -> None:
+def test_the_browser_of_pairs_has_no_serious_accessibility_violation(
+    browser: Browser, report: str, dark: bool
+) -> None:
     with opened(browser, report, dark=dark) as watched:
         tab = ready(watched)
         pressed(tab, "d")
@@ -707,16 +768,16 @@ def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_a_printed_page_shows_the_pair_and_no_tools(browser: Browser, report: str) -> None:
+def test_the_printed_page_shows_the_pair_without_controls(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         tab.emulate_media(media="print")
-        expect(tab.locator("#pairs .shelf")).to_be_hidden()
+        expect(tab.locator("#pairs .sidebar")).to_be_hidden()
         expect(tab.locator("#pairs .bar")).to_be_hidden()
         expect(tab.locator("#pairs .pair")).to_be_visible()
 
 
-def test_without_scripts_the_page_says_where_the_pairs_are(browser: Browser, report: str) -> None:
+def test_without_javascript_the_page_names_results_json(browser: Browser, report: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     try:
         tab = context.new_page()
@@ -727,7 +788,7 @@ def test_without_scripts_the_page_says_where_the_pairs_are(browser: Browser, rep
         context.close()
 
 
-def test_differences_are_those_of_the_words(browser: Browser, report: str) -> None:
+def test_word_differences_preserve_the_texts(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         ready(watched)
         for a, b in (
@@ -740,7 +801,7 @@ def test_differences_are_those_of_the_words(browser: Browser, report: str) -> No
             ("x " * 9000, "y " * 9000),
         ):
             found = json.loads(
-                watched.page.evaluate("([a, b]) => JSON.stringify(Diff.words(a, b))", [a, b])
+                watched.page.evaluate("([a, b]) => JSON.stringify(WordDiff.compare(a, b))", [a, b])
             )
             for text, runs in ((a, found["a"]), (b, found["b"])):
                 assert "".join(run for run, _ in runs) == text

@@ -1,10 +1,15 @@
-"""Where a server is, and what may be written down of it."""
+"""URLs of servers: credentials, proxies, reachability."""
 
 import asyncio
 
 import pytest
 
-from bakeoff.generators.api.address import base_url_of, is_here, listens, place
+from bakeoff.generators.api.address import (
+    base_url_from_environment,
+    is_listening,
+    is_loopback,
+    public_url,
+)
 from tests.openai_server import OpenAIServer
 
 
@@ -17,32 +22,33 @@ from tests.openai_server import OpenAIServer
         ("https://user:secret@host/v1?key=secret#secret", "https://host/v1"),
     ],
 )
-def test_no_secret_of_an_address_is_written_down(url: str | None, written: str | None) -> None:
-    assert place(url) == written
+def test_public_url_has_no_credentials(url: str | None, written: str | None) -> None:
+    assert public_url(url) == written
 
 
-def test_a_server_is_known_to_listen_or_not() -> None:
+def test_is_listening() -> None:
     with OpenAIServer() as server:
-        assert asyncio.run(listens(server.url))
-    assert not asyncio.run(listens(server.url))
+        assert asyncio.run(is_listening(server.url))
+    assert not asyncio.run(is_listening(server.url))
 
 
-def test_behind_a_proxy_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_is_listening_is_true_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
-    assert asyncio.run(listens("http://nowhere.invalid/v1"))
+    assert asyncio.run(is_listening("http://nowhere.invalid/v1"))
 
 
-def test_no_proxy_stands_before_this_machine_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
     with OpenAIServer() as server:
-        assert asyncio.run(listens(server.url))
-    assert not asyncio.run(listens(server.url))
-    assert is_here("http://localhost:8000/v1")
-    assert not is_here("http://localhost.example.com/v1")
+        assert asyncio.run(is_listening(server.url))
+    assert not asyncio.run(is_listening(server.url))
+    assert is_loopback("http://localhost:8000/v1")
+    assert not is_loopback("http://localhost.example.com/v1")
 
 
-def test_the_environment_says_where_a_provider_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert base_url_of("openai") is None
+def test_base_url_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert base_url_from_environment("openai") is None
     monkeypatch.setenv("OPENAI_BASE_URL", "http://here/v1")
     monkeypatch.setenv("MISTRAL_API_BASE", "http://there/v1")
-    assert (base_url_of("openai"), base_url_of("mistral")) == ("http://here/v1", "http://there/v1")
+    assert base_url_from_environment("openai") == "http://here/v1"
+    assert base_url_from_environment("mistral") == "http://there/v1"

@@ -1,4 +1,4 @@
-"""The one client, against a real server on loopback."""
+"""The `api:` generator against a server on loopback."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def one(brain: Any, sampling: Sampling | None = None, **options: Any) -> Complet
         return ask(server, [prompt()], sampling, **options)[0]
 
 
-def test_sampling_and_messages_reach_the_server_as_they_are() -> None:
+def test_sampling_and_messages_are_sent_unchanged() -> None:
     sampling = Sampling(temperature=0.3, top_p=0.8, max_tokens=7, seed=5, system="Be kind.")
     with OpenAIServer() as server:
         ask(server, [prompt()], sampling)
@@ -53,7 +53,7 @@ def test_sampling_and_messages_reach_the_server_as_they_are() -> None:
     assert asked == (0.3, 0.8, 7, 5)
 
 
-def test_schema_logprobs_and_prefill_pass_through() -> None:
+def test_schema_logprobs_and_prefill_are_sent() -> None:
     sampling = Sampling(schema_={"type": "object"}, top_logprobs=4)
     with OpenAIServer() as server:
         ask(server, [prompt("Hello?", ("assistant", "Well,"))], sampling)
@@ -64,11 +64,11 @@ def test_schema_logprobs_and_prefill_pass_through() -> None:
     assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
 
 
-def test_thinking_finish_tokens_and_refusal_are_kept() -> None:
-    said = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
-    assert isinstance(said, Completion)
-    assert (said.text, said.thinking, said.finish) == ("Yes", "hm", "length")
-    assert (said.tokens, said.raw) == (5, "<think>hm</think>Yes")
+def test_completion_has_thinking_finish_tokens_and_refusal() -> None:
+    result = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
+    assert isinstance(result, Completion)
+    assert (result.text, result.thinking, result.finish) == ("Yes", "hm", "length")
+    assert (result.tokens, result.raw) == (5, "<think>hm</think>Yes")
     field = one(lambda _: chat("Yes", message={"reasoning_content": "hm"}))
     assert isinstance(field, Completion)
     assert (field.text, field.thinking) == ("Yes", "hm")
@@ -80,13 +80,13 @@ def test_thinking_finish_tokens_and_refusal_are_kept() -> None:
     assert filtered.finish == "refused"
 
 
-def test_top_log_probabilities_come_back() -> None:
+def test_completion_has_top_logprobs() -> None:
     token = {"token": " A", "logprob": -0.1, "bytes": None}
     tops = [{"token": " A", "logprob": -0.1, "bytes": None}]
     content = [{**token, "top_logprobs": tops}]
-    said = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
-    assert isinstance(said, Completion)
-    assert said.top_logprobs == {" A": -0.1}
+    result = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
+    assert isinstance(result, Completion)
+    assert result.top_logprobs == {" A": -0.1}
 
 
 FAULTS = [
@@ -103,40 +103,40 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.body)[:20])
-def test_a_passing_fault_is_asked_again(fault: Reply) -> None:
+def test_transient_failures_are_retried(fault: Reply) -> None:
     replies = [fault, "fine"]
-    said = one(lambda _: replies.pop(0))
-    assert isinstance(said, Completion)
-    assert said.text == "fine"
+    result = one(lambda _: replies.pop(0))
+    assert isinstance(result, Completion)
+    assert result.text == "fine"
 
 
 @pytest.mark.parametrize("fault", FAULTS[2:], ids=lambda fault: str(fault.body)[:20])
-def test_an_unreadable_reply_that_stays_is_an_outcome_after_two_asks(fault: Reply) -> None:
+def test_unreadable_reply_fails_the_item_after_two_requests(fault: Reply) -> None:
     with OpenAIServer(lambda _: fault) as server:
-        said = ask(server, [prompt()])[0]
-    assert isinstance(said, BackendError)
-    assert said.kind == "unreadable"
+        result = ask(server, [prompt()])[0]
+    assert isinstance(result, BackendError)
+    assert result.kind == "unreadable"
     assert len(server.requests) == 2
 
 
-def test_a_server_error_that_stays_has_its_status() -> None:
+def test_permanent_server_error_has_its_status() -> None:
     fault = Reply(503, {"error": {"message": "down"}})
     with OpenAIServer(lambda _: fault) as server:
-        said = ask(server, [prompt()], options="&retries=1")[0]
-    assert isinstance(said, BackendError)
-    assert (said.status, said.kind) == (503, "backend")
+        result = ask(server, [prompt()], options="&retries=1")[0]
+    assert isinstance(result, BackendError)
+    assert (result.status, result.kind) == (503, "backend")
     assert len(server.requests) == 2
 
 
-def test_a_bad_request_of_one_item_fails_that_item_only() -> None:
+def test_bad_request_fails_one_item() -> None:
     def brain(body: dict[str, Any]) -> Any:
         if "long" in body["messages"][0]["content"]:
             return Reply(400, {"error": {"message": "maximum context length is 5 tokens"}})
         return "fine"
 
     with OpenAIServer(brain) as server:
-        said = ask(server, [prompt("short"), prompt("long"), prompt("small")])
-    assert [isinstance(outcome, BackendError) for outcome in said] == [False, True, False]
+        result = ask(server, [prompt("short"), prompt("long"), prompt("small")])
+    assert [isinstance(outcome, BackendError) for outcome in result] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,7 @@ def test_a_bad_request_of_one_item_fails_that_item_only() -> None:
         (429, {"message": "quota", "code": "insufficient_quota"}, "no credit"),
     ],
 )
-def test_what_every_request_would_meet_stops_the_run(
-    status: int, error: dict[str, str], words: str
-) -> None:
+def test_fatal_error_stops_the_run(status: int, error: dict[str, str], words: str) -> None:
     reply = Reply(status, {"error": error}, {"Retry-After-Ms": "1"})
     with OpenAIServer(lambda _: reply) as server, pytest.raises(ConfigError, match=words) as caught:
         ask(server, [prompt(str(n)) for n in range(100)], lanes=4)
@@ -158,7 +156,7 @@ def test_what_every_request_would_meet_stops_the_run(
     assert len(server.requests) <= 4 * 7  # the lanes' first requests, with the client's retries
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
+def test_unreachable_server_is_named() -> None:
     with OpenAIServer() as server:
         gone = server.url
     worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), Setting(Sampling()))
@@ -183,18 +181,18 @@ def refusing(name: str, words: str) -> Any:
         ("temperature", "Unsupported value: 'temperature' does not support 0.7"),
     ],
 )
-def test_what_a_server_refuses_by_name_is_left_out_from_then_on(
+def test_refused_parameter_is_left_out_of_later_requests(
     name: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sampling = Sampling(schema_={"type": "object"}, top_logprobs=3)
     with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
-        said = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
-    assert [outcome.text for outcome in said if isinstance(outcome, Completion)] == ["fine"] * 3
+        result = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
+    assert [outcome.text for outcome in result if isinstance(outcome, Completion)] == ["fine"] * 3
     assert [name in request for request in server.requests] == [True, False, False, False]
     assert name in caplog.text
 
 
-def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> None:
+def test_refused_logprobs_stop_the_run() -> None:
     brain = refusing("logprobs", "this model has no logprobs")
     with (
         OpenAIServer(brain) as server,
@@ -204,7 +202,7 @@ def test_who_refuses_log_probabilities_stops_before_every_pair_is_paid_for() -> 
     assert len(server.requests) == 1
 
 
-def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:
+def test_lanes_limit_requests_in_flight_and_delay_spaces_them() -> None:
     with OpenAIServer() as server:
         server.brain = lambda _: Reply(body=chat("x"), until=lambda: server.most_in_flight == 3)
         ask(server, [prompt(str(n)) for n in range(12)], lanes=3)
@@ -215,7 +213,7 @@ def test_lanes_bound_what_is_in_flight_and_delay_spreads_it() -> None:
     assert time.monotonic() - begun >= 3 * 0.2
 
 
-def test_the_identity_holds_what_changes_a_completion_and_no_secret() -> None:
+def test_identity_has_what_changes_a_completion_and_no_secret() -> None:
     def identity(options: str, sampling: Sampling | None = None, lanes: int = 8) -> str:
         spec = Spec.parse(f"api:m?base_url={options}")
         return json.dumps(Api(spec, Setting(sampling or Sampling(), lanes)).identity)
@@ -237,26 +235,26 @@ def test_the_identity_holds_what_changes_a_completion_and_no_secret() -> None:
         ("api:m", r"\?base_url="),
     ],
 )
-def test_a_missing_key_package_or_address_is_named_before_any_work(spec: str, words: str) -> None:
+def test_missing_key_package_or_address_fails_prepare(spec: str, words: str) -> None:
     worker = open_generator(Spec.parse(spec), Setting(Sampling()))
     with pytest.raises(ConfigError, match=words):
         asyncio.run(worker.prepare())
 
 
-def test_openai_base_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openai_base_url_and_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OTHER_KEY", "sk-other")
         worker = open_generator(
             Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), Setting(Sampling())
         )
-        said = outcomes(worker, [prompt()])
+        result = outcomes(worker, [prompt()])
     assert b"Bearer sk-other" in server.raw[0]
     assert server.requests[0]["model"] == "gpt-4"
-    assert isinstance(said[0], Completion)
+    assert isinstance(result[0], Completion)
 
 
-def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
+def test_anthropic_drops_unsupported_parameters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def brain(body: dict[str, Any]) -> Any:
@@ -272,13 +270,13 @@ def test_anthropic_is_the_same_client_and_drops_what_it_does_not_know(
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         sampling = Sampling(system="Be kind.", max_tokens=2)
         worker = open_generator(Spec.parse("anthropic:claude"), Setting(sampling))
-        said = outcomes(worker, [prompt()])[0]
-    assert isinstance(said, Completion), said
-    assert (said.text, said.finish, said.tokens) == ("Hello!", "length", 2)
+        result = outcomes(worker, [prompt()])[0]
+    assert isinstance(result, Completion), result
+    assert (result.text, result.finish, result.tokens) == ("Hello!", "length", 2)
     assert "seed" not in server.requests[0]
 
 
-def test_a_server_that_goes_away_before_its_first_reply_stops_the_run() -> None:
+def test_server_lost_before_its_first_reply_stops_the_run() -> None:
     async def go() -> None:
         with OpenAIServer() as server:
             spec = Spec.parse(f"api:m?base_url={server.url}&retries=0")

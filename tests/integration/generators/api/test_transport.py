@@ -1,4 +1,4 @@
-"""How requests go out and replies come in: by the official client directly, and by any-llm."""
+"""Requests and replies through the official clients and through any-llm."""
 
 import asyncio
 import gzip
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.generators.api.transport import marked
+from bakeoff.generators.api.transport import with_cache_mark
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, PrefixedPrompt, Prompt
 from bakeoff.runtime import Generator, Limits
@@ -27,11 +27,11 @@ def prompt(text: str = "Hello?") -> Prompt:
     return Prompt(messages=(Message(role="user", content=text),))
 
 
-def opened(url: str, options: str = "") -> Generator:
+def open_model(url: str, options: str = "") -> Generator:
     return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), Setting(Sampling(), 8))
 
 
-def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
+def reply_outcome(body: Any, limits: Limits | None = None) -> Completion | WorkError:
     with OpenAIServer(lambda _: body) as server:
         setting = Setting(Sampling(), 8, limits=limits or Limits())
         worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), setting)
@@ -39,12 +39,12 @@ def said(body: Any, limits: Limits | None = None) -> Completion | WorkError:
 
 
 @pytest.mark.parametrize("left_out", ["id", "created", "object", "model"])
-def test_what_nobody_needs_may_be_missing(left_out: str) -> None:
+def test_optional_fields_of_a_reply_may_be_missing(left_out: str) -> None:
     body = {key: value for key, value in chat("Hi").items() if key != left_out}
-    found = said(body)
-    assert isinstance(found, Completion), found
-    assert (found.text, found.tokens) == ("Hi", 5)
-    assert found.snapshot == (None if left_out == "model" else "loopback")
+    result = reply_outcome(body)
+    assert isinstance(result, Completion), result
+    assert (result.text, result.tokens) == ("Hi", 5)
+    assert result.snapshot == (None if left_out == "model" else "loopback")
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_what_nobody_needs_may_be_missing(left_out: str) -> None:
         ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "more": {"x": 1}}, 4),
     ],
 )
-def test_a_server_may_say_little_of_what_it_took(usage: Any, tokens: int | None) -> None:
-    found = said({**chat("Hi"), "usage": usage})
-    assert isinstance(found, Completion), found
-    assert found.tokens == tokens
-    assert (found.usage is None) == (tokens is None)
+def test_incomplete_usage_is_accepted(usage: Any, tokens: int | None) -> None:
+    result = reply_outcome({**chat("Hi"), "usage": usage})
+    assert isinstance(result, Completion), result
+    assert result.tokens == tokens
+    assert (result.usage is None) == (tokens is None)
 
 
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
@@ -73,7 +73,7 @@ MESSAGE: dict[str, Any] = CHOICE["message"]
 @given(shapes)
 @example([None])
 @settings(max_examples=20)
-def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
+def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
     bodies = [
         *({**chat("Hi"), key: shape} for key in ("choices", "usage", "model", "created", "id")),
         *({**chat("Hi"), "choices": [one]} for one in (shape, {**CHOICE, "message": shape})),
@@ -86,8 +86,8 @@ def test_json_of_another_shape_is_no_reply_and_ends_nothing(shape: Any) -> None:
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 8))
-        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in found)
+        result = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(one, Completion | WorkError) for one in result)
 
 
 BLOCK: dict[str, Any] = message("Hi")["content"][0]
@@ -99,7 +99,7 @@ FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "sto
 @example([None])
 @example({"input_tokens": "many"})
 @settings(max_examples=20)
-def test_json_of_another_shape_is_no_message_and_ends_nothing(shape: Any) -> None:
+def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
     bodies = [
         *({**message("Hi"), key: shape} for key in FIELDS),
         *({**message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
@@ -111,67 +111,67 @@ def test_json_of_another_shape_is_no_message_and_ends_nothing(shape: Any) -> Non
     with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, Setting(Sampling(), 8))
-        found = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in found)
+        result = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(one, Completion | WorkError) for one in result)
 
 
 @pytest.mark.parametrize("body", [b"[" * 10**5, b'{"choices":' + b'{"a":' * 10**5])
-def test_a_reply_that_is_deeper_than_any_is_no_reply(body: bytes) -> None:
-    found = said(Reply(body=body))
-    assert isinstance(found, BackendError), found
-    assert found.kind == "unreadable"
+def test_deeply_nested_reply_is_unreadable(body: bytes) -> None:
+    result = reply_outcome(Reply(body=body))
+    assert isinstance(result, BackendError), result
+    assert result.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
         (other,) = outcomes(open_generator(spec, Setting(Sampling(), 1)), [prompt()])
     assert isinstance(other, BackendError), other
 
 
-def test_a_reply_that_is_larger_than_any_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.api.transport._LARGEST", 2**20)
+def test_oversized_reply_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bakeoff.generators.api.transport._MAX_REPLY_BYTES", 2**20)
     packed = gzip.compress(json.dumps(chat("x" * 2**24)).encode())
     assert len(packed) < 2**15
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
     for reply in (zipped, Reply(body=chat("x" * 2**21))):
         with OpenAIServer(lambda _, reply=reply: reply) as server:
-            found = outcomes(opened(server.url, "&retries=0"), [prompt()])[0]
-        assert isinstance(found, BackendError), found
-        assert "larger than 1 MB" in found.message
+            result = outcomes(open_model(server.url, "&retries=0"), [prompt()])[0]
+        assert isinstance(result, BackendError), result
+        assert "larger than 1 MB" in result.message
     small = gzip.compress(json.dumps(chat("x" * 2**19)).encode())
-    fits = said(Reply(body=small, headers={"Content-Encoding": "gzip"}))
+    fits = reply_outcome(Reply(body=small, headers={"Content-Encoding": "gzip"}))
     assert isinstance(fits, Completion), fits
     assert len(fits.text) == 2**19
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
-def test_thinking_is_found_wherever_a_server_puts_it(field: str) -> None:
-    found = said(chat("Hi", message={field: "hm"}))
-    assert isinstance(found, Completion), found
-    assert (found.text, found.thinking) == ("Hi", "hm")
+def test_thinking_is_read_from_every_known_field(field: str) -> None:
+    result = reply_outcome(chat("Hi", message={field: "hm"}))
+    assert isinstance(result, Completion), result
+    assert (result.text, result.thinking) == ("Hi", "hm")
 
 
-def test_tokens_from_a_cache_are_counted() -> None:
+def test_cached_tokens_are_counted() -> None:
     usage = {"prompt_tokens": 3000, "completion_tokens": 5, "total_tokens": 3005}
-    found = said(
+    result = reply_outcome(
         {**chat("Hi"), "usage": usage | {"prompt_tokens_details": {"cached_tokens": 2048}}}
     )
-    assert isinstance(found, Completion), found
-    assert found.usage is not None
+    assert isinstance(result, Completion), result
+    assert result.usage is not None
     assert (
-        found.usage.input_tokens,
-        found.usage.cached_tokens,
-        found.usage.cache_write_tokens,
+        result.usage.input_tokens,
+        result.usage.cached_tokens,
+        result.usage.cache_write_tokens,
     ) == (3000, 2048, 0)
 
 
-def test_what_a_server_says_is_left_reaches_the_limiter() -> None:
+def test_quota_headers_reach_the_rate_limiter() -> None:
     limits = Limits()
     headers = {
         "x-ratelimit-limit-requests": "100",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "50s",
     }
-    found = said(Reply(body=chat("Hi"), headers=headers), limits)
-    assert isinstance(found, Completion), found
+    result = reply_outcome(Reply(body=chat("Hi"), headers=headers), limits)
+    assert isinstance(result, Completion), result
     (server,) = limits._servers.values()
     assert server.limiter._pace.rate(0.0) == pytest.approx(2, rel=0.1)
 
@@ -179,16 +179,16 @@ def test_what_a_server_says_is_left_reaches_the_limiter() -> None:
 def anthropic(
     prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch, usage: dict[str, Any] | None = None
 ) -> tuple[list[dict[str, Any]], list[Completion | WorkError]]:
-    """The requests, and what came of them."""
+    """Return the request bodies and the outcomes."""
     body = message("Hi", **({"usage": usage} if usage else {}))
     with AnthropicServer(lambda _: body) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         spec = Spec.parse(f"anthropic:claude-sonnet-4-5?base_url={server.address}")
-        found = outcomes(open_generator(spec, Setting(Sampling(), 1)), prompts)
-    return server.requests, found
+        result = outcomes(open_generator(spec, Setting(Sampling(), 1)), prompts)
+    return server.requests, result
 
 
-def test_what_requests_share_is_marked_for_anthropic_and_nothing_is_changed(
+def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = "Shared\nall of it\nfirst one"
@@ -208,24 +208,27 @@ def test_what_requests_share_is_marked_for_anthropic_and_nothing_is_changed(
 
 
 @pytest.mark.parametrize(("text", "shared"), [("one line of text", 9), ("same\n", 5), ("", 0)])
-def test_nothing_is_marked_where_no_two_lines_part(text: str, shared: int) -> None:
-    turn: Any = marked(PrefixedPrompt.of(prompt(text or " "), shared))
+def test_no_cache_mark_without_a_shared_line(text: str, shared: int) -> None:
+    turn: Any = with_cache_mark(PrefixedPrompt.of(prompt(text or " "), shared))
     assert turn == {"role": "user", "content": text or " "}
 
 
-def test_tokens_that_anthropic_stores_and_finds_are_counted_and_priced(
+def test_cache_tokens_of_anthropic_are_counted_and_priced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def cost(usage: dict[str, Any]) -> float:
-        _, (found,) = anthropic([prompt()], monkeypatch, usage)
-        assert isinstance(found, Completion), found
-        assert found.usage is not None
-        assert found.usage.input_tokens == 2000
-        assert found.cost is not None
-        counted = (found.usage.cache_write_tokens, found.usage.cached_tokens)
-        told = usage.get("cache_creation_input_tokens"), usage.get("cache_read_input_tokens")
-        assert counted == (told[0] or 0, told[1] or 0)
-        return found.cost
+        _, (result,) = anthropic([prompt()], monkeypatch, usage)
+        assert isinstance(result, Completion), result
+        assert result.usage is not None
+        assert result.usage.input_tokens == 2000
+        assert result.cost is not None
+        counted = (result.usage.cache_write_tokens, result.usage.cached_tokens)
+        cache_tokens = (
+            usage.get("cache_creation_input_tokens"),
+            usage.get("cache_read_input_tokens"),
+        )
+        assert counted == (cache_tokens[0] or 0, cache_tokens[1] or 0)
+        return result.cost
 
     plain = cost({"input_tokens": 2000, "output_tokens": 0})
     stores = cost({"input_tokens": 400, "output_tokens": 0, "cache_creation_input_tokens": 1600})
@@ -239,9 +242,9 @@ def test_tokens_that_anthropic_stores_and_finds_are_counted_and_priced(
 
 
 def refusal_of(url: str, options: str = "&retries=1") -> str:
-    """The one line in which a run ends that cannot get to its server."""
+    """Return the message of the ConfigError of a run that cannot reach its server."""
     with pytest.raises(ConfigError) as caught:
-        outcomes(opened(url, options), [prompt()])
+        outcomes(open_model(url, options), [prompt()])
     assert "\n" not in str(caught.value)
     assert "SSLContext object" not in str(caught.value)
     return str(caught.value)
@@ -255,7 +258,7 @@ def certificate(tmp_path: Path) -> Path:
 
 
 class Plain(OpenAIServer):
-    """It speaks HTTP to whoever says anything."""
+    """Answers every connection with plain HTTP."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
@@ -264,24 +267,24 @@ class Plain(OpenAIServer):
         writer.close()
 
 
-def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
+def test_server_without_tls_is_recognized() -> None:
     with Plain() as server:
-        told = refusal_of(server.url.replace("http:", "https:"))
-    assert "'api:m' does not speak TLS" in told
-    assert "write http:// in its address" in told
+        refusal = refusal_of(server.url.replace("http:", "https:"))
+    assert "'api:m' does not speak TLS" in refusal
+    assert "write http:// in its address" in refusal
 
 
-def test_a_certificate_that_nobody_vouches_for_ends_the_run_at_once(
+def test_untrusted_certificate_stops_the_run(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ChaosServer(certificate=certificate) as server:
-        told = refusal_of(server.url)
-        assert "'api:m' cannot be trusted" in told
-        assert "(self-signed certificate)" in told
+        refusal = refusal_of(server.url)
+        assert "'api:m' cannot be trusted" in refusal
+        assert "(self-signed certificate)" in refusal
         assert not server.asked
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
-        found = outcomes(opened(server.url), [prompt()])[0]
-    assert isinstance(found, Completion), found
+        result = outcomes(open_model(server.url), [prompt()])[0]
+    assert isinstance(result, Completion), result
 
 
 @pytest.fixture
@@ -312,47 +315,47 @@ through_a_proxy = pytest.mark.filterwarnings("ignore:(BasicAuth|The 'proxy_auth'
         ("https", 503, "through the proxy that the environment names", 2),
     ],
 )
-def test_a_proxy_that_says_no_is_named_in_one_line(
+def test_refusing_proxy_is_named_in_one_line(
     address: str, status: int, words: str, times: int, proxied: Callable[[str], None]
 ) -> None:
     with Proxy(status) as proxy:
         proxied(f"http://somebody:Marker-Secret@{proxy.address}")
-        told = refusal_of(f"{address}://models.invalid/v1")
-    assert words in told
-    assert str(status) in told
-    assert "Marker-Secret" not in told
+        refusal = refusal_of(f"{address}://models.invalid/v1")
+    assert words in refusal
+    assert str(status) in refusal
+    assert "Marker-Secret" not in refusal
     assert len(proxy.asked) == times
 
 
 @through_a_proxy
-def test_a_proxy_that_answers_for_a_server_is_believed(proxied: Callable[[str], None]) -> None:
+def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
         proxied(f"http://{proxy.address}")
-        found = outcomes(opened("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
-    assert isinstance(found, BackendError), found
-    assert (found.status, len(proxy.asked)) == (503, 2)
+        result = outcomes(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+    assert isinstance(result, BackendError), result
+    assert (result.status, len(proxy.asked)) == (503, 2)
 
 
 @through_a_proxy
 @pytest.mark.parametrize("scheme", ["https", "http"])
-def test_a_proxy_that_is_not_there_is_named_in_one_line(
+def test_unreachable_proxy_is_named_in_one_line(
     scheme: str, proxied: Callable[[str], None]
 ) -> None:
     with OpenAIServer() as gone:
         pass
     address = gone.url.removesuffix("/v1").removeprefix("http://")
     proxied(f"http://somebody:Marker-Secret@{address}")
-    told = refusal_of(f"{scheme}://models.invalid/v1")
-    assert "'api:m' cannot be reached through the proxy" in told
-    assert address in told
-    assert "Marker-Secret" not in told
+    refusal = refusal_of(f"{scheme}://models.invalid/v1")
+    assert "'api:m' cannot be reached through the proxy" in refusal
+    assert address in refusal
+    assert "Marker-Secret" not in refusal
 
 
 # What a refusal means: for one request, or for all
 
 
 def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Completion | WorkError]]:
-    """What comes of a request that is answered so, by a server that has served one before."""
+    """Return the outcomes of two requests, of which the second gets `reply`."""
     replies = [Reply(body=chat("fine")), *([reply] * 9)]
     with OpenAIServer(lambda _: replies.pop(0)) as server:
         model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 1))
@@ -372,7 +375,7 @@ def error(message: str, **more: Any) -> dict[str, Any]:
         "unknown field: 'Your credit balance is too low'",
     ],
 )
-def test_a_refusal_that_repeats_a_prompt_stops_no_run(message: str) -> None:
+def test_error_message_that_quotes_a_prompt_does_not_stop_the_run(message: str) -> None:
     _, (first, second) = after_one(Reply(400, error(message)))
     assert isinstance(first, Completion), first
     assert isinstance(second, BackendError), second
@@ -380,7 +383,7 @@ def test_a_refusal_that_repeats_a_prompt_stops_no_run(message: str) -> None:
     assert message in second.message.replace('"', "'").replace("\\'", "'")
 
 
-def test_a_page_of_a_firewall_takes_its_request_and_not_the_run() -> None:
+def test_firewall_page_fails_one_item() -> None:
     page = Reply(403, b"<html>Attention required: blocked</html>", {"Content-Type": "text/html"})
     _, (first, second) = after_one(page)
     assert isinstance(first, Completion), first
@@ -400,7 +403,7 @@ def test_a_page_of_a_firewall_takes_its_request_and_not_the_run() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_all_requests_would_meet_is_known_by_its_words_before_any_reply(
+def test_fatal_error_is_recognized_by_its_message_before_any_reply(
     reply: Reply, words: str
 ) -> None:
     with OpenAIServer(lambda _: reply) as server:
@@ -408,12 +411,12 @@ def test_what_all_requests_would_meet_is_known_by_its_words_before_any_reply(
         assert len(server.requests) == 1
 
 
-def test_credit_that_runs_out_halfway_stops_the_run() -> None:
+def test_missing_credit_stops_the_run() -> None:
     with pytest.raises(ConfigError, match="no credit left"):
         after_one(Reply(400, error("Your credit balance is too low to access the API.")))
 
 
-def test_what_is_too_large_for_a_minute_is_asked_once_and_is_too_long() -> None:
+def test_request_above_the_token_rate_is_a_context_error() -> None:
     words = "Request too large for gpt-4 on tokens per min (TPM): Limit 30000, Requested 33223."
     server, (_, second) = after_one(Reply(429, error(words, code="rate_limit_exceeded")))
     assert isinstance(second, BackendError), second
@@ -421,15 +424,15 @@ def test_what_is_too_large_for_a_minute_is_asked_once_and_is_too_long() -> None:
     assert len(server.requests) == 2
 
 
-def test_what_a_filter_does_not_let_through_counts_as_refused() -> None:
+def test_content_filter_is_a_refusal() -> None:
     words = "The response was filtered due to the prompt triggering our content management policy."
     _, (_, second) = after_one(Reply(400, error(words, code="content_filter")))
     assert isinstance(second, BackendError), second
     assert (second.kind, second.status) == ("refused", 400)
 
 
-def test_an_error_in_a_reply_that_says_ok_is_told_in_its_own_words() -> None:
-    found = said(error("Provider returned error", code=502))
-    assert isinstance(found, BackendError), found
-    assert found.kind == "unreadable"
-    assert "Provider returned error" in found.message
+def test_error_in_a_successful_reply_is_quoted() -> None:
+    result = reply_outcome(error("Provider returned error", code=502))
+    assert isinstance(result, BackendError), result
+    assert result.kind == "unreadable"
+    assert "Provider returned error" in result.message

@@ -1,4 +1,4 @@
-"""Models that are asked in batches, by a real server that speaks both providers' interfaces."""
+"""Batched models against a loopback server with both providers' batch APIs."""
 
 import asyncio
 import logging
@@ -12,8 +12,8 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
-from bakeoff.generators.batch import batches, retrying_provider
-from bakeoff.generators.batch.provider import parts
+from bakeoff.generators.batch import batches, provider
+from bakeoff.generators.batch.provider import chunks
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
@@ -36,7 +36,7 @@ def prompts(count: int, first: int = 0) -> list[Prompt]:
     return [Prompt(messages=(Message(role="user", content=f"Number {n}?"),)) for n in numbers]
 
 
-def opened(
+def open_model(
     server: BatchServer, model: str = "openai:gpt-4", options: str = "", **more: Any
 ) -> Generator:
     at = server.address if model.startswith("anthropic") else server.url
@@ -48,24 +48,24 @@ def opened(
 
 
 def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | WorkError]:
-    """What comes of the prompts in a run that keeps it."""
-    found: dict[int, Completion | WorkError] = {}
+    """Return the outcomes of a run that stores them."""
+    results: dict[int, Completion | WorkError] = {}
 
     async def run() -> None:
         await worker.prepare()
         try:
-            await worker(items, found.__setitem__)
+            await worker(items, results.__setitem__)
             worker.kept()
         finally:
             await worker.close()
 
     asyncio.run(run())
-    return [found[index] for index in range(len(items))]
+    return [results[index] for index in range(len(items))]
 
 
-def texts(found: Sequence[Completion | WorkError]) -> list[str]:
-    assert all(isinstance(one, Completion) for one in found), found
-    return [one.text for one in found if isinstance(one, Completion)]
+def texts(results: Sequence[Completion | WorkError]) -> list[str]:
+    assert all(isinstance(one, Completion) for one in results), results
+    return [one.text for one in results if isinstance(one, Completion)]
 
 
 def expected(model: str, count: int) -> list[str]:
@@ -73,7 +73,7 @@ def expected(model: str, count: int) -> list[str]:
 
 
 def number(body: dict[str, Any]) -> int:
-    """Which of the prompts a request is about."""
+    """Return the number of the prompt of a request."""
     return int(body["messages"][0]["content"].removeprefix("Number ").removesuffix("?"))
 
 
@@ -81,16 +81,16 @@ def numbers(bodies: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(map(number, bodies))
 
 
-# ---------------------------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------------------------- requests
 
 
 @BOTH
-def test_requests_and_completions_are_those_of_direct_requests(model: str) -> None:
+def test_requests_and_completions_equal_direct_ones(model: str) -> None:
     with BatchServer() as server:
-        batched = outcomes(opened(server, model), prompts(6))
+        batched = outcomes(open_model(server, model), prompts(6))
         sent, direct = server.sent, list(server.direct)
         server.direct.clear()
-        plain = outcomes(opened(server, model, batch=False), prompts(6))
+        plain = outcomes(open_model(server, model, batch=False), prompts(6))
         assert texts(batched) == texts(plain) == expected(model, 6)
         assert (numbers(direct), numbers(sent)) == ([0], [1, 2, 3, 4, 5])
         assert sorted(direct + sent, key=number) == sorted(server.direct, key=number)
@@ -102,27 +102,28 @@ def test_requests_and_completions_are_those_of_direct_requests(model: str) -> No
 
 
 @BOTH
-def test_what_comes_in_a_batch_costs_half(model: str) -> None:
+def test_batched_completions_cost_half(model: str) -> None:
     with BatchServer() as server:
-        found = outcomes(opened(server, model), prompts(3))
-        plain = outcomes(opened(server, model, batch=False), prompts(1))[0]
-    costs = [one.cost for one in found if isinstance(one, Completion)]
+        results = outcomes(open_model(server, model), prompts(3))
+        plain = outcomes(open_model(server, model, batch=False), prompts(1))[0]
+    costs = [one.cost for one in results if isinstance(one, Completion)]
     assert isinstance(plain, Completion)
     assert plain.cost
     assert costs == pytest.approx([plain.cost, plain.cost / 2, plain.cost / 2])
 
 
-def test_both_options_choose_and_the_identity_is_one() -> None:
+def test_flag_and_option_select_batches_with_one_identity() -> None:
     with BatchServer() as server:
-        batched, plain = opened(server), opened(server, options="&batch=false")
-        said = opened(server, options="&batch=true", batch=False)
-        behind = [opened(server, "api:m"), opened(server, "api:m", "&batch=true", batch=False)]
-    assert (batched.patient, plain.patient, said.patient) == (True, False, True)
-    assert [one.patient for one in behind] == [False, True]
-    assert batched.identity == plain.identity == said.identity
+        batched, plain = open_model(server), open_model(server, options="&batch=false")
+        by_option = open_model(server, options="&batch=true", batch=False)
+        direct = open_model(server, "api:m")
+        chosen = open_model(server, "api:m", "&batch=true", batch=False)
+    assert (batched.patient, plain.patient, by_option.patient) == (True, False, True)
+    assert [direct.patient, chosen.patient] == [False, True]
+    assert batched.identity == plain.identity == by_option.identity
 
 
-def test_who_has_no_batches_is_asked_directly_or_is_a_mistake(
+def test_model_without_batch_api_is_direct_or_a_config_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     setting = Setting(Sampling(), batch=True)
@@ -138,23 +139,22 @@ def test_who_has_no_batches_is_asked_directly_or_is_a_mistake(
         open_generator(Spec.parse("openai:m?batch=perhaps"), setting)
 
 
-def test_several_servers_or_a_pace_are_nothing_for_batches() -> None:
+def test_batches_exclude_several_servers_and_ignore_delay() -> None:
     with BatchServer() as server:
         with pytest.raises(ConfigError, match="one server is asked in batches"):
-            opened(server, options="&base_url=http://127.0.0.1:9/v1")
-        began = time.monotonic()
-        assert texts(outcomes(opened(server, options="&delay=1"), prompts(121)))
-        assert time.monotonic() - began < 110  # it would be 120 and more
+            open_model(server, options="&base_url=http://127.0.0.1:9/v1")
+        # With a pause of 5 seconds before each request this would take ten minutes.
+        assert texts(outcomes(open_model(server, options="&delay=5"), prompts(121)))
 
 
 @BOTH
-def test_a_wrong_key_is_known_before_anything_is_sent(model: str) -> None:
+def test_wrong_key_is_found_before_a_batch_is_sent(model: str) -> None:
     error = {"type": "authentication_error", "message": "who are you?"}
     with (
         BatchServer(lambda _: Reply(401, {"type": "error", "error": error})) as server,
         pytest.raises(ConfigError, match="refuses the key"),
     ):
-        outcomes(opened(server, model), prompts(3))
+        outcomes(open_model(server, model), prompts(3))
     assert not server.jobs
 
 
@@ -163,22 +163,22 @@ def test_a_wrong_key_is_known_before_anything_is_sent(model: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("fate", ["expired", "cancelled", "missing"])
-def test_what_a_batch_ended_without_is_a_failure_of_its_own_kind(model: str, fate: str) -> None:
+def test_request_without_a_result_is_unfinished(model: str, fate: str) -> None:
     with BatchServer(fate=lambda body: fate if number(body) % 2 else "replied") as server:
-        found = outcomes(opened(server, model), prompts(5))
+        results = outcomes(open_model(server, model), prompts(5))
         assert len(server.jobs) == 1
-        assert texts(found[::2]) == expected(model, 5)[::2]
-        for one in found[1::2]:
+        assert texts(results[::2]) == expected(model, 5)[::2]
+        for one in results[1::2]:
             assert isinstance(one, BackendError)
             assert (one.kind, one.status) == ("unfinished", None)
             assert fate in one.message or fate == "missing"
         server.fate = lambda body: "replied"
-        again = outcomes(opened(server, model), prompts(5)[1::2])
+        again = outcomes(open_model(server, model), prompts(5)[1::2])
         assert texts(again) == expected(model, 5)[1::2]
 
 
 @BOTH
-def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
+def test_error_of_one_request_fails_that_item(model: str) -> None:
     def brain(body: dict[str, Any]) -> Any:
         kinds = {
             2: (500, "api_error", "oops"),
@@ -191,9 +191,9 @@ def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
         return Reply(status, {"type": "error", "error": {"type": kind, "message": words}})
 
     with BatchServer(brain) as server:
-        found = outcomes(opened(server, model), prompts(5))
-    assert texts(found[:2]) == ["fine", "fine"]
-    oops, long, slow = found[2:]
+        results = outcomes(open_model(server, model), prompts(5))
+    assert texts(results[:2]) == ["fine", "fine"]
+    oops, long, slow = results[2:]
     assert isinstance(oops, BackendError)
     assert (oops.kind, oops.status) == ("backend", 500)
     assert "oops" in oops.message
@@ -204,23 +204,23 @@ def test_an_error_of_one_request_is_that_requests_outcome(model: str) -> None:
 
 
 def no_seed(body: dict[str, Any]) -> Any:
-    """Takes no seed, but with the first prompt."""
+    """Refuse the parameter `seed` except with the first prompt."""
     if "seed" in body and number(body):
         return Reply(400, {"error": {"message": "Unknown parameter: 'seed'.", "param": "seed"}})
     return "fine"
 
 
-def test_what_one_request_is_refused_for_is_left_out_of_it_and_sent_again() -> None:
+def test_request_is_sent_again_without_its_refused_parameter() -> None:
     with BatchServer(lambda body: no_seed(body) if number(body) > 2 else "fine") as server:
-        found = outcomes(opened(server), prompts(5))
-    assert texts(found) == ["fine"] * 5
+        results = outcomes(open_model(server), prompts(5))
+    assert texts(results) == ["fine"] * 5
     first, second = ([r["body"] for r in job.requests] for job in server.jobs)
     assert (numbers(first), numbers(second)) == ([1, 2, 3, 4], [3, 4])
     assert all("seed" in body for body in first)
     assert not any("seed" in body for body in second)
 
 
-def test_what_the_server_takes_is_learned_before_anything_is_sent() -> None:
+def test_refused_parameters_are_found_before_a_batch_is_sent() -> None:
     def brain(body: dict[str, Any]) -> Any:
         for name in ("temperature", "top_p", "seed"):
             if name in body:
@@ -229,61 +229,63 @@ def test_what_the_server_takes_is_learned_before_anything_is_sent() -> None:
         return "fine"
 
     with BatchServer(brain) as server:
-        assert texts(outcomes(opened(server), prompts(3))) == ["fine"] * 3
+        assert texts(outcomes(open_model(server), prompts(3))) == ["fine"] * 3
         assert [set(body) for body in server.sent] == [
             {"model", "messages", "max_completion_tokens"}
         ] * 2
 
 
-def test_a_reply_that_is_no_completion_is_asked_for_once_more_in_a_second_batch() -> None:
+def test_unreadable_reply_is_repeated_in_a_second_batch() -> None:
     odd = [{**chat("x"), "choices": []}]
     with BatchServer(lambda b: odd.pop() if number(b) == 2 and odd else "fine") as server:
-        assert texts(outcomes(opened(server), prompts(4))) == ["fine"] * 4
+        assert texts(outcomes(open_model(server), prompts(4))) == ["fine"] * 4
     assert [numbers([r["body"] for r in job.requests]) for job in server.jobs] == [[1, 2, 3], [2]]
 
 
 @BOTH
-def test_a_separator_of_unicode_in_a_reply_is_no_end_of_a_line(model: str) -> None:
+def test_unicode_line_separator_does_not_split_a_result(model: str) -> None:
     with BatchServer(lambda _: "one\u2028two\x85three") as server:
-        assert texts(outcomes(opened(server, model), prompts(3))) == ["one\u2028two\x85three"] * 3
+        assert (
+            texts(outcomes(open_model(server, model), prompts(3))) == ["one\u2028two\x85three"] * 3
+        )
 
 
 # ---------------------------------------------------------------------------------- whole batches
 
 
 @BOTH
-def test_a_batch_holds_no_more_requests_than_it_may(model: str) -> None:
+def test_batch_size_is_respected(model: str) -> None:
     with BatchServer() as server:
-        found = outcomes(opened(server, model, "&batch_size=2"), prompts(6))
-    assert texts(found) == expected(model, 6)
+        results = outcomes(open_model(server, model, "&batch_size=2"), prompts(6))
+    assert texts(results) == expected(model, 6)
     assert sorted(len(job.requests) for job in server.jobs) == [1, 2, 2]
-    assert server.most_under_way > 1
+    assert server.max_running > 1
 
 
-def test_parts_keep_the_order_and_both_limits() -> None:
+def test_chunks_keep_order_and_both_limits() -> None:
     bodies = {f"r{n}": b"x" * 100 for n in range(10)}
-    by_count = list(parts(bodies, most=4, largest=10**9))
+    by_count = list(chunks(bodies, max_requests=4, max_bytes=10**9))
     assert [list(part) for part in by_count] == [
         ["r0", "r1", "r2", "r3"],
         ["r4", "r5", "r6", "r7"],
         ["r8", "r9"],
     ]
     for most in range(400, 4000, 300):
-        found = list(parts(bodies, most=100, largest=most))
-        assert [id_ for part in found for id_ in part] == list(bodies)
-        assert all(sum(len(b) for b in part.values()) <= most for part in found)
-    assert [len(part) for part in parts(bodies, 100, 950)] == [3, 3, 3, 1]
-    assert [len(part) for part in parts(bodies, 100, 1)] == [1] * 10
-    assert list(parts({}, 1, 1)) == []
+        results = list(chunks(bodies, max_requests=100, max_bytes=most))
+        assert [id_ for part in results for id_ in part] == list(bodies)
+        assert all(sum(len(b) for b in part.values()) <= most for part in results)
+    assert [len(part) for part in chunks(bodies, 100, 950)] == [3, 3, 3, 1]
+    assert [len(part) for part in chunks(bodies, 100, 1)] == [1] * 10
+    assert list(chunks({}, 1, 1)) == []
 
 
-def test_a_batch_that_the_provider_does_not_take_is_a_mistake_and_is_sent_anew() -> None:
+def test_rejected_batch_is_a_config_error_and_is_sent_by_the_next_run() -> None:
     with BatchServer() as server:
         server.refusal = lambda job: [{"code": "invalid_json_line", "message": "Line 3 is odd."}]
         with pytest.raises(ConfigError, match=r"does not take batch_0 \(Line 3 is odd\.\)"):
-            outcomes(opened(server), prompts(4))
+            outcomes(open_model(server), prompts(4))
         server.refusal = lambda job: []
-        assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
+        assert texts(outcomes(open_model(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert len(server.jobs) == 2
 
 
@@ -296,135 +298,134 @@ def crowded(most: int) -> Any:
     return refusal
 
 
-def test_too_many_requests_at_once_are_sent_in_parts_one_after_the_other() -> None:
+def test_batch_over_quota_is_sent_in_sequential_parts() -> None:
     with BatchServer() as server:
         server.refusal = crowded(3)
-        found = outcomes(opened(server), prompts(10))
-        assert texts(found) == expected("openai:gpt-4", 10)
+        results = outcomes(open_model(server), prompts(10))
+        assert texts(results) == expected("openai:gpt-4", 10)
         taken = [len(job.requests) for job in server.jobs if job.state == "ended"]
         assert (sum(taken), max(taken)) == (9, 2)
-        assert server.most_under_way == 1
+        assert server.max_running == 1
 
 
-def test_one_request_that_is_too_much_by_itself_ends_it() -> None:
+def test_single_request_over_quota_is_a_config_error() -> None:
     with BatchServer() as server:
         server.refusal = crowded(0)
         with pytest.raises(ConfigError, match="Enqueued token limit"):
-            outcomes(opened(server), prompts(4))
+            outcomes(open_model(server), prompts(4))
         assert min(len(job.requests) for job in server.jobs) == 1
 
 
 @BOTH
-def test_a_batch_whose_making_was_not_told_is_not_made_twice(model: str) -> None:
+def test_batch_with_a_lost_reply_is_not_created_twice(model: str) -> None:
     with BatchServer() as server:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
         server.hidden = 3
-        found = outcomes(opened(server, model), prompts(5))
-        assert texts(found) == expected(model, 5)
+        results = outcomes(open_model(server, model), prompts(5))
+        assert texts(results) == expected(model, 5)
         assert len(server.jobs) == 1
 
 
 @BOTH
-def test_a_batch_that_is_listed_late_is_not_made_twice_by_the_next_run(model: str) -> None:
+def test_batch_that_is_listed_late_is_not_created_twice(model: str) -> None:
     with BatchServer() as server:
         broken = ["made"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
         server.hidden = 10**6
-        interrupted(server, opened(server, model), prompts(5), looks=0)
+        interrupted(server, open_model(server, model), prompts(5), polls=0)
         server.hidden = 3
-        found = outcomes(opened(server, model), prompts(5)[1:])
-        assert texts(found) == expected(model, 5)[1:]
+        results = outcomes(open_model(server, model), prompts(5)[1:])
+        assert texts(results) == expected(model, 5)[1:]
         assert len(server.jobs) == 1
 
 
 @BOTH
-def test_a_batch_that_was_not_made_is_sent_again(model: str) -> None:
+def test_batch_that_was_not_created_is_sent_again(model: str) -> None:
     with BatchServer() as server:
         broken = ["making", "making"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
-        found = outcomes(opened(server, model), prompts(5))
-        assert texts(found) == expected(model, 5)
+        results = outcomes(open_model(server, model), prompts(5))
+        assert texts(results) == expected(model, 5)
         assert not broken
         assert len(server.jobs) == 1
 
 
 @BOTH
-def test_the_batch_of_somebody_else_is_not_taken_for_a_lost_one(model: str) -> None:
+def test_batch_of_another_client_is_not_taken_for_a_lost_one(model: str) -> None:
     with BatchServer() as server:
         provider = model.partition(":")[0]
-        other = outcomes(opened(server, f"{provider}:other", store=None), prompts(5))
+        other = outcomes(open_model(server, f"{provider}:other", store=None), prompts(5))
         broken = ["making"]
         server.hook = lambda when: broken.remove(when) or 1 / 0 if when in broken else None
-        found = outcomes(opened(server, model), prompts(5))
-        assert texts(found) == expected(model, 5)
+        results = outcomes(open_model(server, model), prompts(5))
+        assert texts(results) == expected(model, 5)
         assert texts(other) == expected("any:other", 5)
         assert len(server.jobs) == 2
 
 
 @BOTH
-def test_a_server_that_goes_away_and_comes_back_is_waited_for(
-    model: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with BatchServer(looks=10**6) as server:
+def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFixture) -> None:
+    with BatchServer(polls=10**6) as server:
 
         def away(request: Any) -> None:
-            if "batch_" in request.url.path and server.jobs[0].looks == 2 and not gone:
+            if "batch_" in request.url.path and server.jobs[0].polls == 2 and not gone:
                 gone.append(1)
                 threading.Thread(target=restart).start()
 
         def restart() -> None:
             server.stop()
-            time.sleep(0.3)
-            server.looks = server.jobs[0].looks + 2
+            while "no word of its batches" not in caplog.text:
+                time.sleep(0.01)
+            server.polls = server.jobs[0].polls + 2
             server.start()
 
         gone: list[int] = []
-        server.broken = away
+        server.intercept = away
         with caplog.at_level(logging.WARNING):
-            found = outcomes(opened(server, model, "&retries=0"), prompts(5))
+            results = outcomes(open_model(server, model, "&retries=0"), prompts(5))
     assert gone
     assert "no word of its batches" in caplog.text
-    assert texts(found) == expected(model, 5)
+    assert texts(results) == expected(model, 5)
     assert len(server.jobs) == 1
 
 
 @pytest.mark.long
 @BOTH
-def test_patience_ends_and_what_was_sent_is_fetched_the_next_time(
+def test_outage_ends_the_run_and_the_next_fetches_the_results(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrying_provider, "_PATIENCE", 0.2)
+    monkeypatch.setattr(provider, "_MAX_OUTAGE", 0.2)
     with BatchServer() as server:
-        server.broken = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
+        server.intercept = lambda request: 1 / 0 if "batch_" in request.url.path else None  # type: ignore[return-value]
         with pytest.raises(ConfigError, match=r"out of reach.*run the same command later"):
-            outcomes(opened(server, model, "&retries=0"), prompts(5))
-        server.broken = lambda request: None
-        found = outcomes(opened(server, model), prompts(5)[1:])
-        assert texts(found) == expected(model, 5)[1:]
+            outcomes(open_model(server, model, "&retries=0"), prompts(5))
+        server.intercept = lambda request: None
+        results = outcomes(open_model(server, model), prompts(5)[1:])
+        assert texts(results) == expected(model, 5)[1:]
         assert len(server.jobs) == 1
         assert len(server.direct) == 1
 
 
 @BOTH
-def test_a_batch_that_is_gone_is_asked_for_anew(
+def test_batch_that_the_provider_lost_is_sent_again(
     model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with BatchServer(looks=4) as server:
+    with BatchServer(polls=4) as server:
 
         def lose(request: Any) -> None:
-            if "batch_" in request.url.path and server.jobs and server.jobs[0].looks == 2:
+            if "batch_" in request.url.path and server.jobs and server.jobs[0].polls == 2:
                 server.jobs[0].id = "lost"
 
-        server.broken = lose
+        server.intercept = lose
         with caplog.at_level(logging.WARNING):
-            found = outcomes(opened(server, model), prompts(4))
+            results = outcomes(open_model(server, model), prompts(4))
     assert "batch_0 is gone" in caplog.text
-    assert texts(found) == expected(model, 4)
+    assert texts(results) == expected(model, 4)
     assert len(server.jobs) == 2
 
 
-def test_results_that_cannot_be_read_are_fetched_again() -> None:
+def test_unreadable_results_are_fetched_again() -> None:
     with BatchServer() as server:
         odd = [b'{"custom_id": "r', b"<html>"]
 
@@ -435,133 +436,136 @@ def test_results_that_cannot_be_read_are_fetched_again() -> None:
                 return Response(odd.pop())
             return None
 
-        server.broken = broken
-        assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
+        server.intercept = broken
+        assert texts(outcomes(open_model(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert not odd
 
 
-def test_what_breaks_the_desk_is_raised_and_nobody_waits_for_ever(
+def test_unexpected_error_in_the_queue_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bakeoff.generators.batch.openai import Files
+    from bakeoff.generators.batch.openai import OpenAIBatches
 
-    async def bug(self: Files, reference: str) -> None:
+    async def bug(self: OpenAIBatches, reference: str) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(Files, "look", bug)
+    monkeypatch.setattr(OpenAIBatches, "_status", bug)
     with BatchServer() as server, pytest.raises(KeyError, match="a bug"):
-        outcomes(opened(server), prompts(4))
+        outcomes(open_model(server), prompts(4))
 
 
 # -------------------------------------------------------------------------------------- taken up
 
 
 def interrupted(
-    server: BatchServer, worker: Generator, items: list[Prompt], *, jobs: int = 1, looks: int = 1
+    server: BatchServer, worker: Generator, items: list[Prompt], *, jobs: int = 1, polls: int = 1
 ) -> int:
-    """Ask, and cancel when so many batches are there and the last was looked at so often, as Ctrl-C
-    does; how many outcomes there were.
+    """Cancel a run after `jobs` batches of which the last was polled `polls` times.
+
+    Returns the number of outcomes.
     """
-    found: list[int] = []
+    results: list[int] = []
 
     async def run() -> None:
         await worker.prepare()
-        task = asyncio.create_task(worker(items, lambda index, _: found.append(index)))  # type: ignore[arg-type]
-        async with asyncio.timeout(20):
-            while not (len(server.jobs) == jobs and server.jobs[-1].looks >= looks):
+        task = asyncio.create_task(worker(items, lambda index, _: results.append(index)))  # type: ignore[arg-type]
+        async with asyncio.timeout(60):
+            while not (len(server.jobs) == jobs and server.jobs[-1].polls >= polls):
                 await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await worker.close()
 
     asyncio.run(run())
-    return len(found)
+    return len(results)
 
 
 @BOTH
-def test_what_was_interrupted_goes_on_at_the_provider_and_is_taken_up(
-    model: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with BatchServer(looks=10**6) as server:
+def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixture) -> None:
+    with BatchServer(polls=10**6) as server:
         with caplog.at_level(logging.WARNING):
-            assert interrupted(server, opened(server, model), prompts(5), looks=2) == 1
+            assert interrupted(server, open_model(server, model), prompts(5), polls=2) == 1
         assert "what was sent goes on at the provider (batch_0)" in caplog.text
-        server.looks = 4
+        server.polls = 4
         # The ones that came are in the run's store; others may be new.
-        found = outcomes(opened(server, model), prompts(7)[1:])
-        assert texts(found) == expected(model, 7)[1:]
+        results = outcomes(open_model(server, model), prompts(7)[1:])
+        assert texts(results) == expected(model, 7)[1:]
         assert len(server.direct) == 1, "what the server takes was learned before"
         assert [len(job.requests) for job in server.jobs] == [4, 2]
         seen = numbers(server.paid)
         assert seen == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_what_was_left_out_is_left_out_of_what_is_sent_afterwards() -> None:
+def test_unsupported_parameters_are_resumed() -> None:
     with BatchServer(lambda body: no_seed(body | {"messages": [{"content": "Number 1?"}]})) as s:
-        s.looks = 10**6
-        interrupted(s, opened(s), prompts(3))
-        s.looks = 1
-        assert texts(outcomes(opened(s), prompts(5)[1:])) == ["fine"] * 4
+        s.polls = 10**6
+        interrupted(s, open_model(s), prompts(3))
+        s.polls = 1
+        assert texts(outcomes(open_model(s), prompts(5)[1:])) == ["fine"] * 4
         assert not any("seed" in body for body in s.sent)
 
 
-def test_a_run_that_came_to_its_end_leaves_nothing_to_be_taken_up() -> None:
+def test_finished_run_leaves_no_batch_to_resume() -> None:
     with BatchServer() as server:
         for _ in range(2):
-            assert texts(outcomes(opened(server), prompts(4))) == expected("openai:gpt-4", 4)
+            assert texts(outcomes(open_model(server), prompts(4))) == expected("openai:gpt-4", 4)
         assert len(server.jobs) == 2
         assert numbers(server.paid) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def test_a_second_batch_is_taken_up_with_the_replies_of_the_first() -> None:
-    """Refused in the first, sent again in a second: the same again, and nothing sent."""
+def test_second_batch_is_resumed_with_the_replies_of_the_first() -> None:
+    """Requests that the first batch refused are in the second; resuming sends nothing."""
     with BatchServer(no_seed) as server:
 
         def slow(request: Any) -> None:
-            server.looks = 10**6 if len(server.jobs) == 2 else 1
+            server.polls = 10**6 if len(server.jobs) == 2 else 1
 
-        server.broken = slow
-        assert interrupted(server, opened(server), prompts(4), jobs=2) == 1
-        server.broken, server.looks = (lambda request: None), 1
-        assert texts(outcomes(opened(server), prompts(4)[1:])) == ["fine"] * 3
+        server.intercept = slow
+        assert interrupted(server, open_model(server), prompts(4), jobs=2) == 1
+        server.intercept, server.polls = (lambda request: None), 1
+        assert texts(outcomes(open_model(server), prompts(4)[1:])) == ["fine"] * 3
         assert len(server.jobs) == 2
 
 
-def test_one_store_holds_the_batches_of_many_models_and_of_two_runs_at_once() -> None:
-    with BatchServer(looks=10**6) as server:
+def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
+    with BatchServer(polls=10**6) as server:
         for nth, model in enumerate(("openai:gpt-4", "openai:gpt-4o", "anthropic:c")):
-            interrupted(server, opened(server, model), prompts(3), jobs=nth + 1)
-        server.looks = 1
+            interrupted(server, open_model(server, model), prompts(3), jobs=nth + 1)
+        server.polls = 1
         assert [len(job.requests) for job in server.jobs] == [2, 2, 2]
         for model in ("openai:gpt-4", "openai:gpt-4o", "anthropic:c"):
-            found = outcomes(opened(server, model), prompts(3)[1:])
-            assert texts(found) == expected(model, 3)[1:]
+            results = outcomes(open_model(server, model), prompts(3)[1:])
+            assert texts(results) == expected(model, 3)[1:]
         assert len(server.jobs) == 3
         assert len(server.direct) == 3
 
 
-def test_what_came_and_was_not_kept_is_fetched_again_and_not_asked() -> None:
+def test_results_that_were_not_stored_are_fetched_again() -> None:
     with BatchServer() as server:
-        worker = opened(server)
+        worker = open_model(server)
         worker.kept = lambda: None  # type: ignore[method-assign] # as where a disk is full
         assert texts(outcomes(worker, prompts(4))) == expected("openai:gpt-4", 4)
-        assert texts(outcomes(opened(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
+        assert (
+            texts(outcomes(open_model(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
+        )
         assert len(server.jobs) == 1
         assert len(server.direct) == 1
 
 
-def test_what_came_before_it_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    with BatchServer(looks=10**6) as server:
-        interrupted(server, opened(server), prompts(7))
-        server.looks = 1
-        monkeypatch.setattr(batches, "_AT_ONCE", 2)
-        assert texts(outcomes(opened(server), prompts(7)[1:])) == expected("openai:gpt-4", 7)[1:]
+def test_reply_before_its_request_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    with BatchServer(polls=10**6) as server:
+        interrupted(server, open_model(server), prompts(7))
+        server.polls = 1
+        monkeypatch.setattr(batches, "_MAX_PENDING", 2)
+        assert (
+            texts(outcomes(open_model(server), prompts(7)[1:])) == expected("openai:gpt-4", 7)[1:]
+        )
         assert len(server.jobs) == 1
 
 
-def test_all_requests_wait_at_once_however_few_may_be_in_flight_directly() -> None:
+def test_batches_are_not_limited_by_lanes() -> None:
     with BatchServer() as server:
-        assert texts(outcomes(opened(server, lanes=2), prompts(300))) == expected(
+        assert texts(outcomes(open_model(server, lanes=2), prompts(300))) == expected(
             "openai:gpt-4", 300
         )
         assert [len(job.requests) for job in server.jobs] == [299]

@@ -182,7 +182,16 @@ def test_progress_reports_tokens_before_a_completion_is_done(
     monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
     told: list[Progress] = []
-    with OpenAIServer() as server, steps(act=lambda *_: time.sleep(0.01)):
+
+    def until_told(*_: object) -> None:
+        """Begin no step before the tokens of the one before were told of, or a second is over."""
+        before = len(told)
+        for _ in range(100):
+            if len(told) > before:
+                return
+            time.sleep(0.01)
+
+    with OpenAIServer() as server, steps(act=until_told):
         config = Config(
             model=(f"a=hf:{tiny}", f"b=hf:{tiny}?seed=7"),
             judge=(f"judge=api:judge?base_url={server.url}",),

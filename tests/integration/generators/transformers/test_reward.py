@@ -44,7 +44,7 @@ TURNS = [
 
 
 def reward_model(target: Path | str, **sampling: Any) -> RewardModel:
-    setting = Setting(Sampling(**{"weigh": True} | sampling))
+    setting = Setting(Sampling(**{"score_only": True} | sampling))
     generator = open_generator(Spec.parse(f"reward:{target}"), setting)
     assert isinstance(generator, RewardModel)
     return generator
@@ -55,7 +55,7 @@ def rewards(target: Path | str, turns: list[Prompt] = TURNS, **sampling: Any) ->
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
-    return [outcome.weight for outcome in done]  # type: ignore[union-attr,misc]
+    return [outcome.score for outcome in done]  # type: ignore[union-attr,misc]
 
 
 def config_error(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
@@ -229,7 +229,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 
 def test_a_reward_model_is_refused_as_a_contestant(tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"completes nothing.*--judge"):
-        reward_model(tiny, weigh=False)
+        reward_model(tiny, score_only=False)
 
 
 def test_a_language_model_is_refused_as_a_reward_model(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_one_pair_has_its_charts_by_their_names(tmp_path: Path) -> None:
+def test_files_of_a_single_pair_are_named_by_chart(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "here"
     written = write_figures(results_of("a", "b"), folder)
     stems = ["win-rate", "sequence", "order"]
@@ -42,7 +42,7 @@ def test_one_pair_has_its_charts_by_their_names(tmp_path: Path) -> None:
     assert names_in(folder) == sorted(path.name for path in written)
 
 
-def test_a_picture_is_made_for_print_and_a_drawing_stands_on_white(tmp_path: Path) -> None:
+def test_figures_have_print_resolution_and_a_white_background(tmp_path: Path) -> None:
     for path in write_figures(results_of("a", "b"), tmp_path):
         content = path.read_bytes()
         if path.suffix == ".png":
@@ -73,7 +73,7 @@ def test_a_picture_is_made_for_print_and_a_drawing_stands_on_white(tmp_path: Pat
     ],
     ids=range(5),
 )
-def test_a_hostile_name_stays_in_the_folder_and_takes_the_place_of_no_other(
+def test_hostile_names_give_unique_file_names_in_the_folder(
     models: tuple[str, ...], tmp_path: Path
 ) -> None:
     folder = tmp_path / "figures"
@@ -86,15 +86,13 @@ def test_a_hostile_name_stays_in_the_folder_and_takes_the_place_of_no_other(
 
 
 @pytest.mark.long
-def test_several_pairs_say_in_their_names_whose_they_are(tmp_path: Path) -> None:
+def test_files_of_several_pairs_are_prefixed_by_their_models(tmp_path: Path) -> None:
     written = {path.name for path in write_figures(results_of("New One", "base", "c"), tmp_path)}
     assert {"ratings.svg", "pairs.png", "new-one-base-win-rate.svg", "base-c-order.png"} <= written
 
 
 @pytest.mark.parametrize("there", ["file", "folder of that name"])
-def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(
-    there: str, tmp_path: Path
-) -> None:
+def test_an_unwritable_figure_folder_is_a_one_line_error(there: str, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
     if there == "file":
         folder.write_text("mine")
@@ -111,7 +109,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(
 
 
 @pytest.mark.long
-def test_writing_again_leaves_whole_files_and_no_others(tmp_path: Path) -> None:
+def test_writing_again_leaves_complete_files_only(tmp_path: Path) -> None:
     results = results_of("a", "b")
     first = {path: path.read_bytes() for path in write_figures(results, tmp_path)}
     for path in first:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.records import Plan, StageUsage
-from bakeoff.report.text.costs import dollars, estimated, run_took, took
+from bakeoff.report.text.costs import cost_lines, dollar_text, plan_sections, run_lines
 from tests.marks import long
 from tests.openai_server import OpenAIServer
 from tests.pseudo_terminal import Terminal
@@ -38,7 +38,7 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
     unknown = StageUsage(
         stage="judgment", participant="j", requests=1, input_tokens=10, output_tokens=1
     )
-    (lines,) = estimated(Plan(prompts=50, usage=(free, paid), notes=("guessed",))).values()
+    (lines,) = plan_sections(Plan(prompts=50, usage=(free, paid), notes=("guessed",))).values()
     assert lines == [
         "a completes: 50 requests, nothing to pay, 2 completions are in the store",
         "gpt-4 judges: 100 requests, 120,000 tokens read, 16,000 written, about $4.56, "
@@ -46,38 +46,38 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
         "Together: 150 requests, about $4.56, at most $9.20, about 5 minutes",
         "Assumed: guessed",
     ]
-    (lines,) = estimated(Plan(prompts=50, usage=(paid, unknown))).values()
+    (lines,) = plan_sections(Plan(prompts=50, usage=(paid, unknown))).values()
     assert lines[1] == "j judges: 1 request, 10 tokens read, 1 written, no price is known"
     assert lines[2].startswith("Together: 101 requests, no price is known for j, $4.56 for the oth")
 
 
-def test_what_was_asked_is_told_with_what_was_asked_again_and_what_cost_nothing() -> None:
+def test_requests_of_a_run_are_counted_with_retries_and_cached_outcomes() -> None:
     asked = StageUsage(
         stage="judgment", participant="j", stored=3, requests=12, retries=2, unanswered=1, cost=0.25
     )
-    assert run_took([asked]) == [
+    assert run_lines([asked]) == [
         "Made by 12 requests, 2 of them again, "
         "1 without a reply (they may be billed all the same), "
         "3 outcomes from the store, which cost nothing, $0.25 paid"
     ]
-    assert run_took([]) == []
+    assert run_lines([]) == []
     results = results_of()
-    assert took(results)[0].endswith("tokens written, no price is known")
+    assert cost_lines(results)[0].endswith("tokens written, no price is known")
 
 
 @pytest.mark.parametrize(
     ("cost", "said"),
     [(0, "$0.00"), (12.345, "$12.35"), (0.0312, "$0.0312"), (1e-6, "less than $0.0001")],
 )
-def test_dollars_have_as_many_digits_as_say_something(cost: float, said: str) -> None:
-    assert dollars(cost) == said
+def test_dollar_amounts_have_significant_digits(cost: float, said: str) -> None:
+    assert dollar_text(cost) == said
 
 
 @pytest.mark.parametrize(
     ("typed", "code", "asks"),
     [(b"y\n", 0, 6), *long([(b"\x03", 130, 0), (b"\n", 0, 6), (b"n\n", 130, 0)])],
 )
-def test_who_is_there_is_asked_first(
+def test_an_interactive_run_asks_for_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, asks: int
 ) -> None:
     said: list[int] = []
@@ -97,7 +97,7 @@ def test_who_is_there_is_asked_first(
 
 
 @pytest.mark.parametrize("more", [*long([["--yes"], ["--max-cost", "5"], ["--quiet"]])])
-def test_who_said_so_before_is_not(
+def test_a_confirmed_run_does_not_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:
     with OpenAIServer() as server:
@@ -108,7 +108,7 @@ def test_who_said_so_before_is_not(
     assert ("about $0" in seen.text) == (more != ["--quiet"])
 
 
-def test_plan_asks_nobody_and_a_script_can_read_it(tmp_path: Path) -> None:
+def test_plan_makes_no_request_and_prints_json(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         for more in ([], ["--json"], ["--max-cost", "0.001"]):
             done = subprocess.run(

@@ -213,7 +213,9 @@ def test_only_the_page_itself_on_this_machine_is_answered(root: Path) -> None:
         body = {"voter": "Anna", "id": "x", "choice": "first"}
         for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {}):
             for path in (run + "vote/vote", run + "vote/finish", ""):
-                sent = httpx.post(url + path, json=body, headers=headers, trust_env=False)
+                sent = httpx.post(
+                    url + path, json=body, headers=headers, trust_env=False, timeout=60
+                )
                 assert sent.status_code == 403
     assert not (root / "one" / VOTES).exists()
 

@@ -21,9 +21,9 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 def test_an_empty_folder_waits_for_its_first_run(tmp_path: Path) -> None:
     with viewer(tmp_path) as url:
-        assert "There is no run here yet" in httpx.get(url, trust_env=False).text
+        assert "There is no run here yet" in httpx.get(url, trust_env=False, timeout=60).text
         lay(tmp_path / "first", results(prompts=range(3)))
-        assert ">first<" in httpx.get(url, trust_env=False).text
+        assert ">first<" in httpx.get(url, trust_env=False, timeout=60).text
 
 
 def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
@@ -41,4 +41,4 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
     asyncio.run(main())
     (address,) = told
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address, trust_env=False)
+        httpx.get(address, trust_env=False, timeout=60)

@@ -108,7 +108,9 @@ def test_what_is_no_vote_is_refused_in_words() -> None:
         assert browser.get("vote", voter="Anna").status_code == 405
         body = {"voter": "Anna", "id": shown, "choice": "first"}
         elsewhere = {"Origin": "http://evil.example"}
-        sent = httpx.post(browser.url + "vote", json=body, headers=elsewhere, trust_env=False)
+        sent = httpx.post(
+            browser.url + "vote", json=body, headers=elsewhere, trust_env=False, timeout=60
+        )
         assert sent.status_code == 403
         assert not VOTES.exists()
 

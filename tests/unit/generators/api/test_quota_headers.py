@@ -1,11 +1,11 @@
-"""What a server says of its limits, in the words of several."""
+"""Rate limits and retry delays in headers of several servers."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from bakeoff.generators.api.quota_headers import quotas_in, retry_after
+from bakeoff.generators.api.quota_headers import parse_quotas, retry_after
 from bakeoff.runtime import Quota
 
 
@@ -19,15 +19,15 @@ def of_openai(limit: str, remaining: str, reset: str, what: str = "requests") ->
     [("1s", 1), ("6m0s", 360), ("8.64s", 8.64), ("120ms", 0.12), ("2m59.56s", 179.56),
      ("1h2m3s", 3723), ("1d", 86400), ("7", 7), ("0.5", 0.5)],
 )  # fmt: skip
-def test_a_limit_that_is_told_is_read(reset: str, seconds: float) -> None:
-    requests, tokens = quotas_in(of_openai("600", "599", reset))
+def test_openai_quotas_are_parsed(reset: str, seconds: float) -> None:
+    requests, tokens = parse_quotas(of_openai("600", "599", reset))
     assert requests == Quota(600, 599, pytest.approx(seconds))
     assert tokens is None
-    requests, tokens = quotas_in(of_openai("90000", "1", reset, "tokens"))
+    requests, tokens = parse_quotas(of_openai("90000", "1", reset, "tokens"))
     assert (requests, tokens) == (None, Quota(90000, 1, pytest.approx(seconds)))
 
 
-def test_anthropic_says_when_and_not_how_long() -> None:
+def test_anthropic_quotas_with_reset_times_are_parsed() -> None:
     at = (datetime.now(UTC) + timedelta(seconds=30)).isoformat(timespec="seconds")
     headers = {
         f"anthropic-ratelimit-{what}-{field}": text
@@ -38,7 +38,7 @@ def test_anthropic_says_when_and_not_how_long() -> None:
             "reset": at.replace("+00:00", "Z"),
         }.items()
     }
-    requests, tokens = quotas_in(headers)
+    requests, tokens = parse_quotas(headers)
     for quota in (requests, tokens):
         assert quota
         assert (quota.limit, quota.remaining) == (50, 20)
@@ -46,10 +46,10 @@ def test_anthropic_says_when_and_not_how_long() -> None:
 
 
 @pytest.mark.parametrize("reset", ["", "soon", "1x", "-", "10:00"])
-def test_what_cannot_be_read_is_not_known(reset: str) -> None:
-    assert quotas_in(of_openai("600", "599", reset)) == (None, None)
-    assert quotas_in(of_openai("many", "599", "1s")) == (None, None)
-    assert quotas_in({}) == (None, None)
+def test_malformed_quota_is_none(reset: str) -> None:
+    assert parse_quotas(of_openai("600", "599", reset)) == (None, None)
+    assert parse_quotas(of_openai("many", "599", "1s")) == (None, None)
+    assert parse_quotas({}) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,18 @@ def test_what_cannot_be_read_is_not_known(reset: str) -> None:
         ({}, None),
     ],
 )  # fmt: skip
-def test_when_to_come_again_is_read(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
 
 
-def test_a_date_is_by_our_clock_where_the_server_tells_none() -> None:
+def test_retry_after_date_without_date_header_uses_the_local_clock() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     found = retry_after({"retry-after": at})
     assert found is not None
     assert 55 <= found <= 60
 
 
-def test_a_quota_says_how_fast_it_is_filled_again() -> None:
+def test_quota_refill_rate() -> None:
     assert Quota(600, 300, 30).refill == 10
     assert Quota(600, 600, 0).refill == float("inf")
     assert Quota(600, 599, 0).refill == float("inf")

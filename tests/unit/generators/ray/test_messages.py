@@ -47,7 +47,7 @@ def test_numbered_prompts_survive_a_round_trip() -> None:
 
 def test_completions_survive_a_round_trip() -> None:
     said = Completion(
-        text="t", thinking="h", finish="stop", tokens=3, raw="rt", weight=-1.5,
+        text="t", thinking="h", finish="stop", tokens=3, raw="rt", score=-1.5,
         top_logprobs={"a": -0.1},
         snapshot="m", usage=Usage(input_tokens=1, output_tokens=2, cached_tokens=1), cost=0.25,
     )  # fmt: skip
@@ -59,7 +59,7 @@ def test_completions_survive_a_round_trip() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_gives_the_same_failure_record_after_a_round_trip(error: WorkError) -> None:
-    error.took = {"usage": Usage(input_tokens=3, output_tokens=4), "cost": 0.5}
+    error.usage = {"usage": Usage(input_tokens=3, output_tokens=4), "cost": 0.5}
     ((_, arrived),) = decode_reply(encode_outcomes([(0, error)]))
     assert isinstance(arrived, WorkError)
     assert isinstance(error, type(arrived))

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from bakeoff.analysis.pair_data import Terms, trials
+from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     HUMAN_PREFIX,
@@ -27,11 +27,11 @@ from bakeoff.records import (
     Results,
     Scores,
 )
-from bakeoff.report.charts import Chart, javascript, pair_charts, theme, whole_charts
-from bakeoff.report.charts.drawing import percent, shown, signed
-from bakeoff.report.charts.lengths import POINTS
-from bakeoff.report.charts.rates import LOOKS
-from bakeoff.stats.confidence_sequences import mean_sequence
+from bakeoff.report.charts import Chart, pair_charts, summary_charts, theme, vega_script
+from bakeoff.report.charts.drawing import display_name, percent, signed
+from bakeoff.report.charts.lengths import MAX_POINTS
+from bakeoff.report.charts.rates import MAX_LOOKS
+from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.marks import long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
@@ -92,8 +92,8 @@ def _asked(
 def charts_of(found: Evidence, pair: int = 0) -> dict[str, Chart]:
     summary = summarize(found)
     order = [one.id for one in found.prompts]
-    trial = trials(found, Terms())[pair]
-    return pair_charts(summary.pairs[pair], trial, order) | whole_charts(summary)
+    pair_data = build_pair_data(found, AnalysisConfig())[pair]
+    return pair_charts(summary.pairs[pair], pair_data, order) | summary_charts(summary)
 
 
 def data_of(chart: Chart, field: str) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def svg_of(chart: Chart, *, dark: bool = False, width: int = 480) -> str:
 
 
 RICH = charts_of(rich())
-WHOLE = whole_charts(summarize(rich(30, ("a", "b", "c"))))
+WHOLE = summary_charts(summarize(rich(30, ("a", "b", "c"))))
 EVERY = RICH | WHOLE
 
 
@@ -120,7 +120,7 @@ def test_a_rich_pair_has_every_chart_and_three_models_have_two_more() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_spec_is_vega_lite_and_draws_itself_in_either_theme_without_a_colour_of_the_other(
+def test_specs_are_valid_vega_lite_and_render_in_both_themes(
     name: str,
 ) -> None:
     chart = EVERY[name]
@@ -136,7 +136,7 @@ def test_a_spec_is_vega_lite_and_draws_itself_in_either_theme_without_a_colour_o
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_spec_names_no_colour_no_address_and_no_config_and_is_as_wide_as_its_place(
+def test_specs_have_no_color_url_or_config_and_the_width_of_their_container(
     name: str,
 ) -> None:
     spec = EVERY[name].spec
@@ -150,16 +150,16 @@ def test_a_spec_names_no_colour_no_address_and_no_config_and_is_as_wide_as_its_p
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_chart_says_in_words_and_in_a_short_table_what_it_shows(name: str) -> None:
+def test_charts_have_a_description_and_a_short_table(name: str) -> None:
     chart = EVERY[name]
-    assert re.search(r"\d", chart.says)
-    assert chart.says.endswith(".")
-    assert chart.spec["description"] == chart.says
+    assert re.search(r"\d", chart.description)
+    assert chart.description.endswith(".")
+    assert chart.spec["description"] == chart.description
     assert 0 < len(chart.table.rows) <= 50
     assert all(len(row) == len(chart.table.columns) for row in chart.table.rows)
 
 
-def test_what_has_no_data_is_left_out() -> None:
+def test_charts_without_data_are_omitted() -> None:
     assert list(charts_of(evidence(won(3, 2)))) == ["win-rate", "sequence", "order"]
     assert list(charts_of(evidence([judgment(0, "a", 0.5)]))) == ["win-rate"]
     assert list(charts_of(evidence(both(0, 1.0)))) == ["win-rate", "order"]
@@ -169,7 +169,7 @@ def test_what_has_no_data_is_left_out() -> None:
     assert "sequence" not in charts_of(evidence(won(3, 2), prompts=clusters))
 
 
-def test_a_pair_of_which_nothing_was_judged_has_no_chart() -> None:
+def test_a_pair_without_verdicts_has_no_chart() -> None:
     found = evidence([], prompts=(prompt(0),), failures=(failure("p0"),))
     assert charts_of(found) == {}
 
@@ -192,7 +192,7 @@ def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Ju
     point, rate = data_of(chart, "what")[0], pair.win_rate
     assert rate is not None
     assert (point["at"], point["low"], point["high"]) == (rate.estimate, rate.low, rate.high)
-    assert percent(rate.estimate) in chart.says
+    assert percent(rate.estimate) in chart.description
 
 
 @pytest.mark.long
@@ -225,9 +225,7 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
 @pytest.mark.long
 @settings(max_examples=12)
 @given(rows, st.randoms(use_true_random=False))
-def test_the_last_look_is_at_all_prompts_whatever_their_order(
-    judgments: list[Judgment], rng: random.Random
-) -> None:
+def test_the_last_look_includes_all_prompts(judgments: list[Judgment], rng: random.Random) -> None:
     found = evidence(judgments)
     prompts = list(found.prompts)
     rng.shuffle(prompts)
@@ -236,19 +234,19 @@ def test_the_last_look_is_at_all_prompts_whatever_their_order(
     assert ("sequence" in charts) == (pair.prompts > 1)
     if "sequence" in charts:
         looks = data_of(charts["sequence"], "n")
-        last = mean_sequence(trials(found, Terms())[0].values)
+        last = mean_confidence_sequence(build_pair_data(found, AnalysisConfig())[0].preferences)
         assert looks[-1]["n"] == pair.prompts
         assert (looks[-1]["low"], looks[-1]["high"]) == (round(last.low, 4), round(last.high, 4))
         assert looks[-1]["share"] == round(last.estimate, 4)
 
 
-def test_the_looks_are_in_the_order_of_the_draw() -> None:
+def test_looks_follow_the_order_of_the_run() -> None:
     found = evidence(won(2, 1), prompts=(prompt(2), prompt(0), prompt(1)))
     looks = data_of(charts_of(found)["sequence"], "n")
     assert [row["share"] for row in looks] == [0, 0.5, 0.6667]
 
 
-def test_the_bins_hold_every_scored_prompt_on_its_side() -> None:
+def test_bins_contain_every_scored_prompt() -> None:
     found = rich()
     pair, bins = summarize(found).pairs[0], data_of(RICH["score-differences"], "count")
     counts: dict[str, int] = defaultdict(int)
@@ -265,7 +263,7 @@ def test_the_bins_hold_every_scored_prompt_on_its_side() -> None:
     )
 
 
-def test_whole_scores_have_bins_of_a_whole_score() -> None:
+def test_integer_scores_have_bins_of_one_point() -> None:
     judgments = [
         judgment(n, "a", 1.0, scores=Scores(score, 5)) for n, score in enumerate((5, 6, 8, 3))
     ]
@@ -284,10 +282,10 @@ def test_the_curve_is_the_fit_of_the_summary() -> None:
     assert effect
     assert effect.controlled
     assert effect.slope
-    trial = trials(found, Terms())[0]
-    gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in trial.both_texts()])
+    pair_data = build_pair_data(found, AnalysisConfig())[0]
+    gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in pair_data.paired_completions()])
     alpha, sd = logit(effect.controlled.estimate), gaps.std(ddof=1)
-    for row in data_of(RICH["length"], "told"):
+    for row in data_of(RICH["length"], "percent"):
         fitted = expit(alpha + effect.slope.estimate * np.tanh(row["d"] / sd))
         assert math.isclose(row["rate"], fitted, abs_tol=1e-3)
     marked = data_of(RICH["length"], "value")[0]
@@ -296,17 +294,17 @@ def test_the_curve_is_the_fit_of_the_summary() -> None:
 
 
 def test_points_are_at_the_lengths_and_preferences_of_the_prompts() -> None:
-    trial = trials(rich(), Terms())[0]
+    pair_data = build_pair_data(rich(), AnalysisConfig())[0]
     expected = sorted(
-        (len(x[0].text) - len(y[0].text), round(float(trial.values[i]), 3))
-        for i, x, y in trial.both_texts()
+        (len(x[0].text) - len(y[0].text), round(float(pair_data.preferences[i]), 3))
+        for i, x, y in pair_data.paired_completions()
     )
     points = data_of(RICH["length"], "v")
     assert sorted((row["d"], row["v"]) for row in points) == expected
     assert all(abs(row["y"] - row["v"]) <= 0.026 for row in points)
 
 
-def test_the_rates_of_both_places_differ_by_the_order_effect() -> None:
+def test_win_rates_by_order_differ_by_the_order_effect() -> None:
     order = summarize(rich()).pairs[0].order
     lines = {row["name"]: row["at"] for row in data_of(RICH["order"], "name")}
     assert order.effect
@@ -316,7 +314,7 @@ def test_the_rates_of_both_places_differ_by_the_order_effect() -> None:
     assert lines["either shown first"] == order.pick_first.estimate
 
 
-def test_slices_are_the_largest_under_the_whole_and_the_rest_is_counted() -> None:
+def test_the_largest_slices_are_shown_and_the_rest_is_counted() -> None:
     tags = tuple(f"tag {n}" for n in range(30))
     found = rich(200, tags=tags)
     pair = summarize(found).pairs[0]
@@ -324,10 +322,10 @@ def test_slices_are_the_largest_under_the_whole_and_the_rest_is_counted() -> Non
     lines = data_of(chart, "name")
     assert [row["name"] for row in lines] == ["all prompts", *(s.tag for s in pair.slices[:20])]
     assert [row["at"] for row in lines[1:]] == [s.win_rate.estimate for s in pair.slices[:20]]
-    assert f"{len(pair.slices) - 20} smaller tags are left out" in chart.says
+    assert f"{len(pair.slices) - 20} smaller tags are left out" in chart.description
 
 
-def test_raters_agree_where_they_name_the_same_winner() -> None:
+def test_agreement_is_the_share_of_equal_winners() -> None:
     found = evidence([*won(4, 0), *won(3, 1, judge="k")])
     chart = charts_of(found)["agreement"]
     assert chart.table.rows == (("j", "k", "75.0 %", 4),)
@@ -339,10 +337,11 @@ def test_raters_agree_where_they_name_the_same_winner() -> None:
     assert charts_of(people)["agreement"].table.rows == (("j", "people", "50.0 %", 2),)
 
 
-def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> None:
+def test_the_matrix_has_both_cells_of_each_pair_strongest_first() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
     cells = {
-        (row["row"], row["column"]): row for row in data_of(whole_charts(summary)["pairs"], "share")
+        (row["row"], row["column"]): row
+        for row in data_of(summary_charts(summary)["pairs"], "share")
     }
     assert len(cells) == 6
     for pair in summary.pairs:
@@ -355,9 +354,9 @@ def test_the_matrix_has_each_pair_from_either_side_and_the_strongest_first() -> 
     assert strengths == sorted(strengths, reverse=True)
 
 
-def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_older_bakeoff() -> None:
+def test_strengths_have_ranks_and_groups_if_the_results_do() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
-    chart = whole_charts(summary)["ratings"]
+    chart = summary_charts(summary)["ratings"]
     rows = data_of(chart, "group")
     assert [row["group"] for row in rows] == [one.group for one in summary.ratings]
     for row, one in zip(rows, summary.ratings, strict=True):
@@ -366,29 +365,29 @@ def test_the_strengths_come_with_ranks_and_letters_and_without_them_from_an_olde
         assert row["n"] == (f"{low}" if low == high else f"{low} to {high}")
     assert chart.table.columns == ("Model", "Strength", "95 % interval", "Rank", "Group")
     assert [line[3:] for line in chart.table.rows] == [(row["n"], row["group"]) for row in rows]
-    assert chart.says.endswith("Two models that share a letter are not surely different.")
+    assert chart.description.endswith("Two models that share a letter are not surely different.")
     old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
-    plain = whole_charts(summary.model_copy(update={"ratings": old}))["ratings"]
+    plain = summary_charts(summary.model_copy(update={"ratings": old}))["ratings"]
     assert plain.table.columns == ("Model", "Strength", "95 % interval", "Rank")
     assert [line[3] for line in plain.table.rows] == ["1", "2", "3"]
-    assert "letter" not in plain.says
+    assert "letter" not in plain.description
 
 
-def test_a_strength_that_nothing_holds_has_no_interval() -> None:
+def test_an_unidentified_strength_has_no_interval() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(30) for one, two in ("ab", "ac", "bc")]
-    chart = whole_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
+    chart = summary_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
     assert [line[2] for line in chart.table.rows] == ["none"] * 3
 
 
-def test_two_models_have_no_standing_among_several() -> None:
-    assert whole_charts(summarize(rich())) == {}
+def test_two_models_have_no_summary_charts() -> None:
+    assert summary_charts(summarize(rich())) == {}
 
 
 PLAIN = charts_of(rich(6, ("a", "b", "c")))
 
 
 @pytest.mark.parametrize("at", [0, *long(range(3, len(HOSTILE), 3))])
-def test_hostile_names_are_text_and_nothing_else(at: int) -> None:
+def test_hostile_names_are_only_data(at: int) -> None:
     names = HOSTILE[at : at + 3]
     found = charts_of(rich(6, tuple(names), tags=tuple(names[1:])))
     assert list(found) == list(PLAIN)
@@ -397,10 +396,10 @@ def test_hostile_names_are_text_and_nothing_else(at: int) -> None:
         assert _bones(chart.spec) == _bones(expected.spec)
         svg_of(chart)
     for where in ("win-rate", "slices", "sequence", "order", "length"):
-        told = [found[where].says, *found[where].table.columns]
-        assert any(shown(names[0]) in text for text in told)
+        told = [found[where].description, *found[where].table.columns]
+        assert any(display_name(names[0]) in text for text in told)
     for name in names:
-        assert shown(name) in [row["name"] for row in data_of(found["ratings"], "name")]
+        assert display_name(name) in [row["name"] for row in data_of(found["ratings"], "name")]
 
 
 def _bones(value: Any) -> Any:
@@ -410,11 +409,11 @@ def _bones(value: Any) -> Any:
     return [_bones(one) for one in value] if isinstance(value, list) else value
 
 
-def test_a_name_from_right_to_left_turns_nothing_around_it() -> None:
-    assert shown("model") == "model"
-    assert shown("مدل") == "\u2068مدل\u2069"
-    assert shown("a\nb\x07\ud800") == "a b\ufffd\ufffd"
-    assert shown(" \n") == "(no name)"
+def test_right_to_left_names_are_isolated() -> None:
+    assert display_name("model") == "model"
+    assert display_name("مدل") == "\u2068مدل\u2069"
+    assert display_name("a\nb\x07\ud800") == "a b\ufffd\ufffd"
+    assert display_name(" \n") == "(no name)"
 
 
 def test_a_difference_has_a_sign_but_for_0() -> None:
@@ -423,23 +422,23 @@ def test_a_difference_has_a_sign_but_for_0() -> None:
 
 
 @pytest.mark.long
-def test_ten_thousand_prompts_are_quick_and_small() -> None:
+def test_ten_thousand_prompts_are_fast_and_small() -> None:
     rng = random.Random(1)
     values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(10_000)]
     judgments = [row for n, value in enumerate(values) for row in both(n, value)]
     said = [texts(m, ["x" * rng.randint(1, 400) for _ in values]) for m in "ab"]
     found = evidence(judgments, completions=(*said[0], *said[1]))
-    pair, trial = summarize(found).pairs[0], trials(found, Terms())[0]
+    pair, pair_data = summarize(found).pairs[0], build_pair_data(found, AnalysisConfig())[0]
     begun = time.process_time()
-    charts = pair_charts(pair, trial, [one.id for one in found.prompts])
+    charts = pair_charts(pair, pair_data, [one.id for one in found.prompts])
     assert time.process_time() - begun < 20
     assert sum(len(json.dumps(chart.spec)) for chart in charts.values()) < 150_000
-    assert len(data_of(charts["length"], "v")) == POINTS
-    assert f"{POINTS:,} prompts drawn from 10,000" in charts["length"].says
-    assert len(data_of(charts["sequence"], "n")) == LOOKS
+    assert len(data_of(charts["length"], "v")) == MAX_POINTS
+    assert f"{MAX_POINTS:,} prompts drawn from 10,000" in charts["length"].description
+    assert len(data_of(charts["sequence"], "n")) == MAX_LOOKS
 
 
-def test_texts_can_be_read_on_what_they_stand_on() -> None:
+def test_texts_have_enough_contrast() -> None:
     for dark in (False, True):
         config: dict[str, Any] = theme(dark=dark)
         ground = dict(zip("abt", config["range"]["category"], strict=False))
@@ -452,7 +451,7 @@ def test_texts_can_be_read_on_what_they_stand_on() -> None:
         assert min(_contrast(*pair) for pair in pairs) >= 4.5
 
 
-def test_the_two_models_and_a_tie_differ_in_grey() -> None:
+def test_the_sides_differ_in_grayscale() -> None:
     for dark in (False, True):
         config: dict[str, Any] = theme(dark=dark)
         a, b, tie, _ = config["range"]["category"]
@@ -472,18 +471,18 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_script_is_one_block_that_no_page_would_close_early() -> None:
-    script = javascript()
-    assert javascript() is script
+def test_the_script_does_not_close_its_element() -> None:
+    script = vega_script()
+    assert vega_script() is script
     assert "vegaEmbed" in script
     assert "</script" not in script.lower()
     assert "<!--" not in script
 
 
-def test_results_draw_what_their_file_holds() -> None:
+def test_results_and_their_file_give_equal_figures() -> None:
     found = rich()
     results = Results.of(found, summarize(found), {}, {})
     again = Results.model_validate_json(results.to_json())
-    trial = trials(again.evidence, Terms.of(again.config))[0]
+    pair_data = build_pair_data(again.evidence, AnalysisConfig.from_config(again.config))[0]
     order = [one.id for one in again.evidence.prompts]
-    assert pair_charts(again.summary.pairs[0], trial, order) == RICH
+    assert pair_charts(again.summary.pairs[0], pair_data, order) == RICH

@@ -38,7 +38,7 @@ PAGE = themes("bakeoff.report.page", "page.css")
 @pytest.mark.parametrize(
     ("package", "name"), [("bakeoff.report", "notebook.css"), ("bakeoff.web.viewer", "viewer.css")]
 )
-def test_style_sheets_that_cannot_share_a_file_share_their_colours(package: str, name: str) -> None:
+def test_style_sheets_have_the_same_colors(package: str, name: str) -> None:
     for ours, theirs in zip(PAGE, themes(package, name), strict=True):
         shared = ours.keys() & theirs.keys()
         assert {"ink", "soft", "line", "paper", "a", "b", "tie", "a-ink", "b-ink"} <= shared
@@ -46,7 +46,7 @@ def test_style_sheets_that_cannot_share_a_file_share_their_colours(package: str,
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_charts_are_drawn_in_the_colours_of_the_page(dark: bool) -> None:
+def test_charts_have_the_colors_of_the_page(dark: bool) -> None:
     colours = PAGE[dark]
     category = theme(dark=dark)["range"]["category"]  # type: ignore[index, call-overload]
     assert category[:3] == [colours["a"], colours["b"], colours["tie"]]

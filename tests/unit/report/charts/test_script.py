@@ -5,32 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.report.charts import javascript
+from bakeoff.report.charts import vega_script
 
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache of its own; whoever comes later does not find what was made in it."""
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    javascript.cache_clear()
+    vega_script.cache_clear()
     yield tmp_path / "cache"
-    javascript.cache_clear()
+    vega_script.cache_clear()
 
 
-def test_it_is_kept_and_read_from_there(kept: Path) -> None:
-    made = javascript()
+def test_the_script_is_cached(kept: Path) -> None:
+    made = vega_script()
     (file,) = kept.iterdir()
     assert "vegaEmbed" in made
     assert file.read_text(encoding="utf-8").endswith(made)
-    javascript.cache_clear()
+    vega_script.cache_clear()
     before = file.stat().st_mtime_ns
-    assert javascript() == made
+    assert vega_script() == made
     assert file.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "binary", "empty"])
-def test_what_is_damaged_is_made_anew(damage: str, kept: Path) -> None:
-    made = javascript()
+def test_a_damaged_cache_file_is_replaced(damage: str, kept: Path) -> None:
+    made = vega_script()
     (file,) = kept.iterdir()
     whole = file.read_bytes()
     damaged = {
@@ -40,12 +40,12 @@ def test_what_is_damaged_is_made_anew(damage: str, kept: Path) -> None:
         "empty": b"",
     }
     file.write_bytes(damaged[damage])
-    javascript.cache_clear()
-    assert javascript() == made
+    vega_script.cache_clear()
+    assert vega_script() == made
     assert file.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_none(kept: Path) -> None:
+def test_an_unwritable_cache_is_ignored(kept: Path) -> None:
     kept.write_text("a file where the folder should be")
-    assert "vegaEmbed" in javascript()
+    assert "vegaEmbed" in vega_script()
     assert kept.read_text() == "a file where the folder should be"

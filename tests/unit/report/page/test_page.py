@@ -7,6 +7,7 @@ import random
 import re
 import string
 from html.parser import HTMLParser
+from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
-from bakeoff.report.page.page import page
+from bakeoff.report.page.page import render_page
 from bakeoff.report.text.summary import rating_notes
 from tests.unit.analysis.cases import evidence, prompt, texts, won
 from tests.unit.report.sample import results_of
@@ -65,7 +66,7 @@ class Tags(HTMLParser):
 
 
 def whole(results: Results) -> Tags:
-    return Tags(page(results).html)
+    return Tags(render_page(results).html)
 
 
 def several(models: int = 3) -> Results:
@@ -103,7 +104,7 @@ def test_it_shows_what_the_results_hold() -> None:
     assert "None: this judge says which is better" in whole(results_of(scores=False)).words
 
 
-def test_the_parts_stand_in_their_order() -> None:
+def test_the_sections_are_in_order() -> None:
     words = whole(results_of()).words
     parts = (
         "Verdict withheld",
@@ -118,7 +119,7 @@ def test_the_parts_stand_in_their_order() -> None:
     assert places == sorted(places)
 
 
-def test_several_models_begin_with_every_verdict_the_ratings_and_the_matrix() -> None:
+def test_several_models_start_with_verdicts_ratings_and_matrix() -> None:
     results = several()
     tags = whole(results)
     for pair in results.summary.pairs:
@@ -133,14 +134,14 @@ def test_several_models_begin_with_every_verdict_the_ratings_and_the_matrix() ->
     assert all(f"{note}." in tags.words for note in notes)
 
 
-def test_results_without_any_verdict_are_a_page_too() -> None:
+def test_results_without_verdicts_have_a_page() -> None:
     of = evidence([])
     empty = Results.of(of, summarize(of), {}, {})
     assert "Nothing was judged" in whole(empty).words
 
 
 def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() -> None:
-    made = page(results_of())
+    made = render_page(results_of())
     tags = Tags(made.html)
     hashes = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -154,7 +155,23 @@ def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() ->
     assert "unsafe" not in made.policy
 
 
-def test_it_reaches_for_nothing_outside_itself() -> None:
+def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> None:
+    folder = files("bakeoff.report.page") / "vendor"
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+\.js)` .* `([0-9a-f]{64})` \|$", readme, re.MULTILINE)
+    assert {name for name, _ in rows} == {
+        file.name for file in folder.iterdir() if file.name.endswith(".js")
+    }
+    for name, digest in rows:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    html = render_page(results_of()).html
+    assert "Copyright (c) 2014 Vitaly Puzrin, Alex Kocharin" in html
+    assert "Copyright (c) Felix B" in html
+    assert "Apache License" in html
+    assert "sourceMappingURL" not in html
+
+
+def test_the_page_references_no_external_resource() -> None:
     for tag, name, value in whole(results_of()).attributes:
         assert not name.startswith("on")
         assert name not in ("src", "srcset", "action", "style"), tag
@@ -205,8 +222,8 @@ def test_hostile_names_add_no_tag_either(hostile: str) -> None:
     assert tags.scripts == plain.scripts
 
 
-def test_every_chart_has_a_table_and_a_sentence_behind_it() -> None:
-    html = page(several()).html
+def test_every_chart_has_a_table_and_a_text_alternative() -> None:
+    html = render_page(several()).html
     figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
     assert len(figures) > 6
     for figure in figures:
@@ -219,7 +236,7 @@ def test_every_chart_has_a_table_and_a_sentence_behind_it() -> None:
 
 
 def test_links_lead_to_the_pages_of_a_server() -> None:
-    html = page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
+    html = render_page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
     assert '<a href="../">All runs</a>' in html
     assert '<a href="vote/">&lt;b&gt;</a>' in html
 
@@ -243,5 +260,5 @@ def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
         ],
         completions=(*texts("a", said[0]), *texts("b", said[1])),
     )
-    html = page(Results.of(of, summarize(of), {}, {})).html
-    assert len(html.encode()) < 1_500_000
+    html = render_page(Results.of(of, summarize(of), {}, {})).html
+    assert len(html.encode()) < 1_600_000

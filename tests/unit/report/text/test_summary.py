@@ -7,23 +7,23 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores, Summary
-from bakeoff.report.text.summary import blocks, rating_notes, ratings
+from bakeoff.report.text.summary import pair_sections, rating_lines, rating_notes
 from tests.conftest import ROOT
 from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, prompt, texts, won
 
 
 def lines(found, title: str) -> str:  # type: ignore[no-untyped-def]
-    return "\n".join(blocks(found, ["j"], ()).get(title, []))
+    return "\n".join(pair_sections(found, ["j"], ()).get(title, []))
 
 
-def test_clusters_are_named_beside_the_prompts() -> None:
+def test_the_number_of_clusters_follows_that_of_prompts() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
     found = pair(won(30, 10), prompts=prompts)
     assert "Total Comparisons: 40 in 20 clusters" in lines(found, "Model Comparison Summary")
     assert lines(found, "What it can show").startswith("20 clusters find a difference of")
 
 
-def test_one_fixed_order_is_not_identifiable_and_apart_there_is_none() -> None:
+def test_a_fixed_order_is_not_identifiable_and_pointwise_verdicts_have_none() -> None:
     fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
     assert "won: not identifiable (one order)" in lines(fixed, "Judge card")
     apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
@@ -42,7 +42,7 @@ def test_a_panel_shows_each_judge_and_their_agreement() -> None:
     assert "Agreement of j and k: 100.0%; AC1 1.00\n" in lines(unanimous, "Judge card")
 
 
-def test_failures_are_told_by_kind_with_what_they_could_do() -> None:
+def test_failures_are_counted_by_kind_with_their_worst_case() -> None:
     found = pair(won(10, 9), failures=(failure(kind="backend"), failure(kind="verdict")))
     assert "Had all that failed (1 backend, 1 verdict) gone one way: 50.0 to 55.0%" in lines(
         found, "Judge card"
@@ -53,7 +53,7 @@ def test_failures_are_told_by_kind_with_what_they_could_do() -> None:
     assert lines(lost, "What it can show") == ""
 
 
-def test_what_the_judge_leans_towards_is_shown_where_it_can_be_seen() -> None:
+def test_judge_biases_are_shown_if_they_are_known() -> None:
     said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
     said += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
     rows = [row for n in range(40) for row in both(n, float(n % 3 > 0))]
@@ -68,7 +68,7 @@ def test_what_the_judge_leans_towards_is_shown_where_it_can_be_seen() -> None:
     assert "where only model 2 does: 75.0% (n = 4)" in found
 
 
-def test_a_judge_without_scores_is_at_odds_with_none() -> None:
+def test_a_judge_without_scores_contradicts_none() -> None:
     assert "own scores" not in lines(pair(won(12, 8)), "Judge card")
     assert "Unreadable: 0 of 40, refused: 0" in lines(pair(won(12, 8)), "Judge card")
     assert "own scores" not in lines(pair(won(12, 8) + won(9, 9, judge="k")), "Judge card")
@@ -81,11 +81,11 @@ def three(rows: list[Judgment]) -> Summary:
     return summarize(evidence(rows, models=("a", "b", "c")))
 
 
-def test_ratings_say_what_they_are_worth_against_the_average() -> None:
+def test_ratings_include_the_win_rate_against_the_average() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
     rows += [judgment(n, two, 1.0, second=one) for n in range(9) for one, two in ("ab", "ac", "bc")]
     summary = three(rows)
-    found = ratings(summary)
+    found = rating_lines(summary)
     assert [line.split(":")[0] for line in found[:3]] == ["1. a", "2. b", "3. c"]
     shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found[:3]]
     assert shares == sorted(shares, reverse=True)
@@ -103,16 +103,16 @@ def test_ratings_say_what_they_are_worth_against_the_average() -> None:
     assert found[3] == "So much a model wins against one at 0"
 
 
-def test_below_ratings_stands_how_to_read_them() -> None:
+def test_notes_on_reading_follow_the_ratings() -> None:
     rows = [
         judgment(n, one, (1.0, 1.0, 0.5, 0.0)[(n + n // 4 * at) % 4], second=two)
         for n in range(40)
         for at, (one, two) in enumerate(("ab", "bc", "ca", "ba", "cb", "ac"))
     ]
     summary = three(rows)
-    found = ratings(summary)[4:]
+    found = rating_lines(summary)[4:]
     assert found == rating_notes(summary)
-    assert ratings(summary)[3].endswith(", ties aside")
+    assert rating_lines(summary)[3].endswith(", ties aside")
     assert [line.partition(";")[0] for line in found] == [
         "Two models that share a letter are not surely different",
         "Two equal models tie on 25.0% of the prompts",
@@ -128,23 +128,23 @@ def test_below_ratings_stands_how_to_read_them() -> None:
     assert rating_notes(summarize(evidence(won(9, 8)))) == []
 
 
-def test_strengths_that_nothing_holds_have_no_interval_and_say_so() -> None:
+def test_unidentified_strengths_have_no_interval_and_a_note() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
-    found = ratings(three(rows))
+    found = rating_lines(three(rows))
     assert "[no interval], rank 1, group a, wins" in found[0]
     assert "The wins fall into 3 parts" in found[5]
 
 
-def test_ratings_of_an_older_bakeoff_have_no_ranks() -> None:
+def test_ratings_of_older_versions_have_no_ranks() -> None:
     rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
     summary = three(rows)
     old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
-    found = ratings(summary.model_copy(update={"ratings": old, "rating_model": None}))
+    found = rating_lines(summary.model_copy(update={"ratings": old, "rating_model": None}))
     assert len(found) == 4
     assert "rank" not in " ".join(found)
 
 
-def test_markdown_is_told() -> None:
+def test_the_markdown_bias_is_shown() -> None:
     said = texts("a", [f"# Title {n}\n" if n % 2 else f"plain {n}" for n in range(20)])
     said += texts("b", [f"plain {n} too" for n in range(20)])
     found = pair(won(10, 10), completions=tuple(said))
@@ -165,12 +165,12 @@ def test_adjusted_p_values_are_shown_with_several_pairs() -> None:
     assert "exact sign test p = 0.041, Holm over all pairs p = 0.083" in lines(first, "Win Rates")
 
 
-def test_what_to_do_follows_a_withheld_verdict_once() -> None:
+def test_each_action_follows_a_withheld_verdict_once() -> None:
     found = lines(pair([judgment(n, "a", 1.0) for n in range(20)]), "Overall winner")
     assert found.splitlines()[1:] == ["What to do: judge each pair in both orders"]
 
 
-def test_every_line_is_explained_in_the_statistics() -> None:
+def test_every_line_is_documented_in_statistics() -> None:
     explained = " ".join((ROOT / "docs" / "statistics.md").read_text("utf-8").casefold().split())
     said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
     said += texts("b", [f"<think>z</think> {n}" if n % 3 else f"z {n}" for n in range(40)])

@@ -2,7 +2,7 @@
 
 import re
 
-from bakeoff.report.text.timings import laps
+from bakeoff.report.text.timings import timing_sections
 from bakeoff.runtime.timing import Stopwatch, timed
 
 
@@ -17,11 +17,11 @@ class Clock:
 
 
 def lines(watch: Stopwatch) -> list[str]:
-    (block,) = laps(watch).values()
+    (block,) = timing_sections(watch).values()
     return block
 
 
-def test_every_kind_has_a_row_and_the_rows_add_up_to_the_wall() -> None:
+def test_every_kind_of_work_has_a_row_and_rows_add_up_to_wall_time() -> None:
     clock = Clock()
     with Stopwatch(clock) as watch:
         clock.now += 1

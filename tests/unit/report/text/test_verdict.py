@@ -4,7 +4,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import PairSummary
-from bakeoff.report.text.verdict import standing, would_change
+from bakeoff.report.text.verdict import outcome_label, what_would_change
 from bakeoff.stats.results import Estimate
 from tests.unit.analysis.cases import evidence, won
 
@@ -16,27 +16,27 @@ def pair(wins: int, ties: int, losses: int) -> PairSummary:
 
 
 @pytest.mark.parametrize("counts", [(30, 0, 10), (35, 0, 5), (40, 0, 0), (10, 80, 0), (60, 9, 30)])
-def test_so_many_prompts_decided_the_other_way_undo_it(counts: tuple[int, int, int]) -> None:
+def test_the_number_of_prompts_that_overturn_a_verdict(counts: tuple[int, int, int]) -> None:
     wins, ties, losses = counts
-    (line,) = would_change(pair(*counts))
+    (line,) = what_would_change(pair(*counts))
     turned = int(line.split()[1])
     assert pair(wins - turned, ties, losses + turned).outcome != "better"
     assert pair(wins - turned + 1, ties, losses + turned - 1).outcome == "better"
 
 
-def test_a_verdict_for_the_second_model_is_told_of_it() -> None:
+def test_a_verdict_for_the_second_model_names_it() -> None:
     found = pair(5, 0, 35)
     assert found.outcome == "worse"
-    assert f"decided against {found.b}, would undo it." in would_change(found)[0]
+    assert f"decided against {found.b}, would undo it." in what_would_change(found)[0]
 
 
-def test_where_there_is_no_verdict_it_says_what_to_do() -> None:
+def test_without_a_verdict_it_says_what_to_do() -> None:
     few = pair(3, 0, 3)
-    assert would_change(few) == ["Judge more prompts with --limit."]
+    assert what_would_change(few) == ["Judge more prompts with --limit."]
     open_ = pair(22, 0, 18)
     assert open_.outcome == "not enough data"
     assert open_.power is not None
-    assert would_change(open_) == [
+    assert what_would_change(open_) == [
         f"About {open_.power.more:,} more prompts would settle it, if the win rate stays as it is."
     ]
 
@@ -44,15 +44,15 @@ def test_where_there_is_no_verdict_it_says_what_to_do() -> None:
 def test_an_equivalence_ends_where_its_interval_does() -> None:
     found = pair(1, 398, 1)
     assert found.outcome == "equivalent"
-    (line,) = would_change(found)
+    (line,) = what_would_change(found)
     width = float(line.split()[3])
     assert isinstance(found.win_rate, Estimate)
     assert width == pytest.approx(100 * (found.win_rate.high - 0.5), abs=0.06)
 
 
-def test_every_outcome_has_a_name() -> None:
+def test_every_outcome_has_a_label() -> None:
     assert [
-        standing(o) for o in ("better", "worse", "equivalent", "not enough data", "withheld")
+        outcome_label(o) for o in ("better", "worse", "equivalent", "not enough data", "withheld")
     ] == [
         "Better",
         "Worse",

@@ -19,7 +19,7 @@ from bakeoff.records import (
     Scores,
     Verdict,
 )
-from bakeoff.report.export import VOTES, write
+from bakeoff.report.export import VOTES, write_file
 from bakeoff.runtime.progress import PROGRESS, Progress, Report
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
@@ -138,7 +138,7 @@ def results(
 def lay(folder: Path, of: Results) -> Path:
     """Put results where a run would."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "results.json", of.to_json())
+    write_file(folder / "results.json", of.to_json())
     return folder
 
 
@@ -152,7 +152,7 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
         Progress(stage="judgment", who="judge", done=done, total=200, tokens=42_000, cost=0.31),
     )
     report = Report(started=now - timedelta(seconds=90), updated=now, rows=rows)
-    write(folder / PROGRESS, report.model_dump_json(by_alias=True))
+    write_file(folder / PROGRESS, report.model_dump_json(by_alias=True))
     return folder
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked = 0
     most = 0
+    counting = threading.Lock()  # requests are counted in the order in which they are written down
 
     def log_message(self, *_):
         pass
@@ -58,11 +60,13 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.headers["Authorization"] != f"Bearer {os.environ['VLLM_API_KEY']}":
             return self.reply(401, {"error": "Unauthorized"})
-        with (DIARY / f"{os.getpid()}.jsonl").open("a") as diary:
-            diary.write(json.dumps(body) + "\n")
-        Handler.asked += 1
-        if Handler.asked > Handler.most:
-            die(Handler.asked - Handler.most)
+        with Handler.counting:
+            with (DIARY / f"{os.getpid()}.jsonl").open("a") as diary:
+                diary.write(json.dumps(body) + "\n")
+            Handler.asked += 1
+            waiting = Handler.asked - Handler.most
+        if waiting > 0:
+            die(waiting)
         if body["model"] not in models():
             return self.reply(404, error(f"The model `{body['model']}` does not exist."))
         last = body["messages"][-1]["content"]
@@ -130,7 +134,10 @@ def main():
         "began": time.time(),
         "beside": [int(one.stem) for one in DIARY.glob("*.json") if lives(int(one.stem))],
     }
-    (DIARY / f"{os.getpid()}.json").write_text(json.dumps(facts))
+    # Tests read the folder all the while: the file is complete when it has its name.
+    written = DIARY / f"{os.getpid()}.tmp"
+    written.write_text(json.dumps(facts))
+    written.replace(written.with_suffix(".json"))
     print("loading", flush=True)
     time.sleep(float(os.environ.get("STANDIN_LOAD", "0")))
     if words := this_time("STANDIN_LAST_WORDS"):

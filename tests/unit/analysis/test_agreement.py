@@ -1,4 +1,4 @@
-"""Judges one by one, and how far they agree."""
+"""Single judges and their agreement."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def test_two_judges_have_cohens_kappa_and_three_have_fleiss() -> None:
     assert three.alpha is not None
 
 
-def test_judges_that_saw_other_prompts_have_nothing_to_agree_on() -> None:
+def test_judges_of_disjoint_prompts_have_no_agreement() -> None:
     rows = [row for n in range(5) for row in both(n, 1.0, judge="j")]
     rows += [row for n in range(5, 10) for row in both(n, 1.0, judge="k")]
     assert pair(rows).agreement == ()
@@ -58,14 +58,14 @@ def test_repeats_agree_by_question_over_prompts() -> None:
     assert found.alpha.n == 20
 
 
-def test_the_variance_is_split_where_the_order_is_known() -> None:
+def test_variance_components_need_recorded_orders() -> None:
     assert pair(won(10, 10)).variance is not None
     rows = [judgment(n, "a", float(n % 2), presented="apart") for n in range(20)]
     assert pair(rows).variance is None
 
 
-def test_verdicts_that_share_a_repeat_are_one_in_whatever_order_they_come() -> None:
-    """As where a file holds two of one question."""
+def test_verdicts_with_the_same_repeat_are_averaged_in_any_order() -> None:
+    """A file may hold two verdicts on a question."""
     rows = [judgment(0, "a", 1.0), judgment(0, "a", 0.0), judgment(0, "a", 1.0, repeat=1)]
     for some in itertools.permutations(rows):
         (found,) = pair(some).agreement

@@ -1,32 +1,33 @@
-// Word differences of two texts. Knows no page: two strings in, runs of words out.
+// WordDiff.compare(a, b) compares two texts word by word and returns { unit, a, b, shared }: for each
+// side a list of [text, isChanged]; `unit` is "word", or "line" for texts that are too long for words;
+// `shared` is the share of units that both have. Returns null if there are too many lines as well.
 //
-// Diff.words(a, b) gives { by, a, b, shared }: for each side a list of [text, isChanged], `by` the
-// unit that was compared ("word", or "line" where the texts are too long for words), `shared` the
-// share of words that stand in both. It gives null where even lines are too many to compare.
-const Diff = (() => {
+// Not jsdiff: completions of two models have few words in common, and its O(ND) search takes 0.8 s
+// for 3,000 words a side, where a longest common subsequence in typed arrays takes 0.04 s.
+const WordDiff = (() => {
   "use strict";
 
-  const MOST = 12_000_000; // cells of the table of common subsequences: well below 200 ms
-  const LONGEST = 400_000; // characters of both together whose words are counted at all
+  const MAX_CELLS = 12_000_000; // of the table of common subsequences: well below 200 ms
+  const MAX_CHARACTERS = 400_000; // of both texts; longer ones are compared by line
   const WORD = /[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]/gu;
   const LINE = /[^\n]+/g;
-  const ISLAND = 3; // so few words in common between changes are chance, and read better as changed
+  const MIN_ISLAND = 3; // shorter common runs between changes are chance, and are shown as changed
 
-  function words(a, b) {
-    for (const [by, pattern] of [["word", WORD], ["line", LINE]]) {
-      if (by === "word" && a.length + b.length > LONGEST) continue;
-      const cut = [tokens(a, pattern), tokens(b, pattern)];
-      const codes = encoded(cut[0].keys, cut[1].keys);
+  function compare(a, b) {
+    for (const [unit, pattern] of [["word", WORD], ["line", LINE]]) {
+      if (unit === "word" && a.length + b.length > MAX_CHARACTERS) continue;
+      const sides = [tokens(a, pattern), tokens(b, pattern)];
+      const codes = encode(sides[0].keys, sides[1].keys);
       const same = common(codes[0], codes[1]);
       if (same === null) continue;
-      if (by === "word") drown(same, codes);
-      const kept = same.a.reduce((sum, bit) => sum + bit, 0);
-      const all = Math.max(cut[0].keys.length, cut[1].keys.length);
+      if (unit === "word") dropIslands(same, codes);
+      const count = same.a.reduce((sum, bit) => sum + bit, 0);
+      const longer = Math.max(sides[0].keys.length, sides[1].keys.length);
       return {
-        by,
-        a: runs(a, cut[0].starts, same.a),
-        b: runs(b, cut[1].starts, same.b),
-        shared: all ? kept / all : 1,
+        unit,
+        a: runs(a, sides[0].starts, same.a),
+        b: runs(b, sides[1].starts, same.b),
+        shared: longer ? count / longer : 1,
       };
     }
     return null;
@@ -35,25 +36,25 @@ const Diff = (() => {
   function tokens(text, pattern) {
     const keys = [];
     const starts = [];
-    for (const found of text.matchAll(pattern)) {
-      keys.push(found[0]);
-      starts.push(found.index);
+    for (const match of text.matchAll(pattern)) {
+      keys.push(match[0]);
+      starts.push(match.index);
     }
     return { keys, starts };
   }
 
-  // Numbers in place of words, the same for the same word: comparing them is what takes the time.
-  function encoded(...lists) {
-    const known = new Map();
+  // Equal words as equal numbers: comparing words is what takes the time.
+  function encode(...lists) {
+    const numbers = new Map();
     return lists.map((keys) =>
       Int32Array.from(keys, (key) => {
-        if (!known.has(key)) known.set(key, known.size);
-        return known.get(key);
+        if (!numbers.has(key)) numbers.set(key, numbers.size);
+        return numbers.get(key);
       }),
     );
   }
 
-  // Which tokens of each side belong to a longest common subsequence, 1 or 0; null: too many.
+  // For each token 1 if it belongs to a longest common subsequence, else 0; null if too many.
   function common(a, b) {
     let head = 0;
     while (head < a.length && head < b.length && a[head] === b[head]) head++;
@@ -61,7 +62,7 @@ const Diff = (() => {
     const least = Math.min(a.length, b.length) - head;
     while (tail < least && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
     const inner = [a.length - head - tail, b.length - head - tail];
-    if (inner[0] * inner[1] > MOST) return null;
+    if (inner[0] * inner[1] > MAX_CELLS) return null;
     const same = { a: new Uint8Array(a.length), b: new Uint8Array(b.length) };
     same.a.fill(1, 0, head).fill(1, a.length - tail);
     same.b.fill(1, 0, head).fill(1, b.length - tail);
@@ -69,7 +70,7 @@ const Diff = (() => {
     return same;
   }
 
-  // Hirschberg: a longest common subsequence in memory that grows with the length alone.
+  // Hirschberg's algorithm: a longest common subsequence in linear memory.
   function halves(a, a0, a1, b, b0, b1, same) {
     if (a0 === a1 || b0 === b1) return;
     if (a1 - a0 === 1) {
@@ -90,7 +91,7 @@ const Diff = (() => {
     halves(a, middle, a1, b, split, b1, same);
   }
 
-  // The last row of the table of lengths, read forwards or backwards.
+  // The last row of the table of lengths, computed forwards (step 1) or backwards (step -1).
   function lengths(a, a0, a1, b, b0, b1, step) {
     const row = new Int32Array(b1 - b0 + 1);
     const [aFrom, bFrom] = step > 0 ? [a0, b0] : [a1 - 1, b1 - 1];
@@ -108,8 +109,8 @@ const Diff = (() => {
     return row;
   }
 
-  // A lone "the" that two different sentences share tells nobody anything.
-  function drown(same, [a, b]) {
+  // A lone "the" that two different sentences share is noise.
+  function dropIslands(same, [a, b]) {
     let [i, j, changed] = [0, 0, 0];
     while (i < a.length || j < b.length) {
       while (i < a.length && !same.a[i]) changed++, i++;
@@ -117,7 +118,7 @@ const Diff = (() => {
       let run = 0;
       while (i + run < a.length && j + run < b.length && same.a[i + run] && same.b[j + run]) run++;
       const inside = i + run < a.length || j + run < b.length;
-      if (run < ISLAND && changed > 2 * run && inside) {
+      if (run < MIN_ISLAND && changed > 2 * run && inside) {
         same.a.fill(0, i, i + run);
         same.b.fill(0, j, j + run);
         changed += 2 * run;
@@ -127,18 +128,18 @@ const Diff = (() => {
     }
   }
 
-  // The text again, whole, in runs of what is shared and what is not.
+  // The whole text as runs of shared and changed tokens.
   function runs(text, starts, same) {
-    const found = [];
+    const result = [];
     let from = 0;
     for (let i = 1; i <= starts.length; i++) {
       if (i < starts.length && same[i] === same[i - 1]) continue;
       const to = i < starts.length ? starts[i] : text.length;
-      found.push([text.slice(from, to), !same[i - 1]]);
+      result.push([text.slice(from, to), !same[i - 1]]);
       from = to;
     }
-    return starts.length ? found : [[text, false]];
+    return starts.length ? result : [[text, false]];
   }
 
-  return { words };
+  return { compare };
 })();

@@ -1,4 +1,4 @@
-"""Judgments as columns: folded as one would by hand, whatever their order."""
+"""The judgment table, and its aggregation in any order of judgments."""
 
 import math
 import random
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.aggregate import STANDS_FOR, Panel, compare, preference_of, winner_of
-from bakeoff.analysis.columns import columns_of, joint, means_by
+from bakeoff.analysis.aggregate import WINNER_VALUES, Panel, compare, preference_of, winner_of
+from bakeoff.analysis.judgment_table import group_means, joint_codes, judgment_table
 from bakeoff.records import Comparison, Judgment, Scores
 from tests.unit.analysis.cases import both, judgment, rows
 
@@ -35,12 +35,12 @@ crowded = st.lists(
 )
 
 
-def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
-    """The judgments of one prompt, folded record by record."""
+def expected_comparison(group: Sequence[Judgment], panel: Panel) -> Comparison:
+    """The judgments of one prompt, aggregated record by record."""
     by_judge = defaultdict(list)
     for one in group:
         by_judge[one.judge].append(one)
-    told = [opinion(judged) for judged in by_judge.values()]
+    told = [expected_judge_row(judged) for judged in by_judge.values()]
     preference = fmean(p for p, *_ in told)
     (most, votes), *_ = Counter(winner for _, winner, *_ in told).most_common()
     split = {"a", "b"} <= {winner for _, winner, *_ in told}
@@ -50,7 +50,7 @@ def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
         prompt_id=group[0].prompt_id,
         a="a",
         b="b",
-        preference=STANDS_FOR[winner] if panel == "majority" and len(told) > 1 else preference,
+        preference=WINNER_VALUES[winner] if panel == "majority" and len(told) > 1 else preference,
         winner=winner,
         flipped=2 * sum(flipped for _, _, flipped, *_ in told) > len(told),
         consistent=2 * sum(answers) > len(answers) if answers else None,
@@ -58,8 +58,8 @@ def by_hand(group: Sequence[Judgment], panel: Panel) -> Comparison:
     )
 
 
-def opinion(judged):  # type: ignore[no-untyped-def]
-    """Preference, winner, whether flipped, whether consistent, and scores: of one judge."""
+def expected_judge_row(judged):  # type: ignore[no-untyped-def]
+    """Preference, winner, flipped, consistent and scores of one judge."""
     cells = defaultdict(list)
     for one in judged:
         order = one.first if one.presented == "recorded" else "none"
@@ -85,13 +85,15 @@ def mean_scores(given_: Sequence[Scores | None]) -> Scores | None:
 
 
 @given(rows | crowded, panels)
-def test_columns_fold_as_one_would_by_hand(judgments: list[Judgment], panel: Panel) -> None:
+def test_aggregation_equals_a_record_by_record_computation(
+    judgments: list[Judgment], panel: Panel
+) -> None:
     found = compare("a", "b", judgments, panel)
     ids = dict.fromkeys(one.prompt_id for one in judgments)
     assert [comparison.prompt_id for comparison in found] == list(ids)
     for comparison in found:
         group = [one for one in judgments if one.prompt_id == comparison.prompt_id]
-        expected = by_hand(group, panel)
+        expected = expected_comparison(group, panel)
         assert comparison.model_copy(update={"preference": 0.5, "scores": None}) == (
             expected.model_copy(update={"preference": 0.5, "scores": None})
         )
@@ -100,7 +102,7 @@ def test_columns_fold_as_one_would_by_hand(judgments: list[Judgment], panel: Pan
 
 
 @given(rows, panels, st.randoms(use_true_random=False))
-def test_the_order_of_the_judgments_changes_no_bit(
+def test_aggregation_does_not_depend_on_the_order_of_judgments(
     judgments: list[Judgment], panel: Panel, draw: random.Random
 ) -> None:
     shuffled = draw.sample(judgments, len(judgments))
@@ -115,69 +117,69 @@ def test_the_order_of_the_judgments_changes_no_bit(
 
 
 @given(rows)
-def test_a_row_says_what_its_judgment_says(judgments: list[Judgment]) -> None:
+def test_a_row_has_the_fields_of_its_judgment(judgments: list[Judgment]) -> None:
     ids = sorted({one.prompt_id for one in judgments})
-    columns = columns_of("a", judgments, ids)
-    assert len(columns) == len(judgments)
+    table = judgment_table("a", judgments, ids)
+    assert len(table) == len(judgments)
     in_order = sorted(judgments, key=lambda j: (j.prompt_id, j.judge, j.sample, j.repeat))
     for row, one in enumerate(in_order):
-        assert ids[columns.prompt[row]] == one.prompt_id
-        assert columns.judges[columns.judge[row]] == one.judge
-        assert (columns.sample[row], columns.repeat[row]) == (one.sample, one.repeat)
-        assert columns.recorded[row] == (one.presented == "recorded")
-        assert columns.a_first[row] == (one.first == "a")
-        assert columns.preference[row] == preference_of("a", one)
-        assert columns.odd[row] == one.verdict.contradicts_scores
+        assert ids[table.prompt[row]] == one.prompt_id
+        assert table.judges[table.judge[row]] == one.judge
+        assert (table.sample[row], table.repeat[row]) == (one.sample, one.repeat)
+        assert table.recorded[row] == (one.presented == "recorded")
+        assert table.a_first[row] == (one.first == "a")
+        assert table.preference[row] == preference_of("a", one)
+        assert table.contradictory[row] == one.verdict.contradicts_scores
         turned = one.verdict if one.first == "a" else one.verdict.swapped()
-        assert columns.scored[row] == (turned.scores is not None)
-        assert turned.scores is None or tuple(columns.scores[row]) == turned.scores
+        assert table.scored[row] == (turned.scores is not None)
+        assert turned.scores is None or tuple(table.scores[row]) == turned.scores
 
 
-def test_what_a_verdict_tells_of_itself_is_in_its_row() -> None:
+def test_a_row_has_the_repair_and_cost_of_its_verdict() -> None:
     judged = [
         judgment(0, "a", 1.0, retry_reason="unreadable", cost=0.5),
         judgment(1, "a", 1.0, retry_reason="contradiction", shown_characters=9),
     ]
-    columns = columns_of("a", judged, ["p0", "p1"])
-    assert columns.mended.tolist() == [True, False]
-    assert columns.shortened.tolist() == [False, True]
-    assert columns.cost[0] == 0.5
-    assert math.isnan(columns.cost[1])
+    table = judgment_table("a", judged, ["p0", "p1"])
+    assert table.mended.tolist() == [True, False]
+    assert table.shortened.tolist() == [False, True]
+    assert table.cost[0] == 0.5
+    assert math.isnan(table.cost[1])
 
 
-def test_the_rows_of_one_judge_are_its_own() -> None:
+def test_for_judge_returns_the_rows_of_one_judge() -> None:
     judged = [*both(0, 1.0, judge="k"), *both(0, 0.0), *both(1, 0.5, judge="k")]
-    columns = columns_of("a", judged, ["p0", "p1"])
-    assert columns.of("k").preference.tolist() == [1.0, 1.0, 0.5, 0.5]
-    assert columns.of("j").prompt.tolist() == [0, 0]
+    table = judgment_table("a", judged, ["p0", "p1"])
+    assert table.for_judge("k").preference.tolist() == [1.0, 1.0, 0.5, 0.5]
+    assert table.for_judge("j").prompt.tolist() == [0, 0]
 
 
 keyed = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=60)
 
 
 @given(keyed)
-def test_means_by_key_are_those_of_an_exact_sum(pairs: list[tuple[int, float]]) -> None:
-    keys, means = means_by(np.array([k for k, _ in pairs]), np.array([v for _, v in pairs]))
+def test_group_means_equal_those_of_an_exact_sum(pairs: list[tuple[int, float]]) -> None:
+    keys, means = group_means(np.array([k for k, _ in pairs]), np.array([v for _, v in pairs]))
     expected = {key: fmean(v for k, v in pairs if k == key) for key in sorted(dict(pairs))}
     assert keys.tolist() == list(expected)
     assert means.tolist() == pytest.approx(list(expected.values()), rel=1e-15, abs=1e-300)
 
 
-def test_a_sum_of_many_loses_nothing() -> None:
+def test_group_means_compensate_rounding() -> None:
     values = np.array([0.1] * 10 + [1.0, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17, 1e-17])
     keys = np.repeat((0, 1), (10, 8))
-    assert means_by(keys, values)[1].tolist() == [fmean(values[:10]), fmean(values[10:])]
+    assert group_means(keys, values)[1].tolist() == [fmean(values[:10]), fmean(values[10:])]
 
 
-def test_no_rows_have_no_means() -> None:
+def test_group_means_of_no_rows_are_empty() -> None:
     none = np.array([], dtype=np.intp)
-    keys, means = means_by(none, np.array([]))
+    keys, means = group_means(none, np.array([]))
     assert (len(keys), len(means)) == (0, 0)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=40))
-def test_a_joint_code_is_in_the_order_of_its_parts(codes: list[tuple[int, ...]]) -> None:
-    found = joint(*np.array(codes, dtype=np.intp).T)
+def test_joint_codes_are_ordered_lexicographically(codes: list[tuple[int, ...]]) -> None:
+    found = joint_codes(*np.array(codes, dtype=np.intp).T)
     pairs = sorted(zip(codes, found.tolist(), strict=True))
     for (one, x), (other, y) in pairwise(pairs):
         assert (one < other) == (x < y)

@@ -1,19 +1,19 @@
-"""The judges of a panel side by side."""
+"""The judge card: the table of a panel."""
 
 from bakeoff.analysis.summarize import summarize
-from bakeoff.report.text.panel import panel
+from bakeoff.report.text.judge_card import panel_table
 from tests.unit.analysis.cases import evidence, won
 
 
 def test_one_judge_has_no_panel() -> None:
     (pair,) = summarize(evidence(won(15, 10))).pairs
-    assert panel(pair) == []
+    assert panel_table(pair) == []
 
 
-def test_each_judge_has_a_cell_in_every_row_that_tells_something() -> None:
+def test_each_judge_has_a_cell_in_every_row() -> None:
     judgments = [*won(15, 10, judge="j"), *won(10, 15, judge="k", cost=0.01)]
     (pair,) = summarize(evidence(judgments)).pairs
-    rows = dict(panel(pair))
+    rows = dict(panel_table(pair))
     assert [card.judge for card in pair.judges] == ["j", "k"]
     assert all(len(cells) == 2 and any(cells) for cells in rows.values())
     assert [cell.split("%")[0] for cell in rows["Win rate of model 1"]] == ["60.0", "40.0"]
@@ -29,4 +29,4 @@ def test_scores_can_be_contradicted() -> None:
     (pair,) = summarize(
         evidence([*won(6, 0, judge="j", **scored), *won(6, 0, judge="k", **scored)])
     ).pairs
-    assert dict(panel(pair))["Winner against its own scores"] == ["6 of 12", "6 of 12"]
+    assert dict(panel_table(pair))["Winner against its own scores"] == ["6 of 12", "6 of 12"]
