@@ -1,10 +1,11 @@
-"""Marks single parameter sets `long`, so that `make test` skips them."""
+"""Marks of tests: parameter sets that only `make test-long` runs, and numbers of examples."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from _pytest.mark.structures import ParameterSet
+from hypothesis import settings
 
 
 def long(cases: Iterable[Any]) -> list[ParameterSet]:
@@ -13,3 +14,10 @@ def long(cases: Iterable[Any]) -> list[ParameterSet]:
         pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
         for case in cases
     ]
+
+
+def examples(count: int) -> settings:
+    """Settings of Hypothesis with `count` examples, or fewer in the profile `quick`."""
+    if settings.get_current_profile_name() == "quick":
+        count = min(count, settings.get_profile("quick").max_examples)
+    return settings(max_examples=count)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff import Config
@@ -14,6 +14,7 @@ from bakeoff.evaluation.pair_progress import Course, Two, Wave
 from bakeoff.evaluation.sequential import FEWEST, Schedule
 from bakeoff.records import Judgment, Prompt, Verdict
 from bakeoff.stats.sequential import mean_confidence_sequence
+from tests.marks import examples
 
 MODELS = ("a", "b", "c")
 
@@ -120,7 +121,7 @@ def drawn(seed: int, shares: dict[Two, float]) -> Callable[[Two, int], list[floa
     return lambda pair, n: [float(random.Random(f"{seed} {pair} {n}").random() < shares[pair])] * 2
 
 
-@settings(max_examples=4)
+@examples(4)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 0.75, 0.95]), st.randoms())
 def test_a_pair_ends_where_looks_one_by_one_end_it_whoever_is_quicker(
     seed: int, share: float, rng: random.Random

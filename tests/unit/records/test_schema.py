@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft202012Validator, ValidationError
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
+from tests.marks import examples
 from tests.unit.analysis.cases import evidence, rows
 from tests.unit.report.sample import results_of
 
@@ -44,7 +45,7 @@ def test_it_is_a_schema_and_what_we_write_fits_it() -> None:
     VALIDATOR.validate(document(anything=[1, None, {"nested": True}]))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(rows)
 def test_every_results_document_fits_it(found: list) -> None:
     case = evidence(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.cli import app
@@ -20,6 +20,7 @@ from bakeoff.report.provenance import (
     input_digest,
     is_current,
 )
+from tests.marks import examples
 from tests.unit.report.sample import results_of
 
 CONFIGS = st.builds(
@@ -49,7 +50,7 @@ def parsed(line: str) -> Config:
     return found
 
 
-@settings(max_examples=25)  # parsing a command takes a while
+@examples(25)  # parsing a command takes a while
 @given(CONFIGS)
 def test_the_command_repeats_the_config(config: Config) -> None:
     dumped = json.loads(config.model_dump_json(by_alias=True))

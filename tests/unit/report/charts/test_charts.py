@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pytest
 import vl_convert
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
@@ -32,7 +32,7 @@ from bakeoff.report.charts.drawing import display_name, percent, signed
 from bakeoff.report.charts.lengths import MAX_POINTS
 from bakeoff.report.charts.rates import MAX_LOOKS
 from bakeoff.stats.sequential import mean_confidence_sequence
-from tests.marks import long
+from tests.marks import examples, long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
 PAIR = ["win-rate", "score-differences", "slices", "sequence", "order", "length", "agreement"]
@@ -174,7 +174,7 @@ def test_a_pair_without_verdicts_has_no_chart() -> None:
     assert charts_of(found) == {}
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(rows)
 def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Judgment]) -> None:
     found = evidence(judgments)
@@ -196,7 +196,7 @@ def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Ju
 
 
 @pytest.mark.long
-@settings(max_examples=12)
+@examples(12)
 @given(rows)
 def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> None:
     ours = charts_of(evidence(judgments))
@@ -223,7 +223,7 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
 
 
 @pytest.mark.long
-@settings(max_examples=12)
+@examples(12)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_last_look_includes_all_prompts(judgments: list[Judgment], rng: random.Random) -> None:
     found = evidence(judgments)

@@ -1,13 +1,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results, Verdict
 from bakeoff.web.viewer.comparison import Differences, Duel, differences
 from bakeoff.web.viewer.incompatibilities import matched
+from tests.marks import examples
 from tests.unit.web.viewer.cases import SAMPLING, judge, model, results
 
 DRAWS = st.builds(
@@ -28,7 +29,7 @@ def why(found: Differences) -> set[str]:
     return set(duel.paired.refused)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(DRAWS)
 def test_a_run_against_itself_has_no_change(of: Results) -> None:
     found = differences(of, of)
@@ -45,7 +46,7 @@ def test_a_run_against_itself_has_no_change(of: Results) -> None:
     assert all(number.difference == 0 for number in found.runs)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(DRAWS, DRAWS)
 def test_the_other_way_round_mirrors(one: Results, other: Results) -> None:
     forth, back = differences(one, other), differences(other, one)
