@@ -21,10 +21,11 @@ from bakeoff.plugins import (
     open_generator,
     open_judge,
 )
-from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from bakeoff.records import Completion, Pair, Prompt, Verdict
 from bakeoff.runtime import Generator, Judge, PerItem
+from tests.builders import make_prompt
 
-HELLO = Prompt(messages=(Message(role="user", content="hello"),))
+HELLO = make_prompt("hello")
 
 
 def setting(**sampling: Any) -> Setting:

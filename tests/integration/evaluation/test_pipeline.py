@@ -24,6 +24,7 @@ from bakeoff.evaluation.cache import fill
 from bakeoff.records import Completion, Judgment
 from bakeoff.runtime.progress import Count, Progress, read
 from bakeoff.storage import Store
+from tests.builders import make_prompt
 from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
@@ -516,10 +517,10 @@ def test_shown_reads_the_pair_back() -> None:
     from bakeoff.config import Sampling, Spec
     from bakeoff.judges.pairwise import PairwiseJudge
     from bakeoff.plugins import Setting
-    from bakeoff.records import Message, Pair, Prompt
+    from bakeoff.records import Pair
 
     judge = PairwiseJudge(Spec.parse("api:j?base_url=http://localhost:1/v1"), Setting(Sampling()))
-    prompt = Prompt(messages=(Message(role="user", content="Q?"),))
+    prompt = make_prompt("Q?")
     asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
     assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 

@@ -17,10 +17,11 @@ from bakeoff.judges.logprob import LikelihoodJudge, LogprobJudge, RewardJudge
 from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, RawScores, Verdict
 from bakeoff.runtime import Emit
+from tests.builders import make_prompt
 from tests.tiny_models import make_tiny_model, make_tiny_reward_model
 from tests.workers import outcomes
 
-PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+PROMPT = make_prompt("Which?")
 
 
 class LengthScale:
@@ -159,7 +160,7 @@ def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
             for index, _ in enumerate(items):
                 emit(index, Completion(text="", score=len(prompts)))
 
-    other = Prompt(messages=(Message(role="user", content="Who?"),))
+    other = make_prompt("Who?")
     done = outcomes(
         judge_on(Listening()),
         [pair("a", "b"), pair("a", "b").model_copy(update={"prompt": other})],

@@ -9,11 +9,12 @@ from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
 from bakeoff.judges.pointwise import PointwiseJudge
 from bakeoff.plugins import Setting, judge_spec, open_judge
-from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
+from bakeoff.records import Pair, Usage, Verdict
+from tests.builders import make_prompt
 from tests.openai_server import Brain, OpenAIServer
 from tests.workers import outcomes
 
-PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+PROMPT = make_prompt("Which?")
 POINTS = {"good": 9, "fair": 6, "poor": 2}
 
 

@@ -8,11 +8,12 @@ import pytest
 from bakeoff.config import Sampling
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.plugins import Setting, judge_spec, open_judge
-from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
+from bakeoff.records import Pair, Prompt, Usage, Verdict
+from tests.builders import make_prompt
 from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
 from tests.workers import outcomes
 
-PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+PROMPT = make_prompt("Which?")
 
 
 def judge_pair(

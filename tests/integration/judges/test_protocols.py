@@ -18,8 +18,9 @@ from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.plugins import Setting, judge_spec, open_judge
-from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
+from bakeoff.records import Failure, Pair, Usage, Verdict
 from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
+from tests.builders import make_prompt
 from tests.marks import long
 from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
 from tests.workers import outcomes
@@ -71,7 +72,7 @@ only = {
 
 
 def pair(first: str = "one", second: str = "two") -> Pair:
-    prompt = Prompt(messages=(Message(role="user", content="Which?"),))
+    prompt = make_prompt("Which?")
     return Pair(prompt=prompt, first=first, second=second)
 
 

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Completion,
     Evidence,
     Judgment,
-    ModelCompletion,
     PairSummary,
     Scores,
     Summary,
 )
+from tests.builders import make_completion
 from tests.marks import examples
 from tests.unit.analysis.cases import (
     both,
@@ -263,6 +262,6 @@ def test_the_summary_has_notes_and_the_estimand() -> None:
 
 
 def test_flags_of_models_and_pairs_are_together() -> None:
-    empty = [ModelCompletion(prompt_id="p0", model="a", completion=Completion(text=""))]
+    empty = [make_completion("p0", "a", "")]
     found = summarize(evidence(won(2, 18), completions=tuple(empty)))
     assert {"low win rate", "empty"} <= {flag.kind for flag in found.flags}

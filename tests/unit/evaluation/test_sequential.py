@@ -12,8 +12,9 @@ from bakeoff import Config
 from bakeoff.analysis import checks
 from bakeoff.evaluation.pair_progress import Course, Two, Wave
 from bakeoff.evaluation.sequential import FEWEST, Schedule
-from bakeoff.records import Judgment, Prompt, Verdict
+from bakeoff.records import Judgment, Prompt
 from bakeoff.stats.sequential import mean_confidence_sequence
+from tests.builders import make_judgment
 from tests.marks import examples
 
 MODELS = ("a", "b", "c")
@@ -28,13 +29,7 @@ def prompts(count: int) -> list[Prompt]:
 def judged(pair: Two, prompt: Prompt, *values: float) -> list[Judgment]:
     """One verdict in each order, on a; a single value is said in the first order only."""
     return [
-        Judgment(
-            prompt_id=prompt.id,
-            judge="j",
-            first=first,
-            second=second,
-            verdict=Verdict(first=value if first == pair[0] else 1 - value),
-        )
+        make_judgment(prompt.id, first, second, value if first == pair[0] else 1 - value)
         for value, (first, second) in zip(values, (pair, pair[::-1]), strict=False)
     ]
 

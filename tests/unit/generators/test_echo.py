@@ -5,13 +5,14 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion
+from tests.builders import make_prompt
 from tests.workers import outcomes
 
 
 def echo(text: str, prompt: str = "one two three") -> Completion:
     worker = open_generator(Spec.parse(text), Setting(Sampling()))
-    completion = outcomes(worker, [Prompt(messages=(Message(role="user", content=prompt),))])[0]
+    completion = outcomes(worker, [make_prompt(prompt)])[0]
     assert isinstance(completion, Completion)
     return completion
 

@@ -1,7 +1,7 @@
 """Results of two and of three models for the tests of the notebook view."""
 
-from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Evidence, Results
+from bakeoff.records import Results
+from tests.builders import make_results
 from tests.unit.analysis.cases import evidence, failure, judgment, prompt, texts, won
 
 HOSTILE = [
@@ -14,10 +14,6 @@ HOSTILE = [
 ]
 
 
-def results_of(given: Evidence) -> Results:
-    return Results.of(given, summarize(given), {}, {})
-
-
 def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
     """25 prompts, and one that failed; a model called `a` wins most of them."""
     rows = [row.model_copy(update={"judge": said}) for row in won(18, 4, 3)]
@@ -27,7 +23,7 @@ def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
         for row in rows
     ]
     # Judged in one order only, so that something stands against the verdict.
-    return results_of(
+    return make_results(
         evidence(
             [row for row in renamed if row.first == a],
             (a, b),
@@ -49,4 +45,4 @@ def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
         for y in names
         if x != y
     ]
-    return results_of(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))
+    return make_results(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))

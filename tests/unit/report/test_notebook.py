@@ -9,8 +9,9 @@ from bakeoff.records import Evidence
 from bakeoff.report.notebook import notebook_html
 from bakeoff.report.text.judge_card import interval, judge_card_lines
 from bakeoff.report.text.summary import rank_text, rating_notes
+from tests.builders import make_results
 from tests.unit.analysis.cases import evidence, failure, texts, won
-from tests.unit.report.notebook_results import HOSTILE, results_of, three, two
+from tests.unit.report.notebook_results import HOSTILE, three, two
 
 VOID = {"img", "br", "meta"}
 
@@ -65,7 +66,7 @@ def test_verdict_numbers_and_judge_card_are_in_order() -> None:
 def test_flags_of_pairs_and_of_models_are_shown() -> None:
     rows = won(18, 4, 3)
     same = [one for name in "ab" for one in texts(name, ["the same"] * 25)]
-    results = results_of(evidence(rows, completions=tuple(same)))
+    results = make_results(evidence(rows, completions=tuple(same)))
     assert results.summary.flags
     text = Outline(notebook_html(results)).text
     for flag in results.summary.flags:
@@ -98,12 +99,12 @@ def test_three_models_have_ratings_before_the_named_pairs() -> None:
 
 
 def test_results_without_verdicts_have_no_bar() -> None:
-    empty = results_of(evidence([], failures=(failure("p0"),)))
+    empty = make_results(evidence([], failures=(failure("p0"),)))
     outline = Outline(notebook_html(empty))
     assert outline.labels == []
     assert outline.text.startswith(empty.summary.pairs[0].verdict)
     nobody = Evidence(models=("a",), prompts=(), completions=(), judgments=(), failures=())
-    assert Outline(notebook_html(results_of(nobody))).text.startswith(
+    assert Outline(notebook_html(make_results(nobody))).text.startswith(
         "No two models were compared."
     )
 

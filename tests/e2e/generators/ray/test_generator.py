@@ -22,8 +22,9 @@ from bakeoff.generators.ray.messages import ReplicaError, decode_reply, encode_b
 from bakeoff.generators.ray.pipeline import ReplicaPool, stream_replies
 from bakeoff.generators.ray.replica import replica_config
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Failure, Message, Prompt
+from bakeoff.records import Completion, Failure, Prompt
 from bakeoff.runtime import Generator, Halt
+from tests.builders import make_prompt
 from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
 from tests.workers import outcomes
 
@@ -50,7 +51,7 @@ def opened(text: str, **setting: Any) -> Generator:
 
 
 def asked(*texts: str) -> list[Prompt]:
-    return [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
+    return [make_prompt(text) for text in texts]
 
 
 def words(said: Sequence[Completion | WorkError]) -> list[str]:

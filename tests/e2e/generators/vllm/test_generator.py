@@ -33,8 +33,9 @@ from bakeoff.generators.vllm import generator as vllm_module
 from bakeoff.generators.vllm.generator import VllmGenerator
 from bakeoff.generators.vllm.launch import failure_cause
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Halt
+from tests.builders import make_dialogue
 from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply
 from tests.workers import outcomes
@@ -118,14 +119,8 @@ def opened(spec: str, **sampling: Any) -> VllmGenerator:
     return worker
 
 
-def turn(*texts: str) -> Prompt:
-    roles = ("user", "assistant") * len(texts)
-    pairs = zip(roles, texts, strict=False)
-    return Prompt(messages=tuple(Message(role=role, content=text) for role, text in pairs))
-
-
 def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
-    return outcomes(worker, [turn(text) for text in texts])
+    return outcomes(worker, [make_dialogue(text) for text in texts])
 
 
 def config_error(spec: str, *texts: str) -> str:
@@ -330,7 +325,7 @@ def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | Wo
 
     async def go() -> None:
         try:
-            await worker([turn(text) for text in texts], lambda _, done: kept.append(done))
+            await worker([make_dialogue(text) for text in texts], lambda _, done: kept.append(done))
         finally:
             await worker.close()
 
@@ -414,7 +409,7 @@ def test_an_interrupt_during_the_restart_leaves_no_process(
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
-        working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
+        working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
         while not standins.starts():
             await asyncio.sleep(0.02)
         monkeypatch.setenv("STANDIN_LOAD", "600")
@@ -446,7 +441,9 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 
     async def go() -> None:
         with run.in_force():
-            asked = worker([turn(c) for c in "abc"], lambda _, outcome: emitted.append(outcome))
+            asked = worker(
+                [make_dialogue(c) for c in "abc"], lambda _, outcome: emitted.append(outcome)
+            )
             working = asyncio.create_task(asked)
         while deaths and not standins.starts():
             await asyncio.sleep(0.02)
@@ -484,7 +481,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
-        working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
+        working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
         while not standins.starts():
             await asyncio.sleep(0.05)
         working.cancel()
@@ -794,7 +791,7 @@ def test_servers_that_share_the_gpu_start_one_after_the_other(
         try:
             async with asyncio.TaskGroup() as group:
                 for worker in workers:
-                    group.create_task(worker([turn("hi")], lambda *_: None))
+                    group.create_task(worker([make_dialogue("hi")], lambda *_: None))
         finally:
             for worker in workers:
                 await worker.close()
@@ -872,7 +869,7 @@ def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
 def test_a_last_assistant_turn_is_continued_and_scored(
     model: Path, standins: StandinRecords
 ) -> None:
-    asked = turn("hi", "there")
+    asked = make_dialogue("hi", "there")
     outcomes(opened(f"vllm:{model}"), [asked])
     body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
@@ -897,7 +894,9 @@ def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
 
 REAL = os.environ.get("BAKEOFF_TEST_VLLM") or (sys.executable if find_spec("vllm") else None)
 REASON = "no vLLM here: BAKEOFF_TEST_VLLM=PATH names a Python that has it"
-PROMPTS = [turn(text) for text in ("Name three colours.", "Why is the sky blue?", "Count to 5.")]
+PROMPTS = [
+    make_dialogue(text) for text in ("Name three colours.", "Why is the sky blue?", "Count to 5.")
+]
 SERVED = f"python={REAL}&dtype=float32&max_model_len=512&enforce_eager=true"
 
 
@@ -996,7 +995,10 @@ def test_real_samples_depend_on_the_seed(served: str) -> None:
 
 @real
 def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> None:
-    asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
+    asked = [
+        make_dialogue("Name a colour.", "Blue."),
+        make_dialogue("Name a colour.", "Seventeen trains."),
+    ]
     scores = []
     for spec in (served, f"hf:{smollm2}"):
         worker = open_generator(Spec.parse(spec), Setting(Sampling(score_only=True), 4))
@@ -1015,7 +1017,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     }
     for text in texts(served, schema_=schema, max_tokens=32):
         assert json.loads(text)["winner"] in ("A", "B")
-    going_on = turn("Count to five.", "One, two, three,")
+    going_on = make_dialogue("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
     (outcome,) = outcomes(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
@@ -1026,7 +1028,9 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
-    long, short = outcomes(opened(served, max_tokens=4), [turn("word " * 600), turn("Hello?")])
+    long, short = outcomes(
+        opened(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
+    )
     assert isinstance(long, ContextError)
     assert isinstance(short, Completion)
 

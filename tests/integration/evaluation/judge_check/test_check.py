@@ -18,6 +18,7 @@ from bakeoff.evaluation.judge_check import (
     known_pairs,
 )
 from bakeoff.runtime.progress import Progress
+from tests.builders import write_file
 from tests.openai_server import OpenAIServer, Reply
 from tests.tiny_models import make_tiny_model
 from tests.unit.evaluation.judge_check.cases import (
@@ -26,7 +27,6 @@ from tests.unit.evaluation.judge_check.cases import (
     knowing,
     longest,
     pair,
-    written,
 )
 
 OURS = known_pairs().pairs
@@ -57,7 +57,7 @@ def file_of(pairs: list[Labelled], path: Path = Path("pairs.jsonl")) -> Path:
         | {"prompt": p.prompt.messages[0].content}
         for p in pairs
     ]
-    return written(path, rows)
+    return write_file(path, rows)
 
 
 def test_a_judge_that_is_always_right_gets_everything_right(server: OpenAIServer) -> None:
@@ -165,14 +165,14 @@ def test_a_run_and_a_check_share_what_was_paid_for(server: OpenAIServer, tmp_pat
         rows = [
             {"prompt": p.prompt.messages[0].content, "completion": getattr(p, name)} for p in pairs
         ]
-        models.append(f"{name}=file:{written(tmp_path / f'{name}.jsonl', rows)}")
+        models.append(f"{name}=file:{write_file(tmp_path / f'{name}.jsonl', rows)}")
     prompts = [{"prompt": p.prompt.messages[0].content} for p in pairs]
     server.brain = knowing(pairs)
     run(
         Config(
             model=tuple(models),
             judge=(spec(server),),
-            prompts=str(written(tmp_path / "prompts.jsonl", prompts)),
+            prompts=str(write_file(tmp_path / "prompts.jsonl", prompts)),
             store=STORE,
         )
     )

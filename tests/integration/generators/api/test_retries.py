@@ -16,15 +16,16 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator, Limits
+from tests.builders import make_prompt
 from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, nothing_listens
 from tests.workers import outcomes
 
 
 def prompts(count: int, of: str = "") -> list[Prompt]:
-    return [Prompt(messages=(Message(role="user", content=f"{of}{n}"),)) for n in range(count)]
+    return [make_prompt(f"{of}{n}") for n in range(count)]
 
 
 def open_model(
@@ -304,7 +305,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
         failed[prompt] += 1
         return gone
 
-    poison = Prompt(messages=(Message(role="user", content="poison"),))
+    poison = make_prompt("poison")
     with OpenAIServer(brain) as server:
         *results, last = outcomes(open_model([server.url], "&retries=2"), [*prompts(40), poison])
     assert texts(results) == {"fine"}

@@ -15,16 +15,17 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.transport import with_cache_mark
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Message, PrefixedPrompt, Prompt
+from bakeoff.records import Completion, PrefixedPrompt, Prompt
 from bakeoff.runtime import Generator, Limits
 from tests.anthropic_server import AnthropicServer, message
+from tests.builders import make_prompt
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 from tests.openai_server import OpenAIServer, Reply, chat
 from tests.workers import outcomes
 
 
 def prompt(text: str = "Hello?") -> Prompt:
-    return Prompt(messages=(Message(role="user", content=text),))
+    return make_prompt(text)
 
 
 def open_model(url: str, options: str = "") -> Generator:

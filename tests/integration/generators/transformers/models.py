@@ -10,14 +10,8 @@ import transformers
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion, Prompt
 from tests.workers import outcomes
-
-
-def prompt(*turns: str) -> Prompt:
-    roles = ("user", "assistant") * len(turns)
-    pairs = zip(roles, turns, strict=False)
-    return Prompt(messages=tuple(Message(role=r, content=c) for r, c in pairs))
 
 
 def hf_generator(target: Path | str, **sampling: Any) -> TransformersGenerator:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
 from bakeoff.report.charts import theme
 from bakeoff.report.charts.figures import PPI, WIDTH, write_figures
+from tests.builders import make_results
 from tests.marks import long
 from tests.unit.analysis.cases import both, evidence
 
@@ -27,7 +27,7 @@ def results_of(*models: str) -> Results:
         for row in both(n, rng.choice([0.0, 1.0]))
     ]
     found = evidence(judgments, models)
-    return Results.of(found, summarize(found), {}, {})
+    return make_results(found)
 
 
 def names_in(folder: Path) -> list[str]:

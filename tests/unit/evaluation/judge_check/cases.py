@@ -1,12 +1,11 @@
 """Pairs whose better one is known, judges that look for it, and verdicts on them."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from bakeoff.evaluation.judge_check import Labelled
-from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
+from bakeoff.records import Failure, Judgment, Verdict
+from tests.builders import make_failure, make_prompt
 from tests.openai_server import shown, verdict
 
 Brain = Callable[[dict[str, Any]], Any]
@@ -14,7 +13,7 @@ Brain = Callable[[dict[str, Any]], Any]
 
 def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> Labelled:
     """Pair p0, p1, ... with a prompt and texts of its own."""
-    question = Prompt(messages=(Message(role="user", content=f"question {number}"),))
+    question = make_prompt(f"question {number}")
     return Labelled(
         id=f"p{number}",
         prompt=question,
@@ -22,12 +21,6 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
         worse=f"{worse} {number}",
         **more,
     )
-
-
-def written(path: Path, rows: Iterable[object]) -> Path:
-    """A file of JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Brain:
@@ -77,12 +70,4 @@ def judged(one: Labelled, better_first: float, better_second: float, **more: Any
 
 
 def failed(one: Labelled, first: str = "better") -> Failure:
-    return Failure(
-        stage="judgment",
-        prompt_id=one.id,
-        participant="j",
-        kind="verdict",
-        message="?",
-        first=first,
-        second="worse" if first == "better" else "better",
-    )
+    return make_failure(one.id, first, "worse" if first == "better" else "better")

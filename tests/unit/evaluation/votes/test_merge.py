@@ -5,13 +5,14 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.merge import Labels, machines, people
 from bakeoff.evaluation.votes.vote_log import put
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results
+from tests.builders import make_results
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, judged, vote
 
 OF = evidence()
 
 
 def results(of: Evidence = OF) -> Results:
-    return Results.of(of, summarize(of), {}, {})
+    return make_results(of)
 
 
 def test_without_votes_the_evidence_is_as_it_was() -> None:

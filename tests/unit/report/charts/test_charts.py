@@ -20,10 +20,8 @@ from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     HUMAN_PREFIX,
-    Completion,
     Evidence,
     Judgment,
-    ModelCompletion,
     Results,
     Scores,
 )
@@ -32,6 +30,7 @@ from bakeoff.report.charts.drawing import display_name, percent, signed
 from bakeoff.report.charts.lengths import MAX_POINTS
 from bakeoff.report.charts.rates import MAX_LOOKS
 from bakeoff.stats.sequential import mean_confidence_sequence
+from tests.builders import make_completion, make_results
 from tests.marks import examples, long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
@@ -65,11 +64,7 @@ def rich(
                     votes = judgment(number, first, float(rng.random() < 0.6), second=second)
                     judgments.append(votes.model_copy(update={"judge": "ann"}))
     completions = [
-        ModelCompletion(
-            prompt_id=f"p{n}", model=m, completion=Completion(text="x" * rng.randint(1, 900))
-        )
-        for n in range(count)
-        for m in models
+        make_completion(f"p{n}", m, "x" * rng.randint(1, 900)) for n in range(count) for m in models
     ]
     prompts = [prompt(n, tags=[rng.choice(tags)]) for n in range(count)]
     rng.shuffle(prompts)
@@ -481,7 +476,7 @@ def test_the_script_does_not_close_its_element() -> None:
 
 def test_results_and_their_file_give_equal_figures() -> None:
     found = rich()
-    results = Results.of(found, summarize(found), {}, {})
+    results = make_results(found)
     again = Results.model_validate_json(results.to_json())
     pair_data = build_pair_data(again.evidence, AnalysisConfig.from_config(again.config))[0]
     order = [one.id for one in again.evidence.prompts]

@@ -7,26 +7,19 @@ from typing import Any
 from bakeoff.evaluation.votes.items import Candidates, Slips
 from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.records import (
-    Completion,
     Evidence,
     Failure,
     Judgment,
-    Message,
-    ModelCompletion,
     Prompt,
-    Verdict,
 )
+from tests.builders import make_completion, make_judgment, make_prompt
 
 MODELS = ("model-alpha", "model-beta")
 VOTES = Path("votes.jsonl")
 
 
 def prompt(number: int) -> Prompt:
-    return Prompt(
-        id=f"prompt-{number}",
-        messages=(Message(role="user", content=f"question {number}"),),
-        tags=("tag-delta",),
-    )
+    return make_prompt(f"question {number}", id=f"prompt-{number}", tags=("tag-delta",))
 
 
 def evidence(
@@ -40,14 +33,12 @@ def evidence(
     `said` replaces some of it by number of prompt and model.
     """
     completions = [
-        ModelCompletion(
-            prompt_id=f"prompt-{number}",
-            model=model,
-            completion=Completion(
-                text=(said or {}).get((number, model), f"text {number}{'xyzuvw'[place]}"),
-                thinking=f"thought-epsilon by {model}",
-                raw=f"raw-zeta by {model}",
-            ),
+        make_completion(
+            f"prompt-{number}",
+            model,
+            (said or {}).get((number, model), f"text {number}{'xyzuvw'[place]}"),
+            thinking=f"thought-epsilon by {model}",
+            raw=f"raw-zeta by {model}",
         )
         for number in range(count)
         for place, model in enumerate(models)
@@ -72,13 +63,7 @@ def evidence(
 
 
 def judged(number: int, first: float, one: str, other: str, judge: str = "judge-gamma") -> Judgment:
-    return Judgment(
-        prompt_id=f"prompt-{number}",
-        judge=judge,
-        first=one,
-        second=other,
-        verdict=Verdict(first=first, reason="reason-lambda"),
-    )
+    return make_judgment(f"prompt-{number}", one, other, first, judge=judge, reason="reason-lambda")
 
 
 def vote(
