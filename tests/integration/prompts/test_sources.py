@@ -26,8 +26,7 @@ CHAT = [
 
 
 def jsonl(path: Path, rows: list[Any]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
+    return str(write_file(path, rows))
 
 
 def asked(drawn: Draw) -> list[str]:
@@ -304,6 +303,7 @@ slept, sleep = [], time.sleep
 time.sleep = lambda seconds: (slept.append(seconds), sleep(seconds))
 atexit.register(lambda: print(sum(slept)))
 from bakeoff.prompts.sources import draw
+from tests.builders import write_file
 draw('ultrachat', 5, 42)
 """
     with nothing_listens() as url:

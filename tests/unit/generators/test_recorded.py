@@ -1,16 +1,17 @@
 import asyncio
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.plugins import Setting, open_generator
 from bakeoff.records import Completion, Prompt
+from tests.builders import write_file
+from tests.workers import outcomes
 
 SETTING = Setting(Sampling())
 SYSTEM = {"role": "system", "content": "be brief"}
@@ -25,20 +26,7 @@ def prompt(*messages: dict[str, str], name: str = "") -> Prompt:
 
 
 def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> RecordedCompletions:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return RecordedCompletions(Spec.parse(f"file:{path}{options}"), SETTING)
-
-
-def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
-    async def collect() -> dict[int, Completion | WorkError]:
-        got: dict[int, Completion | WorkError] = {}
-        await model.prepare()
-        await model(prompts, got.__setitem__)
-        await model.close()
-        return got
-
-    got = asyncio.run(collect())
-    return [got[index] for index in range(len(prompts))]
+    return RecordedCompletions(Spec.parse(f"file:{write_file(path, rows)}{options}"), SETTING)
 
 
 def completion_texts(model: Any, *prompts: Prompt) -> list[str | None]:
