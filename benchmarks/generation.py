@@ -31,8 +31,8 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import Setting, open_generator
-from bakeoff.prompts.sources import draw
+from bakeoff.plugins import RunContext, open_generator
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator
 
@@ -47,7 +47,7 @@ def main(methods: Sequence[str]) -> None:
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    prompts = draw("starter", PROMPTS, seed=0).prompts
+    prompts = sample_prompts("starter", PROMPTS, seed=0).prompts
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / GGUF).symlink_to(fetch_model(CATALOGUE["smollm2"]))
         for method in [method for method in methods if method != "server"]:
@@ -83,7 +83,7 @@ def print_method(method: str, ours: float, theirs: float, peer: str) -> None:
 
 def open_model(spec: str) -> Generator:
     """The model of a spec, opened as in a run."""
-    return open_generator(Spec.parse(spec), Setting(Sampling(max_tokens=TOKENS)))
+    return open_generator(Spec.parse(spec), RunContext(Sampling(max_tokens=TOKENS)))
 
 
 async def compare_with_loop(

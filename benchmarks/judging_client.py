@@ -32,10 +32,10 @@ from bakeoff.config import Config
 from bakeoff.evaluation.participants import cast_of
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Verdict
-from bakeoff.runtime import meanwhile
-from bakeoff.runtime.progress import BEAT, ProgressFile
+from bakeoff.runtime import run_periodically
+from bakeoff.runtime.progress import HEARTBEAT, ProgressFile
 from bakeoff.storage import Store
 
 LATENCY = 0.2
@@ -82,11 +82,11 @@ async def ours(url: str, pairs: int, in_flight: int) -> Timing:
             store=folder / "store.sqlite",
             out=folder,
         )
-        drawn = draw(config.prompts, config.limit, config.seed)
+        drawn = sample_prompts(config.prompts, config.limit, config.seed)
         with ProgressFile(config.out) as progress, Store(config.store) as store:
             comparing = Comparing(config, drawn.prompts, cast_of(config), store, progress)
             await comparing.prepare()
-            async with meanwhile(progress.write, every=BEAT):
+            async with run_periodically(progress.write, every=HEARTBEAT):
                 took = await time_calls(2 * pairs, comparing.run())
             for worker in comparing.workers:
                 await worker.close()

@@ -30,7 +30,7 @@ from peers import HERE, QUIET, PeerUnavailableError, peer_environment
 
 from bakeoff.config import Sampling
 from bakeoff.errors import WorkError
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
 
 PER_MINUTE, LATENCY, IN_FLIGHT, MOST_SECONDS = 600, 0.2, 256, 115.0
@@ -54,7 +54,7 @@ def make_pairs(count: int) -> list[Pair]:
 
 async def judge_all(url: str, count: int) -> tuple[int, float]:
     """How many verdicts came, and in how many seconds."""
-    judge = open_judge(judge_spec(f"api:j?base_url={url}"), Setting(Sampling(), IN_FLIGHT))
+    judge = open_judge(judge_spec(f"api:j?base_url={url}"), RunContext(Sampling(), IN_FLIGHT))
     came: list[Verdict | WorkError] = []
     await judge.prepare()
     begun = time.perf_counter()

@@ -20,9 +20,9 @@ from harness.results import print_result, versions
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.evaluation.cache import fill
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt, content_key
-from bakeoff.runtime.progress import Count
+from bakeoff.runtime.progress import ProgressCounter
 from bakeoff.storage import Store
 
 TEXT = "What a model is asked, and what it says, has about this many characters. " * 16
@@ -49,7 +49,7 @@ def main(prompts: int, replicas: int) -> None:
 
 async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
     """Results a second, from the first one to the last one that is kept."""
-    worker = open_generator(Spec.parse(spec), Setting(Sampling()))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling()))
     made = (Prompt(messages=(Message(role="user", content=f"{n} {TEXT}"),)) for n in range(prompts))
     asks = [(content_key("completion", worker.identity, prompt.id), prompt) for prompt in made]
     kept: list[float] = []
@@ -62,7 +62,7 @@ async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
     called = time.perf_counter()
     with Store(path) as store:
         try:
-            count = Count("completion", "echo", prompts, lambda _: None)
+            count = ProgressCounter("completion", "echo", prompts, lambda _: None)
             await fill(worker, asks, store, Completion, take, count)
         finally:
             await worker.close()

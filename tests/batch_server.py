@@ -22,8 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.anthropic_server import message
-from tests.openai_server import Brain, Reply, chat, contest
+from bakeoff.testing import Reply, Responder, anthropic_message, chat_completion, prefer_good
 
 Fate = Callable[[dict[str, Any]], str]
 
@@ -58,9 +57,9 @@ class BatchServer:
     """
 
     def __init__(
-        self, brain: Brain = contest, *, polls: int = 2, fate: Fate = always_replied
+        self, respond: Responder = prefer_good, *, polls: int = 2, fate: Fate = always_replied
     ) -> None:
-        self.brain = brain
+        self.respond = respond
         self.polls = polls
         self.fate = fate
         self.refusal: Callable[[Job], list[dict[str, Any]]] = lambda job: []
@@ -163,7 +162,7 @@ class BatchServer:
         ]
 
     def _reply(self, body: dict[str, Any], wrap: Callable[[str], dict[str, Any]]) -> Reply:
-        said = self.brain(body)
+        said = self.respond(body)
         if isinstance(said, Reply):
             return said
         return Reply(body=wrap(said) if isinstance(said, str) else said)
@@ -210,7 +209,7 @@ class BatchServer:
     # ------------------------------------------------------------------------------------- OpenAI
 
     async def _chat_openai(self, request: Request) -> Response:
-        return self._reply_directly(await request.json(), chat)
+        return self._reply_directly(await request.json(), chat_completion)
 
     async def _upload(self, request: Request) -> Response:
         head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
@@ -251,7 +250,7 @@ class BatchServer:
         return JSONResponse({"object": "list", "data": shown, "has_more": False})
 
     async def _poll_openai(self, request: Request) -> Response:
-        job = self._poll(request.path_params["id"], chat)
+        job = self._poll(request.path_params["id"], chat_completion)
         if job is None:
             return JSONResponse({"error": {"message": "no such batch"}}, 404)
         return JSONResponse(self._openai_batch(job))
@@ -307,7 +306,7 @@ class BatchServer:
     # ---------------------------------------------------------------------------------- Anthropic
 
     async def _message_anthropic(self, request: Request) -> Response:
-        return self._reply_directly(await request.json(), message)
+        return self._reply_directly(await request.json(), anthropic_message)
 
     async def _create_anthropic(self, request: Request) -> Response:
         asked = (await request.json())["requests"]
@@ -319,7 +318,7 @@ class BatchServer:
         return JSONResponse({"data": told, "has_more": False, "first_id": None, "last_id": None})
 
     async def _poll_anthropic(self, request: Request) -> Response:
-        job = self._poll(request.path_params["id"], message)
+        job = self._poll(request.path_params["id"], anthropic_message)
         if job is None:
             error = {"type": "not_found_error", "message": "no such batch"}
             return JSONResponse({"type": "error", "error": error}, 404)

@@ -22,8 +22,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tests.anthropic_server import message
-from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    anthropic_message,
+    chat_completion,
+    shown_completions,
+    verdict_json,
+)
 
 Protocol = Literal["openai", "anthropic"]
 
@@ -158,21 +164,21 @@ def cut(speaks: Protocol, right: Any) -> Any:
     """The reply of a model that stopped at its token limit."""
     if speaks == "anthropic":
         text = right["content"][0]["text"]
-        return message(text[: len(text) // 2], stop_reason="max_tokens")
+        return anthropic_message(text[: len(text) // 2], stop_reason="max_tokens")
     text = right["choices"][0]["message"]["content"]
-    return chat(text[: len(text) // 2], finish_reason="length")
+    return chat_completion(text[: len(text) // 2], finish_reason="length")
 
 
 def declined(speaks: Protocol, _: Any) -> Any:
     if speaks == "anthropic":
-        return message("I cannot judge this.", stop_reason="refusal")
-    return chat(None, message={"refusal": "I cannot judge this."})
+        return anthropic_message("I cannot judge this.", stop_reason="refusal")
+    return chat_completion(None, message={"refusal": "I cannot judge this."})
 
 
 def filtered(speaks: Protocol, _: Any) -> Any:
     if speaks == "anthropic":
-        return message(None, stop_reason="refusal")
-    return chat("", finish_reason="content_filter")
+        return anthropic_message(None, stop_reason="refusal")
+    return chat_completion("", finish_reason="content_filter")
 
 
 def another(_: Protocol, right: Any) -> Any:
@@ -276,13 +282,13 @@ def item_of(body: Mapping[str, Any]) -> str:
     first = text_of(body["messages"][0])
     if "winner" not in first:
         return f"{body['model']} on {first}"
-    return " / ".join(shown({"messages": [{"content": first}]}))
+    return " / ".join(shown_completions({"messages": [{"content": first}]}))
 
 
 def drawn(item: str) -> str:
     """A pseudo-random verdict on two texts; the same for the same texts."""
     a, b = (byte % 11 for byte in hashlib.sha256(item.encode()).digest()[:2])
-    return verdict("tie" if a == b else "A" if a > b else "B", a, b, f"Of {item}.")
+    return verdict_json("tie" if a == b else "A" if a > b else "B", a, b, f"Of {item}.")
 
 
 def model_or_judge(body: Mapping[str, Any]) -> str:
@@ -311,7 +317,7 @@ class ChaosServer(OpenAIServer):
         self._held.bind(("127.0.0.1", 0))
         self.port = self._held.getsockname()[1]
         self._thread.start()
-        self._do(self._listen(self._port()))
+        self._run(self._listen(self._port()))
         self.address = f"http{'s' * bool(self._tls)}://127.0.0.1:{self.port}"
         self.url = f"{self.address}/v1"
         return self
@@ -326,7 +332,7 @@ class ChaosServer(OpenAIServer):
 
     async def be_away(self, seconds: float) -> None:
         """Reset all connections, refuse others, and take them again after so many seconds."""
-        for connection in self._taken.values():
+        for connection in self._connections.values():
             _linger(connection)
         await self._stop()
         await asyncio.sleep(seconds)
@@ -346,7 +352,7 @@ class ChaosServer(OpenAIServer):
             self.outage.begin(self)
         await asyncio.sleep(self.pause)
         said = self.says_what(body)
-        right = message(said) if speaks == "anthropic" else chat(said)
+        right = anthropic_message(said) if speaks == "anthropic" else chat_completion(said)
         if fault is None:
             await self._send(Reply(body=right), writer)
             return
@@ -410,7 +416,7 @@ class Outage:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.server.outage = None
-        self.server._do(self._over())
+        self.server._run(self._over())
         assert kind or self._away, "the server was never asked for so many"
 
     def begin(self, server: ChaosServer) -> None:

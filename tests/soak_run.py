@@ -19,7 +19,7 @@ from typing import Any
 from bakeoff.api import run_async
 from bakeoff.config import Config
 from bakeoff.records import Results
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
 
 _EVERY = 0.005  # seconds between heartbeats
 _LONG = 0.1  # seconds; a longer stall is counted
@@ -89,7 +89,7 @@ class Tracer:
         self._every = every
         self._due = 0
 
-    def watch(self, progress: Progress) -> None:
+    def watch(self, progress: ProgressUpdate) -> None:
         if progress.stage != "judgment":
             return
         if self._heart.phase == "load" and progress.done >= progress.total / 10:

@@ -4,27 +4,35 @@
     results = bakeoff.run(bakeoff.Config(model=("a=hf:me/tuned", "b=hf:me/base"), judge=("gpt-4",)))
     print(results.summary.pairs[0].verdict)
 
-The whole public surface is here; what is not in `__all__` may change.
+The public API is `__all__`: functions for notebooks, records, errors, and what plugins implement
+(docs/plugins.md). Other names may change.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.config import Config, Sampling, Spec
+from bakeoff.config import Config, Sampling, Spec, parse_fields, split_options
+from bakeoff.config.options import AuditOptions, JudgeCheckOptions, VoteOptions
 from bakeoff.errors import (
     BackendError,
     BakeoffError,
     BudgetError,
     ConfigError,
+    ContextError,
     InterruptError,
+    RefusedError,
     StoppedError,
     StoreError,
     VerdictError,
     WorkError,
 )
+from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import (
     Comparison,
     Completion,
+    Criterion,
+    Design,
+    Evidence,
     Failure,
     Judgment,
     Message,
@@ -32,82 +40,160 @@ from bakeoff.records import (
     Pair,
     Plan,
     Prompt,
+    RawScores,
     Results,
     Scores,
     Summary,
     Usage,
     Verdict,
-    register_views,
+    content_key,
 )
-from bakeoff.runtime import Ask, Batched, Generator, Judge, PerItem, Worker
+from bakeoff.records import register_views as _register_views
+from bakeoff.runtime import (
+    BaseWorker,
+    Batched,
+    Durable,
+    Emit,
+    Generator,
+    GeneratorJudge,
+    HasWeights,
+    Judge,
+    ModelRequest,
+    PerItem,
+    Planned,
+    Priced,
+    Progress,
+    RateLimits,
+    SpendLimit,
+    StopToken,
+    Traits,
+    Worker,
+    WorkItem,
+    WorkQueue,
+    planned_requests,
+)
+from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate
 
 if TYPE_CHECKING:
     from bakeoff.api import run, run_async, vote_async
     from bakeoff.evaluation.audit import audit
     from bakeoff.evaluation.judge_check import check
     from bakeoff.evaluation.session import plan
+    from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
+    from bakeoff.importers.documents import Document
+    from bakeoff.importers.labels import ParseFailure
+    from bakeoff.importers.reader import Importer
     from bakeoff.report.results_file import read_results
+    from bakeoff.storage import Store
 
 __all__ = [
-    "Ask",
+    "AuditOptions",
     "BackendError",
     "BakeoffError",
+    "BaseWorker",
     "Batched",
     "BudgetError",
     "Comparison",
     "Completion",
     "Config",
     "ConfigError",
+    "ContextError",
+    "Criterion",
+    "Design",
+    "Document",
+    "Durable",
+    "Emit",
+    "Evidence",
+    "EvidenceBuilder",
     "Failure",
     "Generator",
+    "GeneratorJudge",
+    "HasWeights",
+    "Importer",
     "InterruptError",
     "Judge",
+    "JudgeCheckOptions",
     "Judgment",
     "Message",
     "ModelCompletion",
+    "ModelOutput",
+    "ModelRequest",
     "Pair",
+    "ParseFailure",
     "PerItem",
     "Plan",
+    "Planned",
+    "Priced",
+    "Progress",
+    "ProgressCallback",
+    "ProgressUpdate",
     "Prompt",
+    "RateLimits",
+    "RawScores",
+    "RefusedError",
     "Results",
+    "RunContext",
     "Sampling",
     "Scores",
     "Spec",
+    "SpendLimit",
+    "StopToken",
     "StoppedError",
+    "Store",
     "StoreError",
     "Summary",
+    "Traits",
     "Usage",
     "Verdict",
     "VerdictError",
+    "VoteOptions",
     "WorkError",
+    "WorkItem",
+    "WorkQueue",
     "Worker",
     "audit",
     "check",
+    "content_key",
+    "judge_spec",
+    "open_generator",
+    "open_judge",
+    "parse_fields",
     "plan",
+    "planned_requests",
     "read_results",
     "run",
     "run_async",
+    "split_options",
     "vote_async",
 ]
 
-
-_LATER = {
+# Imported on first use: these load numpy and scipy, or parsers that few programs need.
+_LAZY = {
+    "Document": "bakeoff.importers.documents",
+    "EvidenceBuilder": "bakeoff.importers.builder",
+    "Importer": "bakeoff.importers.reader",
+    "ModelOutput": "bakeoff.importers.builder",
+    "ParseFailure": "bakeoff.importers.labels",
+    "Store": "bakeoff.storage",
     "audit": "bakeoff.evaluation.audit",
     "check": "bakeoff.evaluation.judge_check",
-    "read_results": "bakeoff.report.results_file",
     "plan": "bakeoff.evaluation.session",
+    "read_results": "bakeoff.report.results_file",
     "run": "bakeoff.api",
     "run_async": "bakeoff.api",
     "vote_async": "bakeoff.api",
 }
 
 
-register_views(lambda: import_module("bakeoff.report.views"))
+_register_views(lambda: import_module("bakeoff.report.views"))
 
 
 def __getattr__(name: str) -> Any:
-    """What brings numpy and scipy is loaded when it is first used."""
-    home = _LATER.get(name)
-    if home:
-        return getattr(import_module(home), name)
+    module = _LAZY.get(name)
+    if module:
+        return getattr(import_module(module), name)
     raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,8 +13,8 @@ from bakeoff.config import Config
 from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation import session
 from bakeoff.records import Plan, Results
-from bakeoff.runtime import Halt
-from bakeoff.runtime.progress import Watch
+from bakeoff.runtime import StopToken
+from bakeoff.runtime.progress import ProgressCallback
 from bakeoff.web.voting.serve import gather
 
 log = logging.getLogger(__name__)
@@ -24,24 +24,24 @@ def _log_address(address: str) -> None:
     log.warning("people vote at %s", address)
 
 
-def run(config: Config, watch: Watch = lambda _: None) -> Results:
+def run(config: Config, on_progress: ProgressCallback = lambda _: None) -> Results:
     """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
 
     Finished work is in the store, so that the same call resumes an interrupted run.
     `config.out/progress.json` reports the progress. `watch` is called with each progress update.
     Raises ConfigError or StoreError if the run cannot start.
     """
-    return asyncio.run(run_async(config, watch))
+    return asyncio.run(run_async(config, on_progress))
 
 
 async def run_async(
     config: Config,
-    watch: Watch = lambda _: None,
+    on_progress: ProgressCallback = lambda _: None,
     *,
     announce: Callable[[str], None] = _log_address,
     until: asyncio.Event | None = None,
     agree: Callable[[Plan], None] = lambda _: None,
-    halt: Halt | None = None,
+    stop_token: StopToken | None = None,
 ) -> Results:
     """Like `run`, inside a running event loop.
 
@@ -51,7 +51,9 @@ async def run_async(
     then InterruptError is raised.
     """
     vote = partial(gather, announce=announce, until=until)
-    return await session.run_async(config, watch, vote=vote, agree=agree, halt=halt)
+    return await session.run_async(
+        config, on_progress, vote=vote, agree=agree, stop_token=stop_token
+    )
 
 
 async def vote_async(

@@ -1,9 +1,7 @@
-"""Finds a generator or a judge by its name and opens it from a spec.
+"""Finds generators, judges and importers by name, and opens generators and judges from specs.
 
-Our own backends are entry points in our pyproject, like anyone's. A backend that is no entry point
-but a provider of any-llm (`openai`, `anthropic`, `gemini`, ...) is the `api` backend with that
-provider; a judge whose backend is a generator is a prompted judge on top of it. Knows no backend
-by heart, and opens nothing slow: a worker loads its model when it is first called.
+Backends are entry points, ours like those of plugins. The name of a provider of any-llm (`openai`,
+`anthropic`, `gemini`, ...) opens the `api` backend with that provider.
 """
 
 import logging
@@ -12,94 +10,105 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
 from bakeoff.config import MAX_CONCURRENCY, Sampling, Spec, parse_fields, split_options
 from bakeoff.errors import ConfigError
-from bakeoff.runtime import Generator, Judge, Limits, Purse
+from bakeoff.runtime import Generator, Judge, RateLimits, SpendLimit
 
+# Groups of entry points
 GENERATORS = "bakeoff.generators"
-BATCHES = "bakeoff.batches"  # of the same names as generators, and asked in batches
-CLUSTERS = "bakeoff.clusters"  # what runs a generator on many machines
+BATCHES = "bakeoff.batches"  # variants of generators that use a provider's batch API
+CLUSTERS = "bakeoff.clusters"  # run a generator on several machines
 JUDGES = "bakeoff.judges"
-HUMAN = "human"  # as a judge: people, who vote when everything else is done
+IMPORTERS = "bakeoff.importers"
+
+HUMAN = "human"  # the judge of a spec that stands for people
 
 W = TypeVar("W", covariant=True)
 
-
 log = logging.getLogger(__name__)
 
+_REPLICAS = "replicas"  # the option of a spec that runs its backend on a cluster
+_OPENAI_MODEL = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
 
-class _Batch(BaseModel):
-    """The option of a spec that chooses how a backend is asked."""
+
+class _BatchOption(BaseModel):
+    """The option of a spec that chooses between the batch API and direct requests."""
 
     batch: bool | None = None
 
 
-_REPLICAS = "replicas"  # the option of a spec that puts its backend on a cluster
-
-
-_OPENAI = re.compile(r"((chat)?gpt|o[134])-[^/]+|o[134]")
-
-
 @dataclass(frozen=True)
-class Setting:
-    """What a backend gets beside its spec: the sampling, and how many requests may be in flight.
-
-    `judging` says that what it is asked for makes a verdict, `batch` that hosted models are asked
-    in batches. `store` is the file where what was paid for is kept; None: nowhere. `ray` is the
-    cluster to join: `auto` or an address. `limits` are what servers can take, `purse` what may be
-    spent: all workers share them that are opened with them.
-    """
+class RunContext:
+    """What a backend receives beside its spec: the sampling and the resources of the run."""
 
     sampling: Sampling
-    lanes: int = MAX_CONCURRENCY
-    judging: bool = False
+    """Sampling parameters, with those of the spec."""
+    max_concurrency: int = MAX_CONCURRENCY
+    """Requests in flight, at most."""
+    for_judge: bool = False
+    """Whether the generator is asked for verdicts."""
     batch: bool = False
+    """Whether hosted models are asked through their batch API."""
     store: Path | None = None
+    """File of the store, for state that has to survive the run; None: keep none."""
     ray: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    purse: Purse = field(default_factory=Purse)
+    """Ray cluster to join: `auto` or an address; None: start one on this machine."""
+    rate_limits: RateLimits = field(default_factory=RateLimits)
+    """Servers of the run, with what they accept; shared by all workers."""
+    spend_limit: SpendLimit = field(default_factory=SpendLimit)
+    """Spending of the run; shared by all workers."""
 
 
 class Backend(Protocol[W]):
-    """What an entry point names: a class that is made from a spec and a setting."""
+    """What an entry point of a generator or judge names: a class, or a function."""
 
-    def __call__(self, spec: Spec, setting: Setting) -> W:
-        """The worker. Validates the spec's options; loads nothing and asks nobody."""
+    def __call__(self, spec: Spec, context: RunContext) -> W:
+        """Return a worker. Validates the spec's options; loads nothing and sends no request."""
         ...
 
 
-def open_generator(spec: Spec, setting: Setting) -> Generator:
-    """The generator of a spec; its own sampling options (`?temperature=0&system=...`) win.
+@runtime_checkable
+class DefaultVerdict(Protocol):
+    """A backend of generators that knows how a judge's verdict is best read from its models."""
 
-    `?batch=true` or `false` wins too. Without it the run's wish counts for hosted models alone:
-    whether a server behind `api:` has batches is not known. `?replicas=` puts it on a cluster: who
-    does that opens the spec without that option here once more, on each machine.
+    def default_verdict(self, target: str) -> Literal["json", "logprob"]:
+        """Return the kind of verdict to ask `target` for if the spec does not name one."""
+        ...
+
+
+def open_generator(spec: Spec, context: RunContext) -> Generator:
+    """Return the generator of a spec.
+
+    The spec's own options for sampling (`?temperature=0&system=...`) and `?batch=` override the
+    context. Without `?batch=`, a batch run uses the batch API of hosted models only: a server
+    behind `api:` may not have one. `?replicas=` runs the generator on a cluster.
     """
     if _REPLICAS in spec.options:
         cluster: Backend[Generator] = find(CLUSTERS, "ray")
-        return cluster(spec, setting)
-    theirs = Sampling.model_fields.keys() - {"score_only"}  # that one is for judges to say
-    own = {key: value for key, value in spec.options.items() if key in theirs}
-    said, spec = split_options(_Batch, spec)
-    rest = {key: value for key, value in spec.options.items() if key not in own}
-    values = {**setting.sampling.model_dump(), **own}
+        return cluster(spec, context)
+    fields = Sampling.model_fields.keys() - {"score_only"}  # set by judges only
+    own = {key: value for key, value in spec.options.items() if key in fields}
+    rest = {key: value for key, value in spec.options.items() if key not in fields}
+    options, spec = split_options(_BatchOption, spec.with_options(rest))
+    values = {**context.sampling.model_dump(), **own}
     sampling = parse_fields(Sampling, values, where=spec.name)
-    batch = said.batch if said.batch is not None else setting.batch and _has_batches(spec)
+    batch = options.batch if options.batch is not None else context.batch and _has_batches(spec)
     backend: Backend[Generator] = find(BATCHES if batch else GENERATORS, spec.backend)
-    if sampling.score_only and not getattr(backend, "can_score", False):
+    generator = backend(spec, replace(context, sampling=sampling))
+    if sampling.score_only and not generator.traits.can_score:
         raise ConfigError(
             f"{spec.name!r} cannot weigh completions: take one of embedded:, hf:, or a vLLM server "
             "by api:"
         )
-    return backend(spec.model_copy(update={"options": rest}), replace(setting, sampling=sampling))
+    return generator
 
 
 def _has_batches(spec: Spec) -> bool:
-    """Whether a hosted model is known to have batches; of a server behind `api:` nobody knows."""
+    """Return whether a hosted model is known to have a batch API; of a plain server it is not."""
     if spec.backend in names(GENERATORS):
         return False
     known = spec.backend in names(BATCHES)
@@ -108,34 +117,39 @@ def _has_batches(spec: Spec) -> bool:
     return known
 
 
-def open_judge(spec: Spec, setting: Setting) -> Judge:
-    """The judge of a spec: a judge backend, or any generator, asked in the way of one.
+def open_judge(spec: Spec, context: RunContext) -> Judge:
+    """Return the judge of a spec: a judge backend, or a judge that asks a generator.
 
-    The way is what `?verdict=` or `?template=` names, where that is a judge; else `prompted`.
+    The kind of the latter is `?verdict=` or `?template=` if that names a judge, else `prompted`.
     """
     known = names(JUDGES)
-    wanted = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
-    name = next((name for name in wanted if name in known), "prompted")
+    candidates = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
+    name = next((name for name in candidates if name in known), "prompted")
     backend: Backend[Judge] = find(JUDGES, name)
-    return backend(spec, replace(setting, judging=True))
+    return backend(spec, replace(context, for_judge=True))
 
 
 def judge_spec(text: str) -> Spec:
-    """Read a judge's spec; a bare `gpt-...` means `openai:gpt-...`, a bare `human` people."""
+    """Parse a judge's spec; a bare `gpt-...` means `openai:gpt-...`, a bare `human` people."""
     spec = Spec.parse(text, default="")
-    bare = "openai" if _OPENAI.fullmatch(spec.target) else "hf"
+    default = "openai" if _OPENAI_MODEL.fullmatch(spec.target) else "hf"
     if spec.target == HUMAN:
-        bare = HUMAN
-    return spec.model_copy(update={"backend": spec.backend or bare})
+        default = HUMAN
+    return spec.with_backend(spec.backend or default)
 
 
 def names(group: str) -> list[str]:
-    """The backends of a group, sorted."""
+    """Return the names in a group of entry points, sorted."""
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
+def load_all(group: str) -> dict[str, Any]:
+    """Load all entry points of a group; return what they name."""
+    return {entry.name: entry.load() for entry in entry_points(group=group)}
+
+
 def find(group: str, name: str) -> Backend[W]:
-    """Load the class behind a name; ConfigError with the list of names where there is none."""
+    """Load the backend of that name. Raises ConfigError, with the known names, if there is none."""
     for entry in entry_points(group=group, name=name):
         loaded: Backend[W] = entry.load()
         return loaded
@@ -151,15 +165,15 @@ def find(group: str, name: str) -> Backend[W]:
 
 
 def _is_provider(name: str) -> bool:
-    """Whether any-llm knows it. Most are folders of its, and then it need not be imported."""
-    found = find_spec("any_llm")
-    places = (found.submodule_search_locations if found else None) or ()
-    return any(Path(at, "providers", name, "__init__.py").is_file() for at in places) or (
+    """Return whether any-llm has this provider, without importing it for most of them."""
+    package = find_spec("any_llm")
+    folders = (package.submodule_search_locations if package else None) or ()
+    return any(Path(at, "providers", name, "__init__.py").is_file() for at in folders) or (
         name in _providers()
     )
 
 
 def _providers() -> list[str]:
-    from any_llm import AnyLLM  # slow to import, and most runs never ask
+    from any_llm import AnyLLM  # slow to import, and rarely needed
 
     return sorted(AnyLLM.get_supported_providers())

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bakeoff import Config, Results, run
+from bakeoff.testing import verdict_json
 from tests.chaos_server import (
     ALWAYS,
     ANSWERS,
@@ -27,7 +28,6 @@ from tests.chaos_server import (
     plan,
 )
 from tests.marks import long
-from tests.openai_server import verdict
 
 # Seconds that the client waits for a server that stalls. A healthy reply that takes longer on a
 # busy machine costs a retry, and every fault that passes leaves two of them.
@@ -310,9 +310,9 @@ def test_a_stall_of_a_minute_is_waited_for_and_asked_again(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("says", "kind", "words"),
     [
-        (verdict("A", 8, 3), "flipped verdicts", "100 % of the prompts"),
-        *long([(verdict("B", 3, 8), "flipped verdicts", "100 % of the prompts")]),
-        (verdict("tie", 5, 5), "same verdict", "the judge said the same of all"),
+        (verdict_json("A", 8, 3), "flipped verdicts", "100 % of the prompts"),
+        *long([(verdict_json("B", 3, 8), "flipped verdicts", "100 % of the prompts")]),
+        (verdict_json("tie", 5, 5), "same verdict", "the judge said the same of all"),
     ],
 )
 def test_a_judge_that_says_the_same_of_everything_decides_nothing(

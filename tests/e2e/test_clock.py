@@ -13,10 +13,16 @@ from typing import Any
 import pytest
 
 from bakeoff.report.results_file import read_results
-from bakeoff.runtime.progress import PROGRESS, Progress, ProgressFile, Report, read
+from bakeoff.runtime.progress import (
+    PROGRESS_FILE,
+    ProgressFile,
+    ProgressReport,
+    ProgressUpdate,
+    read_progress,
+)
 from bakeoff.storage.salvage import check
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, prefer_good
 from tests.e2e.test_disk import usual
-from tests.openai_server import OpenAIServer, Reply, chat, contest
 
 DAYS = 3
 # Python runs this before anything else: from when a file is there on, it is three days ago.
@@ -52,7 +58,7 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
     asked: Counter[str] = Counter()
     refused: list[int] = []
 
-    def brain(body: dict[str, Any]) -> Reply:
+    def respond(body: dict[str, Any]) -> Reply:
         asked[repr((body["model"], body["messages"]))] += 1
         if len(server.requests) == 30:
             trigger.touch()
@@ -66,12 +72,16 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
             return Reply(429, {"error": {"message": "later"}}, headers)
         # The run does not end before it was seen with its clock set back.
         silent = len(server.requests) == 60
-        return Reply(body=chat(contest(body)), delay=0.05, until=lambda: not silent or bool(back))
+        return Reply(
+            body=chat_completion(prefer_good(body)),
+            delay=0.05,
+            until=lambda: not silent or bool(back),
+        )
 
-    seen: list[tuple[float, Report]] = []
-    back: list[Report] = []
+    seen: list[tuple[float, ProgressReport]] = []
+    back: list[ProgressReport] = []
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "path")}
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         arguments = usual(server, tmp_path / "store.sqlite", tmp_path / "out")
         command = [sys.executable, "-m", "bakeoff", *arguments]
         begun = time.monotonic()
@@ -84,7 +94,7 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
             stdout=subprocess.DEVNULL,
         )
         while process.poll() is None and time.monotonic() - begun < 150:
-            if report := read(tmp_path / "out"):
+            if report := read_progress(tmp_path / "out"):
                 seen.append((time.monotonic() - begun, report))
                 if report.updated < datetime.now(UTC) - timedelta(days=2):
                     back.append(report)
@@ -118,13 +128,15 @@ def test_a_run_that_is_told_of_took_no_less_than_no_time(
             return datetime.now(tz) - back
 
     monkeypatch.setattr("bakeoff.runtime.progress.datetime", Clock)
-    reports: list[Report] = []
+    reports: list[ProgressReport] = []
     with ProgressFile(tmp_path) as progress:
-        progress(Progress(stage="completion", who="m", total=3))
+        progress(ProgressUpdate(stage="completion", participant="m", total=3))
         for days in (0, 9, 9, -9):
             back = timedelta(days=days)
             progress.write()
-            reports.append(Report.model_validate_json((tmp_path / PROGRESS).read_bytes()))
+            reports.append(
+                ProgressReport.model_validate_json((tmp_path / PROGRESS_FILE).read_bytes())
+            )
     before, set_back, on, forward = reports
     for report in (before, set_back, on):
         assert timedelta() <= report.updated - report.started < timedelta(minutes=2)

@@ -17,11 +17,11 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.report.export import RESULTS, save
 from bakeoff.report.results_file import read_results
-from bakeoff.runtime.progress import read
+from bakeoff.runtime.progress import read_progress
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, prefer_good, verdict_json
 from tests.builders import sample_results
-from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
 from tests.store_damage import left_open, read_all, records_of
 
 Disk = Callable[[str], Path]
@@ -88,7 +88,7 @@ class Long:
 
     def __call__(self, body: dict[str, Any]) -> Any:
         self.asked[repr((body["model"], body["messages"]))] += 1
-        said = contest(body)
+        said = prefer_good(body)
         return said if body["model"] == "judge" else said + " more" * (self.length // 5)
 
 
@@ -98,8 +98,8 @@ WANTED = 80  # 20 prompts: 40 completions and 40 verdicts
 def test_a_run_on_a_full_disk_keeps_what_fits_and_goes_on_when_there_is_room(
     tmp_path: Path, disk: Disk
 ) -> None:
-    small, brain = disk("700k"), Long()
-    with OpenAIServer(brain) as server:
+    small, respond = disk("700k"), Long()
+    with OpenAIServer(respond) as server:
         arguments = usual(server, small / "store.sqlite", tmp_path / "out")
         code, said = bakeoff(arguments, tmp_path)
         assert code == 2
@@ -108,15 +108,15 @@ def test_a_run_on_a_full_disk_keeps_what_fits_and_goes_on_when_there_is_room(
         found = check(small / "store.sqlite")
         assert found.sound
         assert 5 < found.total < WANTED
-        asked = brain.asked.total()
+        asked = respond.asked.total()
         assert asked - found.total <= 2 * 4 + 4  # lanes of models and judge: what was in flight
         code, _ = bakeoff(arguments, tmp_path)  # as full as before: it is known before it is paid
         assert code == 2
-        assert brain.asked.total() - asked <= 3 * 4
-        found, asked = check(small / "store.sqlite"), brain.asked.total()
+        assert respond.asked.total() - asked <= 3 * 4
+        found, asked = check(small / "store.sqlite"), respond.asked.total()
         mount("-o", "remount,size=50m", str(small))
         assert bakeoff(arguments, tmp_path)[0] == 0
-    assert brain.asked.total() == asked + WANTED - found.total  # and nothing that was kept
+    assert respond.asked.total() == asked + WANTED - found.total  # and nothing that was kept
     assert len(read_results(tmp_path / "out").judgments) == 40
     assert check(small / "store.sqlite").total == WANTED
 
@@ -130,22 +130,24 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
 @pytest.mark.long
 def test_a_file_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
-    brain = Long()
-    with OpenAIServer(brain) as server:
+    respond = Long()
+    with OpenAIServer(respond) as server:
         arguments = usual(server, tmp_path / "store.sqlite", tmp_path / "out")
         code, said = bakeoff(arguments, tmp_path, LIMITED)
         assert code == 2
         assert "free space and run the same command again" in said
         found = check(tmp_path / "store.sqlite")
-        asked = brain.asked.total()
+        asked = respond.asked.total()
         assert (found.sound, found.total > 5) == (True, True)
         assert bakeoff(arguments, tmp_path)[0] == 0
-    assert brain.asked.total() == asked + WANTED - found.total
+    assert respond.asked.total() == asked + WANTED - found.total
 
 
 def moody(body: dict[str, Any]) -> Any:
     """A judge that fails for every pair."""
-    return Reply(400, {"error": {"message": "no"}}) if body["model"] == "judge" else contest(body)
+    return (
+        Reply(400, {"error": {"message": "no"}}) if body["model"] == "judge" else prefer_good(body)
+    )
 
 
 def filled(folder: Path, less: int) -> Path:
@@ -167,7 +169,7 @@ def test_results_that_do_not_fit_take_nothing_from_older_ones(
         assert bakeoff(usual(server, store, small), tmp_path)[0] == 3
         before = (small / RESULTS).read_bytes()
         filler = filled(small, room)
-        server.brain = contest
+        server.respond = prefer_good
         arguments = usual(server, store, small, limit)
         code, said = bakeoff(arguments, tmp_path)
         assert code == 2
@@ -183,7 +185,7 @@ def test_results_that_do_not_fit_take_nothing_from_older_ones(
         assert bakeoff(arguments, tmp_path)[0] == 0
         assert len(server.requests) == asked
     assert len(read_results(small).judgments) == 2 * limit
-    assert read(small) is None
+    assert read_progress(small) is None
 
 
 @pytest.mark.parametrize("room", [0, 20_000])
@@ -284,14 +286,14 @@ def test_a_store_that_another_process_takes_midway_keeps_what_was_paid_for(tmp_p
     path, holding = tmp_path / "store.sqlite", threading.Event()
     others: list[sqlite3.Connection] = []
 
-    def brain(body: dict[str, Any]) -> Reply:
+    def respond(body: dict[str, Any]) -> Reply:
         if len(server.requests) == 30 and not others:
             others.append(locked(path))
             holding.set()
-        said = verdict("tie") if body["model"] == "judge" else body["model"]
-        return Reply(body=chat(said), delay=0.02)
+        said = verdict_json("tie") if body["model"] == "judge" else body["model"]
+        return Reply(body=chat_completion(said), delay=0.02)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         arguments = usual(server, path, tmp_path / "out")
         process = started(arguments, tmp_path, PATIENT)
         assert holding.wait(60)

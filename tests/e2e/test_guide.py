@@ -27,10 +27,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.cli import app
+from bakeoff.testing import OpenAIServer
 from tests.e2e.test_scripts import FLAGS, script
 from tests.hub_server import loopback_hub
 from tests.marks import long
-from tests.openai_server import OpenAIServer
 from tests.tiny_models import SPECIALS, make_tiny_model, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from bakeoff.cli import run_with_exit_code
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
-from tests.openai_server import OpenAIServer, Reply
+from bakeoff.testing import OpenAIServer, Reply
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "model_comparison.py"

@@ -18,8 +18,8 @@ from bakeoff.report.provenance import is_current
 from bakeoff.report.results_file import read_results
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, verdict
 
 
 class Fickle:
@@ -35,8 +35,10 @@ class Fickle:
         number = next(self.count)
         said = f"number {number}"
         if body["model"] == "judge":
-            said = verdict("AB"[number % 2], 8 - number % 2, 7 + number % 2, f"because {number}")
-        return Reply(body=chat(said), delay=self.delay)
+            said = verdict_json(
+                "AB"[number % 2], 8 - number % 2, 7 + number % 2, f"because {number}"
+            )
+        return Reply(body=chat_completion(said), delay=self.delay)
 
 
 def prompts(folder: Path, numbers: range) -> Path:
@@ -76,9 +78,9 @@ def said(results: Results) -> tuple[dict[Any, Any], dict[Any, Any]]:
 
 @pytest.mark.long
 def test_two_runs_that_share_some_prompts_go_on_with_the_same_answers(tmp_path: Path) -> None:
-    brain = Fickle()
+    respond = Fickle()
     ranges = range(40), range(20, 60)
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         runs = [
             started(
                 command(server, tmp_path, prompts(tmp_path, some), f"out{some.start}"), tmp_path
@@ -101,19 +103,21 @@ def test_two_runs_that_share_some_prompts_go_on_with_the_same_answers(tmp_path: 
     assert (kept.sound, kept.total) == (True, 240)  # 60 prompts, two completions, two verdicts
     # What only one of them wants is asked once; what both want, by each at most once. A verdict on
     # completions that the other one was faster to keep is on no pair that anybody wants.
-    texts = Counter({key: count for key, count in brain.asked.items() if '"judge"' not in key[:9]})
+    texts = Counter(
+        {key: count for key, count in respond.asked.items() if '"judge"' not in key[:9]}
+    )
     own = [key for key in texts if not any(f'Question {n}"' in key for n in range(20, 40))]
     assert {texts[key] for key in own} == {1}
-    assert max(brain.asked.values()) <= 2
-    assert brain.asked.total() <= 240 + 80
+    assert max(respond.asked.values()) <= 2
+    assert respond.asked.total() <= 240 + 80
 
 
 @pytest.mark.parametrize("later", [0.0, *long([0.3, 0.6, 0.9, 1.2, 1.5])])
 def test_one_command_given_twice_at_once_ends_twice_with_the_same_results(
     tmp_path: Path, later: float
 ) -> None:
-    brain = Fickle()
-    with OpenAIServer(brain) as server:
+    respond = Fickle()
+    with OpenAIServer(respond) as server:
         arguments = command(server, tmp_path, prompts(tmp_path, range(30)), "out")
         runs = [started(arguments, tmp_path)]
         time.sleep(later)
@@ -122,9 +126,9 @@ def test_one_command_given_twice_at_once_ends_twice_with_the_same_results(
             ended(run)
         found = read_results(tmp_path / "out")
         page = (tmp_path / "out" / "report.html").read_text()
-        asked = brain.asked.total()
+        asked = respond.asked.total()
         ended(started(arguments, tmp_path))
-        assert brain.asked.total() == asked
+        assert respond.asked.total() == asked
     assert (len(found.completions), len(found.judgments), len(found.failures)) == (60, 60, 0)
     assert page.startswith("<!doctype html>")
     assert re.search(r"</html>\s*<!-- inputs [0-9a-f]{64}, fingerprint [0-9a-f]{64} -->\s*$", page)
@@ -141,18 +145,18 @@ def test_one_command_given_twice_at_once_ends_twice_with_the_same_results(
     ]
     kept = check(tmp_path / "store.sqlite")
     assert (kept.sound, kept.total) == (True, 120)
-    assert max(brain.asked.values()) <= 2
+    assert max(respond.asked.values()) <= 2
     assert asked <= 240
 
 
 @pytest.mark.long
 def test_who_comes_later_asks_for_nothing_that_is_kept(tmp_path: Path) -> None:
-    brain = Fickle(delay=0.05)
+    respond = Fickle(delay=0.05)
     path = tmp_path / "store.sqlite"
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         arguments = command(server, tmp_path, prompts(tmp_path, range(40)), "out")
         first = started(arguments, tmp_path)
-        while brain.asked.total() < 60:
+        while respond.asked.total() < 60:
             assert first.poll() is None
             time.sleep(0.01)
         kept = check(path).total
@@ -160,8 +164,8 @@ def test_who_comes_later_asks_for_nothing_that_is_kept(tmp_path: Path) -> None:
         second = started(arguments, tmp_path)
         ended(first)
         ended(second)
-    assert brain.asked.total() <= 2 * 160 - kept
-    assert max(brain.asked.values()) <= 2
+    assert respond.asked.total() <= 2 * 160 - kept
+    assert max(respond.asked.values()) <= 2
     assert check(path).total == 160
 
 

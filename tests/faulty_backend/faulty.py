@@ -11,7 +11,7 @@ from typing import Any
 
 from bakeoff.errors import BackendError, ConfigError, ContextError, RefusedError
 from bakeoff.records import Completion, Usage
-from bakeoff.runtime import PerItem
+from bakeoff.runtime import PerItem, Traits
 
 
 class OddError(BackendError):
@@ -23,10 +23,10 @@ class OddError(BackendError):
 class Faulty(PerItem[Any, Any]):
     """`faulty:NAME` completes with NAME and the prompt, or with the fault that the prompt names."""
 
-    can_score = True
+    traits = Traits(can_score=True)
 
-    def __init__(self, spec: Any, setting: Any) -> None:
-        super().__init__(setting.lanes)
+    def __init__(self, spec: Any, context: Any) -> None:
+        super().__init__(context.max_concurrency)
         self._says = spec.target
         # The target `elsewhere`: driver and nodes have different files, so each process differs.
         files = os.getpid() if spec.target == "elsewhere" else None
@@ -37,7 +37,7 @@ class Faulty(PerItem[Any, Any]):
         if self._unprepared:
             raise ConfigError("it lacks what it needs: install it")
 
-    async def one(self, item: Any) -> Completion:
+    async def process(self, item: Any) -> Completion:
         text = item.messages[-1].content
         verb, _, rest = text.partition(" ")
         match verb:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import bakeoff
-from bakeoff.importers.reader import FORMATS
+from bakeoff.importers.reader import importers
 from tests.golden import make_golden
 from tests.golden.comparing import changeable, differing, read, unexpected
 from tests.golden.observed import Found, audit, numbers_of
@@ -52,7 +52,7 @@ def test_the_pairs_are_those_of_the_file(name: str) -> None:
 
 def test_every_format_has_an_evaluation() -> None:
     formats = {str(format) for name in NAMES for format in audited(name).config["format"]}  # type: ignore[union-attr]
-    assert formats == set(FORMATS)
+    assert formats == set(importers())
 
 
 # That the numbers can differ: with one value changed, with one row less, with other data.

@@ -15,31 +15,38 @@ from typing import Any
 
 import pytest
 
-from tests.anthropic_server import AnthropicServer, message
+from bakeoff.testing import (
+    AnthropicServer,
+    OpenAIServer,
+    Reply,
+    anthropic_message,
+    chat_completion,
+    prefer_good,
+    verdict_json,
+)
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, contest, verdict
 
 KEY = "sk-marker-5f1d0c2a9e7b"
 PASSWORD = "pass-marker-77c1"
 MARKERS = (KEY, PASSWORD)
 
-Brain = Callable[[dict[str, Any]], Any]
+Responder = Callable[[dict[str, Any]], Any]
 
 
-def replies(status: int, **more: Any) -> Brain:
+def replies(status: int, **more: Any) -> Responder:
     """Return a reply function whose errors contain the key."""
     body = {"error": {"message": f"Incorrect API key: Bearer {KEY}", "type": "x", "code": None}}
     return lambda _: Reply(status=status, body=body, **more)
 
 
-def after(count: int, then: Brain) -> Brain:
+def after(count: int, then: Responder) -> Responder:
     """Return a reply function that answers `count` requests and then calls `then`."""
     left = iter(range(count))
-    return lambda body: contest(body) if next(left, None) is not None else then(body)
+    return lambda body: prefer_good(body) if next(left, None) is not None else then(body)
 
 
-FAILURES: dict[str, Brain] = {
-    "nothing": contest,
+FAILURES: dict[str, Responder] = {
+    "nothing": prefer_good,
     "the key is refused": replies(401),
     "the key is refused later": after(3, replies(401)),
     "there is no such model": replies(404),
@@ -51,21 +58,23 @@ FAILURES: dict[str, Brain] = {
     "it refuses a parameter": lambda body: (
         Reply(status=400, body={"error": {"message": f"seed? {KEY}", "param": "seed"}})
         if "seed" in body
-        else contest(body)
+        else prefer_good(body)
     ),
     "the reply is no completion": lambda _: Reply(body={"you": KEY}),
     "the reply is no JSON": lambda _: Reply(body=f"<html>{KEY}</html>".encode()),
     "the connection ends": lambda _: Reply(body={}, hangs_up=True, headers={"X": KEY}),
     "the key is in what a model says": lambda body: (
-        contest(body) if "winner" in str(body) else chat(f"<think>{KEY}</think>good {KEY}")
+        prefer_good(body)
+        if "winner" in str(body)
+        else chat_completion(f"<think>{KEY}</think>good {KEY}")
     ),
     "the key is in a verdict": lambda body: (
-        verdict("A", 7, 3, f"It says {KEY}.") if "winner" in str(body) else contest(body)
+        verdict_json("A", 7, 3, f"It says {KEY}.") if "winner" in str(body) else prefer_good(body)
     ),
     "the key is in what is no verdict": lambda body: (
-        f"I will not. {KEY}" if "winner" in str(body) else contest(body)
+        f"I will not. {KEY}" if "winner" in str(body) else prefer_good(body)
     ),
-    "the key is the name of the model": lambda body: chat("good") | {"model": KEY},
+    "the key is the name of the model": lambda body: chat_completion("good") | {"model": KEY},
 }
 
 
@@ -113,10 +122,10 @@ def test_key_is_in_no_output_whatever_fails(tmp_path: Path, how: str) -> None:
 @pytest.mark.long
 def test_key_is_in_no_output_with_anthropic(tmp_path: Path, status: int) -> None:
     said = {"type": "error", "error": {"type": "x", "message": f"x-api-key: {KEY}"}}
-    brain = replies(status) if status == 500 else lambda _: Reply(status=status, body=said)
+    respond = replies(status) if status == 500 else lambda _: Reply(status=status, body=said)
     if status == 200:
-        brain = lambda _: message(f"{KEY} " + verdict("A", 8, 2, KEY))  # noqa: E731
-    with AnthropicServer(brain) as server:
+        respond = lambda _: anthropic_message(f"{KEY} " + verdict_json("A", 8, 2, KEY))  # noqa: E731
+    with AnthropicServer(respond) as server:
         spec = f"anthropic:claude?base_url={server.address}&retries=0"
         words = ["run", "--model", "a=echo:a", "--model", "b=echo:b", "--judge", spec]
         words += ["--prompts", "starter", "--limit", "2"]
@@ -172,7 +181,7 @@ def test_env_file_does_not_override_the_environment(tmp_path: Path) -> None:
 
 
 def test_key_is_not_in_the_process_list(tmp_path: Path) -> None:
-    with OpenAIServer(lambda body: Reply(body=chat("x"), delay=1.0)) as server:
+    with OpenAIServer(lambda body: Reply(body=chat_completion("x"), delay=1.0)) as server:
         words = [sys.executable, "-m", "bakeoff", *usual(server)]
         env = {**os.environ, "MY_KEY": KEY}
         with subprocess.Popen(

@@ -14,7 +14,7 @@ from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import (
     GENERATORS,
     JUDGES,
-    Setting,
+    RunContext,
     find,
     judge_spec,
     names,
@@ -28,8 +28,8 @@ from tests.builders import make_prompt
 HELLO = make_prompt("hello")
 
 
-def setting(**sampling: Any) -> Setting:
-    return Setting(Sampling(**sampling))
+def context(**sampling: Any) -> RunContext:
+    return RunContext(Sampling(**sampling))
 
 
 def complaint(token: str, kind: str = "generator") -> str:
@@ -38,7 +38,7 @@ def complaint(token: str, kind: str = "generator") -> str:
         "judge": (open_judge, judge_spec),
     }[kind]
     with pytest.raises(ConfigError) as caught:
-        open_(spec_of(token), setting())
+        open_(spec_of(token), context())
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -118,11 +118,11 @@ def test_a_bare_judge_is_openai_s_by_its_name_and_else_a_model_of_the_hub(
 
 def test_a_provider_is_the_api_backend_and_asks_for_its_key() -> None:
     for provider in ("openai", "anthropic"):
-        worker = open_generator(Spec.parse(f"{provider}:some-model"), setting())
+        worker = open_generator(Spec.parse(f"{provider}:some-model"), context())
         assert isinstance(worker, Api)
         with pytest.raises(ConfigError, match=f"{provider.upper()}_API_KEY"):
             said(worker, HELLO)
-    assert isinstance(open_judge(judge_spec("gpt-4"), setting()), PairwiseJudge)
+    assert isinstance(open_judge(judge_spec("gpt-4"), context()), PairwiseJudge)
 
 
 def test_every_backend_of_ours_is_found_by_its_entry_point() -> None:
@@ -149,15 +149,15 @@ class Loud(PerItem):
         model_config = ConfigDict(extra="forbid")
         marks: int = 1
 
-    def __init__(self, spec, setting):
-        super().__init__(setting.lanes)
-        self.sampling = setting.sampling
-        self.lanes = setting.lanes
+    def __init__(self, spec, context):
+        super().__init__(context.max_concurrency)
+        self.sampling = context.sampling
+        self.max_concurrency = context.max_concurrency
         self.spec = spec
         self.marks = parse_fields(self.Options, spec.options, where=spec.name).marks
         self.identity = {"backend": "loud", "says": spec.target}
 
-    async def one(self, item):
+    async def process(self, item):
         return Completion(text=self.spec.target.upper() + "!" * self.marks)
 
 
@@ -166,10 +166,10 @@ class Longest(PerItem):
 
     identity = "longest"
 
-    def __init__(self, spec, setting):
-        super().__init__(setting.lanes)
+    def __init__(self, spec, context):
+        super().__init__(context.max_concurrency)
 
-    async def one(self, item):
+    async def process(self, item):
         longer = len(item.first) - len(item.second)
         return Verdict(first=0.5 if not longer else float(longer > 0))
 '''
@@ -194,16 +194,18 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_anyone_s_generator_is_opened_like_ours(installed: Path) -> None:
-    worker = open_generator(Spec.parse("a=loud:hey?marks=3"), Setting(Sampling(), lanes=5))
+    worker = open_generator(
+        Spec.parse("a=loud:hey?marks=3"), RunContext(Sampling(), max_concurrency=5)
+    )
     assert said(worker, HELLO) == Completion(text="HEY!!!")
     assert isinstance(worker, PerItem)
-    assert worker.lanes == 5  # type: ignore[attr-defined]
+    assert worker.max_concurrency == 5  # type: ignore[attr-defined]
     assert complaint("a=loud:hey?mark=3") == "a: no option 'mark'; there are: marks"
     assert "loud" in complaint("nobody:x")
 
 
 def test_anyone_s_judge_is_opened_like_ours(installed: Path) -> None:
-    judge = open_judge(judge_spec("longest:x"), setting())
+    judge = open_judge(judge_spec("longest:x"), context())
     pair = Pair(prompt=HELLO, first="long", second="short")
     assert said(judge, pair) == Verdict(first=0)
     assert said(judge, pair.swapped()) == Verdict(first=1)
@@ -230,7 +232,7 @@ def test_sampling_in_the_spec_wins_and_the_backend_sees_only_its_own_options(
     @given(some_sampling, some_sampling)
     def check(general: dict[str, Any], own: dict[str, Any]) -> None:
         query = "&".join(f"{key}={value}" for key, value in {**own, "marks": 2}.items())
-        worker: Any = open_generator(Spec.parse(f"a=loud:hey?{query}"), setting(**general))
+        worker: Any = open_generator(Spec.parse(f"a=loud:hey?{query}"), context(**general))
         assert worker.sampling == Sampling(**{**general, **own})
         assert worker.spec == Spec(name="a", backend="loud", target="hey", options={"marks": "2"})
 
@@ -239,5 +241,5 @@ def test_sampling_in_the_spec_wins_and_the_backend_sees_only_its_own_options(
 
 def test_opening_asks_nobody_and_loads_nothing() -> None:
     for token in ("hf:nobody/nothing", "api:m?base_url=http://127.0.0.1:1/v1", "echo:hi"):
-        worker = open_generator(Spec.parse(token), setting())
-        assert worker.exclusive == (token.startswith("hf:"))
+        worker = open_generator(Spec.parse(token), context())
+        assert worker.traits.exclusive == (token.startswith("hf:"))

@@ -28,9 +28,9 @@ def judge_check(
 
     errors = make_console(errors=True, quiet=options.quiet)
     log_to(errors)
-    with show_progress(errors, hosted_names((), options.judge)) as watch:
+    with show_progress(errors, hosted_names((), options.judge)) as on_progress:
         results = asyncio.run(
-            interruptible(lambda token: check_async(file, options, watch, halt=token))
+            interruptible(lambda token: check_async(file, options, on_progress, stop_token=token))
         )
     if options.print_json:
         print_json(results.to_json())

@@ -16,7 +16,7 @@ from bakeoff.config import Config, load_config
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
 from bakeoff.report.terminal import log_to, make_console, print_error, print_json, print_sections
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
 from bakeoff.runtime.timing import Stopwatch
 
 _File = Annotated[
@@ -67,19 +67,19 @@ def compare(config: Config) -> int:
     stop_reasons: list[str] = []
     hosted = hosted_names(config.contestants, config.judge)
 
-    with timing or nullcontext(), show_progress(errors, hosted) as watch:
+    with timing or nullcontext(), show_progress(errors, hosted) as on_progress:
 
-        async def work(token: Halt) -> Results:
+        async def work(token: StopToken) -> Results:
             def agree(plan: Plan) -> None:
                 _confirm(plan, config)
 
             results = await serve_until_interrupted(
                 *VOTING_MESSAGES,
                 lambda announce, end: run_async(
-                    config, watch, announce=announce, until=end, agree=agree, halt=token
+                    config, on_progress, announce=announce, until=end, agree=agree, stop_token=token
                 ),
             )
-            stop_reasons.extend(filter(None, [token.why]))
+            stop_reasons.extend(filter(None, [token.reason]))
             return results
 
         results = asyncio.run(interruptible(work))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from bakeoff.errors import InterruptError
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
 
 T = TypeVar("T")
 
@@ -16,17 +16,17 @@ VOTING_MESSAGES = ("Vote at", "Every vote is saved at once. Ctrl-C ends the vote
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-async def interruptible(work: Callable[[Halt], Coroutine[Any, Any, T]]) -> T:
+async def interruptible(work: Callable[[StopToken], Coroutine[Any, Any, T]]) -> T:
     """Run `work` with a stop token that SIGINT and SIGTERM set.
 
     The first signal stops the work after the requests in flight, the second one cancels it.
     Raises InterruptError in both cases.
     """
-    token, loop = Halt(), asyncio.get_running_loop()
+    token, loop = StopToken(), asyncio.get_running_loop()
     task = asyncio.ensure_future(work(token))
 
     def stop() -> None:
-        if token.interrupted or not token.working:
+        if token.interrupted or not token.in_flight:
             token.interrupt()
             task.cancel()
             return

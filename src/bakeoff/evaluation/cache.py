@@ -9,15 +9,22 @@ from typing import TypeVar
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
 from bakeoff.records import Completion, Verdict, intern_fields_set
-from bakeoff.runtime import Emit, Worker, halt, stoppable, tasks
-from bakeoff.runtime.progress import Count, Stage
-from bakeoff.runtime.timing import Work, timed
+from bakeoff.runtime import (
+    Emit,
+    Worker,
+    current_stop_token,
+    has_stop_token,
+    notify_committed,
+    task_group,
+)
+from bakeoff.runtime.progress import ProgressCounter, Stage
+from bakeoff.runtime.timing import WorkKind, timed
 from bakeoff.storage import Store
 
 I = TypeVar("I")  # noqa: E741 - what goes into a worker
 R = TypeVar("R", bound=Completion | Verdict)
 
-_WORK: dict[Stage, Work] = {"completion": "generate", "judgment": "judge"}
+_WORK: dict[Stage, WorkKind] = {"completion": "generate", "judgment": "judge"}
 
 
 async def fill(
@@ -26,7 +33,7 @@ async def fill(
     store: Store,
     as_: type[R],
     emit: Emit[R],
-    count: Count,
+    count: ProgressCounter,
 ) -> None:
     """Emit an outcome for every (key, item): from the store, or else from the worker.
 
@@ -42,18 +49,18 @@ async def fill(
         else:
             owed.setdefault(key, []).append(index)
     if found:
-        count.kept(len(asks) - sum(map(len, owed.values())))
+        count.add_stored(len(asks) - sum(map(len, owed.values())))
     keys, due = list(owed), set(range(len(owed)))
 
     def tell(key: str, outcome: R | WorkError, kept: R | WorkError) -> None:
         for index in owed[key]:
             emit(index, kept)
-        count.new(outcome, len(owed[key]))
+        count.add_new(outcome, len(owed[key]))
 
     async def told(key: str, outcome: R, kept: Awaitable[R]) -> None:
         tell(key, outcome, intern_fields_set(await kept))
 
-    async with tasks() as keeping:
+    async with task_group() as keeping:
 
         def take(position: int, outcome: R | WorkError) -> None:
             due.discard(position)
@@ -72,21 +79,21 @@ async def fill(
             if why := await _put_through(worker, items, take, count):
                 for position in tuple(due):
                     take(position, StoppedError(why))
-    if keys and halt().why is None:
-        worker.kept()
+    if keys and current_stop_token().reason is None:
+        notify_committed(worker)
 
 
 async def _put_through(
-    worker: Worker[I, R], items: Sequence[I], take: Emit[R], count: Count
+    worker: Worker[I, R], items: Sequence[I], take: Emit[R], count: ProgressCounter
 ) -> str | None:
     """Have a worker do its work; why the run was stopped, where it was."""
-    run = halt()
-    if run.why is None:
+    run = current_stop_token()
+    if run.reason is None:
         try:
             with timed(_WORK[count.stage]):
                 await worker(items, take)
         except ConfigError as error:
-            if not (count.worked and stoppable()):
+            if not (count.has_results and has_stop_token()):
                 raise
             run.stop(str(error))
-    return run.why
+    return run.reason

@@ -13,7 +13,7 @@ from bakeoff.errors import BudgetError, VerdictError
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting
 from bakeoff.records import Completion, Pair, Plan, StageUsage, Usage, Verdict
-from bakeoff.runtime import Ask, Generator, Judge
+from bakeoff.runtime import Generator, Judge, ModelRequest, estimate_cost, planned_requests
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ class _Left(NamedTuple):
 
     items: int
     kept: int
-    asks: list[list[Ask]]
-    longest: list[list[Ask]]
+    asks: list[list[ModelRequest]]
+    longest: list[list[ModelRequest]]
     usages: list[Usage]
 
 
@@ -83,7 +83,7 @@ def _of_models(comparing: Comparing) -> Iterator[StageUsage]:
     for name, model in comparing.models.items():
         owed = dict(comparing.owed(name))  # what has one key is asked once
         had = _completions(comparing, name)
-        asks = [list(model.asks(prompt)) for prompt in _some(list(owed.values()))]
+        asks = [list(planned_requests(model, prompt)) for prompt in _some(list(owed.values()))]
         usages = [one.usage for one in had if one.usage]
         left = _Left(len(owed), len(had), asks, asks, usages)
         yield _expense(
@@ -128,13 +128,13 @@ def _length(comparing: Comparing, name: str) -> float:
 def _most(comparing: Comparing, name: str) -> float:
     """The tokens that a completion of a model may have."""
     owed = comparing.owed(name)[:1]
-    asks = [ask for _, prompt in owed for ask in comparing.models[name].asks(prompt)]
+    asks = [ask for _, prompt in owed for ask in planned_requests(comparing.models[name], prompt)]
     return max((ask.sampling.max_tokens for ask in asks), default=comparing.config.max_tokens)
 
 
 def _shown(
     comparing: Comparing, judge: Judge, one: Sitting, lengths: dict[str, float]
-) -> list[Ask]:
+) -> list[ModelRequest]:
     """What a judge is asked; for a completion that does not exist stands a text as long."""
     texts = []
     for wanted in one.texts:
@@ -143,7 +143,7 @@ def _shown(
         texts.append(found.text if isinstance(found, Completion) else filler)
     pair = Pair(prompt=comparing.prompts[one.prompt_id], first=texts[0], second=texts[1])
     try:
-        return list(judge.asks(pair))
+        return list(planned_requests(judge, pair))
     except VerdictError:  # it cannot be shown, and so it is not asked about
         return []
 
@@ -154,7 +154,7 @@ def _expense(config: Config, of: StageUsage, worker: Generator | Judge, left: _L
     requests = round(left.items * each)
     of = of.model_copy(update={"requests": requests, "stored": left.kept})
     if not asks or not requests:
-        cost = worker.due(Usage(input_tokens=0, output_tokens=0)) if requests else 0.0
+        cost = estimate_cost(worker, Usage(input_tokens=0, output_tokens=0)) if requests else 0.0
         return of.model_copy(update={"cost": cost, "max_cost": cost})
     most = fmean(_written(ask) for ask in asks)
     written = min(most, COMPLETION if of.stage == "completion" else VERDICT)
@@ -162,14 +162,17 @@ def _expense(config: Config, of: StageUsage, worker: Generator | Judge, left: _L
         written = fmean(usage.output_tokens for usage in left.usages) / each
     longest = fmean(_read(ask) for several in left.longest for ask in several)
     usage = _usage(requests, fmean(map(_read, asks)), written)
-    cost, dearest = worker.due(usage), worker.due(_usage(requests, longest, most))
+    cost = estimate_cost(worker, usage)
+    dearest = estimate_cost(worker, _usage(requests, longest, most))
     return of.model_copy(
         update={
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cost": cost,
             "max_cost": dearest,
-            "seconds": None if cost == 0 or worker.patient else _seconds(config, usage, requests),
+            "seconds": None
+            if cost == 0 or worker.traits.batch_only
+            else _seconds(config, usage, requests),
         }
     )
 
@@ -178,13 +181,13 @@ def _usage(requests: int, read: float, written: float) -> Usage:
     return Usage(input_tokens=round(requests * read), output_tokens=round(requests * written))
 
 
-def _read(ask: Ask) -> int:
+def _read(ask: ModelRequest) -> int:
     turns = [message.content for message in ask.prompt.messages]
     turns += [ask.sampling.system] if ask.sampling.system else []
     return sum(estimate_tokens(turn) + _FRAME for turn in turns)
 
 
-def _written(ask: Ask) -> int:
+def _written(ask: ModelRequest) -> int:
     return 1 if ask.sampling.score_only else ask.sampling.max_tokens
 
 

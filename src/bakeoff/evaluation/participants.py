@@ -10,23 +10,23 @@ from dataclasses import replace
 from bakeoff.config import Config, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.request_plan import Cast
-from bakeoff.plugins import HUMAN, Setting, judge_spec, open_generator, open_judge
-from bakeoff.runtime import Generator, Judge, Limits, Purse
+from bakeoff.plugins import HUMAN, RunContext, judge_spec, open_generator, open_judge
+from bakeoff.runtime import Generator, Judge, RateLimits, SpendLimit, weights_of
 
 
-def cast_of(config: Config, purse: Purse | None = None) -> Cast:
+def cast_of(config: Config, spend_limit: SpendLimit | None = None) -> Cast:
     """Every model and judge by its name; ConfigError where they cannot make a comparison.
 
     What they cost is paid from the `purse`.
     """
-    setting = Setting(
+    context = RunContext(
         config.sampling(),
         config.max_concurrency,
         batch=config.batch,
         store=config.store,
         ray=config.ray,
-        limits=Limits(config.rpm, config.tpm),
-        purse=purse or Purse(),
+        rate_limits=RateLimits(config.rpm, config.tpm),
+        spend_limit=spend_limit or SpendLimit(),
     )
     specs = [Spec.parse(text) for text in config.contestants]
     if len(specs) < 2:
@@ -36,10 +36,10 @@ def cast_of(config: Config, purse: Purse | None = None) -> Cast:
     if len(specs) < 3 and config.pairs == "adaptive":
         raise ConfigError("--pairs adaptive chooses between pairs: give three models or more")
     _check_names([spec.name for spec in specs], "model")
-    models = {spec.name: open_generator(spec, setting) for spec in specs}
-    judges = judges_of(config.judge, setting)
-    patient = [worker.patient for worker in models.values()]
-    if config.batch and not any(patient + [judge.patient for judge in judges.values()]):
+    models = {spec.name: open_generator(spec, context) for spec in specs}
+    judges = judges_of(config.judge, context)
+    workers: list[Generator | Judge] = [*models.values(), *judges.values()]
+    if config.batch and not any(worker.traits.batch_only for worker in workers):
         raise ConfigError(
             "--batch: nobody here is asked in batches; openai: and anthropic: are, and a server "
             "behind api: that has /v1/batches is with ?batch=true"
@@ -47,14 +47,14 @@ def cast_of(config: Config, purse: Purse | None = None) -> Cast:
     for judge, model in itertools.product(judges.items(), models.items()):
         if not config.allow_self_judge:
             _check_impartial(judge, model, config)
-    return Cast(models, judges, _again(specs[0], setting) if config.null_prompts else None)
+    return Cast(models, judges, _again(specs[0], context) if config.null_prompts else None)
 
 
-def judges_of(tokens: Sequence[str], setting: Setting) -> dict[str, Judge]:
+def judges_of(tokens: Sequence[str], context: RunContext) -> dict[str, Judge]:
     """The judges that are no people, by name."""
     specs = [judge_spec(text) for text in tokens]
     _check_names([spec.name for spec in specs], "judge")
-    return {spec.name: open_judge(spec, setting) for spec in specs if spec.backend != HUMAN}
+    return {spec.name: open_judge(spec, context) for spec in specs if spec.backend != HUMAN}
 
 
 def asks_people(config: Config) -> bool:
@@ -67,13 +67,13 @@ def machine_judges(config: Config) -> list[str]:
     return [text for text in config.judge if judge_spec(text).backend != HUMAN]
 
 
-def _again(spec: Spec, setting: Setting) -> tuple[str, Generator]:
+def _again(spec: Spec, context: RunContext) -> tuple[str, Generator]:
     """The first model once more, drawn with another seed."""
-    seed = int(spec.options.get("seed", setting.sampling.seed)) + 1
+    seed = int(spec.options.get("seed", context.sampling.seed)) + 1
     options = {key: value for key, value in spec.options.items() if key != "seed"}
-    sampling = setting.sampling.model_copy(update={"seed": seed})
+    sampling = context.sampling.model_copy(update={"seed": seed})
     other = spec.model_copy(update={"options": options})
-    return spec.name, open_generator(other, replace(setting, sampling=sampling))
+    return spec.name, open_generator(other, replace(context, sampling=sampling))
 
 
 def _check_impartial(
@@ -81,12 +81,13 @@ def _check_impartial(
 ) -> None:
     (name, its), (contestant, of) = judge, model
     insist = "choose another judge, or insist with --allow-self-judge"
-    if its.weights and its.weights == of.weights:
+    weights = weights_of(its)
+    if weights and weights == weights_of(of):
         raise ConfigError(
             f"the judge {name!r} is the contestant {contestant!r}, and a model prefers its own "
             f"text: {insist}"
         )
-    if not its.partial:
+    if not its.traits.prefers_own_family:
         return
     from bakeoff.analysis.model_families import model_families  # brings numpy and scipy
 

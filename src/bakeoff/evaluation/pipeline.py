@@ -17,8 +17,17 @@ from bakeoff.evaluation.cache import fill
 from bakeoff.evaluation.pair_progress import Two
 from bakeoff.evaluation.request_plan import AGAIN, Agenda, Cast, Sitting, Text
 from bakeoff.records import Completion, Judgment, Pair, Presented, Prompt, Verdict, content_key
-from bakeoff.runtime import Generator, Judge, Part, aside, halt, meanwhile, tasks
-from bakeoff.runtime.progress import BEAT, Count, Stage, Watch
+from bakeoff.runtime import (
+    ChildStopToken,
+    Generator,
+    Judge,
+    current_stop_token,
+    run_periodically,
+    task_group,
+    to_daemon_thread,
+)
+from bakeoff.runtime.capabilities import remote_done, tokens_in_progress
+from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressCounter, Stage
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
 
@@ -44,7 +53,12 @@ class Comparing:
     """One comparison under way: what is asked for, and what has come of it so far."""
 
     def __init__(
-        self, config: Config, prompts: Sequence[Prompt], cast: Cast, store: Store, watch: Watch
+        self,
+        config: Config,
+        prompts: Sequence[Prompt],
+        cast: Cast,
+        store: Store,
+        on_progress: ProgressCallback,
     ) -> None:
         self.config = config
         self.prompts = {prompt.id: prompt for prompt in prompts}
@@ -58,13 +72,13 @@ class Comparing:
             self.models[cast.again[0] + AGAIN] = cast.again[1]
         self.completions: dict[Text, Completion | WorkError] = {}
         self.verdicts: dict[Sitting, Verdict | WorkError] = {}
-        self._watch = watch
+        self._on_progress = on_progress
         self._keys: dict[str, dict[Text, str]] = {}
-        self._counts: dict[tuple[Stage, str], Count] = {}
+        self._counts: dict[tuple[Stage, str], ProgressCounter] = {}
         self._called: deque[tuple[str, Iterator[Sitting]]] = deque()
         self._ushering = False
         self._group: asyncio.TaskGroup
-        self._part: Part  # of the run: the wave that is under way
+        self._wave_token: ChildStopToken  # of the run: the wave that is under way
 
     @property
     def workers(self) -> list[Generator | Judge]:
@@ -75,18 +89,19 @@ class Comparing:
         """Take what the store has of all that may be wanted, and go on with the schedule as far as
         that goes. Pairs that lack a completion are still to be judged.
         """
-        await aside(lambda: [worker.identity for worker in self.workers])  # of files, or of the hub
+        # of files, or of the hub
+        await to_daemon_thread(lambda: [worker.identity for worker in self.workers])
         with self.schedule.at_most():
             for name in self.models:
-                asks = await aside(partial(self.owed, name))
+                asks = await to_daemon_thread(partial(self.owed, name))
                 found = await self.store.load([key for key, _ in asks], Completion)
                 had = ((item, key) for key, item in asks if key in found)
                 self.completions |= {_text_of(item, name): found[key] for item, key in had}
             for name in self.judges:
                 await self._look_at(name)
-        await aside(partial(self.schedule.catch_up, self._said))
+        await to_daemon_thread(partial(self.schedule.catch_up, self._said))
         while not (self.schedule.over or self._lacks):
-            await aside(partial(self.schedule.advance, self._said))
+            await to_daemon_thread(partial(self.schedule.advance, self._said))
 
     async def _look_at(self, judge: str) -> None:
         ready = [one for one in self.agenda.sittings(judge) if self._ready(one)]
@@ -125,19 +140,19 @@ class Comparing:
         with what the schedule wants next, until it wants no more or the run is stopped.
         """
         self._start()
-        run = halt()
-        async with meanwhile(self._look, every=BEAT):
+        run = current_stop_token()
+        async with run_periodically(self._look, every=HEARTBEAT):
             while True:
-                with run.part() as self._part:
+                with run.child() as self._wave_token:
                     await self._wave()
-                if run.why is not None or not await aside(
+                if run.reason is not None or not await to_daemon_thread(
                     partial(self.schedule.advance, self._said)
                 ):
                     break
         self.schedule.settle(self._said)
-        if run.why is None:
+        if run.reason is None:
             for count in self._counts.values():
-                count.settle()
+                count.finish()
 
     async def _wave(self) -> None:
         """Do what is wanted now.
@@ -146,46 +161,46 @@ class Comparing:
         called once, when all completions are there. Exclusive workers fill the accelerator: they
         take turns, models first, and are closed after their turn unless there is room for others.
         """
-        async with tasks() as self._group:
+        async with task_group() as self._group:
             for name, judge in self.judges.items():
-                if not (judge.exclusive or judge.patient):
+                if not (judge.traits.exclusive or judge.traits.batch_only):
                     ready = [one for one in self.due(name) if self._ready(one)]
                     self._group.create_task(self._sit(name, ready))
-            async with tasks() as completing:
+            async with task_group() as completing:
                 for name, model in self.models.items():
-                    if not model.exclusive:
+                    if not model.traits.exclusive:
                         completing.create_task(self._complete(name))
                 completing.create_task(self._take_turns())
             for name, judge in self.judges.items():
-                if judge.patient:
+                if judge.traits.batch_only:
                     self._group.create_task(self._sit(name, self.due(name)))
             for name, judge in self.judges.items():
-                if judge.exclusive:
+                if judge.traits.exclusive:
                     await self._sit(name, self.due(name))
                     await self._make_room(judge)
 
     @property
     def kept(self) -> dict[tuple[Stage, str], int]:
         """How many outcomes of each model and judge the store had."""
-        return {key: count.from_store for key, count in self._counts.items()}
+        return {key: count.stored for key, count in self._counts.items()}
 
     def _look(self) -> None:
         """Tell how far everyone is with what is not done yet."""
         for (stage, name), count in self._counts.items():
             worker = self.models[name] if stage == "completion" else self.judges[name]
-            count.writing(worker.writing)
-            if worker.patient:
-                count.through(worker.through)
+            count.set_tokens_in_progress(tokens_in_progress(worker))
+            if worker.traits.batch_only:
+                count.set_remote_done(remote_done(worker))
 
     async def _take_turns(self) -> None:
         for name, model in self.models.items():
-            if model.exclusive:
+            if model.traits.exclusive:
                 await self._complete(name)
                 await self._make_room(model)
 
     async def _make_room(self, worker: Generator | Judge) -> None:
         """Close who has had its turn, unless its next one comes and others have room beside it."""
-        if self.schedule.over or not worker.stays:
+        if self.schedule.over or not worker.traits.keep_loaded:
             await worker.close()
 
     async def _complete(self, name: str) -> None:
@@ -204,7 +219,7 @@ class Comparing:
 
     def _call_judges(self, prompt_id: str, pair: Two, sample: int) -> None:
         for name, judge in self.judges.items():
-            if not (judge.exclusive or judge.patient):
+            if not (judge.traits.exclusive or judge.traits.batch_only):
                 self._called.append((name, self.agenda.of(name, prompt_id, pair, sample)))
         if not self._ushering:
             self._ushering = True
@@ -229,7 +244,7 @@ class Comparing:
                 error: WorkError = _NoCompletionError(f"{who!r} did not complete the prompt")
                 if isinstance(failure, StoppedError):
                     error = failure
-                count.new(error)
+                count.add_new(error)
                 self._hear(sitting, error)
             else:
                 asked.append(sitting)
@@ -246,7 +261,7 @@ class Comparing:
         pair = (sitting.first, sitting.second)
         self.schedule.follow(pair, self._said)
         if self.schedule.over and self.schedule.staged and not self._lacks:
-            self._part.enough()
+            self._wave_token.finish_early()
 
     def _said(self, pair: Two, prompt: Prompt) -> list[Judgment] | None:
         """What the judges said of a pair on a prompt; None where they have not said all."""
@@ -262,7 +277,7 @@ class Comparing:
 
     def judgment(self, sitting: Sitting, verdict: Verdict) -> Judgment:
         """A verdict with names on."""
-        apart = self.judges[sitting.judge].order == "apart"
+        apart = self.judges[sitting.judge].traits.order == "apart"
         presented: Presented = "apart" if apart else "recorded"
         return Judgment(**sitting._asdict(), presented=presented, verdict=verdict)
 
@@ -326,9 +341,9 @@ class Comparing:
                 self._count("judgment", name, total, of_judge[name])
 
     def _count(self, stage: Stage, who: str, total: int, kept: int) -> None:
-        count = self._counts[stage, who] = Count(stage, who, total, self._watch)
+        count = self._counts[stage, who] = ProgressCounter(stage, who, total, self._on_progress)
         if kept:
-            count.kept(kept)
+            count.add_stored(kept)
 
 
 def _text_of(item: Prompt, model: str) -> Text:

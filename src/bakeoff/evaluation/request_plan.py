@@ -95,7 +95,7 @@ class Agenda:
     def of(self, judge: str, prompt_id: str, pair: Two, sample: int) -> Iterator[Sitting]:
         """Those on two completions: in both orders or in one, as often as it is asked."""
         orders = [pair, pair[::-1]]
-        if self._judges[judge].order == "apart":
+        if self._judges[judge].traits.order == "apart":
             orders = orders[:1]
         elif not self._both(pair, prompt_id):
             # Whoever is named first: the same two models are shown in the same order.

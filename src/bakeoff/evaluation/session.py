@@ -19,7 +19,7 @@ from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Sitting, Text
 from bakeoff.evaluation.votes.merge import people
 from bakeoff.evaluation.votes.queue import complete
-from bakeoff.prompts.sources import Draw, draw
+from bakeoff.prompts.sampling import PromptSample, sample_prompts
 from bakeoff.records import (
     CLUSTER_TAG,
     Evidence,
@@ -35,8 +35,15 @@ from bakeoff.redact import masked
 from bakeoff.report.export import VOTES, check_writable, is_saved, save
 from bakeoff.report.provenance import OPERATIONAL_FIELDS, input_digest
 from bakeoff.report.results_file import read_results, results_folder
-from bakeoff.runtime import Account, Halt, Purse, aside, meanwhile, unswept
-from bakeoff.runtime.progress import BEAT, ProgressFile, Watch
+from bakeoff.runtime import (
+    SpendLimit,
+    StopToken,
+    UsageTotals,
+    gc_frozen,
+    run_periodically,
+    to_daemon_thread,
+)
+from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressFile
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
 
@@ -51,11 +58,11 @@ Vote = Callable[[Evidence, Path, VoteOptions], Awaitable[None]]
 
 async def run_async(
     config: Config,
-    watch: Watch = lambda _: None,
+    on_progress: ProgressCallback = lambda _: None,
     *,
     vote: Vote,
     agree: Callable[[Plan], None] = lambda _: None,
-    halt: Halt | None = None,
+    stop_token: StopToken | None = None,
 ) -> Results:
     """Run a comparison, save and return its results; `bakeoff.api.run_async` documents it.
 
@@ -63,29 +70,32 @@ async def run_async(
     """
     started = StartTime.now()
     load_env_file(config.env_file)
-    config, purse = config.resolved(), Purse(config.max_cost)
+    config, spend_limit = config.resolved(), SpendLimit(config.max_cost)
     check_writable(config.out)
-    halt = halt or Halt()
-    async with unswept(every=BEAT):
-        cast = await aside(lambda: cast_of(config, purse))
-        drawn = await aside(lambda: _drawn(config))
-        with halt.in_force(), ProgressFile(config.out, watch) as progress:
-            async with meanwhile(progress.write, every=BEAT):
+    stop_token = stop_token or StopToken()
+    async with gc_frozen(every=HEARTBEAT):
+        cast = await to_daemon_thread(lambda: cast_of(config, spend_limit))
+        drawn = await to_daemon_thread(lambda: _drawn(config))
+        with stop_token.activate(), ProgressFile(config.out, on_progress) as progress:
+            async with run_periodically(progress.write, every=HEARTBEAT):
                 comparing = Comparing(config, drawn.prompts, cast, Store(config.store), progress)
-                await _compare(comparing, agree, halt)
+                await _compare(comparing, agree, stop_token)
                 evidence = _gathered(comparing, drawn)
-                if asks_people(config) and halt.why is None:
+                if asks_people(config) and stop_token.reason is None:
                     await _ask_people(config, evidence, vote)
                 evidence = _with_people(evidence, config.out / VOTES)
                 made = _environment(comparing, started, drawn)
-                asked = _asked(comparing, purse)
+                asked = _asked(comparing, spend_limit)
                 # On a thread: the event loop goes on, and with it the run's signs of life.
                 return await asyncio.to_thread(_results, evidence, config, made, asked)
 
 
-def _drawn(config: Config) -> Draw:
+def _drawn(config: Config) -> PromptSample:
     """The prompts of this run, or of its part of it. ConfigError where they cannot be."""
-    drawn, (which, of) = draw(config.prompts, config.limit, config.seed), config.shard_index
+    drawn, (which, of) = (
+        sample_prompts(config.prompts, config.limit, config.seed),
+        config.shard_index,
+    )
     prompts = drawn.prompts[which - 1 :: of]
     if not prompts:
         raise ConfigError(
@@ -142,7 +152,9 @@ async def _ask_people(config: Config, evidence: Evidence, vote: Vote) -> None:
         await vote(evidence, votes, poll)
 
 
-async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Halt) -> None:
+async def _compare(
+    comparing: Comparing, agree: Callable[[Plan], None], stop_token: StopToken
+) -> None:
     """Do everything that is left to do; afterwards all workers are closed."""
     with comparing.store:
         try:
@@ -152,12 +164,12 @@ async def _compare(comparing: Comparing, agree: Callable[[Plan], None], halt: Ha
                 check_budget(found, comparing.config)
                 await comparing.prepare()
                 agree(found)
-            with halt.work():
+            with stop_token.mark_in_flight():
                 await comparing.run()
         finally:
             for worker in comparing.workers:
                 await worker.close()
-    if halt.interrupted:
+    if stop_token.interrupted:
         raise InterruptError
 
 
@@ -211,7 +223,9 @@ def _with_people(evidence: Evidence, votes: Path) -> Evidence:
     return labels.evidence.model_copy(update={"notes": (*labels.evidence.notes, note)})
 
 
-def _environment(comparing: Comparing, started: StartTime, drawn: Draw) -> dict[str, JsonValue]:
+def _environment(
+    comparing: Comparing, started: StartTime, drawn: PromptSample
+) -> dict[str, JsonValue]:
     revision: dict[str, JsonValue] = {"revision": drawn.revision} if drawn.revision else {}
     return describe() | {
         **started.as_fields(),
@@ -221,19 +235,19 @@ def _environment(comparing: Comparing, started: StartTime, drawn: Draw) -> dict[
     }
 
 
-def _asked(comparing: Comparing, purse: Purse) -> tuple[StageUsage, ...]:
+def _asked(comparing: Comparing, spend_limit: SpendLimit) -> tuple[StageUsage, ...]:
     """What this run asked for, of each model and judge."""
     rows = []
     for (stage, who), kept in comparing.kept.items():
-        paid = purse.accounts.get((stage, who), Account())
+        paid = spend_limit.totals.get((stage, who), UsageTotals())
         row = StageUsage(
-            stage=stage, participant=who, stored=kept, requests=paid.requests, retries=paid.again
+            stage=stage, participant=who, stored=kept, requests=paid.requests, retries=paid.retries
         )
         rows.append(row.model_copy(update={"unanswered": paid.unanswered, "cost": paid.cost}))
     return tuple(rows)
 
 
-def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
+def _gathered(comparing: Comparing, drawn: PromptSample) -> Evidence:
     """Everything that the models and judges said, as far as it was wanted in the end."""
     config, pair = comparing.config, comparing.agenda.null_pair
     wanted = {
@@ -243,7 +257,7 @@ def _gathered(comparing: Comparing, drawn: Draw) -> Evidence:
     evidence = _evidence(comparing, wanted, drawn.prompts)
     more: dict[str, object] = {"design": config.design}
     notes = [*drawn.notes, *comparing.schedule.notes()]
-    notes += [worker.caveat for worker in comparing.workers if worker.caveat]
+    notes += [worker.traits.caveat for worker in comparing.workers if worker.traits.caveat]
     more["notes"] = tuple(dict.fromkeys(notes))
     if pair:
         prompts = drawn.prompts[: config.null_prompts]

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators.thinking import make_completion
-from bakeoff.plugins import Setting
-from bakeoff.prompts.rows import Row, listed, read_rows
-from bakeoff.records import Completion, Finish, Prompt, Usage, content_key
-from bakeoff.runtime import PerItem, aside
+from bakeoff.plugins import RunContext
+from bakeoff.prompts.rows import Row, format_names, read_rows
+from bakeoff.records import Completion, Finish, Prompt, content_key
+from bakeoff.runtime import PerItem, Traits, to_daemon_thread
 
 # The key under which a prompt finds its row: ("id", prompt id, sample), ("messages", content key of
 # the conversation, sample) or ("prompt", text of the last user turn, sample).
@@ -36,6 +36,8 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
     completion is missing or null are skipped.
     """
 
+    traits = Traits(free=True)
+
     class Options(BaseModel):
         """Options of the spec."""
 
@@ -51,8 +53,8 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
         tokens: int | None = Field(None, ge=0)
         sample: int = Field(0, ge=0)
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(setting.lanes)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(context.max_concurrency)
         self._path = Path(spec.target)
         self._column = parse_fields(self.Options, dict(spec.options), where=spec.name).column
         self._recordings: dict[RowKey, list[_Recording]] | None = None
@@ -69,14 +71,9 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
     async def prepare(self) -> None:
         """Read the file; raise ConfigError if it is unreadable or contradicts itself."""
         async with self._reading:
-            self._recordings = self._recordings or await aside(self._read)
+            self._recordings = self._recordings or await to_daemon_thread(self._read)
 
-    def due(self, usage: Usage) -> float | None:
-        """Return 0: no request is sent."""
-        del usage
-        return 0.0
-
-    async def one(self, item: Prompt) -> Completion:
+    async def process(self, item: Prompt) -> Completion:
         """Return the recorded completion of a prompt; raise BackendError without one."""
         if self._recordings is None:
             await self.prepare()
@@ -110,7 +107,7 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
         if not recordings:
             raise ConfigError(
                 f"{str(self._path)!r} holds no completions in the column {self._column!r}; there "
-                f"are: {listed(columns)}: choose with ?column=NAME"
+                f"are: {format_names(columns)}: choose with ?column=NAME"
             )
         return dict(recordings)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators import watchdog
-from bakeoff.runtime import pause
+from bakeoff.runtime import sleep_or_stop
 
 _POLL_SECONDS = 0.1  # between two readiness checks
 _WATCHDOG_SECONDS = 10.0  # for the watchdog to exit, after the grace period of its server
@@ -68,7 +68,7 @@ class ServerProcess:
                 while self.returncode is None:
                     if await is_ready():
                         return True
-                    await pause(_POLL_SECONDS)
+                    await sleep_or_stop(_POLL_SECONDS)
         except TimeoutError:
             return False
         return False

@@ -10,8 +10,6 @@ from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, ShownFirst
 from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import ParseFailure
 
-NAME = "alpaca_eval"
-
 _TOLERANCE = 1e-3  # files round the preference
 
 

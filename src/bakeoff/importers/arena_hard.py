@@ -8,8 +8,6 @@ from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.records import Verdict
 
-NAME = "arena_hard"
-
 BASELINE = "gpt-4-0314"  # of every v0.1 file, which does not name it
 
 # Preference for the model shown as A.

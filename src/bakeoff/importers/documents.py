@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError
-from bakeoff.prompts.rows import LARGEST, Row, csv_rows, json_value, read_whole, size
+from bakeoff.prompts.rows import MAX_FILE_SIZE, Row, csv_rows, format_size, json_value, read_file
 
 MAX_UNPACKED = 256 << 20  # bytes: a small gzipped file can hold any amount
 
@@ -104,7 +104,7 @@ def _read_text(path: Path) -> str:
     try:
         if path.is_dir():
             raise ConfigError(f"{location} is a folder: give the files in it")
-        data = read_whole(path, LARGEST)
+        data = read_file(path, MAX_FILE_SIZE)
         if data.startswith(b"\x1f\x8b"):
             data = _decompress(data, location)
         return data.decode("utf-8-sig")
@@ -128,8 +128,8 @@ def _decompress(data: bytes, location: str) -> bytes:
         remaining -= len(chunks[-1])
         if remaining < 0:
             raise ConfigError(
-                f"{location} holds more than {size(MAX_UNPACKED)}: unpack it, if you know who made "
-                "it"
+                f"{location} holds more than {format_size(MAX_UNPACKED)}: unpack it, if you know "
+                "who made it"
             )
         if not member.eof:
             raise EOFError("it is cut short")

@@ -11,8 +11,6 @@ from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.records import Verdict
 
-NAME = "llm_comparator"
-
 DEFAULT_JUDGE = "raters"
 _TIE_THRESHOLD = 0.25  # of the LLM Comparator itself: a smaller absolute score is a tie
 _OUTPUTS = ("output_text_a", "output_text_b")

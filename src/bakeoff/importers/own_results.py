@@ -10,8 +10,6 @@ from bakeoff.importers.builder import EvidenceBuilder, RepeatKey, with_ids
 from bakeoff.importers.documents import Document
 from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
-NAME = "bakeoff"
-
 
 class _ModelEntry(BaseModel):
     model: str

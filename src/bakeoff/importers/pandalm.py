@@ -12,8 +12,6 @@ from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
 from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import label_text, make_verdict, parse_winner
 
-NAME = "pandalm"
-
 _ANNOTATOR = re.compile(r"annotator\d+")
 _MAX_UNDERSCORES = 40  # in a key: each is a place where it may be split
 

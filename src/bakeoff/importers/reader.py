@@ -1,29 +1,20 @@
 """Reads evaluation files of any format into one Evidence."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers import (
-    alpaca_eval,
-    arena_hard,
-    llm_comparator,
-    own_results,
-    pandalm,
-    script,
-    table,
-)
+from bakeoff.importers import table
 from bakeoff.importers.builder import EvidenceBuilder
 from bakeoff.importers.documents import Document, format_names, open_document
 from bakeoff.importers.pointwise import pair_scores
+from bakeoff.plugins import IMPORTERS, load_all
 from bakeoff.records import Evidence
 
 
-class Format(Protocol):
-    """A file format; each module of this package that reads one implements it."""
-
-    NAME: str
+class Importer(Protocol):
+    """Reads one file format; a module or an object that an entry point names."""
 
     def recognizes(self, document: Document) -> bool:
         """Return whether the document looks like this format."""
@@ -32,21 +23,8 @@ class Format(Protocol):
         """Add everything in the document to the builder; ConfigError if it does not fit."""
 
 
-# A table is tried only if no other format recognizes the document.
-_FORMATS: tuple[Format, ...] = (
-    script,
-    alpaca_eval,
-    arena_hard,
-    llm_comparator,
-    pandalm,
-    own_results,
-    table,
-)
-
+TABLE = "table"  # the format that is tried only if no other recognizes the document
 MAX_MODELS = 100  # all pairs are compared: with more, the column hardly holds model names
-
-FORMATS = tuple(format.NAME for format in _FORMATS)
-_CHOICES = f"choose with --format {' | '.join(FORMATS)}"
 
 
 class Imported(NamedTuple):
@@ -57,6 +35,12 @@ class Imported(NamedTuple):
     evidence: Evidence
 
 
+def importers() -> dict[str, Importer]:
+    """Return the installed importers by the name of their format, sorted; tables are last."""
+    found: dict[str, Importer] = load_all(IMPORTERS)
+    return {name: found[name] for name in sorted(found, key=lambda name: (name == TABLE, name))}
+
+
 def read(
     paths: Sequence[Path], *, format: str | None = None, columns: Mapping[str, str] | None = None
 ) -> Imported:
@@ -65,10 +49,11 @@ def read(
     `format` is the format of all files; without it each file's is detected from its contents.
     `columns` maps standard column names to those of a table: then all files are tables.
     """
-    if format is not None and format not in FORMATS:
-        raise ConfigError(f"there is no format {format!r}: {_CHOICES}")
-    if columns and format not in (None, table.NAME):
-        raise ConfigError(f"--columns is for tables: leave it out, or choose --format {table.NAME}")
+    installed = importers()
+    if format is not None and format not in installed:
+        raise ConfigError(f"there is no format {format!r}: {_choices(installed)}")
+    if columns and format not in (None, TABLE):
+        raise ConfigError(f"--columns is for tables: leave it out, or choose --format {TABLE}")
     if not paths:
         raise ConfigError("no file to read: give one or more files of an evaluation")
     builder = EvidenceBuilder()
@@ -77,15 +62,15 @@ def read(
         document = open_document(path)
         if columns:
             document = table.rename_columns(document, columns)
-        chosen = _choose_format(document, table.NAME if columns else format)
+        name = TABLE if columns else format or _detect_format(document, installed)
         count_before = builder.outcome_count
         builder.begin_file()
-        chosen.read_into(document, builder)
+        installed[name].read_into(document, builder)
         if builder.outcome_count == count_before:
             raise ConfigError(
                 f"{document.location()} holds no judgments: there is nothing to audit"
             )
-        formats.append(chosen.NAME)
+        formats.append(name)
         _check_model_count(builder.models, document)
     pair_scores(builder)
     evidence = builder.build()
@@ -105,19 +90,25 @@ def _check_model_count(models: Collection[str], document: Document) -> None:
         )
 
 
-def _choose_format(document: Document, name: str | None) -> Format:
-    if name is not None:
-        return next(format for format in _FORMATS if name == format.NAME)
-    matches = [f for f in _FORMATS if f is not table and f.recognizes(document)]
-    if not matches and table.recognizes(document):
-        return table
+def _choices(names: Iterable[str]) -> str:
+    return f"choose with --format {' | '.join(names)}"
+
+
+def _detect_format(document: Document, installed: Mapping[str, Importer]) -> str:
+    matches = [
+        name
+        for name, importer in installed.items()
+        if name != TABLE and importer.recognizes(document)
+    ]
+    if not matches and installed[TABLE].recognizes(document):
+        return TABLE
     if len(matches) == 1:
         return matches[0]
+    choices = _choices(installed)
     if matches:
-        names = " and ".join(format.NAME for format in matches)
-        raise ConfigError(f"{document.location()} could be {names}: {_CHOICES}")
+        raise ConfigError(f"{document.location()} could be {' and '.join(matches)}: {choices}")
     raise ConfigError(
         f"{document.location()} is of no known format: it holds "
-        f"{format_names(document.columns())}; {_CHOICES}, or name a table's columns with --columns "
+        f"{format_names(document.columns())}; {choices}, or name a table's columns with --columns "
         "winner=COLUMN"
     )

@@ -6,8 +6,6 @@ from bakeoff.importers import labels
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, ShownFirst
 from bakeoff.importers.documents import Document, has_columns
 
-NAME = "script"
-
 _SCORES = ("model1_score", "model2_score")
 _COMPLETIONS = ("model1_completion", "model2_completion")
 

@@ -14,8 +14,6 @@ from bakeoff.importers.labels import ParseFailure
 from bakeoff.prompts.rows import Row
 from bakeoff.records import CLUSTER_TAG, Verdict
 
-NAME = "table"
-
 # Standard column -> its aliases, the likeliest first. `id` is no alias of `prompt_id`: it often
 # numbers the rows, which would make rows of one prompt different prompts.
 STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {

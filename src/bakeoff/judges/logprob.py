@@ -14,36 +14,26 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Sampling, Spec, split_options
 from bakeoff.errors import ConfigError, WorkError
-from bakeoff.plugins import Setting, open_generator
-from bakeoff.records import (
-    Completion,
-    Message,
-    Pair,
-    Prompt,
-    RawScores,
-    Usage,
-    Verdict,
-    content_key,
-)
-from bakeoff.runtime import Ask, Emit, Order, tasks
+from bakeoff.plugins import RunContext, open_generator
+from bakeoff.records import Completion, Message, Pair, Prompt, RawScores, Verdict, content_key
+from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests, task_group
 
 PendingWeight = asyncio.Future[Completion | WorkError]
 
 
-class LogprobJudge(ABC):
+class LogprobJudge(GeneratorJudge, ABC):
     """Asks a generator for the weight of each completion of a pair; a subclass compares the two.
 
     The weight of a completion is requested once, however many pairs it is in.
     """
 
-    order: Order = "apart"
-    partial = False
+    order = "apart"
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         # Without the run's seed: it does not change a weight, which is not sampled.
         sampling = Sampling(temperature=0, top_p=1, max_tokens=1, score_only=True)
         self._name = spec.name
-        self._generator = open_generator(spec, replace(setting, sampling=sampling))
+        super().__init__(open_generator(spec, replace(context, sampling=sampling)))
         self._weights: dict[str, PendingWeight] = {}  # by the key of prompt and completion
 
     @property
@@ -58,61 +48,12 @@ class LogprobJudge(ABC):
         Of the swapped weights it is exactly one minus that.
         """
 
-    @property
-    def weights(self) -> str | None:
-        """As the generator's."""
-        return self._generator.weights
-
-    @property
-    def caveat(self) -> str | None:
-        """As the generator's."""
-        return self._generator.caveat
-
-    @property
-    def stays(self) -> bool:
-        """As the generator's."""
-        return self._generator.stays
-
-    @property
-    def exclusive(self) -> bool:
-        """As the generator's."""
-        return self._generator.exclusive
-
-    @property
-    def patient(self) -> bool:
-        """As the generator's."""
-        return self._generator.patient
-
-    @property
-    def through(self) -> int:
-        """As the generator's."""
-        return self._generator.through
-
-    @property
-    def writing(self) -> int:
-        """As the generator's."""
-        return self._generator.writing
-
-    def asks(self, item: Pair) -> Sequence[Ask]:
-        """The requests for the weight of each completion."""
+    def requests(self, item: Pair) -> Sequence[ModelRequest]:
+        """Return the requests for the weight of each completion."""
         prompts = (_with_completion(item.prompt, text)[1] for text in (item.first, item.second))
-        return [ask for prompt in prompts for ask in self._generator.asks(prompt)]
-
-    def due(self, usage: Usage) -> float | None:
-        """As the generator's."""
-        return self._generator.due(usage)
-
-    async def prepare(self) -> None:
-        """As the generator's."""
-        await self._generator.prepare()
-
-    def kept(self) -> None:
-        """As the generator's."""
-        self._generator.kept()
-
-    async def close(self) -> None:
-        """As the generator's; known weights are kept."""
-        await self._generator.close()
+        return [
+            request for prompt in prompts for request in planned_requests(self.generator, prompt)
+        ]
 
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
         """Emit a verdict per pair as soon as both of its weights are known.
@@ -136,11 +77,11 @@ class LogprobJudge(ABC):
                 del self._weights[keys[index]]
 
         try:
-            async with tasks() as group:
+            async with task_group() as group:
                 for index, (first, second) in enumerate(pending):
                     group.create_task(self._judge(index, first, second, emit))
                 if missing:
-                    await self._generator(list(missing.values()), take)
+                    await self.generator(list(missing.values()), take)
         finally:
             for index, key in enumerate(keys):  # cancelled or a bug: other calls may be waiting
                 if not own[key].done():
@@ -181,17 +122,17 @@ class RewardJudge(LogprobJudge):
 
         temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options, generator_spec = split_options(self.Options, spec)
         self._temperature = options.temperature
-        super().__init__(generator_spec, setting)
+        super().__init__(generator_spec, context)
 
     @property
     def identity(self) -> JsonValue:
         """The model and the temperature."""
         return {
             "judge": "reward",
-            "generator": self._generator.identity,
+            "generator": self.generator.identity,
             "temperature": self._temperature,
         }
 
@@ -207,23 +148,23 @@ class LikelihoodJudge(LogprobJudge):
     """`?verdict=likelihood`: prefers the completion with the higher mean token log-probability.
 
     Verdicts are 1, 0 or 0.5: the difference of two means is not a probability. A model prefers text
-    like its own, so it is `partial`.
+    like its own, so it `prefers_own_family`.
     """
 
-    partial = True
+    prefers_own_family = True
 
     class Options(BaseModel):
         """Options of the spec; all others are the generator's."""
 
         verdict: str = "likelihood"
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(split_options(self.Options, spec)[1], setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(split_options(self.Options, spec)[1], context)
 
     @property
     def identity(self) -> JsonValue:
         """The model."""
-        return {"judge": "likelihood", "generator": self._generator.identity}
+        return {"judge": "likelihood", "generator": self.generator.identity}
 
     def compare(self, weights: RawScores) -> float:
         """Return 1, 0, or 0.5 if both are equally likely."""

@@ -18,8 +18,9 @@ from bakeoff.judges.parsing.verdicts import (
 )
 from bakeoff.judges.prompted import ParsedReply, PromptedJudge, judge_sampling, reply_totals
 from bakeoff.judges.rendering import BUILTIN_TEMPLATES, Template, TemplateInput, load_criteria
-from bakeoff.plugins import GENERATORS, Setting, find, open_generator
+from bakeoff.plugins import GENERATORS, Backend, DefaultVerdict, RunContext, find, open_generator
 from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
+from bakeoff.runtime import Generator
 
 VerdictKind = Literal["json", "marks", "scores", "rubric", "logprob"]
 
@@ -71,8 +72,6 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
     the criteria of a rubric.
     """
 
-    order: Literal["both", "apart"] = "both"
-
     class Options(BaseModel):
         """Options of the spec; all others are the generator's."""
 
@@ -82,7 +81,7 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
         verdict: VerdictKind | None = None
         criteria: str | None = None
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options, generator_spec = split_options(self.Options, spec)
         kind = _verdict_kind(options, spec)
         self._format = VERDICT_FORMATS[kind]
@@ -90,12 +89,12 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
         self._template = Template(options.template or self._format.template, 2)
         self._criteria = load_criteria(options.criteria) if options.criteria else ()
         sampling = judge_sampling(
-            setting.sampling.seed,
+            context.sampling.seed,
             schema=self._format.schema,
             max_tokens=self._format.max_tokens,
             top=self._format.top,
         )
-        super().__init__(open_generator(generator_spec, replace(setting, sampling=sampling)))
+        super().__init__(open_generator(generator_spec, replace(context, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "prompted",
             "generator": self.generator.identity,
@@ -168,5 +167,5 @@ def _verdict_kind(options: PairwiseJudge.Options, spec: Spec) -> VerdictKind:
     known: VerdictKind | None = next((kind for kind in VERDICT_FORMATS if kind == requested), None)
     if known or options.template:
         return known or "json"
-    reads = getattr(find(GENERATORS, spec.backend), "verdict_format", None)
-    return reads(spec.target) if reads else "json"
+    backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    return backend.default_verdict(spec.target) if isinstance(backend, DefaultVerdict) else "json"

@@ -14,7 +14,7 @@ from bakeoff.config import Spec, split_options
 from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, ParsedScore, parse_single_score
 from bakeoff.judges.prompted import ParsedReply, PromptedJudge, judge_sampling, reply_totals
 from bakeoff.judges.rendering import Template, TemplateInput
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Pair, Prompt, Scores, Verdict
 
 
@@ -33,7 +33,7 @@ class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
     `completion`.
     """
 
-    order: Literal["both", "apart"] = "apart"
+    order = "apart"
 
     class Options(BaseModel):
         """Options of the spec; all others are the generator's."""
@@ -43,11 +43,11 @@ class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
         template: str = "scored"
         verdict: Literal["scored"] = "scored"
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options, generator_spec = split_options(self.Options, spec)
         self._template = Template(options.template, 1)
-        sampling = judge_sampling(setting.sampling.seed, schema=SCORE_SCHEMA)
-        super().__init__(open_generator(generator_spec, replace(setting, sampling=sampling)))
+        sampling = judge_sampling(context.sampling.seed, schema=SCORE_SCHEMA)
+        super().__init__(open_generator(generator_spec, replace(context, sampling=sampling)))
         self.identity: JsonValue = {
             "judge": "scored",
             "generator": self.generator.identity,

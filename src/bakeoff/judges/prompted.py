@@ -15,7 +15,7 @@ from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.judges.rendering import next_max_chars
 from bakeoff.judges.reply_retry import I, JudgeRequest, T, retry_request
 from bakeoff.records import Completion, Pair, Prompt, RetryReason, Usage, Verdict, content_key
-from bakeoff.runtime import Ask, Emit, Generator, Order
+from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests
 from bakeoff.runtime.timing import timed
 
 _CONTRADICTION = "its winner is not the one with the higher score"
@@ -45,7 +45,7 @@ class ParsedReply(Generic[T]):
     replies: tuple[Completion, ...]
 
 
-class PromptedJudge(ABC, Generic[I, T]):
+class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
     """Asks a generator about pairs.
 
     Each pair is split into items, and each item is one request. A reply that cannot be parsed or
@@ -53,36 +53,8 @@ class PromptedJudge(ABC, Generic[I, T]):
     context are shortened. Subclasses define the items, the request, its parser and the verdict.
     """
 
-    order: Order
     retries = True
     """Whether to ask again after an unusable reply."""
-
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
-        self.weights = generator.weights
-        self.caveat = generator.caveat
-        self.patient = generator.patient
-        self.partial = False
-
-    @property
-    def stays(self) -> bool:
-        """As the generator's."""
-        return self.generator.stays
-
-    @property
-    def exclusive(self) -> bool:
-        """As the generator's, which may know it only when it is prepared."""
-        return self.generator.exclusive
-
-    @property
-    def through(self) -> int:
-        """As the generator's."""
-        return self.generator.through
-
-    @property
-    def writing(self) -> int:
-        """As the generator's."""
-        return self.generator.writing
 
     @abstractmethod
     def split(self, pair: Pair) -> Sequence[I]:
@@ -117,26 +89,12 @@ class PromptedJudge(ABC, Generic[I, T]):
         """Return the value to use if a retry is contradictory, too."""
         return value
 
-    def due(self, usage: Usage) -> float | None:
-        """As the generator's."""
-        return self.generator.due(usage)
-
-    async def prepare(self) -> None:
-        """As the generator's."""
-        await self.generator.prepare()
-
-    def kept(self) -> None:
-        """As the generator's."""
-        self.generator.kept()
-
-    async def close(self) -> None:
-        """As the generator's."""
-        await self.generator.close()
-
-    def asks(self, item: Pair) -> Sequence[Ask]:
-        """The requests about its items."""
+    def requests(self, item: Pair) -> Sequence[ModelRequest]:
+        """Return the requests about the pair's items."""
         prompts = (self.render(part, None) for part in self.split(item))
-        return [ask for prompt in prompts for ask in self.generator.asks(prompt)]
+        return [
+            request for prompt in prompts for request in planned_requests(self.generator, prompt)
+        ]
 
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
         """Emit one verdict per pair, or the first error about its items, once all are answered."""
@@ -179,7 +137,7 @@ class PromptedJudge(ABC, Generic[I, T]):
 
         Batch-only generators get everything at once.
         """
-        if self.patient:
+        if self.traits.batch_only:
             yield requests
             return
         for wave in prefix_waves([request.prompt for request in requests]):
@@ -207,7 +165,7 @@ class PromptedJudge(ABC, Generic[I, T]):
 
         The id cannot derive from the text, which has a random delimiter.
         """
-        if not (self.patient and request.item.id):
+        if not (self.traits.batch_only and request.item.id):
             return request.prompt
         replies: list[JsonValue] = [reply.text for reply in request.replies]
         prompt_id = content_key(request.item.id, request.max_chars, replies)

@@ -1,1 +1,1 @@
-"""Prompt sets: where prompts come from, and the seeded sample that a run uses."""
+"""Prompt sets, the seeded sample that a run uses, and readers of rows."""

@@ -1,51 +1,42 @@
-"""Draws the prompts: the packaged starter set, UltraChat, a dataset, or a file. Knows no model.
+"""Prompt sets by name, as rows: the starter set, UltraChat, a dataset, or a file.
 
-    starter                                     prompts of our own; needs no network
+    starter                                     prompts in this package; needs no network
     ultrachat[?turns=all]                       first turns of HuggingFaceH4/ultrachat_200k
     hf:DATASET[?split=&column=&config=&revision=&turns=]
-                                                a name on the hub, or a folder
-    FILE[?column=&turns=]                       .jsonl, .json, .csv, or .txt (a prompt a line)
+                                                a hub name or a folder
+    FILE[?column=&turns=]                       .jsonl, .json, .csv, or .txt (one prompt per line)
 
-A row has `messages`, or a text in `prompt`, `instruction`, `question`, `text` or `content`; beside
-it may stand `tags`, `reference`, `criteria` (of a rubric) and, in a file, `id`. The ids of a
-dataset are not taken over: nobody here could mend two rows that have the same one.
+A row has `messages`, or a text in `prompt`, `instruction`, `question`, `text` or `content`, and may
+have `tags`, `reference`, `criteria` (a rubric) and, in a file, `id`. The ids of datasets are
+ignored: users cannot correct duplicate ids there.
 """
 
-import heapq
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
 from bakeoff.config import Spec, parse_fields
 from bakeoff.errors import ConfigError
-from bakeoff.prompts.rows import Dataset, Part, Row, json_value, listed, read_dataset, read_rows
-from bakeoff.records import Prompt, Role, content_key
+from bakeoff.prompts.rows import (
+    DatasetPart,
+    DatasetRows,
+    Row,
+    format_names,
+    read_dataset,
+    read_rows,
+)
 
 SOURCES = "starter, ultrachat, hf:DATASET, or a FILE (.jsonl, .json, .csv, .txt)"
 COLUMNS = ("messages", "prompt", "instruction", "question", "text", "content")
-NAMED = 5  # how many places a note names before it only counts
 
 Turns = Literal["first", "all"]
-Conversation = list[dict[str, str]]
-
-
-class Draw(NamedTuple):
-    """The prompts in the order of the draw, and what is to be said about it, a line each.
-
-    `revision` is the commit of the hub's repo that they are from, where they are.
-    """
-
-    prompts: tuple[Prompt, ...]
-    notes: tuple[str, ...]
-    revision: str | None = None
 
 
 class FileOptions(BaseModel):
-    """Options of a file; its conversations are taken as they stand there."""
+    """Options of a file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,10 +45,7 @@ class FileOptions(BaseModel):
 
 
 class HubOptions(BaseModel):
-    """Options of a dataset; of its conversations the first turn is taken.
-
-    `revision` is a branch, a tag or a commit of its repo on the hub.
-    """
+    """Options of a dataset."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,59 +53,62 @@ class HubOptions(BaseModel):
     column: str | None = None
     config: str | None = None
     revision: str | None = None
+    """Branch, tag or commit on the hub."""
     turns: Turns = "first"
 
 
-class _Candidate(NamedTuple):
-    key: str
-    where: str
-    messages: Conversation
-    values: dict[str, JsonValue]
+class PromptSet(NamedTuple):
+    """The rows of a prompt set, and how prompts are read from them."""
+
+    rows: Iterable[Row]
+    column: str | None
+    """Column of the prompt; None: the first of `COLUMNS` that a row has."""
+    turns: Turns
+    revision: str | None
+    """Commit of the hub repository."""
 
 
-def draw(source: str, limit: int, seed: int) -> Draw:
-    """At most `limit` (>= 1) different prompts of a source, sampled without replacement.
-
-    A prompt's rank is the content key of the seed and its messages; the first `limit` are drawn. So
-    a seed draws the same prompts on every machine and in whatever order the source holds them, and
-    a smaller limit draws a subset of what a larger one does. Of duplicates the first one's id, tags
-    and reference stay. ConfigError where the source is not there, not readable, or empty.
-    """
-    spec = _parsed(source)
+def open_prompt_set(source: str) -> PromptSet:
+    """Open a prompt set. Raises ConfigError if it is missing, unreadable or misses its column."""
+    spec = _parse(source)
     if spec.backend == "hf":
         hub = parse_fields(HubOptions, dict(spec.options), where=repr(source))
-        sieve = _Sieve(source, seed, hub.column, hub.turns)
-        rows, revision = _dataset(spec.target, hub)
-    else:
-        file = parse_fields(FileOptions, dict(spec.options), where=repr(source))
-        sieve = _Sieve(source, seed, file.column, file.turns)
-        rows = _starter_rows() if spec.backend == "starter" else _file_rows(Path(spec.target))
-        revision = None
-    taken = heapq.nsmallest(limit, sieve.candidates(rows), key=lambda candidate: candidate.key)
-    notes = sieve.notes()
-    if not taken:
-        raise ConfigError(": ".join([f"there are no prompts in {source!r}", *notes]))
-    if len(taken) < limit:
-        notes.append(f"asked for {limit} prompts, drew all {len(taken)} that there are")
-    return Draw(tuple(map(_prompt, taken)), tuple(notes), revision)
+        rows, revision = _read_dataset(spec.target, hub)
+        return PromptSet(rows, hub.column, hub.turns, revision)
+    file = parse_fields(FileOptions, dict(spec.options), where=repr(source))
+    starter = spec.backend == "starter"
+    file_rows = _starter_rows() if starter else _file_rows(Path(spec.target))
+    return PromptSet(file_rows, file.column, file.turns, None)
 
 
-def _parsed(source: str) -> Spec:
-    # A path may hold '=', ':' or '?', so no name is split off, and a path that exists always wins.
+def prompt_columns(columns: Collection[str], column: str | None, where: str) -> list[str]:
+    """Return the columns that may hold a prompt. Raises ConfigError if there is none."""
+    candidates = [column] if column else COLUMNS
+    if present := [name for name in candidates if name in columns]:
+        return present
+    missing = repr(column) if column else f"of {', '.join(COLUMNS)}"
+    raise ConfigError(
+        f"{where}: no column {missing}; there are: {format_names(columns)}: choose with "
+        "?column=NAME"
+    )
+
+
+def _parse(source: str) -> Spec:
+    # A path may contain '=', ':' or '?': no name is split off, and an existing path takes priority.
     if _exists(source):
         return Spec(name=source, backend="file", target=source)
     kind, colon, rest = source.strip().partition(":")
-    marked = bool(colon) and kind in ("hf", "file")
-    if not (rest if marked else kind):
+    has_backend = bool(colon) and kind in ("hf", "file")
+    if not (rest if has_backend else kind):
         raise ConfigError(f"no prompts {source!r}; there are: {SOURCES}")
-    spec = Spec.parse(source if marked else f"file:{source}")
-    if not marked and spec.target == "ultrachat":
+    spec = Spec.parse(source if has_backend else f"file:{source}")
+    if not has_backend and spec.target == "ultrachat":
         options = {"split": "test_sft", "column": "messages", **spec.options}
         return Spec(
             name=source, backend="hf", target="HuggingFaceH4/ultrachat_200k", options=options
         )
-    if not marked and spec.target == "starter":
-        return spec.model_copy(update={"backend": "starter"})
+    if not has_backend and spec.target == "starter":
+        return spec.with_backend("starter")
     if spec.backend == "file" and not _exists(spec.target):
         raise ConfigError(f"no prompts {source!r}: no such file; there are: {SOURCES}")
     return spec
@@ -126,7 +117,7 @@ def _parsed(source: str) -> Spec:
 def _exists(path: str) -> bool:
     try:
         return path not in ("", "starter", "ultrachat") and Path(path).exists()
-    except OSError:  # too long to be a path
+    except OSError:  # too long for a path
         return False
 
 
@@ -139,147 +130,11 @@ def _file_rows(path: Path) -> Iterator[Row]:
     return read_rows(path, lists=("prompts", "data"))
 
 
-def _dataset(target: str, options: HubOptions) -> Dataset:
-    def pick(columns: Sequence[str]) -> list[str]:
-        column = _columns(columns, options.column, repr(target))[0]
-        beside = {"tags", "reference", "criteria"} - {column}
-        return [column, *(name for name in columns if name in beside)]
+def _read_dataset(target: str, options: HubOptions) -> DatasetRows:
+    def select(columns: Sequence[str]) -> list[str]:
+        column = prompt_columns(columns, options.column, repr(target))[0]
+        optional = {"tags", "reference", "criteria"} - {column}
+        return [column, *(name for name in columns if name in optional)]
 
-    part = Part(options.revision, options.config, options.split)
-    return read_dataset(target, part, pick=pick)
-
-
-def _columns(columns: Collection[str], named: str | None, where: str) -> list[str]:
-    if found := [name for name in ([named] if named else COLUMNS) if name in columns]:
-        return found
-    missing = repr(named) if named else f"of {', '.join(COLUMNS)}"
-    raise ConfigError(
-        f"{where}: no column {missing}; there are: {listed(columns)}: choose with ?column=NAME"
-    )
-
-
-class _Sieve:
-    """Lets every conversation through once; remembers what it left out and where that stood."""
-
-    def __init__(self, source: str, seed: int, column: str | None, turns: Turns) -> None:
-        self._source = source
-        self._seed = seed
-        self._column = column
-        self._turns = turns
-        self._places: dict[str, str] = {}
-        self._ids: dict[str, str] = {}
-        self._empty: list[str] = []
-        self._twice: list[str] = []
-
-    def candidates(self, rows: Iterable[Row]) -> Iterator[_Candidate]:
-        """Every different prompt of the rows, with the key that it is drawn by."""
-        for place, values in rows:
-            where = f"{self._source!r}, {place}"
-            found = _columns(values, self._column, where)
-            name = next((name for name in found if values[name] not in (None, "")), found[0])
-            messages = _asked(_turns(values[name], name, where), self._turns, where)
-            if not messages:
-                self._empty.append(place)
-                continue
-            key = content_key(self._seed, [{**message} for message in messages])
-            if key in self._places:
-                self._twice.append(f"{place} (the same as {self._places[key]})")
-                continue
-            self._places[key] = place
-            self._check_id(_text(values, "id", where), place)
-            yield _Candidate(key, where, messages, values)
-
-    def notes(self) -> list[str]:
-        """What was left out: at most five places by name, and how many."""
-        return [
-            _note(places, what)
-            for places, what in ((self._twice, "duplicate"), (self._empty, "empty prompt"))
-            if places
-        ]
-
-    def _check_id(self, name: str | None, place: str) -> None:
-        if name and (other := self._ids.setdefault(name, place)) != place:
-            raise ConfigError(
-                f"{self._source!r}: {other} and {place} are different prompts with one id, "
-                f"{name!r}: give each an id of its own"
-            )
-
-
-def _note(places: list[str], what: str) -> str:
-    more = [f"and {len(places) - NAMED} more"] if len(places) > NAMED else []
-    listed = ", ".join([*places[:NAMED], *more])
-    return f"{len(places)} {what}{'s' * (len(places) > 1)} left out: {listed}"
-
-
-def _turns(value: JsonValue, name: str, where: str) -> list[JsonValue]:
-    if name == "messages" and isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json_value(value)  # a cell of a .csv file
-            json.dumps(value, ensure_ascii=False).encode()
-        except ValueError as error:
-            half = isinstance(error, UnicodeEncodeError)
-            why = "it holds half a character" if half else getattr(error, "msg", str(error))
-            raise ConfigError(f"{where}: {name!r} is not JSON: {why}") from None
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [{"role": "user", "content": value}]
-    if not isinstance(value, list):
-        kind = type(value).__name__
-        raise ConfigError(f"{where}: {name!r} has to be a text or a list of messages, not {kind}")
-    return value
-
-
-def _asked(given: list[JsonValue], turns: Turns, where: str) -> Conversation:
-    # A prompt ends in a user's turn. What comes after is cut off unread: it may be of any form.
-    users = [
-        i for i, turn in enumerate(given) if isinstance(turn, dict) and turn.get("role") == "user"
-    ]
-    last = users[0 if turns == "first" else -1] if users else len(given) - 1
-    messages = [_message(turn, where) for turn in given[: last + 1]]
-    if not users or not messages[-1]["content"].strip():
-        return []
-    if turns == "first":
-        return [*(m for m in messages[:1] if m["role"] == "system"), messages[-1]]
-    return messages
-
-
-def _message(turn: JsonValue, where: str) -> dict[str, str]:
-    if not isinstance(turn, dict) or not turn.keys() >= {"role", "content"}:
-        raise ConfigError(f"{where}: a message has to be an object with 'role' and 'content'")
-    role, content = turn["role"], turn["content"]
-    if not isinstance(role, str) or role not in get_args(Role):
-        known = ", ".join(get_args(Role))
-        raise ConfigError(f"{where}: a message's role has to be one of {known}, not {role!r}")
-    if not isinstance(content, str):
-        kind = type(content).__name__
-        raise ConfigError(f"{where}: a message's content has to be a text, not {kind}")
-    return {"role": role, "content": content}
-
-
-def _prompt(candidate: _Candidate) -> Prompt:
-    values = candidate.values
-    fields = {
-        "id": _text(values, "id", candidate.where) or "",
-        "messages": candidate.messages,
-        "tags": _listed(values.get("tags")),
-        "reference": _text(values, "reference", candidate.where) or None,
-        "criteria": _listed(values.get("criteria")),
-    }
-    return parse_fields(Prompt, fields, where=candidate.where)
-
-
-def _listed(value: JsonValue) -> JsonValue:
-    """A list as it stands there; a text is a list of names with commas between them."""
-    if isinstance(value, str):
-        return [*filter(None, map(str.strip, value.split(",")))]
-    return value or []
-
-
-def _text(values: dict[str, JsonValue], name: str, where: str) -> str | None:
-    value = values.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        return str(value)
-    raise ConfigError(f"{where}: {name!r} has to be a text, not {value!r}")
+    part = DatasetPart(options.revision, options.config, options.split)
+    return read_dataset(target, part, select=select)

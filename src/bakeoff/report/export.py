@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.prompts.rows import read_whole
+from bakeoff.prompts.rows import read_file
 from bakeoff.records import Results
 from bakeoff.report.provenance import OPERATIONAL_FIELDS, fingerprint, is_current
 from bakeoff.storage.files import write_atomically
@@ -108,7 +108,7 @@ def _rename_other(results: Results, out: Path) -> None:
     text = str(old.lstat().st_mtime_ns).encode()
     try:
         if old.is_file() and not old.is_symlink():
-            text = read_whole(old)
+            text = read_file(old)
             if _compared(Results.model_validate_json(text)) == _compared(results):
                 return
     except (OSError, ValueError, ConfigError):

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from bakeoff.report.plain_text import escape_controls, shorten, transliterate
-from bakeoff.runtime.progress import Progress, Stage, Watch
+from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate, Stage
 
 Clock = Callable[[], float]
 
@@ -43,7 +43,7 @@ _ASCII = BarCharacters("#", ".", "~")
 @contextmanager
 def show_progress(
     console: Console, priced: Collection[str] = (), clock: Clock = time.monotonic
-) -> Iterator[Watch]:
+) -> Iterator[ProgressCallback]:
     """Yields the callback that a run reports its progress to.
 
     A terminal has a bar per model and judge, a pipe a line after each tenth of the work or half a
@@ -56,7 +56,7 @@ def show_progress(
         return
     bars = Live(table, console=console, refresh_per_second=5)
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: ProgressUpdate) -> None:
         table.update(progress)
         bars.start()  # only now: the download of a model has its own bar
 
@@ -88,17 +88,17 @@ class RowCells(NamedTuple):
 class ProgressRow:
     """The progress and rate of one model or judge."""
 
-    def __init__(self, progress: Progress, now: float) -> None:
+    def __init__(self, progress: ProgressUpdate, now: float) -> None:
         self.progress = progress
         self._began = self._last = now
         self._samples = deque([(now, 0)])  # times and numbers of items done, without cached ones
         self._printed = (now, 0, 0)  # the time, items and tokens of the last line on a pipe
 
-    def update(self, progress: Progress, now: float) -> None:
+    def update(self, progress: ProgressUpdate, now: float) -> None:
         """Record the progress at time `now`."""
         self.progress, self._last = progress, now
         if now - self._samples[-1][0] >= _SAMPLE_INTERVAL:
-            self._samples.append((now, progress.done - progress.kept))
+            self._samples.append((now, progress.done - progress.stored))
             while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW:
                 self._samples.popleft()
 
@@ -110,7 +110,7 @@ class ProgressRow:
     @property
     def tokens(self) -> int:
         """The tokens of finished and of running items."""
-        return self.progress.tokens + self.progress.writing
+        return self.progress.tokens + self.progress.tokens_in_progress
 
     def take_line(self, now: float) -> bool:
         """Whether a pipe gets a line now; if so, records that it does.
@@ -131,11 +131,11 @@ class ProgressRow:
         progress = self.progress
         rate = 0.0 if self.is_done else self._rate(now)
         left = f"{_time(ceil((progress.total - progress.done) / rate))} left" if rate else ""
-        name = " ".join(escape_controls(progress.who[:_MAX_NAME]).split())
+        name = " ".join(escape_controls(progress.participant[:_MAX_NAME]).split())
         return RowCells(
             label=f"{name} {_VERBS[progress.stage]}",
             progress=f"{progress.done}/{progress.total}"
-            + (f" ({progress.through} in a batch)" if progress.through else ""),
+            + (f" ({progress.remote_done} in a batch)" if progress.remote_done else ""),
             failed=f"{progress.failed} failed" if progress.failed else "",
             rate=_rate_text(rate) if rate else "",
             time=f"in {_time(round(self._last - self._began))}" if self.is_done else left,
@@ -148,7 +148,7 @@ class ProgressRow:
     def _rate(self, now: float) -> float:
         """Items per second over the last half minute; 0 if unknown."""
         start, before = self._samples[0]
-        new = self.progress.done - self.progress.kept - before
+        new = self.progress.done - self.progress.stored - before
         return new / (now - start) if now > start else 0.0
 
 
@@ -160,16 +160,16 @@ class ProgressTable:
         self._clock = clock
         self._rows: dict[tuple[Stage, str], ProgressRow] = {}
 
-    def update(self, progress: Progress) -> str:
+    def update(self, progress: ProgressUpdate) -> str:
         """Record the progress of a model or judge; returns its line for a pipe, mostly empty."""
-        now, key = self._clock(), (progress.stage, progress.who)
+        now, key = self._clock(), (progress.stage, progress.participant)
         row = self._rows.get(key) or self._rows.setdefault(key, ProgressRow(progress, now))
         row.update(progress, now)
         if not row.take_line(now):
             return ""
-        cells = row.cells(now, priced=progress.who in self._priced)
+        cells = row.cells(now, priced=progress.participant in self._priced)
         count = f"{cells.label}: {cells.progress}"
-        kept = f"{progress.kept} from the store" if progress.kept else ""
+        kept = f"{progress.stored} from the store" if progress.stored else ""
         parts = [count, kept, cells.failed, cells.rate, cells.time, cells.tokens, cells.money]
         if row.is_done:
             parts = [f"{count} {cells.time}", kept, cells.failed, cells.tokens, cells.money]
@@ -179,7 +179,7 @@ class ProgressTable:
         now = self._clock()
         rows = []
         for row in list(self._rows.values()):  # another thread may add a row while this one draws
-            cells = row.cells(now, priced=row.progress.who in self._priced)
+            cells = row.cells(now, priced=row.progress.participant in self._priced)
             rows.append((row, cells._replace(label=transliterate(cells.label, options.encoding))))
         characters = _ASCII if options.ascii_only else _UNICODE
         layout = _layout([cells for _, cells in rows], options.max_width)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError
-from bakeoff.prompts.rows import read_whole
+from bakeoff.prompts.rows import read_file
 from bakeoff.records import SCHEMA, Results
 from bakeoff.report.export import RESULTS
 
@@ -23,7 +23,7 @@ def read_results(path: Path | str) -> Results:
     file = Path(path)
     file = file / RESULTS if file.is_dir() else file
     try:
-        results = Results.model_validate_json(read_whole(file))
+        results = Results.model_validate_json(read_file(file))
     except OSError as error:
         raise ConfigError(f"cannot read {str(file)!r} ({error.strerror})") from None
     except ValidationError as error:

@@ -1,45 +1,97 @@
-"""All concurrency: how many items are put through something slow. Knows no model and no store."""
+"""How items get through slow models: workers, queues, rate limits, spending, cancellation."""
 
-from bakeoff.runtime.batched import Batched
-from bakeoff.runtime.cancellation import Halt, Part, halt, pause, stoppable, unless_stopped
-from bakeoff.runtime.gc_freeze import unswept
-from bakeoff.runtime.per_item import PerItem
+from bakeoff.runtime.cancellation import (
+    ChildStopToken,
+    StopToken,
+    current_stop_token,
+    has_stop_token,
+    sleep_or_stop,
+    wait_or_stop,
+)
+from bakeoff.runtime.capabilities import (
+    Durable,
+    HasGenerator,
+    HasWeights,
+    Planned,
+    Priced,
+    Progress,
+    estimate_cost,
+    notify_committed,
+    planned_requests,
+    remote_done,
+    tokens_in_progress,
+    weights_of,
+)
+from bakeoff.runtime.gc_freeze import gc_frozen
 from bakeoff.runtime.rate_limits.rate_limiter import Quota
-from bakeoff.runtime.rate_limits.request_queue import Gate, HopelessError, Limits, Server, Turn
-from bakeoff.runtime.rate_limits.server_limits import Caps
-from bakeoff.runtime.spend_limit import Account, Purse
-from bakeoff.runtime.tasks import aside, meanwhile, outcome_of, tasks
-from bakeoff.runtime.work_queue import Feed
-from bakeoff.runtime.worker import Ask, Emit, Generator, Judge, Order, Worker
+from bakeoff.runtime.rate_limits.request_queue import (
+    Permit,
+    RateLimits,
+    RequestQueue,
+    Server,
+    ServerUnavailableError,
+)
+from bakeoff.runtime.rate_limits.server_limits import LimitConfig
+from bakeoff.runtime.spend_limit import SpendLimit, UsageTotals
+from bakeoff.runtime.tasks import outcome_of, run_periodically, task_group, to_daemon_thread
+from bakeoff.runtime.work_queue import Emit, WorkItem, WorkQueue
+from bakeoff.runtime.worker import (
+    BaseWorker,
+    Batched,
+    Generator,
+    GeneratorJudge,
+    Judge,
+    ModelRequest,
+    Order,
+    PerItem,
+    Traits,
+    Worker,
+)
 
 __all__ = [
-    "Account",
-    "Ask",
+    "BaseWorker",
     "Batched",
-    "Caps",
+    "ChildStopToken",
+    "Durable",
     "Emit",
-    "Feed",
-    "Gate",
     "Generator",
-    "Halt",
-    "HopelessError",
+    "GeneratorJudge",
+    "HasGenerator",
+    "HasWeights",
     "Judge",
-    "Limits",
+    "LimitConfig",
+    "ModelRequest",
     "Order",
-    "Part",
     "PerItem",
-    "Purse",
+    "Permit",
+    "Planned",
+    "Priced",
+    "Progress",
     "Quota",
+    "RateLimits",
+    "RequestQueue",
     "Server",
-    "Turn",
+    "ServerUnavailableError",
+    "SpendLimit",
+    "StopToken",
+    "Traits",
+    "UsageTotals",
+    "WorkItem",
+    "WorkQueue",
     "Worker",
-    "aside",
-    "halt",
-    "meanwhile",
+    "current_stop_token",
+    "estimate_cost",
+    "gc_frozen",
+    "has_stop_token",
+    "notify_committed",
     "outcome_of",
-    "pause",
-    "stoppable",
-    "tasks",
-    "unless_stopped",
-    "unswept",
+    "planned_requests",
+    "remote_done",
+    "run_periodically",
+    "sleep_or_stop",
+    "task_group",
+    "to_daemon_thread",
+    "tokens_in_progress",
+    "wait_or_stop",
+    "weights_of",
 ]

@@ -1,7 +1,6 @@
-"""How a run is stopped before its end: nothing more is begun, and what is under way is waited for.
+"""Stop tokens: how a run ends early, finishing requests in flight and starting no new ones.
 
-Knows why, and who wants to be told; not what is under way. A worker finds the halt of the run that
-it works in by itself, so that nobody has to hand it down: without one, nothing stops it.
+The token of a run is in a context variable: workers find it without its being passed to them.
 """
 
 import asyncio
@@ -12,122 +11,125 @@ from typing import Any
 
 from bakeoff.errors import StoppedError
 
-Told = Callable[[StoppedError], None]
+StopCallback = Callable[[StoppedError], None]
 
 
-class Halt:
-    """Whether a run is to begin nothing more, and `why`: the first reason counts."""
+class StopToken:
+    """Cooperative stop signal of a run."""
 
     def __init__(self) -> None:
-        self.why: str | None = None
-        self.interrupted = False  # whether somebody wanted it
-        self.working = False  # whether there may be something under way that is paid for
-        self._told: set[Told] = set()
+        self.reason: str | None = None
+        """Why the run was stopped, the first reason given; None while it goes on."""
+        self.interrupted = False
+        """Whether the user stopped it."""
+        self.in_flight = False
+        """Whether requests may be in flight that cost money and are worth waiting for."""
+        self._callbacks: set[StopCallback] = set()
 
-    def stop(self, why: str) -> None:
-        """Begin nothing more. What waits for its turn ends in a StoppedError at once."""
-        if self.why is None:
-            self.why = why
-            for tell in tuple(self._told):
-                tell(StoppedError(why))
+    def stop(self, reason: str) -> None:
+        """Start no more work; work that waits for a permit raises StoppedError at once."""
+        if self.reason is None:
+            self.reason = reason
+            for callback in tuple(self._callbacks):
+                callback(StoppedError(reason))
 
     def interrupt(self) -> None:
-        """As somebody wants it, who is here: there is nothing to tell them."""
-        self.interrupted = self.interrupted or self.why is None
+        """Stop because the user interrupted; no message needed."""
+        self.interrupted = self.interrupted or self.reason is None
         self.stop("the run was interrupted")
 
     @contextmanager
-    def work(self) -> Iterator[None]:
-        """What is begun in the body is worth waiting for."""
-        self.working = True
+    def mark_in_flight(self) -> Iterator[None]:
+        """Set `in_flight` while the body runs."""
+        self.in_flight = True
         try:
             yield
         finally:
-            self.working = False
+            self.in_flight = False
 
     @contextmanager
-    def in_force(self) -> Iterator[None]:
-        """What is begun in the body is stopped by this one."""
-        token = _IN_FORCE.set(self)
+    def activate(self) -> Iterator[None]:
+        """Make this the current stop token of the body and of the tasks that it starts."""
+        token = _CURRENT.set(self)
         try:
             yield
         finally:
-            _IN_FORCE.reset(token)
+            _CURRENT.reset(token)
 
     @contextmanager
-    def part(self) -> "Iterator[Part]":
-        """What is begun in the body is stopped by this one, or when there is enough of it."""
-        part = Part(self)
-        with self.telling(part.end), part.in_force():
-            yield part
+    def child(self) -> "Iterator[ChildStopToken]":
+        """Activate a token that is stopped with this one, and can be stopped before it."""
+        child = ChildStopToken(self)
+        with self.on_stop(child.end), child.activate():
+            yield child
 
     @contextmanager
-    def telling(self, tell: Told) -> Iterator[None]:
-        """Call `tell` when it stops, or at once where it has, while the body runs."""
-        if self.why is not None:
-            tell(StoppedError(self.why))
-        self._told.add(tell)
+    def on_stop(self, callback: StopCallback) -> Iterator[None]:
+        """While the body runs, call `callback` on stop; at once if it is stopped already."""
+        if self.reason is not None:
+            callback(StoppedError(self.reason))
+        self._callbacks.add(callback)
         try:
             yield
         finally:
-            self._told.discard(tell)
+            self._callbacks.discard(callback)
 
 
-class Part(Halt):
-    """Of a part of a run, which may end before the run does. What stops it stops the whole run."""
+class ChildStopToken(StopToken):
+    """Stop token of one wave. Stopping it stops the run; `finish_early` ends only the wave."""
 
-    def __init__(self, whole: Halt) -> None:
+    def __init__(self, parent: StopToken) -> None:
         super().__init__()
-        self._whole = whole
+        self._parent = parent
 
-    def stop(self, why: str) -> None:
-        """Begin nothing more in the whole run."""
-        self._whole.stop(why)
+    def stop(self, reason: str) -> None:
+        """Stop the whole run."""
+        self._parent.stop(reason)
 
     def end(self, error: StoppedError) -> None:
-        """Begin nothing more here."""
+        """Stop the wave because the run was stopped."""
         super().stop(str(error))
 
-    def enough(self) -> None:
-        """Begin nothing more here: what is known suffices."""
+    def finish_early(self) -> None:
+        """Stop the wave because its result is decided."""
         super().stop("enough is known")
 
 
-_IN_FORCE: ContextVar[Halt | None] = ContextVar("halt", default=None)
+_CURRENT: ContextVar[StopToken | None] = ContextVar("stop_token", default=None)
 
 
-def halt() -> Halt:
-    """The halt of the run that this is part of; outside of any, one that nobody stops."""
-    return _IN_FORCE.get() or Halt()
+def current_stop_token() -> StopToken:
+    """Return the active stop token; outside of a run a new one, which is never stopped."""
+    return _CURRENT.get() or StopToken()
 
 
-def stoppable() -> bool:
-    """Whether this is part of a run that can be stopped, and go on from there."""
-    return _IN_FORCE.get() is not None
+def has_stop_token() -> bool:
+    """Return whether this code is part of a run that can be stopped and resumed."""
+    return _CURRENT.get() is not None
 
 
-async def unless_stopped(waiter: "asyncio.Future[Any]") -> None:
-    """Wait for a future; it ends in a StoppedError where the run is stopped before."""
+async def wait_or_stop(future: "asyncio.Future[Any]") -> None:
+    """Wait for a future. Raises StoppedError as soon as the run is stopped."""
 
     def end(error: StoppedError) -> None:
-        if not waiter.done():
-            waiter.set_exception(error)
+        if not future.done():
+            future.set_exception(error)
 
-    with halt().telling(end):
-        await waiter
+    with current_stop_token().on_stop(end):
+        await future
 
 
-async def pause(seconds: float) -> None:
-    """Sleep; StoppedError where the run is stopped before that is over."""
+async def sleep_or_stop(seconds: float) -> None:
+    """Sleep for `seconds`. Raises StoppedError as soon as the run is stopped."""
     loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[object] = loop.create_future()
-    timer = loop.call_later(seconds, _end, waiter)
+    future: asyncio.Future[object] = loop.create_future()
+    timer = loop.call_later(seconds, _finish, future)
     try:
-        await unless_stopped(waiter)
+        await wait_or_stop(future)
     finally:
         timer.cancel()
 
 
-def _end(waiter: "asyncio.Future[object]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _finish(future: "asyncio.Future[object]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,7 +1,4 @@
-"""How far each model and judge of a run has come, counted, and kept in a file beside the results.
-
-Knows no terminal and no page: who shows it is told by a callback, or reads the file.
-"""
+"""Progress of a run: a counter per model and judge, and `progress.json` beside the results."""
 
 import logging
 import time
@@ -22,153 +19,175 @@ log = logging.getLogger(__name__)
 
 Stage = Literal["completion", "judgment"]
 
-PROGRESS = "progress.json"
-BEAT = 2.0  # seconds from one sign of life to the next
-_SILENT = 15.0  # seconds without one after which a run has stopped
-_PAUSE = 0.5  # seconds between two writes
-_LARGEST = 1_000_000  # bytes of a file that can be ours
+PROGRESS_FILE = "progress.json"
+HEARTBEAT = 2.0  # seconds between two writes of an unchanged file
+_STALE = 15.0  # seconds without a write after which a run counts as stopped
+_PAUSE = 0.5  # seconds between two writes at least
+_MAX_BYTES = 1_000_000  # a larger file is not ours
 
 
-class Progress(Record):
-    """How far one model or judge has come.
-
-    `kept` of those done were in the store already. `through` more requests are done at the
-    provider, in a batch that has not ended. `tokens` (read and written) and `cost` (US dollars) are
-    of the new ones; `cost` is None where the price of any of them is not known. `writing` more
-    tokens are written of what is not done yet.
-    """
+class ProgressUpdate(Record):
+    """Progress of one model or judge."""
 
     stage: Stage
-    who: str
+    """`completion` of a model, `judgment` of a judge."""
+    participant: str
+    """Name of the model or judge."""
     done: int = Field(default=0, ge=0)
+    """Number of outcomes, those from the store and failures included."""
     failed: int = Field(default=0, ge=0)
+    """Those of `done` that failed."""
     total: int = Field(ge=0)
-    kept: int = Field(default=0, ge=0)
-    through: int = Field(default=0, ge=0)
+    """Number of outcomes wanted."""
+    stored: int = Field(default=0, ge=0)
+    """Those of `done` that the store had."""
+    remote_done: int = Field(default=0, ge=0)
+    """Further requests that are done at the provider, in batches that have not ended."""
     tokens: int = Field(default=0, ge=0)
-    writing: int = Field(default=0, ge=0)
+    """Tokens in and out of the new outcomes."""
+    tokens_in_progress: int = Field(default=0, ge=0)
+    """Tokens generated for outcomes that are not done."""
     cost: float | None = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """US dollars for the new outcomes; None if a price is not known."""
 
 
-Watch = Callable[[Progress], None]
+ProgressCallback = Callable[[ProgressUpdate], None]
 
 
-class Count:
-    """Counts what one model or judge has done, and tells it to `watch`, from nothing done on."""
+class ProgressCounter:
+    """Counts the outcomes of one model or judge and passes each change to `on_progress`."""
 
-    def __init__(self, stage: Stage, who: str, total: int, watch: Watch) -> None:
+    def __init__(
+        self, stage: Stage, participant: str, total: int, on_progress: ProgressCallback
+    ) -> None:
         self.stage = stage
-        self._watch = watch
-        self._tell(Progress(stage=stage, who=who, total=total))
+        self.stored = 0
+        """Number of outcomes that the store had."""
+        self._participant = participant
+        self._total = total
+        self._on_progress = on_progress
+        self._done = self._failed = 0
+        self._remote_done = 0
+        self._tokens = self._tokens_in_progress = 0
+        self._cost: float | None = 0.0
+        self._report()
 
     @property
-    def from_store(self) -> int:
-        """How many were in the store."""
-        return self._now.kept
+    def has_results(self) -> bool:
+        """Whether there is a new outcome that is no failure."""
+        return self._done > self.stored + self._failed
 
-    @property
-    def worked(self) -> bool:
-        """Whether anything came of it that was not in the store, and is no failure."""
-        return self._now.done > self._now.kept + self._now.failed
+    def add_stored(self, count: int = 1) -> None:
+        """Count outcomes that the store had."""
+        self._done += count
+        self.stored += count
+        self._report()
 
-    def kept(self, times: int = 1) -> None:
-        """So many more are done that were in the store."""
-        now = self._now
-        self._tell(now.model_copy(update={"done": now.done + times, "kept": now.kept + times}))
+    def set_remote_done(self, count: int) -> None:
+        """Set how many requests are done at the provider and have no outcome yet."""
+        if count != self._remote_done:
+            self._remote_done = count
+            self._report()
 
-    def through(self, count: int) -> None:
-        """So many requests are done at the provider, and are not here yet."""
-        if count != self._now.through:
-            self._tell(self._now.model_copy(update={"through": count}))
+    def set_tokens_in_progress(self, tokens: int) -> None:
+        """Set how many tokens are generated for outcomes that are not done."""
+        if tokens != self._tokens_in_progress:
+            self._tokens_in_progress = tokens
+            self._report()
 
-    def writing(self, tokens: int) -> None:
-        """So many tokens are written of what is not done yet."""
-        if tokens != self._now.writing:
-            self._tell(self._now.model_copy(update={"writing": tokens}))
-
-    def new(self, outcome: Completion | Verdict | WorkError, times: int = 1) -> None:
-        """One outcome more, asked for and paid once, that is wanted so many times.
-
-        What was not asked, because the run was stopped, is not done.
-        """
+    def add_new(self, outcome: Completion | Verdict | WorkError, times: int = 1) -> None:
+        """Count a new outcome that is wanted `times` times and paid once; no StoppedError."""
         if isinstance(outcome, StoppedError):
             return
-        now = self._now
-        more: dict[str, object] = {"done": now.done + times, "through": 0}
+        self._done += times
+        self._remote_done = 0
         if isinstance(outcome, WorkError):
-            more["failed"] = now.failed + times
+            self._failed += times
         else:
             tokens = tokens_of(outcome)
-            more["tokens"] = now.tokens + tokens
-            more["writing"] = max(0, now.writing - tokens)  # until somebody looks again
-            known = now.cost is not None and outcome.cost is not None
-            more["cost"] = (now.cost or 0) + (outcome.cost or 0) if known else None
-        if now.done + times >= now.total:
-            more["writing"] = 0
-        self._tell(now.model_copy(update=more))
+            self._tokens += tokens
+            self._tokens_in_progress = max(0, self._tokens_in_progress - tokens)
+            known = self._cost is not None and outcome.cost is not None
+            self._cost = (self._cost or 0) + (outcome.cost or 0) if known else None
+        if self._done >= self._total:
+            self._tokens_in_progress = 0
+        self._report()
 
-    def settle(self) -> None:
-        """No more is wanted than what is done."""
-        if self._now.done < self._now.total:
-            self._tell(self._now.model_copy(update={"total": self._now.done}))
+    def finish(self) -> None:
+        """Set the total to what is done: no more is wanted."""
+        if self._done < self._total:
+            self._total = self._done
+            self._report()
 
-    def _tell(self, progress: Progress) -> None:
-        self._now = progress
-        self._watch(progress)
+    def _report(self) -> None:
+        self._on_progress(
+            ProgressUpdate(
+                stage=self.stage,
+                participant=self._participant,
+                done=self._done,
+                failed=self._failed,
+                total=self._total,
+                stored=self.stored,
+                remote_done=self._remote_done,
+                tokens=self._tokens,
+                tokens_in_progress=self._tokens_in_progress,
+                cost=self._cost,
+            )
+        )
 
 
 def tokens_of(record: Completion | Verdict) -> int:
-    """The tokens that it took, read and written; of a completion without usage those written."""
+    """Return the tokens in and out; for a completion without usage, those out."""
     if record.usage:
         return record.usage.input_tokens + record.usage.output_tokens
     return (record.tokens or 0) if isinstance(record, Completion) else 0
 
 
-class Report(Record):
-    """What `progress.json` holds: a run that goes on, or one that was stopped.
-
-    `rows` is empty while models and judges are being fetched and checked. `results` is the name of
-    the file that takes this one's place in its folder when the run is through.
-    """
+class ProgressReport(Record):
+    """Content of `progress.json`, which exists while a run goes on and after it was stopped."""
 
     schema_: Literal["bakeoff-progress/1"] = Field(default="bakeoff-progress/1", alias="schema")
     started: AwareDatetime
+    """When the run started."""
     updated: AwareDatetime
-    rows: tuple[Progress, ...] = ()
+    """When this was written."""
+    rows: tuple[ProgressUpdate, ...] = ()
+    """One per model and judge; empty while models are downloaded and checked."""
     results: str = "results.json"
+    """Name of the file that replaces this one when the run is finished."""
 
-    def stopped(self, now: datetime) -> bool:
-        """Whether nobody writes it any more: a run gives a sign of life every few seconds."""
-        return abs((now - self.updated).total_seconds()) > _SILENT
+    def is_stale(self, now: datetime) -> bool:
+        """Return whether the run has stopped: a running one writes every `HEARTBEAT` seconds."""
+        return abs((now - self.updated).total_seconds()) > _STALE
 
 
-def read(folder: Path) -> Report | None:
-    """What is known of the run that writes into a folder; None where no file of ours is there."""
-    path = folder / PROGRESS
+def read_progress(folder: Path) -> ProgressReport | None:
+    """Return the progress of the run that writes into `folder`; None without a readable file."""
+    path = folder / PROGRESS_FILE
     try:
-        if not path.is_file():  # a pipe would never end
+        if not path.is_file():  # reading a pipe could block for ever
             return None
         with path.open("rb") as file:
-            return Report.model_validate_json(file.read(_LARGEST))
+            return ProgressReport.model_validate_json(file.read(_MAX_BYTES))
     except (OSError, ValidationError):
-        return None  # being replaced, cut, or somebody else's
+        return None
 
 
 class ProgressFile:
-    """Keeps `progress.json` while a run goes on: enter it, and give it as the run's `Watch`.
+    """Writes `progress.json` while it is entered; called with each update as a ProgressCallback.
 
-    The file is gone when the run is through, and stays where it was stopped midway. That it cannot
-    be written stops no run.
+    The file is deleted at the end and stays if the body raises. A failure to write it is logged
+    once and stops no run.
     """
 
-    def __init__(self, folder: Path, watch: Watch = lambda _: None) -> None:
-        self._path = folder / PROGRESS
-        self._watch = watch
-        self._rows: dict[tuple[Stage, str], Progress] = {}
+    def __init__(self, folder: Path, on_progress: ProgressCallback = lambda _: None) -> None:
+        self._path = folder / PROGRESS_FILE
+        self._on_progress = on_progress
+        self._rows: dict[tuple[Stage, str], ProgressUpdate] = {}
         self._began = time.monotonic()
         self._started = self._updated = datetime.now(UTC)
         self._written = 0.0
-        self._complained = False
+        self._warned = False
 
     def __enter__(self) -> Self:
         self.write()
@@ -178,34 +197,34 @@ class ProgressFile:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         if kind is not None and self._rows:
             self.write()
-        else:  # through, or nothing had begun
-            with suppress(OSError):  # it is told apart by its age
+        else:  # finished, or failed before the first update
+            with suppress(OSError):  # a file that stays is recognized as stale
                 self._path.unlink(missing_ok=True)
 
-    def __call__(self, progress: Progress) -> None:
-        """Pass it on, and write it where the last time is a while ago."""
-        self._rows[progress.stage, progress.who] = progress
-        self._watch(progress)
+    def __call__(self, update: ProgressUpdate) -> None:
+        """Pass the update on, and write the file unless it was written just now."""
+        self._rows[update.stage, update.participant] = update
+        self._on_progress(update)
         if time.monotonic() - self._written >= _PAUSE:
             self.write()
 
     def write(self) -> None:
-        """Write how far everybody has come: whole, or not at all."""
+        """Replace the file atomically."""
         rows = tuple(self._rows.values())
         now = datetime.now(UTC)
-        if now < self._updated:  # the clock was set back: no run takes less than no time
+        if now < self._updated:  # the clock was set back: keep the elapsed time right
             self._started = now - timedelta(seconds=time.monotonic() - self._began)
         self._updated = now
-        report = Report(started=self._started, updated=now, rows=rows)
+        report = ProgressReport(started=self._started, updated=now, rows=rows)
         text = report.model_dump_json(by_alias=True, indent=1) + "\n"
         try:
             write_atomically(self._path, text.encode())
         except OSError as error:
-            if not self._complained:
+            if not self._warned:
                 log.warning("cannot write %s (%s): the run goes on", self._path, error.strerror)
-            self._complained = True
+            self._warned = True
         self._written = time.monotonic()

@@ -1,81 +1,79 @@
-"""What a run may spend and what it has: paid, and under way at its dearest.
-
-Knows US dollars and tokens; not what is bought.
-"""
+"""The spending limit of a run, and the totals of what each model and judge has used."""
 
 import asyncio
 from dataclasses import dataclass
 
 from bakeoff.errors import StoppedError
 from bakeoff.records import Usage
-from bakeoff.runtime.cancellation import halt, unless_stopped
+from bakeoff.runtime.cancellation import current_stop_token, wait_or_stop
 
-_NOTHING = Usage(input_tokens=0, output_tokens=0)
+_NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass
-class Account:
-    """What one model or judge has asked for in this run.
-
-    `again` of the `requests` were made before, for the same item. `unanswered` had no reply that
-    could be read: the provider may bill them all the same. `cost` is US dollars for those that were
-    answered; None: the price of any is not known.
-    """
+class UsageTotals:
+    """What one model or judge has requested in this run."""
 
     requests: int = 0
-    again: int = 0
+    """Requests sent, retries included."""
+    retries: int = 0
+    """Those of `requests` that repeat an earlier one for the same item."""
     unanswered: int = 0
-    usage: Usage = _NOTHING
+    """Requests without a readable reply; the provider may bill them all the same."""
+    usage: Usage = _NO_USAGE
+    """Tokens of the answered requests."""
     cost: float | None = 0.0
+    """US dollars for the answered requests; None if a price is not known."""
 
 
-class Purse:
-    """At most `most` US dollars are spent, all requests under way being as dear as they can be.
+class SpendLimit:
+    """Keeps a run within a limit in US dollars, counting every request at its highest cost.
 
-    A request that was not answered counts as dear as it could have been.
+    An unanswered request counts as much as it could have cost. None: no limit.
     """
 
-    def __init__(self, most: float | None = None) -> None:
-        self.most = most
-        self.accounts: dict[tuple[str, str], Account] = {}
+    def __init__(self, limit: float | None = None) -> None:
+        self.limit = limit
+        self.totals: dict[tuple[str, str], UsageTotals] = {}
         self._paid = 0.0
-        self._held = 0.0
-        self._under_way = 0
+        self._reserved = 0.0
+        self._reservations = 0
         self._waiting: list[asyncio.Future[object]] = []
 
-    def account(self, stage: str, who: str) -> Account:
-        """What is written down of a model or judge."""
-        return self.accounts.setdefault((stage, who), Account())
+    def totals_of(self, stage: str, name: str) -> UsageTotals:
+        """Return the totals of a model (`completion`) or judge (`judgment`), created on demand."""
+        return self.totals.setdefault((stage, name), UsageTotals())
 
-    async def hold(self, dearest: float, *, patient: bool = False) -> None:
-        """Lay aside what a request can cost. Where that is not left, what is under way may turn out
-        cheaper: it waits for that, unless it is `patient`, and what is under way takes hours.
+    async def reserve(self, max_cost: float, *, batch_only: bool = False) -> None:
+        """Reserve US dollars for one request.
 
-        Where even that would not do, the run is stopped: StoppedError.
+        If they are not left, waits for requests in flight, which may turn out cheaper; not if
+        `batch_only`, as they take hours. If that does not help, stops the run: StoppedError.
         """
-        if self.most is None:
+        if self.limit is None:
             return
-        while self._paid + self._held + dearest > self.most:
-            if patient or not self._under_way:
-                why = (
-                    f"${self._paid:.4f} of --max-cost {self.most:g} are spent, and the next request"
-                    f" can cost ${dearest:.4f}: the same command with more goes on"
+        while self._paid + self._reserved + max_cost > self.limit:
+            if batch_only or not self._reservations:
+                reason = (
+                    f"${self._paid:.4f} of --max-cost {self.limit:g} are spent, and the next "
+                    f"request can cost ${max_cost:.4f}: the same command with more goes on"
                 )
-                halt().stop(why)
-                raise StoppedError(why)
+                current_stop_token().stop(reason)
+                raise StoppedError(reason)
             waiter: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
-            await unless_stopped(waiter)
-        self._held += dearest
-        self._under_way += 1
+            await wait_or_stop(waiter)
+        self._reserved += max_cost
+        self._reservations += 1
 
-    def pay(self, dearest: float, cost: float) -> None:
-        """What was laid aside for a request is free again, and what it did cost is paid."""
+    def settle(self, max_cost: float, cost: float) -> None:
+        """Release the reservation of `max_cost` and count `cost` as spent."""
         self._paid += cost
-        if self.most is None:
+        if self.limit is None:
             return
-        self._under_way -= 1
-        self._held = self._held - dearest if self._under_way else 0.0  # sums leave a trace
+        self._reservations -= 1
+        # With none left it is exactly 0: floating-point sums drift.
+        self._reserved = self._reserved - max_cost if self._reservations else 0.0
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.done():

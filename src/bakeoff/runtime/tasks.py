@@ -1,4 +1,4 @@
-"""Tasks of which the first error is the one that is raised, and what came of a piece of work."""
+"""Helpers for asyncio: daemon threads, task groups, periodic callbacks."""
 
 import asyncio
 import threading
@@ -8,40 +8,39 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from bakeoff.errors import WorkError
-from bakeoff.runtime.worker import O
 
 T = TypeVar("T")
 
 
-async def aside(work: Callable[[], T]) -> T:
-    """What `work` returns or raises, on a thread of its own: reading, fetching, importing.
+async def to_daemon_thread(function: Callable[[], T]) -> T:
+    """Run `function` in a new daemon thread; return its result or raise its exception.
 
-    Nobody waits for that thread any more who is cancelled, and no process ends later for it, as it
-    would for `asyncio.to_thread`.
+    Cancelling the caller abandons the thread; being a daemon, it does not delay process exit
+    (`asyncio.to_thread` would).
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
+    future: asyncio.Future[T] = loop.create_future()
 
-    def tell(put: Callable[..., None], *what: object) -> None:
-        if not done.done():
-            put(*what)
+    def set_outcome(setter: Callable[..., None], *value: object) -> None:
+        if not future.done():
+            setter(*value)
 
     def run() -> None:
         outcome: tuple[Callable[..., None], object]
         try:
-            outcome = done.set_result, work()
+            outcome = future.set_result, function()
         except BaseException as error:
-            outcome = done.set_exception, error
-        with suppress(RuntimeError):  # the loop is gone, and with it who wanted to know
-            loop.call_soon_threadsafe(tell, *outcome)
+            outcome = future.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed, and the caller with it
+            loop.call_soon_threadsafe(set_outcome, *outcome)
 
     context = copy_context()
-    threading.Thread(target=context.run, args=(run,), name="bakeoff-aside", daemon=True).start()
-    return await done
+    threading.Thread(target=context.run, args=(run,), name="bakeoff-daemon", daemon=True).start()
+    return await future
 
 
-async def outcome_of(work: Awaitable[O]) -> O | WorkError:
-    """What came of the work: its result, or the WorkError that it raised."""
+async def outcome_of(work: Awaitable[T]) -> T | WorkError:
+    """Return the result of `work`, or the WorkError that it raises."""
     try:
         return await work
     except WorkError as error:
@@ -49,8 +48,8 @@ async def outcome_of(work: Awaitable[O]) -> O | WorkError:
 
 
 @asynccontextmanager
-async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group whose first error cancels the rest and is raised as itself, not in a group."""
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Open a task group that raises its first error as it is, not in an exception group."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -60,17 +59,17 @@ async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 @asynccontextmanager
-async def meanwhile(act: Callable[[], None], every: float) -> AsyncIterator[None]:
-    """Call `act` every so many seconds while the body runs, and not a moment longer."""
+async def run_periodically(callback: Callable[[], None], every: float) -> AsyncIterator[None]:
+    """Call `callback` every `every` seconds while the body runs."""
 
-    async def beat() -> None:
+    async def repeat() -> None:
         while True:
             await asyncio.sleep(every)
-            act()
+            callback()
 
-    async with tasks() as group:
-        beating = group.create_task(beat())
+    async with task_group() as group:
+        task = group.create_task(repeat())
         try:
             yield
         finally:
-            beating.cancel()
+            task.cancel()

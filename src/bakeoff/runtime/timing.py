@@ -1,6 +1,6 @@
-"""Where the wall time of a run goes, by kinds of work that overlap. Knows no run and no terminal.
+"""Measures where the wall time of a run goes, by kinds of work that may overlap.
 
-Whoever does something slow says so with `timed`. That costs next to nothing where no watch runs.
+Code that does slow work is wrapped in `timed`, which costs next to nothing without a stopwatch.
 """
 
 import threading
@@ -10,86 +10,94 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Literal, NamedTuple, Self, get_args
 
-# The earlier kind is inside the later one where both are under way: what a moment counts for.
-Work = Literal["load", "store", "parse", "summarise", "generate", "judge"]
-KINDS: tuple[Work, ...] = get_args(Work)
+# In order of precedence: while several run, the time is attributed to the first of them.
+WorkKind = Literal["load", "store", "parse", "summarise", "generate", "judge"]
+WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
 
 
-class Lap(NamedTuple):
-    """One kind of work, in seconds: `counted` of the wall, `whole` while it was under way at all.
+class Timing(NamedTuple):
+    """Wall time of one kind of work, in seconds."""
 
-    `counted` adds up over all kinds: each moment counts for the first kind that was under way.
-    """
-
-    work: Work
-    counted: float
-    whole: float
+    kind: WorkKind
+    attributed: float
+    """While no kind of higher precedence was running; these add up over all kinds."""
+    total: float
+    """While it was running at all."""
 
 
 class Stopwatch:
-    """Measures what is `timed` in the context that enters it, and in the threads that copy it."""
+    """Measures what is `timed` in the context that enters it, and in threads that copy that."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._began = self._last = clock()
-        self._under_way = dict.fromkeys(KINDS, 0)
-        self._counted = dict.fromkeys(KINDS, 0.0)
-        self._whole = dict.fromkeys(KINDS, 0.0)
+        self._running = dict.fromkeys(WORK_KINDS, 0)
+        self._attributed = dict.fromkeys(WORK_KINDS, 0.0)
+        self._total = dict.fromkeys(WORK_KINDS, 0.0)
         self._lock = threading.Lock()  # engines load on threads of their own
         self._token: Token[Stopwatch | None]
 
     def __enter__(self) -> Self:
-        self._token = _RUNNING.set(self)
+        self._token = _CURRENT.set(self)
         return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
-        _RUNNING.reset(self._token)
+        _CURRENT.reset(self._token)
 
-    def turn(self, work: Work, by: int) -> None:
-        """One more (1) or one less (-1) of a kind is under way."""
+    def start(self, kind: WorkKind) -> None:
+        """Count one more running piece of work of this kind."""
+        self._change(kind, 1)
+
+    def stop(self, kind: WorkKind) -> None:
+        """Count one less running piece of work of this kind."""
+        self._change(kind, -1)
+
+    def timings(self) -> tuple[list[Timing], float]:
+        """Return the timings so far, in the order of `WORK_KINDS`, and the seconds since start."""
         with self._lock:
-            self._account()
-            self._under_way[work] += by
+            self._add_elapsed()
+            timings = [
+                Timing(kind, self._attributed[kind], self._total[kind]) for kind in WORK_KINDS
+            ]
+            return timings, self._last - self._began
 
-    def laps(self) -> tuple[list[Lap], float]:
-        """Every kind so far, in the order of `KINDS`; and the seconds since the watch was made."""
+    def _change(self, kind: WorkKind, by: int) -> None:
         with self._lock:
-            self._account()
-            laps = [Lap(work, self._counted[work], self._whole[work]) for work in KINDS]
-            return laps, self._last - self._began
+            self._add_elapsed()
+            self._running[kind] += by
 
-    def _account(self) -> None:
-        """Give the time since the last turn to whoever was under way."""
+    def _add_elapsed(self) -> None:
+        """Add the time since the last change to the kinds that were running."""
         now = self._clock()
-        passed, self._last = now - self._last, now
-        going = [work for work in KINDS if self._under_way[work]]
-        for work in going:
-            self._whole[work] += passed
-        if going:
-            self._counted[going[0]] += passed
+        elapsed, self._last = now - self._last, now
+        running = [kind for kind in WORK_KINDS if self._running[kind]]
+        for kind in running:
+            self._total[kind] += elapsed
+        if running:
+            self._attributed[running[0]] += elapsed
 
 
-_RUNNING: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
+_CURRENT: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
 
 
 class timed:  # noqa: N801 - used like a function: `with timed("parse"):`
-    """Count the body of a `with` as work of a kind, if a watch runs."""
+    """Context manager: measures its body as work of a kind, if a stopwatch is active."""
 
-    __slots__ = ("_watch", "_work")
+    __slots__ = ("_kind", "_stopwatch")
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._watch = _RUNNING.get()
+    def __init__(self, kind: WorkKind) -> None:
+        self._kind = kind
+        self._stopwatch = _CURRENT.get()
 
     def __enter__(self) -> None:
-        if self._watch:
-            self._watch.turn(self._work, 1)
+        if self._stopwatch:
+            self._stopwatch.start(self._kind)
 
-    def __exit__(self, *ended: object) -> None:
-        if self._watch:
-            self._watch.turn(self._work, -1)
+    def __exit__(self, *error: object) -> None:
+        if self._stopwatch:
+            self._stopwatch.stop(self._kind)

@@ -1,118 +1,123 @@
-"""What crosses between the event loop, where calls wait, and an engine's thread. Knows no engine.
+"""Thread-safe queue between callers in event loops and an engine on its own thread.
 
-A call puts in a ticket for each of its items; the engine takes tickets and gives outcomes for them.
+A call of a worker is a submission of work items; the engine takes items and puts their outcomes.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic
+from typing import Generic, TypeVar
 
 from bakeoff.errors import StoppedError, WorkError
-from bakeoff.runtime.worker import Emit, I, O
+
+I = TypeVar("I")  # noqa: E741 - an item
+O = TypeVar("O")  # noqa: E741 - its result
+
+Emit = Callable[[int, O | WorkError], None]  # called with the index of an item and its outcome
 
 
-class Call(Generic[I, O]):
-    """One call of a worker, in its event loop: waits until it has all outcomes."""
+class Submission(Generic[I, O]):
+    """One call of a worker: waits in its event loop for the outcomes of all its items."""
 
     def __init__(self, items: Sequence[I], emit: Emit[O]) -> None:
-        self.tickets = [Ticket(self, index, item) for index, item in enumerate(items)]
-        self.gone = False  # whether nobody waits any more
+        self.work_items = [WorkItem(self, index, item) for index, item in enumerate(items)]
+        self.abandoned = False
+        """Whether the caller has stopped waiting."""
         self._emit = emit
-        self._owed = len(items)
+        self._missing = len(items)
         self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._done: asyncio.Future[None] = self._loop.create_future()
 
-    async def over(self) -> None:
-        """Wait for all outcomes. Raises what `emit` raised, or what ended the engine."""
+    async def wait(self) -> None:
+        """Wait for all outcomes. Raises what `emit` raises, or the error that ended the engine."""
         try:
-            if self._owed:
-                await self._over
+            if self._missing:
+                await self._done
         finally:
-            self.gone = True
+            self.abandoned = True
 
     def fail(self, error: BaseException) -> None:
-        """End it in this error. In its event loop."""
-        if not (self.gone or self._over.done()):
-            self._over.set_exception(error)
+        """Let `wait` raise `error`. To be called in the event loop."""
+        if not (self.abandoned or self._done.done()):
+            self._done.set_exception(error)
 
-    def receive(self, index: int, outcome: O | WorkError) -> None:
-        """Emit an outcome, unless nobody waits for it. From any thread."""
-        self._loop.call_soon_threadsafe(self._receive, index, outcome)
+    def deliver(self, index: int, outcome: O | WorkError) -> None:
+        """Emit an outcome, unless the submission is abandoned. From any thread."""
+        self._loop.call_soon_threadsafe(self._deliver, index, outcome)
 
-    def _receive(self, index: int, outcome: O | WorkError) -> None:
-        if self.gone or self._over.done():
+    def _deliver(self, index: int, outcome: O | WorkError) -> None:
+        if self.abandoned or self._done.done():
             return
         try:
             self._emit(index, outcome)
         except Exception as error:
             self.fail(error)
             return
-        self._owed -= 1
-        if not self._owed:
-            self._over.set_result(None)
+        self._missing -= 1
+        if not self._missing:
+            self._done.set_result(None)
 
 
-class Ticket(Generic[I, O]):
-    """One item of a call on its way through the engine."""
+class WorkItem(Generic[I, O]):
+    """One item of a submission."""
 
-    def __init__(self, call: Call[I, O], index: int, item: I) -> None:
-        self.call = call
+    def __init__(self, submission: Submission[I, O], index: int, item: I) -> None:
+        self.submission = submission
         self.index = index
         self.item = item
 
-    def wanted(self) -> bool:
-        """Whether somebody still waits for its outcome."""
-        return not self.call.gone
+    def is_wanted(self) -> bool:
+        """Return whether the caller still waits for the outcome."""
+        return not self.submission.abandoned
 
 
-class Feed(Generic[I, O]):
-    """The tickets that wait for the engine, those of the largest rank first."""
+class WorkQueue(Generic[I, O]):
+    """Work items that wait for the engine, in descending order of `sort_key`."""
 
-    def __init__(self, rank: Callable[[I], int]) -> None:
-        self._rank = rank
+    def __init__(self, sort_key: Callable[[I], int]) -> None:
+        self._sort_key = sort_key
         self._lock = threading.Lock()
-        self._waiting: list[Ticket[I, O]] = []
-        self._out: dict[Ticket[I, O], None] = {}
+        self._waiting: list[WorkItem[I, O]] = []
+        self._taken: dict[WorkItem[I, O], None] = {}
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Return how many items wait."""
         return len(self._waiting)
 
-    def add(self, tickets: Sequence[Ticket[I, O]]) -> None:
-        """Let these wait too; of one rank, those come first that were there first."""
+    def add(self, work_items: Sequence[WorkItem[I, O]]) -> None:
+        """Add items; those with equal keys stay in the order in which they were added."""
         with self._lock:
-            self._waiting += tickets
-            self._waiting.sort(key=lambda ticket: self._rank(ticket.item), reverse=True)
+            self._waiting += work_items
+            self._waiting.sort(key=lambda work_item: self._sort_key(work_item.item), reverse=True)
 
     def drop_unwanted(self) -> None:
-        """Forget those that nobody waits for."""
+        """Remove the items of abandoned submissions."""
         with self._lock:
-            self._waiting = [ticket for ticket in self._waiting if ticket.wanted()]
+            self._waiting = [item for item in self._waiting if item.is_wanted()]
 
-    def refuse(self, call: Call[I, O], error: StoppedError) -> None:
-        """Take none of a call's any more that still wait: each ends in this error."""
+    def reject(self, submission: Submission[I, O], error: StoppedError) -> None:
+        """Remove the waiting items of a submission; `error` is the outcome of each."""
         with self._lock:
-            refused = [ticket for ticket in self._waiting if ticket.call is call]
-            self._waiting = [ticket for ticket in self._waiting if ticket.call is not call]
-        for ticket in refused:
-            call.receive(ticket.index, error)
+            rejected = [item for item in self._waiting if item.submission is submission]
+            self._waiting = [item for item in self._waiting if item.submission is not submission]
+        for item in rejected:
+            submission.deliver(item.index, error)
 
-    def take(self, most: int) -> list[Ticket[I, O]]:
-        """Up to so many of them, for the engine."""
+    def take(self, limit: int) -> list[WorkItem[I, O]]:
+        """Remove and return up to `limit` items."""
         with self._lock:
-            taken, self._waiting = self._waiting[:most], self._waiting[most:]
-            self._out |= dict.fromkeys(taken)
+            taken, self._waiting = self._waiting[:limit], self._waiting[limit:]
+            self._taken |= dict.fromkeys(taken)
         return taken
 
-    def give(self, ticket: Ticket[I, O], outcome: O | WorkError) -> None:
-        """Leave what came of one that was taken."""
+    def put_outcome(self, work_item: WorkItem[I, O], outcome: O | WorkError) -> None:
+        """Deliver the outcome of an item that was taken; once per item."""
         with self._lock:
-            del self._out[ticket]
-        ticket.call.receive(ticket.index, outcome)
+            del self._taken[work_item]
+        work_item.submission.deliver(work_item.index, outcome)
 
-    def lost(self) -> list[Ticket[I, O]]:
-        """Those that were taken and of which nothing came, when the engine has stopped."""
+    def take_unfinished(self) -> list[WorkItem[I, O]]:
+        """Remove and return the items that were taken and have no outcome."""
         with self._lock:
-            lost, self._out = list(self._out), {}
-        return lost
+            unfinished, self._taken = list(self._taken), {}
+        return unfinished

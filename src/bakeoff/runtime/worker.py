@@ -1,136 +1,265 @@
-"""What a worker is: the one shape of everything slow. Knows no model and no store.
+"""The worker protocol, and base classes for servers (`PerItem`), engines (`Batched`) and judges.
 
-A worker takes items and emits one outcome per item, in any order: a result, or the WorkError that
-it ended in. Any other exception is a bug or a ConfigError; it stops the run. A worker may be called
-again while a call is running: calls share its lanes or its thread.
+A worker takes items and emits one outcome per item: a result, or the WorkError that it ended in.
 """
 
+import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import JsonValue
 
 from bakeoff.config import Sampling
-from bakeoff.errors import WorkError
-from bakeoff.records import Completion, Pair, Prompt, Usage, Verdict
+from bakeoff.errors import ConfigError, StoppedError, WorkError
+from bakeoff.records import Completion, Pair, Prompt, Verdict
+from bakeoff.runtime.cancellation import current_stop_token, has_stop_token
+from bakeoff.runtime.tasks import outcome_of, task_group
+from bakeoff.runtime.work_queue import Emit, I, O, Submission, WorkQueue
 
-I = TypeVar("I")  # noqa: E741 - what goes in
-O = TypeVar("O")  # noqa: E741 - what comes out
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
-Emit = Callable[[int, O | WorkError], None]
+Order = Literal["both", "apart"]
 
 
-class Ask(NamedTuple):
-    """One request: what is read, and how much may be written."""
+class ModelRequest(NamedTuple):
+    """One request to a model; `sampling.max_tokens` bounds the length of its reply."""
 
     prompt: Prompt
     sampling: Sampling
 
 
+@dataclass(frozen=True)
+class Traits:
+    """Properties of a worker that the pipeline schedules by; the defaults fit a hosted model."""
+
+    exclusive: bool = False
+    """Fills the accelerator: closed before the next exclusive worker starts, unless keep_loaded."""
+    keep_loaded: bool = False
+    """An exclusive worker that leaves enough memory for the others to stay loaded beside it."""
+    batch_only: bool = False
+    """Replies take hours however few are requested: called once, with all items."""
+    free: bool = False
+    """Has no price per token, as a model on this machine."""
+    can_score: bool = False
+    """A generator that can score the last turn of a prompt, if the sampling asks for that."""
+    order: Order = "both"
+    """Of a judge: `both` if position may sway it, so that a pair is shown in both orders; `apart`
+    if it sees each completion alone."""
+    prefers_own_family: bool = False
+    """Of a judge: known to prefer texts of its own model family, so it may not judge one of it."""
+    caveat: str | None = None
+    """A note that the results carry, or None."""
+
+
 class Worker(Protocol[In, Out]):
     """A model or a judge.
 
-    `identity` is plain JSON: what changes an outcome, and nothing else; it is known before anything
-    is loaded. `weights` names the model behind it, however it is asked; None where there is none.
-    `exclusive` means that it fills the accelerator: no other such worker beside it. `patient` means
-    that replies take hours, however many are asked for: it is to be called once, with everything.
+    It may be called again while a call is running: calls share its lanes or its thread. Optional
+    members are the protocols of `bakeoff.runtime.capabilities`.
     """
 
     @property
     def identity(self) -> JsonValue:
-        """What changes an outcome: goes into the store's keys."""
-        ...
+        """Everything that changes an outcome, as plain JSON; part of the store's keys.
 
-    @property
-    def weights(self) -> str | None:
-        """The model behind it: two workers with equal weights are the same model."""
-        ...
-
-    @property
-    def caveat(self) -> str | None:
-        """What a reader of the results has to know about it; None for most."""
-        ...
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether it has to be closed before another exclusive worker starts."""
-        ...
-
-    @property
-    def stays(self) -> bool:
-        """Of one that is exclusive: whether it may stay open while others have their turn."""
-        ...
-
-    @property
-    def patient(self) -> bool:
-        """Whether it wants everything in one call."""
-        ...
-
-    @property
-    def through(self) -> int:
-        """Of what it was called with, how much is done where it is done, and not yet emitted."""
-        ...
-
-    @property
-    def writing(self) -> int:
-        """How many tokens it has written of what is not emitted yet; 0 where it does not know."""
-        ...
-
-    def asks(self, item: In) -> Sequence[Ask]:
-        """The requests that an item takes where nothing goes wrong; none where it asks no model, or
-        does not know.
+        Known before the model is loaded.
         """
         ...
 
-    def due(self, usage: Usage) -> float | None:
-        """US dollars that somebody wants for so many tokens: 0 where nobody does, None where that
-        is not known.
-        """
+    @property
+    def traits(self) -> Traits:
+        """How the worker is scheduled; `prepare` and loading a model may change it."""
         ...
 
     async def prepare(self) -> None:
-        """Fetch what has to be fetched and check what can be checked for free.
+        """Download what is missing and check what can be checked without a request.
 
-        Called before any work, and only where there is work to do. ConfigError where it could not
-        start: a missing key, extra or file.
+        Called before any work, and only if there is work to do. Raises ConfigError if the worker
+        cannot start: a missing key, extra or file.
         """
         ...
 
     async def __call__(
         self, items: Sequence[In], emit: Callable[[int, Out | WorkError], None]
     ) -> None:
-        """Emit (index, outcome) once per item, in any order."""
-        ...
+        """Call `emit(index, outcome)` once per item, in any order.
 
-    def kept(self) -> None:
-        """What was emitted is in the store: none of it has to be found again."""
+        Any exception but WorkError stops the run: ConfigError, or a bug.
+        """
         ...
 
     async def close(self) -> None:
-        """Give back what was opened; a later call opens it again."""
+        """Release all resources; a later call acquires them again."""
         ...
 
 
 Generator = Worker[Prompt, Completion]
-Order = Literal["both", "apart"]
+Judge = Worker[Pair, Verdict]
 
 
-class Judge(Worker[Pair, Verdict], Protocol):
-    """A worker that compares.
+class BaseWorker(ABC, Generic[I, O]):
+    """Defaults of the members that most workers need not define."""
 
-    `order` is `both` where the place of a completion may sway it, so that a pair is shown in both
-    orders; `apart` where it looks at each completion alone, so that there is no order. `partial`
-    says that it is known to prefer text of its own family.
+    identity: JsonValue
+    traits = Traits()
+
+    async def prepare(self) -> None:
+        """Do nothing; override to download or check something."""
+
+    async def close(self) -> None:
+        """Do nothing; override to release something."""
+
+
+class PerItem(BaseWorker[I, O]):
+    """Base of workers in front of a server: override `process`.
+
+    At most `max_concurrency` items are in flight. A ConfigError after the first result (a revoked
+    key, a server that is gone) stops the run instead of raising: what is done is kept, and the
+    remaining items are emitted as StoppedError.
     """
 
-    @property
-    def order(self) -> Order:
-        """How it has to be shown a pair."""
-        ...
+    def __init__(self, max_concurrency: int) -> None:
+        self._max_concurrency = max_concurrency
+        self._semaphore = asyncio.Semaphore(max_concurrency)
+        self._has_result = False
+
+    @abstractmethod
+    async def process(self, item: I) -> O:
+        """Return the result of one item, or raise a WorkError."""
+
+    async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
+        """Emit the outcome of every item; lanes take items from one shared iterator."""
+        waiting = iter(enumerate(items))
+
+        async def lane() -> None:
+            for index, item in waiting:
+                async with self._semaphore:
+                    emit(index, await self._outcome(item))
+                await asyncio.sleep(0)  # `process` may never wait: let the event loop run
+
+        async with task_group() as group:
+            for _ in range(min(self._max_concurrency, len(items))):
+                group.create_task(lane())
+
+    async def _outcome(self, item: I) -> O | WorkError:
+        run = current_stop_token()
+        if run.reason is not None:
+            return StoppedError(run.reason)
+        try:
+            outcome = await outcome_of(self.process(item))
+        except ConfigError as error:
+            if not (self._has_result and has_stop_token()):
+                raise
+            run.stop(str(error))
+            return StoppedError(str(error))
+        self._has_result = self._has_result or not isinstance(outcome, WorkError)
+        return outcome
+
+
+class Batched(BaseWorker[I, O]):
+    """Base of engines in this process: override `process_batch`, which runs on its own thread.
+
+    Items of overlapping calls share batches, so that single items do not run one by one. An engine
+    that can take up items while it works on others overrides `process_queue` too.
+    """
+
+    traits = Traits(exclusive=True, free=True)
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._queue: WorkQueue[I, O] = WorkQueue(self.sort_key)
+        self._thread: ThreadPoolExecutor | None = None
+        self._running: asyncio.Future[None] | None = None
+
+    @abstractmethod
+    def process_batch(self, items: Sequence[I]) -> Sequence[O | WorkError]:
+        """Return the outcomes of a batch, in order. Runs on the engine's thread."""
+
+    def process_queue(self, queue: WorkQueue[I, O]) -> None:
+        """Take some of the waiting items and give an outcome for each, on the engine's thread."""
+        taken = queue.take(self._batch_size)
+        outcomes = self.process_batch([work_item.item for work_item in taken])
+        for work_item, outcome in list(zip(taken, outcomes, strict=True)):
+            queue.put_outcome(work_item, outcome)
+
+    def sort_key(self, item: I) -> int:
+        """Items are batched in descending order of this key; by default all are equal."""
+        del item
+        return 0
+
+    def release(self) -> None:
+        """Free what `process_batch` loaded. Runs on the engine's thread."""
+
+    async def close(self) -> None:
+        """Call `release` and end the engine's thread."""
+        if self._thread is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.release)
+            self._thread.shutdown()
+            self._thread = self._running = None
+
+    async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
+        """Emit each outcome as soon as the engine gives it."""
+        submission: Submission[I, O] = Submission(items, emit)
+        self._queue.add(submission.work_items)
+        with current_stop_token().on_stop(lambda error: self._queue.reject(submission, error)):
+            self._start()
+            try:
+                await submission.wait()
+            finally:
+                self._queue.drop_unwanted()  # after an error, or cancelled
+
+    def _start(self) -> None:
+        """Start the engine on the waiting items, unless it is running."""
+        loop = asyncio.get_running_loop()
+        # A run in an event loop that is closed by now never calls `_stopped`.
+        idle = self._running is None or self._running.get_loop() is not loop
+        if idle and len(self._queue):
+            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="engine")
+            context = copy_context()  # logging and timing in the engine belong to this run
+            self._running = loop.run_in_executor(
+                self._thread, context.run, self.process_queue, self._queue
+            )
+            self._running.add_done_callback(self._stopped)
+
+    def _stopped(self, running: asyncio.Future[None]) -> None:
+        """Fail the submissions whose items have no outcome, then go on with the waiting items."""
+        self._running = None
+        unfinished = self._queue.take_unfinished()
+        error = running.exception()
+        if error and not unfinished:  # it failed before it took an item, and would do so again
+            unfinished = self._queue.take(len(self._queue))
+        for work_item in unfinished:
+            work_item.submission.fail(
+                error or RuntimeError(f"{self!r} gave no outcome for an item")
+            )
+        self._start()
+
+
+class GeneratorJudge:
+    """Base of judges that ask a generator, whose traits and lifetime they share."""
+
+    order: Order = "both"
+    prefers_own_family = False
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
 
     @property
-    def partial(self) -> bool:
-        """Whether a contestant of its own family makes it no judge."""
-        ...
+    def traits(self) -> Traits:
+        """The generator's, with the judge's order."""
+        return replace(
+            self.generator.traits, order=self.order, prefers_own_family=self.prefers_own_family
+        )
+
+    async def prepare(self) -> None:
+        """Prepare the generator."""
+        await self.generator.prepare()
+
+    async def close(self) -> None:
+        """Close the generator."""
+        await self.generator.close()

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bakeoff.testing import OpenAIServer, verdict_json
 from tests.hub_server import Address, loopback_hub, python_with_hub
 from tests.marks import long
-from tests.openai_server import OpenAIServer, verdict
 from tests.tiny_models import make_tiny_model
 
 CARD = """---
@@ -182,7 +182,7 @@ judge = f"judge=api:judge?base_url={sys.argv[1]}"
 config = Config(model=("a=echo:a", "b=echo:b"), judge=(judge,), prompts=sys.argv[2], limit=3)
 print(json.dumps(run(config).environment["prompts"]))
 """
-    with OpenAIServer(lambda _: verdict(5, 5, "tie")) as server:
+    with OpenAIServer(lambda _: verdict_json(5, 5, "tie")) as server:
         sources = ["ultrachat"]
         for source in sources:
             done = python_with_hub(code, hub, tmp_path, server.url, source, OPENAI_API_KEY="k")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff import Results
+from bakeoff.testing import OpenAIServer
 from tests.integration.cli.test_cli import bakeoff, usual
-from tests.openai_server import OpenAIServer
 from tests.web_clients import Browser
 
 

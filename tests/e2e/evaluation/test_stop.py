@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
+from bakeoff.testing import OpenAIServer, Reply, prefer_good
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, contest
 
 PROMPTS, LANES = 16, 4
 NEEDED = 4 * PROMPTS  # two completions, and a verdict in each order
@@ -29,11 +29,11 @@ EARLY = (-signal.SIGINT, -signal.SIGTERM)  # before there was anybody to hear it
 
 
 def slow(delay: float) -> OpenAIServer:
-    def brain(body: dict[str, Any]) -> Reply:
-        said = contest(body)
-        return Reply(body=OpenAIServer.says(said), delay=delay)
+    def respond(body: dict[str, Any]) -> Reply:
+        said = prefer_good(body)
+        return Reply(body=OpenAIServer.wrap_text(said), delay=delay)
 
-    return OpenAIServer(brain)
+    return OpenAIServer(respond)
 
 
 def command(server: OpenAIServer, prompts: str = "starter") -> list[str]:
@@ -55,7 +55,7 @@ class Held:
 
     def __call__(self, body: dict[str, Any]) -> Reply:
         self._asked += 1
-        reply = Reply(body=OpenAIServer.says(contest(body)))
+        reply = Reply(body=OpenAIServer.wrap_text(prefer_good(body)))
         if self._asked >= self.after:
             reply.until = self.go.is_set
             self.reached.set()
@@ -135,7 +135,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_been(
                         process.kill()
                         process.wait()
                         through, killed = False, killed + 1
-                server.left()
+                server.wait_disconnected()
                 asked, new = len(server.requests), kept(folder) - before
                 assert asked <= NEEDED - before
                 assert asked - new <= (0 if through else 2 * LANES)
@@ -177,7 +177,7 @@ def test_stopped_once_it_finishes_what_is_in_flight_and_says_so(
             folder = tmp_path / str(trial)
             server.requests.clear()
             wanted = chance.randrange(1, NEEDED - LANES)
-            server.brain = held = Held(wanted)
+            server.respond = held = Held(wanted)
             with started(server, folder) as process:
                 assert held.reached.wait(60)
                 process.send_signal(which)
@@ -186,7 +186,7 @@ def test_stopped_once_it_finishes_what_is_in_flight_and_says_so(
                 assert process.stderr
                 errors = said + process.stderr.read()
                 process.wait(60)
-            server.left()
+            server.wait_disconnected()
             asked = len(server.requests)
             assert process.returncode == 130, errors
             assert errors.rstrip().endswith(
@@ -278,28 +278,28 @@ class Revoked:
         known = len(self.served) == 3 and min(self.served.values()) > LANES
         if self.served.total() < self.after or not known:
             self.served[body["model"]] += 1
-            return contest(body)
+            return prefer_good(body)
         self.refused += 1
         error = {"message": "This key was revoked.", "code": "invalid_api_key"}
         return Reply(status=401, body={"error": error})
 
 
 def test_a_key_that_is_revoked_halfway_stops_it_at_once_and_all_is_kept(tmp_path: Path) -> None:
-    brain = Revoked(NEEDED // 2)
-    with OpenAIServer(brain) as server, started(server, tmp_path) as process:
+    respond = Revoked(NEEDED // 2)
+    with OpenAIServer(respond) as server, started(server, tmp_path) as process:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 3
         lines = [line for line in errors.splitlines() if "revoked" in line]
         assert len(lines) == 1
         assert lines[0].startswith("bakeoff: stopped: '")
         assert lines[0].endswith("what was done is kept, and the same command goes on")
-        assert brain.refused <= 3 * LANES  # those that were in flight
-        assert kept(tmp_path) == brain.served.total()
+        assert respond.refused <= 3 * LANES  # those that were in flight
+        assert kept(tmp_path) == respond.served.total()
         found = json.loads((tmp_path / "results/results.json").read_text())
         tally = found["summary"]["pairs"][0]["accounting"]
         assert tally["asked"] == tally["judged"] + tally["failed"] == 2 * PROMPTS
-        brain.after = 2 * NEEDED
+        respond.after = 2 * NEEDED
         server.requests.clear()
-        left = NEEDED - brain.served.total()
+        left = NEEDED - respond.served.total()
         whole(server, tmp_path)
         assert len(server.requests) == left

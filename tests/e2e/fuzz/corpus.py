@@ -106,7 +106,7 @@ PROGRESS = {
     "schema": "bakeoff-progress/1",
     "started": "2026-01-01T00:00:00+00:00",
     "updated": "2026-01-01T00:01:00Z",
-    "rows": [{"stage": "judgment", "who": "j", "done": 3, "total": 9, "cost": 0.25}],
+    "rows": [{"stage": "judgment", "participant": "j", "done": 3, "total": 9, "cost": 0.25}],
     "results": "results.json",
 }
 REPLIES = tuple(case.text for case in CASES)

@@ -29,17 +29,16 @@ from bakeoff.judges.parsing.verdicts import (
     parse_single_score,
 )
 from bakeoff.judges.rendering import Template, TemplateInput, load_criteria
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Verdict
 from bakeoff.report.export import save_page
 from bakeoff.report.frames import comparison_rows, judgment_rows
 from bakeoff.report.page.page import render_page
 from bakeoff.report.plain_text import escape_controls, escape_json
 from bakeoff.report.results_file import read_results
-from bakeoff.runtime.progress import PROGRESS
-from bakeoff.runtime.progress import read as read_progress
+from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
 from tests.builders import make_prompt, sample_results
 from tests.e2e.fuzz import corpus
 from tests.unit.judges.judge_texts import CRITERIA
@@ -96,7 +95,7 @@ def _prompts(suffix: str) -> Callable[[bytes, Path], object]:
     def run(data: bytes, folder: Path) -> None:
         path = folder / f"prompts{suffix}"
         path.write_bytes(data)
-        for prompt in draw(str(path), 3, 0).prompts:
+        for prompt in sample_prompts(str(path), 3, 0).prompts:
             prompt.model_dump_json().encode()
 
     return run
@@ -108,7 +107,7 @@ def _recorded(data: bytes, folder: Path) -> None:
     asyncio.run(RecordedCompletions(Spec.parse(f"file:{path}"), _SETTING).prepare())
 
 
-_SETTING = Setting(Sampling())
+_SETTING = RunContext(Sampling())
 
 
 def _audit(suffix: str) -> Callable[[bytes, Path], object]:
@@ -213,7 +212,7 @@ def _votes(data: bytes, folder: Path) -> None:
 
 
 def _progress(data: bytes, folder: Path) -> None:
-    (folder / PROGRESS).write_bytes(data)
+    (folder / PROGRESS_FILE).write_bytes(data)
     read_progress(folder)
 
 

@@ -12,11 +12,11 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import read
 from bakeoff.prompts.rows import files, read_rows
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.report.charts.figures import write_figures
 from bakeoff.report.export import REPORT, RESULTS, save, save_page
 from bakeoff.report.results_file import read_results
-from bakeoff.runtime.progress import PROGRESS, ProgressFile
+from bakeoff.runtime.progress import PROGRESS_FILE, ProgressFile
 from tests.builders import sample_results
 from tests.e2e.fuzz.test_findings import put, refused
 
@@ -30,7 +30,7 @@ ROOM = 700 << 20  # bytes of memory that a process reading a line of 1 GB may ha
 def test_a_line_has_a_largest_length(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LONGEST", 1 << 10)
+    monkeypatch.setattr(files, "MAX_LINE_SIZE", 1 << 10)
     first = {"a.jsonl": '{"prompt": "q"}', "a.csv": "prompt", "a.txt": "q"}[name]
     refused(
         lambda: list(read_rows(put(tmp_path / name, f"{first}\n{'x' * 1025}\n"), lists=())),
@@ -44,8 +44,8 @@ def test_a_line_has_a_largest_length(
 def test_a_file_that_is_read_as_a_whole_has_a_largest_size(tmp_path: Path) -> None:
     path = put(tmp_path / "a.json", "[1]" + " " * 2_000)
     with pytest.raises(ConfigError, match="larger than 1 kB: make it smaller"):
-        files.read_whole(path, 1 << 10)
-    assert files.read_whole(path, 2_003) == path.read_bytes()
+        files.read_file(path, 1 << 10)
+    assert files.read_file(path, 2_003) == path.read_bytes()
 
 
 def huge(path: Path, start: bytes, size: int = 1 << 30) -> Path:
@@ -116,13 +116,13 @@ def test_other_encodings_are_told_from_utf_8(tmp_path: Path, encoding: str, name
 def test_a_mark_of_utf_8_is_no_text(tmp_path: Path, name: str) -> None:
     text = {"a.jsonl": '{"prompt": "q"}\n', "a.json": '[{"prompt": "q"}]', "a.csv": "prompt\nq\n"}
     path = put(tmp_path / name, b"\xef\xbb\xbf" + text.get(name, "q\n").encode())
-    (prompt,) = draw(str(path), 1, 0).prompts
+    (prompt,) = sample_prompts(str(path), 1, 0).prompts
     assert prompt.messages[0].content == "q"
 
 
 def test_zeros_in_a_text_are_text(tmp_path: Path) -> None:
     path = put(tmp_path / "a.jsonl", '{"prompt": "a\\u0000b", "tags": ["\\u0000"]}\n')
-    (prompt,) = draw(str(path), 1, 0).prompts
+    (prompt,) = sample_prompts(str(path), 1, 0).prompts
     assert (prompt.messages[0].content, prompt.tags) == ("a\0b", ("\0",))
     refused(lambda: list(read_rows(put(tmp_path / "b.jsonl", '{"a": "\0"}\n'), lists=())))
 
@@ -213,10 +213,10 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_progress_takes_the_place_of_a_link(tmp_path: Path, elsewhere: Path) -> None:
-    (tmp_path / PROGRESS).symlink_to(elsewhere)
+    (tmp_path / PROGRESS_FILE).symlink_to(elsewhere)
     with ProgressFile(tmp_path):
-        assert not (tmp_path / PROGRESS).is_symlink()
-    assert not (tmp_path / PROGRESS).exists()
+        assert not (tmp_path / PROGRESS_FILE).is_symlink()
+    assert not (tmp_path / PROGRESS_FILE).exists()
 
 
 @pytest.mark.long

@@ -22,9 +22,9 @@ from bakeoff.importers.pandalm import split_keys
 from bakeoff.importers.reader import MAX_MODELS, read
 from bakeoff.judges.parsing.marks import parse_marks
 from bakeoff.judges.rendering import Template, load_criteria
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion
 from bakeoff.report.export import save_page
 from bakeoff.report.plain_text import escape_json
@@ -70,9 +70,9 @@ def test_rows_of_any_depth_and_length_of_number(
 ) -> None:
     path = put(tmp_path / name, value)
     refused(lambda: list(read_rows(path, lists=())), name, says)
-    refused(lambda: draw(str(path), 1, 0), name, says)
+    refused(lambda: sample_prompts(str(path), 1, 0), name, says)
     refused(lambda: read([path]), name, says)
-    recorded = RecordedCompletions(Spec.parse(f"file:{path}"), Setting(Sampling()))
+    recorded = RecordedCompletions(Spec.parse(f"file:{path}"), RunContext(Sampling()))
     refused(lambda: asyncio.run(recorded.prepare()), name, says)
 
 
@@ -99,7 +99,7 @@ def test_a_path_that_can_be_none() -> None:
         refused(lambda path=path: load_config(Path(path), {}))
         refused(lambda path=path: list(read_rows(Path(path), lists=())))
         spec = Spec(name="a", backend="file", target=path)
-        refused(lambda spec=spec: RecordedCompletions(spec, Setting(Sampling())))
+        refused(lambda spec=spec: RecordedCompletions(spec, RunContext(Sampling())))
 
 
 @pytest.mark.parametrize(
@@ -166,22 +166,22 @@ def test_a_token_that_no_document_can_hold(token: str) -> None:
 def test_half_a_character_inside_a_cell_of_csv(tmp_path: Path) -> None:
     cell = json.dumps([{"role": "user", "content": "\ud800"}]).replace('"', '""')
     path = put(tmp_path / "a.csv", f'id,messages\n1,"{cell}"\n')
-    refused(lambda: draw(str(path), 1, 0), "row 1", "half a character")
+    refused(lambda: sample_prompts(str(path), 1, 0), "row 1", "half a character")
 
 
 def test_json_of_any_depth_inside_a_cell_of_csv(tmp_path: Path) -> None:
     path = put(tmp_path / "a.csv", f"messages\n{'[' * 2_000}\n")
-    refused(lambda: draw(str(path), 1, 0), "row 1", "nested too deeply")
+    refused(lambda: sample_prompts(str(path), 1, 0), "row 1", "nested too deeply")
 
 
 def test_names_of_columns_stay_on_one_line(tmp_path: Path) -> None:
     row = json.dumps({"a\nb": 1, "c\x1b[2J": 2, "": 3})
     path = put(tmp_path / "a.jsonl", row)
-    refused(lambda: draw(str(path), 1, 0), r"'a\nb'", r"'c\x1b[2J'")
-    recorded = RecordedCompletions(Spec.parse(f"file:{path}"), Setting(Sampling()))
+    refused(lambda: sample_prompts(str(path), 1, 0), r"'a\nb'", r"'c\x1b[2J'")
+    recorded = RecordedCompletions(Spec.parse(f"file:{path}"), RunContext(Sampling()))
     refused(lambda: asyncio.run(recorded.prepare()), r"'a\nb'")
     refused(lambda: read([path]), r"'a\nb'")
-    refused(lambda: draw(f"{path}?a%0Ab=1", 1, 0))
+    refused(lambda: sample_prompts(f"{path}?a%0Ab=1", 1, 0))
 
 
 def test_two_columns_of_one_name_are_not_guessed_between(tmp_path: Path) -> None:

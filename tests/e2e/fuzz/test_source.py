@@ -126,8 +126,8 @@ def test_every_test_that_the_security_page_names_is_there() -> None:
 
 def test_the_limits_that_the_security_page_names_are_those_of_the_code() -> None:
     text = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
-    assert f"A line has at most {files.size(files.LONGEST)}" in text
-    assert f"a file that is read as a whole {files.size(files.LARGEST)}" in text
-    assert f"JSON {files.DEEPEST} levels" in text
-    assert f"unpacked up to {files.size(documents.MAX_UNPACKED)}" in text
-    assert f"at most {files.size(web.LARGEST)} and {web.SLOWEST:.0f} seconds" in text
+    assert f"A line has at most {files.format_size(files.MAX_LINE_SIZE)}" in text
+    assert f"a file that is read as a whole {files.format_size(files.MAX_FILE_SIZE)}" in text
+    assert f"JSON {files.MAX_DEPTH} levels" in text
+    assert f"unpacked up to {files.format_size(documents.MAX_UNPACKED)}" in text
+    assert f"at most {files.format_size(web.LARGEST)} and {web.SLOWEST:.0f} seconds" in text

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.config import Config, Spec
-from bakeoff.importers.reader import FORMATS, read
+from bakeoff.importers.reader import importers, read
 from tests.e2e.fuzz.strategies import ANY_TEXT, COLUMNS, ROWS, VALUES, documents
 from tests.e2e.fuzz.targets import TARGETS, one_line_or, tried
 
@@ -49,7 +49,7 @@ def test_rows(name: str, folder: Path, rows: list[dict[str, object]]) -> None:
 
 
 @settings(max_examples=EXAMPLES)
-@given(rows=ROWS, form=st.sampled_from(FORMATS))
+@given(rows=ROWS, form=st.sampled_from(list(importers())))
 def test_rows_that_are_said_to_be_of_a_format(
     folder: Path, rows: list[dict[str, object]], form: str
 ) -> None:

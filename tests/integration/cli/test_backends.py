@@ -9,7 +9,7 @@ from bakeoff.cli.backends import BackendInfo, judge_backends, model_backends
 from bakeoff.cli.installed_extras import INSTALLED
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import GENERATORS, JUDGES, Setting, judge_spec, names, open_judge
+from bakeoff.plugins import GENERATORS, JUDGES, RunContext, judge_spec, names, open_judge
 from tests.unit.cli.packages import Shelf
 
 BOTH = pytest.mark.parametrize("ways", [judge_backends, model_backends])
@@ -119,9 +119,9 @@ def test_every_listed_spec_opens() -> None:
             and "PATH" not in way.spec
             and way.spec.startswith(("api", "embed"))
         ):
-            open_judge(judge_spec(way.spec), Setting(Sampling()))
+            open_judge(judge_spec(way.spec), RunContext(Sampling()))
     hosted = [way.spec for way in judge_backends() if way.description.startswith("hosted")]
-    assert all(open_judge(judge_spec(spec), Setting(Sampling())).identity for spec in hosted)
+    assert all(open_judge(judge_spec(spec), RunContext(Sampling())).identity for spec in hosted)
 
 
 def test_a_missing_extra_is_listed_as_a_pip_command(shelf: Shelf) -> None:

@@ -15,10 +15,17 @@ import httpx
 import pytest
 
 from bakeoff import Results
-from bakeoff.runtime.progress import read
+from bakeoff.runtime.progress import read_progress
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    chat_completion,
+    prefer_good,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import sample_results
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 from tests.pseudo_terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:1/v1"
@@ -86,10 +93,12 @@ def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> N
 
 @pytest.mark.long
 def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Reply:
-        return Reply(body=chat(contest(body)), delay=0.3 if body["model"] == "judge" else 0.1)
+    def respond(body: dict[str, Any]) -> Reply:
+        return Reply(
+            body=chat_completion(prefer_good(body)), delay=0.3 if body["model"] == "judge" else 0.1
+        )
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         arguments = usual(server, "--limit", "4", "--json")
         done = bakeoff(*arguments, "--profile", cwd=tmp_path)
         without = bakeoff(*arguments, cwd=tmp_path)
@@ -180,12 +189,12 @@ def test_bad_input_is_one_clear_line_and_exit_2(
 
 @pytest.mark.long
 def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             return Reply(401, {"error": {"message": "Incorrect API key provided"}})
-        return contest(body)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         more = ("--limit", "40", "--max-concurrency", "2")
         done = bakeoff(*usual(server, *more), cwd=tmp_path)
         judged = sum(request["model"] == "judge" for request in server.requests)
@@ -196,10 +205,10 @@ def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
-        return "No idea." if body["model"] == "judge" else contest(body)
+    def respond(body: dict[str, Any]) -> Any:
+        return "No idea." if body["model"] == "judge" else prefer_good(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         done = bakeoff(*usual(server, "--limit", "3"), cwd=tmp_path)
         forgiven = bakeoff(*usual(server, "--limit", "3", "--max-failures", "1"), cwd=tmp_path)
     assert (done.returncode, forgiven.returncode) == (3, 0)
@@ -210,7 +219,7 @@ def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     def slow(body: dict[str, Any]) -> Any:
-        return Reply(body=chat(contest(body)), delay=0.1)
+        return Reply(body=chat_completion(prefer_good(body)), delay=0.1)
 
     with OpenAIServer(slow) as server:
         arguments = usual(server, "--limit", "50", "--max-concurrency", "2")
@@ -224,7 +233,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> Non
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=100)
         asked = len(server.requests)
-        server.brain = contest
+        server.respond = prefer_good
         again = bakeoff(*arguments, cwd=tmp_path)
     assert process.returncode == 130
     assert "the same command goes on" in errors
@@ -320,11 +329,11 @@ def test_list_judges_says_what_is_there_and_shows_no_key(tmp_path: Path) -> None
 
 @pytest.mark.long
 def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:  # the longer one is the better one
-        one, two = map(len, shown(body))
-        return verdict("A", 8, 3) if one > two else verdict("B", 3, 8)
+    def respond(body: dict[str, Any]) -> Any:  # the longer one is the better one
+        one, two = map(len, shown_completions(body))
+        return verdict_json("A", 8, 3) if one > two else verdict_json("B", 3, 8)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         judge = f"longer=api:judge?base_url={server.url}"
         done = bakeoff("judge-check", "--judge", judge, "--out", "out", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -359,7 +368,7 @@ COMMAND = [sys.executable, "-m", "bakeoff"]
 
 
 def steady(body: dict[str, Any]) -> Reply:
-    return Reply(body=chat(contest(body)), delay=0.05)
+    return Reply(body=chat_completion(prefer_good(body)), delay=0.05)
 
 
 @pytest.mark.long
@@ -385,12 +394,12 @@ def test_on_a_terminal_there_is_one_live_view_and_then_the_summary(tmp_path: Pat
 def test_a_terminal_that_changes_its_size_breaks_nothing(tmp_path: Path) -> None:
     sizes = iter([40, 200, 20, 1, 80])
 
-    def brain(body: dict[str, Any]) -> Reply:
+    def respond(body: dict[str, Any]) -> Reply:
         if len(server.requests) % 12 == 0:
             terminal.resize(next(sizes, 80))
         return steady(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         command = [*COMMAND, *usual(server, "--limit", "20", "--max-concurrency", "4")]
         terminal = Terminal(command, tmp_path)
         seen = terminal.watch()
@@ -415,7 +424,7 @@ def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
     assert "the same command goes on" in seen.text
     assert "Traceback" not in seen.text
     assert seen.raw.rindex("\x1b[?25h") > seen.raw.rindex("\x1b[?25l")
-    left = read(tmp_path / "results")
+    left = read_progress(tmp_path / "results")
     assert left is not None
     assert 0 < sum(row.done for row in left.rows) < 240
 
@@ -453,7 +462,7 @@ PLAIN = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
 
 def hostile(body: dict[str, Any]) -> str:
     if body["model"] == "judge":
-        return verdict("A", 7, 6, why=EVIL + "x" * 100_000)
+        return verdict_json("A", 7, 6, why=EVIL + "x" * 100_000)
     return EVIL + "y" * 200_000 + str(body["model"])
 
 

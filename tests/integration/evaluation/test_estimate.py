@@ -11,8 +11,8 @@ from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError
 from bakeoff.evaluation.estimate import COMPLETION, VERDICT
 from bakeoff.evaluation.session import plan
+from bakeoff.testing import OpenAIServer, chat_completion, verdict_json
 from tests.marks import long
-from tests.openai_server import OpenAIServer, chat, verdict
 from tests.tokenizer import MODELS, Tokenizer, tokenizer
 
 WORDS = (
@@ -67,7 +67,7 @@ class Priced:
         said = body["messages"][-1]["content"]
         if body["model"] == "judge":
             why = text_of(self._tokenizer, VERDICT - 30, said[-40:])
-            text = verdict("A", 7, 6, why)
+            text = verdict_json("A", 7, 6, why)
         else:
             long = random.Random(said).randint(COMPLETION // 2, 3 * COMPLETION // 2)
             said += body["model"]
@@ -77,7 +77,7 @@ class Priced:
         self.calls, self.read = self.calls + 1, self.read + read
         self.written += written
         usage = {"prompt_tokens": read, "completion_tokens": written}
-        return chat(text) | {"usage": usage | {"total_tokens": read + written}}
+        return chat_completion(text) | {"usage": usage | {"total_tokens": read + written}}
 
 
 def asked(server: OpenAIServer, folder: Path, **more: Any) -> Config:
@@ -103,15 +103,15 @@ each_tokenizer = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS}
 @each_tokenizer
 def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model: str) -> None:
     """Of what is read, of what is written where it is as long as is assumed, and of the cost."""
-    brain = Priced(tokenizer(model))
-    with OpenAIServer(brain) as server:
+    respond = Priced(tokenizer(model))
+    with OpenAIServer(respond) as server:
         config = asked(server, tmp_path)
         before = plan(config)
         results = run(config)
         after = plan(config)
         # Half of it is there: what was written before says how long the rest will be.
         more = plan(asked(server, tmp_path, limit=60))
-        was = brain.calls, sum(spent.cost or 0 for spent in results.summary.usage)
+        was = respond.calls, sum(spent.cost or 0 for spent in results.summary.usage)
         rest = run(asked(server, tmp_path, limit=60))
     paid = sum(spent.cost or 0 for spent in results.summary.usage)
     read = sum(expense.input_tokens or 0 for expense in before.usage)
@@ -128,7 +128,7 @@ def test_an_estimate_is_within_15_percent_of_what_it_took(tmp_path: Path, model:
     assert more.cost == pytest.approx(
         sum(spent.cost or 0 for spent in rest.summary.usage) - was[1], rel=0.15
     )
-    assert sum(one.requests for one in more.usage) == brain.calls - was[0]
+    assert sum(one.requests for one in more.usage) == respond.calls - was[0]
 
 
 @pytest.mark.engine
@@ -174,11 +174,11 @@ def test_what_is_spent_never_exceeds_what_may_be_and_what_was_paid_is_kept(tmp_p
     """Completions are ten times as long as anybody assumed."""
     usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
 
-    def brain(body: dict[str, Any]) -> dict[str, Any]:
-        said = verdict("tie") if body["model"] == "judge" else body["model"] + " said so"
-        return chat(said) | {"usage": usage}
+    def respond(body: dict[str, Any]) -> dict[str, Any]:
+        said = verdict_json("tie") if body["model"] == "judge" else body["model"] + " said so"
+        return chat_completion(said) | {"usage": usage}
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         config = asked(server, tmp_path, max_cost=0.6)
         results = run(config)
         spent = sum(one.cost or 0 for one in results.run_usage)

@@ -22,11 +22,18 @@ from hypothesis import strategies as st
 from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
 from bakeoff.evaluation.cache import fill
 from bakeoff.records import Completion, Judgment
-from bakeoff.runtime.progress import Count, Progress, read
+from bakeoff.runtime.progress import ProgressCounter, ProgressUpdate, read_progress
 from bakeoff.storage import Store
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    chat_completion,
+    prefer_good,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import make_prompt
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 
 def prompts_file(folder: Path, count: int) -> Path:
@@ -70,10 +77,12 @@ def test_every_pair_is_judged_in_both_orders_and_folded_back(tmp_path: Path) -> 
 def test_no_request_to_the_judge_names_a_model(tmp_path: Path) -> None:
     names = ("secretly-tuned", "plain-baseline")
 
-    def brain(body: dict[str, Any]) -> str:
-        return verdict("tie") if body["model"] == "judge" else f"H{sum(map(ord, body['model']))}"
+    def respond(body: dict[str, Any]) -> str:
+        return (
+            verdict_json("tie") if body["model"] == "judge" else f"H{sum(map(ord, body['model']))}"
+        )
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         url = f"?base_url={server.url}"
         models = tuple(f"{name}=api:{name}-weights{url}" for name in names)
         run(config(server, tmp_path, model=models))
@@ -83,7 +92,7 @@ def test_no_request_to_the_judge_names_a_model(tmp_path: Path) -> None:
 
 
 def always(winner: str) -> Any:
-    return lambda body: verdict(winner) if body["model"] == "judge" else contest(body)
+    return lambda body: verdict_json(winner) if body["model"] == "judge" else prefer_good(body)
 
 
 @pytest.mark.parametrize("winner", ["A", *long(["B"])])
@@ -140,13 +149,13 @@ def test_random_order_shows_each_pair_once_the_same_way_every_time(tmp_path: Pat
 
 
 def test_a_judge_that_looks_at_each_alone_is_asked_in_one_order(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> str:
+    def respond(body: dict[str, Any]) -> str:
         if body["model"] != "judge":
-            return contest(body)
+            return prefer_good(body)
         good = "This is good" in body["messages"][0]["content"]
         return json.dumps({"explanation": "Well.", "score": 8 if good else 3})
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         url = f"?base_url={server.url}&template=scored"
         results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
     assert [j.presented for j in results.judgments] == ["apart"] * 4
@@ -159,7 +168,7 @@ def test_a_judge_that_looks_at_each_alone_is_asked_in_one_order(tmp_path: Path) 
 def twice(body: dict[str, Any]) -> Any:
     """A model whose draws differ by seed, and a judge that takes the first place."""
     if body["model"] == "judge":
-        return verdict("A", 8, 3)
+        return verdict_json("A", 8, 3)
     return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
 
 
@@ -198,19 +207,19 @@ def test_the_null_check_changes_nothing_else_and_is_paid_for_once(tmp_path: Path
 
 
 def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "bad" and "number 1?" in body["messages"][-1]["content"]:
             return Reply(400, {"error": {"message": "the context is too long"}})
-        return contest(body)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         results = run(config(server, tmp_path))
         kinds = Counter((failure.stage, failure.kind) for failure in results.failures)
         assert kinds == {("completion", "backend"): 1, ("judgment", "no completion"): 2}
         pair = results.summary.pairs[0]
         assert (pair.prompts, pair.wins, pair.ties) == (3, 3, 0)
         assert (pair.accounting.asked, pair.accounting.judged, pair.accounting.failed) == (8, 6, 2)
-        server.brain = contest
+        server.respond = prefer_good
         before = len(server.requests)
         mended = run(config(server, tmp_path))
     assert len(server.requests) - before == 3
@@ -219,7 +228,9 @@ def test_a_failed_completion_fails_its_verdicts_and_is_asked_again(tmp_path: Pat
 
 
 def test_an_empty_completion_is_judged_like_any_other(tmp_path: Path) -> None:
-    with OpenAIServer(lambda body: chat("") if body["model"] == "bad" else contest(body)) as server:
+    with OpenAIServer(
+        lambda body: chat_completion("") if body["model"] == "bad" else prefer_good(body)
+    ) as server:
         results = run(config(server, tmp_path))
     assert not results.failures
     assert (results.summary.pairs[0].wins, results.summary.models[1].empty) == (4, 4)
@@ -227,7 +238,7 @@ def test_an_empty_completion_is_judged_like_any_other(tmp_path: Path) -> None:
 
 def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
     with OpenAIServer(
-        lambda body: verdict("A", 8, 3) if body["model"] == "judge" else "Same."
+        lambda body: verdict_json("A", 8, 3) if body["model"] == "judge" else "Same."
     ) as server:
         results = run(config(server, tmp_path))
     assert len(judging(server.requests)) == 4  # both orders of two equal completions are one
@@ -235,21 +246,21 @@ def test_what_is_the_same_question_is_asked_once(tmp_path: Path) -> None:
     assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
-def last(seen: list[Progress]) -> dict[str, Progress]:
+def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """How far everybody had come in the end."""
-    return {progress.who: progress for progress in seen}
+    return {progress.participant: progress for progress in seen}
 
 
 @pytest.mark.long
 def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
+    def respond(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
-            return verdict("tie")
+            return verdict_json("tie")
         asked = str(body["messages"][-1]["content"])
-        return "Same." if asked[-2] in "02" else contest(body)
+        return "Same." if asked[-2] in "02" else prefer_good(body)
 
-    seen: list[Progress] = []
-    with OpenAIServer(brain) as server:
+    seen: list[ProgressUpdate] = []
+    with OpenAIServer(respond) as server:
         asked = config(server, tmp_path)
         run(asked, seen.append)
         judged = len(judging(server.requests))
@@ -257,13 +268,17 @@ def test_tokens_are_counted_of_what_is_new_and_once(tmp_path: Path) -> None:
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
         assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
-        assert (ends[name].done, ends[name].kept, ends[name].failed) == (ends[name].total, 0, 0)
+        assert (ends[name].done, ends[name].stored, ends[name].failed) == (
+            ends[name].total,
+            0,
+            0,
+        )
         assert ends[name].cost is None  # nobody knows what this server costs
-    assert [(p.done, p.kept) for p in seen if p.who == "judge"][-1] == (8, 0)
-    again: list[Progress] = []
+    assert [(p.done, p.stored) for p in seen if p.participant == "judge"][-1] == (8, 0)
+    again: list[ProgressUpdate] = []
     run(asked, again.append)
     for name, end in last(again).items():
-        assert (end.done, end.kept) == (ends[name].total, ends[name].total)
+        assert (end.done, end.stored) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
 
 
@@ -271,7 +286,7 @@ def test_money_is_counted_where_the_price_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     with OpenAIServer() as server:
         url = f"?base_url={server.url}"
         models = (f"good=openai:gpt-4o{url}", f"bad=openai:no-such-model{url}")
@@ -283,31 +298,31 @@ def test_money_is_counted_where_the_price_is_known(
 
 
 def test_what_fails_is_done_and_costs_nothing_that_is_known(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "bad":
             return Reply(status=400, body={"error": {"message": "no"}})
-        return contest(body)
+        return prefer_good(body)
 
-    seen: list[Progress] = []
-    with OpenAIServer(brain) as server:
+    seen: list[ProgressUpdate] = []
+    with OpenAIServer(respond) as server:
         run(config(server, tmp_path), seen.append)
     ends = last(seen)
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
-    for one, next_ in itertools.pairwise([p for p in seen if p.who == "judge"]):
+    for one, next_ in itertools.pairwise([p for p in seen if p.participant == "judge"]):
         assert next_.done > one.done
 
 
 def test_an_unreadable_verdict_is_repaired_once_and_is_else_a_failure(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] != "judge":
-            return contest(body)
+            return prefer_good(body)
         if "number 1?" in body["messages"][0]["content"]:
             return "I cannot decide."
-        return contest(body) if len(body["messages"]) > 1 else "Answer A, I think."
+        return prefer_good(body) if len(body["messages"]) > 1 else "Answer A, I think."
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         results = run(config(server, tmp_path))
     assert len(judging(server.requests)) == 16
     assert [(f.kind, f.raw) for f in results.failures] == [("verdict", "I cannot decide.")] * 2
@@ -323,14 +338,14 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
         held.append(len(judged) == 6)
         return held[-1]
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if "number 3?" in body["messages"][0]["content"] and body["model"] == "good":
-            return Reply(body=chat("This is good"), until=three_prompts_are_judged)
+            return Reply(body=chat_completion("This is good"), until=three_prompts_are_judged)
         if body["model"] == "judge":
             judged.append(1)
-        return contest(body)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         run(config(server, tmp_path, max_concurrency=4))
     assert held[-1]  # and the last completion came only then
     assert len(judged) == 8
@@ -347,15 +362,17 @@ def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
         held.append(len(judged) >= 4)
         return held[-1]
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             judged.append(1)
-            return contest(body)
-        return Reply(body=chat(contest(body)), until=all_old_ones_are_judged)
+            return prefer_good(body)
+        return Reply(body=chat_completion(prefer_good(body)), until=all_old_ones_are_judged)
 
-    with OpenAIServer(lambda body: "no" if body["model"] == "judge" else contest(body)) as server:
+    with OpenAIServer(
+        lambda body: "no" if body["model"] == "judge" else prefer_good(body)
+    ) as server:
         assert len(run(config(server, tmp_path, 2)).failures) == 4
-        server.brain = brain
+        server.respond = respond
         results = run(config(server, tmp_path, 4))
     assert held[-1]  # the new completions came only then
     assert (len(judged), len(results.judgments)) == (8, 8)
@@ -363,12 +380,12 @@ def test_pairs_that_are_in_the_store_are_judged_while_models_complete_others(
 
 @pytest.mark.long
 def test_thinking_is_hidden_from_the_judge_unless_kept(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
-            return verdict("tie")
+            return verdict_json("tie")
         return "<think>my secret plan</think>Hello."
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         run(config(server, tmp_path))
         assert "secret plan" not in json.dumps(judging(server.requests))
         run(config(server, tmp_path, thinking="keep"))
@@ -415,13 +432,13 @@ def flaky(seed: int) -> Any:
         lambda: "no verdict at all",
     ]
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         drawn = random_.random()
         if drawn < 0.12 and (drawn < 0.09 or body["model"] == "judge"):
             return faults[int(drawn / 0.03)]()
-        return contest(body)
+        return prefer_good(body)
 
-    return brain
+    return respond
 
 
 @pytest.mark.long
@@ -449,17 +466,17 @@ def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
     """Begin a run in a process of its own, and kill that when the server was asked so often; from
     then on the server is silent, so that the run does not end before.
     """
-    brain, killed = server.brain, threading.Event()
+    respond, killed = server.respond, threading.Event()
 
     def silent(body: dict[str, Any]) -> Reply:
-        said = brain(body)
-        said = server.says(said) if isinstance(said, str) else said
+        said = respond(body)
+        said = server.wrap_text(said) if isinstance(said, str) else said
         reply = said if isinstance(said, Reply) else Reply(body=said)
         if len(server.requests) >= enough:
             reply.until = killed.is_set
         return reply
 
-    server.brain = silent
+    server.respond = silent
     command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
     while len(server.requests) < enough:
@@ -468,32 +485,32 @@ def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     killed.set()
-    server.left()
-    server.brain = brain
+    server.wait_disconnected()
+    server.respond = respond
 
 
 @pytest.mark.long
 def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         answered[json.dumps(body["messages"]) + body["model"]] += 1
-        return contest(body)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
-        lanes = 4
-        asked = config(server, tmp_path, 40, max_concurrency=lanes)
+    with OpenAIServer(respond) as server:
+        max_concurrency = 4
+        asked = config(server, tmp_path, 40, max_concurrency=max_concurrency)
         for enough in (30, 90):
             kill(asked, server, enough)
-            left = read(asked.out)
+            left = read_progress(asked.out)
             assert left is not None  # whoever looks sees how far it came, and that it is silent
-            assert left.stopped(left.updated + timedelta(minutes=1))
+            assert left.is_stale(left.updated + timedelta(minutes=1))
         results = run(asked)
-        assert read(asked.out) is None
+        assert read_progress(asked.out) is None
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
-    assert twice <= 2 * 3 * lanes  # at most what was in flight, per kill and server
+    assert twice <= 2 * 3 * max_concurrency  # at most what was in flight, per kill and server
 
 
 @settings(max_examples=8, deadline=None)
@@ -516,13 +533,15 @@ def test_shown_reads_the_pair_back() -> None:
     """The stand-in judge sees what the template shows: else the tests above prove nothing."""
     from bakeoff.config import Sampling, Spec
     from bakeoff.judges.pairwise import PairwiseJudge
-    from bakeoff.plugins import Setting
+    from bakeoff.plugins import RunContext
     from bakeoff.records import Pair
 
-    judge = PairwiseJudge(Spec.parse("api:j?base_url=http://localhost:1/v1"), Setting(Sampling()))
+    judge = PairwiseJudge(
+        Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling())
+    )
     prompt = make_prompt("Q?")
     asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
-    assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
+    assert shown_completions({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 
 
 def test_judgment_rows_hold_what_the_issue_names() -> None:
@@ -535,10 +554,10 @@ class Slow(PerItem[int, Completion]):
     identity = "slow"
 
     def __init__(self) -> None:
-        super().__init__(lanes=4)
+        super().__init__(max_concurrency=4)
         self.asked: list[int] = []
 
-    async def one(self, item: int) -> Completion:
+    async def process(self, item: int) -> Completion:
         self.asked.append(item)
         await asyncio.sleep(0.005)
         if item % 7 == 0:
@@ -553,7 +572,7 @@ def asks(count: int) -> list[tuple[str, int]]:
 def test_nothing_is_emitted_before_it_is_kept() -> None:
     worker = Slow()
     kept: dict[int, bool] = {}
-    counted: list[Progress] = []
+    counted: list[ProgressUpdate] = []
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
         with Store(Path("store.sqlite")) as another_run:  # sees what is committed
@@ -561,7 +580,7 @@ def test_nothing_is_emitted_before_it_is_kept() -> None:
         assert isinstance(outcome, WorkError) or outcome.text == str(index)
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 30, counted.append)
+        count = ProgressCounter("completion", "m", 30, counted.append)
         await fill(worker, asks(30), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
@@ -581,7 +600,7 @@ def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
             said[index] = outcome.text
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 20, lambda _: None)
+        count = ProgressCounter("completion", "m", 20, lambda _: None)
         await fill(Slow(), asks(21)[1:], store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
@@ -592,11 +611,11 @@ def test_what_another_run_kept_meanwhile_is_gone_on_with() -> None:
 def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() -> None:
     worker = Slow()
     told: list[int] = []
-    counted: list[Progress] = []
+    counted: list[ProgressUpdate] = []
     wanted = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 5, counted.append)
+        count = ProgressCounter("completion", "m", 5, counted.append)
         emit = lambda index, _: told.append(index)  # noqa: E731
         await fill(worker, wanted, store, Completion, emit, count)
 
@@ -605,7 +624,7 @@ def test_what_has_one_key_is_asked_once_and_counts_as_often_as_it_is_wanted() ->
         asyncio.run(filled(store))
     assert worker.asked == [2]
     assert told == [0, 2, 1, 3, 4]
-    assert (counted[-1].done, counted[-1].kept) == (5, 2)
+    assert (counted[-1].done, counted[-1].stored) == (5, 2)
 
 
 def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
@@ -613,7 +632,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
     emitted: list[int] = []
 
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 999, lambda _: None)
+        count = ProgressCounter("completion", "m", 999, lambda _: None)
         emit = lambda index, _: emitted.append(index)  # noqa: E731
         await fill(worker, asks(999), store, Completion, emit, count)
 
@@ -628,7 +647,7 @@ def test_a_store_that_cannot_be_written_ends_the_work_at_once() -> None:
 
 def test_an_error_in_whoever_takes_the_outcomes_is_not_lost() -> None:
     async def filled(store: Store) -> None:
-        count = Count("completion", "m", 99, lambda _: None)
+        count = ProgressCounter("completion", "m", 99, lambda _: None)
         await fill(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
 
     with Store(Path("store.sqlite")) as store, pytest.raises(ZeroDivisionError):

@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ from bakeoff.cli import compare
 from bakeoff.evaluation.pipeline import Comparing
 from bakeoff.evaluation.request_plan import Cast
 from bakeoff.evaluation.session import plan
-from bakeoff.prompts.sources import draw
+from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Pair, Prompt, Verdict
 from bakeoff.storage import Store
 from bakeoff.storage.merge import merge
 from bakeoff.storage.salvage import check
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, shown_completions, verdict_json
 from tests.integration.evaluation.test_pipeline import config, kill, prompts_file
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
 
 
 def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config:
@@ -35,19 +36,19 @@ def strengths(**chances: float) -> Any:
     ones is always the same.
     """
 
-    def brain(body: dict[str, Any]) -> str:
+    def respond(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         if body["model"] != "judge":
             return f"{body['model']} on {text} {body['seed']}"
-        first, second = shown(body)
+        first, second = shown_completions(body)
         who = [one.split(" on ")[0] for one in (first, second)]
         about = first.split(" on ")[1]
         dice = random.Random(f"{sorted(who)} {about}").random()
         weak, strong = sorted(who, key=lambda name: (chances[name], name))
         better = strong if dice < 0.5 + (chances[strong] - chances[weak]) / 2 else weak
-        return verdict("AB"[who.index(better)])
+        return verdict_json("AB"[who.index(better)])
 
-    return brain
+    return respond
 
 
 def judged(server: OpenAIServer) -> int:
@@ -62,7 +63,7 @@ def said(results: Results) -> dict[str, Any]:
 def paid(server: OpenAIServer) -> Counter[str]:
     """How often each request came, whatever was around the completions in it."""
     return Counter(
-        json.dumps([body["model"], body.get("seed"), shown(body)])
+        json.dumps([body["model"], body.get("seed"), shown_completions(body)])
         if body["model"] == "judge"
         else json.dumps([body["model"], body["messages"], body["seed"]])
         for body in server.requests
@@ -91,7 +92,7 @@ def test_it_stops_when_it_is_sure_and_says_so_with_a_confidence_sequence(tmp_pat
     assert pair.accounting.failed == 0
     assert len(results.prompts) == pair.prompts
     assert [p.id for p in results.prompts] == [
-        p.id for p in draw(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
+        p.id for p in sample_prompts(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
     ]
     assert f"it took {pair.prompts} of 300 prompts" in " ".join(results.summary.notes)
     assert judged(server) <= 2 * (pair.prompts + 24)
@@ -106,7 +107,7 @@ def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
     tmp_path: Path, samples: int
 ) -> None:
     def slow(body: dict[str, Any]) -> Any:
-        return Reply(body=chat(CLEAR(body)), delay=0.01)
+        return Reply(body=chat_completion(CLEAR(body)), delay=0.01)
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
@@ -128,8 +129,8 @@ def test_killed_and_repeated_it_says_the_same_and_pays_nothing_twice(
 
 def test_when_the_money_is_spent_what_is_complete_counts(tmp_path: Path) -> None:
     usage = {"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1000}
-    brain = strengths(tuned=0.5, base=0.5)
-    with OpenAIServer(lambda body: {**chat(brain(body)), "usage": usage}) as server:
+    respond = strengths(tuned=0.5, base=0.5)
+    with OpenAIServer(lambda body: {**chat_completion(respond(body)), "usage": usage}) as server:
         url = f"?base_url={server.url}&price=1,1"
         judge = (f"judge=api:judge{url}",)
         wanted = asked(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
@@ -160,12 +161,12 @@ def test_what_cannot_be_looked_at_one_by_one_is_refused(tmp_path: Path) -> None:
 def test_what_fails_is_asked_again_and_may_move_the_end(tmp_path: Path) -> None:
     broken = True
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if broken and body["model"] == "base" and "number 7" in body["messages"][-1]["content"]:
             return Reply(400, {"error": {"message": "no"}})
         return CLEAR(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         first = run(asked(server, tmp_path, 100, stop="when-sure"))
         broken = False
         second = run(asked(server, tmp_path, 100, stop="when-sure"))
@@ -295,9 +296,9 @@ class Engine(Batched[Any, Any]):
         super().__init__(64)
         self.identity = self.name = name
         self.log = log
-        self.stays = stays
+        self.traits = replace(self.traits, keep_loaded=stays)
 
-    def batch(self, items: Sequence[Prompt | Pair]) -> list[Completion | Verdict]:
+    def process_batch(self, items: Sequence[Prompt | Pair]) -> list[Completion | Verdict]:
         self.log.append(f"{self.name} {len(items)}")
         made: list[Completion | Verdict] = []
         for item in items:
@@ -318,7 +319,7 @@ def test_engines_that_fit_stay_open_between_waves_and_others_take_turns(
 ) -> None:
     log: list[str] = []
     a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
-    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
     wanted = Config(model=("a", "b"), stop="when-sure", margin=0)
 
     async def go() -> None:
@@ -410,14 +411,12 @@ def test_chosen_pairs_are_fewer_and_say_who_is_first_and_last(tmp_path: Path) ->
 class Clerk(PerItem[Pair, Verdict]):
     """Judges one pair after the other, for whoever is called `a`."""
 
-    order = "both"
-
     def __init__(self) -> None:
         super().__init__(1)
         self.identity = "clerk"
         self.judged = 0
 
-    async def one(self, item: Pair) -> Verdict:
+    async def process(self, item: Pair) -> Verdict:
         self.judged += 1
         return Verdict(first=float(item.first.startswith("a")))
 
@@ -425,7 +424,7 @@ class Clerk(PerItem[Pair, Verdict]):
 def test_nothing_more_is_begun_once_it_is_sure_within_a_wave_nor_by_the_next_run(
     tmp_path: Path,
 ) -> None:
-    prompts = draw(str(prompts_file(tmp_path, 60)), 60, 42).prompts
+    prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
     wanted = Config(model=("a", "b"), stop="when-sure")
 
     async def go() -> tuple[int, int]:

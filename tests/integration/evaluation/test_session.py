@@ -16,10 +16,10 @@ import bakeoff.analysis.summarize
 from bakeoff import Config, ConfigError, Results, run
 from bakeoff.evaluation.votes.vote_log import put
 from bakeoff.generators.transformers.generator import TransformersGenerator
-from bakeoff.runtime.progress import Report, read
+from bakeoff.runtime.progress import ProgressReport, read_progress
 from bakeoff.runtime.timing import Stopwatch
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.tiny_models import make_tiny_model
 from tests.unit.web.voting.cases import vote
 
@@ -41,7 +41,7 @@ def config(folder: Path, **fields: Any) -> Config:
 def test_a_checkpoint_against_a_small_real_model(
     tmp_path: Path, checkpoints: tuple[Path, Path]
 ) -> None:
-    with OpenAIServer(lambda _: verdict("tie", 5, 5)) as server:
+    with OpenAIServer(lambda _: verdict_json("tie", 5, 5)) as server:
         results = run(
             config(
                 tmp_path,
@@ -104,7 +104,7 @@ def test_a_checkpoint_is_no_judge_of_itself_by_any_name(
 
 
 def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
-    with OpenAIServer(lambda _: verdict("tie")) as server:
+    with OpenAIServer(lambda _: verdict_json("tie")) as server:
         results = run(
             config(
                 tmp_path,
@@ -124,12 +124,12 @@ def test_the_results_hold_what_made_them(tmp_path: Path) -> None:
 def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.02)
+    monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.02)
     signs: list[datetime] = []
-    reports: list[Report] = []
+    reports: list[ProgressReport] = []
 
     def beaten() -> bool:  # the judge keeps silent until the run has given signs of life
-        report = read(tmp_path / "out")
+        report = read_progress(tmp_path / "out")
         if report is None:
             return False
         reports.append(report)
@@ -137,29 +137,29 @@ def test_a_run_tells_how_far_it_is_and_that_it_is_alive(
         written = [row.done for row in report.rows if row.stage == "completion"]
         return len(set(signs)) > 3 and written == [3, 3]
 
-    def brain(_: dict[str, Any]) -> Reply:
-        return Reply(body=chat(verdict("tie")), until=beaten)
+    def respond(_: dict[str, Any]) -> Reply:
+        return Reply(body=chat_completion(verdict_json("tie")), until=beaten)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         judge = f"j=api:j?base_url={server.url}"
         run(config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,)))
     assert len(set(signs)) > 3
-    assert {row.who for row in reports[-1].rows} == {"a", "b", "j"}
+    assert {row.participant for row in reports[-1].rows} == {"a", "b", "j"}
     assert {row.done for row in reports[-1].rows if row.stage == "completion"} == {3}
-    assert read(tmp_path / "out") is None
+    assert read_progress(tmp_path / "out") is None
     assert not list((tmp_path / "out").glob(".progress*"))
 
 
 def test_a_run_that_ends_in_an_error_leaves_how_far_it_came(tmp_path: Path) -> None:
-    def brain(_: dict[str, Any]) -> Reply:
+    def respond(_: dict[str, Any]) -> Reply:
         return Reply(401, {"error": {"message": "Incorrect API key provided"}})
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         judge = f"j=api:j?base_url={server.url}"
         asked = config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,))
         with pytest.raises(ConfigError, match="refuses the key"):
             run(asked)
-    left = read(tmp_path / "out")
+    left = read_progress(tmp_path / "out")
     assert left is not None
     assert sum(row.done for row in left.rows if row.stage == "completion") > 0
 
@@ -297,7 +297,7 @@ def test_another_code_terms_or_versions_make_it_again(
 def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
     rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
-    replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict("A", 8, 3)]
+    replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict_json("A", 8, 3)]
     with OpenAIServer(lambda _: replies[0]) as server:
         asked = echoes(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
         assert len(run(asked).failures) == 6
@@ -314,7 +314,7 @@ def test_a_new_verdict_or_vote_makes_it_again(tmp_path: Path) -> None:
 
 def seconds(watch: Stopwatch) -> dict[str, float]:
     """What was under way, and how long."""
-    return {lap.work: lap.whole for lap in watch.laps()[0] if lap.whole}
+    return {lap.kind: lap.total for lap in watch.timings()[0] if lap.total}
 
 
 @pytest.mark.long
@@ -329,7 +329,9 @@ def test_a_stopwatch_tells_where_the_time_of_a_run_went(
         return load(self)
 
     monkeypatch.setattr(TransformersGenerator, "_load", loading)
-    with OpenAIServer(lambda _: Reply(body=chat(verdict("A", 8, 3)), delay=delay)) as server:
+    with OpenAIServer(
+        lambda _: Reply(body=chat_completion(verdict_json("A", 8, 3)), delay=delay)
+    ) as server:
         models = tuple(map(str, checkpoints))
         asked = config(tmp_path, model=models, judge=(f"j=api:j?base_url={server.url}",))
         with Stopwatch() as watch:
@@ -346,14 +348,14 @@ def test_a_stopwatch_tells_where_the_time_of_a_run_went(
 def test_the_signs_of_life_go_on_while_it_is_summarised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.session.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.01)
     signs: set[datetime] = set()
     summarize = bakeoff.analysis.summarize.summarize
 
     def slowly(*given: Any) -> Any:
         deadline = time.monotonic() + 100
         while len(signs) < 4 and time.monotonic() < deadline:
-            report = read(tmp_path / "out")
+            report = read_progress(tmp_path / "out")
             if report:
                 signs.add(report.updated)
             time.sleep(0.01)

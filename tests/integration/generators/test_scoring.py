@@ -13,12 +13,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
 from bakeoff.generators.scoring import TextToken, forcing_grammar, split_last_turn
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
-from tests.openai_server import OpenAIServer, Reply, chat
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
 from tests.tiny_models import CONTEXT, make_tiny_model
-from tests.workers import outcomes
 
 
 def turn(question: str, text: str) -> Prompt:
@@ -28,11 +27,11 @@ def turn(question: str, text: str) -> Prompt:
 
 def scorer(token: str, **sampling: Any) -> Generator:
     sampling = {"temperature": 0, "top_p": 1, "max_tokens": 1, "score_only": True} | sampling
-    return open_generator(Spec.parse(token), Setting(Sampling(**sampling), 4))
+    return open_generator(Spec.parse(token), RunContext(Sampling(**sampling), 4))
 
 
 def scores(worker: Generator, turns: list[Prompt]) -> list[float]:
-    done = outcomes(worker, turns)
+    done = run_worker(worker, turns)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
@@ -53,7 +52,7 @@ def test_recorded_completions_have_no_scores(tmp_path: Path) -> None:
 
 def test_score_only_is_not_an_option_of_a_spec() -> None:
     with pytest.raises(ConfigError, match="no option 'score_only'"):
-        open_generator(Spec.parse("hf:me/model?score_only=true"), Setting(Sampling()))
+        open_generator(Spec.parse("hf:me/model?score_only=true"), RunContext(Sampling()))
 
 
 # ----------------------------------------------------------------------------- transformers
@@ -122,7 +121,7 @@ def test_scores_without_logits_to_keep_are_equal(
 
 
 def test_item_above_the_context_fails_alone(tiny: Path) -> None:
-    done = outcomes(
+    done = run_worker(
         scorer(f"hf:{tiny}"),
         [TURNS[0], turn("y" * CONTEXT, "no"), turn("hey", "y" * (CONTEXT - 8)), TURNS[1]],
     )
@@ -146,7 +145,7 @@ def words_of(body: dict[str, Any]) -> list[str]:
 
 def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     words = words_of(body)
-    reply = chat("x")
+    reply = chat_completion("x")
     reply["usage"] |= {"prompt_tokens": len(words), "total_tokens": len(words) + 1}
     if "prompt_logprobs" in body:
         assert body["max_completion_tokens"] == 1
@@ -158,10 +157,12 @@ def vllm(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return reply | changes
 
 
-def through_vllm(brain: Any, turns: list[Prompt], **sampling: Any) -> list[Completion | WorkError]:
-    with OpenAIServer(brain) as server:
+def through_vllm(
+    respond: Any, turns: list[Prompt], **sampling: Any
+) -> list[Completion | WorkError]:
+    with OpenAIServer(respond) as server:
         worker = scorer(f"api:m?base_url={server.url}&retries=0", **sampling)
-        return outcomes(worker, turns)
+        return run_worker(worker, turns)
 
 
 def test_server_scores_by_prompt_logprobs() -> None:
@@ -189,8 +190,8 @@ def test_first_token_of_an_entry_is_the_prompts_own() -> None:
 
 
 def test_server_without_prompt_logprobs_is_named() -> None:
-    for brain in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
-        done = through_vllm(brain, [turn("hi", "oh")])[0]
+    for respond in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
+        done = through_vllm(respond, [turn("hi", "oh")])[0]
         assert isinstance(done, BackendError)
         assert "gives no prompt_logprobs" in done.message
 
@@ -207,11 +208,11 @@ def test_server_without_prompt_logprobs_is_named() -> None:
     ],
 )
 def test_malformed_prompt_logprobs_fail_the_item(told: Any) -> None:
-    def brain(body: dict[str, Any]) -> dict[str, Any]:
+    def respond(body: dict[str, Any]) -> dict[str, Any]:
         changed = {"prompt_logprobs": told} if "prompt_logprobs" in body else {}
         return vllm(body, **changed)
 
-    assert isinstance(through_vllm(brain, [turn("hi", "oh no")])[0], BackendError)
+    assert isinstance(through_vllm(respond, [turn("hi", "oh no")])[0], BackendError)
 
 
 def test_server_cannot_score_an_empty_text() -> None:
@@ -278,7 +279,7 @@ PARIS = "What is the capital of France?"
 @pytest.mark.engine
 def test_llama_cpp_scores_a_sentence_above_its_shuffled_words() -> None:
     worker = scorer("embedded:qwen2.5-coder-0.5b?slots=2&context=512")
-    right, wrong, disorder, empty, long = outcomes(
+    right, wrong, disorder, empty, long = run_worker(
         worker,
         [
             turn(PARIS, "The capital of France is Paris."),
@@ -308,7 +309,7 @@ def test_llama_cpp_scores_any_text() -> None:
     for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
         results = scores(scorer(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
         assert all(-40 < score < 0 for score in results), (model, results)
-    null = outcomes(scorer("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
+    null = run_worker(scorer("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
     assert isinstance(null, BackendError)
 
 

@@ -80,13 +80,13 @@ def wait_until(holds: Callable[[], bool]) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the watchdog time on a busy machine."""
+def long_watchdog_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog may need long to clean up on a busy machine."""
     monkeypatch.setattr(module, "_WATCHDOG_SECONDS", 100.0)
 
 
 def set_cleanup_seconds(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let watchdogs wait longer for the server's descendants to exit."""
+    """Let watchdogs give the server's descendants more time to exit."""
     source = Path(watchdog.__file__).read_text()
     assert source.count("\n_CLEANUP_SECONDS = 2.0 ") == 1
     changed = Path("watchdog.py").absolute()
@@ -290,12 +290,12 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server() -> None:
     run = subprocess.Popen([sys.executable, "-c", careful, SERVER_CODE], start_new_session=True)
     pids = server_pids()
     assert wait_until(Path("works").exists)
-    watchdog_pid = int(Path("guard").read_text())
-    # The terminal sends the signal to the run's process group.
-    assert run.pid not in {os.getpgid(pid) for pid in (watchdog_pid, *pids)}
+    guard = int(Path("guard").read_text())
+    # The terminal sends it to the run's process group.
+    assert run.pid not in {os.getpgid(pid) for pid in (guard, *pids)}
     os.killpg(run.pid, signal.SIGINT)
     assert wait_until(Path("heard").exists)
-    assert all(map(is_alive, (watchdog_pid, *pids)))
+    assert all(map(is_alive, (guard, *pids)))
     run.kill()
     run.wait(60)
     assert wait_until(lambda: not any(map(is_alive, pids)))

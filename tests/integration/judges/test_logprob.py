@@ -14,12 +14,12 @@ from pydantic import JsonValue
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.judges.logprob import LikelihoodJudge, LogprobJudge, RewardJudge
-from bakeoff.plugins import Setting, judge_spec, open_generator, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, RawScores, Verdict
-from bakeoff.runtime import Emit
+from bakeoff.runtime import Emit, Traits, weights_of
+from bakeoff.testing import run_worker
 from tests.builders import make_prompt
 from tests.tiny_models import make_tiny_model, make_tiny_reward_model
-from tests.workers import outcomes
 
 PROMPT = make_prompt("Which?")
 
@@ -28,8 +28,7 @@ class LengthScale:
     """A generator whose weight of a text is its length; it fails for some, and can be paused."""
 
     weights = "s1:scale"
-    caveat = "It only counts."
-    exclusive = True
+    traits = Traits(exclusive=True, caveat="It only counts.")
     identity: JsonValue = "scale"
 
     def __init__(self) -> None:
@@ -67,7 +66,7 @@ async def settled() -> None:
 def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> LogprobJudge:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.judges.logprob.open_generator", lambda *_: scale)
-        judge = open_judge(judge_spec(token), Setting(Sampling()))
+        judge = open_judge(judge_spec(token), RunContext(Sampling()))
     assert isinstance(judge, LogprobJudge)
     return judge
 
@@ -125,7 +124,7 @@ def test_invalid_temperature_is_a_config_error(value: str) -> None:
 
 @pytest.mark.parametrize("token", KINDS)
 def test_verdict_compares_the_weights_of_both_completions(token: str) -> None:
-    longer, shorter, equal = outcomes(
+    longer, shorter, equal = run_worker(
         judge_on(LengthScale(), token), [pair("abc", "d"), pair("d", "abc"), pair("d", "d")]
     )
     for outcome in (longer, shorter, equal):
@@ -137,7 +136,9 @@ def test_verdict_compares_the_weights_of_both_completions(token: str) -> None:
 
 
 def test_pair_fails_with_the_error_of_one_completion() -> None:
-    done = outcomes(judge_on(LengthScale()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")])
+    done = run_worker(
+        judge_on(LengthScale()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")]
+    )
     assert [isinstance(outcome, BackendError) for outcome in done] == [True, True, False]
     assert str(done[0]) == "too bad"
 
@@ -145,8 +146,8 @@ def test_pair_fails_with_the_error_of_one_completion() -> None:
 def test_weight_of_a_completion_is_requested_once() -> None:
     scale = LengthScale()
     judge = judge_on(scale)
-    outcomes(judge, [pair("a", "b"), pair("b", "c"), pair("a", "a")])
-    again = outcomes(judge, [pair("c", "a"), pair("d", "b")])
+    run_worker(judge, [pair("a", "b"), pair("b", "c"), pair("a", "a")])
+    again = run_worker(judge, [pair("c", "a"), pair("d", "b")])
     assert sorted(scale.texts) == ["a", "b", "c", "d"]
     assert all(isinstance(outcome, Verdict) for outcome in again)
 
@@ -161,7 +162,7 @@ def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
                 emit(index, Completion(text="", score=len(prompts)))
 
     other = make_prompt("Who?")
-    done = outcomes(
+    done = run_worker(
         judge_on(Listening()),
         [pair("a", "b"), pair("a", "b").model_copy(update={"prompt": other})],
     )
@@ -262,7 +263,7 @@ def test_config_error_propagates_from_the_call() -> None:
             raise ConfigError("no such file")
 
     with pytest.raises(ConfigError, match="no such file"):
-        outcomes(judge_on(Broken()), [pair("a", "b")])
+        run_worker(judge_on(Broken()), [pair("a", "b")])
 
 
 def test_completion_without_weight_is_a_config_error() -> None:
@@ -272,7 +273,7 @@ def test_completion_without_weight_is_a_config_error() -> None:
                 emit(index, Completion(text="I like it."))
 
     with pytest.raises(ConfigError, match="completes where it should weigh"):
-        outcomes(judge_on(Chatty()), [pair("a", "b")])
+        run_worker(judge_on(Chatty()), [pair("a", "b")])
 
 
 # ------------------------------------------------------------------------------- identity
@@ -282,11 +283,12 @@ def test_completion_without_weight_is_a_config_error() -> None:
 def test_judge_delegates_worker_properties_to_its_generator(token: str) -> None:
     scale = LengthScale()
     judge = judge_on(scale, token)
-    outcomes(judge, [pair("a", "b")])
+    run_worker(judge, [pair("a", "b")])
     assert (scale.prepared, scale.closed) == (1, 1)
-    assert (judge.weights, judge.caveat, judge.exclusive) == ("s1:scale", "It only counts.", True)
+    assert weights_of(judge) == "s1:scale"
+    assert (judge.traits.caveat, judge.traits.exclusive) == ("It only counts.", True)
     assert judge.order == "apart"
-    assert judge.partial == ("likelihood" in token)
+    assert judge.traits.prefers_own_family == ("likelihood" in token)
 
 
 def test_identity_depends_on_the_comparison() -> None:
@@ -299,20 +301,20 @@ def test_identity_depends_on_the_comparison() -> None:
 def test_identity_does_not_depend_on_the_seed(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     spec = judge_spec(f"hf:{folder}?verdict=likelihood")
-    one, two = (open_judge(spec, Setting(Sampling(seed=seed))).identity for seed in (1, 2))
+    one, two = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
     assert one == two
 
 
 def test_generator_without_weights_is_a_config_error() -> None:
     for token in ("echo:hi?verdict=likelihood", "gpt-4?verdict=likelihood"):
         with pytest.raises(ConfigError, match="cannot weigh completions"):
-            open_judge(judge_spec(token), Setting(Sampling()))
+            open_judge(judge_spec(token), RunContext(Sampling()))
 
 
 def test_unknown_options_are_config_errors(tmp_path: Path) -> None:
     for token in ("reward:x?temprature=2", "hf:x?verdict=likelihood&templat=x"):
         with pytest.raises(ConfigError, match="no option 'temp"):
-            open_judge(judge_spec(token), Setting(Sampling()))
+            open_judge(judge_spec(token), RunContext(Sampling()))
 
 
 # ---------------------------------------------------------------------- with real models
@@ -320,11 +322,11 @@ def test_unknown_options_are_config_errors(tmp_path: Path) -> None:
 
 def test_real_reward_model_ranks_by_its_head(tmp_path: Path) -> None:
     folder = make_tiny_reward_model(tmp_path)
-    judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), Setting(Sampling()))
+    judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), RunContext(Sampling()))
     assert isinstance(judge, RewardJudge)
     texts = ["none", "one!", "two!!", "three!!!!!"]
     pairs = [pair(one, two) for one in texts for two in texts]
-    done = outcomes(judge, pairs)
+    done = run_worker(judge, pairs)
     for one, outcome in zip(pairs, done, strict=True):
         assert isinstance(outcome, Verdict)
         assert outcome.raw_scores is not None
@@ -336,14 +338,14 @@ def test_real_reward_model_ranks_by_its_head(tmp_path: Path) -> None:
 
 def test_real_language_model_prefers_the_likelier_completion(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
-    judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), Setting(Sampling()))
+    judge = open_judge(judge_spec(f"hf:{folder}?verdict=likelihood"), RunContext(Sampling()))
     assert isinstance(judge, LikelihoodJudge)
-    done = outcomes(judge, [pair("yes", "no, never")])[0]
+    done = run_worker(judge, [pair("yes", "no, never")])[0]
     assert isinstance(done, Verdict)
-    model = open_generator(Spec.parse(f"hf:{folder}"), Setting(Sampling(score_only=True)))
+    model = open_generator(Spec.parse(f"hf:{folder}"), RunContext(Sampling(score_only=True)))
     turns = [Message(role="assistant", content=text) for text in ("yes", "no, never")]
     prompts = [Prompt(messages=(*PROMPT.messages, turn)) for turn in turns]
-    one, two = (o.score for o in outcomes(model, prompts) if isinstance(o, Completion))
+    one, two = (o.score for o in run_worker(model, prompts) if isinstance(o, Completion))
     assert one is not None
     assert two is not None
     assert done.raw_scores == pytest.approx((one, two), abs=1e-5)

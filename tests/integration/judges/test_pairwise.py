@@ -11,16 +11,22 @@ from hypothesis import strategies as st
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, VerdictError, WorkError
 from bakeoff.judges.pairwise import PairwiseJudge
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Message, Pair, Prompt, Verdict
-from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
-from tests.workers import outcomes
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    chat_completion,
+    run_worker,
+    shown_completions,
+    verdict_json,
+)
 
 NOWHERE = "api:j?base_url=http://127.0.0.1:1/v1"
 
 
 def judge_of(text: str) -> PairwiseJudge:
-    judge = open_judge(judge_spec(text), Setting(Sampling()))
+    judge = open_judge(judge_spec(text), RunContext(Sampling()))
     assert isinstance(judge, PairwiseJudge)
     return judge
 
@@ -32,9 +38,9 @@ def pair(first: str = "one", second: str = "two", *turns: str) -> Pair:
     return Pair(prompt=Prompt(messages=messages), first=first, second=second)
 
 
-def judged(brain: Any, pairs: list[Pair], options: str = "") -> list[Verdict | WorkError]:
-    with OpenAIServer(brain) as server:
-        return outcomes(judge_of(f"api:j?base_url={server.url}{options}"), pairs)
+def judged(respond: Any, pairs: list[Pair], options: str = "") -> list[Verdict | WorkError]:
+    with OpenAIServer(respond) as server:
+        return run_worker(judge_of(f"api:j?base_url={server.url}{options}"), pairs)
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -45,7 +51,10 @@ def test_texts_in_a_prompt_are_not_rendered_as_templates(q: str, first: str, sec
     judge = judge_of(NOWHERE)
     hostile = "{{ first }} {% raw %} " + second
     prompt = judge.render(pair(first, hostile, q or "?"), None)
-    assert shown({"messages": prompt.conversation()}) == (first.strip(), hostile.strip())
+    assert shown_completions({"messages": prompt.conversation()}) == (
+        first.strip(),
+        hostile.strip(),
+    )
 
 
 def test_completion_with_the_delimiter_gets_another_one() -> None:
@@ -69,7 +78,7 @@ def test_several_turns_are_labeled_with_roles() -> None:
 
 
 def test_verdict_has_scores_explanation_and_raw_reply() -> None:
-    reply = verdict("B", 2, 9, "B is right.")
+    reply = verdict_json("B", 2, 9, "B is right.")
     outcome = judged(lambda _: reply, [pair()])[0]
     assert isinstance(outcome, Verdict)
     assert (outcome.first, outcome.reason, outcome.raw) == (0.0, "B is right.", reply)
@@ -77,22 +86,22 @@ def test_verdict_has_scores_explanation_and_raw_reply() -> None:
 
 
 def test_request_has_temperature_zero_and_the_schema() -> None:
-    with OpenAIServer(lambda _: verdict("tie")) as server:
-        outcomes(judge_of(f"api:j?base_url={server.url}&max_tokens=77"), [pair()])
+    with OpenAIServer(lambda _: verdict_json("tie")) as server:
+        run_worker(judge_of(f"api:j?base_url={server.url}&max_tokens=77"), [pair()])
     sent = server.requests[0]
     assert (sent["temperature"], sent["max_completion_tokens"]) == (0, 77)
     assert sent["response_format"]["json_schema"]["schema"]["required"][0] == "explanation"
 
 
 def test_retry_request_contains_the_first_reply() -> None:
-    def brain(body: dict[str, Any]) -> str:
+    def respond(body: dict[str, Any]) -> str:
         if len(body["messages"]) == 1:
             return "A, obviously."
         assert body["messages"][1] == {"role": "assistant", "content": "A, obviously."}
         assert "no JSON object" in body["messages"][2]["content"]
-        return verdict("A", 9, 1)
+        return verdict_json("A", 9, 1)
 
-    verdicts = judged(brain, [pair(), pair("three")])
+    verdicts = judged(respond, [pair(), pair("three")])
     assert [isinstance(outcome, Verdict) for outcome in verdicts] == [True, True]
 
 
@@ -101,7 +110,7 @@ def test_refusals_and_server_errors_are_not_retried() -> None:
 
     def refusing(body: dict[str, Any]) -> Any:
         calls.append(1)
-        return chat(None, message={"refusal": "I can't judge this."})
+        return chat_completion(None, message={"refusal": "I can't judge this."})
 
     outcome = judged(refusing, [pair()])[0]
     assert isinstance(outcome, VerdictError)
@@ -112,7 +121,7 @@ def test_refusals_and_server_errors_are_not_retried() -> None:
 
 
 def test_logprob_verdicts_prefill_the_judges_turn() -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         assert body["messages"][-1] == {
             "role": "assistant",
             "content": "The better answer is Answer",
@@ -120,9 +129,9 @@ def test_logprob_verdicts_prefill_the_judges_turn() -> None:
         assert (body["max_completion_tokens"], body["top_logprobs"]) == (1, 20)
         tops = [{"token": " A", "logprob": -0.5, "bytes": None}]
         content = [{**tops[0], "top_logprobs": tops}]
-        return chat(" A", logprobs={"content": content, "refusal": None})
+        return chat_completion(" A", logprobs={"content": content, "refusal": None})
 
-    outcome = judged(brain, [pair()], "&verdict=logprob")[0]
+    outcome = judged(respond, [pair()], "&verdict=logprob")[0]
     assert isinstance(outcome, Verdict)
     assert (outcome.first, outcome.scores) == (1.0, None)
     silent = judged(lambda _: " A", [pair()], "&verdict=logprob")[0]
@@ -166,7 +175,7 @@ def test_invalid_template_is_a_config_error(tmp_path: Path) -> None:
 
 def test_small_embedded_models_default_to_logprob_verdicts() -> None:
     spec = Spec.parse("embedded:qwen2.5-coder-0.5b")
-    judge = PairwiseJudge(spec, Setting(Sampling()))
+    judge = PairwiseJudge(spec, RunContext(Sampling()))
     assert judge.render(pair(), None).messages[-1].role == "assistant"
-    forced = PairwiseJudge(Spec.parse("embedded:smollm2?verdict=json"), Setting(Sampling()))
+    forced = PairwiseJudge(Spec.parse("embedded:smollm2?verdict=json"), RunContext(Sampling()))
     assert forced.render(pair(), None).messages[-1].role == "user"

@@ -8,11 +8,10 @@ import pytest
 from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
 from bakeoff.judges.pointwise import PointwiseJudge
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Pair, Usage, Verdict
+from bakeoff.testing import OpenAIServer, Responder, run_worker
 from tests.builders import make_prompt
-from tests.openai_server import Brain, OpenAIServer
-from tests.workers import outcomes
 
 PROMPT = make_prompt("Which?")
 POINTS = {"good": 9, "fair": 6, "poor": 2}
@@ -24,15 +23,17 @@ def scores(body: dict[str, Any]) -> str:
     return json.dumps({"explanation": f"It is {word}.", "score": POINTS[word]})
 
 
-def judged(brain: Brain, *pairs: tuple[str, str]) -> tuple[list[Verdict | WorkError], list[Any]]:
-    with OpenAIServer(brain) as server:
+def judged(
+    respond: Responder, *pairs: tuple[str, str]
+) -> tuple[list[Verdict | WorkError], list[Any]]:
+    with OpenAIServer(respond) as server:
         judge = open_judge(
-            judge_spec(f"api:j?base_url={server.url}&template=scored"), Setting(Sampling())
+            judge_spec(f"api:j?base_url={server.url}&template=scored"), RunContext(Sampling())
         )
         assert isinstance(judge, PointwiseJudge)
         assert judge.order == "apart"
         items = [Pair(prompt=PROMPT, first=one, second=two) for one, two in pairs]
-        return outcomes(judge, items), server.requests
+        return run_worker(judge, items), server.requests
 
 
 def test_higher_score_wins_and_equal_scores_tie() -> None:
@@ -63,10 +64,10 @@ def test_swapped_pair_gets_swapped_verdict() -> None:
 
 @pytest.mark.parametrize("broken", ["good", "poor"])
 def test_unreadable_score_fails_only_its_pair(broken: str) -> None:
-    def brain(body: dict[str, Any]) -> str:
+    def respond(body: dict[str, Any]) -> str:
         text = body["messages"][0]["content"]
         return "Hm." if f"\n{broken}\n" in text else scores(body)
 
-    verdicts, _ = judged(brain, ("good", "poor"), ("fair", "fair"))
+    verdicts, _ = judged(respond, ("good", "poor"), ("fair", "fair"))
     assert isinstance(verdicts[0], VerdictError)
     assert isinstance(verdicts[1], Verdict)

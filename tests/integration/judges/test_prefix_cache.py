@@ -7,12 +7,18 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
 from bakeoff.judges.prefix_cache import prefix_waves
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Pair, PrefixedPrompt, Prompt, Verdict
-from tests.anthropic_server import AnthropicServer
+from bakeoff.testing import (
+    AnthropicServer,
+    OpenAIServer,
+    Reply,
+    chat_completion,
+    run_worker,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import make_prompt
-from tests.openai_server import OpenAIServer, Reply, chat, shown, verdict
-from tests.workers import outcomes
 
 
 def prompt(text: str) -> Prompt:
@@ -44,10 +50,10 @@ def pairs(question: str) -> list[Pair]:
     return [pair, pair.swapped()]
 
 
-def requests(question: str, server: OpenAIServer, spec: str, lanes: int = 8) -> list[str]:
+def requests(question: str, server: OpenAIServer, spec: str, max_concurrency: int = 8) -> list[str]:
     """The texts of the judge's requests about a pair in both orders."""
-    judge = open_judge(judge_spec(spec), Setting(Sampling(), lanes))
-    assert all(isinstance(one, Verdict) for one in outcomes(judge, pairs(question)))
+    judge = open_judge(judge_spec(spec), RunContext(Sampling(), max_concurrency))
+    assert all(isinstance(one, Verdict) for one in run_worker(judge, pairs(question)))
     return [
         "".join(block["text"] for block in content) if isinstance(content, list) else content
         for content in (body["messages"][0]["content"] for body in server.requests)
@@ -62,7 +68,7 @@ def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None
     """The cacheable prefix: instructions, prompt, reference."""
     question = make_prompt("What is it, then?", reference="The known one.")
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
-    judge: Any = open_judge(spec, Setting(Sampling()))
+    judge: Any = open_judge(spec, RunContext(Sampling()))
     pair = Pair(prompt=question, first="the good one", second="the other one")
     one, other = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
     assert one != other
@@ -74,21 +80,21 @@ def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None
 
 @pytest.mark.parametrize(("length", "together"), [(LONG, 1), (100, 2)])
 def test_second_order_of_a_long_prompt_is_sent_after_the_first(length: int, together: int) -> None:
-    def brain(_: dict[str, Any]) -> Reply:
-        said = chat(verdict("tie"))
-        return Reply(body=said, delay=0.1, until=lambda: server.most_in_flight >= together)
+    def respond(_: dict[str, Any]) -> Reply:
+        said = chat_completion(verdict_json("tie"))
+        return Reply(body=said, delay=0.1, until=lambda: server.max_in_flight >= together)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         texts = requests("?" * length, server, f"api:j?base_url={server.url}")
     assert len(texts) == 2
-    assert server.most_in_flight == together
+    assert server.max_in_flight == together
 
 
 def test_anthropic_requests_mark_the_shared_prefix_for_caching(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
-    with AnthropicServer(lambda _: verdict("tie")) as server:
+    with AnthropicServer(lambda _: verdict_json("tie")) as server:
         spec = f"anthropic:claude-x?base_url={server.address}"
         texts = requests("Which one?\n" * 500, server, spec)
         heads = [body["messages"][0]["content"][0] for body in server.requests]
@@ -100,13 +106,13 @@ def test_anthropic_requests_mark_the_shared_prefix_for_caching(
 
 
 def test_unreadable_replies_are_retried_in_both_waves() -> None:
-    def brain(body: dict[str, Any]) -> Any:
-        return verdict("A") if len(body["messages"]) > 1 else "No idea."
+    def respond(body: dict[str, Any]) -> Any:
+        return verdict_json("A") if len(body["messages"]) > 1 else "No idea."
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         spec = f"api:j?base_url={server.url}"
-        judge = open_judge(Spec.parse(spec), Setting(Sampling()))
-        verdicts = outcomes(judge, pairs("?" * LONG))
-        order = [shown(body)[0] for body in server.requests]
+        judge = open_judge(Spec.parse(spec), RunContext(Sampling()))
+        verdicts = run_worker(judge, pairs("?" * LONG))
+        order = [shown_completions(body)[0] for body in server.requests]
     assert [one.retry_reason for one in verdicts if isinstance(one, Verdict)] == ["unreadable"] * 2
     assert order == ["the good one"] * 2 + ["the other one"] * 2

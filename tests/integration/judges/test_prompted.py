@@ -7,26 +7,33 @@ import pytest
 
 from bakeoff.config import Sampling
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Pair, Prompt, Usage, Verdict
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    Responder,
+    chat_completion,
+    run_worker,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import make_prompt
-from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
-from tests.workers import outcomes
 
 PROMPT = make_prompt("Which?")
 
 
 def judge_pair(
-    brain: Brain, first: str = "one", second: str = "two", options: str = ""
+    respond: Responder, first: str = "one", second: str = "two", options: str = ""
 ) -> tuple[Verdict | WorkError, list[dict[str, Any]]]:
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         spec = judge_spec(f"api:j?base_url={server.url}&retries=0{options}")
-        judge = open_judge(spec, Setting(Sampling()))
-        (outcome,) = outcomes(judge, [Pair(prompt=PROMPT, first=first, second=second)])
+        judge = open_judge(spec, RunContext(Sampling()))
+        (outcome,) = run_worker(judge, [Pair(prompt=PROMPT, first=first, second=second)])
     return outcome, server.requests
 
 
-def in_turn(*replies: Any) -> Brain:
+def in_turn(*replies: Any) -> Responder:
     waiting = list(replies)
     return lambda _: waiting.pop(0)
 
@@ -37,7 +44,7 @@ def as_verdict(outcome: Verdict | WorkError) -> Verdict:
 
 
 def test_readable_reply_needs_one_request() -> None:
-    outcome, requests = judge_pair(in_turn(verdict("A", 8, 3)))
+    outcome, requests = judge_pair(in_turn(verdict_json("A", 8, 3)))
     result = as_verdict(outcome)
     assert (result.first, result.retry_reason, result.contradictory, result.shown_characters) == (
         1,
@@ -50,7 +57,7 @@ def test_readable_reply_needs_one_request() -> None:
 
 
 def test_unreadable_reply_is_retried_and_usage_is_summed() -> None:
-    outcome, requests = judge_pair(in_turn("A, obviously.", verdict("A", 8, 3)))
+    outcome, requests = judge_pair(in_turn("A, obviously.", verdict_json("A", 8, 3)))
     result = as_verdict(outcome)
     assert (result.first, result.retry_reason) == (1, "unreadable")
     assert result.usage == Usage(input_tokens=6, output_tokens=10)
@@ -68,17 +75,18 @@ def test_second_unreadable_reply_is_a_verdict_error_with_raw_text() -> None:
 
 
 def test_contradictory_reply_is_retried() -> None:
-    outcome, requests = judge_pair(in_turn(verdict("A", 3, 8), verdict("B", 3, 8)))
+    outcome, requests = judge_pair(in_turn(verdict_json("A", 3, 8), verdict_json("B", 3, 8)))
     result = as_verdict(outcome)
     assert (result.first, result.retry_reason, result.contradictory) == (0, "contradiction", False)
     assert "higher score" in requests[1]["messages"][2]["content"]
 
 
 @pytest.mark.parametrize(
-    "second", [verdict("A", 2, 9), "no more words", chat(None, message={"refusal": "No."})]
+    "second",
+    [verdict_json("A", 2, 9), "no more words", chat_completion(None, message={"refusal": "No."})],
 )
 def test_contradiction_follows_the_scores_if_the_retry_fails(second: Any) -> None:
-    outcome, requests = judge_pair(in_turn(verdict("A", 3, 8), second))
+    outcome, requests = judge_pair(in_turn(verdict_json("A", 3, 8), second))
     result = as_verdict(outcome)
     assert (result.first, result.contradictory, len(requests)) == (0, True, 2)
     assert result.scores is not None
@@ -86,27 +94,29 @@ def test_contradiction_follows_the_scores_if_the_retry_fails(second: Any) -> Non
 
 
 def test_contradictory_retry_is_not_retried_again() -> None:
-    outcome, requests = judge_pair(in_turn("Well.", verdict("B", 8, 3)))
+    outcome, requests = judge_pair(in_turn("Well.", verdict_json("B", 8, 3)))
     result = as_verdict(outcome)
     assert (result.first, result.retry_reason, result.contradictory) == (1, "unreadable", True)
     assert len(requests) == 2
 
 
 def test_refusal_is_not_retried() -> None:
-    outcome, requests = judge_pair(in_turn(chat(None, message={"refusal": "I will not."})))
+    outcome, requests = judge_pair(
+        in_turn(chat_completion(None, message={"refusal": "I will not."}))
+    )
     assert isinstance(outcome, RefusedError)
     assert (outcome.kind, outcome.raw, len(requests)) == ("refused", "I will not.", 1)
 
 
-def small_context(room: int, words: str = "maximum context length is 8192 tokens") -> Brain:
+def small_context(room: int, words: str = "maximum context length is 8192 tokens") -> Responder:
     """A judge whose context holds `room` characters."""
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if len(body["messages"][0]["content"]) <= room:
-            return verdict("A", 8, 3)
+            return verdict_json("A", 8, 3)
         return Reply(400, {"error": {"message": words, "type": "invalid_request_error"}})
 
-    return brain
+    return respond
 
 
 @pytest.mark.parametrize(
@@ -121,7 +131,7 @@ def test_completions_beyond_the_context_are_truncated_to_equal_lengths(words: st
     outcome, requests = judge_pair(small_context(6000, words), "a" * 9000, "b" * 5000)
     result = as_verdict(outcome)
     assert result.shown_characters == 1600
-    one, two = shown(requests[-1])
+    one, two = shown_completions(requests[-1])
     assert one.count("a") - "characters left out".count("a") == 1600
     assert two.count("b") == 1600
     assert "[... 7,400 characters left out ...]" in one
@@ -131,7 +141,7 @@ def test_completions_beyond_the_context_are_truncated_to_equal_lengths(words: st
 def test_short_completion_is_not_truncated_with_a_long_one() -> None:
     outcome, requests = judge_pair(small_context(4000), "a" * 9000, "short")
     assert as_verdict(outcome).shown_characters == 1600
-    assert shown(requests[-1])[1] == "short"
+    assert shown_completions(requests[-1])[1] == "short"
 
 
 def test_prompt_that_never_fits_is_a_context_error() -> None:
@@ -168,8 +178,8 @@ def test_criteria_of_the_prompt_override_those_of_the_run() -> None:
     reply = {"explanation": "x", "criteria": [{"name": "Polite", "score_a": 2, "score_b": 9}]}
     with OpenAIServer(lambda _: json.dumps(reply)) as server:
         spec = judge_spec(f"api:j?base_url={server.url}&template=rubric")
-        judge = open_judge(spec, Setting(Sampling()))
-        (outcome,) = outcomes(judge, [Pair(prompt=prompt, first="a", second="b")])
+        judge = open_judge(spec, RunContext(Sampling()))
+        (outcome,) = run_worker(judge, [Pair(prompt=prompt, first="a", second="b")])
     assert as_verdict(outcome).first == 0
 
 
@@ -178,16 +188,16 @@ def test_criteria_of_the_prompt_override_those_of_the_run() -> None:
     [
         ("marks", "A is right.\n\n[[A>>B]]", 1.0),
         ("scores", "Both try.\n\nScore A: 4\nScore B: 7", 0.0),
-        ("guide", verdict("tie", 5, 5), 0.5),
-        ("reference", verdict("B", 1, 9), 0.0),
+        ("guide", verdict_json("tie", 5, 5), 0.5),
+        ("reference", verdict_json("B", 1, 9), 0.0),
     ],
 )
 def test_each_template_has_its_own_parser(template: str, reply: str, first: float) -> None:
     with OpenAIServer(lambda _: reply) as server:
         spec = judge_spec(f"api:j?base_url={server.url}&template={template}")
-        judge = open_judge(spec, Setting(Sampling()))
+        judge = open_judge(spec, RunContext(Sampling()))
         prompt = PROMPT.model_copy(update={"reference": "The good one."})
-        (outcome,) = outcomes(judge, [Pair(prompt=prompt, first="a", second="b")])
+        (outcome,) = run_worker(judge, [Pair(prompt=prompt, first="a", second="b")])
     assert as_verdict(outcome).first == first
     structured = template in ("guide", "reference")
     assert ("response_format" in server.requests[0]) == structured

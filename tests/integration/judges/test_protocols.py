@@ -17,16 +17,25 @@ import pytest
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
-from bakeoff.plugins import Setting, judge_spec, open_judge
+from bakeoff.plugins import RunContext, judge_spec, open_judge
 from bakeoff.records import Failure, Pair, Usage, Verdict
-from tests.anthropic_server import SNAPSHOT, AnthropicServer, message
+from bakeoff.testing import (
+    SNAPSHOT,
+    AnthropicServer,
+    OpenAIServer,
+    Reply,
+    Responder,
+    anthropic_message,
+    chat_completion,
+    run_worker,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import make_prompt
 from tests.marks import long
-from tests.openai_server import Brain, OpenAIServer, Reply, chat, shown, verdict
-from tests.workers import outcomes
 
 SOON = {"Retry-After-Ms": "1"}
-FINE = verdict("A", 8, 3)
+FINE = verdict_json("A", 8, 3)
 
 
 def error_body(words: str) -> dict[str, Any]:
@@ -46,24 +55,24 @@ class Side:
     raw: list[bytes] = field(default_factory=list)
 
     def judge(
-        self, brain: Brain, pairs: list[Pair], options: str = ""
+        self, respond: Responder, pairs: list[Pair], options: str = ""
     ) -> list[Verdict | WorkError]:
-        with self.server(brain) as server:
+        with self.server(respond) as server:
             url = server.address if isinstance(server, AnthropicServer) else server.url
             self.requests, self.raw = server.requests, server.raw
             spec = judge_spec(f"{self.target}?base_url={url}&retries=1{options}")
-            return outcomes(open_judge(spec, Setting(Sampling())), pairs)
+            return run_worker(open_judge(spec, RunContext(Sampling())), pairs)
 
-    def one(self, brain: Brain, options: str = "") -> Verdict | WorkError:
-        return self.judge(brain, [pair()], options)[0]
+    def one(self, respond: Responder, options: str = "") -> Verdict | WorkError:
+        return self.judge(respond, [pair()], options)[0]
 
 
 @pytest.fixture(params=["openai", "anthropic"])
 def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Side:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-loopback")
     if request.param == "openai":
-        return Side("openai", OpenAIServer, chat, "api:j")
-    return Side("anthropic", AnthropicServer, message, "anthropic:claude-x")
+        return Side("openai", OpenAIServer, chat_completion, "api:j")
+    return Side("anthropic", AnthropicServer, anthropic_message, "anthropic:claude-x")
 
 
 only = {
@@ -76,7 +85,7 @@ def pair(first: str = "one", second: str = "two") -> Pair:
     return Pair(prompt=prompt, first=first, second=second)
 
 
-def once(reply: Any) -> Brain:
+def once(reply: Any) -> Responder:
     """A fault that passes: the first request meets it, the next one gets a verdict."""
     replies = [reply]
     return lambda _: replies.pop() if replies else FINE
@@ -88,18 +97,18 @@ def judge_with_faults(
     """What comes of a pair per fault, in one run: its request meets the fault that many times."""
     left = dict.fromkeys(faults, times)
 
-    def brain(body: dict[str, Any]) -> Any:
-        name, _ = shown(body)
+    def respond(body: dict[str, Any]) -> Any:
+        name, _ = shown_completions(body)
         left[name] -= 1
         return faults[name] if left[name] >= 0 else FINE
 
-    results = side.judge(brain, [pair(name) for name in faults])
+    results = side.judge(respond, [pair(name) for name in faults])
     return dict(zip(faults, results, strict=True))
 
 
 def request_counts(side: Side) -> Counter[str]:
     """How many requests there were about each pair, by its first completion."""
-    return Counter(shown(body)[0] for body in side.requests)
+    return Counter(shown_completions(body)[0] for body in side.requests)
 
 
 def recorded(outcome: Verdict | WorkError) -> tuple[str, int | None, str | None]:
@@ -154,18 +163,22 @@ def test_authentication_and_similar_errors_stop_the_run(
 
 
 def test_bad_request_fails_only_its_pair(side: Side) -> None:
-    def brain(body: dict[str, Any]) -> Any:
-        return Reply(400, error_body("no")) if "bad" in shown(body) else FINE
+    def respond(body: dict[str, Any]) -> Any:
+        return Reply(400, error_body("no")) if "bad" in shown_completions(body) else FINE
 
-    results = side.judge(brain, [pair(), pair("bad"), pair("three")])
+    results = side.judge(respond, [pair(), pair("bad"), pair("three")])
     assert [isinstance(outcome, Verdict) for outcome in results] == [True, False, True]
 
 
 def test_too_large_request_is_repeated_with_shorter_completions(side: Side) -> None:
-    def brain(body: dict[str, Any]) -> Any:
-        return Reply(413, error_body("too large")) if max(map(len, shown(body))) > 3000 else FINE
+    def respond(body: dict[str, Any]) -> Any:
+        return (
+            Reply(413, error_body("too large"))
+            if max(map(len, shown_completions(body))) > 3000
+            else FINE
+        )
 
-    outcome = side.judge(brain, [pair("word " * 2000, "two")])[0]
+    outcome = side.judge(respond, [pair("word " * 2000, "two")])[0]
     assert isinstance(outcome, Verdict)
     assert outcome.shown_characters is not None
     assert outcome.shown_characters <= 3000
@@ -176,12 +189,12 @@ def test_too_large_request_is_repeated_with_shorter_completions(side: Side) -> N
 def test_retry_after_is_respected(side: Side) -> None:
     times: list[float] = []
 
-    def brain(_: dict[str, Any]) -> Any:
+    def respond(_: dict[str, Any]) -> Any:
         times.append(time.monotonic())
         # Longer than the clients wait by themselves before a first retry.
         return FINE if len(times) > 1 else Reply(429, error_body("slow"), {"Retry-After": "0.8"})
 
-    assert isinstance(side.one(brain), Verdict)
+    assert isinstance(side.one(respond), Verdict)
     assert times[1] - times[0] >= 0.8
 
 
@@ -207,8 +220,10 @@ UNREADABLE = {
     "an empty object": Reply(200, {}),
     "a list": Reply(200, []),
     "an error with status 200": Reply(200, error_body("overloaded")),
-    "no choices": Reply(200, {**chat(FINE), "choices": [], "content": None}),
-    "choices that are null": Reply(200, {**chat(FINE), "choices": None, "content": None}),
+    "no choices": Reply(200, {**chat_completion(FINE), "choices": [], "content": None}),
+    "choices that are null": Reply(
+        200, {**chat_completion(FINE), "choices": None, "content": None}
+    ),
 }
 
 
@@ -262,14 +277,14 @@ def test_verdict_after_a_retry_has_the_usage_of_both_requests(side: Side) -> Non
 
 REFUSALS = {
     "openai": [
-        chat(None, message={"refusal": "I can't judge this."}),
-        chat(None, finish_reason="content_filter"),
-        chat(FINE[:20], finish_reason="content_filter"),
+        chat_completion(None, message={"refusal": "I can't judge this."}),
+        chat_completion(None, finish_reason="content_filter"),
+        chat_completion(FINE[:20], finish_reason="content_filter"),
     ],
     "anthropic": [
-        message(None, stop_reason="refusal"),
-        message("I can't judge this.", stop_reason="refusal"),
-        message(FINE[:20], stop_reason="refusal"),
+        anthropic_message(None, stop_reason="refusal"),
+        anthropic_message("I can't judge this.", stop_reason="refusal"),
+        anthropic_message(FINE[:20], stop_reason="refusal"),
     ],
 }
 
@@ -313,14 +328,14 @@ def test_requests_are_not_streamed_and_limit_the_reply(side: Side, kind: str) ->
 
 @only["openai"]
 def test_logprob_verdict_needs_logprobs(side: Side) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if "bad" in body["messages"][0]["content"]:
             return "A"
         likely = [{"token": " B", "logprob": -0.2, "bytes": None}]
         content = [{**likely[0], "top_logprobs": likely}]
-        return chat(" B", logprobs={"content": content, "refusal": None})
+        return chat_completion(" B", logprobs={"content": content, "refusal": None})
 
-    good, bad = side.judge(brain, [pair(), pair("bad")], "&verdict=logprob")
+    good, bad = side.judge(respond, [pair(), pair("bad")], "&verdict=logprob")
     assert isinstance(good, Verdict)
     assert (good.first, good.scores) == (0.0, None)
     assert isinstance(bad, VerdictError)
@@ -337,14 +352,14 @@ def test_provider_without_logprobs_stops_the_run_before_any_request(side: Side) 
 
 @only["openai"]
 def test_verdict_has_snapshot_and_tokens_of_the_server(side: Side) -> None:
-    outcome = side.one(lambda _: {**chat(FINE), "model": "j-2026"})
+    outcome = side.one(lambda _: {**chat_completion(FINE), "model": "j-2026"})
     assert isinstance(outcome, Verdict)
     assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input_tokens=3, output_tokens=5))
-    bare = side.one(lambda _: {**chat(FINE), "usage": None})
+    bare = side.one(lambda _: {**chat_completion(FINE), "usage": None})
     assert isinstance(bare, Verdict)
     assert bare.usage is None
     broken = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
-    wrong = side.one(lambda _: {**chat(FINE), "usage": broken})
+    wrong = side.one(lambda _: {**chat_completion(FINE), "usage": broken})
     assert isinstance(wrong, Verdict), wrong
 
 
@@ -373,7 +388,7 @@ def test_content_blocks_snapshot_and_cached_tokens_are_parsed(side: Side) -> Non
         {"type": "text", "text": FINE[30:]},
     ]
     usage = {"input_tokens": 11, "output_tokens": 7, "cache_read_input_tokens": 100}
-    outcome = side.one(lambda _: message(None, content=blocks, usage=usage))
+    outcome = side.one(lambda _: anthropic_message(None, content=blocks, usage=usage))
     assert isinstance(outcome, Verdict)
     assert (outcome.first, outcome.raw) == (1.0, FINE)
     assert outcome.snapshot == SNAPSHOT
@@ -383,16 +398,16 @@ def test_content_blocks_snapshot_and_cached_tokens_are_parsed(side: Side) -> Non
 @only["anthropic"]
 @pytest.mark.parametrize("reason", ["stop_sequence", "pause_turn", "something_new", None])
 def test_unknown_stop_reason_is_not_a_failure(side: Side, reason: str | None) -> None:
-    assert isinstance(side.one(lambda _: message(FINE, stop_reason=reason)), Verdict)
+    assert isinstance(side.one(lambda _: anthropic_message(FINE, stop_reason=reason)), Verdict)
 
 
 @only["anthropic"]
 def test_temperature_wins_over_mutually_exclusive_parameter(
     side: Side,
 ) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         words = "`temperature` and `top_p` cannot both be specified. Please use only one."
         return Reply(400, error_body(words)) if {"temperature", "top_p"} <= set(body) else FINE
 
-    assert isinstance(side.one(brain), Verdict)
+    assert isinstance(side.one(respond), Verdict)
     assert side.requests[-1]["temperature"] == 0

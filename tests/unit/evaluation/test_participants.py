@@ -20,7 +20,7 @@ def test_models_and_judges_are_opened_by_name() -> None:
     cast = cast_of(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
     assert (list(cast.models), list(cast.judges)) == (["tuned", "base"], ["j", "k"])
     assert cast.again is None
-    assert [judge.order for judge in cast.judges.values()] == ["both", "apart"]
+    assert [judge.traits.order for judge in cast.judges.values()] == ["both", "apart"]
 
 
 def test_people_are_no_worker() -> None:
@@ -81,5 +81,5 @@ def test_all_who_ask_one_server_share_what_it_takes() -> None:
     workers: list[Any] = [*cast.models.values(), cast.again[1], getattr(judge, "generator", None)]
     servers = {server for worker in workers for server in worker._pool.servers}
     (shared,) = servers
-    assert shared.limiter._pace.rate(0.0) == 10
+    assert shared.limits._rate.rate(0.0) == 10
     assert cast_of(config(f"j=api:j{SERVER}")).models["tuned"]._pool.servers[0] is not shared  # type: ignore[attr-defined]

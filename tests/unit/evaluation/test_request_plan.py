@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from bakeoff import Config
 from bakeoff.config import Sampling, Spec
 from bakeoff.evaluation.request_plan import AGAIN, Agenda, Cast, Sitting, Text
-from bakeoff.plugins import Setting, open_generator, open_judge
+from bakeoff.plugins import RunContext, open_generator, open_judge
 from bakeoff.records import Prompt
 from tests.unit.evaluation.test_sequential import prompts
 
 
 def cast(models: str, again: str | None = None) -> Cast:
-    setting = Setting(Sampling())
-    made = {name: open_generator(Spec.parse(f"{name}=echo:{name}"), setting) for name in models}
-    judge = open_judge(Spec.parse("judge=echo:"), setting)
+    context = RunContext(Sampling())
+    made = {name: open_generator(Spec.parse(f"{name}=echo:{name}"), context) for name in models}
+    judge = open_judge(Spec.parse("judge=echo:"), context)
     return Cast(made, {"judge": judge}, (again, made[again]) if again else None)
 
 

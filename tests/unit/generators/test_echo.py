@@ -4,15 +4,15 @@ import pytest
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion
+from bakeoff.testing import run_worker
 from tests.builders import make_prompt
-from tests.workers import outcomes
 
 
 def echo(text: str, prompt: str = "one two three") -> Completion:
-    worker = open_generator(Spec.parse(text), Setting(Sampling()))
-    completion = outcomes(worker, [make_prompt(prompt)])[0]
+    worker = open_generator(Spec.parse(text), RunContext(Sampling()))
+    completion = run_worker(worker, [make_prompt(prompt)])[0]
     assert isinstance(completion, Completion)
     return completion
 

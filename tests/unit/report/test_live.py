@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bakeoff.report.live import ProgressTable, show_progress
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
 from tests.unit.report.test_plain_text import ANY, EVIL
 
 
@@ -22,8 +22,10 @@ class Clock:
         return self.now
 
 
-def done(count: int, total: int = 100, who: str = "a", **more: object) -> Progress:
-    return Progress(stage="completion", who=who, done=count, total=total, **more)  # type: ignore[arg-type]
+def done(count: int, total: int = 100, participant: str = "a", **more: object) -> ProgressUpdate:
+    return ProgressUpdate(
+        stage="completion", participant=participant, done=count, total=total, **more
+    )  # type: ignore[arg-type]
 
 
 def drawn(board: ProgressTable, width: int = 80, encoding: str = "utf-8") -> list[str]:
@@ -34,11 +36,13 @@ def drawn(board: ProgressTable, width: int = 80, encoding: str = "utf-8") -> lis
     return out.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]
 
 
-def table_of(*shown: Progress, priced: Collection[str] = (), seconds: float = 10) -> ProgressTable:
+def table_of(
+    *shown: ProgressUpdate, priced: Collection[str] = (), seconds: float = 10
+) -> ProgressTable:
     clock = Clock()
     table = ProgressTable(priced, clock)
     for one in shown:
-        table.update(one.model_copy(update={"done": 0, "kept": 0}))
+        table.update(one.model_copy(update={"done": 0, "stored": 0}))
     clock.now += seconds
     for one in shown:
         table.update(one)
@@ -64,20 +68,20 @@ def test_the_rate_covers_recent_uncached_work_only() -> None:
     clock = Clock()
     table = ProgressTable((), clock)
     table.update(done(0, 1000))
-    table.update(done(500, 1000, kept=500))
+    table.update(done(500, 1000, stored=500))
     assert "/s" not in drawn(table)[0]  # all of it was in the store
     for second in range(1, 101):  # a hundred slow ones, then two hundred fast ones
         clock.now += 1
-        table.update(done(500 + second, 1000, kept=500))
+        table.update(done(500 + second, 1000, stored=500))
     assert "1.0/s" in drawn(table)[0]
     for second in range(1, 41):
         clock.now += 1
-        table.update(done(600 + 5 * second, 1000, kept=500))
+        table.update(done(600 + 5 * second, 1000, stored=500))
     assert "5.0/s" in drawn(table)[0]
 
 
 def test_unknown_prices_are_shown_for_priced_models_only() -> None:
-    rows = done(5, who="here", cost=None), done(5, who="there", cost=None)
+    rows = done(5, participant="here", cost=None), done(5, participant="there", cost=None)
     here, there = drawn(table_of(*rows, priced={"there"}))
     assert "price unknown" in there
     assert "price" not in here
@@ -89,24 +93,26 @@ def test_unknown_prices_are_shown_for_priced_models_only() -> None:
 NAMES = ANY | st.sampled_from([EVIL, "[red]x[/red]", "日本" * 40, "a" * 300, "tuned"])
 ROWS = st.lists(
     st.builds(
-        Progress,
+        ProgressUpdate,
         stage=st.sampled_from(["completion", "judgment"]),
-        who=NAMES,
+        participant=NAMES,
         done=st.integers(0, 10**6),
         failed=st.integers(0, 10**6),
         total=st.integers(0, 10**6),
-        kept=st.just(0),
+        stored=st.just(0),
         tokens=st.integers(0, 10**10),
         cost=st.none() | st.floats(0, 10**5),
     ),
     max_size=6,
-    unique_by=lambda row: (row.stage, row.who),
+    unique_by=lambda row: (row.stage, row.participant),
 )
 
 
 @given(ROWS, st.integers(1, 200), st.sampled_from(["utf-8", "ascii", "latin-1"]))
-def test_rows_fit_any_width_and_encoding(rows: list[Progress], width: int, encoding: str) -> None:
-    found = drawn(table_of(*rows, priced=[row.who for row in rows]), width, encoding)
+def test_rows_fit_any_width_and_encoding(
+    rows: list[ProgressUpdate], width: int, encoding: str
+) -> None:
+    found = drawn(table_of(*rows, priced=[row.participant for row in rows]), width, encoding)
     assert len(found) == len(rows)
     for line in found:
         assert cell_len(line) <= width
@@ -115,7 +121,7 @@ def test_rows_fit_any_width_and_encoding(rows: list[Progress], width: int, encod
 
 def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
     name = "tuned=hf:me/some-very-long-model-name-with-many-parts-{}"
-    rows = [done(50, who=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
+    rows = [done(50, participant=name.format(n), failed=1, tokens=10**6, cost=1.5) for n in "12"]
     for n, line in zip("12", drawn(table_of(*rows)), strict=True):
         assert line.startswith("tuned…")
         assert f"-{n} completes" in line
@@ -123,7 +129,7 @@ def test_long_names_keep_both_ends_and_leave_room_for_a_bar() -> None:
         assert len(line) <= 80
 
 
-def lines(act: Callable[[Callable[[Progress], None], Clock], None]) -> list[str]:
+def lines(act: Callable[[Callable[[ProgressUpdate], None], Clock], None]) -> list[str]:
     out, clock = io.StringIO(), Clock()
     with show_progress(Console(file=out, width=40), clock=clock) as watch:
         act(watch, clock)
@@ -131,7 +137,7 @@ def lines(act: Callable[[Callable[[Progress], None], Clock], None]) -> list[str]
 
 
 def test_fast_work_is_one_line_on_a_pipe() -> None:
-    def act(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def act(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(101):
             clock.now += 0.01
             watch(done(count, tokens=count, failed=count // 50))
@@ -140,15 +146,15 @@ def test_fast_work_is_one_line_on_a_pipe() -> None:
 
 
 def test_cached_items_are_counted_on_a_pipe() -> None:
-    def act(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def act(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(3):
-            watch(done(count, 2, kept=count))
+            watch(done(count, 2, stored=count))
 
     assert lines(act) == ["a completes: 2/2 in 0:00, 2 from the store"]
 
 
 def test_slow_work_is_a_line_per_tenth_or_half_minute_on_a_pipe() -> None:
-    def tenths(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def tenths(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(101):
             watch(done(count))
             clock.now += 1
@@ -161,7 +167,7 @@ def test_slow_work_is_a_line_per_tenth_or_half_minute_on_a_pipe() -> None:
     assert len(found) == 10
     assert found[0] == "a completes: 10/100, 1.0/s, 1:30 left"
 
-    def slow(watch: Callable[[Progress], None], clock: Clock) -> None:
+    def slow(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(5):
             watch(done(count, 1000))
             clock.now += 45
@@ -177,7 +183,7 @@ def test_slow_work_is_a_line_per_tenth_or_half_minute_on_a_pipe() -> None:
 def test_a_pipe_has_no_control_sequences() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     with show_progress(Console(file=out, width=80)) as watch:
-        watch(done(2, 2, who="[red]é\x1b[31m\nx"))
+        watch(done(2, 2, participant="[red]é\x1b[31m\nx"))
     out.flush()
     said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
@@ -187,8 +193,8 @@ def test_a_terminal_is_redrawn_and_the_cursor_ends_below() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)
     with show_progress(console) as watch:
-        watch(done(1, 2, who="a[b]"))
-        watch(done(2, 2, who="a[b]"))
+        watch(done(1, 2, participant="a[b]"))
+        watch(done(2, 2, participant="a[b]"))
     assert "a[b] completes" in out.getvalue()
     assert "2/2" in out.getvalue()
     assert out.getvalue().endswith("\n\x1b[?25h\n")  # the cursor is back
@@ -202,13 +208,16 @@ def test_without_work_nothing_is_drawn() -> None:
 
 
 def test_tokens_of_running_items_are_counted() -> None:
-    assert drawn(table_of(done(0, writing=700)))[0].split()[-2:] == ["700", "tok"]
-    assert drawn(table_of(done(5, tokens=1000, writing=700)))[0].split()[-2:] == ["1.7k", "tok"]
+    assert drawn(table_of(done(0, tokens_in_progress=700)))[0].split()[-2:] == ["700", "tok"]
+    assert drawn(table_of(done(5, tokens=1000, tokens_in_progress=700)))[0].split()[-2:] == [
+        "1.7k",
+        "tok",
+    ]
     clock = Clock()
     table = ProgressTable((), clock)
     lines = []
     for second in range(100):
-        lines.append(table.update(done(0, writing=10 * min(second, 50))))
+        lines.append(table.update(done(0, tokens_in_progress=10 * min(second, 50))))
         clock.now += 1
     assert [line for line in lines if line] == [
         "a completes: 0/100, 300 tok",
@@ -217,7 +226,7 @@ def test_tokens_of_running_items_are_counted() -> None:
 
 
 def test_items_finished_in_a_batch_are_shown() -> None:
-    (line,) = drawn(table_of(done(3, through=40)))
+    (line,) = drawn(table_of(done(3, remote_done=40)))
     assert "3/100 (40 in a batch)" in line
     (line,) = drawn(table_of(done(3)))
     assert "batch" not in line

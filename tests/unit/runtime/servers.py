@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bakeoff.runtime import Caps, Quota
-from bakeoff.runtime.rate_limits.server_limits import Limiter
+from bakeoff.runtime import LimitConfig, Quota
+from bakeoff.runtime.rate_limits.server_limits import ServerLimits
 
 
 class Limited(Protocol):
@@ -107,7 +107,7 @@ class OneByOne:
 class Told:
     """What came of a simulation: when each request was served and refused."""
 
-    limiter: Limiter
+    limiter: ServerLimits
     served: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     most: int = 0  # in flight
@@ -133,14 +133,14 @@ def simulate(
     server: Limited,
     requests: int,
     *,
-    caps: Caps | None = None,
+    config: LimitConfig | None = None,
     latency: Latency = lambda _: 0.2,
     after: Callable[[float], float | None] = lambda seconds: seconds,
     tokens: int | None = None,
 ) -> Told:
     """Ask for so many; `after` is what a refusal says of the seconds until the server takes one."""
     chance = random.Random(7)
-    limiter = Limiter(caps or Caps(256))
+    limiter = ServerLimits(config or LimitConfig(256))
     told, now, order = Told(limiter), 0.0, itertools.count()
     events: list[tuple[float, int, str, float]] = []
     waiting, due = requests, math.inf  # when it will be looked again whether one may start
@@ -151,12 +151,12 @@ def simulate(
     def start() -> None:
         nonlocal waiting, due
         while waiting:
-            if (wait := limiter.wait(now)) > 0:
+            if (wait := limiter.delay(now)) > 0:
                 if now + wait < due:
                     due = now + max(wait, 1e-6)
                     then(max(wait, 1e-6), "start", 0.0)
                 return
-            limiter.start(now)
+            limiter.on_start(now)
             waiting -= 1
             told.most = max(told.most, limiter.in_flight)
             then(0.001 + chance.expovariate(1 / 0.004), "arrives", now)
@@ -170,15 +170,15 @@ def simulate(
             wait = server.take(now)
             if wait:
                 told.refused.append(now)
-                limiter.refused(began, now, after(wait))
+                limiter.on_refusal(began, now, after(wait))
                 waiting += 1
             else:
                 queued = isinstance(server, OneByOne)
                 then(server.latency(now) if queued else latency(chance), "served", began)
         else:
             told.served.append(now)
-            limiter.served(began, now, tokens)
+            limiter.on_reply(began, now, tokens)
             if isinstance(server, Telling):
-                limiter.told(now, server.quota(), None)
+                limiter.update_quotas(now, server.quota(), None)
         start()
     return told

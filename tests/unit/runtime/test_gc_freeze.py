@@ -5,14 +5,14 @@ import gc
 
 import pytest
 
-from bakeoff.runtime import unswept
+from bakeoff.runtime import gc_frozen
 
 pytestmark = pytest.mark.usefixtures("thawed")
 
 
 def test_what_is_there_is_set_aside_and_taken_back() -> None:
     async def go() -> None:
-        async with unswept(every=0.01):
+        async with gc_frozen(every=0.01):
             before = gc.get_freeze_count()
             assert before > 0
             held = [[n] for n in range(10_000)]
@@ -25,7 +25,7 @@ def test_what_is_there_is_set_aside_and_taken_back() -> None:
 
 def test_it_is_taken_back_after_an_error() -> None:
     async def go() -> None:
-        async with unswept(every=1):
+        async with gc_frozen(every=1):
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -40,7 +40,7 @@ def test_who_has_an_order_of_his_own_keeps_it(prepare: object) -> None:
     before = gc.get_freeze_count(), gc.isenabled()
 
     async def go() -> None:
-        async with unswept(every=0.01):
+        async with gc_frozen(every=0.01):
             await asyncio.sleep(0.05)
             assert gc.isenabled() == before[1]
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from bakeoff.errors import WorkError
 from bakeoff.records import Completion, Usage, Verdict
 from bakeoff.runtime.progress import (
-    PROGRESS,
-    Count,
-    Progress,
+    PROGRESS_FILE,
+    ProgressCounter,
     ProgressFile,
-    Report,
-    read,
+    ProgressReport,
+    ProgressUpdate,
+    read_progress,
     tokens_of,
 )
 
@@ -34,14 +34,16 @@ OUTCOMES = (
 EVENTS = st.lists(st.none() | st.tuples(OUTCOMES, st.integers(1, 3)))
 
 
-def told(events: Iterable[tuple[Completion | Verdict | WorkError, int] | None]) -> list[Progress]:
-    seen: list[Progress] = []
-    count = Count("judgment", "j", 99, seen.append)
+def told(
+    events: Iterable[tuple[Completion | Verdict | WorkError, int] | None],
+) -> list[ProgressUpdate]:
+    seen: list[ProgressUpdate] = []
+    count = ProgressCounter("judgment", "j", 99, seen.append)
     for event in events:
         if event is None:
-            count.kept()
+            count.add_stored()
         else:
-            count.new(*event)
+            count.add_new(*event)
     return seen
 
 
@@ -53,9 +55,9 @@ def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
     last, new = seen[-1], [event for event in events if event is not None]
     records = [one for one, _ in new if not isinstance(one, WorkError)]
     assert len(seen) == len(events) + 1
-    assert last.kept == len(events) - len(new)
+    assert last.stored == len(events) - len(new)
     assert last.failed == sum(times for one, times in new if isinstance(one, WorkError))
-    assert last.done == last.kept + sum(times for _, times in new)
+    assert last.done == last.stored + sum(times for _, times in new)
     assert last.tokens == sum(map(tokens_of, records))
     costs = [one.cost for one in records]
     if None in costs:
@@ -65,25 +67,25 @@ def test_what_is_done_adds_up_and_what_is_new_is_paid_once(
 
 
 def test_what_is_through_elsewhere_is_told_once_and_until_it_is_here() -> None:
-    told: list[Progress] = []
-    count = Count("judgment", "j", 5, told.append)
+    told: list[ProgressUpdate] = []
+    count = ProgressCounter("judgment", "j", 5, told.append)
     for through in (0, 2, 2, 3):
-        count.through(through)
-    count.new(WorkError("no"))
-    assert [progress.through for progress in told] == [0, 2, 3, 0]
+        count.set_remote_done(through)
+    count.add_new(WorkError("no"))
+    assert [progress.remote_done for progress in told] == [0, 2, 3, 0]
     assert [progress.done for progress in told] == [0, 0, 0, 1]
 
 
 def test_what_is_being_written_counts_until_it_is_done() -> None:
-    told: list[Progress] = []
-    count = Count("completion", "m", 3, told.append)
+    told: list[ProgressUpdate] = []
+    count = ProgressCounter("completion", "m", 3, told.append)
     for tokens in (5, 9, 9):
-        count.writing(tokens)
-    count.new(Completion(text="", tokens=6))
-    count.new(Completion(text="", tokens=7))  # it went on since somebody looked
-    count.writing(4)
-    count.new(WorkError("no"))
-    assert [(one.tokens, one.writing) for one in told] == [
+        count.set_tokens_in_progress(tokens)
+    count.add_new(Completion(text="", tokens=6))
+    count.add_new(Completion(text="", tokens=7))  # it went on since somebody looked
+    count.set_tokens_in_progress(4)
+    count.add_new(WorkError("no"))
+    assert [(one.tokens, one.tokens_in_progress) for one in told] == [
         *((0, 0), (0, 5), (0, 9)),
         *((6, 3), (13, 0), (13, 4), (13, 0)),
     ]
@@ -98,13 +100,13 @@ def test_tokens_are_those_read_and_written() -> None:
 
 
 def test_the_file_is_there_while_the_run_goes_on_and_gone_after_it(tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     with ProgressFile(tmp_path, seen.append) as progress:
-        begun = read(tmp_path)
-        count = Count("completion", "a", 2, progress)
-        count.kept()
+        begun = read_progress(tmp_path)
+        count = ProgressCounter("completion", "a", 2, progress)
+        count.add_stored()
         progress.write()
-        now = read(tmp_path)
+        now = read_progress(tmp_path)
     assert begun is not None
     assert begun.rows == ()
     assert now is not None
@@ -120,19 +122,19 @@ def test_the_file_stays_where_a_run_was_stopped(tmp_path: Path, ends: type[BaseE
     def stopped(rows: int) -> None:
         with ProgressFile(tmp_path) as progress:
             for _ in range(rows):
-                Count("completion", "a", 5, progress).kept()
+                ProgressCounter("completion", "a", 5, progress).add_stored()
             raise ends
 
     with pytest.raises(ends):
         stopped(1)
-    left = read(tmp_path)
+    left = read_progress(tmp_path)
     assert left is not None
     assert left.rows[0].done == 1  # the last word, however short ago the one before it was
-    assert not left.stopped(left.updated + timedelta(seconds=10))
-    assert left.stopped(left.updated + timedelta(seconds=20))
+    assert not left.is_stale(left.updated + timedelta(seconds=10))
+    assert left.is_stale(left.updated + timedelta(seconds=20))
     with pytest.raises(ends):
         stopped(0)  # before anything had begun
-    assert read(tmp_path) is None
+    assert read_progress(tmp_path) is None
 
 
 def test_it_is_not_written_for_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,35 +148,37 @@ def test_it_is_not_written_for_every_step(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "replace", replacing)
     monkeypatch.setattr("bakeoff.runtime.progress._PAUSE", 3600.0)
     with ProgressFile(tmp_path) as progress:
-        count = Count("completion", "a", 1000, progress)
+        count = ProgressCounter("completion", "a", 1000, progress)
         for _ in range(1000):
-            count.kept()
-    assert writes == [tmp_path / PROGRESS]
+            count.add_stored()
+    assert writes == [tmp_path / PROGRESS_FILE]
 
 
 def test_a_file_that_cannot_be_written_stops_nothing_and_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / PROGRESS).mkdir()
+    (tmp_path / PROGRESS_FILE).mkdir()
     with caplog.at_level(logging.WARNING), ProgressFile(tmp_path) as progress:
         for _ in range(3):
             progress.write()
     assert len(caplog.messages) == 1
     assert "the run goes on" in caplog.messages[0]
-    assert [path.name for path in tmp_path.iterdir()] == [PROGRESS]  # nothing half written either
+    assert [path.name for path in tmp_path.iterdir()] == [
+        PROGRESS_FILE
+    ]  # nothing half written either
 
 
 def test_whoever_reads_meanwhile_never_sees_half_of_it(tmp_path: Path) -> None:
-    found: list[Report | None] = []
+    found: list[ProgressReport | None] = []
     over = threading.Event()
 
     def look() -> None:
         while not over.is_set():
-            found.append(read(tmp_path))
+            found.append(read_progress(tmp_path))
 
     with ProgressFile(tmp_path) as progress:
         for number in range(20):
-            Count("completion", f"{number}" * 500, 9, progress)
+            ProgressCounter("completion", f"{number}" * 500, 9, progress)
         reader = threading.Thread(target=look)
         reader.start()
         for _ in range(300):
@@ -186,7 +190,7 @@ def test_whoever_reads_meanwhile_never_sees_half_of_it(tmp_path: Path) -> None:
 
 
 def written(folder: Path, content: bytes) -> Path:
-    (folder / PROGRESS).write_bytes(content)
+    (folder / PROGRESS_FILE).write_bytes(content)
     return folder
 
 
@@ -196,13 +200,13 @@ def whole(**more: object) -> bytes:
     return json.dumps(report).encode()
 
 
-ROW = {"stage": "completion", "who": "a", "done": 1, "total": 2}
+ROW = {"stage": "completion", "participant": "a", "done": 1, "total": 2}
 
 
 def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
-    found = read(written(tmp_path, whole(rows=[ROW])))
+    found = read_progress(written(tmp_path, whole(rows=[ROW])))
     assert found is not None
-    assert found.rows == (Progress(stage="completion", who="a", done=1, total=2),)
+    assert found.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
 
 
 @pytest.mark.parametrize(
@@ -218,18 +222,18 @@ def test_a_file_of_ours_is_read(tmp_path: Path) -> None:
         whole(rows=[ROW | {"done": -1}]),
         whole(rows=[ROW | {"cost": float("nan")}]),
         whole(rows=[ROW | {"stage": "lunch"}]),
-        whole(rows=[ROW | {"who": "x" * 2_000_000}]),
+        whole(rows=[ROW | {"participant": "x" * 2_000_000}]),
     ],
     ids=range(11),
 )
 def test_what_is_no_file_of_ours_is_none(tmp_path: Path, content: bytes) -> None:
-    assert read(written(tmp_path, content)) is None
+    assert read_progress(written(tmp_path, content)) is None
 
 
 def test_what_is_no_file_at_all_is_none(tmp_path: Path) -> None:
-    assert read(tmp_path / "nowhere") is None
-    (tmp_path / PROGRESS).mkdir()
-    assert read(tmp_path) is None
-    (tmp_path / PROGRESS).rmdir()
-    os.mkfifo(tmp_path / PROGRESS)  # reading it would never end
-    assert read(tmp_path) is None
+    assert read_progress(tmp_path / "nowhere") is None
+    (tmp_path / PROGRESS_FILE).mkdir()
+    assert read_progress(tmp_path) is None
+    (tmp_path / PROGRESS_FILE).rmdir()
+    os.mkfifo(tmp_path / PROGRESS_FILE)  # reading it would never end
+    assert read_progress(tmp_path) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.runtime import aside, meanwhile, tasks
+from bakeoff.runtime import run_periodically, task_group, to_daemon_thread
 from tests.unit.runtime.test_workers import run
 
 
@@ -32,7 +32,7 @@ def test_a_group_raises_its_first_error_as_itself_and_cancels_the_rest(
             raise
 
     async def go() -> None:
-        async with tasks() as group:
+        async with task_group() as group:
             group.create_task(waits())
             group.create_task(fails(first))
             group.create_task(fails(first + more))
@@ -46,7 +46,7 @@ def test_a_group_raises_its_first_error_as_itself_and_cancels_the_rest(
 
 def test_the_body_of_a_group_is_one_of_its_tasks() -> None:
     async def go() -> None:
-        async with tasks():
+        async with task_group():
             raise LookupError("body")
 
     with pytest.raises(LookupError, match="body"):
@@ -62,7 +62,7 @@ def test_a_group_without_errors_waits_for_all() -> None:
                 await asyncio.sleep(0)
             done.append(number)
 
-        async with tasks() as group:
+        async with task_group() as group:
             for number in (3, 1, 2):
                 group.create_task(work(number))
         return done
@@ -73,7 +73,7 @@ def test_a_group_without_errors_waits_for_all() -> None:
 def test_what_is_done_meanwhile_ends_with_the_body() -> None:
     async def go() -> tuple[int, int]:
         beats: list[int] = []
-        async with meanwhile(lambda: beats.append(1), every=0):
+        async with run_periodically(lambda: beats.append(1), every=0):
             while len(beats) < 3:
                 await asyncio.sleep(0)
         then = len(beats)
@@ -92,7 +92,7 @@ def test_an_error_of_the_body_or_beside_it_is_raised_as_itself(where: str) -> No
             raise LookupError(where)
 
     async def go() -> None:
-        async with meanwhile(beat, every=0):
+        async with run_periodically(beat, every=0):
             if where == "body":
                 raise LookupError(where)
             await asyncio.sleep(1e6)  # ended by the other's error
@@ -106,7 +106,7 @@ def test_a_body_that_is_cancelled_takes_its_beat_along() -> None:
         beats: list[int] = []
 
         async def work() -> None:
-            async with meanwhile(lambda: beats.append(1), every=0):
+            async with run_periodically(lambda: beats.append(1), every=0):
                 await asyncio.sleep(1e6)
 
         task = asyncio.create_task(work())
@@ -127,9 +127,12 @@ def test_what_is_done_aside_returns_or_raises() -> None:
     async def go() -> None:
         context.set("seen")
         main = threading.get_ident()
-        assert await aside(lambda: (context.get(), threading.get_ident() != main)) == ("seen", True)
+        assert await to_daemon_thread(lambda: (context.get(), threading.get_ident() != main)) == (
+            "seen",
+            True,
+        )
         with pytest.raises(ZeroDivisionError):
-            await aside(lambda: 1 / 0)
+            await to_daemon_thread(lambda: 1 / 0)
 
     asyncio.run(go())
 
@@ -138,7 +141,7 @@ def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
     gate = threading.Event()
 
     async def go() -> None:
-        waiting = asyncio.create_task(aside(gate.wait))
+        waiting = asyncio.create_task(to_daemon_thread(gate.wait))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -146,6 +149,6 @@ def test_who_is_cancelled_does_not_wait_for_what_is_done_aside() -> None:
 
     before = set(threading.enumerate())
     asyncio.run(go())
-    (thread,) = {one for one in threading.enumerate() if one.name == "bakeoff-aside"} - before
+    (thread,) = {one for one in threading.enumerate() if one.name == "bakeoff-daemon"} - before
     gate.set()  # it comes to its end when there is no loop any more, and nobody minds
     thread.join()

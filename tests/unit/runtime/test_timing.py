@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.runtime.timing import KINDS, Stopwatch, Work, timed
+from bakeoff.runtime.timing import WORK_KINDS, Stopwatch, WorkKind, timed
 
 
 class Clock:
@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 def counted(watch: Stopwatch) -> dict[str, tuple[float, float]]:
     """What counts and what was under way, of the kinds that were."""
-    return {lap.work: (lap.counted, lap.whole) for lap in watch.laps()[0] if lap.whole}
+    return {lap.kind: (lap.attributed, lap.total) for lap in watch.timings()[0] if lap.total}
 
 
 def test_what_overlaps_counts_once_for_what_is_inside(clock: Clock) -> None:
@@ -50,7 +50,7 @@ def test_what_overlaps_counts_once_for_what_is_inside(clock: Clock) -> None:
         "generate": (20, 28),
         "judge": (2, 62),
     }
-    assert watch.laps()[1] == 127
+    assert watch.timings()[1] == 127
 
 
 def test_two_of_a_kind_are_under_way_until_both_have_ended(clock: Clock) -> None:
@@ -113,33 +113,33 @@ def test_a_thread_that_has_the_context_is_measured(clock: Clock) -> None:
     assert counted(watch) == {"load": (5, 5)}
 
 
-TURNS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), max_size=30)
+TURNS = st.lists(st.tuples(st.sampled_from(WORK_KINDS), st.integers(0, 9)), max_size=30)
 
 
 @given(TURNS)
 def test_what_is_counted_is_the_time_in_which_anything_was_under_way(
-    turns: list[tuple[Work, int]],
+    turns: list[tuple[WorkKind, int]],
 ) -> None:
     clock = Clock()
     watch = Stopwatch(clock)
-    going: list[Work] = []
+    going: list[WorkKind] = []
     busy = 0
     for work, seconds in turns:  # ends it where it is under way, else begins it
-        watch.turn(work, -1 if work in going else 1)
+        (watch.stop if work in going else watch.start)(work)
         if work in going:
             going.remove(work)
         else:
             going.append(work)
         clock.now += seconds
         busy += seconds if going else 0
-    laps, wall = watch.laps()
-    assert sum(lap.counted for lap in laps) == busy <= wall
-    assert all(lap.counted <= lap.whole <= wall for lap in laps)
-    assert [lap.work for lap in laps] == list(KINDS)
+    laps, wall = watch.timings()
+    assert sum(lap.attributed for lap in laps) == busy <= wall
+    assert all(lap.attributed <= lap.total <= wall for lap in laps)
+    assert [lap.kind for lap in laps] == list(WORK_KINDS)
 
 
 def test_it_goes_by_the_wall_clock() -> None:
     with Stopwatch() as watch, timed("load"):
         time.sleep(0.02)
-    (lap, *_), wall = watch.laps()
-    assert 0.02 <= lap.counted <= wall
+    (lap, *_), wall = watch.timings()
+    assert 0.02 <= lap.attributed <= wall

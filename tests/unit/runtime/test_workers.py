@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.runtime import Batched, Feed, PerItem, outcome_of
+from bakeoff.runtime import Batched, PerItem, WorkQueue, outcome_of
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -25,14 +25,14 @@ def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 class Server(PerItem[int, int]):
     """Doubles a number after as many turns of the loop as it says; a negative one is an error."""
 
-    def __init__(self, lanes: int, bug: BaseException | None = None) -> None:
-        super().__init__(lanes)
+    def __init__(self, max_concurrency: int, bug: BaseException | None = None) -> None:
+        super().__init__(max_concurrency)
         self.bug = bug
         self.now = 0
         self.most = 0
         self.begun: list[int] = []
 
-    async def one(self, item: int) -> int:
+    async def process(self, item: int) -> int:
         self.begun.append(item)
         self.now += 1
         self.most = max(self.most, self.now)
@@ -60,7 +60,7 @@ class Engine(Batched[int, int]):
         self.begun = 0
         self.permits = threading.Semaphore(10**6)
 
-    def batch(self, items: Sequence[int]) -> Sequence[int | WorkError]:
+    def process_batch(self, items: Sequence[int]) -> Sequence[int | WorkError]:
         self.begun += 1
         assert self.permits.acquire(timeout=60)
         self.batches.append(list(items))
@@ -76,7 +76,7 @@ class Engine(Batched[int, int]):
 class Ranked(Engine):
     """Puts like sizes together."""
 
-    def rank(self, item: int) -> int:
+    def sort_key(self, item: int) -> int:
         return abs(item)
 
 
@@ -110,17 +110,17 @@ calls = st.lists(numbers, min_size=1, max_size=4)
 
 @given(calls, st.integers(1, 6))
 def test_calls_that_overlap_share_the_lanes_and_every_item_has_its_outcome(
-    items: list[list[int]], lanes: int
+    items: list[list[int]], max_concurrency: int
 ) -> None:
     async def go() -> tuple[Server, list[Outcomes]]:
-        server = Server(lanes)
+        server = Server(max_concurrency)
         return server, await asyncio.gather(*(outcomes_of(server, some) for some in items))
 
     server, emitted = run(go)
     for some, outcomes in zip(items, emitted, strict=True):
         check(some, outcomes)
     assert sorted(server.begun) == sorted(number for some in items for number in some)
-    assert server.most == min(lanes, sum(map(len, items)))  # no more, and no fewer
+    assert server.most == min(max_concurrency, sum(map(len, items)))  # no more, and no fewer
 
 
 @given(calls, st.integers(1, 6))
@@ -138,9 +138,9 @@ def test_a_worker_can_be_called_again(items: list[list[int]], size: int) -> None
 @pytest.mark.parametrize("bug", [ZeroDivisionError("bug"), ConfigError("no key"), OSError("net")])
 @given(numbers, numbers, st.integers(1, 4))
 def test_any_other_exception_stops_the_call_and_comes_out_as_itself(
-    bug: Exception, before: list[int], after: list[int], lanes: int
+    bug: Exception, before: list[int], after: list[int], max_concurrency: int
 ) -> None:
-    server = Server(lanes, bug)
+    server = Server(max_concurrency, bug)
     items = [*before, 13, *after]
     emitted: Outcomes = []
 
@@ -154,7 +154,7 @@ def test_any_other_exception_stops_the_call_and_comes_out_as_itself(
     # What was emitted before is good; nothing is emitted twice; a lane takes nothing up any more.
     check([items[index] for index, _ in emitted], [(n, o) for n, (_, o) in enumerate(emitted)])
     assert len({index for index, _ in emitted}) == len(emitted)
-    if lanes == 1:
+    if max_concurrency == 1:
         assert server.begun == [*before, 13]
 
 
@@ -250,8 +250,8 @@ def test_an_engine_works_on_one_thread_that_close_ends() -> None:
 class Lingering(Engine):
     """Has still something to do when it has given everything."""
 
-    def work(self, feed: Feed[int, int]) -> None:
-        super().work(feed)
+    def process_queue(self, queue: WorkQueue[int, int]) -> None:
+        super().process_queue(queue)
         time.sleep(0.05)
 
 
@@ -319,14 +319,14 @@ class Streaming(Engine):
     An item that nobody waits for any more it leaves alone.
     """
 
-    def work(self, feed: Feed[int, int]) -> None:
+    def process_queue(self, queue: WorkQueue[int, int]) -> None:
         self.begun += 1
-        for ticket in feed.take(self._size):
-            while ticket.wanted() and not self.permits.acquire(timeout=0.01):
+        for work_item in queue.take(self._batch_size):
+            while work_item.is_wanted() and not self.permits.acquire(timeout=0.01):
                 pass
-            if ticket.wanted():
-                feed.give(ticket, 2 * ticket.item)
-                self.batches.append([ticket.item])
+            if work_item.is_wanted():
+                queue.put_outcome(work_item, 2 * work_item.item)
+                self.batches.append([work_item.item])
 
 
 def test_an_outcome_is_emitted_when_the_engine_gives_it_and_not_with_the_last_one() -> None:
@@ -401,10 +401,10 @@ def test_what_emit_raises_leaves_nothing_to_work_on() -> None:
 @pytest.mark.parametrize("error", [None, ConfigError("no file")])
 def test_an_engine_that_gives_nothing_ends_all_who_wait(error: ConfigError | None) -> None:
     class Useless(Engine):
-        def work(self, feed: Feed[int, int]) -> None:
+        def process_queue(self, queue: WorkQueue[int, int]) -> None:
             if error:
                 raise error
-            feed.take(9)
+            queue.take(9)
 
     async def go() -> list[Outcomes | BaseException]:
         calls = (outcomes_of(engine, items) for items in ([1, 2], [3]))
@@ -420,7 +420,7 @@ def test_an_engine_that_gives_nothing_ends_all_who_wait(error: ConfigError | Non
 @pytest.mark.parametrize("answers", [0, 1, 3])
 def test_a_batch_of_the_wrong_length_is_a_bug(answers: int) -> None:
     class Short(Engine):
-        def batch(self, items: Sequence[int]) -> Sequence[int]:
+        def process_batch(self, items: Sequence[int]) -> Sequence[int]:
             return [0] * answers
 
     async def go() -> None:

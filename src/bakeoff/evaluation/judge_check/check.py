@@ -15,12 +15,12 @@ from bakeoff.evaluation.judge_check.requests import Asking
 from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
 from bakeoff.evaluation.participants import judges_of
 from bakeoff.importers.documents import format_names
-from bakeoff.plugins import HUMAN, Setting, judge_spec
+from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
 from bakeoff.redact import masked
 from bakeoff.report.export import check_writable, write_file
-from bakeoff.runtime import Halt, Judge, Limits, Purse, tasks
-from bakeoff.runtime.progress import Watch
+from bakeoff.runtime import Judge, RateLimits, SpendLimit, StopToken, estimate_cost, task_group
+from bakeoff.runtime.progress import ProgressCallback
 from bakeoff.storage import Store
 
 FILE = "judge-check.json"
@@ -33,58 +33,63 @@ def check(
     store: Path,
     limit: int | None = None,
     repeats: int = 1,
-    lanes: int = MAX_CONCURRENCY,
+    max_concurrency: int = MAX_CONCURRENCY,
 ) -> CheckResults:
     """Ask each judge (a spec) about the pairs of a file, or without one about our own.
 
     At most `limit` pairs, each `repeats` times in every order. ConfigError or StoreError where it
     cannot start; what was done is kept, and the same call goes on where this one stopped.
     """
-    asked = {"judge": judges, "limit": limit, "repeats": repeats, "max_concurrency": lanes}
+    asked = {
+        "judge": judges,
+        "limit": limit,
+        "repeats": repeats,
+        "max_concurrency": max_concurrency,
+    }
     return check_config(
         file, parse_fields(JudgeCheckOptions, asked | {"store": store}, where="the check")
     )
 
 
 def check_config(
-    file: Path | None, config: JudgeCheckOptions, watch: Watch = lambda _: None
+    file: Path | None, config: JudgeCheckOptions, on_progress: ProgressCallback = lambda _: None
 ) -> CheckResults:
     """As `check`, as a config describes it; writes `judge-check.json` to `config.out`, if given."""
-    return asyncio.run(check_async(file, config, watch))
+    return asyncio.run(check_async(file, config, on_progress))
 
 
 async def check_async(
     file: Path | None,
     config: JudgeCheckOptions,
-    watch: Watch = lambda _: None,
+    on_progress: ProgressCallback = lambda _: None,
     *,
-    halt: Halt | None = None,
+    stop_token: StopToken | None = None,
 ) -> CheckResults:
     """As `check_config`, inside a running event loop. `halt` stops it: InterruptError."""
-    started, halt = StartTime.now(), halt or Halt()
+    started, stop_token = StartTime.now(), stop_token or StopToken()
     load_env_file(config.env_file)
     known = known_pairs(file, config.limit)
-    limits = Limits(config.rpm, config.tpm)
-    setting = Setting(
+    rate_limits = RateLimits(config.rpm, config.tpm)
+    context = RunContext(
         Sampling(),
         config.max_concurrency,
         store=config.store,
-        limits=limits,
-        purse=Purse(config.max_cost),
+        rate_limits=rate_limits,
+        spend_limit=SpendLimit(config.max_cost),
     )
-    judges = _open(config.judge, setting)
+    judges = _open(config.judge, context)
     _check_prices(judges, config.max_cost)
     if config.out is not None:
         check_writable(config.out)
     asked = [Asking(name, judge, known.pairs, config.repeats) for name, judge in judges.items()]
-    with halt.in_force(), Store(config.store) as store:
+    with stop_token.activate(), Store(config.store) as store:
         try:
-            with halt.work():
-                await _ask(asked, store, watch)
+            with stop_token.mark_in_flight():
+                await _ask(asked, store, on_progress)
         finally:
             for judge in judges.values():
                 await judge.close()
-    if halt.interrupted:
+    if stop_token.interrupted:
         raise InterruptError
     results = _results(known, config, asked, started)
     if config.out is not None:
@@ -92,35 +97,38 @@ async def check_async(
     return results
 
 
-async def _ask(asked: Sequence[Asking], store: Store, watch: Watch) -> None:
+async def _ask(asked: Sequence[Asking], store: Store, on_progress: ProgressCallback) -> None:
     """Servers side by side; who fills the accelerator takes turns, and is closed after its turn."""
     for one in asked:
         if store.lacks(key for key, _ in one.asks):
             await one.judge.prepare()
-    async with tasks() as group:
+    async with task_group() as group:
         for one in asked:
-            if not one.judge.exclusive:
-                group.create_task(one.run(store, watch))
+            if not one.judge.traits.exclusive:
+                group.create_task(one.run(store, on_progress))
         for one in asked:
-            if one.judge.exclusive:
-                await one.run(store, watch)
+            if one.judge.traits.exclusive:
+                await one.run(store, on_progress)
                 await one.judge.close()
 
 
-def _open(judges: Sequence[str], setting: Setting) -> dict[str, Judge]:
+def _open(judges: Sequence[str], context: RunContext) -> dict[str, Judge]:
     if not judges:
         raise ConfigError("there is no judge to check: give one with --judge")
     if any(judge_spec(token).backend == HUMAN for token in judges):
         raise ConfigError(
             f"{HUMAN!r} cannot be checked like this: give judges that a program can ask"
         )
-    return judges_of(judges, setting)
+    return judges_of(judges, context)
 
 
 def _check_prices(judges: Mapping[str, Judge], most: float | None) -> None:
     """BudgetError where nothing can keep to what may be spent."""
     for name, judge in judges.items():
-        if most is not None and judge.due(Usage(input_tokens=1, output_tokens=1)) is None:
+        if (
+            most is not None
+            and estimate_cost(judge, Usage(input_tokens=1, output_tokens=1)) is None
+        ):
             raise BudgetError(
                 f"--max-cost {most:g}: the price of {name!r} is not known: give it in US dollars "
                 "for a million tokens read and written, as ?price=0.5,1.5, or leave out --max-cost"
@@ -147,7 +155,10 @@ def _results(
         longer=longer_of(known.pairs),
         judges=tuple(checked(one.name, known.pairs, one.judgments, one.failures) for one in asked),
         agreement=agreements(judgments),
-        notes=(*_same(known), *(one.judge.caveat for one in asked if one.judge.caveat)),
+        notes=(
+            *_same(known),
+            *(one.judge.traits.caveat for one in asked if one.judge.traits.caveat),
+        ),
         environment=environment,
     )
 

@@ -13,7 +13,7 @@ from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, Labelled
 from bakeoff.evaluation.pipeline import verdict_key
 from bakeoff.records import Failure, Judgment, Pair, Verdict
 from bakeoff.runtime import Judge
-from bakeoff.runtime.progress import Count, Watch
+from bakeoff.runtime.progress import ProgressCallback, ProgressCounter
 from bakeoff.storage import Store
 
 
@@ -51,15 +51,15 @@ class Asking:
         self._outcomes: dict[int, Verdict | WorkError] = {}
 
     def _wanted(self, repeats: int) -> Iterator[_Seat]:
-        both = self.judge.order == "both"
+        both = self.judge.traits.order == "both"
         orders = [(BETTER, WORSE), (WORSE, BETTER)] if both else [(BETTER, WORSE)]
         for pair in self._pairs:
             for repeat in range(repeats):
                 yield from (_Seat(pair, first, second, repeat) for first, second in orders)
 
-    async def run(self, store: Store, watch: Watch) -> None:
+    async def run(self, store: Store, on_progress: ProgressCallback) -> None:
         """Have a verdict or a failure for every seat."""
-        count = Count("judgment", self.name, len(self.asks), watch)
+        count = ProgressCounter("judgment", self.name, len(self.asks), on_progress)
 
         def take(index: int, outcome: Verdict | WorkError) -> None:
             self._outcomes[index] = outcome
@@ -76,7 +76,7 @@ class Asking:
                 first=seat.first,
                 second=seat.second,
                 repeat=seat.repeat,
-                presented="recorded" if self.judge.order == "both" else "apart",
+                presented="recorded" if self.judge.traits.order == "both" else "apart",
                 verdict=outcome,
             )
             for seat, outcome in self._heard()

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from bakeoff.records import Usage
-from bakeoff.runtime import Account, Purse
+from bakeoff.runtime import SpendLimit, UsageTotals
 
 _TEMPLATE_TOKENS = 32  # around a message, and around all: chat templates use fewer
 
@@ -20,12 +20,12 @@ class CostTracker:
     """
 
     def __init__(
-        self, purse: Purse, account: Account, cost: CostFunction, *, patient: bool
+        self, spend_limit: SpendLimit, account: UsageTotals, cost: CostFunction, *, batch_only: bool
     ) -> None:
-        self.purse = purse
+        self.spend_limit = spend_limit
         self.account = account
         self.cost = cost
-        self.patient = patient
+        self.batch_only = batch_only
 
     def reservation(self, request: Mapping[str, Any]) -> "Reservation":
         """Return the reservation of a request, which may be sent several times."""
@@ -36,7 +36,7 @@ class CostTracker:
 
         0 without a spend limit.
         """
-        if self.purse.most is None:
+        if self.spend_limit.limit is None:
             return 0.0
         texts = {"messages": request["messages"], "format": request.get("response_format")}
         tokens = len(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))
@@ -57,7 +57,7 @@ class Reservation:
         self._attempts = 0
 
     async def __aenter__(self) -> None:
-        await self._tracker.purse.hold(self._max_cost, patient=self._tracker.patient)
+        await self._tracker.spend_limit.reserve(self._max_cost, batch_only=self._tracker.batch_only)
 
     async def __aexit__(
         self,
@@ -66,10 +66,10 @@ class Reservation:
         traceback: TracebackType | None,
     ) -> None:
         if kind is not None:  # the request was not sent
-            self._tracker.purse.pay(self._max_cost, 0.0)
+            self._tracker.spend_limit.settle(self._max_cost, 0.0)
             return
         self._tracker.account.requests += 1
-        self._tracker.account.again += self._attempts > 0
+        self._tracker.account.retries += self._attempts > 0
         self._attempts += 1
 
     def settle(self, usage: Usage | None) -> None:
@@ -80,9 +80,9 @@ class Reservation:
             account.usage += usage
         known = cost is not None and account.cost is not None
         account.cost = (account.cost or 0) + (cost or 0) if known else None
-        self._tracker.purse.pay(self._max_cost, self._max_cost if cost is None else cost)
+        self._tracker.spend_limit.settle(self._max_cost, self._max_cost if cost is None else cost)
 
     def fail(self, *, billed: bool) -> None:
         """Release a request without a reply; `billed`: the provider may charge for it."""
         self._tracker.account.unanswered += billed
-        self._tracker.purse.pay(self._max_cost, self._max_cost if billed else 0.0)
+        self._tracker.spend_limit.settle(self._max_cost, self._max_cost if billed else 0.0)

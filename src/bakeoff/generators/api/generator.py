@@ -42,10 +42,12 @@ from bakeoff.generators.api.transport import (
     http_client_options,
     with_cache_mark,
 )
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, PrefixedPrompt, Prompt, Usage, content_key
 from bakeoff.redact import redact
-from bakeoff.runtime import Ask, Caps, PerItem, Server, aside, pause
+from bakeoff.runtime import LimitConfig, ModelRequest, PerItem, Server, Traits
+from bakeoff.runtime.cancellation import sleep_or_stop
+from bakeoff.runtime.tasks import to_daemon_thread
 from bakeoff.runtime.timing import timed
 
 if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
@@ -56,13 +58,13 @@ log = logging.getLogger(__name__)
 
 _SCORING = ("api", "embedded", "vllm")  # backends that return log-probabilities of given texts
 _LOCAL = ("embedded", "vllm")  # backends that start a server if no address is given
-_UNLIMITED = Caps(most=10**6, first=10**6)
+_UNLIMITED = LimitConfig(max_concurrency=10**6, initial_concurrency=10**6)
 
 
 class Api(PerItem[Prompt, Completion]):
     """A model behind a chat-completions server: `openai:gpt-4`, `api:NAME?base_url=http://...`."""
 
-    can_score = True
+    traits = Traits(can_score=True)
 
     class Options(BaseModel):
         """Options of the spec. `max_concurrency`, `rpm` and `tpm` apply to this model per server.
@@ -97,12 +99,12 @@ class Api(PerItem[Prompt, Completion]):
                     raise ValueError("write it as http://HOST:PORT/v1")
             return urls and urls.split()[0]
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         self._urls = tuple(spec.options.get("base_url", "").split())
-        super().__init__(setting.lanes * max(1, len(self._urls)))
+        super().__init__(context.max_concurrency * max(1, len(self._urls)))
         self.options = parse_fields(self.Options, spec.options, where=spec.name)
         self.spec = spec
-        self.sampling = setting.sampling
+        self.sampling = context.sampling
         if self.sampling.score_only and spec.backend not in _SCORING:
             raise ConfigError(
                 f"{spec.name!r} cannot weigh completions: hosted models do not say how likely they "
@@ -116,12 +118,13 @@ class Api(PerItem[Prompt, Completion]):
         }
         self.weights = content_key(self.identity)
         self.identity |= {"sampling": self.sampling.model_dump()}
-        account = setting.purse.account("judgment" if setting.judging else "completion", spec.name)
-        costs = CostTracker(setting.purse, account, self.due, patient=self.patient)
+        limit, stage = context.spend_limit, "judgment" if context.for_judge else "completion"
+        totals, batch_only = limit.totals_of(stage, spec.name), self.traits.batch_only
+        costs = CostTracker(limit, totals, self.estimate_cost, batch_only=batch_only)
         self._managed = spec.backend in _LOCAL and not self._urls  # this process starts the server
-        servers, retries = self._shared_servers(setting), self.options.retries
+        servers, retries = self._shared_servers(context), self.options.retries
         self._pool = ServerPool(
-            spec.name, servers, setting.limits, retries, costs, managed=self._managed
+            spec.name, servers, context.rate_limits, retries, costs, managed=self._managed
         )
         self._llm: AnyLLM | None = None
         self._opening = asyncio.Lock()
@@ -130,22 +133,27 @@ class Api(PerItem[Prompt, Completion]):
         self._request_options: dict[str, Any] = {}  # of any-llm, added to each request
         self._secrets: Sequence[str] = ()
 
-    def _shared_servers(self, setting: Setting) -> list[Server]:
+    def _shared_servers(self, context: RunContext) -> list[Server]:
         """Return the servers with their rate limits, shared by all models of the run that use them.
 
         Not shared are servers that this process starts, and limits that are set for this model.
         """
-        options, limits, backend = self.options, setting.limits, self.spec.backend
-        most, rpm = options.max_concurrency or setting.lanes, options.rpm or limits.rpm
-        caps = Caps(most, rpm, options.tpm or limits.tpm)
+        options, rate_limits, backend = self.options, context.rate_limits, self.spec.backend
+        caps = LimitConfig(
+            options.max_concurrency or context.max_concurrency,
+            options.rpm or rate_limits.rpm,
+            options.tpm or rate_limits.tpm,
+        )
         owner: object = None
         if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
             owner = (self.spec.target, caps)
-        if self.patient or self._managed:
+        if self.traits.batch_only or self._managed:
             owner = object()
         key = options.api_key_env and os.environ.get(options.api_key_env)
         return [
-            limits.server((address, key, owner), _UNLIMITED if self.patient else caps)
+            rate_limits.server(
+                (address, key, owner), _UNLIMITED if self.traits.batch_only else caps
+            )
             for address in ([public_url(url) for url in self._urls] or [backend])
         ]
 
@@ -178,7 +186,7 @@ class Api(PerItem[Prompt, Completion]):
                 key = os.environ.get(self.options.api_key_env or "", "")
                 self._secrets = [*credentials(), key]
                 with timed("load"):
-                    await aside(partial(import_module, "any_llm"))  # takes a second
+                    await to_daemon_thread(partial(import_module, "any_llm"))  # takes a second
                     self._pool.clients = await self._clients()
                 self._llm = self._pool.clients[0]
             return self._llm
@@ -186,7 +194,7 @@ class Api(PerItem[Prompt, Completion]):
     async def _clients(self) -> "Sequence[AnyLLM]":
         if len(self._urls) < 2:
             return [await self.connect()]
-        callbacks = [server.told for server in self._pool.servers]
+        callbacks = [server.update_quotas for server in self._pool.servers]
         return [self._client(url, told) for url, told in zip(self._urls, callbacks, strict=True)]
 
     def client_options(self) -> dict[str, Any]:
@@ -195,7 +203,7 @@ class Api(PerItem[Prompt, Completion]):
 
     async def connect(self) -> "AnyLLM":
         """Return a client of the server, which this starts if needed; sends no request."""
-        return self._client(self.options.base_url, self._pool.servers[0].told)
+        return self._client(self.options.base_url, self._pool.servers[0].update_quotas)
 
     def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
         from any_llm import AnyLLM
@@ -227,7 +235,7 @@ class Api(PerItem[Prompt, Completion]):
             extra = f"any-llm-sdk[{self.spec.backend}]"
             raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """Return a completion; raise BackendError after the last retry.
 
         API keys that a server echoes are redacted from completion and exception.
@@ -303,7 +311,7 @@ class Api(PerItem[Prompt, Completion]):
     async def _wait_delay(self) -> None:
         if self.options.delay:
             async with self._delaying:
-                await pause(self.options.delay)
+                await sleep_or_stop(self.options.delay)
 
     def _parse(self, reply: "ChatCompletion") -> Completion:
         usage = parse_usage(reply)
@@ -314,9 +322,9 @@ class Api(PerItem[Prompt, Completion]):
             return completion
         return Completion.model_validate_json(redact(completion.model_dump_json(), self._secrets))
 
-    def asks(self, item: Prompt) -> Sequence[Ask]:
+    def requests(self, item: Prompt) -> Sequence[ModelRequest]:
         """Return the one request of an item."""
-        return [Ask(item, self.sampling)]
+        return [ModelRequest(item, self.sampling)]
 
     def cost(self, usage: Usage) -> float | None:
         """Return US dollars; None if the price is unknown, as for a server of one's own."""
@@ -330,7 +338,7 @@ class Api(PerItem[Prompt, Completion]):
         """Return US dollars by the public price lists; None if the model is unlisted."""
         return listed_cost(self.spec.backend, self.spec.target, usage)
 
-    def due(self, usage: Usage) -> float | None:
+    def estimate_cost(self, usage: Usage) -> float | None:
         """Return US dollars; 0 for a server on this machine without a given price."""
         local = self._managed or (
             self._urls

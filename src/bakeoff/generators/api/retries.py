@@ -10,7 +10,14 @@ from bakeoff.generators.api.cost_tracker import CostTracker
 from bakeoff.generators.api.errors import RequestFailure, classify_failure
 from bakeoff.generators.api.replies import parse_usage
 from bakeoff.generators.api.transport import send
-from bakeoff.runtime import Gate, HopelessError, Limits, Server, Turn, pause
+from bakeoff.runtime import (
+    Permit,
+    RateLimits,
+    RequestQueue,
+    Server,
+    ServerUnavailableError,
+    sleep_or_stop,
+)
 
 if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm import AnyLLM
@@ -40,7 +47,7 @@ class ServerPool:
         self,
         name: str,
         servers: Sequence[Server],
-        limits: Limits,
+        rate_limits: RateLimits,
         retries: int,
         costs: CostTracker,
         *,
@@ -50,11 +57,11 @@ class ServerPool:
         self.clients: Sequence[AnyLLM] = ()  # in the order of `servers`, once they are open
         self.reached = False  # whether any server has answered
         self._name = name
-        self._limits = limits
+        self._rate_limits = rate_limits
         self._retries = retries
         self._costs = costs
         self._managed = managed  # this process starts the server, and restarts it if it can
-        self._gate = Gate(servers)
+        self._queue = RequestQueue(servers)
         self._succeeded = 0  # requests
         self._bad_gateway: set[_RequestState] = set()  # requests with 502 or 503 since a success
         self._last: AnyLLMError | None = None
@@ -67,32 +74,32 @@ class ServerPool:
         """
         from any_llm.exceptions import AnyLLMError
 
-        ticket, state = self._limits.ticket(), _RequestState(self._succeeded)
+        number, state = self._rate_limits.next_number(), _RequestState(self._succeeded)
         reservation = self._costs.reservation(request)
         while True:
             async with reservation:
-                turn = await self._turn(ticket)
+                permit = await self._acquire(number)
             try:
-                reply = await send(self.clients[turn.index], request)
+                reply = await send(self.clients[permit.index], request)
             except AnyLLMError as error:
                 self._last, failure = error, self._classify(state, error)
                 billed = error.status_code is None and failure.kind != "unreachable"
                 reservation.fail(billed=billed)
-                _return_turn(turn, failure)
+                _return_turn(permit, failure)
                 delay = self._delay(state, failure)
                 if delay is None:
                     self._bad_gateway.discard(state)
                     raise
-                await pause(delay)
+                await sleep_or_stop(delay)
                 if state.refused > 1:  # another request tests first whether the server accepts any
-                    ticket = self._limits.ticket()
+                    number = self._rate_limits.next_number()
             except BaseException:
                 reservation.fail(billed=True)
-                turn.dropped()
+                permit.failed()
                 raise
             else:
                 reservation.settle(parse_usage(reply))
-                turn.served(reply.usage.total_tokens if reply.usage else None)
+                permit.completed(reply.usage.total_tokens if reply.usage else None)
                 self.reached, self._succeeded = True, self._succeeded + 1
                 self._bad_gateway.clear()
                 return reply
@@ -131,10 +138,10 @@ class ServerPool:
             return None
         return _backoff(state.attempts, failure.retry_after) if failure.kind == "transient" else 0.0
 
-    async def _turn(self, ticket: int) -> Turn:
+    async def _acquire(self, number: int) -> Permit:
         try:
-            return await self._gate.turn(ticket)
-        except HopelessError as error:
+            return await self._queue.acquire(number)
+        except ServerUnavailableError as error:
             log.warning("%s takes no requests (%s): what is missing fails", self._name, error)
             if self._last is not None:
                 raise self._last from None
@@ -142,7 +149,7 @@ class ServerPool:
 
     def _has_alternative(self) -> bool:
         """Whether any server is reachable."""
-        return any(not server.away for server in self.servers)
+        return any(not server.unreachable for server in self.servers)
 
 
 @dataclass(eq=False)
@@ -162,12 +169,12 @@ def _backoff(attempts: int, retry_after: float | None) -> float:
     return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempts - 1))
 
 
-def _return_turn(turn: Turn, failure: RequestFailure) -> None:
+def _return_turn(permit: Permit, failure: RequestFailure) -> None:
     if failure.kind == "rate_limited":
-        turn.refused(failure.retry_after)
+        permit.rate_limited(failure.retry_after)
     elif failure.kind == "overloaded":
-        turn.busy(failure.retry_after)
+        permit.overloaded(failure.retry_after)
     elif failure.kind == "unreachable":
-        turn.lost()
+        permit.connection_lost()
     else:
-        turn.dropped()
+        permit.failed()

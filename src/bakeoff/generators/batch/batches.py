@@ -5,6 +5,7 @@ httpx transport that puts each request into a `BatchQueue`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
@@ -17,9 +18,9 @@ from bakeoff.generators.api.generator import Api
 from bakeoff.generators.batch.batch_queue import BatchQueue
 from bakeoff.generators.batch.journal import BatchJournal
 from bakeoff.generators.batch.provider import BatchProvider
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
-from bakeoff.runtime import Emit, halt, outcome_of, tasks
+from bakeoff.runtime import Emit, current_stop_token, outcome_of, task_group
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -32,11 +33,12 @@ _KEY_LENGTH = 48  # hexadecimal digits; Anthropic limits the id of a request to 
 class BatchedApi(Api):
     """A model whose requests go through its provider's batch API. Base of one class per provider.
 
-    All items have to come in one call: the worker is `patient`. The first request of a run is sent
-    directly, which reveals refused parameters, a wrong key or a wrong name within seconds.
+    All items have to come in one call: the worker is `batch_only`. The first request of a run is
+    sent directly, which reveals refused parameters, a wrong key or a wrong name within seconds.
     """
 
-    patient = True
+    traits = replace(Api.traits, batch_only=True)
+    tokens_in_progress = 0
     provider: ClassVar[type[BatchProvider]]
 
     class Options(Api.Options):
@@ -47,23 +49,23 @@ class BatchedApi(Api):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context)
         if len(self._urls) > 1:
             raise ConfigError(f"{spec.name!r}: one server is asked in batches, not several")
         own = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
         shared = {key: value for key, value in spec.options.items() if key not in own}
         direct = Spec(name=spec.name, backend=spec.backend, target=spec.target, options=shared)
-        self._direct = Api(direct, setting)
+        self._direct = Api(direct, context)
         self._unsupported = self._direct._unsupported
-        self._judging = setting.judging
-        self._journal = BatchJournal(setting.store, content_key(self.weights))
+        self._for_judge = context.for_judge
+        self._journal = BatchJournal(context.store, content_key(self.weights))
         self._queue: BatchQueue | None = None
         self._probed = False  # a direct request of this or an earlier run was answered
         self._unstored = False  # some outcomes are not in the store yet
 
     @property
-    def through(self) -> int:
+    def remote_done(self) -> int:
         """The number of requests of running batches that the provider has processed."""
         return self._queue.processed if self._queue else 0
 
@@ -71,7 +73,7 @@ class BatchedApi(Api):
         """Raise ConfigError if the key, the provider's package or the server is missing."""
         await self._direct.prepare()
 
-    def kept(self) -> None:
+    def on_committed(self) -> None:
         """Note that all outcomes are in the store."""
         self._unstored = False
 
@@ -108,7 +110,7 @@ class BatchedApi(Api):
         assert queue is not None  # noqa: S101 - set by `opened`
         if not self._probed and not any(queue.was_sent(self._key(item)) for item in items):
             for index, item in waiting[:1]:
-                emit(index, await outcome_of(self._direct.one(item)))
+                emit(index, await outcome_of(self._direct.process(item)))
             waiting = waiting[1:]
         self._probed = True
         await self._run(queue, waiting, emit)
@@ -121,23 +123,23 @@ class BatchedApi(Api):
         async def call() -> None:
             nonlocal callers
             for index, item in waiting:
-                emit(index, await outcome_of(self.one(item)))
+                emit(index, await outcome_of(self.process(item)))
             callers -= 1
             queue.remove_callers(1)
 
         queue.add_callers(callers)
         try:
-            with halt().telling(queue.stop):
-                async with tasks() as group:
+            with current_stop_token().on_stop(queue.stop):
+                async with task_group() as group:
                     for _ in range(callers):
                         group.create_task(call())
         finally:
             queue.remove_callers(callers)
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """Return the completion of a prompt; raise the error of the queue if it was stopped."""
         try:
-            return await super().one(prompt)
+            return await super().process(prompt)
         except WorkError:
             if self._queue and self._queue.error:
                 if isinstance(self._queue.error, BakeoffError):
@@ -151,7 +153,7 @@ class BatchedApi(Api):
 
     def _key(self, prompt: Prompt) -> str:
         # A judge's prompt is identified by its id: its text contains a random delimiter.
-        named = prompt.id if self._judging else content_key(prompt.conversation())
+        named = prompt.id if self._for_judge else content_key(prompt.conversation())
         return content_key(self.identity, named).rpartition(":")[2][:_KEY_LENGTH]
 
     async def _wait_delay(self) -> None:

@@ -8,8 +8,9 @@ import asyncio
 import importlib.util
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue
 
@@ -22,9 +23,9 @@ from bakeoff.generators.api.transport import compatible_client
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.memory import available_memory
 from bakeoff.generators.llamacpp.models import CATALOGUE, sha256_file
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import aside
+from bakeoff.runtime import to_daemon_thread
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -57,8 +58,8 @@ class LlamaCppGenerator(Api):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context)
         self._catalogue_model = CATALOGUE.get(spec.target)
         self._server: Any = None
         self._address = ""  # of that server
@@ -76,11 +77,10 @@ class LlamaCppGenerator(Api):
             self.stop = list(self._catalogue_model.stop)
         if self._catalogue_model:
             sha256 = self._catalogue_model.sha256
-            self.caveat = self._catalogue_model.caveat
-            if setting.judging:
-                self.caveat = self._catalogue_model.judge_caveat(
-                    likelihood=self.sampling.score_only
-                )
+            caveat = self._catalogue_model.caveat
+            if context.for_judge:
+                caveat = self._catalogue_model.judge_caveat(likelihood=self.sampling.score_only)
+            self.traits = replace(self.traits, caveat=caveat)
         else:
             sha256 = sha256_file(Path(spec.target))
         self.weights = f"sha256:{sha256}"
@@ -94,7 +94,7 @@ class LlamaCppGenerator(Api):
         }
 
     @staticmethod
-    def verdict_format(target: str) -> str:
+    def default_verdict(target: str) -> Literal["json", "logprob"]:
         """The best verdict format for a model: the JSON of the catalogue's small ones is noise."""
         return "logprob" if target in CATALOGUE else "json"
 
@@ -106,8 +106,8 @@ class LlamaCppGenerator(Api):
         """
         if any(importlib.util.find_spec(name) is None for name in _REQUIRED_MODULES):
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
-        path = await aside(self._path)
-        await aside(lambda: gguf.validate(path))
+        path = await to_daemon_thread(self._path)
+        await to_daemon_thread(lambda: gguf.validate(path))
         free, needed = available_memory(), self._memory_bytes(path, self.options.slots or 1)
         if needed > free:
             raise ConfigError(
@@ -116,9 +116,10 @@ class LlamaCppGenerator(Api):
                 "with ?context="
             )
         slots = self.options.slots or _MIN_SLOTS
-        self.exclusive = self._memory_bytes(path, slots) > _SHARED_FRACTION * free
+        fills = self._memory_bytes(path, slots) > _SHARED_FRACTION * free
+        self.traits = replace(self.traits, exclusive=fills)
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """Complete a prompt when a slot is free, first come, first served.
 
         ConfigError where the server has ended: no later request could succeed.
@@ -126,7 +127,7 @@ class LlamaCppGenerator(Api):
         await self.open()
         async with self._in_flight:
             try:
-                return await super().one(prompt)
+                return await super().process(prompt)
             except (BackendError, ConfigError) as error:
                 if getattr(error, "status", None) or await is_listening(self._address):
                     raise
@@ -138,7 +139,7 @@ class LlamaCppGenerator(Api):
     async def connect(self) -> "AnyLLM":
         """Start the server and return a client of it."""
         key = secrets.token_urlsafe(32)
-        slots = self._slots(await aside(self._path))
+        slots = self._slots(await to_daemon_thread(self._path))
         # A quarter more requests than slots: a free slot finds its next prompt at the server.
         self._in_flight = asyncio.Semaphore(slots + max(1, slots // 4))
         self._server = await asyncio.to_thread(self._start_server, key, slots)
@@ -200,7 +201,7 @@ class LlamaCppGenerator(Api):
             return self.options.slots
         by_cores = _SLOTS_PER_CORE * (self.options.threads or physical_cores())
         upper = max(_MIN_SLOTS, min(_MAX_SLOTS, by_cores))
-        fraction = _EXCLUSIVE_FRACTION if self.exclusive else _SHARED_FRACTION
+        fraction = _EXCLUSIVE_FRACTION if self.traits.exclusive else _SHARED_FRACTION
         memory = fraction * available_memory()
         return next((n for n in range(upper, 1, -1) if self._memory_bytes(path, n) <= memory), 1)
 

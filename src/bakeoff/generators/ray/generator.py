@@ -10,6 +10,7 @@ import logging
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, Field, JsonValue, field_validator
 
@@ -19,10 +20,11 @@ from bakeoff.generators.ray import session as ray_session
 from bakeoff.generators.ray.messages import decode_reply, encode_block
 from bakeoff.generators.ray.pipeline import ReplicaPool, StalledError, stream_replies
 from bakeoff.generators.ray.replica import replica_config
-from bakeoff.plugins import GENERATORS, Setting, names, open_generator
-from bakeoff.records import Completion, Prompt, Usage
-from bakeoff.runtime import Ask, Batched, Feed, aside, halt
-from bakeoff.runtime.work_queue import Ticket
+from bakeoff.plugins import GENERATORS, RunContext, names, open_generator
+from bakeoff.records import Completion, Prompt
+from bakeoff.runtime import Batched, ModelRequest, WorkQueue, current_stop_token, to_daemon_thread
+from bakeoff.runtime.capabilities import planned_requests
+from bakeoff.runtime.work_queue import WorkItem
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ _MAX_BLOCK_SIZE = 16  # prompts: the outcomes of a block arrive, or are lost, to
 _MIN_CONCURRENT_BLOCKS = 8  # of a replica: with few blocks, the end of one empties the engine
 _BALANCE = 2  # a replica starts with 1/2 of its share; faster replicas take more of the rest
 
-PendingItems = dict[int, Ticket[Prompt, Completion]]
+PendingItems = dict[int, WorkItem[Prompt, Completion]]
 
 
 class RayGenerator(Batched[Prompt, Completion]):
@@ -64,47 +66,29 @@ class RayGenerator(Batched[Prompt, Completion]):
                 raise ValueError("a number of at least 1 is wanted, or two, as in 2-8")
             return smallest, largest
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(size=1)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(batch_size=1)
         self.options, self.spec = split_options(self.Options, spec)
-        self._setting = setting
+        self._context = context
         _check_replicable(self.spec)
         if self.spec.backend == "embedded":  # by default each replica would use all cores of a node
             options = {"threads": str(math.ceil(self.options.cpus))} | self.spec.options
-            self.spec = Spec(
-                name=self.spec.name,
-                backend=self.spec.backend,
-                target=self.spec.target,
-                options=options,
-            )
-        self.inner = open_generator(self.spec, setting)
+            self.spec = self.spec.with_options(options)
+        self.generator = open_generator(self.spec, context)
+        self.traits = replace(self.generator.traits, exclusive=True, keep_loaded=False)
 
     @property
     def identity(self) -> JsonValue:  # type: ignore[override]
         """The backend's: the number of replicas does not change a completion."""
-        return self.inner.identity
+        return self.generator.identity
 
-    @property
-    def weights(self) -> str | None:  # type: ignore[override]
-        """The backend's."""
-        return self.inner.weights
+    def requests(self, item: Prompt) -> Sequence[ModelRequest]:
+        """Return the backend's requests."""
+        return planned_requests(self.generator, item)
 
-    @property
-    def caveat(self) -> str | None:  # type: ignore[override]
-        """The backend's."""
-        return self.inner.caveat
-
-    def asks(self, item: Prompt) -> Sequence[Ask]:
-        """The backend's."""
-        return self.inner.asks(item)
-
-    def due(self, usage: Usage) -> float | None:
-        """The backend's: the price of the cluster is unknown."""
-        return self.inner.due(usage)
-
-    def rank(self, item: Prompt) -> int:
+    def sort_key(self, item: Prompt) -> int:
         """The backend's, so that prompts are sorted over all replicas."""
-        return self.inner.rank(item) if isinstance(self.inner, Batched) else 0
+        return self.generator.sort_key(item) if isinstance(self.generator, Batched) else 0
 
     async def prepare(self) -> None:
         """Join or start the cluster.
@@ -112,43 +96,43 @@ class RayGenerator(Batched[Prompt, Completion]):
         ConfigError where none can be reached, or no node has room for a replica. On a cluster that
         was started here, the model is prepared here, too; elsewhere each replica prepares its own.
         """
-        await aside(self._join_session)
+        await to_daemon_thread(self._join_session)
         if ray_session.owns_cluster():
-            await self.inner.prepare()
-        await aside(self._check_resources)
+            await self.generator.prepare()
+        await to_daemon_thread(self._check_resources)
 
     async def close(self) -> None:
         """End the pipeline, and leave the Ray session."""
         await super().close()
-        await aside(lambda: ray_session.leave(self))
-        await self.inner.close()
+        await to_daemon_thread(lambda: ray_session.leave(self))
+        await self.generator.close()
 
-    def batch(self, items: Sequence[Prompt]) -> Sequence[Completion]:
-        """Not used: `work` is overridden."""
+    def process_batch(self, items: Sequence[Prompt]) -> Sequence[Completion]:
+        """Not used: `process_queue` is overridden."""
         raise NotImplementedError
 
-    def work(self, feed: Feed[Prompt, Completion]) -> None:
+    def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Run all queued prompts through a pipeline, and the lost ones through a second one.
 
         In the second pipeline a replica has one block at a time: of the blocks that were lost with
         a replica, only the one that kills it again fails.
         """
         self._join_session()
-        pending: PendingItems = dict(enumerate(feed.take(len(feed))))
+        pending: PendingItems = dict(enumerate(queue.take(len(queue))))
         size, pool = self._pool(len(pending))
         blocks = [list(pending)[start : start + size] for start in range(0, len(pending), size)]
         one_at_a_time = pool._replace(concurrent_blocks=1, max_retries=0)
-        self._run_pipeline(feed, pending, blocks, pool)
-        while _is_wanted(pending) and not self._run_pipeline(feed, pending, blocks, one_at_a_time):
+        self._run_pipeline(queue, pending, blocks, pool)
+        while _is_wanted(pending) and not self._run_pipeline(queue, pending, blocks, one_at_a_time):
             log.info("%s: %d prompts are asked anew", self.spec.name, len(pending))
-        why = halt().why
-        for ticket in pending.values():
+        why = current_stop_token().reason
+        for work_item in pending.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
-            feed.give(ticket, StoppedError(why) if why else lost)
+            queue.put_outcome(work_item, StoppedError(why) if why else lost)
 
     def _run_pipeline(
         self,
-        feed: Feed[Prompt, Completion],
+        queue: WorkQueue[Prompt, Completion],
         pending: PendingItems,
         blocks: list[list[int]],
         pool: ReplicaPool,
@@ -157,14 +141,14 @@ class RayGenerator(Batched[Prompt, Completion]):
 
         False where the pipeline stalled because of a lost node.
         """
-        config = json.dumps(replica_config(self.spec, self._setting, self.identity))
+        config = json.dumps(replica_config(self.spec, self._context, self.identity))
         items = [[(n, pending[n].item) for n in block if n in pending] for block in blocks]
         encoded = [encode_block(block) for block in items if block]
         try:
             for reply in stream_replies(encoded, config, pool, lambda: _is_wanted(pending)):
                 for number, outcome in decode_reply(reply):
-                    if ticket := pending.pop(number, None):  # Ray may deliver a reply twice
-                        feed.give(ticket, outcome)
+                    if work_item := pending.pop(number, None):  # Ray may deliver a reply twice
+                        queue.put_outcome(work_item, outcome)
         except StalledError as error:
             log.warning("%s: %s", self.spec.name, error)
             return False
@@ -177,7 +161,7 @@ class RayGenerator(Batched[Prompt, Completion]):
         items: the other half is for the replicas that finish first.
         """
         smallest, largest = self.options.replicas
-        in_flight = min(self._setting.lanes, max(1, items // (_BALANCE * largest)))
+        in_flight = min(self._context.max_concurrency, max(1, items // (_BALANCE * largest)))
         size = max(1, min(_MAX_BLOCK_SIZE, in_flight // _MIN_CONCURRENT_BLOCKS))
         pool = ReplicaPool(
             min_size=smallest,
@@ -200,7 +184,7 @@ class RayGenerator(Batched[Prompt, Completion]):
     def _join_session(self) -> None:
         if importlib.util.find_spec("ray") is None:
             raise ConfigError(f"{self.spec.name!r} with ?replicas= needs: install bakeoff[ray]")
-        ray_session.join(self, self._setting.ray)
+        ray_session.join(self, self._context.ray)
 
     def _check_resources(self) -> None:
         cpus, gpus = self.options.cpus, self._gpus()
@@ -214,7 +198,9 @@ class RayGenerator(Batched[Prompt, Completion]):
 
 def _is_wanted(pending: PendingItems) -> bool:
     """Whether a caller still waits for a pending item, and the run is not stopped."""
-    return halt().why is None and any(ticket.wanted() for ticket in pending.values())
+    return current_stop_token().reason is None and any(
+        work_item.is_wanted() for work_item in pending.values()
+    )
 
 
 def _check_replicable(spec: Spec) -> None:

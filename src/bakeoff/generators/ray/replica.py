@@ -21,21 +21,21 @@ from bakeoff.generators.ray.messages import (
     encode_failure,
     encode_outcomes,
 )
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import content_key
 from bakeoff.runtime import Generator
 
 COLUMN = "block"  # of Ray Data's rows: each has one block of prompts
 
 
-def replica_config(spec: Spec, setting: Setting, identity: JsonValue) -> dict[str, JsonValue]:
+def replica_config(spec: Spec, context: RunContext, identity: JsonValue) -> dict[str, JsonValue]:
     """The configuration that a replica opens its generator with, as plain JSON."""
     return {
         "version": version("bakeoff"),
         "spec": spec.model_dump(mode="json"),
-        "sampling": setting.sampling.model_dump(mode="json"),
-        "lanes": setting.lanes,
-        "judging": setting.judging,
+        "sampling": context.sampling.model_dump(mode="json"),
+        "lanes": context.max_concurrency,
+        "judging": context.for_judge,
         "identity": content_key(identity),
         "folder": str(Path.cwd()),
     }
@@ -87,8 +87,8 @@ class Replica:
             os.chdir(config["folder"])
         spec = Spec.model_validate(config["spec"])
         sampling = Sampling.model_validate(config["sampling"])
-        setting = Setting(sampling, config["lanes"], judging=config["judging"])
-        generator = open_generator(spec, setting)
+        context = RunContext(sampling, config["lanes"], for_judge=config["judging"])
+        generator = open_generator(spec, context)
         await generator.prepare()
         # The driver stores the completions under its own generator's identity.
         if content_key(generator.identity) != config["identity"]:

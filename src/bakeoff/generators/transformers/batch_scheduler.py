@@ -11,7 +11,7 @@ from bakeoff.generators.transformers.generation_loop import GenerationLoop
 from bakeoff.generators.transformers.sequences import RunningSequence
 from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime.work_queue import Feed
+from bakeoff.runtime.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ class BatchScheduler:
         self._waiting: list[RunningSequence] = []
         self._full = False  # whether memory has no room for all that wait
 
-    def work(self, feed: Feed[Prompt, Completion]) -> None:
+    def work(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Run until the queue is empty. When memory runs out, continue with half the batch."""
-        while (new := self._next_batch(feed)) or self._loop.sequences:
+        while (new := self._next_batch(queue)) or self._loop.sequences:
             try:
-                self._loop.generate(new, partial(self._should_stop, feed))
+                self._loop.generate(new, partial(self._should_stop, queue))
             except (RuntimeError, MemoryError) as error:
                 if not batch_memory.is_out_of_memory(error):
                     raise
@@ -48,12 +48,12 @@ class BatchScheduler:
             # Outside the except clause: its traceback would keep the tensors of the failed batch.
             self._recover()
 
-    def _next_batch(self, feed: Feed[Prompt, Completion]) -> list[RunningSequence]:
+    def _next_batch(self, queue: WorkQueue[Prompt, Completion]) -> list[RunningSequence]:
         """The waiting sequences that join the running ones, the longest first."""
-        for ticket in feed.take(max(0, self._budget.rows - len(self._waiting))):
-            give = partial(feed.give, ticket)
+        for work_item in queue.take(max(0, self._budget.rows - len(self._waiting))):
+            give = partial(queue.put_outcome, work_item)
             try:
-                sequence = RunningSequence(self._encode(ticket.item), give, ticket.wanted)
+                sequence = RunningSequence(self._encode(work_item.item), give, work_item.is_wanted)
             except BackendError as error:
                 give(error)
             else:
@@ -75,11 +75,11 @@ class BatchScheduler:
         width = max(member.max_length for member in batch)
         return uniform and self._budget.fits(len(batch), width)
 
-    def _should_stop(self, feed: Feed[Prompt, Completion], finished: int) -> bool:
+    def _should_stop(self, queue: WorkQueue[Prompt, Completion], finished: int) -> bool:
         """Whether to interrupt the loop: enough sequences can join, or half have finished."""
         running = len(self._loop.sequences) - finished
         free_rows = finished if self._full else self._budget.rows - running
-        joining = min(len(self._waiting) + len(feed), free_rows)
+        joining = min(len(self._waiting) + len(queue), free_rows)
         return max(1, running // _REFILL_SHARE) <= joining or finished >= running
 
     def _recover(self) -> None:

@@ -7,6 +7,7 @@ which prompts run at once, and `generation_loop.py` generates.
 import importlib.util
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -22,9 +23,9 @@ from bakeoff.generators.transformers.batch_scheduler import BatchScheduler
 from bakeoff.generators.transformers.checkpoint_loader import CheckpointFiles, Dtype, LoadedModel
 from bakeoff.generators.transformers.generation_loop import GenerationLoop
 from bakeoff.generators.transformers.tokenization import EncodedPrompt
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.runtime import Ask, Batched, Feed, aside
+from bakeoff.runtime import Batched, ModelRequest, WorkQueue, to_daemon_thread
 from bakeoff.runtime.timing import timed
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class TransformersGenerator(Batched[Prompt, Completion]):
     in the sampling is ignored.
     """
 
-    can_score = True
+    traits = replace(Batched.traits, can_score=True)
+    remote_done = 0
 
     class Options(BaseModel):
         """Options of the spec."""
@@ -59,18 +61,17 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         trust_remote_code: bool = False
         pickled: bool = False
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
         options = parse_fields(self.Options, spec.options, where=spec.name)
         super().__init__(options.batch_size or _SCORING_ITEMS)
         if options.device and options.device_map:
             raise ConfigError(f"{spec.name!r}: give device or device_map, not both")
         self.options = options
         self.spec = spec
-        self.sampling = setting.sampling
+        self.sampling = context.sampling
         self._loaded: LoadedModel | None = None
         self._budget: BatchBudget | None = None
         self._loop: GenerationLoop | None = None
-        self._leaves_room = False
         # Before anything is asked of the hub.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
@@ -80,7 +81,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         return self._identity()
 
     @cached_property
-    def weights(self) -> str | None:  # type: ignore[override] # as the identity
+    def weights(self) -> str | None:
         """Key of the model's files, the same for every backend."""
         source = self._source
         adapter = source.adapter.identity() if source.adapter else None
@@ -88,37 +89,32 @@ class TransformersGenerator(Batched[Prompt, Completion]):
 
     async def prepare(self) -> None:
         """Check the extra, the files and the device, and download missing files. ConfigError."""
-        await aside(self._check)
+        await to_daemon_thread(self._check)
 
-    def asks(self, item: Prompt) -> Sequence[Ask]:
+    def requests(self, item: Prompt) -> Sequence[ModelRequest]:
         """One request per prompt."""
-        return [Ask(item, self.sampling)]
+        return [ModelRequest(item, self.sampling)]
 
-    def rank(self, item: Prompt) -> int:
+    def sort_key(self, item: Prompt) -> int:
         """Characters of the prompt: prompts of similar length share a batch."""
         return sum(len(message.content) for message in item.messages)
 
     @property
-    def writing(self) -> int:
+    def tokens_in_progress(self) -> int:
         """Tokens generated of the unfinished completions."""
         return self._loop.tokens_in_progress if self._loop else 0
 
-    @property
-    def stays(self) -> bool:  # type: ignore[override]
-        """Whether it is loaded, and small enough to stay loaded while another model works."""
-        return self._loaded is not None and self._leaves_room
-
-    def work(self, feed: Feed[Prompt, Completion]) -> None:
+    def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
         """Load the model, and complete the queued prompts in continuous batches."""
         loaded, budget = self._ready()
         if self.sampling.score_only:
-            super().work(feed)
+            super().process_queue(queue)
             return
         self._loop = self._loop or GenerationLoop(loaded, self.sampling)
         encode = partial(self._encode, loaded)
-        BatchScheduler(self._loop, budget, encode, self.spec.name).work(feed)
+        BatchScheduler(self._loop, budget, encode, self.spec.name).work(queue)
 
-    def batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
+    def process_batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
         """Score the last turn of each prompt."""
         loaded, budget = self._ready()
         outcomes: dict[int, Completion | WorkError] = {}
@@ -138,6 +134,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
     def release(self) -> None:
         """Free the model and the device's memory."""
         self._loaded = self._loop = self._budget = None
+        self.traits = replace(self.traits, keep_loaded=False)
         batch_memory.free_device_memory()
 
     def _ready(self) -> tuple[LoadedModel, BatchBudget]:
@@ -146,7 +143,8 @@ class TransformersGenerator(Batched[Prompt, Completion]):
                 self._loaded = self._load()
             max_rows, scoring = self.options.batch_size, self.sampling.score_only
             self._budget = batch_memory.batch_budget(self._loaded, max_rows, scoring=scoring)
-            self._leaves_room = batch_memory.leaves_room(self._loaded)
+            fits = batch_memory.leaves_room(self._loaded)
+            self.traits = replace(self.traits, keep_loaded=fits)
         return self._loaded, self._budget
 
     def _load(self) -> LoadedModel:

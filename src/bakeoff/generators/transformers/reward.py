@@ -9,7 +9,7 @@ from bakeoff.generators.transformers import checkpoint_loader, logprobs, tokeniz
 from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
 from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.transformers.tokenization import EncodedPrompt
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ class RewardModel(TransformersGenerator):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        if not setting.sampling.score_only:
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        if not context.sampling.score_only:
             raise ConfigError(
                 f"{spec.name!r} is a reward model and completes nothing: give it as the --judge"
             )
-        super().__init__(spec, setting)
+        super().__init__(spec, context)
 
     def _encode(self, loaded: LoadedModel, item: Prompt) -> EncodedPrompt:
         return tokenization.encode_conversation(loaded.tokenizer, item, self.sampling)

@@ -12,6 +12,7 @@ import shlex
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -30,9 +31,9 @@ from bakeoff.generators.server_process import ServerProcess
 from bakeoff.generators.vllm import launch
 from bakeoff.generators.vllm.launch import VllmFlags
 from bakeoff.generators.vllm.model import ServedFileOptions, ServedModel
-from bakeoff.plugins import Setting
+from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
-from bakeoff.runtime import aside, meanwhile, pause
+from bakeoff.runtime import run_periodically, sleep_or_stop, to_daemon_thread
 from bakeoff.storage.files import cache_dir
 
 if TYPE_CHECKING:
@@ -79,11 +80,11 @@ class VllmGenerator(Api):
 
     options: Options
 
-    def __init__(self, spec: Spec, setting: Setting) -> None:
-        super().__init__(spec, setting)
+    def __init__(self, spec: Spec, context: RunContext) -> None:
+        super().__init__(spec, context)
         options = self.options
         self._model = ServedModel(spec.target, options)
-        self._setting = setting
+        self._context = context
         self._process: ServerProcess | None = None
         self._restart_lock = asyncio.Lock()
         self._restarted = False
@@ -93,7 +94,8 @@ class VllmGenerator(Api):
             if options.api_key_env is not None:
                 raise ConfigError(f"{spec.name!r}: api_key_env is for a server at a base_url")
             fraction = options.gpu_memory_utilization or 1.0
-            self.exclusive = fraction > _SHARED_FRACTION and options.devices is None
+            fills = fraction > _SHARED_FRACTION and options.devices is None
+            self.traits = replace(self.traits, exclusive=fills)
             del self.identity, self.weights  # the cached properties below replace them
         elif own := options.model_fields_set - Api.Options.model_fields.keys():
             raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
@@ -116,7 +118,7 @@ class VllmGenerator(Api):
         if self.options.base_url is not None:
             await super().prepare()
         else:
-            await aside(lambda: (self._program, self._model.files))
+            await to_daemon_thread(lambda: (self._program, self._model.files))
 
     async def connect(self) -> "AnyLLM":
         """Start the server, wait until it is ready, and return a client of it."""
@@ -141,13 +143,13 @@ class VllmGenerator(Api):
         await self._stop()
         self._old_clients, self._failure = (), None
 
-    async def one(self, prompt: Prompt) -> Completion:
+    async def process(self, prompt: Prompt) -> Completion:
         """Complete a prompt.
 
         ConfigError where the server exited a second time, or the model has no chat template.
         """
         try:
-            return await self._complete(prompt)
+            return await self._complete_with_restart(prompt)
         except (BackendError, ConfigError) as error:
             if "chat template" not in str(error):
                 raise
@@ -156,11 +158,11 @@ class VllmGenerator(Api):
                 "or take hf:, which asks it as Question/Answer"
             ) from None
 
-    async def _complete(self, prompt: Prompt) -> Completion:
+    async def _complete_with_restart(self, prompt: Prompt) -> Completion:
         while (process := await self._running_process()) is not None:
             try:
-                async with meanwhile(partial(_check_runs, process), every=_POLL_SECONDS):
-                    return await super().one(prompt)
+                async with run_periodically(partial(_check_runs, process), every=_POLL_SECONDS):
+                    return await super().process(prompt)
             except _ServerExitedError:
                 log.info("%s: its server has ended under a request", self.spec.name)
             except (BackendError, ConfigError) as error:
@@ -169,7 +171,7 @@ class VllmGenerator(Api):
                 if not (may_exit and await process.wait_exit(_EXIT_SECONDS)):
                     raise
             await self._restart(process)
-        return await super().one(prompt)  # the server at base_url
+        return await super().process(prompt)  # the server at base_url
 
     async def _running_process(self) -> ServerProcess | None:
         """The server process, started where it is not; None for a server at `base_url`."""
@@ -194,7 +196,7 @@ class VllmGenerator(Api):
             # The old clients stay open: other requests still wait for them to fail.
             self._old_clients = tuple(self._pool.clients)
             # Fresh limits and retry state: those of the old server do not apply to the new one.
-            self._pool = type(self)(self.spec, self._setting)._pool
+            self._pool = type(self)(self.spec, self._context)._pool
             self._pool.clients = self._old_clients
             try:
                 await self.open()
@@ -214,7 +216,7 @@ class VllmGenerator(Api):
 
     async def _start_server(self, key: str) -> str:
         """Start the server and return its base URL once it is ready."""
-        await pause(0)  # StoppedError where the run was stopped
+        await sleep_or_stop(0)  # StoppedError where the run was stopped
         why = ""
         for _ in range(_START_ATTEMPTS):
             port = _free_port()

@@ -1,27 +1,27 @@
-"""Where rows come from: files, and datasets of a folder or of the hub. Knows no prompt."""
+"""Readers of rows: files, and datasets of a folder or the hub."""
 
-from bakeoff.prompts.rows.dataset import Dataset, Part, read_dataset
+from bakeoff.prompts.rows.dataset import DatasetPart, DatasetRows, read_dataset
 from bakeoff.prompts.rows.files import (
-    LARGEST,
+    MAX_FILE_SIZE,
     Row,
     csv_rows,
+    format_names,
+    format_size,
     json_value,
-    listed,
+    read_file,
     read_rows,
-    read_whole,
-    size,
 )
 
 __all__ = [
-    "LARGEST",
-    "Dataset",
-    "Part",
+    "MAX_FILE_SIZE",
+    "DatasetPart",
+    "DatasetRows",
     "Row",
     "csv_rows",
+    "format_names",
+    "format_size",
     "json_value",
-    "listed",
     "read_dataset",
+    "read_file",
     "read_rows",
-    "read_whole",
-    "size",
 ]

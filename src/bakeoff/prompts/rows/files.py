@@ -1,8 +1,7 @@
-"""Reads .jsonl, .json, .csv and .txt files to rows; knows no prompt.
+"""Reads rows from .jsonl, .json, .csv and .txt files.
 
-A row is a dict of columns with its place in the source, so that whoever reads it can name it.
-What cannot be read is a ConfigError that names the source and the line. Nothing is unpacked, and a
-line, a file that is read as a whole and the nesting in it have a largest size.
+Errors are ConfigErrors that name the file and the line. Sizes of lines and files and the nesting
+depth are limited; nothing is decompressed.
 """
 
 import csv
@@ -16,27 +15,28 @@ from pydantic import JsonValue
 from bakeoff.errors import ConfigError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".txt")
-TEXT = "text"  # the column of a line of a .txt file, and of a row that is a plain text
+TEXT = "text"  # column of a line of a .txt file, and of a row that is a string
 
-LONGEST = 64 << 20  # bytes of a line
-LARGEST = 1 << 30  # bytes of a file that is read as a whole
-DEEPEST = 100  # lists and objects inside each other
-_NAMED = 12  # names that a message lists
+MAX_LINE_SIZE = 64 << 20  # bytes
+MAX_FILE_SIZE = 1 << 30  # bytes of a file that is read into memory
+MAX_DEPTH = 100  # nested lists and objects
+_MAX_NAMES = 12  # that a message lists
 _SIZES = ((30, "GB"), (20, "MB"), (10, "kB"), (0, "bytes"))
 
 
 class Row(NamedTuple):
-    """One row: where it stands (`line 3` or `row 3`, from 1), and its columns."""
+    """One row of a file or dataset."""
 
     place: str
+    """`line 3` or `row 3`, counted from 1; for messages."""
     values: dict[str, JsonValue]
 
 
 def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
-    """The rows of a file in its order, one at a time (but for .json).
+    """Yield the rows of a file; all formats but .json are streamed.
 
-    A row of .jsonl or .json is an object, or a text, which gets the column `text` like a line of
-    .txt. `lists` are the keys under which a .json file that is an object may hold its rows.
+    A row of .jsonl or .json is an object, or a string, which becomes the column `text` like a line
+    of .txt. `lists` are the keys under which a .json object may have its rows. Raises ConfigError.
     """
     try:
         if path.is_dir():
@@ -59,71 +59,72 @@ def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
         raise ConfigError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
 
 
-def read_whole(path: Path, largest: int = LARGEST) -> bytes:
-    """All that a file holds; ConfigError where that is too large, or may never end, as a pipe."""
+def read_file(path: Path, max_size: int = MAX_FILE_SIZE) -> bytes:
+    """Return the content of a regular file. Raises ConfigError above `max_size` bytes."""
     try:
         if path.exists() and not path.is_file():
             raise ConfigError(f"{str(path)!r} is no file: name the file itself")
-        if path.stat().st_size > largest:
-            raise ConfigError(f"{str(path)!r} is larger than {size(largest)}: make it smaller")
+        if path.stat().st_size > max_size:
+            raise ConfigError(
+                f"{str(path)!r} is larger than {format_size(max_size)}: make it smaller"
+            )
         return path.read_bytes()
-    except ValueError as error:  # no path can be such
+    except ValueError as error:  # an invalid path
         raise ConfigError(f"cannot read {str(path)!r}: {error}") from None
 
 
-def size(count: int) -> str:
-    """A number of bytes as people say it."""
+def format_size(count: int) -> str:
+    """Return a number of bytes as text, for example `64 MB`."""
     shift, unit = next(step for step in _SIZES if count >> step[0] or not step[0])
     return f"{count >> shift} {unit}"
 
 
 def json_value(text: str) -> JsonValue:
-    """What a JSON text holds, of members of one name the last; ValueError where it is none."""
+    """Parse JSON; the last of several equal keys wins. Raises ValueError if it is invalid."""
     try:
         value: JsonValue = json.loads(text)
     except (RecursionError, ValueError) as error:
         if isinstance(error, json.JSONDecodeError):
             raise
-        deep = isinstance(error, RecursionError)  # else a number that would take long to read
-        why = "it is nested too deeply" if deep else "a number in it has too many digits"
+        too_deep = isinstance(error, RecursionError)  # else an integer with too many digits
+        why = "it is nested too deeply" if too_deep else "a number in it has too many digits"
         raise ValueError(why) from None
-    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
     return value
 
 
 def _depth(value: JsonValue) -> int:
-    """How many lists and objects are inside each other, found without going into them."""
+    """Return the nesting depth of lists and objects, without recursion."""
     depth, level = 0, [value]
-    while level := [one for one in level if isinstance(one, list | dict)]:
+    while level := [item for item in level if isinstance(item, list | dict)]:
         depth += 1
         level = [
-            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+            child for item in level for child in (item.values() if isinstance(item, dict) else item)
         ]
     return depth
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names for a message, the first dozen of them; one with a sign that is not seen is quoted."""
+def format_names(names: Iterable[str]) -> str:
+    """Return the first dozen names for a message; quote those with unprintable characters."""
     every = list(dict.fromkeys(names))
-    shown = [name if name.isprintable() and name else repr(name) for name in every[:_NAMED]]
-    return ", ".join(shown + ["..."] * (len(every) > _NAMED)) or "none"
+    shown = [name if name.isprintable() and name else repr(name) for name in every[:_MAX_NAMES]]
+    return ", ".join(shown + ["..."] * (len(every) > _MAX_NAMES)) or "none"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # As bytes: a file opened as text would be cut at a lone \r too, and where it is not UTF-8 it
-    # does not say in which line.
+    # Read as bytes: text mode would split at a lone \r, and its decoding errors name no line.
     with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), 1):
-            if len(line) > LONGEST:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_SIZE + 1), b""), 1):
+            if len(line) > MAX_LINE_SIZE:
                 raise ConfigError(
-                    f"{str(path)!r}, line {number}: longer than {size(LONGEST)}; are its line "
-                    "breaks missing?"
+                    f"{str(path)!r}, line {number}: longer than {format_size(MAX_LINE_SIZE)}; "
+                    "are its line breaks missing?"
                 )
-            yield number, _decoded(path, number, line)
+            yield number, _decode(path, number, line)
 
 
-def _decoded(path: Path, line: int, data: bytes) -> str:
+def _decode(path: Path, line: int, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -147,7 +148,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 def _json_rows(path: Path, lists: Sequence[str]) -> Iterator[Row]:
     try:
-        document = json_value(_decoded(path, 1, read_whole(path)))
+        document = json_value(_decode(path, 1, read_file(path)))
     except json.JSONDecodeError as error:
         where = f"{str(path)!r}, line {error.lineno}"
         raise ConfigError(f"{where}: not JSON: {error.msg}, column {error.colno}") from None
@@ -168,10 +169,10 @@ def _json_rows(path: Path, lists: Sequence[str]) -> Iterator[Row]:
 def _columns(value: JsonValue, where: str) -> dict[str, JsonValue]:
     try:
         json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:  # JSON can hold what no store and no server takes
-        half = error.object[error.start : error.end]
+    except UnicodeEncodeError as error:  # JSON can hold lone surrogates, which UTF-8 cannot
+        surrogate = error.object[error.start : error.end]
         raise ConfigError(
-            f"{where}: {half!r} is half a character; write the other half too"
+            f"{where}: {surrogate!r} is half a character; write the other half too"
         ) from None
     if isinstance(value, str):
         return {TEXT: value}
@@ -181,13 +182,15 @@ def _columns(value: JsonValue, where: str) -> dict[str, JsonValue]:
 
 
 def csv_rows(lines: Iterable[str], source: str) -> Iterator[Row]:
-    """The rows of a CSV with a header; ConfigError names the `source` and the line."""
+    """Yield the rows of a CSV with a header. Raises ConfigError naming `source` and the line."""
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
-        twice = next((name for name in header if name and header.count(name) > 1), None)
-        if twice is not None:  # one of the two would be lost, and nobody would know which
-            raise ConfigError(f"{source!r}: two columns are called {twice!r}: rename one of them")
+        duplicate = next((name for name in header if name and header.count(name) > 1), None)
+        if duplicate is not None:
+            raise ConfigError(
+                f"{source!r}: two columns are called {duplicate!r}: rename one of them"
+            )
         for number, cells in enumerate(filter(None, reader), 1):
             if len(cells) != len(header):
                 raise ConfigError(

@@ -77,8 +77,12 @@ def rating_lines(summary: Summary) -> list[str]:
             f"wins {100 / (1 + exp(-value.estimate)):.1f}%"
         )
     model = summary.rating_model
-    aside = ", ties aside" if model and model.tie_parameter is not None else ""
-    return [*lines, f"So much a model wins against one at 0{aside}", *rating_notes(summary)]
+    to_daemon_thread = ", ties aside" if model and model.tie_parameter is not None else ""
+    return [
+        *lines,
+        f"So much a model wins against one at 0{to_daemon_thread}",
+        *rating_notes(summary),
+    ]
 
 
 def rank_text(rating: Rating) -> str:

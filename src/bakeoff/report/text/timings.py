@@ -1,9 +1,9 @@
 """The wall time of a run by kind of work, as text."""
 
 from bakeoff.report.text.summary import Sections
-from bakeoff.runtime.timing import Stopwatch, Work
+from bakeoff.runtime.timing import Stopwatch, WorkKind
 
-_NAMES: dict[Work, str] = {
+_NAMES: dict[WorkKind, str] = {
     "load": "load",
     "generate": "generate",
     "judge": "wait for judge",
@@ -20,17 +20,17 @@ _NOTE = (
 
 def timing_sections(watch: Stopwatch) -> Sections:
     """One section: seconds and share of the wall time by kind of work; they add up to it."""
-    laps, wall = watch.laps()
-    timings = {lap.work: lap for lap in laps}
-    rows = [(_NAMES[work], timings[work].counted) for work in _NAMES]
+    laps, wall = watch.timings()
+    timings = {lap.kind: lap for lap in laps}
+    rows = [(_NAMES[work], timings[work].attributed) for work in _NAMES]
     rows.append(("everything else", wall - sum(seconds for _, seconds in rows)))
     lines = [_row(name, seconds, wall) for name, seconds in rows]
-    totals = f"Models completed for {timings['generate'].whole:.1f} s in all, judges judged for "
+    totals = f"Models completed for {timings['generate'].total:.1f} s in all, judges judged for "
     return {
         "Where the time went": [
             *lines,
             _row("in all", wall, wall),
-            f"{totals}{timings['judge'].whole:.1f} s.",
+            f"{totals}{timings['judge'].total:.1f} s.",
             _NOTE,
         ]
     }

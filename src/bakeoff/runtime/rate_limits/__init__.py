@@ -1,1 +1,1 @@
-"""How many requests a server gets, and the queue in front of it."""
+"""Rate limits and concurrency limits of servers, and the queues of requests before them."""

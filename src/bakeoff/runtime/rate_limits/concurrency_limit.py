@@ -1,66 +1,64 @@
-"""How many requests may be in flight at one server: more for as long as more come back for it.
+"""Adaptive limit on the requests in flight at one server, from the latency of its replies."""
 
-Knows when replies came and how long they took; not what was asked, and no clock.
-"""
-
-START = 32
-_GAIN = 4 / 3  # twice as many in flight are worth it where that many times as many come back
-_REST = 8  # rounds until it is tried again
-_FULL = 0.8  # of a round's replies: then it was the window that held the requests back
+INITIAL = 32
+_MIN_GAIN = 4 / 3  # of throughput, for twice the requests in flight to be worth it
+_HOLD_ROUNDS = 8  # rounds without growth after a failed attempt to grow
+_FULL_SHARE = 0.8  # of a round's replies, for the limit to be what bounded its throughput
 
 
-class Window:
-    """`size` requests may be in flight, of at most `most`.
+class ConcurrencyLimit:
+    """At most `size` requests in flight, at most `maximum`; starts with `initial`.
 
-    It begins with `first` of them and doubles for as long as latency holds: where a third more
-    replies come for twice the requests, they are worth it; else the server only queues them. After
-    a refusal it is half of that, and then one more for each window of replies.
+    Slow start: each reply at the full limit raises it by one, as long as doubling it raises
+    throughput by a third; otherwise the server only queues the requests. A refusal halves the limit
+    (AIMD); afterwards it grows by one per round of replies.
     """
 
-    def __init__(self, most: int, first: int = START) -> None:
-        self._most = most
-        self.size = min(first, most)
-        self.latency = 0.0  # seconds that a reply takes, on average; 0: not known
-        self._climbing = True
-        self._refused = False
-        self._rest = 0
-        self._pace: float | None = None  # replies a second, in the last round that climbed
-        self._round = self.size  # replies that a round has,
-        self._begun: float | None = None  # when it began,
-        self._served = self._full = 0  # and how many there were, with a full window
+    def __init__(self, maximum: int, initial: int = INITIAL) -> None:
+        self._maximum = maximum
+        self.size = min(initial, maximum)
+        self.latency = 0.0
+        """Moving average of the seconds until a reply; 0 before the first one."""
+        self._growing = True
+        self._was_refused = False
+        self._hold_rounds = 0
+        self._throughput: float | None = None  # replies a second in the last full round
+        self._round_size = self.size  # replies in a round
+        self._round_start: float | None = None
+        self._replies = self._full_replies = 0  # in this round
 
-    def served(self, now: float, took: float, full: bool) -> None:
-        """A reply came after `took` seconds; `full`: no more could have been in flight then."""
-        self.latency += (took - self.latency) / (32 if self.latency else 1)
-        if self._begun is None:
-            self._begun = now - took
-        self._served += 1
-        self._full += full
-        if self._climbing and full:
-            self.size = min(self._most, self.size + 1)
-        if self._served >= self._round:
-            if self._full >= _FULL * self._served:
-                self._learn(self._served / max(now - self._begun, 1e-9))
-            self._begin(now)
+    def on_reply(self, now: float, latency: float, full: bool) -> None:
+        """Count a reply; `full`: the limit was reached when it came. Times in seconds."""
+        self.latency += (latency - self.latency) / (32 if self.latency else 1)
+        if self._round_start is None:
+            self._round_start = now - latency
+        self._replies += 1
+        self._full_replies += full
+        if self._growing and full:
+            self.size = min(self._maximum, self.size + 1)
+        if self._replies >= self._round_size:
+            if self._full_replies >= _FULL_SHARE * self._replies:
+                self._adjust(self._replies / max(now - self._round_start, 1e-9))
+            self._start_round(now)
 
-    def refused(self) -> None:
-        """The server has too much: half as many."""
+    def on_refusal(self) -> None:
+        """Halve the limit: the server has too many requests."""
         self.size = max(1, self.size // 2)
-        self._climbing, self._refused = False, True
-        self._begin(None)
+        self._growing, self._was_refused = False, True
+        self._start_round(None)
 
-    def _begin(self, now: float | None) -> None:
-        self._round, self._begun = self.size, now
-        self._served = self._full = 0
+    def _start_round(self, now: float | None) -> None:
+        self._round_size, self._round_start = self.size, now
+        self._replies = self._full_replies = 0
 
-    def _learn(self, pace: float) -> None:
-        if self._climbing:
-            self._climbing = self._pace is None or pace >= _GAIN * self._pace
-            if not self._climbing:
-                self.size, self._rest = self._round, _REST
-            self._pace = pace
-        elif self._refused:
-            self.size = min(self._most, self.size + 1)
+    def _adjust(self, throughput: float) -> None:
+        if self._growing:
+            self._growing = self._throughput is None or throughput >= _MIN_GAIN * self._throughput
+            if not self._growing:
+                self.size, self._hold_rounds = self._round_size, _HOLD_ROUNDS
+            self._throughput = throughput
+        elif self._was_refused:
+            self.size = min(self._maximum, self.size + 1)
         else:
-            self._rest -= 1
-            self._climbing, self._pace = self._rest <= 0, pace
+            self._hold_rounds -= 1
+            self._growing, self._throughput = self._hold_rounds <= 0, throughput

@@ -1,219 +1,232 @@
-"""How fast requests may start at one server: what is allowed, what it tells, what it refuses.
+"""Rate limiter of one server: from the user's limits, the server's headers and its refusals.
 
-Knows starts, replies and refusals; not what was asked, and no clock: every time is given, in
-seconds of any clock that only goes forward.
+All times are seconds of any monotonic clock, passed by the caller.
 """
 
 import math
 from typing import NamedTuple
 
-_SHARE = 0.96  # of the rate that was learned: what is left is for others, and for their clock
-_AGAIN = 120.0  # seconds without a refusal after which twice that rate is tried
-_LEAST = 1.0  # starts a second, of which growth is counted: who has little gets its part too
-_PRIOR = 5.0  # starts that what is known of a rate counts as, beside a new finding
-_SLACK = 0.02  # seconds: starts that the event loop was late for are caught up with
-_IDLE = 5.0  # seconds without a start that could have been: from there on is counted anew
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0  # seconds, where a refusal does not say how long
-_TOLD_PAUSE = 2.0  # seconds at most between two tries, where it names a time that is too short
-_WINDOW = 5.0  # seconds, and starts that fit into them: who names such a time counts in windows
-_MORE = 1.2  # times what a period took, both it and the one before did: they are one
-_SPEED = 8.0  # times the average, at which a window's budget is spent
-_MARGIN = 0.01  # of a window, and seconds of it, that the next one begins later
+_SHARE = 0.96  # of the learned rate that is used: other clients, and clock differences
+_PROBE_INTERVAL = 120.0  # seconds without a refusal after which twice the learned rate is tried
+_MIN_GROWTH = 1.0  # starts a second from which growth is counted, so that small rates grow too
+_PRIOR = 5.0  # weight, in starts, of the previous rate beside a new measurement
+_SLACK = 0.02  # seconds: starts delayed by the event loop are caught up
+_IDLE = 5.0  # seconds without a start after which the measurement begins anew
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0  # seconds, if a refusal does not say how long
+_MAX_RETRY_PAUSE = 2.0  # seconds between attempts, if the server names too short a time
+_MIN_WINDOW = 5.0  # seconds, and starts in them: retry-after from here on means a fixed window
+_MERGE_RATIO = 1.2  # of throughput, from which two measured periods were one window
+_BURST = 8.0  # times the average rate at which a window's quota is used
+_MARGIN = 0.01  # share of a window, and seconds, by which the next one is delayed
 
 
 class Quota(NamedTuple):
-    """What a server says is left of a limit, and in how many seconds all of it is there again."""
+    """A rate limit as a server reports it in its headers."""
 
     limit: float
     remaining: float
     reset: float
+    """Seconds until `remaining` equals `limit` again."""
 
     @property
-    def refill(self) -> float:
-        """How much comes back in a second: of a bucket, and more or less of a window."""
+    def refill_rate(self) -> float:
+        """Units that come back per second; infinite if nothing is used."""
         used = self.limit - self.remaining
         return used / self.reset if used > 0 and self.reset > 0 else math.inf
 
 
-class Flow:
-    """Amounts go through evenly, at a rate that may change."""
+class TokenBucket:
+    """Spreads amounts evenly over time; `max_rate` is amounts a second, infinite without one."""
 
-    def __init__(self, rate: float | None) -> None:
-        self.cap = rate or math.inf
-        self.due = 0.0  # when the next may go
+    def __init__(self, max_rate: float | None) -> None:
+        self.max_rate = max_rate or math.inf
+        self.next_start = 0.0
+        """Time from which the next amount may be consumed."""
 
-    def spend(self, now: float, amount: float, rate: float) -> None:
-        """So much goes through now."""
-        self.due = max(self.due, now - _SLACK) + amount / rate
-
-
-Period = tuple[float, int]  # since when, and how many starts were accepted
+    def consume(self, now: float, amount: float, rate: float) -> None:
+        """Consume `amount` at `rate` amounts a second."""
+        self.next_start = max(self.next_start, now - _SLACK) + amount / rate
 
 
-class Budget:
-    """So many starts in each period, as a server takes them that counts in windows.
+Period = tuple[float, int]  # its start, and the starts accepted in it
 
-    They are spent in the first eighth of it: how a window slides does not matter then, and nobody
-    waits longer than for the window.
+
+class FixedWindow:
+    """Quota of starts per window, of a server that counts in windows.
+
+    The quota is used in the first eighth of each window: so it does not matter whether the window
+    slides, and no request waits longer than for the next one.
     """
 
-    def __init__(self, starts: int, period: float, begins: float) -> None:
-        self._learned = self._starts = starts
-        self._since = self.begins = begins
-        self.period = period * (1 + _MARGIN) + _MARGIN
+    def __init__(self, quota: int, length: float, start: float) -> None:
+        self._learned = self._quota = quota
+        self._learned_at = self.start = start
+        self.length = length * (1 + _MARGIN) + _MARGIN
         self.used = 0
-        self.last: Period | None = None  # the one before, and what was spent in it
+        """Starts in the current window."""
+        self.previous: Period | None = None
+        """The window before."""
 
-    def due(self) -> float:
-        """When the next start may be."""
-        return self.begins + (self.period if self.used >= self._starts else 0)
+    def next_start(self) -> float:
+        """Return the time from which a start is allowed."""
+        return self.start + (self.length if self.used >= self._quota else 0)
 
-    def spend(self, now: float) -> None:
-        """One start."""
-        if now >= self.begins + self.period:
-            self.last = (self.begins, self.used)
-            self.begins, self.used = now, 0
-            self._starts = int(grown(self._learned, now - self._since, _LEAST * self.period))
+    def consume(self, now: float) -> None:
+        """Count one start."""
+        if now >= self.start + self.length:
+            self.previous = (self.start, self.used)
+            self.start, self.used = now, 0
+            minimum = _MIN_GROWTH * self.length
+            self._quota = int(grow(self._learned, now - self._learned_at, minimum))
         self.used += 1
 
 
-def grown(learned: float, seconds: float, least: float) -> float:
-    """What was learned, and more with the square of the time without a refusal: a hard limit is
-    touched now and then, and one that was passing is forgotten within minutes.
+def grow(learned: float, seconds: float, minimum: float) -> float:
+    """Return a learned limit after `seconds` without a refusal.
+
+    It grows with their square: a hard limit is touched now and then, and a temporary one is
+    forgotten within minutes.
     """
-    return learned + max(learned, least) * (seconds / _AGAIN) ** 2
+    return learned + max(learned, minimum) * (seconds / _PROBE_INTERVAL) ** 2
 
 
-class Pace:
-    """Starts are spread at the rate that is allowed; without any limit they are not held.
+class RateLimiter:
+    """Spreads starts at the highest rate that the server accepts; unlimited until it refuses.
 
-    `rpm` is requests and `tpm` tokens a minute, at most. A refusal teaches a rate: what was
-    accepted from one opening of the server to the next, by the time between the two. Where the
-    server names the time at which it opens, and many starts would fit into that, it counts in
-    windows, and what it took is a budget for each; else starts are even, as if a bucket was filled.
+    `rpm` is requests and `tpm` tokens a minute, at most. A refusal teaches a rate: the starts
+    accepted between two times at which the server opened. If the server names a retry-after in
+    which many starts would fit, it counts in windows, and the rate is a quota for each of them;
+    otherwise starts are even, as for a token bucket.
     """
 
     def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
-        self._requests = Flow(rpm and rpm / 60)
-        self._tokens = Flow(tpm and tpm / 60)
-        self._budget: Budget | None = None
-        self.opens = 0.0  # when the server takes requests again
-        self._learned = math.inf  # starts a second
-        self._event: float | None = None  # when it began to refuse
-        self._before = math.inf  # the rate until then
-        self._since: float | None = None  # from when on accepted starts are counted,
-        self._count = 0  # how many there are,
-        self._fresh = 0  # and how many since it opened again
-        self._behind: Period | None = None  # what was counted before
-        self._in_vain = 0  # times in a row that it opened and accepted nothing
-        self._in_vain_before = 0
+        self._requests = TokenBucket(rpm and rpm / 60)
+        self._tokens = TokenBucket(tpm and tpm / 60)
+        self._window: FixedWindow | None = None
+        self.open_at = 0.0
+        """Time from which the server accepts requests again."""
+        self._learned_rate = math.inf  # starts a second
+        self._refused_at: float | None = None  # start of the latest series of refusals
+        self._rate_before = math.inf  # the rate until then
+        self._measured_from: float | None = None  # start of the measurement
+        self._accepted = 0  # starts in it,
+        self._since_open = 0  # and those since the server opened
+        self._period_before: Period | None = None
+        self._failed_openings = 0  # in a row: the server opened and accepted nothing
+        self._failed_openings_before = 0
 
     def rate(self, now: float) -> float:
-        """Starts a second, as things are; infinite where nothing limits them."""
-        learned = self._learned
-        if self._budget:
-            learned *= _SPEED
-        elif now > self.opens:
-            learned = grown(learned, now - self.opens, _LEAST)
-        return min(self._requests.cap, learned)
+        """Return the allowed starts a second; infinite without a limit."""
+        learned = self._learned_rate
+        if self._window:
+            learned *= _BURST
+        elif now > self.open_at:
+            learned = grow(learned, now - self.open_at, _MIN_GROWTH)
+        return min(self._requests.max_rate, learned)
 
-    def wait(self, now: float) -> float:
-        """Seconds until the next start is allowed; infinite: not before a trial has come back."""
-        if self._in_vain and self._fresh:
+    def delay(self, now: float) -> float:
+        """Return the seconds until a start is allowed; infinite while a trial is in flight."""
+        if self._failed_openings and self._since_open:
             return math.inf
-        due = max(self.opens, self._requests.due, self._tokens.due)
-        return max(0.0, due - now, self._budget.due() - now if self._budget else 0.0)
+        next_start = max(self.open_at, self._requests.next_start, self._tokens.next_start)
+        in_window = self._window.next_start() - now if self._window else 0.0
+        return max(0.0, next_start - now, in_window)
 
-    def start(self, now: float, tokens: float) -> None:
-        """A request starts that is expected to take so many tokens, read and written."""
-        if not self._in_vain and now > max(self.opens, self._requests.due) + _IDLE:
-            self._since, self._count, self._fresh = None, 0, 0
-        if self._since is None:
-            self._since = now
-        self._fresh += 1
-        if self._budget:
-            self._budget.spend(now)
-        self._requests.spend(now, 1, self.rate(now))
-        self._tokens.spend(now, tokens, self._tokens.cap)
+    def on_start(self, now: float, tokens: float) -> None:
+        """Count a start of a request that is expected to take `tokens`, in and out."""
+        idle_from = max(self.open_at, self._requests.next_start) + _IDLE
+        if not self._failed_openings and now > idle_from:
+            self._measured_from, self._accepted, self._since_open = None, 0, 0
+        if self._measured_from is None:
+            self._measured_from = now
+        self._since_open += 1
+        if self._window:
+            self._window.consume(now)
+        self._requests.consume(now, 1, self.rate(now))
+        self._tokens.consume(now, tokens, self._tokens.max_rate)
 
-    def ended(self, began: float, more: float = 0.0) -> None:
-        """A request came back that was not refused, and took so many more tokens than expected."""
-        if began >= self.opens:
-            self._in_vain = 0
-        self._tokens.due += more / self._tokens.cap
+    def on_reply(self, started: float, extra_tokens: float = 0.0) -> None:
+        """Count a reply that was no refusal; `extra_tokens`: used above the expected ones."""
+        if started >= self.open_at:
+            self._failed_openings = 0
+        self._tokens.next_start += extra_tokens / self._tokens.max_rate
 
-    def lost(self, began: float, now: float, after: float | None = None) -> None:
-        """The server was not there for a request, or too busy for anybody: it is tried again, by
-        one, in a while. What it takes otherwise that does not say.
+    def on_unavailable(self, started: float, now: float, retry_after: float | None = None) -> None:
+        """Pause: the server was unreachable or overloaded. Says nothing about its rate."""
+        if started >= self.open_at:
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failed_openings)
+            pause = pause if retry_after is None else max(retry_after, pause - _FIRST_PAUSE)
+            self.open_at, self._since_open = max(self.open_at, now + pause), 0
+            self._failed_openings += 1
+
+    def set_reported_rate(self, now: float, rate: float) -> None:
+        """Use the rate that the server reports, unless refusals have taught another."""
+        if self._learned_rate == math.inf and rate < math.inf:
+            self._learned_rate, self.open_at = _SHARE * rate, max(self.open_at, now)
+
+    def on_refusal(self, started: float, now: float, retry_after: float | None) -> bool:
+        """Pause and learn a rate from a refusal; return whether it starts a new series.
+
+        Refusals of requests that were in flight at the first one belong to its series.
         """
-        if began >= self.opens:
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._in_vain)
-            pause = pause if after is None else max(after, pause - _FIRST_PAUSE)
-            self.opens, self._fresh = max(self.opens, now + pause), 0
-            self._in_vain += 1
-
-    def told(self, now: float, rate: float) -> None:
-        """The server says how fast it takes requests; counts until its refusals say better."""
-        if self._learned == math.inf and rate < math.inf:
-            self._learned, self.opens = _SHARE * rate, max(self.opens, now)
-
-    def refused(self, began: float, now: float, after: float | None) -> bool:
-        """A request was refused, for `after` seconds where that is told; whether that is news.
-
-        What was under way already when the first was refused is no news.
-        """
-        news = self._event is None or began > self._event
-        if news:
-            self._begin(now)
-        self._take_back()
-        pause, times = after, 2 ** max(0, self._in_vain - 1)
+        is_new = self._refused_at is None or started > self._refused_at
+        if is_new:
+            self._start_series(now)
+        self._uncount_refused()
+        pause, factor = retry_after, 2 ** max(0, self._failed_openings - 1)
         if pause is None:
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * times) if news else 0.0
-        elif self._in_vain:
-            pause = max(pause, min(_TOLD_PAUSE, _FIRST_PAUSE / 4 * times))
-        self.opens = self._requests.due = max(self.opens, now + pause)
-        self._learn(after or 0.0)
-        return news
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * factor) if is_new else 0.0
+        elif self._failed_openings:
+            pause = max(pause, min(_MAX_RETRY_PAUSE, _FIRST_PAUSE / 4 * factor))
+        self.open_at = self._requests.next_start = max(self.open_at, now + pause)
+        self._learn(retry_after or 0.0)
+        return is_new
 
-    def _begin(self, now: float) -> None:
-        """A time of refusals begins, and a time of starts is over."""
-        self._behind = (self._since or 0.0, self._count) if self._event is not None else None
-        self._before = math.inf if self._event is None or self._budget else self.rate(now)
-        if self._budget:
-            self._since, self._count = self._budget.begins, self._budget.used
-            self._behind = self._budget.last
-        elif self._event is not None:
-            self._since, self._count = self.opens, self._fresh
+    def _start_series(self, now: float) -> None:
+        """End the measurement: a series of refusals begins."""
+        if self._refused_at is None:
+            self._period_before = None
         else:
-            self._count = self._fresh
-        self._event, self._fresh = now, 0
-        self._in_vain_before, self._in_vain = self._in_vain, 0
+            self._period_before = (self._measured_from or 0.0, self._accepted)
+        first = self._refused_at is None or self._window
+        self._rate_before = math.inf if first else self.rate(now)
+        if self._window:
+            self._measured_from, self._accepted = self._window.start, self._window.used
+            self._period_before = self._window.previous
+        elif self._refused_at is not None:
+            self._measured_from, self._accepted = self.open_at, self._since_open
+        else:
+            self._accepted = self._since_open
+        self._refused_at, self._since_open = now, 0
+        self._failed_openings_before, self._failed_openings = self._failed_openings, 0
 
-    def _take_back(self) -> None:
-        """One that was counted was refused; where none is left, what was counted before goes on."""
-        self._count = max(0, self._count - 1)
-        if self._count == 0:
-            if self._behind:
-                (self._since, self._count), self._behind = self._behind, None
-            if not self._budget:
-                self._in_vain = self._in_vain_before + 1
+    def _uncount_refused(self) -> None:
+        """Uncount the refused start; if none is left, continue the period before."""
+        self._accepted = max(0, self._accepted - 1)
+        if self._accepted == 0:
+            if self._period_before:
+                (self._measured_from, self._accepted) = self._period_before
+                self._period_before = None
+            if not self._window:
+                self._failed_openings = self._failed_openings_before + 1
 
-    def _learn(self, after: float) -> None:
-        passed = self.opens - (self._since or 0.0)
-        if not self._count or passed <= 0:
+    def _learn(self, retry_after: float) -> None:
+        seconds = self.open_at - (self._measured_from or 0.0)
+        if not self._accepted or seconds <= 0:
             return
-        found = self._count / passed
-        if self._behind and self._budget:  # a period that was taken for two
-            since, count = self._behind
-            whole = (count + self._count) / (self.opens - since)
-            if whole > _MORE * found:
-                found, passed = whole, self.opens - since
-        if after >= _WINDOW and after * found >= _WINDOW:
-            starts = round(found * passed)
-            starts -= starts // 20  # a share for others, as of a rate
-            self._learned, self._budget = found, Budget(starts, passed, self.opens)
+        rate = self._accepted / seconds
+        if self._period_before and self._window:  # one window may have been taken for two
+            start, accepted = self._period_before
+            merged = (accepted + self._accepted) / (self.open_at - start)
+            if merged > _MERGE_RATIO * rate:
+                rate, seconds = merged, self.open_at - start
+        if retry_after >= _MIN_WINDOW and retry_after * rate >= _MIN_WINDOW:
+            quota = round(rate * seconds)
+            quota -= quota // 20  # a share for other clients
+            self._learned_rate = rate
+            self._window = FixedWindow(quota, seconds, self.open_at)
             return
-        self._budget = None
-        if not self._in_vain and self._before < math.inf:
-            found = (self._count + _PRIOR) / (passed + _PRIOR / self._before)
-        self._learned = _SHARE * min(found, self._before)
+        self._window = None
+        if not self._failed_openings and self._rate_before < math.inf:
+            rate = (self._accepted + _PRIOR) / (seconds + _PRIOR / self._rate_before)
+        self._learned_rate = _SHARE * min(rate, self._rate_before)

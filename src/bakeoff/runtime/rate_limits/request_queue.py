@@ -1,7 +1,4 @@
-"""Where requests wait for their turn at a server: first come, first served, at the freest one.
-
-Knows limiters and the time; not what is asked, nor of whom.
-"""
+"""Queues of requests in front of servers, and the registry of servers that a run shares."""
 
 import asyncio
 import heapq
@@ -10,156 +7,157 @@ import math
 import time
 from collections.abc import Hashable, Sequence
 
-from bakeoff.runtime.cancellation import unless_stopped
+from bakeoff.runtime.cancellation import wait_or_stop
 from bakeoff.runtime.rate_limits.rate_limiter import Quota
-from bakeoff.runtime.rate_limits.server_limits import Caps, Limiter
+from bakeoff.runtime.rate_limits.server_limits import LimitConfig, ServerLimits
 
 
-class HopelessError(Exception):
-    """No server is worth waiting for; says why."""
+class ServerUnavailableError(Exception):
+    """No server of a queue will accept a request in reasonable time; says why."""
 
 
 class Server:
-    """One server as all see it who ask it: its limiter, and the gates that lead there."""
+    """One server: its limits, and the queues that send requests to it."""
 
-    def __init__(self, caps: Caps) -> None:
-        self.limiter = Limiter(caps)
-        self.gates: list[Gate] = []
+    def __init__(self, config: LimitConfig) -> None:
+        self.limits = ServerLimits(config)
+        self.queues: list[RequestQueue] = []
 
     @property
-    def away(self) -> bool:
-        """Whether it was not there when it was last asked."""
-        return self.limiter.away
+    def unreachable(self) -> bool:
+        """Whether the latest connection failed."""
+        return self.limits.unreachable
 
-    def told(self, requests: Quota | None, tokens: Quota | None) -> None:
-        """What the server says is left of its limits."""
-        self.limiter.told(time.monotonic(), requests, tokens)
+    def update_quotas(self, requests: Quota | None, tokens: Quota | None) -> None:
+        """Take over the quotas in the headers of a reply."""
+        self.limits.update_quotas(time.monotonic(), requests, tokens)
 
-    def changed(self) -> None:
-        """Let in who can go in; another gate is the first the next time."""
-        self.gates.append(self.gates.pop(0))
-        for gate in tuple(self.gates):
-            gate.open()
+    def dispatch(self) -> None:
+        """Dispatch the requests of all its queues, a different queue first each time."""
+        self.queues.append(self.queues.pop(0))
+        for queue in tuple(self.queues):
+            queue.dispatch()
 
 
-class Turn:
-    """A request's place at a server. It has to be ended, in one of five ways."""
+class Permit:
+    """Permission to send one request to a server. Exactly one of its methods has to be called."""
 
     def __init__(self, server: Server, index: int) -> None:
-        self.index = index  # of the server, among those that the gate leads to
+        self.index = index
+        """Index of the server in its queue."""
         self._server = server
-        self._began = time.monotonic()
-        server.limiter.start(self._began)
+        self._started = time.monotonic()
+        server.limits.on_start(self._started)
 
-    def served(self, tokens: int | None) -> None:
-        """Its reply is there; it took so many tokens, read and written, where that is known."""
-        self._server.limiter.served(self._began, time.monotonic(), tokens)
-        self._server.changed()
+    def completed(self, tokens: int | None) -> None:
+        """Report a reply that took `tokens`, in and out; None if not known."""
+        self._server.limits.on_reply(self._started, time.monotonic(), tokens)
+        self._server.dispatch()
 
-    def busy(self, after: float | None) -> None:
-        """The server has too much to do, for anybody: for `after` seconds, if it says so."""
-        self._server.limiter.busy(self._began, time.monotonic(), after)
-        self._server.changed()
+    def rate_limited(self, retry_after: float | None) -> None:
+        """Report a refusal because of a rate limit, for `retry_after` seconds if it says so."""
+        self._server.limits.on_refusal(self._started, time.monotonic(), retry_after)
+        self._server.dispatch()
 
-    def refused(self, after: float | None) -> None:
-        """The server takes no more of us: for `after` seconds, if it says so."""
-        self._server.limiter.refused(self._began, time.monotonic(), after)
-        self._server.changed()
+    def overloaded(self, retry_after: float | None) -> None:
+        """Report a refusal because of overload, for `retry_after` seconds if it says so."""
+        self._server.limits.on_overload(self._started, time.monotonic(), retry_after)
+        self._server.dispatch()
 
-    def lost(self) -> None:
-        """The server could not be reached, or went away."""
-        self._server.limiter.lost(self._began, time.monotonic())
-        self._server.changed()
+    def connection_lost(self) -> None:
+        """Report that the server could not be reached, or that the connection broke."""
+        self._server.limits.on_connection_loss(self._started, time.monotonic())
+        self._server.dispatch()
 
-    def dropped(self) -> None:
-        """It came to nothing, and the server is none the worse."""
-        self._server.limiter.dropped(self._began)
-        self._server.changed()
+    def failed(self) -> None:
+        """Report a failure that is no limit of the server, or a request that was not sent."""
+        self._server.limits.on_failure(self._started)
+        self._server.dispatch()
 
 
-class Gate:
-    """The way to one or more servers of the same kind, which others may lead to as well."""
+class RequestQueue:
+    """FIFO queue of requests for a set of interchangeable servers. Queues may share servers."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = tuple(servers)
-        self._waiting: list[tuple[int, asyncio.Future[Turn]]] = []
-        self._alarm: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[int, asyncio.Future[Permit]]] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         for server in self._servers:
-            server.gates.append(self)
+            server.queues.append(self)
 
-    async def turn(self, ticket: int) -> Turn:
-        """Wait until a server may be asked, the lowest ticket first. HopelessError where none will,
-        StoppedError where the run is stopped.
+    async def acquire(self, number: int) -> Permit:
+        """Wait for a permit of the server with the lowest load; the lowest `number` is first.
 
-        Who is refused comes again with the same ticket, and is before those who came later.
+        A refused request is queued again with its number, ahead of later ones. Raises
+        ServerUnavailableError, or StoppedError if the run is stopped.
         """
-        waiter: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (ticket, waiter))
-        self.open()
+        waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (number, waiter))
+        self.dispatch()
         try:
-            await unless_stopped(waiter)
+            await wait_or_stop(waiter)
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and not waiter.exception():
-                waiter.result().dropped()
+                waiter.result().failed()
             raise
         return waiter.result()
 
-    def open(self) -> None:
-        """Let in as many as may go in, and see to it that this is done again in time."""
+    def dispatch(self) -> None:
+        """Give permits to as many requests as may start, and set a timer for the next one."""
         while self._waiting:
-            if self._waiting[0][1].done():  # nobody waits there: it was cancelled
+            if self._waiting[0][1].done():  # cancelled, or stopped
                 heapq.heappop(self._waiting)
                 continue
             now = time.monotonic()
-            wait, _, index = min(
-                (server.limiter.wait(now), server.limiter.load, index)
+            delay, _, index = min(
+                (server.limits.delay(now), server.limits.load, index)
                 for index, server in enumerate(self._servers)
             )
-            if wait > 0:
-                self._wait(now, wait)
+            if delay > 0:
+                self._wait(now, delay)
                 return
             waiter = heapq.heappop(self._waiting)[1]
-            waiter.set_result(Turn(self._servers[index], index))
+            waiter.set_result(Permit(self._servers[index], index))
 
-    def _wait(self, now: float, seconds: float) -> None:
-        """See to it that the gate is opened again in time, or give up."""
-        reasons = [server.limiter.hopeless(now) for server in self._servers]
+    def _wait(self, now: float, delay: float) -> None:
+        """Set the timer, or fail all requests if no server is available."""
+        reasons = [server.limits.unavailable_reason(now) for server in self._servers]
         if all(reasons):
             for _, waiter in self._waiting:
                 if not waiter.done():
-                    waiter.set_exception(HopelessError(reasons[0]))
+                    waiter.set_exception(ServerUnavailableError(reasons[0]))
             self._waiting.clear()
-        elif seconds < math.inf:  # the loop's clock is the one that is used here
-            self._wake(now + seconds)
+        elif delay < math.inf:  # `now` is time.monotonic, the event loop's clock
+            self._set_timer(now + delay)
 
-    def _wake(self, at: float) -> None:
-        """Open the gate then, or a little sooner."""
-        loop, alarm = asyncio.get_running_loop(), self._alarm
-        if alarm is not None and self._loop is loop and loop.time() < alarm.when() <= at:
+    def _set_timer(self, at: float) -> None:
+        """Dispatch at that time, or a little sooner."""
+        loop, timer = asyncio.get_running_loop(), self._timer
+        if timer is not None and self._loop is loop and loop.time() < timer.when() <= at:
             return
-        if alarm is not None:
-            alarm.cancel()
-        self._loop, self._alarm = loop, loop.call_at(at, self.open)
+        if timer is not None:
+            timer.cancel()
+        self._loop, self._timer = loop, loop.call_at(at, self.dispatch)
 
 
-class Limits:
-    """The servers of a run: who asks the same one with the same key shares what it can take.
+class RateLimits:
+    """Registry of the servers of a run: clients of a server with the same key share its limits.
 
-    `rpm` and `tpm` are requests and tokens a minute at each of them, at most.
+    `rpm` and `tpm` are requests and tokens a minute, at most, at each of them; None: no limit.
     """
 
     def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
         self.rpm, self.tpm = rpm, tpm
         self._servers: dict[Hashable, Server] = {}
-        self._tickets = itertools.count()
+        self._numbers = itertools.count()
 
-    def server(self, key: Hashable, caps: Caps) -> Server:
-        """The server of that key; whoever is first says what its caps are."""
+    def server(self, key: Hashable, config: LimitConfig) -> Server:
+        """Return the server of `key`, created with `config` if it is new."""
         if key not in self._servers:
-            self._servers[key] = Server(caps)
+            self._servers[key] = Server(config)
         return self._servers[key]
 
-    def ticket(self) -> int:
-        """The next one in line."""
-        return next(self._tickets)
+    def next_number(self) -> int:
+        """Return the next place in the order of all requests of the run."""
+        return next(self._numbers)

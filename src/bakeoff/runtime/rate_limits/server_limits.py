@@ -1,142 +1,149 @@
-"""How much one server may be asked at once and how fast, learned from how it replies and refuses.
+"""Limits of one server: how many requests it may have in flight, and how fast they start.
 
-Knows times, replies and refusals; not what was asked, and no clock.
+All times are seconds of any monotonic clock, passed by the caller.
 """
 
 import math
 from datetime import timedelta
 from typing import NamedTuple
 
-from bakeoff.runtime.rate_limits.concurrency_limit import START, Window
-from bakeoff.runtime.rate_limits.rate_limiter import Pace, Quota
+from bakeoff.runtime.rate_limits.concurrency_limit import INITIAL, ConcurrencyLimit
+from bakeoff.runtime.rate_limits.rate_limiter import Quota, RateLimiter
 
-PATIENCE = 600.0  # seconds that a server may refuse everything before its requests fail,
-LOST = 600.0  # and that it may be away: who starts it again needs some minutes for that
-_SPREAD = 0.4  # of the time of a reply, in which a window of requests starts at the fastest
-_GAP = 0.005  # seconds between two starts, for that, at most
-_LATE = 0.002  # seconds: starts that the event loop was late for are caught up with
-_UNKNOWN = 0.08  # seconds of a reply, until one is known
-_GUESS = 800.0  # tokens of a request, until some are known
+REFUSAL_TIMEOUT = 600.0  # seconds that a server may refuse everything before requests fail,
+UNREACHABLE_TIMEOUT = 600.0  # and that it may be unreachable, as a restart takes minutes
+_SPREAD = 0.4  # of the latency, over which the first requests of a full limit are spread
+_MAX_GAP = 0.005  # seconds between two starts, for that
+_SLACK = 0.002  # seconds: starts delayed by the event loop are caught up
+_DEFAULT_LATENCY = 0.08  # seconds, until one is measured
+_DEFAULT_TOKENS = 800.0  # per request, until some are known
 
 
-class Caps(NamedTuple):
-    """What nobody may exceed at one server: requests in flight, requests and tokens a minute.
+class LimitConfig(NamedTuple):
+    """Limits set by the user."""
 
-    `first` is how many are in flight before it is known how many the server takes.
-    """
-
-    most: int
+    max_concurrency: int
+    """Requests in flight, at most."""
     rpm: float | None = None
+    """Requests a minute, at most."""
     tpm: float | None = None
-    first: int = START
+    """Tokens a minute, in and out, at most."""
+    initial_concurrency: int = INITIAL
+    """Requests in flight before the server's own limit is known."""
 
 
-class Limiter:
-    """What all share who ask one server: within the caps, what it turns out to take.
+class ServerLimits:
+    """What all clients of a server share: its learned limits, within those of a LimitConfig.
 
-    Ask `wait` before a `start`; end each with `served`, `refused`, `busy`, `lost` or `dropped`.
+    Check `delay` before `on_start`; each start is followed by one of `on_reply`, `on_refusal`,
+    `on_overload`, `on_connection_loss` and `on_failure`.
     """
 
-    def __init__(self, caps: Caps) -> None:
-        self._most = caps.most
-        self._window = Window(caps.most, caps.first)
-        self._pace = Pace(caps.rpm, caps.tpm)
+    def __init__(self, config: LimitConfig) -> None:
+        self._max_concurrency = config.max_concurrency
+        self._concurrency = ConcurrencyLimit(config.max_concurrency, config.initial_concurrency)
+        self._rate = RateLimiter(config.rpm, config.tpm)
         self.in_flight = 0
-        self._due = 0.0  # when the next start is due, for them to be spread
-        self._tokens = _GUESS
-        self._refusing: float | None = None  # since when it refuses everything,
-        self._lost: float | None = None  # or cannot be reached
+        self._next_start = 0.0
+        self._tokens = _DEFAULT_TOKENS  # of a request: moving average
+        self._refusing_since: float | None = None
+        self._unreachable_since: float | None = None
 
-    def allowed(self, now: float) -> int:
-        """How many requests may be in flight.
+    def max_in_flight(self, now: float) -> int:
+        """Return how many requests may be in flight.
 
-        A rate that was learned is what holds them then: twice what it takes, since replies that
-        take longer must not slow it down.
+        With a learned rate, that rate is what limits them: twice what it needs are allowed, so that
+        slower replies do not reduce it.
         """
-        rate = self._pace.rate(now)
-        carries = 2 * rate * self._window.latency if rate < math.inf else 0
-        return max(self._window.size, min(self._most, int(carries + 1)))
+        rate = self._rate.rate(now)
+        needed = 2 * rate * self._concurrency.latency if rate < math.inf else 0
+        return max(self._concurrency.size, min(self._max_concurrency, int(needed + 1)))
 
     @property
     def load(self) -> float:
-        """How full it is: 1 where as much is in flight as it is known to take."""
-        return self.in_flight / self._window.size
+        """Requests in flight as a share of the concurrency limit; above 1 at a learned rate."""
+        return self.in_flight / self._concurrency.size
 
     @property
-    def away(self) -> bool:
-        """Whether it could not be reached the last time."""
-        return self._lost is not None
+    def unreachable(self) -> bool:
+        """Whether the latest connection failed."""
+        return self._unreachable_since is not None
 
-    def wait(self, now: float) -> float:
-        """Seconds until a request may start: 0 at once, infinite when another has come back."""
-        if self.in_flight >= self.allowed(now):
+    def delay(self, now: float) -> float:
+        """Return the seconds until a start is allowed; infinite: not before another reply."""
+        if self.in_flight >= self.max_in_flight(now):
             return math.inf
-        return max(self._due - now, self._pace.wait(now))
+        return max(self._next_start - now, self._rate.delay(now))
 
-    def start(self, now: float) -> None:
-        """A request starts.
+    def on_start(self, now: float) -> None:
+        """Count a start.
 
-        Requests that start at once come back at once, and then wait for each other: here, and at
-        the server. So they are spread a little, and stay so.
+        Starts are spread: requests that start together come back together, and then wait for each
+        other here and at the server.
         """
         self.in_flight += 1
-        self._pace.start(now, self._tokens)
-        gap = min(_GAP, _SPREAD * (self._window.latency or _UNKNOWN) / self._window.size)
-        self._due = max(self._due, now - _LATE) + gap
+        self._rate.on_start(now, self._tokens)
+        latency = self._concurrency.latency or _DEFAULT_LATENCY
+        gap = min(_MAX_GAP, _SPREAD * latency / self._concurrency.size)
+        self._next_start = max(self._next_start, now - _SLACK) + gap
 
-    def served(self, began: float, now: float, tokens: int | None = None) -> None:
-        """The request that began then has its reply, and took so many tokens."""
-        full = self.in_flight >= self.allowed(now) or self._due > now
+    def on_reply(self, started: float, now: float, tokens: int | None = None) -> None:
+        """Count a reply; `tokens` in and out, None if not known."""
+        full = self.in_flight >= self.max_in_flight(now) or self._next_start > now
         self.in_flight -= 1
-        self._refusing = self._lost = None
-        more = 0.0 if tokens is None else tokens - self._tokens
-        self._pace.ended(began, more)
-        self._tokens += more / 16
-        self._window.served(now, now - began, full)
+        self._refusing_since = self._unreachable_since = None
+        extra = 0.0 if tokens is None else tokens - self._tokens
+        self._rate.on_reply(started, extra)
+        self._tokens += extra / 16
+        self._concurrency.on_reply(now, now - started, full)
 
-    def refused(self, began: float, now: float, after: float | None) -> None:
-        """The server refuses the request that began then, for `after` seconds if it says so."""
+    def on_refusal(self, started: float, now: float, retry_after: float | None) -> None:
+        """Count a refusal because of a rate limit; `retry_after` in seconds, if the server says."""
         self.in_flight -= 1
-        self._refusing = now if self._refusing is None else self._refusing
-        if self._pace.refused(began, now, after):
-            self._window.refused()
+        self._refusing_since = now if self._refusing_since is None else self._refusing_since
+        if self._rate.on_refusal(started, now, retry_after):
+            self._concurrency.on_refusal()
 
-    def busy(self, began: float, now: float, after: float | None) -> None:
-        """The server has too much to do for anybody, for `after` seconds if it says so."""
+    def on_overload(self, started: float, now: float, retry_after: float | None) -> None:
+        """Count a refusal because the server is overloaded, which says nothing of our rate."""
         self.in_flight -= 1
-        self._refusing = now if self._refusing is None else self._refusing
-        self._pace.lost(began, now, after)
+        self._refusing_since = now if self._refusing_since is None else self._refusing_since
+        self._rate.on_unavailable(started, now, retry_after)
 
-    def lost(self, began: float, now: float) -> None:
-        """The server was not there, or went away, for the request that began then."""
+    def on_connection_loss(self, started: float, now: float) -> None:
+        """Count a connection that failed or broke."""
         self.in_flight -= 1
-        self._lost = now if self._lost is None else self._lost
-        self._pace.lost(began, now)
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+        self._rate.on_unavailable(started, now)
 
-    def dropped(self, began: float) -> None:
-        """The request that began then came to nothing, for another reason."""
+    def on_failure(self, started: float) -> None:
+        """Count a request that failed for a reason that is no limit of the server."""
         self.in_flight -= 1
-        self._lost = None
-        self._pace.ended(began)
+        self._unreachable_since = None
+        self._rate.on_reply(started)
 
-    def told(self, now: float, requests: Quota | None, tokens: Quota | None) -> None:
-        """What the server says is left: where what is under way uses it up, it sets a rate.
+    def update_quotas(self, now: float, requests: Quota | None, tokens: Quota | None) -> None:
+        """Take over a rate from the server's headers, if requests in flight would use it up.
 
-        A limit that is small beside what is under way was full again before this was read.
+        A quota that is small beside what is in flight was full again before this was read.
         """
         for quota, each in ((requests, 1.0), (tokens, self._tokens)):
-            under_way = self.in_flight * each  # of which the server has counted most
-            if quota and quota.remaining <= under_way / 4 and under_way < quota.limit / 2:
-                self._pace.told(now, quota.refill / each)
+            in_flight = self.in_flight * each  # the server has counted most of these
+            if quota and quota.remaining <= in_flight / 4 and in_flight < quota.limit / 2:
+                self._rate.set_reported_rate(now, quota.refill_rate / each)
 
-    def hopeless(self, now: float) -> str | None:
-        """Why it is not worth waiting for: it has refused everything for ten minutes, or says that
-        it will for so long, or has been away for as long. None where it is.
+    def unavailable_reason(self, now: float) -> str | None:
+        """Return why waiting is useless, or None.
+
+        The server has refused everything for ten minutes, announces that it will for as long, or
+        has been unreachable for as long.
         """
-        if (opens := self._pace.opens - now) > PATIENCE:
-            return f"it says to come again in {timedelta(seconds=round(opens))}"
-        if self._refusing is not None and now - self._refusing > PATIENCE:
-            return f"it has refused everything for {PATIENCE / 60:.0f} minutes"
-        if self._lost is not None and now - self._lost > LOST:
-            return f"it could not be reached for {LOST / 60:.0f} minutes"
+        if (seconds := self._rate.open_at - now) > REFUSAL_TIMEOUT:
+            return f"it says to come again in {timedelta(seconds=round(seconds))}"
+        if self._refusing_since is not None and now - self._refusing_since > REFUSAL_TIMEOUT:
+            return f"it has refused everything for {REFUSAL_TIMEOUT / 60:.0f} minutes"
+        lost = self._unreachable_since
+        if lost is not None and now - lost > UNREACHABLE_TIMEOUT:
+            return f"it could not be reached for {UNREACHABLE_TIMEOUT / 60:.0f} minutes"
         return None

@@ -202,7 +202,7 @@ def _stamp(runs: Iterable[Run]) -> str:
     """A word for all that may change on a page about these runs."""
     now = datetime.now(UTC)
     told = [
-        (run.key, run.stamp, run.progress and (run.progress.updated, run.progress.stopped(now)))
+        (run.key, run.stamp, run.progress and (run.progress.updated, run.progress.is_stale(now)))
         for run in runs
     ]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bakeoff.report.export import RESULTS
-from bakeoff.runtime.progress import PROGRESS, Report, read
+from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, read_progress
 
 DEPTH = 4  # folders below the one that is served
 FOLDERS = 5_000  # that are looked into, at most
@@ -36,7 +36,7 @@ class Run(NamedTuple):
     name: str
     file: Path
     stamp: Stamp | None
-    progress: Report | None
+    progress: ProgressReport | None
 
     @property
     def folder(self) -> Path:
@@ -57,11 +57,12 @@ def find(root: Path) -> Found:
     if not root.is_dir():
         return Found(_by_key([_run(root, root.stem, None)]), alone=True)
     file = root / RESULTS
-    if stamp_of(file) or stamp_of(root / PROGRESS):
-        return Found(_by_key([_run(file, root.resolve().name, read(root))]), alone=True)
+    if stamp_of(file) or stamp_of(root / PROGRESS_FILE):
+        return Found(_by_key([_run(file, root.resolve().name, read_progress(root))]), alone=True)
     folders = _Folders(root)
     runs = [
-        _run(folder / RESULTS, str(folder.relative_to(root)), read(folder)) for folder in folders
+        _run(folder / RESULTS, str(folder.relative_to(root)), read_progress(folder))
+        for folder in folders
     ]
     return Found(_by_key(runs), alone=False, cut=folders.cut)
 
@@ -75,7 +76,7 @@ def stamp_of(file: Path) -> Stamp | None:
     return Stamp(found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
-def _run(file: Path, name: str, progress: Report | None) -> Run:
+def _run(file: Path, name: str, progress: ProgressReport | None) -> Run:
     key = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return Run(key, name, file, stamp_of(file), progress)
 
@@ -103,7 +104,7 @@ class _Folders:
                     return
                 names, more = _inside(folder)
                 below += more
-                if folder != self._root and names & {RESULTS, PROGRESS}:
+                if folder != self._root and names & {RESULTS, PROGRESS_FILE}:
                     yield folder
             level = below
 

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from bakeoff.records import Results
+from bakeoff.testing import prefer_good, shown_completions, verdict_json
 from tests.batch_server import BatchServer
 from tests.marks import long
-from tests.openai_server import contest, shown, verdict
 
 PROMPTS = 12
 LIMIT = 120  # seconds for a run
@@ -137,7 +137,7 @@ def test_models_and_judge_in_batches() -> None:
 @pytest.mark.long
 def test_failures_are_repeated_by_the_next_run() -> None:
     def expired(body: dict[str, Any]) -> str:
-        return "expired" if "good 3" in shown(body) else "replied"
+        return "expired" if "good 3" in shown_completions(body) else "replied"
 
     with BatchServer(fate=expired) as server:
         finished(flags(judge_of(server, "openai")), code=3)
@@ -177,9 +177,9 @@ def test_judge_check_in_batches() -> None:
 
 def stubborn(body: dict[str, Any]) -> Any:
     """Return an unreadable first verdict for two of the prompts."""
-    if len(body["messages"]) == 1 and any(f"good {n}" in shown(body) for n in (3, 7)):
+    if len(body["messages"]) == 1 and any(f"good {n}" in shown_completions(body) for n in (3, 7)):
         return "Well, hard to say."
-    return contest(body)
+    return prefer_good(body)
 
 
 class Killer:
@@ -288,7 +288,9 @@ def test_correction_of_another_reply_is_not_reused() -> None:
         assert killer.done.wait(60)
         server.intercept = lambda request: None
         server.jobs[0].id = "lost"
-        server.brain = lambda body: f"{said} again" if (said := stubborn(body))[0] == "W" else said
+        server.respond = lambda body: (
+            f"{said} again" if (said := stubborn(body))[0] == "W" else said
+        )
         finished(arguments)
         assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
         again = [request["body"]["messages"][1]["content"] for request in server.jobs[3].requests]
@@ -326,7 +328,7 @@ def test_progress_of_a_batch_is_reported() -> None:
                 time.sleep(0.05)
                 file = Path("results", "progress.json")
                 rows = json.loads(file.read_text())["rows"] if file.exists() else []
-                through = max((row.get("through", 0) for row in rows), default=0)
+                through = max((row.get("remote_done", 0) for row in rows), default=0)
             process.kill()
             process.communicate(timeout=LIMIT)
         assert through > 0
@@ -335,8 +337,8 @@ def test_progress_of_a_batch_is_reported() -> None:
 @pytest.mark.long
 def test_verdict_of_a_pair_is_not_reused_for_another() -> None:
     """The replies of a batch are matched to pairs by id, not by order."""
-    brain = lambda body: verdict("A", 9, 1, why=" against ".join(shown(body)))  # noqa: E731
-    with BatchServer(brain) as server:
+    respond = lambda body: verdict_json("A", 9, 1, why=" against ".join(shown_completions(body)))  # noqa: E731
+    with BatchServer(respond) as server:
         finished(flags(judge_of(server, "openai")))
         texts = {
             p.id: p.messages[0].content.split()[1].rstrip("?") for p in results().evidence.prompts

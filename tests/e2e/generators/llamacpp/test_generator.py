@@ -17,23 +17,22 @@ from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_cores
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import PairwiseJudge
-from bakeoff.plugins import Setting, open_generator, open_judge
+from bakeoff.plugins import RunContext, open_generator, open_judge
 from bakeoff.records import Completion, Pair, Prompt, Verdict
+from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.builders import make_prompt
-from tests.openai_server import OpenAIServer, Reply
 from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
-from tests.workers import outcomes
 
 
 def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:
-    worker = open_generator(Spec.parse(text), Setting(Sampling(**sampling), 4))
+    worker = open_generator(Spec.parse(text), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, LlamaCppGenerator)
     return worker
 
 
 def ask(worker: LlamaCppGenerator, *texts: str) -> list[Completion | WorkError]:
     prompts = [make_prompt(text) for text in texts]
-    return outcomes(worker, prompts)
+    return run_worker(worker, prompts)
 
 
 def texts(said: list[Completion | WorkError]) -> list[str]:
@@ -54,16 +53,16 @@ def test_the_identity_of_a_catalogue_model_needs_no_file(
 
 def test_a_judges_caveat_has_its_score_and_a_contestants_has_not() -> None:
     for name, entry in CATALOGUE.items():
-        assert embedded(f"embedded:{name}").caveat == entry.caveat
+        assert embedded(f"embedded:{name}").traits.caveat == entry.caveat
         found = {
             "logprob": f"about {entry.pairwise.right}",
             "likelihood": f"{entry.likelihood.right}",
         }
         for how, right in found.items():
-            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), Setting(Sampling()))
-            assert judge.caveat is not None
-            assert f" for {right}" in judge.caveat
-            assert (entry.caveat or "") in judge.caveat
+            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), RunContext(Sampling()))
+            assert judge.traits.caveat is not None
+            assert f" for {right}" in judge.traits.caveat
+            assert (entry.caveat or "") in judge.traits.caveat
 
 
 def test_a_missing_file_is_refused_with_the_catalogue_names() -> None:
@@ -118,10 +117,10 @@ def test_models_that_do_not_share_memory_are_exclusive(
     file = small_gguf(tmp_path / "model.gguf", LLAMA)
     worker = embedded(f"embedded:{file}")
     asyncio.run(worker.prepare())
-    assert worker.exclusive == turns
-    judge = PairwiseJudge(Spec.parse(f"embedded:{file}"), Setting(Sampling()))
+    assert worker.traits.exclusive == turns
+    judge = PairwiseJudge(Spec.parse(f"embedded:{file}"), RunContext(Sampling()))
     asyncio.run(judge.prepare())
-    assert judge.exclusive == turns
+    assert judge.traits.exclusive == turns
     # An exclusive model may use more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
     assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
 
@@ -221,7 +220,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     def reply(_: dict[str, Any]) -> Any:
         text = next(said, None)
         if text is None:
-            server.refuse()
+            server.refuse_connections()
             return Reply(body=b"", hangs_up=True)
         return text
 
@@ -291,10 +290,12 @@ def test_a_file_has_the_weights_of_its_contents(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_the_default_judge_prefers_the_better_completion_over_both_orders() -> None:
-    judge = PairwiseJudge(Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), Setting(Sampling(), 2))
+    judge = PairwiseJudge(
+        Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), RunContext(Sampling(), 2)
+    )
     refused = [one for one in known_pairs().pairs if one.kind == "refusal"][-2:]
     pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
-    said = outcomes(judge, [*pairs, *(pair.swapped() for pair in pairs)])
+    said = run_worker(judge, [*pairs, *(pair.swapped() for pair in pairs)])
     preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]
     assert len(preferences) == 4
     for first, second in zip(preferences[:2], preferences[2:], strict=True):

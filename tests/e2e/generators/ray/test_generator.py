@@ -21,12 +21,12 @@ from bakeoff.generators.ray.generator import RayGenerator
 from bakeoff.generators.ray.messages import ReplicaError, decode_reply, encode_block
 from bakeoff.generators.ray.pipeline import ReplicaPool, stream_replies
 from bakeoff.generators.ray.replica import replica_config
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Failure, Prompt
-from bakeoff.runtime import Generator, Halt
+from bakeoff.runtime import Generator, StopToken
+from bakeoff.testing import run_worker
 from tests.builders import make_prompt
 from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
-from tests.workers import outcomes
 
 # Ray's settings emit a DeprecationWarning when they are first read.
 own = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
@@ -46,8 +46,8 @@ def cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return two_nodes
 
 
-def opened(text: str, **setting: Any) -> Generator:
-    return open_generator(Spec.parse(text), Setting(Sampling(max_tokens=4), **setting))
+def opened(text: str, **context: Any) -> Generator:
+    return open_generator(Spec.parse(text), RunContext(Sampling(max_tokens=4), **context))
 
 
 def asked(*texts: str) -> list[Prompt]:
@@ -98,13 +98,14 @@ def test_replicas_change_no_identity_and_opening_imports_no_ray() -> None:
     script = """
 import sys
 from bakeoff.config import Sampling, Spec
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
+from bakeoff.runtime import weights_of
 one, two = (
-    open_generator(Spec.parse(text), Setting(Sampling()))
+    open_generator(Spec.parse(text), RunContext(Sampling()))
     for text in ("embedded:smollm2?seed=3", "embedded:smollm2?seed=3&replicas=2-8")
 )
-same = [(x.identity, x.weights, x.caveat) for x in (one, two)]
-print(same[0] == same[1], two.exclusive, "ray" in sys.modules)
+same = [(x.identity, weights_of(x), x.traits.caveat) for x in (one, two)]
+print(same[0] == same[1], two.traits.exclusive, "ray" in sys.modules)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
@@ -113,7 +114,7 @@ print(same[0] == same[1], two.exclusive, "ray" in sys.modules)
 
 
 @pytest.mark.parametrize(
-    ("items", "most", "lanes", "size", "blocks"),
+    ("items", "most", "max_concurrency", "size", "blocks"),
     [
         (1, 4, 256, 1, 1),
         (200, 2, 256, 6, 9),  # 50 in flight: half of the share of 100
@@ -123,9 +124,9 @@ print(same[0] == same[1], two.exclusive, "ray" in sys.modules)
     ],
 )
 def test_block_size_and_concurrency_follow_items_and_lanes(
-    items: int, most: int, lanes: int, size: int, blocks: int
+    items: int, most: int, max_concurrency: int, size: int, blocks: int
 ) -> None:
-    worker = opened(f"echo:?replicas={most}", lanes=lanes)
+    worker = opened(f"echo:?replicas={most}", max_concurrency=max_concurrency)
     assert isinstance(worker, RayGenerator)
     found, pool = worker._pool(items)
     assert (found, pool.concurrent_blocks, pool.max_retries) == (size, blocks, 1)
@@ -142,14 +143,17 @@ class TestOnACluster:
     pytestmark = ray
 
     @pytest.mark.parametrize(
-        ("replicas", "count", "lanes"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
+        ("replicas", "count", "max_concurrency"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
     )
     def test_outcomes_do_not_depend_on_the_number_of_replicas(
-        self, cluster: Any, replicas: str, count: int, lanes: int
+        self, cluster: Any, replicas: str, count: int, max_concurrency: int
     ) -> None:
         prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
-        one = outcomes(opened("faulty:x", lanes=lanes), prompts)
-        many = outcomes(opened(f"faulty:x?replicas={replicas}&cpus=0.5", lanes=lanes), prompts)
+        one = run_worker(opened("faulty:x", max_concurrency=max_concurrency), prompts)
+        many = run_worker(
+            opened(f"faulty:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
+            prompts,
+        )
         as_kept = [
             [
                 one.model_dump()
@@ -162,7 +166,7 @@ class TestOnACluster:
         assert as_kept[0] == as_kept[1]
 
     def test_outcomes_arrive_while_other_blocks_run(self, cluster: Any, tmp_path: Path) -> None:
-        worker = opened("faulty:x?replicas=2", lanes=4)
+        worker = opened("faulty:x?replicas=2", max_concurrency=4)
         gate = tmp_path / "gate"
         came: list[str] = []
 
@@ -188,7 +192,7 @@ class TestOnACluster:
         assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
         assert pool.concurrent_blocks > 1
-        said = outcomes(worker, asked(*texts))
+        said = run_worker(worker, asked(*texts))
         start = 60 // size * size
         assert failed(said) == list(range(start, start + size))
         error = said[60]
@@ -207,7 +211,7 @@ class TestOnACluster:
 
         monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
-        said = outcomes(opened("faulty:x?replicas=2", lanes=8), asked(*texts))
+        said = run_worker(opened("faulty:x?replicas=2", max_concurrency=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # Ray retried the blocks
@@ -218,7 +222,7 @@ class TestOnACluster:
         """No other node has room for its replica: its prompts go to the other replicas."""
         monkeypatch.setattr(ray_pipeline, "_STALL_SECONDS", 6.0)
         third = add_node(cluster, cpus=2)
-        worker = opened("faulty:x?replicas=3&cpus=2", lanes=8)  # one on each node
+        worker = opened("faulty:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
         found: dict[int, Completion | WorkError] = {}
         lost = False
@@ -254,12 +258,12 @@ class TestOnACluster:
     ) -> None:
         last = "bug" if error is ReplicaError else "config"
         with pytest.raises(error, match=says):
-            outcomes(opened(text), asked("word", last))
+            run_worker(opened(text), asked("word", last))
 
     def test_a_replica_of_another_version_is_refused(self, cluster: Any) -> None:
         user = object()
         ray_session.join(user, None)
-        told = replica_config(Spec.parse("faulty:x"), Setting(Sampling()), {"backend": "faulty"})
+        told = replica_config(Spec.parse("faulty:x"), RunContext(Sampling()), {"backend": "faulty"})
         told["version"] = "0.0.9"
         pool = ReplicaPool(1, 1, cpus=1, gpus=0, concurrent_blocks=1, max_retries=0)
         block = encode_block(enumerate(asked("word")))
@@ -271,17 +275,17 @@ class TestOnACluster:
             decode_reply(reply)
 
     def test_a_stopped_run_keeps_its_outcomes_and_releases_the_replicas(self, cluster: Any) -> None:
-        worker = opened("faulty:x?replicas=2", lanes=4)
-        halt = Halt()
+        worker = opened("faulty:x?replicas=2", max_concurrency=4)
+        stop_token = StopToken()
         found: dict[int, Completion | WorkError] = {}
 
         def emit(place: int, one: Completion | WorkError) -> None:
             found[place] = one
             if len(found) == 20:
-                halt.stop("that is enough")
+                stop_token.stop("that is enough")
 
         prompts = asked(*(f"word {n}" for n in range(40)), *["sleep 600"] * 60)
-        with halt.in_force():
+        with stop_token.activate():
             asyncio.run(_through(worker, prompts, emit))
         assert sorted(found) == list(range(100))
         kinds = [type(found[n]) for n in range(100)]
@@ -330,7 +334,7 @@ class TestOnACluster:
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
         try:
-            assert words(outcomes(opened("faulty:x?replicas=1"), asked("word"))) == ["x word"]
+            assert words(run_worker(opened("faulty:x?replicas=1"), asked("word"))) == ["x word"]
             assert real.is_initialized()
         finally:
             real.shutdown()
@@ -379,7 +383,7 @@ def test_killing_a_replica_of_a_real_model_changes_no_completion(
     (tmp_path / "bare").write_text("{{ messages[0].content }}")  # a shorter prompt
     prompts = asked(*(f"Number {n}?" for n in range(200)))
     spec = f"embedded:smollm2?context=128&slots=1&threads=1&template={tmp_path / 'bare'}"
-    alone = outcomes(opened(spec), prompts)
+    alone = run_worker(opened(spec), prompts)
     found: dict[int, Completion | WorkError] = {}
     killed: list[int] = []
 

@@ -32,13 +32,12 @@ from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.vllm import generator as vllm_module
 from bakeoff.generators.vllm.generator import VllmGenerator
 from bakeoff.generators.vllm.launch import failure_cause
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import Halt
+from bakeoff.runtime import StopToken
+from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.builders import make_dialogue
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply
-from tests.workers import outcomes
 
 STANDIN = Path(__file__).parents[3] / "vllm_stub"
 
@@ -114,13 +113,13 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
 
 
 def opened(spec: str, **sampling: Any) -> VllmGenerator:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, VllmGenerator)
     return worker
 
 
 def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
-    return outcomes(worker, [make_dialogue(text) for text in texts])
+    return run_worker(worker, [make_dialogue(text) for text in texts])
 
 
 def config_error(spec: str, *texts: str) -> str:
@@ -314,7 +313,7 @@ def exit_after_requests(
 ) -> None:
     """Make a server exit at request `after` + 1, once `holds` requests wait, `times` times."""
     # How long a server takes to end depends on how busy the machine is.
-    monkeypatch.setattr(vllm_module, "_DYING", 60.0)
+    monkeypatch.setattr(vllm_module, "_EXIT_SECONDS", 60.0)
     Path("deaths").write_text(str(times))
     monkeypatch.setenv("STANDIN_DIES_AFTER", f"{after} @{Path('deaths').absolute()}")
     monkeypatch.setenv("STANDIN_HOLDS", str(holds))
@@ -362,12 +361,12 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("lanes", [4, *long([1])])
+@pytest.mark.parametrize("max_concurrency", [4, *long([1])])
 def test_a_second_exit_stops_the_run_with_its_cause(
-    lanes: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    max_concurrency: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exit_after_requests(monkeypatch, after=2, times=9, holds=lanes)
-    worker = open_generator(Spec.parse(f"vllm:{model}"), Setting(Sampling(), lanes))
+    exit_after_requests(monkeypatch, after=2, times=9, holds=max_concurrency)
+    worker = open_generator(Spec.parse(f"vllm:{model}"), RunContext(Sampling(), max_concurrency))
     assert isinstance(worker, VllmGenerator)
     kept: list[Completion | WorkError] = []
     with pytest.raises(
@@ -430,7 +429,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=deaths)
     monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
-    worker, run, emitted = opened(f"vllm:{model}"), Halt(), list[Completion | WorkError]()
+    worker, run, emitted = opened(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
     processes: list[ServerProcess] = []
 
     def counted(*given: Any) -> ServerProcess:
@@ -440,7 +439,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
     monkeypatch.setattr(vllm_module, "ServerProcess", counted)
 
     async def go() -> None:
-        with run.in_force():
+        with run.activate():
             asked = worker(
                 [make_dialogue(c) for c in "abc"], lambda _, outcome: emitted.append(outcome)
             )
@@ -725,7 +724,7 @@ def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: 
 def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_path: Path) -> None:
     lora = adapter(tmp_path / "lora")
     for query in ("", f"?adapter={lora}"):
-        other = open_generator(Spec.parse(f"hf:{model}{query}"), Setting(Sampling()))
+        other = open_generator(Spec.parse(f"hf:{model}{query}"), RunContext(Sampling()))
         assert isinstance(other, TransformersGenerator)
         assert opened(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
@@ -757,11 +756,11 @@ def test_invalid_options_are_refused(query: str, message: str, model: Path) -> N
 
 
 def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> None:
-    assert opened(f"vllm:{model}").exclusive
-    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").exclusive
-    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").exclusive
-    assert not opened(f"vllm:{model}?devices=1").exclusive
-    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").exclusive
+    assert opened(f"vllm:{model}").traits.exclusive
+    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
+    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
+    assert not opened(f"vllm:{model}?devices=1").traits.exclusive
+    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
@@ -853,7 +852,7 @@ def test_api_key_env_is_required_and_no_other_key_is_sent(
 
 
 def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
-    with OpenAIServer(running.brain) as other:
+    with OpenAIServer(running.respond) as other:
         worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
         assert len([o for o in ask(worker, *"abcdef") if isinstance(o, Completion)]) == 6
         assert running.requests
@@ -862,7 +861,7 @@ def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
 
 def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
-    other = open_generator(Spec.parse(f"api:{query}"), Setting(Sampling()))
+    other = open_generator(Spec.parse(f"api:{query}"), RunContext(Sampling()))
     assert opened(f"vllm:{query}").weights == other.weights
 
 
@@ -870,10 +869,10 @@ def test_a_last_assistant_turn_is_continued_and_scored(
     model: Path, standins: StandinRecords
 ) -> None:
     asked = make_dialogue("hi", "there")
-    outcomes(opened(f"vllm:{model}"), [asked])
+    run_worker(opened(f"vllm:{model}"), [asked])
     body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = outcomes(opened(f"vllm:{model}", score_only=True), [asked])
+    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [asked])
     assert isinstance(weighed, Completion)
     assert (
         weighed.score == -3.5
@@ -885,7 +884,7 @@ def test_an_unreachable_server_is_a_config_error() -> None:
 
 
 def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
-    running.brain = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
+    running.respond = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
     (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
@@ -962,8 +961,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def texts(spec: str, prompts: list[Prompt] = PROMPTS, **sampling: Any) -> list[str]:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling(**sampling), 4))
-    done = outcomes(worker, prompts)
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
+    done = run_worker(worker, prompts)
     assert all(isinstance(outcome, Completion) for outcome in done), done
     return [outcome.text for outcome in done if isinstance(outcome, Completion)]
 
@@ -1001,8 +1000,8 @@ def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> 
     ]
     scores = []
     for spec in (served, f"hf:{smollm2}"):
-        worker = open_generator(Spec.parse(spec), Setting(Sampling(score_only=True), 4))
-        scores.append([getattr(outcome, "score", outcome) for outcome in outcomes(worker, asked)])
+        worker = open_generator(Spec.parse(spec), RunContext(Sampling(score_only=True), 4))
+        scores.append([getattr(outcome, "score", outcome) for outcome in run_worker(worker, asked)])
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
     assert scores[0][0] > scores[0][1]
 
@@ -1020,7 +1019,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     going_on = make_dialogue("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (outcome,) = outcomes(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
+    (outcome,) = run_worker(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
     assert isinstance(outcome, Completion)
     assert outcome.top_logprobs is not None
     assert len(outcome.top_logprobs) >= 5
@@ -1028,7 +1027,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
-    long, short = outcomes(
+    long, short = run_worker(
         opened(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
     )
     assert isinstance(long, ContextError)

@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, expect
 
 from bakeoff import Config, run
 from bakeoff.evaluation.votes.vote_log import read
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from bakeoff.web.viewer.runs import find
 from tests.browser import chromium, opened
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, verdict
 from tests.unit.web.viewer.cases import VOTES, going, judge, lay, results
 from tests.web_clients import viewer
 
@@ -147,7 +147,7 @@ def test_a_whole_run_is_watched_and_compared_with_the_next(
 ) -> None:
     """What a run itself writes is what is shown: its progress, its report, how it was made."""
     go = threading.Event()
-    body = chat(verdict("A", 8, 5))
+    body = chat_completion(verdict_json("A", 8, 5))
 
     def started(name: str, server: OpenAIServer) -> threading.Thread:
         config = Config(
@@ -244,7 +244,7 @@ def test_a_hostile_folder_is_only_words(browser: Browser, tmp_path: Path) -> Non
     lay(tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict))
     going(tmp_path / "new")
     told = json.loads((tmp_path / "new" / "progress.json").read_text())
-    told["rows"][0]["who"] = NASTY
+    told["rows"][0]["participant"] = NASTY
     (tmp_path / "new" / "progress.json").write_text(json.dumps(told))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text(json.dumps({"schema": NASTY, NASTY: NASTY}))

@@ -17,17 +17,11 @@ from bakeoff.evaluation.judge_check import (
     check_config,
     known_pairs,
 )
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
+from bakeoff.testing import OpenAIServer, Reply
 from tests.builders import write_file
-from tests.openai_server import OpenAIServer, Reply
 from tests.tiny_models import make_tiny_model
-from tests.unit.evaluation.judge_check.cases import (
-    Brain,
-    always_first,
-    knowing,
-    longest,
-    pair,
-)
+from tests.unit.evaluation.judge_check.cases import Responder, always_first, knowing, longest, pair
 
 OURS = known_pairs().pairs
 STORE = Path("store.sqlite")
@@ -44,9 +38,9 @@ def spec(server: OpenAIServer, name: str = "j", **options: object) -> str:
     return f"{name}=api:{name}?" + "&".join(f"{key}={value}" for key, value in given.items())
 
 
-def said(server: OpenAIServer, brain: Brain, **more: Any) -> JudgeCheck:
+def said(server: OpenAIServer, respond: Responder, **more: Any) -> JudgeCheck:
     """What one judge with this mind gets on our pairs."""
-    server.brain = brain
+    server.respond = respond
     (found,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges
     return found
 
@@ -167,7 +161,7 @@ def test_a_run_and_a_check_share_what_was_paid_for(server: OpenAIServer, tmp_pat
         ]
         models.append(f"{name}=file:{write_file(tmp_path / f'{name}.jsonl', rows)}")
     prompts = [{"prompt": p.prompt.messages[0].content} for p in pairs]
-    server.brain = knowing(pairs)
+    server.respond = knowing(pairs)
     run(
         Config(
             model=tuple(models),
@@ -199,7 +193,7 @@ def test_a_judge_that_looks_at_each_completion_alone_is_asked_once_a_pair(
         return json.dumps({"explanation": "So.", "score": 9 if liked else 2})
 
     pairs = [pair(number) for number in range(3)]
-    server.brain = score
+    server.respond = score
     (found,) = check(file_of(pairs), [spec(server, verdict="scored")], store=STORE).judges
     assert (found.overall.right, found.accounting.asked) == (3, 3)
     assert found.order.identified == "order-free"
@@ -217,7 +211,7 @@ def test_the_document_holds_everything_and_reads_back(server: OpenAIServer) -> N
 
 def test_a_pair_with_one_text_twice_is_said_to_be_beyond_any_judge(server: OpenAIServer) -> None:
     same = pair(1).model_copy(update={"worse": "good 1"})
-    server.brain = knowing([pair(0), same])
+    server.respond = knowing([pair(0), same])
     results = check(file_of([pair(0), same]), [spec(server)], store=STORE)
     (note,) = results.notes
     assert note.startswith("1 of the pairs")
@@ -252,14 +246,18 @@ def test_the_document_is_written_where_it_is_asked_for(server: OpenAIServer) -> 
     config = JudgeCheckOptions(
         judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there")
     )
-    seen: list[Progress] = []
+    seen: list[ProgressUpdate] = []
     results = check_config(None, config, seen.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
-    assert (seen[-1].tokens, seen[-1].kept, seen[-1].cost) == (8 * len(server.requests), 0, None)
-    again: list[Progress] = []
+    assert (seen[-1].tokens, seen[-1].stored, seen[-1].cost) == (
+        8 * len(server.requests),
+        0,
+        None,
+    )
+    again: list[ProgressUpdate] = []
     check_config(None, config, again.append)
-    assert (again[-1].tokens, again[-1].kept, again[-1].cost) == (0, 4, 0.0)
+    assert (again[-1].tokens, again[-1].stored, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
 
 

@@ -10,7 +10,7 @@ from bakeoff.generators.api.address import (
     is_loopback,
     public_url,
 )
-from tests.openai_server import OpenAIServer
+from bakeoff.testing import OpenAIServer
 
 
 @pytest.mark.parametrize(

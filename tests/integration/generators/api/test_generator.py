@@ -11,10 +11,9 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
-from tests.openai_server import OpenAIServer, Reply, chat
-from tests.workers import outcomes
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
 
 
 def prompt(text: str = "Hello?", *more: tuple[str, str]) -> Prompt:
@@ -28,15 +27,17 @@ def ask(
     sampling: Sampling | None = None,
     *,
     options: str = "",
-    lanes: int = 8,
+    max_concurrency: int = 8,
 ) -> list[Completion | WorkError]:
     url = server if isinstance(server, str) else server.url
     spec = Spec.parse(f"api:m?base_url={url}{options}")
-    return outcomes(open_generator(spec, Setting(sampling or Sampling(), lanes)), prompts)
+    return run_worker(
+        open_generator(spec, RunContext(sampling or Sampling(), max_concurrency)), prompts
+    )
 
 
-def one(brain: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
-    with OpenAIServer(brain) as server:
+def one(respond: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
+    with OpenAIServer(respond) as server:
         return ask(server, [prompt()], sampling, **options)[0]
 
 
@@ -65,17 +66,17 @@ def test_schema_logprobs_and_prefill_are_sent() -> None:
 
 
 def test_completion_has_thinking_finish_tokens_and_refusal() -> None:
-    result = one(lambda _: chat("<think>hm</think>Yes", finish_reason="length"))
+    result = one(lambda _: chat_completion("<think>hm</think>Yes", finish_reason="length"))
     assert isinstance(result, Completion)
     assert (result.text, result.thinking, result.finish) == ("Yes", "hm", "length")
     assert (result.tokens, result.raw) == (5, "<think>hm</think>Yes")
-    field = one(lambda _: chat("Yes", message={"reasoning_content": "hm"}))
+    field = one(lambda _: chat_completion("Yes", message={"reasoning_content": "hm"}))
     assert isinstance(field, Completion)
     assert (field.text, field.thinking) == ("Yes", "hm")
-    refused = one(lambda _: chat(None, message={"refusal": "I can't."}))
+    refused = one(lambda _: chat_completion(None, message={"refusal": "I can't."}))
     assert isinstance(refused, Completion)
     assert (refused.text, refused.finish) == ("I can't.", "refused")
-    filtered = one(lambda _: chat("", finish_reason="content_filter"))
+    filtered = one(lambda _: chat_completion("", finish_reason="content_filter"))
     assert isinstance(filtered, Completion)
     assert filtered.finish == "refused"
 
@@ -84,7 +85,7 @@ def test_completion_has_top_logprobs() -> None:
     token = {"token": " A", "logprob": -0.1, "bytes": None}
     tops = [{"token": " A", "logprob": -0.1, "bytes": None}]
     content = [{**token, "top_logprobs": tops}]
-    result = one(lambda _: chat("A", logprobs={"content": content, "refusal": None}))
+    result = one(lambda _: chat_completion("A", logprobs={"content": content, "refusal": None}))
     assert isinstance(result, Completion)
     assert result.top_logprobs == {" A": -0.1}
 
@@ -96,9 +97,9 @@ FAULTS = [
     Reply(200, b"<html>", {"Content-Type": "text/html"}),
     Reply(200, {}),
     Reply(200, []),
-    Reply(200, {**chat("x"), "choices": []}),
-    Reply(200, {**chat("x"), "choices": None}),
-    Reply(200, chat("x", finish_reason=None)),
+    Reply(200, {**chat_completion("x"), "choices": []}),
+    Reply(200, {**chat_completion("x"), "choices": None}),
+    Reply(200, chat_completion("x", finish_reason=None)),
 ]
 
 
@@ -129,12 +130,12 @@ def test_permanent_server_error_has_its_status() -> None:
 
 
 def test_bad_request_fails_one_item() -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if "long" in body["messages"][0]["content"]:
             return Reply(400, {"error": {"message": "maximum context length is 5 tokens"}})
         return "fine"
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         result = ask(server, [prompt("short"), prompt("long"), prompt("small")])
     assert [isinstance(outcome, BackendError) for outcome in result] == [False, True, False]
 
@@ -151,7 +152,7 @@ def test_bad_request_fails_one_item() -> None:
 def test_fatal_error_stops_the_run(status: int, error: dict[str, str], words: str) -> None:
     reply = Reply(status, {"error": error}, {"Retry-After-Ms": "1"})
     with OpenAIServer(lambda _: reply) as server, pytest.raises(ConfigError, match=words) as caught:
-        ask(server, [prompt(str(n)) for n in range(100)], lanes=4)
+        ask(server, [prompt(str(n)) for n in range(100)], max_concurrency=4)
     assert "\n" not in str(caught.value)
     assert len(server.requests) <= 4 * 7  # the lanes' first requests, with the client's retries
 
@@ -159,18 +160,18 @@ def test_fatal_error_stops_the_run(status: int, error: dict[str, str], words: st
 def test_unreachable_server_is_named() -> None:
     with OpenAIServer() as server:
         gone = server.url
-    worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), Setting(Sampling()))
+    worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), RunContext(Sampling()))
     with pytest.raises(ConfigError, match="start its server or check the address"):
         asyncio.run(worker.prepare())
 
 
 def refusing(name: str, words: str) -> Any:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if name in body:
             return Reply(400, {"error": {"message": words, "param": None}})
         return "fine"
 
-    return brain
+    return respond
 
 
 @pytest.mark.parametrize(
@@ -186,27 +187,29 @@ def test_refused_parameter_is_left_out_of_later_requests(
 ) -> None:
     sampling = Sampling(schema_={"type": "object"}, top_logprobs=3)
     with caplog.at_level(logging.WARNING), OpenAIServer(refusing(name, words)) as server:
-        result = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, lanes=1)
+        result = ask(server, [prompt("a"), prompt("b"), prompt("c")], sampling, max_concurrency=1)
     assert [outcome.text for outcome in result if isinstance(outcome, Completion)] == ["fine"] * 3
     assert [name in request for request in server.requests] == [True, False, False, False]
     assert name in caplog.text
 
 
 def test_refused_logprobs_stop_the_run() -> None:
-    brain = refusing("logprobs", "this model has no logprobs")
+    respond = refusing("logprobs", "this model has no logprobs")
     with (
-        OpenAIServer(brain) as server,
+        OpenAIServer(respond) as server,
         pytest.raises(ConfigError, match=r"no log-probabilities .*verdict=logprob"),
     ):
-        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top_logprobs=3), lanes=1)
+        ask(server, [prompt(str(n)) for n in range(9)], Sampling(top_logprobs=3), max_concurrency=1)
     assert len(server.requests) == 1
 
 
 def test_lanes_limit_requests_in_flight_and_delay_spaces_them() -> None:
     with OpenAIServer() as server:
-        server.brain = lambda _: Reply(body=chat("x"), until=lambda: server.most_in_flight == 3)
-        ask(server, [prompt(str(n)) for n in range(12)], lanes=3)
-    assert server.most_in_flight == 3
+        server.respond = lambda _: Reply(
+            body=chat_completion("x"), until=lambda: server.max_in_flight == 3
+        )
+        ask(server, [prompt(str(n)) for n in range(12)], max_concurrency=3)
+    assert server.max_in_flight == 3
     with OpenAIServer() as server:
         begun = time.monotonic()
         ask(server, [prompt(str(n)) for n in range(3)], options="&delay=0.2")
@@ -214,12 +217,12 @@ def test_lanes_limit_requests_in_flight_and_delay_spaces_them() -> None:
 
 
 def test_identity_has_what_changes_a_completion_and_no_secret() -> None:
-    def identity(options: str, sampling: Sampling | None = None, lanes: int = 8) -> str:
+    def identity(options: str, sampling: Sampling | None = None, max_concurrency: int = 8) -> str:
         spec = Spec.parse(f"api:m?base_url={options}")
-        return json.dumps(Api(spec, Setting(sampling or Sampling(), lanes)).identity)
+        return json.dumps(Api(spec, RunContext(sampling or Sampling(), max_concurrency)).identity)
 
     plain = identity("http://h:1/v1")
-    assert plain == identity("http://user:secret@h:1/v1?key=secret&timeout=5", lanes=2)
+    assert plain == identity("http://user:secret@h:1/v1?key=secret&timeout=5", max_concurrency=2)
     assert plain != identity("http://h:2/v1")
     assert plain != identity("http://h:1/v1", Sampling(seed=1))
     assert "secret" not in identity("http://user:secret@h:1/v1")
@@ -236,7 +239,7 @@ def test_identity_has_what_changes_a_completion_and_no_secret() -> None:
     ],
 )
 def test_missing_key_package_or_address_fails_prepare(spec: str, words: str) -> None:
-    worker = open_generator(Spec.parse(spec), Setting(Sampling()))
+    worker = open_generator(Spec.parse(spec), RunContext(Sampling()))
     with pytest.raises(ConfigError, match=words):
         asyncio.run(worker.prepare())
 
@@ -246,9 +249,9 @@ def test_openai_base_url_and_key_from_the_environment(monkeypatch: pytest.Monkey
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OTHER_KEY", "sk-other")
         worker = open_generator(
-            Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), Setting(Sampling())
+            Spec.parse("openai:gpt-4?api_key_env=OTHER_KEY"), RunContext(Sampling())
         )
-        result = outcomes(worker, [prompt()])
+        result = run_worker(worker, [prompt()])
     assert b"Bearer sk-other" in server.raw[0]
     assert server.requests[0]["model"] == "gpt-4"
     assert isinstance(result[0], Completion)
@@ -257,7 +260,7 @@ def test_openai_base_url_and_key_from_the_environment(monkeypatch: pytest.Monkey
 def test_anthropic_drops_unsupported_parameters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         assert body["system"] == "Be kind."
         message = {"id": "m", "type": "message", "role": "assistant", "model": body["model"]}
         text = {"type": "text", "text": "Hello!"}
@@ -265,12 +268,12 @@ def test_anthropic_drops_unsupported_parameters(
         end = {"stop_reason": "max_tokens", "stop_sequence": None}
         return Reply(body={**message, **end, "content": [text], "usage": usage})
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         sampling = Sampling(system="Be kind.", max_tokens=2)
-        worker = open_generator(Spec.parse("anthropic:claude"), Setting(sampling))
-        result = outcomes(worker, [prompt()])[0]
+        worker = open_generator(Spec.parse("anthropic:claude"), RunContext(sampling))
+        result = run_worker(worker, [prompt()])[0]
     assert isinstance(result, Completion), result
     assert (result.text, result.finish, result.tokens) == ("Hello!", "length", 2)
     assert "seed" not in server.requests[0]
@@ -280,7 +283,7 @@ def test_server_lost_before_its_first_reply_stops_the_run() -> None:
     async def go() -> None:
         with OpenAIServer() as server:
             spec = Spec.parse(f"api:m?base_url={server.url}&retries=0")
-            worker = open_generator(spec, Setting(Sampling()))
+            worker = open_generator(spec, RunContext(Sampling()))
             await worker.prepare()
         try:
             await worker([prompt()], lambda *_: None)

@@ -15,13 +15,12 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import Generator, Limits
+from bakeoff.runtime import Generator, RateLimits
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, refused_url, run_worker
 from tests.builders import make_prompt
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, nothing_listens
-from tests.workers import outcomes
 
 
 def prompts(count: int, of: str = "") -> list[Prompt]:
@@ -29,11 +28,15 @@ def prompts(count: int, of: str = "") -> list[Prompt]:
 
 
 def open_model(
-    urls: list[str], options: str = "", *, limits: Limits | None = None, lanes: int = 8
+    urls: list[str],
+    options: str = "",
+    *,
+    rate_limits: RateLimits | None = None,
+    max_concurrency: int = 8,
 ) -> Generator:
     where = "&".join(f"base_url={url}" for url in urls)
-    setting = Setting(Sampling(), lanes, limits=limits or Limits())
-    return open_generator(Spec.parse(f"api:m?{where}{options}"), setting)
+    context = RunContext(Sampling(), max_concurrency, rate_limits=rate_limits or RateLimits())
+    return open_generator(Spec.parse(f"api:m?{where}{options}"), context)
 
 
 def texts(results: list[Completion | WorkError]) -> set[str]:
@@ -50,7 +53,7 @@ def test_retry_waits_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch)
     down = Reply(500, {"error": {"message": "x"}}, {"Retry-After-Ms": "1"})
     replies = iter([down, down, "fine"])
     with OpenAIServer(lambda _: next(replies)) as server:
-        assert texts(outcomes(open_model([server.url]), prompts(1))) == {"fine"}
+        assert texts(run_worker(open_model([server.url]), prompts(1))) == {"fine"}
 
 
 class Limited:
@@ -81,22 +84,27 @@ class Limited:
 
 
 def test_rate_limited_requests_never_fail() -> None:
-    brain = Limited(20, 0.5)
-    with OpenAIServer(brain) as server:
-        results = outcomes(open_model([server.url], "&retries=0", lanes=16), prompts(70))
+    respond = Limited(20, 0.5)
+    with OpenAIServer(respond) as server:
+        results = run_worker(
+            open_model([server.url], "&retries=0", max_concurrency=16), prompts(70)
+        )
     assert texts(results) == {"fine"}
-    assert brain.events >= 3
-    assert len(server.requests) == 70 + brain.refused
+    assert respond.events >= 3
+    assert len(server.requests) == 70 + respond.refused
 
 
 def test_rate_limit_pauses_all_models_of_the_server() -> None:
     """Two workers of one server: a rate limit that one of them meets pauses both."""
-    brain = Limited(6, 0.6)
-    limits = Limits()
+    respond = Limited(6, 0.6)
+    rate_limits = RateLimits()
 
     async def work() -> None:
-        with OpenAIServer(brain) as server:
-            workers = [open_model([server.url], limits=limits, lanes=4) for _ in range(2)]
+        with OpenAIServer(respond) as server:
+            workers = [
+                open_model([server.url], rate_limits=rate_limits, max_concurrency=4)
+                for _ in range(2)
+            ]
             results: list[Any] = []
             for worker in workers:
                 await worker.prepare()
@@ -113,8 +121,8 @@ def test_rate_limit_pauses_all_models_of_the_server() -> None:
 
     asyncio.run(work())
     # Those under way at the first refusal may be refused as well, and nobody after it was known.
-    assert brain.events == 3  # of 20 requests, behind every 6
-    assert brain.refused <= 8 * brain.events
+    assert respond.events == 3  # of 20 requests, behind every 6
+    assert respond.refused <= 8 * respond.events
 
 
 def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
@@ -123,15 +131,15 @@ def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
     """
 
     async def work() -> None:
-        server.brain = lambda _: Reply(
-            body=chat("x"), delay=0.1, until=lambda: server.most_in_flight >= most
+        server.respond = lambda _: Reply(
+            body=chat_completion("x"), delay=0.1, until=lambda: server.max_in_flight >= most
         )
         await asyncio.gather(*(worker(prompts(10), lambda *_: None) for worker in workers))
         for worker in workers:
             await worker.close()
 
     asyncio.run(work())
-    return server.most_in_flight
+    return server.max_in_flight
 
 
 @pytest.mark.long
@@ -145,27 +153,30 @@ def test_limits_are_shared_per_server_and_key_except_for_own_caps(
         (("", "&max_concurrency=3"), 7),
         (("&rpm=60000", "&rpm=60000"), 4),
     ):
-        limits = Limits()
+        rate_limits = RateLimits()
         with OpenAIServer() as server:
-            workers = [open_model([server.url], o, limits=limits, lanes=4) for o in options]
+            workers = [
+                open_model([server.url], o, rate_limits=rate_limits, max_concurrency=4)
+                for o in options
+            ]
             assert at_once(server, workers, most) == most, options
 
 
 def test_requests_per_minute_are_spread() -> None:
     with OpenAIServer() as server:
-        worker = open_model([server.url], limits=Limits(rpm=1200))
+        worker = open_model([server.url], rate_limits=RateLimits(rpm=1200))
         begun = time.monotonic()
-        outcomes(worker, prompts(11))
+        run_worker(worker, prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05
         begun = time.monotonic()
-        outcomes(open_model([server.url], "&rpm=1200"), prompts(11))
+        run_worker(open_model([server.url], "&rpm=1200"), prompts(11))
         assert time.monotonic() - begun >= 9 * 0.05
 
 
 def test_tokens_per_minute_are_spread() -> None:
     with OpenAIServer() as server:  # each takes 8 tokens, and more is expected of the first ones
         begun = time.monotonic()
-        outcomes(open_model([server.url], "&tpm=4800"), prompts(6))
+        run_worker(open_model([server.url], "&tpm=4800"), prompts(6))
         # At the 800 tokens that are expected of the first ones it would be 50 seconds.
         assert 0.4 <= time.monotonic() - begun < 40
 
@@ -175,7 +186,7 @@ def test_long_retry_after_fails_the_request(
 ) -> None:
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: reply) as server:
-        results = outcomes(open_model([server.url], lanes=4), prompts(50))
+        results = run_worker(open_model([server.url], max_concurrency=4), prompts(50))
     assert {(type(one), getattr(one, "status", 0)) for one in results} == {(BackendError, 429)}
     assert all("Rate limit reached" in str(one) for one in results)
     assert len(server.requests) <= 4
@@ -188,13 +199,13 @@ def test_request_refused_while_others_succeed_fails(
     """A prompt above a limit of tokens is refused with 429 however often it is sent."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["messages"][0]["content"] == "7":
             return Reply(429, BUSY, {"Retry-After-Ms": "1"})
-        return Reply(body=chat("fine"), delay=0.05)
+        return Reply(body=chat_completion("fine"), delay=0.05)
 
-    with OpenAIServer(brain) as server:
-        results = outcomes(open_model([server.url], "&retries=2", lanes=4), prompts(60))
+    with OpenAIServer(respond) as server:
+        results = run_worker(open_model([server.url], "&retries=2", max_concurrency=4), prompts(60))
     assert [n for n, one in enumerate(results) if isinstance(one, WorkError)] == [7]
     assert isinstance(results[7], BackendError)
     assert results[7].status == 429
@@ -206,13 +217,13 @@ def test_overload_does_not_lower_the_rate() -> None:
     chance = random.Random(1)
     busy = Reply(529, {"error": {"message": "Overloaded"}})
     with OpenAIServer(lambda _: busy if chance.random() < 0.04 else "fine") as server:
-        worker = open_model([server.url], lanes=64)
-        results = outcomes(worker, prompts(200))
+        worker = open_model([server.url], max_concurrency=64)
+        results = run_worker(worker, prompts(200))
     assert texts(results) == {"fine"}
     assert len(server.requests) - 200 > 4
     assert isinstance(worker, Api)
     (asked,) = worker._pool.servers
-    assert asked.limiter._pace.rate(time.monotonic()) == math.inf
+    assert asked.limits._rate.rate(time.monotonic()) == math.inf
 
 
 # Several servers
@@ -220,21 +231,25 @@ def test_overload_does_not_lower_the_rate() -> None:
 
 def test_requests_are_distributed_by_capacity() -> None:
     with OpenAIServer() as quick, OpenAIServer() as slow:
-        quick.brain = lambda _: Reply(body=chat("quick"), until=lambda: quick.most_in_flight == 4)
-        slow.brain = lambda _: Reply(body=chat("slow"), until=lambda: len(quick.requests) > 80)
-        results = outcomes(open_model([quick.url, slow.url], lanes=4), prompts(100))
+        quick.respond = lambda _: Reply(
+            body=chat_completion("quick"), until=lambda: quick.max_in_flight == 4
+        )
+        slow.respond = lambda _: Reply(
+            body=chat_completion("slow"), until=lambda: len(quick.requests) > 80
+        )
+        results = run_worker(open_model([quick.url, slow.url], max_concurrency=4), prompts(100))
     assert texts(results) == {"quick", "slow"}
     assert len(quick.requests) > 3 * len(slow.requests)
-    assert (quick.most_in_flight, slow.most_in_flight) == (4, 4)
+    assert (quick.max_in_flight, slow.max_in_flight) == (4, 4)
 
 
 def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.WARNING),
-        nothing_listens() as gone,
+        refused_url() as gone,
         OpenAIServer(lambda _: "here") as server,
     ):
-        results = outcomes(open_model([gone, server.url], "&retries=0"), prompts(40))
+        results = run_worker(open_model([gone, server.url], "&retries=0"), prompts(40))
     assert texts(results) == {"here"}
     assert f"nothing listens at {gone}: asking the others" in caplog.text
 
@@ -243,9 +258,11 @@ def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
     async def work() -> None:
         results: list[Completion | WorkError] = []
         with ExitStack() as dying, OpenAIServer(lambda _: "stays") as stays:
-            dies = dying.enter_context(OpenAIServer(lambda _: Reply(body=chat("dies"), delay=0.05)))
-            worker = open_model([dies.url, stays.url], "&retries=2", lanes=4)
-            stays.brain = lambda _: Reply(body=chat("stays"), delay=0.05)
+            dies = dying.enter_context(
+                OpenAIServer(lambda _: Reply(body=chat_completion("dies"), delay=0.05))
+            )
+            worker = open_model([dies.url, stays.url], "&retries=2", max_concurrency=4)
+            stays.respond = lambda _: Reply(body=chat_completion("stays"), delay=0.05)
             await worker.prepare()
             going = asyncio.create_task(worker(prompts(60), lambda _, one: results.append(one)))
             while len(dies.requests) < 8:
@@ -262,7 +279,7 @@ def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
     with ExitStack() as held:
-        urls = [held.enter_context(nothing_listens()) for _ in range(count)]
+        urls = [held.enter_context(refused_url()) for _ in range(count)]
         worker = open_model(urls)
         with pytest.raises(ConfigError, match="start its server or check the address") as caught:
             asyncio.run(worker.prepare())
@@ -294,7 +311,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
     asked: list[float] = []
     failed: Counter[str] = Counter()  # how often each prompt was
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         prompt = body["messages"][-1]["content"]
         if prompt == "poison":
             return gone
@@ -306,8 +323,8 @@ def test_server_lost_behind_a_proxy_is_awaited(
         return gone
 
     poison = make_prompt("poison")
-    with OpenAIServer(brain) as server:
-        *results, last = outcomes(open_model([server.url], "&retries=2"), [*prompts(40), poison])
+    with OpenAIServer(respond) as server:
+        *results, last = run_worker(open_model([server.url], "&retries=2"), [*prompts(40), poison])
     assert texts(results) == {"fine"}
     assert isinstance(last, BackendError)
     assert last.status == status
@@ -317,7 +334,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
 def test_additional_server_keeps_the_identity() -> None:
     def identity(*urls: str) -> str:
         where = "&".join(f"base_url={url}" for url in urls)
-        worker = Api(Spec.parse(f"api:m?{where}"), Setting(Sampling()))
+        worker = Api(Spec.parse(f"api:m?{where}"), RunContext(Sampling()))
         return json.dumps([worker.identity, worker.weights])
 
     alone = identity("http://h:1/v1")
@@ -330,4 +347,4 @@ def test_additional_server_keeps_the_identity() -> None:
 )
 def test_every_base_url_is_validated(urls: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
-        open_generator(Spec.parse(f"api:m?base_url={urls}"), Setting(Sampling()))
+        open_generator(Spec.parse(f"api:m?base_url={urls}"), RunContext(Sampling()))

@@ -14,14 +14,19 @@ from hypothesis import strategies as st
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.transport import with_cache_mark
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, PrefixedPrompt, Prompt
-from bakeoff.runtime import Generator, Limits
-from tests.anthropic_server import AnthropicServer, message
+from bakeoff.runtime import Generator, RateLimits
+from bakeoff.testing import (
+    AnthropicServer,
+    OpenAIServer,
+    Reply,
+    anthropic_message,
+    chat_completion,
+    run_worker,
+)
 from tests.builders import make_prompt
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
-from tests.openai_server import OpenAIServer, Reply, chat
-from tests.workers import outcomes
 
 
 def prompt(text: str = "Hello?") -> Prompt:
@@ -29,19 +34,19 @@ def prompt(text: str = "Hello?") -> Prompt:
 
 
 def open_model(url: str, options: str = "") -> Generator:
-    return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), Setting(Sampling(), 8))
+    return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), RunContext(Sampling(), 8))
 
 
-def reply_outcome(body: Any, limits: Limits | None = None) -> Completion | WorkError:
+def reply_outcome(body: Any, rate_limits: RateLimits | None = None) -> Completion | WorkError:
     with OpenAIServer(lambda _: body) as server:
-        setting = Setting(Sampling(), 8, limits=limits or Limits())
-        worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), setting)
-        return outcomes(worker, [prompt()])[0]
+        context = RunContext(Sampling(), 8, rate_limits=rate_limits or RateLimits())
+        worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), context)
+        return run_worker(worker, [prompt()])[0]
 
 
 @pytest.mark.parametrize("left_out", ["id", "created", "object", "model"])
 def test_optional_fields_of_a_reply_may_be_missing(left_out: str) -> None:
-    body = {key: value for key, value in chat("Hi").items() if key != left_out}
+    body = {key: value for key, value in chat_completion("Hi").items() if key != left_out}
     result = reply_outcome(body)
     assert isinstance(result, Completion), result
     assert (result.text, result.tokens) == ("Hi", 5)
@@ -59,7 +64,7 @@ def test_optional_fields_of_a_reply_may_be_missing(left_out: str) -> None:
     ],
 )
 def test_incomplete_usage_is_accepted(usage: Any, tokens: int | None) -> None:
-    result = reply_outcome({**chat("Hi"), "usage": usage})
+    result = reply_outcome({**chat_completion("Hi"), "usage": usage})
     assert isinstance(result, Completion), result
     assert result.tokens == tokens
     assert (result.usage is None) == (tokens is None)
@@ -67,7 +72,7 @@ def test_incomplete_usage_is_accepted(usage: Any, tokens: int | None) -> None:
 
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
 shapes = st.recursive(leaves, lambda one: st.lists(one, max_size=2), max_leaves=3)
-CHOICE: dict[str, Any] = chat("Hi")["choices"][0]
+CHOICE: dict[str, Any] = chat_completion("Hi")["choices"][0]
 MESSAGE: dict[str, Any] = CHOICE["message"]
 
 
@@ -76,22 +81,30 @@ MESSAGE: dict[str, Any] = CHOICE["message"]
 @settings(max_examples=20)
 def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
     bodies = [
-        *({**chat("Hi"), key: shape} for key in ("choices", "usage", "model", "created", "id")),
-        *({**chat("Hi"), "choices": [one]} for one in (shape, {**CHOICE, "message": shape})),
         *(
-            {**chat("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
+            {**chat_completion("Hi"), key: shape}
+            for key in ("choices", "usage", "model", "created", "id")
+        ),
+        *(
+            {**chat_completion("Hi"), "choices": [one]}
+            for one in (shape, {**CHOICE, "message": shape})
+        ),
+        *(
+            {**chat_completion("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
             for key in ("content", "role", "reasoning_content", "thinking", "reasoning")
         ),
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
-        model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 8))
-        result = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+        model = open_generator(
+            Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
+        )
+        result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in result)
 
 
-BLOCK: dict[str, Any] = message("Hi")["content"][0]
+BLOCK: dict[str, Any] = anthropic_message("Hi")["content"][0]
 FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "stop_details")
 
 
@@ -102,17 +115,20 @@ FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "sto
 @settings(max_examples=20)
 def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
     bodies = [
-        *({**message("Hi"), key: shape} for key in FIELDS),
-        *({**message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
-        *({**message("Hi"), "content": [{**BLOCK, key: shape}]} for key in ("type", "text")),
-        {**message("Hi"), "usage": {"input_tokens": shape, "output_tokens": shape}},
+        *({**anthropic_message("Hi"), key: shape} for key in FIELDS),
+        *({**anthropic_message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
+        *(
+            {**anthropic_message("Hi"), "content": [{**BLOCK, key: shape}]}
+            for key in ("type", "text")
+        ),
+        {**anthropic_message("Hi"), "usage": {"input_tokens": shape, "output_tokens": shape}},
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
     with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
-        model = open_generator(spec, Setting(Sampling(), 8))
-        result = outcomes(model, [prompt(str(number)) for number in range(len(bodies))])
+        model = open_generator(spec, RunContext(Sampling(), 8))
+        result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(one, Completion | WorkError) for one in result)
 
 
@@ -123,21 +139,21 @@ def test_deeply_nested_reply_is_unreadable(body: bytes) -> None:
     assert result.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
-        (other,) = outcomes(open_generator(spec, Setting(Sampling(), 1)), [prompt()])
+        (other,) = run_worker(open_generator(spec, RunContext(Sampling(), 1)), [prompt()])
     assert isinstance(other, BackendError), other
 
 
 def test_oversized_reply_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.generators.api.transport._MAX_REPLY_BYTES", 2**20)
-    packed = gzip.compress(json.dumps(chat("x" * 2**24)).encode())
+    packed = gzip.compress(json.dumps(chat_completion("x" * 2**24)).encode())
     assert len(packed) < 2**15
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
-    for reply in (zipped, Reply(body=chat("x" * 2**21))):
+    for reply in (zipped, Reply(body=chat_completion("x" * 2**21))):
         with OpenAIServer(lambda _, reply=reply: reply) as server:
-            result = outcomes(open_model(server.url, "&retries=0"), [prompt()])[0]
+            result = run_worker(open_model(server.url, "&retries=0"), [prompt()])[0]
         assert isinstance(result, BackendError), result
         assert "larger than 1 MB" in result.message
-    small = gzip.compress(json.dumps(chat("x" * 2**19)).encode())
+    small = gzip.compress(json.dumps(chat_completion("x" * 2**19)).encode())
     fits = reply_outcome(Reply(body=small, headers={"Content-Encoding": "gzip"}))
     assert isinstance(fits, Completion), fits
     assert len(fits.text) == 2**19
@@ -145,7 +161,7 @@ def test_oversized_reply_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
 def test_thinking_is_read_from_every_known_field(field: str) -> None:
-    result = reply_outcome(chat("Hi", message={field: "hm"}))
+    result = reply_outcome(chat_completion("Hi", message={field: "hm"}))
     assert isinstance(result, Completion), result
     assert (result.text, result.thinking) == ("Hi", "hm")
 
@@ -153,7 +169,10 @@ def test_thinking_is_read_from_every_known_field(field: str) -> None:
 def test_cached_tokens_are_counted() -> None:
     usage = {"prompt_tokens": 3000, "completion_tokens": 5, "total_tokens": 3005}
     result = reply_outcome(
-        {**chat("Hi"), "usage": usage | {"prompt_tokens_details": {"cached_tokens": 2048}}}
+        {
+            **chat_completion("Hi"),
+            "usage": usage | {"prompt_tokens_details": {"cached_tokens": 2048}},
+        }
     )
     assert isinstance(result, Completion), result
     assert result.usage is not None
@@ -165,27 +184,27 @@ def test_cached_tokens_are_counted() -> None:
 
 
 def test_quota_headers_reach_the_rate_limiter() -> None:
-    limits = Limits()
+    rate_limits = RateLimits()
     headers = {
         "x-ratelimit-limit-requests": "100",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "50s",
     }
-    result = reply_outcome(Reply(body=chat("Hi"), headers=headers), limits)
+    result = reply_outcome(Reply(body=chat_completion("Hi"), headers=headers), rate_limits)
     assert isinstance(result, Completion), result
-    (server,) = limits._servers.values()
-    assert server.limiter._pace.rate(0.0) == pytest.approx(2, rel=0.1)
+    (server,) = rate_limits._servers.values()
+    assert server.limits._rate.rate(0.0) == pytest.approx(2, rel=0.1)
 
 
 def anthropic(
     prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch, usage: dict[str, Any] | None = None
 ) -> tuple[list[dict[str, Any]], list[Completion | WorkError]]:
     """Return the request bodies and the outcomes."""
-    body = message("Hi", **({"usage": usage} if usage else {}))
+    body = anthropic_message("Hi", **({"usage": usage} if usage else {}))
     with AnthropicServer(lambda _: body) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
         spec = Spec.parse(f"anthropic:claude-sonnet-4-5?base_url={server.address}")
-        result = outcomes(open_generator(spec, Setting(Sampling(), 1)), prompts)
+        result = run_worker(open_generator(spec, RunContext(Sampling(), 1)), prompts)
     return server.requests, result
 
 
@@ -245,7 +264,7 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
 def refusal_of(url: str, options: str = "&retries=1") -> str:
     """Return the message of the ConfigError of a run that cannot reach its server."""
     with pytest.raises(ConfigError) as caught:
-        outcomes(open_model(url, options), [prompt()])
+        run_worker(open_model(url, options), [prompt()])
     assert "\n" not in str(caught.value)
     assert "SSLContext object" not in str(caught.value)
     return str(caught.value)
@@ -284,7 +303,7 @@ def test_untrusted_certificate_stops_the_run(
         assert "(self-signed certificate)" in refusal
         assert not server.asked
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
-        result = outcomes(open_model(server.url), [prompt()])[0]
+        result = run_worker(open_model(server.url), [prompt()])[0]
     assert isinstance(result, Completion), result
 
 
@@ -332,7 +351,7 @@ def test_refusing_proxy_is_named_in_one_line(
 def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
         proxied(f"http://{proxy.address}")
-        result = outcomes(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+        result = run_worker(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
     assert isinstance(result, BackendError), result
     assert (result.status, len(proxy.asked)) == (503, 2)
 
@@ -357,10 +376,12 @@ def test_unreachable_proxy_is_named_in_one_line(
 
 def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Completion | WorkError]]:
     """Return the outcomes of two requests, of which the second gets `reply`."""
-    replies = [Reply(body=chat("fine")), *([reply] * 9)]
+    replies = [Reply(body=chat_completion("fine")), *([reply] * 9)]
     with OpenAIServer(lambda _: replies.pop(0)) as server:
-        model = open_generator(Spec.parse(f"api:m?base_url={server.url}"), Setting(Sampling(), 1))
-        return server, outcomes(model, [prompt(str(number)) for number in range(count)])
+        model = open_generator(
+            Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 1)
+        )
+        return server, run_worker(model, [prompt(str(number)) for number in range(count)])
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:

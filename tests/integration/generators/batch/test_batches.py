@@ -14,12 +14,12 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
 from bakeoff.generators.batch import batches, provider
 from bakeoff.generators.batch.provider import chunks
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import Generator
+from bakeoff.runtime import Generator, notify_committed
+from bakeoff.testing import Reply, chat_completion
 from tests.batch_server import BatchServer, Job
 from tests.builders import make_prompt
-from tests.openai_server import Reply, chat
 
 BOTH = pytest.mark.parametrize("model", ["openai:gpt-4", "anthropic:claude-sonnet-4-5"])
 STORE = Path("store.sqlite")
@@ -41,11 +41,11 @@ def open_model(
     server: BatchServer, model: str = "openai:gpt-4", options: str = "", **more: Any
 ) -> Generator:
     at = server.address if model.startswith("anthropic") else server.url
-    setting = {"batch": True, "store": STORE, **more}
-    batches = setting["batch"] and "batch=false" not in options and model[:4] != "api:"
+    context = {"batch": True, "store": STORE, **more}
+    batches = context["batch"] and "batch=false" not in options and model[:4] != "api:"
     pace = "&poll=0.02" if batches or "batch=true" in options else ""
     spec = Spec.parse(f"{model}?base_url={at}{pace}{options}")
-    return open_generator(spec, Setting(Sampling(), **setting))
+    return open_generator(spec, RunContext(Sampling(), **context))
 
 
 def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | WorkError]:
@@ -56,7 +56,7 @@ def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | Wo
         await worker.prepare()
         try:
             await worker(items, results.__setitem__)
-            worker.kept()
+            notify_committed(worker)
         finally:
             await worker.close()
 
@@ -119,25 +119,29 @@ def test_flag_and_option_select_batches_with_one_identity() -> None:
         by_option = open_model(server, options="&batch=true", batch=False)
         direct = open_model(server, "api:m")
         chosen = open_model(server, "api:m", "&batch=true", batch=False)
-    assert (batched.patient, plain.patient, by_option.patient) == (True, False, True)
-    assert [direct.patient, chosen.patient] == [False, True]
+    assert (batched.traits.batch_only, plain.traits.batch_only, by_option.traits.batch_only) == (
+        True,
+        False,
+        True,
+    )
+    assert [direct.traits.batch_only, chosen.traits.batch_only] == [False, True]
     assert batched.identity == plain.identity == by_option.identity
 
 
 def test_model_without_batch_api_is_direct_or_a_config_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setting = Setting(Sampling(), batch=True)
+    context = RunContext(Sampling(), batch=True)
     with caplog.at_level(logging.WARNING):
-        assert not open_generator(Spec.parse("mistral:m"), setting).patient
+        assert not open_generator(Spec.parse("mistral:m"), context).traits.batch_only
     assert "mistral:m has no batches that we know of" in caplog.text
     caplog.clear()
-    assert not open_generator(Spec.parse("echo:m"), setting).patient
+    assert not open_generator(Spec.parse("echo:m"), context).traits.batch_only
     assert not caplog.text
     with pytest.raises(ConfigError, match=r"mistral: has no batches.*anthropic, api, openai"):
-        open_generator(Spec.parse("mistral:m?batch=true"), setting)
+        open_generator(Spec.parse("mistral:m?batch=true"), context)
     with pytest.raises(ConfigError, match="batch"):
-        open_generator(Spec.parse("openai:m?batch=perhaps"), setting)
+        open_generator(Spec.parse("openai:m?batch=perhaps"), context)
 
 
 def test_batches_exclude_several_servers_and_ignore_delay() -> None:
@@ -180,7 +184,7 @@ def test_request_without_a_result_is_unfinished(model: str, fate: str) -> None:
 
 @BOTH
 def test_error_of_one_request_fails_that_item(model: str) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         kinds = {
             2: (500, "api_error", "oops"),
             3: (400, "invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"),
@@ -191,7 +195,7 @@ def test_error_of_one_request_fails_that_item(model: str) -> None:
         status, kind, words = kinds[number(body)]
         return Reply(status, {"type": "error", "error": {"type": kind, "message": words}})
 
-    with BatchServer(brain) as server:
+    with BatchServer(respond) as server:
         results = outcomes(open_model(server, model), prompts(5))
     assert texts(results[:2]) == ["fine", "fine"]
     oops, long, slow = results[2:]
@@ -222,14 +226,14 @@ def test_request_is_sent_again_without_its_refused_parameter() -> None:
 
 
 def test_refused_parameters_are_found_before_a_batch_is_sent() -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         for name in ("temperature", "top_p", "seed"):
             if name in body:
                 error = {"message": f"Unsupported parameter: '{name}'.", "param": name}
                 return Reply(400, {"error": error})
         return "fine"
 
-    with BatchServer(brain) as server:
+    with BatchServer(respond) as server:
         assert texts(outcomes(open_model(server), prompts(3))) == ["fine"] * 3
         assert [set(body) for body in server.sent] == [
             {"model", "messages", "max_completion_tokens"}
@@ -237,7 +241,7 @@ def test_refused_parameters_are_found_before_a_batch_is_sent() -> None:
 
 
 def test_unreadable_reply_is_repeated_in_a_second_batch() -> None:
-    odd = [{**chat("x"), "choices": []}]
+    odd = [{**chat_completion("x"), "choices": []}]
     with BatchServer(lambda b: odd.pop() if number(b) == 2 and odd else "fine") as server:
         assert texts(outcomes(open_model(server), prompts(4))) == ["fine"] * 4
     assert [numbers([r["body"] for r in job.requests]) for job in server.jobs] == [[1, 2, 3], [2]]
@@ -544,7 +548,7 @@ def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
 def test_results_that_were_not_stored_are_fetched_again() -> None:
     with BatchServer() as server:
         worker = open_model(server)
-        worker.kept = lambda: None  # type: ignore[method-assign] # as where a disk is full
+        worker.on_committed = lambda: None  # type: ignore[method-assign] # as where a disk is full
         assert texts(outcomes(worker, prompts(4))) == expected("openai:gpt-4", 4)
         assert (
             texts(outcomes(open_model(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
@@ -566,7 +570,7 @@ def test_reply_before_its_request_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_batches_are_not_limited_by_lanes() -> None:
     with BatchServer() as server:
-        assert texts(outcomes(open_model(server, lanes=2), prompts(300))) == expected(
+        assert texts(outcomes(open_model(server, max_concurrency=2), prompts(300))) == expected(
             "openai:gpt-4", 300
         )
         assert [len(job.requests) for job in server.jobs] == [299]

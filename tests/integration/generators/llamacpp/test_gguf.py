@@ -10,10 +10,10 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.models import CATALOGUE
+from bakeoff.testing import run_worker
 from tests.integration.generators.transformers.models import hf_generator
 from tests.marks import long
 from tests.unit.generators.llamacpp.gguf_files import METADATA, small_gguf, validation_error
-from tests.workers import outcomes
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_hf_backend_validates_a_gguf_file_before_transformers_reads_it(
     whole = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
     (tmp_path / "small.gguf").write_bytes(whole[:-40])
     with pytest.raises(ConfigError, match=r"small\.gguf' is no whole GGUF file \(the tensor"):
-        outcomes(hf_generator(f"{tmp_path}?gguf_file=small.gguf"), [])
+        run_worker(hf_generator(f"{tmp_path}?gguf_file=small.gguf"), [])
     assert capfd.readouterr() == ("", "")
 
 

@@ -9,20 +9,20 @@ import transformers
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.transformers.generator import TransformersGenerator
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
-from tests.workers import outcomes
+from bakeoff.testing import run_worker
 
 
 def hf_generator(target: Path | str, **sampling: Any) -> TransformersGenerator:
-    generator = open_generator(Spec.parse(f"hf:{target}"), Setting(Sampling(**sampling)))
+    generator = open_generator(Spec.parse(f"hf:{target}"), RunContext(Sampling(**sampling)))
     assert isinstance(generator, TransformersGenerator)
     return generator
 
 
 def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> list[Completion]:
     sampling = {"temperature": 0, "max_tokens": 24} | sampling
-    done = outcomes(hf_generator(target, **sampling), prompts)
+    done = run_worker(hf_generator(target, **sampling), prompts)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
     return done  # type: ignore[return-value]

@@ -119,7 +119,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.generators.transformers import batch_memory
 from tests.builders import make_dialogue
 from tests.integration.generators.transformers.models import hf_generator
-from tests.workers import outcomes
+from bakeoff.testing import run_worker
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 torch.set_num_threads(1)
@@ -142,10 +142,10 @@ worker = hf_generator(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
 asked = [make_dialogue(f"{n} " * count) for n, count in enumerate(words)]
 worker.identity
 if when == "before":
-    outcomes(hf_generator(sys.argv[5], max_tokens=1), asked)  # everything is imported now
+    run_worker(hf_generator(sys.argv[5], max_tokens=1), asked)  # everything is imported now
     starve()
 try:
-    print(json.dumps([getattr(one, "text", str(one)) for one in outcomes(worker, asked)]))
+    print(json.dumps([getattr(one, "text", str(one)) for one in run_worker(worker, asked)]))
 except ConfigError as error:
     print(json.dumps(str(error)))
 """

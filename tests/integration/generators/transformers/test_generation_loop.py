@@ -23,17 +23,16 @@ from bakeoff.generators.transformers.sequences import (
 )
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime.progress import Progress
+from bakeoff.runtime.progress import ProgressUpdate
+from bakeoff.testing import OpenAIServer, run_worker
+from tests.builders import make_dialogue
 from tests.integration.generators.transformers.models import (
     completions,
     hf_generator,
-    prompt,
     steps,
 )
 from tests.marks import long
-from tests.openai_server import OpenAIServer
 from tests.tiny_models import CONTEXT, make_tiny_model
-from tests.workers import outcomes
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # At this temperature the tiny model ends some texts early and others at max_tokens.
 LOOSE = {"temperature": 1.3, "top_p": 1.0, "max_tokens": 90}
-MANY = [prompt(f"{'why ' * (n % 5)}{n}?") for n in range(24)]
+MANY = [make_dialogue(f"{'why ' * (n % 5)}{n}?") for n in range(24)]
 KINDS = [
     ("Llama", {}),
     ("Mistral", {"sliding_window": 24}),  # its cache cannot be joined
@@ -77,7 +76,7 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
         cache_lengths.append(loop._cache.get_seq_length())
 
     with steps(act=watch) as seen:
-        done = [one for one in outcomes(generator, MANY) if isinstance(one, Completion)]
+        done = [one for one in run_worker(generator, MANY) if isinstance(one, Completion)]
     assert len(done) == len(MANY)
     assert (
         max(cache_lengths) < max(width for _, width in seen) + 1 + 90
@@ -112,7 +111,7 @@ def test_equal_prompts_are_read_once(tiny: Path) -> None:
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._MAX_PREFILL_TOKENS", 500)
     monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY_TOKENS", {})
-    asked = [prompt("x" * length) for length in (10, 300, 12, 280, 11, 400)]
+    asked = [make_dialogue("x" * length) for length in (10, 300, 12, 280, 11, 400)]
     with steps() as seen:
         drawn = completions(tiny, asked, max_tokens=5)
     read = [(rows, width) for rows, width in seen if width > 1]
@@ -138,7 +137,7 @@ def test_prefill_batches_limit_padding_once_the_device_is_busy(
 def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
-    asked = [prompt("x"), prompt("yes and no"), prompt("y")]
+    asked = [make_dialogue("x"), make_dialogue("yes and no"), make_dialogue("y")]
     alone = completions(f"{folder}?batch_size=1", asked)
     assert completions(folder, asked) == alone
     assert completions(folder, [asked[0], asked[2]]) == [alone[0], alone[2]]
@@ -146,8 +145,8 @@ def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
 
 def test_a_batch_stops_where_a_row_reaches_the_context_length(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, kind="OPT", ffn_dim=64, word_embed_proj_dim=32)
-    long = prompt("x" * (CONTEXT - 60))
-    asked = [prompt("Why?"), long, prompt("Who?")]
+    long = make_dialogue("x" * (CONTEXT - 60))
+    asked = [make_dialogue("Why?"), long, make_dialogue("Who?")]
     done = completions(folder, asked, max_tokens=90)
     assert done[1].finish == "length"
     assert 0 < (done[1].tokens or 0) < 60
@@ -166,10 +165,10 @@ def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
 
     async def go() -> None:
         await generator(MANY, lambda _, outcome: lengths.append(outcome.tokens))
-        assert generator.writing == 0
+        assert generator.tokens_in_progress == 0
         await generator.close()
 
-    with steps(act=lambda *_: written.append(generator.writing)):
+    with steps(act=lambda *_: written.append(generator.tokens_in_progress)):
         asyncio.run(go())
     assert lengths != sorted(lengths)
     assert max(written) > 100
@@ -179,9 +178,9 @@ def test_completions_are_emitted_as_they_finish_and_tokens_counted_per_step(
 def test_progress_reports_tokens_before_a_completion_is_done(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.evaluation.pipeline.BEAT", 0.01)
+    monkeypatch.setattr("bakeoff.evaluation.pipeline.HEARTBEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
-    told: list[Progress] = []
+    told: list[ProgressUpdate] = []
 
     def until_told(*_: object) -> None:
         """Begin no step before the tokens of the one before were told of, or a second is over."""
@@ -203,8 +202,11 @@ def test_progress_reports_tokens_before_a_completion_is_done(
             null_check=0,
         )
         run(config, told.append)
-    assert len({one.writing for one in told if one.done == 0 and one.who == "a"}) > 3
-    assert all(one.writing == 0 for one in told if one.done == one.total)
+    assert (
+        len({one.tokens_in_progress for one in told if one.done == 0 and one.participant == "a"})
+        > 3
+    )
+    assert all(one.tokens_in_progress == 0 for one in told if one.done == one.total)
 
 
 def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
@@ -216,7 +218,7 @@ def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
 
     async def go() -> None:
         first = asyncio.create_task(ask(MANY[0]))
-        while not generator.writing:
+        while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         await asyncio.gather(first, *map(ask, MANY[1:5]))
         await generator.close()
@@ -235,7 +237,7 @@ def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
 
     async def go() -> int:
         call = asyncio.create_task(generator(MANY, lambda *_: None))
-        while not generator.writing:
+        while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         call.cancel()
         await asyncio.sleep(0)
@@ -299,7 +301,9 @@ def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][_token(folder, "%")] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    bad, good = outcomes(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
+    bad, good = run_worker(
+        hf_generator(folder, max_tokens=4), [make_dialogue("50 %"), make_dialogue("half")]
+    )
     assert isinstance(bad, BackendError)
     assert "dtype" in bad.message
     assert isinstance(good, Completion)

@@ -28,13 +28,12 @@ from bakeoff.generators.transformers.tokenization import (
     wrap_tokenizer,
 )
 from bakeoff.records import Completion, Prompt
+from bakeoff.testing import refused_url, run_worker
 from tests.builders import make_dialogue
 from tests.hub_server import loopback_hub, python_with_hub
 from tests.integration.generators.transformers.models import completions as completions_of
 from tests.integration.generators.transformers.models import hf_generator, steps
-from tests.openai_server import nothing_listens
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
-from tests.workers import outcomes
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +204,7 @@ def test_top_logprobs_are_those_of_the_first_token_before_temperature(tiny: Path
 
 def test_a_model_that_computes_nan_fails_every_prompt(copy: Path) -> None:
     edit_weights(copy, lm_head_weight=lambda weight: weight * float("nan"))
-    for outcome in outcomes(hf_generator(copy, max_tokens=4), PROMPTS[:2]):
+    for outcome in run_worker(hf_generator(copy, max_tokens=4), PROMPTS[:2]):
         assert isinstance(outcome, BackendError)
         assert "dtype" in outcome.message
 
@@ -242,7 +241,7 @@ def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
     refuses = "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('no!') }}{% endif %}"
     refuses += "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}"
     (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
-    bad, good = outcomes(
+    bad, good = run_worker(
         hf_generator(copy, max_tokens=4), [make_dialogue("bad"), make_dialogue("good")]
     )
     assert isinstance(bad, BackendError)
@@ -281,7 +280,7 @@ def test_a_prompt_that_fills_the_context_gets_the_remaining_tokens(tiny: Path) -
     room = 5
     overhead = len("<|start|>user\n\n<|start|>assistant\n") - 2 * len("<|start|>") + 3
     long = make_dialogue("x" * (CONTEXT - overhead - room))
-    done = outcomes(
+    done = run_worker(
         hf_generator(tiny, temperature=0, max_tokens=24),
         [make_dialogue("Why?"), long, make_dialogue("y" * CONTEXT)],
     )
@@ -296,7 +295,7 @@ def test_a_token_outside_the_models_vocabulary_fails_its_prompt(copy: Path, tmp_
     tokenizer = AutoTokenizer.from_pretrained(copy)
     tokenizer.add_tokens(["hello"])
     tokenizer.save_pretrained(copy)
-    foreign, own = outcomes(
+    foreign, own = run_worker(
         hf_generator(copy, max_tokens=2), [make_dialogue("hello"), make_dialogue("hi")]
     )
     assert isinstance(foreign, BackendError)
@@ -441,15 +440,15 @@ def test_files_that_change_before_loading_are_refused(copy: Path) -> None:
     assert generator.identity
     edit_json(copy / "config.json", rope_theta=77.0)
     with pytest.raises(ConfigError, match="changed"):
-        outcomes(generator, PROMPTS[:1])
+        run_worker(generator, PROMPTS[:1])
 
 
 def test_the_identity_imports_no_torch(tiny: Path, tmp_path: Path) -> None:
     code = """
 import sys
 from bakeoff.config import Sampling, Spec
-from bakeoff.plugins import Setting, open_generator
-assert open_generator(Spec.parse(sys.argv[1]), Setting(Sampling())).identity
+from bakeoff.plugins import RunContext, open_generator
+assert open_generator(Spec.parse(sys.argv[1]), RunContext(Sampling())).identity
 assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
 """
     done = python_with_hub(code, "http://127.0.0.1:9", tmp_path, f"hf:{tiny}")
@@ -604,7 +603,7 @@ def test_later_batches_keep_the_halved_size(tiny: Path, small_memory: list[int])
 
 def test_only_a_prompt_that_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
     asked = [make_dialogue("a"), make_dialogue("b" * 300), make_dialogue("c")]
-    first, second, third = outcomes(hf_generator(tiny, max_tokens=8), asked)
+    first, second, third = run_worker(hf_generator(tiny, max_tokens=8), asked)
     assert isinstance(first, Completion)
     assert isinstance(third, Completion)
     assert isinstance(second, BackendError)
@@ -617,7 +616,7 @@ def test_other_errors_are_raised(tiny: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        outcomes(hf_generator(tiny), PROMPTS)
+        run_worker(hf_generator(tiny), PROMPTS)
 
 
 def test_quiet_transformers_restores_the_log_level() -> None:
@@ -636,11 +635,11 @@ def test_stays_is_true_for_a_small_loaded_model_only(
             "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
         )
         model = hf_generator(tiny, max_tokens=2)
-        assert not model.stays
+        assert not model.traits.keep_loaded
         asyncio.run(model(PROMPTS[:1], lambda *_: None))
-        assert model.stays == stays
+        assert model.traits.keep_loaded == stays
         asyncio.run(model.close())
-        assert not model.stays
+        assert not model.traits.keep_loaded
 
 
 def test_closing_frees_the_model_and_a_later_call_loads_it_again(tiny: Path) -> None:
@@ -675,7 +674,7 @@ def test_attention_is_sdpa_and_dtype_follows_the_device(
 def test_rank_is_the_number_of_characters(tiny: Path) -> None:
     generator = hf_generator(tiny)
     assert [
-        generator.rank(one) for one in (make_dialogue("abc"), make_dialogue("ab", "c", "d"))
+        generator.sort_key(one) for one in (make_dialogue("abc"), make_dialogue("ab", "c", "d"))
     ] == [3, 4]
 
 
@@ -685,7 +684,7 @@ RUN = """
 import asyncio, json, sys
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BakeoffError
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Message, Prompt
 
 async def complete(generator):
@@ -698,7 +697,7 @@ async def complete(generator):
 
 for token in sys.argv[1:]:
     spec = Spec.parse(token.removeprefix("only "))
-    generator = open_generator(spec, Setting(Sampling(temperature=0, max_tokens=24)))
+    generator = open_generator(spec, RunContext(Sampling(temperature=0, max_tokens=24)))
     try:
         known = generator.identity
         text = None if token.startswith("only ") else asyncio.run(complete(generator))
@@ -761,7 +760,7 @@ def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
 
 
 def test_an_unreachable_hub_is_a_config_error_within_30_seconds(tmp_path: Path) -> None:
-    with nothing_listens() as url:
+    with refused_url() as url:
         [[kind, message]] = run_on_hub(url.removesuffix("/v1"), tmp_path, "hf:me/model")
     assert kind == "ConfigError"
     assert message == (

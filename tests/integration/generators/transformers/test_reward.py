@@ -16,10 +16,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError
 from bakeoff.generators.transformers.reward import RewardModel
-from bakeoff.plugins import Setting, open_generator
+from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
+from bakeoff.testing import run_worker
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
-from tests.workers import outcomes
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +44,14 @@ TURNS = [
 
 
 def reward_model(target: Path | str, **sampling: Any) -> RewardModel:
-    setting = Setting(Sampling(**{"score_only": True} | sampling))
-    generator = open_generator(Spec.parse(f"reward:{target}"), setting)
+    context = RunContext(Sampling(**{"score_only": True} | sampling))
+    generator = open_generator(Spec.parse(f"reward:{target}"), context)
     assert isinstance(generator, RewardModel)
     return generator
 
 
 def rewards(target: Path | str, turns: list[Prompt] = TURNS, **sampling: Any) -> list[float]:
-    done = outcomes(reward_model(target, **sampling), turns)
+    done = run_worker(reward_model(target, **sampling), turns)
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
         assert outcome.text == ""
@@ -60,7 +60,7 @@ def rewards(target: Path | str, turns: list[Prompt] = TURNS, **sampling: Any) ->
 
 def config_error(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
     with pytest.raises(ConfigError) as caught:
-        outcomes(reward_model(target), turns)
+        run_worker(reward_model(target), turns)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -186,14 +186,16 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
         expected.append(model(**pair).logits.item())
     assert rewards(tmp_path, asked) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 4) for value in expected}) == 3
-    too_long = outcomes(reward_model(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
+    too_long = run_worker(reward_model(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
     assert isinstance(
         too_long, ContextError
     )  # by the tokenizer's limit: the model has 512 positions
 
 
 def test_a_conversation_longer_than_the_context_fails_alone(tiny: Path) -> None:
-    fits, too_long = outcomes(reward_model(tiny), [turn("hey", "yes"), turn("hey", "y" * CONTEXT)])
+    fits, too_long = run_worker(
+        reward_model(tiny), [turn("hey", "yes"), turn("hey", "y" * CONTEXT)]
+    )
     assert isinstance(fits, Completion)
     assert isinstance(too_long, ContextError)
     assert str(CONTEXT) in too_long.message
@@ -201,7 +203,7 @@ def test_a_conversation_longer_than_the_context_fails_alone(tiny: Path) -> None:
 
 def test_a_nan_reward_is_a_backend_error(copy: Path) -> None:
     edit_head(copy, lambda head: head * float("nan"))
-    for outcome in outcomes(reward_model(copy), TURNS[:2]):
+    for outcome in run_worker(reward_model(copy), TURNS[:2]):
         assert isinstance(outcome, BackendError)
         assert "dtype" in outcome.message
 

@@ -15,7 +15,7 @@ import datasets
 import pytest
 
 from bakeoff.errors import ConfigError
-from bakeoff.prompts.rows import Part, Row, read_dataset
+from bakeoff.prompts.rows import DatasetPart, Row, read_dataset
 
 ULTRACHAT = [
     {
@@ -55,8 +55,8 @@ def parquet(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def read(target: Path | str, config: str | None = None, split: str | None = None) -> list[Row]:
-    part = Part(config=config, split=split)
-    return list(read_dataset(str(target), part, pick=lambda names: names).rows)
+    part = DatasetPart(config=config, split=split)
+    return list(read_dataset(str(target), part, select=lambda names: names).rows)
 
 
 def test_a_folder_like_ultrachats_gives_its_split(folder: Path) -> None:
@@ -72,7 +72,7 @@ def test_only_the_picked_columns_are_read(folder: Path) -> None:
         seen.extend(names)
         return ["prompt"]
 
-    rows = read_dataset(str(folder), Part(split="test_sft"), pick=pick).rows
+    rows = read_dataset(str(folder), DatasetPart(split="test_sft"), select=pick).rows
     assert next(rows) == Row("row 1", {"prompt": "question 12"})
     assert seen == ["prompt", "prompt_id", "messages"]
 
@@ -124,7 +124,7 @@ def test_what_save_to_disk_left_is_read_too(folder: Path, tmp_path: Path) -> Non
 
 def test_a_folder_has_no_revisions(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a folder, which has no revisions"):
-        read_dataset(str(folder), Part(revision="v1"), pick=lambda names: names)
+        read_dataset(str(folder), DatasetPart(revision="v1"), select=lambda names: names)
 
 
 def test_folders_that_hold_no_dataset(folder: Path, tmp_path: Path) -> None:
@@ -217,12 +217,12 @@ def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
 READS = """
 import sys
 from bakeoff.errors import ConfigError
-from bakeoff.prompts.rows import Part, read_dataset
+from bakeoff.prompts.rows import DatasetPart, read_dataset
 for split in sys.argv[2:]:
     split, _, revision = split.partition("@")
-    part = Part(split=split, revision=revision or None)
+    part = DatasetPart(split=split, revision=revision or None)
     try:
-        found = read_dataset(sys.argv[1], part, pick=lambda names: ["prompt"])
+        found = read_dataset(sys.argv[1], part, select=lambda names: ["prompt"])
         print([values["prompt"] for _, values in found.rows], end=" @ ")
         print(found.revision)
     except ConfigError as error:

@@ -9,9 +9,9 @@ import pytest
 
 from bakeoff.records import Plan, StageUsage
 from bakeoff.report.text.costs import cost_lines, dollar_text, plan_sections, run_lines
+from bakeoff.testing import OpenAIServer
 from tests.builders import sample_results
 from tests.marks import long
-from tests.openai_server import OpenAIServer
 from tests.pseudo_terminal import Terminal
 
 COMMAND = [sys.executable, "-m", "bakeoff"]

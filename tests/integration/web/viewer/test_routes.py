@@ -230,7 +230,7 @@ def test_nothing_that_a_file_says_is_markup_and_no_reply_tells_where_it_lies(
     lay(root / "two", results((f"other{nasty}", f"base{nasty}"), seed=4, snapshot=nasty))
     going(root / "new")
     told = json.loads((root / "new" / "progress.json").read_text())
-    told["rows"][0]["who"] = nasty
+    told["rows"][0]["participant"] = nasty
     (root / "new" / "progress.json").write_text(json.dumps(told))
     keys = list(find(root).runs)
     with viewer(root) as url:

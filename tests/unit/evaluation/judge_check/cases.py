@@ -5,10 +5,10 @@ from typing import Any
 
 from bakeoff.evaluation.judge_check import Labelled
 from bakeoff.records import Failure, Judgment, Verdict
+from bakeoff.testing import shown_completions, verdict_json
 from tests.builders import make_failure, make_prompt
-from tests.openai_server import shown, verdict
 
-Brain = Callable[[dict[str, Any]], Any]
+Responder = Callable[[dict[str, Any]], Any]
 
 
 def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> Labelled:
@@ -23,33 +23,33 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
     )
 
 
-def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Brain:
+def knowing(pairs: Sequence[Labelled], wrong: Iterable[str] = ()) -> Responder:
     """A judge that is always right, but for the sets where it is always wrong."""
 
-    def brain(body: dict[str, Any]) -> str:
+    def respond(body: dict[str, Any]) -> str:
         (one,) = (p for p in pairs if _is_of(p, body))
-        return _says((shown(body)[0] == one.better.strip()) != (one.set in wrong))
+        return _says((shown_completions(body)[0] == one.better.strip()) != (one.set in wrong))
 
-    return brain
+    return respond
 
 
 def _is_of(one: Labelled, body: dict[str, Any]) -> bool:
     texts = {one.better.strip(), one.worse.strip()}
     question = one.prompt.messages[0].content.strip()
-    return set(shown(body)) == texts and question in body["messages"][0]["content"]
+    return set(shown_completions(body)) == texts and question in body["messages"][0]["content"]
 
 
 def always_first(body: dict[str, Any]) -> str:
-    return verdict("A", 9, 2)
+    return verdict_json("A", 9, 2)
 
 
 def longest(body: dict[str, Any]) -> str:
-    first, second = map(len, shown(body))
-    return verdict("tie") if first == second else _says(first > second)
+    first, second = map(len, shown_completions(body))
+    return verdict_json("tie") if first == second else _says(first > second)
 
 
 def _says(first: bool) -> str:
-    return verdict("A", 9, 2) if first else verdict("B", 2, 9)
+    return verdict_json("A", 9, 2) if first else verdict_json("B", 2, 9)
 
 
 def judged(one: Labelled, better_first: float, better_second: float, **more: Any) -> list[Judgment]:

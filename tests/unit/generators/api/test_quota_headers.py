@@ -81,6 +81,6 @@ def test_retry_after_date_without_date_header_uses_the_local_clock() -> None:
 
 
 def test_quota_refill_rate() -> None:
-    assert Quota(600, 300, 30).refill == 10
-    assert Quota(600, 600, 0).refill == float("inf")
-    assert Quota(600, 599, 0).refill == float("inf")
+    assert Quota(600, 300, 30).refill_rate == 10
+    assert Quota(600, 600, 0).refill_rate == float("inf")
+    assert Quota(600, 599, 0).refill_rate == float("inf")

@@ -1,4 +1,4 @@
-"""Who may ask which server next: turns, tickets, servers that are away, and an end of waiting."""
+"""Who may ask which server next: permits, tickets, servers that are away, and an end of waiting."""
 
 import asyncio
 import selectors
@@ -8,20 +8,28 @@ from typing import Any
 
 import pytest
 
-from bakeoff.runtime import Caps, Gate, HopelessError, Limits, Server, Turn
-from bakeoff.runtime.rate_limits import request_queue as gate_module
+from bakeoff.runtime import (
+    LimitConfig,
+    Permit,
+    RateLimits,
+    RequestQueue,
+    Server,
+    ServerUnavailableError,
+)
+from bakeoff.runtime.rate_limits import request_queue
 
 
 class Clock(selectors.DefaultSelector):
-    """The selector of an event loop whose time stands still while anything runs, and jumps to the
-    next timer: how long a test takes on this machine changes nothing.
+    """Selector of an event loop whose time advances only when it waits, to the next timer.
+
+    So the speed of the machine does not matter.
     """
 
     now = 1000.0
 
     def select(self, timeout: float | None = None) -> Any:
         assert timeout is not None, "deadlock: no timer is set"
-        Clock.now += timeout + 1e-6  # else a timer that is due by rounding only fires for ever
+        Clock.now += timeout + 1e-6  # against rounding: a timer has to be due after the wait
         return super().select(0)
 
 
@@ -35,7 +43,7 @@ class Loop(asyncio.SelectorEventLoop):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_module, "time", SimpleNamespace(monotonic=lambda: Clock.now))
+    monkeypatch.setattr(request_queue, "time", SimpleNamespace(monotonic=lambda: Clock.now))
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -51,17 +59,17 @@ async def settled() -> None:
 
 def test_who_comes_first_goes_first_and_who_was_refused_before_the_later_ones() -> None:
     async def work() -> None:
-        gate, went = Gate([Server(Caps(1))]), []
+        queue, went = RequestQueue([Server(LimitConfig(1))]), []
 
-        async def go(ticket: int) -> None:
-            turn = await gate.turn(ticket)
-            went.append(ticket)
+        async def go(number: int) -> None:
+            permit = await queue.acquire(number)
+            went.append(number)
             await asyncio.sleep(0)
-            if went.count(ticket) == 1 and ticket == 1:
-                turn.refused(0.01)
-                await go(ticket)
+            if went.count(number) == 1 and number == 1:
+                permit.rate_limited(0.01)
+                await go(number)
             else:
-                turn.served(None)
+                permit.completed(None)
 
         await asyncio.gather(*map(go, (1, 2, 3)))
         assert went == [1, 1, 2, 3]
@@ -71,20 +79,20 @@ def test_who_comes_first_goes_first_and_who_was_refused_before_the_later_ones() 
 
 def test_all_gates_to_a_server_share_what_it_takes_and_take_turns() -> None:
     async def work() -> None:
-        limits = Limits()
-        server = limits.server("here", Caps(2))
-        assert limits.server("here", Caps(9)) is server
-        assert limits.server("there", Caps(2)) is not server
-        gates, inside, went = [Gate([server]), Gate([server])], [], []
+        limits = RateLimits()
+        server = limits.server("here", LimitConfig(2))
+        assert limits.server("here", LimitConfig(9)) is server
+        assert limits.server("there", LimitConfig(2)) is not server
+        queues, inside, went = [RequestQueue([server]), RequestQueue([server])], [], []
 
         async def go(who: int) -> None:
-            turn = await gates[who].turn(limits.ticket())
+            permit = await queues[who].acquire(limits.next_number())
             inside.append(who)
             assert len(inside) <= 2
             went.append(who)
             await asyncio.sleep(0.001)
             inside.remove(who)
-            turn.served(10)
+            permit.completed(10)
 
         await asyncio.gather(*(go(0) for _ in range(20)), *(go(1) for _ in range(20)))
         assert 4 <= sum(went[:16]) <= 12  # neither has to wait until the other is through
@@ -94,60 +102,60 @@ def test_all_gates_to_a_server_share_what_it_takes_and_take_turns() -> None:
 
 def test_whoever_waits_is_let_in_by_whoever_leaves() -> None:
     async def work() -> None:
-        server = Server(Caps(1))
-        gates = [Gate([server]) for _ in range(4)]
+        server = Server(LimitConfig(1))
+        queues = [RequestQueue([server]) for _ in range(4)]
         for other in range(1, 4):
-            turn = await gates[0].turn(2 * other)
-            waiting = asyncio.create_task(gates[other].turn(2 * other + 1))
+            permit = await queues[0].acquire(2 * other)
+            waiting = asyncio.create_task(queues[other].acquire(2 * other + 1))
             await settled()
             assert not waiting.done()
-            turn.served(None)
-            (await waiting).served(None)
+            permit.completed(None)
+            (await waiting).completed(None)
 
     run(work)
 
 
 def test_the_server_with_most_room_is_asked() -> None:
     async def work() -> None:
-        gate = Gate([Server(Caps(2)), Server(Caps(8))])
-        turns = [await gate.turn(n) for n in range(10)]
-        assert sorted(turn.index for turn in turns) == [0] * 2 + [1] * 8
-        for turn in turns[-4:]:
-            turn.dropped()
-        free = sorted(turn.index for turn in turns[-4:])
-        assert sorted([(await gate.turn(n)).index for n in range(4)]) == free
+        queue = RequestQueue([Server(LimitConfig(2)), Server(LimitConfig(8))])
+        permits = [await queue.acquire(n) for n in range(10)]
+        assert sorted(permit.index for permit in permits) == [0] * 2 + [1] * 8
+        for permit in permits[-4:]:
+            permit.failed()
+        free = sorted(permit.index for permit in permits[-4:])
+        assert sorted([(await queue.acquire(n)).index for n in range(4)]) == free
 
     run(work)
 
 
 def test_a_server_that_is_away_is_left_out_and_tried_again_by_one_request() -> None:
     async def work() -> None:
-        servers = [Server(Caps(4)), Server(Caps(4))]
-        gate = Gate(servers)
-        first = await gate.turn(0)
+        servers = [Server(LimitConfig(4)), Server(LimitConfig(4))]
+        queue = RequestQueue(servers)
+        first = await queue.acquire(0)
         assert first.index == 0
-        first.lost()
-        assert servers[0].away
-        turns = [await gate.turn(n) for n in range(1, 5)]
-        assert {turn.index for turn in turns} == {1}
-        again = await gate.turn(5)  # the other one is full: as soon as this one may be tried
+        first.connection_lost()
+        assert servers[0].unreachable
+        permits = [await queue.acquire(n) for n in range(1, 5)]
+        assert {permit.index for permit in permits} == {1}
+        again = await queue.acquire(5)  # the other one is full: as soon as this one may be tried
         assert again.index == 0
-        later = asyncio.create_task(gate.turn(6))
+        later = asyncio.create_task(queue.acquire(6))
         await asyncio.sleep(0.05)
         assert not later.done()  # it is not known yet whether it is back
-        again.served(None)
+        again.completed(None)
         assert (await later).index == 0
-        assert not servers[0].away
+        assert not servers[0].unreachable
 
     run(work)
 
 
 def test_a_start_that_has_to_wait_is_made_in_time() -> None:
     async def work() -> None:
-        gate = Gate([Server(Caps(9, rpm=1200))])
+        queue = RequestQueue([Server(LimitConfig(9, rpm=1200))])
         begun = Clock.now
         for n in range(5):
-            (await gate.turn(n)).served(None)
+            (await queue.acquire(n)).completed(None)
         assert Clock.now - begun == pytest.approx(4 * 60 / 1200, abs=0.03)
 
     run(work)
@@ -155,47 +163,47 @@ def test_a_start_that_has_to_wait_is_made_in_time() -> None:
 
 def test_who_is_cancelled_gives_its_place_back() -> None:
     async def work() -> None:
-        gate = Gate([Server(Caps(1))])
-        held = await gate.turn(0)
-        waiting = [asyncio.create_task(gate.turn(n)) for n in (1, 2)]
+        queue = RequestQueue([Server(LimitConfig(1))])
+        held = await queue.acquire(0)
+        waiting = [asyncio.create_task(queue.acquire(n)) for n in (1, 2)]
         await settled()
         waiting[0].cancel()  # while it waits
         await settled()
         Clock.now += 0.02
-        held.served(None)
+        held.completed(None)
         waiting[1].cancel()  # when it is its turn, and it does not know yet
         await settled()
-        assert (await gate.turn(3)).index == 0
+        assert (await queue.acquire(3)).index == 0
 
     run(work)
 
 
 def test_where_no_server_is_worth_waiting_for_everybody_is_told_at_once() -> None:
     async def work() -> None:
-        gate = Gate([Server(Caps(2)), Server(Caps(2))])
-        turns = [await gate.turn(n) for n in range(3)]
-        waiting = asyncio.create_task(gate.turn(3))
-        turns[0].refused(3600)
-        turns[2].refused(3600)
-        turn = await waiting  # the other one takes some
-        turns[1].refused(3600)
-        turn.refused(7200)
-        with pytest.raises(HopelessError, match="come again in"):
-            await gate.turn(4)
+        queue = RequestQueue([Server(LimitConfig(2)), Server(LimitConfig(2))])
+        permits = [await queue.acquire(n) for n in range(3)]
+        waiting = asyncio.create_task(queue.acquire(3))
+        permits[0].rate_limited(3600)
+        permits[2].rate_limited(3600)
+        permit = await waiting  # the other one takes some
+        permits[1].rate_limited(3600)
+        permit.rate_limited(7200)
+        with pytest.raises(ServerUnavailableError, match="come again in"):
+            await queue.acquire(4)
 
     run(work)
 
 
 def test_one_server_that_is_worth_waiting_for_is_waited_for() -> None:
     async def work() -> None:
-        gate = Gate([Server(Caps(1)), Server(Caps(1))])
-        turns = [await gate.turn(n) for n in range(2)]
-        waiting = asyncio.create_task(gate.turn(2))
+        queue = RequestQueue([Server(LimitConfig(1)), Server(LimitConfig(1))])
+        permits = [await queue.acquire(n) for n in range(2)]
+        waiting = asyncio.create_task(queue.acquire(2))
         await settled()
-        turns[0].refused(3600)
+        permits[0].rate_limited(3600)
         await settled()
         assert not waiting.done()
-        turns[1].served(None)
+        permits[1].completed(None)
         assert (await waiting).index == 1
 
     run(work)
@@ -203,16 +211,16 @@ def test_one_server_that_is_worth_waiting_for_is_waited_for() -> None:
 
 def test_a_turn_ends_in_any_of_its_ways() -> None:
     async def work() -> None:
-        ends: list[Callable[[Turn], None]] = [
-            lambda turn: turn.served(5),
-            lambda turn: turn.dropped(),
-            lambda turn: turn.refused(0.01),
-            lambda turn: turn.refused(None),
+        ends: list[Callable[[Permit], None]] = [
+            lambda permit: permit.completed(5),
+            lambda permit: permit.failed(),
+            lambda permit: permit.rate_limited(0.01),
+            lambda permit: permit.rate_limited(None),
         ]
-        server = Server(Caps(4))
-        gate = Gate([server])
+        server = Server(LimitConfig(4))
+        queue = RequestQueue([server])
         for n, end in enumerate(ends):
-            end(await gate.turn(n))
-            assert server.limiter.in_flight == 0
+            end(await queue.acquire(n))
+            assert server.limits.in_flight == 0
 
     run(work)

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from bakeoff.runtime import Caps, Quota
-from bakeoff.runtime.rate_limits.server_limits import Limiter
+from bakeoff.runtime import LimitConfig, Quota
+from bakeoff.runtime.rate_limits.server_limits import ServerLimits
 from tests.unit.runtime.servers import Bucket, Fixed, Free, OneByOne, Sliding, Telling, simulate
 
 # 600 requests a minute, in each of the ways in which that can be meant.
@@ -48,16 +48,16 @@ def test_what_a_server_says_is_left_keeps_it_from_refusing_the_first_ones() -> N
 
 
 def test_a_word_on_what_is_left_does_not_hold_back_where_enough_is_left() -> None:
-    limiter = Limiter(Caps(256))
+    limiter = ServerLimits(LimitConfig(256))
     for _ in range(30):
-        limiter.start(0.0)
-    limiter.told(0.1, Quota(1000, 970, 1.8), None)
-    limiter.told(0.1, Quota(10, 2, 0.8), None)  # full again before this is read
-    limiter.told(0.1, None, Quota(10**6, 10**5, 54.0))
-    assert limiter.wait(0.1) == 0
-    limiter.told(0.1, None, Quota(10**6, 5000, 59.7))
-    limiter.start(0.1)
-    assert limiter.wait(0.1) > 0
+        limiter.on_start(0.0)
+    limiter.update_quotas(0.1, Quota(1000, 970, 1.8), None)
+    limiter.update_quotas(0.1, Quota(10, 2, 0.8), None)  # full again before this is read
+    limiter.update_quotas(0.1, None, Quota(10**6, 10**5, 54.0))
+    assert limiter.delay(0.1) == 0
+    limiter.update_quotas(0.1, None, Quota(10**6, 5000, 59.7))
+    limiter.on_start(0.1)
+    assert limiter.delay(0.1) > 0
 
 
 def test_it_begins_with_32_and_grows_while_more_come_back() -> None:
@@ -72,7 +72,7 @@ def test_it_does_not_grow_where_more_only_wait_longer() -> None:
     said = simulate(OneByOne(32, 0.2), 6000)
     assert said.goodput() >= 0.95 * 32 / 0.2
     assert said.most <= 128  # tried once in a while
-    assert said.limiter.allowed(said.end) <= 64
+    assert said.limiter.max_in_flight(said.end) <= 64
     assert simulate(OneByOne(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
 
 
@@ -89,69 +89,69 @@ def test_a_window_is_used_as_soon_as_it_opens() -> None:
 
 
 def test_caps_are_never_exceeded() -> None:
-    assert simulate(Free(), 500, caps=Caps(7)).most == 7
-    paced = simulate(Free(), 500, caps=Caps(256, rpm=1200))
+    assert simulate(Free(), 500, config=LimitConfig(7)).most == 7
+    paced = simulate(Free(), 500, config=LimitConfig(256, rpm=1200))
     assert 0.97 * 20 <= paced.goodput() <= 1.01 * 20
-    spent = simulate(Free(), 500, caps=Caps(256, tpm=600_000), tokens=1000)
+    spent = simulate(Free(), 500, config=LimitConfig(256, tpm=600_000), tokens=1000)
     assert 0.9 * 10 <= spent.goodput(10) <= 1.01 * 10
 
 
-def refusing(limiter: Limiter, at: float, after: float | None) -> None:
+def refusing(limiter: ServerLimits, at: float, after: float | None) -> None:
     """One request that is refused at once."""
-    limiter.start(at)
-    limiter.refused(at, at, after)
+    limiter.on_start(at)
+    limiter.on_refusal(at, at, after)
 
 
 def test_what_is_under_way_when_the_first_is_refused_is_one_event() -> None:
-    limiter = Limiter(Caps(256))
+    limiter = ServerLimits(LimitConfig(256))
     for _ in range(32):
-        limiter.start(0.0)
+        limiter.on_start(0.0)
     for _ in range(20):
-        limiter.refused(0.0, 0.1, 1.0)
-    assert limiter.allowed(0.1) == 16  # once, and not twenty times
+        limiter.on_refusal(0.0, 0.1, 1.0)
+    assert limiter.max_in_flight(0.1) == 16  # once, and not twenty times
     assert limiter.in_flight == 12
-    assert limiter.wait(0.1) == pytest.approx(1.0)
+    assert limiter.delay(0.1) == pytest.approx(1.0)
 
 
 def test_nothing_starts_before_the_time_that_the_latest_refusal_names() -> None:
-    limiter = Limiter(Caps(256))
+    limiter = ServerLimits(LimitConfig(256))
     for _ in range(3):
-        limiter.start(0.0)
+        limiter.on_start(0.0)
     for after in (2.0, 5.0, 1.0):
-        limiter.refused(0.0, 0.0, after)
-    assert limiter.wait(0.0) == 5.0
-    assert limiter.wait(5.0) == 0.0
+        limiter.on_refusal(0.0, 0.0, after)
+    assert limiter.delay(0.0) == 5.0
+    assert limiter.delay(5.0) == 0.0
 
 
 def test_who_accepted_nothing_is_tried_by_one_and_less_and_less_often() -> None:
-    limiter, now, pauses = Limiter(Caps(256)), 0.0, []
+    limiter, now, pauses = ServerLimits(LimitConfig(256)), 0.0, []
     for _ in range(9):
         refusing(limiter, now, None)
-        pauses.append(limiter.wait(now))
+        pauses.append(limiter.delay(now))
         now += pauses[-1]
     assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15, 15]
-    limiter.start(now)
-    assert limiter.wait(now + 3600) == math.inf  # until that one is back
-    limiter.served(now, now + 1)
-    assert limiter.wait(now + 60) < math.inf
+    limiter.on_start(now)
+    assert limiter.delay(now + 3600) == math.inf  # until that one is back
+    limiter.on_reply(now, now + 1)
+    assert limiter.delay(now + 60) < math.inf
 
 
 def test_a_limit_that_was_passing_is_forgotten_within_minutes() -> None:
-    limiter = Limiter(Caps(256))
+    limiter = ServerLimits(LimitConfig(256))
     now, rates = 0.0, []
     for _ in range(20):
-        limiter.start(now)
-    limiter.refused(0.0, 1.0, 1.0)
+        limiter.on_start(now)
+    limiter.on_refusal(0.0, 1.0, 1.0)
     for _ in range(19):
-        limiter.served(0.0, 1.0)
+        limiter.on_reply(0.0, 1.0)
     for _ in range(4):
         now += 60
         count = 0
         at = now
         while at < now + 1:
-            at += max(limiter.wait(at), 1e-6)
-            limiter.start(at)
-            limiter.served(at, at)
+            at += max(limiter.delay(at), 1e-6)
+            limiter.on_start(at)
+            limiter.on_reply(at, at)
             count += 1
         rates.append(count)
     assert rates == sorted(rates)
@@ -159,77 +159,77 @@ def test_a_limit_that_was_passing_is_forgotten_within_minutes() -> None:
 
 
 def test_ten_minutes_of_refusals_are_too_much_and_so_is_a_word_of_more() -> None:
-    limiter = Limiter(Caps(256))
+    limiter = ServerLimits(LimitConfig(256))
     refusing(limiter, 0.0, 30.0)
     refusing(limiter, 590.0, 30.0)
-    assert limiter.hopeless(590.0) is None
+    assert limiter.unavailable_reason(590.0) is None
     refusing(limiter, 640.0, 30.0)
-    assert limiter.hopeless(640.0) == "it has refused everything for 10 minutes"
-    limiter.start(700.0)
-    limiter.served(700.0, 701.0)
-    assert limiter.hopeless(701.0) is None
+    assert limiter.unavailable_reason(640.0) == "it has refused everything for 10 minutes"
+    limiter.on_start(700.0)
+    limiter.on_reply(700.0, 701.0)
+    assert limiter.unavailable_reason(701.0) is None
     refusing(limiter, 800.0, 3600.0)
-    assert limiter.hopeless(800.0) == "it says to come again in 1:00:00"
+    assert limiter.unavailable_reason(800.0) == "it says to come again in 1:00:00"
 
 
 def test_a_server_that_is_away_is_tried_again_and_after_ten_minutes_given_up() -> None:
-    limiter, now = Limiter(Caps(256)), 0.0
-    assert not limiter.away
+    limiter, now = ServerLimits(LimitConfig(256)), 0.0
+    assert not limiter.unreachable
     for _ in range(60):
-        limiter.start(now)
-        limiter.lost(now, now)
-        assert limiter.away
+        limiter.on_start(now)
+        limiter.on_connection_loss(now, now)
+        assert limiter.unreachable
         if now > 600:
             break
-        assert limiter.hopeless(now) is None
-        assert limiter.wait(now) <= 15
-        now += limiter.wait(now)
-    assert limiter.hopeless(now) == "it could not be reached for 10 minutes"
-    limiter.start(now)
-    limiter.dropped(now)  # an error is a sign of life
-    assert not limiter.away
-    assert limiter.hopeless(now) is None
+        assert limiter.unavailable_reason(now) is None
+        assert limiter.delay(now) <= 15
+        now += limiter.delay(now)
+    assert limiter.unavailable_reason(now) == "it could not be reached for 10 minutes"
+    limiter.on_start(now)
+    limiter.on_failure(now)  # an error is a sign of life
+    assert not limiter.unreachable
+    assert limiter.unavailable_reason(now) is None
 
 
 def test_a_server_that_is_busy_for_anybody_is_tried_again_and_teaches_no_rate() -> None:
-    limiter, now, pauses = Limiter(Caps(256)), 0.0, []
+    limiter, now, pauses = ServerLimits(LimitConfig(256)), 0.0, []
     for _ in range(100):
-        limiter.start(now)
-        limiter.served(now, now + 0.1)
+        limiter.on_start(now)
+        limiter.on_reply(now, now + 0.1)
         now += 0.1
     for _ in range(5):
-        limiter.start(now)
-        limiter.busy(now, now, None)
-        pauses.append(limiter.wait(now))
+        limiter.on_start(now)
+        limiter.on_overload(now, now, None)
+        pauses.append(limiter.delay(now))
         now += pauses[-1]
     assert pauses == pytest.approx([0.5, 1, 2, 4, 8])
-    limiter.start(now)
-    assert limiter.wait(now) == math.inf  # by one
-    limiter.served(now, now + 0.1)
-    assert limiter._pace.rate(now + 0.1) == math.inf
-    limiter.start(now)
-    limiter.busy(now, now, 3.0)
-    assert limiter.wait(now) == pytest.approx(3)
-    assert limiter.hopeless(now) is None
-    assert not limiter.away
+    limiter.on_start(now)
+    assert limiter.delay(now) == math.inf  # by one
+    limiter.on_reply(now, now + 0.1)
+    assert limiter._rate.rate(now + 0.1) == math.inf
+    limiter.on_start(now)
+    limiter.on_overload(now, now, 3.0)
+    assert limiter.delay(now) == pytest.approx(3)
+    assert limiter.unavailable_reason(now) is None
+    assert not limiter.unreachable
 
 
 def test_two_who_share_a_limit_both_get_their_part() -> None:
     """Two processes with one key, of which one comes later: each sees its own refusals only."""
     server = Bucket(10, 10)
-    limiters = [Limiter(Caps(256)), Limiter(Caps(256))]
+    limiters = [ServerLimits(LimitConfig(256)), ServerLimits(LimitConfig(256))]
     served, refused, now, chance = [0, 0], [0, 0], 0.0, random.Random(3)
     while now < 240:
         for who in chance.sample([0, 1], 2) if now > 20 else [0]:
             limiter = limiters[who]
-            while limiter.wait(now) <= 0:
-                limiter.start(now)
+            while limiter.delay(now) <= 0:
+                limiter.on_start(now)
                 if wait := server.take(now):
                     refused[who] += 1
-                    limiter.refused(now, now, wait)
+                    limiter.on_refusal(now, now, wait)
                 else:
                     served[who] += 1
-                    limiter.served(now, now)
+                    limiter.on_reply(now, now)
         now += 0.005
     assert sum(served) >= 0.9 * 2400
     assert min(served) >= 0.3 * sum(served)

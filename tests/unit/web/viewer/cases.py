@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import (
-    Evidence,
-    Results,
-    Scores,
-)
+from bakeoff.records import Evidence, Results, Scores
 from bakeoff.report.export import VOTES, write_file
-from bakeoff.runtime.progress import PROGRESS, Progress, Report
+from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, ProgressUpdate
 from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
@@ -127,12 +123,18 @@ def going(folder: Path, done: int = 30, *, silent: float = 0, kept: int = 0) -> 
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC) - timedelta(seconds=silent)
     rows = (
-        Progress(stage="completion", who="tuned", done=100, total=100, kept=kept, tokens=5_000),
-        Progress(stage="completion", who="base", done=done, total=100, failed=2, tokens=1_500),
-        Progress(stage="judgment", who="judge", done=done, total=200, tokens=42_000, cost=0.31),
+        ProgressUpdate(
+            stage="completion", participant="tuned", done=100, total=100, stored=kept, tokens=5_000
+        ),
+        ProgressUpdate(
+            stage="completion", participant="base", done=done, total=100, failed=2, tokens=1_500
+        ),
+        ProgressUpdate(
+            stage="judgment", participant="judge", done=done, total=200, tokens=42_000, cost=0.31
+        ),
     )
-    report = Report(started=now - timedelta(seconds=90), updated=now, rows=rows)
-    write_file(folder / PROGRESS, report.model_dump_json(by_alias=True))
+    report = ProgressReport(started=now - timedelta(seconds=90), updated=now, rows=rows)
+    write_file(folder / PROGRESS_FILE, report.model_dump_json(by_alias=True))
     return folder
 
 

@@ -4,25 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.runtime.progress import Progress, Report
+from bakeoff.runtime.progress import ProgressReport, ProgressUpdate
 from bakeoff.web.viewer.live import WINDOW, Pace
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def report(at: float, done: int, *, kept: int = 0, total: int = 100, **more: object) -> Report:
-    row = Progress(
+def report(
+    at: float, done: int, *, kept: int = 0, total: int = 100, **more: object
+) -> ProgressReport:
+    row = ProgressUpdate(
         stage="completion",
-        who="tuned",
+        participant="tuned",
         done=done,
         total=total,
-        kept=kept,
+        stored=kept,
         **more,  # type: ignore[arg-type]
     )
-    return Report(started=START, updated=START + timedelta(seconds=at), rows=(row,))
+    return ProgressReport(started=START, updated=START + timedelta(seconds=at), rows=(row,))
 
 
-def looked(*reports: Report, silent: float = 0) -> list[tuple[float | None, float | None]]:
+def looked(*reports: ProgressReport, silent: float = 0) -> list[tuple[float | None, float | None]]:
     """Rate and time left after each report."""
     pace, found = Pace(), []
     for one in reports:
@@ -46,7 +48,7 @@ def test_what_was_in_the_store_is_not_fast() -> None:
 
 
 @pytest.mark.parametrize("one", [report(1, 40), report(20, 0), report(20, 50, kept=50)])
-def test_a_rate_that_cannot_be_known_is_not_told(one: Report) -> None:
+def test_a_rate_that_cannot_be_known_is_not_told(one: ProgressReport) -> None:
     assert looked(one) == [(None, None)]
 
 
@@ -89,6 +91,6 @@ def test_a_run_is_complete_when_all_is_asked() -> None:
     live = Pace().of("key", report(5, 100), START)
     assert live.complete
     assert not Pace().of("key", report(5, 99), START).complete
-    nothing = Report(started=START, updated=START)
+    nothing = ProgressReport(started=START, updated=START)
     assert not Pace().of("key", nothing, START).complete
     assert Pace().of("key", nothing, START).stages == {}

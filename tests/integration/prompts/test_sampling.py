@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
-from bakeoff.prompts.sources import Draw, draw
+from bakeoff.prompts.sampling import PromptSample, sample_prompts
 from bakeoff.records import content_key
-from tests.openai_server import nothing_listens
+from bakeoff.testing import refused_url
+from tests.builders import write_file
 
 CHAT = [
     {"role": "system", "content": "be brief"},
@@ -29,11 +30,11 @@ def jsonl(path: Path, rows: list[Any]) -> str:
     return str(write_file(path, rows))
 
 
-def asked(drawn: Draw) -> list[str]:
+def asked(drawn: PromptSample) -> list[str]:
     return [prompt.messages[-1].content for prompt in drawn.prompts]
 
 
-def turns(drawn: Draw) -> list[list[str]]:
+def turns(drawn: PromptSample) -> list[list[str]]:
     return [[message.content for message in prompt.messages] for prompt in drawn.prompts]
 
 
@@ -49,9 +50,9 @@ def test_a_draw_is_a_sample_without_replacement_whatever_the_order_of_the_rows(
     rng: random.Random,
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
-    drawn = draw(jsonl(folder / "a.jsonl", rows), limit, seed)
+    drawn = sample_prompts(jsonl(folder / "a.jsonl", rows), limit, seed)
     rng.shuffle(rows)
-    shuffled = draw(jsonl(folder / "b.jsonl", rows), limit, seed)
+    shuffled = sample_prompts(jsonl(folder / "b.jsonl", rows), limit, seed)
     assert drawn.prompts == shuffled.prompts
     assert set(asked(drawn)) <= set(rows)
     assert len(set(asked(drawn))) == len(drawn.prompts) == min(limit, len(set(rows)))
@@ -62,7 +63,10 @@ def test_a_smaller_limit_draws_the_head_of_a_larger_one(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], limit: int, more: int
 ) -> None:
     source = jsonl(tmp_path_factory.getbasetemp() / "c.jsonl", rows)
-    assert draw(source, limit + more, 7).prompts[:limit] == draw(source, limit, 7).prompts
+    assert (
+        sample_prompts(source, limit + more, 7).prompts[:limit]
+        == sample_prompts(source, limit, 7).prompts
+    )
 
 
 GOLDEN = ["q93", "q15", "q64", "q55", "q37"]
@@ -70,18 +74,18 @@ GOLDEN = ["q93", "q15", "q64", "q55", "q37"]
 
 def test_a_seed_draws_the_same_everywhere_and_another_seed_something_else(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [f"q{n}" for n in range(100)])
-    assert asked(draw(source, 5, 42)) == GOLDEN
-    assert asked(draw(source, 5, 43)) != GOLDEN
+    assert asked(sample_prompts(source, 5, 42)) == GOLDEN
+    assert asked(sample_prompts(source, 5, 43)) != GOLDEN
 
 
 def test_starter_holds_enough_prompts_with_names_and_tags() -> None:
-    drawn = draw("starter", 1000, 42)
+    drawn = sample_prompts("starter", 1000, 42)
     assert len(drawn.prompts) >= 90
     assert not any("left out" in note for note in drawn.notes)
     assert all(prompt.tags and not prompt.id.startswith("s1:") for prompt in drawn.prompts)
     assert all(prompt.messages[-1].role == "user" for prompt in drawn.prompts)
     assert max(len(prompt.messages) for prompt in drawn.prompts) > 1
-    first = draw("starter?turns=first", 1000, 42)
+    first = sample_prompts("starter?turns=first", 1000, 42)
     assert max(len(prompt.messages) for prompt in first.prompts) == 1
 
 
@@ -94,10 +98,10 @@ def test_a_folder_does_not_hide_a_set_of_that_name(
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     if name == "starter":
-        assert len(draw(name, 3, 1).prompts) == 3
+        assert len(sample_prompts(name, 3, 1).prompts) == 3
     else:
         with pytest.raises(ConfigError, match="cannot reach the hub"):
-            draw(name, 3, 1)
+            sample_prompts(name, 3, 1)
 
 
 def test_a_row_may_hold_a_text_or_messages_tags_a_reference_and_an_id(tmp_path: Path) -> None:
@@ -110,7 +114,10 @@ def test_a_row_may_hold_a_text_or_messages_tags_a_reference_and_an_id(tmp_path: 
         {"content": "c"},
         "plain",
     ]
-    by_text = {p.messages[-1].content: p for p in draw(jsonl(tmp_path / "a.jsonl", rows), 9, 1)[0]}
+    by_text = {
+        p.messages[-1].content: p
+        for p in sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 9, 1)[0]
+    }
     assert by_text.keys() == {"two", "p", "i", "q", "t", "c", "plain"}
     chat, text, bare = by_text["two"], by_text["p"], by_text["i"]
     assert [m.role for m in chat.messages] == ["system", "user", "assistant", "user"]
@@ -123,34 +130,34 @@ def test_a_row_may_hold_a_text_or_messages_tags_a_reference_and_an_id(tmp_path: 
 def test_turns_first_keeps_a_leading_system_message_and_the_first_user_turn(tmp_path: Path) -> None:
     tool = {"role": "tool", "content": [1]}
     source = jsonl(tmp_path / "a.jsonl", [{"messages": [*CHAT, tool]}])
-    assert turns(draw(f"{source}?turns=first", 1, 1)) == [["be brief", "one"]]
-    assert turns(draw(f"{source}?turns=all", 1, 1)) == [["be brief", "one", "1", "two"]]
-    assert draw(source, 1, 1) == draw(f"{source}?turns=all", 1, 1)
+    assert turns(sample_prompts(f"{source}?turns=first", 1, 1)) == [["be brief", "one"]]
+    assert turns(sample_prompts(f"{source}?turns=all", 1, 1)) == [["be brief", "one", "1", "two"]]
+    assert sample_prompts(source, 1, 1) == sample_prompts(f"{source}?turns=all", 1, 1)
     greeted = jsonl(tmp_path / "b.jsonl", [{"messages": CHAT[2:]}])
-    assert turns(draw(f"{greeted}?turns=first", 1, 1)) == [["two"]]
+    assert turns(sample_prompts(f"{greeted}?turns=first", 1, 1)) == [["two"]]
 
 
 def test_a_named_column_wins_whether_text_or_messages(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [{"prompt": "no", "q": "yes"}, {"q": CHAT}])
-    assert set(asked(draw(f"{source}?column=q", 2, 1))) == {"yes", "two"}
+    assert set(asked(sample_prompts(f"{source}?column=q", 2, 1))) == {"yes", "two"}
     with pytest.raises(ConfigError, match=r"line 2: no column 'prompt'; there are: q: choose with"):
-        draw(f"{source}?column=prompt", 2, 1)
+        sample_prompts(f"{source}?column=prompt", 2, 1)
 
 
 def test_csv_json_and_txt(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text('id,messages,prompt\n1,,p\n2,"[{""role"":""user"",""content"":""m""}]",no\n')
-    assert {p.id: p.messages[-1].content for p in draw(str(table), 2, 1).prompts} == {
+    assert {p.id: p.messages[-1].content for p in sample_prompts(str(table), 2, 1).prompts} == {
         "1": "p",
         "2": "m",
     }
     document = tmp_path / "a.json"
     for key in ("prompts", "data"):
         document.write_text(json.dumps({"model": "x", key: ["a", {"prompt": "b"}]}))
-        assert set(asked(draw(str(document), 2, 1))) == {"a", "b"}
+        assert set(asked(sample_prompts(str(document), 2, 1))) == {"a", "b"}
     lines = tmp_path / "a.txt"
     lines.write_text("first line\n\nanother, with a comma\n")
-    drawn = draw(str(lines), 2, 1)
+    drawn = sample_prompts(str(lines), 2, 1)
     assert set(asked(drawn)) == {"first line", "another, with a comma"}
     assert drawn.notes == ("1 empty prompt left out: line 2",)
 
@@ -161,7 +168,7 @@ def test_a_file_that_exists_wins_over_what_its_name_could_mean(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).write_text('"here"\n' if name.endswith("l") else "here\n")
-    assert asked(draw(name, 1, 1)) == ["here"]
+    assert asked(sample_prompts(name, 1, 1)) == ["here"]
 
 
 def test_odd_names_take_options_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,12 +176,12 @@ def test_odd_names_take_options_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("seed=3").mkdir()
     jsonl(Path("seed=3/a:b.jsonl"), [{"q": "here", "prompt": "no"}])
     for source in ("seed=3/a:b.jsonl?column=q", "file:seed=3/a:b.jsonl?column=q"):
-        assert asked(draw(source, 1, 1)) == ["here"]
+        assert asked(sample_prompts(source, 1, 1)) == ["here"]
 
 
 def test_what_is_left_out_is_named_with_its_place(tmp_path: Path) -> None:
     rows = ["a", "b", "a", "", "b", {"messages": []}, {"messages": CHAT[2:3]}, {"text": None}]
-    drawn = draw(jsonl(tmp_path / "a.jsonl", rows), 2, 1)
+    drawn = sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 2, 1)
     assert sorted(asked(drawn)) == ["a", "b"]
     assert drawn.notes == (
         "2 duplicates left out: line 3 (the same as line 1), line 5 (the same as line 2)",
@@ -183,7 +190,7 @@ def test_what_is_left_out_is_named_with_its_place(tmp_path: Path) -> None:
 
 
 def test_a_note_names_five_places_and_counts_the_rest(tmp_path: Path) -> None:
-    drawn = draw(jsonl(tmp_path / "a.jsonl", ["a"] + [" "] * 7), 9, 1)
+    drawn = sample_prompts(jsonl(tmp_path / "a.jsonl", ["a"] + [" "] * 7), 9, 1)
     assert drawn.notes == (
         "7 empty prompts left out: line 2, line 3, line 4, line 5, line 6, and 2 more",
         "asked for 9 prompts, drew all 1 that there are",
@@ -192,7 +199,7 @@ def test_a_note_names_five_places_and_counts_the_rest(tmp_path: Path) -> None:
 
 def test_of_duplicates_the_first_ones_id_stays(tmp_path: Path) -> None:
     rows = [{"id": "x", "prompt": "a"}, {"id": "y", "prompt": "a"}, {"id": "y", "prompt": "b"}]
-    drawn = draw(jsonl(tmp_path / "a.jsonl", rows), 3, 1)
+    drawn = sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 3, 1)
     assert {p.id: p.messages[0].content for p in drawn.prompts} == {"x": "a", "y": "b"}
 
 
@@ -226,7 +233,7 @@ HUB_OPTIONS = "split, column, config, revision, turns"
 def test_rows_that_cannot_be_prompts(tmp_path: Path, rows: list[Any], says: str) -> None:
     source = jsonl(tmp_path / "a.jsonl", rows)
     with pytest.raises(ConfigError, match=says) as error:
-        draw(source, 5, 1)
+        sample_prompts(source, 5, 1)
     assert "\n" not in str(error.value)
     assert repr(source) in str(error.value)
 
@@ -255,7 +262,7 @@ def test_sources_that_are_none(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as error:
-        draw(source, 5, 1)
+        sample_prompts(source, 5, 1)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -275,7 +282,7 @@ def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_dataset_gives_first_turns_and_its_ids_are_not_taken_over(chat: str) -> None:
-    drawn = draw(chat, 2, 1)
+    drawn = sample_prompts(chat, 2, 1)
     assert sorted(turns(drawn)) == [["be brief", "one"], ["one"]]
     assert {p.tags for p in drawn.prompts} == {("x",)}
     assert {p.reference for p in drawn.prompts} == {"r", None}
@@ -284,15 +291,20 @@ def test_a_dataset_gives_first_turns_and_its_ids_are_not_taken_over(chat: str) -
 
 
 def test_a_dataset_takes_turns_column_and_split(chat: str) -> None:
-    assert sorted(turns(draw(f"{chat}?turns=all", 2, 1)))[0] == ["be brief", "one", "1", "two"]
-    assert sorted(asked(draw(f"{chat}?column=prompt", 2, 1))) == ["p1", "p2"]
-    assert asked(draw(f"{chat}?split=train&column=words", 1, 1)) == ["w"]
+    assert sorted(turns(sample_prompts(f"{chat}?turns=all", 2, 1)))[0] == [
+        "be brief",
+        "one",
+        "1",
+        "two",
+    ]
+    assert sorted(asked(sample_prompts(f"{chat}?column=prompt", 2, 1))) == ["p1", "p2"]
+    assert asked(sample_prompts(f"{chat}?split=train&column=words", 1, 1)) == ["w"]
     with pytest.raises(ConfigError, match=r"no column of messages.*; there are: words, n: choose"):
-        draw(f"{chat}?split=train", 2, 1)
+        sample_prompts(f"{chat}?split=train", 2, 1)
     with pytest.raises(ConfigError, match="no column 'nope'; there are: id, messages"):
-        draw(f"{chat}?column=nope", 2, 1)
+        sample_prompts(f"{chat}?column=nope", 2, 1)
     with pytest.raises(ConfigError, match=r"row 1: 'n' has to be a text or a list of messages"):
-        draw(f"{chat}?split=train&column=n", 2, 1)
+        sample_prompts(f"{chat}?split=train&column=n", 2, 1)
 
 
 def test_a_dead_network_is_said_at_once_with_the_two_ways_on(tmp_path: Path) -> None:
@@ -302,11 +314,10 @@ import atexit, time
 slept, sleep = [], time.sleep
 time.sleep = lambda seconds: (slept.append(seconds), sleep(seconds))
 atexit.register(lambda: print(sum(slept)))
-from bakeoff.prompts.sources import draw
-from tests.builders import write_file
+from bakeoff.prompts.sampling import sample_prompts as draw
 draw('ultrachat', 5, 42)
 """
-    with nothing_listens() as url:
+    with refused_url() as url:
         env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": url.removesuffix("/v1")}
         env.pop("HF_HUB_OFFLINE", None)
         ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
