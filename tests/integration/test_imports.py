@@ -21,3 +21,16 @@ def test_importing_bakeoff_is_cheap_and_brings_nothing_heavy() -> None:
         check=True,
     )
     assert done.stdout == "\n"
+
+
+def test_dir_lists_the_public_names_and_the_import_is_light() -> None:
+    script = """
+import sys
+import bakeoff
+assert set(bakeoff.__all__) <= set(dir(bakeoff))
+heavy = "numpy scipy torch pandas any_llm openai anthropic altair rich jinja2 starlette"
+print(*[module for module in heavy.split() if module in sys.modules])
+print(bakeoff.run.__name__, "numpy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "\nrun True\n", done.stdout + done.stderr
