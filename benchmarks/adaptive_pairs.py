@@ -1,19 +1,20 @@
-"""What it saves to judge only the pairs that say most about the ranking: JSON lines.
+"""Measures the judgments that `--pairs adaptive` saves, against judging all pairs.
 
     python benchmarks/adaptive_pairs.py [REPEATS]
 
-A simulated judge compares 8 and 16 models, with ties, an order effect and (or not) a random effect
-of each prompt on each model. The first wave of prompts judges all pairs, each later one the K pairs
-that `select_pairs` names, both orders each. `saved_` is the share of judgments that this takes
-less than all pairs on 200 prompts for intervals of the same average width: of the differences
-between neighbours, of the widest of those, and of ranks. `drawn_` is the same with K pairs drawn
-blindly: what ours saves beyond that is owed to the choice, the rest to more prompts. `prompts` is
-how many times the prompts (each of which every model completes) that takes for the neighbours.
-There, `cover` is how often 95 % intervals of all differences hold the truth, and `tau` Kendall's of
-the ranking with the truth. On as many prompts as all pairs it judges the share `judged_on_as_many`,
-with intervals `wider_on_as_many` times as wide. `wrong` is the share of runs in which a model was
-"surely better" than a stronger one at the end. `_all` is of all pairs. `ratio` is their judgments
-to ours.
+Prints a JSON line per design; `ratio` is the judgments of all pairs divided by ours, for equally
+wide intervals. A simulated judge compares 8 and 16 models, with ties, an order effect and (in some
+designs) a random effect of each prompt on each model. The first wave of prompts judges all pairs,
+each later wave the K pairs that `select_pairs` returns, in both orders.
+
+`saved_*` is the share of judgments saved, for intervals of the same average width as all pairs on
+200 prompts: of the differences between neighbours in the ranking, of the widest of those, and of
+ranks. `drawn_*` is the same for K pairs drawn at random. `prompts` is the number of prompts that
+this takes, as a multiple of 200. `cover` is the coverage of 95 % intervals of all differences, and
+`tau` is Kendall's tau of the ranking with the truth. On the same number of prompts the adaptive
+design judges the share `judged_on_as_many`, with intervals `wider_on_as_many` times as wide.
+`wrong` is the share of runs that end with a weaker model "surely better" than a stronger one.
+Names that end in `_all` are the values for all pairs.
 """
 
 import sys
@@ -23,7 +24,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from measuring.line import say, versions
+from harness.results import print_result, versions
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
@@ -107,23 +108,23 @@ def designs() -> list[Design]:
 def report(design: Design, repeats: int) -> None:
     """Simulate one design, and print what it saves."""
     started = time.perf_counter()
-    truth = expected(design)
+    truth = limiting_strengths(design)
     whole, chosen, drawn = [], [], []
     for seed in range(repeats):
         rng = np.random.default_rng(seed)
-        every = joined([judged(design, rng, PROMPTS, design.every, 0)])
+        every = concatenate([simulate_judgments(design, rng, PROMPTS, design.every, 0)])
         whole.append(Run([look(every, design, truth, rng)], every))
-        chosen.append(waves(design, truth, rng, choosing(design)))
-        drawn.append(waves(design, truth, rng, drawing(design, rng)))
-    all_pairs = averaged(whole)[0]
-    ours, blind = averaged(chosen), averaged(drawn)
-    enough = reached(ours, all_pairs, "neighbours")
+        chosen.append(waves(design, truth, rng, choose_informative(design)))
+        drawn.append(waves(design, truth, rng, choose_random(design, rng)))
+    all_pairs = mean_looks(whole)[0]
+    ours, blind = mean_looks(chosen), mean_looks(drawn)
+    enough = look_at_width(ours, all_pairs, "neighbours")
     saved = {f"saved_{w}": saving(ours, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
     saved |= {f"drawn_{w}": saving(blind, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
     rows = np.array(ours)
     same = [float(np.interp(PROMPTS, rows[:, 1], rows[:, at])) for at in (0, 2)]
     ratio = all_pairs.judged / enough.judged
-    say(
+    print_result(
         f"adaptive_pairs:{design.name}",
         figure=100 * (1 - 1 / ratio),
         unit="% fewer judgments, neighbours' intervals as wide",
@@ -139,8 +140,8 @@ def report(design: Design, repeats: int) -> None:
         prompts=round(enough.prompts / PROMPTS, 2),
         cover=round(enough.cover, 3),
         cover_all=round(all_pairs.cover, 3),
-        wrong=falsely(chosen, truth),
-        wrong_all=falsely(whole, truth),
+        wrong=false_share(chosen, truth),
+        wrong_all=false_share(whole, truth),
         tau=round(enough.tau, 3),
         tau_all=round(all_pairs.tau, 3),
         repeats=repeats,
@@ -149,14 +150,14 @@ def report(design: Design, repeats: int) -> None:
     )
 
 
-def choosing(design: Design) -> Choosing:
+def choose_informative(design: Design) -> Choosing:
     """Our choice."""
     return lambda outcomes: select_pairs(
         outcomes, len(design.strengths), design.pairs, prompts=design.wave
     )
 
 
-def drawing(design: Design, rng: np.random.Generator) -> Choosing:
+def choose_random(design: Design, rng: np.random.Generator) -> Choosing:
     """Pairs drawn blindly."""
 
     def drawn(outcomes: PairwiseOutcomes) -> list[Pair]:
@@ -173,23 +174,23 @@ def waves(design: Design, truth: Values, rng: np.random.Generator, choose: Choos
     """
     seen, spent = design.wave, design.wave * len(design.every)
     whole, looks = PROMPTS * len(design.every), []
-    parts = [judged(design, rng, design.wave, design.every, 0)]
+    parts = [simulate_judgments(design, rng, design.wave, design.every, 0)]
     for budget in BUDGETS:
         while spent < budget * whole and seen < LONGEST * PROMPTS:
-            pairs = choose(joined(parts))
-            parts.append(judged(design, rng, design.wave, pairs, seen))
+            pairs = choose(concatenate(parts))
+            parts.append(simulate_judgments(design, rng, design.wave, pairs, seen))
             seen, spent = seen + design.wave, spent + design.wave * len(pairs)
-        looks.append(look(joined(parts), design, truth, rng))
-    return Run(looks, joined(parts))
+        looks.append(look(concatenate(parts), design, truth, rng))
+    return Run(looks, concatenate(parts))
 
 
-def averaged(runs: list[Run]) -> list[Look]:
+def mean_looks(runs: list[Run]) -> list[Look]:
     """The mean of all runs, look by look."""
     numbers = np.array([run.looks for run in runs]).mean(axis=0)
     return [Look(*row) for row in numbers.tolist()]
 
 
-def reached(looks: list[Look], whole: Look, width: str) -> Look:
+def look_at_width(looks: list[Look], whole: Look, width: str) -> Look:
     """How things stand where a width is that of all pairs: between two looks, by how narrow
     intervals are (1 / width^2); the last look where it never is.
     """
@@ -203,7 +204,7 @@ def saving(looks: list[Look], whole: Look, width: str) -> float | None:
     at = Look._fields.index(width)
     if min(one[at] for one in looks) > whole[at]:
         return None
-    return 1 - reached(looks, whole, width).judged / whole.judged
+    return 1 - look_at_width(looks, whole, width).judged / whole.judged
 
 
 def rounded(value: float | None) -> float | None:
@@ -211,7 +212,7 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def judged(
+def simulate_judgments(
     design: Design, rng: np.random.Generator, prompts: int, pairs: list[Pair], after: int
 ) -> list[Values]:
     """Both orders of these pairs on so many prompts: left, right, values and prompts."""
@@ -220,7 +221,7 @@ def judged(
     found = []
     for left, right in ((i, j), (j, i)):
         gap = design.strengths[left] - design.strengths[right] + FIRST
-        won, _, lost = chances(gap + effect[:, left] - effect[:, right])
+        won, _, lost = outcome_probabilities(gap + effect[:, left] - effect[:, right])
         drawn = rng.random(won.shape)
         values = np.where(drawn < won, 1.0, np.where(drawn < won + lost, 0.0, 0.5))
         rows = np.repeat(np.arange(after, after + prompts), len(pairs))
@@ -228,14 +229,14 @@ def judged(
     return [np.concatenate(part) for part in zip(*found, strict=True)]
 
 
-def chances(gap: Values) -> tuple[Values, Values, Values]:
+def outcome_probabilities(gap: Values) -> tuple[Values, Values, Values]:
     """The probabilities of a win, a tie and a loss of the left one."""
     won, lost = np.exp(gap / 2), np.exp(-gap / 2)
     total = won + lost + TIES
     return won / total, TIES / total, lost / total
 
 
-def joined(parts: list[list[Values]]) -> PairwiseOutcomes:
+def concatenate(parts: list[list[Values]]) -> PairwiseOutcomes:
     """All waves; both orders of a prompt weigh 1 together."""
     left, right, values, prompts = (np.concatenate(part) for part in zip(*parts, strict=True))
     return PairwiseOutcomes(left, right, values, prompts, np.full(len(left), 0.5))
@@ -298,7 +299,7 @@ def sandwich(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values]:
     return theta, covariance
 
 
-def expected(design: Design) -> Values:
+def limiting_strengths(design: Design) -> Values:
     """The strengths that all pairs on infinitely many prompts give: prompts that differ draw them
     together.
     """
@@ -307,7 +308,7 @@ def expected(design: Design) -> Values:
     noise, shares, rows = nodes * design.prompt_sd * np.sqrt(2), shares / shares.sum(), []
     for left, right in ((i, j), (j, i)):
         gap = (design.strengths[left] - design.strengths[right] + FIRST)[:, None] + noise
-        for value, chance in zip((1.0, 0.5, 0.0), chances(gap), strict=True):
+        for value, chance in zip((1.0, 0.5, 0.0), outcome_probabilities(gap), strict=True):
             rows.append((left, right, np.full(len(left), value), chance @ shares))
     left, right, values, weights = (np.concatenate(part) for part in zip(*rows, strict=True))
     one = PairwiseOutcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
@@ -315,7 +316,7 @@ def expected(design: Design) -> Values:
     return np.array([strength.estimate for strength in found.strengths])
 
 
-def falsely(runs: list[Run], truth: Values) -> float:
+def false_share(runs: list[Run], truth: Values) -> float:
     """In how many of the runs any model is surely better than one that is stronger."""
     wrong = 0
     for run in runs:

@@ -1,17 +1,18 @@
-"""What a judge scores on our own pairs, whose better one is known: prints one JSON line.
+"""Measures how often a judge is right on the built-in labeled pairs, against a coin.
 
     python benchmarks/demo_judge.py [JUDGE_SPEC]
 
-It asks anew, so that it measures the judge and not the store. `right` means: the better one in both
-orders; `split`: the other one when the order changes. The peer is a coin that is tossed once for
-each pair; `whoever_is_longer` is what always picking the longer one would score.
+Prints one JSON line; `ratio` is the judge's share of right pairs divided by the coin's. The store
+is empty, so the judge is asked and not the cache. `right`: the better text won in both orders;
+`split`: the winner changed with the order. The coin is tossed once for each pair;
+`always_longer` is the share of pairs whose longer text is the better one.
 """
 
 import sys
 import tempfile
 from pathlib import Path
 
-from measuring.line import say
+from harness.results import print_result
 
 from bakeoff.evaluation.judge_check import Grade, check
 
@@ -25,8 +26,8 @@ def main(spec: str) -> None:
     (found,) = results.judges
     share = found.overall.accuracy
     if share is None:
-        sys.exit(f"{found.judge} judged nothing: {marks(found.overall)}")
-    say(
+        sys.exit(f"{found.judge} judged nothing: {count_marks(found.overall)}")
+    print_result(
         "demo_judge",
         figure=share.estimate,
         unit="share of pairs, right in both orders",
@@ -34,15 +35,15 @@ def main(spec: str) -> None:
         ratio=share.estimate / results.chance_accuracy,
         judge=found.judge,
         pairs=found.overall.pairs,
-        **marks(found.overall),
+        **count_marks(found.overall),
         interval=[round(bound, 3) for bound in (share.low, share.high)],
-        sets={name: {"pairs": one.pairs} | marks(one) for name, one in found.by_set.items()},
+        sets={name: {"pairs": one.pairs} | count_marks(one) for name, one in found.by_set.items()},
         first_wins=found.order.pick_first and round(found.order.pick_first.estimate, 3),
-        whoever_is_longer=round(results.length_baseline.accuracy, 3),
+        always_longer=round(results.length_baseline.accuracy, 3),
     )
 
 
-def marks(grade: Grade) -> dict[str, int]:
+def count_marks(grade: Grade) -> dict[str, int]:
     """How many pairs have each mark."""
     return {mark: getattr(grade, mark) for mark in MARKS}
 

@@ -1,16 +1,16 @@
-"""How fast completions are made on this machine: a JSON line for each way.
+"""Measures tokens per second of local models, against a `model.generate()` loop and a bare client.
 
     python benchmarks/generation.py [hf-float32] [hf-bfloat16] [embedded] [server]
 
-SmolLM2 completes 16 of our own prompts, 128 tokens at most for each, temperature 0.7 and top_p 0.9.
-`hf-...` and `embedded` are compared with the loop over `model.generate()` that people write
-(`measuring/plain_loop.py`), of the same weights: unpacked from the GGUF file, in the same dtype;
-`embedded` with the one in float32. The loop takes as long for each prompt, so in each round it gets
-two of them: what counts are tokens a second. Both have as many threads as this process may use
-cores. `server` is `embedded` against the same llama.cpp server with the same parameters, asked by a
-bare httpx client that sends the same bodies, as many at once; each has a server of its own. The two
-that are compared alternate, and each figure is the median of the rounds. A model is loaded and has
-made some tokens before the time is taken.
+Prints a JSON line per method; `ratio` is our tokens per second divided by the peer's. SmolLM2
+completes 16 of the starter prompts, at most 128 tokens each, temperature 0.7 and top_p 0.9. The
+peer of `hf-*` and `embedded` is a loop over `model.generate()` (`harness/generate_loop.py`) with
+the same weights, unpacked from the GGUF file in the same dtype; for `embedded` in float32. The loop
+needs the same time for each prompt, so it gets two of them per round. Both use a thread per core
+that this process may use. The peer of `server` is an httpx client that sends the same requests to
+an identical llama.cpp server with the same concurrency. The two sides alternate, each figure is the
+median of the rounds, and models are loaded and warmed up before the clock starts. `hf-float32`
+runs only where it is named.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from statistics import median
 from typing import Any
 
 import httpx
-from measuring.line import say, versions
-from measuring.plain_loop import PlainLoop
+from harness.generate_loop import GenerateLoop
+from harness.results import print_result, versions
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.fetch import fetch_model
@@ -36,37 +36,39 @@ from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator
 
-PROMPTS, TOKENS, LOOPED, ROUNDS = 16, 128, 2, 3
+PROMPTS, TOKENS, LOOPED, ROUNDS = 16, 128, 2, 2
 GGUF = "model.gguf"
 HF = ("hf-float32", "hf-bfloat16")
-WAYS = (*HF, "embedded", "server")
+METHODS = ("hf-bfloat16", "embedded", "server")
 
 
-def main(ways: Sequence[str]) -> None:
-    """Measure each of the ways, and print a line for it."""
+def main(methods: Sequence[str]) -> None:
+    """Measure each method, and print its line."""
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     prompts = sample_prompts("starter", PROMPTS, seed=0).prompts
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / GGUF).symlink_to(fetch_model(CATALOGUE["smollm2"]))
-        for way in [way for way in ways if way != "server"]:
-            dtype = way.removeprefix("hf-") if way in HF else "float32"
+        for method in [method for method in methods if method != "server"]:
+            dtype = method.removeprefix("hf-") if method in HF else "float32"
             spec = (
-                f"hf:{folder}?gguf_file={GGUF}&dtype={dtype}" if way in HF else "embedded:smollm2"
+                f"hf:{folder}?gguf_file={GGUF}&dtype={dtype}"
+                if method in HF
+                else "embedded:smollm2"
             )
-            loop = PlainLoop(Path(folder), GGUF, dtype)
-            ours, theirs = asyncio.run(against_the_loop(spec, loop, prompts))
-            tell(way, ours, theirs, f"one prompt at a time, model.generate(), {dtype}")
-    if "server" in ways:
-        ours, theirs = asyncio.run(against_the_server(prompts))
-        tell("server", ours, theirs, "the same llama.cpp server, httpx alone")
+            loop = GenerateLoop(Path(folder), GGUF, dtype)
+            ours, theirs = asyncio.run(compare_with_loop(spec, loop, prompts))
+            print_method(method, ours, theirs, f"one prompt at a time, model.generate(), {dtype}")
+    if "server" in methods:
+        ours, theirs = asyncio.run(compare_with_client(prompts))
+        print_method("server", ours, theirs, "the same llama.cpp server, httpx alone")
 
 
-def tell(way: str, ours: float, theirs: float, peer: str) -> None:
+def print_method(method: str, ours: float, theirs: float, peer: str) -> None:
     """Print a line."""
-    say(
-        f"generation_{way}",
+    print_result(
+        f"generation_{method}",
         figure=ours,
         unit="tokens/s",
         peer=peer,
@@ -79,23 +81,24 @@ def tell(way: str, ours: float, theirs: float, peer: str) -> None:
     )
 
 
-def opened(spec: str) -> Generator:
-    """A model as a run opens it."""
+def open_model(spec: str) -> Generator:
+    """The model of a spec, opened as in a run."""
     return open_generator(Spec.parse(spec), RunContext(Sampling(max_tokens=TOKENS)))
 
 
-async def against_the_loop(
-    spec: str, loop: PlainLoop, prompts: Sequence[Prompt]
+async def compare_with_loop(
+    spec: str, loop: GenerateLoop, prompts: Sequence[Prompt]
 ) -> tuple[float, float]:
-    """Tokens a second of a model as a run asks it, and of the loop."""
+    """Tokens per second of a model called as in a run, and of the loop."""
     texts = [prompt.conversation() for prompt in prompts[:LOOPED]]
     loop.speed(texts[:1], TOKENS // 4)
-    model = opened(spec)
+    model = open_model(spec)
     await model.prepare()
     try:
-        await completed(model, prompts[:1])
+        await tokens_per_second(model, prompts[:1])
         rounds = [
-            (await completed(model, prompts), loop.speed(texts, TOKENS)) for _ in range(ROUNDS)
+            (await tokens_per_second(model, prompts), loop.speed(texts, TOKENS))
+            for _ in range(ROUNDS)
         ]
     finally:
         await model.close()
@@ -103,19 +106,19 @@ async def against_the_loop(
     return median(ours), median(theirs)
 
 
-async def speed(spec: str, prompts: Sequence[Prompt]) -> float:
-    """Tokens a second of a model, as a run asks it."""
-    model = opened(spec)
+async def bakeoff_speed(spec: str, prompts: Sequence[Prompt]) -> float:
+    """Tokens per second of a newly loaded model, called as in a run."""
+    model = open_model(spec)
     await model.prepare()
     try:
-        await completed(model, prompts[:1])
-        return await completed(model, prompts)
+        await tokens_per_second(model, prompts[:1])
+        return await tokens_per_second(model, prompts)
     finally:
         await model.close()
 
 
-async def completed(model: Generator, prompts: Sequence[Prompt]) -> float:
-    """Tokens a second."""
+async def tokens_per_second(model: Generator, prompts: Sequence[Prompt]) -> float:
+    """Complete the prompts; returns new tokens per second."""
     tokens = 0
 
     def count(_: int, outcome: Any) -> None:
@@ -129,20 +132,20 @@ async def completed(model: Generator, prompts: Sequence[Prompt]) -> float:
     return tokens / (time.perf_counter() - began)
 
 
-async def against_the_server(prompts: Sequence[Prompt]) -> tuple[float, float]:
-    """Tokens a second of our client, and of a bare one."""
+async def compare_with_client(prompts: Sequence[Prompt]) -> tuple[float, float]:
+    """Tokens per second of our client, and of httpx."""
     ours, theirs = [], []
     for _ in range(ROUNDS):
-        ours.append(await speed("embedded:smollm2", prompts))
-        theirs.append(await bare(prompts))
+        ours.append(await bakeoff_speed("embedded:smollm2", prompts))
+        theirs.append(await client_speed(prompts))
     return median(ours), median(theirs)
 
 
-async def bare(prompts: Sequence[Prompt]) -> float:
-    """Tokens a second of a bare client that asks as much at once as ours does."""
-    model = opened("embedded:smollm2")
+async def client_speed(prompts: Sequence[Prompt]) -> float:
+    """Tokens per second of httpx with the same requests and concurrency as ours."""
+    model = open_model("embedded:smollm2")
     if not isinstance(model, LlamaCppGenerator):
-        raise TypeError("embedded: is somebody else's")
+        raise TypeError("embedded: is a third-party backend")
     await model.prepare()
     own: Any = (await model.open()).client  # for the server's address and key, and no request
     try:
@@ -152,18 +155,18 @@ async def bare(prompts: Sequence[Prompt]) -> float:
             timeout=600,
             limits=httpx.Limits(max_connections=None),
         ) as client:
-            await asked(client, model, prompts[:1])
+            await post_all(client, model, prompts[:1])
             began = time.perf_counter()
-            tokens = await asked(client, model, prompts)
+            tokens = await post_all(client, model, prompts)
             return tokens / (time.perf_counter() - began)
     finally:
         await model.close()
 
 
-async def asked(
+async def post_all(
     client: httpx.AsyncClient, model: LlamaCppGenerator, prompts: Sequence[Prompt]
 ) -> int:
-    """The tokens that came of all prompts, asked at once."""
+    """Send all prompts concurrently; returns the number of new tokens."""
 
     async def one(prompt: Prompt) -> int:
         body = model.request(prompt)
@@ -175,4 +178,4 @@ async def asked(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or WAYS)
+    main(sys.argv[1:] or METHODS)

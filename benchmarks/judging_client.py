@@ -1,17 +1,16 @@
-"""What bakeoff costs beside the judge: 640 pairs in both orders, each verdict after 200 ms.
+"""Measures the overhead of bakeoff's judging, against `openai.AsyncOpenAI` with a semaphore.
 
     python benchmarks/judging_client.py [--pairs 640] [--rounds 3]
 
-The completions are recorded ones, so that only judging is measured: from the first request to the
-last verdict in the store, with templates, readers, store and progress file. The judge is a server
-on loopback that replies after 0.2 s. A line for 64 requests in flight: `figure` is the share of the
-wall time that would be ideal (calls x latency / in flight). And one for 256: calls a second. In
-both `cpu_ms` is processor time per call, of this process alone. bakeoff begins with 32 in flight,
-as it does with every server, and has to find out that it takes more.
+Prints a JSON line for 64 and for 256 requests in flight; `ratio` is the peer's wall time divided by
+ours. The completions are recorded, so the time covers judging only: from the first request to the
+last stored verdict, with templates, parsing, store and progress file. The judge is a loopback
+server that replies after 0.2 s. With 64 in flight `figure` is the share of the ideal wall time
+(calls x latency / in flight), with 256 it is calls per second. `cpu_ms` is CPU time per call of
+this process. bakeoff starts with 32 in flight, as with every server, and raises its limit.
 
-The peer is the official client by itself: `openai.AsyncOpenAI`, one task per call and a semaphore,
-nothing read and nothing kept; `aiohttp_cpu_ms` is what aiohttp's own client takes for the same
-bytes. Everybody runs in turn, so many rounds; each figure is the median.
+The peer has one task per call, and parses and stores nothing; `aiohttp_cpu_ms` is the CPU time of
+aiohttp's client for the same bytes. The clients alternate; each figure is the median of the rounds.
 """
 
 import argparse
@@ -26,8 +25,8 @@ from typing import NamedTuple
 
 import aiohttp
 import openai
-from measuring.line import say, versions
-from measuring.server import Loopback
+from harness.chat_server import ChatServer
+from harness.results import print_result, versions
 
 from bakeoff.config import Config
 from bakeoff.evaluation.participants import open_participants
@@ -44,7 +43,7 @@ TEXT = "lorem ipsum dolor sit amet " * 20
 QUESTION = "please explain " * 20
 
 
-class Took(NamedTuple):
+class Timing(NamedTuple):
     """Seconds by the clock, and of this process's processor time, for so many calls."""
 
     wall: float
@@ -52,14 +51,14 @@ class Took(NamedTuple):
     calls: int
 
 
-async def timed(calls: int, work: Awaitable[None]) -> Took:
+async def time_calls(calls: int, work: Awaitable[None]) -> Timing:
     """What some work takes."""
     wall, cpu = time.perf_counter(), time.process_time()
     await work
-    return Took(time.perf_counter() - wall, time.process_time() - cpu, calls)
+    return Timing(time.perf_counter() - wall, time.process_time() - cpu, calls)
 
 
-def written(folder: Path, pairs: int) -> None:
+def write_inputs(folder: Path, pairs: int) -> None:
     """Prompts, and two files of completions."""
     for who in "ab":
         rows = [{"prompt_id": f"p{n}", "completion": f"{who}{n} {TEXT}"} for n in range(pairs)]
@@ -69,11 +68,11 @@ def written(folder: Path, pairs: int) -> None:
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-async def ours(url: str, pairs: int, in_flight: int) -> Took:
+async def ours(url: str, pairs: int, in_flight: int) -> Timing:
     """Everything that a run does between the last completion and the last verdict."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        written(folder, pairs)
+        write_inputs(folder, pairs)
         config = Config(
             model=(f"a=file:{folder}/a.jsonl", f"b=file:{folder}/b.jsonl"),
             judge=(f"j=api:j?base_url={url}",),
@@ -88,14 +87,14 @@ async def ours(url: str, pairs: int, in_flight: int) -> Took:
             pipeline = Pipeline(config, drawn.prompts, open_participants(config), store, progress)
             await pipeline.prepare()
             async with run_periodically(progress.write, every=HEARTBEAT):
-                took = await timed(2 * pairs, pipeline.run())
+                took = await time_calls(2 * pairs, pipeline.run())
             for worker in pipeline.workers:
                 await worker.close()
     assert sum(isinstance(one, Verdict) for one in pipeline.verdicts.values()) == 2 * pairs
     return took
 
 
-def asked(number: int) -> dict[str, object]:
+def request_body(number: int) -> dict[str, object]:
     """A request as large as bakeoff's."""
     schema = {"name": "verdict", "strict": True, "schema": VERDICT_SCHEMA}
     text = f"Which is better, A or B? winner {number} {QUESTION} {TEXT} {TEXT}"
@@ -108,33 +107,36 @@ def asked(number: int) -> dict[str, object]:
     }
 
 
-async def bare(url: str, pairs: int, in_flight: int) -> Took:
+async def bare(url: str, pairs: int, in_flight: int) -> Timing:
     """The official client, as it is by default."""
     room = asyncio.Semaphore(in_flight)
     async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
 
         async def one(number: int) -> None:
             async with room:
-                await client.chat.completions.create(**asked(number))  # type: ignore[call-overload]
+                await client.chat.completions.create(**request_body(number))  # type: ignore[call-overload]
 
         await one(0)  # imports what it needs
-        return await timed(2 * pairs, all_of(one, 2 * pairs))
+        return await time_calls(2 * pairs, gather_calls(one, 2 * pairs))
 
 
-async def raw(url: str, pairs: int, in_flight: int) -> Took:
+async def raw(url: str, pairs: int, in_flight: int) -> Timing:
     """The same bytes by aiohttp."""
     room = asyncio.Semaphore(in_flight)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
 
         async def one(number: int) -> None:
-            async with room, client.post(f"{url}/chat/completions", json=asked(number)) as reply:
+            async with (
+                room,
+                client.post(f"{url}/chat/completions", json=request_body(number)) as reply,
+            ):
                 json.loads(await reply.read())
 
         await one(0)
-        return await timed(2 * pairs, all_of(one, 2 * pairs))
+        return await time_calls(2 * pairs, gather_calls(one, 2 * pairs))
 
 
-async def all_of(one: Callable[[int], Awaitable[None]], calls: int) -> None:
+async def gather_calls(one: Callable[[int], Awaitable[None]], calls: int) -> None:
     """Every call, as tasks."""
     await asyncio.gather(*map(one, range(calls)))
 
@@ -142,8 +144,8 @@ async def all_of(one: Callable[[int], Awaitable[None]], calls: int) -> None:
 def main(pairs: int, rounds: int) -> None:
     """Measure in turn, and print a line for each number in flight."""
     for in_flight in (64, 256):
-        took: dict[str, list[Took]] = {"ours": [], "bare": [], "raw": []}
-        with Loopback(LATENCY) as server:
+        took: dict[str, list[Timing]] = {"ours": [], "bare": [], "raw": []}
+        with ChatServer(LATENCY) as server:
             for _ in range(rounds):
                 for name, work in (("ours", ours), ("bare", bare), ("raw", raw)):
                     took[name].append(asyncio.run(work(server.url, pairs, in_flight)))
@@ -153,7 +155,7 @@ def main(pairs: int, rounds: int) -> None:
             for name, all_ in took.items()
         }
         calls, ideal = 2 * pairs, 2 * pairs * LATENCY / in_flight
-        say(
+        print_result(
             f"judging_client_{in_flight}",
             figure=ideal / walls["ours"] if in_flight == 64 else calls / walls["ours"],
             unit="of the ideal wall" if in_flight == 64 else "calls/s",

@@ -1,16 +1,17 @@
-"""How much of a hard limit judging uses, and how often it runs into it: a JSON line per kind.
+"""Measures the share of a server's rate limit that judging uses, against inspect-ai.
 
     python benchmarks/judging_limit.py [--verdicts 1000] [--peer inspect-ai]
 
-The server takes 600 requests a minute and refuses more with 429 and Retry-After. That is meant in
-one of four ways: in any 60 seconds, in any second (10), in each minute by its clock, or by a bucket
-of 600 that is filled by 10 a second. bakeoff is told nothing of it. All are asked at the same time,
-each by a process of its own, in both orders, with a reply after 0.2 s; the judge is told to keep up
-to 256 in flight. `figure` is requests served a second over all, of which the limit is 10 (a minute
-that is full at first gives more), `refused_late` the share of the requests that were refused after
-the first 10 s, `lost` the verdicts that are missing in the end. The kind stands in the line's name.
+Prints a JSON line per kind of limit; `ratio` is our requests per second divided by the peer's, or
+by the limit of 10 per second where the peer does not run. The server serves 600 requests a minute
+and refuses more with 429 and Retry-After. The limit has one of four kinds: a sliding minute, a
+sliding second (10 requests), a calendar minute, or a bucket of 600 that refills at 10 per second.
+bakeoff is not told the limit; it may keep 256 requests in flight, and replies take 0.2 s. All four
+servers are tested at the same time, each by its own process. `figure` is served requests per second
+over all (a full bucket or minute at the start allows more than 10), `refused_late` the share of
+refused requests after the first 10 s, and `lost` the number of missing verdicts.
 
-The peer asks the server of the first kind, by its own adaptive limiter, and has the same time.
+The peer runs against the first kind, with its own adaptive limiter, for the same time.
 """
 
 import argparse
@@ -23,9 +24,9 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from measuring.line import say, versions
-from measuring.server import Loopback
-from peers import HERE, QUIET, MissingError, environment
+from harness.chat_server import ChatServer
+from harness.results import print_result, versions
+from peers import HERE, QUIET, PeerUnavailableError, peer_environment
 
 from bakeoff.config import Sampling
 from bakeoff.errors import WorkError
@@ -41,7 +42,7 @@ KINDS = {
 }
 
 
-def pairs(count: int) -> list[Pair]:
+def make_pairs(count: int) -> list[Pair]:
     """So many questions: pairs in both orders."""
     made = []
     for number in range(count // 2):
@@ -51,22 +52,22 @@ def pairs(count: int) -> list[Pair]:
     return made
 
 
-async def judged(url: str, count: int) -> tuple[int, float]:
+async def judge_all(url: str, count: int) -> tuple[int, float]:
     """How many verdicts came, and in how many seconds."""
     judge = open_judge(judge_spec(f"api:j?base_url={url}"), RunContext(Sampling(), IN_FLIGHT))
     came: list[Verdict | WorkError] = []
     await judge.prepare()
     begun = time.perf_counter()
-    await judge(pairs(count), lambda _, outcome: came.append(outcome))
+    await judge(make_pairs(count), lambda _, outcome: came.append(outcome))
     seconds = time.perf_counter() - begun
     await judge.close()
     return sum(isinstance(outcome, Verdict) for outcome in came), seconds
 
 
-def peer_of(name: str, url: str, count: int, folder: str) -> tuple[str, subprocess.Popen[str]]:
+def start_peer(name: str, url: str, count: int, folder: str) -> tuple[str, subprocess.Popen[str]]:
     """A peer at work, and its version."""
-    python = environment(name)
-    driver = HERE / "measuring" / "peers" / f"with_{name.replace('-', '_')}.py"
+    python = peer_environment(name)
+    driver = HERE / "harness" / "peers" / f"with_{name.replace('-', '_')}.py"
     known = [str(python), "-c", f"from importlib.metadata import version; print(version({name!r}))"]
     version = subprocess.run(known, capture_output=True, text=True, check=True).stdout.strip()
     work = [str(python), str(driver), url, str(count // 2), str(IN_FLIGHT), "limited", folder]
@@ -75,7 +76,7 @@ def peer_of(name: str, url: str, count: int, folder: str) -> tuple[str, subproce
     return version, subprocess.Popen(work, cwd=folder, env=env, text=True, **quiet)
 
 
-def seen(stats: dict[str, Any]) -> dict[str, float]:
+def summarize_stats(stats: dict[str, Any]) -> dict[str, float]:
     """What the server saw of one who asked it."""
     served, refused = (sum(row[n] for row in stats["rows"]) for n in (0, 1))
     late = [sum(row[n] for row in stats["rows"][10:]) for n in (0, 1)]
@@ -92,7 +93,7 @@ def main(count: int, peer: str | None) -> None:
     with ExitStack() as open_, tempfile.TemporaryDirectory() as folder:
         servers = {
             name: open_.enter_context(
-                Loopback(LATENCY, int(PER_MINUTE / 60 * window), window, kind=kind)
+                ChatServer(LATENCY, int(PER_MINUTE / 60 * window), window, kind=kind)
             )
             for name, (kind, window) in KINDS.items()
         }
@@ -101,12 +102,12 @@ def main(count: int, peer: str | None) -> None:
             name: subprocess.Popen([*command, server.url], stdout=subprocess.PIPE, text=True)
             for name, server in servers.items()
         }
-        theirs, version = open_.enter_context(Loopback(LATENCY, PER_MINUTE)), ""
+        theirs, version = open_.enter_context(ChatServer(LATENCY, PER_MINUTE)), ""
         asking = None
         try:
             if peer:
-                version, asking = peer_of(peer, theirs.url, count, folder)
-        except MissingError as why:
+                version, asking = start_peer(peer, theirs.url, count, folder)
+        except PeerUnavailableError as why:
             print(f"{peer} is skipped: {why}", file=sys.stderr)
         came = {name: json.loads(process.communicate()[0]) for name, process in ours.items()}
         if asking:
@@ -115,12 +116,14 @@ def main(count: int, peer: str | None) -> None:
             except subprocess.TimeoutExpired:
                 asking.kill()
                 asking.wait()
-        of_peer = seen(theirs.stats())
+        of_peer = summarize_stats(theirs.stats())
         for name, server in servers.items():
-            tell(name, count, came[name], seen(server.stats()), (peer, version, of_peer))
+            print_kind(
+                name, count, came[name], summarize_stats(server.stats()), (peer, version, of_peer)
+            )
 
 
-def tell(
+def print_kind(
     kind: str,
     count: int,
     came: dict[str, Any],
@@ -135,7 +138,7 @@ def tell(
         against = theirs["served"] / theirs["seconds"]
         more = {f"peer_{key}": value for key, value in theirs.items()}
     said = f"{name} {version}, adaptive connections" if more else "the limit: 10 requests a second"
-    say(
+    print_result(
         f"judging_limit:{kind}",
         figure=figure,
         unit="requests/s",
@@ -155,7 +158,7 @@ if __name__ == "__main__":
     parser.add_argument("--url", help="ask this one server, and say what came of it")
     given = parser.parse_args()
     if given.url:
-        verdicts, seconds = asyncio.run(judged(given.url, given.verdicts))
+        verdicts, seconds = asyncio.run(judge_all(given.url, given.verdicts))
         print(json.dumps({"verdicts": verdicts, "seconds": seconds}))
     else:
         main(given.verdicts, given.peer or None)

@@ -1,14 +1,15 @@
-"""Whether judging waits for generation: a JSON line for each shape of a run.
+"""Measures the wall time of a run whose judging overlaps generation, against the ideal overlap.
 
     python benchmarks/overlap.py [PROMPTS]
 
-Two models on a server each that replies after a fixed time, and a judge on a third one; 16 requests
-are in flight at each. `T` is what the slower model needs for all prompts, and `J` the judge for all
-verdicts, in both orders, if nothing else took any time: the latency, times the rounds of 16. Who
-judges when everything is completed needs T + J. The peer is the best that there is: the larger of
-the two, and one completion and one verdict, because the first verdict has to wait for the first
-completions, and the last verdict for the last ones. `within` says that it took at most 1.1 times
-the larger one, and one completion and one verdict. A small run before it imports everything.
+Prints a JSON line per shape of a run; `ratio` is the ideal wall time divided by ours. Two models
+are served by a loopback server each, which replies after a fixed time, and the judge by a third
+one, with 16 requests in flight at each. `T` is the time of the slower model for all prompts and `J`
+that of the judge for all verdicts in both orders: latency times the rounds of 16. The ideal is the
+larger of the two, plus one completion and one verdict: the first verdict waits for the first
+completions, and the last verdict follows the last completion. Judging after generation would need
+T + J. `within` is true where the run took at most 1.1 times the larger one, plus one completion and
+one verdict. A small run before the first measurement imports all modules.
 """
 
 import math
@@ -17,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring.line import say, versions
-from measuring.server import Loopback
+from harness.chat_server import ChatServer
+from harness.results import print_result, versions
 
 import bakeoff
 
@@ -33,13 +34,13 @@ SHAPES = {  # seconds that a completion takes of the one model, of the other one
 
 def main(prompts: int) -> None:
     """Run a comparison of each shape, and print what it took."""
-    ran(2, 0, 0, 0)  # imports everything
+    run_seconds(2, 0, 0, 0)  # imports everything
     for shape, (one, other, verdict) in SHAPES.items():
         rounds = math.ceil(prompts / LANES)
         completing, judging = rounds * max(one, other), 2 * rounds * verdict
-        wall = ran(prompts, one, other, verdict)
+        wall = run_seconds(prompts, one, other, verdict)
         longer, single = max(completing, judging), max(one, other) + verdict
-        say(
+        print_result(
             f"overlap:{shape}",
             figure=wall,
             unit="s",
@@ -54,12 +55,12 @@ def main(prompts: int) -> None:
         )
 
 
-def ran(prompts: int, one: float, other: float, verdict: float) -> float:
+def run_seconds(prompts: int, one: float, other: float, verdict: float) -> float:
     """Seconds of a run that starts with an empty store, from its start to its results."""
     with (
-        Loopback(one, text="A completion of a few words.") as first,
-        Loopback(other, text="Another completion, of a few words too.") as second,
-        Loopback(verdict) as judge,
+        ChatServer(one, text="A completion of a few words.") as first,
+        ChatServer(other, text="Another completion, of a few words too.") as second,
+        ChatServer(verdict) as judge,
         tempfile.TemporaryDirectory() as folder,
     ):
         asked = Path(folder) / "prompts.txt"

@@ -1,21 +1,21 @@
-"""The same judgments through bakeoff and through what people use instead: a JSON line each.
+"""Measures the same judgments through bakeoff and through other tools, one JSON line per tool.
 
     python benchmarks/peers.py [--job JOB] [--peer NAME] [--pairs 320]
 
-Every peer has a virtual environment of its own in the user's cache, with the newest release that
-pip finds (a peer that cannot be installed is skipped, with the reason), and a driver in
-`measuring/peers/` that says how it is set up. All ask the same server (`measuring/knowing.py`),
-which takes 0.2 s for a reply and knows the better one of every pair. Pairs are shown in both
-orders, 64 requests are in flight. Jobs:
+`ratio` is above 1 where bakeoff is better. Each peer has its own virtual environment in the user's
+cache, with the newest release that pip finds (a peer that cannot be installed is skipped with the
+reason), and a driver in `harness/peers/` that documents its settings. All use the same server
+(`harness/labeled_judge.py`), which replies after 0.2 s with the correct verdict of every pair.
+Pairs are shown in both orders, with 64 requests in flight. Jobs:
 
-- `plain`: nothing fails. Compared are seconds.
-- `limited`: half the pairs; 50 requests a second, counted over 2 s, then 429 with Retry-After.
-  Compared are verdicts a second.
-- `failing`: a quarter of the pairs; 12 get HTTP 500 or no JSON, the first time or every time.
-- `unreadable`: a quarter of the pairs; 12 get words that are no verdict, once or every time.
-  Compared in both are the verdicts that came back; `ours` and `theirs` say what became of the rest.
+- `plain`: no faults. Compares seconds.
+- `limited`: half of the pairs; 50 requests a second, counted over 2 s, then 429 with Retry-After.
+  Compares verdicts per second.
+- `failing`: a quarter of the pairs; 12 get HTTP 500 or invalid JSON, the first time or always.
+- `unreadable`: a quarter of the pairs; 12 get text without a verdict, the first time or always.
+  Both compare the number of verdicts; `ours` and `theirs` hold the outcome of the other judgments.
 
-Where a peer brought none, the ratio is that to one.
+Where a peer returns no verdict, the ratio is computed as if it had returned one.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring.knowing import Knowing
-from measuring.line import say
+from harness.labeled_judge import LabeledJudgeServer
+from harness.results import print_result
 
 from bakeoff.storage.files import cache_dir
 
@@ -66,7 +66,7 @@ JOBS = {
 }
 
 
-class MissingError(Exception):
+class PeerUnavailableError(Exception):
     """A peer that cannot be measured here, and why."""
 
 
@@ -75,23 +75,26 @@ def main(jobs: list[str], peers: list[str], pairs: int) -> None:
     pythons = {}
     for peer in peers:
         try:
-            pythons[peer] = environment(peer)
-        except MissingError as why:
+            pythons[peer] = peer_environment(peer)
+        except PeerUnavailableError as why:
             print(f"{peer} is skipped: {why}", file=sys.stderr)
     for job in jobs:
         count = int(pairs * JOBS[job].share)
-        ours = measured("bakeoff", Path(sys.executable), job, count)
+        ours = run_peer("bakeoff", Path(sys.executable), job, count)
         if ours["stopped"]:
             raise SystemExit(f"bakeoff stopped in {job}: {ours['stopped']}")
         for peer, python in pythons.items():
             try:
-                compared(job, ours, peer, measured(peer, python, job, count))
-            except MissingError as why:
+                print_comparison(job, ours, peer, run_peer(peer, python, job, count))
+            except PeerUnavailableError as why:
                 print(f"{peer} is skipped in {job}: {why}", file=sys.stderr)
 
 
-def environment(peer: str) -> Path:
-    """The Python of a peer's own environment, brought up to date; MissingError without one."""
+def peer_environment(peer: str) -> Path:
+    """Create or update a peer's environment; returns its Python.
+
+    Raises PeerUnavailableError where pip cannot install it.
+    """
     folder = cache_dir() / "peers" / peer
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
@@ -102,17 +105,17 @@ def environment(peer: str) -> Path:
     if done.returncode == 0:
         whole.touch()
     elif not whole.exists():
-        raise MissingError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
+        raise PeerUnavailableError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
     return python
 
 
-def measured(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:
-    """What a driver says, and what the server saw."""
+def run_peer(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:
+    """Run a peer's driver; returns its outcome, with the counts of the server."""
     terms = JOBS[job]
-    driver = HERE / "measuring" / "peers" / f"with_{peer.replace('-', '_')}.py"
+    driver = HERE / "harness" / "peers" / f"with_{peer.replace('-', '_')}.py"
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     with (
-        Knowing(LATENCY, pairs, terms.sorts, terms.limit, terms.window) as server,
+        LabeledJudgeServer(LATENCY, pairs, terms.sorts, terms.limit, terms.window) as server,
         tempfile.TemporaryDirectory() as folder,
     ):
         started = time.perf_counter()
@@ -126,16 +129,16 @@ def measured(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:
                 timeout=MOST_SECONDS,
             )
         except subprocess.TimeoutExpired:
-            raise MissingError(f"it took longer than {MOST_SECONDS:.0f} s") from None
+            raise PeerUnavailableError(f"it took longer than {MOST_SECONDS:.0f} s") from None
         process_s = time.perf_counter() - started
         seen = server.stats()
     if done.returncode:
-        raise MissingError((done.stderr.strip().splitlines() or ["its driver failed"])[-1])
-    return told(json.loads(done.stdout.splitlines()[-1]), seen, process_s)
+        raise PeerUnavailableError((done.stderr.strip().splitlines() or ["its driver failed"])[-1])
+    return account_of(json.loads(done.stdout.splitlines()[-1]), seen, process_s)
 
 
-def told(said: dict[str, Any], seen: dict[str, Any], process_s: float) -> dict[str, Any]:
-    """One account: what the driver said, per request that the server saw."""
+def account_of(said: dict[str, Any], seen: dict[str, Any], process_s: float) -> dict[str, Any]:
+    """Merge the driver's outcome with the server's counts, and add the cost per request."""
     refused = sum(row[1] for row in seen["rows"])
     requests = sum(map(sum, seen["rows"]))
     return {
@@ -150,7 +153,7 @@ def told(said: dict[str, Any], seen: dict[str, Any], process_s: float) -> dict[s
     }
 
 
-def compared(job: str, ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> None:
+def print_comparison(job: str, ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> None:
     """Print the line of a peer."""
     if job == "plain" and not theirs["missing"] + theirs["failed"]:
         figure, ratio = ours["seconds"], theirs["seconds"] / ours["seconds"]
@@ -159,19 +162,19 @@ def compared(job: str, ours: dict[str, Any], peer: str, theirs: dict[str, Any]) 
         figure, ratio = ours_s, ours_s / (theirs_s or 1)
     else:
         figure, ratio = ours["verdicts"], ours["verdicts"] / (theirs["verdicts"] or 1)
-    say(
+    print_result(
         f"peers:{job}:{peer}",
         figure=figure,
         unit=f"{JOBS[job].unit} ({ours['asked']} judgments)",
-        peer=f"{peer} {theirs['version']}: {became(theirs)}",
+        peer=f"{peer} {theirs['version']}: {describe_outcome(theirs)}",
         ratio=ratio,
         ours=ours,
         theirs=theirs,
     )
 
 
-def became(account: dict[str, Any]) -> str:
-    """What became of a peer's judgments, in a few words."""
+def describe_outcome(account: dict[str, Any]) -> str:
+    """The outcome of a peer's judgments, in one line."""
     words = [f"{account['seconds']} s", f"{account['cpu_ms_per_request']} ms CPU a request"]
     lost = [(account[kind], kind) for kind in ("wrong", "ties", "failed", "missing")]
     words += [f"{count} {kind}" for count, kind in lost if count]

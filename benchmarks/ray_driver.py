@@ -1,14 +1,13 @@
-"""How many results a second the driver of a Ray cluster takes in: a JSON line.
+"""Measures the results per second that the driver of a Ray cluster stores, against no cluster.
 
     python benchmarks/ray_driver.py [PROMPTS] [REPLICAS]
 
-Prompts of 1,200 characters go through `echo:` replicas, which take no time, and come back as
-completions as long; each is kept in the store, as in a run. So it is the driver that is measured:
-Ray Data, the event loop and SQLite. The clock runs from the first result to the last one; `begun`
-is what came before that, from the call on: the pool of replicas. The cluster is one node on this
-machine, whose cores the replicas share with the driver.
-
-The peer is the same without Ray: `echo:` in this process, into another store.
+Prints one JSON line; `ratio` is the rate with Ray divided by the rate of the same generator in this
+process. Prompts of 1,200 characters go through `echo:` replicas, which take no time, and return as
+completions of the same length, each of which is stored as in a run: so the rate is that of the
+driver, which is Ray Data, the event loop and SQLite. The time is from the first result to the last
+one; `begun` is the time from the call to the first result, in which the replicas start. The cluster
+is one node on this machine, whose cores the replicas share with the driver.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring.line import say, versions
+from harness.results import print_result, versions
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.evaluation.cache import run_cached
@@ -34,7 +33,7 @@ def main(prompts: int, replicas: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours = asyncio.run(rate(f"echo:?replicas={replicas}&cpus=0.5", prompts, Path(folder, "a")))
         alone = asyncio.run(rate("echo:", prompts, Path(folder, "b")))
-    say(
+    print_result(
         "ray_driver",
         figure=ours["rate"],
         unit="results/s",

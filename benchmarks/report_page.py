@@ -1,12 +1,13 @@
-"""How long a report of many pairs takes to make, to open, to search and to scroll: one JSON line.
+"""Measures the time until a report page of many pairs is usable, against a limit of two seconds.
 
     python benchmarks/report_page.py [PAIRS]
 
-Two models, one judge, both orders; a pair has about 4 KB of text. `made_s` is the time for the page
-from results that exist, `packed_s` that for the pairs in it. In headless Chromium `ready_ms` counts
-from the start of the navigation to the first list that can be used, `found_ms` from the last key of
-a query to the end of the search in all texts, and `frames` are the gaps between frames while the
-list is scrolled from end to end; `dropped` counts those above 50 ms.
+Prints one JSON line; `ratio` is the limit divided by our time. The results have two models, one
+judge, both orders and about 4 KB of text per pair. `made_s` is the time to make the page from
+results, `packed_s` that to pack the pairs in it. In headless Chromium, `ready_ms` is the time from
+navigation to the first usable list, `found_ms` that from the last key of a query to the end of the
+search in all texts, and `frames` the number of gaps between frames while the list is scrolled from
+end to end; `dropped` is the number of gaps above 50 ms.
 """
 
 import random
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from measuring.line import say
+from harness.results import print_result
 from playwright.sync_api import Page, expect
 
 from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
@@ -60,7 +61,7 @@ SCROLL = """async () => {
 
 def main(pairs: int) -> None:
     """Make a page, open it, and print what it took."""
-    results = results_of(pairs)
+    results = make_results(pairs)
     started = time.perf_counter()
     pack_pairs(results, build_pair_data(results.evidence, AnalysisConfig()))
     packed_s = time.perf_counter() - started
@@ -70,8 +71,8 @@ def main(pairs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"
         file.write_text(text, encoding="utf-8")
-        found = looked_at(file)
-    say(
+        found = measure_page(file)
+    print_result(
         "report_page",
         figure=found["ready_ms"],
         unit="ms until the list of pairs can be used",
@@ -85,7 +86,7 @@ def main(pairs: int) -> None:
     )
 
 
-def looked_at(file: Path) -> dict[str, float]:
+def measure_page(file: Path) -> dict[str, float]:
     """What a browser takes for the page in a file."""
     with chromium() as browser, opened(browser, f"file://{file}") as watched:
         tab = watched.page
@@ -99,11 +100,11 @@ def looked_at(file: Path) -> dict[str, float]:
             "frame_median_ms": round(gaps[len(gaps) // 2], 1),
             "frame_worst_ms": round(gaps[-1], 1),
             "dropped": sum(gap > 50 for gap in gaps),
-            "found_ms": searched(tab),
+            "found_ms": search_ms(tab),
         }
 
 
-def searched(tab: Page) -> int:
+def search_ms(tab: Page) -> int:
     """Milliseconds until a word that stands in one explanation alone is found."""
     started = time.perf_counter()
     tab.fill("#pairs .query", "unheardof")
@@ -111,7 +112,7 @@ def searched(tab: Page) -> int:
     return round(1000 * (time.perf_counter() - started))
 
 
-def results_of(pairs: int) -> Results:
+def make_results(pairs: int) -> Results:
     """Results of two models, from texts that are drawn word by word."""
     draw = random.Random(0)
     prompts, completions, judgments = [], [], []

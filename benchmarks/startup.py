@@ -1,13 +1,13 @@
-"""How long it takes before anything is done, and where nothing is left to do: JSON lines.
+"""Measures the startup time of command and import, against a Python with pydantic and numpy.
 
     python benchmarks/startup.py [PROMPTS]
 
-`help` is `bakeoff --help`, `import` what `import bakeoff` takes more than pydantic and numpy alone,
-`second_run` the whole command once more when everything is in the store: a model behind `api:`, one
-behind `file:`, and a judge behind `openai:` that has judged both orders. Each is the median of
-`RUNS` processes, from their start to their end; `limit` is what it should stay below, in seconds.
-The peer of the first two is a bare Python that imports pydantic and numpy, that of the second run
-is the first one. `imports` are those of the large packages that the second run has imported.
+Prints a JSON line each; `ratio` is the peer's time divided by ours. `help` is `bakeoff --help`,
+`import` is the time that `import bakeoff` adds to pydantic and numpy, and `second_run` is a whole
+run with everything in the store (a model behind `api:`, one behind `file:`, and a judge behind
+`openai:` in both orders), whose peer is the first run. Each figure is the median of `RUNS`
+processes, from start to exit; `limit` is the target in seconds. `imports` lists the large packages
+that the second run imported.
 """
 
 import json
@@ -20,8 +20,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from measuring.line import say, versions
-from measuring.server import Loopback
+from harness.chat_server import ChatServer
+from harness.results import print_result, versions
 
 RUNS = 7
 COMMAND = Path(sys.executable).with_name("bakeoff")
@@ -40,19 +40,19 @@ finally:
 
 def main(prompts: int) -> None:
     """Start everything some times, and print what it took."""
-    bare, ours, help_ = (seconds(one) for one in (BARE, OURS, (str(COMMAND), "--help")))
+    bare, ours, help_ = (median_seconds(one) for one in (BARE, OURS, (str(COMMAND), "--help")))
     python = {"peer": "python -c 'import pydantic, numpy'", "versions": versions("pydantic")}
-    say(
+    print_result(
         "help", figure=help_, unit="s", ratio=bare / help_, limit=0.4, bare=round(bare, 3), **python
     )
     added = ours - bare
-    say("import", figure=added, unit="s", ratio=bare / added, limit=0.3, **python)
+    print_result("import", figure=added, unit="s", ratio=bare / added, limit=0.3, **python)
     with tempfile.TemporaryDirectory() as folder:
-        first, arguments = prepared(Path(folder), prompts)
-        again = seconds((str(COMMAND), *arguments))
+        first, arguments = prepare(Path(folder), prompts)
+        again = median_seconds((str(COMMAND), *arguments))
         script = IMPORTS.format(large=LARGE)
         done = run((sys.executable, "-c", script, json.dumps(arguments)))
-    say(
+    print_result(
         "second_run",
         figure=again,
         unit="s",
@@ -65,7 +65,7 @@ def main(prompts: int) -> None:
     )
 
 
-def seconds(command: Sequence[str]) -> float:
+def median_seconds(command: Sequence[str]) -> float:
     """The median time of a command, from its start to its end."""
     run(command)  # the first one compiles, and reads from the disk
     taken = []
@@ -85,14 +85,14 @@ def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def prepared(folder: Path, prompts: int) -> tuple[float, list[str]]:
+def prepare(folder: Path, prompts: int) -> tuple[float, list[str]]:
     """How long the first run took, and the arguments with which it is run again."""
     asked = [f"What comes after {number}, and why do you think so?" for number in range(prompts)]
     rows = [{"prompt": one, "completion": f"{one} That does. " * 20} for one in asked]
     files = {name: folder / name for name in ("prompts.jsonl", "said.jsonl")}
     for file in files.values():
         file.write_text("\n".join(map(json.dumps, rows)))
-    with Loopback(text="A completion of some words. " * 40) as server:
+    with ChatServer(text="A completion of some words. " * 40) as server:
         arguments = ["run", "--show-samples", "0", "--limit", str(prompts)]
         for flag, value in {
             "--model": f"said=file:{files['said.jsonl']}",

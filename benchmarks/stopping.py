@@ -1,26 +1,27 @@
-"""How often a run that looks at its verdicts is wrong, and what that saves: a JSON line each.
+"""Measures error rates and savings of runs that stop early, against fixed designs.
 
     python benchmarks/stopping.py
 
-Prompts are simulated: each has a difference between its two completions, normal around what makes
-the truth, and a judge adds noise and a habit for a place. So the truth is known, and it is that of
-both orders. A verdict is false that names a winner where there is none or the wrong one, or says
-"equivalent" of a truth outside of the margin; it has `found` it if it is true and no "not enough
-data"; `missed` are intervals that do not hold the truth. All in percent of the runs.
+Prints a JSON line per part; `ratio` is the peer's value divided by ours, or the other way round
+where more is better. Prompts are simulated: each has a difference between its two completions,
+normal around the true one, and a judge adds noise and a position bias, so the truth of both orders
+is known. A verdict is false if it names a winner where there is none or the wrong one, or says
+"equivalent" where the truth is outside of the margin; `found` counts true verdicts other than "not
+enough data"; `missed` counts intervals that do not contain the truth. All are percentages of runs.
 
-`stopping`: up to 500 prompts in both orders, looked at after each, for several truths, and `fixed`
-all 500 with the interval of a fixed number. `saved` is the median share of judgments.
+`stopping`: up to 500 prompts in both orders, tested after each, for several truths; `fixed` is the
+interval of all 500. `saved` is the median share of judgments. The peer is the declared 5 %.
 
-`stopping:alpaca_eval`: the same on 805 real preferences for each of several models, of which the
-mean of all is the truth: in the order of the file, and shuffled. It is skipped without the data.
+`stopping:alpaca_eval`: the same on 805 recorded preferences for each of several models, whose mean
+is the truth: in the order of the file, and shuffled. Skipped where the data is absent.
 
 `stopping:orders`: `--orders adaptive`, for several limits and truths, against `both` orders of the
-same prompts and against `one` random order of each; `same` verdicts are those of both orders.
+same prompts and `one` random order of each; `same` is the share of verdicts equal to both orders'.
 
 `stopping:orders_stopped`: the same with --stop when-sure, on up to 500 prompts.
 
-`stopping:planning`: how many times the prompts of a fixed number with 80 % power 80 of 100 runs
-that are looked at need, by the effect. The peer is what `stats/power.py` takes for it.
+`stopping:planning`: the prompts that 80 of 100 sequential runs need, as a multiple of the prompts
+of a fixed design with 80 % power, by effect. The peer is the factor in `stats/power.py`.
 """
 
 import csv
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from measuring.line import say, versions
+from harness.results import print_result, versions
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import brentq
@@ -69,16 +70,16 @@ Mask = NDArray[np.bool_]
 
 
 class Truth(NamedTuple):
-    """What is true of two models, and how they are judged.
+    """The true difference of two models, and the judge's errors.
 
-    `tie` is how small a difference is a tie; None: the judge says how sure it is. `habit` is what
-    the first place is worth to it, `noise` what each of its verdicts adds by chance, where
+    `tie` is the largest difference that is a tie; None: the judge returns a probability.
+    `position_bias` is the advantage of the first place, `noise` the sd of a verdict's noise, where
     differences between prompts have sd 1.
     """
 
     rate: float
     tie: float | None = 0.0
-    habit: float = 0.3
+    position_bias: float = 0.3
     noise: float = 0.5
 
     def false(self, said: Outcome) -> bool:
@@ -89,11 +90,11 @@ class Truth(NamedTuple):
             return said != "not enough data"
         return said == ("worse" if self.rate > 0.5 else "better")
 
-    def drawn(self, rng: np.random.Generator, *shape: int) -> tuple[Values, Values]:
+    def draw(self, rng: np.random.Generator, *shape: int) -> tuple[Values, Values]:
         """Preferences for the one model when it is shown first, and when it is shown second."""
         middle = float(brentq(lambda mean: self._rate(mean) - self.rate, -9, 9))
         prompts = rng.normal(middle, 1, shape)
-        one, other = (self._judged(rng, prompts + side * self.habit) for side in (1, -1))
+        one, other = (self._judged(rng, prompts + side * self.position_bias) for side in (1, -1))
         return one, other
 
     def _judged(self, rng: np.random.Generator, seen: Values) -> Values:
@@ -103,7 +104,7 @@ class Truth(NamedTuple):
         return np.where(np.abs(seen) < self.tie, 0.5, seen > 0)
 
     def _rate(self, mean: float) -> float:
-        sides = np.array([mean + self.habit, mean - self.habit])
+        sides = np.array([mean + self.position_bias, mean - self.position_bias])
         edges = np.array([[-1.0], [1.0]]) * (self.tie or 0.0)
         return float(stats.norm.cdf((sides + edges) / math.hypot(1, self.noise)).mean())
 
@@ -113,7 +114,7 @@ TRUTHS = {
     "none, half ties": Truth(0.5, tie=0.7),
     "none, nine in ten are ties": Truth(0.5, tie=1.8),
     "none, a judge in degrees": Truth(0.5, tie=None),
-    "none, a strong habit": Truth(0.5, habit=1.5),
+    "none, a strong position bias": Truth(0.5, position_bias=1.5),
     "52 %, nine in ten are ties": Truth(0.52, tie=1.8),
     "53 %": Truth(0.53),
     "just outside of the margin, ties": Truth(0.5501, tie=1.8),
@@ -121,17 +122,17 @@ TRUTHS = {
     "60 %": Truth(0.6),
     "60 %, a judge in degrees": Truth(0.6, tie=None),
     "60 %, half ties": Truth(0.6, tie=0.7),
-    "60 %, a strong habit": Truth(0.6, habit=1.5),
+    "60 %, a strong position bias": Truth(0.6, position_bias=1.5),
     "70 %": Truth(0.7),
     "95 %": Truth(0.95),
 }
 ORDERED = {
     name: TRUTHS[name]
     for name in (
-        *("none, no ties", "none, half ties", "none, a strong habit", "57 %", "60 %"),
-        *("60 %, half ties", "60 %, a judge in degrees", "60 %, a strong habit", "70 %"),
+        *("none, no ties", "none, half ties", "none, a strong position bias", "57 %", "60 %"),
+        *("60 %, half ties", "60 %, a judge in degrees", "60 %, a strong position bias", "70 %"),
     )
-} | {"60 %, orders agree": Truth(0.6, habit=0.05, noise=0.05)}
+} | {"60 %, orders agree": Truth(0.6, position_bias=0.05, noise=0.05)}
 PLANNED = {
     name: TRUTHS[name]
     for name in ("60 %", "60 %, half ties", "60 %, a judge in degrees", "70 %", "none, half ties")
@@ -143,12 +144,12 @@ PLANNED = {
 
 
 def main() -> None:
-    """Measure all five, and print a line each."""
-    simulated()
-    real()
-    orders()
-    stopped_orders()
-    planned()
+    """Run the five parts, and print their lines."""
+    measure_stopping()
+    measure_alpaca_eval()
+    measure_orders()
+    measure_stopped_orders()
+    measure_planning()
 
 
 class Stops(NamedTuple):
@@ -213,11 +214,11 @@ def _check(values: Values, said: Outcome, alpha: float) -> None:
     assert interval_outcome(mean_confidence_sequence(values, alpha), MARGIN) == said
 
 
-def simulated() -> None:
+def measure_stopping() -> None:
     """--stop when-sure, for each truth."""
     found = {name: _stopped(number, truth) for number, (name, truth) in enumerate(TRUTHS.items())}
     worst = max(max(one["false"], one["missed"]) for one in found.values())
-    say(
+    print_result(
         "stopping",
         figure=worst,
         unit=f"% false verdicts or intervals, at the worst of {len(found)} truths",
@@ -231,7 +232,7 @@ def simulated() -> None:
 
 
 def _stopped(seed: int, truth: Truth) -> dict[str, float]:
-    values = _both(*truth.drawn(np.random.default_rng(seed), RUNS, LIMIT))
+    values = _both(*truth.draw(np.random.default_rng(seed), RUNS, LIMIT))
     ended = stops(values, truth.rate)
     ends = [each[:end].mean() for each, end in zip(values, ended.after, strict=True)]
     fixed = [interval_outcome(win_rate(each), MARGIN) for each in values[:FIXED]]
@@ -247,7 +248,7 @@ def _stopped(seed: int, truth: Truth) -> dict[str, float]:
     }
 
 
-def real() -> None:
+def measure_alpaca_eval() -> None:
     """--stop when-sure on preferences of AlpacaEval; nothing where they are not."""
     if not DATA.exists():
         print(f"stopping:alpaca_eval is skipped: there is no {DATA}", file=sys.stderr)
@@ -269,7 +270,7 @@ def real() -> None:
             "saved": _percent(1 - float(np.median(ended.after[1:])) / len(values)),
         }
     saved = float(np.median(1 - np.concatenate(after) / len(values)))
-    say(
+    print_result(
         "stopping:alpaca_eval",
         figure=100 * saved,
         unit=f"% of judgments saved, median of {len(found)} models and {SHUFFLES:,} shuffles",
@@ -289,7 +290,7 @@ def _alpaca() -> dict[str, Values]:
     return {name: np.round(each, 9) for name, each in found.items() if np.ptp(each) > 0}
 
 
-def orders() -> None:
+def measure_orders() -> None:
     """--orders adaptive for each limit and truth."""
     found = {
         str(limit): {
@@ -301,7 +302,7 @@ def orders() -> None:
     each = [one for of_limit in found.values() for one in of_limit.values()]
     biases = [abs(one["bias_points"]) / (one["bias_error"] or 1) for one in each]
     saved = float(np.mean([one["second_saved"] for one in each])) / 200
-    say(
+    print_result(
         "stopping:orders",
         figure=100 * saved,
         unit=f"% of judgments saved, mean of {len(ORDERED)} truths and {len(LIMITS)} limits",
@@ -340,7 +341,7 @@ def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, f
     }
 
 
-def stopped_orders() -> None:
+def measure_stopped_orders() -> None:
     """--orders adaptive with --stop when-sure, for each truth."""
     found = {}
     for seed, (name, truth) in enumerate(ORDERED.items()):
@@ -361,7 +362,7 @@ def stopped_orders() -> None:
             "one_judgments": round(float(one.after.mean()), 1),
         }
     shares = [one["judgments"] / one["both_judgments"] for one in found.values()]
-    say(
+    print_result(
         "stopping:orders_stopped",
         figure=100 * (1 - float(np.mean(shares))),
         unit=f"% of judgments saved, mean of {len(found)} truths",
@@ -385,7 +386,7 @@ class Drawn(NamedTuple):
     @classmethod
     def of(cls, rng: np.random.Generator, truth: Truth, runs: int, prompts: int) -> "Drawn":
         """So many runs."""
-        return cls(*truth.drawn(rng, runs, prompts), rng.random((runs, prompts)) < 0.5)
+        return cls(*truth.draw(rng, runs, prompts), rng.random((runs, prompts)) < 0.5)
 
     @property
     def single(self) -> Values:
@@ -458,16 +459,16 @@ def _judgment(prompt_id: str, a_first: bool, for_a: float) -> Judgment:
     )
 
 
-def planned() -> None:
+def measure_planning() -> None:
     """What a run that is looked at takes to be as sure as one of a fixed number."""
     found = {}
     for seed, (name, truth) in enumerate(PLANNED.items()):
         rng = np.random.default_rng(300 + seed)
-        sd = float(_both(*truth.drawn(rng, 1, 100_000)).std())
+        sd = float(_both(*truth.draw(rng, 1, 100_000)).std())
         away = abs(truth.rate - 0.5)
         n = prompts_needed(sd, away) if away > MARGIN else prompts_for_equivalence(sd, away, MARGIN)
         assert n is not None
-        runs = _both(*truth.drawn(rng, PLANNED_RUNS, 4 * n))
+        runs = _both(*truth.draw(rng, PLANNED_RUNS, 4 * n))
         one = {f"{alpha:g}": stops(runs, truth.rate, alpha) for alpha in ALPHAS}
         found[name] = {"fixed": n} | {
             f"at_{alpha}": round(float(np.quantile(_ends(ended), 0.8)) / n, 2)
@@ -475,7 +476,7 @@ def planned() -> None:
         }
         found[name]["median_at_0.05"] = round(float(np.median(one["0.05"].after)) / n, 2)
     times = float(np.median([one["at_0.05"] for one in found.values()]))
-    say(
+    print_result(
         "stopping:planning",
         figure=times,
         unit="times the prompts of a fixed number, for 80 % power at any look, in the median",

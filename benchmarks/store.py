@@ -1,16 +1,16 @@
-"""How fast 200,000 records are kept in the store and read back: a JSON line for each of the two.
+"""Measures writing and reading 200,000 records of the store, against bare `sqlite3`.
 
     python benchmarks/store.py [RECORDS]
 
-A third are completions of 300 to 2,500 characters, the others verdicts with a reason and a raw
-reply; the text is this package's own source. They are kept as a run keeps them: from tasks of one
-event loop, `IN_FLIGHT` at a time, each of which goes on when its record is committed. They are read
-in blocks, as a run reads them when it starts, into records that are validated.
+Prints a JSON line for writing and one for reading; `ratio` is our records per second divided by the
+peer's. A third are completions of 300 to 2,500 characters, the others verdicts with a reason and a
+raw reply; the text is this package's source. They are written as in a run: by `IN_FLIGHT` tasks of
+one event loop, each of which continues when its record is committed. They are read in blocks, as at
+the start of a run, into validated records.
 
-The peer is bare `sqlite3` with the same JSON: `executemany` in transactions of the same size, and
-`SELECT ... IN` in blocks of the same size, without records. `megabytes` is the file; `zlib` says
-what compressing each record (level 1) would make of the JSON, and what it would take: seconds for
-all records to pack, and to unpack.
+The peer stores the same JSON with `executemany` in transactions of the same size, and reads it with
+`SELECT ... IN` in blocks of the same size, without records. `megabytes` is the size of the file;
+`zlib` is the size and the seconds of compressing (level 1) and decompressing each record.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from measuring.line import say
+from harness.results import print_result
 
 import bakeoff
 from bakeoff.records import Completion, Record, Scores, Usage, Verdict, content_key
@@ -39,18 +39,21 @@ SOURCE = "\n".join(
 
 def main(count: int) -> None:
     """Write and read, ours and theirs, and print what it took."""
-    records = [(content_key(number), record) for number, record in enumerate(made(count))]
+    records = [(content_key(number), record) for number, record in enumerate(make_records(count))]
     rows = [(key, one.model_dump_json(exclude_defaults=True), 0.0) for key, one in records]
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder) / "ours.sqlite", Path(folder) / "theirs.sqlite"
-        wrote = {"ours": asyncio.run(kept(ours, records)), "theirs": bare_writes(theirs, rows)}
-        read = {"ours": asyncio.run(loaded(ours, records)), "theirs": bare_reads(theirs, rows)}
+        wrote = {
+            "ours": asyncio.run(write_store(ours, records)),
+            "theirs": bare_writes(theirs, rows),
+        }
+        read = {"ours": asyncio.run(read_store(ours, records)), "theirs": bare_reads(theirs, rows)}
         size = ours.stat().st_size
     text = sum(len(body.encode()) for _, body, _ in rows)
     more = {"records": count, "megabytes": round(size / 1e6, 1), "json_mb": round(text / 1e6, 1)}
     peer = f"sqlite3 {sqlite3.sqlite_version}, the same JSON"
     for name, took in (("store_write", wrote), ("store_read", read)):
-        say(
+        print_result(
             name,
             figure=count / took["ours"],
             unit="records/s",
@@ -58,11 +61,11 @@ def main(count: int) -> None:
             ratio=took["theirs"] / took["ours"],
             peer_figure=round(count / took["theirs"]),
             **more,
-            zlib=packed(rows),
+            zlib=measure_compression(rows),
         )
 
 
-def made(count: int) -> Iterator[Record]:
+def make_records(count: int) -> Iterator[Record]:
     """Completions and verdicts of the usual sizes."""
     draw = random.Random(0)
     for number in range(count):
@@ -72,7 +75,7 @@ def made(count: int) -> Iterator[Record]:
 def completion(draw: random.Random) -> Completion:
     """A completion as a server gives one."""
     return Completion(
-        text=cut(draw, 300, 2500),
+        text=slice_source(draw, 300, 2500),
         finish="stop",
         tokens=300,
         snapshot="Qwen/Qwen2.5-1.5B-Instruct",
@@ -83,7 +86,7 @@ def completion(draw: random.Random) -> Completion:
 
 def verdict(draw: random.Random) -> Verdict:
     """A verdict with its reason, and the reply that it was read from."""
-    why = cut(draw, 100, 500)
+    why = slice_source(draw, 100, 500)
     raw = json.dumps({"explanation": why, "score_a": 7, "score_b": 4, "winner": "A"})
     return Verdict(
         first=1.0,
@@ -96,14 +99,14 @@ def verdict(draw: random.Random) -> Verdict:
     )
 
 
-def cut(draw: random.Random, least: int, most: int) -> str:
+def slice_source(draw: random.Random, least: int, most: int) -> str:
     """A piece of text."""
     size = draw.randrange(least, most)
     start = draw.randrange(len(SOURCE) - size)
     return SOURCE[start : start + size]
 
 
-async def kept(path: Path, records: Sequence[tuple[str, Record]]) -> float:
+async def write_store(path: Path, records: Sequence[tuple[str, Record]]) -> float:
     """Seconds until all of them are committed."""
     waiting = iter(records)
     started = time.perf_counter()
@@ -119,7 +122,7 @@ async def kept(path: Path, records: Sequence[tuple[str, Record]]) -> float:
     return time.perf_counter() - started
 
 
-async def loaded(path: Path, records: Sequence[tuple[str, Record]]) -> float:
+async def read_store(path: Path, records: Sequence[tuple[str, Record]]) -> float:
     """Seconds until all of them are there as records."""
     kinds = {Completion: records[::3], Verdict: [r for n, r in enumerate(records) if n % 3]}
     started = time.perf_counter()
@@ -159,7 +162,7 @@ def bare_reads(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
     return time.perf_counter() - started
 
 
-def packed(rows: Sequence[tuple[str, str, float]]) -> dict[str, float]:
+def measure_compression(rows: Sequence[tuple[str, str, float]]) -> dict[str, float]:
     """What compressing would save and take, measured on some of them."""
     some = [body.encode() for _, body, _ in rows[:: max(1, len(rows) // 20_000)]]
     started = time.perf_counter()

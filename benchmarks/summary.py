@@ -1,18 +1,20 @@
-"""How long it takes to sum up very many judgments, and how much memory: JSON lines.
+"""Measures summaries, ratings and intervals, against a limit of 20 s, Evalica and scipy.
 
     python benchmarks/summary.py [PROMPTS]
 
+Prints a JSON line each; `ratio` is the peer's time divided by ours.
+
 `summary`: 100,000 prompts, 5 judges, both orders: a million judgments, from records to intervals,
-bias, agreement and verdict; the same for a tenth and three tenths of the prompts. Making the
-records is not counted, but their memory is in `peak_gb`: each size runs in a process of its own.
-`us_per_judgment` says whether the time grows with the judgments and not faster.
+bias, agreement and verdict; and the same for a tenth and three tenths of the prompts. The time does
+not include making the records, but `peak_gb` includes their memory; each size runs in its own
+process. `us_per_judgment` shows whether time grows linearly with judgments.
 
 `ratings`: 10 models on 10,000 prompts, every pair, 1,000 resamples of prompts, against Evalica's
-bootstrap, which resamples outcomes (20 of them, times 50: it takes a few minutes).
+bootstrap, which resamples outcomes (20 of them, scaled by 50).
 
 `interval`: the interval of Cohen's kappa of two raters with 2,000 resamples, against
 scipy.stats.bootstrap on the same ratings: BCa for 1,000 prompts, percentiles for 100,000.
-`apart` is how far the bounds differ, as a share of the interval.
+`apart` is the difference of the bounds, as a share of the interval's width.
 """
 
 import gc
@@ -25,8 +27,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
-from measuring.evidence import evidence_of
-from measuring.line import say, versions
+from harness.results import print_result, versions
+from harness.synthetic_evidence import synthetic_evidence
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -37,7 +39,7 @@ from bakeoff.stats.results import Estimate
 
 JUDGES = 5
 LIMIT_S = 20
-ALONE = "--alone"
+ONCE = "--once"
 MODELS, RATED, RESAMPLES, THEIRS = 10, 10_000, 1_000, 20
 
 Values = NDArray[np.float64]
@@ -46,18 +48,18 @@ T = TypeVar("T")
 
 def main(prompts: int) -> None:
     """Measure all three, and print a line each."""
-    summaries(prompts)
-    ratings()
+    measure_summary(prompts)
+    measure_ratings()
     for n in (1_000, 100_000):
-        interval(n)
+        measure_interval(n)
 
 
-def summaries(prompts: int) -> None:
+def measure_summary(prompts: int) -> None:
     """The summary of so many prompts, and of fewer, each in a process of its own."""
     sizes = (prompts // 10, 3 * prompts // 10, prompts)
-    found = [measured(size) for size in sizes]
+    found = [run_in_process(size) for size in sizes]
     whole = found[-1]
-    say(
+    print_result(
         "summary",
         figure=whole["seconds"],
         unit=f"s for {whole['judgments']:,} judgments",
@@ -75,18 +77,18 @@ def summaries(prompts: int) -> None:
     )
 
 
-def measured(prompts: int) -> dict[str, float]:
-    """What `alone` prints, from a process that does nothing else."""
-    command = [sys.executable, __file__, ALONE, str(prompts)]
+def run_in_process(prompts: int) -> dict[str, float]:
+    """What `summarize_once` prints, from a process that does nothing else."""
+    command = [sys.executable, __file__, ONCE, str(prompts)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def alone(prompts: int) -> None:
+def summarize_once(prompts: int) -> None:
     """One summary, and the memory of the process after making the records and after it."""
     gc.disable()  # it would look through all records again and again while they are made
-    evidence = evidence_of(prompts, JUDGES)
+    evidence = synthetic_evidence(prompts, JUDGES)
     gc.enable()
     gc.collect()
     records = peak()
@@ -107,7 +109,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def ratings() -> None:
+def measure_ratings() -> None:
     """Strengths with intervals, by us and by Evalica."""
     import evalica
 
@@ -118,16 +120,16 @@ def ratings() -> None:
     strengths = np.linspace(-1, 1, MODELS)
     wins = draw.random(len(left)) < 1 / (1 + np.exp(strengths[right] - strengths[left]))
     outcomes = PairwiseOutcomes(left, right, wins.astype(np.float64), prompts)
-    ours, found = timed(lambda: bradley_terry(outcomes, MODELS, resamples=RESAMPLES))
+    ours, found = time_call(lambda: bradley_terry(outcomes, MODELS, resamples=RESAMPLES))
     winners = [evalica.Winner.X if won else evalica.Winner.Y for won in wins.tolist()]
     arguments = (evalica.bradley_terry, left.tolist(), right.tolist(), winners)
-    theirs, rival = timed(
+    theirs, rival = time_call(
         lambda: evalica.bootstrap(*arguments, n_resamples=THEIRS, bootstrap_method="percentile")
     )
     logs = np.log(rival.result.scores.sort_index().to_numpy())
     gap = np.abs([s.estimate for s in found.strengths] - (logs - logs.mean())).max()
     theirs *= RESAMPLES / THEIRS
-    say(
+    print_result(
         "ratings",
         figure=ours,
         unit=f"s for {MODELS} models, {RATED:,} prompts, {RESAMPLES:,} resamples",
@@ -140,16 +142,16 @@ def ratings() -> None:
     )
 
 
-def interval(n: int) -> None:
+def measure_interval(n: int) -> None:
     """Cohen's kappa with its interval, by us and by scipy."""
     draw = np.random.default_rng(1)
     truth = draw.integers(0, 3, n)
     raters = [np.where(draw.random(n) < 0.6, truth, draw.integers(0, 3, n)) for _ in range(2)]
     ratings_ = np.stack(raters, axis=1) / 2
-    ours, found = timed(lambda: cohen_kappa(ratings_))
+    ours, found = time_call(lambda: cohen_kappa(ratings_))
     assert isinstance(found, Estimate)
     method = "BCa" if n <= 1_000 else "percentile"
-    theirs, rival = timed(
+    theirs, rival = time_call(
         lambda: stats.bootstrap(
             raters,
             kappa,
@@ -162,7 +164,7 @@ def interval(n: int) -> None:
         )
     )
     low, high = rival.confidence_interval
-    say(
+    print_result(
         f"interval:{n}",
         figure=1000 * ours,
         unit=f"ms for kappa with its interval, {n:,} prompts, 2,000 resamples",
@@ -182,7 +184,7 @@ def kappa(one: Values, other: Values, axis: int = -1) -> Values:
     return found
 
 
-def timed(work: Callable[[], T]) -> tuple[float, T]:
+def time_call(work: Callable[[], T]) -> tuple[float, T]:
     """The seconds that some work takes, and what it gives."""
     started = time.perf_counter()
     done = work()
@@ -190,7 +192,7 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [ALONE]:
-        alone(int(sys.argv[2]))
+    if sys.argv[1:2] == [ONCE]:
+        summarize_once(int(sys.argv[2]))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -1,6 +1,6 @@
-"""Puts what `make bench` printed into the table of docs/performance.md: a row per JSON line.
+"""Puts the result lines of `make bench` and `make bench-verdicts` into docs/performance.md.
 
-    make bench | tee /dev/stderr | python scripts/make_performance.py
+    make bench bench-verdicts | tee /dev/stderr | python scripts/make_performance.py
 
 Rows of benchmarks that did not run stay as they are.
 """

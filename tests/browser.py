@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright: pages that may reach nobody but this machine."""
+"""Opens pages in the system's Chromium through Playwright and records errors and requests."""
 
 import shutil
 import time
@@ -18,12 +18,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 class Watched:
-    """A page, and what should never happen on it."""
+    """A page with its console errors and its requests to other machines."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.complaints: list[str] = []  # errors and warnings in the console, dialogs, exceptions
-        self.left: list[str] = []  # requests for anything but this machine
+        self.complaints: list[str] = []  # console errors and warnings, dialogs, exceptions
+        self.left: list[str] = []  # URLs of requests to other machines
         page.on("console", lambda said: self._complain(said.type, said.text))
         page.on("pageerror", lambda error: self._complain("error", str(error)))
         page.on("dialog", lambda dialog: (self._complain("error", "dialog"), dialog.dismiss()))
@@ -39,21 +39,21 @@ class Watched:
             self.left.append(request.url)
 
     def until(self, expression: str) -> None:
-        """Wait until an expression holds. Playwright's own way needs `eval`, which pages forbid."""
+        """Wait until an expression is true; Playwright's `wait_for_function` needs `eval`."""
         deadline = time.monotonic() + 60
         while not self.page.evaluate(expression):
-            assert time.monotonic() < deadline, f"it never came to be that {expression}"
+            assert time.monotonic() < deadline, f"never true: {expression}"
             self.page.wait_for_timeout(20)
 
     def assert_quiet(self) -> None:
-        """Nobody complained and nothing left this machine."""
+        """Assert no console errors and no requests to other machines."""
         assert self.complaints == []
         assert self.left == []
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser; the test is skipped where none is installed."""
+    """Start a browser; skips the test where none is installed."""
     if not BINARY:
         pytest.skip("no chromium is installed")
     with sync_playwright() as playwright:
@@ -68,11 +68,11 @@ def chromium() -> Iterator[Browser]:
 def opened(
     browser: Browser, url: str, *, width: int = 1280, height: int = 800, dark: bool = False
 ) -> Iterator[Watched]:
-    """A page in a fresh profile, loaded."""
+    """Load a page in a fresh profile."""
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
     )
-    context.set_default_timeout(60_000)  # a busy machine is slow, and not wrong
+    context.set_default_timeout(60_000)  # a busy machine may be slow
     try:
         watched = Watched(context.new_page())
         watched.page.goto(url)

@@ -1,7 +1,7 @@
-"""A server on loopback that speaks OpenAI's and Anthropic's formats, and fails as servers fail.
+"""Loopback server with OpenAI's and Anthropic's formats that injects faults into its replies.
 
-Which fault a request meets hangs on what it asks and on how often that was asked before, never on
-when: so the same run meets the same faults, in whatever order its requests come.
+The fault of a request depends on its content and on the number of earlier requests with the same
+content, not on time: a run meets the same faults in any order of its requests.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ zj0EAwIDSQAwRgIhAOigvCTtXVoQ4k8akAIb6s6yLxMxb6SxGVVLGPctRFWgAiEA
 
 @dataclass
 class Wire:
-    """What is sent as it is: `pieces`, `pause` seconds after each, and then an end of some kind."""
+    """Bytes of a reply: `pieces`, with `pause` seconds after each, then `end` of the connection."""
 
     pieces: list[bytes]
     pause: float = 0.0
@@ -69,7 +69,7 @@ Makes = Callable[[Protocol, Any], Any]  # of the protocol and the right reply: w
 
 
 class Kind(NamedTuple):
-    """A kind of fault. `passes`: so many in a row are survived; `fails`: what comes of more."""
+    """A kind of fault: `passes` in a row are retried; more of them fail with kind `fails`."""
 
     make: Makes
     passes: int
@@ -77,7 +77,7 @@ class Kind(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What the first `times` requests of one item meet."""
+    """The fault that the first `times` requests of one item receive."""
 
     kind: str
     times: int
@@ -109,20 +109,20 @@ def page(status: int) -> Makes:
 
 
 def sent(body: bytes, **headers: str) -> Makes:
-    """A reply with a body that is no JSON of ours."""
+    """A reply with this body instead of the API's JSON."""
     named = {key.replace("_", "-"): said for key, said in headers.items()}
     return lambda *_: Reply(200, body, named)
 
 
 def shaped(openai: Callable[[Any], Any], anthropic: Callable[[Any], Any]) -> Makes:
-    """JSON of another shape."""
+    """A reply with valid JSON of an unexpected shape."""
     return lambda speaks, right: Reply(
         body=(openai if speaks == "openai" else anthropic)(json.loads(json.dumps(right)))
     )
 
 
 def whole(right: Any) -> tuple[bytes, bytes]:
-    """A head and a body."""
+    """The bytes of an HTTP reply: head and body."""
     body = json.dumps(right).encode()
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -131,7 +131,7 @@ def whole(right: Any) -> tuple[bytes, bytes]:
 
 
 def broken(end: Literal["reset", "half-closed", "closed"], *, head: bool, share: float) -> Makes:
-    """A connection that ends before the reply does."""
+    """A reply whose connection ends before its body does."""
 
     def make(_: Protocol, right: Any) -> Wire:
         first, body = whole(right)
@@ -141,7 +141,7 @@ def broken(end: Literal["reset", "half-closed", "closed"], *, head: bool, share:
 
 
 def slow(pause: float, *, share: float, size: int = 1) -> Makes:
-    """A reply of which a share comes at once, and the rest in pieces with a pause between them."""
+    """A reply that sends a share of its bytes at once, and the rest in pieces with pauses."""
 
     def make(_: Protocol, right: Any) -> Wire:
         text = b"".join(whole(right))
@@ -161,7 +161,7 @@ def content(found: Any) -> Callable[[Any], Any]:
 
 
 def cut(speaks: Protocol, right: Any) -> Any:
-    """The reply as it is where the tokens did not reach."""
+    """The reply of a model that stopped at its token limit."""
     if speaks == "anthropic":
         text = right["content"][0]["text"]
         return anthropic_message(text[: len(text) // 2], stop_reason="max_tokens")
@@ -241,7 +241,7 @@ REFUSALS = ("429", "429, seconds", "429, a date", "529", "503, seconds")  # for 
 
 
 def fails_as(kind: str, speaks: Protocol) -> str | None:
-    """What comes of a fault that stays."""
+    """The failure kind of a fault that is never cured."""
     return "verdict" if speaks == "anthropic" and kind in EMPTY else KINDS[kind].fails
 
 
@@ -272,13 +272,13 @@ def plan(
 
 
 def text_of(turn: Any) -> str:
-    """What a turn says, whether it is one text or blocks."""
+    """The text of a message whose content is a string or a list of blocks."""
     said = turn["content"]
     return said if isinstance(said, str) else "".join(block["text"] for block in said)
 
 
 def item_of(body: Mapping[str, Any]) -> str:
-    """What is asked, however often and in whatever words: of a judge the two texts in order."""
+    """Key of a request: the prompt, or the two texts of a judge request in their order."""
     first = text_of(body["messages"][0])
     if "winner" not in first:
         return f"{body['model']} on {first}"
@@ -286,7 +286,7 @@ def item_of(body: Mapping[str, Any]) -> str:
 
 
 def drawn(item: str) -> str:
-    """What the judge says of two texts: as if by chance, and always the same."""
+    """A pseudo-random verdict on two texts; the same for the same texts."""
     a, b = (byte % 11 for byte in hashlib.sha256(item.encode()).digest()[:2])
     return verdict_json("tie" if a == b else "A" if a > b else "B", a, b, f"Of {item}.")
 
@@ -297,7 +297,7 @@ def model_or_judge(body: Mapping[str, Any]) -> str:
 
 
 class ChaosServer(OpenAIServer):
-    """`with ChaosServer(faults) as server:`; `asked` and `met` count what came and what it met."""
+    """`with ChaosServer(faults) as server:`; `asked` counts requests, `met` counts faults sent."""
 
     def __init__(self, faults: Mapping[str, Fault] = {}, certificate: Path | None = None) -> None:
         super().__init__()
@@ -387,7 +387,7 @@ async def _sent(wire: Wire, writer: asyncio.StreamWriter) -> None:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection with RST."""
+    """Close a connection with RST."""
     held = writer.get_extra_info("socket")
     if held is not None and held.fileno() >= 0:
         _linger(held)
@@ -430,7 +430,7 @@ class Outage:
 
 
 class Proxy:
-    """`with Proxy(status) as proxy:` answers so to whoever wants to go anywhere through it."""
+    """`with Proxy(status) as proxy:` replies with `status` to every request for a tunnel."""
 
     def __init__(self, status: int) -> None:
         asked: list[str] = []
@@ -450,7 +450,7 @@ class Proxy:
             do_POST = do_CONNECT  # noqa: N815
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""A clean world for every test: no keys, no settings of ours, no hub, an empty working folder."""
+"""Isolates every test: no API keys, no bakeoff settings, no hub, an empty working directory."""
 
 import gc
 import os
@@ -12,11 +12,11 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 ROOT = Path(__file__).parents[1]
 
-# The hub's client reads this once, when it is imported: before any test module is.
+# huggingface_hub reads this once, at import, so it is set before any test module is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Two processes test at once on two cores: threads that wait for each other by spinning cost both.
-# An engine takes as many threads as it wants; that they sleep halves the time of its tests.
+# Two test processes share two cores, so threads must not spin while they wait for each other.
+# An engine chooses its own number of threads; passive waiting halves the time of its tests.
 for setting, value in (
     ("OMP_NUM_THREADS", "1"),
     ("OPENBLAS_NUM_THREADS", "1"),
@@ -25,15 +25,15 @@ for setting, value in (
 ):
     os.environ.setdefault(setting, value)
 
-# A shell has its background jobs ignore Ctrl-C, and whoever they start would inherit that.
+# A shell makes its background jobs ignore SIGINT, and child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-set_hypothesis_home_dir(ROOT / ".hypothesis")  # not into every test's working folder
-for profile, examples in (("bakeoff", 15), ("thorough", 100)):
+set_hypothesis_home_dir(ROOT / ".hypothesis")  # each test has another working directory
+for profile, examples in (("quick", 5), ("bakeoff", 15), ("thorough", 100)):
     settings.register_profile(
         profile,
         max_examples=examples,
-        deadline=None,  # two noisy cores
+        deadline=None,  # the duration of an example depends on the load of the machine
         suppress_health_check=[HealthCheck.too_slow],
         derandomize="CI" in os.environ,
     )
@@ -41,24 +41,25 @@ settings.load_profile("bakeoff")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are spread over processes: those of a file stay together, and so do all that load
-    an engine or a cluster, of which two at once would starve each other.
+    """Group the tests for pytest-xdist: by file, and all tests of an engine or a cluster together.
+
+    Two engines or clusters at once would starve each other.
     """
     for item in items:
         large = any(item.get_closest_marker(name) for name in ("engine", "ray"))
-        group = "engine" if large else item.path.stem
+        group = "engine" if large else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_finish() -> None:
-    """What all tests are made of is no garbage: nobody has to search through it again and again."""
+    """Exempt the collected tests from garbage collection, which would scan them again and again."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture
 def thawed() -> Iterator[None]:
-    """Where nobody has set anything aside, as in a process that only runs bakeoff."""
+    """Undo `gc.freeze()` for a test, as in a process that only runs bakeoff."""
     gc.unfreeze()
     yield
     gc.enable()
@@ -73,6 +74,6 @@ def clean_world(
         ours = name.startswith("BAKEOFF_") and not name.startswith("BAKEOFF_CACHE")
         if ours or name.endswith("_API_KEY") or name in ("OPENAI_BASE_URL", "RAY_ADDRESS"):
             monkeypatch.delenv(name)
-    if "hub" in request.fixturenames:  # a hub on loopback: the processes that it starts may ask it
+    if "hub" in request.fixturenames:  # a loopback hub, which child processes may use
         monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Real Ray nodes on this machine, with a raylet each, and the replicas that run on them."""
+"""Starts Ray nodes on this machine, each a raylet, and lists the replicas on them."""
 
 import os
 import sys
@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-FRAIL = Path(__file__).parent / "frail"
+FAULTY = Path(__file__).parent / "faulty_backend"
 _SMALL = 100 << 20  # bytes of a node's object store
-# Inherited by Ray's processes: no output, no telemetry.
+# Environment of Ray's processes: no log output, no usage statistics.
 _SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
-    "TESTS_OF": str(os.getpid()),  # identifies the processes of this test run
+    "TESTS_OF": str(os.getpid()),  # tells these processes from those of other test runs
 }
 
 
 @contextmanager
 def nodes(count: int, cpus: int) -> Iterator[Any]:
-    """A cluster of `count` nodes on which the backend `frail:` is installed."""
-    with somebodys_backend():
+    """Start a cluster of `count` nodes with the backend `faulty:`; no driver is connected yet."""
+    with faulty_backend_installed():
         from ray.cluster_utils import Cluster
 
         cluster = Cluster()
@@ -35,27 +35,29 @@ def nodes(count: int, cpus: int) -> Iterator[Any]:
 
 
 def add_node(cluster: Any, cpus: int) -> Any:
-    """One more node of a cluster."""
+    """Add a node to a cluster."""
     return cluster.add_node(num_cpus=cpus, include_dashboard=False, object_store_memory=_SMALL)
 
 
 @contextmanager
-def somebodys_backend() -> Iterator[None]:
-    """Install the backend `frail:` for this process and its children."""
+def faulty_backend_installed() -> Iterator[None]:
+    """Install the backend `faulty:` for this process and its child processes."""
     before = dict(os.environ)
     os.environ |= _SET
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FRAIL), before.get("PYTHONPATH")]))
-    sys.path.insert(0, str(FRAIL))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(FAULTY), before.get("PYTHONPATH")])
+    )
+    sys.path.insert(0, str(FAULTY))
     try:
         yield
     finally:
-        sys.path.remove(str(FRAIL))
+        sys.path.remove(str(FAULTY))
         os.environ.clear()
         os.environ |= before
 
 
 def replicas() -> list[int]:
-    """Pids of the replicas that run on the nodes of this test run."""
+    """The process ids of the replicas on the nodes of this test run."""
     found, ours = [], f"TESTS_OF={os.getpid()}".encode()
     for folder in Path("/proc").iterdir():
         try:
@@ -71,9 +73,9 @@ def replicas() -> list[int]:
 
 
 def soon(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait until a function returns a true value, and return that."""
+    """Poll `true` until its result is true, and return that; fails after `seconds`."""
     end = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < end, "it did not come to that"
+        assert time.monotonic() < end, f"not true within {seconds} s"
         time.sleep(0.05)
     return value

@@ -1,11 +1,10 @@
-"""A run that watches itself: `python soak_run.py CONFIG.json TRACE.jsonl`, as `bakeoff run` is one.
+"""Runs a comparison and traces its resource use: `python soak_run.py CONFIG.json TRACE.jsonl`.
 
-Writes a line for every so many judgments: the memory of the process, its open files, sockets and
-tasks, and the seconds of a processor that it took. The last line holds the longest times that the
-event loop was away, in each phase: before a tenth is judged, while the rest is, and behind that. A
-callback every few milliseconds measures them twice: by the clock, which also counts what others had
-of the machine, and by the seconds that the loop's own thread computed meanwhile; `swept` of these
-went into a search for garbage.
+Writes a JSON line for every `every` judgments: memory, open files, sockets, tasks and CPU seconds
+of the process. The last line holds the longest event loop stalls of each phase: until a tenth of
+the judgments, until the last judgment, and after it. A callback every few milliseconds measures a
+stall twice: by the wall clock, which includes other processes, and by the CPU time of the loop's
+thread; `swept` is the part of that which the garbage collector took.
 """
 
 import asyncio
@@ -22,12 +21,12 @@ from bakeoff.config import Config
 from bakeoff.records import Results
 from bakeoff.runtime.progress import ProgressUpdate
 
-_EVERY = 0.005  # seconds from one heartbeat to the next
-_LONG = 0.1  # seconds that it may be away
+_EVERY = 0.005  # seconds between heartbeats
+_LONG = 0.1  # seconds; a longer stall is counted
 
 
 class Heart:
-    """Beats in the event loop, and keeps the longest pauses of each phase."""
+    """Periodic callback in the event loop that records the longest stalls of each phase."""
 
     def __init__(self) -> None:
         self.phase = "load"
@@ -41,7 +40,7 @@ class Heart:
         self._loop.call_later(_EVERY, self._beat)
 
     def _sweep(self, begins: str, _: dict[str, int]) -> None:
-        """A search for garbage begins or ends, in whatever thread has to do it."""
+        """Callback at the start and the end of a garbage collection, in any thread."""
         now = time.thread_time()
         if begins == "start":
             self._sweeping = now
@@ -66,23 +65,23 @@ class Heart:
 
 
 def open_files() -> dict[str, int]:
-    """How many files the process has open, and how many of them are sockets."""
+    """The numbers of open files and of open sockets."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
         try:
             found.append(str(link.readlink()))
         except FileNotFoundError:
-            continue  # the one that lists them
+            continue  # the descriptor of this listing
     return {"files": len(found), "sockets": sum(name.startswith("socket:") for name in found)}
 
 
 def memory() -> int:
-    """The bytes of this process that are in memory."""
+    """The resident memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 class Tracer:
-    """Takes a sample for every so many judgments, and knows the phase by what is counted."""
+    """Writes a sample for every `every` judgments, and sets the phase from the progress."""
 
     def __init__(self, heart: Heart, trace: Any, every: int) -> None:
         self._heart = heart

@@ -27,7 +27,7 @@ from tests.chaos_server import (
     fails_as,
     plan,
 )
-from tests.long import long
+from tests.marks import long
 
 # Seconds that the client waits for a server that stalls. A healthy reply that takes longer on a
 # busy machine costs a retry, and every fault that passes leaves two of them.

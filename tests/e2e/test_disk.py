@@ -21,8 +21,8 @@ from bakeoff.runtime.progress import read_progress
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, prefer_good, verdict_json
-from tests.damaged import left_open, read_all, records_of
-from tests.unit.report.sample import results_of
+from tests.builders import sample_results
+from tests.store_damage import left_open, read_all, records_of
 
 Disk = Callable[[str], Path]
 PLAIN = "from bakeoff.cli import main; main()"
@@ -191,7 +191,7 @@ def test_results_that_do_not_fit_take_nothing_from_older_ones(
 @pytest.mark.parametrize("room", [0, 20_000])
 def test_a_file_that_does_not_fit_leaves_the_old_one(disk: Disk, room: int) -> None:
     folder = disk("9m")
-    old = results_of()
+    old = sample_results()
     save(old, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     filled(folder, room)

@@ -29,9 +29,9 @@ import pytest
 from bakeoff.cli import app
 from bakeoff.testing import OpenAIServer
 from tests.e2e.test_scripts import FLAGS, script
-from tests.hub import loopback_hub
-from tests.long import long
-from tests.tiny import SPECIALS, make_tiny_model, tiny_tokenizer
+from tests.hub_server import loopback_hub
+from tests.marks import long
+from tests.tiny_models import SPECIALS, make_tiny_model, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "MODEL_COMPARISON_GUIDE.md").read_text(encoding="utf-8")

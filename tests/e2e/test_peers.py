@@ -11,16 +11,23 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from measuring.knowing import Faults, verdict_for
-from measuring.peers.job import FLAWED, SOUND, Outcome, pairs_of
-from peers import JOBS, MissingError, compared, environment, measured, told
+from harness.labeled_judge import Faults, verdict_for
+from harness.peers.job import FLAWED, SOUND, Outcome, make_pairs
+from peers import (
+    JOBS,
+    PeerUnavailableError,
+    account_of,
+    peer_environment,
+    print_comparison,
+    run_peer,
+)
 
 HERE = Path(sys.executable)
 
 
 @pytest.mark.long
 def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
-    account = measured("openai", HERE, "unreadable", 24)
+    account = run_peer("openai", HERE, "unreadable", 24)
     assert (account["asked"], account["verdicts"], account["failed"]) == (48, 30, 18)
     assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
     assert (account["requests"], account["refused"]) == (48, 0)
@@ -29,14 +36,14 @@ def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
 
 @pytest.mark.long
 def test_bare_client_asks_again_where_the_server_failed_once() -> None:
-    account = measured("openai", HERE, "failing", 24)
+    account = run_peer("openai", HERE, "failing", 24)
     assert (account["verdicts"], account["failed"]) == (33, 15)
     assert account["requests"] == 48 + 3 + 2 * 6  # one more for each that failed once, two else
 
 
 @pytest.mark.long
 def test_bakeoff_counts_what_it_lost() -> None:
-    account = measured("bakeoff", HERE, "unreadable", 24)
+    account = run_peer("bakeoff", HERE, "unreadable", 24)
     assert (account["verdicts"], account["failed"]) == (36, 12)
     assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
     assert account["says"].startswith("12 failed, the first: ")
@@ -70,7 +77,7 @@ def test_judge_knows_the_sound_one_in_every_form(sound_first: bool) -> None:
 
 
 def test_outcome_knows_wrong_from_tie_from_missing() -> None:
-    pairs = pairs_of(5)
+    pairs = make_pairs(5)
     assert [pair.better for pair in pairs] == ["tuned"] * 3 + ["base"] * 2
     outcome = Outcome(version="1", asked=10)
     outcome.add("tuned", pairs[0])
@@ -85,7 +92,7 @@ def test_outcome_knows_wrong_from_tie_from_missing() -> None:
 def test_account_is_per_request_that_the_server_saw() -> None:
     said = {"seconds": 2.0, "cpu_seconds": 0.06}
     seen = {"rows": [[3, 1], [2, 0]], "most_in_flight": 4}
-    account = told(said, seen, 2.5)
+    account = account_of(said, seen, 2.5)
     assert (account["requests"], account["refused"], account["requests_per_s"]) == (6, 1, 3.0)
     assert account["cpu_ms_per_request"] == 10.0
 
@@ -94,7 +101,7 @@ def test_peer_that_brought_nothing_is_compared_with_one(capsys: pytest.CaptureFi
     lost = {"version": "2", "seconds": 1.0, "cpu_ms_per_request": 2.0, "wrong": 0, "ties": 0}
     ours = lost | {"asked": 320, "verdicts": 308, "failed": 12, "missing": 0, "stopped": None}
     theirs = lost | {"asked": 320, "verdicts": 0, "failed": 0, "missing": 320, "stopped": "E: x"}
-    compared("unreadable", ours, "deepeval", theirs)
+    print_comparison("unreadable", ours, "deepeval", theirs)
     line = json.loads(capsys.readouterr().out)
     assert (line["figure"], line["ratio"]) == (308, 308)
     assert line["peer"] == (
@@ -109,5 +116,5 @@ def test_peer_that_cannot_be_installed_is_left_out_with_the_reason(
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(MissingError, match="No matching distribution found for openai"):
-        environment("openai")
+    with pytest.raises(PeerUnavailableError, match="No matching distribution found for openai"):
+        peer_environment("openai")

@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from measuring.server import Loopback
+from harness.chat_server import ChatServer
 
 DRIVER = Path(__file__).parents[1] / "soak_run.py"
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "goes", "home"]
@@ -42,7 +42,7 @@ def write_files(folder: Path, prompts: int) -> None:
 def soaked(folder: Path, judgments: int) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
     """A sample for each hundredth of the judgments, what was so in the end, and the requests."""
     write_files(folder, judgments // 2)
-    with Loopback(latency=0.01) as server:
+    with ChatServer(latency=0.01) as server:
         config = {
             "model": [f"{name}=file:{folder / name}.jsonl" for name in ("one", "two")],
             "judge": [f"judge=api:judge?base_url={server.url}&max_concurrency={AT_ONCE}"],

@@ -19,7 +19,7 @@ from bakeoff.report.results_file import read_results
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import check
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
-from tests.long import long
+from tests.marks import long
 
 
 class Fickle:

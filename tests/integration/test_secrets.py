@@ -24,7 +24,7 @@ from bakeoff.testing import (
     prefer_good,
     verdict_json,
 )
-from tests.long import long
+from tests.marks import long
 
 KEY = "sk-marker-5f1d0c2a9e7b"
 PASSWORD = "pass-marker-77c1"

@@ -21,10 +21,11 @@ from bakeoff.plugins import (
     open_generator,
     open_judge,
 )
-from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from bakeoff.records import Completion, Pair, Prompt, Verdict
 from bakeoff.runtime import Generator, Judge, PerItem
+from tests.builders import make_prompt
 
-HELLO = Prompt(messages=(Message(role="user", content="hello"),))
+HELLO = make_prompt("hello")
 
 
 def context(**sampling: Any) -> RunContext:
@@ -178,15 +179,15 @@ class Longest(PerItem):
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A plugin package as pip installs it: a module, and a dist-info with entry points."""
     site = tmp_path / "site"
-    info = site / "somebodys_backends-1.0.dist-info"
+    info = site / "third_party_backends-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "somebodys_backends.py").write_text(MODULE)
+    (site / "third_party_backends.py").write_text(MODULE)
     (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: somebodys-backends\nVersion: 1.0\n"
+        "Metadata-Version: 2.1\nName: third-party-backends\nVersion: 1.0\n"
     )
     (info / "entry_points.txt").write_text(
-        "[bakeoff.generators]\nloud = somebodys_backends:Loud\n"
-        "[bakeoff.judges]\nlongest = somebodys_backends:Longest\n"
+        "[bakeoff.generators]\nloud = third_party_backends:Loud\n"
+        "[bakeoff.judges]\nlongest = third_party_backends:Longest\n"
     )
     monkeypatch.syspath_prepend(site)
     return site

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.testing import OpenAIServer, verdict_json
-from tests.hub import Address, loopback_hub, python_with_hub
-from tests.long import long
-from tests.tiny import make_tiny_model
+from tests.hub_server import Address, loopback_hub, python_with_hub
+from tests.marks import long
+from tests.tiny_models import make_tiny_model
 
 CARD = """---
 configs:

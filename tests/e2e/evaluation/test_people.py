@@ -13,7 +13,7 @@ import pytest
 from bakeoff import Results
 from bakeoff.testing import OpenAIServer
 from tests.integration.cli.test_cli import bakeoff, usual
-from tests.unit.web.voting.cases import Browser
+from tests.web_clients import Browser
 
 
 @contextmanager

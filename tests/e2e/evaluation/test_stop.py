@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.long import long
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, contest
 
 PROMPTS, LANES = 16, 4

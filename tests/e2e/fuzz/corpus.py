@@ -8,9 +8,9 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tests.builders import sample_results
 from tests.unit.importers.sample import alpaca, arena, comparator, compared, panda, script
 from tests.unit.judges.judge_texts import CASES
-from tests.unit.report.sample import results_of
 
 PROMPTS: list[dict[str, Any]] = [
     {"id": "one", "prompt": "What is \u00e9?", "tags": ["a", "b"], "reference": "a letter"},
@@ -172,7 +172,9 @@ def evaluations() -> dict[str, list[bytes]]:
         "table": TABLE,
         "alone": ALONE,
     }
-    jsons = [listed(value) for value in lists.values()] + [results_of("Why?").to_json().encode()]
+    jsons = [listed(value) for value in lists.values()] + [
+        sample_results("Why?").to_json().encode()
+    ]
     rows = [value for value in lists.values() if isinstance(value, list)]
     return {
         ".json": jsons,

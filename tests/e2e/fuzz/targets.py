@@ -32,16 +32,16 @@ from bakeoff.judges.rendering import Template, TemplateInput, load_criteria
 from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows
 from bakeoff.prompts.sampling import sample_prompts
-from bakeoff.records import Completion, Message, Prompt, Verdict
+from bakeoff.records import Completion, Verdict
 from bakeoff.report.export import save_page
 from bakeoff.report.frames import comparison_rows, judgment_rows
 from bakeoff.report.page.page import render_page
 from bakeoff.report.plain_text import escape_controls, escape_json
 from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
+from tests.builders import make_prompt, sample_results
 from tests.e2e.fuzz import corpus
 from tests.unit.judges.judge_texts import CRITERIA
-from tests.unit.report.sample import results_of
 
 
 class Target(NamedTuple):
@@ -169,7 +169,7 @@ def _shown_results(data: bytes, folder: Path) -> None:
 
 def _page(data: bytes, _: Path) -> None:
     text = data.decode("utf-8", "surrogateescape")
-    results = results_of(text, config={"prompts": text, "out": text})
+    results = sample_results(text, config={"prompts": text, "out": text})
     page_is_safe(render_page(results, links=[(text, "../")]).html)
 
 
@@ -272,7 +272,7 @@ def _template(data: bytes, folder: Path) -> None:
     template.render(TemplateInput(_PROMPT, ("one", "two"), CRITERIA), None)
 
 
-_PROMPT = Prompt(messages=(Message(role="user", content="q"),), reference="r", criteria=CRITERIA)
+_PROMPT = make_prompt("q", reference="r", criteria=CRITERIA)
 _PAIRWISE = Template("pairwise", 2)
 _FENCE = re.compile("^={8} [0-9a-f]{16}$", re.MULTILINE)
 
@@ -308,8 +308,8 @@ _NESTED = b'{"data": ["a", {"prompt": "b"}]}'
 _CELLS = b'id,messages,tags\n1,"[{""role"":""user"",""content"":""q""}]",a\n'
 _ROWS = corpus.lines(corpus.PROMPTS)
 _RESULTS = (
-    results_of("Why?").to_json().encode(),
-    results_of("**bold** <b>", scores=False).to_json().encode(),
+    sample_results("Why?").to_json().encode(),
+    sample_results("**bold** <b>", scores=False).to_json().encode(),
 )
 _HOSTILE = (
     b"<script>alert(1)</script>",

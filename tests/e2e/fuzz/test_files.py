@@ -17,8 +17,8 @@ from bakeoff.report.charts.figures import write_figures
 from bakeoff.report.export import REPORT, RESULTS, save, save_page
 from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressFile
+from tests.builders import sample_results
 from tests.e2e.fuzz.test_findings import put, refused
-from tests.unit.report.sample import results_of
 
 ROOM = 700 << 20  # bytes of memory that a process reading a line of 1 GB may have
 
@@ -133,7 +133,7 @@ def test_what_is_no_number_is_no_preference(tmp_path: Path, number: str) -> None
     found = read([put(tmp_path / "a.json", f"[{row}]")]).evidence
     assert found.judgments == ()
     assert [failure.kind for failure in found.failures] == ["not a number"]
-    document = json.loads(results_of().to_json())
+    document = json.loads(sample_results().to_json())
     document["judgments"][0]["verdict"]["first"] = "X"
     text = json.dumps(document).replace('"X"', number.replace("1e999", "Infinity"))
     refused(lambda: read_results(put(tmp_path / RESULTS, text)), "judgments.0")
@@ -183,21 +183,21 @@ def test_results_and_page_take_the_place_of_a_link(tmp_path: Path, elsewhere: Pa
     out.mkdir()
     for name in (RESULTS, REPORT):
         (out / name).symlink_to(elsewhere)
-    save(results_of(), out)
-    assert read_results(out).to_json() == results_of().to_json()
+    save(sample_results(), out)
+    assert read_results(out).to_json() == sample_results().to_json()
     assert not any((out / name).is_symlink() for name in (RESULTS, REPORT))
     (out / REPORT).unlink()
     (out / REPORT).symlink_to(elsewhere)
-    assert not save_page(results_of(), out).is_symlink()
+    assert not save_page(sample_results(), out).is_symlink()
 
 
 def test_a_link_that_leads_nowhere_makes_no_file_there(tmp_path: Path) -> None:
     out, nowhere = tmp_path / "out", tmp_path / "nowhere"
     out.mkdir()
     (out / RESULTS).symlink_to(nowhere)
-    save(results_of(), out)
+    save(sample_results(), out)
     assert not nowhere.exists()
-    assert read_results(out).to_json() == results_of().to_json()
+    assert read_results(out).to_json() == sample_results().to_json()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
@@ -208,8 +208,8 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     refused(lambda: read_results(pipe), "is no file")
     refused(lambda: read_results(tmp_path), "is no file")
     refused(lambda: read([pipe]), "is no file")
-    save(results_of(), tmp_path)
-    assert read_results(tmp_path).to_json() == results_of().to_json()
+    save(sample_results(), tmp_path)
+    assert read_results(tmp_path).to_json() == sample_results().to_json()
 
 
 def test_progress_takes_the_place_of_a_link(tmp_path: Path, elsewhere: Path) -> None:
@@ -221,7 +221,7 @@ def test_progress_takes_the_place_of_a_link(tmp_path: Path, elsewhere: Path) -> 
 
 @pytest.mark.long
 def test_charts_take_the_place_of_links(tmp_path: Path, elsewhere: Path) -> None:
-    results = results_of()
+    results = sample_results()
     charts = tmp_path / "charts"
     for path in write_figures(results, charts):
         path.unlink()

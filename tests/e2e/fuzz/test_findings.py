@@ -29,9 +29,9 @@ from bakeoff.records import Completion
 from bakeoff.report.export import save_page
 from bakeoff.report.plain_text import escape_json
 from bakeoff.report.results_file import read_results
+from tests.builders import sample_results
 from tests.e2e.fuzz import corpus
 from tests.unit.importers.sample import panda
-from tests.unit.report.sample import results_of
 
 DEEP = "[" * 100_000
 LESS_DEEP = "[" * 500 + "]" * 500  # that Python reads, and nobody wrote on purpose
@@ -297,7 +297,7 @@ def test_json_on_a_terminal_acts_on_nothing() -> None:
 
 def test_results_that_contradict_themselves_make_no_page(tmp_path: Path) -> None:
     """The summary speaks of completions, and there are none: a chart had nothing to draw."""
-    document = json.loads(results_of("Why?").to_json())
+    document = json.loads(sample_results("Why?").to_json())
     document["environment"] = {"seconds": "not a number", "packages": ["not", "by", "name"]}
     path = put(tmp_path / "results.json", json.dumps(document))
     results = read_results(path)

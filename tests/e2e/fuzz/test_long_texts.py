@@ -12,8 +12,9 @@ import pytest
 from bakeoff.errors import VerdictError
 from bakeoff.generators.thinking import split_thinking
 from bakeoff.judges.rendering import Template, TemplateInput
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion
 from bakeoff.report.plain_text import escape_controls, escape_json, shorten, wrap_line
+from tests.builders import make_prompt
 from tests.e2e.fuzz.mutating import TOKENS
 from tests.e2e.fuzz.targets import PARSERS
 
@@ -45,7 +46,7 @@ def reading(reader: Callable[[Completion], object]) -> Reads:
 
 
 def shows(text: str) -> str:
-    prompt = Prompt(messages=(Message(role="user", content=text),))
+    prompt = make_prompt(text)
     return _PAIRWISE.render(TemplateInput(prompt, (text, text)), 1000)
 
 

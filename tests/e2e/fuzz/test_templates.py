@@ -7,10 +7,11 @@ import pytest
 
 from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.judges.rendering import Template, TemplateInput
-from bakeoff.records import Criterion, Message, Prompt
+from bakeoff.records import Criterion
+from tests.builders import make_prompt
 from tests.e2e.fuzz.test_findings import put
 
-PROMPT = Prompt(messages=(Message(role="user", content="q"),), reference="r")
+PROMPT = make_prompt("q", reference="r")
 CRITERIA = (Criterion(name="short"),)
 
 
@@ -125,6 +126,6 @@ def test_a_template_has_a_largest_size(tmp_path: Path, size: int) -> None:
 )
 def test_what_a_model_says_is_never_a_template(said: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    prompt = Prompt(messages=(Message(role="user", content=said),))
+    prompt = make_prompt(said)
     shown = Template("pairwise", 2).render(TemplateInput(prompt, (said, said)), None)
     assert shown.count(said) == 3

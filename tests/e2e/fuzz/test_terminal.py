@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bakeoff.cli import main
+from tests.builders import sample_results
 from tests.e2e.fuzz.test_findings import put
 from tests.unit.importers.sample import alpaca, comparator, panda, script
-from tests.unit.report.sample import results_of
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\x00\r\nx"
 ACTS = re.compile(
@@ -108,7 +108,7 @@ def test_a_flag(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    results = results_of(EVIL, config={"prompts": EVIL})
+    results = sample_results(EVIL, config={"prompts": EVIL})
     path = put(tmp_path / "results.json", results.to_json())
     code, told = command(["report", path, "--out", tmp_path / "\x1b[2J"], capfd)
     assert (code, told.count("\n")) == (0, 1)

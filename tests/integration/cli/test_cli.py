@@ -24,9 +24,9 @@ from bakeoff.testing import (
     shown_completions,
     verdict_json,
 )
-from tests.long import long
-from tests.terminal import Terminal
-from tests.unit.report.sample import results_of
+from tests.builders import sample_results
+from tests.marks import long
+from tests.pseudo_terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -512,7 +512,7 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(results_of().to_json())
+    (tmp_path / "results.json").write_text(sample_results().to_json())
     done = bakeoff("report", "results.json", "--charts", "figures", "--out", "page", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     paths = [tmp_path / line for line in done.stdout.splitlines()]
@@ -534,7 +534,7 @@ def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
 def test_what_cannot_be_shown_is_one_clear_line(
     arguments: list[str], words: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "results.json").write_text(results_of().to_json())
+    (tmp_path / "results.json").write_text(sample_results().to_json())
     done = bakeoff(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert words in done.stderr
@@ -542,7 +542,7 @@ def test_what_cannot_be_shown_is_one_clear_line(
 
 
 def test_serve_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(results_of().to_json())
+    (tmp_path / "results.json").write_text(sample_results().to_json())
     command = [sys.executable, "-m", "bakeoff", "serve", "."]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr

@@ -12,8 +12,8 @@ from bakeoff.errors import BudgetError
 from bakeoff.evaluation.estimate import COMPLETION_TOKENS, VERDICT_TOKENS
 from bakeoff.evaluation.session import plan
 from bakeoff.testing import OpenAIServer, chat_completion, verdict_json
-from tests.long import long
-from tests.tokeniser import MODELS, Tokeniser, tokeniser
+from tests.marks import long
+from tests.tokenizer import MODELS, Tokenizer, tokenizer
 
 WORDS = (
     *(
@@ -48,10 +48,10 @@ WORDS = (
 )
 
 
-def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
+def text_of(tokenizer: Tokenizer, tokens: int, seed: str) -> str:
     """Return English text of about a number of tokens."""
     chance, text = random.Random(seed), ""
-    while (count := len(tokeniser(text))) < tokens:
+    while (count := len(tokenizer(text))) < tokens:
         text += " ".join(chance.choices(WORDS, k=max(1, (tokens - count) // 2))) + ". "
     return text
 
@@ -59,21 +59,21 @@ def text_of(tokeniser: Tokeniser, tokens: int, seed: str) -> str:
 class Priced:
     """Return a brain that counts tokens with a real tokenizer and replies at realistic length."""
 
-    def __init__(self, tokeniser: Tokeniser) -> None:
-        self._tokeniser = tokeniser
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self.calls = self.read = self.written = 0
 
     def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
         said = body["messages"][-1]["content"]
         if body["model"] == "judge":
-            why = text_of(self._tokeniser, VERDICT_TOKENS - 30, said[-40:])
+            why = text_of(self._tokenizer, VERDICT_TOKENS - 30, said[-40:])
             text = verdict_json("A", 7, 6, why)
         else:
             long = random.Random(said).randint(COMPLETION_TOKENS // 2, 3 * COMPLETION_TOKENS // 2)
             said += body["model"]
-            text = text_of(self._tokeniser, min(long, body["max_completion_tokens"]), said)
-        read = sum(len(self._tokeniser(turn["content"])) + 4 for turn in body["messages"])
-        written = len(self._tokeniser(text))
+            text = text_of(self._tokenizer, min(long, body["max_completion_tokens"]), said)
+        read = sum(len(self._tokenizer(turn["content"])) + 4 for turn in body["messages"])
+        written = len(self._tokenizer(text))
         self.calls, self.read = self.calls + 1, self.read + read
         self.written += written
         usage = {"prompt_tokens": read, "completion_tokens": written}
@@ -95,15 +95,15 @@ def asked(server: OpenAIServer, folder: Path, **more: Any) -> Config:
 
 
 FIRST = "smollm2"
-each_tokeniser = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS} - {FIRST}))])
+each_tokenizer = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS} - {FIRST}))])
 
 
 @pytest.mark.engine  # no engine, but the model's file
 @pytest.mark.long
-@each_tokeniser
+@each_tokenizer
 def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) -> None:
     """Input tokens, output tokens of the assumed length, and cost."""
-    respond = Priced(tokeniser(model))
+    respond = Priced(tokenizer(model))
     with OpenAIServer(respond) as server:
         config = asked(server, tmp_path)
         before = plan(config)
@@ -132,7 +132,7 @@ def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) ->
 
 
 @pytest.mark.engine
-@each_tokeniser
+@each_tokenizer
 def test_token_counts_match_a_tokenizer(model: str) -> None:
     root = Path(__file__).parents[3]
     for name in (
@@ -141,7 +141,7 @@ def test_token_counts_match_a_tokenizer(model: str) -> None:
         "src/bakeoff/evaluation/pipeline.py",
     ):
         text = (root / name).read_text()
-        assert estimate_tokens(text) == pytest.approx(len(tokeniser(model)(text)), rel=0.16), name
+        assert estimate_tokens(text) == pytest.approx(len(tokenizer(model)(text)), rel=0.16), name
 
 
 def test_run_over_budget_is_not_started(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from bakeoff.evaluation.cache import run_cached
 from bakeoff.records import Completion, Judgment
 from bakeoff.runtime.progress import ProgressCounter, ProgressUpdate, read_progress
 from bakeoff.storage import Store
-from tests.long import long
+from tests.builders import make_prompt
+from tests.marks import long
 from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 
@@ -235,7 +236,7 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
 
 def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """Return the last progress of each participant."""
-    return {progress.who: progress for progress in seen}
+    return {progress.participant: progress for progress in seen}
 
 
 @pytest.mark.long
@@ -255,13 +256,13 @@ def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
         assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
-        assert (ends[name].done, ends[name].kept, ends[name].failed) == (ends[name].total, 0, 0)
+        assert (ends[name].done, ends[name].stored, ends[name].failed) == (ends[name].total, 0, 0)
         assert ends[name].cost is None  # nobody knows what this server costs
-    assert [(p.done, p.kept) for p in seen if p.who == "judge"][-1] == (8, 0)
+    assert [(p.done, p.stored) for p in seen if p.participant == "judge"][-1] == (8, 0)
     again: list[ProgressUpdate] = []
     run(asked, again.append)
     for name, end in last(again).items():
-        assert (end.done, end.kept) == (ends[name].total, ends[name].total)
+        assert (end.done, end.stored) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
 
 
@@ -291,7 +292,7 @@ def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
-    for one, next_ in itertools.pairwise([p for p in seen if p.who == "judge"]):
+    for one, next_ in itertools.pairwise([p for p in seen if p.participant == "judge"]):
         assert next_.done > one.done
 
 
@@ -467,7 +468,7 @@ def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
             kill(asked, server, enough)
             left = read_progress(asked.out)
             assert left is not None  # whoever looks sees how far it came, and that it is silent
-            assert left.stopped(left.updated + timedelta(minutes=1))
+            assert left.is_stale(left.updated + timedelta(minutes=1))
         results = run(asked)
         assert read_progress(asked.out) is None
     assert not results.failures
@@ -497,13 +498,13 @@ def test_shown_parses_the_rendered_pair() -> None:
     from bakeoff.config import Sampling, Spec
     from bakeoff.judges.pairwise import PairwiseJudge
     from bakeoff.plugins import RunContext
-    from bakeoff.records import Message, Pair, Prompt
+    from bakeoff.records import Pair
 
     judge = PairwiseJudge(
         Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling())
     )
-    prompt = Prompt(messages=(Message(role="user", content="Q?"),))
-    asked = judge.show(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
+    prompt = make_prompt("Q?")
+    asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
     assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 
 
@@ -587,7 +588,7 @@ def test_equal_keys_are_requested_once_and_emitted_for_each_item() -> None:
         asyncio.run(filled(store))
     assert worker.asked == [2]
     assert told == [0, 2, 1, 3, 4]
-    assert (counted[-1].done, counted[-1].kept) == (5, 2)
+    assert (counted[-1].done, counted[-1].stored) == (5, 2)
 
 
 def test_unwritable_store_ends_the_work() -> None:

@@ -14,15 +14,15 @@ from bakeoff.errors import ConfigError
 from bakeoff.records import Judgments, Results
 from bakeoff.records import Results as Document
 from bakeoff.report.results_file import read_results, results_folder
-from tests.unit.report.sample import results_of
+from tests.builders import sample_results
 
 
 def results() -> Results:
-    return Results.model_validate_json(results_of().to_json())
+    return Results.model_validate_json(sample_results().to_json())
 
 
 def test_results_are_read_from_file_or_folder(tmp_path: Path) -> None:
-    of = results_of()
+    of = sample_results()
     (tmp_path / "results.json").write_text(of.to_json())
     text = of.to_json()
     for path in (tmp_path, tmp_path / "results.json", str(tmp_path)):
@@ -39,7 +39,7 @@ def test_invalid_results_are_a_one_line_error(text: str) -> None:
 
 
 def test_other_schema_and_missing_file_are_one_line_errors(tmp_path: Path) -> None:
-    document = json.loads(results_of().to_json()) | {"schema": "bakeoff/99"}
+    document = json.loads(sample_results().to_json()) | {"schema": "bakeoff/99"}
     Path("x.json").write_text(json.dumps(document))
     with pytest.raises(ConfigError, match="schema 'bakeoff/99'"):
         read_results(Path("x.json"))
@@ -48,7 +48,7 @@ def test_other_schema_and_missing_file_are_one_line_errors(tmp_path: Path) -> No
 
 
 def test_judgments_remain_a_tuple() -> None:
-    found, plain = results(), results_of().judgments
+    found, plain = results(), sample_results().judgments
     assert isinstance(found.judgments, Judgments)
     assert found.judgments == plain
     assert (found.judgments[0], len(found.judgments)) == (plain[0], len(plain))

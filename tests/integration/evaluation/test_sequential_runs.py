@@ -23,7 +23,7 @@ from bakeoff.storage.merge import merge
 from bakeoff.storage.salvage import check
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, shown_completions, verdict_json
 from tests.integration.evaluation.test_pipeline import config, kill, prompts_file
-from tests.long import long
+from tests.marks import long
 
 
 def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config:

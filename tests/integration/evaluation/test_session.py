@@ -19,8 +19,8 @@ from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.runtime.progress import ProgressReport, read_progress
 from bakeoff.runtime.timing import Stopwatch
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
-from tests.long import long
-from tests.tiny import make_tiny_model
+from tests.marks import long
+from tests.tiny_models import make_tiny_model
 from tests.unit.web.voting.cases import vote
 
 

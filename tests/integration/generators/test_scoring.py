@@ -17,7 +17,7 @@ from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
-from tests.tiny import CONTEXT, make_tiny_model
+from tests.tiny_models import CONTEXT, make_tiny_model
 
 
 def turn(question: str, text: str) -> Prompt:

@@ -17,7 +17,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.generators import server_process as module
 from bakeoff.generators import watchdog
 from bakeoff.generators.server_process import ServerProcess
-from tests.long import long
+from tests.marks import long
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 

@@ -18,9 +18,10 @@ from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, RawScores, Verdict
 from bakeoff.runtime import Emit, Traits, weights_of
 from bakeoff.testing import run_worker
-from tests.tiny import make_tiny_model, make_tiny_reward_model
+from tests.builders import make_prompt
+from tests.tiny_models import make_tiny_model, make_tiny_reward_model
 
-PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+PROMPT = make_prompt("Which?")
 
 
 class LengthScale:
@@ -160,7 +161,7 @@ def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
             for index, _ in enumerate(items):
                 emit(index, Completion(text="", score=len(prompts)))
 
-    other = Prompt(messages=(Message(role="user", content="Who?"),))
+    other = make_prompt("Who?")
     done = run_worker(
         judge_on(Listening()),
         [pair("a", "b"), pair("a", "b").model_copy(update={"prompt": other})],

@@ -9,10 +9,11 @@ from bakeoff.config import Sampling
 from bakeoff.errors import VerdictError, WorkError
 from bakeoff.judges.pointwise import PointwiseJudge
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
+from bakeoff.records import Pair, Usage, Verdict
 from bakeoff.testing import OpenAIServer, Responder, run_worker
+from tests.builders import make_prompt
 
-PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+PROMPT = make_prompt("Which?")
 POINTS = {"good": 9, "fair": 6, "poor": 2}
 
 

@@ -8,7 +8,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Message, Pair, PrefixedPrompt, Prompt, Verdict
+from bakeoff.records import Pair, PrefixedPrompt, Prompt, Verdict
 from bakeoff.testing import (
     AnthropicServer,
     OpenAIServer,
@@ -18,10 +18,11 @@ from bakeoff.testing import (
     shown_completions,
     verdict_json,
 )
+from tests.builders import make_prompt
 
 
 def prompt(text: str) -> Prompt:
-    return Prompt(messages=(Message(role="user", content=text),))
+    return make_prompt(text)
 
 
 def test_short_prompts_are_one_unchanged_wave() -> None:
@@ -65,9 +66,7 @@ TEMPLATES = ("pairwise", "guide", "marks", "scores", "rubric", "choice", "refere
 @pytest.mark.parametrize("template", sorted(TEMPLATES))
 def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None:
     """The cacheable prefix: instructions, prompt, reference."""
-    question = Prompt(
-        messages=(Message(role="user", content="What is it, then?"),), reference="The known one."
-    )
+    question = make_prompt("What is it, then?", reference="The known one.")
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
     judge: Any = open_judge(spec, RunContext(Sampling()))
     pair = Pair(prompt=question, first="the good one", second="the other one")

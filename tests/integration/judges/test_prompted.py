@@ -8,7 +8,7 @@ import pytest
 from bakeoff.config import Sampling
 from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Message, Pair, Prompt, Usage, Verdict
+from bakeoff.records import Pair, Prompt, Usage, Verdict
 from bakeoff.testing import (
     OpenAIServer,
     Reply,
@@ -18,8 +18,9 @@ from bakeoff.testing import (
     shown_completions,
     verdict_json,
 )
+from tests.builders import make_prompt
 
-PROMPT = Prompt(messages=(Message(role="user", content="Which?"),))
+PROMPT = make_prompt("Which?")
 
 
 def judge_pair(

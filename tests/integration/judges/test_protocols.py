@@ -18,7 +18,7 @@ from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, ConfigError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Failure, Message, Pair, Prompt, Usage, Verdict
+from bakeoff.records import Failure, Pair, Usage, Verdict
 from bakeoff.testing import (
     SNAPSHOT,
     AnthropicServer,
@@ -31,7 +31,8 @@ from bakeoff.testing import (
     shown_completions,
     verdict_json,
 )
-from tests.long import long
+from tests.builders import make_prompt
+from tests.marks import long
 
 SOON = {"Retry-After-Ms": "1"}
 FINE = verdict_json("A", 8, 3)
@@ -80,7 +81,7 @@ only = {
 
 
 def pair(first: str = "one", second: str = "two") -> Pair:
-    prompt = Prompt(messages=(Message(role="user", content="Which?"),))
+    prompt = make_prompt("Which?")
     return Pair(prompt=prompt, first=first, second=second)
 
 

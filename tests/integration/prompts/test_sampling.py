@@ -15,6 +15,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.prompts.sampling import PromptSample, sample_prompts
 from bakeoff.records import content_key
 from bakeoff.testing import refused_url
+from tests.builders import write_file
 
 CHAT = [
     {"role": "system", "content": "be brief"},
@@ -26,8 +27,7 @@ CHAT = [
 
 
 def jsonl(path: Path, rows: list[Any]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
+    return str(write_file(path, rows))
 
 
 def asked(drawn: PromptSample) -> list[str]:

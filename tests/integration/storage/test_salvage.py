@@ -19,7 +19,8 @@ from bakeoff.generators.batch.journal import BatchFinished
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.storage import Store
 from bakeoff.storage.salvage import StoreScan, check, lines, salvage
-from tests.damaged import (
+from tests.marks import long
+from tests.store_damage import (
     PAGE,
     Damage,
     bits_flipped,
@@ -34,7 +35,6 @@ from tests.damaged import (
     records_of,
     stored,
 )
-from tests.long import long
 
 
 class Sound(NamedTuple):

@@ -21,7 +21,7 @@ from bakeoff.errors import StoreError
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.storage import Store
 from bakeoff.storage.database import SCHEMA_VERSION
-from tests.long import long
+from tests.marks import long
 from tests.unit.records.test_records import completions, failures, pairs, prompts, verdicts
 
 WRITES = """

@@ -19,7 +19,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.report.terminal import log_to, make_console
 from bakeoff.web import server as web
 from bakeoff.web.server import HEADERS, json_reply, serve_app, text_reply
-from tests.long import long
+from tests.marks import long
 
 
 async def hello(request: Request) -> PlainTextResponse:

@@ -13,26 +13,18 @@ from bakeoff.records import (
     Evidence,
     Failure,
     Judgment,
-    Message,
     ModelCompletion,
     PairSummary,
     Prompt,
     Scores,
-    Verdict,
 )
+from tests.builders import make_failure, make_judgment, make_prompt
 
 
 def judgment(prompt: int, first: str, value: float, **more: Any) -> Judgment:
     """`value` is the probability that `first` is better, of a and b."""
-    said = {key: more.pop(key) for key in Verdict.model_fields if key in more}
-    return Judgment(
-        prompt_id=f"p{prompt}",
-        judge=more.pop("judge", "j"),
-        first=first,
-        second=more.pop("second", "b" if first == "a" else "a"),
-        verdict=Verdict(first=value, **said),
-        **more,
-    )
+    second = more.pop("second", "b" if first == "a" else "a")
+    return make_judgment(f"p{prompt}", first, second, value, **more)
 
 
 def both(prompt: int, value: float, **more: Any) -> list[Judgment]:
@@ -48,14 +40,17 @@ def won(wins: int, losses: int, ties: int = 0, **more: Any) -> list[Judgment]:
 
 def failure(prompt: str = "x", kind: str = "verdict", **more: Any) -> Failure:
     """A verdict on a and b that failed."""
-    given = {"participant": "j", "message": "?", "first": "a", "second": "b"} | more
-    return Failure(stage="judgment", prompt_id=prompt, kind=kind, **given)
+    judge, first, second = (
+        more.pop("participant", "j"),
+        more.pop("first", "a"),
+        more.pop("second", "b"),
+    )
+    return make_failure(prompt, first, second, judge=judge, kind=kind, **more)
 
 
 def prompt(number: int, text: str | None = None, tags: Sequence[str] = ()) -> Prompt:
     """Prompt p0, p1, ... with a distinct text."""
-    said = (Message(role="user", content=text or f"question {number}"),)
-    return Prompt(id=f"p{number}", messages=said, tags=tuple(tags))
+    return make_prompt(text or f"question {number}", id=f"p{number}", tags=tuple(tags))
 
 
 def texts(model: str, said: Iterable[str | Completion], sample: int = 0) -> list[ModelCompletion]:

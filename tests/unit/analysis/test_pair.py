@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Design, Judgment, Scores
 from bakeoff.stats.sequential import mean_confidence_sequence
+from tests.marks import examples
 from tests.unit.analysis.cases import both, evidence, judgment, pair, prompt, rows, won
 
 
@@ -56,7 +57,7 @@ def test_power_is_in_units_of_the_win_rate() -> None:
 ANYTIME = Design(sequential=True)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(rows)
 def test_with_optional_stopping_intervals_are_anytime_valid(
     judgments: list[Judgment],

@@ -2,13 +2,13 @@
 
 from bakeoff.analysis.spending import summarize_spending
 from bakeoff.records import Completion, Usage
-from tests.unit.report.sample import results_of
+from tests.builders import sample_results
 
 USED = Usage(input_tokens=10, output_tokens=5, cached_tokens=4)
 
 
 def test_spending_adds_up_and_an_unknown_cost_is_none() -> None:
-    evidence = results_of().evidence
+    evidence = sample_results().evidence
     said = Completion(text="x", usage=USED, cost=0.5)
     completions = tuple(c.model_copy(update={"completion": said}) for c in evidence.completions)
     a, b, judge = summarize_spending(evidence.model_copy(update={"completions": completions}))
@@ -29,7 +29,7 @@ def test_spending_adds_up_and_an_unknown_cost_is_none() -> None:
 
 
 def test_answered_failures_are_included_in_the_cost() -> None:
-    evidence = results_of().evidence
+    evidence = sample_results().evidence
     paid = tuple(
         failure.model_copy(update={"usage": USED, "cost": 0.25}) if nth == 0 else failure
         for nth, failure in enumerate(evidence.failures)
@@ -41,7 +41,7 @@ def test_answered_failures_are_included_in_the_cost() -> None:
 
 
 def test_spending_includes_the_null_check() -> None:
-    evidence = results_of().evidence
+    evidence = sample_results().evidence
     both = summarize_spending(evidence.model_copy(update={"null_check": evidence}))
     assert [one.outcomes for one in both] == [
         2 * one.outcomes for one in summarize_spending(evidence)

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
-    Completion,
     Evidence,
     Judgment,
-    ModelCompletion,
     PairSummary,
     Scores,
     Summary,
 )
+from tests.builders import make_completion
+from tests.marks import examples
 from tests.unit.analysis.cases import (
     both,
     evidence,
@@ -101,7 +101,7 @@ def mirrored(found: PairSummary) -> dict[str, Any]:
 WORDS = {"verdict", "reasons", "flags"}  # sentences about one side or the other
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows, said)
 def test_swapping_the_models_mirrors_every_number(
     judgments: list[Judgment], words: dict[str, list[str]]
@@ -158,7 +158,7 @@ def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
     assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows, said, st.randoms())
 def test_the_order_of_rows_and_prompts_changes_nothing(
     judgments: list[Judgment], words: dict[str, list[str]], random: Any
@@ -174,7 +174,7 @@ def test_the_order_of_rows_and_prompts_changes_nothing(
     assert [p["outcome"] for p in other["pairs"]] == [p["outcome"] for p in one["pairs"]]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows, st.integers(1, 5), st.sampled_from(["p0", "p1", "elsewhere"]))
 def test_a_failure_changes_no_estimate_but_the_bounds(
     judgments: list[Judgment], failed: int, where: str
@@ -198,7 +198,7 @@ def test_a_failure_changes_no_estimate_but_the_bounds(
     assert clean.accounting.worst_case == pytest.approx(expected, abs=1e-8)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows, said)
 def test_repeating_every_row_with_its_prompt_changes_no_interval(
     judgments: list[Judgment], words: dict[str, list[str]]
@@ -212,7 +212,7 @@ def test_repeating_every_row_with_its_prompt_changes_no_interval(
     )
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows, said, st.integers(0, 3))
 def test_no_number_is_nan_and_the_document_comes_back(
     judgments: list[Judgment], words: dict[str, list[str]], failed: int
@@ -223,7 +223,7 @@ def test_no_number_is_nan_and_the_document_comes_back(
     assert Summary.model_validate_json(found.model_dump_json()) == found
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows)
 def test_every_verdict_says_its_outcome(judgments: list[Judgment]) -> None:
     found = summarize(evidence(judgments)).pairs[0]
@@ -262,6 +262,6 @@ def test_the_summary_has_notes_and_the_estimand() -> None:
 
 
 def test_flags_of_models_and_pairs_are_together() -> None:
-    empty = [ModelCompletion(prompt_id="p0", model="a", completion=Completion(text=""))]
+    empty = [make_completion("p0", "a", "")]
     found = summarize(evidence(won(2, 18), completions=tuple(empty)))
     assert {"low win rate", "empty"} <= {flag.kind for flag in found.flags}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff import Config
@@ -17,8 +17,10 @@ from bakeoff.evaluation.sequential import (
     PairProgress,
     Schedule,
 )
-from bakeoff.records import Judgment, Prompt, Verdict
+from bakeoff.records import Judgment, Prompt
 from bakeoff.stats.sequential import mean_confidence_sequence
+from tests.builders import make_judgment
+from tests.marks import examples
 
 MODELS = ("a", "b", "c")
 
@@ -32,13 +34,7 @@ def prompts(count: int) -> list[Prompt]:
 def judged(pair: ModelPair, prompt: Prompt, *values: float) -> list[Judgment]:
     """Return a judgment per order with these preferences for the first model."""
     return [
-        Judgment(
-            prompt_id=prompt.id,
-            judge="j",
-            first=first,
-            second=second,
-            verdict=Verdict(first=value if first == pair[0] else 1 - value),
-        )
+        make_judgment(prompt.id, first, second, value if first == pair[0] else 1 - value)
         for value, (first, second) in zip(values, (pair, pair[::-1]), strict=False)
     ]
 
@@ -125,7 +121,7 @@ def drawn(seed: int, shares: dict[ModelPair, float]) -> Callable[[ModelPair, int
     return lambda pair, n: [float(random.Random(f"{seed} {pair} {n}").random() < shares[pair])] * 2
 
 
-@settings(max_examples=4)
+@examples(4)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 0.75, 0.95]), st.randoms())
 def test_stopping_point_does_not_depend_on_arrival_order(
     seed: int, share: float, rng: random.Random

@@ -5,13 +5,14 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion
 from bakeoff.testing import run_worker
+from tests.builders import make_prompt
 
 
 def echo(text: str, prompt: str = "one two three") -> Completion:
     worker = open_generator(Spec.parse(text), RunContext(Sampling()))
-    completion = run_worker(worker, [Prompt(messages=(Message(role="user", content=prompt),))])[0]
+    completion = run_worker(worker, [make_prompt(prompt)])[0]
     assert isinstance(completion, Completion)
     return completion
 

@@ -1,16 +1,17 @@
 import asyncio
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bakeoff.config import Sampling, Spec
-from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
+from bakeoff.testing import run_worker
+from tests.builders import write_file
 
 SETTING = RunContext(Sampling())
 SYSTEM = {"role": "system", "content": "be brief"}
@@ -25,24 +26,11 @@ def prompt(*messages: dict[str, str], name: str = "") -> Prompt:
 
 
 def recorded(path: Path, rows: list[dict[str, Any]], options: str = "") -> RecordedCompletions:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return RecordedCompletions(Spec.parse(f"file:{path}{options}"), SETTING)
-
-
-def outcomes(model: Any, prompts: list[Prompt]) -> list[Completion | WorkError]:
-    async def collect() -> dict[int, Completion | WorkError]:
-        got: dict[int, Completion | WorkError] = {}
-        await model.prepare()
-        await model(prompts, got.__setitem__)
-        await model.close()
-        return got
-
-    got = asyncio.run(collect())
-    return [got[index] for index in range(len(prompts))]
+    return RecordedCompletions(Spec.parse(f"file:{write_file(path, rows)}{options}"), SETTING)
 
 
 def completion_texts(model: Any, *prompts: Prompt) -> list[str | None]:
-    return [o.text if isinstance(o, Completion) else None for o in outcomes(model, [*prompts])]
+    return [o.text if isinstance(o, Completion) else None for o in run_worker(model, [*prompts])]
 
 
 @pytest.fixture
@@ -86,7 +74,7 @@ def test_row_with_an_unknown_id_matches_by_its_prompt(path: Path) -> None:
 def test_prompt_without_a_row_fails_alone(path: Path) -> None:
     rows = [{"prompt_id": "x", "completion": "c"}, {"prompt_id": "z", "completion": None}]
     model = recorded(path, rows)
-    fine, missing, null = outcomes(
+    fine, missing, null = run_worker(
         model,
         [prompt(user("q"), name="x"), prompt(SYSTEM, name="y"), prompt(user("q"), name="z")],
     )
@@ -99,7 +87,7 @@ def test_prompt_without_a_row_fails_alone(path: Path) -> None:
 def test_thinking_finish_and_tokens_are_read(path: Path) -> None:
     raw = "<think>hm</think>\nsure"
     row = {"prompt": "q", "completion": raw, "finish": "length", "tokens": 9}
-    (outcome,) = outcomes(recorded(path, [row]), [prompt(user("q"))])
+    (outcome,) = run_worker(recorded(path, [row]), [prompt(user("q"))])
     assert outcome == Completion(text="sure", thinking="hm", finish="length", tokens=9, raw=raw)
 
 
@@ -107,7 +95,7 @@ def test_csv_and_json_files(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text('prompt_id,prompt,base,tokens,finish\n,"hi, you",c,3,stop\n7,,d,,\n')
     model = RecordedCompletions(Spec.parse(f"file:{table}?column=base"), SETTING)
-    assert outcomes(model, [prompt(user("hi, you")), prompt(user("q"), name="7")]) == [
+    assert run_worker(model, [prompt(user("hi, you")), prompt(user("q"), name="7")]) == [
         Completion(text="c", finish="stop", tokens=3),
         Completion(text="d"),
     ]
@@ -151,7 +139,7 @@ def test_rows_that_differ_only_in_ids_conflict_without_an_id_match(path: Path) -
         "b",
     ]
     with pytest.raises(ConfigError, match="line 1 and line 2 are different completions of one"):
-        outcomes(model, [prompt(user("q"), name="c")])
+        run_worker(model, [prompt(user("q"), name="c")])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Small evaluations in every format, and helpers to read them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,27 +9,14 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import read
 from bakeoff.records import Evidence, Judgment
+from tests.builders import write_file
 
 Rows = list[dict[str, Any]]
 
 
-def written(path: Path, value: object) -> Path:
-    """Write a value to the path (bytes, text, rows as JSON lines, or JSON) and return it."""
-    if isinstance(value, bytes):
-        path.write_bytes(value)
-    elif isinstance(value, str):
-        path.write_text(value, encoding="utf-8")
-    elif path.suffix == ".jsonl":
-        assert isinstance(value, list)
-        path.write_text("".join(json.dumps(row) + "\n" for row in value), encoding="utf-8")
-    else:
-        path.write_text(json.dumps(value), encoding="utf-8")
-    return path
-
-
 def evidence(tmp_path: Path, *values: object, name: str = "a.json", **options: Any) -> Evidence:
     """The evidence in files of these values."""
-    paths = [written(tmp_path / f"{n}-{name}", value) for n, value in enumerate(values)]
+    paths = [write_file(tmp_path / f"{n}-{name}", value) for n, value in enumerate(values)]
     return read(paths, **options).evidence
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.importers.sample import alpaca, counted, evidence, first_of, refusal, written
+from tests.builders import write_file
+from tests.unit.importers.sample import alpaca, counted, evidence, first_of, refusal
 
 
 def test_preference_is_for_the_model_under_test(tmp_path: Path) -> None:
@@ -99,5 +100,5 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
 def test_generator_without_name_is_a_config_error(tmp_path: Path) -> None:
     rows = [alpaca(), alpaca(generator_2=None)]
     assert "row 2: 'generator_2' has to be the name of a model" in refusal(
-        written(tmp_path / "a.json", rows)
+        write_file(tmp_path / "a.json", rows)
     )

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.importers.sample import arena, counted, evidence, first_of, refusal, written
+from tests.builders import write_file
+from tests.unit.importers.sample import arena, counted, evidence, first_of, refusal
 
 
 def test_baseline_is_a_in_the_first_game_and_b_in_the_second(tmp_path: Path) -> None:
@@ -59,5 +60,5 @@ def test_missing_score_is_a_failure(tmp_path: Path, games: Any, kinds: list[str]
 
 
 def test_row_without_model_is_a_config_error(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.jsonl", [arena("A>B"), arena("A>B", model=None)])
+    path = write_file(tmp_path / "a.jsonl", [arena("A>B"), arena("A>B", model=None)])
     assert "row 2: 'model' has to be the name of a model" in refusal(path)

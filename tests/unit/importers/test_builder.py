@@ -3,7 +3,8 @@ from hypothesis import strategies as st
 
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
 from bakeoff.importers.labels import ParseFailure, parse_prompt
-from bakeoff.records import Completion, Judgment, Message, Prompt, Verdict
+from bakeoff.records import Completion, Judgment, Verdict
+from tests.builders import make_prompt
 
 WON = Verdict(first=1.0, reason="r")
 LOST = ParseFailure("missing", "'winner' is missing", "None")
@@ -154,9 +155,7 @@ def test_placeholder_prompt_takes_a_later_text() -> None:
     for text in (None, "q"):
         builder.begin_file()
         builder.add_prompt(parse_prompt(text, default="row 1", prompt_id="7"))
-    assert builder.build().prompts == (
-        Prompt(id="7", messages=(Message(role="user", content="q"),)),
-    )
+    assert builder.build().prompts == (make_prompt("q", id="7"),)
 
 
 def test_default_prompt_names_row_and_file() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import open_document
-from tests.unit.importers.sample import written
+from tests.builders import write_file
 
 
 def test_object_is_top_and_row(tmp_path: Path) -> None:
-    document = open_document(written(tmp_path / "a.json", {"a": 1}))
+    document = open_document(write_file(tmp_path / "a.json", {"a": 1}))
     assert document.top == {"a": 1}
     assert [row.values for row in document.rows] == [{"a": 1}]
 
@@ -30,8 +30,8 @@ def test_rows_are_read_from_json_lists_json_lines_and_csv(
     tmp_path: Path, name: str, data: str
 ) -> None:
     for path in (
-        written(tmp_path / name, data),
-        written(tmp_path / f"{name}.gz", gzip.compress(data.encode())),
+        write_file(tmp_path / name, data),
+        write_file(tmp_path / f"{name}.gz", gzip.compress(data.encode())),
     ):
         document = open_document(path)
         assert document.top == {}
@@ -40,7 +40,7 @@ def test_rows_are_read_from_json_lists_json_lines_and_csv(
 
 def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
     text = r'{"\ud83d": ["\ud83d\ude00", {"b": "x\udc00"}], "n": NaN}'
-    (row,) = open_document(written(tmp_path / "a.json", text)).rows
+    (row,) = open_document(write_file(tmp_path / "a.json", text)).rows
     assert json.dumps(row.values, ensure_ascii=False) == '{"?": ["😀", {"b": "x?"}], "n": NaN}'
 
 
@@ -77,7 +77,7 @@ def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
 def test_unreadable_file_is_a_one_line_config_error(
     tmp_path: Path, name: str, data: str | bytes, says: str
 ) -> None:
-    path = written(tmp_path / name, data)
+    path = write_file(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
         open_document(path)
     assert says in str(error.value)

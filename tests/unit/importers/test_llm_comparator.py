@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.importers.sample import comparator, counted, evidence, first_of, refusal, written
+from tests.builders import write_file
+from tests.unit.importers.sample import comparator, counted, evidence, first_of, refusal
 
 
 def test_each_rater_score_is_a_judgment(tmp_path: Path) -> None:
@@ -63,5 +64,5 @@ def test_missing_score_is_a_failure(tmp_path: Path) -> None:
 def test_invalid_structure_is_a_config_error(
     tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
-    path = written(tmp_path / "a.json", {**comparator({"score": 1}), **change})
+    path = write_file(tmp_path / "a.json", {**comparator({"score": 1}), **change})
     assert says in refusal(path)

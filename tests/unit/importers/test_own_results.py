@@ -9,15 +9,15 @@ from bakeoff.records import (
     Evidence,
     Failure,
     Judgment,
-    Message,
     ModelCompletion,
     Prompt,
     Record,
     Verdict,
 )
-from tests.unit.importers.sample import evidence, refusal, written
+from tests.builders import make_prompt, write_file
+from tests.unit.importers.sample import evidence, refusal
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="q"),))
+PROMPT = make_prompt("q", id="p")
 
 
 def completion(model: str, text: str, sample: int = 0) -> ModelCompletion:
@@ -104,7 +104,7 @@ def test_other_verdicts_are_repeats_and_other_completions_are_samples(tmp_path: 
 
 
 def test_equal_ids_of_other_texts_are_other_prompts(tmp_path: Path) -> None:
-    other = Prompt(id="p", messages=(Message(role="user", content="r"),))
+    other = make_prompt("r", id="p")
     result = evidence(tmp_path, results(*RUN), results(*RUN[:3], failure(), prompt=other))
     assert [p.id for p in result.prompts] == ["p", "p (2)"]
     assert [j.prompt_id for j in result.judgments] == ["p", "p", "p (2)"]
@@ -126,7 +126,7 @@ def test_equal_ids_of_other_texts_are_other_prompts(tmp_path: Path) -> None:
 def test_invalid_results_file_is_a_config_error(
     tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
-    assert says in refusal(written(tmp_path / "a.json", {**results(*RUN), **change}))
+    assert says in refusal(write_file(tmp_path / "a.json", {**results(*RUN), **change}))
 
 
 def test_origins_are_read_from_the_config(tmp_path: Path) -> None:

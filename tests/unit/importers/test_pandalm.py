@@ -4,7 +4,8 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.pandalm import split_keys
-from tests.unit.importers.sample import counted, evidence, first_of, panda, refusal, written
+from tests.builders import write_file
+from tests.unit.importers.sample import counted, evidence, first_of, panda, refusal
 
 
 def test_each_annotator_is_a_judge(tmp_path: Path) -> None:
@@ -56,6 +57,6 @@ def test_ambiguous_keys_are_config_errors(keys: list[str]) -> None:
 
 
 def test_missing_labels_and_keys_are_config_errors(tmp_path: Path) -> None:
-    assert "no column 'annotator1'" in refusal(written(tmp_path / "a.json", [panda()]))
-    path = written(tmp_path / "b.json", [panda(1, cmp_key=None)])
+    assert "no column 'annotator1'" in refusal(write_file(tmp_path / "a.json", [panda()]))
+    path = write_file(tmp_path / "b.json", [panda(1, cmp_key=None)])
     assert "cannot tell the two models" in refusal(path)

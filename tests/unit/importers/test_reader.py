@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import importers, read
+from tests.builders import write_file
 from tests.unit.importers.sample import (
     alpaca,
     arena,
@@ -19,7 +20,6 @@ from tests.unit.importers.sample import (
     panda,
     refusal,
     script,
-    written,
 )
 from tests.unit.importers.test_own_results import RUN, results
 
@@ -37,7 +37,7 @@ SAMPLES: dict[str, Any] = {
 
 def test_every_format_is_detected(tmp_path: Path) -> None:
     assert set(SAMPLES) == set(FORMATS)
-    paths = [written(tmp_path / f"{name}.json", value) for name, value in SAMPLES.items()]
+    paths = [write_file(tmp_path / f"{name}.json", value) for name, value in SAMPLES.items()]
     for path, name in zip(paths, SAMPLES, strict=True):
         assert read([path]).formats == read([path], format=name).formats == (name,)
     formats, result = read(paths)
@@ -46,11 +46,11 @@ def test_every_format_is_detected(tmp_path: Path) -> None:
 
 
 def test_ambiguous_and_unknown_formats_are_config_errors(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.json", [{**alpaca(), **panda(1)}])
+    path = write_file(tmp_path / "a.json", [{**alpaca(), **panda(1)}])
     message = refusal(path)
     assert f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format " in message
     assert read([path], format="pandalm").formats == ("pandalm",)
-    path = written(tmp_path / "b.json", {f"key{n}": n for n in range(20)})
+    path = write_file(tmp_path / "b.json", {f"key{n}": n for n in range(20)})
     message = refusal(path)
     assert "is of no known format: it holds 'key0', 'key1'" in message
     assert (
@@ -61,7 +61,7 @@ def test_ambiguous_and_unknown_formats_are_config_errors(tmp_path: Path) -> None
 
 
 def test_columns_are_for_tables_only(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.csv", "label\nb\n")
+    path = write_file(tmp_path / "a.csv", "label\nb\n")
     assert counted(read([path], format="table", columns={"winner": "label"}).evidence) == (1, 0)
     message = refusal(path, format="script", columns={"winner": "label"})
     assert message == "--columns is for tables: leave it out, or choose --format table"
@@ -74,7 +74,7 @@ def test_columns_are_for_tables_only(tmp_path: Path) -> None:
 def test_wrong_explicit_format_is_a_one_line_config_error(
     tmp_path: Path, name: str, value: Any
 ) -> None:
-    path = written(tmp_path / "a.json", value)
+    path = write_file(tmp_path / "a.json", value)
     with pytest.raises(ConfigError) as error:
         read([path], format=name)
     assert "\n" not in str(error.value)
@@ -124,7 +124,7 @@ TOP = st.fixed_dictionaries(
 def test_wrong_types_are_read_or_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, value: Any, name: str | None
 ) -> None:
-    path = written(tmp_path_factory.getbasetemp() / "wrong.json", json.dumps(value))
+    path = write_file(tmp_path_factory.getbasetemp() / "wrong.json", json.dumps(value))
     message = ""
     try:
         read([path], format=name).evidence.model_dump_json()
@@ -169,7 +169,7 @@ def check(tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
             row for label in labels for row in ({"winner": label}, {"winner": "a"}, {"winner": "b"})
         ],
     }
-    path = written(tmp_path_factory.getbasetemp() / "garbage.json", documents[name])
+    path = write_file(tmp_path_factory.getbasetemp() / "garbage.json", documents[name])
     result = read([path], format=name).evidence
     judged, failed = counted(result)
     assert failed == len(labels)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import write_file
 from tests.unit.importers.sample import (
     compared,
     counted,
@@ -10,7 +11,6 @@ from tests.unit.importers.sample import (
     first_of,
     refusal,
     script,
-    written,
 )
 
 
@@ -116,4 +116,4 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_results_are_config_errors(tmp_path: Path, results: Any, says: str) -> None:
-    assert says in refusal(written(tmp_path / "a.json", script(results)))
+    assert says in refusal(write_file(tmp_path / "a.json", script(results)))

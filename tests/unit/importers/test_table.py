@@ -8,7 +8,8 @@ from bakeoff.importers.documents import Document
 from bakeoff.importers.reader import read
 from bakeoff.importers.table import STANDARD_COLUMNS, rename_columns, standard_rows
 from bakeoff.prompts.rows import Row
-from tests.unit.importers.sample import Rows, counted, evidence, first_of, refusal, written
+from tests.builders import write_file
+from tests.unit.importers.sample import Rows, counted, evidence, first_of, refusal
 
 
 def winners(tmp_path: Path, *values: Any, a: Any = "tuned", b: Any = "base") -> list[float | str]:
@@ -207,9 +208,9 @@ def test_repeated_scores_are_paired_in_file_order(tmp_path: Path) -> None:
 
 
 def test_scores_without_a_common_prompt_are_a_config_error(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.json", [scored("x", 9), scored("y", 9, 2)])
+    path = write_file(tmp_path / "a.json", [scored("x", 9), scored("y", 9, 2)])
     assert "no two of the models 'x', 'y' were scored on the same prompt" in refusal(path)
-    path = written(tmp_path / "b.json", [{"model": "x", "score": 3}])
+    path = write_file(tmp_path / "b.json", [{"model": "x", "score": 3}])
     assert "name it with --columns prompt_id=COLUMN" in refusal(path)
 
 
@@ -222,11 +223,11 @@ def test_scores_without_a_common_prompt_are_a_config_error(tmp_path: Path) -> No
     ],
 )
 def test_a_model_needs_a_name(tmp_path: Path, rows: Rows, says: str) -> None:
-    assert says in refusal(written(tmp_path / "a.json", rows))
+    assert says in refusal(write_file(tmp_path / "a.json", rows))
 
 
 def test_table_without_verdicts_is_a_config_error(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.csv", "label,prompt\n1,q\n")
+    path = write_file(tmp_path / "a.csv", "label,prompt\n1,q\n")
     message = refusal(path, format="table")
     assert "a table needs winner, preference, score_a and score_b, or model and score" in message
     assert "there are: 'label', 'prompt'" in message

@@ -17,9 +17,10 @@ from bakeoff.judges.rendering import (
     next_max_chars,
     truncate_middle,
 )
-from bakeoff.records import Criterion, Message, Prompt
+from bakeoff.records import Criterion
+from tests.builders import make_prompt
 
-QUESTION = Prompt(messages=(Message(role="user", content="Which?"),), reference="This.")
+QUESTION = make_prompt("Which?", reference="This.")
 INJECTIONS = [
     json.loads(line)
     for line in (Path(__file__).parent / "injections.jsonl").read_text("utf-8").splitlines()
@@ -76,7 +77,7 @@ def find_delimiter(text: str) -> str:
 
 
 def delimiter_of(template: Template, *completions: str, question: str = "Which?") -> str:
-    prompt = Prompt(messages=(Message(role="user", content=question),))
+    prompt = make_prompt(question)
     return find_delimiter(template.render(TemplateInput(prompt, completions), None))
 
 

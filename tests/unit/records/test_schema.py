@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft202012Validator, ValidationError
 
-from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
+from tests.builders import make_results, sample_results
+from tests.marks import examples
 from tests.unit.analysis.cases import evidence, rows
-from tests.unit.report.sample import results_of
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "results.schema.json").read_text(encoding="utf-8"))
@@ -30,7 +30,7 @@ _spec.loader.exec_module(make_schema)
 
 
 def document(**config: Any) -> Any:
-    return json.loads(results_of(config=config).to_json())
+    return json.loads(sample_results(config=config).to_json())
 
 
 def test_the_generated_schema_and_reference_are_current() -> None:
@@ -44,12 +44,12 @@ def test_it_is_a_schema_and_what_we_write_fits_it() -> None:
     VALIDATOR.validate(document(anything=[1, None, {"nested": True}]))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(rows)
 def test_every_results_document_fits_it(found: list) -> None:
     case = evidence(found)
     case = case.model_copy(update={"null_check": case})
-    results = Results.of(case, summarize(case), {}, {})
+    results = make_results(case)
     VALIDATOR.validate(json.loads(results.to_json()))
 
 

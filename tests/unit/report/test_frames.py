@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 import polars
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.pair_data import AnalysisConfig
@@ -17,6 +17,7 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.records import Evidence, Results, Scores, Usage
 from bakeoff.report.frames import Column, frame_of
+from tests.marks import examples
 from tests.unit.analysis.cases import evidence, judgment, prompt, rows, won
 
 COLUMNS = (Column("text", "text"), Column("flag", "flag", optional=True), Column("tags", "texts"))
@@ -88,7 +89,7 @@ def results_of(given_: Evidence, panel: str = "mean") -> Results:
     )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows, st.sampled_from(["mean", "majority"]))
 def test_comparisons_add_up_to_the_summary(found: list, panel: str) -> None:
     results = results_of(evidence(found), panel)
@@ -108,7 +109,7 @@ def test_comparisons_add_up_to_the_summary(found: list, panel: str) -> None:
         assert frame["score_a"].mean() / 10 == pytest.approx(pair.scores_a.mean)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows)
 def test_both_libraries_hold_equal_values(found: list) -> None:
     results = results_of(evidence(found))
@@ -119,7 +120,7 @@ def test_both_libraries_hold_equal_values(found: list) -> None:
         assert back == theirs.to_dicts()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows)
 def test_every_judgment_is_a_row(found: list) -> None:
     results = results_of(evidence(found))

@@ -2,27 +2,17 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Evidence, Results
+from bakeoff.records import Evidence
 from bakeoff.report.notebook import notebook_html
 from bakeoff.report.text.judge_card import interval, judge_card_lines
 from bakeoff.report.text.summary import rank_text, rating_notes
-from tests.browser import chromium, opened
-from tests.long import long
-from tests.unit.analysis.cases import evidence, failure, judgment, prompt, texts, won
+from tests.builders import make_results
+from tests.unit.analysis.cases import evidence, failure, texts, won
+from tests.unit.report.notebook_results import HOSTILE, three, two
 
-HOSTILE = [
-    "</script><script>alert(1)</script>",
-    "</style></bdi></div><img src=x onerror=alert(1)>",
-    "' onmouseover='alert(1)' \" onclick=\"alert(1)",
-    "{{ 7 * 7 }}{% raw %}",
-    "a\x00b\u202ec",
-    "half \ud800 a pair",
-]
 VOID = {"img", "br", "meta"}
 
 
@@ -51,44 +41,6 @@ class Outline(HTMLParser):
             self.text += data
 
 
-def results_of(given: Evidence) -> Results:
-    return Results.of(given, summarize(given), {}, {})
-
-
-def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
-    """25 prompts, and one that failed; a model called `a` wins most of them."""
-    rows = [row.model_copy(update={"judge": said}) for row in won(18, 4, 3)]
-    names = {"a": a, "b": b}
-    renamed = [
-        row.model_copy(update={"first": names[row.first], "second": names[row.second]})
-        for row in rows
-    ]
-    # Judged in one order only, so that something stands against the verdict.
-    return results_of(
-        evidence(
-            [row for row in renamed if row.first == a],
-            (a, b),
-            failures=(failure("p0", kind=said, first=a, second=b),),
-            completions=tuple(
-                one for name in (a, b) for one in texts(name, [f"say {n}" for n in range(25)])
-            ),
-            notes=(said,),
-        )
-    )
-
-
-def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
-    strongest = dict(zip(names, (0.8, 0.5, 0.3), strict=True))
-    rows = [
-        judgment(n, x, float(n % 10 < 5 + 10 * (strongest[x] - strongest[y]) / 2), second=y)
-        for n in range(40)
-        for x in names
-        for y in names
-        if x != y
-    ]
-    return results_of(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))
-
-
 def test_verdict_numbers_and_judge_card_are_in_order() -> None:
     results = two()
     (pair,) = results.summary.pairs
@@ -114,7 +66,7 @@ def test_verdict_numbers_and_judge_card_are_in_order() -> None:
 def test_flags_of_pairs_and_of_models_are_shown() -> None:
     rows = won(18, 4, 3)
     same = [one for name in "ab" for one in texts(name, ["the same"] * 25)]
-    results = results_of(evidence(rows, completions=tuple(same)))
+    results = make_results(evidence(rows, completions=tuple(same)))
     assert results.summary.flags
     text = Outline(notebook_html(results)).text
     for flag in results.summary.flags:
@@ -147,12 +99,12 @@ def test_three_models_have_ratings_before_the_named_pairs() -> None:
 
 
 def test_results_without_verdicts_have_no_bar() -> None:
-    empty = results_of(evidence([], failures=(failure("p0"),)))
+    empty = make_results(evidence([], failures=(failure("p0"),)))
     outline = Outline(notebook_html(empty))
     assert outline.labels == []
     assert outline.text.startswith(empty.summary.pairs[0].verdict)
     nobody = Evidence(models=("a",), prompts=(), completions=(), judgments=(), failures=())
-    assert Outline(notebook_html(results_of(nobody))).text.startswith(
+    assert Outline(notebook_html(make_results(nobody))).text.startswith(
         "No two models were compared."
     )
 
@@ -185,77 +137,3 @@ def test_styles_are_scoped_and_nothing_is_fetched() -> None:
         for one in re.split(r",(?![^(]*\))", selectors):
             assert ".bakeoff-results" in one
     assert not re.search(r"url\(|@import|@font-face|src=|href=|<script", text)
-
-
-THEMES = {  # how a notebook says that it is dark or light: the body, and what the system is
-    "JupyterLab, light": ('<body data-jp-theme-light="true">', True, False),
-    "JupyterLab, dark": ('<body data-jp-theme-light="false">', False, True),
-    "VS Code, light": ('<body class="vscode-light">', True, False),
-    "VS Code, dark": ('<body class="vscode-dark">', False, True),
-    "Colab, dark": ('<body><div theme="dark">', False, True),
-    "nothing, light": ("<body>", False, False),
-    "nothing, dark": ("<body>", True, True),
-}
-COLORS = """() => {
-    const shown = getComputedStyle(document.querySelector(".bakeoff-results"));
-    return [shown.color, shown.backgroundColor];
-}"""
-WIDE = "() => document.documentElement.scrollWidth - innerWidth"
-
-
-@pytest.fixture(scope="module")
-def browser() -> object:
-    with chromium() as found:
-        yield found
-
-
-@pytest.mark.parametrize("theme", [*THEMES][:1] + long([*THEMES][1:]))
-def test_the_theme_follows_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
-    body, system, dark = THEMES[theme]
-    page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8>{body}{notebook_html(two())}")
-    with opened(browser, page.as_uri(), dark=system) as watched:
-        ink, paper = watched.page.evaluate(COLORS)
-        assert (ink, paper) == (
-            ("rgb(230, 232, 234)", "rgb(22, 24, 27)")
-            if dark
-            else ("rgb(28, 30, 33)", "rgb(255, 255, 255)")
-        )
-
-
-@pytest.mark.parametrize("width", [900, 400])
-@pytest.mark.parametrize("hostile", [HOSTILE[0], *long(["name", "n" * 200, *HOSTILE[1:]])])
-def test_the_fragment_fits_and_runs_no_script(
-    hostile: str, width: int, browser: object, tmp_path: Path
-) -> None:
-    page = tmp_path / "page.html"
-    names = tuple(f"{hostile}{n}" for n in range(3))
-    shown = notebook_html(two(*names)) + notebook_html(three(names))
-    page.write_text(f"<!doctype html><meta charset=utf-8><body>{shown}")
-    with opened(browser, page.as_uri(), width=width) as watched:
-        assert watched.page.evaluate(WIDE) <= 0
-        watched.assert_quiet()
-
-
-def test_the_mark_is_at_the_win_rate(browser: object, tmp_path: Path) -> None:
-    results = two()
-    (pair,) = results.summary.pairs
-    page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8><body>{notebook_html(results)}")
-    with opened(browser, page.as_uri()) as watched:
-        box = {
-            name: watched.page.locator(name).first.bounding_box()
-            for name in (".bar", ".dot", ".mark .span", ".wins", ".ties")
-        }
-        left, width = box[".bar"]["x"], box[".bar"]["width"]
-
-        def share(place: float) -> float:
-            return (place - left) / width
-
-        rate = pair.win_rate
-        dot, span = box[".dot"], box[".mark .span"]
-        assert share(dot["x"] + dot["width"] / 2) == pytest.approx(rate.estimate, abs=0.002)
-        assert share(span["x"]) == pytest.approx(rate.low, abs=0.002)
-        assert share(span["x"] + span["width"]) == pytest.approx(rate.high, abs=0.002)
-        assert box[".wins"]["width"] / width == pytest.approx(pair.wins / pair.prompts, abs=0.002)
-        assert box[".ties"]["width"] / width == pytest.approx(pair.ties / pair.prompts, abs=0.002)

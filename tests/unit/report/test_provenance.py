@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.cli import app
@@ -20,7 +20,8 @@ from bakeoff.report.provenance import (
     input_digest,
     is_current,
 )
-from tests.unit.report.sample import results_of
+from tests.builders import sample_results
+from tests.marks import examples
 
 CONFIGS = st.builds(
     Config,
@@ -49,7 +50,7 @@ def parsed(line: str) -> Config:
     return found
 
 
-@settings(max_examples=25)  # parsing a command takes a while
+@examples(25)  # parsing a command takes a while
 @given(CONFIGS)
 def test_the_command_repeats_the_config(config: Config) -> None:
     dumped = json.loads(config.model_dump_json(by_alias=True))
@@ -71,7 +72,7 @@ def test_the_command_of_an_audit_names_the_files() -> None:
 
 @pytest.mark.parametrize("part", ["prompts", "completions", "verdicts"])
 def test_each_hash_changes_with_its_part_only(part: str) -> None:
-    results = results_of()
+    results = sample_results()
     prompt = results.prompts[0].model_copy(update={"messages": results.prompts[1].messages})
     said = results.completions[0].completion.model_copy(update={"text": "other"})
     verdict = results.judgments[0].verdict.model_copy(update={"first": 0.25})
@@ -152,12 +153,12 @@ def test_lone_surrogates_have_digests() -> None:
 
 
 def test_evidence_config_and_package_versions_change_the_input_digest() -> None:
-    evidence, context = results_of().evidence, [{"seed": 1}, {"packages": {"bakeoff": "1.0"}}]
+    evidence, context = sample_results().evidence, [{"seed": 1}, {"packages": {"bakeoff": "1.0"}}]
     digests = [
         input_digest(evidence, context),
-        input_digest(results_of("Other.").evidence, context),
+        input_digest(sample_results("Other.").evidence, context),
         input_digest(evidence, [{"seed": 2}, context[1]]),
         input_digest(evidence, [context[0], {"packages": {"bakeoff": "1.1"}}]),
     ]
     assert len(set(digests)) == 4
-    assert input_digest(results_of().evidence, context) == digests[0]
+    assert input_digest(sample_results().evidence, context) == digests[0]

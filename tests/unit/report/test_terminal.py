@@ -23,15 +23,15 @@ from bakeoff.report.terminal import (
     print_results,
     transliterate_output,
 )
+from tests.builders import make_results, sample_results
 from tests.unit.analysis.cases import evidence, failure, judgment, texts, won
-from tests.unit.report.sample import results_of
 from tests.unit.report.test_plain_text import ANY, EVIL, acts
 
 
 def printed(*, samples: int = 0, **more: object) -> str:
     out = io.StringIO()
     console = Console(file=out, width=80)
-    print_results(console, results_of(**more), samples)  # type: ignore[arg-type]
+    print_results(console, sample_results(**more), samples)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -80,7 +80,7 @@ def verdicts(rows: Sequence[Judgment | Failure], models: str = "ab") -> list[str
         [row for row in rows if isinstance(row, Judgment)], models=tuple(models), failures=kept
     )
     out = io.StringIO()
-    print_results(Console(file=out, width=300), Results.of(found, summarize(found), {}, {}), 1)
+    print_results(Console(file=out, width=300), make_results(found), 1)
     return out.getvalue().rpartition("Prompt\n")[2].splitlines()
 
 
@@ -138,13 +138,10 @@ def coloured(found: Results, **env: str) -> str:
 
 
 def test_colors_show_the_outcome_and_red_flags() -> None:
-    better, unsure = (
-        Results.of(found, summarize(found), {}, {})
-        for found in (evidence(won(30, 5)), evidence(won(6, 5)))
-    )
+    better, unsure = (make_results(found) for found in (evidence(won(30, 5)), evidence(won(6, 5))))
     assert "\x1b[1;32m  a is better than b" in coloured(better)
     assert "\x1b[1;33m  Not enough data" in coloured(unsure)
-    assert "\x1b[33m" in coloured(results_of())  # red flags
+    assert "\x1b[33m" in coloured(sample_results())  # red flags
     bare = coloured(better, NO_COLOR="1")
     assert "\x1b[1m  a is better than b" in bare
     assert "32m" not in bare
@@ -153,7 +150,7 @@ def test_colors_show_the_outcome_and_red_flags() -> None:
 @given(ANY)
 def test_no_untrusted_text_controls_the_terminal(text: str) -> None:
     out = io.StringIO()
-    print_results(Console(file=out, width=60), results_of(text or "-"), 2)
+    print_results(Console(file=out, width=60), sample_results(text or "-"), 2)
     assert not [char for char in out.getvalue() if acts(char) and char != "\n"]
     assert max(map(cell_len, out.getvalue().split("\n"))) <= 60
 
@@ -161,7 +158,7 @@ def test_no_untrusted_text_controls_the_terminal(text: str) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_output_fits_every_encoding_and_width(encoding: str) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict
-    print_results(Console(file=out, width=80), results_of(EVIL + "日本 ± … é"), 2)
+    print_results(Console(file=out, width=80), sample_results(EVIL + "日本 ± … é"), 2)
     out.flush()
     found = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
     assert ("±" if encoding != "ascii" else "+/-") in found
@@ -222,7 +219,7 @@ def test_a_quiet_console_logs_errors_only(log: logging.Logger) -> None:
 
 def test_printed_json_is_valid_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = ascii_streams(monkeypatch)
-    results = results_of("± 日 😀")
+    results = sample_results("± 日 😀")
     print_json(results.to_json())
     assert Results.model_validate_json(streams[0].getvalue()) == results
 
@@ -247,6 +244,6 @@ def test_flags_of_a_model_are_printed_with_its_first_pair_only() -> None:
     rows = [judgment(0, one, 0.5, second=two) for one, two in ("ab", "ac", "bc")]
     found = evidence(rows, models=("a", "b", "c"), completions=tuple(empty))
     out = io.StringIO()
-    results = Results.of(found, summarize(found), {}, {})
+    results = make_results(found)
     print_results(Console(file=out, width=200), results, 0)
     assert out.getvalue().count("1 of 1 completions (100 %) are empty") == 3

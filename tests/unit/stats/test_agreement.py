@@ -1,7 +1,7 @@
 import krippendorff
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats import inter_rater
 
@@ -13,12 +13,12 @@ from bakeoff.stats.agreement import (
     gwet_ac1,
     krippendorff_alpha,
 )
-from tests.long import long
+from tests.marks import examples, long
 from tests.unit.stats.helpers import same, sound
 
 LEVELS: list[Level] = ["nominal", "ordinal", "interval"]
 COEFFICIENTS = [cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha]
-few = settings(max_examples=15)
+few = examples(15)
 
 
 @st.composite

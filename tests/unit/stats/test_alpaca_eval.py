@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -13,6 +13,7 @@ from bakeoff.stats.alpaca_eval import (
     bootstrap_se,
     length_controlled_win_rate,
 )
+from tests.marks import examples
 
 NONE = np.array([])
 
@@ -93,7 +94,7 @@ def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
     assert losses.max() > losses.min() + 0.01
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(st.integers(0, 10**6), st.sampled_from(GRID[3:].tolist()))
 @example(123339, 10_000.0)
 def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_difficulty(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit
@@ -17,6 +17,7 @@ from bakeoff.stats.bias import (
 )
 from bakeoff.stats.intervals import proportion, t_interval, win_rate
 from bakeoff.stats.results import OrderEffect
+from tests.marks import examples
 from tests.unit.stats.helpers import close, mirrored, negated, same, sound
 
 Verdicts = tuple[Values, Codes, Mask]
@@ -289,7 +290,7 @@ def test_the_fit_is_that_of_a_binomial_regression_with_soft_outcomes(seed: int) 
         assert found.slope.estimate == pytest.approx(theirs[1], abs=1e-3)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(20, 120), st.integers(0, 10**6), st.floats(-1, 1), st.floats(-2, 2))
 def test_swapping_the_models_mirrors_the_win_rate_at_equal_length(
     n: int, seed: int, alpha: float, beta: float

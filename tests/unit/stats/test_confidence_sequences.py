@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -17,6 +17,7 @@ from bakeoff.stats.sequential import (
     log_e_value,
     mean_confidence_sequence,
 )
+from tests.marks import examples
 from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
 
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
@@ -60,11 +61,11 @@ def first_decision(
 # The interval.
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(values_of_any_kind, alphas)
 def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: float) -> None:
     found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
-    exact = np.allclose(values * 100, np.round(values * 100), atol=1e-9)
+    exact = np.allclose(values * 100, np.round(values * 100), rtol=0, atol=1e-9)
     for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
         if not exact:  # what lies between two hundredths may win a little less, and never more
             assert end in (0, 1) or log_wealth(values, end) >= enough - 2e-3
@@ -74,7 +75,7 @@ def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: fl
             assert log_wealth(values, end) == pytest.approx(enough, abs=2e-3)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(values_of_any_kind, alphas)
 def test_the_sequence_is_the_set_of_means_not_excluded(values: Values, alpha: float) -> None:
     found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
@@ -84,7 +85,7 @@ def test_the_sequence_is_the_set_of_means_not_excluded(values: Values, alpha: fl
             assert (found.low < m < found.high) == (made < enough), m
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(values_of_any_kind, alphas)
 def test_the_sequence_contains_the_mean_and_is_sound(values: Values, alpha: float) -> None:
     found = mean_confidence_sequence(values, alpha)
@@ -97,7 +98,7 @@ def test_the_sequence_contains_the_mean_and_is_sound(values: Values, alpha: floa
     assert "confidence sequence" in found.method
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(values_of_any_kind, alphas)
 def test_swapping_the_models_mirrors_the_sequence(values: Values, alpha: float) -> None:
     values = np.round(values, 6)
@@ -106,7 +107,7 @@ def test_swapping_the_models_mirrors_the_sequence(values: Values, alpha: float) 
     )
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(values_of_any_kind)
 def test_a_smaller_alpha_widens_the_sequence(values: Values) -> None:
     each = [mean_confidence_sequence(values, alpha) for alpha in (0.3, 0.05, 0.025, 0.001)]
@@ -132,7 +133,7 @@ def test_the_order_of_values_does_not_change_the_last_look(
     assert looks[0].decision == looks[1].decision
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(values_of_any_kind, alphas)
 def test_each_look_uses_the_values_so_far(values: Values, alpha: float) -> None:
     places = sorted({1, (len(values) + 1) // 2, len(values)})
@@ -222,7 +223,7 @@ def _clear(values: Values, margin: float, alpha: float) -> bool:
     return all(abs(log_wealth(values, m) + math.log(alpha)) > 1e-3 for m in asked)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=40)
     | st.lists(st.floats(0, 1), min_size=1, max_size=25)

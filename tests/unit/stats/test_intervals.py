@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit, logit
@@ -19,6 +19,7 @@ from bakeoff.stats.intervals import (
     t_interval,
     win_rate,
 )
+from tests.marks import examples
 from tests.unit.stats.helpers import (
     averages,
     close,
@@ -348,7 +349,7 @@ def test_the_bootstrap_survives_degenerate_data(values: list[float], statistic: 
         assert both[0].high - both[0].low < 1e-9
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(averages)
 def test_the_bootstrap_is_seeded(values: Values) -> None:
     one, again = (bca(mean_of(values), len(values), resamples=200) for _ in range(2))

@@ -4,16 +4,17 @@ import evalica
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from bakeoff.stats.intervals import bca
 from bakeoff.stats.ratings import RIDGE, PairwiseOutcomes, bradley_terry, direct_wins
 from bakeoff.stats.results import BradleyTerryFit
+from tests.marks import examples
 from tests.unit.stats.helpers import same, sound
 
-few = settings(max_examples=25)
+few = examples(25)
 seeds = st.integers(0, 10**6)
 FIELDS = ("left", "right", "values", "prompts")
 

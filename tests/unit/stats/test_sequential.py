@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import betaln
 
@@ -14,6 +14,7 @@ from bakeoff.stats.sequential import (
     sign_confidence_sequence,
     sign_e_process,
 )
+from tests.marks import examples
 from tests.unit.stats.helpers import singles, sound
 
 counts = st.integers(0, 2_000)
@@ -130,7 +131,7 @@ def test_swapping_the_models_changes_no_evidence(values: Values) -> None:
     assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low), abs=1e-9)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.floats(0, 1), max_size=80).map(np.array), st.sampled_from([0.01, 0.05, 0.5]))
 def test_p_never_rises_and_gives_the_stopping_time(values: Values, alpha: float) -> None:
     ps = [sign_e_process(values[:n], alpha).p for n in range(len(values) + 1)]

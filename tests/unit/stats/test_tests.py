@@ -2,13 +2,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip_test, sign_test
+from tests.marks import examples
 from tests.unit.stats.helpers import sound
 
 counts = st.integers(0, 200)
@@ -77,7 +78,7 @@ def test_few_differences_are_enumerated(differences: np.ndarray) -> None:
     assert sound(tested)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.lists(st.floats(-10, 10), max_size=40).map(np.array))
 def test_swapping_the_models_changes_no_sign_flip_test(differences: Values) -> None:
     assert sign_flip_test(differences) == sign_flip_test(-differences)
@@ -144,7 +145,7 @@ def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None
 # Holm.
 
 
-@settings(max_examples=6)  # theirs collects garbage every time
+@examples(6)  # theirs collects garbage every time
 @given(p_values)
 def test_holm_equals_statsmodels(ps: list[float]) -> None:
     theirs = multipletests(ps, method="holm")[1] if ps else []
@@ -176,7 +177,7 @@ def test_a_single_comparison_is_the_sign_flip_test(n: int) -> None:
     assert romano_wolf(differences) == pytest.approx([sign_flip_test(differences[:, 0]).p])
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.sampled_from([3, 8, 12, 20]), st.integers(1, 5), st.integers(0, 10**6), st.floats(0, 0.5))
 def test_an_adjusted_p_is_no_smaller_than_alone_whoever_takes_part(
     n: int, m: int, seed: int, missing: float
@@ -189,7 +190,7 @@ def test_an_adjusted_p_is_no_smaller_than_alone_whoever_takes_part(
     assert adjusted == romano_wolf(-differences) == romano_wolf(differences)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(1, 11), st.integers(1, 5), st.integers(0, 10**6))
 def test_where_all_comparisons_have_one_distribution_holm_is_the_most(
     n: int, m: int, seed: int
@@ -201,7 +202,7 @@ def test_where_all_comparisons_have_one_distribution_holm_is_the_most(
         assert adjusted <= most + 1e-12
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.sampled_from([6, 10, 20]), st.integers(2, 6), st.integers(0, 10**6))
 def test_a_clearer_difference_never_has_the_larger_adjusted_p(n: int, m: int, seed: int) -> None:
     differences = matrix(n, m, seed)

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.cli import app
@@ -12,7 +12,8 @@ from bakeoff.errors import BakeoffError, ConfigError, StoreError
 from bakeoff.records import Completion, content_key
 from bakeoff.storage import Store
 from bakeoff.storage.merge import lines, merge
-from tests.damaged import stored
+from tests.marks import examples
+from tests.store_damage import stored
 
 
 def records(*numbers: int, of: str = "") -> dict[str, Completion]:
@@ -24,7 +25,7 @@ def held(path: Path, *numbers: int) -> dict[str, Completion]:
         return store.get([content_key(number) for number in numbers], Completion)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(st.lists(st.integers(0, 30), unique=True), min_size=1, max_size=4))
 def test_all_that_any_of_them_holds_is_in_the_one_and_the_first_of_a_key_stays(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[int]]

@@ -22,7 +22,7 @@ import pytest
 from bakeoff.records import Results
 from bakeoff.testing import prefer_good, shown_completions, verdict_json
 from tests.batch_server import BatchServer
-from tests.long import long
+from tests.marks import long
 
 PROMPTS = 12
 LIMIT = 120  # seconds for a run

@@ -18,8 +18,9 @@ from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_co
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import RunContext, open_generator, open_judge
-from bakeoff.records import Completion, Message, Pair, Prompt, Verdict
+from bakeoff.records import Completion, Pair, Prompt, Verdict
 from bakeoff.testing import OpenAIServer, Reply, run_worker
+from tests.builders import make_prompt
 from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
 
 
@@ -30,7 +31,7 @@ def embedded(text: str, **sampling: Any) -> LlamaCppGenerator:
 
 
 def ask(worker: LlamaCppGenerator, *texts: str) -> list[Completion | WorkError]:
-    prompts = [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
+    prompts = [make_prompt(text) for text in texts]
     return run_worker(worker, prompts)
 
 
@@ -146,9 +147,7 @@ def test_requests_in_flight_are_limited_by_the_slots() -> None:
             under_way -= 1
             assert isinstance(outcome, Completion)
 
-        await worker(
-            [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)], emit
-        )
+        await worker([make_prompt(f"{n}?") for n in range(9)], emit)
         await worker.close()
 
     worker.request = watched  # type: ignore[method-assign]
@@ -234,7 +233,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
         return compatible_client("mine", server.url, None, worker.client_options())
 
     async def go() -> None:
-        asked = [Prompt(messages=(Message(role="user", content=f"{n}?"),)) for n in range(9)]
+        asked = [make_prompt(f"{n}?") for n in range(9)]
         try:
             await worker(asked, lambda _, outcome: kept.append(outcome))
         finally:

@@ -22,10 +22,11 @@ from bakeoff.generators.ray.messages import ReplicaError, decode_reply, encode_b
 from bakeoff.generators.ray.pipeline import ReplicaPool, stream_replies
 from bakeoff.generators.ray.replica import replica_config
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Failure, Message, Prompt
+from bakeoff.records import Completion, Failure, Prompt
 from bakeoff.runtime import Generator, StopToken
 from bakeoff.testing import run_worker
-from tests.ray_nodes import add_node, nodes, replicas, somebodys_backend, soon
+from tests.builders import make_prompt
+from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
 
 # Ray's settings emit a DeprecationWarning when they are first read.
 own = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
@@ -50,7 +51,7 @@ def opened(text: str, **context: Any) -> Generator:
 
 
 def asked(*texts: str) -> list[Prompt]:
-    return [Prompt(messages=(Message(role="user", content=text),)) for text in texts]
+    return [make_prompt(text) for text in texts]
 
 
 def words(said: Sequence[Completion | WorkError]) -> list[str]:
@@ -148,9 +149,9 @@ class TestOnACluster:
         self, cluster: Any, replicas: str, count: int, max_concurrency: int
     ) -> None:
         prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
-        one = run_worker(opened("frail:x", max_concurrency=max_concurrency), prompts)
+        one = run_worker(opened("faulty:x", max_concurrency=max_concurrency), prompts)
         many = run_worker(
-            opened(f"frail:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
+            opened(f"faulty:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
             prompts,
         )
         as_kept = [
@@ -165,7 +166,7 @@ class TestOnACluster:
         assert as_kept[0] == as_kept[1]
 
     def test_outcomes_arrive_while_other_blocks_run(self, cluster: Any, tmp_path: Path) -> None:
-        worker = opened("frail:x?replicas=2", max_concurrency=4)
+        worker = opened("faulty:x?replicas=2", max_concurrency=4)
         gate = tmp_path / "gate"
         came: list[str] = []
 
@@ -187,7 +188,7 @@ class TestOnACluster:
     def test_a_prompt_that_kills_its_replica_fails_only_its_block(self, cluster: Any) -> None:
         texts = [f"sleep 0.4 {n}" for n in range(100)]  # still running when the replica dies
         texts[60] = "die"
-        worker = opened("frail:x?replicas=2")
+        worker = opened("faulty:x?replicas=2")
         assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
         assert pool.concurrent_blocks > 1
@@ -210,7 +211,7 @@ class TestOnACluster:
 
         monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
-        said = run_worker(opened("frail:x?replicas=2", max_concurrency=8), asked(*texts))
+        said = run_worker(opened("faulty:x?replicas=2", max_concurrency=8), asked(*texts))
         assert (tmp_path / "died").exists()
         assert words(said) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # Ray retried the blocks
@@ -221,7 +222,7 @@ class TestOnACluster:
         """No other node has room for its replica: its prompts go to the other replicas."""
         monkeypatch.setattr(ray_pipeline, "_STALL_SECONDS", 6.0)
         third = add_node(cluster, cpus=2)
-        worker = opened("frail:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
+        worker = opened("faulty:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
         found: dict[int, Completion | WorkError] = {}
         lost = False
@@ -241,14 +242,14 @@ class TestOnACluster:
     @pytest.mark.parametrize(
         ("text", "error", "says"),
         [
-            ("frail:x?replicas=2", ConfigError, r"^its key was revoked \(on "),
-            ("frail:x?replicas=2", ReplicaError, "ZeroDivisionError: what nobody thought of"),
+            ("faulty:x?replicas=2", ConfigError, r"^its key was revoked \(on "),
+            ("faulty:x?replicas=2", ReplicaError, "ZeroDivisionError: what nobody thought of"),
             (
-                "frail:unprepared?replicas=2",
+                "faulty:unprepared?replicas=2",
                 ConfigError,
                 r"^it lacks what it needs: install it \(on ",
             ),
-            ("frail:elsewhere?replicas=2", ConfigError, "are its files the same"),
+            ("faulty:elsewhere?replicas=2", ConfigError, "are its files the same"),
         ],
         ids=["config", "bug", "unprepared", "other files"],
     )
@@ -262,7 +263,7 @@ class TestOnACluster:
     def test_a_replica_of_another_version_is_refused(self, cluster: Any) -> None:
         user = object()
         ray_session.join(user, None)
-        told = replica_config(Spec.parse("frail:x"), RunContext(Sampling()), {"backend": "frail"})
+        told = replica_config(Spec.parse("faulty:x"), RunContext(Sampling()), {"backend": "faulty"})
         told["version"] = "0.0.9"
         pool = ReplicaPool(1, 1, cpus=1, gpus=0, concurrent_blocks=1, max_retries=0)
         block = encode_block(enumerate(asked("word")))
@@ -274,7 +275,7 @@ class TestOnACluster:
             decode_reply(reply)
 
     def test_a_stopped_run_keeps_its_outcomes_and_releases_the_replicas(self, cluster: Any) -> None:
-        worker = opened("frail:x?replicas=2", max_concurrency=4)
+        worker = opened("faulty:x?replicas=2", max_concurrency=4)
         stop_token = StopToken()
         found: dict[int, Completion | WorkError] = {}
 
@@ -296,7 +297,7 @@ class TestOnACluster:
         soon(lambda: not replicas())
 
     def test_a_cancelled_call_releases_its_replicas(self, cluster: Any) -> None:
-        worker = opened("frail:x?replicas=1")
+        worker = opened("faulty:x?replicas=1")
 
         async def go() -> None:
             try:
@@ -314,7 +315,7 @@ class TestOnACluster:
         import ray as real
 
         async def go() -> None:
-            one, two = opened("frail:x?replicas=1"), opened("frail:y?replicas=1")
+            one, two = opened("faulty:x?replicas=1"), opened("faulty:y?replicas=1")
             await one.prepare()
             await two.prepare()
             await one.close()
@@ -333,7 +334,7 @@ class TestOnACluster:
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
         try:
-            assert words(run_worker(opened("frail:x?replicas=1"), asked("word"))) == ["x word"]
+            assert words(run_worker(opened("faulty:x?replicas=1"), asked("word"))) == ["x word"]
             assert real.is_initialized()
         finally:
             real.shutdown()
@@ -341,7 +342,7 @@ class TestOnACluster:
     def test_a_replica_that_fits_on_no_node_waits_with_a_warning(
         self, cluster: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
-        worker = opened("frail:x?replicas=1&gpus=1")
+        worker = opened("faulty:x?replicas=1&gpus=1")
         asyncio.run(_through(worker, [], lambda *_: None))
         assert "no node has 1 CPUs and 1 GPUs for a replica: waiting" in caplog.text
 
@@ -350,8 +351,8 @@ class TestOnACluster:
 
         def run(replicas: str, store: str, out: str) -> tuple[list[Any], dict[str, int]]:
             config = bakeoff.Config(
-                model=(f"one=frail:one{replicas}", "two=frail:two"),
-                judge=(f"judge=frail:judge{replicas}",),
+                model=(f"one=faulty:one{replicas}", "two=faulty:two"),
+                judge=(f"judge=faulty:judge{replicas}",),
                 prompts="prompts.txt",
                 limit=12,
                 out=Path(out),
@@ -418,9 +419,9 @@ def test_an_address_without_a_cluster_is_a_one_line_error(monkeypatch: pytest.Mo
 @pytest.mark.ray
 def test_a_run_starts_and_ends_a_local_cluster_without_output_of_ray(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n".join(["once died", "b", "c", "d"]))
-    line = [sys.executable, "-m", "bakeoff", "run", "--model", "frail:one?replicas=2&cpus=0.5"]
+    line = [sys.executable, "-m", "bakeoff", "run", "--model", "faulty:one?replicas=2&cpus=0.5"]
     line += ["--model", "echo:two", "--judge", "echo:A", "--prompts", "prompts.txt", "--json"]
-    with somebodys_backend():
+    with faulty_backend_installed():
         for name in (
             "RAY_BACKEND_LOG_LEVEL",
             "RAY_DEDUP_LOGS_SKIP_REGEX",

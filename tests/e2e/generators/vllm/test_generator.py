@@ -33,12 +33,13 @@ from bakeoff.generators.vllm import generator as vllm_module
 from bakeoff.generators.vllm.generator import VllmGenerator
 from bakeoff.generators.vllm.launch import failure_cause
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import StopToken
 from bakeoff.testing import OpenAIServer, Reply, run_worker
-from tests.long import long
+from tests.builders import make_dialogue
+from tests.marks import long
 
-STANDIN = Path(__file__).parents[3] / "vllm_standin"
+STANDIN = Path(__file__).parents[3] / "vllm_stub"
 
 
 @dataclasses.dataclass
@@ -117,14 +118,8 @@ def opened(spec: str, **sampling: Any) -> VllmGenerator:
     return worker
 
 
-def turn(*texts: str) -> Prompt:
-    roles = ("user", "assistant") * len(texts)
-    pairs = zip(roles, texts, strict=False)
-    return Prompt(messages=tuple(Message(role=role, content=text) for role, text in pairs))
-
-
 def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
-    return run_worker(worker, [turn(text) for text in texts])
+    return run_worker(worker, [make_dialogue(text) for text in texts])
 
 
 def config_error(spec: str, *texts: str) -> str:
@@ -329,7 +324,7 @@ def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | Wo
 
     async def go() -> None:
         try:
-            await worker([turn(text) for text in texts], lambda _, done: kept.append(done))
+            await worker([make_dialogue(text) for text in texts], lambda _, done: kept.append(done))
         finally:
             await worker.close()
 
@@ -413,7 +408,7 @@ def test_an_interrupt_during_the_restart_leaves_no_process(
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
-        working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
+        working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
         while not standins.starts():
             await asyncio.sleep(0.02)
         monkeypatch.setenv("STANDIN_LOAD", "600")
@@ -445,7 +440,9 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 
     async def go() -> None:
         with run.activate():
-            asked = worker([turn(c) for c in "abc"], lambda _, outcome: emitted.append(outcome))
+            asked = worker(
+                [make_dialogue(c) for c in "abc"], lambda _, outcome: emitted.append(outcome)
+            )
             working = asyncio.create_task(asked)
         while deaths and not standins.starts():
             await asyncio.sleep(0.02)
@@ -483,7 +480,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
-        working = asyncio.create_task(worker([turn("hi")], lambda *_: None))
+        working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
         while not standins.starts():
             await asyncio.sleep(0.05)
         working.cancel()
@@ -793,7 +790,7 @@ def test_servers_that_share_the_gpu_start_one_after_the_other(
         try:
             async with asyncio.TaskGroup() as group:
                 for worker in workers:
-                    group.create_task(worker([turn("hi")], lambda *_: None))
+                    group.create_task(worker([make_dialogue("hi")], lambda *_: None))
         finally:
             for worker in workers:
                 await worker.close()
@@ -871,7 +868,7 @@ def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
 def test_a_last_assistant_turn_is_continued_and_scored(
     model: Path, standins: StandinRecords
 ) -> None:
-    asked = turn("hi", "there")
+    asked = make_dialogue("hi", "there")
     run_worker(opened(f"vllm:{model}"), [asked])
     body = standins.only().asked[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
@@ -896,7 +893,9 @@ def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
 
 REAL = os.environ.get("BAKEOFF_TEST_VLLM") or (sys.executable if find_spec("vllm") else None)
 REASON = "no vLLM here: BAKEOFF_TEST_VLLM=PATH names a Python that has it"
-PROMPTS = [turn(text) for text in ("Name three colours.", "Why is the sky blue?", "Count to 5.")]
+PROMPTS = [
+    make_dialogue(text) for text in ("Name three colours.", "Why is the sky blue?", "Count to 5.")
+]
 SERVED = f"python={REAL}&dtype=float32&max_model_len=512&enforce_eager=true"
 
 
@@ -995,7 +994,10 @@ def test_real_samples_depend_on_the_seed(served: str) -> None:
 
 @real
 def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> None:
-    asked = [turn("Name a colour.", "Blue."), turn("Name a colour.", "Seventeen trains.")]
+    asked = [
+        make_dialogue("Name a colour.", "Blue."),
+        make_dialogue("Name a colour.", "Seventeen trains."),
+    ]
     scores = []
     for spec in (served, f"hf:{smollm2}"):
         worker = open_generator(Spec.parse(spec), RunContext(Sampling(score_only=True), 4))
@@ -1014,7 +1016,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     }
     for text in texts(served, schema_=schema, max_tokens=32):
         assert json.loads(text)["winner"] in ("A", "B")
-    going_on = turn("Count to five.", "One, two, three,")
+    going_on = make_dialogue("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
     (outcome,) = run_worker(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
@@ -1025,7 +1027,9 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
-    long, short = run_worker(opened(served, max_tokens=4), [turn("word " * 600), turn("Hello?")])
+    long, short = run_worker(
+        opened(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
+    )
     assert isinstance(long, ContextError)
     assert isinstance(short, Completion)
 

@@ -12,7 +12,7 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results, Scores
 from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
-from tests.long import long
+from tests.marks import long
 from tests.unit.analysis.cases import evidence, prompt, texts, won
 from tests.unit.report.page.test_page import HOSTILE, several
 

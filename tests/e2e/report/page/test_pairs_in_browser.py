@@ -27,7 +27,8 @@ from bakeoff.records import (
 )
 from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
-from tests.long import long
+from tests.builders import make_completion, make_failure, make_judgment, make_prompt
+from tests.marks import long
 
 TUNED, BASE = "tuned-1.5b", "base/one-1.5b"
 PROMPTS = 40
@@ -111,15 +112,14 @@ def prompt(number: int) -> Prompt:
 
 
 def failed(id_: str, judge: str, first: str, second: str) -> Failure:
-    return Failure(
-        stage="judgment",
-        prompt_id=id_,
-        participant=judge,
+    return make_failure(
+        id_,
+        first,
+        second,
+        judge=judge,
         kind="unreadable",
         message="no verdict in the reply",
         raw="I like both.",
-        first=first,
-        second=second,
     )
 
 
@@ -292,16 +292,13 @@ def test_texts_with_any_characters_can_be_searched(
     browser: Browser, tmp_path: Path, query: str
 ) -> None:
     text = "Plain. \u00c9T\u00c9 in C:\\temp, {'key'}, one two\tthree."
-    asked = [Prompt(id=id_, messages=(Message(role="user", content=id_),)) for id_ in ("x", "y")]
+    asked = [make_prompt(id_, id=id_) for id_ in ("x", "y")]
     asked[0] = asked[0].model_copy(update={"tags": ("tag-of-it",)})
     evidence = Evidence(
         models=("a", "b"),
         prompts=tuple(asked),
-        completions=(ModelCompletion(prompt_id="x", model="b", completion=Completion(text=text)),),
-        judgments=tuple(
-            Judgment(prompt_id=id_, judge="j", first="a", second="b", verdict=Verdict(first=1))
-            for id_ in ("x", "y")
-        ),
+        completions=(make_completion("x", "b", text),),
+        judgments=tuple(make_judgment(id_, "a", "b", 1) for id_ in ("x", "y")),
         failures=(),
     )
     found = Results.of(evidence, summarize(evidence), {}, {"started": ""})
@@ -572,16 +569,12 @@ def test_a_link_is_copied_or_set_as_url(browser: Browser, report: str) -> None:
 def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path: Path) -> None:
     names = ("one", "two~three", "close & open")
     judgments = [
-        Judgment(prompt_id="p1", judge="j", first=a, second=b, verdict=Verdict(first=1.0))
-        for a, b in ((names[0], names[1]), (names[1], names[2]))
+        make_judgment("p1", a, b, 1.0) for a, b in ((names[0], names[1]), (names[1], names[2]))
     ]
     evidence = Evidence(
         models=names,
         prompts=(prompt(1),),
-        completions=tuple(
-            ModelCompletion(prompt_id="p1", model=name, completion=Completion(text=f"I am {name}."))
-            for name in names
-        ),
+        completions=tuple(make_completion("p1", name, f"I am {name}.") for name in names),
         judgments=tuple(judgments),
         failures=(),
     )
@@ -706,40 +699,26 @@ def hostile(text: str) -> Results:
     evidence = Evidence(
         models=(f"a{text[:40]}", "b"),
         prompts=(
-            Prompt(
-                id=f"id{text[:60]}",
-                messages=(Message(role="user", content=f"hay {text}"),),
-                tags=(text[:80],),
-                reference=text,
-            ),
+            make_prompt(f"hay {text}", id=f"id{text[:60]}", tags=(text[:80],), reference=text),
         ),
         completions=tuple(
-            ModelCompletion(
-                prompt_id=f"id{text[:60]}",
-                model=model,
-                completion=Completion(text=text, thinking=text),
-            )
+            make_completion(f"id{text[:60]}", model, text, thinking=text)
             for model in (f"a{text[:40]}", "b")
         ),
         judgments=(
-            Judgment(
-                prompt_id=f"id{text[:60]}",
-                judge=f"j{text[:40]}",
-                first=f"a{text[:40]}",
-                second="b",
-                verdict=Verdict(first=1.0, reason=text),
+            make_judgment(
+                f"id{text[:60]}", f"a{text[:40]}", "b", 1.0, judge=f"j{text[:40]}", reason=text
             ),
         ),
         failures=(
-            Failure(
-                stage="judgment",
-                prompt_id=f"id{text[:60]}",
-                participant=f"j{text[:40]}",
+            make_failure(
+                f"id{text[:60]}",
+                "b",
+                f"a{text[:40]}",
+                judge=f"j{text[:40]}",
                 kind="x",
                 message=text[:5000],
                 raw=text,
-                first="b",
-                second=f"a{text[:40]}",
             ),
         ),
     )

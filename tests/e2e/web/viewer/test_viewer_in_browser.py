@@ -19,9 +19,10 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from bakeoff.web.viewer.runs import find_runs
 from tests.browser import chromium, opened
-from tests.long import long
-from tests.unit.web.viewer.cases import VOTES, judge, results, viewer, write_progress, write_results
-from tests.unit.web.voting.page_actions import counts, enter
+from tests.e2e.web.voting.page_actions import counts, enter
+from tests.marks import long
+from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
+from tests.web_clients import viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """

@@ -19,14 +19,14 @@ from bakeoff.evaluation.judge_check import (
 )
 from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, Reply
-from tests.tiny import make_tiny_model
+from tests.builders import write_file
+from tests.tiny_models import make_tiny_model
 from tests.unit.evaluation.judge_check.cases import (
     Responder,
     always_first,
     pair,
     perfect_judge,
     prefers_longest,
-    write_rows,
 )
 
 OURS = load_labeled_pairs().pairs
@@ -57,7 +57,7 @@ def file_of(pairs: list[LabeledPair], path: Path = Path("pairs.jsonl")) -> Path:
         | {"prompt": p.prompt.messages[0].content}
         for p in pairs
     ]
-    return write_rows(path, rows)
+    return write_file(path, rows)
 
 
 def test_perfect_judge_is_right_on_all_pairs(server: OpenAIServer) -> None:
@@ -165,14 +165,14 @@ def test_run_and_check_share_stored_verdicts(server: OpenAIServer, tmp_path: Pat
         rows = [
             {"prompt": p.prompt.messages[0].content, "completion": getattr(p, name)} for p in pairs
         ]
-        models.append(f"{name}=file:{write_rows(tmp_path / f'{name}.jsonl', rows)}")
+        models.append(f"{name}=file:{write_file(tmp_path / f'{name}.jsonl', rows)}")
     prompts = [{"prompt": p.prompt.messages[0].content} for p in pairs]
     server.respond = perfect_judge(pairs)
     run(
         Config(
             model=tuple(models),
             judge=(spec(server),),
-            prompts=str(write_rows(tmp_path / "prompts.jsonl", prompts)),
+            prompts=str(write_file(tmp_path / "prompts.jsonl", prompts)),
             store=STORE,
         )
     )

@@ -16,14 +16,15 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator, RateLimits
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, refused_url, run_worker
-from tests.long import long
+from tests.builders import make_prompt
+from tests.marks import long
 
 
 def prompts(count: int, of: str = "") -> list[Prompt]:
-    return [Prompt(messages=(Message(role="user", content=f"{of}{n}"),)) for n in range(count)]
+    return [make_prompt(f"{of}{n}") for n in range(count)]
 
 
 def open_model(
@@ -321,7 +322,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
         failed[prompt] += 1
         return gone
 
-    poison = Prompt(messages=(Message(role="user", content="poison"),))
+    poison = make_prompt("poison")
     with OpenAIServer(respond) as server:
         *results, last = run_worker(open_model([server.url], "&retries=2"), [*prompts(40), poison])
     assert texts(results) == {"fine"}

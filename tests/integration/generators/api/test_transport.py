@@ -15,7 +15,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.api.transport import with_cache_mark
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, PrefixedPrompt, Prompt
+from bakeoff.records import Completion, PrefixedPrompt, Prompt
 from bakeoff.runtime import Generator, RateLimits
 from bakeoff.testing import (
     AnthropicServer,
@@ -25,11 +25,12 @@ from bakeoff.testing import (
     chat_completion,
     run_worker,
 )
+from tests.builders import make_prompt
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 
 
 def prompt(text: str = "Hello?") -> Prompt:
-    return Prompt(messages=(Message(role="user", content=text),))
+    return make_prompt(text)
 
 
 def open_model(url: str, options: str = "") -> Generator:

@@ -15,10 +15,11 @@ from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
 from bakeoff.generators.batch import batches, provider
 from bakeoff.generators.batch.provider import chunks
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, Prompt
+from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator, notify_committed
 from bakeoff.testing import Reply, chat_completion
 from tests.batch_server import BatchServer, Job
+from tests.builders import make_prompt
 
 BOTH = pytest.mark.parametrize("model", ["openai:gpt-4", "anthropic:claude-sonnet-4-5"])
 STORE = Path("store.sqlite")
@@ -33,7 +34,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def prompts(count: int, first: int = 0) -> list[Prompt]:
     numbers = range(first, first + count)
-    return [Prompt(messages=(Message(role="user", content=f"Number {n}?"),)) for n in numbers]
+    return [make_prompt(f"Number {n}?") for n in numbers]
 
 
 def open_model(

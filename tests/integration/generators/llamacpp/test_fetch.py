@@ -12,7 +12,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import fetch
 from bakeoff.generators.llamacpp.models import CATALOGUE, CatalogueModel
-from tests.hub import loopback_hub
+from tests.hub_server import loopback_hub
 
 PAYLOAD = bytes(range(256)) * 400
 

@@ -22,7 +22,7 @@ from bakeoff.generators.transformers.batch_memory import (
 )
 from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
-from tests.tiny import make_tiny_model
+from tests.tiny_models import make_tiny_model
 
 lengths = st.lists(st.integers(1, 60), max_size=20)
 
@@ -117,7 +117,8 @@ from pathlib import Path
 import torch
 from bakeoff.errors import ConfigError
 from bakeoff.generators.transformers import batch_memory
-from tests.unit.generators.transformers.models import hf_generator, prompt
+from tests.builders import make_dialogue
+from tests.integration.generators.transformers.models import hf_generator
 from bakeoff.testing import run_worker
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
@@ -138,7 +139,7 @@ def starved(*given, **named):
 
 batch_memory.batch_budget = starved
 worker = hf_generator(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
-asked = [prompt(f"{n} " * count) for n, count in enumerate(words)]
+asked = [make_dialogue(f"{n} " * count) for n, count in enumerate(words)]
 worker.identity
 if when == "before":
     run_worker(hf_generator(sys.argv[5], max_tokens=1), asked)  # everything is imported now

@@ -25,9 +25,14 @@ from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tok
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, run_worker
-from tests.long import long
-from tests.tiny import CONTEXT, make_tiny_model
-from tests.unit.generators.transformers.models import completions, hf_generator, prompt, steps
+from tests.builders import make_dialogue
+from tests.integration.generators.transformers.models import (
+    completions,
+    hf_generator,
+    steps,
+)
+from tests.marks import long
+from tests.tiny_models import CONTEXT, make_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # At this temperature the tiny model ends some texts early and others at max_tokens.
 LOOSE = {"temperature": 1.3, "top_p": 1.0, "max_tokens": 90}
-MANY = [prompt(f"{'why ' * (n % 5)}{n}?") for n in range(24)]
+MANY = [make_dialogue(f"{'why ' * (n % 5)}{n}?") for n in range(24)]
 KINDS = [
     ("Llama", {}),
     ("Mistral", {"sliding_window": 24}),  # its cache cannot be joined
@@ -106,7 +111,7 @@ def test_equal_prompts_are_read_once(tiny: Path) -> None:
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._MAX_PREFILL_TOKENS", 500)
     monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY_TOKENS", {})
-    asked = [prompt("x" * length) for length in (10, 300, 12, 280, 11, 400)]
+    asked = [make_dialogue("x" * length) for length in (10, 300, 12, 280, 11, 400)]
     with steps() as seen:
         drawn = completions(tiny, asked, max_tokens=5)
     read = [(rows, width) for rows, width in seen if width > 1]
@@ -132,7 +137,7 @@ def test_prefill_batches_limit_padding_once_the_device_is_busy(
 def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
-    asked = [prompt("x"), prompt("yes and no"), prompt("y")]
+    asked = [make_dialogue("x"), make_dialogue("yes and no"), make_dialogue("y")]
     alone = completions(f"{folder}?batch_size=1", asked)
     assert completions(folder, asked) == alone
     assert completions(folder, [asked[0], asked[2]]) == [alone[0], alone[2]]
@@ -140,8 +145,8 @@ def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
 
 def test_a_batch_stops_where_a_row_reaches_the_context_length(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, kind="OPT", ffn_dim=64, word_embed_proj_dim=32)
-    long = prompt("x" * (CONTEXT - 60))
-    asked = [prompt("Why?"), long, prompt("Who?")]
+    long = make_dialogue("x" * (CONTEXT - 60))
+    asked = [make_dialogue("Why?"), long, make_dialogue("Who?")]
     done = completions(folder, asked, max_tokens=90)
     assert done[1].finish == "length"
     assert 0 < (done[1].tokens or 0) < 60
@@ -296,7 +301,9 @@ def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][_token(folder, "%")] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    bad, good = run_worker(hf_generator(folder, max_tokens=4), [prompt("50 %"), prompt("half")])
+    bad, good = run_worker(
+        hf_generator(folder, max_tokens=4), [make_dialogue("50 %"), make_dialogue("half")]
+    )
     assert isinstance(bad, BackendError)
     assert "dtype" in bad.message
     assert isinstance(good, Completion)

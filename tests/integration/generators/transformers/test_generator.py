@@ -29,10 +29,11 @@ from bakeoff.generators.transformers.tokenization import (
 )
 from bakeoff.records import Completion, Prompt
 from bakeoff.testing import refused_url, run_worker
-from tests.hub import loopback_hub, python_with_hub
-from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model
-from tests.unit.generators.transformers.models import completions as completions_of
-from tests.unit.generators.transformers.models import hf_generator, prompt, steps
+from tests.builders import make_dialogue
+from tests.hub_server import loopback_hub, python_with_hub
+from tests.integration.generators.transformers.models import completions as completions_of
+from tests.integration.generators.transformers.models import hf_generator, steps
+from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,9 @@ def make_adapter(base: Path, folder: Path, **options: Any) -> Path:
     return folder
 
 
-PROMPTS = [prompt(text) for text in ("hi", "a longer one " * 9, "Why?", "why not? " * 4, "x")]
+PROMPTS = [
+    make_dialogue(text) for text in ("hi", "a longer one " * 9, "Why?", "why not? " * 4, "x")
+]
 
 
 def completions(
@@ -163,7 +166,11 @@ def test_the_models_generation_settings_are_not_used(tiny: Path, copy: Path) -> 
 
 def test_finish_is_length_at_max_tokens_and_stop_at_an_end_token(tiny: Path) -> None:
     done = completions(
-        tiny, [prompt(f"{i}?") for i in range(24)], temperature=1.3, top_p=1.0, max_tokens=100
+        tiny,
+        [make_dialogue(f"{i}?") for i in range(24)],
+        temperature=1.3,
+        top_p=1.0,
+        max_tokens=100,
     )
     assert {completion.finish for completion in done} == {"length", "stop"}
     for completion in done:
@@ -173,7 +180,7 @@ def test_finish_is_length_at_max_tokens_and_stop_at_an_end_token(tiny: Path) -> 
 
 
 def test_top_logprobs_are_those_of_the_first_token_before_temperature(tiny: Path) -> None:
-    asked = [prompt("Why?"), prompt("a longer one " * 9)]
+    asked = [make_dialogue("Why?"), make_dialogue("a longer one " * 9)]
     ours = [c.top_logprobs for c in completions(tiny, asked, top_logprobs=5)]
     assert ours == [
         c.top_logprobs for c in completions(tiny, asked, top_logprobs=5, temperature=1.9)
@@ -211,13 +218,13 @@ def rendered(tokens: ModelTokenizer, asked: Prompt, **sampling: Any) -> str:
 
 
 def test_a_prompt_is_rendered_by_the_chat_template(tokens: ModelTokenizer) -> None:
-    assert rendered(tokens, prompt("hi"), system="be kind") == (
+    assert rendered(tokens, make_dialogue("hi"), system="be kind") == (
         "<|start|>system\nbe kind<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
     )
 
 
 def test_a_last_assistant_turn_is_continued(tokens: ModelTokenizer) -> None:
-    asked = prompt("count", "one, two,")
+    asked = make_dialogue("count", "one, two,")
     assert rendered(tokens, asked).endswith("<|start|>assistant\none, two,")
 
 
@@ -226,15 +233,17 @@ def test_a_template_without_system_turns_gets_the_system_prompt_in_the_first_tur
 ) -> None:
     refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('none') }}{% endif %}"
     (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
-    plain = completions(copy, [prompt("be kind\n\nhi")])
-    assert completions(copy, [prompt("hi")], system="be kind") == plain
+    plain = completions(copy, [make_dialogue("be kind\n\nhi")])
+    assert completions(copy, [make_dialogue("hi")], system="be kind") == plain
 
 
 def test_a_prompt_that_the_template_refuses_fails_alone(copy: Path) -> None:
     refuses = "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('no!') }}{% endif %}"
     refuses += "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}"
     (copy / "chat_template.jinja").write_text(refuses + CHAT_TEMPLATE)
-    bad, good = run_worker(hf_generator(copy, max_tokens=4), [prompt("bad"), prompt("good")])
+    bad, good = run_worker(
+        hf_generator(copy, max_tokens=4), [make_dialogue("bad"), make_dialogue("good")]
+    )
     assert isinstance(bad, BackendError)
     assert "no!" in bad.message
     assert isinstance(good, Completion)
@@ -250,7 +259,7 @@ def test_thinking_opened_by_the_template_is_not_in_the_text(copy: Path) -> None:
     opens = CHAT_TEMPLATE.replace("assistant\n{%", "assistant\n<think>\n{%")
     assert opens != CHAT_TEMPLATE
     (copy / "chat_template.jinja").write_text(opens)
-    cut = completions(copy, [prompt("Why?")], max_tokens=8)[0]
+    cut = completions(copy, [make_dialogue("Why?")], max_tokens=8)[0]
     assert (cut.text, cut.finish) == ("", "length")
     assert cut.thinking
 
@@ -259,7 +268,7 @@ def test_the_templates_end_of_turn_token_ends_a_completion(tiny: Path, copy: Pat
     for file in ("config.json", "generation_config.json"):
         edit_json(copy / file, eos_token_id=258)
     edit_json(copy / "tokenizer_config.json", eos_token="<pad>")
-    asked = [prompt(f"{i}?") for i in range(12)]
+    asked = [make_dialogue(f"{i}?") for i in range(12)]
     expected = completions(tiny, asked, temperature=1.0, max_tokens=100)
     assert "stop" in {completion.finish for completion in expected}
     stopped = [c for c in expected if c.finish == "stop"]
@@ -270,12 +279,12 @@ def test_the_templates_end_of_turn_token_ends_a_completion(tiny: Path, copy: Pat
 def test_a_prompt_that_fills_the_context_gets_the_remaining_tokens(tiny: Path) -> None:
     room = 5
     overhead = len("<|start|>user\n\n<|start|>assistant\n") - 2 * len("<|start|>") + 3
-    long = prompt("x" * (CONTEXT - overhead - room))
+    long = make_dialogue("x" * (CONTEXT - overhead - room))
     done = run_worker(
         hf_generator(tiny, temperature=0, max_tokens=24),
-        [prompt("Why?"), long, prompt("y" * CONTEXT)],
+        [make_dialogue("Why?"), long, make_dialogue("y" * CONTEXT)],
     )
-    assert done[0] == completions(tiny, [prompt("Why?")])[0]
+    assert done[0] == completions(tiny, [make_dialogue("Why?")])[0]
     assert isinstance(done[1], Completion)
     assert (done[1].finish, done[1].tokens) == ("length", room)
     assert isinstance(done[2], BackendError)
@@ -286,7 +295,9 @@ def test_a_token_outside_the_models_vocabulary_fails_its_prompt(copy: Path, tmp_
     tokenizer = AutoTokenizer.from_pretrained(copy)
     tokenizer.add_tokens(["hello"])
     tokenizer.save_pretrained(copy)
-    foreign, own = run_worker(hf_generator(copy, max_tokens=2), [prompt("hello"), prompt("hi")])
+    foreign, own = run_worker(
+        hf_generator(copy, max_tokens=2), [make_dialogue("hello"), make_dialogue("hi")]
+    )
     assert isinstance(foreign, BackendError)
     assert "tokenizer" in foreign.message
     assert isinstance(own, Completion)
@@ -312,7 +323,9 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_without_a_chat_template_prompts_are_question_and_answer(
     overfitted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    paris, other = completions(f"{overfitted}?batch_size=1", [prompt("Where?"), prompt("Who")])
+    paris, other = completions(
+        f"{overfitted}?batch_size=1", [make_dialogue("Where?"), make_dialogue("Who")]
+    )
     assert (paris.text, paris.finish) == ("Paris.", "stop")
     assert paris.tokens == len(" Paris.\n\nQuestion:")  # generation stopped there
     assert other.text
@@ -321,10 +334,10 @@ def test_without_a_chat_template_prompts_are_question_and_answer(
     knows = wrap_tokenizer(
         AutoTokenizer.from_pretrained(overfitted), AutoModelForCausalLM.from_pretrained(overfitted)
     )
-    assert rendered(knows, prompt("A?", "B.", "C?"), system="S.") == (
+    assert rendered(knows, make_dialogue("A?", "B.", "C?"), system="S.") == (
         "S.\n\nQuestion: A?\n\nAnswer: B.\n\nQuestion: C?\n\nAnswer:"
     )
-    assert rendered(knows, prompt("A?", "B and")).endswith("Answer: B and")
+    assert rendered(knows, make_dialogue("A?", "B and")).endswith("Answer: B and")
 
 
 # -------------------------------------------------------------------------------- adapters
@@ -364,7 +377,7 @@ def test_an_adapter_with_added_tokens_resizes_the_embeddings(tiny: Path, tmp_pat
         model = peft.get_peft_model(base, config)
     model.save_pretrained(tmp_path, save_embedding_layers=True)
     tokenizer.save_pretrained(tmp_path)
-    assert completions(tmp_path, [prompt("hello")])[0].tokens is not None
+    assert completions(tmp_path, [make_dialogue("hello")])[0].tokens is not None
 
 
 def test_adapters_with_missing_weights_or_base_are_refused(
@@ -572,7 +585,7 @@ def small_memory() -> Iterator[list[int]]:
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, small_memory: list[int]) -> None:
-    asked = [prompt(f"{i}?") for i in range(8)]
+    asked = [make_dialogue(f"{i}?") for i in range(8)]
     expected = completions(f"{tiny}?batch_size=2", asked)
     small_memory.clear()
     assert completions(tiny, asked) == expected
@@ -582,14 +595,14 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, small_memory: li
 
 
 def test_later_batches_keep_the_halved_size(tiny: Path, small_memory: list[int]) -> None:
-    completions(f"{tiny}?batch_size=4", [prompt(f"{i}?") for i in range(8)])
+    completions(f"{tiny}?batch_size=4", [make_dialogue(f"{i}?") for i in range(8)])
     assert small_memory[0] == 4
     assert max(small_memory[1:]) == 2
     assert sum(small_memory[1:]) == 8
 
 
 def test_only_a_prompt_that_does_not_fit_alone_fails(tiny: Path, small_memory: list[int]) -> None:
-    asked = [prompt("a"), prompt("b" * 300), prompt("c")]
+    asked = [make_dialogue("a"), make_dialogue("b" * 300), make_dialogue("c")]
     first, second, third = run_worker(hf_generator(tiny, max_tokens=8), asked)
     assert isinstance(first, Completion)
     assert isinstance(third, Completion)
@@ -660,7 +673,9 @@ def test_attention_is_sdpa_and_dtype_follows_the_device(
 
 def test_rank_is_the_number_of_characters(tiny: Path) -> None:
     generator = hf_generator(tiny)
-    assert [generator.sort_key(one) for one in (prompt("abc"), prompt("ab", "c", "d"))] == [3, 4]
+    assert [
+        generator.sort_key(one) for one in (make_dialogue("abc"), make_dialogue("ab", "c", "d"))
+    ] == [3, 4]
 
 
 # ------------------------------------------------------------------------------------- hub
@@ -702,7 +717,7 @@ def run_on_hub(endpoint: str, home: Path, *tokens: str, **env: str) -> list[list
 def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     adapter = Path(shutil.copytree(lora, tmp_path / "adapter"))
     edit_json(adapter / "adapter_config.json", base_model_name_or_path="me/tiny")
-    local = completions(tiny, [prompt("Why?")])[0].text
+    local = completions(tiny, [make_dialogue("Why?")])[0].text
     home = tmp_path / "home"
     repos = {"me/tiny": tiny, "me/lora": adapter, "me/closed": tiny}
     with loopback_hub(repos, gated=["me/closed"]) as hub:
@@ -715,7 +730,7 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     assert known["model"] == {"repo": "me/tiny", "commit": commit}
     assert text == local
     assert adapted["model"] == known["model"]
-    assert other == completions(lora, [prompt("Why?")])[0].text
+    assert other == completions(lora, [make_dialogue("Why?")])[0].text
     errors = {"none": "no such model", "closed": "is gated", "v9": "no revision 'v9'"}
     for (kind, message), words in zip(found[2:5], errors.values(), strict=True):
         assert (kind, "\n" in message) == ("ConfigError", False)
@@ -767,7 +782,7 @@ def test_a_gguf_file_is_loaded_and_completes_without_output(
     except ConfigError as error:
         pytest.skip(str(error))
     (tmp_path / "model.gguf").symlink_to(file)
-    asked = prompt("What is the capital of France?")
+    asked = make_dialogue("What is the capital of France?")
     capfd.readouterr()
     paris = completions(f"{tmp_path}?gguf_file=model.gguf", [asked], max_tokens=16)[0]
     assert capfd.readouterr() == ("", "")

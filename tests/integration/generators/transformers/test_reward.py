@@ -19,7 +19,7 @@ from bakeoff.generators.transformers.reward import RewardModel
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.testing import run_worker
-from tests.tiny import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
+from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
 
 
 @pytest.fixture(scope="session")

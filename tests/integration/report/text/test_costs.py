@@ -10,9 +10,9 @@ import pytest
 from bakeoff.records import Plan, StageUsage
 from bakeoff.report.text.costs import cost_lines, dollar_text, plan_sections, run_lines
 from bakeoff.testing import OpenAIServer
-from tests.long import long
-from tests.terminal import Terminal
-from tests.unit.report.sample import results_of
+from tests.builders import sample_results
+from tests.marks import long
+from tests.pseudo_terminal import Terminal
 
 COMMAND = [sys.executable, "-m", "bakeoff"]
 
@@ -61,7 +61,7 @@ def test_requests_of_a_run_are_counted_with_retries_and_cached_outcomes() -> Non
         "3 outcomes from the store, which cost nothing, $0.25 paid"
     ]
     assert run_lines([]) == []
-    results = results_of()
+    results = sample_results()
     assert cost_lines(results)[0].endswith("tokens written, no price is known")
 
 

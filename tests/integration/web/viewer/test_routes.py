@@ -11,8 +11,8 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.runs import find_runs
-from tests.unit.web.viewer.cases import VOTES, judge, results, viewer, write_progress, write_results
-from tests.unit.web.voting.cases import Browser
+from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
+from tests.web_clients import Browser, viewer
 
 HURT = "</script><img src=x onerror='window.hurt=1'>"
 

@@ -6,7 +6,8 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer import serve_async
-from tests.unit.web.viewer.cases import results, viewer, write_results
+from tests.unit.web.viewer.cases import results, write_results
+from tests.web_clients import viewer
 
 
 def test_missing_path_is_a_one_line_error(tmp_path: Path) -> None:

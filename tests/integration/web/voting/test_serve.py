@@ -14,7 +14,8 @@ from bakeoff.evaluation.votes.queue import all_voted
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
 from bakeoff.web.voting.serve import serve_voting
-from tests.unit.web.voting.cases import MODELS, VOTES, Browser, evidence, vote, voting_browser
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
+from tests.web_clients import Browser, voting_browser
 
 OF = evidence()
 

@@ -1,20 +1,19 @@
 """Builders of labeled pairs, of judges that grade them, and of verdicts."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from bakeoff.evaluation.judge_check import LabeledPair
-from bakeoff.records import Failure, Judgment, Message, Prompt, Verdict
+from bakeoff.records import Failure, Judgment, Verdict
 from bakeoff.testing import shown_completions, verdict_json
+from tests.builders import make_prompt
 
 Responder = Callable[[dict[str, Any]], Any]
 
 
 def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> LabeledPair:
     """Return pair p0, p1, ... with unique prompt and texts."""
-    question = Prompt(messages=(Message(role="user", content=f"question {number}"),))
+    question = make_prompt(f"question {number}")
     return LabeledPair(
         id=f"p{number}",
         prompt=question,
@@ -22,12 +21,6 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
         worse=f"{worse} {number}",
         **more,
     )
-
-
-def write_rows(path: Path, rows: Iterable[object]) -> Path:
-    """Write rows as JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def perfect_judge(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Responder:

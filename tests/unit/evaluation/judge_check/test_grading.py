@@ -2,18 +2,19 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.evaluation.judge_check import JudgeCheck, LabeledPair
 from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
 from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.records import Failure, Judgment, Scores
+from tests.marks import examples
 from tests.unit.evaluation.judge_check.cases import failure_of, judgments_of, pair
 
 PAIRS = [pair(number, set="ab"[number % 2], kind=f"kind {number % 3}") for number in range(12)]
 
-FEW = settings(max_examples=25)  # each draws two thousand resamples
+FEW = examples(25)  # each draws two thousand resamples
 
 probability = st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1)
 said = st.lists(st.tuples(probability, probability), min_size=len(PAIRS), max_size=len(PAIRS))

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.judge_check import load_labeled_pairs
 from bakeoff.evaluation.judge_check.labeled_pairs import BUILT_IN
-from tests.unit.evaluation.judge_check.cases import write_rows
+from tests.builders import write_file
 
 
 def only(tmp_path: Path, row: dict[str, Any]) -> Any:
-    (found,) = load_labeled_pairs(write_rows(tmp_path / "pairs.jsonl", [row])).pairs
+    (found,) = load_labeled_pairs(write_file(tmp_path / "pairs.jsonl", [row])).pairs
     return found
 
 
 def complaint(tmp_path: Path, *rows: object) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_labeled_pairs(write_rows(tmp_path / "pairs.jsonl", rows))
+        load_labeled_pairs(write_file(tmp_path / "pairs.jsonl", rows))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -5,13 +5,14 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.merge import MergedVotes, reserved_names, with_votes
 from bakeoff.evaluation.votes.vote_log import append_vote
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results
+from tests.builders import make_results
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, judged, vote
 
 OF = evidence()
 
 
 def results(of: Evidence = OF) -> Results:
-    return Results.of(of, summarize(of), {}, {})
+    return make_results(of)
 
 
 def test_no_votes_leave_the_evidence_unchanged() -> None:

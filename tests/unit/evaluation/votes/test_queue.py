@@ -9,7 +9,8 @@ from bakeoff.config.options import VoteOptions
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.items import PairKey
 from bakeoff.evaluation.votes.queue import VotingQueue
-from bakeoff.records import HUMAN_PREFIX, Completion, Design, Evidence, ModelCompletion
+from bakeoff.records import HUMAN_PREFIX, Design, Evidence
+from tests.builders import make_completion
 from tests.unit.web.voting.cases import MODELS, evidence, judged
 
 ALPHA, BETA = MODELS
@@ -40,12 +41,7 @@ def test_equal_or_missing_completions_are_not_queued() -> None:
 def test_first_differing_sample_is_queued() -> None:
     of = evidence(2, said={(1, ALPHA): "same", (1, BETA): "same"})
     more = [
-        ModelCompletion(
-            prompt_id=f"prompt-{number}",
-            model=model,
-            completion=Completion(text=f"again {model}"),
-            sample=5,
-        )
+        make_completion(f"prompt-{number}", model, f"again {model}", sample=5)
         for number in range(2)
         for model in MODELS
     ]

@@ -13,7 +13,8 @@ from bakeoff.evaluation.votes.votes import (
     latest_votes,
     matching_votes,
 )
-from bakeoff.records import Failure, Verdict
+from bakeoff.records import Verdict
+from tests.builders import make_failure
 from tests.unit.web.voting.cases import MODELS, evidence, vote
 
 ALPHA, BETA = MODELS
@@ -57,14 +58,8 @@ def test_a_tie_is_half_and_a_skip_is_a_failure() -> None:
     (judgment,) = counted.judgments
     assert judgment.verdict == Verdict(first=0.5)
     (failure,) = counted.failures
-    expected = Failure(
-        stage="judgment",
-        prompt_id="prompt-1",
-        participant="Anna",
-        kind="skipped",
-        message=failure.message,
-        first=BETA,
-        second=ALPHA,
+    expected = make_failure(
+        "prompt-1", BETA, ALPHA, judge="Anna", kind="skipped", message=failure.message
     )
     assert failure == expected
 

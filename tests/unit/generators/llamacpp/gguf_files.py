@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from bakeoff.errors import ConfigError
+from bakeoff.generators.llamacpp import gguf
 
 LLAMA = {
     "general.architecture": "llama",
@@ -18,6 +22,7 @@ LLAMA = {
 }
 TENSORS = {"token_embd.weight": (0, (8, 5)), "output.weight": (2, (64, 3)), "odd": (8, (32,))}
 _SIZES = {0: 8 * 5 * 4, 2: 64 * 3 // 32 * 18, 8: 34}  # bytes of each of these tensors
+METADATA = LLAMA | {"tokenizer.ggml.tokens": ["<s>", "a", "", "ü"], "later": 1, "sizes": [1, 2, 3]}
 
 
 def write_header(path: Path, metadata: dict[str, Any], version: int = 3, tail: bytes = b"") -> Path:
@@ -64,3 +69,12 @@ def small_gguf(path: Path, metadata: dict[str, Any]) -> Path:
 
 def _padded(size: int) -> int:
     return -(-size // 32) * 32
+
+
+def validation_error(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        gguf.validate(path)
+    message = str(caught.value)
+    assert message.startswith(f"{str(path)!r} is no whole GGUF file (")
+    assert "\n" not in message
+    return message

@@ -1,22 +1,20 @@
-"""GGUF headers: validation, metadata and the KV cache estimate, on made and on real files."""
+"""GGUF headers: validation, metadata and the KV cache estimate, on made files."""
 
 import random
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.testing import run_worker
-from tests.long import long
-from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
-from tests.unit.generators.transformers.models import hf_generator
-
-METADATA = LLAMA | {"tokenizer.ggml.tokens": ["<s>", "a", "", "ü"], "later": 1, "sizes": [1, 2, 3]}
+from tests.unit.generators.llamacpp.gguf_files import (
+    LLAMA,
+    METADATA,
+    small_gguf,
+    validation_error,
+    write_header,
+)
 
 
 @pytest.fixture
@@ -27,15 +25,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return small_gguf(tmp_path / "small.gguf", METADATA)
-
-
-def validation_error(path: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        gguf.validate(path)
-    message = str(caught.value)
-    assert message.startswith(f"{str(path)!r} is no whole GGUF file (")
-    assert "\n" not in message
-    return message
 
 
 def test_read_metadata_returns_all_values_before_the_tokenizers(path: Path) -> None:
@@ -89,17 +78,6 @@ def test_read_metadata_refuses_strings_and_arrays_over_the_limit(path: Path) -> 
     with pytest.raises(ValueError, match=f"speaks of {limit + 1} values in a list"):
         gguf.read_metadata(path)
     gguf.validate(path)  # it skips what it does not decode
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("smollm2", 23040), ("gemma3-270m", 18432), ("qwen2.5-coder-0.5b", 12288)],
-)
-def test_kv_bytes_per_token_of_real_models(name: str, expected: int) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetch_model
-
-    assert gguf.kv_bytes_per_token(fetch_model(CATALOGUE[name])) == expected
 
 
 def test_validate_accepts_complete_files_at_every_alignment_of_the_header(tmp_path: Path) -> None:
@@ -186,44 +164,3 @@ def test_changed_bytes_raise_nothing_but_config_errors(file: Path) -> None:
         except ConfigError:
             refused += 1
     assert 300 < refused < 2900
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("name", ["smollm2", *long(sorted({*CATALOGUE} - {"smollm2"}))])
-def test_validate_accepts_real_models_and_refuses_them_cut(name: str, tmp_path: Path) -> None:
-    from bakeoff.generators.llamacpp.fetch import fetch_model
-
-    real = fetch_model(CATALOGUE[name])
-    gguf.validate(real)
-    cut, size, rng = tmp_path / "cut.gguf", real.stat().st_size, random.Random(name)
-    with real.open("rb") as source:
-        cut.write_bytes(source.read(40_000_000))  # the header, and some of the tensors
-    validation_error(cut)
-    for length in [40_000_000, *(rng.randrange(40_000_000) for _ in range(20))]:
-        with cut.open("r+b") as file:
-            file.truncate(min(length, cut.stat().st_size))
-        assert length < size
-        validation_error(cut)
-
-
-def test_the_hf_backend_validates_a_gguf_file_before_transformers_reads_it(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    whole = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
-    (tmp_path / "small.gguf").write_bytes(whole[:-40])
-    with pytest.raises(ConfigError, match=r"small\.gguf' is no whole GGUF file \(the tensor"):
-        run_worker(hf_generator(f"{tmp_path}?gguf_file=small.gguf"), [])
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_run_with_a_cut_file_prints_one_line_and_exits_2(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1])
-    run = [sys.executable, "-m", "bakeoff", "run", "--model", f"a=embedded:{file}"]
-    run += ["--model", "b=echo:hi", "--judge", "echo:x", "--prompts", "starter"]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    lines = [line for line in done.stderr.splitlines() if "GGUF" in line]
-    assert len(lines) == 1, done.stderr
-    assert "small.gguf' is no whole GGUF file (the tensor 'odd' ends at byte" in lines[0]
-    assert "Traceback" not in done.stderr
-    assert "llama" not in done.stderr

@@ -7,19 +7,17 @@ from hypothesis import strategies as st
 
 from bakeoff.errors import ConfigError
 from bakeoff.prompts.rows import Row, csv_rows, read_rows
+from tests.builders import write_file
 
 
 def rows_of(path: Path, lists: tuple[str, ...] = ("data",)) -> list[Row]:
     return list(read_rows(path, lists=lists))
 
 
-def written(path: Path, data: str | bytes) -> Path:
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
-
-
 def test_jsonl_rows_are_placed_by_line_and_blank_lines_are_none(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.jsonl", '{"a": 1}\n\n  \r\n"plain"\r\n{"a": "x\\u2028y\u2028z"}')
+    path = write_file(
+        tmp_path / "a.jsonl", '{"a": 1}\n\n  \r\n"plain"\r\n{"a": "x\\u2028y\u2028z"}'
+    )
     assert rows_of(path) == [
         Row("line 1", {"a": 1}),
         Row("line 4", {"text": "plain"}),
@@ -28,7 +26,7 @@ def test_jsonl_rows_are_placed_by_line_and_blank_lines_are_none(tmp_path: Path) 
 
 
 def test_a_line_of_txt_is_a_text_and_keeps_its_spaces(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.TXT", "one\r\n\n two \n\x0cthree\rstill three")
+    path = write_file(tmp_path / "a.TXT", "one\r\n\n two \n\x0cthree\rstill three")
     assert [row.values["text"] for row in rows_of(path)] == [
         "one",
         "",
@@ -39,7 +37,7 @@ def test_a_line_of_txt_is_a_text_and_keeps_its_spaces(tmp_path: Path) -> None:
 
 
 def test_csv_cells_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.csv", 'p,q\r\n"a, ""b""\r\nc",d\r\n\r\ne,\r\n')
+    path = write_file(tmp_path / "a.csv", 'p,q\r\n"a, ""b""\r\nc",d\r\n\r\ne,\r\n')
     assert rows_of(path) == [
         Row("row 1", {"p": 'a, "b"\r\nc', "q": "d"}),
         Row("row 2", {"p": "e", "q": ""}),
@@ -54,12 +52,12 @@ def test_csv_may_come_from_anywhere() -> None:
 
 @pytest.mark.parametrize("document", [[{"a": 1}, "b"], {"x": 1, "data": [{"a": 1}, "b"]}])
 def test_json_is_a_list_or_holds_one(tmp_path: Path, document: object) -> None:
-    path = written(tmp_path / "a.json", json.dumps(document))
+    path = write_file(tmp_path / "a.json", json.dumps(document))
     assert rows_of(path) == [Row("row 1", {"a": 1}), Row("row 2", {"text": "b"})]
 
 
 def test_the_first_list_key_that_is_there_counts(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.json", '{"data": ["d"], "more": ["m"]}')
+    path = write_file(tmp_path / "a.json", '{"data": ["d"], "more": ["m"]}')
     assert rows_of(path, ("none", "more", "data")) == [Row("row 1", {"text": "m"})]
 
 
@@ -70,7 +68,7 @@ def test_the_first_list_key_that_is_there_counts(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_column(
     tmp_path: Path, name: str, data: bytes
 ) -> None:
-    assert rows_of(written(tmp_path / name, b"\xef\xbb\xbf" + data))[0].values == {"a": "b"}
+    assert rows_of(write_file(tmp_path / name, b"\xef\xbb\xbf" + data))[0].values == {"a": "b"}
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=9), st.text(max_size=9), min_size=1)))
@@ -79,8 +77,8 @@ def test_what_json_writes_is_read_back(
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    jsonl = written(folder / "back.jsonl", lines)
-    whole = written(folder / "back.json", json.dumps(rows, indent=1))
+    jsonl = write_file(folder / "back.jsonl", lines)
+    whole = write_file(folder / "back.json", json.dumps(rows, indent=1))
     assert [row.values for row in rows_of(jsonl)] == rows
     assert [row.values for row in rows_of(whole)] == rows
 
@@ -110,7 +108,7 @@ def test_what_json_writes_is_read_back(
 def test_what_cannot_be_read_says_where_and_what_to_do(
     tmp_path: Path, name: str, data: str | bytes, says: str
 ) -> None:
-    path = written(tmp_path / name, data)
+    path = write_file(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
         rows_of(path)
     assert says in str(error.value)

@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pytest
 import vl_convert
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
@@ -20,10 +20,8 @@ from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     HUMAN_PREFIX,
-    Completion,
     Evidence,
     Judgment,
-    ModelCompletion,
     Results,
     Scores,
 )
@@ -32,7 +30,8 @@ from bakeoff.report.charts.drawing import display_name, percent, signed
 from bakeoff.report.charts.lengths import MAX_POINTS
 from bakeoff.report.charts.rates import MAX_LOOKS
 from bakeoff.stats.sequential import mean_confidence_sequence
-from tests.long import long
+from tests.builders import make_completion, make_results
+from tests.marks import examples, long
 from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
 
 PAIR = ["win-rate", "score-differences", "slices", "sequence", "order", "length", "agreement"]
@@ -65,11 +64,7 @@ def rich(
                     votes = judgment(number, first, float(rng.random() < 0.6), second=second)
                     judgments.append(votes.model_copy(update={"judge": "ann"}))
     completions = [
-        ModelCompletion(
-            prompt_id=f"p{n}", model=m, completion=Completion(text="x" * rng.randint(1, 900))
-        )
-        for n in range(count)
-        for m in models
+        make_completion(f"p{n}", m, "x" * rng.randint(1, 900)) for n in range(count) for m in models
     ]
     prompts = [prompt(n, tags=[rng.choice(tags)]) for n in range(count)]
     rng.shuffle(prompts)
@@ -174,7 +169,7 @@ def test_a_pair_without_verdicts_has_no_chart() -> None:
     assert charts_of(found) == {}
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(rows)
 def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Judgment]) -> None:
     found = evidence(judgments)
@@ -196,7 +191,7 @@ def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Ju
 
 
 @pytest.mark.long
-@settings(max_examples=12)
+@examples(12)
 @given(rows)
 def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> None:
     ours = charts_of(evidence(judgments))
@@ -223,7 +218,7 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
 
 
 @pytest.mark.long
-@settings(max_examples=12)
+@examples(12)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_last_look_includes_all_prompts(judgments: list[Judgment], rng: random.Random) -> None:
     found = evidence(judgments)
@@ -481,7 +476,7 @@ def test_the_script_does_not_close_its_element() -> None:
 
 def test_results_and_their_file_give_equal_figures() -> None:
     found = rich()
-    results = Results.of(found, summarize(found), {}, {})
+    results = make_results(found)
     again = Results.model_validate_json(results.to_json())
     pair_data = build_pair_data(again.evidence, AnalysisConfig.from_config(again.config))[0]
     order = [one.id for one in again.evidence.prompts]

@@ -17,8 +17,8 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results
 from bakeoff.report.page.page import render_page
 from bakeoff.report.text.summary import rating_notes
+from tests.builders import make_results, sample_results
 from tests.unit.analysis.cases import evidence, prompt, texts, won
-from tests.unit.report.sample import results_of
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -84,11 +84,11 @@ def several(models: int = 3) -> Results:
         names,
         completions=tuple(c for name in names for c in texts(name, [f"by {name}"] * 26)),
     )
-    return Results.of(of, summarize(of), {}, {})
+    return make_results(of)
 
 
 def test_it_shows_what_the_results_hold() -> None:
-    words = whole(results_of()).words
+    words = whole(sample_results()).words
     for said in (
         "Verdict withheld: 2 of 4 verdicts failed (50.0 %)",
         "Win rate of a 100.0 %",
@@ -101,11 +101,11 @@ def test_it_shows_what_the_results_hold() -> None:
         "What failed: 2",
     ):
         assert said in words, said
-    assert "None: this judge says which is better" in whole(results_of(scores=False)).words
+    assert "None: this judge says which is better" in whole(sample_results(scores=False)).words
 
 
 def test_the_sections_are_in_order() -> None:
-    words = whole(results_of()).words
+    words = whole(sample_results()).words
     parts = (
         "Verdict withheld",
         "Can this judge be trusted?",
@@ -136,12 +136,12 @@ def test_several_models_start_with_verdicts_ratings_and_matrix() -> None:
 
 def test_results_without_verdicts_have_a_page() -> None:
     of = evidence([])
-    empty = Results.of(of, summarize(of), {}, {})
+    empty = make_results(of)
     assert "Nothing was judged" in whole(empty).words
 
 
 def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() -> None:
-    made = render_page(results_of())
+    made = render_page(sample_results())
     tags = Tags(made.html)
     hashes = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -164,7 +164,7 @@ def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> 
     }
     for name, digest in rows:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-    html = render_page(results_of()).html
+    html = render_page(sample_results()).html
     assert "Copyright (c) 2014 Vitaly Puzrin, Alex Kocharin" in html
     assert "Copyright (c) Felix B" in html
     assert "Apache License" in html
@@ -172,7 +172,7 @@ def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> 
 
 
 def test_the_page_references_no_external_resource() -> None:
-    for tag, name, value in whole(results_of()).attributes:
+    for tag, name, value in whole(sample_results()).attributes:
         assert not name.startswith("on")
         assert name not in ("src", "srcset", "action", "style"), tag
         assert name != "href" or value.startswith(("#", "data:image/svg+xml,"))
@@ -188,8 +188,8 @@ def unflagged(results: Results) -> Results:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_adds_no_tag_no_attribute_and_no_script(hostile: str) -> None:
-    attacked = unflagged(results_of(hostile))
-    tags, plain = whole(attacked), whole(unflagged(results_of()))
+    attacked = unflagged(sample_results(hostile))
+    tags, plain = whole(attacked), whole(unflagged(sample_results()))
     assert tags.tags == plain.tags
     assert [name for _, name, _ in tags.attributes] == [name for _, name, _ in plain.attributes]
     assert tags.scripts == plain.scripts
@@ -236,7 +236,7 @@ def test_every_chart_has_a_table_and_a_text_alternative() -> None:
 
 
 def test_links_lead_to_the_pages_of_a_server() -> None:
-    html = render_page(results_of(), links=[("All runs", "../"), ("<b>", "vote/")]).html
+    html = render_page(sample_results(), links=[("All runs", "../"), ("<b>", "vote/")]).html
     assert '<a href="../">All runs</a>' in html
     assert '<a href="vote/">&lt;b&gt;</a>' in html
 
@@ -260,5 +260,5 @@ def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
         ],
         completions=(*texts("a", said[0]), *texts("b", said[1])),
     )
-    html = render_page(Results.of(of, summarize(of), {}, {})).html
+    html = render_page(make_results(of)).html
     assert len(html.encode()) < 1_600_000

@@ -1,29 +1,16 @@
 """Builders of results and progress files with random judgments, and a running viewer."""
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import (
-    Completion,
-    Evidence,
-    Failure,
-    Judgment,
-    Message,
-    ModelCompletion,
-    Prompt,
-    Results,
-    Scores,
-    Verdict,
-)
+from bakeoff.records import Evidence, Results, Scores
 from bakeoff.report.export import VOTES, write_file
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, ProgressUpdate
-from bakeoff.web.viewer import serve_async
-from tests.serving import serving
+from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
 SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 42}
@@ -60,23 +47,17 @@ def results(
     """
     draw = random.Random(seed)
     asked = [
-        Prompt(
-            id=f"p{number}",
-            messages=(Message(role="user", content=f"What is {number} plus {number}?{said}"),),
-            tags=("sums",),
-        )
+        make_prompt(f"What is {number} plus {number}?{said}", id=f"p{number}", tags=("sums",))
         for number in prompts
     ]
     completions = [
-        ModelCompletion(
-            prompt_id=prompt.id,
-            model=name,
-            completion=Completion(
-                text=f"{prompt.messages[0].content[8:12]} makes {len(name)}.{said}",
-                tokens=draw.randint(20, 60),
-                finish="stop",
-                cost=0.0004,
-            ),
+        make_completion(
+            prompt.id,
+            name,
+            f"{prompt.messages[0].content[8:12]} makes {len(name)}.{said}",
+            tokens=draw.randint(20, 60),
+            finish="stop",
+            cost=0.0004,
         )
         for prompt in asked
         for name in models
@@ -90,32 +71,24 @@ def results(
             for first, second in ((a, b), (b, a)):
                 if place < failed:
                     failures.append(
-                        Failure(
-                            stage="judgment",
-                            prompt_id=prompt.id,
-                            participant="judge",
-                            kind="verdict",
-                            message=f"no verdict{said}",
-                            first=first,
-                            second=second,
+                        make_failure(
+                            prompt.id, first, second, judge="judge", message=f"no verdict{said}"
                         )
                     )
                     continue
                 it = (first == a) == wins if agreed else True  # the place decides
                 scores = Scores(8, 5) if it else Scores(4, 7)
                 judgments.append(
-                    Judgment(
-                        prompt_id=prompt.id,
+                    make_judgment(
+                        prompt.id,
+                        first,
+                        second,
+                        float(it),
                         judge="judge",
-                        first=first,
-                        second=second,
-                        verdict=Verdict(
-                            first=float(it),
-                            scores=scores,
-                            reason=f"It is right.{said}",
-                            snapshot=snapshot,
-                            cost=0.001,
-                        ),
+                        scores=scores,
+                        reason=f"It is right.{said}",
+                        snapshot=snapshot,
+                        cost=0.001,
                     )
                 )
     evidence = Evidence(
@@ -165,21 +138,11 @@ def write_progress(folder: Path, done: int = 30, *, seconds_ago: float = 0, kept
     return folder
 
 
-@contextmanager
-def viewer(path: Path, port: int = 0) -> Iterator[str]:
-    """Serve the viewer in a thread while the block runs; yield its address."""
-    with serving(
-        lambda tell, until: serve_async(path, port=port, announce=tell, until=until)
-    ) as address:
-        yield address
-
-
 __all__ = [
     "VOTES",
     "judge",
     "model",
     "results",
-    "viewer",
     "write_progress",
     "write_results",
 ]

@@ -1,13 +1,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results, Verdict
 from bakeoff.web.viewer.comparison import PairDiff, RunDiff, compare_runs
 from bakeoff.web.viewer.incompatibilities import match_names
+from tests.marks import examples
 from tests.unit.web.viewer.cases import SAMPLING, judge, model, results
 
 DRAWS = st.builds(
@@ -28,7 +29,7 @@ def why(found: RunDiff) -> set[str]:
     return set(duel.paired.incompatible)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(DRAWS)
 def test_a_run_against_itself_has_no_change(of: Results) -> None:
     found = compare_runs(of, of)
@@ -45,7 +46,7 @@ def test_a_run_against_itself_has_no_change(of: Results) -> None:
     assert all(number.difference == 0 for number in found.totals)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(DRAWS, DRAWS)
 def test_reversed_comparison_is_mirrored(one: Results, other: Results) -> None:
     forth, back = compare_runs(one, other), compare_runs(other, one)

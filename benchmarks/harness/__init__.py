@@ -1,0 +1,1 @@
+"""Shared parts of the benchmarks: result lines, loopback servers, synthetic data, peer drivers."""

@@ -1,0 +1,47 @@
+"""Peer of local generation: a loop over `model.generate()`, one prompt at a time.
+
+    loop = GenerateLoop(folder, "model.gguf", "float32")
+    tokens_per_second = loop.speed(conversations, most=128)
+
+It calls `AutoModelForCausalLM`, `apply_chat_template`, `generate` with sampling, and `decode`.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Conversation = list[dict[str, str]]
+
+
+class GenerateLoop:
+    """A transformers model with the weights of a GGUF file, unpacked to `dtype`."""
+
+    def __init__(self, folder: Path, gguf_file: str, dtype: str) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file)
+        self._model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=gguf_file, dtype=getattr(torch, dtype)
+        )
+        head = self._model.lm_head
+        if not isinstance(head, torch.nn.Linear) or head.weight.dtype != self._model.dtype:
+            raise RuntimeError("the weights are still quantized")
+        torch.manual_seed(42)
+
+    def speed(self, conversations: Sequence[Conversation], most: int) -> float:
+        """New tokens per second."""
+        began = time.perf_counter()
+        tokens = sum(_complete(self._model, self._tokenizer, one, most) for one in conversations)
+        return tokens / (time.perf_counter() - began)
+
+
+def _complete(model: Any, tokenizer: Any, conversation: Conversation, most: int) -> int:
+    inputs = tokenizer.apply_chat_template(
+        conversation, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    made = model.generate(**inputs, max_new_tokens=most, do_sample=True, temperature=0.7, top_p=0.9)
+    new = made[0, inputs["input_ids"].shape[1] :]
+    tokenizer.decode(new, skip_special_tokens=True)
+    return len(new)

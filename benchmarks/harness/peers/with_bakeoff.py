@@ -1,0 +1,75 @@
+"""Driver of bakeoff: `bakeoff run` with recorded completions and a judge server.
+
+All features are on: store, parsing, progress line, summary, report.
+"""
+
+import io
+import json
+import sys
+from contextlib import redirect_stdout
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import any_llm.providers.openai  # noqa: F401 - what the command loads as it goes, loaded before
+from job import MODEL, MODELS, Arguments, Outcome, parse_arguments, run_job
+
+from bakeoff.cli import app
+
+
+def judged(given: Arguments, outcome: Outcome) -> None:
+    """Run the command in an empty folder, and read the results that it wrote."""
+    folder = given.folder
+    with redirect_stdout(io.StringIO()) as printed:
+        app(
+            [
+                "run",
+                *(f"--model={model}=file:{folder / model}.jsonl" for model in MODELS),
+                f"--judge=api:{MODEL}?base_url={quote(given.url, safe=':/')}",
+                f"--prompts={folder / 'prompts.jsonl'}",
+                f"--limit={len(given.pairs)}",
+                f"--max-concurrency={given.in_flight}",
+                f"--out={folder / 'results'}",
+                f"--store={folder / 'store.sqlite'}",
+                "--show-samples=0",
+            ],
+            exit_on_error=False,
+        )
+    count(json.loads((folder / "results" / "results.json").read_text()), given, outcome)
+    lines = printed.getvalue().splitlines()
+    outcome.says = next(
+        (line.strip() for line in lines if outcome.failed and "failed" in line), None
+    )
+
+
+def write(given: Arguments) -> None:
+    """The pairs as the files that a user would have."""
+    rows = {"prompts": [{"id": str(pair.number), "prompt": pair.prompt} for pair in given.pairs]}
+    for model in MODELS:
+        rows[model] = [
+            {"prompt_id": str(pair.number), "completion": getattr(pair, model)}
+            for pair in given.pairs
+        ]
+    for name, lines in rows.items():
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        Path(given.folder, f"{name}.jsonl").write_text(text)
+
+
+def count(results: dict[str, Any], given: Arguments, outcome: Outcome) -> None:
+    """What the document says."""
+    pairs = {str(pair.number): pair for pair in given.pairs}
+    for judgment in results["judgments"]:
+        first = judgment["verdict"]["first"]
+        shown = (judgment["first"], judgment["second"])
+        outcome.add(None if first == 0.5 else shown[first < 0.5], pairs[judgment["prompt_id"]])
+    outcome.failed = sum(failure["stage"] == "judgment" for failure in results["failures"])
+
+
+if __name__ == "__main__":
+    given = parse_arguments(sys.argv[1:])
+    write(given)
+    run_job(
+        Outcome(version=version("bakeoff"), asked=2 * len(given.pairs)),
+        lambda outcome: judged(given, outcome),
+    )

@@ -1,1 +1,0 @@
-"""What the benchmarks share: the line that each prints, a server to be measured against, peers."""

@@ -1,0 +1,48 @@
+"""Results of two and of three models for the tests of the notebook view."""
+
+from bakeoff.records import Results
+from tests.builders import make_results
+from tests.unit.analysis.cases import evidence, failure, judgment, prompt, texts, won
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "</style></bdi></div><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)' \" onclick=\"alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "a\x00b\u202ec",
+    "half \ud800 a pair",
+]
+
+
+def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
+    """25 prompts, and one that failed; a model called `a` wins most of them."""
+    rows = [row.model_copy(update={"judge": said}) for row in won(18, 4, 3)]
+    names = {"a": a, "b": b}
+    renamed = [
+        row.model_copy(update={"first": names[row.first], "second": names[row.second]})
+        for row in rows
+    ]
+    # Judged in one order only, so that something stands against the verdict.
+    return make_results(
+        evidence(
+            [row for row in renamed if row.first == a],
+            (a, b),
+            failures=(failure("p0", kind=said, first=a, second=b),),
+            completions=tuple(
+                one for name in (a, b) for one in texts(name, [f"say {n}" for n in range(25)])
+            ),
+            notes=(said,),
+        )
+    )
+
+
+def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
+    strongest = dict(zip(names, (0.8, 0.5, 0.3), strict=True))
+    rows = [
+        judgment(n, x, float(n % 10 < 5 + 10 * (strongest[x] - strongest[y]) / 2), second=y)
+        for n in range(40)
+        for x in names
+        for y in names
+        if x != y
+    ]
+    return make_results(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))
