@@ -8,7 +8,8 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from tests.browser import chromium, opened
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence, voting_browser
+from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.web_clients import voting_browser
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
 
