@@ -337,7 +337,7 @@ def _lists_by_pair(models: Sequence[str]) -> dict[tuple[str, str], list[Judgment
 
 
 def _additional_people(evidence: Evidence) -> set[str]:
-    """The people who judged in addition to other judges; empty if all judges are people."""
+    """The human judges beside other judges; empty if all judges are human."""
     judges = {j.judge for j in evidence.judgments}
     judges |= {f.participant for f in evidence.failures if f.stage == "judgment"}
     people = {judge for judge in judges if evidence.origins.get(judge, "").startswith(HUMAN_PREFIX)}

@@ -57,13 +57,13 @@ class Spec(BaseModel):
             )
         return cls(name=name or rest, backend=backend, target=target, options=options)
 
-    def with_backend(self, backend: str) -> Self:
+    def with_backend(self, backend: str) -> "Spec":
         """Return the spec with another backend."""
-        return self.model_copy(update={"backend": backend})
+        return Spec(name=self.name, backend=backend, target=self.target, options=self.options)
 
-    def with_options(self, options: dict[str, str]) -> Self:
+    def with_options(self, options: dict[str, str]) -> "Spec":
         """Return the spec with other options."""
-        return self.model_copy(update={"options": options})
+        return Spec(name=self.name, backend=self.backend, target=self.target, options=options)
 
 
 class Sampling(BaseModel):
@@ -90,13 +90,13 @@ class Sampling(BaseModel):
             return self.seed
         return int(content_key("sample", self.seed, sample)[3:10], 16)
 
-    def with_seed(self, seed: int) -> Self:
+    def with_seed(self, seed: int) -> "Sampling":
         """Return the sampling options with another seed."""
-        return self.model_copy(update={"seed": seed})
+        return Sampling(**{**dict(self), "seed": seed})
 
-    def with_schema(self, schema: dict[str, JsonValue]) -> Self:
+    def with_schema(self, schema: dict[str, JsonValue]) -> "Sampling":
         """Return the sampling options with a JSON schema."""
-        return self.model_copy(update={"schema_": schema})
+        return Sampling(**{**dict(self), "schema_": schema})
 
 
 def origins(tokens: Iterable[str]) -> dict[str, str]:

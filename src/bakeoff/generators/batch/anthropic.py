@@ -10,8 +10,8 @@ from bakeoff.generators.batch.journal import Batch
 from bakeoff.generators.batch.provider import (
     CLOCK_SKEW,
     BatchProvider,
+    BatchReply,
     BatchStatus,
-    Reply,
     failed_reply,
 )
 
@@ -84,7 +84,7 @@ class AnthropicBatches(BatchProvider):
             return BatchStatus(missing=True)
         return BatchStatus(_processed(batch), ended=batch.processing_status == "ended")
 
-    async def _results(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
+    async def _results(self, reference: str) -> AsyncIterator[tuple[str, BatchReply]]:
         async for entry in await self._client.messages.batches.results(reference):
             yield entry.custom_id, _reply(entry.result)
 
@@ -100,11 +100,11 @@ def _processed(batch: "MessageBatch") -> int:
     return counts.succeeded + counts.errored + counts.canceled + counts.expired
 
 
-def _reply(result: "MessageBatchResult") -> Reply:
+def _reply(result: "MessageBatchResult") -> BatchReply:
     if result.type == "succeeded":
-        return Reply(200, result.message.to_json(indent=None).encode())
+        return BatchReply(200, result.message.to_json(indent=None).encode())
     if result.type == "errored":
-        return Reply(
+        return BatchReply(
             _STATUS.get(result.error.error.type, 500), result.error.to_json(indent=None).encode()
         )
     if result.type == "expired":

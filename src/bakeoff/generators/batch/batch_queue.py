@@ -12,8 +12,8 @@ from bakeoff.errors import ConfigError
 from bakeoff.generators.batch.journal import BatchJournal, JournalEntry
 from bakeoff.generators.batch.provider import (
     BatchProvider,
+    BatchReply,
     BatchStatus,
-    Reply,
     chunks,
     failed_reply,
 )
@@ -34,7 +34,7 @@ class _PendingRequest:
     """A request whose caller awaits `reply`."""
 
     body: bytes
-    reply: asyncio.Future[Reply]
+    reply: asyncio.Future[BatchReply]
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class BatchQueue:
         self._copies: Counter[str] = Counter()  # submissions by key
         self._pending: dict[str, _PendingRequest] = {}
         self._unsent: list[str] = []
-        self._early_replies: dict[str, Reply] = {}  # to requests that no caller submitted yet
+        self._early_replies: dict[str, BatchReply] = {}  # to requests that no caller submitted yet
         self._batches: dict[str, _ActiveBatch] = {}  # by request id
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -115,7 +115,7 @@ class BatchQueue:
         """The number of requests of running batches that the provider has processed."""
         return sum(batch.processed for batch in self._polled() if not batch.ended)
 
-    async def submit(self, key: str, body: bytes) -> Reply:
+    async def submit(self, key: str, body: bytes) -> BatchReply:
         """Return the reply to a request when its batch has ended.
 
         The same key submitted again is a request of its own, also in a run that resumes it.
@@ -217,12 +217,12 @@ class BatchQueue:
             self._deliver(request_id, _MISSING)
         self._send_if_complete()
 
-    def _receive(self, request_id: str, reply: Reply) -> None:
+    def _receive(self, request_id: str, reply: BatchReply) -> None:
         """Deliver a reply, or keep it until its request is submitted."""
         if not self._deliver(request_id, reply) and request_id in self._batches:
             self._early_replies[request_id] = reply
 
-    def _deliver(self, request_id: str, reply: Reply) -> bool:
+    def _deliver(self, request_id: str, reply: BatchReply) -> bool:
         """Return a reply to the caller that awaits it; False without one."""
         pending = self._pending.pop(request_id, None)
         if pending is None or pending.reply.done():

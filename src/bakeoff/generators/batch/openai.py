@@ -11,8 +11,8 @@ from bakeoff.generators.batch.journal import Batch
 from bakeoff.generators.batch.provider import (
     CLOCK_SKEW,
     BatchProvider,
+    BatchReply,
     BatchStatus,
-    Reply,
     failed_reply,
 )
 
@@ -93,7 +93,7 @@ class OpenAIBatches(BatchProvider):
         processed = counts.completed + counts.failed if counts else 0
         return BatchStatus(processed, ended=batch.status in _ENDED)
 
-    async def _results(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
+    async def _results(self, reference: str) -> AsyncIterator[tuple[str, BatchReply]]:
         batch = await self._client.batches.retrieve(reference)
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             content = (await self._client.files.content(file)).content
@@ -113,10 +113,10 @@ def _request_line(request_id: str, body: bytes) -> bytes:
     return head[:-1].encode() + b', "body": ' + body + b"}\n"
 
 
-def _parse_result(line: bytes) -> tuple[str, Reply]:
+def _parse_result(line: bytes) -> tuple[str, BatchReply]:
     result = _ResultLine.model_validate_json(line)
     if result.response:
         body = json.dumps(result.response.body).encode()
-        return result.custom_id, Reply(result.response.status_code, body)
+        return result.custom_id, BatchReply(result.response.status_code, body)
     error = result.error or _Error()
     return result.custom_id, failed_reply(error.code, error.message)

@@ -33,7 +33,7 @@ _CLIENT_PACKAGES = ("openai", "anthropic", "httpx", "httpx2", "aiohttp")
 _ENVELOPE = 200  # bytes around the body of a request; neither provider needs more
 
 
-class Reply(NamedTuple):
+class BatchReply(NamedTuple):
     """The reply to one request of a batch."""
 
     status: int  # the HTTP status that a direct request would have had
@@ -80,7 +80,7 @@ class BatchProvider(ABC):
         """Return the state of a batch."""
 
     @abstractmethod
-    def _results(self, reference: str) -> AsyncIterator[tuple[str, Reply]]:
+    def _results(self, reference: str) -> AsyncIterator[tuple[str, BatchReply]]:
         """Yield request id and reply of every request of an ended batch, in any order."""
 
     async def create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
@@ -113,7 +113,9 @@ class BatchProvider(ABC):
         """Return the state of a batch."""
         return await self._retry(lambda: self._status(reference))
 
-    async def fetch_results(self, reference: str, receive: Callable[[str, Reply], None]) -> None:
+    async def fetch_results(
+        self, reference: str, receive: Callable[[str, BatchReply], None]
+    ) -> None:
         """Call `receive(request id, reply)` for every result; again after a lost connection."""
 
         async def attempt() -> None:
@@ -154,13 +156,13 @@ class BatchProvider(ABC):
         return ConfigError(f"{self._name!r}: its batches cannot be used ({one_line(error)})")
 
 
-def failed_reply(code: str, message: str) -> Reply:
+def failed_reply(code: str, message: str) -> BatchReply:
     """Return the reply to a request that its batch did not process; `code` begins with `batch_`.
 
     The status is 504 and the body fits the error format of both providers.
     """
     error = {"type": code, "code": code, "message": message}
-    return Reply(504, json.dumps({"type": "error", "error": error}).encode())
+    return BatchReply(504, json.dumps({"type": "error", "error": error}).encode())
 
 
 def chunks(
