@@ -18,9 +18,10 @@ demo: .venv/demo  ## compare two small models with a local judge, without any AP
 
 install: .venv/dev  ## install the package with all developer tools
 
-check: .venv/dev  ## style, layers, types, and known vulnerabilities of dependencies
+check: .venv/dev  ## style, language, layers, types, and known vulnerabilities of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/check_language.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	$(BIN)/python scripts/audit_dependencies.py

@@ -209,12 +209,12 @@ def _worst_case(data: PairData) -> tuple[float, float]:
     table = data.prompt_table
     judged = np.bincount(data.judgment_table.prompt, minlength=len(data.prompt_ids))[table.prompt]
     rows = {data.prompt_ids[prompt]: row for row, prompt in enumerate(table.prompt.tolist())}
-    asked = judged.astype(np.float64)
+    requested = judged.astype(np.float64)
     for prompt_id in failed.keys() & rows.keys():
-        asked[rows[prompt_id]] += failed[prompt_id]
-    won = sum((table.preference * judged / asked).tolist())
+        requested[rows[prompt_id]] += failed[prompt_id]
+    won = sum((table.preference * judged / requested).tolist())
     undecided = sum(
-        count / asked[rows[prompt_id]] if prompt_id in rows else 1.0
+        count / requested[rows[prompt_id]] if prompt_id in rows else 1.0
         for prompt_id, count in failed.items()
     )
     prompts = len(rows.keys() | failed.keys())

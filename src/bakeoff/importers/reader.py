@@ -37,8 +37,8 @@ class Imported(NamedTuple):
 
 def importers() -> dict[str, Importer]:
     """Return the installed importers by the name of their format, sorted; tables are last."""
-    found: dict[str, Importer] = load_all(IMPORTERS)
-    return {name: found[name] for name in sorted(found, key=lambda name: (name == TABLE, name))}
+    loaded: dict[str, Importer] = load_all(IMPORTERS)
+    return {name: loaded[name] for name in sorted(loaded, key=lambda name: (name == TABLE, name))}
 
 
 def read(

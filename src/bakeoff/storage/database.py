@@ -108,13 +108,13 @@ def create_schema(db: sqlite3.Connection) -> None:
 
 def check_schema(db: sqlite3.Connection, path: Path) -> None:
     """Raise StoreError if the database is not a store of this schema."""
-    found = schema_version(db)
-    if found not in (0, SCHEMA_VERSION):
+    schema = schema_version(db)
+    if schema not in (0, SCHEMA_VERSION):
         raise StoreError(
-            f"the store {str(path)!r} has schema {found}, this bakeoff has {SCHEMA_VERSION}: it "
+            f"the store {str(path)!r} has schema {schema}, this bakeoff has {SCHEMA_VERSION}: it "
             "is of another version, or damaged; choose another with --store"
         )
-    if found == 0 and (table := db.execute(_FOREIGN_TABLE).fetchone()):
+    if schema == 0 and (table := db.execute(_FOREIGN_TABLE).fetchone()):
         raise StoreError(
             f"{str(path)!r} is no store but somebody else's database, with a table {table[0]!r}: "
             "choose another with --store"

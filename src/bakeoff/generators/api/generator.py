@@ -195,7 +195,9 @@ class Api(PerItem[Prompt, Completion]):
         if len(self._urls) < 2:
             return [await self.connect()]
         callbacks = [server.update_quotas for server in self._pool.servers]
-        return [self._client(url, told) for url, told in zip(self._urls, callbacks, strict=True)]
+        return [
+            self._client(url, callback) for url, callback in zip(self._urls, callbacks, strict=True)
+        ]
 
     def client_options(self) -> dict[str, Any]:
         """Return the options of the official client besides address and key."""

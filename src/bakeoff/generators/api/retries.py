@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds before a retry; doubles with each
 _MAX_RETRY_AFTER = 60.0  # seconds; a longer delay that a server asks for is cut
 _BAD_GATEWAY = (502, 503)  # of a proxy whose server is down
-_BAD_GATEWAY_REQUESTS = 4  # so many failing requests, none succeeding, mean that the server is down
+_BAD_GATEWAY_REQUESTS = 4  # that fail, with none succeeding, mean that it is down
 _MAX_REFUSALS = 4  # refusals of one request while others succeed; the next counts as a failure
 
 

@@ -86,20 +86,20 @@ def _usage(spent: StageUsage) -> str:
     return f"{spent.participant}: {outcomes}{failed}, {', '.join(tokens)}, {cost}"
 
 
-def run_lines(asked: Sequence[StageUsage]) -> list[str]:
+def run_lines(usage: Sequence[StageUsage]) -> list[str]:
     """One line on the requests of a run; empty if it made none."""
-    if not any(row.requests or row.stored for row in asked):
+    if not any(row.requests or row.stored for row in usage):
         return []
     parts = []
-    if requests := sum(row.requests for row in asked):
-        again = sum(row.retries for row in asked)
-        made_again = f", {again:,} of them again" if again else ""
-        parts.append(f"{_count(requests, 'request')}{made_again}")
-    if unanswered := sum(row.unanswered for row in asked):
+    if requests := sum(row.requests for row in usage):
+        retries = sum(row.retries for row in usage)
+        repeated = f", {retries:,} of them again" if retries else ""
+        parts.append(f"{_count(requests, 'request')}{repeated}")
+    if unanswered := sum(row.unanswered for row in usage):
         parts.append(f"{unanswered:,} without a reply (they may be billed all the same)")
-    if kept := sum(row.stored for row in asked):
+    if kept := sum(row.stored for row in usage):
         parts.append(f"{kept:,} outcomes from the store, which cost nothing")
-    paid = [row.cost for row in asked if row.cost]
+    paid = [row.cost for row in usage if row.cost]
     return [f"Made by {', '.join(parts)}" + (f", {dollar_text(sum(paid))} paid" if paid else "")]
 
 
