@@ -68,7 +68,7 @@ class StartTime(NamedTuple):
 
 
 def load_env_file(file: Path | None) -> None:
-    """Set the variables of a .env file that the environment does not define.
+    """Set variables from a .env file, unless they are set in the environment.
 
     Raises ConfigError if the file cannot be read.
     """

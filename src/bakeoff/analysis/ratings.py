@@ -24,10 +24,10 @@ _UNKNOWN = 2  # code of an unrecorded order; 0 is a shown first, 1 is b
 
 
 class _PairOutcomes(NamedTuple):
-    """The outcomes of one pair, a row per prompt and order.
+    """The outcomes of one pair of models, a row per prompt and presentation order.
 
-    `unit` is an index into the names of the units, `values` is 1 where a won, 0 where b won, 0.5
-    for a tie.
+    `unit` is the index of the prompt or cluster, the unit of resampling; `values` is 1 if a won, 0
+    if b won, 0.5 for a tie.
     """
 
     unit: Codes

@@ -172,6 +172,6 @@ class LikelihoodJudge(LogprobJudge):
 
 
 def _with_completion(prompt: Prompt, text: str) -> tuple[str, Prompt]:
-    """Return the prompt with a completion as its last turn, after its key."""
+    """Return the conversation that ends with `text`, as a (content key, prompt) tuple."""
     turn = Prompt(messages=(*prompt.messages, Message(role="assistant", content=text)))
     return content_key(turn.conversation()), turn

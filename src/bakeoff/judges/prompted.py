@@ -58,7 +58,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
 
     @abstractmethod
     def split(self, pair: Pair) -> Sequence[I]:
-        """Return the items of a pair, each of which is one request."""
+        """Return one item per request: the pair, or each of its two completions."""
 
     @abstractmethod
     def render(self, item: I, max_chars: int | None) -> Prompt:

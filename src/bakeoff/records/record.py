@@ -27,10 +27,11 @@ R = TypeVar("R", bound=Record)
 
 
 def intern_fields_set(record: R) -> R:
-    """Let the record and its `usage` share their `model_fields_set` with equal records; return it.
+    """Save memory: replace the `model_fields_set` of a record and its `usage` by a shared set.
 
-    Pydantic keeps a set of field names per instance: half of the memory of a verdict. Records are
-    frozen, so that instances with the same fields can share one set.
+    Pydantic keeps a set of the names of the given fields for each instance, which takes half of
+    the memory of a verdict. Records are frozen, so instances with equal sets can share one object.
+    Returns the record.
     """
     for instance in (record, getattr(record, "usage", None)):
         if isinstance(instance, Record):

@@ -162,7 +162,7 @@ def polars_frame(columns: Sequence[Column], rows: Sequence[Row]) -> "polars.Data
 def frame_of(
     library: Library | None, columns: Sequence[Column], rows: Sequence[Row]
 ) -> "pandas.DataFrame | polars.DataFrame":
-    """The rows as a frame of `library`; None is pandas or, if that is not installed, polars.
+    """The rows as a frame of `library`; None means pandas or, if that is not installed, polars.
 
     ConfigError if the library is unknown or not installed.
     """

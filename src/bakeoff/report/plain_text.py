@@ -31,7 +31,7 @@ _REPLACEMENTS = {
 def escape_controls(text: str) -> str:
     """The text with control characters as escapes, such as `\\x1b`.
 
-    Line breaks are kept, a tab becomes four spaces. The time is linear in the length.
+    Line breaks are kept, a tab becomes four spaces. Runs in linear time.
     """
     text = text.replace("\r\n", "\n").replace("\t", "    ")
     return _CONTROLS.sub(lambda match: _escape(match.group()), text)

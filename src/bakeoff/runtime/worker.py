@@ -59,8 +59,8 @@ class Traits:
 class Worker(Protocol[In, Out]):
     """A model or a judge.
 
-    It may be called again while a call is running: calls share its lanes or its thread. Optional
-    members are the protocols of `bakeoff.runtime.capabilities`.
+    Calls may overlap: they share the limit of concurrent requests, or the engine's thread.
+    `bakeoff.runtime.capabilities` defines optional members as protocols.
     """
 
     @property
@@ -116,7 +116,7 @@ class BaseWorker(ABC, Generic[I, O]):
 
 
 class PerItem(BaseWorker[I, O]):
-    """Base of workers in front of a server: override `process`.
+    """Base class of workers that call a server: override `process`.
 
     At most `max_concurrency` items are in flight. A ConfigError after the first result (a revoked
     key, a server that is gone) stops the run instead of raising: what is done is kept, and the

@@ -171,9 +171,10 @@ def _fit_logistic(z: Values, weights: Values, won: Values, start: Values) -> Val
 
 
 def leak_effect(values: Values, a_leaks: Mask, b_leaks: Mask) -> LeakEffect:
-    """a's win rate where only a, and where only b, leaks something that a judge may react to.
+    """Compare a's win rate on prompts where only a, and where only b, leaks text to the judge.
 
-    Each argument has an entry per prompt.
+    A leak is text that should not be in a completion, such as `<think>` tags. The arguments have
+    one entry per prompt.
     """
     only_a, only_b = a_leaks & ~b_leaks, b_leaks & ~a_leaks
     return LeakEffect(

@@ -95,11 +95,11 @@ def _log(p: float) -> float:
 
 
 def mean_confidence_sequence(values: Values, alpha: float = 0.05) -> Estimate:
-    """The mean of n >= 1 values in [0, 1] with its confidence sequence at this look.
+    """Return the mean of at least one value in [0, 1] with an interval valid at every look.
 
-    The sequence covers the mean at this and every other look with probability 1 - alpha, provided
-    that all values have the same expectation given those before them. The estimate's n counts the
-    values.
+    A look is an interim analysis of the values so far. The intervals of all looks together contain
+    the expectation with probability 1 - alpha, if each value has the same expectation given the
+    earlier ones. `n` of the estimate is the number of values.
     """
     mean = math.fsum(values) / len(values)
     low, high = confidence_sequence_at(values, [len(values)], alpha)

@@ -11,7 +11,7 @@ from bakeoff.storage.salvage import StoreScan, copy_records
 
 
 class MergedStore(NamedTuple):
-    """Number of records in a store, and how many of them were new."""
+    """A source store of a merge: its number of records, and how many were new in the target."""
 
     path: Path
     records: int

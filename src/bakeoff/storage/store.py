@@ -249,7 +249,7 @@ class Store:
     def _blocks(self, columns: str, keys: Sequence[str]) -> Iterator[list[Any]]:
         """Yield blocks of rows with these keys; the rowid is the last column.
 
-        If most rows are wanted, the whole table is read, and other rows are among them.
+        If most rows are wanted, all rows are yielded: the caller filters them by key.
         """
         if self._should_scan(keys):
             yield from self._scan(columns)

@@ -25,7 +25,10 @@ class LengthBaseline(Record):
 
 
 class Grade(Record):
-    """Counts and rates of one judge on some pairs; the five counts add up to `pairs`."""
+    """Counts and rates of one judge on labeled pairs.
+
+    `right + wrong + split + tie + failed = pairs`.
+    """
 
     pairs: int
     right: int = 0

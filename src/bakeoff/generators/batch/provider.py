@@ -116,7 +116,10 @@ class BatchProvider(ABC):
     async def fetch_results(
         self, reference: str, receive: Callable[[str, BatchReply], None]
     ) -> None:
-        """Call `receive(request id, reply)` for every result; again after a lost connection."""
+        """Call `receive(request id, reply)` for every result of a batch.
+
+        After a lost connection, all results are read again: `receive` may get one twice.
+        """
 
         async def attempt() -> None:
             async for request_id, reply in self._results(reference):

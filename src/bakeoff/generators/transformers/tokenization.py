@@ -190,8 +190,8 @@ def _render_plain(prompt: Prompt, system: str | None) -> str:
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
     """All tokens that end a completion: the model's, the tokenizer's, and the chat template's.
 
-    A fine-tuned model often keeps the end-of-sequence token of its base, while its template closes
-    a turn with another token: without that one it would generate further turns.
+    A fine-tuned model often keeps the end-of-sequence token of its base, while its chat template
+    ends a turn with another token. Without the latter, generation would continue with more turns.
     """
     ends = model.generation_config.eos_token_id
     if ends is None:

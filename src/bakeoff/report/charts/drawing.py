@@ -107,7 +107,7 @@ def difference_axis(title: str, form: str, ticks: alt.ExprRef = FEW_TICKS) -> al
 
 
 def side_color(field: str = "side") -> alt.Color:
-    """The color channel of a field with the values of `SIDES`."""
+    """Return the Altair color encoding of a field with the values a, b and tie (`SIDES`)."""
     return alt.Color(field, type="nominal", scale=alt.Scale(domain=list(SIDES)), legend=None)
 
 

@@ -42,7 +42,7 @@ class ConcurrencyLimit:
             self._start_round(now)
 
     def on_refusal(self) -> None:
-        """Halve the limit: the server has too many requests."""
+        """Halve the limit: the server receives too many requests."""
         self.size = max(1, self.size // 2)
         self._growing, self._was_refused = False, True
         self._start_round(None)

@@ -1,4 +1,4 @@
-"""Queues of requests in front of servers, and the registry of servers that a run shares."""
+"""Queues of requests to servers, and the registry of servers that a run shares."""
 
 import asyncio
 import heapq

@@ -105,7 +105,7 @@ class ServerLimits:
             self._concurrency.on_refusal()
 
     def on_overload(self, started: float, now: float, retry_after: float | None) -> None:
-        """Count a refusal because the server is overloaded, which says nothing of our rate."""
+        """Count a refusal because the server is overloaded, independent of our request rate."""
         self.in_flight -= 1
         self._refusing_since = now if self._refusing_since is None else self._refusing_since
         self._rate.on_unavailable(started, now, retry_after)

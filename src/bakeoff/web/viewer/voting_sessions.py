@@ -37,7 +37,7 @@ class VotingSessions:
     async def wait_counted(self, run: Run) -> None:
         """Wait until the votes of a finished session are in the results.
 
-        Raises ConfigError, once, if they could not be counted.
+        If they could not be counted, the first call raises ConfigError.
         """
         count = self._counts.get(run.key)
         if count:
