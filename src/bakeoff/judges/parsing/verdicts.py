@@ -66,7 +66,8 @@ def parse_json_verdict(completion: Completion) -> Verdict:
 def parse_score_pair(completion: Completion) -> Verdict:
     """Return the verdict of two scores: the higher wins, equal ones tie.
 
-    A winner that the reply names is ignored. A first line of only two numbers, as in `8 6`, is accepted too.
+    A winner that the reply names is ignored. A first line of only two numbers, as in `8 6`, is
+    accepted too.
     """
 
     def make(fields: Fields) -> Verdict:

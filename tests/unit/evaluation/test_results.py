@@ -1,0 +1,105 @@
+"""The results document: reading, notebook view and data frames."""
+
+import copy
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bakeoff.errors import ConfigError
+from bakeoff.records import Judgments, Results
+from bakeoff.records import Results as Document
+from bakeoff.report.results_file import read_results, results_folder
+from tests.builders import sample_results
+
+
+def results() -> Results:
+    return Results.model_validate_json(sample_results().to_json())
+
+
+def test_results_are_read_from_file_or_folder(tmp_path: Path) -> None:
+    of = sample_results()
+    (tmp_path / "results.json").write_text(of.to_json())
+    text = of.to_json()
+    for path in (tmp_path, tmp_path / "results.json", str(tmp_path)):
+        assert read_results(path).to_json() == text
+        assert results_folder(Path(path)) == tmp_path
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "no results", '{"schema": "bakeoff/1"}'])
+def test_invalid_results_are_a_one_line_error(text: str) -> None:
+    Path("x.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"'x.json' holds no results") as caught:
+        read_results(Path("x.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_other_schema_and_missing_file_are_one_line_errors(tmp_path: Path) -> None:
+    document = json.loads(sample_results().to_json()) | {"schema": "bakeoff/99"}
+    Path("x.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigError, match="schema 'bakeoff/99'"):
+        read_results(Path("x.json"))
+    with pytest.raises(ConfigError, match="No such file"):
+        read_results(tmp_path / "nothing")
+
+
+def test_judgments_remain_a_tuple() -> None:
+    found, plain = results(), sample_results().judgments
+    assert isinstance(found.judgments, Judgments)
+    assert found.judgments == plain
+    assert (found.judgments[0], len(found.judgments)) == (plain[0], len(plain))
+    assert type(found.evidence.judgments) is tuple
+    assert found.evidence.judgments == plain
+
+
+def test_results_from_evidence_have_data_frames() -> None:
+    read = results()
+    made = Results.of(read.evidence, read.summary, read.config, read.environment)
+    assert made == read
+    assert len(made.judgments()) == len(made.judgments) == 2
+
+
+def test_copies_keep_their_types() -> None:
+    found = results()
+    kept = (
+        found.model_copy(),
+        found.model_copy(deep=True),
+        copy.deepcopy(found),
+        pickle.loads(pickle.dumps(found)),
+        Results.model_validate(found.model_dump(by_alias=True)),
+    )
+    for one in kept:
+        assert one == found
+        assert isinstance(one.judgments, Judgments)
+        assert one.to_json() == found.to_json()
+    fewer = found.model_copy(update={"judgments": list(found.judgments[:1])})
+    assert len(fewer.judgments("polars")) == 1
+    assert fewer.to_json() != found.to_json()
+
+
+def test_document_is_independent_of_data_frames() -> None:
+    ours, plain = (one.model_json_schema() for one in (Results, Document))
+    ours["description"] = plain["description"]
+    assert ours == plain
+    with pytest.raises(ValueError, match=r"judgments\.0\.judge"):
+        Results.model_validate({"judgments": [{"prompt_id": "one"}]})
+
+
+def test_repr_is_one_line() -> None:
+    found = results()
+    console = Console(width=1000)
+    with console.capture() as printed:
+        console.print(found)
+    for text in (repr(found), f"Results({found})", printed.get().replace("\n", "")):
+        assert "models=('a', 'b')" in text
+        assert "prompts=2" in text
+        assert found.summary.pairs[0].verdict in text
+        assert len(text) < 400
+    assert "Hello." not in repr(found)
+
+
+def test_notebook_shows_the_verdict() -> None:
+    found = results()
+    assert found.summary.pairs[0].verdict in found._repr_html_()
