@@ -26,6 +26,7 @@ from bakeoff.records import Completion, Failure, Prompt
 from bakeoff.runtime import Generator, StopToken
 from bakeoff.testing import run_worker
 from tests.builders import make_prompt
+from tests.marks import long
 from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
 
 # Ray's settings emit a DeprecationWarning when they are first read.
@@ -143,7 +144,8 @@ class TestOnACluster:
     pytestmark = ray
 
     @pytest.mark.parametrize(
-        ("replicas", "count", "max_concurrency"), [("1", 1, 1), ("2", 7, 2), ("1-3", 300, 64)]
+        ("replicas", "count", "max_concurrency"),
+        [("1-3", 300, 64), *long([("1", 1, 1), ("2", 7, 2)])],
     )
     def test_outcomes_do_not_depend_on_the_number_of_replicas(
         self, cluster: Any, replicas: str, count: int, max_concurrency: int
@@ -244,12 +246,16 @@ class TestOnACluster:
         [
             ("faulty:x?replicas=2", ConfigError, r"^its key was revoked \(on "),
             ("faulty:x?replicas=2", ReplicaError, "ZeroDivisionError: what nobody thought of"),
-            (
-                "faulty:unprepared?replicas=2",
-                ConfigError,
-                r"^it lacks what it needs: install it \(on ",
+            *long(
+                [
+                    (
+                        "faulty:unprepared?replicas=2",
+                        ConfigError,
+                        r"^it lacks what it needs: install it \(on ",
+                    ),
+                    ("faulty:elsewhere?replicas=2", ConfigError, "are its files the same"),
+                ]
             ),
-            ("faulty:elsewhere?replicas=2", ConfigError, "are its files the same"),
         ],
         ids=["config", "bug", "unprepared", "other files"],
     )
@@ -296,6 +302,7 @@ class TestOnACluster:
         }
         soon(lambda: not replicas())
 
+    @pytest.mark.long
     def test_a_cancelled_call_releases_its_replicas(self, cluster: Any) -> None:
         worker = opened("faulty:x?replicas=1")
 
@@ -372,6 +379,7 @@ class TestOnACluster:
         assert kept == {"one": 12, "two": 12, "judge": 0}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @own
 @pytest.mark.engine
