@@ -88,13 +88,13 @@ def designs() -> list[Design]:
     near = np.linspace(-0.12, 0.12, 4)
     two = (np.array([-1, 1])[:, None] + near).ravel()
     four = (np.array([-1.8, -0.6, 0.6, 1.8])[:, None] + near).ravel()
-    found = [
+    result = [
         Design(f"even:{len(s)}", s, sd, k * len(s), 25)
         for s in (eight, sixteen)
         for sd in (0.0, 0.7)
         for k in (1, 2)
     ]
-    found += [
+    result += [
         Design("clustered:8", two, 0.7, 8, 25),
         Design("clustered:16", four, 0.7, 16, 25),
         Design("even:8", eight, 0.7, 4, 25),
@@ -102,7 +102,7 @@ def designs() -> list[Design]:
         Design("even:8", eight, 0.7, 8, 50),
         Design("even:16", sixteen, 0.7, 16, 50),
     ]
-    return found
+    return result
 
 
 def report(design: Design, repeats: int) -> None:
@@ -195,8 +195,8 @@ def look_at_width(looks: list[Look], whole: Look, width: str) -> Look:
     intervals are (1 / width^2); the last look where it never is.
     """
     rows, at = np.array(looks), Look._fields.index(width)
-    told = np.maximum.accumulate(rows[:, at] ** -2.0)
-    return Look(*(float(np.interp(whole[at] ** -2.0, told, column)) for column in rows.T))
+    precision = np.maximum.accumulate(rows[:, at] ** -2.0)
+    return Look(*(float(np.interp(whole[at] ** -2.0, precision, column)) for column in rows.T))
 
 
 def saving(looks: list[Look], whole: Look, width: str) -> float | None:
@@ -215,18 +215,18 @@ def rounded(value: float | None) -> float | None:
 def simulate_judgments(
     design: Design, rng: np.random.Generator, prompts: int, pairs: list[Pair], after: int
 ) -> list[Values]:
-    """Both orders of these pairs on so many prompts: left, right, values and prompts."""
+    """Judgments of both orders of the pairs: arrays of left, right, values and prompts."""
     i, j = np.array(pairs).T
     effect = rng.normal(0, design.prompt_sd, (prompts, len(design.strengths)))
-    found = []
+    result = []
     for left, right in ((i, j), (j, i)):
         gap = design.strengths[left] - design.strengths[right] + FIRST
         won, _, lost = outcome_probabilities(gap + effect[:, left] - effect[:, right])
         drawn = rng.random(won.shape)
         values = np.where(drawn < won, 1.0, np.where(drawn < won + lost, 0.0, 0.5))
         rows = np.repeat(np.arange(after, after + prompts), len(pairs))
-        found.append((np.tile(left, prompts), np.tile(right, prompts), values.ravel(), rows))
-    return [np.concatenate(part) for part in zip(*found, strict=True)]
+        result.append((np.tile(left, prompts), np.tile(right, prompts), values.ravel(), rows))
+    return [np.concatenate(part) for part in zip(*result, strict=True)]
 
 
 def outcome_probabilities(gap: Values) -> tuple[Values, Values, Values]:
@@ -274,9 +274,9 @@ def look(
 
 def sandwich(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values]:
     """Strengths, and their covariance clustered by prompt (Liang and Zeger 1986)."""
-    found = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
-    theta = np.array([one.estimate for one in found.strengths])
-    nu, first = found.tie or 0.0, found.first or 0.0
+    result = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
+    theta = np.array([one.estimate for one in result.strengths])
+    nu, first = result.tie or 0.0, result.first or 0.0
     gap = theta[outcomes.left] - theta[outcomes.right] + first
     won, lost = np.exp(gap / 2), np.exp(-gap / 2)
     total = won + lost + nu
@@ -312,16 +312,16 @@ def limiting_strengths(design: Design) -> Values:
             rows.append((left, right, np.full(len(left), value), chance @ shares))
     left, right, values, weights = (np.concatenate(part) for part in zip(*rows, strict=True))
     one = PairwiseOutcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
-    found = bradley_terry(one, len(design.strengths), ties=True, order=True, resamples=0)
-    return np.array([strength.estimate for strength in found.strengths])
+    result = bradley_terry(one, len(design.strengths), ties=True, order=True, resamples=0)
+    return np.array([strength.estimate for strength in result.strengths])
 
 
 def false_share(runs: list[Run], truth: Values) -> float:
     """In how many of the runs any model is surely better than one that is stronger."""
     wrong = 0
     for run in runs:
-        found = bradley_terry(run.outcomes, len(truth), ties=True, order=True, resamples=300)
-        wrong += any(truth[i] < truth[j] for i, j in found.better)
+        result = bradley_terry(run.outcomes, len(truth), ties=True, order=True, resamples=300)
+        wrong += any(truth[i] < truth[j] for i, j in result.better)
     return round(wrong / len(runs), 3)
 
 

@@ -23,22 +23,22 @@ def main(spec: str) -> None:
     """Check the judge and print what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         results = check(None, [spec], store=Path(folder) / "store.sqlite")
-    (found,) = results.judges
-    share = found.overall.accuracy
+    (result,) = results.judges
+    share = result.overall.accuracy
     if share is None:
-        sys.exit(f"{found.judge} judged nothing: {count_marks(found.overall)}")
+        sys.exit(f"{result.judge} judged nothing: {count_marks(result.overall)}")
     print_result(
         "demo_judge",
         figure=share.estimate,
         unit="share of pairs, right in both orders",
         peer="a coin, tossed once for each pair",
         ratio=share.estimate / results.chance_accuracy,
-        judge=found.judge,
-        pairs=found.overall.pairs,
-        **count_marks(found.overall),
+        judge=result.judge,
+        pairs=result.overall.pairs,
+        **count_marks(result.overall),
         interval=[round(bound, 3) for bound in (share.low, share.high)],
-        sets={name: {"pairs": one.pairs} | count_marks(one) for name, one in found.by_set.items()},
-        first_wins=found.order.pick_first and round(found.order.pick_first.estimate, 3),
+        sets={name: {"pairs": one.pairs} | count_marks(one) for name, one in result.by_set.items()},
+        first_wins=result.order.pick_first and round(result.order.pick_first.estimate, 3),
         always_longer=round(results.length_baseline.accuracy, 3),
     )
 

@@ -44,7 +44,7 @@ QUESTION = "please explain " * 20
 
 
 class Timing(NamedTuple):
-    """Seconds by the clock, and of this process's processor time, for so many calls."""
+    """Wall seconds and CPU seconds of this process for `calls` calls."""
 
     wall: float
     cpu: float
@@ -177,5 +177,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    main(given.pairs, given.rounds)
+    arguments = parser.parse_args()
+    main(arguments.pairs, arguments.rounds)

@@ -43,7 +43,7 @@ KINDS = {
 
 
 def make_pairs(count: int) -> list[Pair]:
-    """So many questions: pairs in both orders."""
+    """`count` pairs: half as many prompts, in both orders."""
     made = []
     for number in range(count // 2):
         prompt = Prompt(messages=(Message(role="user", content=f"What is {number}?"),))
@@ -53,7 +53,7 @@ def make_pairs(count: int) -> list[Pair]:
 
 
 async def judge_all(url: str, count: int) -> tuple[int, float]:
-    """How many verdicts came, and in how many seconds."""
+    """Judge the pairs; returns the number of verdicts and the seconds."""
     judge = open_judge(judge_spec(f"api:j?base_url={url}"), RunContext(Sampling(), IN_FLIGHT))
     came: list[Verdict | WorkError] = []
     await judge.prepare()
@@ -137,12 +137,14 @@ def print_kind(
     if version and kind == next(iter(KINDS)):
         against = theirs["served"] / theirs["seconds"]
         more = {f"peer_{key}": value for key, value in theirs.items()}
-    said = f"{name} {version}, adaptive connections" if more else "the limit: 10 requests a second"
+    peer_text = (
+        f"{name} {version}, adaptive connections" if more else "the limit: 10 requests a second"
+    )
     print_result(
         f"judging_limit:{kind}",
         figure=figure,
         unit="requests/s",
-        peer=said,
+        peer=peer_text,
         ratio=figure / against,
         lost=count - came["verdicts"],
         **ours,
@@ -156,9 +158,9 @@ if __name__ == "__main__":
     parser.add_argument("--verdicts", type=int, default=1000)
     parser.add_argument("--peer", default="inspect-ai")
     parser.add_argument("--url", help="ask this one server, and say what came of it")
-    given = parser.parse_args()
-    if given.url:
-        verdicts, seconds = asyncio.run(judge_all(given.url, given.verdicts))
+    arguments = parser.parse_args()
+    if arguments.url:
+        verdicts, seconds = asyncio.run(judge_all(arguments.url, arguments.verdicts))
         print(json.dumps({"verdicts": verdicts, "seconds": seconds}))
     else:
-        main(given.verdicts, given.peer or None)
+        main(arguments.verdicts, arguments.peer or None)

@@ -43,7 +43,7 @@ PEERS = {
     "alpaca-eval": ["alpaca-eval"],
     "deepeval": ["deepeval"],
 }
-# Nobody's habits, keys, settings or statistics, and nothing of theirs in the user's folders.
+# No keys, settings or telemetry of the peers, and none of their files in the user's folders.
 QUIET = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
 
 
@@ -137,17 +137,17 @@ def run_peer(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:
     return account_of(json.loads(done.stdout.splitlines()[-1]), seen, process_s)
 
 
-def account_of(said: dict[str, Any], seen: dict[str, Any], process_s: float) -> dict[str, Any]:
+def account_of(outcome: dict[str, Any], seen: dict[str, Any], process_s: float) -> dict[str, Any]:
     """Merge the driver's outcome with the server's counts, and add the cost per request."""
     refused = sum(row[1] for row in seen["rows"])
     requests = sum(map(sum, seen["rows"]))
     return {
-        **said,
-        "seconds": round(said["seconds"], 2),
+        **outcome,
+        "seconds": round(outcome["seconds"], 2),
         "process_s": round(process_s, 2),
-        "cpu_ms_per_request": round(1000 * said["cpu_seconds"] / max(requests, 1), 2),
+        "cpu_ms_per_request": round(1000 * outcome["cpu_seconds"] / max(requests, 1), 2),
         "requests": requests,
-        "requests_per_s": round(requests / said["seconds"], 1),
+        "requests_per_s": round(requests / outcome["seconds"], 1),
         "refused": refused,
         "most_in_flight": seen["most_in_flight"],
     }
@@ -186,5 +186,5 @@ if __name__ == "__main__":
     parser.add_argument("--job", action="append", choices=list(JOBS))
     parser.add_argument("--peer", action="append", choices=list(PEERS))
     parser.add_argument("--pairs", type=int, default=320)
-    given = parser.parse_args()
-    main(given.job or list(JOBS), given.peer or list(PEERS), given.pairs)
+    arguments = parser.parse_args()
+    main(arguments.job or list(JOBS), arguments.peer or list(PEERS), arguments.pairs)

@@ -71,18 +71,18 @@ def main(pairs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"
         file.write_text(text, encoding="utf-8")
-        found = measure_page(file)
+        result = measure_page(file)
     print_result(
         "report_page",
-        figure=found["ready_ms"],
+        figure=result["ready_ms"],
         unit="ms until the list of pairs can be used",
         peer="the two seconds in which such a page should open",
-        ratio=LIMIT_MS / found["ready_ms"],
+        ratio=LIMIT_MS / result["ready_ms"],
         pairs=pairs,
         megabytes=round(len(text) / 1e6, 2),
         packed_s=round(packed_s, 2),
         made_s=round(made_s, 2),
-        **found,
+        **result,
     )
 
 
@@ -119,9 +119,9 @@ def make_results(pairs: int) -> Results:
     for number in range(pairs):
         prompts.append(prompt(draw, number))
         for model in ("tuned", "base"):
-            said = Completion(text=words(draw, 1500), finish="stop", tokens=400)
+            completion = Completion(text=words(draw, 1500), finish="stop", tokens=400)
             completions.append(
-                ModelCompletion(prompt_id=prompts[-1].id, model=model, completion=said)
+                ModelCompletion(prompt_id=prompts[-1].id, model=model, completion=completion)
             )
         judgments += both_orders(draw, prompts[-1].id, number == pairs - 1)
     evidence = Evidence(

@@ -82,13 +82,13 @@ class Truth(NamedTuple):
     position_bias: float = 0.3
     noise: float = 0.5
 
-    def false(self, said: Outcome) -> bool:
+    def false(self, outcome: Outcome) -> bool:
         """Whether a verdict is false: one that is too careful is not."""
-        if said == "equivalent":
+        if outcome == "equivalent":
             return abs(self.rate - 0.5) > MARGIN
         if self.rate == 0.5:
-            return said != "not enough data"
-        return said == ("worse" if self.rate > 0.5 else "better")
+            return outcome != "not enough data"
+        return outcome == ("worse" if self.rate > 0.5 else "better")
 
     def draw(self, rng: np.random.Generator, *shape: int) -> tuple[Values, Values]:
         """Preferences for the one model when it is shown first, and when it is shown second."""
@@ -153,12 +153,12 @@ def main() -> None:
 
 
 class Stops(NamedTuple):
-    """Where runs end: after so many prompts, and what each says; whether its sequence there misses
-    the truth.
+    """The ends of runs: the number of prompts, the outcome, and whether the confidence sequence
+    misses the truth there.
     """
 
     after: Places
-    said: list[Outcome]
+    outcomes: list[Outcome]
     missed: Mask
 
 
@@ -169,15 +169,15 @@ def stops(values: Values, truth: float, alpha: float = 0.05) -> Stops:
     seen, code = np.unique(values, return_inverse=True)
     means = (0.5, 0.5 - MARGIN, 0.5 + MARGIN, truth)
     gains = np.stack([_gains(seen, mean) for mean in means])
-    found = [_stop(gains, run, alpha) for run in code.reshape(values.shape)]
-    said: list[Outcome] = []
-    for run, (end, sure, _) in zip(values, found, strict=True):
+    result = [_stop(gains, run, alpha) for run in code.reshape(values.shape)]
+    outcomes: list[Outcome] = []
+    for run, (end, sure, _) in zip(values, result, strict=True):
         side: Outcome = "better" if run[:end].mean() > 0.5 else "worse"
-        said.append(side if sure == "different" else sure or "not enough data")
+        outcomes.append(side if sure == "different" else sure or "not enough data")
     for run in range(CHECKED):
-        _check(values[run, : found[run][0]], said[run], alpha)
-    after, missed = ([one[place] for one in found] for place in (0, 2))
-    return Stops(np.array(after), said, np.array(missed))
+        _check(values[run, : result[run][0]], outcomes[run], alpha)
+    after, missed = ([one[place] for one in result] for place in (0, 2))
+    return Stops(np.array(after), outcomes, np.array(missed))
 
 
 def _gains(seen: Values, mean: float) -> Values:
@@ -199,34 +199,34 @@ def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Decisi
         sure[: max(0, MIN_PROMPTS - 1 - start)] = False
         if sure.any():
             first = int(sure.argmax())
-            found: betting.Decision = "different" if out[0, first] else "equivalent"
-            return start + first + 1, found, bool(out[3, first])
+            result: betting.Decision = "different" if out[0, first] else "equivalent"
+            return start + first + 1, result, bool(out[3, first])
         logs = made[:, -1:]
     return len(run), None, bool(out[3, -1])
 
 
-def _check(values: Values, said: Outcome, alpha: float) -> None:
+def _check(values: Values, outcome: Outcome, alpha: float) -> None:
     looks = SequentialTest(MARGIN, alpha)
     for count, value in enumerate(values.tolist(), 1):
         looks.add(value)
         assert count < MIN_PROMPTS or count == len(values) or looks.decision is None
-    assert (looks.decision is None) == (said == "not enough data")
-    assert interval_outcome(mean_confidence_sequence(values, alpha), MARGIN) == said
+    assert (looks.decision is None) == (outcome == "not enough data")
+    assert interval_outcome(mean_confidence_sequence(values, alpha), MARGIN) == outcome
 
 
 def measure_stopping() -> None:
     """--stop when-sure, for each truth."""
-    found = {name: _stopped(number, truth) for number, (name, truth) in enumerate(TRUTHS.items())}
-    worst = max(max(one["false"], one["missed"]) for one in found.values())
+    result = {name: _stopped(number, truth) for number, (name, truth) in enumerate(TRUTHS.items())}
+    worst = max(max(one["false"], one["missed"]) for one in result.values())
     print_result(
         "stopping",
         figure=worst,
-        unit=f"% false verdicts or intervals, at the worst of {len(found)} truths",
+        unit=f"% false verdicts or intervals, at the worst of {len(result)} truths",
         peer="the 5 % that are declared",
         ratio=5 / max(worst, 1e-9),
         runs=RUNS,
         prompts=LIMIT,
-        in_percent=found,
+        in_percent=result,
         versions=versions("numpy", "scipy"),
     )
 
@@ -237,10 +237,10 @@ def _stopped(seed: int, truth: Truth) -> dict[str, float]:
     ends = [each[:end].mean() for each, end in zip(values, ended.after, strict=True)]
     fixed = [interval_outcome(win_rate(each), MARGIN) for each in values[:FIXED]]
     return {
-        "false": _share(truth.false(one) for one in ended.said),
+        "false": _share(truth.false(one) for one in ended.outcomes),
         "missed": _share(ended.missed),
-        "found": _share(_found(truth, one) for one in ended.said),
-        "fixed_found": _share(_found(truth, one) for one in fixed),
+        "found": _share(_decided(truth, one) for one in ended.outcomes),
+        "fixed_found": _share(_decided(truth, one) for one in fixed),
         "fixed_false": _share(truth.false(one) for one in fixed),
         "saved": _percent(1 - float(np.median(ended.after)) / LIMIT),
         "saved_mean": _percent(1 - float(ended.after.mean()) / LIMIT),
@@ -253,19 +253,21 @@ def measure_alpaca_eval() -> None:
     if not DATA.exists():
         print(f"stopping:alpaca_eval is skipped: there is no {DATA}", file=sys.stderr)
         return
-    found, after = {}, []
+    result, after = {}, []
     for seed, (model, values) in enumerate(_alpaca().items()):
         rng = np.random.default_rng(seed)
         shuffled = np.stack([values, *(rng.permutation(values) for _ in range(SHUFFLES))])
         truth = Truth(float(values.mean()))
         ended = stops(shuffled, truth.rate)
         after.append(ended.after[1:])
-        found[model] = {
+        result[model] = {
             "all_prompts": interval_outcome(win_rate(values), MARGIN),
-            "in_file_order": [ended.said[0], int(ended.after[0])],
-            "false": _share(truth.false(one) for one in ended.said[1:]),
+            "in_file_order": [ended.outcomes[0], int(ended.after[0])],
+            "false": _share(truth.false(one) for one in ended.outcomes[1:]),
             "missed": _share(ended.missed[1:]),
-            "said": {one: _share(s == one for s in ended.said[1:]) for one in set(ended.said[1:])},
+            "verdicts": {
+                one: _share(s == one for s in ended.outcomes[1:]) for one in set(ended.outcomes[1:])
+            },
             "prompts": int(np.median(ended.after[1:])),
             "saved": _percent(1 - float(np.median(ended.after[1:])) / len(values)),
         }
@@ -273,33 +275,33 @@ def measure_alpaca_eval() -> None:
     print_result(
         "stopping:alpaca_eval",
         figure=100 * saved,
-        unit=f"% of judgments saved, median of {len(found)} models and {SHUFFLES:,} shuffles",
+        unit=f"% of judgments saved, median of {len(result)} models and {SHUFFLES:,} shuffles",
         peer=f"all {len(values)} prompts",
         ratio=1 / (1 - saved),
-        models=found,
+        models=result,
     )
 
 
 def _alpaca() -> dict[str, Values]:
     """The preferences for each model, by prompt; a model against itself is left out."""
-    found: dict[str, list[float]] = {}
+    result: dict[str, list[float]] = {}
     with gzip.open(DATA, "rt") as lines:
         for row in csv.DictReader(lines):
             raw = float(row["preference"])
-            found.setdefault(row["model"], []).append((raw or 1.5) - 1)
-    return {name: np.round(each, 9) for name, each in found.items() if np.ptp(each) > 0}
+            result.setdefault(row["model"], []).append((raw or 1.5) - 1)
+    return {name: np.round(each, 9) for name, each in result.items() if np.ptp(each) > 0}
 
 
 def measure_orders() -> None:
     """--orders adaptive for each limit and truth."""
-    found = {
+    result = {
         str(limit): {
             name: _adaptive(np.random.default_rng((limit, seed)), truth, limit)
             for seed, (name, truth) in enumerate(ORDERED.items())
         }
         for limit in LIMITS
     }
-    each = [one for of_limit in found.values() for one in of_limit.values()]
+    each = [one for of_limit in result.values() for one in of_limit.values()]
     biases = [abs(one["bias_points"]) / (one["bias_error"] or 1) for one in each]
     saved = float(np.mean([one["second_saved"] for one in each])) / 200
     print_result(
@@ -312,7 +314,7 @@ def measure_orders() -> None:
         means={key: round(float(np.mean([one[key] for one in each])), 2) for key in each[0]},
         most_false=max(one["false"] for one in each),
         most_bias_in_errors=round(max(biases), 2),
-        limits=found,
+        limits=result,
     )
 
 
@@ -322,19 +324,21 @@ def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, f
     drawn.check(twice)
     every = {"": ours, "both_": drawn.both, "one_": drawn.single}
     rates = {kind: [win_rate(run) for run in values] for kind, values in every.items()}
-    said = {kind: [interval_outcome(rate, MARGIN) for rate in each] for kind, each in rates.items()}
+    outcomes = {
+        kind: [interval_outcome(rate, MARGIN) for rate in each] for kind, each in rates.items()
+    }
     # What both orders say has no bias, so what is reported is compared with that: it varies less.
     off = 100 * (ours.mean(axis=1) - drawn.both.mean(axis=1))
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for kind in every:
-        found |= {
-            f"{kind}false": _share(truth.false(one) for one in said[kind]),
+        result |= {
+            f"{kind}false": _share(truth.false(one) for one in outcomes[kind]),
             f"{kind}missed": _share(not r.low <= truth.rate <= r.high for r in rates[kind]),
-            f"{kind}found": _share(_found(truth, one) for one in said[kind]),
-            f"{kind}same": _share(map(str.__eq__, said[kind], said["both_"])),
+            f"{kind}found": _share(_decided(truth, one) for one in outcomes[kind]),
+            f"{kind}same": _share(map(str.__eq__, outcomes[kind], outcomes["both_"])),
         }
-    del found["both_same"]
-    return found | {
+    del result["both_same"]
+    return result | {
         "bias_points": round(float(off.mean()), 3),
         "bias_error": round(float(off.std(ddof=1)) / math.sqrt(len(off)), 3),
         "second_saved": _percent(1 - float(twice.mean())),
@@ -343,34 +347,34 @@ def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, f
 
 def measure_stopped_orders() -> None:
     """--orders adaptive with --stop when-sure, for each truth."""
-    found = {}
+    result = {}
     for seed, (name, truth) in enumerate(ORDERED.items()):
         drawn = Drawn.of(np.random.default_rng(200 + seed), truth, STOPPED_RUNS, LIMIT)
         ours, twice = drawn.chosen(Z * sequential_factor(0.05) ** 0.5)
         ended, both, one = (stops(v, truth.rate) for v in (ours, drawn.both, drawn.single))
         drawn.check(twice, ended)
         bought = [end + run[:end].sum() for end, run in zip(ended.after, twice, strict=True)]
-        found[name] = {
-            "false": _share(map(truth.false, ended.said)),
+        result[name] = {
+            "false": _share(map(truth.false, ended.outcomes)),
             "missed": _share(ended.missed),
-            "same": _share(map(str.__eq__, ended.said, both.said)),
-            "found": _share(_found(truth, said) for said in ended.said),
-            "both_found": _share(_found(truth, said) for said in both.said),
-            "one_found": _share(_found(truth, said) for said in one.said),
+            "same": _share(map(str.__eq__, ended.outcomes, both.outcomes)),
+            "found": _share(_decided(truth, outcome) for outcome in ended.outcomes),
+            "both_found": _share(_decided(truth, outcome) for outcome in both.outcomes),
+            "one_found": _share(_decided(truth, outcome) for outcome in one.outcomes),
             "judgments": round(float(np.mean(bought)), 1),
             "both_judgments": round(2 * float(both.after.mean()), 1),
             "one_judgments": round(float(one.after.mean()), 1),
         }
-    shares = [one["judgments"] / one["both_judgments"] for one in found.values()]
+    shares = [one["judgments"] / one["both_judgments"] for one in result.values()]
     print_result(
         "stopping:orders_stopped",
         figure=100 * (1 - float(np.mean(shares))),
-        unit=f"% of judgments saved, mean of {len(found)} truths",
+        unit=f"% of judgments saved, mean of {len(result)} truths",
         peer="--stop when-sure with both orders",
         ratio=1 / float(np.mean(shares)),
         runs=STOPPED_RUNS,
         prompts=LIMIT,
-        truths=found,
+        truths=result,
     )
 
 
@@ -385,7 +389,7 @@ class Drawn(NamedTuple):
 
     @classmethod
     def of(cls, rng: np.random.Generator, truth: Truth, runs: int, prompts: int) -> "Drawn":
-        """So many runs."""
+        """Draw the preferences and the first orders of `runs` runs."""
         return cls(*truth.draw(rng, runs, prompts), rng.random((runs, prompts)) < 0.5)
 
     @property
@@ -425,8 +429,8 @@ class Drawn(NamedTuple):
     def check(self, twice: Mask, ended: Stops | None = None) -> None:
         """Some runs by `Schedule` itself, which asks for no more and no less."""
         limit, pair = self.first.shape[1], ("a", "b")
-        said = (Message(role="user", content="?"),)
-        prompts = [Prompt(id=str(n), messages=said) for n in range(limit)]
+        messages = (Message(role="user", content="?"),)
+        prompts = [Prompt(id=str(n), messages=messages) for n in range(limit)]
         config = Config(model=("x", "y"), orders="adaptive", stop="when-sure" if ended else "never")
         for run in range(CHECKED):
             schedule = Schedule(config, prompts, pair)
@@ -461,7 +465,7 @@ def _judgment(prompt_id: str, a_first: bool, for_a: float) -> Judgment:
 
 def measure_planning() -> None:
     """What a run that is looked at takes to be as sure as one of a fixed number."""
-    found = {}
+    result = {}
     for seed, (name, truth) in enumerate(PLANNED.items()):
         rng = np.random.default_rng(300 + seed)
         sd = float(_both(*truth.draw(rng, 1, 100_000)).std())
@@ -470,12 +474,12 @@ def measure_planning() -> None:
         assert n is not None
         runs = _both(*truth.draw(rng, PLANNED_RUNS, 4 * n))
         one = {f"{alpha:g}": stops(runs, truth.rate, alpha) for alpha in ALPHAS}
-        found[name] = {"fixed": n} | {
+        result[name] = {"fixed": n} | {
             f"at_{alpha}": round(float(np.quantile(_ends(ended), 0.8)) / n, 2)
             for alpha, ended in one.items()
         }
-        found[name]["median_at_0.05"] = round(float(np.median(one["0.05"].after)) / n, 2)
-    times = float(np.median([one["at_0.05"] for one in found.values()]))
+        result[name]["median_at_0.05"] = round(float(np.median(one["0.05"].after)) / n, 2)
+    times = float(np.median([one["at_0.05"] for one in result.values()]))
     print_result(
         "stopping:planning",
         figure=times,
@@ -484,13 +488,13 @@ def measure_planning() -> None:
         ratio=sequential_factor(0.05) / times,
         planned={f"at_{alpha:g}": round(sequential_factor(alpha), 2) for alpha in ALPHAS},
         runs=PLANNED_RUNS,
-        truths=found,
+        truths=result,
     )
 
 
 def _ends(ended: Stops) -> Values:
     """After how many prompts runs are sure; infinity for those that are not."""
-    unsure = np.array([one == "not enough data" for one in ended.said])
+    unsure = np.array([one == "not enough data" for one in ended.outcomes])
     return np.where(unsure, math.inf, ended.after)
 
 
@@ -498,8 +502,8 @@ def _both(one: Values, other: Values) -> Values:
     return (one + other) / 2
 
 
-def _found(truth: Truth, said: Outcome) -> bool:
-    return said != "not enough data" and not truth.false(said)
+def _decided(truth: Truth, outcome: Outcome) -> bool:
+    return outcome != "not enough data" and not truth.false(outcome)
 
 
 def _share(which: Iterable[bool]) -> float:

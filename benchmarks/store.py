@@ -127,11 +127,11 @@ async def read_store(path: Path, records: Sequence[tuple[str, Record]]) -> float
     kinds = {Completion: records[::3], Verdict: [r for n, r in enumerate(records) if n % 3]}
     started = time.perf_counter()
     with Store(path) as store:
-        found = {
+        result = {
             kind: await store.load([key for key, _ in some], kind) for kind, some in kinds.items()
         }
     took = time.perf_counter() - started
-    assert all(found[kind] == dict(some) for kind, some in kinds.items())
+    assert all(result[kind] == dict(some) for kind, some in kinds.items())
     return took
 
 

@@ -119,8 +119,8 @@ class ChatProtocol(asyncio.Protocol):
     def _answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"get "):
             counts = self.counts
-            found = {"rows": counts.rows, "most_in_flight": counts.most}
-            self.way.write(_reply("200 OK", json.dumps(found).encode()))
+            result = {"rows": counts.rows, "most_in_flight": counts.most}
+            self.way.write(_reply("200 OK", json.dumps(result).encode()))
             return
         if wait := self.counts.take():
             error = json.dumps({"error": {"message": "Rate limit", "type": "rate_limit"}}).encode()
@@ -185,8 +185,8 @@ class ChatServer:
     def stats(self) -> dict[str, Any]:
         """The counts so far: `rows` of [served, refused] per second, and `most_in_flight`."""
         with urllib.request.urlopen(self.url + "/stats") as reply:
-            found: dict[str, Any] = json.load(reply)
-        return found
+            result: dict[str, Any] = json.load(reply)
+        return result
 
 
 if __name__ == "__main__":
@@ -196,6 +196,6 @@ if __name__ == "__main__":
     parser.add_argument("--window", type=float, default=60.0)
     parser.add_argument("--text", default=TEXT)
     parser.add_argument("--kind", choices=KINDS, default="sliding")
-    given = parser.parse_args()
-    counted = RateLimitedLog(given.limit, given.window, given.kind)
-    asyncio.run(_serve(counted, given.latency, given.text))
+    arguments = parser.parse_args()
+    counted = RateLimitedLog(arguments.limit, arguments.window, arguments.kind)
+    asyncio.run(_serve(counted, arguments.latency, arguments.text))

@@ -29,10 +29,10 @@ def print_result(
 
 def versions(*packages: str) -> dict[str, str]:
     """The versions of those of the packages that are installed."""
-    found = {}
+    result = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result
