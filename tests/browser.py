@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-expect.set_options(timeout=60_000)  # where the machine is busy
+expect.set_options(timeout=60_000)  # milliseconds, for a busy machine
 
 BINARY = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -24,7 +24,7 @@ class Watched:
         self.page = page
         self.complaints: list[str] = []  # console errors and warnings, dialogs, exceptions
         self.left: list[str] = []  # URLs of requests to other machines
-        page.on("console", lambda said: self._complain(said.type, said.text))
+        page.on("console", lambda message: self._complain(message.type, message.text))
         page.on("pageerror", lambda error: self._complain("error", str(error)))
         page.on("dialog", lambda dialog: (self._complain("error", "dialog"), dialog.dismiss()))
         page.on("request", self._note)
@@ -72,7 +72,7 @@ def opened(
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
     )
-    context.set_default_timeout(60_000)  # a busy machine may be slow
+    context.set_default_timeout(60_000)  # milliseconds, for a busy machine
     try:
         watched = Watched(context.new_page())
         watched.page.goto(url)
