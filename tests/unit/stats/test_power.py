@@ -218,12 +218,10 @@ def _sure(values: Values, alpha: float) -> bool:
     return False
 
 
-# Whether the second order of the next prompts may decide anything.
+# Whether the second order of the next prompts can change the verdict.
 
-COIN, CANCELLED = (
-    OrderVariances(0.25, 0.25),
-    OrderVariances(0.25, 0.01),
-)  # orders that agree; orders whose average has little noise
+# Orders that agree, and orders whose average has little noise.
+COIN, CANCELLED = OrderVariances(0.25, 0.25), OrderVariances(0.25, 0.01)
 Z = float(norm.ppf(0.975))
 spreads = st.builds(OrderVariances, st.floats(0, 0.25), st.floats(0, 0.25))
 
