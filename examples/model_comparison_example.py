@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Two models on five prompts of your own, from Python.
+"""Compare two models on five own prompts from Python.
 
     python examples/model_comparison_example.py
     python examples/model_comparison_example.py MODEL BASELINE [JUDGE]
 
-The first runs anywhere, with two small embedded models and a small judge whose word is worth
-little. A model is written as for `bakeoff run --model`; without a JUDGE it is gpt-4.
+The first command runs anywhere, with two small embedded models and a small, unreliable judge.
+Models are specs as for `bakeoff run --model`; the default JUDGE is gpt-4.
 """
 
 import sys
@@ -25,7 +25,7 @@ PROMPTS = [
 
 
 def main(specs: list[str]) -> None:
-    """Compare two models and say which one is better, how sure that is, and one of the prompts."""
+    """Compare two models; print the verdict with its interval, and one prompt."""
     model, baseline, *judge = specs or EMBEDDED
     OUT.mkdir(parents=True, exist_ok=True)
     prompts = OUT / "prompts.txt"  # a prompt a line
@@ -45,7 +45,7 @@ def main(specs: list[str]) -> None:
 
 
 def print_verdict(results: bakeoff.Results) -> None:
-    """The verdict on the two models, with what it rests on."""
+    """Print the verdict on the two models, its win rate and the number of judgments."""
     pair = results.summary.pairs[0]
     print(f"{pair.a} against {pair.b}: {pair.verdict}")
     if pair.win_rate:
@@ -60,7 +60,7 @@ def print_verdict(results: bakeoff.Results) -> None:
 
 
 def print_comparison(results: bakeoff.Results) -> None:
-    """One prompt with both completions, and what the judge said in each order."""
+    """Print one prompt with both completions, and the judgment in each order."""
     prompt = results.prompts[0]
     print(f"\nPrompt: {prompt.messages[-1].content}")
     for authored in results.completions:

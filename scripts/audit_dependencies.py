@@ -1,11 +1,11 @@
-"""Says whether what bakeoff brings with it is known to be vulnerable, by pip-audit: `make check`.
+"""Audits the dependencies of bakeoff for known vulnerabilities with pip-audit, for `make check`.
 
     python scripts/audit_dependencies.py [--service OSV_URL]
 
-Looks at the packages of this environment that bakeoff and its extras need, at the versions that are
-installed; tools for development are not installed by who uses it. Ends with 1 where one of them is
-vulnerable. Where nobody can be asked, or not in time, that is a warning: an index that is away is
-no fault of the code.
+Audits the packages that bakeoff and its extras require, at the versions installed here; the
+development tools are left out, as users do not install them. The exit code is 1 if a package is
+vulnerable. An index that cannot be reached, or not in time, is only a warning: it is no fault of
+the code.
 """
 
 import argparse
@@ -22,18 +22,18 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# Ids of findings that have no fix: why they do not concern bakeoff.
+# Vulnerabilities without a fix, by id, with the reason why they do not affect bakeoff.
 IGNORED: dict[str, str] = {
-    "CVE-2023-48022": "Ray runs what who reaches its job server says: ours has none, and a token"
+    "CVE-2023-48022": "Ray's job server runs any submitted code: bakeoff starts none, sets a token"
 }
-DEVELOPERS = {"dev"}  # extras that only they install
-PARTS = 4  # the index is asked for one package after the other: so many are, side by side
-SECONDS = 15.0  # for everything
-TIMEOUT = 5  # seconds for one reply
+DEVELOPERS = {"dev"}  # extras that only developers install
+PARTS = 4  # concurrent pip-audit processes: each requests one package after the other
+SECONDS = 15.0  # for the whole audit
+TIMEOUT = 5  # seconds per reply
 
 
 def needed(name: str = "bakeoff") -> dict[str, str]:
-    """The packages that one and all of its extras need here, with their versions."""
+    """The packages that a package and its extras require here, with their installed versions."""
     found: dict[str, str] = {}
     extras = set(distribution(name).metadata.get_all("Provides-Extra") or ()) - DEVELOPERS
     waiting = [(name, extra) for extra in ("", *sorted(extras))]
@@ -43,7 +43,7 @@ def needed(name: str = "bakeoff") -> dict[str, str]:
         try:
             there = distribution(package)
         except PackageNotFoundError:
-            continue  # of an extra that is not installed here
+            continue  # a package of an extra that is not installed here
         if package != name:
             found[canonicalize_name(package)] = there.version.partition("+")[0]
         for line in there.requires or ():
@@ -56,7 +56,7 @@ def needed(name: str = "bakeoff") -> dict[str, str]:
 
 
 def audited(pinned: Sequence[str], service: str | None) -> tuple[list[dict[str, Any]], list[str]]:
-    """What pip-audit says of each package, and what it said where it could not say anything."""
+    """The findings of pip-audit by package, and the error messages of its processes that failed."""
     command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--format", "json"]
     command += ["--progress-spinner", "off", "--desc", "off", "--timeout", str(TIMEOUT)]
     command += ["--vulnerability-service", "osv", "--osv-url", service] if service else []
@@ -84,7 +84,7 @@ def audited(pinned: Sequence[str], service: str | None) -> tuple[list[dict[str, 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Say what was found; 1 where something is vulnerable, else 0."""
+    """Print the vulnerable packages; return 1 if there are any, else 0."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--service", help="an OSV service to ask in place of the package index")
     given = parser.parse_args(arguments)

@@ -2,7 +2,7 @@
 
     make bench bench-verdicts | tee /dev/stderr | python scripts/make_performance.py
 
-Rows of benchmarks that did not run stay as they are.
+Rows of benchmarks that did not run are kept.
 """
 
 import json
@@ -17,7 +17,7 @@ HEAD = ["| benchmark | measured | against | ratio |", "|---|---|---|---|"]
 
 
 def main(lines: Iterable[str], page: Path = PAGE) -> None:
-    """Update the table of a page from the lines of a bench run; other lines are passed over."""
+    """Update the table of a page from the lines of a bench run; other lines are ignored."""
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     old, after = rest.split(END)
     rows = dict(map(_parted, old.splitlines()[2:]))
@@ -29,7 +29,7 @@ def main(lines: Iterable[str], page: Path = PAGE) -> None:
 
 
 def _row(line: dict[str, Any]) -> tuple[str, str]:
-    """The name of a measurement and its row; one benchmark may print several, told apart by `:`."""
+    """The name of a measurement and its row; `BENCHMARK: CASE` names one of several."""
     measured = f"{_short(line['figure'])} {line['unit']}"
     cells = (f"`{line['benchmark']}`", measured, line["peer"], f"{_short(line['ratio'])}x")
     return line["benchmark"], "| " + " | ".join(cells) + " |"

@@ -1,7 +1,8 @@
-"""Make what the README shows of a real run of the demo: its text, and pictures in light and dark.
+"""Writes the output of a demo run into the README and makes screenshots of its report.
 
-`make docs` calls it. The run goes into a folder of its own and takes what it can from the store
-there, so that a second time only the pictures are made. Needs Chromium, as the tests of pages do.
+The screenshots are in the light and the dark theme; `make docs` runs this script. The run has its
+own folder and store, so that a second call only takes the screenshots. Needs Chromium, as the
+browser tests do.
 """
 
 import os
@@ -20,7 +21,7 @@ SIZE = {"width": 1280, "height": 860}
 
 
 def main() -> None:
-    """Run the demo, open its report, and look at two places of it in both themes."""
+    """Run the demo, update the README, and take two screenshots of the report in both themes."""
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     if not binary:
         sys.exit("make docs: install Chromium first (Debian: apt-get install chromium)")
@@ -39,7 +40,7 @@ def main() -> None:
 
 
 def _run() -> str:
-    """What the command that `make demo` runs prints on a pipe, 80 columns wide."""
+    """The output of the command of `make demo` in 80 columns."""
     done = subprocess.run(
         [sys.executable, "-m", "bakeoff", "run", "--show-samples", "0"],
         cwd=RUN,
@@ -53,7 +54,7 @@ def _run() -> str:
 
 
 def _tell(printed: str) -> None:
-    """Put its summary into the README."""
+    """Write the summary of the output into the README."""
     _, title, summary = printed.partition("Model Comparison Summary\n")
     shown = title + summary.rstrip()
     text = README.read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def _tell(printed: str) -> None:
 
 
 def _take(page: Page, where: str, name: str) -> None:
-    """The window from the top of a section on, once the charts in it are drawn."""
+    """Save a screenshot from the top of a section on, after its charts are drawn."""
     page.locator(where).evaluate("section => section.scrollIntoView()")
     page.wait_for_function(
         """() => [...document.querySelectorAll('.plot')].every((plot) => {
@@ -73,7 +74,7 @@ def _take(page: Page, where: str, name: str) -> None:
             return bottom < 0 || top > innerHeight || plot.querySelector('svg');
         })"""
     )
-    page.wait_for_timeout(500)  # what fades in has come
+    page.wait_for_timeout(500)  # until the fade-in has ended
     page.screenshot(path=PICTURES / name)
     print(f"docs/pictures/{name}")
 

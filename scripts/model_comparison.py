@@ -29,15 +29,15 @@ MODEL1 = (
     "friendshipkim/Qwen2.5-1.5B-ultrachat-qrm-p16-g8-ts300-lr2e-6-warmup0.05-ps0.2-preps0.0-rho0"
 )
 MODEL2 = "Qwen/Qwen2.5-1.5B-Instruct"
-# Fields of the Config that have the same name here, and need no other.
+# Fields of the Config whose flags have the same names here.
 SAME_WORDS = ("pairs", "orders", "stop", "samples", "shard", "ray")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but what is wrong comes out as it does from `bakeoff`: in one line."""
+    """An argument parser whose errors are ConfigErrors, printed in one line as by `bakeoff`."""
 
     def error(self, message: str) -> NoReturn:
-        """A ConfigError in place of the usage text."""
+        """Raise ConfigError instead of printing the usage."""
         raise ConfigError(message)
 
 
@@ -82,13 +82,13 @@ def parser() -> Parser:
 
 
 def told(name: str) -> str:
-    """What a field of the Config says of itself, as argparse wants it."""
+    """The description of a field of the Config, escaped for argparse."""
     words = Config.model_fields[name].description or ""
     return words.replace("%", "%%")
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    """The same as a Config. ConfigError where a value cannot be one."""
+    """The arguments as a Config. Raises ConfigError for an invalid value."""
     out = args.output_dir / folder_of(*models_of(args), *filter(None, [args.baseline]))
     if args.shard:
         out /= f"shard-{args.shard.replace('/', '-of-')}"
@@ -107,20 +107,20 @@ def config_of(args: argparse.Namespace) -> Config:
 
 
 def models_of(args: argparse.Namespace) -> tuple[str, ...]:
-    """All that are compared. A baseline takes the place of the second, unless that was given."""
+    """The models compared. `--baseline` replaces the default of `--model2`."""
     if args.baseline is not None and args.model2 == MODEL2:
         return (args.model1, *args.model)
     return (args.model1, args.model2, *args.model)
 
 
 def model_of(model: str, batch_size: int | None) -> str:
-    """The model's spec; only one that is loaded here has a batch size."""
+    """The spec of a model, with the batch size if its backend is `hf`."""
     local = Spec.parse(model).backend == "hf"
     return with_options(model, batch_size=batch_size if local else None)
 
 
 def judge_of(args: argparse.Namespace) -> str:
-    """The judge's spec; a bare name at a server's address is a model of that server."""
+    """The spec of the judge; with `--base-url` a name without backend is a model of that server."""
     judge = Spec.parse(args.judge_model, default="")
     bare = args.base_url is not None and not judge.backend
     text = args.judge_model.strip()
@@ -133,7 +133,7 @@ def judge_of(args: argparse.Namespace) -> str:
 
 
 def with_options(spec: str, **options: object) -> str:
-    """The spec with these options; those that are None, or that stand there already, are not."""
+    """The spec with these options, except those that are None or already set in it."""
     there = Spec.parse(spec).options
     new = {key: value for key, value in options.items() if value is not None and key not in there}
     query = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in new.items())
@@ -150,14 +150,14 @@ def prompts_of(dataset: str | None, custom_prompts: str | None) -> str:
 
 
 def folder_of(*models: str) -> str:
-    """A folder's name: readable, safe on every disk, and another one for other models."""
+    """The folder name of a comparison: valid on every file system, unique for the models."""
     mark = hashlib.sha256("\n".join(models).encode()).hexdigest()[:8]
     others = f"{len(models) - 1}-others" if len(models) > 2 else short(models[1])
     return f"{short(models[0])}-vs-{others}-{mark}"
 
 
 def short(model: str) -> str:
-    """The model's own name, or the last two parts of its path, in plain characters."""
+    """The name of a model, or the last two parts of its path, with at most 72 ASCII characters."""
     last = "-".join(Spec.parse(model).name.split("/")[-2:])
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:72] or "model"
 

@@ -14,32 +14,32 @@ Serves = Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, No
 def serving(work: Serves) -> Iterator[str]:
     """Run `work(announce, stop)` in a thread and yield the address that it announces.
 
-    Setting `stop` at the end of the block ends it; it may also end earlier. Raises the exception
-    of a `work` that fails before it announces an address.
+    `stop` is set at the end of the block; `work` may also return earlier. Raises the exception of a
+    `work` that fails before it announces an address.
     """
-    announced: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+    addresses: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
     ends = threading.Event()
 
     async def main() -> None:
-        until = asyncio.Event()
-        opened = asyncio.create_task(work(announced.put, until))
+        stop = asyncio.Event()
+        running = asyncio.create_task(work(addresses.put, stop))
         waiting = asyncio.create_task(asyncio.to_thread(ends.wait))
-        await asyncio.wait([opened, waiting], return_when=asyncio.FIRST_COMPLETED)
-        until.set()
+        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
         ends.set()
         await waiting
-        await opened
+        await running
 
     def run() -> None:
         try:
             asyncio.run(main())
         except BaseException as error:
-            announced.put(error)
+            addresses.put(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        address = announced.get(timeout=60)
+        address = addresses.get(timeout=60)
         if isinstance(address, BaseException):
             raise address
         yield address

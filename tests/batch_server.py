@@ -75,7 +75,7 @@ class BatchServer:
     # ------------------------------------------------------------------------------------ running
 
     def __enter__(self) -> "BatchServer":
-        self._held = socket.socket()  # keeps the port while nobody listens there
+        self._held = socket.socket()  # reserves the port between `stop` and `start`
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._held.bind(("127.0.0.1", 0))
         self.port = self._held.getsockname()[1]
@@ -94,8 +94,8 @@ class BatchServer:
         run = partial(self._server.run, sockets=[listening])
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        until = time.monotonic() + 60
-        while not self._server.started and time.monotonic() < until:
+        deadline = time.monotonic() + 60
+        while not self._server.started and time.monotonic() < deadline:
             time.sleep(0.01)
         assert self._server.started
 
@@ -162,10 +162,10 @@ class BatchServer:
         ]
 
     def _reply(self, body: dict[str, Any], wrap: Callable[[str], dict[str, Any]]) -> Reply:
-        said = self.respond(body)
-        if isinstance(said, Reply):
-            return said
-        return Reply(body=wrap(said) if isinstance(said, str) else said)
+        reply = self.respond(body)
+        if isinstance(reply, Reply):
+            return reply
+        return Reply(body=wrap(reply) if isinstance(reply, str) else reply)
 
     def _reply_directly(
         self, body: dict[str, Any], wrap: Callable[[str], dict[str, Any]]
@@ -214,18 +214,18 @@ class BatchServer:
     async def _upload(self, request: Request) -> Response:
         head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
         parts = email.message_from_bytes(head + await request.body()).get_payload()
-        found = {
+        form = {
             part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
             for part in parts
         }
-        assert found["purpose"] == b"batch"
+        assert form["purpose"] == b"batch"
         id_ = f"file-{len(self.files)}"
-        self.files[id_] = found["file"]
+        self.files[id_] = form["file"]
         return JSONResponse(
             {
                 "id": id_,
                 "object": "file",
-                "bytes": len(found["file"]),
+                "bytes": len(form["file"]),
                 "created_at": 1,
                 "filename": "x.jsonl",
                 "purpose": "batch",
@@ -237,17 +237,17 @@ class BatchServer:
         return Response(self.files[request.path_params["id"]], media_type="application/jsonl")
 
     async def _create_openai(self, request: Request) -> Response:
-        asked = await request.json()
-        assert asked["endpoint"] == "/v1/chat/completions"
-        lines = self.files[asked["input_file_id"]].decode().splitlines()
+        body = await request.json()
+        assert body["endpoint"] == "/v1/chat/completions"
+        lines = self.files[body["input_file_id"]].decode().splitlines()
         requests = [json.loads(line) for line in lines]
-        for one in requests:
-            assert (one["method"], one["url"]) == ("POST", "/v1/chat/completions")
-        return JSONResponse(self._openai_batch(self._create(requests, asked.get("metadata") or {})))
+        for line in requests:
+            assert (line["method"], line["url"]) == ("POST", "/v1/chat/completions")
+        return JSONResponse(self._openai_batch(self._create(requests, body.get("metadata") or {})))
 
     async def _list_openai(self, request: Request) -> Response:
-        shown = [self._openai_batch(job) for job in self._visible()]
-        return JSONResponse({"object": "list", "data": shown, "has_more": False})
+        listed = [self._openai_batch(job) for job in self._visible()]
+        return JSONResponse({"object": "list", "data": listed, "has_more": False})
 
     async def _poll_openai(self, request: Request) -> Response:
         job = self._poll(request.path_params["id"], chat_completion)
@@ -309,13 +309,13 @@ class BatchServer:
         return self._reply_directly(await request.json(), anthropic_message)
 
     async def _create_anthropic(self, request: Request) -> Response:
-        asked = (await request.json())["requests"]
-        requests = [{"custom_id": r["custom_id"], "body": r["params"]} for r in asked]
+        items = (await request.json())["requests"]
+        requests = [{"custom_id": r["custom_id"], "body": r["params"]} for r in items]
         return JSONResponse(self._anthropic_batch(self._create(requests, {})))
 
     async def _list_anthropic(self, request: Request) -> Response:
-        told = [self._anthropic_batch(job) for job in self._visible()]
-        return JSONResponse({"data": told, "has_more": False, "first_id": None, "last_id": None})
+        listed = [self._anthropic_batch(job) for job in self._visible()]
+        return JSONResponse({"data": listed, "has_more": False, "first_id": None, "last_id": None})
 
     async def _poll_anthropic(self, request: Request) -> Response:
         job = self._poll(request.path_params["id"], anthropic_message)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-expect.set_options(timeout=60_000)  # where the machine is busy
+expect.set_options(timeout=60_000)  # milliseconds, for a busy machine
 
 BINARY = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -72,7 +72,7 @@ def opened(
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
     )
-    context.set_default_timeout(60_000)  # a busy machine may be slow
+    context.set_default_timeout(60_000)  # milliseconds, for a busy machine
     try:
         watched = Watched(context.new_page())
         watched.page.goto(url)

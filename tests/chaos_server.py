@@ -35,7 +35,7 @@ Protocol = Literal["openai", "anthropic"]
 
 STALL = 60.0  # seconds
 
-# Of loopback, signed by itself, for a hundred years: the key of nothing.
+# A self-signed certificate for localhost, valid for 100 years, with its private key.
 CERTIFICATE = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkRBleC7daLAaeFX7
@@ -65,13 +65,13 @@ class Wire:
     end: Literal["reset", "half-closed", "closed", "on"] = "closed"
 
 
-Makes = Callable[[Protocol, Any], Any]  # of the protocol and the right reply: what is sent instead
+MakeReply = Callable[[Protocol, Any], Any]  # (protocol, correct reply) -> faulty reply
 
 
 class Kind(NamedTuple):
     """A kind of fault: `passes` in a row are retried; more of them fail with kind `fails`."""
 
-    make: Makes
+    make: MakeReply
     passes: int
     fails: str | None
 
@@ -86,7 +86,7 @@ class Fault(NamedTuple):
 ALWAYS = 10**9
 
 
-def refusal(status: int, **headers: str) -> Makes:
+def refusal(status: int, **headers: str) -> MakeReply:
     error = {"type": "an_error", "message": f"It is {status} here"}
 
     def make(speaks: Protocol, _: Any) -> Reply:
@@ -103,25 +103,25 @@ def dated(speaks: Protocol, right: Any) -> Reply:
     return reply
 
 
-def page(status: int) -> Makes:
+def page(status: int) -> MakeReply:
     html = f"<html><head><title>{status}</title></head><body>nginx</body></html>".encode()
     return lambda *_: Reply(status, html, {"Content-Type": "text/html"})
 
 
-def sent(body: bytes, **headers: str) -> Makes:
+def sent(body: bytes, **headers: str) -> MakeReply:
     """A reply with this body instead of the API's JSON."""
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     return lambda *_: Reply(200, body, named)
 
 
-def shaped(openai: Callable[[Any], Any], anthropic: Callable[[Any], Any]) -> Makes:
+def unexpected_shape(openai: Callable[[Any], Any], anthropic: Callable[[Any], Any]) -> MakeReply:
     """A reply with valid JSON of an unexpected shape."""
     return lambda speaks, right: Reply(
         body=(openai if speaks == "openai" else anthropic)(json.loads(json.dumps(right)))
     )
 
 
-def whole(right: Any) -> tuple[bytes, bytes]:
+def http_reply(right: Any) -> tuple[bytes, bytes]:
     """The bytes of an HTTP reply: head and body."""
     body = json.dumps(right).encode()
     head = (
@@ -130,21 +130,23 @@ def whole(right: Any) -> tuple[bytes, bytes]:
     return head.encode(), body
 
 
-def broken(end: Literal["reset", "half-closed", "closed"], *, head: bool, share: float) -> Makes:
+def broken(
+    end: Literal["reset", "half-closed", "closed"], *, head: bool, share: float
+) -> MakeReply:
     """A reply whose connection ends before its body does."""
 
     def make(_: Protocol, right: Any) -> Wire:
-        first, body = whole(right)
+        first, body = http_reply(right)
         return Wire([first + body[: int(len(body) * share)]] if head else [], end=end)
 
     return make
 
 
-def slow(pause: float, *, share: float, size: int = 1) -> Makes:
+def slow(pause: float, *, share: float, size: int = 1) -> MakeReply:
     """A reply that sends a share of its bytes at once, and the rest in pieces with pauses."""
 
     def make(_: Protocol, right: Any) -> Wire:
-        text = b"".join(whole(right))
+        text = b"".join(http_reply(right))
         at = int(len(text) * share)
         rest = [text[place : place + size] for place in range(at, len(text), size)]
         return Wire([text[:at], *rest] if at else [b"", *rest], pause, "on")
@@ -152,15 +154,15 @@ def slow(pause: float, *, share: float, size: int = 1) -> Makes:
     return make
 
 
-def choices(*values: Any) -> Callable[[Any], Any]:
-    return lambda right: {**right, "choices": list(values)}
+def choices(*items: Any) -> Callable[[Any], Any]:
+    return lambda right: {**right, "choices": list(items)}
 
 
-def content(value: Any) -> Callable[[Any], Any]:
-    return lambda right: {**right, "content": value}
+def content(blocks: Any) -> Callable[[Any], Any]:
+    return lambda right: {**right, "content": blocks}
 
 
-def cut(speaks: Protocol, right: Any) -> Any:
+def truncated(speaks: Protocol, right: Any) -> Any:
     """The reply of a model that stopped at its token limit."""
     if speaks == "anthropic":
         text = right["content"][0]["text"]
@@ -181,12 +183,12 @@ def filtered(speaks: Protocol, _: Any) -> Any:
     return chat_completion("", finish_reason="content_filter")
 
 
-def another(_: Protocol, right: Any) -> Any:
+def other_model(_: Protocol, right: Any) -> Any:
     return {**right, "model": "somebody-else"}
 
 
-BUSY = 3  # how often a server may say in a row that it has too much to do
-TRIES = 2  # how many in a row may fail in another way, where `retries` are twice as many
+BUSY = 3  # consecutive overload replies that a request survives
+TRIES = 2  # consecutive other faults that it survives: half of `retries`
 
 KINDS: dict[str, Kind] = {
     "429": Kind(refusal(429), BUSY, None),
@@ -223,52 +225,54 @@ KINDS: dict[str, Kind] = {
         sent(b'{"error": {"message": "auth of the author does not exist"}}'), 1, "unreadable"
     ),
     "choices are a text": Kind(
-        shaped(lambda right: {**right, "choices": "x"}, content("x")), 1, "unreadable"
+        unexpected_shape(lambda right: {**right, "choices": "x"}, content("x")), 1, "unreadable"
     ),
-    "a choice is null": Kind(shaped(choices(None), content([None])), 1, "unreadable"),
-    "a choice is empty": Kind(shaped(choices({}), content([{}])), 1, "unreadable"),
-    "a choice is a number": Kind(shaped(choices(7), content([7])), 1, "unreadable"),
-    "no choice": Kind(shaped(choices(), content([])), 1, "unreadable"),
-    "length": Kind(cut, 1, "verdict"),
+    "a choice is null": Kind(unexpected_shape(choices(None), content([None])), 1, "unreadable"),
+    "a choice is empty": Kind(unexpected_shape(choices({}), content([{}])), 1, "unreadable"),
+    "a choice is a number": Kind(unexpected_shape(choices(7), content([7])), 1, "unreadable"),
+    "no choice": Kind(unexpected_shape(choices(), content([])), 1, "unreadable"),
+    "length": Kind(truncated, 1, "verdict"),
     "a content filter": Kind(filtered, 0, "refused"),
     "a refusal": Kind(declined, 0, "refused"),
-    "another model's name": Kind(another, ALWAYS, None),
+    "another model's name": Kind(other_model, ALWAYS, None),
 }
 
-# An empty message is a reply in Anthropic's format, though no verdict.
+# An empty message is valid in Anthropic's format, but contains no verdict.
 EMPTY = ("no choice", "a choice is empty")
-REFUSALS = ("429", "429, seconds", "429, a date", "529", "503, seconds")  # for a while, no failures
+# Temporary: they never become failures.
+REFUSALS = ("429", "429, seconds", "429, a date", "529", "503, seconds")
 
 
 def fails_as(kind: str, speaks: Protocol) -> str | None:
-    """The failure kind of a fault that is never cured."""
+    """The failure kind of a permanent fault."""
     return "verdict" if speaks == "anthropic" and kind in EMPTY else KINDS[kind].fails
 
 
-ANSWERS = ("length", "a content filter", "a refusal", "another model's name")  # of the model itself
+# Replies of the model itself.
+ANSWERS = ("length", "a content filter", "a refusal", "another model's name")
 
 
 def plan(
     items: Iterable[str], seed: int, share: float, *, stays: float, kinds: Iterable[str] = KINDS
 ) -> dict[str, Fault]:
-    """Faults for a share of the items, each kind equally often.
+    """Assign faults to a share of the items, each kind equally often.
 
-    `stays` is the share of permanent faults among the kinds that can fail an item. The fault of a
-    rate limit is sent to one item only, once: a client slows down for minutes after it.
+    `stays` is the share of permanent faults, among the kinds that can fail. Each overload reply is
+    assigned to one item, once: the rate limiter slows down for minutes after it.
     """
-    chance = random.Random(seed)
-    drawn = sorted(set(items))
-    chance.shuffle(drawn)
-    every = list(kinds)
-    others = [name for name in every if name not in REFUSALS]
-    names = itertools.chain(every, itertools.cycle(others))
-    result: dict[str, Fault] = {}
-    for item, name in zip(drawn[: round(share * len(drawn))], names, strict=False):
+    rng = random.Random(seed)
+    shuffled = sorted(set(items))
+    rng.shuffle(shuffled)
+    all_kinds = list(kinds)
+    repeated = [name for name in all_kinds if name not in REFUSALS]
+    names = itertools.chain(all_kinds, itertools.cycle(repeated))
+    faults: dict[str, Fault] = {}
+    for item, name in zip(shuffled[: round(share * len(shuffled))], names, strict=False):
         kind = KINDS[name]
-        never = kind.fails is not None and (chance.random() < stays or not kind.passes)
-        most = 1 if name in REFUSALS else min(kind.passes, TRIES)
-        result[item] = Fault(name, ALWAYS if never else chance.randint(1, max(1, most)))
-    return result
+        permanent = kind.fails is not None and (rng.random() < stays or not kind.passes)
+        limit = 1 if name in REFUSALS else min(kind.passes, TRIES)
+        faults[item] = Fault(name, ALWAYS if permanent else rng.randint(1, max(1, limit)))
+    return faults
 
 
 def text_of(turn: Any) -> str:
@@ -285,19 +289,23 @@ def item_of(body: Mapping[str, Any]) -> str:
     return " / ".join(shown_completions({"messages": [{"content": first}]}))
 
 
-def drawn(item: str) -> str:
-    """A pseudo-random verdict on two texts; the same for the same texts."""
+def pseudo_random_verdict(item: str) -> str:
+    """A verdict on two texts that depends on a hash of them."""
     a, b = (byte % 11 for byte in hashlib.sha256(item.encode()).digest()[:2])
     return verdict_json("tie" if a == b else "A" if a > b else "B", a, b, f"Of {item}.")
 
 
 def model_or_judge(body: Mapping[str, Any]) -> str:
     item = item_of(body)
-    return drawn(item) if " / " in item else f"{item}: {hashlib.sha256(item.encode()).hexdigest()}"
+    return (
+        pseudo_random_verdict(item)
+        if " / " in item
+        else f"{item}: {hashlib.sha256(item.encode()).hexdigest()}"
+    )
 
 
 class ChaosServer(OpenAIServer):
-    """`with ChaosServer(faults) as server:`; `asked` counts requests, `met` counts faults sent."""
+    """`with ChaosServer(faults) as server:`; counts requests by item and faults by kind."""
 
     def __init__(self, faults: Mapping[str, Fault] = {}, certificate: Path | None = None) -> None:
         super().__init__()
@@ -305,12 +313,12 @@ class ChaosServer(OpenAIServer):
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate)
-        self.says_what: Callable[[Mapping[str, Any]], str] = model_or_judge
-        self.asked: Counter[str] = Counter()  # requests by item
-        self.met: Counter[str] = Counter()  # faults by kind
+        self.reply_text: Callable[[Mapping[str, Any]], str] = model_or_judge
+        self.request_counts: Counter[str] = Counter()  # requests by item
+        self.fault_counts: Counter[str] = Counter()  # faults by kind
         self.pause = 0.0  # seconds until a reply
         self.outage: Outage | None = None
-        self._held = socket.socket()  # keeps the port while nobody listens there
+        self._held = socket.socket()  # reserves the port during an outage
 
     def __enter__(self) -> "ChaosServer":
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -331,7 +339,7 @@ class ChaosServer(OpenAIServer):
         return socket.create_server(("127.0.0.1", self.port), backlog=1024, reuse_port=True)
 
     async def be_away(self, seconds: float) -> None:
-        """Reset all connections, refuse new ones, and accept them again after `seconds`."""
+        """Reset all connections and refuse new ones for `seconds`."""
         for connection in self._connections.values():
             _linger(connection)
         await self._stop()
@@ -341,18 +349,18 @@ class ChaosServer(OpenAIServer):
     async def _reply(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         speaks: Protocol = "anthropic" if b"/messages " in self.raw.pop()[:99] else "openai"
         item = item_of(body)
-        self.asked[item] += 1
-        attempt = self.asked[item]
+        self.request_counts[item] += 1
+        attempt = self.request_counts[item]
         fault = self.faults.get(item)
         if fault is not None and attempt > fault.times:
             fault = None
         if fault is not None:
-            self.met[fault.kind] += 1  # at once: an outage ends this task
-        if self.outage is not None and self.asked.total() == self.outage.after:
+            self.fault_counts[fault.kind] += 1  # before any await: an outage cancels this task
+        if self.outage is not None and self.request_counts.total() == self.outage.after:
             self.outage.begin(self)
         await asyncio.sleep(self.pause)
-        reply = self.says_what(body)
-        right = anthropic_message(reply) if speaks == "anthropic" else chat_completion(reply)
+        text = self.reply_text(body)
+        right = anthropic_message(text) if speaks == "anthropic" else chat_completion(text)
         if fault is None:
             await self._send(Reply(body=right), writer)
             return
@@ -378,7 +386,7 @@ async def _sent(wire: Wire, writer: asyncio.StreamWriter) -> None:
     if wire.end == "on":
         return
     if wire.end == "reset":
-        await asyncio.sleep(0.01)  # what was sent arrives before the reset, and not instead of it
+        await asyncio.sleep(0.01)  # lets the sent bytes arrive before the reset
         _reset(writer)
     elif wire.end == "half-closed":
         writer.write_eof()
@@ -387,23 +395,23 @@ async def _sent(wire: Wire, writer: asyncio.StreamWriter) -> None:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection with RST."""
-    held = writer.get_extra_info("socket")
-    if held is not None and held.fileno() >= 0:
-        _linger(held)
+    """Close a connection with a TCP reset."""
+    connection = writer.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        _linger(connection)
     writer.transport.abort()
 
 
 def _linger(connection: Any) -> None:
-    """Have a socket end its connection with RST when it is closed."""
+    """Make a socket send a TCP reset when it is closed."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Outage:
-    """The server dies when it is asked for the `after`th item, and is back `seconds` later.
+    """An outage of `seconds` that begins at request number `after`.
 
-    The server counts the requests itself: a thread beside it would see the number too late when the
-    machine is busy. A run that ends before the server died is a failure of the test.
+    The server counts the requests: on a busy machine another thread would read the number too late.
+    The exit of the block fails if the outage never began.
     """
 
     def __init__(self, server: ChaosServer, after: int, seconds: float) -> None:
@@ -417,7 +425,7 @@ class Outage:
     def __exit__(self, kind: object, *_: object) -> None:
         self.server.outage = None
         self.server._run(self._over())
-        assert kind or self._away, "the server never received that many requests"
+        assert kind or self._away, "the outage never began"
 
     def begin(self, server: ChaosServer) -> None:
         """Start the outage. Called on the server's loop."""
@@ -425,7 +433,7 @@ class Outage:
 
     async def _over(self) -> None:
         if self._away is not None:
-            self._away.cancel()  # does nothing where the server is back
+            self._away.cancel()  # no effect if the server is back
             await asyncio.gather(self._away, return_exceptions=True)
 
 
@@ -433,12 +441,12 @@ class Proxy:
     """`with Proxy(status) as proxy:` replies with `status` to every request for a tunnel."""
 
     def __init__(self, status: int) -> None:
-        asked: list[str] = []
-        self.asked = asked
+        requests: list[str] = []
+        self.requests = requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_CONNECT(self) -> None:
-                asked.append(f"{self.command} {self.path}")
+                requests.append(f"{self.command} {self.path}")
                 body = b"<html>The proxy says no</html>"
                 self.send_response(status)
                 self.send_header("Content-Type", "text/html")

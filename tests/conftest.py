@@ -70,6 +70,7 @@ def thawed() -> Iterator[None]:
 def clean_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    """Remove bakeoff's settings and API keys from the environment; work in a temporary folder."""
     for name in list(os.environ):
         ours = name.startswith("BAKEOFF_") and not name.startswith("BAKEOFF_CACHE")
         if ours or name.endswith("_API_KEY") or name in ("OPENAI_BASE_URL", "RAY_ADDRESS"):

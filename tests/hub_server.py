@@ -33,19 +33,19 @@ class Address(str):
 @contextmanager
 def loopback_hub(repos: Mapping[str, Path], gated: Collection[str] = ()) -> Iterator[Address]:
     """Serve `{"me/model": folder, "datasets/me/data": folder}`; `gated` ones reply 403."""
-    asked: list[str] = []
+    received: list[str] = []
 
     class Handler(_Handler):
         folders: ClassVar = {name: Path(folder) for name, folder in repos.items()}
         closed = frozenset(gated)
-        requests = asked
+        requests = received
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads, server.block_on_close = True, False
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     address = Address(f"http://127.0.0.1:{server.server_address[1]}")
-    address.requests = asked
+    address.requests = received
     try:
         yield address
     finally:
@@ -99,32 +99,32 @@ class _Handler(BaseHTTPRequestHandler):
             large, kind, name, revision, file = match.groups()
             self._file((kind or "") + name, revision, file, redirected=bool(large))
         elif match := _API.fullmatch(path):
-            kind, name, what, rest = match.groups()
-            self._api("datasets/" * (kind == "datasets") + name, what, rest or "main", body)
+            kind, name, endpoint, rest = match.groups()
+            self._api("datasets/" * (kind == "datasets") + name, endpoint, rest or "main", body)
         else:
             self._refuse(404, "EntryNotFound")
 
-    def _api(self, name: str, what: str | None, rest: str, body: bytes) -> None:
+    def _api(self, name: str, endpoint: str | None, rest: str, body: bytes) -> None:
         revision, _, under = rest.partition("/")
         files = self._files(name, revision)
         if files is None:
             return
-        if what == "tree":
+        if endpoint == "tree":
             deep = parse_qs(urlsplit(self.path).query).get("recursive", [""])[0].lower()
             inside = {p: f for p, f in files.items() if not under or p.startswith(under + "/")}
             if under and not inside:
                 self._refuse(404, "EntryNotFound")
                 return
             self._json(_tree(inside, under, deep=deep in ("true", "1")))
-        elif what == "paths-info":
+        elif endpoint == "paths-info":
             form = json.loads(body) if body[:1] == b"{" else parse_qs(body.decode())
-            matches = _tree(files, "", deep=True) + _folders(files)
-            self._json([entry for entry in matches if entry["path"] in form["paths"]])
+            entries = _tree(files, "", deep=True) + _folders(files)
+            self._json([entry for entry in entries if entry["path"] in form["paths"]])
         else:
             siblings = [{"rfilename": path} for path in sorted(files)]
             short = name.removeprefix("datasets/")
-            facts = {"private": False, "gated": "auto" if name in self.closed else False}
-            self._json({"id": short, "sha": _commit(files), "siblings": siblings, **facts})
+            flags = {"private": False, "gated": "auto" if name in self.closed else False}
+            self._json({"id": short, "sha": _commit(files), "siblings": siblings, **flags})
 
     def _file(self, name: str, revision: str, path: str, *, redirected: bool) -> None:
         files = self._files(name, revision)
@@ -137,19 +137,22 @@ class _Handler(BaseHTTPRequestHandler):
         if path not in files:
             self._refuse(404, "EntryNotFound", commit)
             return
-        whole = files[path].read_bytes()
-        headers = {**commit, "ETag": f'"{_blob(whole)}"', "Accept-Ranges": "bytes"}
+        content = files[path].read_bytes()
+        headers = {**commit, "ETag": f'"{_blob(content)}"', "Accept-Ranges": "bytes"}
         if path.endswith(_LARGE):
-            headers |= {"X-Linked-Etag": f'"{_sha256(whole)}"', "X-Linked-Size": str(len(whole))}
+            headers |= {
+                "X-Linked-Etag": f'"{_sha256(content)}"',
+                "X-Linked-Size": str(len(content)),
+            }
             if not redirected:
                 self._send(302, b"", {**headers, "Location": f"/lfs{self.path}"})
                 return
         if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            start, end = int(wanted[1]), int(wanted[2] or len(whole) - 1)
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(whole)}"
-            self._send(206, whole[start : end + 1], headers)
+            start, end = int(wanted[1]), int(wanted[2] or len(content) - 1)
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+            self._send(206, content[start : end + 1], headers)
         else:
-            self._send(200, whole, headers)
+            self._send(200, content, headers)
 
     def _files(self, name: str, revision: str) -> dict[str, Path] | None:
         """The repository's files by path, or None after an error reply."""
@@ -157,8 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         if folder is None:
             self._refuse(404, "RepoNotFound")
             return None
-        matches = (file for file in sorted(folder.rglob("*")) if file.is_file())
-        files = {file.relative_to(folder).as_posix(): file for file in matches}
+        paths = (file for file in sorted(folder.rglob("*")) if file.is_file())
+        files = {file.relative_to(folder).as_posix(): file for file in paths}
         if revision not in ("main", _commit(files)):
             self._refuse(404, "RevisionNotFound")
             return None
@@ -185,10 +188,10 @@ def _tree(files: Mapping[str, Path], under: str, *, deep: bool) -> list[dict[str
     entries: list[dict[str, object]] = []
     for path, file in sorted(files.items()):
         if deep or path.count("/") == depth:
-            whole = file.read_bytes()
-            entry = {"type": "file", "path": path, "size": len(whole), "oid": _blob(whole)}
+            content = file.read_bytes()
+            entry = {"type": "file", "path": path, "size": len(content), "oid": _blob(content)}
             if path.endswith(_LARGE):
-                lfs = {"oid": _sha256(whole), "size": len(whole), "pointerSize": 134}
+                lfs = {"oid": _sha256(content), "size": len(content), "pointerSize": 134}
                 entry |= {"lfs": lfs}
             entries.append(entry)
     return entries if deep else entries + [f for f in _folders(files) if _depth(f) == depth]
@@ -208,9 +211,9 @@ def _commit(files: Mapping[str, Path]) -> str:
     return hashlib.sha1("".join(parts).encode()).hexdigest()
 
 
-def _blob(whole: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(whole) + whole).hexdigest()
+def _blob(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _sha256(whole: bytes) -> str:
-    return hashlib.sha256(whole).hexdigest()
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -44,7 +44,7 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm-256color", **env}
         environment.pop("COLUMNS", None)
         self._pid, self._fd = pty.fork()
-        if self._pid == 0:  # the child: it must not run pytest's code
+        if self._pid == 0:  # the child process must not run pytest's code
             os.chdir(folder)
             self._size(0, columns)
             os.execve(command[0], list(command), environment)

@@ -15,7 +15,7 @@ _SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
-    "TESTS_OF": str(os.getpid()),  # tells these processes from those of other test runs
+    "TESTS_OF": str(os.getpid()),  # distinguishes these processes from those of other test runs
 }
 
 
@@ -58,7 +58,7 @@ def faulty_backend_installed() -> Iterator[None]:
 
 def replicas() -> list[int]:
     """The process ids of the replicas on the nodes of this test run."""
-    result, ours = [], f"TESTS_OF={os.getpid()}".encode()
+    ids, ours = [], f"TESTS_OF={os.getpid()}".encode()
     for folder in Path("/proc").iterdir():
         try:
             line = (folder / "cmdline").read_bytes()
@@ -68,14 +68,14 @@ def replicas() -> list[int]:
         except OSError:
             continue
         if ours in environment.split(b"\0"):
-            result.append(int(folder.name))
-    return result
+            ids.append(int(folder.name))
+    return ids
 
 
-def soon(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """Poll `true` until its result is true, and return that; fails after `seconds`."""
+def soon(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Poll `condition` until its result is true, and return the result; fails after `seconds`."""
     end = time.monotonic() + seconds
-    while not (value := true()):
+    while not (value := condition()):
         assert time.monotonic() < end, f"not true within {seconds} s"
         time.sleep(0.05)
     return value

@@ -66,13 +66,13 @@ class Heart:
 
 def open_files() -> dict[str, int]:
     """The numbers of open files and of open sockets."""
-    result = []
+    targets = []
     for link in Path("/proc/self/fd").iterdir():
         try:
-            result.append(str(link.readlink()))
+            targets.append(str(link.readlink()))
         except FileNotFoundError:
-            continue  # the descriptor of this listing
-    return {"files": len(result), "sockets": sum(name.startswith("socket:") for name in result)}
+            continue  # the descriptor of this listing is closed
+    return {"files": len(targets), "sockets": sum(name.startswith("socket:") for name in targets)}
 
 
 def memory() -> int:

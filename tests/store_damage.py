@@ -29,12 +29,12 @@ def records_of(count: int, seed: int = 0) -> dict[str, Record]:
 def _record(draw: random.Random, number: int) -> Record:
     if number % 40 == 39:
         tag = f"{draw.getrandbits(64):x}"
-        notes = (
+        entries = (
             Batch(tag=tag, requests=("a", "b"), created_at=1.5),
             BatchSubmitted(reference=tag),
             BatchFinished(),
         )
-        return draw.choice(notes)
+        return draw.choice(entries)
     words = " ".join(f"{draw.getrandbits(40):x}" for _ in range(draw.choice([3, 30, 30, 90])))
     if number % 8 == 0:
         words += " ".join(f"{draw.getrandbits(40):x}é" for _ in range(draw.randrange(300, 1500)))
@@ -47,14 +47,14 @@ def _record(draw: random.Random, number: int) -> Record:
 def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path:
     """Write the records to a new store in batches of `at_once`, as a run does."""
 
-    async def kept(store: Store) -> None:
+    async def put_all(store: Store) -> None:
         items = list(records.items())
         for start in range(0, len(items), at_once):
-            some = items[start : start + at_once]
-            await asyncio.gather(*(store.put_soon(key, record) for key, record in some))
+            batch = items[start : start + at_once]
+            await asyncio.gather(*(store.put_soon(key, record) for key, record in batch))
 
     with Store(path) as store:
-        asyncio.run(kept(store))
+        asyncio.run(put_all(store))
     return path
 
 
@@ -76,11 +76,13 @@ def log_of(path: Path) -> Path:
 
 def read_all(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
     """Those of the records that the store returns."""
-    result: dict[str, Record] = {}
+    read: dict[str, Record] = {}
     with Store(path) as store:
         for kind in {type(record) for record in records.values()}:
-            result |= store.get([key for key, one in records.items() if type(one) is kind], kind)
-    return result
+            read |= store.get(
+                [key for key, record in records.items() if type(record) is kind], kind
+            )
+    return read
 
 
 def cut(path: Path, draw: random.Random) -> set[int]:
@@ -121,24 +123,24 @@ def pages_of(path: Path, records: Mapping[str, Record]) -> dict[str, set[int]]:
     file = path.read_bytes()
     pages = [file[start : start + PAGE] for start in range(0, len(file), PAGE)]
     beginnings = {page[4:24]: number for number, page in enumerate(pages, 1)}
-    result: dict[str, set[int]] = {}
+    found_pages: dict[str, set[int]] = {}
     for key, record in records.items():
         body = record.model_dump_json(exclude_defaults=True).encode()
         at = file.index(key.encode() + body[:2])
         number, inside = at // PAGE + 1, at % PAGE + len(key)
-        here = alike(pages[number - 1][inside:], body)
-        result[key] = {number}
-        done = max(0, here - 4)  # what follows may begin like it
+        length = common_prefix_length(pages[number - 1][inside:], body)
+        found_pages[key] = {number}
+        done = max(0, length - 4)  # the next page may begin with the same bytes
         while done < len(body):
             more = [
                 n for n in range(done, min(done + 9, len(body))) if body[n : n + 20] in beginnings
             ]
             if not more:
-                assert here >= len(body), "it goes on nowhere"
+                assert length >= len(body), "no page continues the record"
                 break
-            result[key].add(beginnings[body[more[0] : more[0] + 20]])
+            found_pages[key].add(beginnings[body[more[0] : more[0] + 20]])
             done = more[0] + PAGE - 4
-    return result
+    return found_pages
 
 
 def interior_pages(path: Path) -> set[int]:
@@ -147,13 +149,13 @@ def interior_pages(path: Path) -> set[int]:
     return {start // PAGE + 1 for start in range(0, len(file), PAGE) if file[start] == 5}
 
 
-def alike(one: bytes, other: bytes) -> int:
+def common_prefix_length(one: bytes, other: bytes) -> int:
     """The length of the common prefix of two byte strings."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((nth for nth, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def read_or_told(path: Path, records: Mapping[str, Record]) -> dict[str, Record] | str:
+def read_or_error(path: Path, records: Mapping[str, Record]) -> dict[str, Record] | str:
     """Those of the records that the store returns, or its error message."""
     try:
         return read_all(path, records)

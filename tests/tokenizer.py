@@ -20,5 +20,5 @@ def tokenizer(model: str) -> Tokenizer:
         warnings.simplefilter("ignore")
         from transformers import AutoTokenizer
 
-        found = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return lambda text: found(text, add_special_tokens=False)["input_ids"]
+        loaded = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    return lambda text: loaded(text, add_special_tokens=False)["input_ids"]

@@ -22,7 +22,7 @@ from tests.unit.web.voting.cases import VOTES
 def viewer(path: Path, port: int = 0) -> Iterator[str]:
     """Run a viewer in a background thread while the block runs; yields its URL."""
     with serving(
-        lambda tell, until: serve_async(path, port=port, announce=tell, until=until)
+        lambda announce, stop: serve_async(path, port=port, announce=announce, until=stop)
     ) as address:
         yield address
 
@@ -73,13 +73,15 @@ class Browser:
 
 @contextmanager
 def voting_browser(
-    of: Evidence, file: Path = VOTES, poll: VoteOptions | None = None
+    evidence: Evidence, file: Path = VOTES, poll: VoteOptions | None = None
 ) -> Iterator[Browser]:
     """Run a voting server in a background thread while the block runs; yields its client."""
     options = poll or VoteOptions()
     with (
         serving(
-            lambda tell, until: serve_voting(of, file, options, announce=tell, until=until)
+            lambda announce, stop: serve_voting(
+                evidence, file, options, announce=announce, until=stop
+            )
         ) as address,
         Browser(address) as browser,
     ):

@@ -39,25 +39,25 @@ def test_waits():
 
 
 def command(*arguments: str) -> list[str]:
-    # The working folder is no part of this repository, whose settings are not to apply.
-    own = ["--rootdir=.", "-c", os.devnull, "test_it.py"]
-    return [sys.executable, str(SCRIPT), *arguments, *own]
+    # The tests run outside this repository, whose pytest settings must not apply.
+    options = ["--rootdir=.", "-c", os.devnull, "test_it.py"]
+    return [sys.executable, str(SCRIPT), *arguments, *options]
 
 
 def busy_processes(parent: int) -> list[str]:
-    """The processes that the script with this id started to keep the machine busy."""
-    found = []
+    """The ids of the busy processes that the script with the id `parent` started."""
+    ids = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_text().split("\0")
         except (OSError, UnicodeDecodeError):
             continue
         if words[1:4] == ["-I", "-S", "-c"] and words[-2:-1] == [str(parent)]:
-            found.append(path.parent.name)
-    return found
+            ids.append(path.parent.name)
+    return ids
 
 
-def test_what_failed_once_is_counted_and_the_status_says_so() -> None:
+def test_a_test_that_failed_once_is_counted_and_the_status_is_1() -> None:
     Path("test_it.py").write_text(FLAKY)
     done = subprocess.run(
         command("--times", "3", "--busy", "1", "--logs", "logs"), capture_output=True, text=True
@@ -73,7 +73,9 @@ def test_what_failed_once_is_counted_and_the_status_says_so() -> None:
 
 
 @pytest.mark.parametrize(("expression", "status"), [("passes", 0), ("unknown", 1)])
-def test_passed_or_nothing_to_run(expression: str, status: int) -> None:
+def test_the_status_is_0_if_all_runs_passed_and_1_if_nothing_ran(
+    expression: str, status: int
+) -> None:
     Path("test_it.py").write_text(FLAKY)
     done = subprocess.run(
         command("--times", "2", "--busy", "0", "-k", expression), capture_output=True, text=True
@@ -83,8 +85,8 @@ def test_passed_or_nothing_to_run(expression: str, status: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("which", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_it_ends_its_processes(which: signal.Signals, status: int) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_its_processes(number: signal.Signals, status: int) -> None:
     Path("test_it.py").write_text(WAITS)
     script = subprocess.Popen(command("--busy", "2"), stdout=subprocess.DEVNULL)
     try:
@@ -92,10 +94,10 @@ def test_interrupted_it_ends_its_processes(which: signal.Signals, status: int) -
             assert script.poll() is None
             time.sleep(0.01)
         assert len(busy_processes(script.pid)) == 2
-        script.send_signal(which)
+        script.send_signal(number)
         assert script.wait(120) == status
     finally:
         script.kill()
         script.wait()
-    assert Path("tidied-up").exists()  # pytest ran what the test does in the end
+    assert Path("tidied-up").exists()  # pytest ran the `finally` block of the test
     assert busy_processes(script.pid) == []

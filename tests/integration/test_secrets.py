@@ -33,10 +33,10 @@ MARKERS = (KEY, PASSWORD)
 Responder = Callable[[dict[str, Any]], Any]
 
 
-def replies(status: int, **more: Any) -> Responder:
+def error_reply(status: int, **fields: Any) -> Responder:
     """Return a reply function whose errors contain the key."""
     body = {"error": {"message": f"Incorrect API key: Bearer {KEY}", "type": "x", "code": None}}
-    return lambda _: Reply(status=status, body=body, **more)
+    return lambda _: Reply(status=status, body=body, **fields)
 
 
 def after(count: int, then: Responder) -> Responder:
@@ -47,14 +47,14 @@ def after(count: int, then: Responder) -> Responder:
 
 FAILURES: dict[str, Responder] = {
     "nothing": prefer_good,
-    "the key is refused": replies(401),
-    "the key is refused later": after(3, replies(401)),
-    "there is no such model": replies(404),
-    "too many requests": replies(429, headers={"x-should-retry": "false"}),
+    "the key is refused": error_reply(401),
+    "the key is refused later": after(3, error_reply(401)),
+    "there is no such model": error_reply(404),
+    "too many requests": error_reply(429, headers={"x-should-retry": "false"}),
     "no credit": lambda _: Reply(
         status=429, body={"error": {"message": f"{KEY}: no", "code": "insufficient_quota"}}
     ),
-    "it breaks": replies(500),
+    "it breaks": error_reply(500),
     "it refuses a parameter": lambda body: (
         Reply(status=400, body={"error": {"message": f"seed? {KEY}", "param": "seed"}})
         if "seed" in body
@@ -102,18 +102,18 @@ def assert_nowhere(folder: Path, done: subprocess.CompletedProcess[str]) -> None
         assert marker not in done.stdout + done.stderr
 
 
-def usual(server: OpenAIServer, *more: str) -> list[str]:
-    at = f"?base_url={server.url}&retries=1&timeout=5&api_key_env=MY_KEY"
+def run_arguments(server: OpenAIServer, *flags: str) -> list[str]:
+    query = f"?base_url={server.url}&retries=1&timeout=5&api_key_env=MY_KEY"
     words = ["run", "--prompts", "starter", "--limit", "3", "--show-samples", "3"]
-    words += ["--model", f"good=api:good{at}", "--model", f"bad=api:bad{at}"]
-    return [*words, "--judge", f"judge=api:judge{at}", *more]
+    words += ["--model", f"good=api:good{query}", "--model", f"bad=api:bad{query}"]
+    return [*words, "--judge", f"judge=api:judge{query}", *flags]
 
 
 @pytest.mark.parametrize("how", [*FAST, *long(sorted(FAILURES.keys() - set(FAST)))])
 def test_key_is_in_no_output_whatever_fails(tmp_path: Path, how: str) -> None:
     with OpenAIServer(FAILURES[how]) as server:
-        done = bakeoff(tmp_path, *usual(server, "--profile"), MY_KEY=KEY)
-        assert any(KEY.encode() in raw for raw in server.raw)  # it went where it should
+        done = bakeoff(tmp_path, *run_arguments(server, "--profile"), MY_KEY=KEY)
+        assert any(KEY.encode() in raw for raw in server.raw)  # the server received the key
     assert "Traceback" not in done.stderr
     assert_nowhere(tmp_path, done)
 
@@ -121,8 +121,8 @@ def test_key_is_in_no_output_whatever_fails(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize("status", [200, *long([401, 500])])
 @pytest.mark.long
 def test_key_is_in_no_output_with_anthropic(tmp_path: Path, status: int) -> None:
-    said = {"type": "error", "error": {"type": "x", "message": f"x-api-key: {KEY}"}}
-    respond = replies(status) if status == 500 else lambda _: Reply(status=status, body=said)
+    body = {"type": "error", "error": {"type": "x", "message": f"x-api-key: {KEY}"}}
+    respond = error_reply(status) if status == 500 else lambda _: Reply(status=status, body=body)
     if status == 200:
         respond = lambda _: anthropic_message(f"{KEY} " + verdict_json("A", 8, 2, KEY))  # noqa: E731
     with AnthropicServer(respond) as server:
@@ -166,23 +166,23 @@ def test_password_of_a_url_is_in_no_output(tmp_path: Path, base_url: str, comman
 def test_env_file_does_not_override_the_environment(tmp_path: Path) -> None:
     (tmp_path / "keys.env").write_text(f'# mine\nexport MY_KEY="{KEY}"\nOTHER=$MY_KEY\n')
     with OpenAIServer() as server:
-        done = bakeoff(tmp_path, *usual(server, "--env-file", "keys.env"))
+        done = bakeoff(tmp_path, *run_arguments(server, "--env-file", "keys.env"))
         assert done.returncode == 0, done.stderr
         assert all(KEY.encode() in raw for raw in server.raw)
         assert_nowhere(tmp_path, done)
         server.raw.clear()
-        again = usual(server, "--env-file", "keys.env", "--seed", "2")
+        again = run_arguments(server, "--env-file", "keys.env", "--seed", "2")
         done = bakeoff(tmp_path, *again, MY_KEY="another")
         assert server.raw
         assert not any(KEY.encode() in raw for raw in server.raw)
-        missing = bakeoff(tmp_path, *usual(server, "--env-file", "none.env"))
+        missing = bakeoff(tmp_path, *run_arguments(server, "--env-file", "none.env"))
     assert missing.returncode == 2
     assert "cannot read the keys in 'none.env'" in missing.stderr
 
 
 def test_key_is_not_in_the_process_list(tmp_path: Path) -> None:
     with OpenAIServer(lambda body: Reply(body=chat_completion("x"), delay=1.0)) as server:
-        words = [sys.executable, "-m", "bakeoff", *usual(server)]
+        words = [sys.executable, "-m", "bakeoff", *run_arguments(server)]
         env = {**os.environ, "MY_KEY": KEY}
         with subprocess.Popen(
             words, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -201,12 +201,12 @@ def test_command_in_the_results_has_no_password(
     tmp_path: Path,
 ) -> None:
     with OpenAIServer() as server:
-        there = f"http://me:{PASSWORD}@"
-        words = [one.replace("http://", there) for one in usual(server)]
+        with_password = f"http://me:{PASSWORD}@"
+        words = [word.replace("http://", with_password) for word in run_arguments(server)]
         both = bakeoff(tmp_path, *words, MY_KEY=KEY)
         assert both.returncode == 2
         assert "a key and a password" in both.stderr
-        words = [one.replace("&api_key_env=MY_KEY", "") for one in words]
+        words = [word.replace("&api_key_env=MY_KEY", "") for word in words]
         done = bakeoff(tmp_path, *words)
         assert done.returncode == 0, done.stderr
         sent = base64.b64encode(f"me:{PASSWORD}".encode())

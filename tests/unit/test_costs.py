@@ -47,7 +47,7 @@ def test_batch_without_a_listed_price_costs_half() -> None:
     for provider, model in (
         ("openai", "gpt-4"),
         ("anthropic", "claude-sonnet-4-5"),
-        ("anthropic", "claude-3-5-haiku-latest"),  # its lists have no price for batches
+        ("anthropic", "claude-3-5-haiku-latest"),  # no batch price is listed
     ):
         direct, batch = (listed_cost(provider, model, usage, how) for how in ("direct", "batch"))  # type: ignore[arg-type]
         assert direct
@@ -61,4 +61,4 @@ def test_listed_batch_price_is_used() -> None:
     batch = listed_cost("openai", "gpt-4o-mini", usage, "batch")
     assert direct
     assert batch
-    assert direct / 2 < batch < direct  # what comes from the cache is no cheaper in a batch
+    assert direct / 2 < batch < direct  # cached tokens are not cheaper in a batch

@@ -12,9 +12,9 @@ def test_describe_lists_installed_versions_and_no_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-marker")
-    made = describe()
-    packages = made["packages"]
+    description = describe()
+    packages = description["packages"]
     assert isinstance(packages, dict)
     assert packages["bakeoff"] == version("bakeoff")
     assert packages["numpy"] == version("numpy")
-    assert "sk-marker" not in json.dumps(made)
+    assert "sk-marker" not in json.dumps(description)

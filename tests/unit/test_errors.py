@@ -1,3 +1,5 @@
+"""Error classes: the tree in the docstring, pickling and one-line messages."""
+
 import inspect
 import pickle
 import re
@@ -16,8 +18,8 @@ CLASSES = [
 ]
 
 
-def drawn() -> dict[str, str]:
-    """Each class in the docstring's tree, and the class that it hangs from."""
+def documented_tree() -> dict[str, str]:
+    """Each class in the docstring's tree, with its base class."""
     tree: dict[str, str] = {}
     above: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -30,7 +32,7 @@ def drawn() -> dict[str, str]:
 
 
 def test_class_tree_in_the_docstring_is_right() -> None:
-    assert drawn() == {cls.__name__: cls.__base__.__name__ for cls in CLASSES}
+    assert documented_tree() == {cls.__name__: cls.__base__.__name__ for cls in CLASSES}
 
 
 @given(

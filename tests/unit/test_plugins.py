@@ -1,3 +1,5 @@
+"""Backends by entry point: built-in ones, plugins, options and errors."""
+
 import asyncio
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def context(**sampling: Any) -> RunContext:
     return RunContext(Sampling(**sampling))
 
 
-def complaint(token: str, kind: str = "generator") -> str:
+def error_of(token: str, kind: str = "generator") -> str:
     open_, spec_of = {
         "generator": (open_generator, Spec.parse),
         "judge": (open_judge, judge_spec),
@@ -43,7 +45,7 @@ def complaint(token: str, kind: str = "generator") -> str:
     return str(caught.value)
 
 
-def said(worker: Generator | Judge, item: Prompt | Pair) -> Completion | Verdict | WorkError:
+def outcome_of(worker: Generator | Judge, item: Prompt | Pair) -> Completion | Verdict | WorkError:
     outcomes: dict[int, Any] = {}
 
     async def go() -> None:
@@ -57,7 +59,7 @@ def said(worker: Generator | Judge, item: Prompt | Pair) -> Completion | Verdict
 
 @pytest.mark.parametrize("kind", ["generator", "judge"])
 def test_an_unknown_backend_is_a_one_line_error_with_the_known_ones(kind: str) -> None:
-    line = complaint("a=lama:me/model", kind)
+    line = error_of("a=lama:me/model", kind)
     assert line.startswith("no backend 'lama'; there are: ")
     assert {"api", "echo", "file", "hf"} <= set(names(GENERATORS))
     listed = line.partition("there are: ")[2].replace("and the hosted providers: ", "").split(", ")
@@ -66,7 +68,7 @@ def test_an_unknown_backend_is_a_one_line_error_with_the_known_ones(kind: str) -
 
 
 @pytest.mark.parametrize(
-    ("token", "says"),
+    ("token", "message"),
     [
         ("a=echo:hi?word=3", "a: no option 'word'; there are: words"),
         ("a=echo:hi?words=many", "a: words = 'many': "),
@@ -77,13 +79,13 @@ def test_an_unknown_backend_is_a_one_line_error_with_the_known_ones(kind: str) -
         ("a=echo:hi?top_p=0", "a: top_p = '0': "),
     ],
 )
-def test_an_unknown_option_is_a_one_line_error_with_the_options(token: str, says: str) -> None:
-    assert complaint(token).startswith(says)
+def test_an_unknown_option_is_a_one_line_error_with_the_options(token: str, message: str) -> None:
+    assert error_of(token).startswith(message)
 
 
 def test_an_unknown_option_of_a_judge_is_a_one_line_error() -> None:
-    assert "templat" in complaint("j=echo:hi?templat=pairwise", "judge")
-    assert "verdict = 'json5'" in complaint("j=echo:hi?verdict=json5", "judge")
+    assert "templat" in error_of("j=echo:hi?templat=pairwise", "judge")
+    assert "verdict = 'json5'" in error_of("j=echo:hi?verdict=json5", "judge")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_a_provider_opens_the_api_backend_and_needs_its_key() -> None:
         worker = open_generator(Spec.parse(f"{provider}:some-model"), context())
         assert isinstance(worker, Api)
         with pytest.raises(ConfigError, match=f"{provider.upper()}_API_KEY"):
-            said(worker, HELLO)
+            outcome_of(worker, HELLO)
     assert isinstance(open_judge(judge_spec("gpt-4"), context()), PairwiseJudge)
 
 
@@ -130,10 +132,10 @@ def test_built_in_backends_are_found_by_entry_point() -> None:
     assert find(JUDGES, "prompted") is PairwiseJudge
     assert names(GENERATORS) == sorted(set(names(GENERATORS)))
     with pytest.raises(ConfigError, match="no backend 'openai'"):
-        find(JUDGES, "openai")  # a provider is no judge by itself
+        find(JUDGES, "openai")  # a provider is not a judge backend
 
 
-# Anyone's backend, found the way ours are.
+# Backends of a third-party package.
 
 MODULE = '''
 from bakeoff.config import parse_fields
@@ -143,7 +145,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Loud(PerItem):
-    """Says the target, loudly."""
+    """Completes with the target in capitals."""
 
     class Options(BaseModel):
         model_config = ConfigDict(extra="forbid")
@@ -162,7 +164,7 @@ class Loud(PerItem):
 
 
 class Longest(PerItem):
-    """The longer one is better."""
+    """The longer completion is better."""
 
     identity = "longest"
 
@@ -197,23 +199,23 @@ def test_a_plugin_generator_is_opened(installed: Path) -> None:
     worker = open_generator(
         Spec.parse("a=loud:hey?marks=3"), RunContext(Sampling(), max_concurrency=5)
     )
-    assert said(worker, HELLO) == Completion(text="HEY!!!")
+    assert outcome_of(worker, HELLO) == Completion(text="HEY!!!")
     assert isinstance(worker, PerItem)
     assert worker.max_concurrency == 5  # type: ignore[attr-defined]
-    assert complaint("a=loud:hey?mark=3") == "a: no option 'mark'; there are: marks"
-    assert "loud" in complaint("nobody:x")
+    assert error_of("a=loud:hey?mark=3") == "a: no option 'mark'; there are: marks"
+    assert "loud" in error_of("nobody:x")
 
 
 def test_a_plugin_judge_is_opened(installed: Path) -> None:
     judge = open_judge(judge_spec("longest:x"), context())
     pair = Pair(prompt=HELLO, first="long", second="short")
-    assert said(judge, pair) == Verdict(first=0)
-    assert said(judge, pair.swapped()) == Verdict(first=1)
+    assert outcome_of(judge, pair) == Verdict(first=0)
+    assert outcome_of(judge, pair.swapped()) == Verdict(first=1)
     assert "longest" in names(JUDGES)
 
 
 def test_a_plugin_that_is_not_installed_is_unknown() -> None:
-    assert "no backend 'loud'" in complaint("a=loud:hey")
+    assert "no backend 'loud'" in error_of("a=loud:hey")
 
 
 SAMPLING = {

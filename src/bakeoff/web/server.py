@@ -171,7 +171,7 @@ def _guarded(app: "ASGIApp", token: str, port: int) -> "ASGIApp":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-            with suppress(LocalProtocolError):  # invalid HTTP that has got its reply
+            with suppress(LocalProtocolError):  # the request was invalid HTTP and has its reply
                 await send(message)
 
         app_scope = {**scope, "root_path": f"/{token}"}

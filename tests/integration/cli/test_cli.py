@@ -1,4 +1,4 @@
-"""The command as people meet it: in a process of its own, by exit code and by what it prints."""
+"""The command in its own process: exit codes, output and files."""
 
 import json
 import os
@@ -31,24 +31,24 @@ from tests.pseudo_terminal import Terminal
 NOWHERE = "http://127.0.0.1:1/v1"
 
 
-def bakeoff(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+def bakeoff(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bakeoff", *arguments]
-    environment = {**os.environ, "COLUMNS": "80", **more.pop("env", {})}
-    more = {"encoding": "utf-8"} | more
+    environment = {**os.environ, "COLUMNS": "80", **options.pop("env", {})}
+    options = {"encoding": "utf-8"} | options
     return subprocess.run(
-        command, capture_output=True, env=environment, timeout=120, check=False, **more
+        command, capture_output=True, env=environment, timeout=120, check=False, **options
     )
 
 
-def usual(server: OpenAIServer, *more: str) -> list[str]:
+def run_arguments(server: OpenAIServer, *flags: str) -> list[str]:
     url = f"?base_url={server.url}&retries=1"
     models = ["--model", f"good=api:good{url}", "--model", f"bad=api:bad{url}"]
-    return ["run", *models, "--judge", f"judge=api:judge{url}", "--prompts", "starter", *more]
+    return ["run", *models, "--judge", f"judge=api:judge{url}", "--prompts", "starter", *flags]
 
 
 def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        done = bakeoff(*usual(server, "--limit", "20", "--show-samples", "1"), cwd=tmp_path)
+        done = bakeoff(*run_arguments(server, "--limit", "20", "--show-samples", "1"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for line in (
         "Model Comparison Summary",
@@ -83,23 +83,23 @@ def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) ->
 
 
 @pytest.mark.long
-def test_json_puts_one_document_on_stdout_and_quiet_nothing(tmp_path: Path) -> None:
+def test_json_prints_one_document_and_quiet_prints_nothing(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        printed = bakeoff(*usual(server, "--limit", "2", "--json"), cwd=tmp_path)
-        quiet = bakeoff(*usual(server, "--limit", "2", "--quiet"), cwd=tmp_path)
+        printed = bakeoff(*run_arguments(server, "--limit", "2", "--json"), cwd=tmp_path)
+        quiet = bakeoff(*run_arguments(server, "--limit", "2", "--quiet"), cwd=tmp_path)
     assert Results.model_validate_json(printed.stdout).judgments
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
 @pytest.mark.long
-def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
+def test_profile_prints_the_time_of_each_phase_on_stderr(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> Reply:
         return Reply(
             body=chat_completion(prefer_good(body)), delay=0.3 if body["model"] == "judge" else 0.1
         )
 
     with OpenAIServer(respond) as server:
-        arguments = usual(server, "--limit", "4", "--json")
+        arguments = run_arguments(server, "--limit", "4", "--json")
         done = bakeoff(*arguments, "--profile", cwd=tmp_path)
         without = bakeoff(*arguments, cwd=tmp_path)
     assert Results.model_validate_json(done.stdout).judgments
@@ -108,19 +108,19 @@ def test_profile_says_on_stderr_where_the_time_went(tmp_path: Path) -> None:
     block = done.stderr.split("Where the time went\n")[1]
     rows = dict(re.findall(r"^  ([a-z ]+?) +([0-9.]+) s", block, re.MULTILINE))
     seconds = {name: float(value) for name, value in rows.items()}
-    whole = seconds.pop("in all")
-    assert sum(seconds.values()) == pytest.approx(whole, abs=0.05)
+    total = seconds.pop("in all")
+    assert sum(seconds.values()) == pytest.approx(total, abs=0.05)
     assert seconds["generate"] >= 0.1
-    assert seconds["wait for judge"] >= 0.25  # after the last completion
+    assert seconds["wait for judge"] >= 0.25  # the time after the last completion
     for name in ("load", "summarise", "everything else"):
-        assert 0 < seconds[name] < whole, name
+        assert 0 < seconds[name] < total, name
     assert {"parse", "store"} <= seconds.keys()
 
 
 @pytest.mark.long
-def test_flags_yaml_and_both_are_one_config(tmp_path: Path) -> None:
+def test_flags_override_yaml(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        flags = usual(server)[1:]
+        flags = run_arguments(server)[1:]
         keys: dict[str, Any] = {"model": flags[1:4:2], "judge": flags[5], "prompts": "starter"}
         keys |= {"limit": 5, "max_tokens": 9, "json": True}
         (tmp_path / "run.yaml").write_text(json.dumps(keys))  # JSON is YAML
@@ -171,7 +171,7 @@ PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
-def test_bad_input_is_one_clear_line_and_exit_2(
+def test_invalid_input_is_a_one_line_error_with_exit_code_2(
     tmp_path: Path, arguments: tuple[str, ...], words: list[str]
 ) -> None:
     (tmp_path / "empty.txt").write_text("\n\n")
@@ -188,7 +188,7 @@ def test_bad_input_is_one_clear_line_and_exit_2(
 
 
 @pytest.mark.long
-def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
+def test_a_refused_key_stops_the_run(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             return Reply(401, {"error": {"message": "Incorrect API key provided"}})
@@ -196,7 +196,7 @@ def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         more = ("--limit", "40", "--max-concurrency", "2")
-        done = bakeoff(*usual(server, *more), cwd=tmp_path)
+        done = bakeoff(*run_arguments(server, *more), cwd=tmp_path)
         judged = sum(request["model"] == "judge" for request in server.requests)
     assert done.returncode == 2
     assert "refuses the key" in done.stderr
@@ -204,25 +204,27 @@ def test_a_key_that_is_refused_stops_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_too_many_failures_are_said_first_and_exit_3(tmp_path: Path) -> None:
+def test_too_many_failures_are_reported_first_with_exit_code_3(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> Any:
         return "No idea." if body["model"] == "judge" else prefer_good(body)
 
     with OpenAIServer(respond) as server:
-        done = bakeoff(*usual(server, "--limit", "3"), cwd=tmp_path)
-        forgiven = bakeoff(*usual(server, "--limit", "3", "--max-failures", "1"), cwd=tmp_path)
+        done = bakeoff(*run_arguments(server, "--limit", "3"), cwd=tmp_path)
+        forgiven = bakeoff(
+            *run_arguments(server, "--limit", "3", "--max-failures", "1"), cwd=tmp_path
+        )
     assert (done.returncode, forgiven.returncode) == (3, 0)
     assert done.stdout.splitlines()[0].startswith("6 failed")
     assert "6 asked = 0 judged + 6 failed" in done.stdout
 
 
 @pytest.mark.long
-def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_work_and_prints_how_to_resume(tmp_path: Path) -> None:
     def slow(body: dict[str, Any]) -> Any:
         return Reply(body=chat_completion(prefer_good(body)), delay=0.1)
 
     with OpenAIServer(slow) as server:
-        arguments = usual(server, "--limit", "50", "--max-concurrency", "2")
+        arguments = run_arguments(server, "--limit", "50", "--max-concurrency", "2")
         command = [sys.executable, "-m", "bakeoff", *arguments]
         process = subprocess.Popen(
             command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -232,14 +234,15 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> Non
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=100)
-        asked = len(server.requests)
+        sent = len(server.requests)
         server.respond = prefer_good
         again = bakeoff(*arguments, cwd=tmp_path)
     assert process.returncode == 130
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
     assert again.returncode == 0
-    assert len(server.requests) - asked <= 200 - asked + 8  # the 200 of a whole run, less the kept
+    # A whole run sends 200 requests; at most 8 outcomes were lost.
+    assert len(server.requests) - sent <= 200 - sent + 8
 
 
 def test_the_module_and_the_installed_command_are_the_same() -> None:
@@ -300,7 +303,7 @@ def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> Non
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_audited_is_one_clear_line(
+def test_invalid_audit_input_is_a_one_line_error(
     tmp_path: Path, arguments: tuple[str, ...], words: list[str]
 ) -> None:
     (tmp_path / "verdicts.csv").write_text(VERDICTS)
@@ -313,7 +316,7 @@ def test_what_cannot_be_audited_is_one_clear_line(
     assert not (tmp_path / "audit/results.json").exists()
 
 
-def test_list_judges_says_what_is_there_and_shows_no_key(tmp_path: Path) -> None:
+def test_list_judges_prints_the_backends_and_no_key(tmp_path: Path) -> None:
     done = bakeoff("list", "judges", cwd=tmp_path, env={"OPENAI_API_KEY": "sk-marker"})
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -328,10 +331,10 @@ def test_list_judges_says_what_is_there_and_shows_no_key(tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
-    def respond(body: dict[str, Any]) -> Any:  # the longer one is the better one
-        one, two = map(len, shown_completions(body))
-        return verdict_json("A", 8, 3) if one > two else verdict_json("B", 3, 8)
+def test_judge_check_uses_the_built_in_pairs(tmp_path: Path) -> None:
+    def respond(body: dict[str, Any]) -> Any:  # the longer completion wins
+        length_a, length_b = map(len, shown_completions(body))
+        return verdict_json("A", 8, 3) if length_a > length_b else verdict_json("B", 3, 8)
 
     with OpenAIServer(respond) as server:
         judge = f"longer=api:judge?base_url={server.url}"
@@ -351,7 +354,7 @@ def test_judge_check_tries_a_judge_on_our_own_pairs(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_judge_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+def test_judge_check_errors_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"prompt": "?", "better": "x"}\n')
     for arguments, words in (
         (["--judge", f"api:j?base_url={NOWHERE}"], "cannot be reached"),
@@ -367,143 +370,142 @@ def test_judge_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
 COMMAND = [sys.executable, "-m", "bakeoff"]
 
 
-def steady(body: dict[str, Any]) -> Reply:
+def delayed_reply(body: dict[str, Any]) -> Reply:
     return Reply(body=chat_completion(prefer_good(body)), delay=0.05)
 
 
 @pytest.mark.long
-def test_on_a_terminal_there_is_one_live_view_and_then_the_summary(tmp_path: Path) -> None:
-    with OpenAIServer(steady) as server:
-        command = [*COMMAND, *usual(server, "--limit", "30", "--max-concurrency", "4")]
-        seen = Terminal(command, tmp_path).watch()
-    assert seen.code == 0
-    assert seen.width <= 80
-    view, _, summary = seen.text.partition("Model Comparison Summary")
+def test_a_terminal_shows_one_live_view_and_then_the_summary(tmp_path: Path) -> None:
+    with OpenAIServer(delayed_reply) as server:
+        command = [*COMMAND, *run_arguments(server, "--limit", "30", "--max-concurrency", "4")]
+        shown = Terminal(command, tmp_path).watch()
+    assert shown.code == 0
+    assert shown.width <= 80
+    view, _, summary = shown.text.partition("Model Comparison Summary")
     for words in (
         r"good completes +[━─]+ +\d+/30 .*\d/s +0:\d\d left +\d+ tok",
         r"bad completes +━+ +30/30 .*in 0:\d\d +240 tok",
         r"judge judges +━+ +60/60 +in 0:\d\d +480 tok",
     ):
         assert re.search(words, view), (words, view[-2000:])
-    assert "\x1b[1;32m  good is better than bad" in seen.raw
+    assert "\x1b[1;32m  good is better than bad" in shown.raw
     assert "completes" not in summary
-    assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h")  # the cursor is back
+    hidden, visible = (shown.raw.count(code) for code in ("\x1b[?25l", "\x1b[?25h"))
+    assert hidden == visible  # the cursor is visible again
 
 
 @pytest.mark.long
-def test_a_terminal_that_changes_its_size_breaks_nothing(tmp_path: Path) -> None:
+def test_resizing_the_terminal_breaks_nothing(tmp_path: Path) -> None:
     sizes = iter([40, 200, 20, 1, 80])
 
     def respond(body: dict[str, Any]) -> Reply:
         if len(server.requests) % 12 == 0:
             terminal.resize(next(sizes, 80))
-        return steady(body)
+        return delayed_reply(body)
 
     with OpenAIServer(respond) as server:
-        command = [*COMMAND, *usual(server, "--limit", "20", "--max-concurrency", "4")]
+        command = [*COMMAND, *run_arguments(server, "--limit", "20", "--max-concurrency", "4")]
         terminal = Terminal(command, tmp_path)
-        seen = terminal.watch()
-    assert seen.code == 0
+        shown = terminal.watch()
+    assert shown.code == 0
     assert next(sizes, None) is None
-    assert "Traceback" not in seen.text
+    assert "Traceback" not in shown.text
 
 
-def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(tmp_path: Path) -> None:
+def test_ctrl_c_restores_the_terminal(tmp_path: Path) -> None:
     pressed: list[int] = []
 
-    def press(so_far: str) -> None:
-        if "judges" in so_far and len(server.requests) > 12 and not pressed:
+    def press(output: str) -> None:
+        if "judges" in output and len(server.requests) > 12 and not pressed:
             pressed.append(1)
             terminal.type(b"\x03")
 
-    with OpenAIServer(steady) as server:
-        command = [*COMMAND, *usual(server, "--limit", "60", "--max-concurrency", "1")]
+    with OpenAIServer(delayed_reply) as server:
+        command = [*COMMAND, *run_arguments(server, "--limit", "60", "--max-concurrency", "1")]
         terminal = Terminal(command, tmp_path)
-        seen = terminal.watch(press)
-    assert (pressed, seen.code) == ([1], 130)
-    assert "the same command goes on" in seen.text
-    assert "Traceback" not in seen.text
-    assert seen.raw.rindex("\x1b[?25h") > seen.raw.rindex("\x1b[?25l")
-    left = read_progress(tmp_path / "results")
-    assert left is not None
-    assert 0 < sum(row.done for row in left.rows) < 240
+        shown = terminal.watch(press)
+    assert (pressed, shown.code) == ([1], 130)
+    assert "the same command goes on" in shown.text
+    assert "Traceback" not in shown.text
+    assert shown.raw.rindex("\x1b[?25h") > shown.raw.rindex("\x1b[?25l")
+    progress = read_progress(tmp_path / "results")
+    assert progress is not None
+    assert 0 < sum(row.done for row in progress.rows) < 240
 
 
 @pytest.mark.long
-def test_quiet_is_quiet_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
+def test_quiet_prints_nothing_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        arguments = usual(server, "--limit", "2")
+        arguments = run_arguments(server, "--limit", "2")
         assert Terminal([*COMMAND, *arguments, "--quiet"], tmp_path).watch() == ("", 0)
         shell = ["/bin/sh", "-c", '"$@" --json > only.json', "sh", *COMMAND, *arguments]
-        seen = Terminal(shell, tmp_path).watch()
-    assert "judge judges" in seen.text
+        shown = Terminal(shell, tmp_path).watch()
+    assert "judge judges" in shown.text
     assert Results.model_validate_json((tmp_path / "only.json").read_bytes()).judgments
 
 
 @pytest.mark.parametrize("color", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 @pytest.mark.long
-def test_colours_are_left_out_where_they_are_not_wanted(
-    tmp_path: Path, color: dict[str, str]
-) -> None:
+def test_no_color_and_a_dumb_terminal_disable_colors(tmp_path: Path, color: dict[str, str]) -> None:
     with OpenAIServer() as server:
-        command = [*COMMAND, *usual(server, "--limit", "20")]
-        seen = Terminal(command, tmp_path, env=color).watch()
-    assert seen.code == 0
-    codes = set(re.findall(r"\x1b\[([0-9;]*)m", seen.raw))
+        command = [*COMMAND, *run_arguments(server, "--limit", "20")]
+        shown = Terminal(command, tmp_path, env=color).watch()
+    assert shown.code == 0
+    codes = set(re.findall(r"\x1b\[([0-9;]*)m", shown.raw))
     assert not [code for code in codes if re.search(r"3\d|4\d|9\d", code)]
     if "TERM" in color:
-        assert "\x1b" not in seen.raw
-        assert "judge judges: 40/40 in" in seen.text
+        assert "\x1b" not in shown.raw
+        assert "judge judges: 40/40 in" in shown.text
 
 
 EVIL = "</script>\x1b[31m\x1b]0;t\x07\x00\x9b\u202e\u2066日本 😀 [red]x[/red] ± \ud800\r\n"
 PLAIN = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
 
 
-def hostile(body: dict[str, Any]) -> str:
+def hostile_reply(body: dict[str, Any]) -> str:
     if body["model"] == "judge":
         return verdict_json("A", 7, 6, why=EVIL + "x" * 100_000)
     return EVIL + "y" * 200_000 + str(body["model"])
 
 
 @pytest.mark.parametrize("env", [*long([PLAIN, {}, {"PYTHONIOENCODING": "latin-1"}])], ids=str)
-def test_hostile_words_and_names_are_data_in_every_encoding(
+def test_hostile_texts_and_names_are_escaped_in_every_encoding(
     tmp_path: Path, env: dict[str, str]
 ) -> None:
-    with OpenAIServer(hostile) as server:
+    with OpenAIServer(hostile_reply) as server:
         url = f"?base_url={server.url}"
         names = "go\x1b[31mod\u202e日本", "[red]bad[b]"
         models = [flag for name in names for flag in ("--model", f"{name}=api:m{url}")]
         run = ["run", *models, "--judge", f"j\x07=api:judge{url}", "--prompts", "starter"]
         arguments = [*run, "--limit", "2", "--show-samples", "1"]
-        seen = Terminal([*COMMAND, *arguments], tmp_path, env=env).watch()
+        shown = Terminal([*COMMAND, *arguments], tmp_path, env=env).watch()
         encoding = env.get("PYTHONIOENCODING", "utf-8")
         piped = bakeoff(*arguments, cwd=tmp_path, env=env, encoding=encoding)
         document = bakeoff(*arguments, "--json", cwd=tmp_path, env=env, encoding=None)
         again = bakeoff("audit", "results/results.json", cwd=tmp_path, env=env, encoding=encoding)
-    assert (seen.code, piped.returncode, document.returncode, again.returncode) == (0, 0, 0, 0)
-    assert seen.width <= 80
-    for text in (seen.text, piped.stdout, piped.stderr, again.stdout):
+    assert (shown.code, piped.returncode, document.returncode, again.returncode) == (0, 0, 0, 0)
+    assert shown.width <= 80
+    for text in (shown.text, piped.stdout, piped.stderr, again.stdout):
         assert not [char for char in text if unicodedata.category(char) == "Cc" and char != "\n"]
         assert not set("\u202e\u2066") & set(text)
-    assert "go\\x1b[31mod\\u202e" in seen.text
-    assert "[red]bad[b] completes" in seen.text
-    assert len(seen.text) < 60_000
+    assert "go\\x1b[31mod\\u202e" in shown.text
+    assert "[red]bad[b] completes" in shown.text
+    assert len(shown.text) < 60_000
     results = Results.model_validate_json(document.stdout)
     assert len(results.completions) == 4
     if env == PLAIN:
-        assert (seen.raw + piped.stdout + piped.stderr).isascii()
+        assert (shown.raw + piped.stdout + piped.stderr).isascii()
         assert document.stdout.isascii()
 
 
-def test_what_is_no_text_is_one_clear_line(tmp_path: Path) -> None:
+def test_an_argument_that_is_not_utf_8_is_a_one_line_error(tmp_path: Path) -> None:
     done = bakeoff("run", "--model", "\udcff=echo:x", *PAIR, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "UTF-8" in done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_is_not_an_error(tmp_path: Path) -> None:
     shell = ["/bin/sh", "-c", '"$@" | head -1', "sh", *COMMAND, "list", "judges"]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.count("\n") == 1
@@ -511,7 +513,7 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
+def test_report_writes_the_page_and_its_charts(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(sample_results().to_json())
     done = bakeoff("report", "results.json", "--charts", "figures", "--out", "page", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -531,7 +533,7 @@ def test_a_report_is_made_anew_with_its_charts_as_files(tmp_path: Path) -> None:
         (["serve", ".", "--port", "-1"], "--port"),
     ],
 )
-def test_what_cannot_be_shown_is_one_clear_line(
+def test_report_and_serve_errors_are_one_line(
     arguments: list[str], words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "results.json").write_text(sample_results().to_json())
@@ -541,14 +543,14 @@ def test_what_cannot_be_shown_is_one_clear_line(
     assert done.stderr.count("\n") == 1
 
 
-def test_serve_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+def test_serve_prints_its_address_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(sample_results().to_json())
     command = [sys.executable, "-m", "bakeoff", "serve", "."]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     address = process.stderr.readline().split()[-1]
-    found = httpx.get(address, follow_redirects=True, trust_env=False, timeout=60)
-    assert found.text.startswith("<!doctype html>")
+    page = httpx.get(address, follow_redirects=True, trust_env=False, timeout=60)
+    assert page.text.startswith("<!doctype html>")
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 0

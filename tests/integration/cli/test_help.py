@@ -1,4 +1,4 @@
-"""What people read is what the code does: README, help, flags and fields say the same."""
+"""README, help, flags, config fields and extras are consistent."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def help_text() -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip()
 
 
-def test_the_readme_shows_the_help_as_it_is() -> None:
+def test_the_readme_shows_the_current_help() -> None:
     block = re.search(r"<!-- help -->\n```text\n(.*?)\n```", README, re.DOTALL)
     assert block
     assert block.group(1) == help_text()
@@ -38,19 +38,19 @@ def test_every_field_is_a_flag_and_every_flag_a_field() -> None:
     assert flags - {"config"} == {name.replace("_", "-") for name in fields}
 
 
-def test_every_path_of_the_readmes_tree_is_there() -> None:
+def test_every_path_of_the_readmes_tree_exists() -> None:
     tree = re.search(r"```\n(bakeoff/\n.*?)```", README, re.DOTALL)
     assert tree
     folders: list[str] = []
     for line in tree.group(1).splitlines()[1:]:
-        drawn = re.match(r"([│ ]*)[├└]── (\S+)", line)
-        assert drawn, line
-        depth = len(drawn.group(1)) // 4
-        folders[depth:] = [drawn.group(2)]
+        entry = re.match(r"([│ ]*)[├└]── (\S+)", line)
+        assert entry, line
+        depth = len(entry.group(1)) // 4
+        folders[depth:] = [entry.group(2)]
         assert (ROOT / "/".join(folders)).exists(), line
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
+def test_every_relative_link_of_the_readme_has_a_target() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert links
     assert all((ROOT / link).exists() for link in links if not link.startswith("http"))
@@ -62,7 +62,7 @@ def test_every_entry_point_is_a_class_with_a_docstring() -> None:
         assert all(find(group, name).__doc__ for name in names(group))
 
 
-def test_the_make_targets_of_the_texts_exist() -> None:
+def test_make_targets_named_in_the_docs_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     texts = README + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / ".ci/run").read_text()
     named = {
@@ -72,7 +72,7 @@ def test_the_make_targets_of_the_texts_exist() -> None:
     assert named <= targets
 
 
-def test_extras_are_those_that_messages_name() -> None:
+def test_extras_named_in_messages_exist() -> None:
     extras = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     )

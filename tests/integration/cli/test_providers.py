@@ -1,3 +1,5 @@
+"""Hosted providers and their attributes."""
+
 import subprocess
 import sys
 from pathlib import Path

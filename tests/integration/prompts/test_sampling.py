@@ -1,3 +1,5 @@
+"""Prompts from datasets: on disk, and from a hub that cannot be reached."""
+
 import os
 import subprocess
 import sys
@@ -9,11 +11,11 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.testing import refused_url
-from tests.unit.prompts.test_sampling import CHAT, asked, turns
+from tests.unit.prompts.test_sampling import CHAT, last_turns, turns
 
 
 @pytest.mark.parametrize("name", ["starter", "ultrachat"])
-def test_a_folder_does_not_hide_a_set_of_that_name(
+def test_a_folder_does_not_hide_a_prompt_set_of_the_same_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / name).mkdir()
@@ -29,7 +31,7 @@ def test_a_folder_does_not_hide_a_set_of_that_name(
 
 @pytest.fixture
 def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A dataset folder with a messages column like UltraChat's, and two more splits."""
+    """A dataset folder with a messages column like UltraChat's, and another split."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     folder = tmp_path / "chat"
     rows = [
@@ -41,24 +43,24 @@ def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"hf:{folder}"
 
 
-def test_a_dataset_gives_first_turns_and_its_ids_are_not_taken_over(chat: str) -> None:
-    drawn = sample_prompts(chat, 2, 1)
-    assert sorted(turns(drawn)) == [["be brief", "one"], ["one"]]
-    assert {p.tags for p in drawn.prompts} == {("x",)}
-    assert {p.reference for p in drawn.prompts} == {"r", None}
-    assert len({p.id for p in drawn.prompts}) == 2
-    assert all(p.id.startswith("s1:") for p in drawn.prompts)
+def test_a_dataset_gives_first_turns_with_new_ids(chat: str) -> None:
+    sample = sample_prompts(chat, 2, 1)
+    assert sorted(turns(sample)) == [["be brief", "one"], ["one"]]
+    assert {p.tags for p in sample.prompts} == {("x",)}
+    assert {p.reference for p in sample.prompts} == {"r", None}
+    assert len({p.id for p in sample.prompts}) == 2
+    assert all(p.id.startswith("s1:") for p in sample.prompts)
 
 
-def test_a_dataset_takes_turns_column_and_split(chat: str) -> None:
+def test_a_dataset_accepts_turns_column_and_split(chat: str) -> None:
     assert sorted(turns(sample_prompts(f"{chat}?turns=all", 2, 1)))[0] == [
         "be brief",
         "one",
         "1",
         "two",
     ]
-    assert sorted(asked(sample_prompts(f"{chat}?column=prompt", 2, 1))) == ["p1", "p2"]
-    assert asked(sample_prompts(f"{chat}?split=train&column=words", 1, 1)) == ["w"]
+    assert sorted(last_turns(sample_prompts(f"{chat}?column=prompt", 2, 1))) == ["p1", "p2"]
+    assert last_turns(sample_prompts(f"{chat}?split=train&column=words", 1, 1)) == ["w"]
     with pytest.raises(ConfigError, match=r"no column of messages.*; there are: words, n: choose"):
         sample_prompts(f"{chat}?split=train", 2, 1)
     with pytest.raises(ConfigError, match="no column 'nope'; there are: id, messages"):
@@ -67,8 +69,8 @@ def test_a_dataset_takes_turns_column_and_split(chat: str) -> None:
         sample_prompts(f"{chat}?split=train&column=n", 2, 1)
 
 
-def test_a_dead_network_is_said_at_once_with_the_two_ways_on(tmp_path: Path) -> None:
-    # How long the process sleeps between its tries, not how long it computes.
+def test_an_unreachable_hub_is_reported_soon_with_two_alternatives(tmp_path: Path) -> None:
+    # Measures the time slept between retries, not the computing time.
     code = """
 import atexit, time
 slept, sleep = [], time.sleep
@@ -80,9 +82,11 @@ draw('ultrachat', 5, 42)
     with refused_url() as url:
         env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": url.removesuffix("/v1")}
         env.pop("HF_HUB_OFFLINE", None)
-        ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert float(ran.stdout) < 5
-    said = ran.stderr.splitlines()[-1]
-    assert said.startswith("bakeoff.errors.ConfigError: cannot reach the hub for the dataset 'Hugg")
-    assert "--prompts starter" in said
-    assert "--prompts FILE" in said
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert float(done.stdout) < 5
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(
+        "bakeoff.errors.ConfigError: cannot reach the hub for the dataset 'Hugg"
+    )
+    assert "--prompts starter" in message
+    assert "--prompts FILE" in message

@@ -1,4 +1,4 @@
-"""Whatever a disk does to a store: all that is whole comes back, and nothing that is not."""
+"""Salvaging damaged stores: every intact record is recovered, and no other."""
 
 import hashlib
 import os
@@ -31,14 +31,14 @@ from tests.store_damage import (
     overwritten,
     pages_of,
     read_all,
-    read_or_told,
+    read_or_error,
     records_of,
     stored,
 )
 
 
 class Sound(NamedTuple):
-    """A store that nothing happened to, what is in it, and on which pages each record lies."""
+    """An undamaged store: its path, its records by key, and the pages of each record."""
 
     path: Path
     records: dict[str, Record]
@@ -53,77 +53,80 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
 
 
 def files(folder: Path) -> dict[str, str]:
-    """What lies in a folder, to the byte."""
+    """The SHA-256 of each file in a folder, by name."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def why(found: StoreScan) -> str:
-    return "; ".join(found.problems)
+def problems_of(scan: StoreScan) -> str:
+    return "; ".join(scan.problems)
 
 
 def salvaged(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
-    """What comes out of a damaged store, into another folder; it stays as it was itself."""
+    """Salvage a store into another folder; return its records. The store is not changed."""
     before = files(path.parent)
     into = path.parent.with_name(f"{path.parent.name}-new") / "new.sqlite"
     try:
-        found = salvage(path, into)
+        scan = salvage(path, into)
     except StoreError as error:
-        told = str(error)
-        found = check(path)
-        assert (found.total, told) == (0, f"nothing in {str(path)!r} can be read: {why(found)}")
+        message = str(error)
+        scan = check(path)
+        assert (scan.total, message) == (
+            0,
+            f"nothing in {str(path)!r} can be read: {problems_of(scan)}",
+        )
         return {}
     finally:
         assert files(path.parent) == before
-    assert [one.name for one in into.parent.iterdir()] == ["new.sqlite"]
-    back = read_all(into, records)
-    assert len(back) == found.total == sum(found.counts.values())
+    assert [file.name for file in into.parent.iterdir()] == ["new.sqlite"]
+    recovered = read_all(into, records)
+    assert len(recovered) == scan.total == sum(scan.counts.values())
     assert check(into).sound
-    assert found.total + found.lost <= len(records) + 16  # a damaged number may be near the last
-    return back
+    assert scan.total + scan.lost <= len(records) + 16  # a damaged row id may be near the last one
+    return recovered
 
 
 @pytest.mark.parametrize("seed", [*range(3), *long(range(3, 150))])
 @pytest.mark.parametrize("damage", [cut, overwritten, bits_flipped])
-def test_all_that_is_whole_comes_back_and_nothing_that_is_not(
+def test_every_intact_record_is_recovered_unchanged(
     tmp_path: Path, sound: Sound, damage: Damage, seed: int
 ) -> None:
-    whole, records, lie = sound
+    undamaged, records, record_pages = sound
     (tmp_path / "at").mkdir()
-    path = shutil.copy(whole, tmp_path / "at" / "store.sqlite")
+    path = shutil.copy(undamaged, tmp_path / "at" / "store.sqlite")
     touched = damage(path, random.Random(seed))
-    back = salvaged(path, records)
-    for key, record in back.items():
+    recovered = salvaged(path, records)
+    for key, record in recovered.items():
         assert record == records[key]
-    intact = {key for key, pages in lie.items() if not pages & touched}
-    if not touched & interior_pages(whole):  # SQLite reaches no page below a damaged one
-        assert intact <= back.keys()
-    # What is read beside that is as it was written, and what is not is never taken for missing.
-    got = read_or_told(path, records)
-    if isinstance(got, str):
-        assert "\n" not in got
-        assert repr(str(path)) in got
-        assert "`bakeoff store check" in got or "or damaged" in got
+    intact = {key for key, pages in record_pages.items() if not pages & touched}
+    if not touched & interior_pages(undamaged):  # SQLite reaches no page below a damaged one
+        assert intact <= recovered.keys()
+    # Records read without salvage are unchanged; a damaged record is an error, not missing.
+    outcome = read_or_error(path, records)
+    if isinstance(outcome, str):
+        assert "\n" not in outcome
+        assert repr(str(path)) in outcome
+        assert "`bakeoff store check" in outcome or "or damaged" in outcome
     else:
-        assert got.items() <= records.items()
-        assert got == records or damage is bits_flipped
+        assert outcome.items() <= records.items()
+        assert outcome == records or damage is bits_flipped
 
 
-def test_the_oracle_knows_where_records_lie(sound: Sound) -> None:
+def test_the_oracle_finds_all_pages_of_a_record(sound: Sound) -> None:
     path, _, pages = sound
     assert max(map(len, pages.values())) > 3
     file = bytearray(path.read_bytes())
-    for key, numbers in list(pages.items())[::50]:  # without any of its pages it does not come back
+    for key, numbers in list(pages.items())[::50]:  # without one of its pages it is lost
         for number in numbers:
-            less = bytearray(file)
-            less[(number - 1) * PAGE : number * PAGE] = bytes(PAGE)
-            Path("less.sqlite").write_bytes(less)
-            kept = [one.key for one in StoreScan(Path("less.sqlite"))]
-            assert key not in kept
+            zeroed = bytearray(file)
+            zeroed[(number - 1) * PAGE : number * PAGE] = bytes(PAGE)
+            Path("zeroed.sqlite").write_bytes(zeroed)
+            read_keys = [record.key for record in StoreScan(Path("zeroed.sqlite"))]
+            assert key not in read_keys
 
 
 @pytest.mark.parametrize("seed", [*range(3), *long(range(3, 60))])
 @pytest.mark.parametrize("damage", [overwritten, bits_flipped])
-def test_a_damaged_log_is_told_and_what_is_whole_in_it_comes_back(
+def test_a_damaged_wal_is_reported_and_its_intact_records_are_recovered(
     tmp_path: Path, damage: Damage, seed: int
 ) -> None:
     filed, logged = records_of(60, 1), records_of(60, 2)
@@ -132,31 +135,31 @@ def test_a_damaged_log_is_told_and_what_is_whole_in_it_comes_back(
     (tmp_path / "at" / "made.sqlite").unlink()
     damage(log_of(path), random.Random(seed))
     records = filed | logged
-    back = salvaged(path, records)
-    assert back.items() <= records.items()
-    assert filed.keys() <= back.keys()
-    got = read_or_told(path, records)
-    if isinstance(got, str):
-        assert "store.sqlite-wal" in got
-        assert "`bakeoff store salvage" in got
-    else:  # the end of a log that was being written is as a killed process leaves it
-        assert filed.items() <= got.items() <= records.items()
-        assert len(got) >= len(records) - 1
+    recovered = salvaged(path, records)
+    assert recovered.items() <= records.items()
+    assert filed.keys() <= recovered.keys()
+    outcome = read_or_error(path, records)
+    if isinstance(outcome, str):
+        assert "store.sqlite-wal" in outcome
+        assert "`bakeoff store salvage" in outcome
+    else:  # an incomplete last frame is normal: a killed process leaves one
+        assert filed.items() <= outcome.items() <= records.items()
+        assert len(outcome) >= len(records) - 1
 
 
-def test_a_log_without_its_file_is_no_new_store(tmp_path: Path) -> None:
+def test_a_wal_without_its_database_is_not_a_new_store(tmp_path: Path) -> None:
     filed, logged = records_of(1, 1), records_of(60, 2)
-    for ends in (lambda path: path.unlink(), lambda path: os.truncate(path, 0)):
+    for remove in (lambda path: path.unlink(), lambda path: os.truncate(path, 0)):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}" / "at"
         folder.mkdir(parents=True)
         path = left_open(folder / "store.sqlite", filed, logged)
         (folder / "made.sqlite").unlink()
-        ends(path)
+        remove(path)
         for _ in range(2):
             with pytest.raises(StoreError, match=r"store.sqlite-wal' beside it is not.*salvage"):
                 read_all(path, filed)
-        back = salvaged(path, filed | logged)
-        assert logged.items() <= back.items()
+        recovered = salvaged(path, filed | logged)
+        assert logged.items() <= recovered.items()
 
 
 @pytest.mark.parametrize(
@@ -164,58 +167,60 @@ def test_a_log_without_its_file_is_no_new_store(tmp_path: Path) -> None:
     [b"", b"no database\n" * 1000, bytes(3 * PAGE), b"SQLite format 3\0"],
     ids=range(4),
 )
-def test_what_holds_nothing_is_told_and_nothing_is_made_of_it(
+def test_a_file_without_records_is_an_error_and_nothing_is_written(
     tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "store.sqlite"
     path.write_bytes(content)
-    found = check(path)
-    assert (found.sound, found.total) == (False, 0)
+    scan = check(path)
+    assert (scan.sound, scan.total) == (False, 0)
     with pytest.raises(StoreError, match="nothing in"):
         salvage(path, tmp_path / "new.sqlite")
-    assert [one.name for one in tmp_path.iterdir()] == ["store.sqlite"]
+    assert [file.name for file in tmp_path.iterdir()] == ["store.sqlite"]
     assert path.read_bytes() == content
     with pytest.raises(StoreError, match="`bakeoff store check "):
         read_all(path, records_of(1))
     assert path.read_bytes() == content
 
 
-def test_a_sound_store_is_told_as_such_and_stays_as_it_is(tmp_path: Path, sound: Sound) -> None:
+def test_an_undamaged_store_is_reported_as_such_and_not_changed(
+    tmp_path: Path, sound: Sound
+) -> None:
     path, records, _ = sound
     before = files(path.parent)
-    found = check(path)
+    scan = check(path)
     kinds = [type(record) for record in records.values()]
-    assert found.sound
-    assert found.counts == {
+    assert scan.sound
+    assert scan.counts == {
         "completions": kinds.count(Completion),
         "verdicts": kinds.count(Verdict),
         "journal entries of batches": 20,
     }
-    assert (found.total, found.lost) == (800, 0)
-    told = lines(found)
-    assert list(told) == ["Store"]
-    assert "800 records can be read" in told["Store"][0]
-    assert re.search(r"kept from 20\d\d-.* to 20\d\d-", told["Store"][-1])
+    assert (scan.total, scan.lost) == (800, 0)
+    sections = lines(scan)
+    assert list(sections) == ["Store"]
+    assert "800 records can be read" in sections["Store"][0]
+    assert re.search(r"kept from 20\d\d-.* to 20\d\d-", sections["Store"][-1])
     salvage(path, tmp_path / "new.sqlite")
     assert read_all(tmp_path / "new.sqlite", records) == records
     assert (check(tmp_path / "new.sqlite").first, check(tmp_path / "new.sqlite").last) == (
-        found.first,
-        found.last,
+        scan.first,
+        scan.last,
     )
     assert files(path.parent) == before
 
 
-def test_a_store_is_checked_while_a_run_writes_it(tmp_path: Path) -> None:
+def test_a_store_can_be_checked_during_a_run(tmp_path: Path) -> None:
     path, records = tmp_path / "store.sqlite", records_of(40)
     with Store(path) as store:
         for number, (key, record) in enumerate(records.items(), 1):
             store.put(key, record)
-            found = check(path)
-            assert (found.sound, found.total) == (True, number)
-    assert [one.name for one in tmp_path.iterdir()] == ["store.sqlite"]
+            scan = check(path)
+            assert (scan.sound, scan.total) == (True, number)
+    assert [file.name for file in tmp_path.iterdir()] == ["store.sqlite"]
 
 
-def test_a_killed_runs_log_is_counted_and_stays(tmp_path: Path) -> None:
+def test_the_wal_of_a_killed_run_is_counted_and_kept(tmp_path: Path) -> None:
     records = records_of(50)
     path = left_open(tmp_path / "store.sqlite", {}, records)
     (tmp_path / "made.sqlite").unlink()
@@ -225,7 +230,7 @@ def test_a_killed_runs_log_is_counted_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "statement",
     [
         'UPDATE records SET body = \'{"text": "other words"}\' WHERE rowid = 3',
         "UPDATE records SET key = 's1:' || hex(zeroblob(32)) WHERE rowid = 3",
@@ -235,22 +240,22 @@ def test_a_killed_runs_log_is_counted_and_stays(tmp_path: Path) -> None:
         "UPDATE records SET key = x'ff' WHERE rowid = 3",
     ],
 )
-def test_a_record_that_is_not_as_it_was_written_is_neither_read_nor_asked_for_again(
-    tmp_path: Path, wrong: str
-) -> None:
-    records = {key: one for key, one in records_of(60).items() if isinstance(one, Completion)}
+def test_a_changed_record_is_an_error_and_is_not_salvaged(tmp_path: Path, statement: str) -> None:
+    records = {
+        key: record for key, record in records_of(60).items() if isinstance(record, Completion)
+    }
     path = stored(tmp_path / "store.sqlite", records)
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute(wrong)
+    db.execute(statement)
     db.close()
     with pytest.raises(StoreError, match=r"cannot be used \(the record .*`bakeoff store check"):
         read_all(path, records)
-    found = check(path)
-    assert (found.sound, found.changed, found.total) == (False, 1, len(records) - 1)
-    assert "1 records are not as they were written" in lines(found)["Damage"]
+    scan = check(path)
+    assert (scan.sound, scan.changed, scan.total) == (False, 1, len(records) - 1)
+    assert "1 records are not as they were written" in lines(scan)["Damage"]
     salvage(path, tmp_path / "new.sqlite")
     third = list(records)[2]
-    rest = {key: one for key, one in records.items() if key != third}
+    rest = {key: record for key, record in records.items() if key != third}
     assert read_all(tmp_path / "new.sqlite", records) == rest
 
 
@@ -258,29 +263,29 @@ def test_a_record_that_is_not_as_it_was_written_is_neither_read_nor_asked_for_ag
 def test_a_damaged_interior_page_loses_its_subtree_only(
     tmp_path: Path, sound: Sound, seed: int
 ) -> None:
-    whole, records, _ = sound
+    undamaged, records, _ = sound
     (tmp_path / "at").mkdir()
-    path = shutil.copy(whole, tmp_path / "at" / "store.sqlite")
-    page = random.Random(seed).choice(sorted(interior_pages(whole)))
+    path = shutil.copy(undamaged, tmp_path / "at" / "store.sqlite")
+    page = random.Random(seed).choice(sorted(interior_pages(undamaged)))
     with path.open("r+b") as file:
         file.seek((page - 1) * PAGE)
         file.write(bytes(PAGE))
-    back = salvaged(path, records)
-    assert back.items() <= records.items()
+    recovered = salvaged(path, records)
+    assert recovered.items() <= records.items()
     assert not check(path).sound
 
 
 @pytest.mark.parametrize("content", [bytes(PAGE), b"\xff" * PAGE])
 def test_a_damaged_first_page_loses_no_record(tmp_path: Path, sound: Sound, content: bytes) -> None:
-    whole, records, _ = sound
+    undamaged, records, _ = sound
     (tmp_path / "at").mkdir()
-    path = shutil.copy(whole, tmp_path / "at" / "store.sqlite")
+    path = shutil.copy(undamaged, tmp_path / "at" / "store.sqlite")
     with path.open("r+b") as file:
         file.write(content)
     assert salvaged(path, records) == records
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_salvage_overwrites_no_file(tmp_path: Path) -> None:
     path = stored(tmp_path / "store.sqlite", records_of(5))
     for name in ("there.sqlite", "log.sqlite-wal", "store.sqlite"):
         (tmp_path / name).touch()
@@ -293,7 +298,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         salvage(tmp_path, tmp_path / "new.sqlite")
 
 
-def test_notes_without_a_word_are_records_too(tmp_path: Path) -> None:
+def test_an_empty_journal_entry_is_a_record(tmp_path: Path) -> None:
     path = stored(tmp_path / "store.sqlite", {"batch:s1:" + "0" * 64: BatchFinished()})
     assert check(path).counts == {"journal entries of batches": 1}
 
@@ -303,26 +308,26 @@ def bakeoff(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_command_tells_and_gets_out_what_can_be_read(tmp_path: Path, sound: Sound) -> None:
-    whole, records, _ = sound
-    path = shutil.copy(whole, tmp_path / "my store.sqlite")
+def test_the_commands_check_and_salvage_a_damaged_store(tmp_path: Path, sound: Sound) -> None:
+    undamaged, records, _ = sound
+    path = shutil.copy(undamaged, tmp_path / "my store.sqlite")
     os.truncate(path, path.stat().st_size // 2)
-    hurt = bakeoff("check", path.name, cwd=tmp_path)
-    assert (hurt.returncode, hurt.stderr) == (3, "")
-    assert "malformed" in hurt.stdout
-    assert re.search(r"lost: about [1-9]\d* records", hurt.stdout)
+    check_run = bakeoff("check", path.name, cwd=tmp_path)
+    assert (check_run.returncode, check_run.stderr) == (3, "")
+    assert "malformed" in check_run.stdout
+    assert re.search(r"lost: about [1-9]\d* records", check_run.stdout)
     with pytest.raises(StoreError) as caught:
         read_all(path, records)
-    said = re.findall(r"`bakeoff store (.*?)`", str(caught.value))
-    assert said == [f"check '{path}'", f"salvage '{path}' --into NEW"]
-    out = bakeoff("salvage", path, "--into", "new.sqlite", cwd=tmp_path)
-    assert (out.returncode, out.stderr) == (0, "")
-    assert out.stdout.endswith("new.sqlite\n")
+    commands = re.findall(r"`bakeoff store (.*?)`", str(caught.value))
+    assert commands == [f"check '{path}'", f"salvage '{path}' --into NEW"]
+    salvage_run = bakeoff("salvage", path, "--into", "new.sqlite", cwd=tmp_path)
+    assert (salvage_run.returncode, salvage_run.stderr) == (0, "")
+    assert salvage_run.stdout.endswith("new.sqlite\n")
     assert len(read_all(tmp_path / "new.sqlite", records)) > 100
-    fine = bakeoff("check", "new.sqlite", cwd=tmp_path)
-    assert (fine.returncode, fine.stderr) == (0, "")
-    assert "records can be read" in fine.stdout
-    assert "Damage" not in fine.stdout
+    checked = bakeoff("check", "new.sqlite", cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "records can be read" in checked.stdout
+    assert "Damage" not in checked.stdout
     again = bakeoff("salvage", path, "--into", "new.sqlite", cwd=tmp_path)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.count("\n") == 1

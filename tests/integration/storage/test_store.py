@@ -1,3 +1,5 @@
+"""The store: concurrent writers, killed processes, full disks and damaged files."""
+
 import asyncio
 import gc
 import json
@@ -24,7 +26,7 @@ from bakeoff.storage.database import SCHEMA_VERSION
 from tests.marks import long
 from tests.unit.records.test_records import completions, failures, pairs, prompts, verdicts
 
-WRITES = """
+IMPORTS = """
 import asyncio
 import sys
 from pathlib import Path
@@ -39,12 +41,12 @@ Python = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def python() -> Iterator[Python]:
-    """Starts Python processes that run some code; none outlives its test."""
+    """A function that starts Python processes; they are killed at the end of the test."""
     started: list[subprocess.Popen[str]] = []
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-W", "error", "-c", WRITES + code, *map(str, arguments)]
+        command = [sys.executable, "-W", "error", "-c", IMPORTS + code, *map(str, arguments)]
         started.append(subprocess.Popen(command, text=True, **pipes))
         return started[-1]
 
@@ -71,21 +73,21 @@ def sound(path: Path) -> bool:
         db.close()
 
 
-def held(path: Path) -> list[str]:
+def open_files_beside(path: Path) -> list[str]:
     """The files at or beside a path that this process has open."""
     links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     return [str(file) for file in links if file.is_relative_to(path.parent.resolve())]
 
 
 @given(st.dictionaries(st.text(), completions | verdicts | failures | prompts | pairs, max_size=6))
-def test_what_was_put_comes_back_as_it_was(records: dict[str, Record]) -> None:
+def test_a_record_is_returned_as_it_was_put(records: dict[str, Record]) -> None:
     path = Path(f"{time.monotonic_ns()}.sqlite")
     with Store(path) as store:
         for key, record in records.items():
             assert store.lacks([key])
             assert store.put(key, record) == record
             assert not store.lacks([key])
-    with Store(path) as store:  # another run
+    with Store(path) as store:  # as in another run
         for key, record in records.items():
             assert store.get([key, "unknown key"], type(record)) == {key: record}
         assert not store.lacks(records)
@@ -93,24 +95,24 @@ def test_what_was_put_comes_back_as_it_was(records: dict[str, Record]) -> None:
         assert store.get(["unknown key"], Completion) == {}
 
 
-@pytest.mark.parametrize("others", [0, 12_000])  # most of a store is read another way than some
+@pytest.mark.parametrize("other_count", [0, 12_000])  # most of a store is read by a full scan
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 2_500])
-def test_many_keys_are_asked_for_at_once(
-    count: int, others: int, monkeypatch: pytest.MonkeyPatch
+def test_many_keys_are_read_at_once(
+    count: int, other_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect = sqlite3.connect
 
-    def as_of_old(*args: Any, **options: Any) -> sqlite3.Connection:
+    def connect_with_low_limit(*args: Any, **options: Any) -> sqlite3.Connection:
         db = connect(*args, **options)
         db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
         return db
 
-    monkeypatch.setattr(sqlite3, "connect", as_of_old)
+    monkeypatch.setattr(sqlite3, "connect", connect_with_low_limit)
     records = {f"key {number}": Completion(text=str(number)) for number in range(count)}
-    beside = {f"beside {number}": Completion(text="beside") for number in range(others)}
+    other_records = {f"beside {number}": Completion(text="beside") for number in range(other_count)}
     with Store(Path("store.sqlite")) as store:
-        for group in (records, beside):
-            asyncio.run(kept(store, group))
+        for group in (records, other_records):
+            asyncio.run(put_all(store, group))
         missing = [f"missing {number}" for number in range(count)]
         assert store.get([*records, *missing], Completion) == records
         assert store.get(reversed(records), Completion) == records
@@ -119,7 +121,7 @@ def test_many_keys_are_asked_for_at_once(
         assert not store.lacks([*records, *records])
 
 
-def test_the_first_record_of_a_key_stays_whoever_put_it() -> None:
+def test_the_first_record_of_a_key_is_kept_with_two_writers() -> None:
     path = Path("store.sqlite")
     with Store(path) as one, Store(path) as other:
         assert one.put("key", Completion(text="first")).text == "first"
@@ -128,7 +130,7 @@ def test_the_first_record_of_a_key_stays_whoever_put_it() -> None:
         assert other.get(["key"], Completion) == {"key": Completion(text="first")}
 
 
-def test_a_second_run_writes_while_the_first_one_reads() -> None:
+def test_two_open_stores_read_each_others_writes() -> None:
     path = Path("store.sqlite")
     with Store(path) as one, Store(path) as other:
         for number in range(20):
@@ -138,14 +140,14 @@ def test_a_second_run_writes_while_the_first_one_reads() -> None:
             assert not one.lacks([f"a{number}", f"b{number}"])
 
 
-def test_folders_are_made() -> None:
+def test_missing_folders_are_created() -> None:
     path = Path("a/b/store.sqlite")
     with Store(path) as store:
         store.put("key", Completion(text="text"))
     assert sound(path)
 
 
-TWO_AT_ONCE = """
+WRITE_500 = """
 import json
 path, name = sys.argv[1:]
 print("ready", flush=True)
@@ -160,9 +162,9 @@ print(json.dumps(got))
 """
 
 
-def test_two_processes_write_500_records_each_at_once_and_nothing_is_lost(python: Python) -> None:
+def test_two_processes_write_500_records_each_concurrently_without_loss(python: Python) -> None:
     path = Path("store.sqlite")
-    writers = [python(TWO_AT_ONCE, path, name) for name in ("one", "two")]
+    writers = [python(WRITE_500, path, name) for name in ("one", "two")]
     for writer in writers:
         assert writer.stdout
         assert writer.stdout.readline() == "ready\n"
@@ -171,7 +173,7 @@ def test_two_processes_write_500_records_each_at_once_and_nothing_is_lost(python
         writer.stdin.write("\n")
         writer.stdin.flush()
     one, two = (json.loads(finished(writer)) for writer in writers)
-    assert one == two  # both go on with the same record, whoever was first
+    assert one == two  # both get the record that was written first
     assert len(one) == 100
     keys = [f"{name} {number}" for name in ("one", "two") for number in range(500)]
     with Store(path) as store:
@@ -181,7 +183,7 @@ def test_two_processes_write_500_records_each_at_once_and_nothing_is_lost(python
     assert sound(path)
 
 
-OPENS = """
+OPEN_STORES = """
 print("ready", flush=True)
 for line in sys.stdin:
     with Store(Path(line.strip())) as store:
@@ -190,10 +192,10 @@ for line in sys.stdin:
 """
 
 
-def test_processes_that_make_the_same_store_at_the_same_moment_wait_for_each_other(
+def test_processes_that_create_a_store_concurrently_wait_for_each_other(
     python: Python,
 ) -> None:
-    openers = [python(OPENS) for _ in range(4)]
+    openers = [python(OPEN_STORES) for _ in range(4)]
     for number in range(-1, 100):
         for opener in openers:
             if number >= 0 and opener.stdin:
@@ -206,7 +208,7 @@ def test_processes_that_make_the_same_store_at_the_same_moment_wait_for_each_oth
     assert [finished(opener) for opener in openers] == [""] * 4
 
 
-KILLED = """
+WRITE_UNTIL_KILLED = """
 with Store(Path(sys.argv[1])) as store:
     for number in range(10**9):
         store.put(str(number), Completion(text=f"text {number}" * 50))
@@ -215,16 +217,16 @@ with Store(Path(sys.argv[1])) as store:
 
 
 @pytest.mark.parametrize("after", [1, 40, 300])
-def test_a_killed_process_has_kept_all_that_it_had_reported(python: Python, after: int) -> None:
+def test_a_killed_process_loses_no_reported_record(python: Python, after: int) -> None:
     path = Path("store.sqlite")
-    writer = python(KILLED, path)
+    writer = python(WRITE_UNTIL_KILLED, path)
     assert writer.stdout
     reported = [writer.stdout.readline().strip() for _ in range(after)]
     writer.send_signal(signal.SIGKILL)
     rest, _ = writer.communicate(timeout=60)
     assert writer.returncode == -signal.SIGKILL
-    whole = rest[: rest.rfind("\n") + 1]
-    reported += whole.split()
+    complete_lines = rest[: rest.rfind("\n") + 1]
+    reported += complete_lines.split()
     with Store(path) as store:
         kept = store.get(reported, Completion)
         assert store.put("more", Completion(text="more")).text == "more"
@@ -232,7 +234,7 @@ def test_a_killed_process_has_kept_all_that_it_had_reported(python: Python, afte
     assert sound(path)
 
 
-FULL = """
+FILL_DISK = """
 import resource
 path = Path(sys.argv[1])
 with Store(path) as store:
@@ -248,23 +250,23 @@ with Store(path) as store:
 """
 
 
-def test_a_full_disk_is_one_line_and_what_was_kept_is_kept(python: Python) -> None:
+def test_a_full_disk_is_a_one_line_error_and_loses_no_record(python: Python) -> None:
     path = Path("store.sqlite")
-    *reported, said = finished(python(FULL, path)).splitlines()
+    *reported, message = finished(python(FILL_DISK, path)).splitlines()
     assert 1 < len(reported) < 1000
-    assert said.startswith("the store 'store.sqlite' cannot be used (")
-    assert "free space" in said
+    assert message.startswith("the store 'store.sqlite' cannot be used (")
+    assert "free space" in message
     with Store(path) as store:
         assert not store.lacks(["small", *reported])
         store.put("more", Completion(text="more"))
     assert sound(path)
 
 
-def complaint_of(path: Path) -> str:
-    """What opening says where it cannot; it holds no file afterwards."""
+def error_of(path: Path) -> str:
+    """The error message of opening a store, which leaves no file open."""
     with pytest.raises(StoreError) as caught, Store(path):
         pass
-    assert held(path) == []
+    assert open_files_beside(path) == []
     assert "\n" not in str(caught.value)
     assert repr(str(path)) in str(caught.value)
     assert "--store" in str(caught.value)
@@ -272,36 +274,36 @@ def complaint_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("content", [b"this is no database\n" * 100, b"\x00" * 4096])
-def test_a_file_that_is_no_database(content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(content: bytes) -> None:
     path = Path("notes.txt")
     path.write_bytes(content)
-    assert "not a database" in complaint_of(path)
+    assert "not a database" in error_of(path)
     assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 99, -1])
-def test_another_schema(version: int) -> None:
+def test_another_schema_version_is_an_error(version: int) -> None:
     path = Path("store.sqlite")
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {version}")
     db.close()
-    says = f"has schema {version}, this bakeoff has {SCHEMA_VERSION}"
-    assert says in complaint_of(path)
-    assert says in complaint_of(path)  # and it was left as it was
+    message = f"has schema {version}, this bakeoff has {SCHEMA_VERSION}"
+    assert message in error_of(path)
+    assert message in error_of(path)  # the failed attempt did not change it
 
 
-def test_somebody_elses_database_is_left_alone() -> None:
+def test_a_database_of_another_program_is_not_changed() -> None:
     path = Path("theirs.sqlite")
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE bookmarks (url TEXT)")
     db.close()
     before = path.read_bytes()
-    assert "somebody else's database, with a table 'bookmarks'" in complaint_of(path)
+    assert "somebody else's database, with a table 'bookmarks'" in error_of(path)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "a?b#c.sqlite", "\N{SNOWMAN}"])
-def test_a_name_is_a_name_and_nothing_more(name: str) -> None:
+def test_special_file_names_are_taken_literally(name: str) -> None:
     with Store(Path(name)) as store:
         store.put("key", Completion(text="text"))
     with Store(Path(name)) as store:
@@ -309,13 +311,13 @@ def test_a_name_is_a_name_and_nothing_more(name: str) -> None:
     assert [path.name for path in Path().iterdir()] == [name]
 
 
-def test_an_empty_file_is_no_new_store_and_an_empty_database_is() -> None:
+def test_an_empty_file_is_an_error_and_an_empty_database_a_new_store() -> None:
     path = Path("store.sqlite")
     path.touch()
-    assert "it is empty, and was not when it was made" in complaint_of(path)
+    assert "it is empty, and was not when it was made" in error_of(path)
     assert path.read_bytes() == b""
     db = sqlite3.connect(path)
-    db.execute("VACUUM")  # a page, and no table: of a bakeoff that was killed when it began
+    db.execute("VACUUM")  # one page and no table, as after a kill during creation
     db.close()
     assert path.stat().st_size
     with Store(path) as store:
@@ -323,7 +325,7 @@ def test_an_empty_file_is_no_new_store_and_an_empty_database_is() -> None:
         assert not store.lacks(["key"])
 
 
-MAKES = """
+CREATE_STORES = """
 folder = Path(sys.argv[1])
 for number in range(10**9):
     with Store(folder / f"{number}.sqlite") as store:
@@ -333,30 +335,30 @@ for number in range(10**9):
 
 
 @pytest.mark.parametrize("after", [2, 9, *long(range(10, 40))])
-def test_a_store_is_made_whole_or_not_at_all(python: Python, after: int) -> None:
+def test_a_store_is_created_atomically(python: Python, after: int) -> None:
     Path("stores").mkdir()
-    maker = python(MAKES, "stores")
+    maker = python(CREATE_STORES, "stores")
     assert maker.stdout
     for _ in range(after):
         maker.stdout.readline()
-    time.sleep(0.0007 * after)  # not always at the same moment
+    time.sleep(0.0007 * after)  # kill at different moments
     maker.send_signal(signal.SIGKILL)
     maker.communicate(timeout=60)
-    made = [path for path in Path("stores").iterdir() if path.name.endswith(".sqlite")]
-    assert len(made) >= after
-    for path in made:
+    paths = [path for path in Path("stores").iterdir() if path.name.endswith(".sqlite")]
+    assert len(paths) >= after
+    for path in paths:
         with Store(path) as store:
             store.put("key", Completion(text="text"))
             assert not store.lacks(["key"])
 
 
-def test_what_found_the_store_locked_is_written_when_it_is_free_again(
+def test_records_put_while_the_store_is_locked_are_written_after_it_is_unlocked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bakeoff.storage.database.LOCK_TIMEOUT", 1.5)
     path, records = Path("store.sqlite"), completions_of(20)
 
-    async def refused(store: Store) -> list[str]:
+    async def put_errors(store: Store) -> list[str]:
         waiting = [store.put_soon(key, record) for key, record in records.items()]
         return [str(error) for error in await asyncio.gather(*waiting, return_exceptions=True)]
 
@@ -364,11 +366,11 @@ def test_what_found_the_store_locked_is_written_when_it_is_free_again(
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
-        told = asyncio.run(refused(store))
-        # For all of them together: one after the other they would wait 30 seconds.
+        messages = asyncio.run(put_errors(store))
+        # One timeout for all: 20 timeouts in a row would take 30 seconds.
         assert 1.5 <= time.monotonic() - begun < 25
-        assert len(told) == 20
-        assert set(told) == {
+        assert len(messages) == 20
+        assert set(messages) == {
             "the store 'store.sqlite' cannot be used (database is locked): another process has "
             "kept it for 1.5 seconds; wait until that one is done, or choose another with --store"
         }
@@ -378,11 +380,11 @@ def test_what_found_the_store_locked_is_written_when_it_is_free_again(
         assert store.get(records, Completion) == records
 
 
-@pytest.mark.parametrize("count", [3, 30])  # looked up, and read from one end to the other
-def test_a_record_that_was_changed_is_never_given_back(count: int) -> None:
+@pytest.mark.parametrize("count", [3, 30])  # lookup by key, and full scan
+def test_a_changed_record_is_never_returned(count: int) -> None:
     path, records = Path("store.sqlite"), completions_of(100)
     with Store(path) as store:
-        asyncio.run(kept(store, records))
+        asyncio.run(put_all(store, records))
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("""UPDATE records SET body = '{"text":"another"}' WHERE key = 'key 2'""")
     db.close()
@@ -398,7 +400,7 @@ def test_a_record_that_was_changed_is_never_given_back(count: int) -> None:
         assert store.get(["key 3"], Completion) == {"key 3": records["key 3"]}
 
 
-def test_a_damaged_store() -> None:
+def test_a_damaged_store_is_a_one_line_error() -> None:
     path = Path("store.sqlite")
     with Store(path) as store:
         for number in range(200):
@@ -411,26 +413,26 @@ def test_a_damaged_store() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_place_below_a_file() -> None:
+def test_a_path_below_a_file_is_an_error() -> None:
     Path("file").write_text("here")
-    assert "cannot be used" in complaint_of(Path("file/store.sqlite"))
+    assert "cannot be used" in error_of(Path("file/store.sqlite"))
 
 
-def test_a_folder_in_its_place() -> None:
+def test_a_folder_at_the_path_is_an_error() -> None:
     Path("folder").mkdir()
-    assert "cannot be used" in complaint_of(Path("folder"))
+    assert "cannot be used" in error_of(Path("folder"))
 
 
-def test_a_folder_that_nobody_may_write_to() -> None:
+def test_a_read_only_folder_is_an_error() -> None:
     folder = Path("locked")
     folder.mkdir()
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     if os.access(folder, os.W_OK):
         pytest.skip("permissions do not bind this user")
-    assert "cannot be used" in complaint_of(folder / "store.sqlite")
+    assert "cannot be used" in error_of(folder / "store.sqlite")
 
 
-def test_a_record_of_another_kind_is_not_taken_for_one() -> None:
+def test_a_record_of_another_type_is_an_error() -> None:
     with Store(Path("store.sqlite")) as store:
         store.put("key", Completion(text="text"))
         with pytest.raises(StoreError, match="cannot be used") as caught:
@@ -440,7 +442,7 @@ def test_a_record_of_another_kind_is_not_taken_for_one() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_store_that_is_not_open_says_so() -> None:
+def test_using_a_closed_store_is_an_error() -> None:
     store = Store(Path("store.sqlite"))
     for _ in range(2):
         with pytest.raises(StoreError, match="is not open"):
@@ -449,60 +451,60 @@ def test_a_store_that_is_not_open_says_so() -> None:
             store.put("key", Completion(text="text"))
         with store:
             store.put("another", Completion(text="text"))
-    assert held(Path("store.sqlite")) == []
+    assert open_files_beside(Path("store.sqlite")) == []
 
 
 def statements(store: Store) -> list[str]:
-    """What the store says to SQLite from here on, a line each."""
-    said: list[str] = []
+    """The list to which the SQL statements executed from now on are appended."""
+    executed: list[str] = []
     assert store._db is not None
-    store._db.set_trace_callback(said.append)
-    return said
+    store._db.set_trace_callback(executed.append)
+    return executed
 
 
 def completions_of(count: int) -> dict[str, Completion]:
     return {f"key {number}": Completion(text=f"text {number}") for number in range(count)}
 
 
-async def kept(store: Store, records: Mapping[str, Completion]) -> list[Completion]:
-    """Keep all of them at once."""
+async def put_all(store: Store, records: Mapping[str, Completion]) -> list[Completion]:
+    """Put all records concurrently."""
     return await asyncio.gather(*(store.put_soon(key, record) for key, record in records.items()))
 
 
-def test_what_comes_together_is_one_transaction() -> None:
+def test_concurrent_puts_are_one_transaction() -> None:
     records = completions_of(300)
     with Store(Path("store.sqlite")) as store:
-        said = statements(store)
-        assert asyncio.run(kept(store, records)) == list(records.values())
-        assert [line for line in said if line in ("BEGIN IMMEDIATE", "COMMIT")] == [
+        executed = statements(store)
+        assert asyncio.run(put_all(store, records)) == list(records.values())
+        assert [line for line in executed if line in ("BEGIN IMMEDIATE", "COMMIT")] == [
             "BEGIN IMMEDIATE",
             "COMMIT",
         ]
         assert store.get(records, Completion) == records
 
 
-def test_nobody_is_told_before_it_is_committed() -> None:
+def test_put_soon_returns_after_the_commit() -> None:
     path = Path("store.sqlite")
     seen: list[bool] = []
 
-    async def one(store: Store, number: int, delay: float) -> None:
+    async def put_after(store: Store, number: int, delay: float) -> None:
         await asyncio.sleep(delay)
         await store.put_soon(str(number), Completion(text="text"))
-        with Store(path) as other:  # sees what is committed
+        with Store(path) as other:  # reads committed records only
             seen.append(not other.lacks([str(number)]))
 
-    async def all_of_them(store: Store) -> None:
-        await asyncio.gather(*(one(store, number, number / 1000) for number in range(30)))
+    async def put_all_after(store: Store) -> None:
+        await asyncio.gather(*(put_after(store, number, number / 1000) for number in range(30)))
 
     with Store(path) as store:
-        asyncio.run(all_of_them(store))
+        asyncio.run(put_all_after(store))
     assert seen == [True] * 30
 
 
-def test_the_first_of_a_key_stays_also_among_those_that_come_together() -> None:
+def test_the_first_of_concurrent_records_of_a_key_is_kept() -> None:
     path = Path("store.sqlite")
 
-    async def twice(store: Store) -> list[Completion]:
+    async def put_three(store: Store) -> list[Completion]:
         texts = ("mine", "first", "second")
         keys = ("taken", "key", "key")
         return await asyncio.gather(
@@ -514,86 +516,90 @@ def test_the_first_of_a_key_stays_also_among_those_that_come_together() -> None:
 
     with Store(path) as one, Store(path) as other:
         other.put("taken", Completion(text="theirs"))
-        assert [record.text for record in asyncio.run(twice(one))] == ["theirs", "first", "first"]
+        assert [record.text for record in asyncio.run(put_three(one))] == [
+            "theirs",
+            "first",
+            "first",
+        ]
         assert {key: one.text for key, one in other.get(["key", "taken"], Completion).items()} == {
             "key": "first",
             "taken": "theirs",
         }
 
 
-def test_whoever_is_stopped_while_it_waits_loses_nothing() -> None:
+def test_cancelled_puts_are_still_written() -> None:
     path = Path("store.sqlite")
     records = completions_of(20)
 
-    async def stopped(store: Store, after: float) -> None:
-        waiting = asyncio.gather(*(store.put_soon(key, one) for key, one in records.items()))
+    async def put_and_cancel(store: Store, after: float) -> None:
+        waiting = asyncio.gather(*(store.put_soon(key, record) for key, record in records.items()))
         await asyncio.sleep(after)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
 
-    for after in (0, 0.1):  # before it is written, and when it is
+    for after in (0, 0.1):  # before the transaction, and during or after it
         path.unlink(missing_ok=True)
         with Store(path) as store:
-            asyncio.run(stopped(store, after))
+            asyncio.run(put_and_cancel(store, after))
         with Store(path) as store:
             assert store.get(records, Completion) == records
 
 
-def test_whoever_leaves_before_the_turn_ends_loses_nothing() -> None:
+def test_closing_the_store_writes_pending_puts() -> None:
     path = Path("store.sqlite")
 
-    async def leaves() -> None:
+    async def put_and_close() -> None:
         with Store(path) as store:
             store.put_soon("key", Completion(text="text"))
         await asyncio.sleep(0.01)
 
-    asyncio.run(leaves())
+    asyncio.run(put_and_close())
     with Store(path) as store:
         assert store.get(["key"], Completion) == {"key": Completion(text="text")}
 
 
-def test_one_that_is_stopped_stops_no_other_one() -> None:
+def test_cancelling_one_put_cancels_no_other() -> None:
     records = completions_of(20)
 
-    async def some(store: Store) -> list[Completion]:
+    async def put_and_cancel_one(store: Store) -> list[Completion]:
         waiting = [store.put_soon(key, record) for key, record in records.items()]
         waiting[3].cancel()
         del waiting[3]
         return await asyncio.wait_for(asyncio.gather(*waiting), timeout=60)
 
     with Store(Path("store.sqlite")) as store:
-        assert len(asyncio.run(some(store))) == 19
+        assert len(asyncio.run(put_and_cancel_one(store))) == 19
         assert store.get(records, Completion) == records
 
 
-def test_after_trouble_in_the_middle_of_a_transaction_it_goes_on() -> None:
-    async def some(store: Store) -> None:
+def test_the_store_works_after_a_failed_transaction() -> None:
+    async def put_invalid(store: Store) -> None:
         waiting = [store.put_soon(key, Completion(text="")) for key in ("one", "\ud800", "other")]
         with pytest.raises(StoreError, match="cannot be used"):
             await asyncio.gather(*waiting)
 
     with Store(Path("store.sqlite")) as store:
-        asyncio.run(some(store))
-        assert asyncio.run(kept(store, completions_of(3)))
+        asyncio.run(put_invalid(store))
+        assert asyncio.run(put_all(store, completions_of(3)))
         assert not store.lacks(completions_of(3))
 
 
-def test_a_record_that_cannot_be_written_takes_no_other_one_with_it() -> None:
-    async def all_of_them(store: Store) -> list[Completion]:
+def test_an_invalid_record_does_not_affect_other_puts() -> None:
+    async def put_all_and_invalid(store: Store) -> list[Completion]:
         before, after = completions_of(4), completions_of(8)
-        waiting = [store.put_soon(key, one) for key, one in before.items()]
+        waiting = [store.put_soon(key, record) for key, record in before.items()]
         with pytest.raises(StoreError, match="surrogates"):
             store.put_soon("broken", Completion.model_construct(text="\ud800"))
         waiting += [store.put_soon(key, after[key]) for key in after.keys() - before.keys()]
         return await asyncio.gather(*waiting)
 
     with Store(Path("store.sqlite")) as store:
-        assert len(asyncio.run(all_of_them(store))) == 8
+        assert len(asyncio.run(put_all_and_invalid(store))) == 8
         assert store.get(["broken", *completions_of(8)], Completion) == completions_of(8)
 
 
-FULL_AT_ONCE = """
+FILL_DISK_CONCURRENTLY = """
 import resource
 path = Path(sys.argv[1])
 async def main(store):
@@ -607,20 +613,20 @@ with Store(path) as store:
 """
 
 
-def test_a_disk_that_is_full_in_the_middle_keeps_as_many_as_fit(python: Python) -> None:
+def test_a_full_disk_keeps_the_records_that_fit(python: Python) -> None:
     path = Path("store.sqlite")
-    said = finished(python(FULL_AT_ONCE, path))
-    assert said.startswith("the store 'store.sqlite' cannot be used (")
-    assert said.count("\n") == 1
+    output = finished(python(FILL_DISK_CONCURRENTLY, path))
+    assert output.startswith("the store 'store.sqlite' cannot be used (")
+    assert output.count("\n") == 1
     with Store(path) as store:
         kept = store.get(["small", *map(str, range(200))], Completion)
         assert 2 < len(kept) < 200
-        assert set(kept) == {"small", *map(str, range(len(kept) - 1))}  # the first ones
+        assert set(kept) == {"small", *map(str, range(len(kept) - 1))}  # in the order of the puts
         store.put("more", Completion(text="more"))
     assert sound(path)
 
 
-KILLED_AT_ONCE = """
+WRITE_CONCURRENTLY_UNTIL_KILLED = """
 async def main(store):
     async def lane(name):
         for number in range(10**9):
@@ -633,13 +639,15 @@ with Store(Path(sys.argv[1])) as store:
 
 
 @pytest.mark.parametrize("after", [1, 400])
-def test_a_killed_process_has_kept_all_that_lanes_had_reported(python: Python, after: int) -> None:
+def test_a_killed_process_loses_no_record_reported_by_concurrent_tasks(
+    python: Python, after: int
+) -> None:
     path = Path("store.sqlite")
-    writer = python(KILLED_AT_ONCE, path)
+    writer = python(WRITE_CONCURRENTLY_UNTIL_KILLED, path)
     assert writer.stdout
     reported = [writer.stdout.readline().strip() for _ in range(after)]
     writer.send_signal(signal.SIGKILL)
-    # Not `communicate()`: it goes on behind what `readline()` has buffered, within a line.
+    # Not `communicate()`: it skips what `readline()` has buffered, and begins within a line.
     rest = writer.stdout.read()
     writer.wait(60)
     reported += rest[: rest.rfind("\n") + 1].splitlines()
@@ -650,7 +658,7 @@ def test_a_killed_process_has_kept_all_that_lanes_had_reported(python: Python, a
     assert sound(path)
 
 
-def test_two_processes_that_keep_at_once_lose_nothing(python: Python) -> None:
+def test_two_processes_with_concurrent_puts_lose_nothing(python: Python) -> None:
     path = Path("store.sqlite")
     code = """
 async def main(store, name):
@@ -668,39 +676,39 @@ with Store(Path(sys.argv[1])) as store:
         writer.stdin.write("\n")
         writer.stdin.flush()
     one, two = (finished(writer) for writer in writers)
-    assert one == two  # both go on with the same records, whoever was first
+    assert one == two  # both get the records that were written first
     keys = [f"{name} {number}" for name in ("one", "two") for number in range(500)]
     with Store(path) as store:
         assert store.get(keys, Completion) == {key: Completion(text=key) for key in keys}
 
 
-def test_loading_is_getting_and_lets_others_go_on() -> None:
+def test_load_equals_get_and_yields_to_the_event_loop() -> None:
     records = completions_of(2_500)
     turns: list[int] = []
 
-    async def beside() -> None:
+    async def count_turns() -> None:
         while True:
             turns.append(1)
             await asyncio.sleep(0)
 
-    async def loaded(store: Store) -> dict[str, Completion]:
-        other = asyncio.create_task(beside())
-        found = await store.load([*records, "unknown key"], Completion)
+    async def load_beside(store: Store) -> dict[str, Completion]:
+        other = asyncio.create_task(count_turns())
+        loaded_records = await store.load([*records, "unknown key"], Completion)
         other.cancel()
-        return found
+        return loaded_records
 
     with Store(Path("store.sqlite")) as store:
-        asyncio.run(kept(store, records))
-        assert asyncio.run(loaded(store)) == records == store.get(records, Completion)
-    assert len(turns) >= 5  # a turn for each block
+        asyncio.run(put_all(store, records))
+        assert asyncio.run(load_beside(store)) == records == store.get(records, Completion)
+    assert len(turns) >= 5  # one turn per block
 
 
 @pytest.mark.usefixtures("thawed")
 @pytest.mark.parametrize("count", [3, 900])
-def test_garbage_is_collected_again_after_reading(count: int) -> None:
+def test_garbage_collection_is_reenabled_after_reading(count: int) -> None:
     records = completions_of(count)
     with Store(Path("store.sqlite")) as store:
-        asyncio.run(kept(store, records))
+        asyncio.run(put_all(store, records))
         assert gc.isenabled()
         assert store.get(records, Completion) == records
         assert asyncio.run(store.load(records, Completion)) == records
@@ -710,17 +718,17 @@ def test_garbage_is_collected_again_after_reading(count: int) -> None:
         gc.disable()
         try:
             store.get(records, Completion)
-            assert not gc.isenabled()  # whoever wants it off has it off
+            assert not gc.isenabled()  # stays disabled if it was disabled before
         finally:
             gc.enable()
 
 
 @pytest.mark.usefixtures("thawed")
-def test_what_somebody_froze_stays_frozen() -> None:
+def test_objects_frozen_before_reading_stay_frozen() -> None:
     records = completions_of(900)
     with Store(Path("store.sqlite")) as store:
-        asyncio.run(kept(store, records))
+        asyncio.run(put_all(store, records))
         gc.freeze()
         frozen = gc.get_freeze_count()
         assert store.get(records, Completion) == records
-        assert gc.get_freeze_count() >= frozen - 900 > 0  # some have died meanwhile
+        assert gc.get_freeze_count() >= frozen - 900 > 0  # some were freed meanwhile

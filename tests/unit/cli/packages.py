@@ -1,12 +1,12 @@
-"""Packages that are nothing but their metadata, on the path of this process."""
+"""Fake installed packages that consist of their metadata only."""
 
 from pathlib import Path
 
 import pytest
 
 
-class Shelf:
-    """Where packages are put: `shelf.add("thing", requires=[...], entries={...})`."""
+class FakePackages:
+    """A folder on `sys.path`: `packages.add("thing", requires=(...), entries={...})`."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -18,14 +18,14 @@ class Shelf:
         requires: tuple[str, ...] = (),
         entries: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
-        """A package of version 1.2 with these lines of requirements and these entry points."""
+        """Add a package, version 1.2, with requirements and entry points (names by group)."""
         home = self.folder / f"{name.replace('-', '_')}-1.2.dist-info"
         home.mkdir(parents=True)
         lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.2"]
         lines += [f"Requires-Dist: {line}" for line in requires]
         (home / "METADATA").write_text("\n".join(lines) + "\n")
         groups = [
-            f"[{group}]\n" + "\n".join(f"{one} = nowhere:Nothing" for one in names)
+            f"[{group}]\n" + "\n".join(f"{entry} = nowhere:Nothing" for entry in names)
             for group, names in (entries or {}).items()
         ]
         (home / "entry_points.txt").write_text("\n".join(groups) + "\n")

@@ -1,3 +1,5 @@
+"""Specs, the config, and its flags and files."""
+
 import re
 import string
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from bakeoff.redact import masked
 T = TypeVar("T")
 
 
-def result_or_complaint(work: Callable[[], T]) -> T | str:
+def result_or_error(work: Callable[[], T]) -> T | str:
     try:
         return work()
     except ConfigError as error:
@@ -66,14 +68,14 @@ def result_or_complaint(work: Callable[[], T]) -> T | str:
         ("Modèle 1=hf:m", "Modèle 1", "hf", "m", {}),
     ],
 )
-def test_one_token_says_what_a_model_is(
+def test_a_spec_is_parsed(
     token: str, name: str, backend: str, target: str, options: dict[str, str]
 ) -> None:
     assert Spec.parse(token) == Spec(name=name, backend=backend, target=target, options=options)
 
 
 @pytest.mark.parametrize(
-    ("token", "says"),
+    ("token", "message"),
     [
         ("", "'' names no model"),
         ("  ", "names no model"),
@@ -86,10 +88,10 @@ def test_one_token_says_what_a_model_is(
         ("one\ntwo?x", r"'one\ntwo?x'"),
     ],
 )
-def test_a_token_that_cannot_be_read_is_told_so_in_one_line(token: str, says: str) -> None:
+def test_an_invalid_spec_is_a_one_line_error(token: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Spec.parse(token)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -103,7 +105,7 @@ options = st.dictionaries(names, st.text(max_size=8).filter(lambda t: "\0" not i
 
 
 @given(names, backends, targets, options)
-def test_a_spec_that_is_written_out_is_read_back(
+def test_a_formatted_spec_is_parsed_back(
     name: str, backend: str, target: str, options: dict[str, str]
 ) -> None:
     query = "&".join(f"{key}={quote(value, safe='')}" for key, value in options.items())
@@ -113,20 +115,20 @@ def test_a_spec_that_is_written_out_is_read_back(
 
 
 @given(names, backends)
-def test_a_bare_name_is_the_default_backend_s(name: str, default: str) -> None:
+def test_a_bare_name_has_the_default_backend(name: str, default: str) -> None:
     assert Spec.parse(name, default=default) == Spec(name=name, backend=default, target=name)
     assert Spec.parse(name).backend == "hf"
 
 
 @given(st.text(string.printable, max_size=24))
-def test_any_text_is_a_spec_or_one_line_that_quotes_it(text: str) -> None:
-    read = result_or_complaint(lambda: Spec.parse(text))
-    if isinstance(read, Spec):
-        assert read.target or read.backend == "echo"
-        assert read.name
+def test_any_text_is_a_spec_or_a_one_line_error_that_quotes_it(text: str) -> None:
+    parsed = result_or_error(lambda: Spec.parse(text))
+    if isinstance(parsed, Spec):
+        assert parsed.target or parsed.backend == "echo"
+        assert parsed.name
     else:
-        assert "\n" not in read
-        assert masked(repr(text.strip())) in read
+        assert "\n" not in parsed
+        assert masked(repr(text.strip())) in parsed
 
 
 # Config
@@ -172,13 +174,13 @@ FLAT = {
 given_fields = st.fixed_dictionaries({}, optional=FLAT)
 
 
-def by_flags(*tokens: str) -> Config:
-    """The Config that the command makes of its flags: the comparison itself is left out."""
-    made: list[Config] = []
+def config_of_flags(*tokens: str) -> Config:
+    """The Config that `bakeoff run` makes of its flags; nothing is run."""
+    configs: list[Config] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_command, "compare", lambda config: made.append(config) or 0)
+        patch.setattr(run_command, "compare", lambda config: configs.append(config) or 0)
         app(["run", *tokens], exit_on_error=False, print_error=False)
-    (config,) = made
+    (config,) = configs
     return config
 
 
@@ -187,7 +189,7 @@ def flags(fields: dict[str, Any]) -> list[str]:
     for name, value in fields.items():
         flag = "--" + name.replace("_", "-")
         values = value if isinstance(value, tuple) else [value]
-        tokens += [flag if value is True else f"{flag}={one}" for one in values]
+        tokens += [flag if value is True else f"{flag}={item}" for item in values]
     return tokens
 
 
@@ -199,7 +201,7 @@ def write(values: Any, path: Path = Path("run.yaml")) -> Path:
     return path
 
 
-def test_the_fields_are_few_flat_and_described() -> None:
+def test_the_config_has_at_most_36_described_fields() -> None:
     fields = Config.model_fields
     assert len(fields) <= 36
     assert all(
@@ -209,42 +211,42 @@ def test_the_fields_are_few_flat_and_described() -> None:
 
 
 @given(given_fields)
-def test_flags_yaml_and_arguments_are_the_same_config(fields: dict[str, Any]) -> None:
+def test_flags_yaml_and_arguments_give_the_same_config(fields: dict[str, Any]) -> None:
     config = Config(**fields)
-    assert by_flags(*flags(fields)) == config
+    assert config_of_flags(*flags(fields)) == config
     assert load_config(write(fields), {}) == config
     assert load_config(None, fields) == config
-    sets = [by_flags(*flags(fields)), load_config(write(fields), {}), config]
-    assert len({frozenset(one.model_fields_set) for one in sets}) == 1
+    configs = [config_of_flags(*flags(fields)), load_config(write(fields), {}), config]
+    assert len({frozenset(made.model_fields_set) for made in configs}) == 1
 
 
 @given(given_fields, given_fields)
-def test_a_flag_wins_over_the_file(in_file: dict[str, Any], given: dict[str, Any]) -> None:
+def test_a_flag_overrides_the_file(in_file: dict[str, Any], given: dict[str, Any]) -> None:
     path = write(in_file)
-    both = Config(**{**in_file, **given})
-    assert load_config(path, given) == both
-    assert by_flags("--config", str(path), *flags(given)) == both
+    merged = Config(**{**in_file, **given})
+    assert load_config(path, given) == merged
+    assert config_of_flags("--config", str(path), *flags(given)) == merged
 
 
 @pytest.mark.parametrize("spelling", ["json", "print_json"])
 @pytest.mark.parametrize("other", ["json", "print_json"])
-def test_a_flag_wins_by_either_of_its_names(spelling: str, other: str) -> None:
+def test_a_flag_overrides_the_file_by_name_and_alias(spelling: str, other: str) -> None:
     assert load_config(write({spelling: False}), {other: True}).print_json
     assert not load_config(write({spelling: True}), {other: False}).print_json
 
 
-def test_one_model_in_a_file_needs_no_list() -> None:
+def test_a_single_model_in_a_file_needs_no_list() -> None:
     config = load_config(write("model: a=hf:me/a\njudge: gpt-4\n"), {})
     assert (config.model, config.judge) == (("a=hf:me/a",), ("gpt-4",))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}"])
-def test_an_empty_file_asks_for_nothing(text: str) -> None:
+def test_an_empty_file_sets_nothing(text: str) -> None:
     assert load_config(write(text), {"limit": 3}) == Config(limit=3)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("limits: 5", "no option 'limits'; there are: model, judge, prompts, limit, seed"),
         ("limit: many", "limit = 'many': Input should be a valid integer"),
@@ -263,15 +265,15 @@ def test_an_empty_file_asks_for_nothing(text: str) -> None:
         ("a: \x00", "cannot read 'run.yaml': "),
     ],
 )
-def test_a_mistake_in_a_file_is_one_line_that_names_it(text: str, says: str) -> None:
+def test_a_mistake_in_a_file_is_a_one_line_error_that_names_it(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(write(text), {})
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "run.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_every_option_there_is_is_listed_for_one_that_is_not() -> None:
+def test_the_error_of_an_unknown_option_lists_all_options() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(write("colour: red"), {})
     listed = str(caught.value).partition("there are: ")[2].split(", ")
@@ -279,7 +281,7 @@ def test_every_option_there_is_is_listed_for_one_that_is_not() -> None:
 
 
 @pytest.mark.parametrize("place", ["missing.yaml", ".", "binary.yaml", "binary.yaml/below"])
-def test_what_is_no_text_file_is_one_line_that_names_it(place: str) -> None:
+def test_an_unreadable_file_is_a_one_line_error_that_names_it(place: str) -> None:
     Path("binary.yaml").write_bytes(b"\xff\xfe\x00limit")
     with pytest.raises(ConfigError) as caught:
         load_config(Path(place), {})
@@ -287,35 +289,35 @@ def test_what_is_no_text_file_is_one_line_that_names_it(place: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_mistake_without_a_file_is_the_flags() -> None:
+def test_the_error_of_a_mistake_without_a_file_names_the_flags() -> None:
     with pytest.raises(ConfigError, match=r"^the flags: limit = 0: "):
         load_config(None, {"limit": 0})
 
 
 @given(given_fields)
-def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) -> None:
+def test_resolving_changes_only_fields_that_were_not_set(fields: dict[str, Any]) -> None:
     config = Config(**fields)
-    settled = result_or_complaint(config.resolved)
-    assume(isinstance(settled, Config))  # which fields do not go together is tested below
-    assert isinstance(settled, Config)
+    resolved = result_or_error(config.resolved)
+    assume(isinstance(resolved, Config))  # conflicting fields are tested below
+    assert isinstance(resolved, Config)
     shard = {"store": f".bakeoff/shard-{'-of-'.join(map(str, config.shard_index))}.sqlite"}
     shard["out"] = f"results/shard-{'-of-'.join(map(str, config.shard_index))}"
     for name in Config.model_fields:
-        value, was = getattr(settled, name), getattr(config, name)
+        value, before = getattr(resolved, name), getattr(config, name)
         if name in config.model_fields_set:
-            assert value == was
+            assert value == before
         elif config.shard and name in shard:
             assert value == Path(shard[name])
         elif "model" not in fields:
-            assert value == EMBEDDED_DEFAULT.get(name, was)
+            assert value == EMBEDDED_DEFAULT.get(name, before)
         else:
-            assert value == (("gpt-4",) if name == "judge" else was)
-    assert settled.resolved() == settled
-    assert Config.model_validate(settled.model_dump()) == settled
+            assert value == (("gpt-4",) if name == "judge" else before)
+    assert resolved.resolved() == resolved
+    assert Config.model_validate(resolved.model_dump()) == resolved
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"baseline": "b"}, "--baseline is what a model is compared with"),
         ({"model": ("a", "c"), "baseline": "b", "pairs": "adaptive"}, "says which they are"),
@@ -325,27 +327,29 @@ def test_defaults_are_chosen_only_where_nothing_was_set(fields: dict[str, Any]) 
         ({"shard": "1/2", "pairs": "adaptive"}, "--pairs adaptive goes by what the whole"),
     ],
 )
-def test_what_does_not_go_together_is_said(fields: dict[str, Any], says: str) -> None:
+def test_conflicting_fields_are_an_error(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Config(**fields).resolved()
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("shard", ["0/2", "1", "1/0", "-1/2", "a/b", "1/2/3", "1 /2", "", "/2"])
-def test_a_shard_is_one_number_of_another(shard: str) -> None:
+def test_an_invalid_shard_is_an_error(shard: str) -> None:
     with pytest.raises(ConfigError, match="shard = "):
         load_config(None, {"shard": shard})
 
 
 @given(st.integers(0, 40), st.integers(1, 12), st.integers(1, 60))
-def test_the_null_check_of_all_parts_is_that_of_the_whole(null: int, of: int, count: int) -> None:
-    whole = set(range(count)[:null])
-    parts = [Config(null_check=null, shard=f"{which}/{of}") for which in range(1, of + 1)]
-    found = [range(count)[c.shard_index[0] - 1 :: of][: c.null_prompts] for c in parts]
-    assert sorted(place for part in found for place in part) == sorted(whole)
+def test_the_null_checks_of_all_shards_make_up_that_of_the_run(
+    null: int, shards: int, count: int
+) -> None:
+    expected = set(range(count)[:null])
+    parts = [Config(null_check=null, shard=f"{number}/{shards}") for number in range(1, shards + 1)]
+    selected = [range(count)[c.shard_index[0] - 1 :: shards][: c.null_prompts] for c in parts]
+    assert sorted(place for part in selected for place in part) == sorted(expected)
 
 
-def test_the_baseline_comes_last_whether_it_was_named_or_is_a_model_of_its_own() -> None:
+def test_the_baseline_is_the_last_contestant() -> None:
     models = ("base=hf:b", "tuned=hf:t?dtype=float16")
     for baseline in ("base", "base=hf:b", "hf:other", "base=hf:ignored"):
         config = Config(model=models, baseline=baseline)
@@ -358,22 +362,24 @@ def test_the_baseline_comes_last_whether_it_was_named_or_is_a_model_of_its_own()
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(1, 50))
-def test_each_of_several_completions_has_a_seed_of_its_own(seed: int, samples: int) -> None:
+def test_each_sample_has_its_own_seed(seed: int, samples: int) -> None:
     sampling = Sampling(seed=seed)
     seeds = [sampling.seed_of(sample) for sample in range(samples)]
     assert seeds[0] == seed
     assert len(set(seeds)) == samples
-    assert all(0 <= one < 2**31 for one in seeds[1:])
+    assert all(0 <= sample_seed < 2**31 for sample_seed in seeds[1:])
 
 
 @given(given_fields)
-def test_sampling_is_what_the_config_says_of_it(fields: dict[str, Any]) -> None:
+def test_sampling_has_the_sampling_fields_of_the_config(fields: dict[str, Any]) -> None:
     sampling = Config(**fields).sampling()
-    said = {name: value for name, value in fields.items() if name in Sampling.model_fields}
-    assert sampling == Sampling(**said)
+    sampling_fields = {
+        name: value for name, value in fields.items() if name in Sampling.model_fields
+    }
+    assert sampling == Sampling(**sampling_fields)
 
 
-def test_a_config_is_frozen_and_knows_its_fields() -> None:
+def test_a_config_is_frozen_and_rejects_unknown_fields() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Config().limit = 3  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs"):
@@ -381,9 +387,9 @@ def test_a_config_is_frozen_and_knows_its_fields() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.floats(), max_size=3))
-def test_values_from_outside_are_fields_or_one_line(values: dict[str, Any]) -> None:
-    read = result_or_complaint(lambda: parse_fields(Sampling, values, where="m"))
-    if isinstance(read, Sampling):
-        assert read.model_fields_set == set(values)
+def test_parse_fields_returns_the_fields_or_raises_a_one_line_error(values: dict[str, Any]) -> None:
+    parsed = result_or_error(lambda: parse_fields(Sampling, values, where="m"))
+    if isinstance(parsed, Sampling):
+        assert parsed.model_fields_set == set(values)
     else:
-        assert re.fullmatch(r"m: .+", read)
+        assert re.fullmatch(r"m: .+", parsed)

@@ -1,3 +1,5 @@
+"""Sampling prompts from files and sets: rows, options, notes and errors."""
+
 import json
 import random
 from pathlib import Path
@@ -25,19 +27,19 @@ def jsonl(path: Path, rows: list[Any]) -> str:
     return str(write_file(path, rows))
 
 
-def asked(drawn: PromptSample) -> list[str]:
-    return [prompt.messages[-1].content for prompt in drawn.prompts]
+def last_turns(sample: PromptSample) -> list[str]:
+    return [prompt.messages[-1].content for prompt in sample.prompts]
 
 
-def turns(drawn: PromptSample) -> list[list[str]]:
-    return [[message.content for message in prompt.messages] for prompt in drawn.prompts]
+def turns(sample: PromptSample) -> list[list[str]]:
+    return [[message.content for message in prompt.messages] for prompt in sample.prompts]
 
 
 texts = st.lists(st.text(min_size=1, max_size=8).filter(str.strip), min_size=1, max_size=20)
 
 
 @given(texts, st.integers(1, 25), st.integers(), st.randoms(use_true_random=False))
-def test_a_draw_is_a_sample_without_replacement_whatever_the_order_of_the_rows(
+def test_a_sample_is_without_replacement_and_independent_of_the_order_of_rows(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[str],
     limit: int,
@@ -45,16 +47,16 @@ def test_a_draw_is_a_sample_without_replacement_whatever_the_order_of_the_rows(
     rng: random.Random,
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
-    drawn = sample_prompts(jsonl(folder / "a.jsonl", rows), limit, seed)
+    sample = sample_prompts(jsonl(folder / "a.jsonl", rows), limit, seed)
     rng.shuffle(rows)
     shuffled = sample_prompts(jsonl(folder / "b.jsonl", rows), limit, seed)
-    assert drawn.prompts == shuffled.prompts
-    assert set(asked(drawn)) <= set(rows)
-    assert len(set(asked(drawn))) == len(drawn.prompts) == min(limit, len(set(rows)))
+    assert sample.prompts == shuffled.prompts
+    assert set(last_turns(sample)) <= set(rows)
+    assert len(set(last_turns(sample))) == len(sample.prompts) == min(limit, len(set(rows)))
 
 
 @given(texts, st.integers(1, 10), st.integers(0, 10))
-def test_a_smaller_limit_draws_the_head_of_a_larger_one(
+def test_a_smaller_limit_gives_a_prefix_of_a_larger_sample(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], limit: int, more: int
 ) -> None:
     source = jsonl(tmp_path_factory.getbasetemp() / "c.jsonl", rows)
@@ -67,19 +69,19 @@ def test_a_smaller_limit_draws_the_head_of_a_larger_one(
 GOLDEN = ["q93", "q15", "q64", "q55", "q37"]
 
 
-def test_a_seed_draws_the_same_everywhere_and_another_seed_something_else(tmp_path: Path) -> None:
+def test_the_sample_depends_on_the_seed_only(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [f"q{n}" for n in range(100)])
-    assert asked(sample_prompts(source, 5, 42)) == GOLDEN
-    assert asked(sample_prompts(source, 5, 43)) != GOLDEN
+    assert last_turns(sample_prompts(source, 5, 42)) == GOLDEN
+    assert last_turns(sample_prompts(source, 5, 43)) != GOLDEN
 
 
-def test_starter_holds_enough_prompts_with_names_and_tags() -> None:
-    drawn = sample_prompts("starter", 1000, 42)
-    assert len(drawn.prompts) >= 90
-    assert not any("left out" in note for note in drawn.notes)
-    assert all(prompt.tags and not prompt.id.startswith("s1:") for prompt in drawn.prompts)
-    assert all(prompt.messages[-1].role == "user" for prompt in drawn.prompts)
-    assert max(len(prompt.messages) for prompt in drawn.prompts) > 1
+def test_the_starter_set_has_90_prompts_with_ids_and_tags() -> None:
+    sample = sample_prompts("starter", 1000, 42)
+    assert len(sample.prompts) >= 90
+    assert not any("left out" in note for note in sample.notes)
+    assert all(prompt.tags and not prompt.id.startswith("s1:") for prompt in sample.prompts)
+    assert all(prompt.messages[-1].role == "user" for prompt in sample.prompts)
+    assert max(len(prompt.messages) for prompt in sample.prompts) > 1
     first = sample_prompts("starter?turns=first", 1000, 42)
     assert max(len(prompt.messages) for prompt in first.prompts) == 1
 
@@ -117,14 +119,14 @@ def test_turns_first_keeps_a_leading_system_message_and_the_first_user_turn(tmp_
     assert turns(sample_prompts(f"{greeted}?turns=first", 1, 1)) == [["two"]]
 
 
-def test_a_named_column_wins_whether_text_or_messages(tmp_path: Path) -> None:
+def test_a_named_column_is_used_for_text_and_messages(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [{"prompt": "no", "q": "yes"}, {"q": CHAT}])
-    assert set(asked(sample_prompts(f"{source}?column=q", 2, 1))) == {"yes", "two"}
+    assert set(last_turns(sample_prompts(f"{source}?column=q", 2, 1))) == {"yes", "two"}
     with pytest.raises(ConfigError, match=r"line 2: no column 'prompt'; there are: q: choose with"):
         sample_prompts(f"{source}?column=prompt", 2, 1)
 
 
-def test_csv_json_and_txt(tmp_path: Path) -> None:
+def test_csv_json_and_txt_files_are_read(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text('id,messages,prompt\n1,,p\n2,"[{""role"":""user"",""content"":""m""}]",no\n')
     assert {p.id: p.messages[-1].content for p in sample_prompts(str(table), 2, 1).prompts} == {
@@ -134,53 +136,53 @@ def test_csv_json_and_txt(tmp_path: Path) -> None:
     document = tmp_path / "a.json"
     for key in ("prompts", "data"):
         document.write_text(json.dumps({"model": "x", key: ["a", {"prompt": "b"}]}))
-        assert set(asked(sample_prompts(str(document), 2, 1))) == {"a", "b"}
+        assert set(last_turns(sample_prompts(str(document), 2, 1))) == {"a", "b"}
     lines = tmp_path / "a.txt"
     lines.write_text("first line\n\nanother, with a comma\n")
-    drawn = sample_prompts(str(lines), 2, 1)
-    assert set(asked(drawn)) == {"first line", "another, with a comma"}
-    assert drawn.notes == ("1 empty prompt left out: line 2",)
+    sample = sample_prompts(str(lines), 2, 1)
+    assert set(last_turns(sample)) == {"first line", "another, with a comma"}
+    assert sample.notes == ("1 empty prompt left out: line 2",)
 
 
 @pytest.mark.parametrize("name", ["a=b.jsonl", "hf:a.jsonl", "starter?turns=all.jsonl", " a .txt"])
-def test_a_file_that_exists_wins_over_what_its_name_could_mean(
+def test_an_existing_file_overrides_other_meanings_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).write_text('"here"\n' if name.endswith("l") else "here\n")
-    assert asked(sample_prompts(name, 1, 1)) == ["here"]
+    assert last_turns(sample_prompts(name, 1, 1)) == ["here"]
 
 
-def test_odd_names_take_options_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusual_file_names_accept_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("seed=3").mkdir()
     jsonl(Path("seed=3/a:b.jsonl"), [{"q": "here", "prompt": "no"}])
     for source in ("seed=3/a:b.jsonl?column=q", "file:seed=3/a:b.jsonl?column=q"):
-        assert asked(sample_prompts(source, 1, 1)) == ["here"]
+        assert last_turns(sample_prompts(source, 1, 1)) == ["here"]
 
 
-def test_what_is_left_out_is_named_with_its_place(tmp_path: Path) -> None:
+def test_notes_name_the_lines_that_are_left_out(tmp_path: Path) -> None:
     rows = ["a", "b", "a", "", "b", {"messages": []}, {"messages": CHAT[2:3]}, {"text": None}]
-    drawn = sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 2, 1)
-    assert sorted(asked(drawn)) == ["a", "b"]
-    assert drawn.notes == (
+    sample = sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 2, 1)
+    assert sorted(last_turns(sample)) == ["a", "b"]
+    assert sample.notes == (
         "2 duplicates left out: line 3 (the same as line 1), line 5 (the same as line 2)",
         "4 empty prompts left out: line 4, line 6, line 7, line 8",
     )
 
 
-def test_a_note_names_five_places_and_counts_the_rest(tmp_path: Path) -> None:
-    drawn = sample_prompts(jsonl(tmp_path / "a.jsonl", ["a"] + [" "] * 7), 9, 1)
-    assert drawn.notes == (
+def test_a_note_names_five_lines_and_counts_the_rest(tmp_path: Path) -> None:
+    sample = sample_prompts(jsonl(tmp_path / "a.jsonl", ["a"] + [" "] * 7), 9, 1)
+    assert sample.notes == (
         "7 empty prompts left out: line 2, line 3, line 4, line 5, line 6, and 2 more",
         "asked for 9 prompts, drew all 1 that there are",
     )
 
 
-def test_of_duplicates_the_first_ones_id_stays(tmp_path: Path) -> None:
+def test_the_id_of_the_first_duplicate_is_kept(tmp_path: Path) -> None:
     rows = [{"id": "x", "prompt": "a"}, {"id": "y", "prompt": "a"}, {"id": "y", "prompt": "b"}]
-    drawn = sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 3, 1)
-    assert {p.id: p.messages[0].content for p in drawn.prompts} == {"x": "a", "y": "b"}
+    sample = sample_prompts(jsonl(tmp_path / "a.jsonl", rows), 3, 1)
+    assert {p.id: p.messages[0].content for p in sample.prompts} == {"x": "a", "y": "b"}
 
 
 USER = {"role": "user", "content": "q"}
@@ -188,7 +190,7 @@ HUB_OPTIONS = "split, column, config, revision, turns"
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ([], "there are no prompts in"),
         (["", " "], "there are no prompts in .*: 2 empty prompts left out: line 1, line 2"),
@@ -210,16 +212,16 @@ HUB_OPTIONS = "split, column, config, revision, turns"
         ([{"messages": [{**USER, "content": None}]}], "content has to be a text, not NoneType"),
     ],
 )
-def test_rows_that_cannot_be_prompts(tmp_path: Path, rows: list[Any], says: str) -> None:
+def test_invalid_rows_are_a_one_line_error(tmp_path: Path, rows: list[Any], message: str) -> None:
     source = jsonl(tmp_path / "a.jsonl", rows)
-    with pytest.raises(ConfigError, match=says) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         sample_prompts(source, 5, 1)
     assert "\n" not in str(error.value)
     assert repr(source) in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("source", "message"),
     [
         ("", "there are: starter, ultrachat, hf:DATASET, or a FILE"),
         ("hf:", "no prompts 'hf:'; there are: starter"),
@@ -237,11 +239,11 @@ def test_rows_that_cannot_be_prompts(tmp_path: Path, rows: list[Any], says: str)
         ("hf:./none", "there is no folder './none'"),
     ],
 )
-def test_sources_that_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, says: str
+def test_invalid_sources_are_a_one_line_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as error:
         sample_prompts(source, 5, 1)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)

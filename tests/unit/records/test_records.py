@@ -1,3 +1,5 @@
+"""Records: validation, JSON round trips and content keys."""
+
 import itertools
 import json
 import math
@@ -48,7 +50,7 @@ from bakeoff.records import (
     Verdict,
     content_key,
 )
-from bakeoff.stats import results as found
+from bakeoff.stats import results as stats_results
 from bakeoff.stats.results import (
     CalibratedRate,
     Estimate,
@@ -70,7 +72,7 @@ jsons = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-# What survives JSON: it has no infinity.
+# Values that survive JSON, which has no infinity.
 plain = st.dictionaries(
     texts, st.none() | st.booleans() | st.integers() | reals | texts, max_size=3
 )
@@ -146,12 +148,14 @@ def accountings(draw: st.DrawFn) -> Accounting:
     return Accounting(asked=judged + failed, judged=judged, failed=failed, failed_by_kind={"x": 1})
 
 
-maybe = st.none() | reals
+optional_reals = st.none() | reals
 estimates = st.builds(
-    Estimate, estimate=reals, low=reals, high=reals, method=texts, n=counts, se=maybe
+    Estimate, estimate=reals, low=reals, high=reals, method=texts, n=counts, se=optional_reals
 )
-tested = st.builds(found.SignificanceResult, p=shares, method=texts, n=counts)
-tilts = st.builds(FeatureBias, n=counts, more_wins=st.none() | estimates, spearman=maybe)
+significance_results = st.builds(stats_results.SignificanceResult, p=shares, method=texts, n=counts)
+feature_biases = st.builds(
+    FeatureBias, n=counts, more_wins=st.none() | estimates, spearman=optional_reals
+)
 orders = st.builds(
     OrderEffect,
     identified=st.sampled_from(["both orders", "random order", "one order", "order-free"]),
@@ -160,9 +164,19 @@ orders = st.builds(
     first_twice=counts,
     p=st.none() | shares,
 )
-splits = st.builds(
+variances = st.builds(
     VarianceComponents,
-    *(maybe, maybe, maybe, maybe, counts, reals, reals, reals, texts),
+    *(
+        optional_reals,
+        optional_reals,
+        optional_reals,
+        optional_reals,
+        counts,
+        reals,
+        reals,
+        reals,
+        texts,
+    ),
 )
 flags = st.builds(Flag, kind=texts, about=texts, value=reals, message=texts, action=texts)
 spreads = st.none() | st.builds(ScoreStats, mean=reals, sd=reals)
@@ -205,14 +219,16 @@ pair_summaries = st.builds(
     losses=counts,
     ties=counts,
     win_rate=st.none() | estimates,
-    sign_test=st.none() | tested,
+    sign_test=st.none() | significance_results,
     scores_a=spreads,
     scores_b=spreads,
-    score_difference=st.none() | st.builds(ScoreDifference, value=estimates, sd=reals, test=tested),
+    score_difference=st.none()
+    | st.builds(ScoreDifference, value=estimates, sd=reals, test=significance_results),
     consistency=st.none() | shares,
     order=orders,
-    length=st.none() | st.builds(LengthEffect, bias=tilts, controlled=st.none() | estimates),
-    markdown=st.none() | tilts,
+    length=st.none()
+    | st.builds(LengthEffect, bias=feature_biases, controlled=st.none() | estimates),
+    markdown=st.none() | feature_biases,
     thinking=st.none() | st.builds(LeakEffect, only_a=counts, only_b=counts, both=counts),
     judges=st.lists(cards(), max_size=2),
     people=st.none()
@@ -241,7 +257,7 @@ pair_summaries = st.builds(
         max_size=1,
     ),
     power=st.none() | st.builds(Power, reals, st.none() | counts, st.none() | counts, texts),
-    variance=st.none() | splits,
+    variance=st.none() | variances,
     accounting=accountings(),
     margin=st.floats(0, 50),
     outcome=outcomes,
@@ -295,7 +311,7 @@ results = st.builds(
 )
 
 
-# Keys of the store: a change here makes everything that was ever paid for unknown.
+# Keys of the store: changing them would invalidate every stored record.
 
 
 def test_a_key_is_the_hash_of_canonical_json() -> None:
@@ -313,32 +329,30 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, Any], rng: Any) -> N
 
 
 @given(st.lists(jsons, max_size=3), st.lists(jsons, max_size=3))
-def test_keys_are_equal_where_the_json_is_and_nowhere_else(
-    one: list[Any], other: list[Any]
-) -> None:
+def test_keys_are_equal_if_and_only_if_the_json_is(one: list[Any], other: list[Any]) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (content_key(*one) == content_key(*other)) == same
     assert content_key(*one) != content_key(one)
 
 
-def test_types_matter() -> None:
+def test_keys_depend_on_types() -> None:
     values = [1, 1.0, "1", True, [1], {"1": 1}, None, "", 0, False, [], {}, [[]], "null"]
     assert len({content_key(value) for value in values}) == len(values)
     assert len({content_key("a", "b"), content_key("b", "a"), content_key("ab")}) == 3
 
 
-# The two dialects and the one number.
+# Pairs and verdicts in both orders.
 
 
 @given(pairs)
-def test_a_pair_swapped_twice_is_itself(pair: Pair) -> None:
+def test_a_pair_swapped_twice_is_equal(pair: Pair) -> None:
     swapped = pair.swapped()
     assert (swapped.prompt, swapped.first, swapped.second) == (pair.prompt, pair.second, pair.first)
     assert swapped.swapped() == pair
 
 
 @given(verdicts)
-def test_a_swapped_verdict_says_the_same_of_the_other_order(verdict: Verdict) -> None:
+def test_a_swapped_verdict_is_that_of_the_other_order(verdict: Verdict) -> None:
     swapped = verdict.swapped()
     assert swapped.first == 1 - verdict.first
     if verdict.scores is None:
@@ -352,7 +366,7 @@ def test_a_swapped_verdict_says_the_same_of_the_other_order(verdict: Verdict) ->
 
 
 @pytest.mark.parametrize("first", [0.0, 0.25, 0.5, 1.0])
-def test_a_plain_verdict_swapped_twice_is_itself_to_the_last_bit(first: float) -> None:
+def test_common_verdicts_swapped_twice_are_exactly_equal(first: float) -> None:
     verdict = Verdict(first=first, scores=Scores(3, 7))
     assert verdict.swapped().swapped() == verdict
 
@@ -380,9 +394,9 @@ def test_scores_are_from_0_to_10(score: float, is_first: bool) -> None:
         Verdict(first=0.5, scores=both)
 
 
-# What is refused, and what follows by itself.
+# Validation and derived fields.
 
-VALID: dict[type[Record], dict[str, Any]] = {
+EXAMPLES: dict[type[Record], dict[str, Any]] = {
     Message: {"role": "user", "content": "hi"},
     Prompt: {"messages": [{"role": "user", "content": "hi"}]},
     Completion: {"text": "yes"},
@@ -485,30 +499,32 @@ VALID: dict[type[Record], dict[str, Any]] = {
 }
 
 
-def test_every_noun_is_held_to_the_rules_below() -> None:
-    nouns = {
+def test_every_record_type_has_an_example() -> None:
+    record_types = {
         value
         for value in vars(records).values()
         if isinstance(value, type) and issubclass(value, Record) and value is not Record
     }
-    assert nouns - {records.PrefixedPrompt} == set(VALID)
+    assert record_types - {records.PrefixedPrompt} == set(EXAMPLES)
 
 
-@pytest.mark.parametrize("noun", VALID, ids=lambda noun: noun.__name__)
-def test_a_noun_is_frozen_and_refuses_an_unknown_or_a_missing_field(noun: type[Record]) -> None:
-    valid = VALID[noun]
-    record = noun.model_validate(valid)
+@pytest.mark.parametrize("record_type", EXAMPLES, ids=lambda record_type: record_type.__name__)
+def test_a_record_is_frozen_and_rejects_unknown_and_missing_fields(
+    record_type: type[Record],
+) -> None:
+    valid = EXAMPLES[record_type]
+    record = record_type.model_validate(valid)
     with pytest.raises(ValidationError, match="frozen"):
-        setattr(record, next(iter(noun.model_fields)), None)
+        setattr(record, next(iter(record_type.model_fields)), None)
     with pytest.raises(ValidationError, match="Extra inputs"):
-        noun.model_validate({**valid, "colour": "red"})
+        record_type.model_validate({**valid, "colour": "red"})
     for field in valid:
         with pytest.raises(ValidationError, match=field):
-            noun.model_validate({key: value for key, value in valid.items() if key != field})
+            record_type.model_validate({key: value for key, value in valid.items() if key != field})
 
 
 @pytest.mark.parametrize(
-    ("noun", "change"),
+    ("record_type", "change"),
     [
         (Prompt, {"messages": []}),
         (Message, {"role": "tool"}),
@@ -520,13 +536,15 @@ def test_a_noun_is_frozen_and_refuses_an_unknown_or_a_missing_field(noun: type[R
         (PairSummary, {"outcome": "equal"}),
     ],
 )
-def test_what_is_out_of_range_is_refused(noun: type[Record], change: dict[str, Any]) -> None:
+def test_a_value_out_of_range_is_rejected(
+    record_type: type[Record], change: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):
-        noun.model_validate({**VALID[noun], **change})
+        record_type.model_validate({**EXAMPLES[record_type], **change})
 
 
 @given(prompts, st.lists(texts, max_size=2), st.none() | texts)
-def test_a_prompt_is_named_by_what_is_said_and_by_nothing_else(
+def test_a_prompt_id_depends_on_the_messages_only(
     prompt: Prompt, tags: list[str], reference: str | None
 ) -> None:
     assert prompt.id == content_key(prompt.conversation())[:19]
@@ -537,7 +555,7 @@ def test_a_prompt_is_named_by_what_is_said_and_by_nothing_else(
     assert Prompt(id="mine", messages=prompt.messages).id == "mine"
 
 
-def test_a_conversation_is_the_plain_json_that_is_hashed_and_sent() -> None:
+def test_a_conversation_is_plain_json() -> None:
     prompt = Prompt(
         messages=(Message(role="system", content="s"), Message(role="user", content="u"))
     )
@@ -548,7 +566,7 @@ def test_a_conversation_is_the_plain_json_that_is_hashed_and_sent() -> None:
 
 
 @given(counts, counts, counts)
-def test_what_was_asked_for_is_judged_or_failed(asked: int, judged: int, failed: int) -> None:
+def test_asked_is_judged_plus_failed(asked: int, judged: int, failed: int) -> None:
     total = judged + failed
     assert Accounting(asked=total, judged=judged, failed=failed).asked == total
     if asked != total:
@@ -564,7 +582,7 @@ def test_what_was_asked_for_is_judged_or_failed(asked: int, judged: int, failed:
         (VerdictError("m", raw="r"), "verdict", None),
     ],
 )
-def test_a_failure_says_what_its_error_said(
+def test_a_failure_has_the_fields_of_its_error(
     error: WorkError, kind: str, status: int | None
 ) -> None:
     failure = Failure.of(error, "judgment", "p", "j")
@@ -574,7 +592,7 @@ def test_a_failure_says_what_its_error_said(
 
 
 @given(results)
-def test_results_come_back_from_their_file_as_they_were(result: Results) -> None:
+def test_results_round_trip_through_json(result: Results) -> None:
     text = result.to_json()
     document = json.loads(text)
     assert document["schema"] == SCHEMA == "bakeoff/1"
@@ -583,13 +601,13 @@ def test_results_come_back_from_their_file_as_they_were(result: Results) -> None
     assert Results.model_validate_json(text) == result
 
 
-def test_an_ordinary_probability_is_not_lost_in_json() -> None:
+def test_probabilities_round_trip_through_json_exactly() -> None:
     for first in itertools.chain((1 / 3, math.nextafter(1, 0), 5e-324), (n / 7 for n in range(8))):
         verdict = Verdict(first=first)
         assert Verdict.model_validate_json(verdict.model_dump_json()).first == first
 
 
-def test_lean_records_share_their_notes_and_are_what_they_were() -> None:
+def test_interned_field_sets_are_shared_and_records_stay_equal() -> None:
     usage = {"input_tokens": 3, "output_tokens": 2}
     one, two = (Completion(text=text, usage=Usage(**usage), cost=0.5) for text in "ab")
     before = one.model_copy(), one.model_dump_json(exclude_unset=True)
@@ -597,12 +615,12 @@ def test_lean_records_share_their_notes_and_are_what_they_were() -> None:
     assert one.usage
     assert records.intern_fields_set(two).usage
     assert one.__pydantic_fields_set__ is two.__pydantic_fields_set__
-    changed = one.model_copy(update={"tokens": 1})  # a copy has notes of its own
+    changed = one.model_copy(update={"tokens": 1})  # a copy has its own field set
     assert "tokens" in changed.model_fields_set
     assert "tokens" not in one.model_fields_set
 
 
-def test_a_design_says_which_two_are_compared() -> None:
+def test_a_design_lists_the_pairs_compared() -> None:
     assert Design().pairs("abc") == [("a", "b"), ("a", "c"), ("b", "c")]
     assert Design(baseline="c").pairs("abc") == [("a", "c"), ("b", "c")]
     assert Design(baseline="a").pairs("abc") == [("a", "b"), ("a", "c")]

@@ -39,26 +39,26 @@ def test_the_generated_schema_and_reference_are_current() -> None:
     assert make_schema.page() == PAGE, "the records have changed: run `make docs`"
 
 
-def test_it_is_a_schema_and_what_we_write_fits_it() -> None:
+def test_the_schema_is_valid_and_accepts_a_document() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     VALIDATOR.validate(document(anything=[1, None, {"nested": True}]))
 
 
 @examples(40)
 @given(rows)
-def test_every_results_document_fits_it(found: list) -> None:
-    case = evidence(found)
+def test_the_schema_accepts_every_results_document(judgments: list) -> None:
+    case = evidence(judgments)
     case = case.model_copy(update={"null_check": case})
     results = make_results(case)
     VALIDATOR.validate(json.loads(results.to_json()))
 
 
-def changed(path: tuple[str | int, ...], value: object) -> Any:
-    found = place = deepcopy(document())
+def document_with(path: tuple[str | int, ...], value: object) -> Any:
+    copied = place = deepcopy(document())
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    return found
+    return copied
 
 
 @pytest.mark.parametrize(
@@ -73,24 +73,26 @@ def changed(path: tuple[str | int, ...], value: object) -> Any:
         (("prompts", 0, "messages"), []),
     ],
 )
-def test_what_does_not_fit_is_not_read_either(path: tuple[str | int, ...], value: object) -> None:
-    wrong = changed(path, value)
+def test_documents_that_the_schema_rejects_are_not_read(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    wrong = document_with(path, value)
     with pytest.raises(ValidationError):
         VALIDATOR.validate(wrong)
-    if path != ("schema",):  # the one that `read_results` looks at
+    if path != ("schema",):  # only `read_results` checks the schema version
         with pytest.raises(ValueError, match=str(path[-1])):
             Results.model_validate_json(json.dumps(wrong))
 
 
 def test_every_field_with_a_default_may_be_missing() -> None:
-    fewer = document()
+    required_only = document()
     for name in set(SCHEMA["properties"]) - set(SCHEMA["required"]):
-        del fewer[name]
-    VALIDATOR.validate(fewer)
-    assert Results.model_validate_json(json.dumps(fewer)).human_sample == "random"
+        del required_only[name]
+    VALIDATOR.validate(required_only)
+    assert Results.model_validate_json(json.dumps(required_only)).human_sample == "random"
 
 
-def named(text: str) -> set[str]:
+def words_in_backticks(text: str) -> set[str]:
     return set(re.findall(r"`([a-z_0-9]+)`", text))
 
 
@@ -108,7 +110,7 @@ def test_linked_files_exist() -> None:
 
 def test_every_value_of_an_enumeration_is_documented() -> None:
     for words in ("random", "chosen"), ("recorded", "unknown", "apart"):
-        assert set(words) <= named(PAGE)
+        assert set(words) <= words_in_backticks(PAGE)
     for words in (
         SCHEMA["$defs"]["PairSummary"]["properties"]["outcome"]["enum"],
         SCHEMA["$defs"]["OrderEffect"]["properties"]["identified"]["enum"],

@@ -15,7 +15,7 @@ values_of_any_kind = singles | quarters | averages
 
 
 def sound(result: object) -> bool:
-    """Plain finite numbers all the way down (JSON holds no NaN), and intervals around estimates."""
+    """Whether a result has finite plain values only (JSON has no NaN) and sound intervals."""
     if is_dataclass(result):
         if isinstance(result, Estimate):
             assert result.low <= result.estimate <= result.high, result

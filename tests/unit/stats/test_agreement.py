@@ -26,9 +26,9 @@ def ratings(draw: st.DrawFn, most_raters: int = 4, missing: float = 0.0) -> Valu
     n, m, k = draw(st.integers(2, 25)), draw(st.integers(2, most_raters)), draw(st.integers(2, 4))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     truth, noise = rng.integers(0, k, (n, 1)), rng.integers(0, k, (n, m))
-    found = np.where(rng.random((n, m)) < 0.5, truth, noise).astype(float)
-    found[rng.random((n, m)) < missing] = np.nan
-    return found
+    values = np.where(rng.random((n, m)) < 0.5, truth, noise).astype(float)
+    values[rng.random((n, m)) < missing] = np.nan
+    return values
 
 
 def agreeing(n: int, accuracy: float, seed: int) -> Values:
@@ -45,12 +45,12 @@ def agreeing(n: int, accuracy: float, seed: int) -> Values:
 @given(ratings(most_raters=2))
 def test_cohens_kappa_equals_sklearns(pair: Values) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
-    found = cohen_kappa(pair)
+    kappa = cohen_kappa(pair)
     if len(np.unique(pair)) == 1:
-        assert found is None
+        assert kappa is None
     else:
         theirs = metrics.cohen_kappa_score(*pair.T.astype(int))
-        assert found.estimate == pytest.approx(theirs, abs=1e-9)
+        assert kappa.estimate == pytest.approx(theirs, abs=1e-9)
 
 
 @few
@@ -69,9 +69,9 @@ def test_alpha_equals_the_krippendorff_package_with_missing_ratings(
 ) -> None:
     paired = rated[(~np.isnan(rated)).sum(axis=1) >= 2]
     assume(len(np.unique(paired[~np.isnan(paired)])) > 1)
-    found = krippendorff_alpha(rated, level)
+    alpha = krippendorff_alpha(rated, level)
     theirs = krippendorff.alpha(reliability_data=rated.T, level_of_measurement=level)
-    assert found.estimate == pytest.approx(theirs, abs=1e-9)
+    assert alpha.estimate == pytest.approx(theirs, abs=1e-9)
 
 
 def test_alpha_of_krippendorffs_example() -> None:
@@ -173,8 +173,8 @@ def test_the_interval_is_over_clusters_where_they_are_given(coefficient) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("coefficient", [*COEFFICIENTS[:1], *long(COEFFICIENTS[1:])])
 def test_95_percent_intervals_of_agreement_cover(coefficient) -> None:
-    found = [coefficient(agreeing(80, 0.8, seed)) for seed in range(250)]
-    assert np.mean([one.low <= 0.6 <= one.high for one in found]) >= 0.91
+    intervals = [coefficient(agreeing(80, 0.8, seed)) for seed in range(250)]
+    assert np.mean([interval.low <= 0.6 <= interval.high for interval in intervals]) >= 0.91
 
 
 # Too little to tell.
@@ -193,9 +193,9 @@ def test_without_two_ratings_of_a_prompt_the_result_is_none(coefficient, rated: 
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)
 def test_one_prompt_has_no_interval(coefficient) -> None:
-    found = coefficient(np.array([[1.0, 0.0]]))
-    assert sound(found)
-    assert found.method == "one unit: no interval"
+    result = coefficient(np.array([[1.0, 0.0]]))
+    assert sound(result)
+    assert result.method == "one unit: no interval"
 
 
 def test_a_single_category_leaves_only_ac1() -> None:

@@ -71,11 +71,11 @@ def test_the_fit_is_that_of_liblinear_with_an_l1_penalty(seed: int, c: float) ->
     rows = inputs(150, seed)
     x, y, w, _ = rows_of(rows)
     theirs = liblinear(x, y, w, c)
-    found = length_controlled_win_rate(rows, c)
-    assert found.weights == pytest.approx(theirs.tolist(), abs=1e-3)
+    result = length_controlled_win_rate(rows, c)
+    assert result.weights == pytest.approx(theirs.tolist(), abs=1e-3)
     rate = expit(theirs[2] + theirs[1] * rows.difficulty).mean()
-    assert found.win_rate == pytest.approx(rate, abs=1e-4)
-    assert found.c == c
+    assert result.win_rate == pytest.approx(rate, abs=1e-4)
+    assert result.c == c
 
 
 def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
@@ -88,9 +88,9 @@ def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
             eta = x[out] @ liblinear(x[kept], y[kept], w[kept], c)
             loss = np.logaddexp(0, eta) - y[out] * eta
             losses[i] += np.average(loss, weights=w[out]) / 5
-    found = length_controlled_win_rate(rows)
-    assert found.c in GRID
-    assert losses[list(GRID).index(found.c)] == pytest.approx(losses.min(), abs=1e-5)
+    result = length_controlled_win_rate(rows)
+    assert result.c in GRID
+    assert losses[list(GRID).index(result.c)] == pytest.approx(losses.min(), abs=1e-5)
     assert losses.max() > losses.min() + 0.01
 
 
@@ -114,15 +114,15 @@ def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_diffic
 def test_a_model_against_itself_has_rate_one_half(c: float | None) -> None:
     rows = replace(inputs(40, 5), preferences=np.full(40, 0.5), length_differences=np.zeros(40))
     for one in (rows, own_rows(rows)):
-        found = length_controlled_win_rate(one, c)
-        assert found.win_rate == pytest.approx(0.5, abs=0.01)
+        result = length_controlled_win_rate(one, c)
+        assert result.win_rate == pytest.approx(0.5, abs=0.01)
 
 
 def test_equal_lengths_and_difficulties_leave_the_win_rate_and_its_standard_error() -> None:
     preferences = np.random.default_rng(6).random(120)
     rows = AlpacaEvalInputs(preferences, np.zeros(120), np.zeros(120), NONE, NONE, NONE.astype(int))
-    found = length_controlled_win_rate(rows, 100.0)
-    assert found.win_rate == pytest.approx(preferences.mean(), abs=1e-3)
+    result = length_controlled_win_rate(rows, 100.0)
+    assert result.win_rate == pytest.approx(preferences.mean(), abs=1e-3)
     se = bootstrap_se(rows, 100.0)
     assert se == pytest.approx(preferences.std() / 120**0.5, rel=0.15)
 
@@ -148,5 +148,5 @@ def test_one_prompt_can_be_fitted() -> None:
 
 
 def test_wins_alone_stay_below_1() -> None:
-    found = length_controlled_win_rate(replace(inputs(30, 9), preferences=np.ones(30)), 10.0)
-    assert 0.9 < found.win_rate < 1
+    result = length_controlled_win_rate(replace(inputs(30, 9), preferences=np.ones(30)), 10.0)
+    assert 0.9 < result.win_rate < 1

@@ -110,75 +110,77 @@ def test_judging_everything_again_with_the_same_result_changes_nothing(drawn: Ve
 
 @given(st.integers(2, 60))
 def test_a_judge_that_always_picks_first_gives_half_and_is_never_consistent(n: int) -> None:
-    found = order_effect(*both_orders([1.0] * n, [0.0] * n))
-    assert found.identified == "both orders"
-    assert (found.first_twice, found.second_twice) == (n, 0)
-    effect, pick_first, balanced = estimates(found)
+    result = order_effect(*both_orders([1.0] * n, [0.0] * n))
+    assert result.identified == "both orders"
+    assert (result.first_twice, result.second_twice) == (n, 0)
+    effect, pick_first, balanced = estimates(result)
     assert effect.estimate == pick_first.estimate == 1
     assert balanced.estimate == 0.5
-    assert found.p == pytest.approx(min(1, 2 * 0.5**n))
+    assert result.p == pytest.approx(min(1, 2 * 0.5**n))
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=40))
 def test_a_judge_without_position_bias_has_no_effect(values: list[float]) -> None:
-    found = order_effect(*both_orders(values, values))
-    effect, pick_first, balanced = estimates(found)
+    result = order_effect(*both_orders(values, values))
+    effect, pick_first, balanced = estimates(result)
     assert (effect.estimate, effect.low, effect.high) == (0, 0, 0)
-    assert (found.first_twice, found.second_twice, found.p) == (0, 0, 1)
+    assert (result.first_twice, result.second_twice, result.p) == (0, 0, 1)
     assert balanced == win_rate(np.array(values))
     assert (pick_first is None) == (set(values) == {0.5})
     assert pick_first is None or pick_first.estimate == 0.5
-    assert found.shown_first == 0.5
+    assert result.shown_first == 0.5
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=2, max_size=40))
 def test_both_orders_are_paired_by_prompt(pairs: list[tuple[float, float]]) -> None:
     first, second = (list(side) for side in zip(*pairs, strict=True))
-    found = order_effect(*both_orders(first, second))
-    assert same(found.effect, t_interval(np.array(first) - np.array(second)))
-    assert same(found.balanced, win_rate((np.array(first) + np.array(second)) / 2))
+    result = order_effect(*both_orders(first, second))
+    assert same(result.effect, t_interval(np.array(first) - np.array(second)))
+    assert same(result.balanced, win_rate((np.array(first) + np.array(second)) / 2))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_random_order_has_welch_s_interval(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values, first = rng.random(80) ** 2, rng.random(80) < 0.3
-    found = order_effect(values, np.arange(80), first)
-    assert found.identified == "random order"
-    assert found.shown_first == first.mean()
+    result = order_effect(values, np.arange(80), first)
+    assert result.identified == "random order"
+    assert result.shown_first == first.mean()
     x, y = values[first], values[~first]
     low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
-    assert close(found.effect, x.mean() - y.mean(), low, high)
+    assert close(result.effect, x.mean() - y.mean(), low, high)
     middle = (x.mean() + y.mean()) / 2
-    assert close(found.balanced, middle, *(middle + np.array([-1, 1]) * (high - low) / 4))
-    assert found.balanced.se == pytest.approx(found.effect.se / 2)
+    assert close(result.balanced, middle, *(middle + np.array([-1, 1]) * (high - low) / 4))
+    assert result.balanced.se == pytest.approx(result.effect.se / 2)
 
 
 def test_a_few_prompts_in_both_orders_among_many_in_one_are_a_random_order() -> None:
     values, prompts, first = both_orders([1.0, 0.0], [1.0, 0.0])
     more = np.arange(2, 20)
-    found = order_effect(
+    result = order_effect(
         np.append(values, more % 2), np.append(prompts, more), np.append(first, more > 8)
     )
-    assert found.identified == "random order"
-    assert found.effect.n == 22
+    assert result.identified == "random order"
+    assert result.effect.n == 22
 
 
 @pytest.mark.parametrize(("twice", "once"), [(1, 0), (3, 2), (2, 2), (2, 3), (1, 20)])
 def test_half_of_the_prompts_in_both_orders_identify_a_paired_effect(twice: int, once: int) -> None:
     values, prompts, first = both_orders([1.0] * twice, [0.0] * twice)
     more = np.arange(twice, twice + once)
-    found = order_effect(
+    result = order_effect(
         np.append(values, np.ones(once)), np.append(prompts, more), np.append(first, more > twice)
     )
-    assert (found.identified == "both orders") == (twice >= once)
-    assert found.effect is None or found.effect.n == (twice if twice >= once else 2 * twice + once)
+    assert (result.identified == "both orders") == (twice >= once)
+    assert result.effect is None or result.effect.n == (
+        twice if twice >= once else 2 * twice + once
+    )
 
 
 @pytest.mark.parametrize("shown_first", [0, 1])
 def test_one_fixed_order_identifies_no_effect(shown_first: int) -> None:
-    found = order_effect(np.ones(30), np.arange(30), np.full(30, shown_first == 1))
-    assert found == OrderEffect("one order", shown_first)
+    result = order_effect(np.ones(30), np.arange(30), np.full(30, shown_first == 1))
+    assert result == OrderEffect("one order", shown_first)
 
 
 def test_no_verdicts_have_no_order() -> None:
@@ -187,22 +189,22 @@ def test_no_verdicts_have_no_order() -> None:
 
 
 def test_one_prompt_on_a_side_has_no_spread_to_compare() -> None:
-    found = order_effect(np.array([1.0, 0.0, 0.0]), np.arange(3), np.array([True, False, False]))
-    assert found.identified == "random order"
-    assert (found.effect, found.balanced) == (None, None)
-    assert found.pick_first.estimate == 1
+    result = order_effect(np.array([1.0, 0.0, 0.0]), np.arange(3), np.array([True, False, False]))
+    assert result.identified == "random order"
+    assert (result.effect, result.balanced) == (None, None)
+    assert result.pick_first.estimate == 1
 
 
 def test_a_random_order_without_spread_has_a_point() -> None:
-    found = order_effect(np.array([1.0, 1, 0, 0]), np.arange(4), np.array([1, 1, 0, 0]) > 0)
-    assert (found.effect.low, found.effect.high, found.effect.se) == (1, 1, 0)
-    assert found.balanced.estimate == 0.5
+    result = order_effect(np.array([1.0, 1, 0, 0]), np.arange(4), np.array([1, 1, 0, 0]) > 0)
+    assert (result.effect.low, result.effect.high, result.effect.se) == (1, 1, 0)
+    assert result.balanced.estimate == 0.5
 
 
 def test_ties_alone_have_no_pick_first() -> None:
-    found = order_effect(*both_orders([0.5] * 9, [0.5] * 9))
-    assert found.pick_first is None
-    assert found.p == 1
+    result = order_effect(*both_orders([0.5] * 9, [0.5] * 9))
+    assert result.pick_first is None
+    assert result.p == 1
 
 
 @pytest.mark.slow
@@ -216,11 +218,11 @@ def test_the_interval_of_the_effect_covers() -> None:
             first = rng.random(n) < 0.2 + 0.6 * quality
             second = rng.random(n) < 0.6 * quality
             if design == "both":
-                found = order_effect(*both_orders((first * 1.0).tolist(), (second * 1.0).tolist()))
+                result = order_effect(*both_orders((first * 1.0).tolist(), (second * 1.0).tolist()))
             else:
                 place = rng.random(n) < 0.5
-                found = order_effect(np.where(place, first, second) * 1.0, np.arange(n), place)
-            hits += found.effect.low <= 0.2 <= found.effect.high
+                result = order_effect(np.where(place, first, second) * 1.0, np.arange(n), place)
+            hits += result.effect.low <= 0.2 <= result.effect.high
         assert hits / runs >= 0.92, design
 
 
@@ -250,7 +252,7 @@ def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed
 
 
 @pytest.mark.parametrize(
-    ("values", "differences", "told"),
+    ("values", "differences", "expected"),
     [
         ([], [], 0),
         ([1.0], [5.0], 1),
@@ -260,11 +262,11 @@ def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed
     ],
 )
 def test_where_nothing_varies_there_is_no_correlation(
-    values: list[float], differences: list[float], told: int
+    values: list[float], differences: list[float], expected: int
 ) -> None:
-    found = feature_bias(np.array(values), np.array(differences))
-    assert found.spearman is None
-    assert (found.more_wins.n if found.more_wins else 0) == told
+    result = feature_bias(np.array(values), np.array(differences))
+    assert result.spearman is None
+    assert (result.more_wins.n if result.more_wins else 0) == expected
 
 
 # Length.
@@ -285,9 +287,9 @@ def test_the_fit_is_that_of_a_binomial_regression_with_soft_outcomes(seed: int) 
     z = np.tanh(differences / differences.std(ddof=1))
     for values in (hard, soft):
         theirs = sm.GLM(values, sm.add_constant(z), family=sm.families.Binomial()).fit().params
-        found = length_effect(values, differences)
-        assert found.controlled.estimate == pytest.approx(expit(theirs[0]), abs=1e-4)
-        assert found.slope.estimate == pytest.approx(theirs[1], abs=1e-3)
+        result = length_effect(values, differences)
+        assert result.controlled.estimate == pytest.approx(expit(theirs[0]), abs=1e-4)
+        assert result.slope.estimate == pytest.approx(theirs[1], abs=1e-3)
 
 
 @examples(15)
@@ -315,18 +317,18 @@ def test_the_unit_of_length_does_not_matter(scale: float) -> None:
 
 def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
     values, differences, _ = judged(600, 7, 0.0, 2.0, shift=400)
-    found = length_effect(values, differences)
+    result = length_effect(values, differences)
     assert win_rate(values).low > 0.65
-    assert found.controlled.low < 0.5 < found.controlled.high
-    assert found.slope.low > 1
-    assert found.bias.more_wins.low > 0.5
+    assert result.controlled.low < 0.5 < result.controlled.high
+    assert result.slope.low > 1
+    assert result.bias.more_wins.low > 0.5
 
 
 def test_without_length_bias_the_controlled_rate_is_the_win_rate() -> None:
     values, differences, _ = judged(600, 8, 0.8, 0.0, shift=400)
-    found = length_effect(values, differences)
-    assert found.slope.low < 0 < found.slope.high
-    assert found.controlled.low < values.mean() < found.controlled.high
+    result = length_effect(values, differences)
+    assert result.slope.low < 0 < result.slope.high
+    assert result.controlled.low < values.mean() < result.controlled.high
 
 
 def test_the_interval_is_over_clusters_where_they_are_given() -> None:
@@ -368,30 +370,30 @@ def test_the_interval_at_equal_length_covers() -> None:
 def test_with_few_prompts_wins_or_losses_or_equal_lengths_there_is_nothing_to_fit(
     values: list[float], differences: list[float]
 ) -> None:
-    found = length_effect(np.array(values), np.array(differences, dtype=float))
-    assert (found.controlled, found.slope) == (None, None)
-    assert found.bias.n == len(values)
+    result = length_effect(np.array(values), np.array(differences, dtype=float))
+    assert (result.controlled, result.slope) == (None, None)
+    assert result.bias.n == len(values)
 
 
 def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
     values = np.repeat([1.0, 0.0], (5, 15))
-    for found in (length_effect(side, np.arange(20.0) % 7) for side in (values, 1 - values)):
-        assert sound(found)
-        assert found.controlled is not None
+    for result in (length_effect(side, np.arange(20.0) % 7) for side in (values, 1 - values)):
+        assert sound(result)
+        assert result.controlled is not None
 
 
 @pytest.mark.parametrize("n", [20, 40, 400])
 def test_length_that_separates_wins_from_losses_stays_finite(n: int) -> None:
     values = np.repeat([0.0, 1.0], n // 2)
-    found = length_effect(values, np.where(values > 0.5, 100.0, -100.0) + np.arange(n))
-    assert sound(found)
-    assert 3 < found.slope.estimate < 100
+    result = length_effect(values, np.where(values > 0.5, 100.0, -100.0) + np.arange(n))
+    assert sound(result)
+    assert 3 < result.slope.estimate < 100
 
 
 def test_one_huge_length_stays_finite() -> None:
     differences = np.append(np.arange(40.0) - 20, 1e7)
-    found = length_effect(np.append((np.arange(40) > 20) * 1.0, 1.0), differences)
-    assert sound(found)
+    result = length_effect(np.append((np.arange(40) > 20) * 1.0, 1.0), differences)
+    assert sound(result)
 
 
 def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> None:
@@ -399,11 +401,11 @@ def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> No
     values = np.repeat([0.0, 1.0], 100)
     differences = np.where(values > 0.5, 1.0, -1.0)
     differences[[0, -1]] *= 200
-    found, mirror = length_effect(values, differences), length_effect(1 - values, -differences)
-    assert sound(found)
-    assert found.slope.estimate > 40
-    assert found.controlled.estimate == pytest.approx(0.5, abs=0.01)
-    assert mirrored(found.controlled, mirror.controlled, within=1e-6)
+    result, mirror = length_effect(values, differences), length_effect(1 - values, -differences)
+    assert sound(result)
+    assert result.slope.estimate > 40
+    assert result.controlled.estimate == pytest.approx(0.5, abs=0.01)
+    assert mirrored(result.controlled, mirror.controlled, within=1e-6)
 
 
 # Blemishes.
@@ -430,6 +432,6 @@ def test_leak_effect_is_the_win_rate_where_only_one_side_leaks(
 
 def test_a_judge_that_punishes_leaks_shows_in_the_two_rates() -> None:
     a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
-    found = leak_effect(b.astype(float), a, b)
-    assert (found.rate_only_a.estimate, found.rate_only_b.estimate) == (0, 1)
-    assert found.rate_only_a.high < found.rate_only_b.low
+    result = leak_effect(b.astype(float), a, b)
+    assert (result.rate_only_a.estimate, result.rate_only_b.estimate) == (0, 1)
+    assert result.rate_only_a.high < result.rate_only_b.low

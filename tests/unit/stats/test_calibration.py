@@ -24,8 +24,8 @@ def random_labels(n: int, more: int, quality: float, seed: int) -> tuple[Values,
     """Labels of n prompts, and the values of a lenient judge for them and for others."""
     rng = np.random.default_rng(seed)
     truth = rng.choice([0.0, 0.5, 1.0], n + more, p=[0.4, 0.1, 0.5])
-    told = np.where(rng.random(n + more) < quality, truth, rng.random(n + more) < 0.9)
-    return truth[:n], told[:n], told[n:]
+    judged = np.where(rng.random(n + more) < quality, truth, rng.random(n + more) < 0.9)
+    return truth[:n], judged[:n], judged[n:]
 
 
 # Labels of people beside a judge.
@@ -35,11 +35,11 @@ def random_labels(n: int, more: int, quality: float, seed: int) -> tuple[Values,
 def test_ppi_equals_the_authors_package(sample: tuple[int, int, float, int]) -> None:
     labels, judged, more = random_labels(*sample)
     assume(np.ptp(np.concatenate((judged, more))) > 0)
-    found = ppi_plus_plus(labels, judged, more)
+    result = ppi_plus_plus(labels, judged, more)
     low, high = ppi_py.ppi_mean_ci(labels, judged, more, alpha=0.05)
     estimate = ppi_py.ppi_mean_pointestimate(labels, judged, more)
-    assert close(found.value, *np.ravel((estimate, low, high)), within=1e-7)
-    assert (found.labelled, found.unlabelled) == (len(labels), len(more))
+    assert close(result.value, *np.ravel((estimate, low, high)), within=1e-7)
+    assert (result.labelled, result.unlabelled) == (len(labels), len(more))
 
 
 @given(samples)
@@ -61,28 +61,28 @@ def test_an_uninformative_judge_has_weight_0(
     labels, _, more = random_labels(*sample)
     judged = {"constant": np.full(len(labels), 0.3), "opposite": 1 - labels}[kind]
     rest = {"constant": np.full(len(more), 0.3), "opposite": 1 - more}[kind]
-    found = ppi_plus_plus(labels, judged, rest)
-    assert found.weight == 0
+    result = ppi_plus_plus(labels, judged, rest)
+    assert result.weight == 0
     half = norm.ppf(0.975) * labels.std() / len(labels) ** 0.5
-    assert close(found.value, labels.mean(), labels.mean() - half, labels.mean() + half)
+    assert close(result.value, labels.mean(), labels.mean() - half, labels.mean() + half)
 
 
 def test_a_good_judge_narrows_the_interval() -> None:
     labels, judged, more = random_labels(100, 2_000, 0.95, 3)
-    found = ppi_plus_plus(labels, judged, more)
+    result = ppi_plus_plus(labels, judged, more)
     alone = labels.std() / 10
-    assert found.weight > 0.7
-    assert found.value.se < 0.6 * alone
+    assert result.weight > 0.7
+    assert result.value.se < 0.6 * alone
 
 
 @pytest.mark.slow
 def test_the_interval_covers_for_any_judge() -> None:
     for quality in (0.0, 0.5, 0.9):
-        found = [
+        rates = [
             ppi_plus_plus(*random_labels(80, 400, quality, seed)).value for seed in range(2_000)
         ]
-        assert np.mean([one.low <= 0.55 <= one.high for one in found]) >= 0.92, quality
-        assert np.mean([one.estimate for one in found]) == pytest.approx(0.55, abs=0.005)
+        assert np.mean([rate.low <= 0.55 <= rate.high for rate in rates]) >= 0.92, quality
+        assert np.mean([rate.estimate for rate in rates]) == pytest.approx(0.55, abs=0.005)
 
 
 @pytest.mark.parametrize(("n", "more"), [(0, 5), (1, 5), (5, 0)])
@@ -98,19 +98,19 @@ def test_too_few_labels_are_no_calibration(n: int, more: int) -> None:
 def test_rogan_gladen_recovers_the_rate(
     truth: float, sensitivity: float, specificity: float
 ) -> None:
-    told = sensitivity * truth + (1 - specificity) * (1 - truth)
-    found = rogan_gladen(told, sensitivity, specificity)
+    judged_rate = sensitivity * truth + (1 - specificity) * (1 - truth)
+    result = rogan_gladen(judged_rate, sensitivity, specificity)
     if sensitivity + specificity - 1 <= 1e-12:
-        assert found is None
+        assert result is None
     elif sensitivity + specificity - 1 > 1e-3:
-        assert found == pytest.approx(truth, abs=1e-9)
+        assert result == pytest.approx(truth, abs=1e-9)
 
 
 def test_lee_interval_of_the_authors_example() -> None:
     """The example in the README of UW-Madison-Lee-Lab/LLM-judge-reporting."""
-    found = lee_interval(0.4, 1_000, (0.7, 200), (0.9, 200))
-    assert close(found.value, 0.1667, 0.0564, 0.2627, within=5e-5)
-    assert (found.labelled, found.unlabelled, found.weight) == (400, 1_000, None)
+    result = lee_interval(0.4, 1_000, (0.7, 200), (0.9, 200))
+    assert close(result.value, 0.1667, 0.0564, 0.2627, within=5e-5)
+    assert (result.labelled, result.unlabelled, result.weight) == (400, 1_000, None)
 
 
 @given(
@@ -139,10 +139,10 @@ def test_lee_s_interval_is_in_0_to_1_mirrored_and_needs_a_judge_better_than_chan
 def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None:
     rng = np.random.default_rng(61)
     truth, sensitivity, specificity = 0.3, 0.85, 0.75
-    told = sensitivity * truth + (1 - specificity) * (1 - truth)
+    judged_rate = sensitivity * truth + (1 - specificity) * (1 - truth)
     hits = 0
     for _ in range(2_000):
-        rate = rng.binomial(400, told) / 400
+        rate = rng.binomial(400, judged_rate) / 400
         right = rng.binomial(150, [specificity, sensitivity]) / 150
         value = lee_interval(rate, 400, (right[0], 150), (right[1], 150)).value
         hits += value.low <= truth <= value.high
@@ -156,21 +156,21 @@ def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None
 def test_the_number_of_labels_is_minimal(sample: tuple[int, int, float, int], away: float) -> None:
     labels, judged, more = random_labels(*sample)
     total = len(labels) + len(more)
-    found = labels_needed(labels, judged, total, away)
+    needed = labels_needed(labels, judged, total, away)
     spread = np.append(labels, (0.0, 1.0)).var(ddof=1)
     varied = np.ptp(labels) > 0 and np.ptp(judged) > 0
     rho = np.corrcoef(labels, judged)[0, 1] if varied else 0.0
 
-    def power_error(n: int) -> float:  # the effective number of labels, in its authors' form
+    def power_error(n: int) -> float:  # the effective number of labels, in the authors' form
         effective = n / (1 - rho**2 * (total - n) / total)
         return 2.8016 * math.sqrt(spread / effective)
 
-    if found is None:
+    if needed is None:
         assert power_error(total) > away * 0.999
         return
-    assert 1 <= found <= total
-    assert power_error(found) <= away * 1.001
-    assert found == 1 or power_error(found - 1) > away * 0.999
+    assert 1 <= needed <= total
+    assert power_error(needed) <= away * 1.001
+    assert needed == 1 or power_error(needed - 1) > away * 0.999
 
 
 def test_a_judge_that_agrees_with_people_saves_labels() -> None:

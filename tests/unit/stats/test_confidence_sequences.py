@@ -1,3 +1,5 @@
+"""Confidence sequences of means, p-values at any look, and stopping."""
+
 import itertools
 import math
 
@@ -23,27 +25,27 @@ from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_a
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
 simultaneous_margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])
 
-# Of polynomials of a degree up to 239 this is the whole integral, not an approximation.
+# Exact for polynomials of degree 239 or less.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
 _BELIEFS = (_NODES + 1) / 2
 _DENSITY = stats.beta.pdf(_BELIEFS, CONCENTRATION, CONCENTRATION) * _WEIGHTS / 2
 
 
 def log_wealth(values: Values, m: float) -> float:
-    """What was made of 1 against the mean m, from the definition: the integral over beliefs p of
+    """The log of the wealth against the mean m, by its definition: the integral over beliefs p of
     Beta(5, 5) times the product over values y of y p/m + (1-y)(1-p)/(1-m).
     """
-    made = np.ones_like(_BELIEFS)
+    wealth = np.ones_like(_BELIEFS)
     for y in values:
-        made *= y * _BELIEFS / m + (1 - y) * (1 - _BELIEFS) / (1 - m)
-    return math.log(_DENSITY @ made)
+        wealth *= y * _BELIEFS / m + (1 - y) * (1 - _BELIEFS) / (1 - m)
+    return math.log(_DENSITY @ wealth)
 
 
 def log_wealth_at_each_look(values: Values, m: float) -> Values:
-    """As `log_wealth`, after each value in turn."""
+    """`log_wealth` after each value."""
     gains = np.log(np.outer(values, _BELIEFS / m) + np.outer(1 - values, (1 - _BELIEFS) / (1 - m)))
-    made: Values = np.logaddexp.reduce(np.log(_DENSITY) + gains.cumsum(axis=0), axis=1)
-    return made
+    log_wealths: Values = np.logaddexp.reduce(np.log(_DENSITY) + gains.cumsum(axis=0), axis=1)
+    return log_wealths
 
 
 def first_decision(
@@ -64,38 +66,38 @@ def first_decision(
 @examples(60)
 @given(values_of_any_kind, alphas)
 def test_bounds_are_the_means_with_wealth_1_over_alpha(values: Values, alpha: float) -> None:
-    found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
+    result, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     exact = np.allclose(values * 100, np.round(values * 100), rtol=0, atol=1e-9)
-    for end, edge in ((found.low, 1e-9), (found.high, 1 - 1e-9)):
-        if not exact:  # what lies between two hundredths may win a little less, and never more
+    for end, edge in ((result.low, 1e-9), (result.high, 1 - 1e-9)):
+        if not exact:  # the computed wealth is slightly lower, never higher
             assert end in (0, 1) or log_wealth(values, end) >= enough - 2e-3
-        elif end in (0, 1):  # not even there have they made it
+        elif end in (0, 1):  # the wealth is too small even at the edge
             assert log_wealth(values, edge) <= enough + 1e-3
-        elif 1e-6 < end < 1 - 1e-6:  # nearer to 0 and 1 it changes too fast to be told
+        elif 1e-6 < end < 1 - 1e-6:  # too steep to compare near 0 and 1
             assert log_wealth(values, end) == pytest.approx(enough, abs=2e-3)
 
 
 @examples(60)
 @given(values_of_any_kind, alphas)
 def test_the_sequence_is_the_set_of_means_not_excluded(values: Values, alpha: float) -> None:
-    found, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
+    result, enough = mean_confidence_sequence(values, alpha), -math.log(alpha)
     for m in np.linspace(0.01, 0.99, 50).tolist():
-        made = log_wealth(values, m)
-        if abs(made - enough) > 2e-3:
-            assert (found.low < m < found.high) == (made < enough), m
+        wealth = log_wealth(values, m)
+        if abs(wealth - enough) > 2e-3:
+            assert (result.low < m < result.high) == (wealth < enough), m
 
 
 @examples(60)
 @given(values_of_any_kind, alphas)
 def test_the_sequence_contains_the_mean_and_is_sound(values: Values, alpha: float) -> None:
-    found = mean_confidence_sequence(values, alpha)
-    assert sound(found)
-    assert 0 <= found.low <= values.mean() + 1e-12
-    assert values.mean() - 1e-12 <= found.high <= 1
-    assert found.estimate == pytest.approx(values.mean(), abs=1e-12)
-    assert found.low < found.high
-    assert found.n == len(values)
-    assert "confidence sequence" in found.method
+    result = mean_confidence_sequence(values, alpha)
+    assert sound(result)
+    assert 0 <= result.low <= values.mean() + 1e-12
+    assert values.mean() - 1e-12 <= result.high <= 1
+    assert result.estimate == pytest.approx(values.mean(), abs=1e-12)
+    assert result.low < result.high
+    assert result.n == len(values)
+    assert "confidence sequence" in result.method
 
 
 @examples(60)
@@ -147,20 +149,20 @@ def test_each_look_uses_the_values_so_far(values: Values, alpha: float) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 1e-12, 1 - 1e-12, 0.3])
 @pytest.mark.parametrize("count", [1, 20, 3_000])
 def test_values_that_are_all_the_same(value: float, count: int) -> None:
-    found = mean_confidence_sequence(np.full(count, value))
-    assert sound(found)
-    assert found.low <= value <= found.high
-    assert found.low == 0 or value > 1e-6
-    assert found.high == 1 or value < 1 - 1e-6
+    result = mean_confidence_sequence(np.full(count, value))
+    assert sound(result)
+    assert result.low <= value <= result.high
+    assert result.low == 0 or value > 1e-6
+    assert result.high == 1 or value < 1 - 1e-6
     if count == 3_000:
-        assert found.high - found.low < 0.06
+        assert result.high - result.low < 0.06
 
 
 def test_more_of_the_same_values_narrow_the_sequence() -> None:
     widths = []
     for times in (1, 2, 5, 20):
-        found = mean_confidence_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
-        widths.append(found.high - found.low)
+        result = mean_confidence_sequence(np.tile([1.0, 0.5, 0.0, 1.0, 0.75, 0.25, 1.0], times))
+        widths.append(result.high - result.low)
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < widths[0] / 2
 
@@ -173,9 +175,9 @@ def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
     values: Values, alpha: float
 ) -> None:
     log_e = float(log_e_value(np.sum(values == 1), np.sum(values == 0)))
-    found = anytime_test(values)
-    assert found.p == pytest.approx(min(1.0, math.exp(-log_e)), rel=1e-3)
-    assert found.n == len(values)
+    result = anytime_test(values)
+    assert result.p == pytest.approx(min(1.0, math.exp(-log_e)), rel=1e-3)
+    assert result.n == len(values)
     looks = SequentialTest(0.05, alpha)
     for value in values.tolist():
         looks.add(value)
@@ -186,9 +188,9 @@ def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
 @pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
 def test_it_equals_the_sign_e_process_for_many_values(wins: int, losses: int) -> None:
     """The grid of beliefs is fine enough for a very concentrated posterior."""
-    found = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
+    result = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
     log_e = float(log_e_value(np.array(wins), np.array(losses)))
-    assert math.log(found.p) == pytest.approx(min(0.0, -log_e), abs=0.1)
+    assert math.log(result.p) == pytest.approx(min(0.0, -log_e), abs=0.1)
 
 
 @given(values_of_any_kind)
@@ -203,9 +205,9 @@ def test_p_is_1_over_wealth(values: Values) -> None:
 def test_p_is_below_alpha_exactly_if_the_sequence_excludes_half(
     values: Values, alpha: float
 ) -> None:
-    p, found = anytime_test(values).p, mean_confidence_sequence(values, alpha)
+    p, result = anytime_test(values).p, mean_confidence_sequence(values, alpha)
     assume(abs(p - alpha) > 1e-6 * alpha)
-    assert (p <= alpha) == (found.low > 0.5 or found.high < 0.5)
+    assert (p <= alpha) == (result.low > 0.5 or result.high < 0.5)
 
 
 def test_p_is_1_without_values_and_for_ties() -> None:
@@ -218,9 +220,9 @@ def test_p_is_1_without_values_and_for_ties() -> None:
 
 
 def _clear(values: Values, margin: float, alpha: float) -> bool:
-    """Whether no mean that `SequentialTest` checks is so near to a bound that rounding decides."""
-    asked = {m for m in (0.5, 0.5 - margin, 0.5 + margin) if 0 < m < 1}
-    return all(abs(log_wealth(values, m) + math.log(alpha)) > 1e-3 for m in asked)
+    """Whether rounding cannot change a decision: no mean that it checks is close to a bound."""
+    means = {m for m in (0.5, 0.5 - margin, 0.5 + margin) if 0 < m < 1}
+    return all(abs(log_wealth(values, m) + math.log(alpha)) > 1e-3 for m in means)
 
 
 @examples(25)
@@ -242,23 +244,23 @@ def test_the_sequential_test_agrees_with_the_interval_at_every_look(
         seen = np.array(values[:count])
         if not _clear(seen, margin, alpha):
             continue
-        said = interval_outcome(mean_confidence_sequence(seen, alpha), margin)
+        outcome = interval_outcome(mean_confidence_sequence(seen, alpha), margin)
         different = {"better": "different", "worse": "different", "not enough data": None}
-        assert looks.decision == different.get(said, said), (count, said)
+        assert looks.decision == different.get(outcome, outcome), (count, outcome)
 
 
-@pytest.mark.parametrize(("margin", "finding"), [(0.0, None), (0.05, "equivalent")])
+@pytest.mark.parametrize(("margin", "decision"), [(0.0, None), (0.05, "equivalent")])
 def test_ties_alone_are_equivalent_for_positive_margins_only(
-    margin: float, finding: str | None
+    margin: float, decision: str | None
 ) -> None:
     looks = SequentialTest(margin)
-    found = []
+    decisions = []
     for _ in range(3_000):
         looks.add(0.5)
-        found.append(looks.decision)
-    assert found[-1] == finding
-    assert found[:20] == [None] * 20
-    assert "different" not in found
+        decisions.append(looks.decision)
+    assert decisions[-1] == decision
+    assert decisions[:20] == [None] * 20
+    assert "different" not in decisions
 
 
 def test_with_margin_50_everything_not_different_is_equivalent() -> None:
@@ -340,8 +342,8 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 @pytest.mark.slow
 def test_stopping_at_a_decision_has_an_error_rate_below_5_percent() -> None:
     runs = np.random.default_rng(59).choice([0.0, 0.25, 0.5, 0.75, 1.0], (120, 80))
-    found = [first_decision(run) for run in runs]
-    wrong = np.mean([one is not None and one[1] == "different" for one in found])
+    decisions = [first_decision(run) for run in runs]
+    wrong = np.mean([decision is not None and decision[1] == "different" for decision in decisions])
     print(f"{wrong:.4f}")
     assert wrong < 0.05
 

@@ -164,7 +164,7 @@ def test_the_order_of_the_prompts_does_not_matter(
 def test_a_higher_level_is_a_wider_interval(drawn: tuple[Values, np.ndarray], alone: bool) -> None:
     values, clusters = drawn
     narrow, wide = (win_rate(values, None if alone else clusters, level) for level in (0.8, 0.99))
-    assert wide.low <= narrow.low + 1e-12  # next to 0 and 1 they differ by rounding
+    assert wide.low <= narrow.low + 1e-12  # they differ by rounding next to 0 and 1
     assert narrow.high <= wide.high + 1e-12
     assert wide.high - wide.low > narrow.high - narrow.low
 
@@ -172,7 +172,7 @@ def test_a_higher_level_is_a_wider_interval(drawn: tuple[Values, np.ndarray], al
 @given(singles, averages)
 def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> None:
     assert win_rate(single) == effective_wilson(single)
-    average = np.round(average, 9)  # what differs by less is taken for rounding
+    average = np.round(average, 9)  # smaller differences count as rounding
     assert whole(average) or win_rate(average) == cluster_robust_mean(average, None)
     wilson = win_rate(average).method == "effective-n Wilson"
     assert wilson == (whole(average) or np.ptp(average) <= 1e-9)
@@ -222,7 +222,7 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
     drawn: tuple[Values, np.ndarray], times: int
 ) -> None:
     values, clusters = drawn
-    values = np.round(values, 6)  # what differs by 1e-9 may or may not be rounding
+    values = np.round(values, 6)  # differences of 1e-9 may count as rounding
     one = cluster_robust_mean(values, clusters)
     many = cluster_robust_mean(np.repeat(values, times), np.repeat(clusters, times))
     assert same(one, many)
@@ -233,7 +233,7 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 
 @given(quarters, st.integers(2, 4))
 def test_a_prompt_s_copies_are_one_prompt(values: Values, times: int) -> None:
-    """The interval of n prompts is at least as wide as averaging their copies first would be."""
+    """Averaging the copies of each prompt first gives the same interval."""
     prompts = np.repeat(np.arange(len(values)), times)
     assert same(
         cluster_robust_mean(np.repeat(values, times), prompts), cluster_robust_mean(values, None)
@@ -333,18 +333,18 @@ def test_the_bootstrap_survives_degenerate_data(values: list[float], statistic: 
     data = np.array(values)
     n = len(data)
 
-    def of(weights: Values) -> Values:
-        found = {
+    def statistics(weights: Values) -> Values:
+        results = {
             "mean": (weights @ data) / weights.sum(-1),
             "largest": np.where(weights > 0, data, -np.inf).max(-1),
             "share of the first": weights[..., 0] / weights.sum(-1),
         }
-        return np.stack((found[statistic], found["mean"]), axis=-1)
+        return np.stack((results[statistic], results["mean"]), axis=-1)
 
-    both = bca(of, n, resamples=300)
+    both = bca(statistics, n, resamples=300)
     assert len(both) == 2
     assert sound(both)
-    assert both[0].estimate == pytest.approx(of(np.ones(n))[0])
+    assert both[0].estimate == pytest.approx(statistics(np.ones(n))[0])
     if np.ptp(data) == 0 and statistic != "share of the first":
         assert both[0].high - both[0].low < 1e-9
 
@@ -389,8 +389,8 @@ def intervals(samples: np.ndarray, scale: float) -> tuple[Values, Values]:
     """
     counts = np.stack([(samples == k).sum(axis=1) for k in range(int(scale) + 1)], axis=1)
     unique, back = np.unique(counts, axis=0, return_inverse=True)
-    found = [win_rate(np.repeat(np.arange(scale + 1) / scale, row)) for row in unique]
-    bounds = np.array([(one.low, one.high) for one in found])[back.reshape(-1)]
+    results = [win_rate(np.repeat(np.arange(scale + 1) / scale, row)) for row in unique]
+    bounds = np.array([(result.low, result.high) for result in results])[back.reshape(-1)]
     return bounds[:, 0], bounds[:, 1]
 
 
@@ -434,9 +434,9 @@ def test_95_percent_intervals_of_single_verdicts_cover(
 @pytest.mark.parametrize(("n", "a", "b"), [(20, 2.0, 2.0), (30, 4.0, 2.0), (100, 6.0, 1.0)])
 def test_95_percent_intervals_of_soft_preferences_cover(n: int, a: float, b: float) -> None:
     samples = np.random.default_rng(13).beta(a, b, size=(3_000, n))
-    found = [win_rate(values) for values in samples]
+    results = [win_rate(values) for values in samples]
     theta = a / (a + b)
-    assert np.mean([one.low <= theta <= one.high for one in found]) >= 0.92
+    assert np.mean([result.low <= theta <= result.high for result in results]) >= 0.92
 
 
 @pytest.mark.slow
@@ -453,8 +453,8 @@ def test_95_percent_intervals_over_clusters_cover_where_those_over_prompts_do_no
     codes = np.repeat(np.arange(clusters), size)
 
     def coverage(by: np.ndarray | None) -> float:
-        found = [win_rate(values, by) for values in samples]
-        return float(np.mean([one.low <= theta <= one.high for one in found]))
+        results = [win_rate(values, by) for values in samples]
+        return float(np.mean([result.low <= theta <= result.high for result in results]))
 
     assert coverage(codes) >= 0.92
     assert coverage(None) < 0.89
@@ -463,8 +463,8 @@ def test_95_percent_intervals_over_clusters_cover_where_those_over_prompts_do_no
 @pytest.mark.slow
 def test_95_percent_bootstrap_intervals_cover() -> None:
     samples = np.random.default_rng(19).beta(2, 5, size=(500, 50))
-    found = [bca(mean_of(values), 50, resamples=1_000)[0] for values in samples]
-    assert np.mean([one.low <= 2 / 7 <= one.high for one in found]) >= 0.92
+    results = [bca(mean_of(values), 50, resamples=1_000)[0] for values in samples]
+    assert np.mean([result.low <= 2 / 7 <= result.high for result in results]) >= 0.92
 
 
 # Numbers known from elsewhere.

@@ -109,16 +109,16 @@ def tied(outcomes: PairwiseOutcomes) -> bool:
 
 @given(seeds)
 def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None:
-    one = random_outcomes(seed)
-    turned = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
-    mirror = dataclasses.replace(one, values=1 - one.values)
-    twice = dataclasses.replace(one, weights=np.full(len(one.values), 2.0))
+    outcomes = random_outcomes(seed)
+    swapped = PairwiseOutcomes(outcomes.right, outcomes.left, 1 - outcomes.values, outcomes.prompts)
+    mirror = dataclasses.replace(outcomes, values=1 - outcomes.values)
+    twice = dataclasses.replace(outcomes, weights=np.full(len(outcomes.values), 2.0))
     double = PairwiseOutcomes(
-        *(np.repeat(getattr(one, n), 2) for n in ("left", "right", "values", "prompts"))
+        *(np.repeat(getattr(outcomes, n), 2) for n in ("left", "right", "values", "prompts"))
     )
-    found = select_pairs(one, 5, 5)
-    assert select_pairs(turned, 5, 5) == found
-    assert tied(one) or set(select_pairs(mirror, 5, 1)) == set(found[:1])
+    selected = select_pairs(outcomes, 5, 5)
+    assert select_pairs(swapped, 5, 5) == selected
+    assert tied(outcomes) or set(select_pairs(mirror, 5, 1)) == set(selected[:1])
     assert select_pairs(twice, 5, 5) == select_pairs(double, 5, 5)
 
 
@@ -156,8 +156,8 @@ def test_the_most_uncertain_neighbors_come_first() -> None:
 
 
 def none() -> PairwiseOutcomes:
-    nobody = np.array([], dtype=int)
-    return PairwiseOutcomes(nobody, nobody, np.array([]), nobody)
+    no_items = np.array([], dtype=int)
+    return PairwiseOutcomes(no_items, no_items, np.array([]), no_items)
 
 
 def test_without_outcomes_every_pair_is_unmet() -> None:

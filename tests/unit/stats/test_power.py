@@ -41,11 +41,11 @@ def test_the_needed_number_is_minimal(sd: float, effect: float, power: float) ->
     n = prompts_needed(sd, effect, power)
     assert n is not None
 
-    def found(prompts: int) -> float:
+    def power_with(prompts: int) -> float:
         return float(norm.sf(norm.ppf(0.975) - effect * prompts**0.5 / sd))
 
-    assert found(n) >= power - 1e-9
-    assert n == 1 or found(n - 1) < power
+    assert power_with(n) >= power - 1e-9
+    assert n == 1 or power_with(n - 1) < power
     assert prompts_needed(sd, -effect, power) == n
 
 
@@ -218,12 +218,10 @@ def _sure(values: Values, alpha: float) -> bool:
     return False
 
 
-# Whether the second order of the next prompts may decide anything.
+# Whether the second order of the next prompts can change the verdict.
 
-COIN, CANCELLED = (
-    OrderVariances(0.25, 0.25),
-    OrderVariances(0.25, 0.01),
-)  # orders agree; they cancel nearly all
+# Orders that agree, and orders whose average has little noise.
+COIN, CANCELLED = OrderVariances(0.25, 0.25), OrderVariances(0.25, 0.01)
 Z = float(norm.ppf(0.975))
 spreads = st.builds(OrderVariances, st.floats(0, 0.25), st.floats(0, 0.25))
 
@@ -269,7 +267,7 @@ def test_the_less_the_orders_agree_the_more_may_depend_on_them(
     [
         (wins(80, 20), 120),  # better
         (wins(20, 80), 1_000),  # worse
-        (wins(52, 48), 104),  # not enough data, whatever the last four say
+        (wins(52, 48), 104),  # not enough data, whatever the last four verdicts are
         (wins(50, 50, 400), 510),  # equivalent
     ],
 )
@@ -323,15 +321,15 @@ def test_the_same_verdict_probability_agrees_with_a_simulation(
     truth = rng.normal(values.mean(), (now / n) ** 0.5, runs)
     in_both = rng.normal(truth, (both / left) ** 0.5)
     in_one = in_both + rng.normal(0, (extra / left) ** 0.5, runs)
-    said = []
+    outcomes = []
     for to_come, each in ((in_both, both), (in_one, both + extra)):
         mean = (values.sum() + left * to_come) / total
         half = Z * (n * now + left * each) ** 0.5 / total
         low, high = mean - half, mean + half
         inside = (low >= 0.5 - margin) & (high <= 0.5 + margin)
-        said.append(np.select((low > 0.5, high < 0.5, inside), (0, 1, 2), 3))
+        outcomes.append(np.select((low > 0.5, high < 0.5, inside), (0, 1, 2), 3))
     expected_ = same_verdict_probability(values, spread, total, margin, Z)
-    assert (said[0] == said[1]).mean() == pytest.approx(expected_, abs=0.01)
+    assert (outcomes[0] == outcomes[1]).mean() == pytest.approx(expected_, abs=0.01)
 
 
 def test_a_larger_z_leaves_more_open() -> None:
@@ -365,8 +363,8 @@ def test_known_variance_components_are_recovered(variances: tuple[float, ...]) -
     shape = (5_000, 3, 2, 2)
     values = simulated(np.random.default_rng(31), shape, variances)
     split = variance_components(values, *design(*shape))
-    found = (split.prompt, split.generation, split.order, split.repeat)
-    assert found == pytest.approx(variances, rel=0.1, abs=1e-3)
+    components = (split.prompt, split.generation, split.order, split.repeat)
+    assert components == pytest.approx(variances, rel=0.1, abs=1e-3)
     assert (split.prompts, split.generations, split.orders, split.repeats) == shape
 
 
@@ -383,11 +381,11 @@ def test_the_components_add_up_to_the_variance_of_the_prompts_means(
     n, g, o, r = shape
     parts = (split.prompt, split.generation, split.order, split.repeat)
     assert [part is None for part in parts] == [size == 1 for size in shape]
-    assume(split.prompt != 0)  # else something was cut at 0, and they add up to more
+    assume(split.prompt != 0)  # else a component was set to 0, and the sum is larger
     assume(split.generation != 0 and split.order != 0)
     prompt, generation, order, repeat = (part or 0.0 for part in parts)
-    whole = prompt + generation / g + order / (g * o) + repeat / (g * o * r)
-    assert whole == pytest.approx(values.reshape(n, -1).mean(axis=1).var(ddof=1))
+    total = prompt + generation / g + order / (g * o) + repeat / (g * o * r)
+    assert total == pytest.approx(values.reshape(n, -1).mean(axis=1).var(ddof=1))
 
 
 @given(

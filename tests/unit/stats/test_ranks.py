@@ -35,26 +35,26 @@ def test_items_share_a_letter_if_and_only_if_neither_is_better(
 ) -> None:
     better = orders(seed, items, share)
     ranked = np.random.default_rng(seed).permutation(items).tolist()
-    said = letter_display(better, ranked)
-    assert all(said)
-    assert said[ranked[0]][0] == "a"
+    letters = letter_display(better, ranked)
+    assert all(letters)
+    assert letters[ranked[0]][0] == "a"
     for i, j in combinations(range(items), 2):
-        assert bool(set(said[i]) & set(said[j])) == (not better[i, j])
-    used = {letter: {i for i in range(items) if letter in said[i]} for letter in "".join(said)}
+        assert bool(set(letters[i]) & set(letters[j])) == (not better[i, j])
+    used = {
+        letter: {i for i in range(items) if letter in letters[i]} for letter in "".join(letters)
+    }
     groups = list(used.values())
-    assert not any(one < other for one in groups for other in groups)  # none says nothing new
+    assert not any(one < other for one in groups for other in groups)  # no letter is redundant
 
 
 @given(seeds, st.integers(1, 9), st.floats(0, 1))
-def test_letters_and_ranks_go_with_the_items_wherever_they_stand(
-    seed: int, items: int, share: float
-) -> None:
+def test_renaming_the_items_renames_letters_and_ranks(seed: int, items: int, share: float) -> None:
     better = orders(seed, items, share)
     names = np.random.default_rng(seed).permutation(items)
     moved = np.zeros_like(better)
     moved[np.ix_(names, names)] = better
-    said, again = letter_display(better, range(items)), letter_display(moved, names.tolist())
-    assert [again[name] for name in names] == said
+    letters, again = letter_display(better, range(items)), letter_display(moved, names.tolist())
+    assert [again[name] for name in names] == letters
     ranks = rank_intervals(moved)
     assert [ranks[name] for name in names] == rank_intervals(better)
 
@@ -80,10 +80,10 @@ def test_known_letters_and_ranks() -> None:
 
 def test_there_are_letters_for_a_hundred_groups() -> None:
     better = np.triu(np.ones((100, 100), dtype=bool), 1)
-    said = letter_display(better, range(100))
-    assert len(set(said)) == 100
-    assert {len(one) for one in said} == {1}
-    assert (said[0], said[26], said[52], said[76]) == ("a", "A", "\u03b1", "\u4e00")
+    letters = letter_display(better, range(100))
+    assert len(set(letters)) == 100
+    assert {len(label) for label in letters} == {1}
+    assert (letters[0], letters[26], letters[52], letters[76]) == ("a", "A", "\u03b1", "\u4e00")
 
 
 @given(seeds, st.integers(2, 6))
@@ -111,13 +111,13 @@ def test_the_margin_of_one_pair_is_its_own_and_more_pairs_are_wider(seed: int, i
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(15, 5), (39, 1), (60, 40)])
-def test_of_two_items_it_is_the_score_test(wins: int, losses: int) -> None:
+def test_the_margin_of_two_items_is_that_of_the_score_test(wins: int, losses: int) -> None:
     n = wins + losses
     drawn = np.random.default_rng(0).binomial(n, wins / n, 20_000).clip(1e-9, n - 1e-9)
     strengths = np.stack((np.log(drawn / (n - drawn)), np.zeros(20_000)), axis=1)
-    told = ~np.eye(2, dtype=bool)
+    compared = ~np.eye(2, dtype=bool)
     margin = simultaneous_margins(
-        np.array([np.log(wins / losses), 0]), strengths, 10**6, told, 0.05
+        np.array([np.log(wins / losses), 0]), strengths, 10**6, compared, 0.05
     )[0, 1]
     assert margin == pytest.approx(1.96 / (2 * np.sqrt(n)), rel=0.12)
 
@@ -151,12 +151,12 @@ def test_where_the_bootstrap_does_not_apply_the_sign_test_decides() -> None:
         wins = np.zeros((3, 3), dtype=int)
         wins[0, 1] = wins[1, 0] = 0
         wins[0, 2] = won
-        wins[2, 1] = won  # against what the strengths say
+        wins[2, 1] = won  # opposite to the strengths
         for groups in ([[0, 1, 2]], [[0], [1], [2]]):
             for drawn in (still, still[:0]):
-                found = significantly_stronger(values, drawn, groups, wins, 20)
-                assert found[0, 2] == sure
-                assert found.sum() == sure
+                significant = significantly_stronger(values, drawn, groups, wins, 20)
+                assert significant[0, 2] == sure
+                assert significant.sum() == sure
 
 
 def test_the_bootstrap_is_not_used_for_few_prompts() -> None:
@@ -168,15 +168,15 @@ def test_the_bootstrap_is_not_used_for_few_prompts() -> None:
 
 def test_the_error_is_split_between_bootstrap_and_sign_tests() -> None:
     wins = np.zeros((4, 4), dtype=int)
-    told = np.zeros((4, 4), dtype=bool)
-    told[:2, :2] = told[2:, 2:] = True
-    told &= ~np.eye(4, dtype=bool)
+    compared = np.zeros((4, 4), dtype=bool)
+    compared[:2, :2] = compared[2:, 2:] = True
+    compared &= ~np.eye(4, dtype=bool)
     differs = 0
     for seed in range(200):
         values, drawn = resamples(seed, 4, 0.3)
         ahead = expit(values[:, None] - values) - 0.5
         mine, all_of_it = (
-            told & (ahead > simultaneous_margins(values, drawn, 99, told, alpha))
+            compared & (ahead > simultaneous_margins(values, drawn, 99, compared, alpha))
             for alpha in (0.05 / 3, 0.05)
         )
         assert (significantly_stronger(values, drawn, [[0, 1], [2, 3]], wins, 99) == mine).all()

@@ -67,10 +67,10 @@ def test_strengths_are_those_of_evalica(seed: int) -> None:
 
 @few
 @given(seeds, st.integers(2, 6), st.integers(1, 40), st.floats(0, 8))
-def test_at_the_maximum_the_gradient_is_the_ridges(
+def test_at_the_maximum_the_gradient_is_that_of_the_ridge(
     seed: int, items: int, n: int, apart: float
 ) -> None:
-    """Also where some item won or lost everything."""
+    """Also if an item won or lost every comparison."""
     drawn = random_outcomes(seed, items, n)
     lead = apart * (drawn.left < drawn.right)
     outcomes = PairwiseOutcomes(
@@ -89,9 +89,9 @@ def test_at_the_maximum_the_gradient_is_the_ridges(
 def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.stats.ratings._MIN_RIDGE", RIDGE)  # as resamples have it
+    monkeypatch.setattr("bakeoff.stats.ratings._MIN_RIDGE", RIDGE)  # the ridge of the resamples
     outcomes = random_outcomes(3, items=3, n=120)
-    found = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
+    fitted = bradley_terry(outcomes, 3, ties=ties, order=True, resamples=150)
 
     def single(weights: np.ndarray) -> np.ndarray:
         times = weights.astype(int)[..., outcomes.prompts].reshape(-1, 120)
@@ -103,17 +103,17 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
         return log_strengths(bradley_terry(drawn, 3, ties=ties, order=True, resamples=0))
 
     alone = bca(single, 60, resamples=150)
-    assert all(same(one, other, 1e-6) for one, other in zip(found.strengths, alone, strict=True))
+    assert all(same(one, other, 1e-6) for one, other in zip(fitted.strengths, alone, strict=True))
 
 
 def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = random_outcomes(1)
-    whole = log_strengths(fit(outcomes))
+    converged = log_strengths(fit(outcomes))
     monkeypatch.setattr("bakeoff.stats.ratings._MAX_STEPS", 1)
     stopped = fit(outcomes)
     assert sound(stopped)
-    assert log_strengths(stopped) == pytest.approx(whole, abs=0.5)
-    assert log_strengths(stopped) != pytest.approx(whole, abs=1e-6)
+    assert log_strengths(stopped) == pytest.approx(converged, abs=0.5)
+    assert log_strengths(stopped) != pytest.approx(converged, abs=1e-6)
 
 
 @few
@@ -121,13 +121,13 @@ def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> 
 def test_newtons_method_needs_few_steps(seed: int) -> None:
     """Gradient descent would reach the same maximum in more steps."""
     outcomes = random_outcomes(seed, n=400, first=1.0)
-    whole = fit(outcomes, ties=True, order=True)
-    assume(len(whole.groups) == 1)
+    converged = fit(outcomes, ties=True, order=True)
+    assume(len(converged.groups) == 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.stats.ratings._MAX_STEPS", 6)
         quick = fit(outcomes, ties=True, order=True)
-    assert log_strengths(quick) == pytest.approx(log_strengths(whole), abs=1e-9)
-    assert (quick.tie, quick.first) == pytest.approx((whole.tie, whole.first), abs=1e-9)
+    assert log_strengths(quick) == pytest.approx(log_strengths(converged), abs=1e-9)
+    assert (quick.tie, quick.first) == pytest.approx((converged.tie, converged.first), abs=1e-9)
 
 
 @few
@@ -248,7 +248,7 @@ def test_renaming_the_items_renames_significant_differences(seed: int) -> None:
     assert {(j, i) for i, j in ours.better} == set(turned.better)
 
 
-def test_direct_wins_count_prompts_by_what_was_won_more() -> None:
+def test_direct_wins_count_prompts_with_more_wins_than_losses() -> None:
     left, right = np.array([0, 1, 0, 2, 1, 2]), np.array([1, 0, 1, 0, 2, 1])
     values, prompts = np.array([1.0, 1.0, 1.0, 0.0, 0.5, 1.0]), np.array([7, 7, 8, 8, 9, 9])
     outcomes = PairwiseOutcomes(left, right, values, prompts, np.array([1, 1, 2, 1, 1, 1.0]))

@@ -49,9 +49,9 @@ def test_every_result_type_is_frozen() -> None:
 
 
 def test_every_result_type_is_json_serializable() -> None:
-    found = examples()
-    assert {kind.__name__ for kind in RESULTS} <= found.keys()
-    for name, result in found.items():
+    results = examples()
+    assert {kind.__name__ for kind in RESULTS} <= results.keys()
+    for name, result in results.items():
         assert sound(result), name
         text = json.dumps(asdict(result), allow_nan=False)  # type: ignore[call-overload]
         assert json.loads(text).keys() == asdict(result).keys()  # type: ignore[call-overload]

@@ -60,9 +60,9 @@ def test_peeking_at_every_prompt_finds_a_difference_in_fair_coins_less_than_5_pe
     ties: float,
 ) -> None:
     wins, losses = cumulative_counts(np.random.default_rng(41), 6_000, 0.5, ties)
-    found = (log_e_value(wins, losses).max(axis=1) >= math.log(20)).mean()
-    print(f"ties={ties}: {found:.4f}")
-    assert 0.005 < found < 0.05
+    share = (log_e_value(wins, losses).max(axis=1) >= math.log(20)).mean()
+    print(f"ties={ties}: {share:.4f}")
+    assert 0.005 < share < 0.05
 
 
 @pytest.mark.slow
@@ -79,9 +79,9 @@ def test_a_real_difference_is_detected_early() -> None:
     """In 94 % of the trials, after 209 prompts on average."""
     wins, losses = cumulative_counts(np.random.default_rng(47), 4_000, 0.6, 0.0)
     over = log_e_value(wins, losses) >= math.log(20)
-    found = over.any(axis=1)
-    assert found.mean() == pytest.approx(0.94, abs=0.02)
-    assert np.where(found, over.argmax(axis=1) + 1, LOOKS).mean() == pytest.approx(209, abs=12)
+    detected = over.any(axis=1)
+    assert detected.mean() == pytest.approx(0.94, abs=0.02)
+    assert np.where(detected, over.argmax(axis=1) + 1, LOOKS).mean() == pytest.approx(209, abs=12)
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.sampled_from([0.01, 0.05, 0.2]))
@@ -138,9 +138,9 @@ def test_p_never_rises_and_gives_the_stopping_time(values: Values, alpha: float)
     assert ps[0] == 1
     assert all(later <= earlier for earlier, later in itertools.pairwise(ps))
     small = [n for n, p in enumerate(ps) if p <= alpha * (1 + 1e-12)]
-    whole = sign_e_process(values, alpha)
-    assert whole.stopped == (small[0] if small else None)
-    assert whole.p == pytest.approx(min(1.0, math.exp(-max(whole.log_e, default=0.0))))
+    process = sign_e_process(values, alpha)
+    assert process.stopped == (small[0] if small else None)
+    assert process.p == pytest.approx(min(1.0, math.exp(-max(process.log_e, default=0.0))))
 
 
 @given(st.integers(0, 200), st.integers(0, 200))

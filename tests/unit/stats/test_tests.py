@@ -14,7 +14,7 @@ from tests.unit.stats.helpers import sound
 
 counts = st.integers(0, 200)
 p_values = st.lists(st.floats(0, 1), max_size=12)
-whole_differences = st.lists(st.integers(-6, 6), max_size=9).map(np.array)
+integer_differences = st.lists(st.integers(-6, 6), max_size=9).map(np.array)
 
 
 def matrix(rows: int, columns: int, seed: int, missing: float = 0.0) -> Values:
@@ -46,7 +46,7 @@ def test_swapping_the_models_changes_no_count_test(wins: int, losses: int) -> No
 @example(12, 13, 0)
 @example(11, 13, 0)
 def test_mcnemar_equals_statsmodels(b: int, c: int, agreeing: int) -> None:
-    assume(b != c)  # there the correction goes past 0, and statsmodels comes back from below it
+    assume(b != c)  # at b = c statsmodels squares a negative corrected difference
     exact = b + c < 25
     theirs = statsmodels_mcnemar([[agreeing, b], [c, agreeing]], exact=exact, correction=True)
     tested = mcnemar(b, c)
@@ -64,13 +64,13 @@ def test_as_many_wins_as_losses_are_no_difference(n: int) -> None:
 
 
 def brute_force(differences: Values) -> float:
-    """The share of all 2^n signs whose sum is as far from 0: whole numbers, so exactly."""
+    """The share of all 2^n sign vectors with a sum as far from 0; exact, as all are integers."""
     signs = itertools.product((1, -1), repeat=len(differences))
     sums = [abs(sum(s * d for s, d in zip(row, differences, strict=True))) for row in signs]
     return float(np.mean(np.array(sums) >= abs(differences.sum())))
 
 
-@given(whole_differences)
+@given(integer_differences)
 def test_few_differences_are_enumerated(differences: np.ndarray) -> None:
     tested = sign_flip_test(differences.astype(float))
     assert tested.p == pytest.approx(brute_force(differences.astype(int)))
@@ -95,13 +95,13 @@ def test_many_differences_are_flipped_at_random_and_agree_with_student(seed: int
 
 
 @pytest.mark.parametrize("n", [17, 40])
-def test_flips_at_random_never_say_that_p_is_0(n: int) -> None:
+def test_random_flips_never_give_p_0(n: int) -> None:
     assert 0 < sign_flip_test(np.full(n, 3.0)).p < 1e-3
 
 
 @pytest.mark.parametrize("n", [17, 40, 2_000])
 def test_the_number_of_flips_is_the_stated_one(n: int) -> None:
-    tested = sign_flip_test(np.full(n, 3.0))  # as seen, and no flip is
+    tested = sign_flip_test(np.full(n, 3.0))  # no flip reaches the observed sum
     assert tested.method.endswith("9999 flips")
     assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
 
@@ -132,11 +132,11 @@ def test_differences_of_one_size_are_flipped_together(values: str, n: int, mean:
 
 
 @pytest.mark.parametrize("size", [1.0, 1 / 3])
-def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None:
+def test_flips_that_keep_the_sum_count_as_extreme_with_many_differences(size: float) -> None:
     differences = np.zeros(1_500)
     differences[7] = size
     assert sign_flip_test(differences).p == pytest.approx(1, abs=0.03)
-    differences[8] = size  # both up, both down, or neither
+    differences[8] = size  # both positive, both negative, or one of each
     assert sign_flip_test(differences).p == pytest.approx(0.5, abs=0.03)
     differences[9] = -2 * size
     assert sign_flip_test(differences).p == pytest.approx(1, abs=0.03)
@@ -145,7 +145,7 @@ def test_of_very_many_a_flip_that_changes_nothing_is_as_far(size: float) -> None
 # Holm.
 
 
-@examples(6)  # theirs collects garbage every time
+@examples(6)  # statsmodels runs the garbage collector in every call
 @given(p_values)
 def test_holm_equals_statsmodels(ps: list[float]) -> None:
     theirs = multipletests(ps, method="holm")[1] if ps else []
@@ -179,7 +179,7 @@ def test_a_single_comparison_is_the_sign_flip_test(n: int) -> None:
 
 @examples(25)
 @given(st.sampled_from([3, 8, 12, 20]), st.integers(1, 5), st.integers(0, 10**6), st.floats(0, 0.5))
-def test_an_adjusted_p_is_no_smaller_than_alone_whoever_takes_part(
+def test_an_adjusted_p_is_no_smaller_than_the_unadjusted_one(
     n: int, m: int, seed: int, missing: float
 ) -> None:
     differences = matrix(n, m, seed, missing)
@@ -239,11 +239,11 @@ def test_a_family_of_true_nulls_is_rarely_rejected() -> None:
     """The familywise error rate of five correlated comparisons is about 5 %."""
     rng = np.random.default_rng(23)
     runs = 1_000
-    found = 0
+    rejected = 0
     for _ in range(runs):
         common = rng.normal(size=(12, 1))
-        found += min(romano_wolf(common + rng.normal(size=(12, 5)))) <= 0.05
-    assert 0.025 < found / runs < 0.07
+        rejected += min(romano_wolf(common + rng.normal(size=(12, 5)))) <= 0.05
+    assert 0.025 < rejected / runs < 0.07
 
 
 # Numbers known from elsewhere.

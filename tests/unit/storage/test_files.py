@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the folder for what can be had again."""
+"""Atomic file writes, and the cache directory."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ import pytest
 from bakeoff.storage.files import cache_dir, write_atomically, write_new
 
 
-def test_a_file_takes_the_place_of_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_write_atomically_replaces_the_file_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     file = tmp_path / "x.txt"
     for content in (b"old", b"", bytes(range(256))):
         write_atomically(file, content)
@@ -18,40 +18,42 @@ def test_a_file_takes_the_place_of_the_old_one_and_leaves_nothing_beside_it(tmp_
         assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_cannot_be_written_leaves_the_old_one_and_nothing_unfinished(
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "x.txt"
     write_atomically(file, b"old")
 
-    def full(path: Path, target: Path) -> None:
+    def disk_full(path: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(Path, "replace", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(file, b"new")
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_folder_in_the_way_is_an_error_and_stays(tmp_path: Path) -> None:
+def test_a_folder_at_the_path_is_an_error_and_is_kept(tmp_path: Path) -> None:
     (tmp_path / "x.txt").mkdir()
     with pytest.raises(OSError, match=r"x\.txt"):
         write_atomically(tmp_path / "x.txt", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
 
 
-def test_two_that_write_one_file_at_once_are_in_nobodys_way(tmp_path: Path) -> None:
+def test_concurrent_writers_of_a_file_do_not_interfere(tmp_path: Path) -> None:
     file, wrong = tmp_path / "x.txt", []
 
-    def write(sign: bytes) -> None:  # in one process, as in two containers: with one number
+    def write(
+        character: bytes,
+    ) -> None:  # threads share a process id, as processes in two containers may
         for _ in range(100):
-            write_atomically(file, sign * 100_000)
-            found = file.read_bytes()
-            if found not in (b"a" * 100_000, b"b" * 100_000):
-                wrong.append(found)
+            write_atomically(file, character * 100_000)
+            content = file.read_bytes()
+            if content not in (b"a" * 100_000, b"b" * 100_000):
+                wrong.append(content)
 
-    threads = [threading.Thread(target=write, args=[sign]) for sign in (b"a", b"b")]
+    threads = [threading.Thread(target=write, args=[character]) for character in (b"a", b"b")]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -60,15 +62,15 @@ def test_two_that_write_one_file_at_once_are_in_nobodys_way(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("links", [True, False])  # not every file system has them
-def test_a_new_file_takes_nobodys_place(
+@pytest.mark.parametrize("links", [True, False])  # not every file system supports hard links
+def test_write_new_replaces_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
-    def none(source: Path, target: Path) -> None:
+    def no_links(source: Path, target: Path) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     if not links:
-        monkeypatch.setattr(os, "link", none)
+        monkeypatch.setattr(os, "link", no_links)
     file = tmp_path / "x.txt"
     write_new(file, b"first")
     with pytest.raises(FileExistsError):
@@ -79,9 +81,9 @@ def test_a_new_file_takes_nobodys_place(
         write_new(file / "below", b"")
 
 
-def test_the_cache_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_directory_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BAKEOFF_CACHE", raising=False)
-    usual = cache_dir()
-    assert usual.name == "bakeoff"
+    default = cache_dir()
+    assert default.name == "bakeoff"
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
-    assert cache_dir() == tmp_path != usual
+    assert cache_dir() == tmp_path != default

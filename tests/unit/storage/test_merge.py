@@ -1,4 +1,4 @@
-"""Stores of several machines, put into one: nothing is lost, nothing is twice, no store is hurt."""
+"""Merging stores: the union of their records; the sources are not changed."""
 
 import hashlib
 from pathlib import Path
@@ -16,45 +16,49 @@ from tests.marks import examples
 from tests.store_damage import stored
 
 
-def records(*numbers: int, of: str = "") -> dict[str, Completion]:
-    return {content_key(number): Completion(text=f"{of}{number}") for number in numbers}
+def records(*numbers: int, prefix: str = "") -> dict[str, Completion]:
+    return {content_key(number): Completion(text=f"{prefix}{number}") for number in numbers}
 
 
-def held(path: Path, *numbers: int) -> dict[str, Completion]:
+def read(path: Path, *numbers: int) -> dict[str, Completion]:
     with Store(path) as store:
         return store.get([content_key(number) for number in numbers], Completion)
 
 
 @examples(15)
 @given(st.lists(st.lists(st.integers(0, 30), unique=True), min_size=1, max_size=4))
-def test_all_that_any_of_them_holds_is_in_the_one_and_the_first_of_a_key_stays(
+def test_the_merged_store_is_the_union_with_the_first_record_of_each_key(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("parts")
     paths = [
-        stored(folder / f"{index}.sqlite", records(*part, of=f"{index}: "))
+        stored(folder / f"{index}.sqlite", records(*part, prefix=f"{index}: "))
         for index, part in enumerate(parts)
     ]
     before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    found = merge(paths, folder / "all.sqlite")
-    assert [one.records for one in found] == [len(part) for part in parts]
-    wanted: dict[str, Completion] = {}
+    merged = merge(paths, folder / "all.sqlite")
+    assert [source.records for source in merged] == [len(part) for part in parts]
+    expected: dict[str, Completion] = {}
     for index, part in enumerate(parts):
-        new = records(*part, of=f"{index}: ")
-        assert found[index].new == len(new.keys() - wanted.keys())
-        wanted = new | wanted
-    assert held(folder / "all.sqlite", *range(31)) == wanted
-    assert [one.new for one in merge(paths, folder / "all.sqlite")] == [0] * len(parts)
+        new = records(*part, prefix=f"{index}: ")
+        assert merged[index].new == len(new.keys() - expected.keys())
+        expected = new | expected
+    assert read(folder / "all.sqlite", *range(31)) == expected
+    assert [source.new for source in merge(paths, folder / "all.sqlite")] == [0] * len(parts)
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths] == before
 
 
-def test_what_is_there_already_stays(tmp_path: Path) -> None:
-    into = stored(tmp_path / "all.sqlite", records(1, 2, of="ours "))
-    merge([stored(tmp_path / "part.sqlite", records(2, 3, of="theirs "))], into)
-    assert {one.text for one in held(into, 1, 2, 3).values()} == {"ours 1", "ours 2", "theirs 3"}
+def test_records_of_the_target_are_kept(tmp_path: Path) -> None:
+    into = stored(tmp_path / "all.sqlite", records(1, 2, prefix="ours "))
+    merge([stored(tmp_path / "part.sqlite", records(2, 3, prefix="theirs "))], into)
+    assert {record.text for record in read(into, 1, 2, 3).values()} == {
+        "ours 1",
+        "ours 2",
+        "theirs 3",
+    }
 
 
-def test_what_is_no_store_or_the_one_itself_is_said_and_nothing_is_made(tmp_path: Path) -> None:
+def test_invalid_sources_are_errors(tmp_path: Path) -> None:
     part, into = stored(tmp_path / "part.sqlite", records(1)), tmp_path / "all.sqlite"
     with pytest.raises(ConfigError, match=r"no store .*missing"):
         merge([part, tmp_path / "missing"], into)
@@ -66,22 +70,22 @@ def test_what_is_no_store_or_the_one_itself_is_said_and_nothing_is_made(tmp_path
         merge([tmp_path / "text"], into)
 
 
-def test_of_a_damaged_one_what_is_whole_is_taken_and_that_is_said(tmp_path: Path) -> None:
+def test_the_intact_records_of_a_damaged_store_are_merged_with_an_error(tmp_path: Path) -> None:
     path = stored(tmp_path / "part.sqlite", records(*range(40)))
     body = path.read_bytes()
     path.write_bytes(body.replace(b'"text":"17"', b'"text":"71"'))
     with pytest.raises(StoreError, match=r"is damaged .* a run asks again for the rest"):
         merge([path], tmp_path / "all.sqlite")
-    assert held(tmp_path / "all.sqlite", *range(40)) == records(*set(range(40)) - {17})
+    assert read(tmp_path / "all.sqlite", *range(40)) == records(*set(range(40)) - {17})
 
 
-def test_the_command_says_what_came_from_where(
+def test_the_command_reports_the_records_of_each_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [stored(tmp_path / f"{n}.sqlite", records(n, 9)) for n in (1, 2)]
     app(["merge", *map(str, paths)], exit_on_error=False, print_error=False)
-    told = "".join(capsys.readouterr().out.split())  # a path may be wrapped anywhere
-    assert "1.sqlite':2records,2ofthemnew" in told
-    assert "2.sqlite':2records,1ofthemnew" in told
-    assert len(held(Path(".bakeoff/store.sqlite"), 1, 2, 9)) == 3
+    output = "".join(capsys.readouterr().out.split())  # a path may be wrapped at any place
+    assert "1.sqlite':2records,2ofthemnew" in output
+    assert "2.sqlite':2records,1ofthemnew" in output
+    assert len(read(Path(".bakeoff/store.sqlite"), 1, 2, 9)) == 3
     assert lines([], Path("x")) == {"Merged": ["all of them are in 'x' now"]}

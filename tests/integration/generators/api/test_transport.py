@@ -301,7 +301,7 @@ def test_untrusted_certificate_stops_the_run(
         refusal = refusal_of(server.url)
         assert "'api:m' cannot be trusted" in refusal
         assert "(self-signed certificate)" in refusal
-        assert not server.asked
+        assert not server.request_counts
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
         result = run_worker(open_model(server.url), [prompt()])[0]
     assert isinstance(result, Completion), result
@@ -344,7 +344,7 @@ def test_refusing_proxy_is_named_in_one_line(
     assert words in refusal
     assert str(status) in refusal
     assert "Marker-Secret" not in refusal
-    assert len(proxy.asked) == times
+    assert len(proxy.requests) == times
 
 
 @through_a_proxy
@@ -353,7 +353,7 @@ def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> N
         proxied(f"http://{proxy.address}")
         result = run_worker(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
     assert isinstance(result, BackendError), result
-    assert (result.status, len(proxy.asked)) == (503, 2)
+    assert (result.status, len(proxy.requests)) == (503, 2)
 
 
 @through_a_proxy

@@ -1,3 +1,5 @@
+"""Figures as files: names, resolution and errors."""
+
 import random
 import re
 import struct
@@ -26,8 +28,8 @@ def results_of(*models: str) -> Results:
         for n in range(4)
         for row in both(n, rng.choice([0.0, 1.0]))
     ]
-    found = evidence(judgments, models)
-    return make_results(found)
+    compared = evidence(judgments, models)
+    return make_results(compared)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -91,10 +93,10 @@ def test_files_of_several_pairs_are_prefixed_by_their_models(tmp_path: Path) -> 
     assert {"ratings.svg", "pairs.png", "new-one-base-win-rate.svg", "base-c-order.png"} <= written
 
 
-@pytest.mark.parametrize("there", ["file", "folder of that name"])
-def test_an_unwritable_figure_folder_is_a_one_line_error(there: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("obstacle", ["file", "folder of that name"])
+def test_an_unwritable_figure_folder_is_a_one_line_error(obstacle: str, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
-    if there == "file":
+    if obstacle == "file":
         folder.write_text("mine")
     else:
         (folder / "win-rate.svg" / "mine").mkdir(parents=True)
@@ -102,7 +104,7 @@ def test_an_unwritable_figure_folder_is_a_one_line_error(there: str, tmp_path: P
         write_figures(results_of("a", "b"), folder)
     assert "\n" not in str(error.value)
     assert repr(str(folder))[1:-1] in str(error.value)
-    if there == "file":
+    if obstacle == "file":
         assert folder.read_text() == "mine"
     else:
         assert names_in(folder) == ["win-rate.svg"]

@@ -1,4 +1,4 @@
-"""What work would take and took, as people read it, and that they are asked before it begins."""
+"""Costs as text: plans, requests of a run, and the confirmation before a run."""
 
 import json
 import subprocess
@@ -17,13 +17,13 @@ from tests.pseudo_terminal import Terminal
 COMMAND = [sys.executable, "-m", "bakeoff"]
 
 
-def words(server: OpenAIServer, what: str, *more: str) -> list[str]:
+def command(server: OpenAIServer, subcommand: str, *more: str) -> list[str]:
     judge = f"openai:gpt-4?base_url={server.url}"
-    given = ["--model", "a=echo:good", "--model", "b=echo:b", "--judge", judge]
-    return [*COMMAND, what, *given, "--prompts", "starter", "--limit", "3", *more]
+    arguments = ["--model", "a=echo:good", "--model", "b=echo:b", "--judge", judge]
+    return [*COMMAND, subcommand, *arguments, "--prompts", "starter", "--limit", "3", *more]
 
 
-def test_a_plan_says_what_is_known_and_what_is_not() -> None:
+def test_a_plan_lists_known_and_unknown_costs() -> None:
     paid = StageUsage(
         stage="judgment",
         participant="gpt-4",
@@ -52,10 +52,10 @@ def test_a_plan_says_what_is_known_and_what_is_not() -> None:
 
 
 def test_requests_of_a_run_are_counted_with_retries_and_cached_outcomes() -> None:
-    asked = StageUsage(
+    usage = StageUsage(
         stage="judgment", participant="j", stored=3, requests=12, retries=2, unanswered=1, cost=0.25
     )
-    assert run_lines([asked]) == [
+    assert run_lines([usage]) == [
         "Made by 12 requests, 2 of them again, "
         "1 without a reply (they may be billed all the same), "
         "3 outcomes from the store, which cost nothing, $0.25 paid"
@@ -66,34 +66,34 @@ def test_requests_of_a_run_are_counted_with_retries_and_cached_outcomes() -> Non
 
 
 @pytest.mark.parametrize(
-    ("cost", "said"),
+    ("cost", "text"),
     [(0, "$0.00"), (12.345, "$12.35"), (0.0312, "$0.0312"), (1e-6, "less than $0.0001")],
 )
-def test_dollar_amounts_have_significant_digits(cost: float, said: str) -> None:
-    assert dollar_text(cost) == said
+def test_dollar_amounts_have_significant_digits(cost: float, text: str) -> None:
+    assert dollar_text(cost) == text
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "asks"),
+    ("typed", "code", "requests"),
     [(b"y\n", 0, 6), *long([(b"\x03", 130, 0), (b"\n", 0, 6), (b"n\n", 130, 0)])],
 )
 def test_an_interactive_run_asks_for_confirmation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, asks: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, requests: int
 ) -> None:
-    said: list[int] = []
+    answers: list[int] = []
 
-    def answer(so_far: str) -> None:
-        if "Go on? [Y/n]" in so_far and not said:
-            said.append(1)
+    def answer(output: str) -> None:
+        if "Go on? [Y/n]" in output and not answers:
+            answers.append(1)
             terminal.type(typed)
 
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        terminal = Terminal(words(server, "run"), tmp_path)
-        seen = terminal.watch(answer)
-        assert (seen.code, len(server.requests)) == (code, asks)
-    assert "gpt-4 judges: 6 requests" in seen.text
-    assert "Traceback" not in seen.text
+        terminal = Terminal(command(server, "run"), tmp_path)
+        shown = terminal.watch(answer)
+        assert (shown.code, len(server.requests)) == (code, requests)
+    assert "gpt-4 judges: 6 requests" in shown.text
+    assert "Traceback" not in shown.text
 
 
 @pytest.mark.parametrize("more", [*long([["--yes"], ["--max-cost", "5"], ["--quiet"]])])
@@ -102,17 +102,17 @@ def test_a_confirmed_run_does_not_ask(
 ) -> None:
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        seen = Terminal(words(server, "run", *more), tmp_path).watch()
-        assert (seen.code, len(server.requests)) == (0, 6)
-    assert "Go on?" not in seen.text
-    assert ("about $0" in seen.text) == (more != ["--quiet"])
+        shown = Terminal(command(server, "run", *more), tmp_path).watch()
+        assert (shown.code, len(server.requests)) == (0, 6)
+    assert "Go on?" not in shown.text
+    assert ("about $0" in shown.text) == (more != ["--quiet"])
 
 
 def test_plan_makes_no_request_and_prints_json(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         for more in ([], ["--json"], ["--max-cost", "0.001"]):
             done = subprocess.run(
-                words(server, "plan", *more),
+                command(server, "plan", *more),
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
@@ -120,7 +120,7 @@ def test_plan_makes_no_request_and_prints_json(tmp_path: Path) -> None:
             )
             if more == ["--json"]:
                 plan = Plan.model_validate(json.loads(done.stdout))
-                assert [one.requests for one in plan.usage] == [3, 3, 6]
+                assert [stage.requests for stage in plan.usage] == [3, 3, 6]
             else:
                 assert "Together: 12 requests, about $0." in done.stdout
             assert done.returncode == (2 if "--max-cost" in more else 0), done.stderr
