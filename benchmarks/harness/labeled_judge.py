@@ -62,8 +62,8 @@ class Judge(ChatProtocol):
         asyncio.get_running_loop().call_later(self.latency, self._send, self._reply(body))
 
     def _reply(self, body: bytes) -> bytes:
-        asked = json.loads(body)
-        text = "\n".join(_text(message) for message in asked["messages"])
+        request = json.loads(body)
+        text = "\n".join(_text(message) for message in request["messages"])
         case = CASE.search(text)
         how = self.faults.take(int(case[1])) if case else None
         if how == "status":
@@ -73,13 +73,13 @@ class Judge(ChatProtocol):
             return _http("200 OK", "<html>upstream is gone</html>")
         if how == "verdict":
             return _http("200 OK", _completion("Both have merits; it depends on taste.", "Both"))
-        return _http("200 OK", _completion(*verdict_for(asked, text)))
+        return _http("200 OK", _completion(*verdict_for(request, text)))
 
 
-def verdict_for(asked: dict[str, Any], text: str) -> tuple[str, str]:
+def verdict_for(request: dict[str, Any], text: str) -> tuple[str, str]:
     """The correct verdict in the format of the request, and its first token."""
     first = text.find(SOUND) < text.find(FLAWED)
-    if asked.get("logprobs"):
+    if request.get("logprobs"):
         return ("m" if first else "M",) * 2
     if '"rewritten_reason"' in text:
         return json.dumps({"rewritten_reason": "It is sound."}), "{"
@@ -89,8 +89,8 @@ def verdict_for(asked: dict[str, Any], text: str) -> tuple[str, str]:
         names = [name for name in NAME.findall(before) if name != "actual_output"]
         return json.dumps({"winner": names[-1], "reason": "It is sound."}), "{"
     scores = {"score_a": 8, "score_b": 3} if first else {"score_a": 3, "score_b": 8}
-    said = {"explanation": "It is sound.", **scores, "winner": "A" if first else "B"}
-    return json.dumps(said), "{"
+    verdict = {"explanation": "It is sound.", **scores, "winner": "A" if first else "B"}
+    return json.dumps(verdict), "{"
 
 
 def _text(message: dict[str, Any]) -> str:
@@ -107,13 +107,13 @@ def _completion(text: str, token: str) -> dict[str, Any]:
         "logprobs": {"content": [{**likely, "top_logprobs": [likely]}]},
     }
     usage = {"prompt_tokens": 400, "completion_tokens": 30, "total_tokens": 430}
-    told = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "judge-1"}
-    return {**told, "choices": [choice], "usage": usage}
+    envelope = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "judge-1"}
+    return {**envelope, "choices": [choice], "usage": usage}
 
 
-def _http(status: str, content: object, more: str = "") -> bytes:
+def _http(status: str, content: object, headers: str = "") -> bytes:
     body = (content if isinstance(content, str) else json.dumps(content)).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}"
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -123,16 +123,16 @@ class LabeledJudgeServer(ChatServer):
     def __init__(
         self, latency: float, cases: int, sorts: Sequence[str], limit: int | None, window: float
     ) -> None:
-        given = [f"--latency={latency}", f"--cases={cases}", f"--window={window}"]
-        given += [f"--sort={sort}" for sort in sorts] + ([f"--limit={limit}"] if limit else [])
-        self._command = [sys.executable, str(Path(__file__).resolve()), *given]
+        arguments = [f"--latency={latency}", f"--cases={cases}", f"--window={window}"]
+        arguments += [f"--sort={sort}" for sort in sorts] + ([f"--limit={limit}"] if limit else [])
+        self._command = [sys.executable, str(Path(__file__).resolve()), *arguments]
 
 
-async def _serve(given: argparse.Namespace) -> None:
-    counts = RateLimitedLog(given.limit, given.window)
-    Judge.faults = Faults(given.cases, given.sort)
+async def _serve(arguments: argparse.Namespace) -> None:
+    counts = RateLimitedLog(arguments.limit, arguments.window)
+    Judge.faults = Faults(arguments.cases, arguments.sort)
     server = await asyncio.get_running_loop().create_server(
-        lambda: Judge(counts, given.latency, b""), "127.0.0.1", 0, backlog=1024
+        lambda: Judge(counts, arguments.latency, b""), "127.0.0.1", 0, backlog=1024
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

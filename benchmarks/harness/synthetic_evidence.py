@@ -94,11 +94,17 @@ def synthetic_evidence(prompts: int, judges: int) -> Evidence:
     """
     draw = random.Random(0)
     ids = [f"p{number:06d}" for number in range(prompts)]
-    asked = tuple(_prompt(draw, id_) for id_ in ids)
+    all_prompts = tuple(_prompt(draw, id_) for id_ in ids)
     models = ("tuned", "base")
-    said = tuple(_said(draw, id_, model) for id_ in ids for model in models)
-    judged = tuple(row for id_ in ids for row in _judged(draw, id_, judges))
-    return Evidence(models=models, prompts=asked, completions=said, judgments=judged, failures=())
+    completions = tuple(_completion(draw, id_, model) for id_ in ids for model in models)
+    judgments = tuple(row for id_ in ids for row in _judgments(draw, id_, judges))
+    return Evidence(
+        models=models,
+        prompts=all_prompts,
+        completions=completions,
+        judgments=judgments,
+        failures=(),
+    )
 
 
 def text_of(draw: random.Random) -> str:
@@ -119,13 +125,13 @@ def _prompt(draw: random.Random, id_: str) -> Prompt:
     return Prompt(id=id_, messages=(Message(role="user", content=text),), tags=(draw.choice(TAGS),))
 
 
-def _said(draw: random.Random, id_: str, model: str) -> ModelCompletion:
+def _completion(draw: random.Random, id_: str, model: str) -> ModelCompletion:
     text = text_of(draw) + _ORDER * (draw.random() < 0.001)
-    said = Completion(text=text, finish="stop", tokens=len(text) // 4)
-    return ModelCompletion(prompt_id=id_, model=model, completion=said)
+    completion = Completion(text=text, finish="stop", tokens=len(text) // 4)
+    return ModelCompletion(prompt_id=id_, model=model, completion=completion)
 
 
-def _judged(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:
+def _judgments(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:
     """Judgments of each judge in both orders: a common difference plus one of each judge."""
     lead = draw.gauss(0.3, 2)
     for judge in range(judges):

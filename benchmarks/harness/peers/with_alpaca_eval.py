@@ -13,11 +13,11 @@ from importlib.metadata import version
 from job import ORDERS, Arguments, LossHandler, Outcome, parse_arguments, run_job
 
 
-def main(given: Arguments) -> None:
-    """Annotate, and count what has a preference."""
-    os.environ |= {"OPENAI_API_KEY": "none", "OPENAI_API_BASE": given.url}
-    os.environ["OPENAI_MAX_CONCURRENCY"] = str(given.in_flight)
-    from alpaca_eval.annotators import PairwiseAnnotator  # reads the environment where it loads
+def main(arguments: Arguments) -> None:
+    """Annotate, and count the preferences."""
+    os.environ |= {"OPENAI_API_KEY": "none", "OPENAI_API_BASE": arguments.url}
+    os.environ["OPENAI_MAX_CONCURRENCY"] = str(arguments.in_flight)
+    from alpaca_eval.annotators import PairwiseAnnotator  # reads the environment on import
     from alpaca_eval.metrics import get_winrate
 
     losses = LossHandler("had no auto annotation", "Max retries reached", "not preferences")
@@ -26,27 +26,29 @@ def main(given: Arguments) -> None:
     def annotated(outcome: Outcome) -> None:
         annotator = PairwiseAnnotator(
             annotators_config="weighted_alpaca_eval_gpt4_turbo",
-            caching_path=given.folder / "annotations.json",
+            caching_path=arguments.folder / "annotations.json",
         )
-        shown = [(pair, models) for pair in given.pairs for models in ORDERS]
+        ordered_pairs = [(pair, models) for pair in arguments.pairs for models in ORDERS]
         rows = [
             {
                 "instruction": pair.prompt,
                 "output_1": getattr(pair, models[0]),
                 "output_2": getattr(pair, models[1]),
             }
-            for pair, models in shown
+            for pair, models in ordered_pairs
         ]
-        found = annotator(rows)
-        preferences = {(row["instruction"], row["output_1"]): row["preference"] for row in found}
-        for pair, models in shown:
+        annotations = annotator(rows)
+        preferences = {
+            (row["instruction"], row["output_1"]): row["preference"] for row in annotations
+        }
+        for pair, models in ordered_pairs:
             prefers = preferences.get((pair.prompt, getattr(pair, models[0])))
-            if prefers is not None and prefers == prefers:  # it has NaN where it has none
+            if prefers is not None and prefers == prefers:  # NaN: no preference
                 outcome.add(models[prefers > 1.5] if prefers != 1.5 else None, pair)
-        get_winrate(found)
+        get_winrate(annotations)
         outcome.says = losses.first
 
-    run_job(Outcome(version=version("alpaca-eval"), asked=2 * len(given.pairs)), annotated)
+    run_job(Outcome(version=version("alpaca-eval"), asked=2 * len(arguments.pairs)), annotated)
 
 
 if __name__ == "__main__":

@@ -18,47 +18,49 @@ from job import MODEL, MODELS, Arguments, Outcome, parse_arguments, run_job
 from bakeoff.cli import app
 
 
-def judged(given: Arguments, outcome: Outcome) -> None:
-    """Run the command in an empty folder, and read the results that it wrote."""
-    folder = given.folder
+def judge_pairs(arguments: Arguments, outcome: Outcome) -> None:
+    """Run the command in an empty folder, and count its results."""
+    folder = arguments.folder
     with redirect_stdout(io.StringIO()) as printed:
         app(
             [
                 "run",
                 *(f"--model={model}=file:{folder / model}.jsonl" for model in MODELS),
-                f"--judge=api:{MODEL}?base_url={quote(given.url, safe=':/')}",
+                f"--judge=api:{MODEL}?base_url={quote(arguments.url, safe=':/')}",
                 f"--prompts={folder / 'prompts.jsonl'}",
-                f"--limit={len(given.pairs)}",
-                f"--max-concurrency={given.in_flight}",
+                f"--limit={len(arguments.pairs)}",
+                f"--max-concurrency={arguments.in_flight}",
                 f"--out={folder / 'results'}",
                 f"--store={folder / 'store.sqlite'}",
                 "--show-samples=0",
             ],
             exit_on_error=False,
         )
-    count(json.loads((folder / "results" / "results.json").read_text()), given, outcome)
+    count(json.loads((folder / "results" / "results.json").read_text()), arguments, outcome)
     lines = printed.getvalue().splitlines()
     outcome.says = next(
         (line.strip() for line in lines if outcome.failed and "failed" in line), None
     )
 
 
-def write(given: Arguments) -> None:
-    """The pairs as the files that a user would have."""
-    rows = {"prompts": [{"id": str(pair.number), "prompt": pair.prompt} for pair in given.pairs]}
+def write(arguments: Arguments) -> None:
+    """Write the pairs as prompt and completion files."""
+    rows = {
+        "prompts": [{"id": str(pair.number), "prompt": pair.prompt} for pair in arguments.pairs]
+    }
     for model in MODELS:
         rows[model] = [
             {"prompt_id": str(pair.number), "completion": getattr(pair, model)}
-            for pair in given.pairs
+            for pair in arguments.pairs
         ]
     for name, lines in rows.items():
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        Path(given.folder, f"{name}.jsonl").write_text(text)
+        Path(arguments.folder, f"{name}.jsonl").write_text(text)
 
 
-def count(results: dict[str, Any], given: Arguments, outcome: Outcome) -> None:
-    """What the document says."""
-    pairs = {str(pair.number): pair for pair in given.pairs}
+def count(results: dict[str, Any], arguments: Arguments, outcome: Outcome) -> None:
+    """Count the verdicts and failures of the results."""
+    pairs = {str(pair.number): pair for pair in arguments.pairs}
     for judgment in results["judgments"]:
         first = judgment["verdict"]["first"]
         shown = (judgment["first"], judgment["second"])
@@ -67,9 +69,9 @@ def count(results: dict[str, Any], given: Arguments, outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    given = parse_arguments(sys.argv[1:])
-    write(given)
+    arguments = parse_arguments(sys.argv[1:])
+    write(arguments)
     run_job(
-        Outcome(version=version("bakeoff"), asked=2 * len(given.pairs)),
-        lambda outcome: judged(given, outcome),
+        Outcome(version=version("bakeoff"), asked=2 * len(arguments.pairs)),
+        lambda outcome: judge_pairs(arguments, outcome),
     )

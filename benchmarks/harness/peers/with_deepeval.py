@@ -16,28 +16,30 @@ from deepeval.test_case import ArenaTestCase, Contestant, LLMTestCase, SingleTur
 from job import MODEL, MODELS, ORDERS, Arguments, Outcome, Pair, parse_arguments, run_job
 
 
-def judged(given: Arguments, outcome: Outcome) -> None:
-    """Compare, and take the wins that it counts."""
+def judge_pairs(arguments: Arguments, outcome: Outcome) -> None:
+    """Compare, and count its wins."""
     metric = ArenaGEval(
         name="sound",
         evaluation_params=[SingleTurnParams.INPUT, SingleTurnParams.ACTUAL_OUTPUT],
         evaluation_steps=["Say which one is better for who asked."],
-        model=LocalModel(model=MODEL, base_url=given.url, api_key="none"),
+        model=LocalModel(model=MODEL, base_url=arguments.url, api_key="none"),
     )
-    cases = [case_of(pair) for pair in given.pairs for _ in ORDERS]
+    cases = [case_of(pair) for pair in arguments.pairs for _ in ORDERS]
     wins = compare(
         test_cases=cases,
         metric=metric,
-        async_config=AsyncConfig(max_concurrent=given.in_flight),
+        async_config=AsyncConfig(max_concurrent=arguments.in_flight),
         error_config=ErrorConfig(ignore_errors=True),
     )
     outcome.verdicts = sum(wins.values())
-    wins_known = sum(pair.better == MODELS[0] for pair in given.pairs) * 2
-    outcome.wrong = max(0, wins.get(MODELS[0], 0) - wins_known)  # it tells sums, not who won where
+    wins_known = sum(pair.better == MODELS[0] for pair in arguments.pairs) * 2
+    outcome.wrong = max(
+        0, wins.get(MODELS[0], 0) - wins_known
+    )  # it reports sums, not the winner of each pair
 
 
 def case_of(pair: Pair) -> ArenaTestCase:
-    """One case of its arena."""
+    """The arena test case of a pair."""
     contestants = [
         Contestant(
             name=model,
@@ -49,8 +51,8 @@ def case_of(pair: Pair) -> ArenaTestCase:
 
 
 if __name__ == "__main__":
-    given = parse_arguments(sys.argv[1:])
+    arguments = parse_arguments(sys.argv[1:])
     run_job(
-        Outcome(version=version("deepeval"), asked=2 * len(given.pairs)),
-        lambda outcome: judged(given, outcome),
+        Outcome(version=version("deepeval"), asked=2 * len(arguments.pairs)),
+        lambda outcome: judge_pairs(arguments, outcome),
     )

@@ -23,13 +23,13 @@ from tests.openai_server import OpenAIServer, Reply, contest
 
 PROMPTS, LANES = 16, 4
 NEEDED = 4 * PROMPTS  # two completions, and a verdict in each order
-EARLY = (-signal.SIGINT, -signal.SIGTERM)  # before the signal handler is installed
+EARLY = (-signal.SIGINT, -signal.SIGTERM)  # before there was anybody to hear it
 
 
 def slow(delay: float) -> OpenAIServer:
     def brain(body: dict[str, Any]) -> Reply:
-        text = contest(body)
-        return Reply(body=OpenAIServer.says(text), delay=delay)
+        said = contest(body)
+        return Reply(body=OpenAIServer.says(said), delay=delay)
 
     return OpenAIServer(brain)
 
@@ -43,7 +43,7 @@ def command(server: OpenAIServer, prompts: str = "starter") -> list[str]:
 
 
 @contextmanager
-def start(server: OpenAIServer, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def started(server: OpenAIServer, folder: Path) -> Iterator["subprocess.Popen[str]"]:
     folder.mkdir(exist_ok=True)
     process = subprocess.Popen(
         command(server), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -55,23 +55,23 @@ def start(server: OpenAIServer, folder: Path) -> Iterator["subprocess.Popen[str]
             process.kill()
 
 
-def run_to_the_end(server: OpenAIServer, folder: Path) -> None:
+def whole(server: OpenAIServer, folder: Path) -> None:
     """Run to the end."""
-    with start(server, folder) as process:
+    with started(server, folder) as process:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
 
 
 def document(folder: Path, server: OpenAIServer) -> str:
     """Return the results without time and usage of the run."""
-    results = json.loads((folder / "results/results.json").read_text())
+    found = json.loads((folder / "results/results.json").read_text())
     for name in ("started", "seconds"):
-        del results["environment"][name]
-    del results["run_usage"]
-    return json.dumps(results).replace(server.url, "the server")
+        del found["environment"][name]
+    del found["run_usage"]
+    return json.dumps(found).replace(server.url, "the server")
 
 
-def stored_count(folder: Path) -> int:
+def kept(folder: Path) -> int:
     """Return the number of records in the store."""
     path = folder / ".bakeoff/store.sqlite"
     if not path.exists():
@@ -79,7 +79,7 @@ def stored_count(folder: Path) -> int:
     with sqlite3.connect(path) as db:
         try:
             (count,) = db.execute("SELECT count(*) FROM records").fetchone()
-        except sqlite3.OperationalError:  # the store has no table yet
+        except sqlite3.OperationalError:  # it had only just been made
             count = 0
     db.close()
     return int(count)
@@ -91,18 +91,18 @@ def test_killed_run_resumes_to_the_same_results(tmp_path: Path, seed: int, kills
     """After each SIGKILL only what the store lacks is requested; lost replies were in flight."""
     chance = random.Random(seed)
     with slow(0.15) as server:
-        started_at = time.monotonic()
-        run_to_the_end(server, tmp_path / "undisturbed")
-        takes = time.monotonic() - started_at
+        begun = time.monotonic()
+        whole(server, tmp_path / "undisturbed")
+        takes = time.monotonic() - begun
         expected = document(tmp_path / "undisturbed", server)
         assert len(server.requests) == NEEDED
-        for trial in range(kills):  # reuse a folder until its run is complete
+        for trial in range(kills):  # one folder until it is through, then another
             folder = tmp_path / str(trial)
             killed = 0
             while killed < kills:
-                before = stored_count(folder)
+                before = kept(folder)
                 server.requests.clear()
-                with start(server, folder) as process:
+                with started(server, folder) as process:
                     try:
                         process.wait(timeout=chance.uniform(0, 1.1 * takes))
                         assert process.returncode == 0
@@ -111,14 +111,14 @@ def test_killed_run_resumes_to_the_same_results(tmp_path: Path, seed: int, kills
                         process.kill()
                         process.wait()
                         through, killed = False, killed + 1
-                requested, new = len(server.requests), stored_count(folder) - before
-                assert requested <= NEEDED - before
-                assert requested - new <= (0 if through else LANES + 2)
+                asked, new = len(server.requests), kept(folder) - before
+                assert asked <= NEEDED - before
+                assert asked - new <= (0 if through else LANES + 2)
                 if through:
                     break
             kills -= killed
-            run_to_the_end(server, folder)
-            assert stored_count(folder) == NEEDED
+            whole(server, folder)
+            assert kept(folder) == NEEDED
             assert document(folder, server) == expected
             if kills <= 0:
                 break
@@ -140,23 +140,23 @@ def test_first_interrupt_finishes_requests_in_flight(
         for trial in range(stops):
             folder = tmp_path / str(trial)
             server.requests.clear()
-            with start(server, folder) as process:
-                threshold = chance.randrange(1, NEEDED - LANES)
-                while len(server.requests) < threshold and process.poll() is None:
+            with started(server, folder) as process:
+                wanted = chance.randrange(1, NEEDED - LANES)
+                while len(server.requests) < wanted and process.poll() is None:
                     time.sleep(0.01)
                 process.send_signal(which)
                 _, errors = process.communicate(timeout=60)
-            requested = len(server.requests)
+            asked = len(server.requests)
             assert process.returncode == 130, errors
             assert "finishing what is under way" in errors
             assert errors.rstrip().endswith(
                 "interrupted; what was done is kept: the same command goes on"
             )
             assert "Traceback" not in errors
-            assert requested <= threshold + 3 * LANES  # no new request was started
-            assert stored_count(folder) == requested  # and no started request is lost
+            assert asked <= wanted + 3 * LANES  # nothing new was begun
+            assert kept(folder) == asked  # and nothing that was begun is lost
             assert not (folder / "results/results.json").exists()
-            run_to_the_end(server, folder)
+            whole(server, folder)
             assert len(server.requests) == NEEDED
 
 
@@ -164,7 +164,7 @@ def test_first_interrupt_finishes_requests_in_flight(
 def test_second_interrupt_ends_at_once_and_keeps_replies(
     tmp_path: Path, which: signal.Signals
 ) -> None:
-    with slow(30) as server, start(server, tmp_path) as process:
+    with slow(30) as server, started(server, tmp_path) as process:
         while len(server.requests) < LANES and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(which)
@@ -172,10 +172,10 @@ def test_second_interrupt_ends_at_once_and_keeps_replies(
         words = process.stderr.readline()
         while "finishing what is under way" not in words:
             words = process.stderr.readline()
-        started_at = time.monotonic()
+        begun = time.monotonic()
         process.send_signal(which)
         _, errors = process.communicate(timeout=25)
-    assert time.monotonic() - started_at < 20
+    assert time.monotonic() - begun < 20
     assert process.returncode == 130
     assert "interrupted; what was done is kept" in errors
     assert "Traceback" not in errors
@@ -186,12 +186,12 @@ def test_interrupt_before_the_first_request_ends_at_once(tmp_path: Path) -> None
     """At any moment of the start, the run ends without waiting and without damage."""
     with slow(0.05) as server:
         for delay in (0.05, 0.3, 0.6, 0.9):
-            with start(server, tmp_path) as process:
+            with started(server, tmp_path) as process:
                 time.sleep(delay)
                 process.send_signal(signal.SIGINT)
                 process.communicate(timeout=30)
                 assert process.returncode in (130, *EARLY, 0)
-        run_to_the_end(server, tmp_path)
+        whole(server, tmp_path)
     assert (tmp_path / "results/results.json").exists()
 
 
@@ -204,24 +204,24 @@ def test_interrupt_does_not_wait_for_the_hub(tmp_path: Path) -> None:
         words = command(server, "ultrachat")
         with subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE) as process:
             connection, _ = silent.accept()
-            started_at = time.monotonic()
+            begun = time.monotonic()
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
             connection.close()
     assert process.returncode == 130
-    assert time.monotonic() - started_at < 8  # the timeout of the hub is ten seconds
+    assert time.monotonic() - begun < 8  # it would give the hub ten seconds
 
 
 class Revoked:
     """Return a brain whose key is revoked after a number of replies."""
 
-    def __init__(self, replies_left: int) -> None:
-        self.replies_left = replies_left
+    def __init__(self, after: int) -> None:
+        self.after = after
         self.refused = 0
 
     def __call__(self, body: dict[str, Any]) -> Any:
-        self.replies_left -= 1
-        if self.replies_left >= 0:
+        self.after -= 1
+        if self.after >= 0:
             return contest(body)
         self.refused += 1
         error = {"message": "This key was revoked.", "code": "invalid_api_key"}
@@ -230,19 +230,19 @@ class Revoked:
 
 def test_revoked_key_stops_the_run_and_keeps_outcomes(tmp_path: Path) -> None:
     brain = Revoked(NEEDED // 2)
-    with OpenAIServer(brain) as server, start(server, tmp_path) as process:
+    with OpenAIServer(brain) as server, started(server, tmp_path) as process:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 3
         lines = [line for line in errors.splitlines() if "revoked" in line]
         assert len(lines) == 1
         assert lines[0].startswith("bakeoff: stopped: '")
         assert lines[0].endswith("what was done is kept, and the same command goes on")
-        assert brain.refused <= 3 * LANES  # requests in flight
-        assert stored_count(tmp_path) == NEEDED // 2
-        results = json.loads((tmp_path / "results/results.json").read_text())
-        tally = results["summary"]["pairs"][0]["accounting"]
+        assert brain.refused <= 3 * LANES  # those that were in flight
+        assert kept(tmp_path) == NEEDED // 2
+        found = json.loads((tmp_path / "results/results.json").read_text())
+        tally = found["summary"]["pairs"][0]["accounting"]
         assert tally["asked"] == tally["judged"] + tally["failed"] == 2 * PROMPTS
-        brain.replies_left = NEEDED
+        brain.after = NEEDED
         server.requests.clear()
-        run_to_the_end(server, tmp_path)
+        whole(server, tmp_path)
         assert len(server.requests) == NEEDED // 2
