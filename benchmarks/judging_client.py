@@ -179,5 +179,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    main(given.pairs, given.rounds)
+    arguments = parser.parse_args()
+    main(arguments.pairs, arguments.rounds)

@@ -170,9 +170,9 @@ if __name__ == "__main__":
     parser.add_argument("--verdicts", type=int, default=1000)
     parser.add_argument("--peer", default="inspect-ai")
     parser.add_argument("--url", help="ask this one server, and say what came of it")
-    given = parser.parse_args()
-    if given.url:
-        verdicts, seconds = asyncio.run(judge_all(given.url, given.verdicts))
+    arguments = parser.parse_args()
+    if arguments.url:
+        verdicts, seconds = asyncio.run(judge_all(arguments.url, arguments.verdicts))
         print(json.dumps({"verdicts": verdicts, "seconds": seconds}))
     else:
-        main(given.verdicts, given.peer or None)
+        main(arguments.verdicts, arguments.peer or None)

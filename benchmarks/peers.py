@@ -186,5 +186,5 @@ if __name__ == "__main__":
     parser.add_argument("--job", action="append", choices=list(JOBS))
     parser.add_argument("--peer", action="append", choices=list(PEERS))
     parser.add_argument("--pairs", type=int, default=320)
-    given = parser.parse_args()
-    main(given.job or list(JOBS), given.peer or list(PEERS), given.pairs)
+    arguments = parser.parse_args()
+    main(arguments.job or list(JOBS), arguments.peer or list(PEERS), arguments.pairs)

@@ -75,5 +75,5 @@ async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    given = [int(number) for number in sys.argv[1:]]
-    main(*(given + [20_000, 2][len(given) :]))
+    arguments = [int(number) for number in sys.argv[1:]]
+    main(*(arguments + [20_000, 2][len(arguments) :]))

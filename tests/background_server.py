@@ -17,12 +17,12 @@ def serving(work: Serves) -> Iterator[str]:
     Setting `stop` at the end of the block ends it; it may also end earlier. Raises the exception
     of a `work` that fails before it announces an address.
     """
-    told: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+    announced: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
     ends = threading.Event()
 
     async def main() -> None:
         until = asyncio.Event()
-        opened = asyncio.create_task(work(told.put, until))
+        opened = asyncio.create_task(work(announced.put, until))
         waiting = asyncio.create_task(asyncio.to_thread(ends.wait))
         await asyncio.wait([opened, waiting], return_when=asyncio.FIRST_COMPLETED)
         until.set()
@@ -34,12 +34,12 @@ def serving(work: Serves) -> Iterator[str]:
         try:
             asyncio.run(main())
         except BaseException as error:
-            told.put(error)
+            announced.put(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        address = told.get(timeout=60)
+        address = announced.get(timeout=60)
         if isinstance(address, BaseException):
             raise address
         yield address

@@ -24,7 +24,7 @@ class Watched:
         self.page = page
         self.complaints: list[str] = []  # console errors and warnings, dialogs, exceptions
         self.left: list[str] = []  # URLs of requests to other machines
-        page.on("console", lambda said: self._complain(said.type, said.text))
+        page.on("console", lambda message: self._complain(message.type, message.text))
         page.on("pageerror", lambda error: self._complain("error", str(error)))
         page.on("dialog", lambda dialog: (self._complain("error", "dialog"), dialog.dismiss()))
         page.on("request", self._note)

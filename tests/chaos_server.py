@@ -91,7 +91,7 @@ def refusal(status: int, **headers: str) -> Makes:
 
     def make(speaks: Protocol, _: Any) -> Reply:
         body: Any = {"error": error} if speaks == "openai" else {"type": "error", "error": error}
-        return Reply(status, body, {key.replace("_", "-"): said for key, said in headers.items()})
+        return Reply(status, body, {key.replace("_", "-"): value for key, value in headers.items()})
 
     return make
 
@@ -110,7 +110,7 @@ def page(status: int) -> Makes:
 
 def sent(body: bytes, **headers: str) -> Makes:
     """A reply with this body instead of the API's JSON."""
-    named = {key.replace("_", "-"): said for key, said in headers.items()}
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
     return lambda *_: Reply(200, body, named)
 
 
@@ -152,12 +152,12 @@ def slow(pause: float, *, share: float, size: int = 1) -> Makes:
     return make
 
 
-def choices(*found: Any) -> Callable[[Any], Any]:
-    return lambda right: {**right, "choices": list(found)}
+def choices(*values: Any) -> Callable[[Any], Any]:
+    return lambda right: {**right, "choices": list(values)}
 
 
-def content(found: Any) -> Callable[[Any], Any]:
-    return lambda right: {**right, "content": found}
+def content(value: Any) -> Callable[[Any], Any]:
+    return lambda right: {**right, "content": value}
 
 
 def cut(speaks: Protocol, right: Any) -> Any:
@@ -251,10 +251,10 @@ ANSWERS = ("length", "a content filter", "a refusal", "another model's name")  #
 def plan(
     items: Iterable[str], seed: int, share: float, *, stays: float, kinds: Iterable[str] = KINDS
 ) -> dict[str, Fault]:
-    """A fault for a share of the items, each kind as often as any other; some of them stay.
+    """Faults for a share of the items, each kind equally often.
 
-    `stays` is the share of the faults that never pass, of those kinds that ever fail. That it has
-    too much to do a server says to one item only, once: whoever hears it slows down for minutes.
+    `stays` is the share of permanent faults among the kinds that can fail an item. The fault of a
+    rate limit is sent to one item only, once: a client slows down for minutes after it.
     """
     chance = random.Random(seed)
     drawn = sorted(set(items))
@@ -262,19 +262,19 @@ def plan(
     every = list(kinds)
     others = [name for name in every if name not in REFUSALS]
     names = itertools.chain(every, itertools.cycle(others))
-    found: dict[str, Fault] = {}
+    result: dict[str, Fault] = {}
     for item, name in zip(drawn[: round(share * len(drawn))], names, strict=False):
         kind = KINDS[name]
         never = kind.fails is not None and (chance.random() < stays or not kind.passes)
         most = 1 if name in REFUSALS else min(kind.passes, TRIES)
-        found[item] = Fault(name, ALWAYS if never else chance.randint(1, max(1, most)))
-    return found
+        result[item] = Fault(name, ALWAYS if never else chance.randint(1, max(1, most)))
+    return result
 
 
 def text_of(turn: Any) -> str:
     """The text of a message whose content is a string or a list of blocks."""
-    said = turn["content"]
-    return said if isinstance(said, str) else "".join(block["text"] for block in said)
+    content = turn["content"]
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
 def item_of(body: Mapping[str, Any]) -> str:
@@ -331,7 +331,7 @@ class ChaosServer(OpenAIServer):
         return socket.create_server(("127.0.0.1", self.port), backlog=1024, reuse_port=True)
 
     async def be_away(self, seconds: float) -> None:
-        """Reset all connections, refuse others, and take them again after so many seconds."""
+        """Reset all connections, refuse new ones, and accept them again after `seconds`."""
         for connection in self._connections.values():
             _linger(connection)
         await self._stop()
@@ -351,8 +351,8 @@ class ChaosServer(OpenAIServer):
         if self.outage is not None and self.asked.total() == self.outage.after:
             self.outage.begin(self)
         await asyncio.sleep(self.pause)
-        said = self.says_what(body)
-        right = anthropic_message(said) if speaks == "anthropic" else chat_completion(said)
+        reply = self.says_what(body)
+        right = anthropic_message(reply) if speaks == "anthropic" else chat_completion(reply)
         if fault is None:
             await self._send(Reply(body=right), writer)
             return
@@ -417,7 +417,7 @@ class Outage:
     def __exit__(self, kind: object, *_: object) -> None:
         self.server.outage = None
         self.server._run(self._over())
-        assert kind or self._away, "the server was never asked for so many"
+        assert kind or self._away, "the server never received that many requests"
 
     def begin(self, server: ChaosServer) -> None:
         """Start the outage. Called on the server's loop."""

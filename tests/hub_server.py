@@ -118,8 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(_tree(inside, under, deep=deep in ("true", "1")))
         elif what == "paths-info":
             form = json.loads(body) if body[:1] == b"{" else parse_qs(body.decode())
-            found = _tree(files, "", deep=True) + _folders(files)
-            self._json([entry for entry in found if entry["path"] in form["paths"]])
+            matches = _tree(files, "", deep=True) + _folders(files)
+            self._json([entry for entry in matches if entry["path"] in form["paths"]])
         else:
             siblings = [{"rfilename": path} for path in sorted(files)]
             short = name.removeprefix("datasets/")
@@ -157,8 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         if folder is None:
             self._refuse(404, "RepoNotFound")
             return None
-        found = (file for file in sorted(folder.rglob("*")) if file.is_file())
-        files = {file.relative_to(folder).as_posix(): file for file in found}
+        matches = (file for file in sorted(folder.rglob("*")) if file.is_file())
+        files = {file.relative_to(folder).as_posix(): file for file in matches}
         if revision not in ("main", _commit(files)):
             self._refuse(404, "RevisionNotFound")
             return None

@@ -41,13 +41,13 @@ class Terminal:
         columns: int = 80,
         env: Mapping[str, str] = {},
     ) -> None:
-        told = {**os.environ, "TERM": "xterm-256color", **env}
-        told.pop("COLUMNS", None)
+        environment = {**os.environ, "TERM": "xterm-256color", **env}
+        environment.pop("COLUMNS", None)
         self._pid, self._fd = pty.fork()
         if self._pid == 0:  # the child: it must not run pytest's code
             os.chdir(folder)
             self._size(0, columns)
-            os.execve(command[0], list(command), told)
+            os.execve(command[0], list(command), environment)
 
     def resize(self, columns: int) -> None:
         """Change the width while the command runs."""

@@ -58,7 +58,7 @@ def faulty_backend_installed() -> Iterator[None]:
 
 def replicas() -> list[int]:
     """The process ids of the replicas on the nodes of this test run."""
-    found, ours = [], f"TESTS_OF={os.getpid()}".encode()
+    result, ours = [], f"TESTS_OF={os.getpid()}".encode()
     for folder in Path("/proc").iterdir():
         try:
             line = (folder / "cmdline").read_bytes()
@@ -68,8 +68,8 @@ def replicas() -> list[int]:
         except OSError:
             continue
         if ours in environment.split(b"\0"):
-            found.append(int(folder.name))
-    return found
+            result.append(int(folder.name))
+    return result
 
 
 def soon(true: Callable[[], Any], seconds: float = 60) -> Any:

@@ -66,13 +66,13 @@ class Heart:
 
 def open_files() -> dict[str, int]:
     """The numbers of open files and of open sockets."""
-    found = []
+    result = []
     for link in Path("/proc/self/fd").iterdir():
         try:
-            found.append(str(link.readlink()))
+            result.append(str(link.readlink()))
         except FileNotFoundError:
             continue  # the descriptor of this listing
-    return {"files": len(found), "sockets": sum(name.startswith("socket:") for name in found)}
+    return {"files": len(result), "sockets": sum(name.startswith("socket:") for name in result)}
 
 
 def memory() -> int:
@@ -124,13 +124,13 @@ class Tracer:
         self._trace.flush()
 
 
-async def main(given: dict[str, Any], path: str) -> None:
-    every = given.pop("every")
+async def main(config: dict[str, Any], path: str) -> None:
+    every = config.pop("every")
     heart = Heart()
     with Path(path).open("w") as trace:
         tracer = Tracer(heart, trace, every)
         heart.start()
-        tracer.end(await run_async(Config.model_validate(given), tracer.watch))
+        tracer.end(await run_async(Config.model_validate(config), tracer.watch))
 
 
 if __name__ == "__main__":

@@ -76,11 +76,11 @@ def log_of(path: Path) -> Path:
 
 def read_all(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
     """Those of the records that the store returns."""
-    found: dict[str, Record] = {}
+    result: dict[str, Record] = {}
     with Store(path) as store:
         for kind in {type(record) for record in records.values()}:
-            found |= store.get([key for key, one in records.items() if type(one) is kind], kind)
-    return found
+            result |= store.get([key for key, one in records.items() if type(one) is kind], kind)
+    return result
 
 
 def cut(path: Path, draw: random.Random) -> set[int]:
@@ -121,13 +121,13 @@ def pages_of(path: Path, records: Mapping[str, Record]) -> dict[str, set[int]]:
     file = path.read_bytes()
     pages = [file[start : start + PAGE] for start in range(0, len(file), PAGE)]
     beginnings = {page[4:24]: number for number, page in enumerate(pages, 1)}
-    found: dict[str, set[int]] = {}
+    result: dict[str, set[int]] = {}
     for key, record in records.items():
         body = record.model_dump_json(exclude_defaults=True).encode()
         at = file.index(key.encode() + body[:2])
         number, inside = at // PAGE + 1, at % PAGE + len(key)
         here = alike(pages[number - 1][inside:], body)
-        found[key] = {number}
+        result[key] = {number}
         done = max(0, here - 4)  # what follows may begin like it
         while done < len(body):
             more = [
@@ -136,9 +136,9 @@ def pages_of(path: Path, records: Mapping[str, Record]) -> dict[str, set[int]]:
             if not more:
                 assert here >= len(body), "it goes on nowhere"
                 break
-            found[key].add(beginnings[body[more[0] : more[0] + 20]])
+            result[key].add(beginnings[body[more[0] : more[0] + 20]])
             done = more[0] + PAGE - 4
-    return found
+    return result
 
 
 def interior_pages(path: Path) -> set[int]:

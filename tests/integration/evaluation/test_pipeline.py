@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import timedelta
@@ -23,9 +24,16 @@ from bakeoff.evaluation.cache import run_cached
 from bakeoff.records import Completion, Judgment
 from bakeoff.runtime.progress import ProgressCounter, ProgressUpdate, read_progress
 from bakeoff.storage import Store
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    chat_completion,
+    prefer_good,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import make_prompt
 from tests.marks import long
-from tests.openai_server import OpenAIServer, Reply, chat, contest, shown, verdict
 
 
 def prompts_file(folder: Path, count: int) -> Path:
@@ -69,10 +77,12 @@ def test_pairs_are_judged_in_both_orders_and_aggregated(tmp_path: Path) -> None:
 def test_judge_requests_contain_no_model_name(tmp_path: Path) -> None:
     names = ("secretly-tuned", "plain-baseline")
 
-    def brain(body: dict[str, Any]) -> str:
-        return verdict("tie") if body["model"] == "judge" else f"H{sum(map(ord, body['model']))}"
+    def respond(body: dict[str, Any]) -> str:
+        return (
+            verdict_json("tie") if body["model"] == "judge" else f"H{sum(map(ord, body['model']))}"
+        )
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         url = f"?base_url={server.url}"
         models = tuple(f"{name}=api:{name}-weights{url}" for name in names)
         run(config(server, tmp_path, model=models))
@@ -82,7 +92,7 @@ def test_judge_requests_contain_no_model_name(tmp_path: Path) -> None:
 
 
 def always(winner: str) -> Any:
-    return lambda body: verdict(winner) if body["model"] == "judge" else contest(body)
+    return lambda body: verdict_json(winner) if body["model"] == "judge" else prefer_good(body)
 
 
 @pytest.mark.parametrize("winner", ["A", *long(["B"])])
@@ -139,13 +149,13 @@ def test_random_order_judges_each_pair_once_in_a_fixed_order(tmp_path: Path) -> 
 
 
 def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> str:
+    def respond(body: dict[str, Any]) -> str:
         if body["model"] != "judge":
-            return contest(body)
+            return prefer_good(body)
         good = "This is good" in body["messages"][0]["content"]
         return json.dumps({"explanation": "Well.", "score": 8 if good else 3})
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         url = f"?base_url={server.url}&template=scored"
         results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
     assert [j.presented for j in results.judgments] == ["apart"] * 4
@@ -158,7 +168,7 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
 def twice(body: dict[str, Any]) -> Any:
     """Brain of a model whose text depends on the seed, and of a judge that prefers the first."""
     if body["model"] == "judge":
-        return verdict("A", 8, 3)
+        return verdict_json("A", 8, 3)
     return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
 
 
@@ -197,19 +207,19 @@ def test_null_check_changes_nothing_else_and_is_stored(tmp_path: Path) -> None:
 
 
 def test_failed_completion_fails_its_verdicts_and_is_retried_next_run(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "bad" and "number 1?" in body["messages"][-1]["content"]:
             return Reply(400, {"error": {"message": "the context is too long"}})
-        return contest(body)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         results = run(config(server, tmp_path))
         kinds = Counter((failure.stage, failure.kind) for failure in results.failures)
         assert kinds == {("completion", "backend"): 1, ("judgment", "no completion"): 2}
         pair = results.summary.pairs[0]
         assert (pair.prompts, pair.wins, pair.ties) == (3, 3, 0)
         assert (pair.accounting.asked, pair.accounting.judged, pair.accounting.failed) == (8, 6, 2)
-        server.brain = contest
+        server.respond = prefer_good
         before = len(server.requests)
         mended = run(config(server, tmp_path))
     assert len(server.requests) - before == 3
@@ -218,7 +228,9 @@ def test_failed_completion_fails_its_verdicts_and_is_retried_next_run(tmp_path: 
 
 
 def test_empty_completion_is_judged(tmp_path: Path) -> None:
-    with OpenAIServer(lambda body: chat("") if body["model"] == "bad" else contest(body)) as server:
+    with OpenAIServer(
+        lambda body: chat_completion("") if body["model"] == "bad" else prefer_good(body)
+    ) as server:
         results = run(config(server, tmp_path))
     assert not results.failures
     assert (results.summary.pairs[0].wins, results.summary.models[1].empty) == (4, 4)
@@ -226,7 +238,7 @@ def test_empty_completion_is_judged(tmp_path: Path) -> None:
 
 def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
     with OpenAIServer(
-        lambda body: verdict("A", 8, 3) if body["model"] == "judge" else "Same."
+        lambda body: verdict_json("A", 8, 3) if body["model"] == "judge" else "Same."
     ) as server:
         results = run(config(server, tmp_path))
     assert len(judging(server.requests)) == 4  # both orders of two equal completions are one
@@ -241,14 +253,14 @@ def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
 
 @pytest.mark.long
 def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
+    def respond(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
-            return verdict("tie")
+            return verdict_json("tie")
         asked = str(body["messages"][-1]["content"])
-        return "Same." if asked[-2] in "02" else contest(body)
+        return "Same." if asked[-2] in "02" else prefer_good(body)
 
     seen: list[ProgressUpdate] = []
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         asked = config(server, tmp_path)
         run(asked, seen.append)
         judged = len(judging(server.requests))
@@ -256,7 +268,11 @@ def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
         assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
-        assert (ends[name].done, ends[name].stored, ends[name].failed) == (ends[name].total, 0, 0)
+        assert (ends[name].done, ends[name].stored, ends[name].failed) == (
+            ends[name].total,
+            0,
+            0,
+        )
         assert ends[name].cost is None  # nobody knows what this server costs
     assert [(p.done, p.stored) for p in seen if p.participant == "judge"][-1] == (8, 0)
     again: list[ProgressUpdate] = []
@@ -280,13 +296,13 @@ def test_known_prices_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "bad":
             return Reply(status=400, body={"error": {"message": "no"}})
-        return contest(body)
+        return prefer_good(body)
 
     seen: list[ProgressUpdate] = []
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         run(config(server, tmp_path), seen.append)
     ends = last(seen)
     for name, total in {"bad": 4, "judge": 8}.items():
@@ -297,14 +313,14 @@ def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
 
 
 def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] != "judge":
-            return contest(body)
+            return prefer_good(body)
         if "number 1?" in body["messages"][0]["content"]:
             return "I cannot decide."
-        return contest(body) if len(body["messages"]) > 1 else "Answer A, I think."
+        return prefer_good(body) if len(body["messages"]) > 1 else "Answer A, I think."
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         results = run(config(server, tmp_path))
     assert len(judging(server.requests)) == 16
     assert [(f.kind, f.raw) for f in results.failures] == [("verdict", "I cannot decide.")] * 2
@@ -320,14 +336,14 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
         held.append(len(judged) == 6)
         return held[-1]
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if "number 3?" in body["messages"][0]["content"] and body["model"] == "good":
-            return Reply(body=chat("This is good"), until=three_prompts_are_judged)
+            return Reply(body=chat_completion("This is good"), until=three_prompts_are_judged)
         if body["model"] == "judge":
             judged.append(1)
-        return contest(body)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         run(config(server, tmp_path, max_concurrency=4))
     assert held[-1]  # and the last completion came only then
     assert len(judged) == 8
@@ -344,15 +360,17 @@ def test_stored_pairs_are_judged_during_completion(
         held.append(len(judged) >= 4)
         return held[-1]
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             judged.append(1)
-            return contest(body)
-        return Reply(body=chat(contest(body)), until=all_old_ones_are_judged)
+            return prefer_good(body)
+        return Reply(body=chat_completion(prefer_good(body)), until=all_old_ones_are_judged)
 
-    with OpenAIServer(lambda body: "no" if body["model"] == "judge" else contest(body)) as server:
+    with OpenAIServer(
+        lambda body: "no" if body["model"] == "judge" else prefer_good(body)
+    ) as server:
         assert len(run(config(server, tmp_path, 2)).failures) == 4
-        server.brain = brain
+        server.respond = respond
         results = run(config(server, tmp_path, 4))
     assert held[-1]  # the new completions came only then
     assert (len(judged), len(results.judgments)) == (8, 8)
@@ -360,12 +378,12 @@ def test_stored_pairs_are_judged_during_completion(
 
 @pytest.mark.long
 def test_thinking_is_hidden_from_the_judge_by_default(tmp_path: Path) -> None:
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
-            return verdict("tie")
+            return verdict_json("tie")
         return "<think>my secret plan</think>Hello."
 
-    with OpenAIServer(brain) as server:
+    with OpenAIServer(respond) as server:
         run(config(server, tmp_path))
         assert "secret plan" not in json.dumps(judging(server.requests))
         run(config(server, tmp_path, thinking="keep"))
@@ -412,13 +430,13 @@ def flaky(seed: int) -> Any:
         lambda: "no verdict at all",
     ]
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         drawn = random_.random()
         if drawn < 0.12 and (drawn < 0.09 or body["model"] == "judge"):
             return faults[int(drawn / 0.03)]()
-        return contest(body)
+        return prefer_good(body)
 
-    return brain
+    return respond
 
 
 @pytest.mark.long
@@ -443,27 +461,43 @@ bakeoff.run(config)
 
 
 def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
-    """Start a run in a process, and kill it after `enough` requests to the server."""
+    """Begin a run in a process of its own, and kill that when the server was asked so often; from
+    then on the server is silent, so that the run does not end before.
+    """
+    respond, killed = server.respond, threading.Event()
+
+    def silent(body: dict[str, Any]) -> Reply:
+        said = respond(body)
+        said = server.wrap_text(said) if isinstance(said, str) else said
+        reply = said if isinstance(said, Reply) else Reply(body=said)
+        if len(server.requests) >= enough:
+            reply.until = killed.is_set
+        return reply
+
+    server.respond = silent
     command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
-    deadline = time.monotonic() + 60
-    while len(server.requests) < enough and time.monotonic() < deadline:
+    while len(server.requests) < enough:
+        assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    killed.set()
+    server.wait_disconnected()
+    server.respond = respond
 
 
 @pytest.mark.long
 def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
     answered: Counter[str] = Counter()
 
-    def brain(body: dict[str, Any]) -> Any:
+    def respond(body: dict[str, Any]) -> Any:
         answered[json.dumps(body["messages"]) + body["model"]] += 1
-        return Reply(body=chat(contest(body)), delay=0.02)
+        return prefer_good(body)
 
-    with OpenAIServer(brain) as server:
-        lanes = 4
-        asked = config(server, tmp_path, 40, max_concurrency=lanes)
+    with OpenAIServer(respond) as server:
+        max_concurrency = 4
+        asked = config(server, tmp_path, 40, max_concurrency=max_concurrency)
         for enough in (30, 90):
             kill(asked, server, enough)
             left = read_progress(asked.out)
@@ -474,7 +508,7 @@ def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
-    assert twice <= 2 * 3 * lanes  # at most what was in flight, per kill and server
+    assert twice <= 2 * 3 * max_concurrency  # at most what was in flight, per kill and server
 
 
 @settings(max_examples=8, deadline=None)
@@ -505,7 +539,7 @@ def test_shown_parses_the_rendered_pair() -> None:
     )
     prompt = make_prompt("Q?")
     asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
-    assert shown({"messages": asked.conversation()}) == ("one {{ x }}", "two")
+    assert shown_completions({"messages": asked.conversation()}) == ("one {{ x }}", "two")
 
 
 def test_judgment_has_the_required_fields() -> None:
