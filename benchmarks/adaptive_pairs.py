@@ -43,7 +43,7 @@ Choosing = Callable[[PairwiseOutcomes], list[Pair]]
 
 
 class Design(NamedTuple):
-    """What is simulated: true strengths, how much prompts differ, and the waves."""
+    """A simulated design: true strengths, variation of prompts, and waves."""
 
     name: str
     strengths: Values
@@ -58,7 +58,7 @@ class Design(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How things stand after some waves: widths of intervals, and what can be held against them."""
+    """The state after some waves: widths of intervals, coverage and ranking errors."""
 
     judged: float
     prompts: float
@@ -70,7 +70,7 @@ class Look(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Looks at growing numbers of judgments, and all that was judged."""
+    """Looks at growing numbers of judgments, and all outcomes."""
 
     looks: list[Look]
     outcomes: PairwiseOutcomes
@@ -83,18 +83,18 @@ def main(repeats: int) -> None:
 
 
 def designs() -> list[Design]:
-    """Even and clustered strengths; more and fewer pairs; waves of other lengths."""
+    """Even and clustered strengths, with several numbers of pairs and lengths of waves."""
     eight, sixteen = np.linspace(-0.9, 0.9, 8), np.linspace(-1.8, 1.8, 16)
     near = np.linspace(-0.12, 0.12, 4)
     two = (np.array([-1, 1])[:, None] + near).ravel()
     four = (np.array([-1.8, -0.6, 0.6, 1.8])[:, None] + near).ravel()
-    result = [
+    all_designs = [
         Design(f"even:{len(s)}", s, sd, k * len(s), 25)
         for s in (eight, sixteen)
         for sd in (0.0, 0.7)
         for k in (1, 2)
     ]
-    result += [
+    all_designs += [
         Design("clustered:8", two, 0.7, 8, 25),
         Design("clustered:16", four, 0.7, 16, 25),
         Design("even:8", eight, 0.7, 4, 25),
@@ -102,11 +102,11 @@ def designs() -> list[Design]:
         Design("even:8", eight, 0.7, 8, 50),
         Design("even:16", sixteen, 0.7, 16, 50),
     ]
-    return result
+    return all_designs
 
 
 def report(design: Design, repeats: int) -> None:
-    """Simulate one design, and print what it saves."""
+    """Simulate a design, and print its savings."""
     started = time.perf_counter()
     truth = limiting_strengths(design)
     whole, chosen, drawn = [], [], []
@@ -117,11 +117,15 @@ def report(design: Design, repeats: int) -> None:
         chosen.append(waves(design, truth, rng, choose_informative(design)))
         drawn.append(waves(design, truth, rng, choose_random(design, rng)))
     all_pairs = mean_looks(whole)[0]
-    ours, blind = mean_looks(chosen), mean_looks(drawn)
-    enough = look_at_width(ours, all_pairs, "neighbours")
-    saved = {f"saved_{w}": saving(ours, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
-    saved |= {f"drawn_{w}": saving(blind, all_pairs, w) for w in ("neighbours", "widest", "ranks")}
-    rows = np.array(ours)
+    adaptive, random_looks = mean_looks(chosen), mean_looks(drawn)
+    enough = look_at_width(adaptive, all_pairs, "neighbours")
+    saved = {
+        f"saved_{w}": saving(adaptive, all_pairs, w) for w in ("neighbours", "widest", "ranks")
+    }
+    saved |= {
+        f"drawn_{w}": saving(random_looks, all_pairs, w) for w in ("neighbours", "widest", "ranks")
+    }
+    rows = np.array(adaptive)
     same = [float(np.interp(PROMPTS, rows[:, 1], rows[:, at])) for at in (0, 2)]
     ratio = all_pairs.judged / enough.judged
     print_result(
@@ -151,14 +155,14 @@ def report(design: Design, repeats: int) -> None:
 
 
 def choose_informative(design: Design) -> Choosing:
-    """Our choice."""
+    """The choice of `select_pairs`."""
     return lambda outcomes: select_pairs(
         outcomes, len(design.strengths), design.pairs, prompts=design.wave
     )
 
 
 def choose_random(design: Design, rng: np.random.Generator) -> Choosing:
-    """Pairs drawn blindly."""
+    """Pairs drawn at random."""
 
     def drawn(outcomes: PairwiseOutcomes) -> list[Pair]:
         assert len(outcomes.values)
@@ -169,8 +173,8 @@ def choose_random(design: Design, rng: np.random.Generator) -> Choosing:
 
 
 def waves(design: Design, truth: Values, rng: np.random.Generator, choose: Choosing) -> Run:
-    """Waves until as much is judged as all pairs are, or on six times the prompts; looked at where
-    `BUDGETS` of that are spent.
+    """Simulate waves up to the judgments of all pairs or six times the prompts; look when a share
+    in `BUDGETS` of the judgments is spent.
     """
     seen, spent = design.wave, design.wave * len(design.every)
     whole, looks = PROMPTS * len(design.every), []
@@ -185,14 +189,14 @@ def waves(design: Design, truth: Values, rng: np.random.Generator, choose: Choos
 
 
 def mean_looks(runs: list[Run]) -> list[Look]:
-    """The mean of all runs, look by look."""
+    """The mean of each look over all runs."""
     numbers = np.array([run.looks for run in runs]).mean(axis=0)
     return [Look(*row) for row in numbers.tolist()]
 
 
 def look_at_width(looks: list[Look], whole: Look, width: str) -> Look:
-    """How things stand where a width is that of all pairs: between two looks, by how narrow
-    intervals are (1 / width^2); the last look where it never is.
+    """The look at which a width equals that of all pairs, interpolated in 1 / width^2; the last
+    look if it never does.
     """
     rows, at = np.array(looks), Look._fields.index(width)
     precision = np.maximum.accumulate(rows[:, at] ** -2.0)
@@ -200,44 +204,44 @@ def look_at_width(looks: list[Look], whole: Look, width: str) -> Look:
 
 
 def saving(looks: list[Look], whole: Look, width: str) -> float | None:
-    """The share of judgments that the same width takes less; None where it was not reached."""
+    """The share of judgments saved at equal width; None if the width was not reached."""
     at = Look._fields.index(width)
-    if min(one[at] for one in looks) > whole[at]:
+    if min(item[at] for item in looks) > whole[at]:
         return None
     return 1 - look_at_width(looks, whole, width).judged / whole.judged
 
 
 def rounded(value: float | None) -> float | None:
-    """A number as it is printed."""
+    """The number rounded for output."""
     return None if value is None else round(value, 3)
 
 
 def simulate_judgments(
-    design: Design, rng: np.random.Generator, prompts: int, pairs: list[Pair], after: int
+    design: Design, rng: np.random.Generator, prompts: int, pairs: list[Pair], first_prompt: int
 ) -> list[Values]:
-    """Judgments of both orders of the pairs: arrays of left, right, values and prompts."""
+    """Judgments of the pairs in both orders: left, right, values and prompts."""
     i, j = np.array(pairs).T
     effect = rng.normal(0, design.prompt_sd, (prompts, len(design.strengths)))
-    result = []
+    parts = []
     for left, right in ((i, j), (j, i)):
         gap = design.strengths[left] - design.strengths[right] + FIRST
         won, _, lost = outcome_probabilities(gap + effect[:, left] - effect[:, right])
         drawn = rng.random(won.shape)
         values = np.where(drawn < won, 1.0, np.where(drawn < won + lost, 0.0, 0.5))
-        rows = np.repeat(np.arange(after, after + prompts), len(pairs))
-        result.append((np.tile(left, prompts), np.tile(right, prompts), values.ravel(), rows))
-    return [np.concatenate(part) for part in zip(*result, strict=True)]
+        rows = np.repeat(np.arange(first_prompt, first_prompt + prompts), len(pairs))
+        parts.append((np.tile(left, prompts), np.tile(right, prompts), values.ravel(), rows))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def outcome_probabilities(gap: Values) -> tuple[Values, Values, Values]:
-    """The probabilities of a win, a tie and a loss of the left one."""
+    """The probabilities of a win, a tie and a loss of the left model."""
     won, lost = np.exp(gap / 2), np.exp(-gap / 2)
     total = won + lost + TIES
     return won / total, TIES / total, lost / total
 
 
 def concatenate(parts: list[list[Values]]) -> PairwiseOutcomes:
-    """All waves; both orders of a prompt weigh 1 together."""
+    """The outcomes of all waves; the orders of a prompt have a total weight of 1."""
     left, right, values, prompts = (np.concatenate(part) for part in zip(*parts, strict=True))
     return PairwiseOutcomes(left, right, values, prompts, np.full(len(left), 0.5))
 
@@ -246,7 +250,7 @@ def look(
     outcomes: PairwiseOutcomes, design: Design, truth: Values, rng: np.random.Generator
 ) -> Look:
     """The widths of intervals: of gaps from the sandwich covariance over prompts, of ranks from
-    what `significantly_stronger` makes of draws from it.
+    `significantly_stronger` on draws from it.
     """
     items = len(design.strengths)
     theta, covariance = sandwich(outcomes, items)
@@ -274,9 +278,9 @@ def look(
 
 def sandwich(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values]:
     """Strengths, and their covariance clustered by prompt (Liang and Zeger 1986)."""
-    result = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
-    theta = np.array([one.estimate for one in result.strengths])
-    nu, first = result.tie or 0.0, result.first or 0.0
+    fit = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
+    theta = np.array([strength.estimate for strength in fit.strengths])
+    nu, first = fit.tie or 0.0, fit.first or 0.0
     gap = theta[outcomes.left] - theta[outcomes.right] + first
     won, lost = np.exp(gap / 2), np.exp(-gap / 2)
     total = won + lost + nu
@@ -293,16 +297,14 @@ def sandwich(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values]:
     bread[:, -2] += cross
     bread[-2, -2] += weight @ (tie * (1 - tie))
     sums = csr_array((np.ones(len(rows)), (outcomes.prompts, rows))) @ score
-    bread[:items, :items] += 1  # their mean is 0: without that nothing tells it
+    bread[:items, :items] += 1  # fixes the mean at 0, which is not identified otherwise
     inverse = np.linalg.inv(bread)
     covariance = (inverse @ (sums.T @ sums) @ inverse)[:items, :items]
     return theta, covariance
 
 
 def limiting_strengths(design: Design) -> Values:
-    """The strengths that all pairs on infinitely many prompts give: prompts that differ draw them
-    together.
-    """
+    """The limit of the strengths of all pairs for many prompts, which vary and shrink them."""
     i, j = np.array(design.every).T
     nodes, shares = np.polynomial.hermite_e.hermegauss(30)
     noise, shares, rows = nodes * design.prompt_sd * np.sqrt(2), shares / shares.sum(), []
@@ -311,17 +313,17 @@ def limiting_strengths(design: Design) -> Values:
         for value, chance in zip((1.0, 0.5, 0.0), outcome_probabilities(gap), strict=True):
             rows.append((left, right, np.full(len(left), value), chance @ shares))
     left, right, values, weights = (np.concatenate(part) for part in zip(*rows, strict=True))
-    one = PairwiseOutcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
-    result = bradley_terry(one, len(design.strengths), ties=True, order=True, resamples=0)
-    return np.array([strength.estimate for strength in result.strengths])
+    outcomes = PairwiseOutcomes(left, right, values, np.zeros_like(left), 1e4 * weights)
+    fit = bradley_terry(outcomes, len(design.strengths), ties=True, order=True, resamples=0)
+    return np.array([strength.estimate for strength in fit.strengths])
 
 
 def false_share(runs: list[Run], truth: Values) -> float:
-    """In how many of the runs any model is surely better than one that is stronger."""
+    """The share of runs in which a weaker model is significantly better than a stronger one."""
     wrong = 0
     for run in runs:
-        result = bradley_terry(run.outcomes, len(truth), ties=True, order=True, resamples=300)
-        wrong += any(truth[i] < truth[j] for i, j in result.better)
+        fit = bradley_terry(run.outcomes, len(truth), ties=True, order=True, resamples=300)
+        wrong += any(truth[i] < truth[j] for i, j in fit.better)
     return round(wrong / len(runs), 3)
 
 

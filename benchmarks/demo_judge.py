@@ -20,31 +20,34 @@ MARKS = ("right", "wrong", "split", "tie", "failed")
 
 
 def main(spec: str) -> None:
-    """Check the judge and print what came of it."""
+    """Check the judge, and print the line."""
     with tempfile.TemporaryDirectory() as folder:
         results = check(None, [spec], store=Path(folder) / "store.sqlite")
-    (result,) = results.judges
-    share = result.overall.accuracy
+    (judge,) = results.judges
+    share = judge.overall.accuracy
     if share is None:
-        sys.exit(f"{result.judge} judged nothing: {count_marks(result.overall)}")
+        sys.exit(f"{judge.judge} judged nothing: {count_marks(judge.overall)}")
     print_result(
         "demo_judge",
         figure=share.estimate,
         unit="share of pairs, right in both orders",
         peer="a coin, tossed once for each pair",
         ratio=share.estimate / results.chance_accuracy,
-        judge=result.judge,
-        pairs=result.overall.pairs,
-        **count_marks(result.overall),
+        judge=judge.judge,
+        pairs=judge.overall.pairs,
+        **count_marks(judge.overall),
         interval=[round(bound, 3) for bound in (share.low, share.high)],
-        sets={name: {"pairs": one.pairs} | count_marks(one) for name, one in result.by_set.items()},
-        first_wins=result.order.pick_first and round(result.order.pick_first.estimate, 3),
+        sets={
+            name: {"pairs": grade.pairs} | count_marks(grade)
+            for name, grade in judge.by_set.items()
+        },
+        first_wins=judge.order.pick_first and round(judge.order.pick_first.estimate, 3),
         always_longer=round(results.length_baseline.accuracy, 3),
     )
 
 
 def count_marks(grade: Grade) -> dict[str, int]:
-    """How many pairs have each mark."""
+    """The number of pairs with each mark."""
     return {mark: getattr(grade, mark) for mark in MARKS}
 
 

@@ -147,11 +147,11 @@ async def client_speed(prompts: Sequence[Prompt]) -> float:
     if not isinstance(model, LlamaCppGenerator):
         raise TypeError("embedded: is a third-party backend")
     await model.prepare()
-    own: Any = (await model.open()).client  # for the server's address and key, and no request
+    client: Any = (await model.open()).client  # for the server's address and key, and no request
     try:
         async with httpx.AsyncClient(
-            base_url=str(own.base_url),
-            headers={"authorization": f"Bearer {own.api_key}"},
+            base_url=str(client.base_url),
+            headers={"authorization": f"Bearer {client.api_key}"},
             timeout=600,
             limits=httpx.Limits(max_connections=None),
         ) as client:
@@ -168,13 +168,13 @@ async def post_all(
 ) -> int:
     """Send all prompts concurrently; returns the number of new tokens."""
 
-    async def one(prompt: Prompt) -> int:
+    async def complete(prompt: Prompt) -> int:
         body = model.request(prompt)
         body |= body.pop("extra_body")
         reply = await client.post("chat/completions", json=body)
         return int(reply.raise_for_status().json()["usage"]["completion_tokens"])
 
-    return sum(await asyncio.gather(*map(one, prompts)))
+    return sum(await asyncio.gather(*map(complete, prompts)))
 
 
 if __name__ == "__main__":

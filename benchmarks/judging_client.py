@@ -44,7 +44,7 @@ QUESTION = "please explain " * 20
 
 
 class Timing(NamedTuple):
-    """Wall seconds and CPU seconds of this process for `calls` calls."""
+    """Wall and CPU seconds of this process for a number of calls."""
 
     wall: float
     cpu: float
@@ -52,7 +52,7 @@ class Timing(NamedTuple):
 
 
 async def time_calls(calls: int, work: Awaitable[None]) -> Timing:
-    """What some work takes."""
+    """Measure the time of an awaitable that makes `calls` calls."""
     wall, cpu = time.perf_counter(), time.process_time()
     await work
     return Timing(time.perf_counter() - wall, time.process_time() - cpu, calls)
@@ -60,18 +60,18 @@ async def time_calls(calls: int, work: Awaitable[None]) -> Timing:
 
 def write_inputs(folder: Path, pairs: int) -> None:
     """Prompts, and two files of completions."""
-    for who in "ab":
-        rows = [{"prompt_id": f"p{n}", "completion": f"{who}{n} {TEXT}"} for n in range(pairs)]
+    for model in "ab":
+        rows = [{"prompt_id": f"p{n}", "completion": f"{model}{n} {TEXT}"} for n in range(pairs)]
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / f"{who}.jsonl").write_text(lines)
+        (folder / f"{model}.jsonl").write_text(lines)
     rows = [{"id": f"p{n}", "prompt": f"What is {n}? {QUESTION}"} for n in range(pairs)]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 async def ours(url: str, pairs: int, in_flight: int) -> Timing:
-    """Everything that a run does between the last completion and the last verdict."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    """The judging of a run, from the last completion to the last verdict."""
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
         write_inputs(folder, pairs)
         config = Config(
             model=(f"a=file:{folder}/a.jsonl", f"b=file:{folder}/b.jsonl"),
@@ -90,7 +90,7 @@ async def ours(url: str, pairs: int, in_flight: int) -> Timing:
                 took = await time_calls(2 * pairs, pipeline.run())
             for worker in pipeline.workers:
                 await worker.close()
-    assert sum(isinstance(one, Verdict) for one in pipeline.verdicts.values()) == 2 * pairs
+    assert sum(isinstance(verdict, Verdict) for verdict in pipeline.verdicts.values()) == 2 * pairs
     return took
 
 
@@ -108,51 +108,53 @@ def request_body(number: int) -> dict[str, object]:
 
 
 async def bare(url: str, pairs: int, in_flight: int) -> Timing:
-    """The official client, as it is by default."""
+    """The official client with its defaults."""
     room = asyncio.Semaphore(in_flight)
     async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
 
-        async def one(number: int) -> None:
+        async def call(number: int) -> None:
             async with room:
                 await client.chat.completions.create(**request_body(number))  # type: ignore[call-overload]
 
-        await one(0)  # imports what it needs
-        return await time_calls(2 * pairs, gather_calls(one, 2 * pairs))
+        await call(0)  # warm up: lazy imports
+        return await time_calls(2 * pairs, gather_calls(call, 2 * pairs))
 
 
 async def raw(url: str, pairs: int, in_flight: int) -> Timing:
-    """The same bytes by aiohttp."""
+    """aiohttp with the same bytes."""
     room = asyncio.Semaphore(in_flight)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
 
-        async def one(number: int) -> None:
+        async def call(number: int) -> None:
             async with (
                 room,
                 client.post(f"{url}/chat/completions", json=request_body(number)) as reply,
             ):
                 json.loads(await reply.read())
 
-        await one(0)
-        return await time_calls(2 * pairs, gather_calls(one, 2 * pairs))
+        await call(0)
+        return await time_calls(2 * pairs, gather_calls(call, 2 * pairs))
 
 
-async def gather_calls(one: Callable[[int], Awaitable[None]], calls: int) -> None:
-    """Every call, as tasks."""
-    await asyncio.gather(*map(one, range(calls)))
+async def gather_calls(call: Callable[[int], Awaitable[None]], calls: int) -> None:
+    """Run all calls as tasks."""
+    await asyncio.gather(*map(call, range(calls)))
 
 
 def main(pairs: int, rounds: int) -> None:
-    """Measure in turn, and print a line for each number in flight."""
+    """Measure the clients in turn, and print a line per number in flight."""
     for in_flight in (64, 256):
-        took: dict[str, list[Timing]] = {"ours": [], "bare": [], "raw": []}
+        timings: dict[str, list[Timing]] = {"ours": [], "bare": [], "raw": []}
         with ChatServer(LATENCY) as server:
             for _ in range(rounds):
                 for name, work in (("ours", ours), ("bare", bare), ("raw", raw)):
-                    took[name].append(asyncio.run(work(server.url, pairs, in_flight)))
-        walls = {name: median(one.wall for one in all_) for name, all_ in took.items()}
+                    timings[name].append(asyncio.run(work(server.url, pairs, in_flight)))
+        walls = {
+            name: median(timing.wall for timing in samples) for name, samples in timings.items()
+        }
         cpus = {
-            name: round(1000 * median(one.cpu / one.calls for one in all_), 2)
-            for name, all_ in took.items()
+            name: round(1000 * median(timing.cpu / timing.calls for timing in samples), 2)
+            for name, samples in timings.items()
         }
         calls, ideal = 2 * pairs, 2 * pairs * LATENCY / in_flight
         print_result(

@@ -43,17 +43,17 @@ KINDS = {
 
 
 def make_pairs(count: int) -> list[Pair]:
-    """`count` pairs: half as many prompts, in both orders."""
-    made = []
+    """Pairs of `count` questions, in both orders."""
+    pairs = []
     for number in range(count // 2):
         prompt = Prompt(messages=(Message(role="user", content=f"What is {number}?"),))
         pair = Pair(prompt=prompt, first=f"It is {number}.", second="A number.")
-        made += [pair, pair.swapped()]
-    return made
+        pairs += [pair, pair.swapped()]
+    return pairs
 
 
 async def judge_all(url: str, count: int) -> tuple[int, float]:
-    """Judge the pairs; returns the number of verdicts and the seconds."""
+    """The number of verdicts, and the seconds that they took."""
     judge = open_judge(judge_spec(f"api:j?base_url={url}"), RunContext(Sampling(), IN_FLIGHT))
     came: list[Verdict | WorkError] = []
     await judge.prepare()
@@ -65,7 +65,7 @@ async def judge_all(url: str, count: int) -> tuple[int, float]:
 
 
 def start_peer(name: str, url: str, count: int, folder: str) -> tuple[str, subprocess.Popen[str]]:
-    """A peer at work, and its version."""
+    """Start a peer; returns its version and process."""
     python = peer_environment(name)
     driver = HERE / "harness" / "peers" / f"with_{name.replace('-', '_')}.py"
     known = [str(python), "-c", f"from importlib.metadata import version; print(version({name!r}))"]
@@ -77,7 +77,7 @@ def start_peer(name: str, url: str, count: int, folder: str) -> tuple[str, subpr
 
 
 def summarize_stats(stats: dict[str, Any]) -> dict[str, float]:
-    """What the server saw of one who asked it."""
+    """Summarize the counts of a server."""
     served, refused = (sum(row[n] for row in stats["rows"]) for n in (0, 1))
     late = [sum(row[n] for row in stats["rows"][10:]) for n in (0, 1)]
     return {
@@ -89,7 +89,7 @@ def summarize_stats(stats: dict[str, Any]) -> dict[str, float]:
 
 
 def main(count: int, peer: str | None) -> None:
-    """Ask all servers at once, and print a line for each kind."""
+    """Judge with all servers concurrently, and print a line for each kind."""
     with ExitStack() as open_, tempfile.TemporaryDirectory() as folder:
         servers = {
             name: open_.enter_context(
@@ -98,28 +98,38 @@ def main(count: int, peer: str | None) -> None:
             for name, (kind, window) in KINDS.items()
         }
         command = [sys.executable, __file__, "--verdicts", str(count), "--url"]
-        ours = {
+        processes = {
             name: subprocess.Popen([*command, server.url], stdout=subprocess.PIPE, text=True)
             for name, server in servers.items()
         }
-        theirs, version = open_.enter_context(ChatServer(LATENCY, PER_MINUTE)), ""
-        asking = None
+        peer_server, version = open_.enter_context(ChatServer(LATENCY, PER_MINUTE)), ""
+        peer_process = None
         try:
             if peer:
-                version, asking = start_peer(peer, theirs.url, count, folder)
+                version, peer_process = start_peer(peer, peer_server.url, count, folder)
         except PeerUnavailableError as why:
             print(f"{peer} is skipped: {why}", file=sys.stderr)
-        came = {name: json.loads(process.communicate()[0]) for name, process in ours.items()}
-        if asking:
+        outcomes = {
+            name: json.loads(process.communicate()[0]) for name, process in processes.items()
+        }
+        if peer_process:
             try:
-                asking.wait(max(0.0, MOST_SECONDS - max(one["seconds"] for one in came.values())))
+                peer_process.wait(
+                    max(
+                        0.0, MOST_SECONDS - max(outcome["seconds"] for outcome in outcomes.values())
+                    )
+                )
             except subprocess.TimeoutExpired:
-                asking.kill()
-                asking.wait()
-        of_peer = summarize_stats(theirs.stats())
+                peer_process.kill()
+                peer_process.wait()
+        peer_stats = summarize_stats(peer_server.stats())
         for name, server in servers.items():
             print_kind(
-                name, count, came[name], summarize_stats(server.stats()), (peer, version, of_peer)
+                name,
+                count,
+                outcomes[name],
+                summarize_stats(server.stats()),
+                (peer, version, peer_stats),
             )
 
 
@@ -127,28 +137,30 @@ def print_kind(
     kind: str,
     count: int,
     came: dict[str, Any],
-    ours: dict[str, float],
+    stats: dict[str, float],
     peer: tuple[str | None, str, dict[str, float]],
 ) -> None:
-    """Print a line; without a peer, or where it asked another kind, the limit is compared with."""
-    name, version, theirs = peer
+    """Print a line; without a peer for this kind, the ratio is against the limit."""
+    name, version, peer_stats = peer
     figure = came["verdicts"] / came["seconds"]
-    against, more = PER_MINUTE / 60, {}
+    peer_rate, peer_fields = PER_MINUTE / 60, {}
     if version and kind == next(iter(KINDS)):
-        against = theirs["served"] / theirs["seconds"]
-        more = {f"peer_{key}": value for key, value in theirs.items()}
-    peer_text = (
-        f"{name} {version}, adaptive connections" if more else "the limit: 10 requests a second"
+        peer_rate = peer_stats["served"] / peer_stats["seconds"]
+        peer_fields = {f"peer_{key}": value for key, value in peer_stats.items()}
+    peer_name = (
+        f"{name} {version}, adaptive connections"
+        if peer_fields
+        else "the limit: 10 requests a second"
     )
     print_result(
         f"judging_limit:{kind}",
         figure=figure,
         unit="requests/s",
-        peer=peer_text,
-        ratio=figure / against,
+        peer=peer_name,
+        ratio=figure / peer_rate,
         lost=count - came["verdicts"],
-        **ours,
-        **more,
+        **stats,
+        **peer_fields,
         versions=versions("openai", "aiohttp"),
     )
 

@@ -24,7 +24,7 @@ from harness.results import print_result, versions
 import bakeoff
 
 LANES = 16
-SHAPES = {  # seconds that a completion takes of the one model, of the other one, and a verdict
+SHAPES = {  # latency in seconds of the first model, the second model and the judge
     "as long": (0.8, 0.8, 0.4),
     "slow models": (0.8, 0.8, 0.1),
     "slow judge": (0.2, 0.2, 0.4),
@@ -33,13 +33,13 @@ SHAPES = {  # seconds that a completion takes of the one model, of the other one
 
 
 def main(prompts: int) -> None:
-    """Run a comparison of each shape, and print what it took."""
+    """Run a comparison of each shape, and print its times."""
     run_seconds(2, 0, 0, 0)  # imports everything
-    for shape, (one, other, verdict) in SHAPES.items():
+    for shape, (first_latency, second_latency, verdict) in SHAPES.items():
         rounds = math.ceil(prompts / LANES)
-        completing, judging = rounds * max(one, other), 2 * rounds * verdict
-        wall = run_seconds(prompts, one, other, verdict)
-        longer, single = max(completing, judging), max(one, other) + verdict
+        completing, judging = rounds * max(first_latency, second_latency), 2 * rounds * verdict
+        wall = run_seconds(prompts, first_latency, second_latency, verdict)
+        longer, single = max(completing, judging), max(first_latency, second_latency) + verdict
         print_result(
             f"overlap:{shape}",
             figure=wall,
@@ -55,20 +55,22 @@ def main(prompts: int) -> None:
         )
 
 
-def run_seconds(prompts: int, one: float, other: float, verdict: float) -> float:
-    """Seconds of a run that starts with an empty store, from its start to its results."""
+def run_seconds(prompts: int, first_latency: float, second_latency: float, verdict: float) -> float:
+    """Seconds of a run with an empty store, from its start to its results."""
     with (
-        ChatServer(one, text="A completion of a few words.") as first,
-        ChatServer(other, text="Another completion, of a few words too.") as second,
+        ChatServer(first_latency, text="A completion of a few words.") as first,
+        ChatServer(second_latency, text="Another completion, of a few words too.") as second,
         ChatServer(verdict) as judge,
         tempfile.TemporaryDirectory() as folder,
     ):
-        asked = Path(folder) / "prompts.txt"
-        asked.write_text("\n".join(f"What comes after {number}?" for number in range(prompts)))
+        prompts_file = Path(folder) / "prompts.txt"
+        prompts_file.write_text(
+            "\n".join(f"What comes after {number}?" for number in range(prompts))
+        )
         config = bakeoff.Config(
             model=(f"one=api:m?base_url={first.url}", f"other=api:m?base_url={second.url}"),
             judge=(f"judge=api:j?base_url={judge.url}",),
-            prompts=str(asked),
+            prompts=str(prompts_file),
             limit=prompts,
             max_concurrency=LANES,
             out=Path(folder) / "out",

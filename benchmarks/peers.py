@@ -36,20 +36,20 @@ from bakeoff.storage.files import cache_dir
 
 HERE = Path(__file__).parent
 IN_FLIGHT, LATENCY, MOST_SECONDS = 64, 0.2, 120.0
-# What is installed for each; the name is the distribution's.
+# Distributions that are installed for each peer.
 PEERS = {
     "openai": ["openai"],
     "inspect-ai": ["inspect-ai", "openai"],
     "alpaca-eval": ["alpaca-eval"],
     "deepeval": ["deepeval"],
 }
-# No keys, settings or telemetry of the peers, and none of their files in the user's folders.
+# No user settings, API keys or telemetry, and no files in the user's folders.
 QUIET = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the server does to those who ask, and how many of the pairs are judged."""
+    """The server's faults and limits in a job, and the share of the pairs that it judges."""
 
     unit: str
     share: float = 0.25
@@ -67,7 +67,7 @@ JOBS = {
 
 
 class PeerUnavailableError(Exception):
-    """A peer that cannot be measured here, and why."""
+    """A peer cannot be measured; the message is the reason."""
 
 
 def main(jobs: list[str], peers: list[str], pairs: int) -> None:
@@ -137,10 +137,10 @@ def run_peer(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:
     return account_of(json.loads(done.stdout.splitlines()[-1]), seen, process_s)
 
 
-def account_of(outcome: dict[str, Any], seen: dict[str, Any], process_s: float) -> dict[str, Any]:
+def account_of(outcome: dict[str, Any], stats: dict[str, Any], process_s: float) -> dict[str, Any]:
     """Merge the driver's outcome with the server's counts, and add the cost per request."""
-    refused = sum(row[1] for row in seen["rows"])
-    requests = sum(map(sum, seen["rows"]))
+    refused = sum(row[1] for row in stats["rows"])
+    requests = sum(map(sum, stats["rows"]))
     return {
         **outcome,
         "seconds": round(outcome["seconds"], 2),
@@ -149,7 +149,7 @@ def account_of(outcome: dict[str, Any], seen: dict[str, Any], process_s: float) 
         "requests": requests,
         "requests_per_s": round(requests / outcome["seconds"], 1),
         "refused": refused,
-        "most_in_flight": seen["most_in_flight"],
+        "most_in_flight": stats["most_in_flight"],
     }
 
 
@@ -158,7 +158,7 @@ def print_comparison(job: str, ours: dict[str, Any], peer: str, theirs: dict[str
     if job == "plain" and not theirs["missing"] + theirs["failed"]:
         figure, ratio = ours["seconds"], theirs["seconds"] / ours["seconds"]
     elif job == "limited":
-        ours_s, theirs_s = (one["verdicts"] / one["seconds"] for one in (ours, theirs))
+        ours_s, theirs_s = (account["verdicts"] / account["seconds"] for account in (ours, theirs))
         figure, ratio = ours_s, ours_s / (theirs_s or 1)
     else:
         figure, ratio = ours["verdicts"], ours["verdicts"] / (theirs["verdicts"] or 1)

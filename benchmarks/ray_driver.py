@@ -29,7 +29,7 @@ TEXT = "What a model is asked, and what it says, has about this many characters.
 
 
 def main(prompts: int, replicas: int) -> None:
-    """Put the prompts through, with and without Ray, and print how fast that was."""
+    """Measure the rate with and without Ray, and print the line."""
     with tempfile.TemporaryDirectory() as folder:
         ours = asyncio.run(rate(f"echo:?replicas={replicas}&cpus=0.5", prompts, Path(folder, "a")))
         alone = asyncio.run(rate("echo:", prompts, Path(folder, "b")))
@@ -48,10 +48,14 @@ def main(prompts: int, replicas: int) -> None:
 
 
 async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
-    """Results a second, from the first one to the last one that is kept."""
+    """Results per second, from the first to the last stored one."""
     worker = open_generator(Spec.parse(spec), RunContext(Sampling()))
-    made = (Prompt(messages=(Message(role="user", content=f"{n} {TEXT}"),)) for n in range(prompts))
-    asks = [(content_key("completion", worker.identity, prompt.id), prompt) for prompt in made]
+    requests = (
+        Prompt(messages=(Message(role="user", content=f"{n} {TEXT}"),)) for n in range(prompts)
+    )
+    keyed_prompts = [
+        (content_key("completion", worker.identity, prompt.id), prompt) for prompt in requests
+    ]
     kept: list[float] = []
 
     def take(_: int, outcome: object) -> None:
@@ -63,7 +67,7 @@ async def rate(spec: str, prompts: int, path: Path) -> dict[str, float]:
     with Store(path) as store:
         try:
             count = ProgressCounter("completion", "echo", prompts, lambda _: None)
-            await run_cached(worker, asks, store, Completion, take, count)
+            await run_cached(worker, keyed_prompts, store, Completion, take, count)
         finally:
             await worker.close()
     assert len(kept) == prompts

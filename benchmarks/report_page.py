@@ -60,7 +60,7 @@ SCROLL = """async () => {
 
 
 def main(pairs: int) -> None:
-    """Make a page, open it, and print what it took."""
+    """Make a page, open it, and print the times."""
     results = make_results(pairs)
     started = time.perf_counter()
     pack_pairs(results, build_pair_data(results.evidence, AnalysisConfig()))
@@ -71,28 +71,28 @@ def main(pairs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"
         file.write_text(text, encoding="utf-8")
-        result = measure_page(file)
+        times = measure_page(file)
     print_result(
         "report_page",
-        figure=result["ready_ms"],
+        figure=times["ready_ms"],
         unit="ms until the list of pairs can be used",
         peer="the two seconds in which such a page should open",
-        ratio=LIMIT_MS / result["ready_ms"],
+        ratio=LIMIT_MS / times["ready_ms"],
         pairs=pairs,
         megabytes=round(len(text) / 1e6, 2),
         packed_s=round(packed_s, 2),
         made_s=round(made_s, 2),
-        **result,
+        **times,
     )
 
 
 def measure_page(file: Path) -> dict[str, float]:
-    """What a browser takes for the page in a file."""
+    """Times of the page in Chromium."""
     with chromium() as browser, opened(browser, f"file://{file}") as watched:
         tab = watched.page
         tab.wait_for_selector("#pairs[data-ready]", timeout=120_000)
         ready = tab.evaluate("performance.getEntriesByName('pairs-ready')[0].startTime")
-        tab.wait_for_timeout(1000)  # the charts above are drawn once, and are not what is measured
+        tab.wait_for_timeout(1000)  # exclude drawing the charts from the measurement
         gaps = sorted(tab.evaluate(SCROLL))
         return {
             "ready_ms": round(ready),
@@ -105,7 +105,7 @@ def measure_page(file: Path) -> dict[str, float]:
 
 
 def search_ms(tab: Page) -> int:
-    """Milliseconds until a word that stands in one explanation alone is found."""
+    """Milliseconds until a word that occurs in a single explanation is found."""
     started = time.perf_counter()
     tab.fill("#pairs .query", "unheardof")
     expect(tab.locator("#pairs .count")).to_contain_text("1 of", timeout=120_000)
@@ -113,7 +113,7 @@ def search_ms(tab: Page) -> int:
 
 
 def make_results(pairs: int) -> Results:
-    """Results of two models, from texts that are drawn word by word."""
+    """Results of two models with random texts."""
     draw = random.Random(0)
     prompts, completions, judgments = [], [], []
     for number in range(pairs):
@@ -141,7 +141,7 @@ def prompt(draw: random.Random, number: int) -> Prompt:
 
 
 def both_orders(draw: random.Random, prompt_id: str, last: bool) -> Iterator[Judgment]:
-    """Two judgments; the explanations of the last prompt hold a word that is nowhere else."""
+    """Two judgments; the explanations of the last prompt contain a unique word."""
     for first, second in (("tuned", "base"), ("base", "tuned")):
         scores = Scores(draw.randint(1, 10), draw.randint(1, 10))
         wins = 0.5 if scores.first == scores.second else float(scores.first > scores.second)
@@ -153,7 +153,7 @@ def both_orders(draw: random.Random, prompt_id: str, last: bool) -> Iterator[Jud
 
 
 def words(draw: random.Random, characters: int) -> str:
-    """Sentences of words that are drawn, about so long."""
+    """Sentences of random words, of about `characters` characters."""
     drawn = draw.choices(WORDS, k=characters // 6)
     for place in range(11, len(drawn), 12):
         drawn[place] += ".\n\n" if place % 48 == 47 else "."

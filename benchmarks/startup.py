@@ -39,8 +39,10 @@ finally:
 
 
 def main(prompts: int) -> None:
-    """Start everything some times, and print what it took."""
-    bare, ours, help_ = (median_seconds(one) for one in (BARE, OURS, (str(COMMAND), "--help")))
+    """Measure each start, and print the times."""
+    bare, ours, help_ = (
+        median_seconds(command) for command in (BARE, OURS, (str(COMMAND), "--help"))
+    )
     python = {"peer": "python -c 'import pydantic, numpy'", "versions": versions("pydantic")}
     print_result(
         "help", figure=help_, unit="s", ratio=bare / help_, limit=0.4, bare=round(bare, 3), **python
@@ -66,8 +68,8 @@ def main(prompts: int) -> None:
 
 
 def median_seconds(command: Sequence[str]) -> float:
-    """The median time of a command, from its start to its end."""
-    run(command)  # the first one compiles, and reads from the disk
+    """The median seconds of a command, from start to exit."""
+    run(command)  # warm up: compiles modules and fills the disk cache
     taken = []
     for _ in range(RUNS):
         started = time.perf_counter()
@@ -77,8 +79,8 @@ def median_seconds(command: Sequence[str]) -> float:
 
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; an error where it does not end well."""
-    # Compiled as what pip installs is, also where this shell says that nothing is to be kept so.
+    """Run a command; raises if it fails."""
+    # Write bytecode as pip does, even if PYTHONDONTWRITEBYTECODE is set.
     env = os.environ | {"OPENAI_API_KEY": "none", "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
@@ -86,9 +88,9 @@ def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def prepare(folder: Path, prompts: int) -> tuple[float, list[str]]:
-    """How long the first run took, and the arguments with which it is run again."""
-    asked = [f"What comes after {number}, and why do you think so?" for number in range(prompts)]
-    rows = [{"prompt": one, "completion": f"{one} That does. " * 20} for one in asked]
+    """Seconds of the first run, and the arguments of the second."""
+    texts = [f"What comes after {number}, and why do you think so?" for number in range(prompts)]
+    rows = [{"prompt": prompt, "completion": f"{prompt} That does. " * 20} for prompt in texts]
     files = {name: folder / name for name in ("prompts.jsonl", "said.jsonl")}
     for file in files.values():
         file.write_text("\n".join(map(json.dumps, rows)))

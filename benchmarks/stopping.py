@@ -56,12 +56,12 @@ from bakeoff.stats.sequential import SequentialTest, mean_confidence_sequence
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "alpaca_eval" / "judgments_compact.csv.gz"
 RUNS, LIMIT, SHUFFLES = 1_000, 500, 1_000
-FIXED = 400  # of the runs are also judged as a fixed number
+FIXED = 400  # runs that are also evaluated at a fixed sample size
 LIMITS, ORDERED_RUNS, STOPPED_RUNS = (100, 200, 500), 600, 400
 PLANNED_RUNS, ALPHAS = 300, (0.05, 0.01, 0.001)
-CHECKED = 2  # runs of each kind that also go through `SequentialTest` and `Schedule` themselves
+CHECKED = 2  # runs of each kind that are checked against `SequentialTest` and `Schedule`
 MARGIN = 0.05
-BLOCK = 40  # looks at once: more do not fit into a cache
+BLOCK = 40  # looks per block, limited by the CPU cache
 Z = float(stats.norm.ppf(0.975))
 
 Values = NDArray[np.float64]
@@ -83,7 +83,7 @@ class Truth(NamedTuple):
     noise: float = 0.5
 
     def false(self, outcome: Outcome) -> bool:
-        """Whether a verdict is false: one that is too careful is not."""
+        """Whether a verdict is false; "not enough data" never is."""
         if outcome == "equivalent":
             return abs(self.rate - 0.5) > MARGIN
         if self.rate == 0.5:
@@ -91,11 +91,11 @@ class Truth(NamedTuple):
         return outcome == ("worse" if self.rate > 0.5 else "better")
 
     def draw(self, rng: np.random.Generator, *shape: int) -> tuple[Values, Values]:
-        """Preferences for the one model when it is shown first, and when it is shown second."""
+        """Preferences for a when it is shown first, and when it is shown second."""
         middle = float(brentq(lambda mean: self._rate(mean) - self.rate, -9, 9))
         prompts = rng.normal(middle, 1, shape)
-        one, other = (self._judged(rng, prompts + side * self.position_bias) for side in (1, -1))
-        return one, other
+        first, second = (self._judged(rng, prompts + side * self.position_bias) for side in (1, -1))
+        return first, second
 
     def _judged(self, rng: np.random.Generator, seen: Values) -> Values:
         if self.tie is None:
@@ -152,36 +152,36 @@ def main() -> None:
     measure_planning()
 
 
-class Stops(NamedTuple):
-    """The ends of runs: the number of prompts, the outcome, and whether the confidence sequence
-    misses the truth there.
+class Stopped(NamedTuple):
+    """For each run the prompts at which it stops, its outcome, and whether its interval there
+    excludes the truth.
     """
 
-    after: Places
+    counts: Places
     outcomes: list[Outcome]
     missed: Mask
 
 
-def stops(values: Values, truth: float, alpha: float = 0.05) -> Stops:
-    """`SequentialTest` for many runs, of shape (runs, prompts), a block of looks at once; some go
-    through it one by one too.
+def run_tests(values: Values, truth: float, alpha: float = 0.05) -> Stopped:
+    """Vectorized `SequentialTest` for values of shape (runs, prompts); some runs are checked
+    against the class itself.
     """
     seen, code = np.unique(values, return_inverse=True)
     means = (0.5, 0.5 - MARGIN, 0.5 + MARGIN, truth)
     gains = np.stack([_gains(seen, mean) for mean in means])
-    result = [_stop(gains, run, alpha) for run in code.reshape(values.shape)]
+    stopped_runs = [_stop(gains, run, alpha) for run in code.reshape(values.shape)]
     outcomes: list[Outcome] = []
-    for run, (end, sure, _) in zip(values, result, strict=True):
+    for run, (end, sure, _) in zip(values, stopped_runs, strict=True):
         side: Outcome = "better" if run[:end].mean() > 0.5 else "worse"
         outcomes.append(side if sure == "different" else sure or "not enough data")
     for run in range(CHECKED):
-        _check(values[run, : result[run][0]], outcomes[run], alpha)
-    after, missed = ([one[place] for one in result] for place in (0, 2))
-    return Stops(np.array(after), outcomes, np.array(missed))
+        _check(values[run, : stopped_runs[run][0]], outcomes[run], alpha)
+    counts, missed = ([result[place] for result in stopped_runs] for place in (0, 2))
+    return Stopped(np.array(counts), outcomes, np.array(missed))
 
 
 def _gains(seen: Values, mean: float) -> Values:
-    """What each belief makes of these values: those between hundredths are both, in part."""
+    """Log gains of each belief per value; values between hundredths are interpolated."""
     at = np.minimum((seen * betting._STEPS).astype(int), betting._STEPS - 1)
     part = (seen * betting._STEPS - at)[:, None]
     whole = betting._log_gains(betting._GRID, mean)
@@ -189,20 +189,22 @@ def _gains(seen: Values, mean: float) -> Values:
 
 
 def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Decision | None, bool]:
-    """After how many prompts a run ends, what it has found, and whether it misses the truth."""
+    """The prompts at which a run stops, its decision, and whether it excludes the truth."""
     logs, enough = np.tile(betting._LOG_WEIGHTS, (len(gains), 1, 1)), -math.log(alpha)
     for start in range(0, len(run), BLOCK):
-        made = logs + gains[:, run[start : start + BLOCK]].cumsum(axis=1)
-        out = made.max(axis=2) + math.log(made.shape[2]) >= enough  # it is not elsewhere
-        out[out] = betting._log_sum(made[out]) >= enough
-        sure = out[0] | out[1] & out[2]
+        extended = logs + gains[:, run[start : start + BLOCK]].cumsum(axis=1)
+        excluded = (
+            extended.max(axis=2) + math.log(extended.shape[2]) >= enough
+        )  # the maximum over beliefs bounds the mixture
+        excluded[excluded] = betting._log_sum(extended[excluded]) >= enough
+        sure = excluded[0] | excluded[1] & excluded[2]
         sure[: max(0, MIN_PROMPTS - 1 - start)] = False
         if sure.any():
             first = int(sure.argmax())
-            result: betting.Decision = "different" if out[0, first] else "equivalent"
-            return start + first + 1, result, bool(out[3, first])
-        logs = made[:, -1:]
-    return len(run), None, bool(out[3, -1])
+            decision: betting.Decision = "different" if excluded[0, first] else "equivalent"
+            return start + first + 1, decision, bool(excluded[3, first])
+        logs = extended[:, -1:]
+    return len(run), None, bool(excluded[3, -1])
 
 
 def _check(values: Values, outcome: Outcome, alpha: float) -> None:
@@ -216,94 +218,95 @@ def _check(values: Values, outcome: Outcome, alpha: float) -> None:
 
 def measure_stopping() -> None:
     """--stop when-sure, for each truth."""
-    result = {name: _stopped(number, truth) for number, (name, truth) in enumerate(TRUTHS.items())}
-    worst = max(max(one["false"], one["missed"]) for one in result.values())
+    results = {name: _stopped(number, truth) for number, (name, truth) in enumerate(TRUTHS.items())}
+    worst = max(max(result["false"], result["missed"]) for result in results.values())
     print_result(
         "stopping",
         figure=worst,
-        unit=f"% false verdicts or intervals, at the worst of {len(result)} truths",
+        unit=f"% false verdicts or intervals, at the worst of {len(results)} truths",
         peer="the 5 % that are declared",
         ratio=5 / max(worst, 1e-9),
         runs=RUNS,
         prompts=LIMIT,
-        in_percent=result,
+        in_percent=results,
         versions=versions("numpy", "scipy"),
     )
 
 
 def _stopped(seed: int, truth: Truth) -> dict[str, float]:
     values = _both(*truth.draw(np.random.default_rng(seed), RUNS, LIMIT))
-    ended = stops(values, truth.rate)
-    ends = [each[:end].mean() for each, end in zip(values, ended.after, strict=True)]
-    fixed = [interval_outcome(win_rate(each), MARGIN) for each in values[:FIXED]]
+    ended = run_tests(values, truth.rate)
+    ends = [run[:end].mean() for run, end in zip(values, ended.counts, strict=True)]
+    fixed = [interval_outcome(win_rate(run), MARGIN) for run in values[:FIXED]]
     return {
-        "false": _share(truth.false(one) for one in ended.outcomes),
+        "false": _share(truth.false(outcome) for outcome in ended.outcomes),
         "missed": _share(ended.missed),
-        "found": _share(_decided(truth, one) for one in ended.outcomes),
-        "fixed_found": _share(_decided(truth, one) for one in fixed),
-        "fixed_false": _share(truth.false(one) for one in fixed),
-        "saved": _percent(1 - float(np.median(ended.after)) / LIMIT),
-        "saved_mean": _percent(1 - float(ended.after.mean()) / LIMIT),
+        "found": _share(_is_true_finding(truth, outcome) for outcome in ended.outcomes),
+        "fixed_found": _share(_is_true_finding(truth, outcome) for outcome in fixed),
+        "fixed_false": _share(truth.false(outcome) for outcome in fixed),
+        "saved": _percent(1 - float(np.median(ended.counts)) / LIMIT),
+        "saved_mean": _percent(1 - float(ended.counts.mean()) / LIMIT),
         "bias_points": round(100 * float(np.mean(ends) - truth.rate), 2),
     }
 
 
 def measure_alpaca_eval() -> None:
-    """--stop when-sure on preferences of AlpacaEval; nothing where they are not."""
+    """--stop when-sure on preferences of AlpacaEval; skipped without the data."""
     if not DATA.exists():
         print(f"stopping:alpaca_eval is skipped: there is no {DATA}", file=sys.stderr)
         return
-    result, after = {}, []
+    results, counts = {}, []
     for seed, (model, values) in enumerate(_alpaca().items()):
         rng = np.random.default_rng(seed)
         shuffled = np.stack([values, *(rng.permutation(values) for _ in range(SHUFFLES))])
         truth = Truth(float(values.mean()))
-        ended = stops(shuffled, truth.rate)
-        after.append(ended.after[1:])
-        result[model] = {
+        ended = run_tests(shuffled, truth.rate)
+        counts.append(ended.counts[1:])
+        results[model] = {
             "all_prompts": interval_outcome(win_rate(values), MARGIN),
-            "in_file_order": [ended.outcomes[0], int(ended.after[0])],
-            "false": _share(truth.false(one) for one in ended.outcomes[1:]),
+            "in_file_order": [ended.outcomes[0], int(ended.counts[0])],
+            "false": _share(truth.false(outcome) for outcome in ended.outcomes[1:]),
             "missed": _share(ended.missed[1:]),
-            "verdicts": {
-                one: _share(s == one for s in ended.outcomes[1:]) for one in set(ended.outcomes[1:])
+            "said": {
+                outcome: _share(s == outcome for s in ended.outcomes[1:])
+                for outcome in set(ended.outcomes[1:])
             },
-            "prompts": int(np.median(ended.after[1:])),
-            "saved": _percent(1 - float(np.median(ended.after[1:])) / len(values)),
+            "prompts": int(np.median(ended.counts[1:])),
+            "saved": _percent(1 - float(np.median(ended.counts[1:])) / len(values)),
         }
-    saved = float(np.median(1 - np.concatenate(after) / len(values)))
+    saved = float(np.median(1 - np.concatenate(counts) / len(values)))
     print_result(
         "stopping:alpaca_eval",
         figure=100 * saved,
-        unit=f"% of judgments saved, median of {len(result)} models and {SHUFFLES:,} shuffles",
+        unit=f"% of judgments saved, median of {len(results)} models and {SHUFFLES:,} shuffles",
         peer=f"all {len(values)} prompts",
         ratio=1 / (1 - saved),
-        models=result,
+        models=results,
     )
 
 
 def _alpaca() -> dict[str, Values]:
     """The preferences for each model, by prompt; a model against itself is left out."""
-    result: dict[str, list[float]] = {}
+    preferences: dict[str, list[float]] = {}
     with gzip.open(DATA, "rt") as lines:
         for row in csv.DictReader(lines):
             raw = float(row["preference"])
-            result.setdefault(row["model"], []).append((raw or 1.5) - 1)
-    return {name: np.round(each, 9) for name, each in result.items() if np.ptp(each) > 0}
+            preferences.setdefault(row["model"], []).append((raw or 1.5) - 1)
+    return {name: np.round(values, 9) for name, values in preferences.items() if np.ptp(values) > 0}
 
 
 def measure_orders() -> None:
     """--orders adaptive for each limit and truth."""
-    result = {
+    results = {
         str(limit): {
             name: _adaptive(np.random.default_rng((limit, seed)), truth, limit)
             for seed, (name, truth) in enumerate(ORDERED.items())
         }
         for limit in LIMITS
     }
-    each = [one for of_limit in result.values() for one in of_limit.values()]
-    biases = [abs(one["bias_points"]) / (one["bias_error"] or 1) for one in each]
-    saved = float(np.mean([one["second_saved"] for one in each])) / 200
+    every_result = [result for of_limit in results.values() for result in of_limit.values()]
+    biases = [abs(result["bias_points"]) / (result["bias_error"] or 1) for result in every_result]
+    saved = float(np.mean([result["second_saved"] for result in every_result])) / 200
     print_result(
         "stopping:orders",
         figure=100 * saved,
@@ -311,76 +314,86 @@ def measure_orders() -> None:
         peer="both orders of the same prompts",
         ratio=1 / (1 - saved),
         runs=ORDERED_RUNS,
-        means={key: round(float(np.mean([one[key] for one in each])), 2) for key in each[0]},
-        most_false=max(one["false"] for one in each),
+        means={
+            key: round(float(np.mean([result[key] for result in every_result])), 2)
+            for key in every_result[0]
+        },
+        most_false=max(result["false"] for result in every_result),
         most_bias_in_errors=round(max(biases), 2),
-        limits=result,
+        limits=results,
     )
 
 
 def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, float]:
     drawn = Drawn.of(rng, truth, ORDERED_RUNS, limit)
-    ours, twice = drawn.chosen(Z)
+    adaptive, twice = drawn.chosen(Z)
     drawn.check(twice)
-    every = {"": ours, "both_": drawn.both, "one_": drawn.single}
+    every = {"": adaptive, "both_": drawn.both, "one_": drawn.single}
     rates = {kind: [win_rate(run) for run in values] for kind, values in every.items()}
     outcomes = {
         kind: [interval_outcome(rate, MARGIN) for rate in each] for kind, each in rates.items()
     }
-    # What both orders say has no bias, so what is reported is compared with that: it varies less.
-    off = 100 * (ours.mean(axis=1) - drawn.both.mean(axis=1))
+    # Both orders have no bias, so the bias is the difference from them, which varies less.
+    difference = 100 * (adaptive.mean(axis=1) - drawn.both.mean(axis=1))
     result: dict[str, float] = {}
     for kind in every:
         result |= {
             f"{kind}false": _share(truth.false(one) for one in outcomes[kind]),
             f"{kind}missed": _share(not r.low <= truth.rate <= r.high for r in rates[kind]),
-            f"{kind}found": _share(_decided(truth, one) for one in outcomes[kind]),
+            f"{kind}found": _share(_is_true_finding(truth, one) for one in outcomes[kind]),
             f"{kind}same": _share(map(str.__eq__, outcomes[kind], outcomes["both_"])),
         }
     del result["both_same"]
     return result | {
-        "bias_points": round(float(off.mean()), 3),
-        "bias_error": round(float(off.std(ddof=1)) / math.sqrt(len(off)), 3),
+        "bias_points": round(float(difference.mean()), 3),
+        "bias_error": round(float(difference.std(ddof=1)) / math.sqrt(len(difference)), 3),
         "second_saved": _percent(1 - float(twice.mean())),
     }
 
 
 def measure_stopped_orders() -> None:
     """--orders adaptive with --stop when-sure, for each truth."""
-    result = {}
+    results = {}
     for seed, (name, truth) in enumerate(ORDERED.items()):
         drawn = Drawn.of(np.random.default_rng(200 + seed), truth, STOPPED_RUNS, LIMIT)
-        ours, twice = drawn.chosen(Z * sequential_factor(0.05) ** 0.5)
-        ended, both, one = (stops(v, truth.rate) for v in (ours, drawn.both, drawn.single))
+        adaptive, twice = drawn.chosen(Z * sequential_factor(0.05) ** 0.5)
+        ended, both, single_order = (
+            run_tests(v, truth.rate) for v in (adaptive, drawn.both, drawn.single)
+        )
         drawn.check(twice, ended)
-        bought = [end + run[:end].sum() for end, run in zip(ended.after, twice, strict=True)]
-        result[name] = {
+        bought = [end + run[:end].sum() for end, run in zip(ended.counts, twice, strict=True)]
+        results[name] = {
             "false": _share(map(truth.false, ended.outcomes)),
             "missed": _share(ended.missed),
             "same": _share(map(str.__eq__, ended.outcomes, both.outcomes)),
-            "found": _share(_decided(truth, outcome) for outcome in ended.outcomes),
-            "both_found": _share(_decided(truth, outcome) for outcome in both.outcomes),
-            "one_found": _share(_decided(truth, outcome) for outcome in one.outcomes),
+            "found": _share(_is_true_finding(truth, outcome) for outcome in ended.outcomes),
+            "both_found": _share(_is_true_finding(truth, outcome) for outcome in both.outcomes),
+            "one_found": _share(
+                _is_true_finding(truth, outcome) for outcome in single_order.outcomes
+            ),
             "judgments": round(float(np.mean(bought)), 1),
-            "both_judgments": round(2 * float(both.after.mean()), 1),
-            "one_judgments": round(float(one.after.mean()), 1),
+            "both_judgments": round(2 * float(both.counts.mean()), 1),
+            "one_judgments": round(float(single_order.counts.mean()), 1),
         }
-    shares = [one["judgments"] / one["both_judgments"] for one in result.values()]
+    shares = [
+        single_order["judgments"] / single_order["both_judgments"]
+        for single_order in results.values()
+    ]
     print_result(
         "stopping:orders_stopped",
         figure=100 * (1 - float(np.mean(shares))),
-        unit=f"% of judgments saved, mean of {len(result)} truths",
+        unit=f"% of judgments saved, mean of {len(results)} truths",
         peer="--stop when-sure with both orders",
         ratio=1 / float(np.mean(shares)),
         runs=STOPPED_RUNS,
         prompts=LIMIT,
-        truths=result,
+        truths=results,
     )
 
 
 class Drawn(NamedTuple):
-    """Preferences for a when it is shown first, and second, of shape (runs, prompts); and which of
-    them one random order would ask for.
+    """Preferences for a when it is shown first and second, of shape (runs, prompts), and the
+    random first orders.
     """
 
     first: Values
@@ -389,7 +402,7 @@ class Drawn(NamedTuple):
 
     @classmethod
     def of(cls, rng: np.random.Generator, truth: Truth, runs: int, prompts: int) -> "Drawn":
-        """Draw the preferences and the first orders of `runs` runs."""
+        """Draw `runs` runs of `prompts` prompts."""
         return cls(*truth.draw(rng, runs, prompts), rng.random((runs, prompts)) < 0.5)
 
     @property
@@ -403,31 +416,31 @@ class Drawn(NamedTuple):
         return _both(self.first, self.second)
 
     def chosen(self, z: float) -> tuple[Values, Mask]:
-        """What `Schedule` asks for of each run, wave by wave, and where that is both orders."""
+        """The preferences that `Schedule` requests per run, and where it requests both orders."""
         values, both = self.single, self.both
         twice = np.ones(both.shape, dtype=bool)
         runs, limit = both.shape
         for run in range(runs):
-            ours, again = values[run], twice[run]
+            adaptive, second_order = values[run], twice[run]
             end, size, matters = 0, sequential._FIRST_STAGE, True
             while end < limit:
                 wave = slice(end, end + size)
-                again[wave] = matters
-                ours[wave] = both[run, wave] if matters else ours[wave]
+                second_order[wave] = matters
+                adaptive[wave] = both[run, wave] if matters else adaptive[wave]
                 end += size
                 size = max(sequential._MIN_STAGE, int(sequential._STAGE_GROWTH * end))
                 if end < limit:
                     apart = np.concatenate([each[run, :end] for each in self[:2]])
-                    known = again[:end]
+                    known = second_order[:end]
                     spread = OrderVariances(
                         float(apart[np.tile(known, 2)].var(ddof=1)),
-                        float(ours[:end][known].var(ddof=1)),
+                        float(adaptive[:end][known].var(ddof=1)),
                     )
-                    matters = second_order_may_matter(ours[:end], spread, limit, MARGIN, z)
+                    matters = second_order_may_matter(adaptive[:end], spread, limit, MARGIN, z)
         return values, twice
 
-    def check(self, twice: Mask, ended: Stops | None = None) -> None:
-        """Some runs by `Schedule` itself, which asks for no more and no less."""
+    def check(self, twice: Mask, ended: Stopped | None = None) -> None:
+        """Check in some runs that `Schedule` requests exactly these orders."""
         limit, pair = self.first.shape[1], ("a", "b")
         messages = (Message(role="user", content="?"),)
         prompts = [Prompt(id=str(n), messages=messages) for n in range(limit)]
@@ -450,7 +463,7 @@ class Drawn(NamedTuple):
             while schedule.advance(judged):
                 pass
             (course,) = schedule.progress
-            end = int(ended.after[run]) if ended else limit
+            end = int(ended.counts[run]) if ended else limit
             both = [stage.both_orders for stage in course.stages for _ in stage.positions]
             assert both == twice[run, :end].tolist()
 
@@ -464,8 +477,8 @@ def _judgment(prompt_id: str, a_first: bool, for_a: float) -> Judgment:
 
 
 def measure_planning() -> None:
-    """What a run that is looked at takes to be as sure as one of a fixed number."""
-    result = {}
+    """The prompts of a sequential run relative to a fixed design of equal power."""
+    results = {}
     for seed, (name, truth) in enumerate(PLANNED.items()):
         rng = np.random.default_rng(300 + seed)
         sd = float(_both(*truth.draw(rng, 1, 100_000)).std())
@@ -473,13 +486,13 @@ def measure_planning() -> None:
         n = prompts_needed(sd, away) if away > MARGIN else prompts_for_equivalence(sd, away, MARGIN)
         assert n is not None
         runs = _both(*truth.draw(rng, PLANNED_RUNS, 4 * n))
-        one = {f"{alpha:g}": stops(runs, truth.rate, alpha) for alpha in ALPHAS}
-        result[name] = {"fixed": n} | {
+        stopped = {f"{alpha:g}": run_tests(runs, truth.rate, alpha) for alpha in ALPHAS}
+        results[name] = {"fixed": n} | {
             f"at_{alpha}": round(float(np.quantile(_ends(ended), 0.8)) / n, 2)
-            for alpha, ended in one.items()
+            for alpha, ended in stopped.items()
         }
-        result[name]["median_at_0.05"] = round(float(np.median(one["0.05"].after)) / n, 2)
-    times = float(np.median([one["at_0.05"] for one in result.values()]))
+        results[name]["median_at_0.05"] = round(float(np.median(stopped["0.05"].counts)) / n, 2)
+    times = float(np.median([stopped["at_0.05"] for stopped in results.values()]))
     print_result(
         "stopping:planning",
         figure=times,
@@ -488,26 +501,26 @@ def measure_planning() -> None:
         ratio=sequential_factor(0.05) / times,
         planned={f"at_{alpha:g}": round(sequential_factor(alpha), 2) for alpha in ALPHAS},
         runs=PLANNED_RUNS,
-        truths=result,
+        truths=results,
     )
 
 
-def _ends(ended: Stops) -> Values:
-    """After how many prompts runs are sure; infinity for those that are not."""
-    unsure = np.array([one == "not enough data" for one in ended.outcomes])
-    return np.where(unsure, math.inf, ended.after)
+def _ends(ended: Stopped) -> Values:
+    """The prompts at which runs decide; infinity for undecided runs."""
+    unsure = np.array([outcome == "not enough data" for outcome in ended.outcomes])
+    return np.where(unsure, math.inf, ended.counts)
 
 
-def _both(one: Values, other: Values) -> Values:
-    return (one + other) / 2
+def _both(first: Values, second: Values) -> Values:
+    return (first + second) / 2
 
 
-def _decided(truth: Truth, outcome: Outcome) -> bool:
+def _is_true_finding(truth: Truth, outcome: Outcome) -> bool:
     return outcome != "not enough data" and not truth.false(outcome)
 
 
 def _share(which: Iterable[bool]) -> float:
-    """In percent."""
+    """The share of true values, in percent."""
     return _percent(float(np.mean(list(which))))
 
 

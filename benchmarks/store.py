@@ -38,9 +38,9 @@ SOURCE = "\n".join(
 
 
 def main(count: int) -> None:
-    """Write and read, ours and theirs, and print what it took."""
+    """Measure writing and reading with both, and print the lines."""
     records = [(content_key(number), record) for number, record in enumerate(make_records(count))]
-    rows = [(key, one.model_dump_json(exclude_defaults=True), 0.0) for key, one in records]
+    rows = [(key, record.model_dump_json(exclude_defaults=True), 0.0) for key, record in records]
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder) / "ours.sqlite", Path(folder) / "theirs.sqlite"
         wrote = {
@@ -73,7 +73,7 @@ def make_records(count: int) -> Iterator[Record]:
 
 
 def completion(draw: random.Random) -> Completion:
-    """A completion as a server gives one."""
+    """A completion with the fields of a server's reply."""
     return Completion(
         text=slice_source(draw, 300, 2500),
         finish="stop",
@@ -85,7 +85,7 @@ def completion(draw: random.Random) -> Completion:
 
 
 def verdict(draw: random.Random) -> Verdict:
-    """A verdict with its reason, and the reply that it was read from."""
+    """A verdict with its reason and raw reply."""
     why = slice_source(draw, 100, 500)
     raw = json.dumps({"explanation": why, "score_a": 7, "score_b": 4, "winner": "A"})
     return Verdict(
@@ -100,14 +100,14 @@ def verdict(draw: random.Random) -> Verdict:
 
 
 def slice_source(draw: random.Random, least: int, most: int) -> str:
-    """A piece of text."""
+    """A random slice of the source, of `least` to `most` characters."""
     size = draw.randrange(least, most)
     start = draw.randrange(len(SOURCE) - size)
     return SOURCE[start : start + size]
 
 
 async def write_store(path: Path, records: Sequence[tuple[str, Record]]) -> float:
-    """Seconds until all of them are committed."""
+    """Seconds until all records are committed."""
     waiting = iter(records)
     started = time.perf_counter()
     with Store(path) as store:
@@ -123,20 +123,20 @@ async def write_store(path: Path, records: Sequence[tuple[str, Record]]) -> floa
 
 
 async def read_store(path: Path, records: Sequence[tuple[str, Record]]) -> float:
-    """Seconds until all of them are there as records."""
+    """Seconds until all records are loaded and validated."""
     kinds = {Completion: records[::3], Verdict: [r for n, r in enumerate(records) if n % 3]}
     started = time.perf_counter()
     with Store(path) as store:
-        result = {
-            kind: await store.load([key for key, _ in some], kind) for kind, some in kinds.items()
+        loaded = {
+            kind: await store.load([key for key, _ in keyed], kind) for kind, keyed in kinds.items()
         }
     took = time.perf_counter() - started
-    assert all(result[kind] == dict(some) for kind, some in kinds.items())
+    assert all(loaded[kind] == dict(keyed) for kind, keyed in kinds.items())
     return took
 
 
 def bare_writes(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
-    """Seconds that it takes without a store."""
+    """Seconds of writing the same rows with bare `sqlite3`."""
     started = time.perf_counter()
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
@@ -151,7 +151,7 @@ def bare_writes(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
 
 
 def bare_reads(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
-    """Seconds that it takes without a store, and without records."""
+    """Seconds of reading the rows with bare `sqlite3`."""
     started = time.perf_counter()
     db = sqlite3.connect(path)
     for start in range(0, len(rows), BLOCK):
@@ -163,17 +163,17 @@ def bare_reads(path: Path, rows: Sequence[tuple[str, str, float]]) -> float:
 
 
 def measure_compression(rows: Sequence[tuple[str, str, float]]) -> dict[str, float]:
-    """What compressing would save and take, measured on some of them."""
-    some = [body.encode() for _, body, _ in rows[:: max(1, len(rows) // 20_000)]]
+    """Size and seconds of compression, measured on a sample of the rows."""
+    bodies = [body.encode() for _, body, _ in rows[:: max(1, len(rows) // 20_000)]]
     started = time.perf_counter()
-    small = [zlib.compress(body, 1) for body in some]
+    compressed = [zlib.compress(body, 1) for body in bodies]
     middle = time.perf_counter()
-    for body in small:
+    for body in compressed:
         zlib.decompress(body)
     ended = time.perf_counter()
-    scale = len(rows) / len(some)
+    scale = len(rows) / len(bodies)
     return {
-        "size": round(sum(map(len, small)) / sum(map(len, some)), 2),
+        "size": round(sum(map(len, compressed)) / sum(map(len, bodies)), 2),
         "pack_s": round((middle - started) * scale, 2),
         "unpack_s": round((ended - middle) * scale, 2),
     }

@@ -55,10 +55,10 @@ def main(prompts: int) -> None:
 
 
 def measure_summary(prompts: int) -> None:
-    """Time the summary of `prompts` prompts, and of fewer, each in its own process."""
+    """Summaries of `prompts` prompts and of fewer, each in its own process."""
     sizes = (prompts // 10, 3 * prompts // 10, prompts)
-    result = [run_in_process(size) for size in sizes]
-    whole = result[-1]
+    results = [run_in_process(size) for size in sizes]
+    whole = results[-1]
     print_result(
         "summary",
         figure=whole["seconds"],
@@ -68,17 +68,17 @@ def measure_summary(prompts: int) -> None:
         prompts=prompts,
         peak_gb=whole["peak_gb"],
         records_gb=whole["records_gb"],
-        seconds={size: one["seconds"] for size, one in zip(sizes, result, strict=True)},
+        seconds={size: result["seconds"] for size, result in zip(sizes, results, strict=True)},
         us_per_judgment={
-            size: round(1e6 * one["seconds"] / one["judgments"], 1)
-            for size, one in zip(sizes, result, strict=True)
+            size: round(1e6 * result["seconds"] / result["judgments"], 1)
+            for size, result in zip(sizes, results, strict=True)
         },
         versions=versions("numpy", "scipy", "pydantic"),
     )
 
 
 def run_in_process(prompts: int) -> dict[str, float]:
-    """What `summarize_once` prints, from a process that does nothing else."""
+    """The parsed output of `summarize_once` in a new process."""
     command = [sys.executable, __file__, ONCE, str(prompts)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, float] = json.loads(done.stdout)
@@ -87,7 +87,7 @@ def run_in_process(prompts: int) -> dict[str, float]:
 
 def summarize_once(prompts: int) -> None:
     """One summary, and the memory of the process after making the records and after it."""
-    gc.disable()  # it would look through all records again and again while they are made
+    gc.disable()  # collections would traverse all records repeatedly
     evidence = synthetic_evidence(prompts, JUDGES)
     gc.enable()
     gc.collect()
@@ -105,29 +105,29 @@ def summarize_once(prompts: int) -> None:
 
 
 def peak() -> float:
-    """The most memory that this process has held, in gigabytes."""
+    """The peak memory of this process in gigabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def measure_ratings() -> None:
-    """Strengths with intervals, by us and by Evalica."""
+    """Strengths with intervals, by bakeoff and by Evalica."""
     import evalica
 
     draw = np.random.default_rng(0)
-    one, other = np.triu_indices(MODELS, 1)
-    left, right = np.tile(one, RATED), np.tile(other, RATED)
-    prompts = np.repeat(np.arange(RATED), len(one))
+    lower, upper = np.triu_indices(MODELS, 1)
+    left, right = np.tile(lower, RATED), np.tile(upper, RATED)
+    prompts = np.repeat(np.arange(RATED), len(lower))
     strengths = np.linspace(-1, 1, MODELS)
     wins = draw.random(len(left)) < 1 / (1 + np.exp(strengths[right] - strengths[left]))
     outcomes = PairwiseOutcomes(left, right, wins.astype(np.float64), prompts)
-    ours, result = time_call(lambda: bradley_terry(outcomes, MODELS, resamples=RESAMPLES))
+    ours, rating = time_call(lambda: bradley_terry(outcomes, MODELS, resamples=RESAMPLES))
     winners = [evalica.Winner.X if won else evalica.Winner.Y for won in wins.tolist()]
     arguments = (evalica.bradley_terry, left.tolist(), right.tolist(), winners)
     theirs, rival = time_call(
         lambda: evalica.bootstrap(*arguments, n_resamples=THEIRS, bootstrap_method="percentile")
     )
     logs = np.log(rival.result.scores.sort_index().to_numpy())
-    gap = np.abs([s.estimate for s in result.strengths] - (logs - logs.mean())).max()
+    gap = np.abs([s.estimate for s in rating.strengths] - (logs - logs.mean())).max()
     theirs *= RESAMPLES / THEIRS
     print_result(
         "ratings",
@@ -143,13 +143,13 @@ def measure_ratings() -> None:
 
 
 def measure_interval(n: int) -> None:
-    """Cohen's kappa with its interval, by us and by scipy."""
+    """Cohen's kappa with its interval, by bakeoff and by scipy."""
     draw = np.random.default_rng(1)
     truth = draw.integers(0, 3, n)
     raters = [np.where(draw.random(n) < 0.6, truth, draw.integers(0, 3, n)) for _ in range(2)]
     ratings_ = np.stack(raters, axis=1) / 2
-    ours, result = time_call(lambda: cohen_kappa(ratings_))
-    assert isinstance(result, Estimate)
+    ours, interval = time_call(lambda: cohen_kappa(ratings_))
+    assert isinstance(interval, Estimate)
     method = "BCa" if n <= 1_000 else "percentile"
     theirs, rival = time_call(
         lambda: stats.bootstrap(
@@ -171,21 +171,21 @@ def measure_interval(n: int) -> None:
         peer=f"scipy.stats.bootstrap, {method}",
         ratio=theirs / ours,
         peer_ms=round(1000 * theirs, 1),
-        apart=round(max(abs(result.low - low), abs(result.high - high)) / (high - low), 3),
+        apart=round(max(abs(interval.low - low), abs(interval.high - high)) / (high - low), 3),
         versions=versions("numpy", "scipy"),
     )
 
 
-def kappa(one: Values, other: Values, axis: int = -1) -> Values:
+def kappa(first: Values, second: Values, axis: int = -1) -> Values:
     """Cohen's kappa of the ratings 0, 1 and 2 along an axis."""
-    shares = [[(rater == k).mean(axis=axis) for k in range(3)] for rater in (one, other)]
+    shares = [[(rater == k).mean(axis=axis) for k in range(3)] for rater in (first, second)]
     chance = sum(p * q for p, q in zip(*shares, strict=True))
-    result: Values = ((one == other).mean(axis=axis) - chance) / (1 - chance)
+    result: Values = ((first == second).mean(axis=axis) - chance) / (1 - chance)
     return result
 
 
 def time_call(work: Callable[[], T]) -> tuple[float, T]:
-    """The seconds that some work takes, and what it gives."""
+    """Seconds and result of a call."""
     started = time.perf_counter()
     done = work()
     return time.perf_counter() - started, done

@@ -98,7 +98,7 @@ class ChatProtocol(asyncio.Protocol):
 
     def __init__(self, counts: RateLimitedLog, latency: float, completes: bytes) -> None:
         self.counts, self.latency, self.completes = counts, latency, completes
-        self.held = b""
+        self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
@@ -106,21 +106,24 @@ class ChatProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer every complete request in the buffer."""
-        self.held += data
-        while (end := self.held.find(b"\r\n\r\n")) >= 0:
-            head = self.held[:end].lower()
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end].lower()
             at = head.find(b"content-length:")
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self.held) < end + 4 + length:
+            if len(self.buffer) < end + 4 + length:
                 return
-            body, self.held = self.held[end + 4 : end + 4 + length], self.held[end + 4 + length :]
+            body, self.buffer = (
+                self.buffer[end + 4 : end + 4 + length],
+                self.buffer[end + 4 + length :],
+            )
             self._answer(head, body)
 
     def _answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"get "):
             counts = self.counts
-            result = {"rows": counts.rows, "most_in_flight": counts.most}
-            self.way.write(_reply("200 OK", json.dumps(result).encode()))
+            summary = {"rows": counts.rows, "most_in_flight": counts.most}
+            self.way.write(_reply("200 OK", json.dumps(summary).encode()))
             return
         if wait := self.counts.take():
             error = json.dumps({"error": {"message": "Rate limit", "type": "rate_limit"}}).encode()
@@ -185,8 +188,8 @@ class ChatServer:
     def stats(self) -> dict[str, Any]:
         """The counts so far: `rows` of [served, refused] per second, and `most_in_flight`."""
         with urllib.request.urlopen(self.url + "/stats") as reply:
-            result: dict[str, Any] = json.load(reply)
-        return result
+            counts: dict[str, Any] = json.load(reply)
+        return counts
 
 
 if __name__ == "__main__":

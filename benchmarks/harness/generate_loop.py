@@ -1,7 +1,7 @@
 """Peer of local generation: a loop over `model.generate()`, one prompt at a time.
 
     loop = GenerateLoop(folder, "model.gguf", "float32")
-    tokens_per_second = loop.speed(conversations, most=128)
+    tokens_per_second = loop.speed(conversations, max_tokens=128)
 
 It calls `AutoModelForCausalLM`, `apply_chat_template`, `generate` with sampling, and `decode`.
 """
@@ -30,18 +30,23 @@ class GenerateLoop:
             raise RuntimeError("the weights are still quantized")
         torch.manual_seed(42)
 
-    def speed(self, conversations: Sequence[Conversation], most: int) -> float:
+    def speed(self, conversations: Sequence[Conversation], max_tokens: int) -> float:
         """New tokens per second."""
         began = time.perf_counter()
-        tokens = sum(_complete(self._model, self._tokenizer, one, most) for one in conversations)
+        tokens = sum(
+            _complete(self._model, self._tokenizer, conversation, max_tokens)
+            for conversation in conversations
+        )
         return tokens / (time.perf_counter() - began)
 
 
-def _complete(model: Any, tokenizer: Any, conversation: Conversation, most: int) -> int:
+def _complete(model: Any, tokenizer: Any, conversation: Conversation, max_tokens: int) -> int:
     inputs = tokenizer.apply_chat_template(
         conversation, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
-    made = model.generate(**inputs, max_new_tokens=most, do_sample=True, temperature=0.7, top_p=0.9)
-    new = made[0, inputs["input_ids"].shape[1] :]
+    output = model.generate(
+        **inputs, max_new_tokens=max_tokens, do_sample=True, temperature=0.7, top_p=0.9
+    )
+    new = output[0, inputs["input_ids"].shape[1] :]
     tokenizer.decode(new, skip_special_tokens=True)
     return len(new)

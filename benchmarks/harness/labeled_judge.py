@@ -62,8 +62,8 @@ class Judge(ChatProtocol):
         asyncio.get_running_loop().call_later(self.latency, self._send, self._reply(body))
 
     def _reply(self, body: bytes) -> bytes:
-        asked = json.loads(body)
-        text = "\n".join(_text(message) for message in asked["messages"])
+        request = json.loads(body)
+        text = "\n".join(_text(message) for message in request["messages"])
         case = CASE.search(text)
         how = self.faults.take(int(case[1])) if case else None
         if how == "status":
@@ -73,13 +73,13 @@ class Judge(ChatProtocol):
             return _http("200 OK", "<html>upstream is gone</html>")
         if how == "verdict":
             return _http("200 OK", _completion("Both have merits; it depends on taste.", "Both"))
-        return _http("200 OK", _completion(*verdict_for(asked, text)))
+        return _http("200 OK", _completion(*verdict_for(request, text)))
 
 
-def verdict_for(asked: dict[str, Any], text: str) -> tuple[str, str]:
+def verdict_for(request: dict[str, Any], text: str) -> tuple[str, str]:
     """The correct verdict in the format of the request, and its first token."""
     first = text.find(SOUND) < text.find(FLAWED)
-    if asked.get("logprobs"):
+    if request.get("logprobs"):
         return ("m" if first else "M",) * 2
     if '"rewritten_reason"' in text:
         return json.dumps({"rewritten_reason": "It is sound."}), "{"
@@ -107,13 +107,13 @@ def _completion(text: str, token: str) -> dict[str, Any]:
         "logprobs": {"content": [{**likely, "top_logprobs": [likely]}]},
     }
     usage = {"prompt_tokens": 400, "completion_tokens": 30, "total_tokens": 430}
-    head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "judge-1"}
-    return {**head, "choices": [choice], "usage": usage}
+    envelope = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "judge-1"}
+    return {**envelope, "choices": [choice], "usage": usage}
 
 
-def _http(status: str, content: object, more: str = "") -> bytes:
+def _http(status: str, content: object, headers: str = "") -> bytes:
     body = (content if isinstance(content, str) else json.dumps(content)).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}"
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -28,11 +28,11 @@ def print_result(
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The versions of those of the packages that are installed."""
-    result = {}
+    """The versions of the installed packages among `packages`."""
+    installed = {}
     for package in packages:
         try:
-            result[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return result
+    return installed

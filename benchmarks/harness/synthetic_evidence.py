@@ -94,12 +94,16 @@ def synthetic_evidence(prompts: int, judges: int) -> Evidence:
     """
     draw = random.Random(0)
     ids = [f"p{number:06d}" for number in range(prompts)]
-    asked = tuple(_prompt(draw, id_) for id_ in ids)
+    all_prompts = tuple(_prompt(draw, id_) for id_ in ids)
     models = ("tuned", "base")
     completions = tuple(_completion(draw, id_, model) for id_ in ids for model in models)
-    judged = tuple(row for id_ in ids for row in _judged(draw, id_, judges))
+    judgments = tuple(row for id_ in ids for row in _judgments(draw, id_, judges))
     return Evidence(
-        models=models, prompts=asked, completions=completions, judgments=judged, failures=()
+        models=models,
+        prompts=all_prompts,
+        completions=completions,
+        judgments=judgments,
+        failures=(),
     )
 
 
@@ -127,7 +131,7 @@ def _completion(draw: random.Random, id_: str, model: str) -> ModelCompletion:
     return ModelCompletion(prompt_id=id_, model=model, completion=completion)
 
 
-def _judged(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:
+def _judgments(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:
     """Judgments of each judge in both orders: a common difference plus one of each judge."""
     lead = draw.gauss(0.3, 2)
     for judge in range(judges):

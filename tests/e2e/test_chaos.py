@@ -1,7 +1,7 @@
-"""Whole runs against a server that fails in every way that servers fail.
+"""Complete runs against a server that injects every kind of fault.
 
-What a run has to hold, whatever it meets: every pair is judged or counted as failed, with the kind
-of its failure; what was judged is what a run without faults says; nothing is asked for ever.
+Invariants: every pair is judged or counted as failed with the kind of its failure; verdicts equal
+those of a run without faults; the number of requests is bounded.
 """
 
 import itertools
@@ -29,47 +29,47 @@ from tests.chaos_server import (
 )
 from tests.marks import long
 
-# Seconds that the client waits for a server that stalls. A healthy reply that takes longer on a
-# busy machine costs a retry, and every fault that passes leaves two of them.
+# Client timeout in seconds. A healthy reply that takes longer on a busy machine costs a retry, and
+# every transient fault leaves two retries.
 TIMEOUT = 5.0
-NEVER = 120.0  # where nothing stalls
+NO_TIMEOUT = 120.0  # for servers without stalls
 RETRIES = 4
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed request is made again at once, nearly."""
+def short_retry_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make retries nearly immediate."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.05)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
 
 
-def spec(server: ChaosServer, speaks: Protocol, name: str, *, timeout: float = TIMEOUT) -> str:
-    at = f"api:{name}?base_url={server.url}"
+def api_spec(server: ChaosServer, speaks: Protocol, name: str, *, timeout: float = TIMEOUT) -> str:
+    target = f"api:{name}?base_url={server.url}"
     if speaks == "anthropic":
-        at = f"anthropic:{name}?base_url={server.address}"
-    return f"{name}={at}&timeout={timeout}&retries={RETRIES}"
+        target = f"anthropic:{name}?base_url={server.address}"
+    return f"{name}={target}&timeout={timeout}&retries={RETRIES}"
 
 
 def questions(folder: Path, count: int) -> list[str]:
-    asked = [f"Question number {n}?" for n in range(count)]
-    (folder / "prompts.txt").write_text("\n".join(asked))
-    return asked
+    texts = [f"Question number {n}?" for n in range(count)]
+    (folder / "prompts.txt").write_text("\n".join(texts))
+    return texts
 
 
-def recorded(folder: Path, count: int) -> tuple[tuple[str, str], list[str]]:
-    """Two models whose completions are in files, and what the judge is going to be asked."""
-    asked = questions(folder, count)
+def recorded_models(folder: Path, count: int) -> tuple[tuple[str, str], list[str]]:
+    """Two models with completions in files, and the items that the judge will be sent."""
+    texts = questions(folder, count)
     for name in ("a", "b"):
-        rows = [json.dumps({"prompt": one, "completion": f"{name} on {one}"}) for one in asked]
+        rows = [json.dumps({"prompt": text, "completion": f"{name} on {text}"}) for text in texts]
         (folder / f"{name}.jsonl").write_text("\n".join(rows))
     models = (f"a=file:{folder / 'a.jsonl'}", f"b=file:{folder / 'b.jsonl'}")
     both = itertools.chain.from_iterable(
-        (f"a on {one} / b on {one}", f"b on {one} / a on {one}") for one in asked
+        (f"a on {text} / b on {text}", f"b on {text} / a on {text}") for text in texts
     )
     return models, list(both)
 
 
-def ran(folder: Path, count: int, models: tuple[str, ...], judge: str, name: str) -> Results:
+def run_config(folder: Path, count: int, models: tuple[str, ...], judge: str, name: str) -> Results:
     return run(
         Config(
             model=models,
@@ -83,63 +83,70 @@ def ran(folder: Path, count: int, models: tuple[str, ...], judge: str, name: str
     )
 
 
-def verdicts(results: Results) -> dict[tuple[str, str], tuple[float, Any, str]]:
-    """What was judged: by prompt and by who was shown first."""
+def verdicts_by_order(results: Results) -> dict[tuple[str, str], tuple[float, Any, str]]:
+    """Verdicts by prompt and first model."""
     return {
-        (one.prompt_id, one.first): (one.verdict.first, one.verdict.scores, one.verdict.reason)
-        for one in results.judgments
+        (judgment.prompt_id, judgment.first): (
+            judgment.verdict.first,
+            judgment.verdict.scores,
+            judgment.verdict.reason,
+        )
+        for judgment in results.judgments
     }
 
 
-def adds_up(results: Results, count: int) -> None:
-    """Asked = judged + failed, in every table and in the lists that they are made from."""
+def assert_counts_add_up(results: Results, count: int) -> None:
+    """asked = judged + failed, in every table and in the lists of outcomes."""
     (pair,) = results.summary.pairs
-    asked = pair.accounting
-    assert asked.asked == 2 * count == asked.judged + asked.failed
-    failures = [one for one in results.failures if one.stage == "judgment"]
-    assert (asked.judged, asked.failed) == (len(results.judgments), len(failures))
-    assert asked.failed_by_kind == Counter(one.kind for one in failures)
-    for tally in (*asked.by_judge.values(), *asked.by_order.values(), *pair.judges):
+    accounting = pair.accounting
+    assert accounting.asked == 2 * count == accounting.judged + accounting.failed
+    failures = [failure for failure in results.failures if failure.stage == "judgment"]
+    assert (accounting.judged, accounting.failed) == (len(results.judgments), len(failures))
+    assert accounting.failed_by_kind == Counter(failure.kind for failure in failures)
+    for tally in (*accounting.by_judge.values(), *accounting.by_order.values(), *pair.judges):
         assert tally.asked == tally.judged + tally.failed
-    for tallies in (asked.by_judge, asked.by_order):
+    for tallies in (accounting.by_judge, accounting.by_order):
         assert sum(tally.asked for tally in tallies.values()) == 2 * count
 
 
-def shown_in(results: Results, said: Mapping[tuple[str, str], str]) -> dict[str, tuple[str, str]]:
-    """Which judgment (prompt, first) is which item of the server."""
-    found = {}
+def prompt_orders(
+    results: Results, completions: Mapping[tuple[str, str], str]
+) -> dict[str, tuple[str, str]]:
+    """Server item -> (prompt, first model) of its judgment."""
+    by_item = {}
     for prompt in results.prompts:
         for first, second in (("a", "b"), ("b", "a")):
-            texts = (said[prompt.id, first], said[prompt.id, second])
-            found[" / ".join(texts)] = (prompt.id, first)
-    return found
+            texts = (completions[prompt.id, first], completions[prompt.id, second])
+            by_item[" / ".join(texts)] = (prompt.id, first)
+    return by_item
 
 
-def survived(
+def assert_only_permanent_faults_failed(
     results: Results, truth: Results, faults: Mapping[str, Fault], speaks: Protocol
 ) -> None:
-    """Exactly what a fault took for good has failed, with its kind; all else is as it should be."""
-    said = {(one.prompt_id, one.model): one.completion.text for one in truth.completions}
-    place = shown_in(truth, said)
+    """Exactly the items with permanent faults failed, with their kinds; other verdicts match."""
+    completions = {
+        (outcome.prompt_id, outcome.model): outcome.completion.text for outcome in truth.completions
+    }
+    order_of = prompt_orders(truth, completions)
     lost = {
-        place[item]: fails_as(fault.kind, speaks)
+        order_of[item]: fails_as(fault.kind, speaks)
         for item, fault in faults.items()
-        if fault.times > KINDS[fault.kind].passes and item in place
+        if fault.times > KINDS[fault.kind].passes and item in order_of
     }
     failures = {
-        (one.prompt_id, str(one.first)): one.kind
-        for one in results.failures
-        if one.stage == "judgment"
+        (outcome.prompt_id, str(outcome.first)): outcome.kind
+        for outcome in results.failures
+        if outcome.stage == "judgment"
     }
     assert failures == lost
-    right = verdicts(truth)
-    assert verdicts(results) == {key: right[key] for key in right if key not in lost}
+    expected = verdicts_by_order(truth)
+    assert verdicts_by_order(results) == {key: expected[key] for key in expected if key not in lost}
 
 
-def bounded(server: ChaosServer, retries: int = RETRIES) -> None:
-    """No item was asked for more often than this, whatever it met: twice, since a reply that cannot
-    be read is asked for once more, and each of those with all its retries; the same for the one
-    further request that a verdict may need. A server that has too much to do may say so in between.
+def assert_requests_bounded(server: ChaosServer, retries: int = RETRIES) -> None:
+    """No item has more than four rounds of requests: an unreadable reply is requested again, and
+    so is the verdict itself, each with all retries. Refusals of a busy server do not count.
     """
     for item, count in server.asked.items():
         fault = server.faults.get(item)
@@ -162,180 +169,184 @@ def bounded(server: ChaosServer, retries: int = RETRIES) -> None:
         ),
     ],
 )
-def test_every_kind_of_fault_costs_what_it_has_to_and_no_more(
+def test_only_permanent_faults_fail_and_requests_are_bounded(
     speaks: Protocol, count: int, share: float, tmp_path: Path
 ) -> None:
-    models, items = recorded(tmp_path, count)
+    models, items = recorded_models(tmp_path, count)
     with ChaosServer() as server:
-        judge = spec(server, speaks, "judge", timeout=NEVER)
-        truth = ran(tmp_path, count, models, judge, "truth")
+        judge = api_spec(server, speaks, "judge", timeout=NO_TIMEOUT)
+        truth = run_config(tmp_path, count, models, judge, "truth")
     assert server.asked == dict.fromkeys(items, 1)
     assert not truth.failures
     faults = plan(items, seed=7, share=share, stays=0.4)
     with ChaosServer(faults) as server, Outage(server, after=count, seconds=1):
-        results = ran(tmp_path, count, models, spec(server, speaks, "judge"), "faulty")
+        results = run_config(tmp_path, count, models, api_spec(server, speaks, "judge"), "faulty")
     assert set(server.met) == set(KINDS)
-    adds_up(truth, count)
-    adds_up(results, count)
-    survived(results, truth, faults, speaks)
-    bounded(server)
+    assert_counts_add_up(truth, count)
+    assert_counts_add_up(results, count)
+    assert_only_permanent_faults_failed(results, truth, faults, speaks)
+    assert_requests_bounded(server)
     assert results.failures
-    assert {one.verdict.snapshot for one in results.judgments} > {"somebody-else"}
+    assert {judgment.verdict.snapshot for judgment in results.judgments} > {"somebody-else"}
 
 
 @pytest.mark.parametrize("speaks", ["anthropic", *long(["openai"])])
-def test_faults_that_pass_take_nothing(speaks: Protocol, tmp_path: Path) -> None:
+def test_transient_faults_lose_nothing(speaks: Protocol, tmp_path: Path) -> None:
     count = 20
-    models, items = recorded(tmp_path, count)
+    models, items = recorded_models(tmp_path, count)
     passing = [name for name, kind in KINDS.items() if kind.passes and name not in REFUSALS]
     faults = plan(items, seed=3, share=1, stays=0, kinds=passing)
     with ChaosServer(faults) as server:
-        results = ran(tmp_path, count, models, spec(server, speaks, "judge"), "faulty")
+        results = run_config(tmp_path, count, models, api_spec(server, speaks, "judge"), "faulty")
     assert set(server.met) == set(passing)
     assert not results.failures
     assert len(results.judgments) == 2 * count
-    bounded(server)
+    assert_requests_bounded(server)
 
 
 @pytest.mark.parametrize("speaks", ["anthropic", *long(["openai"])])
-def test_what_failed_is_all_that_the_same_command_asks_for_again(
-    speaks: Protocol, tmp_path: Path
-) -> None:
+def test_second_run_requests_only_failures(speaks: Protocol, tmp_path: Path) -> None:
     count = 20
-    models, items = recorded(tmp_path, count)
+    models, items = recorded_models(tmp_path, count)
     faults = {item: Fault("500", ALWAYS) for item in items[::4]}
     with ChaosServer(faults) as server:
-        judge = spec(server, speaks, "judge", timeout=NEVER)
-        first = ran(tmp_path, count, models, judge, "run")
+        judge = api_spec(server, speaks, "judge", timeout=NO_TIMEOUT)
+        first = run_config(tmp_path, count, models, judge, "run")
         assert len(first.failures) == len(faults)
         server.faults = {}
         server.asked.clear()
-        second = ran(tmp_path, count, models, judge, "run")
+        second = run_config(tmp_path, count, models, judge, "run")
         assert server.asked == dict.fromkeys(faults, 1)
     assert not second.failures
-    kept = verdicts(first)
-    assert {key: said for key, said in verdicts(second).items() if key in kept} == kept
+    kept = verdicts_by_order(first)
+    assert {
+        key: verdict for key, verdict in verdicts_by_order(second).items() if key in kept
+    } == kept
 
 
 @pytest.mark.long
-def test_models_that_fail_take_their_pairs_with_them_and_no_others(tmp_path: Path) -> None:
+def test_failed_completions_fail_only_their_pairs(tmp_path: Path) -> None:
     count = 40
-    asked = questions(tmp_path, count)
-    of_models = [f"{name} on {one}" for name in "ab" for one in asked]
+    prompt_texts = questions(tmp_path, count)
+    model_items = [f"{name} on {text}" for name in "ab" for text in prompt_texts]
     transport = [name for name in KINDS if name not in (*ANSWERS, *REFUSALS)]
-    faults = plan(of_models, seed=11, share=0.7, stays=0.3, kinds=transport)
+    faults = plan(model_items, seed=11, share=0.7, stays=0.3, kinds=transport)
 
-    def everyone(server: ChaosServer, name: str) -> Results:
-        models = (spec(server, "openai", "a"), spec(server, "anthropic", "b"))
-        return ran(tmp_path, count, models, spec(server, "openai", "judge"), name)
+    def run_all(server: ChaosServer, name: str) -> Results:
+        models = (api_spec(server, "openai", "a"), api_spec(server, "anthropic", "b"))
+        return run_config(tmp_path, count, models, api_spec(server, "openai", "judge"), name)
 
     with ChaosServer() as server:
-        truth = everyone(server, "truth")
+        truth = run_all(server, "truth")
     assert not truth.failures
     pairs = [item for item in server.asked if " / " in item]
     faults |= plan(pairs, seed=5, share=0.5, stays=0.3, kinds=transport)
     with ChaosServer(faults) as server:
-        results = everyone(server, "faulty")
-    adds_up(results, count)
-    bounded(server)
+        results = run_all(server, "faulty")
+    assert_counts_add_up(results, count)
+    assert_requests_bounded(server)
     texts = {prompt.id: prompt.messages[-1].content for prompt in truth.prompts}
     speaks: dict[str, Protocol] = {"a": "openai", "b": "anthropic"}
-    gone, changed = set(), set()
+    missing, changed = set(), set()
     for prompt_id, model in itertools.product(texts, "ab"):
         fault = faults.get(f"{model} on {texts[prompt_id]}")
         if fault and fails_as(fault.kind, speaks[model]) == "verdict":
-            changed.add((prompt_id, model))  # an empty message is a completion, if a short one
+            changed.add((prompt_id, model))  # an empty message is a valid completion
         elif fault and fault.times > KINDS[fault.kind].passes:
-            gone.add((prompt_id, model))
+            missing.add((prompt_id, model))
     failed = {(f.prompt_id, f.participant) for f in results.failures if f.stage == "completion"}
-    assert failed == gone
+    assert failed == missing
     without = {f.prompt_id for f in results.failures if f.kind == "no completion"}
-    assert without == {prompt_id for prompt_id, _ in gone}
-    same = texts.keys() - {prompt_id for prompt_id, _ in gone | changed}
-    right = verdicts(truth)
-    assert {key for key in verdicts(results) if key[0] in same}
-    assert all(right[key] == told for key, told in verdicts(results).items() if key[0] in same)
+    assert without == {prompt_id for prompt_id, _ in missing}
+    same = texts.keys() - {prompt_id for prompt_id, _ in missing | changed}
+    expected = verdicts_by_order(truth)
+    assert {key for key in verdicts_by_order(results) if key[0] in same}
+    assert all(
+        expected[key] == verdict
+        for key, verdict in verdicts_by_order(results).items()
+        if key[0] in same
+    )
 
 
-# A server that goes away, and comes back
+# Server outages
 
 
-def outlived(server: ChaosServer, folder: Path, outage: Outage, count: int) -> Results:
-    """What comes of a run in which the server dies; nothing of it may be lost."""
-    models, items = recorded(folder, count)
-    server.pause = 0.05  # so that the run is not over before it dies
+def run_through_outage(server: ChaosServer, folder: Path, outage: Outage, count: int) -> Results:
+    """The results of a run during which the server is down; asserts that none is lost."""
+    models, items = recorded_models(folder, count)
+    server.pause = 0.05  # the run must still be active when the outage begins
     with outage:
         judge = f"judge=api:judge?base_url={server.url}&timeout=60"
-        results = ran(folder, count, models, judge, "run")
+        results = run_config(folder, count, models, judge, "run")
     assert not results.failures
     assert len(results.judgments) == 2 * count
-    # Who was in flight when it died is asked again, and nobody else.
-    again = {item: number for item, number in server.asked.items() if number > 1}
+    # Only requests that were in flight are repeated.
+    repeated = {item: number for item, number in server.asked.items() if number > 1}
     assert set(server.asked) == set(items)
-    assert len(again) <= 256
+    assert len(repeated) <= 256
     assert max(server.asked.values()) <= 2
     return results
 
 
-def test_a_server_that_dies_and_comes_back_takes_nothing(tmp_path: Path) -> None:
+def test_server_restart_loses_nothing(tmp_path: Path) -> None:
     with ChaosServer() as server:
-        outlived(server, tmp_path, Outage(server, after=50, seconds=6), 100)
+        run_through_outage(server, tmp_path, Outage(server, after=50, seconds=6), 100)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-def test_a_server_that_is_away_for_two_minutes_takes_nothing(tmp_path: Path) -> None:
+def test_outage_of_two_minutes_loses_nothing(tmp_path: Path) -> None:
     with ChaosServer() as server:
-        outlived(server, tmp_path, Outage(server, after=200, seconds=120), 500)
+        run_through_outage(server, tmp_path, Outage(server, after=200, seconds=120), 500)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-def test_a_stall_of_a_minute_is_waited_for_and_asked_again(tmp_path: Path) -> None:
-    """With a timeout that is longer than the stall, the connection ends before a reply is there."""
+def test_stalled_request_is_retried(tmp_path: Path) -> None:
+    """The timeout is longer than the stall, so the connection ends without a reply."""
     count = 20
-    models, items = recorded(tmp_path, count)
+    models, items = recorded_models(tmp_path, count)
     faults = {item: Fault("a stall", 1) for item in items[::5]}
     with ChaosServer(faults) as server:
         judge = f"judge=api:judge?base_url={server.url}&timeout=90"
-        results = ran(tmp_path, count, models, judge, "run")
+        results = run_config(tmp_path, count, models, judge, "run")
     assert not results.failures
     assert server.met == {"a stall": len(faults)}
     assert max(server.asked.values()) == 2
 
 
-# A judge that says the same of everything
+# Constant judges
 
 
 @pytest.mark.parametrize(
-    ("says", "kind", "words"),
+    ("reply", "kind", "message"),
     [
         (verdict_json("A", 8, 3), "flipped verdicts", "100 % of the prompts"),
         *long([(verdict_json("B", 3, 8), "flipped verdicts", "100 % of the prompts")]),
         (verdict_json("tie", 5, 5), "same verdict", "the judge said the same of all"),
     ],
 )
-def test_a_judge_that_says_the_same_of_everything_decides_nothing(
-    says: str, kind: str, words: str, tmp_path: Path
+def test_constant_verdicts_are_withheld(
+    reply: str, kind: str, message: str, tmp_path: Path
 ) -> None:
     count = 30
-    models, _ = recorded(tmp_path, count)
+    models, _ = recorded_models(tmp_path, count)
     with ChaosServer() as server:
-        server.says_what = lambda _: says
-        results = ran(tmp_path, count, models, spec(server, "openai", "judge"), "run")
+        server.says_what = lambda _: reply
+        results = run_config(tmp_path, count, models, api_spec(server, "openai", "judge"), "run")
     (pair,) = results.summary.pairs
     assert pair.outcome == "withheld"
     assert kind in [reason.kind for reason in pair.reasons]
-    assert words in pair.verdict
+    assert message in pair.verdict
 
 
-def test_a_judge_that_scores_everything_alike_decides_nothing(tmp_path: Path) -> None:
+def test_constant_scores_are_withheld(tmp_path: Path) -> None:
     count = 30
-    models, _ = recorded(tmp_path, count)
+    models, _ = recorded_models(tmp_path, count)
     with ChaosServer() as server:
         server.says_what = lambda _: json.dumps({"explanation": "Fine.", "score": 5})
         judge = f"judge=api:judge?base_url={server.url}&verdict=scored"
-        results = ran(tmp_path, count, models, judge, "run")
+        results = run_config(tmp_path, count, models, judge, "run")
     (pair,) = results.summary.pairs
     assert (pair.outcome, [reason.kind for reason in pair.reasons]) == (
         "withheld",

@@ -1,4 +1,4 @@
-"""A clock that is set back by days while a run goes on: nobody waits for it, and nothing lies."""
+"""The system clock is set back by days during a run: no wait, no wrong duration."""
 
 import os
 import subprocess
@@ -22,10 +22,10 @@ from bakeoff.runtime.progress import (
 )
 from bakeoff.storage.salvage import check
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, prefer_good
-from tests.e2e.test_disk import usual
+from tests.e2e.test_disk import run_arguments
 
 DAYS = 3
-# Python runs this before anything else: from when a file is there on, it is three days ago.
+# sitecustomize.py: sets the clock back by three days once the trigger file exists.
 SET_BACK = f"""
 import datetime
 import os
@@ -51,40 +51,40 @@ datetime.datetime = _Datetime
 
 @pytest.mark.long
 @pytest.mark.parametrize("retry", ["date", "1"])
-def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> None:
+def test_run_continues_when_the_clock_is_set_back(tmp_path: Path, retry: str) -> None:
     (tmp_path / "path").mkdir()
     trigger = tmp_path / "set-back"
     (tmp_path / "path" / "sitecustomize.py").write_text(SET_BACK.format(trigger=str(trigger)))
-    asked: Counter[str] = Counter()
+    requests_by_item: Counter[str] = Counter()
     refused: list[int] = []
 
     def respond(body: dict[str, Any]) -> Reply:
-        asked[repr((body["model"], body["messages"]))] += 1
+        requests_by_item[repr((body["model"], body["messages"]))] += 1
         if len(server.requests) == 30:
             trigger.touch()
-        if len(server.requests) == 40:  # the server's clock is right
+        if len(server.requests) == 40:  # the server's clock is not set back
             refused.append(1)
-            asked[repr((body["model"], body["messages"]))] -= 1
+            requests_by_item[repr((body["model"], body["messages"]))] -= 1
             now = datetime.now(UTC)
             until = format_datetime(now + timedelta(seconds=1), usegmt=True)
             after = {"Retry-After": "1" if retry == "1" else until}
             headers = after | {"Date": format_datetime(now, usegmt=True)}
             return Reply(429, {"error": {"message": "later"}}, headers)
-        # The run does not end before it was seen with its clock set back.
+        # Hold a reply until a progress report with the new clock was read.
         silent = len(server.requests) == 60
         return Reply(
             body=chat_completion(prefer_good(body)),
             delay=0.05,
-            until=lambda: not silent or bool(back),
+            until=lambda: not silent or bool(reports_after),
         )
 
-    seen: list[tuple[float, ProgressReport]] = []
-    back: list[ProgressReport] = []
+    reports: list[tuple[float, ProgressReport]] = []
+    reports_after: list[ProgressReport] = []
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "path")}
     with OpenAIServer(respond) as server:
-        arguments = usual(server, tmp_path / "store.sqlite", tmp_path / "out")
+        arguments = run_arguments(server, tmp_path / "store.sqlite", tmp_path / "out")
         command = [sys.executable, "-m", "bakeoff", *arguments]
-        begun = time.monotonic()
+        started_at = time.monotonic()
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
@@ -93,53 +93,53 @@ def test_a_run_whose_clock_is_set_back_goes_on(tmp_path: Path, retry: str) -> No
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
-        while process.poll() is None and time.monotonic() - begun < 150:
+        while process.poll() is None and time.monotonic() - started_at < 150:
             if report := read_progress(tmp_path / "out"):
-                seen.append((time.monotonic() - begun, report))
+                reports.append((time.monotonic() - started_at, report))
                 if report.updated < datetime.now(UTC) - timedelta(days=2):
-                    back.append(report)
+                    reports_after.append(report)
             time.sleep(0.02)
         process.kill()
         _, errors = process.communicate()
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
-        again = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
-        assert again.returncode == 0
+        second = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        assert second.returncode == 0
     assert refused
-    assert set(asked.values()) == {1}
+    assert set(requests_by_item.values()) == {1}
     assert len(read_results(tmp_path / "out").judgments) == 40
     assert check(tmp_path / "store.sqlite").sound
-    assert back  # it was set back while it told how far it was
-    assert back[-1].started < datetime.now(UTC) - timedelta(days=2)
-    for passed, report in seen:
-        assert timedelta(0) <= report.updated - report.started <= timedelta(seconds=passed + 1)
+    assert reports_after  # a progress report was written with the new clock
+    assert reports_after[-1].started < datetime.now(UTC) - timedelta(days=2)
+    for elapsed, report in reports:
+        assert timedelta(0) <= report.updated - report.started <= timedelta(seconds=elapsed + 1)
         for row in report.rows:
             assert row.done <= row.total
 
 
-def test_a_run_that_is_told_of_took_no_less_than_no_time(
+def test_progress_never_reports_negative_duration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    back = timedelta()
+    offset = timedelta()
 
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
-            return datetime.now(tz) - back
+            return datetime.now(tz) - offset
 
     monkeypatch.setattr("bakeoff.runtime.progress.datetime", Clock)
     reports: list[ProgressReport] = []
     with ProgressFile(tmp_path) as progress:
         progress(ProgressUpdate(stage="completion", participant="m", total=3))
         for days in (0, 9, 9, -9):
-            back = timedelta(days=days)
+            offset = timedelta(days=days)
             progress.write()
             reports.append(
                 ProgressReport.model_validate_json((tmp_path / PROGRESS_FILE).read_bytes())
             )
-    before, set_back, on, forward = reports
-    for report in (before, set_back, on):
+    before, set_back, unchanged, forward = reports
+    for report in (before, set_back, unchanged):
         assert timedelta() <= report.updated - report.started < timedelta(minutes=2)
     assert set_back.updated < before.updated - timedelta(days=8)
-    assert on.started == set_back.started
-    assert forward.started == on.started  # a machine that slept: the run did take that long
+    assert unchanged.started == set_back.started
+    assert forward.started == unchanged.started  # as after suspend: the run did take that long

@@ -1,4 +1,4 @@
-"""Disks that are full, or that nobody may write to, and files that another process has."""
+"""Full disks, read-only disks, and stores that another process has locked."""
 
 import re
 import shutil
@@ -25,23 +25,23 @@ from tests.builders import sample_results
 from tests.store_damage import left_open, read_all, records_of
 
 Disk = Callable[[str], Path]
-PLAIN = "from bakeoff.cli import main; main()"
+MAIN = "from bakeoff.cli import main; main()"
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """Makes a disk of its own with room for so much; none is left after the test."""
-    made: list[Path] = []
+    """Mount a tmpfs of the given size; all are unmounted after the test."""
+    folders: list[Path] = []
 
     def make(size: str) -> Path:
-        folder = tmp_path / f"disk{len(made)}"
+        folder = tmp_path / f"disk{len(folders)}"
         folder.mkdir()
         mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-        made.append(folder)
+        folders.append(folder)
         return folder
 
     yield make
-    for folder in made:
+    for folder in folders:
         subprocess.run(["umount", "-l", folder], check=True, timeout=30)
 
 
@@ -55,7 +55,7 @@ def mount(*arguments: str) -> None:
         pytest.skip(f"this user may not mount: {done.stderr.strip()}")
 
 
-def usual(server: OpenAIServer, store: Path, out: Path, limit: int = 20) -> list[str]:
+def run_arguments(server: OpenAIServer, store: Path, out: Path, limit: int = 20) -> list[str]:
     url = f"?base_url={server.url}&retries=1"
     models = ["--model", f"good=api:good{url}", "--model", f"bad=api:bad{url}"]
     judge = ["--judge", f"judge=api:judge{url}", "--prompts", "starter"]
@@ -63,15 +63,15 @@ def usual(server: OpenAIServer, store: Path, out: Path, limit: int = 20) -> list
     return ["run", *models, *judge, *places, "--limit", str(limit), "--max-concurrency", "4"]
 
 
-def started(arguments: list[str], folder: Path, code: str = PLAIN) -> "subprocess.Popen[str]":
+def start_bakeoff(arguments: list[str], folder: Path, code: str = MAIN) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", code, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, text=True, **pipes)
 
 
-def bakeoff(arguments: list[str], folder: Path, code: str = PLAIN) -> tuple[int, str]:
-    """The exit code, and what it complained of: one line, or nothing."""
-    process = started(arguments, folder, code)
+def run_bakeoff(arguments: list[str], folder: Path, code: str = MAIN) -> tuple[int, str]:
+    """The exit code and the error line (empty: no error)."""
+    process = start_bakeoff(arguments, folder, code)
     _, errors = process.communicate(timeout=120)
     complaints = re.findall(r"^bakeoff: .*$", errors, re.MULTILINE)
     assert "Traceback" not in errors, errors
@@ -79,122 +79,122 @@ def bakeoff(arguments: list[str], folder: Path, code: str = PLAIN) -> tuple[int,
     return process.returncode, "".join(complaints)
 
 
-class Long:
-    """A server of long completions that counts what it was asked."""
+class LongCompletions:
+    """A server brain with long completions that counts the requests per item."""
 
     def __init__(self, length: int = 20_000) -> None:
         self.length = length
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
 
     def __call__(self, body: dict[str, Any]) -> Any:
-        self.asked[repr((body["model"], body["messages"]))] += 1
-        said = prefer_good(body)
-        return said if body["model"] == "judge" else said + " more" * (self.length // 5)
+        self.requests[repr((body["model"], body["messages"]))] += 1
+        text = prefer_good(body)
+        return text if body["model"] == "judge" else text + " more" * (self.length // 5)
 
 
-WANTED = 80  # 20 prompts: 40 completions and 40 verdicts
+RECORDS = 80  # 20 prompts: 40 completions and 40 verdicts
 
 
-def test_a_run_on_a_full_disk_keeps_what_fits_and_goes_on_when_there_is_room(
-    tmp_path: Path, disk: Disk
-) -> None:
-    small, respond = disk("700k"), Long()
+def test_full_disk_keeps_stored_records_and_the_run_resumes(tmp_path: Path, disk: Disk) -> None:
+    small, respond = disk("700k"), LongCompletions()
     with OpenAIServer(respond) as server:
-        arguments = usual(server, small / "store.sqlite", tmp_path / "out")
-        code, said = bakeoff(arguments, tmp_path)
+        arguments = run_arguments(server, small / "store.sqlite", tmp_path / "out")
+        code, error = run_bakeoff(arguments, tmp_path)
         assert code == 2
-        assert said.startswith(f"bakeoff: the store '{small}/store.sqlite' cannot be used (")
-        assert "what it holds is kept; free space and run the same command again" in said
-        found = check(small / "store.sqlite")
-        assert found.sound
-        assert 5 < found.total < WANTED
-        asked = respond.asked.total()
-        assert asked - found.total <= 2 * 4 + 4  # lanes of models and judge: what was in flight
-        code, _ = bakeoff(arguments, tmp_path)  # as full as before: it is known before it is paid
+        assert error.startswith(f"bakeoff: the store '{small}/store.sqlite' cannot be used (")
+        assert "what it holds is kept; free space and run the same command again" in error
+        checked = check(small / "store.sqlite")
+        assert checked.sound
+        assert 5 < checked.total < RECORDS
+        requested = respond.requests.total()
+        assert requested - checked.total <= 2 * 4 + 4  # requests in flight of models and judge
+        code, _ = run_bakeoff(arguments, tmp_path)  # still full: reported before many requests
         assert code == 2
-        assert respond.asked.total() - asked <= 3 * 4
-        found, asked = check(small / "store.sqlite"), respond.asked.total()
+        assert respond.requests.total() - requested <= 3 * 4
+        checked, requested = check(small / "store.sqlite"), respond.requests.total()
         mount("-o", "remount,size=50m", str(small))
-        assert bakeoff(arguments, tmp_path)[0] == 0
-    assert respond.asked.total() == asked + WANTED - found.total  # and nothing that was kept
+        assert run_bakeoff(arguments, tmp_path)[0] == 0
+    assert (
+        respond.requests.total() == requested + RECORDS - checked.total
+    )  # no stored record is requested again
     assert len(read_results(tmp_path / "out").judgments) == 40
-    assert check(small / "store.sqlite").total == WANTED
+    assert check(small / "store.sqlite").total == RECORDS
 
 
-LIMITED = f"""
+FILE_SIZE_LIMITED = f"""
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-{PLAIN}
+{MAIN}
 """
 
 
 @pytest.mark.long
-def test_a_file_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
-    respond = Long()
+def test_file_size_limit_is_treated_as_a_full_disk(tmp_path: Path) -> None:
+    respond = LongCompletions()
     with OpenAIServer(respond) as server:
-        arguments = usual(server, tmp_path / "store.sqlite", tmp_path / "out")
-        code, said = bakeoff(arguments, tmp_path, LIMITED)
+        arguments = run_arguments(server, tmp_path / "store.sqlite", tmp_path / "out")
+        code, error = run_bakeoff(arguments, tmp_path, FILE_SIZE_LIMITED)
         assert code == 2
-        assert "free space and run the same command again" in said
-        found = check(tmp_path / "store.sqlite")
-        asked = respond.asked.total()
-        assert (found.sound, found.total > 5) == (True, True)
-        assert bakeoff(arguments, tmp_path)[0] == 0
-    assert respond.asked.total() == asked + WANTED - found.total
+        assert "free space and run the same command again" in error
+        checked = check(tmp_path / "store.sqlite")
+        requested = respond.requests.total()
+        assert (checked.sound, checked.total > 5) == (True, True)
+        assert run_bakeoff(arguments, tmp_path)[0] == 0
+    assert respond.requests.total() == requested + RECORDS - checked.total
 
 
-def moody(body: dict[str, Any]) -> Any:
-    """A judge that fails for every pair."""
+def fail_judge(body: dict[str, Any]) -> Any:
+    """Answer every judge request with an error."""
     return (
         Reply(400, {"error": {"message": "no"}}) if body["model"] == "judge" else prefer_good(body)
     )
 
 
-def filled(folder: Path, less: int) -> Path:
-    """All the room of a disk but so many bytes, taken by a file."""
+def fill_disk(folder: Path, remaining: int) -> Path:
+    """Fill the disk with a file, except `remaining` bytes."""
     filler, free = folder / "filler", shutil.disk_usage(folder).free
     with filler.open("wb") as file:
-        file.write(bytes(max(0, free - less)))
+        file.write(bytes(max(0, free - remaining)))
     return filler
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("room", [0, 200_000])  # for nothing, and for the results without the page
-@pytest.mark.parametrize("limit", [20, 19])  # the same question again, and another one
-def test_results_that_do_not_fit_take_nothing_from_older_ones(
+@pytest.mark.parametrize("room", [0, 200_000])  # nothing fits; the results fit without the page
+@pytest.mark.parametrize("limit", [20, 19])  # the same comparison, and another one
+def test_results_that_do_not_fit_keep_older_results(
     tmp_path: Path, disk: Disk, room: int, limit: int
 ) -> None:
     small, store = disk("9m"), tmp_path / "store.sqlite"
-    with OpenAIServer(moody) as server:
-        assert bakeoff(usual(server, store, small), tmp_path)[0] == 3
+    with OpenAIServer(fail_judge) as server:
+        assert run_bakeoff(run_arguments(server, store, small), tmp_path)[0] == 3
         before = (small / RESULTS).read_bytes()
-        filler = filled(small, room)
+        filler = fill_disk(small, room)
         server.respond = prefer_good
-        arguments = usual(server, store, small, limit)
-        code, said = bakeoff(arguments, tmp_path)
+        arguments = run_arguments(server, store, small, limit)
+        code, error = run_bakeoff(arguments, tmp_path)
         assert code == 2
-        assert f"cannot write '{small}/" in said, said
-        assert "everything that was paid for is in the store" in said
+        assert f"cannot write '{small}/" in error, error
+        assert "everything that was paid for is in the store" in error
         kept = [path.read_bytes() for path in small.glob("results*.json")]
         assert before in kept or (room and limit == 20)
         for path in small.glob("results*.json"):
             assert len(read_results(path).completions) in (38, 40)
         assert not list(small.glob(".*"))
-        asked = len(server.requests)
+        requested = len(server.requests)
         filler.unlink()
-        assert bakeoff(arguments, tmp_path)[0] == 0
-        assert len(server.requests) == asked
+        assert run_bakeoff(arguments, tmp_path)[0] == 0
+        assert len(server.requests) == requested
     assert len(read_results(small).judgments) == 2 * limit
     assert read_progress(small) is None
 
 
 @pytest.mark.parametrize("room", [0, 20_000])
-def test_a_file_that_does_not_fit_leaves_the_old_one(disk: Disk, room: int) -> None:
+def test_failed_write_keeps_the_old_file(disk: Disk, room: int) -> None:
     folder = disk("9m")
     old = sample_results()
     save(old, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    filled(folder, room)
+    fill_disk(folder, room)
     with pytest.raises(ConfigError, match=r"cannot write .*No space left on device.*in the store"):
         save(old.model_copy(update={"environment": {"more": "x" * 100_000}}), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.stem != "filler"} == (
@@ -203,74 +203,76 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(disk: Disk, room: int) -> N
     assert read_results(folder).completions == old.completions
 
 
-@pytest.mark.parametrize("what", ["store", "out"])
-def test_what_nobody_may_write_to_is_told_before_anything_is_paid_for(
-    tmp_path: Path, disk: Disk, what: str
+@pytest.mark.parametrize("option", ["store", "out"])
+def test_read_only_paths_are_reported_before_any_request(
+    tmp_path: Path, disk: Disk, option: str
 ) -> None:
     places = {"store": tmp_path / "store", "out": tmp_path / "out"}
-    places[what] = disk("9m")
+    places[option] = disk("9m")
     store = places["store"] / "s.sqlite"
     with Store(store):
         pass
-    mount("-o", "remount,ro", str(places[what]))
+    mount("-o", "remount,ro", str(places[option]))
     with OpenAIServer() as server:
-        arguments = usual(server, store, places["out"])
-        code, said = bakeoff(arguments, tmp_path)
+        arguments = run_arguments(server, store, places["out"])
+        code, error = run_bakeoff(arguments, tmp_path)
         assert code == 2
-        assert f"--{what}" in said
-        assert "Read-only" in said or "readonly" in said or "unable to open" in said
+        assert f"--{option}" in error
+        assert "Read-only" in error or "readonly" in error or "unable to open" in error
         assert not server.requests
     assert check(store).sound
 
 
-def test_a_sound_store_on_a_disk_that_is_read_only_is_checked(tmp_path: Path, disk: Disk) -> None:
+def test_store_on_a_read_only_disk_is_checked(tmp_path: Path, disk: Disk) -> None:
     folder, records = disk("9m"), records_of(50)
     left_open(folder / "store.sqlite", {}, records)
     mount("-o", "remount,ro", str(folder))
-    found = check(folder / "store.sqlite")
-    assert (found.sound, found.total) == (True, 50)
+    checked = check(folder / "store.sqlite")
+    assert (checked.sound, checked.total) == (True, 50)
     salvage(folder / "store.sqlite", tmp_path / "new.sqlite")
     assert read_all(tmp_path / "new.sqlite", records) == records
 
 
-PATIENT = f"""
+SHORT_LOCK_TIMEOUT = f"""
 import bakeoff.storage.database
 bakeoff.storage.database.LOCK_TIMEOUT = 1.5
-{PLAIN}
+{MAIN}
 """
 
 
-def locked(path: Path) -> sqlite3.Connection:
-    """Somebody else's connection that has the store for itself."""
+def exclusive_connection(path: Path) -> sqlite3.Connection:
+    """A connection with an exclusive lock on the store."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("BEGIN EXCLUSIVE")
     return db
 
 
-def test_a_store_that_another_process_keeps_is_told(tmp_path: Path) -> None:
+def test_locked_store_is_an_error_after_the_timeout(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     with Store(path):
         pass
-    other = locked(path)
+    other = exclusive_connection(path)
     with OpenAIServer() as server:
-        begun = time.monotonic()
-        code, said = bakeoff(usual(server, path, tmp_path / "out"), tmp_path, PATIENT)
-        assert time.monotonic() - begun >= 1.5
+        started_at = time.monotonic()
+        code, error = run_bakeoff(
+            run_arguments(server, path, tmp_path / "out"), tmp_path, SHORT_LOCK_TIMEOUT
+        )
+        assert time.monotonic() - started_at >= 1.5
     other.close()
     assert code == 2
-    assert said.startswith(f"bakeoff: the store '{path}' cannot be used (database is locked): ")
-    assert "another process has kept it for 1.5 seconds" in said
+    assert error.startswith(f"bakeoff: the store '{path}' cannot be used (database is locked): ")
+    assert "another process has kept it for 1.5 seconds" in error
     assert not server.requests
 
 
 @pytest.mark.long
-def test_a_store_that_another_process_has_is_waited_for(tmp_path: Path) -> None:
+def test_run_waits_for_a_locked_store(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     with Store(path):
         pass
-    other = locked(path)
+    other = exclusive_connection(path)
     with OpenAIServer() as server:
-        process = started(usual(server, path, tmp_path / "out"), tmp_path)
+        process = start_bakeoff(run_arguments(server, path, tmp_path / "out"), tmp_path)
         time.sleep(5)
         assert process.poll() is None
         assert not server.requests
@@ -278,24 +280,24 @@ def test_a_store_that_another_process_has_is_waited_for(tmp_path: Path) -> None:
         other.close()
         process.communicate(timeout=60)
     assert process.returncode == 0
-    assert check(path).total == WANTED
+    assert check(path).total == RECORDS
 
 
 @pytest.mark.long
-def test_a_store_that_another_process_takes_midway_keeps_what_was_paid_for(tmp_path: Path) -> None:
+def test_lock_during_a_run_keeps_stored_records(tmp_path: Path) -> None:
     path, holding = tmp_path / "store.sqlite", threading.Event()
     others: list[sqlite3.Connection] = []
 
     def respond(body: dict[str, Any]) -> Reply:
         if len(server.requests) == 30 and not others:
-            others.append(locked(path))
+            others.append(exclusive_connection(path))
             holding.set()
-        said = verdict_json("tie") if body["model"] == "judge" else body["model"]
-        return Reply(body=chat_completion(said), delay=0.02)
+        reply = verdict_json("tie") if body["model"] == "judge" else body["model"]
+        return Reply(body=chat_completion(reply), delay=0.02)
 
     with OpenAIServer(respond) as server:
-        arguments = usual(server, path, tmp_path / "out")
-        process = started(arguments, tmp_path, PATIENT)
+        arguments = run_arguments(server, path, tmp_path / "out")
+        process = start_bakeoff(arguments, tmp_path, SHORT_LOCK_TIMEOUT)
         assert holding.wait(60)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 2
@@ -304,8 +306,8 @@ def test_a_store_that_another_process_takes_midway_keeps_what_was_paid_for(tmp_p
         assert "another process has kept it for 1.5 seconds" in errors
         others[0].execute("ROLLBACK")
         others[0].close()
-        found, asked = check(path), len(server.requests)
-        assert found.sound
-        assert asked - found.total <= 12  # what was in flight
-        assert bakeoff(arguments, tmp_path)[0] == 0
-        assert len(server.requests) == asked + WANTED - found.total
+        checked, requested = check(path), len(server.requests)
+        assert checked.sound
+        assert requested - checked.total <= 12  # requests in flight
+        assert run_bakeoff(arguments, tmp_path)[0] == 0
+        assert len(server.requests) == requested + RECORDS - checked.total

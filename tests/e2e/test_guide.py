@@ -1,15 +1,14 @@
-"""The guide is run: every fenced `bash` and `python` block of it, in a folder as after a checkout.
+"""Runs every fenced `bash` and `python` block of the guide, in a folder as after a checkout.
 
-A block is changed in one place only, `small`: fewer prompts, fewer tokens, and our loopback server
-where the guide says localhost. Judges are that server, the hub is on loopback too, and its models
-are tiny. Embedded models are the real ones. A block that is not to be run says why, in a comment
-above it: `<!-- not run: REASON -->`; only installs may.
+`shrink` changes a block: fewer prompts and tokens, and the loopback server in place of localhost.
+That server is the judge, the hub is on loopback too, and its models are tiny. Embedded models are
+real. A block that is not run has a comment `<!-- not run: REASON -->` above it; only installs may.
 
-Of those that compare models the first is run each time, the others by `make test-long`, and so are
-all that need embedded ones.
+The first block that compares models runs each time, the others with `make test-long`, as do all
+blocks that need embedded models.
 
-Every command is a process that imports much, so two blocks run at a time. Each has a folder of its
-own; the store is one, as for a reader, so that what one block has done the next need not do again.
+Every command is a process with slow imports, so two blocks run at a time. Each has its own folder;
+the store is shared, as for a reader, so completions are not generated again.
 """
 
 import os
@@ -44,7 +43,7 @@ COMPARES = r"bakeoff run|python scripts/model_comparison\.py|bash bash_scripts/\
 
 
 class Block(NamedTuple):
-    """A fenced block: its first line's number, its language, its text, why it is not run."""
+    """A fenced block: number of its first line, language, text, and why it is not run."""
 
     line: int
     language: str
@@ -53,25 +52,25 @@ class Block(NamedTuple):
 
     @property
     def comparisons(self) -> int:
-        """How many it makes."""
+        """The number of comparisons that the block runs."""
         return len(re.findall(rf"(?m)^ *(?:{COMPARES})", self.text))
 
     @property
-    def engine(self) -> bool:
-        """Whether it needs the embedded models: without a model they are the default."""
-        found = r"\bembedded:|^bakeoff run *$|_example\.py *$"
-        return re.search(found, self.text, re.MULTILINE) is not None
+    def needs_engine(self) -> bool:
+        """Whether it needs embedded models, which are the default without a model."""
+        pattern = r"\bembedded:|^bakeoff run *$|_example\.py *$"
+        return re.search(pattern, self.text, re.MULTILINE) is not None
 
 
-class Place(NamedTuple):
-    """Where the blocks are run: what their folders hold, the environment, the judges' address."""
+class Environment(NamedTuple):
+    """The template folder of the blocks, their environment variables, and the server's URL."""
 
     folder: Path
     env: dict[str, str]
     server: str
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
-        """The command's stdout, after it ended well."""
+        """The stdout of the command, which must succeed."""
         cwd = cwd or self.folder
         done = subprocess.run(
             command, cwd=cwd, env=self.env, capture_output=True, text=True, timeout=150
@@ -81,106 +80,108 @@ class Place(NamedTuple):
         return done.stdout
 
     def run_block(self, block: Block) -> str:
-        """The block's stdout, from a copy of the folder."""
+        """The stdout of the block, run in a copy of the folder."""
         cwd = self.folder.with_name(f"line-{block.line}")
         shutil.copytree(self.folder, cwd, symlinks=True)
         shell = {"python": (sys.executable, "-c"), "bash": ("bash", "-euo", "pipefail", "-c")}
-        return self.run(*shell[block.language], small(block, self.server), cwd=cwd)
+        return self.run(*shell[block.language], shrink(block, self.server), cwd=cwd)
 
 
 def blocks() -> list[Block]:
     fence = r"(?:<!-- not run: ([^\n]+) -->\n)?```(\w+)\n(.*?)^```$"
     return [
-        Block(TEXT.count("\n", 0, found.start(3)) + 1, found[2], found[3], found[1])
-        for found in re.finditer(fence, TEXT, re.DOTALL | re.MULTILINE)
+        Block(TEXT.count("\n", 0, match.start(3)) + 1, match[2], match[3], match[1])
+        for match in re.finditer(fence, TEXT, re.DOTALL | re.MULTILINE)
     ]
 
 
 BLOCKS = blocks()
-RUN = [block for block in BLOCKS if block.language in ("bash", "python") and not block.not_run]
+EXECUTED = [block for block in BLOCKS if block.language in ("bash", "python") and not block.not_run]
 
 
-def params(*, engine: bool) -> pytest.MarkDecorator:
-    chosen = [block for block in RUN if block.engine == engine]
+def params(*, needs_engine: bool) -> pytest.MarkDecorator:
+    chosen = [block for block in EXECUTED if block.needs_engine == needs_engine]
     comparing = [block for block in chosen if block.comparisons or "bakeoff.run(" in block.text]
     chosen.sort(key=comparing.__contains__)
     # `.ci/run` compares embedded models too, as the README does.
-    some = chosen[: min(2, len(chosen) - len(comparing))]
-    cases = [*some, *long((block,) for block in chosen[len(some) :])]
+    every_run = chosen[: min(2, len(chosen) - len(comparing))]
+    cases = [*every_run, *long((block,) for block in chosen[len(every_run) :])]
     return pytest.mark.parametrize("block", cases, ids=[f"line-{b.line}" for b in chosen])
 
 
-def small(block: Block, server: str) -> str:
-    """The block in a size for tests. What it compares, how, and with which other flags stays."""
+def shrink(block: Block, server: str) -> str:
+    """The block with few prompts and tokens; models and other flags are unchanged."""
     if block.language == "python":
-        return small_python(block.text)
+        return shrink_python(block.text)
     text = re.sub(r"--(limit|num-samples|max-tokens) \d+ ?", "", block.text)
     text = re.sub(r"http://localhost:\d+/v1", server, text)
 
-    def sized(command: re.Match[str]) -> str:
+    def limit_size(command: re.Match[str]) -> str:
         prompts = "--limit" if command[0].endswith("run") else "--num-samples"
-        return f"{command[0]} {prompts} {1 if block.engine else 2} --max-tokens 8"
+        return f"{command[0]} {prompts} {1 if block.needs_engine else 2} --max-tokens 8"
 
-    return re.sub(rf"(?m)(?<=^)(?: *)(?:{COMPARES})", sized, text)
+    return re.sub(rf"(?m)(?<=^)(?: *)(?:{COMPARES})", limit_size, text)
 
 
-def small_python(code: str) -> str:
+def shrink_python(code: str) -> str:
     code = re.sub(r"\bmax_tokens=\d+,", "", code)
     return re.sub(r"\blimit=[^,]+,", "limit=1, max_tokens=8,", code)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """The stand-ins, and a folder as after a checkout, with some checkpoints in it."""
-    beside = tmp_path_factory.mktemp("guide")
-    folder = beside / "checkout"
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """The loopback servers, and a folder as after a checkout, with checkpoints."""
+    root = tmp_path_factory.mktemp("guide")
+    folder = root / "checkout"
     (folder / "examples").mkdir(parents=True)
     for example in (ROOT / "examples").glob("*.py"):
-        (folder / "examples" / example.name).write_text(small_python(example.read_text()))
+        (folder / "examples" / example.name).write_text(shrink_python(example.read_text()))
     for name in FOLDERS:
-        make_talkative_model(beside / name, FOLDERS[name])
-    (beside / "store").mkdir()
-    links = {".bakeoff": beside / "store", "checkpoints": beside / "checkpoints"}
+        make_talkative_model(root / name, FOLDERS[name])
+    (root / "store").mkdir()
+    links = {".bakeoff": root / "store", "checkpoints": root / "checkpoints"}
     links |= {name: ROOT / name for name in ("scripts", "bash_scripts")}
     for name, target in links.items():
         (folder / name).symlink_to(target)
-    hub = beside / "hub"
-    served = {name: make_talkative_model(hub / name, seed) for name, seed in MODELS.items()}
-    served |= {f"datasets/{name}": make_dataset(hub / name, s) for name, s in DATASETS.items()}
-    with OpenAIServer() as server, loopback_hub(served) as address:
+    hub = root / "hub"
+    repositories = {name: make_talkative_model(hub / name, seed) for name, seed in MODELS.items()}
+    repositories |= {
+        f"datasets/{name}": make_dataset(hub / name, s) for name, s in DATASETS.items()
+    }
+    with OpenAIServer() as server, loopback_hub(repositories) as address:
         env = clean_env() | {
             "OPENAI_API_KEY": "x",
             "OPENAI_BASE_URL": server.url,
             "HF_ENDPOINT": address,
-            "HF_HOME": str(beside / "cache"),
+            "HF_HOME": str(root / "cache"),
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
-        yield Place(folder, env, server.url)
+        yield Environment(folder, env, server.url)
 
 
 @pytest.fixture(scope="module")
-def summary(place: Place) -> str:
-    """A comparison of `tuned` with `base`, whose results are where blocks look for them."""
+def summary(environment: Environment) -> str:
+    """The summary of a comparison of `tuned` with `base`, whose results the blocks read."""
     models = ("--model", "tuned=echo:good", "--model", "base=echo:bad", "--prompts", "starter")
-    return place.run("bakeoff", "run", *models, "--out", str(RESULTS), "--limit", "6")
+    return environment.run("bakeoff", "run", *models, "--out", str(RESULTS), "--limit", "6")
 
 
 @pytest.fixture(scope="module")
-def said(
-    place: Place, summary: str, request: pytest.FixtureRequest
+def block_outputs(
+    environment: Environment, summary: str, request: pytest.FixtureRequest
 ) -> Iterator[dict[Block, Future[str]]]:
-    """What the blocks say that this session is to run."""
+    """The outputs of the blocks that are selected in this session."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    ours = [item for item in items if item.originalname == test_block_runs.__name__]
-    asked = [item.callspec.params["block"] for item in ours]
+    selected_items = [item for item in items if item.originalname == test_block_runs.__name__]
+    selected = [item.callspec.params["block"] for item in selected_items]
     with ThreadPoolExecutor(2) as pool:
-        yield {block: pool.submit(place.run_block, block) for block in asked}
-        pool.shutdown(cancel_futures=True)  # after -x nobody waits for the rest
+        yield {block: pool.submit(environment.run_block, block) for block in selected}
+        pool.shutdown(cancel_futures=True)  # do not wait for the rest after -x
 
 
 def clean_env() -> dict[str, str]:
-    """What a shell has, with the commands of this Python first; nothing of the hub, and no key."""
+    """A shell's variables, with this Python first in PATH, without hub settings and API keys."""
     kept = ("HOME", "LANG", "XDG_CACHE_HOME", "BAKEOFF_CACHE", "TMPDIR")
     env = {k: v for k, v in os.environ.items() if k in kept or k.startswith("COVERAGE")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -188,7 +189,7 @@ def clean_env() -> dict[str, str]:
 
 
 def make_talkative_model(folder: Path, seed: int) -> Path:
-    """A tiny model that says neither nothing nor `<think>`: its special tokens are never drawn."""
+    """A tiny model that never samples special tokens, so its text is not empty or `<think>`."""
     from safetensors.torch import load_file, save_file
 
     make_tiny_model(folder, seed=seed)
@@ -214,20 +215,20 @@ def make_dataset(folder: Path, split: str) -> Path:
     return folder
 
 
-@params(engine=False)
-def test_block_runs(block: Block, said: dict[Block, Future[str]]) -> None:
-    check(block, said[block].result())
+@params(needs_engine=False)
+def test_block_runs(block: Block, block_outputs: dict[Block, Future[str]]) -> None:
+    check(block, block_outputs[block].result())
 
 
 @pytest.mark.engine
-@params(engine=True)
-def test_embedded_block_runs(block: Block, place: Place, summary: str) -> None:
-    check(block, place.run_block(block))  # alone: llama.cpp wants every core for itself
+@params(needs_engine=True)
+def test_embedded_block_runs(block: Block, environment: Environment, summary: str) -> None:
+    check(block, environment.run_block(block))  # sequential: llama.cpp uses every core
 
 
-def check(block: Block, said: str) -> None:
-    assert said.count("Overall winner") >= block.comparisons
-    assert said or block.text.startswith("export")
+def check(block: Block, output: str) -> None:
+    assert output.count("Overall winner") >= block.comparisons
+    assert output or block.text.startswith("export")
 
 
 def test_only_installs_are_not_run() -> None:
@@ -243,11 +244,11 @@ def test_languages_are_known() -> None:
     assert TEXT.count("```") == 2 * len(BLOCKS)
 
 
-def test_summary_is_as_shown(summary: str) -> None:
+def test_summary_matches_the_example(summary: str) -> None:
     (shown,) = (block.text for block in BLOCKS if block.text.startswith("Model Comparison Summary"))
 
     def shape(text: str) -> list[str]:
-        text = re.sub(r"\n {4,}", " ", text)  # a broken line
+        text = re.sub(r"\n {4,}", " ", text)  # join wrapped lines
         lines = text.partition("What it can show")[0].splitlines()
         shapes = [re.sub(r"[+-]?\d[\d.]*", "#", line) for line in lines]
         return [line for line in shapes if "at equal length" not in line]  # from 20 prompts on
@@ -255,7 +256,7 @@ def test_summary_is_as_shown(summary: str) -> None:
     assert shape(shown) == shape(summary)
 
 
-def test_every_number_of_the_summary_is_explained(summary: str) -> None:
+def test_every_line_of_the_summary_is_explained(summary: str) -> None:
     table = TEXT.partition("| line | what it says |")[2].partition("\n\n")[0]
     whole = re.sub(r"\n {4,}", " ", summary)
     for line in whole.partition("Win Rates")[2].partition("What it can show")[0].splitlines():
@@ -268,7 +269,9 @@ def test_every_number_of_the_summary_is_explained(summary: str) -> None:
 def test_flags_exist() -> None:
     commands = [app[name] for name in app if name[0] != "-" and app[name].default_command]
     flags = [command.assemble_argument_collection() for command in commands]
-    known = FLAGS | {name for found in flags for argument in found for name in argument.names}
+    known = FLAGS | {
+        name for collection in flags for argument in collection for name in argument.names
+    }
     known |= {"--generation-config"}  # vLLM's
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", TEXT)) <= known
 
@@ -277,7 +280,7 @@ def test_commands_exist() -> None:
     assert set(re.findall(r"(?:`|^)bakeoff ([a-z]+)", TEXT, re.MULTILINE)) <= set(app)
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     titles = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
     assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors

@@ -1,4 +1,4 @@
-"""The notebooks of `examples/` are run by nbmake, in a folder of their own, and say a verdict."""
+"""The notebooks of `examples/`, executed by nbmake in a temporary folder."""
 
 import json
 import os
@@ -15,15 +15,15 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
-pytestmark = pytest.mark.timeout(1000)  # a kernel starts, on a machine that has other work
+pytestmark = pytest.mark.timeout(1000)  # starting a kernel is slow on a busy machine
 
 
-def test_there_is_one() -> None:
+def test_notebooks_exist() -> None:
     assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_it_is_kept_without_what_a_run_leaves(path: Path) -> None:
+def test_notebooks_are_committed_without_outputs(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     notebook = json.loads(text)
     nbformat.validate(notebook)
@@ -37,7 +37,7 @@ def test_it_is_kept_without_what_a_run_leaves(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Every notebook, with its outputs; the files that they write lie beside the copies."""
+    """Every notebook with its outputs, executed as a copy in a temporary folder."""
     folder = tmp_path_factory.mktemp("examples")
     for path in NOTEBOOKS:
         shutil.copy(path, folder)
@@ -61,31 +61,33 @@ def outputs(notebook: Any) -> list[Any]:
 
 
 def text_of(output: Any) -> str:
-    found = output.get("text") or output["data"].get("text/plain", "")
-    return found if isinstance(found, str) else "".join(found)
+    text = output.get("text") or output["data"].get("text/plain", "")
+    return text if isinstance(text, str) else "".join(text)
 
 
 @pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])
-def test_it_ends_with_a_verdict_and_nothing_complains(name: str, executed: dict[str, Any]) -> None:
-    found = outputs(executed[name])
-    assert not [text_of(out) for out in found if out.get("name") == "stderr"]
-    last = text_of(found[-1])
+def test_notebooks_end_with_a_verdict_and_no_stderr(name: str, executed: dict[str, Any]) -> None:
+    cell_outputs = outputs(executed[name])
+    assert not [text_of(out) for out in cell_outputs if out.get("name") == "stderr"]
+    last = text_of(cell_outputs[-1])
     assert re.match(r"tuned is better than base: .*95 % interval", last), last
 
 
-def test_results_show_themselves_and_their_tables_agree(executed: dict[str, Any]) -> None:
-    found = outputs(executed["compare_in_a_notebook.ipynb"])
-    verdict = text_of(found[-1]).strip()
-    shown = ["".join(out.get("data", {}).get("text/html", "")) for out in found]
+def test_results_are_displayed_and_tables_agree(executed: dict[str, Any]) -> None:
+    cell_outputs = outputs(executed["compare_in_a_notebook.ipynb"])
+    verdict = text_of(cell_outputs[-1]).strip()
+    shown = ["".join(out.get("data", {}).get("text/html", "")) for out in cell_outputs]
     assert any('class="bakeoff-results"' in html and verdict in html for html in shown)
     assert any("<table" in html and "preference" in html for html in shown)
-    assert any("<svg" in "".join(out.get("data", {}).get("image/svg+xml", "")) for out in found)
+    assert any(
+        "<svg" in "".join(out.get("data", {}).get("image/svg+xml", "")) for out in cell_outputs
+    )
     (rate,) = re.findall(r"it wins ([\d.]+) %", verdict)
-    assert f"{rate}%\n" in [text_of(out) for out in found]
+    assert f"{rate}%\n" in [text_of(out) for out in cell_outputs]
 
 
 @pytest.mark.long
-def test_it_shows_nothing_that_a_reader_has_to_fetch(executed: dict[str, Any]) -> None:
+def test_cell_outputsload_no_remote_content(executed: dict[str, Any]) -> None:
     shown = [
         str(out.get("data", "")) for notebook in executed.values() for out in outputs(notebook)
     ]

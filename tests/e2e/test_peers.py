@@ -1,6 +1,6 @@
-"""The benchmark against other tools: every driver meets the same failures, and counts what it lost.
+"""The benchmark against other tools: every driver gets the same faults and counts its losses.
 
-The peers' own environments are made by the benchmark; here run the drivers that need none.
+The benchmark creates the environments of the peers; these tests run drivers that need none.
 """
 
 import json
@@ -22,12 +22,12 @@ from peers import (
     run_peer,
 )
 
-HERE = Path(sys.executable)
+PYTHON = Path(sys.executable)
 
 
 @pytest.mark.long
-def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
-    account = run_peer("openai", HERE, "unreadable", 24)
+def test_bare_client_counts_unreadable_replies_as_failed() -> None:
+    account = run_peer("openai", PYTHON, "unreadable", 24)
     assert (account["asked"], account["verdicts"], account["failed"]) == (48, 30, 18)
     assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
     assert (account["requests"], account["refused"]) == (48, 0)
@@ -35,15 +35,17 @@ def test_bare_client_loses_what_cannot_be_read_and_says_so() -> None:
 
 
 @pytest.mark.long
-def test_bare_client_asks_again_where_the_server_failed_once() -> None:
-    account = run_peer("openai", HERE, "failing", 24)
+def test_bare_client_retries_server_errors() -> None:
+    account = run_peer("openai", PYTHON, "failing", 24)
     assert (account["verdicts"], account["failed"]) == (33, 15)
-    assert account["requests"] == 48 + 3 + 2 * 6  # one more for each that failed once, two else
+    assert (
+        account["requests"] == 48 + 3 + 2 * 6
+    )  # one retry after a transient fault, two after a permanent one
 
 
 @pytest.mark.long
-def test_bakeoff_counts_what_it_lost() -> None:
-    account = run_peer("bakeoff", HERE, "unreadable", 24)
+def test_bakeoff_counts_unreadable_replies_as_failed() -> None:
+    account = run_peer("bakeoff", PYTHON, "unreadable", 24)
     assert (account["verdicts"], account["failed"]) == (36, 12)
     assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
     assert account["says"].startswith("12 failed, the first: ")
@@ -51,11 +53,11 @@ def test_bakeoff_counts_what_it_lost() -> None:
 
 
 @pytest.mark.parametrize("job", ["failing", "unreadable"])
-def test_half_of_the_faults_are_gone_the_second_time(job: str) -> None:
+def test_half_of_the_found_faultsare_transient(job: str) -> None:
     faults = Faults(160, JOBS[job].sorts)
     rounds = [[faults.take(case) for case in range(160)] for _ in range(2)]
-    assert [sum(how is not None for how in found) for found in rounds] == [12, 6]
-    assert {how for how in rounds[1] if how} == set(JOBS[job].sorts)
+    assert [sum(fault is not None for fault in taken) for taken in rounds] == [12, 6]
+    assert {fault for fault in rounds[1] if fault} == set(JOBS[job].sorts)
 
 
 def test_without_sorts_nothing_fails() -> None:
@@ -63,10 +65,10 @@ def test_without_sorts_nothing_fails() -> None:
 
 
 @pytest.mark.parametrize("sound_first", [True, False])
-def test_judge_knows_the_sound_one_in_every_form(sound_first: bool) -> None:
+def test_judge_prefers_the_sound_text_in_every_format(sound_first: bool) -> None:
     texts = [SOUND, FLAWED] if sound_first else [FLAWED, SOUND]
-    ours = verdict_for({}, "\n".join(texts))[0]
-    assert f'"winner": "{"A" if sound_first else "B"}"' in ours
+    reply = verdict_for({}, "\n".join(texts))[0]
+    assert f'"winner": "{"A" if sound_first else "B"}"' in reply
     one_token = verdict_for({"logprobs": True}, "\n".join(texts))
     assert one_token == (("m", "m") if sound_first else ("M", "M"))
     shown = [json.dumps({"actual_output": text}, indent=2) for text in texts]
@@ -76,7 +78,7 @@ def test_judge_knows_the_sound_one_in_every_form(sound_first: bool) -> None:
     assert f'"winner": "{"Bob" if sound_first else "Eve"}"' in verdict_for({}, arena)[0]
 
 
-def test_outcome_knows_wrong_from_tie_from_missing() -> None:
+def test_outcome_counts_wrong_tied_and_missing() -> None:
     pairs = make_pairs(5)
     assert [pair.better for pair in pairs] == ["tuned"] * 3 + ["base"] * 2
     outcome = Outcome(version="1", asked=10)
@@ -89,15 +91,15 @@ def test_outcome_knows_wrong_from_tie_from_missing() -> None:
     assert outcome.says == "KeyError: 'Both'"
 
 
-def test_account_is_per_request_that_the_server_saw() -> None:
-    said = {"seconds": 2.0, "cpu_seconds": 0.06}
-    seen = {"rows": [[3, 1], [2, 0]], "most_in_flight": 4}
-    account = account_of(said, seen, 2.5)
+def test_account_is_per_server_request() -> None:
+    outcome = {"seconds": 2.0, "cpu_seconds": 0.06}
+    stats = {"rows": [[3, 1], [2, 0]], "most_in_flight": 4}
+    account = account_of(outcome, stats, 2.5)
     assert (account["requests"], account["refused"], account["requests_per_s"]) == (6, 1, 3.0)
     assert account["cpu_ms_per_request"] == 10.0
 
 
-def test_peer_that_brought_nothing_is_compared_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_peer_without_verdicts_counts_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     lost = {"version": "2", "seconds": 1.0, "cpu_ms_per_request": 2.0, "wrong": 0, "ties": 0}
     ours = lost | {"asked": 320, "verdicts": 308, "failed": 12, "missing": 0, "stopped": None}
     theirs = lost | {"asked": 320, "verdicts": 0, "failed": 0, "missing": 320, "stopped": "E: x"}
@@ -110,7 +112,7 @@ def test_peer_that_brought_nothing_is_compared_with_one(capsys: pytest.CaptureFi
 
 
 @pytest.mark.long
-def test_peer_that_cannot_be_installed_is_left_out_with_the_reason(
+def test_peer_that_cannot_be_installed_raises_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))

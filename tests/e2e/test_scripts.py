@@ -1,4 +1,4 @@
-"""The thin fronts: the script's flags, the bash script's choice, the example."""
+"""The scripts: flags of model_comparison.py, the quick script, the example, helper scripts."""
 
 import argparse
 import importlib.util
@@ -27,7 +27,7 @@ EXAMPLE = ROOT / "examples" / "model_comparison_example.py"
 QUICK = ROOT / "bash_scripts" / "quick_model_comparison.sh"
 
 
-def _loaded(path: Path) -> ModuleType:
+def _load_module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -36,7 +36,7 @@ def _loaded(path: Path) -> ModuleType:
     return module
 
 
-script = _loaded(SCRIPT)
+script = _load_module(SCRIPT)
 FLAGS = {flag for action in script.parser()._actions for flag in action.option_strings}
 
 
@@ -48,7 +48,7 @@ def judge_of(*flags: str) -> Spec:
     return Spec.parse(config_of(*flags).judge[0])
 
 
-def test_defaults_are_the_guides() -> None:
+def test_defaults_match_the_guide() -> None:
     config = config_of()
     trained, baseline = config.model
     assert trained == (
@@ -59,7 +59,7 @@ def test_defaults_are_the_guides() -> None:
     assert (config.temperature, config.top_p, config.max_tokens) == (0.7, 0.9, 1024)
     assert (config.seed, config.show_samples) == (42, 5)
     assert config.out.parent == Path("comparison_results")
-    assert config == Config(  # what has no flag stays bakeoff's
+    assert config == Config(  # other fields have bakeoff's defaults
         model=config.model, judge=config.judge, prompts=config.prompts, out=config.out
     )
 
@@ -92,30 +92,30 @@ def test_one_flag_sets_one_field(flags: list[str], field: str, value: object) ->
     assert config == default.model_copy(update={field: value})
 
 
-def test_one_model_given_keeps_the_other() -> None:
+def test_one_model_keeps_the_other_default() -> None:
     assert config_of("--model1", "./mine").model == ("./mine", script.MODEL2)
     assert config_of("--model2", "./mine").model == (script.MODEL1, "./mine")
 
 
-def test_more_models_are_compared_too_or_each_with_the_baseline() -> None:
-    more = config_of("--model1", "a", "--model2", "b", "--model", "c", "--model", "d")
-    assert (more.model, more.baseline) == (("a", "b", "c", "d"), None)
-    assert "-vs-3-others-" in more.out.name
-    one = config_of("--model1", "a", "--baseline", "z")
-    assert (one.model, one.contestants) == (("a",), ("a", "z"))
+def test_more_models_and_a_baseline_are_accepted() -> None:
+    four_models = config_of("--model1", "a", "--model2", "b", "--model", "c", "--model", "d")
+    assert (four_models.model, four_models.baseline) == (("a", "b", "c", "d"), None)
+    assert "-vs-3-others-" in four_models.out.name
+    with_baseline = config_of("--model1", "a", "--baseline", "z")
+    assert (with_baseline.model, with_baseline.contestants) == (("a",), ("a", "z"))
     named = config_of("--model1", "a", "--model2", "base=b", "--model", "c", "--baseline", "base")
     assert named.contestants == ("a", "c", "base=b")
-    assert len({more.out, one.out, named.out, config_of("--model1", "a").out}) == 4
+    assert len({four_models.out, with_baseline.out, named.out, config_of("--model1", "a").out}) == 4
 
 
-def test_each_part_has_a_folder_and_a_store_of_its_own() -> None:
+def test_each_shard_has_its_own_folder_and_store() -> None:
     parts = [config_of("--shard", f"{which}/2").resolved() for which in (1, 2)]
     assert [part.out.name for part in parts] == ["shard-1-of-2", "shard-2-of-2"]
     assert {part.out.parent for part in parts} == {config_of().out}
     assert [part.store.name for part in parts] == ["shard-1-of-2.sqlite", "shard-2-of-2.sqlite"]
 
 
-def test_batch_size_is_for_models_that_are_loaded_here() -> None:
+def test_batch_size_applies_to_local_models_only() -> None:
     models = ("--model1", "t=me/tuned?dtype=bfloat16", "--model2", "openai:gpt-4")
     assert config_of(*models, "--batch-size", "4").model == (
         "t=me/tuned?dtype=bfloat16&batch_size=4",
@@ -125,7 +125,7 @@ def test_batch_size_is_for_models_that_are_loaded_here() -> None:
     assert own == "me/tuned?batch_size=2"
 
 
-def test_judge_options_survive_as_they_are() -> None:
+def test_judge_options_are_passed_unchanged() -> None:
     url = "http://127.0.0.1:8000/v1?a=b&c=d%20+#x"
     judge = judge_of("--base-url", url, "--api-key-env", "MY_KEY", "--delay", "0.5")
     assert judge.options == {"base_url": url, "api_key_env": "MY_KEY", "delay": "0.5"}
@@ -141,7 +141,7 @@ def test_judge_options_survive_as_they_are() -> None:
         ("api:qwen2.5:7b", "api:qwen2.5:7b", "api", "qwen2.5:7b"),
     ],
 )
-def test_bare_judge_at_an_address_is_that_servers(
+def test_judge_without_backend_at_a_base_url_uses_api(
     given: str, name: str, backend: str, target: str
 ) -> None:
     judge = judge_of("--judge-model", given, "--base-url", "http://x/v1")
@@ -149,12 +149,12 @@ def test_bare_judge_at_an_address_is_that_servers(
     assert judge.options["base_url"] == "http://x/v1"
 
 
-def test_dataset_and_file_are_not_both() -> None:
+def test_dataset_and_custom_prompts_are_exclusive() -> None:
     with pytest.raises(ConfigError, match="not both"):
         config_of("--dataset", "starter", "--custom-prompts", "p.jsonl")
 
 
-def test_folders_are_safe_and_never_shared() -> None:
+def test_output_folders_are_safe_and_unique() -> None:
     models = ["me/x", "me-x", "ME/x", "me/x?seed=1", "hf:me/x", "../x", "/x", "日本", "a" * 300]
     models += [f"./runs/{'long-' * 30}{step}/checkpoint" for step in (100, 200)]
     names = [script.folder_of(a, b) for a, b in permutations(models, 2)]
@@ -165,7 +165,7 @@ def test_folders_are_safe_and_never_shared() -> None:
     assert "Qwen2.5-1.5B-Instruct" in default
 
 
-def test_folder_does_not_depend_on_how_it_is_run() -> None:
+def test_output_folder_does_not_depend_on_batch_size_and_judge() -> None:
     assert config_of("--batch-size", "2", "--judge-model", "x").out == config_of().out
 
 
@@ -181,23 +181,23 @@ def run(command: list[object], cwd: Path, env: dict[str, str]) -> subprocess.Com
 
 
 @pytest.mark.long
-def test_other_baselines_leave_what_is_there(tmp_path: Path, env: dict[str, str]) -> None:
+def test_other_baselines_keep_existing_results(tmp_path: Path, env: dict[str, str]) -> None:
     command = [sys.executable, SCRIPT, "--model1", "echo:good", "--num-samples", "2"]
     for baseline in ("echo:bad", "echo:worse"):
         done = run([*command, "--dataset", "custom", "--model2", baseline], tmp_path, env)
         assert done.returncode == 0, done.stderr
         assert "no --custom-prompts: taking the starter set" in done.stderr
-    kept = sorted((tmp_path / "comparison_results").glob("*/results.json"))
-    pairs = [Results.model_validate_json(path.read_text()).summary.pairs[0] for path in kept]
+    paths = sorted((tmp_path / "comparison_results").glob("*/results.json"))
+    pairs = [Results.model_validate_json(path.read_text()).summary.pairs[0] for path in paths]
     assert {(pair.a, pair.b) for pair in pairs} == {
         ("echo:good", "echo:bad"),
         ("echo:good", "echo:worse"),
     }
-    assert len(kept) == 2
+    assert len(paths) == 2
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "message"),
     [
         (["--num-sample", "3"], "unrecognized arguments: --num-sample 3"),
         (["--num-samples", "many"], "--num-samples: invalid int value: 'many'"),
@@ -208,17 +208,17 @@ def test_other_baselines_leave_what_is_there(tmp_path: Path, env: dict[str, str]
 )
 def test_bad_input_is_one_line(
     flags: list[str],
-    words: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_with_exit_code(lambda: script.main(flags)) == 2
-    said = capsys.readouterr()
-    assert words in said.err
-    assert len(said.err.splitlines()) == 1
-    assert not said.out
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert not captured.out
 
 
 def test_help_opens_with_commands(tmp_path: Path) -> None:
@@ -228,14 +228,14 @@ def test_help_opens_with_commands(tmp_path: Path) -> None:
     assert "    python scripts/model_comparison.py\n" in done.stdout
 
 
-def test_a_fault_of_a_process_is_its_exit_code(tmp_path: Path) -> None:
+def test_argument_errors_set_the_exit_code(tmp_path: Path) -> None:
     done = run([sys.executable, SCRIPT, "--bogus"], tmp_path, dict(os.environ))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "bakeoff: unrecognized arguments: --bogus\n"
 
 
-def quick(folder: Path, *extra: str, **env: str) -> tuple[argparse.Namespace, str]:
-    """What a copy of the bash script, called from elsewhere, hands to the Python script."""
+def run_quick_script(folder: Path, *extra: str, **env: str) -> tuple[argparse.Namespace, str]:
+    """The arguments that a copy of the bash script passes to the Python script, and its stderr."""
     (folder / "a b" / "bash_scripts").mkdir(parents=True)
     copy = Path(shutil.copy(QUICK, folder / "a b" / "bash_scripts"))
     bin_ = folder / "bin"
@@ -251,28 +251,28 @@ def quick(folder: Path, *extra: str, **env: str) -> tuple[argparse.Namespace, st
     return script.parser().parse_args(flags), done.stderr
 
 
-def test_quick_with_a_key_is_the_guides_comparison(tmp_path: Path) -> None:
-    args, said = quick(tmp_path, OPENAI_API_KEY="x")
+def test_quick_with_a_key_runs_the_comparison_of_the_guide(tmp_path: Path) -> None:
+    args, stderr = run_quick_script(tmp_path, OPENAI_API_KEY="x")
     assert vars(args) == vars(script.parser().parse_args([])) | {
         "output_dir": Path("model_comparison_results")
     }
-    assert "OPENAI_API_KEY is set" in said
+    assert "OPENAI_API_KEY is set" in stderr
 
 
-def test_quick_without_a_key_is_the_embedded_comparison(tmp_path: Path) -> None:
-    args, said = quick(tmp_path)
+def test_quick_without_a_key_runs_the_embedded_comparison(tmp_path: Path) -> None:
+    args, stderr = run_quick_script(tmp_path)
     config, embedded = script.config_of(args), Config().resolved()
     for field in ("model", "judge", "prompts", "limit", "max_tokens"):
         assert getattr(config, field) == getattr(embedded, field)
-    assert "OPENAI_API_KEY is not set" in said
+    assert "OPENAI_API_KEY is not set" in stderr
 
 
-def test_quick_passes_more_flags_on_and_they_win(tmp_path: Path) -> None:
-    args, _ = quick(tmp_path, "--num-samples", "3", "--custom-prompts", "my file.txt")
+def test_quick_passes_flags_which_override_defaults(tmp_path: Path) -> None:
+    args, _ = run_quick_script(tmp_path, "--num-samples", "3", "--custom-prompts", "my file.txt")
     assert (args.num_samples, args.custom_prompts) == (3, "my file.txt")
 
 
-def test_quick_says_what_is_missing(tmp_path: Path) -> None:
+def test_quick_reports_a_missing_installation(tmp_path: Path) -> None:
     copy = Path(shutil.copy(QUICK, tmp_path))
     (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "python3").chmod(0o755)
@@ -293,121 +293,139 @@ def test_example_compares_on_its_five_prompts(tmp_path: Path, env: dict[str, str
     assert len(Results.model_validate_json(results.read_text()).prompts) == 5
 
 
-def test_example_says_an_error_in_a_line(tmp_path: Path, env: dict[str, str]) -> None:
+def test_example_prints_errors_as_one_line(tmp_path: Path, env: dict[str, str]) -> None:
     done = run([sys.executable, EXAMPLE, "echo:a", "file:none.jsonl"], tmp_path, env)
     assert done.returncode == 2
     assert done.stderr.startswith("cannot read the completions in 'none.jsonl'")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_a_bench_printed_becomes_the_table_and_other_rows_stay(tmp_path: Path) -> None:
-    make = _loaded(ROOT / "scripts" / "make_performance.py")
+def test_benchmark_lines_update_their_table_rows_only(tmp_path: Path) -> None:
+    make_performance = _load_module(ROOT / "scripts" / "make_performance.py")
     page = tmp_path / "performance.md"
-    page.write_text(f"# Above\n{make.BEGIN}{make.END}\nbelow\n")
+    page.write_text(f"# Above\n{make_performance.BEGIN}{make_performance.END}\nbelow\n")
 
     def line(benchmark: str, figure: float, ratio: float) -> str:
-        told = {"figure": figure, "unit": "tokens/s", "peer": "a loop", "ratio": ratio}
-        return json.dumps({"benchmark": benchmark, **told, "cores": 2})
+        fields = {"figure": figure, "unit": "tokens/s", "peer": "a loop", "ratio": ratio}
+        return json.dumps({"benchmark": benchmark, **fields, "cores": 2})
 
-    make.main([line("b:fp32", 25004.2, 5.6789), "a warning", line("b:bf16", 1, 2)], page)
-    make.main([line("a", 0.25, 0.957)], page)
+    make_performance.main(
+        [line("b:fp32", 25004.2, 5.6789), "a warning", line("b:bf16", 1, 2)], page
+    )
+    make_performance.main([line("a", 0.25, 0.957)], page)
     rows = ["| `a` | 0.25 tokens/s | a loop | 0.957x |", "| `b:bf16` | 1 tokens/s | a loop | 2x |"]
     fp32 = "| `b:fp32` | 25,000 tokens/s | a loop | 5.68x |"
-    table = "\n".join([*make.HEAD, *rows, fp32])
-    assert page.read_text() == f"# Above\n{make.BEGIN}{table}\n{make.END}\nbelow\n"
-    make.main([line("b:fp16", 3, 4)], page)  # the benchmark was run again: its old rows are gone
+    table = "\n".join([*make_performance.HEAD, *rows, fp32])
+    assert (
+        page.read_text()
+        == f"# Above\n{make_performance.BEGIN}{table}\n{make_performance.END}\nbelow\n"
+    )
+    make_performance.main(
+        [line("b:fp16", 3, 4)], page
+    )  # a new run of a benchmark replaces its old rows
     assert "b:bf16" not in page.read_text()
     assert "b:fp16" in page.read_text()
 
 
-# ---------------------------------------------------------------- what is known to be vulnerable
+# ------------------------------------------------------------------------- dependency audit
 
-audit = _loaded(ROOT / "scripts" / "audit_dependencies.py")
-# As much of pip-audit as the script sees of it; what it says of a package is in the environment.
+audit = _load_module(ROOT / "scripts" / "audit_dependencies.py")
+# A stand-in for pip-audit; STANDIN_RESPONSE holds its report as JSON.
 PIP_AUDIT = """
 import json, os, sys, time
-said = json.loads(os.environ["STANDIN_SAYS"])
-time.sleep(said.get("slow", 0))
-if "trouble" in said:
-    sys.exit("Traceback\\n" + said["trouble"])
+response = json.loads(os.environ["STANDIN_RESPONSE"])
+time.sleep(response.get("slow", 0))
+if "trouble" in response:
+    sys.exit("Traceback\\n" + response["trouble"])
 pinned = open(sys.argv[sys.argv.index("-r") + 1]).read().split()
-names = [one.partition("==") for one in pinned]
-found = [{"name": n, "version": v, "vulns": said.get(n, [])} for n, _, v in names if n != "unknown"]
-print(json.dumps({"dependencies": found, "fixes": []}))
-sys.exit(any(one["vulns"] for one in found))
+names = [line.partition("==") for line in pinned]
+audited = [(name, version) for name, _, version in names if name != "unknown"]
+report = [{"name": n, "version": v, "vulns": response.get(n, [])} for n, v in audited]
+print(json.dumps({"dependencies": report, "fixes": []}))
+sys.exit(any(package["vulns"] for package in report))
 """
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Runs the script where pip-audit says something; its exit code."""
+def run_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run the script with a given report of pip-audit; returns the exit code."""
     (tmp_path / "site" / "pip_audit").mkdir(parents=True)
-    (tmp_path / "site" / "pip_audit" / "__init__.py").touch()  # or the real one comes first
+    (
+        tmp_path / "site" / "pip_audit" / "__init__.py"
+    ).touch()  # else the installed one is imported first
     (tmp_path / "site" / "pip_audit" / "__main__.py").write_text(PIP_AUDIT)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    some = {"one": "1.0", "two": "2.0", "unknown": "3"}
-    monkeypatch.setattr(audit, "needed", lambda: some)
-    monkeypatch.setattr(audit, "SECONDS", 120.0)  # where the machine is busy
+    packages = {"one": "1.0", "two": "2.0", "unknown": "3"}
+    monkeypatch.setattr(audit, "needed", lambda: packages)
+    monkeypatch.setattr(audit, "SECONDS", 120.0)  # for a busy machine
 
-    def run(**says: object) -> int:
-        monkeypatch.setenv("STANDIN_SAYS", json.dumps(says))
+    def run(**response: object) -> int:
+        monkeypatch.setenv("STANDIN_RESPONSE", json.dumps(response))
         code: int = audit.main([])
         return code
 
     return run
 
 
-def test_what_is_installed_with_bakeoff_is_audited_and_no_tool_of_its_developers() -> None:
-    found = audit.needed()
-    assert {"pydantic", "openai", "xllamacpp", "torch", "starlette", "datasets"} <= found.keys()
-    assert not {"bakeoff", "pytest", "mypy", "ruff"} & found.keys()
-    assert not [version for version in found.values() if "+" in version]  # no index has those
+def test_audit_covers_dependencies_without_development_tools() -> None:
+    packages = audit.needed()
+    assert {"pydantic", "openai", "xllamacpp", "torch", "starlette", "datasets"} <= packages.keys()
+    assert not {"bakeoff", "pytest", "mypy", "ruff"} & packages.keys()
+    assert not [
+        version for version in packages.values() if "+" in version
+    ]  # local versions are on no index
 
 
-def test_a_vulnerable_package_fails_the_check_and_says_which_version_is_not(
-    index: Callable[..., int], capsys: pytest.CaptureFixture[str]
+def test_vulnerable_package_fails_the_audit_with_the_fixed_version(
+    run_audit: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     flaws = [{"id": "CVE-1", "fix_versions": ["2.1"]}, {"id": "CVE-2", "fix_versions": []}]
-    assert index(two=flaws) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert said[:2] == [
+    assert run_audit(two=flaws) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
         "vulnerable: two 2.0: CVE-1, fixed in 2.1",
         "vulnerable: two 2.0: CVE-2, not fixed",
     ]
-    assert said[2] == "warning: 1 of 3 packages were not audited: the index does not know them"
+    assert lines[2] == "warning: 1 of 3 packages were not audited: the index does not know them"
 
 
-def test_what_is_ignored_has_a_reason_and_is_ignored_by_any_of_its_names(
-    index: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_ignored_vulnerabilities_have_a_reason_and_match_aliases(
+    run_audit: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert all(len(why) > 20 for why in audit.IGNORED.values())
-    monkeypatch.setattr(audit, "IGNORED", {"CVE-1": "it is about what bakeoff does not use"})
+    assert all(len(reason) > 20 for reason in audit.IGNORED.values())
+    monkeypatch.setattr(
+        audit, "IGNORED", {"CVE-1": "it affects a function that bakeoff does not use"}
+    )
     flaw = {"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": []}
-    assert index(one=[flaw]) == 0
-    assert index(one=[flaw | {"aliases": []}]) == 1
+    assert run_audit(one=[flaw]) == 0
+    assert run_audit(one=[flaw | {"aliases": []}]) == 1
     assert capsys.readouterr().out.count("vulnerable") == 1
 
 
-def test_where_nobody_can_be_asked_that_is_a_warning(
-    index: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_unreachable_index_is_a_warning(
+    run_audit: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert index(trouble="requests.exceptions.ConnectionError: no route") == 0
-    why = "requests.exceptions.ConnectionError: no route"
-    assert capsys.readouterr().out == f"warning: 3 of 3 packages were not audited: {why}\n"
+    assert run_audit(trouble="requests.exceptions.ConnectionError: no route") == 0
+    reason = "requests.exceptions.ConnectionError: no route"
+    assert capsys.readouterr().out == f"warning: 3 of 3 packages were not audited: {reason}\n"
     monkeypatch.setattr(audit, "SECONDS", 0.5)
-    assert index(slow=600) == 0
-    why = "not ready within 0.5 s"
-    assert capsys.readouterr().out == f"warning: 3 of 3 packages were not audited: {why}\n"
+    assert run_audit(slow=600) == 0
+    reason = "not ready within 0.5 s"
+    assert capsys.readouterr().out == f"warning: 3 of 3 packages were not audited: {reason}\n"
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     if importlib.util.find_spec("pip_audit") is None:
-        assert index() == 0
+        assert run_audit() == 0
         assert "No module named pip_audit" in capsys.readouterr().out
 
 
-def test_pip_audit_itself_is_understood(
+def test_output_of_pip_audit_is_parsed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It asks a service on loopback that knows one flaw."""
+    """pip-audit queries a loopback service that reports one vulnerability."""
     pytest.importorskip("pip_audit")
     event = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.1"}]}
     about = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "ranges": [event]}
@@ -416,7 +434,7 @@ def test_pip_audit_itself_is_understood(
     flaw |= {"modified": day, "published": day, "affected": [about]}
     flaws = {"jinja2": {"vulns": [flaw]}}
     monkeypatch.setattr(audit, "needed", lambda: {"jinja2": "3.1.0", "rich": "14.0.0"})
-    monkeypatch.setattr(audit, "SECONDS", 120.0)  # where the machine is busy
+    monkeypatch.setattr(audit, "SECONDS", 120.0)  # for a busy machine
     monkeypatch.setattr(audit, "SECONDS", 120.0)
     with OpenAIServer(lambda body: Reply(body=flaws.get(body["package"]["name"], {}))) as server:
         assert audit.main(["--service", f"{server.url}/query"]) == 1

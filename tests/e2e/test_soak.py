@@ -1,5 +1,6 @@
-"""A run that goes on for long: it takes no more memory, files, sockets or tasks than at first, and
-its event loop is never kept from its work. In a process of its own, before a judge in another.
+"""Long runs: memory, files, sockets and tasks do not grow, and the event loop is never blocked.
+
+The run and the judge server have a process each.
 """
 
 import itertools
@@ -18,7 +19,7 @@ from harness.chat_server import ChatServer
 
 DRIVER = Path(__file__).parents[1] / "soak_run.py"
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "goes", "home"]
-AT_ONCE = 64
+CONCURRENCY = 64
 
 
 def write_files(folder: Path, prompts: int) -> None:
@@ -31,21 +32,23 @@ def write_files(folder: Path, prompts: int) -> None:
     names = ("prompts", "one", "two")
     files = [(folder / f"{name}.jsonl").open("w") for name in names]
     for number in range(prompts):
-        asked = {"id": f"p{number}", "prompt": f"Question {number}: {text(38)}"}
-        said = [{"prompt_id": f"p{number}", "completion": f"{text(76)} {n}"} for n in (1, 2)]
-        for file, row in zip(files, (asked, *said), strict=True):
+        prompt_row = {"id": f"p{number}", "prompt": f"Question {number}: {text(38)}"}
+        completion_rows = [
+            {"prompt_id": f"p{number}", "completion": f"{text(76)} {n}"} for n in (1, 2)
+        ]
+        for file, row in zip(files, (prompt_row, *completion_rows), strict=True):
             file.write(json.dumps(row) + "\n")
     for file in files:
         file.close()
 
 
-def soaked(folder: Path, judgments: int) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
-    """A sample for each hundredth of the judgments, what was so in the end, and the requests."""
+def run_soak(folder: Path, judgments: int) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
+    """A sample per hundredth of the judgments, the final state, and the number of requests."""
     write_files(folder, judgments // 2)
     with ChatServer(latency=0.01) as server:
         config = {
             "model": [f"{name}=file:{folder / name}.jsonl" for name in ("one", "two")],
-            "judge": [f"judge=api:judge?base_url={server.url}&max_concurrency={AT_ONCE}"],
+            "judge": [f"judge=api:judge?base_url={server.url}&max_concurrency={CONCURRENCY}"],
             "prompts": str(folder / "prompts.jsonl"),
             "limit": judgments // 2,
             "out": str(folder / "out"),
@@ -55,9 +58,9 @@ def soaked(folder: Path, judgments: int) -> tuple[list[dict[str, Any]], dict[str
         command = [sys.executable, DRIVER, folder / "config.json", folder / "trace.jsonl"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        asked = sum(served for served, _ in server.stats()["rows"])
+        request_count = sum(served for served, _ in server.stats()["rows"])
     *samples, end = map(json.loads, (folder / "trace.jsonl").read_text().splitlines())
-    return samples, end, asked
+    return samples, end, request_count
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -68,28 +71,30 @@ def soaked(folder: Path, judgments: int) -> tuple[list[dict[str, Any]], dict[str
         pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
-def test_a_run_that_goes_on_takes_no_more_than_at_first(judgments: int, tmp_path: Path) -> None:
-    samples, end, asked = soaked(tmp_path, judgments)
-    early = next(one for one in samples if one["judged"] >= judgments / 10)
+def test_resource_use_does_not_grow(judgments: int, tmp_path: Path) -> None:
+    samples, end, request_count = run_soak(tmp_path, judgments)
+    early_sample = next(sample for sample in samples if sample["judged"] >= judgments / 10)
     late = samples[-1]
-    judging = [one for one in samples if one["judged"] >= early["judged"]]
-    print(*(json.dumps(one) for one in [*judging[:: len(judging) // 9 or 1], end]), sep="\n")
+    judging = [sample for sample in samples if sample["judged"] >= early_sample["judged"]]
+    print(*(json.dumps(sample) for sample in [*judging[:: len(judging) // 9 or 1], end]), sep="\n")
 
-    assert (end["judgments"], end["failures"], asked) == (judgments, 0, judgments)
+    assert (end["judgments"], end["failures"], request_count) == (judgments, 0, judgments)
     assert late["judged"] == judgments
-    print(f"{early['rss']} bytes, then {late['rss']}")
-    assert late["rss"] < 1.2 * early["rss"]  # with all verdicts, which the results are made of
-    assert max(one["sockets"] for one in samples) <= AT_ONCE + 8
-    others = [one["files"] - one["sockets"] for one in judging]
+    print(f"{early_sample['rss']} bytes, then {late['rss']}")
+    assert late["rss"] < 1.2 * early_sample["rss"]  # includes all verdicts, which the results need
+    assert max(sample["sockets"] for sample in samples) <= CONCURRENCY + 8
+    others = [sample["files"] - sample["sockets"] for sample in judging]
     assert max(others) <= others[0] + 2
     for before, after in itertools.pairwise(judging):
-        assert after["tasks"] <= before["tasks"] + 3 * AT_ONCE
-    assert max(one["tasks"] for one in samples) < 16 * AT_ONCE  # however far ahead models are
+        assert after["tasks"] <= before["tasks"] + 3 * CONCURRENCY
+    assert (
+        max(sample["tasks"] for sample in samples) < 16 * CONCURRENCY
+    )  # however far completion is ahead of judging
     assert late["tasks"] < 20
     assert end["tasks"] <= samples[0]["tasks"]
     assert end["files"] <= samples[0]["files"]
     assert end["sockets"] <= samples[0]["sockets"]
-    # The loop's own thread is never busy for longer with one thing while it judges.
+    # No callback blocks the event loop for longer during judging.
     phase = end["phases"]["judge"]
     assert phase["beats"] > judgments / 100
     assert phase["computed"] < 0.1, phase

@@ -1,4 +1,4 @@
-"""Two runs at once on one store, and one command that is given twice: both end well, and alike."""
+"""Concurrent runs on one store, with common prompts and with the same command."""
 
 import asyncio
 import itertools
@@ -22,23 +22,23 @@ from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from tests.marks import long
 
 
-class Fickle:
-    """Says something else every time that it is asked, and counts how often that is."""
+class VaryingReplies:
+    """A server brain with a different reply each time; counts the requests per item."""
 
     def __init__(self, delay: float = 0.02) -> None:
         self.delay = delay
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.count = itertools.count()
 
     def __call__(self, body: dict[str, Any]) -> Reply:
-        self.asked[json.dumps([body["model"], body["messages"]])] += 1
+        self.requests[json.dumps([body["model"], body["messages"]])] += 1
         number = next(self.count)
-        said = f"number {number}"
+        reply = f"number {number}"
         if body["model"] == "judge":
-            said = verdict_json(
+            reply = verdict_json(
                 "AB"[number % 2], 8 - number % 2, 7 + number % 2, f"because {number}"
             )
-        return Reply(body=chat_completion(said), delay=self.delay)
+        return Reply(body=chat_completion(reply), delay=self.delay)
 
 
 def prompts(folder: Path, numbers: range) -> Path:
@@ -56,120 +56,122 @@ def command(server: OpenAIServer, folder: Path, prompts: Path, out: str) -> list
     return [sys.executable, "-m", "bakeoff", "run", *models, *rest, *places, *lanes]
 
 
-def started(arguments: list[str], folder: Path) -> "subprocess.Popen[str]":
+def start(arguments: list[str], folder: Path) -> "subprocess.Popen[str]":
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(arguments, cwd=folder, text=True, **pipes)
 
 
-def ended(process: "subprocess.Popen[str]") -> None:
+def assert_succeeds(process: "subprocess.Popen[str]") -> None:
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
 
 
-def said(results: Results) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """What everybody said, by what they were asked."""
+def outcomes(results: Results) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Completions by prompt text and model, verdicts by prompt text and order."""
     texts = {prompt.id: prompt.messages[-1].content for prompt in results.prompts}
     return (
-        {(texts[one.prompt_id], one.model): one.completion for one in results.completions},
+        {
+            (texts[completion.prompt_id], completion.model): completion.completion
+            for completion in results.completions
+        },
         {(texts[j.prompt_id], j.first, j.second): j.verdict for j in results.judgments},
     )
 
 
 @pytest.mark.long
-def test_two_runs_that_share_some_prompts_go_on_with_the_same_answers(tmp_path: Path) -> None:
-    respond = Fickle()
+def test_runs_with_common_prompts_share_outcomes(tmp_path: Path) -> None:
+    respond = VaryingReplies()
     ranges = range(40), range(20, 60)
     with OpenAIServer(respond) as server:
         runs = [
-            started(
-                command(server, tmp_path, prompts(tmp_path, some), f"out{some.start}"), tmp_path
+            start(
+                command(server, tmp_path, prompts(tmp_path, numbers), f"out{numbers.start}"),
+                tmp_path,
             )
-            for some in ranges
+            for numbers in ranges
         ]
         for run in runs:
-            ended(run)
-    found = [read_results(tmp_path / f"out{some.start}") for some in ranges]
-    (one, judged_one), (other, judged_other) = map(said, found)
-    assert [len(each.completions) for each in found] == [80, 80]
-    assert [len(each.judgments) for each in found] == [80, 80]
-    assert not [failure for each in found for failure in each.failures]
-    assert len(one.keys() & other.keys()) == 40
-    for key in one.keys() & other.keys():
-        assert one[key] == other[key]
-    for key in judged_one.keys() & judged_other.keys():
-        assert judged_one[key] == judged_other[key]
+            assert_succeeds(run)
+    both_results = [read_results(tmp_path / f"out{numbers.start}") for numbers in ranges]
+    (first, first_verdicts), (second, second_verdicts) = map(outcomes, both_results)
+    assert [len(results.completions) for results in both_results] == [80, 80]
+    assert [len(results.judgments) for results in both_results] == [80, 80]
+    assert not [failure for results in both_results for failure in results.failures]
+    assert len(first.keys() & second.keys()) == 40
+    for key in first.keys() & second.keys():
+        assert first[key] == second[key]
+    for key in first_verdicts.keys() & second_verdicts.keys():
+        assert first_verdicts[key] == second_verdicts[key]
     kept = check(tmp_path / "store.sqlite")
     assert (kept.sound, kept.total) == (True, 240)  # 60 prompts, two completions, two verdicts
-    # What only one of them wants is asked once; what both want, by each at most once. A verdict on
-    # completions that the other one was faster to keep is on no pair that anybody wants.
+    # Prompts of one run are requested once, common prompts at most once per run. A verdict on
+    # completions that the other run stored first is not used.
     texts = Counter(
-        {key: count for key, count in respond.asked.items() if '"judge"' not in key[:9]}
+        {key: count for key, count in respond.requests.items() if '"judge"' not in key[:9]}
     )
-    own = [key for key in texts if not any(f'Question {n}"' in key for n in range(20, 40))]
-    assert {texts[key] for key in own} == {1}
-    assert max(respond.asked.values()) <= 2
-    assert respond.asked.total() <= 240 + 80
+    unshared = [key for key in texts if not any(f'Question {n}"' in key for n in range(20, 40))]
+    assert {texts[key] for key in unshared} == {1}
+    assert max(respond.requests.values()) <= 2
+    assert respond.requests.total() <= 240 + 80
 
 
-@pytest.mark.parametrize("later", [0.0, *long([0.3, 0.6, 0.9, 1.2, 1.5])])
-def test_one_command_given_twice_at_once_ends_twice_with_the_same_results(
-    tmp_path: Path, later: float
-) -> None:
-    respond = Fickle()
+@pytest.mark.parametrize("delay", [0.0, *long([0.3, 0.6, 0.9, 1.2, 1.5])])
+def test_concurrent_equal_runs_have_the_same_results(tmp_path: Path, delay: float) -> None:
+    respond = VaryingReplies()
     with OpenAIServer(respond) as server:
         arguments = command(server, tmp_path, prompts(tmp_path, range(30)), "out")
-        runs = [started(arguments, tmp_path)]
-        time.sleep(later)
-        runs.append(started(arguments, tmp_path))
+        runs = [start(arguments, tmp_path)]
+        time.sleep(delay)
+        runs.append(start(arguments, tmp_path))
         for run in runs:
-            ended(run)
-        found = read_results(tmp_path / "out")
+            assert_succeeds(run)
+        results = read_results(tmp_path / "out")
         page = (tmp_path / "out" / "report.html").read_text()
-        asked = respond.asked.total()
-        ended(started(arguments, tmp_path))
-        assert respond.asked.total() == asked
-    assert (len(found.completions), len(found.judgments), len(found.failures)) == (60, 60, 0)
+        request_count = respond.requests.total()
+        assert_succeeds(start(arguments, tmp_path))
+        assert respond.requests.total() == request_count
+    assert (len(results.completions), len(results.judgments), len(results.failures)) == (60, 60, 0)
     assert page.startswith("<!doctype html>")
     assert re.search(r"</html>\s*<!-- inputs [0-9a-f]{64}, fingerprint [0-9a-f]{64} -->\s*$", page)
     after = read_results(tmp_path / "out")
-    assert said(after) == said(found)
-    assert after.summary == found.summary
+    assert outcomes(after) == outcomes(results)
+    assert after.summary == results.summary
     results, report = (tmp_path / "out" / name for name in ("results.json", "report.html"))
     inputs = re.search("<!-- inputs ([0-9a-f]{64}), fingerprint", report.read_text())
     assert inputs
-    assert is_current(inputs[1], results, report)  # the next time nothing is made anew
+    assert is_current(inputs[1], results, report)  # the next run would not render it again
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "report.html",
         "results.json",
     ]
     kept = check(tmp_path / "store.sqlite")
     assert (kept.sound, kept.total) == (True, 120)
-    assert max(respond.asked.values()) <= 2
-    assert asked <= 240
+    assert max(respond.requests.values()) <= 2
+    assert request_count <= 240
 
 
 @pytest.mark.long
-def test_who_comes_later_asks_for_nothing_that_is_kept(tmp_path: Path) -> None:
-    respond = Fickle(delay=0.05)
+def test_later_run_requests_no_stored_outcome(tmp_path: Path) -> None:
+    respond = VaryingReplies(delay=0.05)
     path = tmp_path / "store.sqlite"
     with OpenAIServer(respond) as server:
         arguments = command(server, tmp_path, prompts(tmp_path, range(40)), "out")
-        first = started(arguments, tmp_path)
-        while respond.asked.total() < 60:
+        first = start(arguments, tmp_path)
+        while respond.requests.total() < 60:
             assert first.poll() is None
             time.sleep(0.01)
         kept = check(path).total
         assert kept > 10
-        second = started(arguments, tmp_path)
-        ended(first)
-        ended(second)
-    assert respond.asked.total() <= 2 * 160 - kept
-    assert max(respond.asked.values()) <= 2
+        second = start(arguments, tmp_path)
+        assert_succeeds(first)
+        assert_succeeds(second)
+    assert respond.requests.total() <= 2 * 160 - kept
+    assert max(respond.requests.values()) <= 2
     assert check(path).total == 160
 
 
-def test_a_log_that_is_being_written_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+def test_active_wal_is_not_reported_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     code = """
 import sys
@@ -193,12 +195,12 @@ with Store(Path(sys.argv[1])) as store:
         writer.stdout.readline()
         for number in range(15):
             with Store(path) as store:
-                asyncio.run(one(store, number))
+                asyncio.run(put_record(store, number))
     finally:
         writer.kill()
         writer.communicate()
     assert check(path).sound
 
 
-async def one(store: Store, number: int) -> None:
+async def put_record(store: Store, number: int) -> None:
     await store.put_soon(f"mine {number}", Completion(text="mine"))

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Verdict:
-    """One verdict as a file holds it; `y` is None where it cannot be read, `kind` says why.
+    """A verdict as stored in a file; `y` is None if it is unreadable, with the reason in `kind`.
 
     `first` is "a" or "b", None where the file does not say which was shown first.
     """
@@ -31,7 +31,7 @@ class Verdict:
 
 @dataclass
 class Evaluation:
-    """All that the files of one evaluation hold."""
+    """The contents of the files of an evaluation."""
 
     verdicts: list[Verdict]
     texts: dict[tuple[str, str], str] = field(default_factory=dict)  # (model, prompt) -> text
@@ -59,31 +59,31 @@ def _csv(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def _kind(value: Any) -> str:
-    """What a label is that names no verdict."""
+    """The failure kind of a label that is no verdict."""
     if value is None or value == "":
         return "missing"
     return "boolean" if isinstance(value, bool) else "unreadable"
 
 
 def alpaca_eval(folder: Path) -> Evaluation:
-    """The preference minus 1 is for output_2; the logprobs of m and M tell who was first."""
-    found = Evaluation([])
+    """The preference minus 1 is for output_2; the logprobs of m and M give the order."""
+    evaluation = Evaluation([])
     for row in _json(folder, "alpaca_eval.json"):
         prompt, raw = row["instruction"], row["preference"]
         a, b = row["generator_2"], row["generator_1"]
-        found.texts[a, prompt], found.texts[b, prompt] = row["output_2"], row["output_1"]
-        found.tags[prompt] = row["dataset"]
+        evaluation.texts[a, prompt], evaluation.texts[b, prompt] = row["output_2"], row["output_1"]
+        evaluation.tags[prompt] = row["dataset"]
         y = None
         if isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw <= 2:
             y = 0.5 if raw in (0, 1.5) else raw - 1
         first = None
         if y is not None and y != 0.5 and "top_logprobs" in row:
-            m, capital = (math.exp(one["logprob"]) for one in row["top_logprobs"])
-            share = m / (m + capital)  # of the token for what was shown first
-            fits = abs(y - share) <= 1e-3, abs(y - (1 - share)) <= 1e-3  # as files are rounded
-            first = {(True, False): "a", (False, True): "b"}.get(fits)
-        found.verdicts.append(Verdict(prompt, row["annotator"], a, b, y, first, _kind(raw)))
-    return Evaluation(found.verdicts, found.texts, found.tags)
+            m, upper = (math.exp(entry["logprob"]) for entry in row["top_logprobs"])
+            share = m / (m + upper)  # probability of the token of the first position
+            matches = abs(y - share) <= 1e-3, abs(y - (1 - share)) <= 1e-3  # the files are rounded
+            first = {(True, False): "a", (False, True): "b"}.get(matches)
+        evaluation.verdicts.append(Verdict(prompt, row["annotator"], a, b, y, first, _kind(raw)))
+    return Evaluation(evaluation.verdicts, evaluation.texts, evaluation.tags)
 
 
 def arena_hard(folder: Path) -> Evaluation:
@@ -107,10 +107,10 @@ def arena_hard(folder: Path) -> Evaluation:
     return _oriented(Evaluation(verdicts, tags=tags))
 
 
-def _oriented(found: Evaluation) -> Evaluation:
-    rank = {model: at for at, model in enumerate(found.models)}
-    turned = []
-    for v in found.verdicts:
+def _oriented(evaluation: Evaluation) -> Evaluation:
+    rank = {model: index for index, model in enumerate(evaluation.models)}
+    oriented = []
+    for v in evaluation.verdicts:
         if rank[v.a] > rank[v.b]:
             v = Verdict(
                 *(v.prompt, v.judge, v.b, v.a, None if v.y is None else 1 - v.y),
@@ -119,9 +119,14 @@ def _oriented(found: Evaluation) -> Evaluation:
                 scores=v.scores and (v.scores[1], v.scores[0]),
                 repeat=v.repeat,
             )
-        turned.append(v)
+        oriented.append(v)
     return Evaluation(
-        turned, found.texts, found.tags, found.cluster, found.people, models=found.models
+        oriented,
+        evaluation.texts,
+        evaluation.tags,
+        evaluation.cluster,
+        evaluation.people,
+        models=evaluation.models,
     )
 
 
@@ -129,57 +134,62 @@ def llm_comparator(folder: Path) -> Evaluation:
     """A score above 0.25 is a win of a, below -0.25 of b, else a tie."""
     document = _json(folder, "llm_comparator.json")
     a, b = (model["name"] for model in document["models"])
-    found = Evaluation([])
+    evaluation = Evaluation([])
     for row in document["examples"]:
         prompt = row["input_text"]
-        found.texts[a, prompt], found.texts[b, prompt] = row["output_text_a"], row["output_text_b"]
-        found.tags[prompt] = row["tags"][0]
-        for one in row["individual_rater_scores"]:
-            score, y = one["score"], None
+        evaluation.texts[a, prompt], evaluation.texts[b, prompt] = (
+            row["output_text_a"],
+            row["output_text_b"],
+        )
+        evaluation.tags[prompt] = row["tags"][0]
+        for rating in row["individual_rater_scores"]:
+            score, y = rating["score"], None
             if isinstance(score, int | float):
                 y = 0.5 if abs(score) <= 0.25 else float(score > 0)
-            first = "b" if one["is_flipped"] else "a"
-            found.verdicts.append(Verdict(prompt, one["rater_id"], a, b, y, first, _kind(score)))
-    return Evaluation(found.verdicts, found.texts, found.tags)
+            first = "b" if rating["is_flipped"] else "a"
+            evaluation.verdicts.append(
+                Verdict(prompt, rating["rater_id"], a, b, y, first, _kind(score))
+            )
+    return Evaluation(evaluation.verdicts, evaluation.texts, evaluation.tags)
 
 
 def pandalm(folder: Path) -> Evaluation:
-    """1 is a win of the first model of the key, 2 of the second, 0 a tie; no order is written."""
+    """1 is a win of the first model of the key, 2 of the second, 0 a tie; no order is recorded."""
     of = {"1": 1.0, "2": 0.0, "0": 0.5}
-    found = Evaluation([])
+    evaluation = Evaluation([])
     for row in _lines(folder, "pandalm.jsonl"):
         prompt = row["instruction"] + row["input"]
         a, b = row["cmp_key"].replace("fir_2", "fir-2").split("_")
         a, b = a.replace("-", "_"), b.replace("-", "_")
         for model, text in ((a, row["response1"]), (b, row["response2"])):
             if isinstance(text, str):
-                found.texts[model, prompt] = text
+                evaluation.texts[model, prompt] = text
         for judge in ("annotator1", "annotator2", "annotator3"):
             y = of.get(str(row[judge]))
-            found.verdicts.append(Verdict(prompt, judge, a, b, y, kind=_kind(row[judge])))
-    return Evaluation(found.verdicts, found.texts)
+            evaluation.verdicts.append(Verdict(prompt, judge, a, b, y, kind=_kind(row[judge])))
+    return Evaluation(evaluation.verdicts, evaluation.texts)
 
 
 def script(folder: Path) -> Evaluation:
     """Two runs of one judge are repeats; model1 is always shown first."""
-    found = Evaluation([])
+    evaluation = Evaluation([])
     for file, repeat in (("script_1.json", 0), ("script_2.json", 1), ("script_3.json", 0)):
         document = _json(folder, file)
         a, b, judge = (document[key] for key in ("model1_path", "model2_path", "judge_model"))
         for row in document["results"]:
             prompt, winner = row["prompt"], row["winner"]
-            found.texts[a, prompt] = row["model1_completion"]
-            found.texts[b, prompt] = row["model2_completion"]
+            evaluation.texts[a, prompt] = row["model1_completion"]
+            evaluation.texts[b, prompt] = row["model2_completion"]
             y = {"model1": 1.0, "model2": 0.0, "tie": 0.5}.get(winner)
             scores = float(row["model1_score"]), float(row["model2_score"])
-            found.verdicts.append(
+            evaluation.verdicts.append(
                 Verdict(prompt, judge, a, b, y, "a", _kind(winner), scores, repeat)
             )
-    return Evaluation(found.verdicts, found.texts)
+    return Evaluation(evaluation.verdicts, evaluation.texts)
 
 
 def script_swapped(folder: Path) -> Evaluation:
-    """A names what was shown first: model2 where a row is swapped."""
+    """A is the first position: model2 in swapped rows."""
     document = _json(folder, "script_swapped.json")
     a, b, judge = (document[key] for key in ("model1_path", "model2_path", "judge_model"))
     verdicts = []
@@ -195,19 +205,19 @@ def script_swapped(folder: Path) -> Evaluation:
 def own_results(folder: Path) -> Evaluation:
     """The records of results.json; judges whose spec begins with `human:` are people."""
     document = _json(folder, "results.json")
-    models = [one["model"] for one in document["summary"]["models"]]
+    models = [entry["model"] for entry in document["summary"]["models"]]
     verdicts = []
     for row in document["judgments"]:
-        one, two = row["first"], row["second"]
-        a_first = models.index(one) < models.index(two)
-        a, b = (one, two) if a_first else (two, one)
-        said = row["verdict"]["first"]
+        left, right = row["first"], row["second"]
+        a_first = models.index(left) < models.index(right)
+        a, b = (left, right) if a_first else (right, left)
+        preference = row["verdict"]["first"]
         scores = row["verdict"].get("scores")
         if scores:
             scores = tuple(scores if a_first else scores[::-1])
         verdicts.append(
             Verdict(
-                *(row["prompt_id"], row["judge"], a, b, said if a_first else 1 - said),
+                *(row["prompt_id"], row["judge"], a, b, preference if a_first else 1 - preference),
                 first="a" if a_first else "b",
                 scores=scores,
             )
@@ -228,7 +238,7 @@ def own_results(folder: Path) -> Evaluation:
 
 
 def clusters(folder: Path) -> Evaluation:
-    """A table with names of its own, see `COLUMNS`."""
+    """A table with custom column names, see `COLUMNS`."""
     verdicts, cluster = [], {}
     for row in _csv(folder, "clusters.csv"):
         a, b = row["first choice"], row["second choice"]
@@ -240,7 +250,7 @@ def clusters(folder: Path) -> Evaluation:
 
 
 def battles(folder: Path) -> Evaluation:
-    """Each row is a prompt of its own; no order is written."""
+    """Each row is a separate prompt; no order is recorded."""
     of = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
     return Evaluation(
         [
@@ -253,25 +263,25 @@ def battles(folder: Path) -> Evaluation:
 
 def scores(folder: Path) -> Evaluation:
     """Scores of single answers: each judge prefers the answer with the higher score."""
-    found = Evaluation([])
+    evaluation = Evaluation([])
     given: dict[tuple[str, str, str], str] = {}
     models: dict[str, None] = {}
     for row in _csv(folder, "scores.csv"):
         models[row["model"]] = None
         given[row["judge"], row["prompt_id"], row["model"]] = row["score"]
-        found.texts[row["model"], row["prompt_id"]] = row["completion"]
+        evaluation.texts[row["model"], row["prompt_id"]] = row["completion"]
     for judge in sorted({key[0] for key in given}):
         for a, b in combinations(models, 2):
             for prompt in sorted({key[1] for key in given}):
                 pair = [given.get((judge, prompt, model), "") for model in (a, b)]
                 wrong = [_kind(raw) for raw in pair if not _is_score(raw)]
                 if wrong:
-                    found.verdicts.append(Verdict(prompt, judge, a, b, None, kind=wrong[0]))
+                    evaluation.verdicts.append(Verdict(prompt, judge, a, b, None, kind=wrong[0]))
                     continue
                 x, y = map(float, pair)
                 preferred = 0.5 if x == y else float(x > y)
-                found.verdicts.append(Verdict(prompt, judge, a, b, preferred, scores=(x, y)))
-    return Evaluation(found.verdicts, found.texts)
+                evaluation.verdicts.append(Verdict(prompt, judge, a, b, preferred, scores=(x, y)))
+    return Evaluation(evaluation.verdicts, evaluation.texts)
 
 
 def _is_score(raw: str) -> bool:

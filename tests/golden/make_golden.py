@@ -1,4 +1,4 @@
-"""Write the golden evaluations of this folder and the numbers that are expected of them.
+"""Write the golden evaluations and their expected numbers.
 
     python -m tests.golden.make_golden
 
@@ -30,13 +30,13 @@ SEED = 7
 Files = dict[str, str]  # name -> text
 Row = dict[str, Any]
 
-THINGS = (
+SUBJECTS = (
     *("sourdough starter", "bicycle chain", "rain barrel", "wool jumper", "garden compost"),
     *("chess opening", "paper kite", "fountain pen", "wooden chair", "herb garden", "map legend"),
     *("camping stove", "piano scale", "tide table", "knitting pattern", "bird feeder"),
     *("cast iron pan", "train timetable", "watercolour set", "beehive", "canal lock", "sundial"),
 )
-ASKS = (
+QUESTIONS = (
     *("How do I look after a {}?", "What should a beginner know about a {}?"),
     *("Explain a {} to a child.", "Give me three facts about a {}."),
 )
@@ -72,7 +72,7 @@ class Noise:
 
 
 class Judge(NamedTuple):
-    """How a simulated judge decides: all terms are in log-odds.
+    """A simulated judge; all terms are in log-odds.
 
     `first` favours the answer that is shown first, `length` the longer one (per 40 characters),
     `noise` is the scale of its own noise, and below `tie` it names no winner.
@@ -84,7 +84,7 @@ class Judge(NamedTuple):
     tie: float = 0.3
 
     def leaning(self, noise: Noise, gap: float, longer: float, shown: int) -> float:
-        """How far it leans to a; `shown` is 1 where a is shown first, -1 second, 0 neither."""
+        """Log-odds of preferring a; `shown` is 1 if a is shown first, -1 if second, else 0."""
         return gap + self.length * longer / 40 + self.first * shown + noise.logistic(self.noise)
 
     def prefers(self, noise: Noise, gap: float, longer: float = 0.0, shown: int = 0) -> float:
@@ -94,15 +94,17 @@ class Judge(NamedTuple):
 
 
 def question(number: int) -> str:
-    """The prompt of this number; all of an evaluation are different up to 88."""
-    return ASKS[number // len(THINGS) % len(ASKS)].format(THINGS[number % len(THINGS)])
+    """The prompt of this number; the first 88 are different."""
+    return QUESTIONS[number // len(SUBJECTS) % len(QUESTIONS)].format(
+        SUBJECTS[number % len(SUBJECTS)]
+    )
 
 
 def answer(noise: Noise, number: int, sentences: int) -> str:
-    """An answer to `question(number)` of about so many sentences."""
+    """An answer to `question(number)` of about `sentences` sentences."""
     count = max(1, sentences + noise.below(3) - 1)
     chosen = [SENTENCES[noise.below(len(SENTENCES))] for _ in range(count)]
-    return " ".join(chosen).replace("{}", THINGS[number % len(THINGS)])
+    return " ".join(chosen).replace("{}", SUBJECTS[number % len(SUBJECTS)])
 
 
 def as_json(value: Sequence[Row] | Mapping[str, Any]) -> str:
@@ -144,7 +146,7 @@ def alpaca_eval(seed: int) -> Files:
             noise, 0.2 + noise.logistic(0.5), len(texts[1]) - len(texts[0]), shown
         )
         p = round(1 / (1 + math.exp(-leaning)), 6)
-        named = p if shown == 1 else 1 - p  # the probability of the token for what is shown first
+        named = p if shown == 1 else 1 - p  # the probability of the token of the first position
         rows.append(
             {
                 "instruction": question(number),
@@ -222,7 +224,7 @@ def llm_comparator(seed: int) -> Files:
                 "tags": [("short", "long")[number % 2]],
                 "output_text_a": texts[0],
                 "output_text_b": texts[1],
-                "score": round(math.fsum(one["score"] for one in scores) / 3, 4),
+                "score": round(math.fsum(rating["score"] for rating in scores) / 3, 4),
                 "individual_rater_scores": scores,
             }
         )
@@ -251,7 +253,7 @@ def pandalm(seed: int) -> Files:
         for b in names[i + 1 :]:
             for number in range(14):
                 gap = strengths[a] - strengths[b] + noise.logistic(0.6)
-                said = [judge.prefers(noise, gap) for judge in annotators]
+                preferences = [judge.prefers(noise, gap) for judge in annotators]
                 labels = {1.0: 1, 0.0: 2, 0.5: 0}
                 rows.append(
                     {
@@ -261,7 +263,10 @@ def pandalm(seed: int) -> Files:
                         "input": "Use one line." if number % 4 == 0 else "",
                         "response1": texts[a][number],
                         "response2": texts[b][number],
-                        **{f"annotator{k + 1}": labels[one] for k, one in enumerate(said)},
+                        **{
+                            f"annotator{k + 1}": labels[preference]
+                            for k, preference in enumerate(preferences)
+                        },
                     }
                 )
     for row in rows:
@@ -318,21 +323,23 @@ def script(seed: int) -> Files:
 
 
 def script_swapped(seed: int) -> Files:
-    """The same script with a random order per prompt: A and B name what was shown."""
+    """The same script with a random order per prompt: A and B are positions."""
     noise, judge = Noise(seed), Judge(first=0.6, noise=0.7)
     results: list[Row] = []
     for number in range(36):
         swapped = noise.chance(0.5)
-        found = judge.prefers(noise, 0.4 + noise.logistic(0.6), shown=-1 if swapped else 1)
+        preference = judge.prefers(noise, 0.4 + noise.logistic(0.6), shown=-1 if swapped else 1)
         letters = {1.0: "AB"[swapped], 0.0: "BA"[swapped], 0.5: "tie"}
-        results.append({"prompt": question(number), "winner": letters[found], "swapped": swapped})
+        results.append(
+            {"prompt": question(number), "winner": letters[preference], "swapped": swapped}
+        )
     results[31]["winner"] = "C"
     paths = {"model1_path": "willow", "model2_path": "yew", "judge_model": "judge-one"}
     return {"script_swapped.json": as_json({**paths, "results": results})}
 
 
 def own_results(seed: int) -> Files:
-    """bakeoff's own file: three models, both orders, two judges, scores, and two people beside."""
+    """bakeoff's own file: three models, both orders, two judges, scores, and two human raters."""
     noise = Noise(seed)
     strengths = {"rowan": 1.0, "sorrel": 0.0, "thyme": -0.6}
     judges = {"strict": Judge(first=0.5, length=0.3), "kind": Judge(first=0.2, noise=0.9)}
@@ -406,7 +413,7 @@ def own_results(seed: int) -> Files:
 
 
 def clusters(seed: int) -> Files:
-    """A CSV whose columns have names of their own: clusters of prompts, two judges, both orders."""
+    """A CSV with custom column names: clusters of prompts, two judges, both orders."""
     noise = Noise(seed)
     judges = {"north": Judge(first=0.6), "south": Judge(first=-0.1, noise=1.0)}
     rows: list[Row] = []
@@ -417,14 +424,14 @@ def clusters(seed: int) -> Files:
             gap = 0.35 + of_group + noise.logistic(0.4)
             for judge, how in judges.items():
                 for shown in (1, -1):
-                    found = how.prefers(noise, gap, shown=shown)
+                    preference = how.prefers(noise, gap, shown=shown)
                     rows.append(
                         {
                             "item": f"item-{number}",
                             "document": f"doc-{group}",
                             "first choice": "plum",
                             "second choice": "quince",
-                            "outcome": {1.0: "plum", 0.0: "quince", 0.5: "tie"}[found],
+                            "outcome": {1.0: "plum", 0.0: "quince", 0.5: "tie"}[preference],
                             "seen first": "plum" if shown == 1 else "quince",
                             "grader": judge,
                         }
@@ -436,7 +443,7 @@ def clusters(seed: int) -> Files:
 
 
 def battles(seed: int) -> Files:
-    """JSON lines without prompts and without an order: five models, each row its own prompt."""
+    """JSON lines without prompts and orders: five models, each row a separate prompt."""
     noise, judge = Noise(seed), Judge(noise=1.0, tie=0.4)
     strengths = {"ash": 0.9, "beech": 0.5, "cedar": 0.0, "dogwood": -0.4, "elder": -1.0}
     names = list(strengths)
@@ -444,15 +451,15 @@ def battles(seed: int) -> Files:
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             for _ in range(18):
-                found = judge.prefers(noise, strengths[a] - strengths[b])
-                winner = {1.0: "model_a", 0.0: "model_b", 0.5: "tie"}[found]
+                preference = judge.prefers(noise, strengths[a] - strengths[b])
+                winner = {1.0: "model_a", 0.0: "model_b", 0.5: "tie"}[preference]
                 rows.append({"model_a": a, "model_b": b, "winner": winner})
     rows[77]["winner"] = "nobody"
     return {"battles.jsonl": as_lines(rows)}
 
 
 def scores(seed: int) -> Files:
-    """Three models, each answer scored by itself by two judges; missing and unreadable scores."""
+    """Three models, each answer scored alone by two judges; missing and unreadable scores."""
     noise = Noise(seed)
     strengths = {"lark": 1.2, "merle": 0.0, "nene": -0.5}
     rows: list[Row] = []
@@ -502,7 +509,7 @@ def preferences(seed: int) -> Files:
 
 
 def vectors(seed: int) -> Files:
-    """Numbers for the functions of `bakeoff.stats`, which need no evaluation around them."""
+    """Input vectors of the functions of `bakeoff.stats`."""
     noise = Noise(seed)
 
     def multiples(n: int, steps: int, lean: float = 0.0) -> list[float]:
@@ -550,7 +557,7 @@ def vectors(seed: int) -> Files:
     soft = [
         round(1 / (1 + math.exp(0.5 * hard - 0.2 - noise.logistic(0.5))), 6) for hard in hardness
     ]
-    found = {
+    values = {
         "singles": [(0.0, 0.5, 1.0)[noise.below(3)] for _ in range(25)],
         "few": multiples(14, 4, 0.4),
         "many": multiples(64, 4, 0.2),
@@ -575,7 +582,7 @@ def vectors(seed: int) -> Files:
             for at in range(120)
         ],
     }
-    return {"vectors.json": as_json(found)}
+    return {"vectors.json": as_json(values)}
 
 
 EVALUATIONS: dict[str, Callable[[int], Files]] = {
@@ -588,8 +595,9 @@ EVALUATIONS: dict[str, Callable[[int], Files]] = {
 
 
 def files(name: str, seed: int = SEED) -> Files:
-    """The files of one evaluation, or `vectors`. Each has a random sequence of its own, so that
-    one may change alone.
+    """The files of an evaluation, or of `vectors`.
+
+    Each has its own random sequence, so one can change without the others.
     """
     makers = {**EVALUATIONS, "vectors": vectors}
     return makers[name](1000 * seed + list(makers).index(name))

@@ -1,6 +1,6 @@
-"""What bakeoff finds, under the names of `expected_audit.json`.
+"""The numbers that bakeoff computes, under the names of `expected_audit.json`.
 
-This is the only module here that knows how bakeoff calls its results.
+This is the only module of the folder that depends on the field names of bakeoff's results.
 """
 
 import json
@@ -27,7 +27,7 @@ from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.sequential import sign_e_process
 from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 
-# For the evaluation whose columns have names of their own.
+# Columns of the evaluation with custom column names.
 COLUMNS = {
     "clusters": {
         "prompt_id": "item",
@@ -40,7 +40,7 @@ COLUMNS = {
     }
 }
 
-Found = dict[str, dict[str, float]]  # pair, or "all" -> name -> number
+NumbersByPair = dict[str, dict[str, float]]  # pair, or "all" -> name -> number
 
 
 def audit(name: str, paths: Sequence[Path]) -> bakeoff.Results:
@@ -48,19 +48,23 @@ def audit(name: str, paths: Sequence[Path]) -> bakeoff.Results:
     return bakeoff.audit(paths, columns=COLUMNS.get(name))
 
 
-def numbers_of(results: bakeoff.Results) -> Found:
+def numbers_of(results: bakeoff.Results) -> NumbersByPair:
     """Every number of an audit that has an expected one."""
     summary = results.summary
-    found = {f"{pair.a} vs {pair.b}": dict(_pair(pair)) for pair in summary.pairs}
+    numbers = {f"{pair.a} vs {pair.b}": dict(_pair(pair)) for pair in summary.pairs}
     if summary.ratings:
-        found["all"] = {f"strength[{one.model}]": one.strength.estimate for one in summary.ratings}
+        numbers["all"] = {
+            f"strength[{rating.model}]": rating.strength.estimate for rating in summary.ratings
+        }
         model = summary.rating_model
         assert model is not None
-        found["all"].update(_there({"tie": model.tie_parameter, "first": model.first_advantage}))
-    return {key: _there(numbers) for key, numbers in found.items()}
+        numbers["all"].update(
+            _present({"tie": model.tie_parameter, "first": model.first_advantage})
+        )
+    return {key: _present(values) for key, values in numbers.items()}
 
 
-def _there(numbers: dict[str, Any]) -> dict[str, float]:
+def _present(numbers: dict[str, Any]) -> dict[str, float]:
     return {name: number for name, number in numbers.items() if number is not None}
 
 
@@ -84,16 +88,16 @@ def _pair(pair: Any) -> Numbers:
         yield from _length(pair.length)
     if pair.score_difference:
         yield from _scores(pair)
-    for one in pair.agreement:
-        if "repeat" not in one.raters[0]:
-            yield from _agreement("judges", one)
-    for one in pair.judges:
-        yield from _card(f"judge[{one.judge}]", one, others=len(pair.judges) > 2)
+    for agreement in pair.agreement:
+        if "repeat" not in agreement.raters[0]:
+            yield from _agreement("judges", agreement)
+    for card in pair.judges:
+        yield from _card(f"judge[{card.judge}]", card, others=len(pair.judges) > 2)
     yield from _fields("power.", pair.power, "detectable", "needed", "more")
     yield from _accounting(pair.accounting)
-    for one in pair.slices:
-        yield from _fields(f"slice[{one.tag}].", one, "prompts", "p", "adjusted_p")
-        yield from _estimate(f"slice[{one.tag}].win_rate", one.win_rate)
+    for tag_slice in pair.slices:
+        yield from _fields(f"slice[{tag_slice.tag}].", tag_slice, "prompts", "p", "adjusted_p")
+        yield from _estimate(f"slice[{tag_slice.tag}].win_rate", tag_slice.win_rate)
     if pair.thinking:
         for side in ("only_a", "only_b"):
             yield f"thinking.{side}", getattr(pair.thinking, side)
@@ -169,10 +173,10 @@ def _fields(prefix: str, holder: Any, *names: str) -> Numbers:
 # The functions of `bakeoff.stats` on `vectors.json`.
 
 
-def statistics(path: Path) -> Found:
-    """Group -> name -> what bakeoff computes of the vectors in a file."""
+def statistics(path: Path) -> NumbersByPair:
+    """Group -> name -> number that bakeoff computes from the vectors in a file."""
     given = json.loads(path.read_text("utf-8"))
-    return {name: _there(dict(group(given))) for name, group in _GROUPS.items()}
+    return {name: _present(dict(group(given))) for name, group in _GROUPS.items()}
 
 
 def _intervals(given: dict[str, Any]) -> Numbers:
@@ -180,14 +184,14 @@ def _intervals(given: dict[str, Any]) -> Numbers:
     for name, y in values.items():
         yield from _estimate(name, win_rate(y))
     yield from _estimate("groups", win_rate(values["many"], np.array(given["groups"])))
-    for hits, of in ((0, 7), (11, 16), (20, 20)):
-        yield from _interval(f"{hits}/{of}", proportion(hits, of))
+    for hits, n in ((0, 7), (11, 16), (20, 20)):
+        yield from _interval(f"{hits}/{n}", proportion(hits, n))
     yield from _interval("11/16 at 99 %", proportion(11, 16, 0.99))
     d = np.array(given["more_differences"])
     yield from _estimate("differences", t_interval(d))
     for name, y in (("bca", values["rare"]), ("bca of differences", d)):
-        (found,) = bca(lambda weights, y=y: (weights @ y / len(y))[..., None], len(y))
-        yield from _fields(f"{name}.", found, "low", "high", "se")
+        (interval,) = bca(lambda weights, y=y: (weights @ y / len(y))[..., None], len(y))
+        yield from _fields(f"{name}.", interval, "low", "high", "se")
 
 
 def _interval(name: str, estimate: Any) -> Numbers:
@@ -265,9 +269,9 @@ def _labels(given: dict[str, Any]) -> Numbers:
 
 def _length_of(given: dict[str, Any]) -> Numbers:
     y, d = np.array(given["soft"]), np.array(given["lengths"], dtype=float)
-    found = length_effect(y, d)
-    yield "controlled", found.controlled.estimate  # type: ignore[union-attr]
-    yield "slope", found.slope.estimate  # type: ignore[union-attr]
+    effect = length_effect(y, d)
+    yield "controlled", effect.controlled.estimate  # type: ignore[union-attr]
+    yield "slope", effect.slope.estimate  # type: ignore[union-attr]
     gamed = np.array(given["gamed"])
     inputs = AlpacaEvalInputs(
         y, d, np.array(given["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int)

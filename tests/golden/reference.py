@@ -1,8 +1,8 @@
-"""The numbers that are expected of the golden evaluations, computed without bakeoff.
+"""The expected numbers of the golden evaluations, computed without bakeoff.
 
 Everything is recomputed from the raw rows, which `formats.py` reads. The statistics come from
-scipy, statsmodels, evalica, krippendorff and ppi-python; what no library has is a formula with its
-source. Each number stands under the name of what computed it.
+scipy, statsmodels, evalica, krippendorff and ppi-python; other numbers are formulas with
+their source. Each number is listed under its source.
 
 Terms: a verdict is one judge's preference for a (1, 0.5 for a tie, 0, or a probability) in one
 order; y is a prompt's preference for a. Of the two models of a pair, a is the one that the file
@@ -71,7 +71,7 @@ LOGLINEAR = "statsmodels GLM(family=Poisson): Davidson's model as a log-linear o
 
 @dataclass(frozen=True)
 class View:
-    """What one judge, or all judges together, think of one prompt."""
+    """The aggregated verdict of a judge or of all judges on a prompt."""
 
     y: float
     side: int  # 1: a, 0: a tie, -1: b
@@ -85,8 +85,8 @@ def _sign(value: float) -> int:
 
 
 def _mean_scores(scores: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
-    there = [pair for pair in scores if pair is not None]
-    return (fmean(a for a, _ in there), fmean(b for _, b in there)) if there else None
+    present = [pair for pair in scores if pair is not None]
+    return (fmean(a for a, _ in present), fmean(b for _, b in present)) if present else None
 
 
 def view_of_judge(verdicts: Sequence[Verdict]) -> View:
@@ -95,7 +95,7 @@ def view_of_judge(verdicts: Sequence[Verdict]) -> View:
     for v in verdicts:
         assert v.y is not None
         by_order[v.first].append(v.y)
-    orders = [fmean(said) for said in by_order.values()]
+    orders = [fmean(ys) for ys in by_order.values()]
     sides = {_sign(y) for y in orders}
     flipped = {1, -1} <= sides
     y = fmean(orders)
@@ -116,24 +116,24 @@ def panel(views: Sequence[View]) -> View:
     count = Counter(view.side for view in views)
     top, votes = count.most_common(1)[0]
     side = top if 2 * votes > len(views) else 0 if count[1] and count[-1] else _sign(y)
-    told = [view.consistent for view in views if view.consistent is not None]
+    known = [view.consistent for view in views if view.consistent is not None]
     return View(
         y=y,
         side=side,
         flipped=2 * sum(view.flipped for view in views) > len(views),
-        consistent=2 * sum(told) > len(told) if told else None,
+        consistent=2 * sum(known) > len(known) if known else None,
         scores=_mean_scores(view.scores for view in views),
     )
 
 
 def views_of(verdicts: Iterable[Verdict], judge: str | None = None) -> dict[str, View]:
-    """Prompt -> what one judge thinks of it, or all of them."""
+    """Prompt -> the view of a judge, or of all judges."""
     by_prompt: dict[str, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
     for v in verdicts:
         if v.y is not None and judge in (None, v.judge):
             by_prompt[v.prompt][v.judge].append(v)
     return {
-        prompt: panel([view_of_judge(said) for said in by_judge.values()])
+        prompt: panel([view_of_judge(own) for own in by_judge.values()])
         for prompt, by_judge in sorted(by_prompt.items())
     }
 
@@ -141,8 +141,8 @@ def views_of(verdicts: Iterable[Verdict], judge: str | None = None) -> dict[str,
 # Estimates.
 
 
-class Book:
-    """Numbers by source, under names with a common beginning."""
+class NumberTable:
+    """Numbers by source, under names with a common prefix."""
 
     def __init__(self) -> None:
         self.numbers: Numbers = defaultdict(dict)
@@ -165,7 +165,7 @@ class Book:
             self.add(source, f"{name}.{part}", value)
 
 
-def rate(book: Book, name: str, y: Values, clusters: Sequence[str] | None = None) -> None:
+def rate(book: NumberTable, name: str, y: Values, clusters: Sequence[str] | None = None) -> None:
     """The mean of y, with the interval that stats.md 1.2 recommends for such values."""
     if clusters is not None and len(set(clusters)) < len(y):
         mean(book, name, y, clusters)
@@ -180,7 +180,7 @@ def rate(book: Book, name: str, y: Values, clusters: Sequence[str] | None = None
         mean(book, name, y)
 
 
-def mean(book: Book, name: str, y: Values, clusters: Sequence[str] | None = None) -> None:
+def mean(book: NumberTable, name: str, y: Values, clusters: Sequence[str] | None = None) -> None:
     """Student's t over clusters, on the logit scale with few clusters, wins or losses."""
     groups = np.unique(clusters if clusters is not None else np.arange(len(y)), return_inverse=True)
     codes, count = groups[1], len(groups[0])
@@ -197,16 +197,16 @@ def mean(book: Book, name: str, y: Values, clusters: Sequence[str] | None = None
     book.estimate(LOGIT, name, m, low, high, se)
 
 
-def share(book: Book, name: str, hits: int, of: int) -> None:
-    """A share of independent prompts; nothing where there are none."""
-    if of:
-        low, high = proportion_confint(hits, of, 0.05, "wilson")
-        se = stats.sem(np.repeat((1.0, 0.0), (hits, of - hits))) if of > 1 else None
-        book.estimate(WILSON, name, hits / of, low, high, se)
+def share(book: NumberTable, name: str, hits: int, n: int) -> None:
+    """A share of independent prompts; nothing is added without prompts."""
+    if n:
+        low, high = proportion_confint(hits, n, 0.05, "wilson")
+        se = stats.sem(np.repeat((1.0, 0.0), (hits, n - hits))) if n > 1 else None
+        book.estimate(WILSON, name, hits / n, low, high, se)
 
 
-def position(book: Book, verdicts: Sequence[Verdict]) -> None:
-    """What the place of an answer does: stats.md 2.1."""
+def position(book: NumberTable, verdicts: Sequence[Verdict]) -> None:
+    """The position effect: stats.md 2.1."""
     known = [v for v in verdicts if v.y is not None]
     placed = [v for v in known if v.first]
     if 2 * len(placed) < len(known) or not placed:
@@ -216,45 +216,45 @@ def position(book: Book, verdicts: Sequence[Verdict]) -> None:
     if shown_first in (0, 1):
         return
     picks(book, "order.pick_first", placed)
-    of: dict[str, dict[str, float]] = {}
+    by_place: dict[str, dict[str, float]] = {}
     for place in "ab":
         by_prompt = defaultdict(list)
         for v in placed:
             if v.first == place:
                 by_prompt[v.prompt].append(v.y)
-        of[place] = {prompt: fmean(ys) for prompt, ys in by_prompt.items()}
-    both = sorted(of["a"].keys() & of["b"].keys())
-    if 2 * len(both) < len(of["a"].keys() | of["b"].keys()):
-        x, y = (np.array(list(of[place].values())) for place in "ab")
-        found = stats.ttest_ind(x, y, equal_var=False)
-        low, high = found.confidence_interval(0.95)
+        by_place[place] = {prompt: fmean(ys) for prompt, ys in by_prompt.items()}
+    both = sorted(by_place["a"].keys() & by_place["b"].keys())
+    if 2 * len(both) < len(by_place["a"].keys() | by_place["b"].keys()):
+        x, y = (np.array(list(by_place[place].values())) for place in "ab")
+        test = stats.ttest_ind(x, y, equal_var=False)
+        low, high = test.confidence_interval(0.95)
         gap = x.mean() - y.mean()
-        book.estimate(WELCH, "order.effect", gap, low, high, gap / found.statistic)
+        book.estimate(WELCH, "order.effect", gap, low, high, gap / test.statistic)
         middle, half = (x.mean() + y.mean()) / 2, (high - low) / 4
-        se = gap / found.statistic / 2
+        se = gap / test.statistic / 2
         book.estimate(WELCH, "order.balanced", middle, middle - half, middle + half, se)
         return
-    x, y = (np.array([of[place][prompt] for prompt in both]) for place in "ab")
-    found = stats.ttest_rel(x, y)
-    low, high = found.confidence_interval(0.95)
+    x, y = (np.array([by_place[place][prompt] for prompt in both]) for place in "ab")
+    test = stats.ttest_rel(x, y)
+    low, high = test.confidence_interval(0.95)
     book.estimate(PAIRED, "order.effect", (x - y).mean(), low, high, stats.sem(x - y))
     rate(book, "order.balanced", (x + y) / 2)
-    sides = [(_sign(one), _sign(two)) for one, two in zip(x, y, strict=True)]
+    sides = [(_sign(left), _sign(right)) for left, right in zip(x, y, strict=True)]
     first, second = sides.count((1, -1)), sides.count((-1, 1))
     book.put(COUNT, order__first_twice=first, order__second_twice=second)
     p = stats.binomtest(first, first + second).pvalue if first + second else 1.0
     book.put(SIGN, order__p=p)
 
 
-def picks(book: Book, name: str, placed: Sequence[Verdict]) -> None:
+def picks(book: NumberTable, name: str, placed: Sequence[Verdict]) -> None:
     """The share of decisive verdicts for the answer shown first, clustered by prompt."""
     decisive = [v for v in placed if v.y is not None and _sign(v.y)]
     first = np.array([float((v.y > 0.5) == (v.first == "a")) for v in decisive])
     mean(book, name, first, [v.prompt for v in decisive])
 
 
-def length(book: Book, views: Mapping[str, View], longer: Mapping[str, int]) -> None:
-    """How length goes with winning, and the win rate at equal length: stats.md 2.2."""
+def length(book: NumberTable, views: Mapping[str, View], longer: Mapping[str, int]) -> None:
+    """The association of length and wins, and the win rate at equal length: stats.md 2.2."""
     prompts = [prompt for prompt in views if prompt in longer]
     if not prompts:
         return
@@ -276,18 +276,18 @@ def _at_equal_length(y: Values, z: Values) -> Values:
 
 
 def longer_wins(
-    book: Book, name: str, views: Mapping[str, View], longer: Mapping[str, int]
+    book: NumberTable, name: str, views: Mapping[str, View], longer: Mapping[str, int]
 ) -> None:
     """The share of decisive prompts that the longer answer wins."""
-    told = [
+    wins = [
         (view.y > 0.5) == (longer[prompt] > 0)
         for prompt, view in views.items()
         if prompt in longer and longer[prompt] and _sign(view.y)
     ]
-    share(book, name, sum(told), len(told))
+    share(book, name, sum(wins), len(wins))
 
 
-def scored(book: Book, views: Mapping[str, View]) -> None:
+def scored(book: NumberTable, views: Mapping[str, View]) -> None:
     """Mean scores from 0 to 1, their paired difference and a permutation test of it."""
     pairs = [view.scores for view in views.values() if view.scores]
     if not pairs:
@@ -300,13 +300,13 @@ def scored(book: Book, views: Mapping[str, View]) -> None:
     low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     book.estimate(ONE_SAMPLE, "score_difference", d.mean(), low, high, stats.sem(d))
     book.add(MEAN, "score_difference.sd", d.std(ddof=1))
-    for name, of in (("better", d > 0), ("worse", d < 0), ("equal", d == 0)):
-        book.add(COUNT, f"scored.{name}", int(of.sum()))
+    for name, mask in (("better", d > 0), ("worse", d < 0), ("equal", d == 0)):
+        book.add(COUNT, f"scored.{name}", int(mask.sum()))
     if len(d) <= 16:
-        found = stats.permutation_test(
+        test = stats.permutation_test(
             (d,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
         )
-        book.add(EXACT_FLIPS, "score_difference.p", found.pvalue)
+        book.add(EXACT_FLIPS, "score_difference.p", test.pvalue)
     else:
         book.add(ALL_FLIPS, "score_difference.p", all_flips(d))
 
@@ -325,8 +325,8 @@ def all_flips(d: Values) -> float:
     return float(min(1.0, 2 * min(chances[: seen + 1].sum(), chances[seen:].sum())))
 
 
-def agreement(book: Book, name: str, raters: Sequence[Mapping[str, int]]) -> None:
-    """How far raters name the same side of the same units."""
+def agreement(book: NumberTable, name: str, raters: Sequence[Mapping[str, int]]) -> None:
+    """Agreement of raters on the side of the same units."""
     units = sorted(set().union(*raters))
     table = np.array([[rater.get(unit, np.nan) for rater in raters] for unit in units])
     table = table[(~np.isnan(table)).sum(axis=1) > 1]
@@ -344,8 +344,8 @@ def agreement(book: Book, name: str, raters: Sequence[Mapping[str, int]]) -> Non
     counts = (whole[:, :, None] == np.array([-1, 0, 1])).sum(axis=1)
     if len(raters) == 2:
         cells = np.zeros((3, 3))
-        for one, two in whole.astype(int):
-            cells[one + 1, two + 1] += 1
+        for first, second in whole.astype(int):
+            cells[first + 1, second + 1] += 1
         book.add(COHEN, f"{name}.cohen.estimate", inter_rater.cohens_kappa(cells).kappa)
     else:
         book.add(FLEISS, f"{name}.fleiss.estimate", inter_rater.fleiss_kappa(counts))
@@ -367,7 +367,7 @@ def sides(views: Mapping[str, View]) -> dict[str, int]:
     return {prompt: view.side for prompt, view in views.items()}
 
 
-def power(book: Book, units: Values) -> None:
+def power(book: NumberTable, units: Values) -> None:
     """The detectable effect, and the prompts that the present mean needs: stats.md 1.4."""
     sd = float(units.std(ddof=1))
     if sd < 1e-9:  # unanimous: one more win and one more loss
@@ -392,8 +392,8 @@ def power(book: Book, units: Values) -> None:
     book.put(source, power__needed=needed, power__more=max(0, needed - n))
 
 
-def accounting(book: Book, verdicts: Sequence[Verdict], views: Mapping[str, View]) -> None:
-    """asked = judged + failed, and the bounds with all failures lost, and won."""
+def accounting(book: NumberTable, verdicts: Sequence[Verdict], views: Mapping[str, View]) -> None:
+    """asked = judged + failed, and the bounds with all failures lost and won."""
     failed = [v for v in verdicts if v.y is None]
     book.put(COUNT, asked=len(verdicts), judged=len(verdicts) - len(failed), failed=len(failed))
     for kind, count in Counter(v.kind for v in failed).items():
@@ -401,14 +401,14 @@ def accounting(book: Book, verdicts: Sequence[Verdict], views: Mapping[str, View
     low = high = 0.0
     prompts = {v.prompt for v in verdicts}
     for prompt in prompts:
-        of = [v.y is None for v in verdicts if v.prompt == prompt]
-        missing = sum(of) / len(of)
+        failures = [v.y is None for v in verdicts if v.prompt == prompt]
+        missing = sum(failures) / len(failures)
         known = views[prompt].y * (1 - missing) if prompt in views else 0.0
         low, high = low + known, high + known + missing
     book.put(MEAN, worst_case__low=low / len(prompts), worst_case__high=high / len(prompts))
 
 
-def slices(book: Book, views: Mapping[str, View], tags: Mapping[str, str]) -> None:
+def slices(book: NumberTable, views: Mapping[str, View], tags: Mapping[str, str]) -> None:
     """The same by tag, with Holm's correction over the tags."""
     members = defaultdict(list)
     for prompt in views:
@@ -417,10 +417,10 @@ def slices(book: Book, views: Mapping[str, View], tags: Mapping[str, str]) -> No
     if not members:
         return
     ps = []
-    for tag, of in members.items():
-        book.add(COUNT, f"slice[{tag}].prompts", len(of))
-        rate(book, f"slice[{tag}].win_rate", np.array([view.y for view in of]))
-        won, lost = (sum(view.side == side for view in of) for side in (1, -1))
+    for tag, tagged in members.items():
+        book.add(COUNT, f"slice[{tag}].prompts", len(tagged))
+        rate(book, f"slice[{tag}].win_rate", np.array([view.y for view in tagged]))
+        won, lost = (sum(view.side == side for view in tagged) for side in (1, -1))
         ps.append(stats.binomtest(won, won + lost).pvalue if won + lost else 1.0)
         book.add(SIGN, f"slice[{tag}].p", ps[-1])
     for tag, p in zip(members, multipletests(ps, method="holm")[1], strict=True):
@@ -428,7 +428,7 @@ def slices(book: Book, views: Mapping[str, View], tags: Mapping[str, str]) -> No
 
 
 def leaks(
-    book: Book, views: Mapping[str, View], texts: Mapping[tuple[str, str], str], *models: str
+    book: NumberTable, views: Mapping[str, View], texts: Mapping[tuple[str, str], str], *models: str
 ) -> None:
     """a's win rate where only one of the two shows a thinking tag."""
     has = [
@@ -444,7 +444,7 @@ def leaks(
         rate(book, f"thinking.{name}.win_rate", y)
 
 
-def people(book: Book, labels: Sequence[Verdict], views: Mapping[str, View]) -> None:
+def people(book: NumberTable, labels: Sequence[Verdict], views: Mapping[str, View]) -> None:
     """Labels of people beside the judges, and the win rate corrected by them: stats.md 3.2."""
     voted = views_of(labels)
     if not voted:
@@ -465,35 +465,35 @@ def people(book: Book, labels: Sequence[Verdict], views: Mapping[str, View]) -> 
 
 
 def card(
-    book: Book,
+    book: NumberTable,
     judge: str,
     verdicts: Sequence[Verdict],
     longer: Mapping[str, int],
     cluster: Mapping[str, str],
 ) -> None:
-    """What one judge alone says."""
+    """The numbers of a single judge."""
     own = [v for v in verdicts if v.judge == judge]
-    others = [v for v in verdicts if v.judge != judge]
+    rest_verdicts = [v for v in verdicts if v.judge != judge]
     name, views = f"judge[{judge}]", views_of(own)
     failed = sum(v.y is None for v in own)
     book.add(COUNT, f"{name}.asked", len(own))
     book.add(COUNT, f"{name}.failed", failed)
     _rate_of(book, f"{name}.win_rate", views, cluster)
-    told = [view.consistent for view in views.values() if view.consistent is not None]
-    share(book, f"{name}.consistency", sum(told), len(told))
+    known = [view.consistent for view in views.values() if view.consistent is not None]
+    share(book, f"{name}.consistency", sum(known), len(known))
     placed = [v for v in own if v.y is not None and v.first]
     if len({v.first for v in placed}) == 2 and 2 * len(placed) >= len(own) - failed:
         picks(book, f"{name}.first_wins", placed)
     longer_wins(book, f"{name}.longer_wins", views, longer)
-    if len({v.judge for v in others}) > 1:  # else both are what the other judge says
-        rest = views_of(others)
-        agreement(book, f"{name}.others", [sides(views), sides(rest)])
-        _rate_of(book, f"{name}.without", rest, cluster)
+    if len({v.judge for v in rest_verdicts}) > 1:  # else both equal the other judge
+        rest_views = views_of(rest_verdicts)
+        agreement(book, f"{name}.others", [sides(views), sides(rest_views)])
+        _rate_of(book, f"{name}.without", rest_views, cluster)
     repeats(book, f"{name}.repeats", own)
 
 
-def repeats(book: Book, name: str, own: Sequence[Verdict]) -> None:
-    """How far a judge says the same when it is asked the same again."""
+def repeats(book: NumberTable, name: str, own: Sequence[Verdict]) -> None:
+    """Agreement of a judge with its own repeats."""
     by_repeat: dict[int, dict[str, int]] = defaultdict(dict)
     for v in own:
         if v.y is not None:
@@ -502,40 +502,42 @@ def repeats(book: Book, name: str, own: Sequence[Verdict]) -> None:
         agreement(book, name, list(by_repeat.values()))
 
 
-def _rate_of(book: Book, name: str, views: Mapping[str, View], cluster: Mapping[str, str]) -> None:
+def _rate_of(
+    book: NumberTable, name: str, views: Mapping[str, View], cluster: Mapping[str, str]
+) -> None:
     names = [cluster[prompt] for prompt in views] if cluster else None
     rate(book, name, np.array([view.y for view in views.values()]), names)
 
 
-def pair_numbers(found: Evaluation, a: str, b: str) -> tuple[Numbers, float]:
+def pair_numbers(golden: Evaluation, a: str, b: str) -> tuple[Numbers, float]:
     """All numbers of a pair of models, and the p-value that Holm's correction takes."""
-    ours = [v for v in found.verdicts if (v.a, v.b) == (a, b)]
-    labels = [v for v in ours if v.judge in found.people]
-    verdicts = [v for v in ours if v.judge not in found.people]
-    views, book = views_of(verdicts), Book()
+    own = [v for v in golden.verdicts if (v.a, v.b) == (a, b)]
+    labels = [v for v in own if v.judge in golden.people]
+    verdicts = [v for v in own if v.judge not in golden.people]
+    views, book = views_of(verdicts), NumberTable()
     won, lost = (sum(view.side == side for view in views.values()) for side in (1, -1))
     book.put(COUNT, prompts=len(views), wins=won, losses=lost, ties=len(views) - won - lost)
-    _rate_of(book, "win_rate", views, found.cluster)
+    _rate_of(book, "win_rate", views, golden.cluster)
     share(book, "decisive", won, won + lost)
     units = np.array([view.y for view in views.values()])
-    if found.cluster:
+    if golden.cluster:
         by_cluster = defaultdict(list)
         for prompt, view in views.items():
-            by_cluster[found.cluster[prompt]].append(view.y)
+            by_cluster[golden.cluster[prompt]].append(view.y)
         units = np.array([fmean(ys) for ys in by_cluster.values()])
         book.put(COUNT, clusters=len(units))
         won, lost = (sum(_sign(unit) == side for unit in units) for side in (1, -1))
     p = float(stats.binomtest(won, won + lost).pvalue)
     book.put(SIGN, sign__p=p)
-    told = [view.consistent for view in views.values() if view.consistent is not None]
-    if told:
+    known = [view.consistent for view in views.values() if view.consistent is not None]
+    if known:
         flips = sum(view.flipped for view in views.values())
-        book.put(MEAN, consistency=sum(told) / len(told), flipped=flips / len(told))
+        book.put(MEAN, consistency=sum(known) / len(known), flipped=flips / len(known))
     position(book, verdicts)
     longer = {
-        prompt: len(found.texts[a, prompt]) - len(found.texts[b, prompt])
+        prompt: len(golden.texts[a, prompt]) - len(golden.texts[b, prompt])
         for prompt in views
-        if (a, prompt) in found.texts and (b, prompt) in found.texts
+        if (a, prompt) in golden.texts and (b, prompt) in golden.texts
     }
     length(book, views, longer)
     scored(book, views)
@@ -543,11 +545,11 @@ def pair_numbers(found: Evaluation, a: str, b: str) -> tuple[Numbers, float]:
     if len(judges) > 1:
         agreement(book, "judges", [sides(views_of(verdicts, judge)) for judge in judges])
     for judge in judges:
-        card(book, judge, verdicts, longer, found.cluster)
+        card(book, judge, verdicts, longer, golden.cluster)
     power(book, units)
     accounting(book, verdicts, views)
-    slices(book, views, found.tags)
-    leaks(book, views, found.texts, a, b)
+    slices(book, views, golden.tags)
+    leaks(book, views, golden.texts, a, b)
     people(book, labels, views)
     return book.numbers, p
 
@@ -558,11 +560,15 @@ Statistic = Callable[[NDArray[np.intp]], float]
 
 
 def bootstrapped(
-    book: Book, name: str, statistic: Statistic, units: Sequence[Sequence[int]], resamples: int
+    book: NumberTable,
+    name: str,
+    statistic: Statistic,
+    units: Sequence[Sequence[int]],
+    resamples: int,
 ) -> None:
-    """A BCa interval; `statistic` takes rows, `units` are the rows that are drawn together."""
+    """A BCa interval; `statistic` takes rows, `units` are rows that are resampled together."""
     rows = [np.array(unit, dtype=np.intp) for unit in units]
-    found = stats.bootstrap(
+    result = stats.bootstrap(
         (np.arange(len(rows)),),
         lambda drawn: statistic(np.concatenate([rows[at] for at in drawn])),
         vectorized=False,
@@ -570,8 +576,8 @@ def bootstrapped(
         method="BCa",
         rng=np.random.default_rng(1),
     )
-    low, high = found.confidence_interval
-    for part, value in (("low", low), ("high", high), ("se", found.standard_error)):
+    low, high = result.confidence_interval
+    for part, value in (("low", low), ("high", high), ("se", result.standard_error)):
         book.add(BCA, f"{name}.{part}", value)
 
 
@@ -588,24 +594,26 @@ def alpha_of(table: Values) -> Statistic:
     return statistic
 
 
-def _table(found: Evaluation, a: str, b: str) -> tuple[list[str], Values]:
+def _table(golden: Evaluation, a: str, b: str) -> tuple[list[str], Values]:
     """The side that each judge names, a row per prompt, and the prompts."""
-    ours = [v for v in found.verdicts if (v.a, v.b) == (a, b) and v.judge not in found.people]
-    each = [sides(views_of(ours, judge)) for judge in sorted({v.judge for v in ours})]
-    prompts = sorted(set().union(*each))
-    return prompts, np.array([[one.get(prompt, np.nan) for one in each] for prompt in prompts])
+    own = [v for v in golden.verdicts if (v.a, v.b) == (a, b) and v.judge not in golden.people]
+    by_judge = [sides(views_of(own, judge)) for judge in sorted({v.judge for v in own})]
+    prompts = sorted(set().union(*by_judge))
+    return prompts, np.array(
+        [[judged.get(prompt, np.nan) for judged in by_judge] for prompt in prompts]
+    )
 
 
-def intervals(name: str, found: Evaluation) -> Numbers:
+def intervals(name: str, golden: Evaluation) -> Numbers:
     """The bootstrap intervals of the first pair of an evaluation."""
-    book = Book()
-    a, b = found.models[0], found.models[1]
-    prompts, table = _table(found, a, b)
+    book = NumberTable()
+    a, b = golden.models[0], golden.models[1]
+    prompts, table = _table(golden, a, b)
     alone = [[at] for at in range(len(prompts))]
     if name == "alpaca_eval":
-        views = views_of(found.verdicts)
+        views = views_of(golden.verdicts)
         y = np.array([views[prompt].y for prompt in prompts])
-        d = np.array([len(found.texts[a, p]) - len(found.texts[b, p]) for p in prompts], float)
+        d = np.array([len(golden.texts[a, p]) - len(golden.texts[b, p]) for p in prompts], float)
         z = np.tanh(d / d.std(ddof=1))
 
         def controlled(rows: NDArray[np.intp]) -> float:
@@ -615,9 +623,9 @@ def intervals(name: str, found: Evaluation) -> Numbers:
     if name in ("llm_comparator", "pandalm"):
         bootstrapped(book, "judges.alpha", alpha_of(table), alone, 9999)
     if name == "clusters":
-        documents = sorted(set(found.cluster.values()))
+        documents = sorted(set(golden.cluster.values()))
         units = [
-            [at for at, p in enumerate(prompts) if found.cluster[p] == document]
+            [at for at, p in enumerate(prompts) if golden.cluster[p] == document]
             for document in documents
         ]
         bootstrapped(book, "judges.alpha", alpha_of(table), units, 9999)
@@ -635,16 +643,16 @@ def intervals(name: str, found: Evaluation) -> Numbers:
 # Many models.
 
 
-def ratings(found: Evaluation) -> Numbers:
+def ratings(golden: Evaluation) -> Numbers:
     """Log-strengths of mean 0: one outcome per prompt, pair and order; ties as Davidson 1970.
 
     The orders of a prompt weigh 1 together. Without any order this is the model of evalica's
     `newman`, whose v is half of Davidson's nu.
     """
-    book = Book()
-    outcomes = _outcomes(found)
+    book = NumberTable()
+    outcomes = _outcomes(golden)
     if any(first for _, first, _, _ in outcomes):
-        strengths, tie, first = log_linear(found.models, outcomes)
+        strengths, tie, first = log_linear(golden.models, outcomes)
         book.put(LOGLINEAR, tie=tie, first=first)
         source = LOGLINEAR
     else:
@@ -668,18 +676,18 @@ def ratings(found: Evaluation) -> Numbers:
 Outcome = tuple[tuple[str, str], str | None, int, float]  # models, who is first, side, weight
 
 
-def _outcomes(found: Evaluation) -> list[Outcome]:
+def _outcomes(golden: Evaluation) -> list[Outcome]:
     outcomes: list[Outcome] = []
     by_pair: dict[tuple[str, str], dict[str, dict[str | None, dict[str, list[float]]]]] = (
         defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list))))
     )
-    for v in found.verdicts:
-        if v.y is not None and v.judge not in found.people:
+    for v in golden.verdicts:
+        if v.y is not None and v.judge not in golden.people:
             by_pair[v.a, v.b][v.prompt][v.first][v.judge].append(v.y)
     for models, by_prompt in by_pair.items():
         for by_order in by_prompt.values():
             for first, by_judge in by_order.items():
-                y = fmean(fmean(said) for said in by_judge.values())
+                y = fmean(fmean(ys) for ys in by_judge.values())
                 outcomes.append((models, first, _sign(y), 1 / len(by_order)))
     return outcomes
 
@@ -709,24 +717,24 @@ def log_linear(
 
 
 def evaluation(name: str, folder: Path) -> dict[str, Numbers]:
-    """Pair -> numbers, and `all` -> what holds for all models together."""
-    found = READERS[name](folder)
+    """Pair -> numbers, and `all` -> the numbers of all models together."""
+    golden = READERS[name](folder)
     pairs = [
         (a, b)
-        for a, b in combinations(found.models, 2)
-        if any((v.a, v.b) == (a, b) for v in found.verdicts)
+        for a, b in combinations(golden.models, 2)
+        if any((v.a, v.b) == (a, b) for v in golden.verdicts)
     ]
     numbers: dict[str, Numbers] = {}
     ps = []
     for a, b in pairs:
-        numbers[f"{a} vs {b}"], p = pair_numbers(found, a, b)
+        numbers[f"{a} vs {b}"], p = pair_numbers(golden, a, b)
         ps.append(p)
-    numbers["{} vs {}".format(*pairs[0])].update(intervals(name, found))
+    numbers["{} vs {}".format(*pairs[0])].update(intervals(name, golden))
     if len(pairs) > 1:
         for pair, p in zip(numbers.values(), multipletests(ps, method="holm")[1], strict=True):
             pair[HOLM]["holm_p"] = float(p)
-    if len(found.models) > 2:
-        numbers["all"] = ratings(found)
+    if len(golden.models) > 2:
+        numbers["all"] = ratings(golden)
     return numbers
 
 
@@ -735,15 +743,15 @@ def expected(folder: Path) -> dict[str, dict[str, Numbers]]:
     return {name: evaluation(name, folder) for name in READERS}
 
 
-def dumped(numbers: Mapping[str, Any]) -> str:
-    """JSON in which the numbers of one source are one line."""
+def to_json(numbers: Mapping[str, Any]) -> str:
+    """JSON with one line for the numbers of a source."""
 
     def text(value: Any, depth: int) -> str:
         if isinstance(next(iter(value.values())), float | int):
             return json.dumps({name: _rounded(number) for name, number in value.items()})
         inner = ",\n".join(
-            f"{' ' * depth}{json.dumps(key)}: {text(held, depth + 1)}"
-            for key, held in value.items()
+            f"{' ' * depth}{json.dumps(key)}: {text(nested, depth + 1)}"
+            for key, nested in value.items()
         )
         return "{\n" + inner + "}"
 

@@ -1,4 +1,4 @@
-"""The numbers that are expected of `bakeoff.stats` on `vectors.json`, computed without bakeoff."""
+"""The expected numbers of `bakeoff.stats` on `vectors.json`, computed without bakeoff."""
 
 import json
 import math
@@ -36,8 +36,8 @@ from tests.golden.reference import (
     SIGN,
     SIZE,
     WILSON,
-    Book,
     Numbers,
+    NumberTable,
 )
 
 MCNEMAR = "statsmodels mcnemar"
@@ -61,42 +61,42 @@ def expected(folder: Path) -> dict[str, Numbers]:
 
 def intervals(given: dict[str, Any]) -> Numbers:
     """Win rates in each of the four regimes of stats.md 1.2, and unbounded means."""
-    book = Book()
+    book = NumberTable()
     values = {name: np.array(given[name]) for name in ("singles", "few", "many", "rare")}
     for name, y in values.items():
         reference.rate(book, name, y)
     reference.rate(book, "groups", values["many"], given["groups"])
-    for hits, of in ((0, 7), (11, 16), (20, 20)):
-        low, high = proportion_confint(hits, of, 0.05, "wilson")
-        book.estimate(WILSON, f"{hits}/{of}", hits / of, low, high)
+    for hits, n in ((0, 7), (11, 16), (20, 20)):
+        low, high = proportion_confint(hits, n, 0.05, "wilson")
+        book.estimate(WILSON, f"{hits}/{n}", hits / n, low, high)
     low, high = proportion_confint(11, 16, 0.01, "wilson")
     book.estimate(WILSON, "11/16 at 99 %", 11 / 16, low, high)
     d = np.array(given["more_differences"])
     low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     book.estimate(ONE_SAMPLE, "differences", d.mean(), low, high, stats.sem(d))
     for name, y in (("bca", values["rare"]), ("bca of differences", d)):
-        found = stats.bootstrap(
+        result = stats.bootstrap(
             (y,), np.mean, n_resamples=99_999, method="BCa", rng=np.random.default_rng(1)
         )
-        low, high = found.confidence_interval
-        for part, value in (("low", low), ("high", high), ("se", found.standard_error)):
+        low, high = result.confidence_interval
+        for part, value in (("low", low), ("high", high), ("se", result.standard_error)):
             book.add(BCA, f"{name}.{part}", value)
     return book.numbers
 
 
 def tests(given: dict[str, Any]) -> Numbers:
-    """Sign, McNemar and permutation tests, and corrections for many of them."""
-    book = Book()
+    """Sign, McNemar and permutation tests, and corrections for multiple tests."""
+    book = NumberTable()
     for wins, losses in ((55, 45), (15, 5), (0, 6), (7, 7)):
         book.add(SIGN, f"sign {wins}-{losses}", stats.binomtest(wins, wins + losses).pvalue)
     for b, c in given["discordant"]:
-        found = mcnemar([[0, b], [c, 0]], exact=b + c < 25, correction=True)
-        book.add(MCNEMAR, f"mcnemar {b}-{c}", found.pvalue)
+        result = mcnemar([[0, b], [c, 0]], exact=b + c < 25, correction=True)
+        book.add(MCNEMAR, f"mcnemar {b}-{c}", result.pvalue)
     d = np.array(given["differences"])
-    found = stats.permutation_test(
+    result = stats.permutation_test(
         (d,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
     )
-    book.add(EXACT_FLIPS, "flips", found.pvalue)
+    book.add(EXACT_FLIPS, "flips", result.pvalue)
     more = np.array(given["more_differences"])
     book.add(reference.ALL_FLIPS, "more flips", reference.all_flips(more))
     for at, p in enumerate(multipletests(given["p_values"], method="holm")[1]):
@@ -116,7 +116,7 @@ def tests(given: dict[str, Any]) -> Numbers:
 
 def agreement(given: dict[str, Any]) -> Numbers:
     """Chance-corrected agreement of four raters on a scale, some ratings missing."""
-    book = Book()
+    book = NumberTable()
     table = np.array(given["ratings"], dtype=float)
     for level in ("nominal", "ordinal", "interval"):
         value = krippendorff.alpha(table.T, level_of_measurement=level, value_domain=range(1, 6))
@@ -135,24 +135,26 @@ def agreement(given: dict[str, Any]) -> Numbers:
 
 def ratings(given: dict[str, Any]) -> Numbers:
     """Bradley-Terry without ties, with ties half, Davidson's, and with an order effect."""
-    book = Book()
+    book = NumberTable()
     battles = [(int(left), int(right), won) for left, right, won, _ in given["battles"]]
     named = {1: evalica.Winner.X, 0: evalica.Winner.Y, 0.5: evalica.Winner.Draw}
 
     def fitted(rows: list[tuple[int, int, float]], newman: bool) -> tuple[Any, dict[int, float]]:
         fit = evalica.newman if newman else evalica.bradley_terry
         lefts, rights, won = zip(*rows, strict=True)
-        found = fit(lefts, rights, [named[one] for one in won], tolerance=1e-13, limit=1_000_000)
-        logs = {int(item): math.log(score) for item, score in found.scores.items()}
+        result = fit(
+            lefts, rights, [named[winner] for winner in won], tolerance=1e-13, limit=1_000_000
+        )
+        logs = {int(item): math.log(score) for item, score in result.scores.items()}
         middle = sum(logs.values()) / len(logs)
-        return found, {item: value - middle for item, value in sorted(logs.items())}
+        return result, {item: value - middle for item, value in sorted(logs.items())}
 
     decided = [row for row in battles if row[2] != 0.5]
     for name, rows in (("decided", decided), ("ties half", battles)):
         for item, value in fitted(rows, newman=False)[1].items():
             book.add(BT, f"{name} {item}", value)
-    found, logs = fitted(battles, newman=True)
-    book.add(NEWMAN, "davidson tie", 2 * found.v)
+    result, logs = fitted(battles, newman=True)
+    book.add(NEWMAN, "davidson tie", 2 * result.v)
     for item, value in logs.items():
         book.add(NEWMAN, f"davidson {item}", value)
     outcomes: list[reference.Outcome] = []
@@ -172,7 +174,7 @@ def sequential(given: dict[str, Any]) -> Numbers:
 
     The number of arrangements of wins and losses cancels in their ratio.
     """
-    book = Book()
+    book = NumberTable()
     y = np.array(given["stream"])
     decided = y[y != 0.5]
     logs, a = [0.0], 5
@@ -202,7 +204,7 @@ def sequential(given: dict[str, Any]) -> Numbers:
 
 def planning(given: dict[str, Any]) -> Numbers:
     """Sample size and power: stats.md 1.4."""
-    book = Book()
+    book = NumberTable()
     for sd, effect in ((1 / 3, 0.03), (0.5, 0.1), (0.42, 0.07)):
         n = normal_sample_size_one_tail(effect, 0.8, 0.025, std_null=sd)
         book.add(SIZE, f"prompts {sd:.3f} {effect}", math.ceil(n))
@@ -222,10 +224,10 @@ def planning(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def _under(book: Book, prefix: str) -> Book:
-    """A book that puts its numbers into another one, under names with a prefix."""
+def _under(book: NumberTable, prefix: str) -> NumberTable:
+    """A table that adds its numbers to `book` under names with a prefix."""
 
-    class Under(Book):
+    class Under(NumberTable):
         def add(self, source: str, name: str, value: float | None) -> None:
             book.add(source, f"{prefix}{name}", value)
 
@@ -234,7 +236,7 @@ def _under(book: Book, prefix: str) -> Book:
 
 def labels(given: dict[str, Any]) -> Numbers:
     """PPI++ on 50 labels and 150 unlabelled prompts; Rogan-Gladen."""
-    book = Book()
+    book = NumberTable()
     y, judged = np.array(given["labels"]), np.array(given["judged"])
     f, rest = judged[: len(y)], judged[len(y) :]
     low, high = (float(np.ravel(edge)[0]) for edge in ppi_py.ppi_mean_ci(y, f, rest, alpha=0.05))
@@ -246,17 +248,17 @@ def labels(given: dict[str, Any]) -> Numbers:
 
 
 def length(given: dict[str, Any]) -> Numbers:
-    """The win rate at equal length: ours, and AlpacaEval's for two penalties."""
-    book = Book()
+    """The win rate at equal length: bakeoff's, and AlpacaEval's with two penalties."""
+    book = NumberTable()
     y, d = np.array(given["soft"]), np.array(given["lengths"], dtype=float)
     z = np.tanh(d / d.std(ddof=1))
     fit = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial()).fit(tol=1e-12)
     book.put(GLM, controlled=special.expit(fit.params[0]), slope=fit.params[1])
     hardness, gamed = np.array(given["hardness"]), np.array(given["gamed"])
     at = gamed[:, 2].astype(int)
-    own = np.column_stack((np.tanh(d / d.std(ddof=1)), hardness, np.ones(len(y))))
-    theirs = np.column_stack((np.tanh(gamed[:, 0]), hardness[at], np.zeros(len(gamed))))
-    x, outcome = np.vstack((own, theirs)), np.append(y, gamed[:, 1])
+    own_rows = np.column_stack((np.tanh(d / d.std(ddof=1)), hardness, np.ones(len(y))))
+    gamed_rows = np.column_stack((np.tanh(gamed[:, 0]), hardness[at], np.zeros(len(gamed))))
+    x, outcome = np.vstack((own_rows, gamed_rows)), np.append(y, gamed[:, 1])
     weights = np.repeat((1.0, 0.2 * len(y) / len(gamed)), (len(y), len(gamed)))
     for c in (2.78, 21.54):
         # A weight on a row is that of a count: statsmodels divides the log-likelihood by rows.
@@ -279,7 +281,7 @@ def length(given: dict[str, Any]) -> Numbers:
 
 def variance(given: dict[str, Any]) -> Numbers:
     """Variance components of a balanced nested design, from the mean squares of its ANOVA."""
-    book = Book()
+    book = NumberTable()
     frame = pd.DataFrame(given["nested"], columns=["p", "g", "o", "r", "y"])
     frame["y"] -= frame.groupby("o")["y"].transform("mean")  # both orders cancel what they share
     sizes = [int(frame[column].nunique()) for column in "pgor"]

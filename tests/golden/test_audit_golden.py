@@ -1,4 +1,4 @@
-"""`bakeoff.audit` on our own evaluations in every format, against independent numbers.
+"""`bakeoff.audit` on the golden evaluations in every format, against independent numbers.
 
 `make_golden.py` writes the evaluations, `reference.py` computes the numbers without bakeoff.
 """
@@ -13,8 +13,8 @@ import pytest
 import bakeoff
 from bakeoff.importers.reader import importers
 from tests.golden import make_golden
-from tests.golden.comparing import changeable, differing, read, unexpected
-from tests.golden.observed import Found, audit, numbers_of
+from tests.golden.comparing import changeable, differences, read, unexpected
+from tests.golden.observed import NumbersByPair, audit, numbers_of
 
 EXPECTED = read(make_golden.EXPECTED_AUDIT)
 NAMES = list(make_golden.EVALUATIONS)
@@ -22,17 +22,17 @@ OTHER_SEEDS = (8, 9, 10)
 
 
 @cache
-def audited(name: str) -> bakeoff.Results:
+def audit_results(name: str) -> bakeoff.Results:
     return audit(name, [make_golden.DATA / file for file in make_golden.files(name)])
 
 
 @cache
-def found(name: str) -> Found:
-    return numbers_of(audited(name))
+def audit_numbers(name: str) -> NumbersByPair:
+    return numbers_of(audit_results(name))
 
 
-def found_in(name: str, files: Mapping[str, str], folder: Path) -> Found:
-    """The numbers of other files of the same names."""
+def numbers_of_files(name: str, files: Mapping[str, str], folder: Path) -> NumbersByPair:
+    """The numbers of an evaluation with other file contents."""
     folder.mkdir(exist_ok=True)
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
@@ -40,24 +40,24 @@ def found_in(name: str, files: Mapping[str, str], folder: Path) -> Found:
 
 
 @pytest.mark.parametrize(("name", "pair"), [(n, pair) for n in NAMES for pair in EXPECTED[n]])
-def test_every_number_is_the_independent_one(name: str, pair: str) -> None:
-    assert differing(EXPECTED[name][pair], found(name)[pair]) == {}
-    assert unexpected(EXPECTED[name][pair], found(name)[pair]) == set()
+def test_numbers_match_the_reference(name: str, pair: str) -> None:
+    assert differences(EXPECTED[name][pair], audit_numbers(name)[pair]) == {}
+    assert unexpected(EXPECTED[name][pair], audit_numbers(name)[pair]) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_pairs_are_those_of_the_file(name: str) -> None:
-    assert found(name).keys() == EXPECTED[name].keys()
+def test_pairs_match_the_file(name: str) -> None:
+    assert audit_numbers(name).keys() == EXPECTED[name].keys()
 
 
 def test_every_format_has_an_evaluation() -> None:
-    formats = {str(format) for name in NAMES for format in audited(name).config["format"]}  # type: ignore[union-attr]
+    formats = {str(format) for name in NAMES for format in audit_results(name).config["format"]}  # type: ignore[union-attr]
     assert formats == set(importers())
 
 
-# That the numbers can differ: with one value changed, with one row less, with other data.
+# The comparison can fail: with a changed value, without a row, and with other data.
 
-# What is changed in the first file, and a number of the first pair that it moves.
+# A replacement in the first file, and a number of the first pair that it changes.
 CHANGES = {
     "alpaca_eval": ('"preference":1.', '"preference":2,"was":1.', "win_rate.estimate"),
     "arena_hard": ('"score": "A>B"', '"score": "B>A"', "win_rate.estimate"),
@@ -74,29 +74,29 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_changed_value_is_noticed(name: str, tmp_path: Path) -> None:
+def test_a_changed_value_changes_the_numbers(name: str, tmp_path: Path) -> None:
     old, new, moved = CHANGES[name]
     files = make_golden.files(name)
     file = next(iter(files))
     assert old in files[file]
-    again = found_in(name, {**files, file: files[file].replace(old, new, 1)}, tmp_path)
+    again = numbers_of_files(name, {**files, file: files[file].replace(old, new, 1)}, tmp_path)
     pair = next(iter(EXPECTED[name]))
-    assert moved in differing(EXPECTED[name][pair], again[pair])
+    assert moved in differences(EXPECTED[name][pair], again[pair])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_row_less_is_noticed(name: str, tmp_path: Path) -> None:
+def test_a_missing_row_changes_the_numbers(name: str, tmp_path: Path) -> None:
     files = make_golden.files(name)
     file = next(iter(files))
-    again = found_in(name, {**files, file: without_a_row(files[file])}, tmp_path)
+    again = numbers_of_files(name, {**files, file: without_a_row(files[file])}, tmp_path)
     wrong = [
-        name_ for pair in EXPECTED[name] for name_ in differing(EXPECTED[name][pair], again[pair])
+        name_ for pair in EXPECTED[name] for name_ in differences(EXPECTED[name][pair], again[pair])
     ]
     assert "judged" in wrong
 
 
 def without_a_row(text: str) -> str:
-    """A file without the last row but one, whatever its format."""
+    """The text of a file of any format without its last row but one."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError:
@@ -111,23 +111,23 @@ def without_a_row(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_number_is_the_same_for_other_data(name: str, tmp_path: Path) -> None:
+def test_other_data_changes_every_number(name: str, tmp_path: Path) -> None:
     same = {pair: changeable(numbers) for pair, numbers in EXPECTED[name].items()}
     for seed in OTHER_SEEDS:
-        again = found_in(name, make_golden.files(name, seed), tmp_path / str(seed))
+        again = numbers_of_files(name, make_golden.files(name, seed), tmp_path / str(seed))
         for pair, numbers in EXPECTED[name].items():
-            same[pair] -= differing(numbers, again.get(pair, {})).keys()
+            same[pair] -= differences(numbers, again.get(pair, {})).keys()
     assert {pair: names for pair, names in same.items() if names} == {}
 
 
-# What the real evaluations of `tests/real_evaluations` show beside numbers.
+# Properties other than numbers, as in `tests/real_evaluations`.
 
 
-def test_a_winner_is_named_only_where_the_interval_leaves_out_a_half() -> None:
+def test_a_winner_needs_an_interval_that_excludes_half() -> None:
     outcomes = set()
     bounds = ("win_rate.low", "win_rate.high")
     for name in NAMES:
-        for pair in audited(name).summary.pairs:
+        for pair in audit_results(name).summary.pairs:
             rate = EXPECTED[name][f"{pair.a} vs {pair.b}"]
             low, high = (next(n[k] for n in rate.values() if k in n) for k in bounds)
             assert pair.outcome != "better" or low > 0.5
@@ -136,13 +136,13 @@ def test_a_winner_is_named_only_where_the_interval_leaves_out_a_half() -> None:
     assert {"better", "not enough data", "withheld"} <= outcomes
 
 
-def test_a_judge_that_saw_one_order_only_gives_no_verdict() -> None:
-    (pair,) = audited("script").summary.pairs
+def test_a_single_order_withholds_the_verdict() -> None:
+    (pair,) = audit_results("script").summary.pairs
     assert (pair.outcome, pair.order.identified) == ("withheld", "one order")
     assert "was always shown first" in pair.verdict
 
 
-def test_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
+def test_a_model_against_itself_is_equivalent(tmp_path: Path) -> None:
     rows = json.loads(make_golden.files("alpaca_eval")["alpaca_eval.json"])
     same = {"generator_2": rows[0]["generator_1"], "preference": 1.5}
     for row in rows:  # with equal texts there would be nothing to judge
@@ -158,14 +158,14 @@ def test_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
     assert "NaN" not in (tmp_path / "out/results.json").read_text("utf-8")
 
 
-def test_an_answer_that_is_no_text_fails_and_its_labels_count() -> None:
-    results = audited("pandalm")
+def test_non_text_answer_fails_and_its_labels_count() -> None:
+    results = audit_results("pandalm")
     mute = {(one.participant, one.raw) for one in results.failures if one.stage == "completion"}
     assert mute == {("elm", "True")}
     for pair in results.summary.pairs:
         assert pair.accounting.asked == 3 * 14
 
 
-def test_no_answer_of_ours_is_suspicious() -> None:
+def test_no_golden_answer_is_suspicious() -> None:
     for name in NAMES:
-        assert [one.model for one in audited(name).summary.models if one.suspicious] == []
+        assert [one.model for one in audit_results(name).summary.models if one.suspicious] == []

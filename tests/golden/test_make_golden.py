@@ -1,4 +1,4 @@
-"""The committed data and expected numbers are what the script writes."""
+"""The committed data and expected numbers equal the output of the script."""
 
 import pytest
 
@@ -13,28 +13,28 @@ MADE = {
 }
 
 
-def test_the_data_files_are_reproduced_byte_for_byte() -> None:
+def test_data_files_are_reproduced_byte_for_byte() -> None:
     committed = {path.name: path.read_bytes() for path in make_golden.DATA.iterdir()}
     assert committed == {file: text.encode() for file, text in MADE.items()}
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_the_numbers_of_an_evaluation_are_reproduced(name: str) -> None:
+def test_numbers_of_an_evaluation_are_reproduced(name: str) -> None:
     committed = read(make_golden.EXPECTED_AUDIT)
     assert committed.keys() == READERS.keys()
     again = reference.evaluation(name, make_golden.DATA)
     assert again.keys() == committed[name].keys()
     for pair, numbers in again.items():
         assert numbers.keys() == committed[name][pair].keys(), pair
-        for source, held in numbers.items():
-            assert held == pytest.approx(committed[name][pair][source], rel=1e-9, abs=1e-9)
+        for source, computed in numbers.items():
+            assert computed == pytest.approx(committed[name][pair][source], rel=1e-9, abs=1e-9)
 
 
-def test_the_numbers_of_the_statistics_are_reproduced() -> None:
+def test_numbers_of_the_statistics_are_reproduced() -> None:
     committed = read(make_golden.EXPECTED_STATISTICS)
     again = reference_statistics.expected(make_golden.DATA)
     assert again.keys() == committed.keys()
     for group, numbers in again.items():
         assert numbers.keys() == committed[group].keys(), group
-        for source, held in numbers.items():
-            assert held == pytest.approx(committed[group][source], rel=1e-9, abs=1e-9)
+        for source, computed in numbers.items():
+            assert computed == pytest.approx(committed[group][source], rel=1e-9, abs=1e-9)

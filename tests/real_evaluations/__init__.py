@@ -1,8 +1,7 @@
 """Tests on real evaluations, which are not part of this repository.
 
 They read ../shared/data and compare with the numbers of its `expected_give.json`. Without that
-folder all of them are skipped here, at once; `tests/golden` asserts the same functions on data of
-our own.
+folder all are skipped; `tests/golden` tests the same functions on synthetic data.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Reads the real evaluations, and the numbers that are known of them."""
+"""Readers of the real evaluations and of their published numbers."""
 
 import csv
 import gzip
@@ -40,13 +40,15 @@ def _text(path: Path) -> str:
 
 def alpaca(model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Preferences for the model, prompts, whether it was shown first (NaN: unknown), lengths."""
-    mine = [row for row in rows("alpaca_eval/judgments_compact.csv.gz") if row["model"] == model]
-    raw = np.array([float(row["preference"]) for row in mine])
+    model_rows = [
+        row for row in rows("alpaca_eval/judgments_compact.csv.gz") if row["model"] == model
+    ]
+    raw = np.array([float(row["preference"]) for row in model_rows])
     return (
         np.where(raw == 0, 1.5, raw) - 1,
-        np.array([int(row["index"]) for row in mine]),
-        np.array([float(row["model_shown_first"] or "nan") for row in mine]),
-        np.array([float(row["output_len"]) for row in mine]),
+        np.array([int(row["index"]) for row in model_rows]),
+        np.array([float(row["model_shown_first"] or "nan") for row in model_rows]),
+        np.array([float(row["output_len"]) for row in model_rows]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Real evaluations through `bakeoff.audit`; G1 to G13 are the acceptance checks of stats.md."""
+"""`bakeoff.audit` on real evaluations; G1 to G13 are the acceptance checks of stats.md."""
 
 import csv
 import gzip
@@ -24,8 +24,8 @@ _WINNERS = {
 
 
 def alpaca(model: str, tmp_path: Path) -> Path:
-    """The compact judgments as AlpacaEval writes them, without the texts that they leave out."""
-    found = [
+    """The compact judgments in the format of AlpacaEval, without texts."""
+    annotations = [
         {
             "instruction": f"instruction {row['index']}",
             "generator_1": "gpt4_1106_preview",
@@ -37,21 +37,21 @@ def alpaca(model: str, tmp_path: Path) -> Path:
         if row["model"] == model
     ]
     path = tmp_path / f"{model}.json"
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(annotations))
     return path
 
 
-def only(results: Results) -> PairSummary:
+def only_pair(results: Results) -> PairSummary:
     (pair,) = results.summary.pairs
     return pair
 
 
-def of(results: Results, a: str, b: str) -> PairSummary:
+def pair_of(results: Results, a: str, b: str) -> PairSummary:
     return next(pair for pair in results.summary.pairs if {pair.a, pair.b} == {a, b})
 
 
 def test_g1_alpaca_eval_claude_2() -> None:
-    pair = only(audit([file("alpaca_eval/annotations_claude-2.json.gz")]))
+    pair = only_pair(audit([file("alpaca_eval/annotations_claude-2.json.gz")]))
     wanted = expected()["alpaca_eval"]["claude-2"]
     assert (pair.a, pair.b, pair.prompts) == ("claude-2", "gpt4_1106_preview", 805)
     assert (pair.wins, pair.losses, pair.ties) == (131, 673, 1)
@@ -65,12 +65,12 @@ def test_g1_alpaca_eval_claude_2() -> None:
     assert wilson == pytest.approx(wanted["wilson95_wins_over_decisive"], abs=1e-6)
     assert pair.sign_test is not None
     assert pair.sign_test.p == pytest.approx(wanted["sign_test_p"], rel=1e-6)
-    # A judge of the family of the model that wins does not decide alone.
+    # A judge of the winner's model family does not decide alone.
     assert (pair.outcome, [r.kind for r in pair.reasons]) == ("withheld", ["own family"])
 
 
-def test_g4_the_random_order_of_alpaca_eval_shows_the_place_effect() -> None:
-    order = only(audit([file("alpaca_eval/annotations_claude-2.json.gz")])).order
+def test_g4_random_order_of_alpaca_eval_shows_position_bias() -> None:
+    order = only_pair(audit([file("alpaca_eval/annotations_claude-2.json.gz")])).order
     assert order.identified == "random order"
     assert order.effect is not None
     assert order.balanced is not None
@@ -79,20 +79,20 @@ def test_g4_the_random_order_of_alpaca_eval_shows_the_place_effect() -> None:
     assert 100 * order.balanced.estimate == pytest.approx(17.21, abs=0.02)
 
 
-def test_g2_an_interval_that_holds_a_half_is_no_win(tmp_path: Path) -> None:
-    pair = only(audit([alpaca("FuseChat-Llama-3.2-3B-Instruct", tmp_path)]))
+def test_g2_interval_that_contains_half_is_no_win(tmp_path: Path) -> None:
+    pair = only_pair(audit([alpaca("FuseChat-Llama-3.2-3B-Instruct", tmp_path)]))
     assert pair.win_rate is not None
     assert 100 * pair.win_rate.estimate == pytest.approx(51.2967, abs=1e-3)
     assert 100 * pair.win_rate.se == pytest.approx(1.4826, abs=1e-3)  # type: ignore[operator]
     assert (pair.wins, pair.losses, pair.ties) == (424, 378, 3)
     assert pair.win_rate.low < 0.5 < pair.win_rate.high
-    assert pair.outcome == "withheld"  # the order is in none of its columns
+    assert pair.outcome == "withheld"  # no column records the order
     assert [reason.kind for reason in pair.reasons] == ["order not recorded"]
 
 
-def test_g3_a_model_against_itself_is_no_difference(tmp_path: Path) -> None:
+def test_g3_model_against_itself_is_equivalent(tmp_path: Path) -> None:
     results = audit([alpaca("gpt4_1106_preview", tmp_path)], out=tmp_path / "out")
-    pair = only(results)
+    pair = only_pair(results)
     assert (pair.a, pair.b) == ("gpt4_1106_preview", "gpt4_1106_preview (2)")
     assert (pair.wins, pair.losses, pair.ties) == (0, 0, 805)
     assert pair.win_rate is not None
@@ -122,7 +122,7 @@ def test_g6_two_orders_of_llmbar(name: str, judge: str, tmp_path: Path) -> None:
         csv.writer(file).writerows(
             [["prompt_id", "model_a", "model_b", "winner", "first", "judge"], *table]
         )
-    pair = only(audit([path]))
+    pair = only_pair(audit([path]))
     n, order = wanted["n"], pair.order
     assert pair.prompts == n
     assert round(n * (pair.consistency or 0)) == wanted["agree"]
@@ -140,29 +140,29 @@ def test_g6_two_orders_of_llmbar(name: str, judge: str, tmp_path: Path) -> None:
     assert order.pick_first.estimate == pytest.approx(wanted["first_position_pick_rate"])
 
 
-def test_g8_people_on_pandalm_and_holm_over_ten_pairs() -> None:
+def test_g8_human_labels_of_pandalm_with_holm_over_ten_pairs() -> None:
     results = audit([file("pandalm/testset_text.jsonl.gz")])
     wanted = expected()["pandalm"]["pairs_human_majority"]
     assert len(results.summary.pairs) == len(wanted) == 10
     for names, numbers in wanted.items():
         a, b = names.split(" vs ")
-        pair = of(results, a, b)
+        pair = pair_of(results, a, b)
         counts = (pair.wins, pair.losses) if pair.a == a else (pair.losses, pair.wins)
         assert (*counts, pair.ties) == (numbers["win"], numbers["lose"], numbers["tie"])
         assert pair.sign_test is not None
         assert pair.sign_test.p == pytest.approx(numbers["sign_p"], abs=1e-6)
         assert pair.holm_p == pytest.approx(numbers["holm_p"], abs=1e-6)
-    llama = of(results, "llama-7b", "bloom-7b")
+    llama = pair_of(results, "llama-7b", "bloom-7b")
     assert sorted((llama.wins, llama.losses, llama.ties)) == [11, 28, 72]
-    # Six rows hold a boolean, of two completions: they fail, and people's labels still count.
+    # Six rows contain a boolean instead of a completion: two failures; their human labels count.
     mute = [failure for failure in results.failures if failure.kind == "not text"]
     assert {(failure.stage, failure.raw) for failure in mute} == {("completion", "True")}
     assert sum(pair.accounting.judged for pair in results.summary.pairs) == 3 * 999
 
 
-def test_g11_scores_that_were_given_apart() -> None:
+def test_g11_pointwise_scores() -> None:
     results = audit([file("arena_hard/arena_bench_v1_scores.csv.gz")])
-    pair = of(results, "claude-2.1", "claude-2")
+    pair = pair_of(results, "claude-2.1", "claude-2")
     assert (pair.a, pair.prompts, pair.order.identified) == ("claude-2.1", 298, "order-free")
     assert (pair.accounting.asked, pair.accounting.failed_by_kind) == (300, {"missing": 2})
     assert (pair.wins, pair.losses, pair.ties) == (100, 97, 101)
@@ -172,7 +172,7 @@ def test_g11_scores_that_were_given_apart() -> None:
     assert 10 * value.se == pytest.approx(0.1696, abs=1e-3)  # type: ignore[operator]
     assert (10 * value.low, 10 * value.high) == pytest.approx((-0.636, 0.032), abs=1e-3)
     assert pair.outcome == "not enough data"
-    newer = of(results, "gpt-4-1106-preview", "gpt-4-0314")
+    newer = pair_of(results, "gpt-4-1106-preview", "gpt-4-0314")
     assert newer.score_difference is not None
     value = newer.score_difference.value
     sign = 1 if newer.a == "gpt-4-1106-preview" else -1
@@ -182,8 +182,8 @@ def test_g11_scores_that_were_given_apart() -> None:
     )
 
 
-def repeats(prefix: str, text: str, tmp_path: Path) -> list[Path]:
-    """A file for each run of the comparison script, as that script wrote them."""
+def repeat_files(prefix: str, text: str, tmp_path: Path) -> list[Path]:
+    """A file per run of the comparison script, in its format."""
     document = json.loads(_unzipped(file(text)))
     winners: dict[str, dict[int, str]] = defaultdict(dict)
     for row in rows("open_r1_impute/winners.csv.gz"):
@@ -203,10 +203,10 @@ def _unzipped(path: Path) -> str:
     return gzip.decompress(path.read_bytes()).decode()
 
 
-def test_g12_ten_repeats_are_a_hundred_prompts_and_no_verdict(tmp_path: Path) -> None:
-    files = repeats("g4", "open_r1_impute/g4-rep1.json.gz", tmp_path)
+def test_g12_ten_repeats_of_100_prompts_are_withheld(tmp_path: Path) -> None:
+    files = repeat_files("g4", "open_r1_impute/g4-rep1.json.gz", tmp_path)
     assert len(files) == 10
-    pair = only(audit(files))
+    pair = only_pair(audit(files))
     wanted = expected()["open_r1_impute"]["gpt4_10_repeats"]
     assert (pair.prompts, pair.accounting.judged) == (100, 1000)
     assert pair.win_rate is not None
@@ -226,54 +226,56 @@ def test_g12_ten_repeats_are_a_hundred_prompts_and_no_verdict(tmp_path: Path) ->
     assert pair.thinking.rate_only_b.estimate > 0.95 > 0.65 > pair.thinking.rate_only_a.estimate
 
 
-def test_other_judges_on_other_completions_are_one_evaluation(tmp_path: Path) -> None:
-    files = repeats("g4", "open_r1_impute/g4-rep1.json.gz", tmp_path)
-    files += repeats("cl", "open_r1_impute/cl-rep1.json.gz", tmp_path)
-    pair = only(audit(files))
-    rates = {one.judge: round(100 * one.win_rate.estimate, 1) for one in pair.judges}
+def test_files_of_several_judges_are_one_evaluation(tmp_path: Path) -> None:
+    files = repeat_files("g4", "open_r1_impute/g4-rep1.json.gz", tmp_path)
+    files += repeat_files("cl", "open_r1_impute/cl-rep1.json.gz", tmp_path)
+    pair = only_pair(audit(files))
+    rates = {judge.judge: round(100 * judge.win_rate.estimate, 1) for judge in pair.judges}
     assert rates == {"gpt-4": 81.4, "claude-3-5-sonnet-20241022": 49.0}
     assert (pair.prompts, pair.accounting.judged) == (100, 1600)
     assert {reason.kind for reason in pair.reasons} == {"one order", "judges disagree"}
-    by_repeat = {found.raters[0].split(",")[0]: found.share for found in pair.agreement[1:]}
+    by_repeat = {
+        agreement.raters[0].split(",")[0]: agreement.share for agreement in pair.agreement[1:]
+    }
     assert by_repeat == pytest.approx({"gpt-4": 0.92, "claude-3-5-sonnet-20241022": 1.0})
 
 
-def test_g13_rows_of_one_question_are_one_cluster() -> None:
+def test_g13_rows_of_a_question_are_one_cluster() -> None:
     path = file("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
     clustered = audit([path], columns={"cluster": "question_id"})
     for names, wanted in expected()["arena_hard_battles"].items():
         a, b = names.split(" vs ")
-        pair = of(clustered, a, b)
+        pair = pair_of(clustered, a, b)
         assert (pair.prompts, pair.clusters) == (wanted["rows"], 100)
         assert pair.win_rate is not None
         assert 100 * pair.win_rate.estimate == pytest.approx(wanted["win_rate"])
         assert 100 * pair.win_rate.se == pytest.approx(wanted["cluster_se"])  # type: ignore[operator]
         assert pair.win_rate.n == 100
-    averaged = of(audit([path]), "claude-3-haiku-20240307", "gpt-4o")
+    averaged = pair_of(audit([path]), "claude-3-haiku-20240307", "gpt-4o")
     assert (averaged.prompts, averaged.clusters) == (100, None)
 
 
 @pytest.mark.parametrize("name", ["food", "simple"])
-def test_g10_evalicas_examples_are_rated_with_their_ties(name: str) -> None:
-    """Rows name no order, and each is a prompt of its own: Davidson's strengths of the battles."""
+def test_g10_ratings_of_evalica_examples_with_ties(name: str) -> None:
+    """Rows without orders and prompts: Davidson strengths of independent battles."""
     known = expected()["evalica"][name]
-    found = audit([file(f"evalica/{name}.csv")]).summary
-    strengths = {one.model: one.strength.estimate for one in found.ratings}
+    summary = audit([file(f"evalica/{name}.csv")]).summary
+    strengths = {rating.model: rating.strength.estimate for rating in summary.ratings}
     assert strengths == pytest.approx(known["davidson_log_strength"], abs=1e-3)
-    assert found.rating_model is not None
-    assert found.rating_model.tie_parameter == pytest.approx(known["davidson_nu"], abs=1e-3)
-    assert (found.rating_model.first_advantage, found.rating_model.components) == (None, 1)
+    assert summary.rating_model is not None
+    assert summary.rating_model.tie_parameter == pytest.approx(known["davidson_nu"], abs=1e-3)
+    assert (summary.rating_model.first_advantage, summary.rating_model.components) == (None, 1)
     if name == "food":
-        assert (found.ratings[0].model, round(strengths["Tacos"], 4)) == ("Tacos", 0.9971)
-        assert round(found.rating_model.tie_parameter or 0, 4) == 0.1573
-    if name == "simple":  # 16 rows are too few to be sure of anything
-        assert {one.ranks for one in found.ratings} == {(1, 5)}
+        assert (summary.ratings[0].model, round(strengths["Tacos"], 4)) == ("Tacos", 0.9971)
+        assert round(summary.rating_model.tie_parameter or 0, 4) == 0.1573
+    if name == "simple":  # 16 rows are too few for significant ranks
+        assert {rating.ranks for rating in summary.ratings} == {(1, 5)}
 
 
-def test_g13_arena_hards_battles_are_rated_as_evalica_does_with_a_question_as_the_unit() -> None:
+def test_g13_ratings_of_arena_hard_match_evalica_clustered_by_question() -> None:
     path = file("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
     rows = records("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
-    found = audit([path], columns={"cluster": "question_id"}).summary
+    summary = audit([path], columns={"cluster": "question_id"}).summary
     result = evalica.newman(
         [row["model_a"] for row in rows],
         [row["model_b"] for row in rows],
@@ -284,21 +286,21 @@ def test_g13_arena_hards_battles_are_rated_as_evalica_does_with_a_question_as_th
     logs = {model: math.log(score) for model, score in result.scores.items()}
     mean = sum(logs.values()) / len(logs)
     theirs = {str(model): value - mean for model, value in logs.items()}
-    assert {one.model: one.strength.estimate for one in found.ratings} == pytest.approx(
+    assert {rating.model: rating.strength.estimate for rating in summary.ratings} == pytest.approx(
         theirs, abs=2e-3
     )
-    assert found.rating_model is not None
-    assert found.rating_model.tie_parameter == pytest.approx(2 * result.v, abs=1e-3)
-    assert (found.rating_model.prompts, found.rating_model.clusters) == (len(rows), 100)
-    haiku = found.ratings[-1]
+    assert summary.rating_model is not None
+    assert summary.rating_model.tie_parameter == pytest.approx(2 * result.v, abs=1e-3)
+    assert (summary.rating_model.prompts, summary.rating_model.clusters) == (len(rows), 100)
+    haiku = summary.ratings[-1]
     assert (haiku.model, haiku.ranks, haiku.strength.n) == ("claude-3-haiku-20240307", (4, 4), 100)
     averaged = audit([path]).summary
-    assert [one.model for one in averaged.ratings][-1] == haiku.model
+    assert [rating.model for rating in averaged.ratings][-1] == haiku.model
     assert averaged.rating_model is not None
     assert (averaged.rating_model.prompts, averaged.rating_model.clusters) == (100, None)
 
 
-def test_llm_comparators_example_comes_in() -> None:
-    pair = only(audit([file("llm_comparator/example_tiny.json")]))
+def test_llm_comparator_example_is_audited() -> None:
+    pair = only_pair(audit([file("llm_comparator/example_tiny.json")]))
     assert (pair.prompts, pair.accounting.judged) == (5, 8)
     assert pair.outcome == "not enough data"

@@ -1,4 +1,4 @@
-"""What `bakeoff check` and the detector of suspicious texts say of real pairs and texts."""
+"""The judge check and the injection detector on real pairs and texts."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from bakeoff.evaluation.judge_check import load_labeled_pairs
 from tests.real_evaluations.data import DATA, expected, records
-from tests.real_evaluations.data import rows as golden_rows
+from tests.real_evaluations.data import rows as data_rows
 from tests.unit.analysis.test_injection import flagged
 from tests.unit.evaluation.judge_check.cases import judgments_of
 from tests.unit.evaluation.judge_check.test_grading import check_of
@@ -17,34 +17,34 @@ from tests.unit.evaluation.judge_check.test_grading import check_of
 
 @pytest.mark.parametrize("judge", ["ChatGPT", "GPT-4"])
 @pytest.mark.parametrize("name", ["MT-Bench", "Natural", "Adversarial-Neighbor"])
-def test_what_was_published_about_the_judges_of_llmbar(name: str, judge: str) -> None:
-    wanted = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
-    every = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
-    pairs = [one for one in every if one.set == name]
-    heard = {
+def test_judge_check_matches_published_llmbar_numbers(name: str, judge: str) -> None:
+    published = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
+    all_pairs = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz").pairs
+    pairs = [pair for pair in all_pairs if pair.set == name]
+    row_by_index = {
         int(row["i"]): row
-        for row in golden_rows("llmbar/judgments.csv.gz")
+        for row in data_rows("llmbar/judgments.csv.gz")
         if (row["set"], row["judge"], row["strategy"]) == (name, judge, "Vanilla_NoRules")
     }
     judgments = []
-    for number, one in enumerate(pairs):
-        row = heard[number]
+    for number, pair in enumerate(pairs):
+        row = row_by_index[number]
         orders = row["winner_order12"], row["winner_order21"]
         first, second = (float(winner == row["label"]) for winner in orders)
-        if row["label"] == "2":  # the better one is shown first in the order 2, 1
+        if row["label"] == "2":  # the better completion is first in the order 2, 1
             first, second = second, first
-        judgments += judgments_of(one, first, 1 - second)
-    found = check_of(judgments, pairs=pairs)
-    assert found.overall.pairs == wanted["n"]
-    assert found.overall.right == wanted["correct_both"]
-    assert found.overall.split == wanted["n"] - wanted["agree"]
-    assert found.overall.preference is not None
-    assert 100 * found.overall.preference.estimate == pytest.approx(wanted["accuracy_avg_pct"])
-    assert found.order.pick_first is not None
-    assert found.order.pick_first.estimate == pytest.approx(wanted["first_position_pick_rate"])
+        judgments += judgments_of(pair, first, 1 - second)
+    result = check_of(judgments, pairs=pairs)
+    assert result.overall.pairs == published["n"]
+    assert result.overall.right == published["correct_both"]
+    assert result.overall.split == published["n"] - published["agree"]
+    assert result.overall.preference is not None
+    assert 100 * result.overall.preference.estimate == pytest.approx(published["accuracy_avg_pct"])
+    assert result.order.pick_first is not None
+    assert result.order.pick_first.estimate == pytest.approx(published["first_position_pick_rate"])
 
 
-def test_llmbar_loads_as_it_is() -> None:
+def test_llmbar_pairs_are_loaded() -> None:
     known = load_labeled_pairs(DATA / "llmbar/pairs.jsonl.gz")
     assert known.available == len(known.pairs) == 885
     sizes = Counter(pair.set for pair in known.pairs)
@@ -87,7 +87,7 @@ REAL: dict[str, Callable[[], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_at_most_one_real_completion_in_a_hundred_is_named(name: str) -> None:
+def test_at_most_one_percent_of_real_completions_are_flagged(name: str) -> None:
     texts = REAL[name]()
     assert len(texts) >= 300
     assert len(flagged(texts)) <= 0.01 * len(texts), flagged(texts)

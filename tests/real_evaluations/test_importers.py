@@ -1,4 +1,4 @@
-"""Real files of each format, as records."""
+"""The importers on real files of each format."""
 
 import csv
 import gzip
@@ -12,13 +12,13 @@ from tests.real_evaluations.data import file
 from tests.unit.importers.sample import counted
 
 
-def test_real_annotations_tell_the_order_of_all_rows_but_one() -> None:
+def test_alpaca_eval_order_is_known_for_all_rows_but_one() -> None:
     path = file("alpaca_eval/annotations_claude-2.json.gz")
-    found = read([path]).evidence
+    evidence = read([path]).evidence
     with gzip.open(file("alpaca_eval/judgments_compact.csv.gz"), "rt") as text:
         rows = [row for row in csv.DictReader(text) if row["model"] == "claude-2"]
-    assert counted(found) == (805, 0)
-    for judgment, row in zip(found.judgments, rows, strict=True):
+    assert counted(evidence) == (805, 0)
+    for judgment, row in zip(evidence.judgments, rows, strict=True):
         shown = str(int(judgment.first == "claude-2")) if judgment.presented == "recorded" else ""
         assert shown == row["model_shown_first"]
         first = judgment.verdict.first
@@ -26,56 +26,56 @@ def test_real_annotations_tell_the_order_of_all_rows_but_one() -> None:
         assert mine == pytest.approx(float(row["preference"]) - 1)
 
 
-def test_the_viewers_own_example() -> None:
-    found = read([file("llm_comparator/example_tiny.json")]).evidence
-    assert found.models == ("ABC v0.6", "ABC v0.5")
-    assert counted(found) == (8, 0)
-    assert [j.presented for j in found.judgments].count("recorded") == 4
+def test_llm_comparator_example() -> None:
+    evidence = read([file("llm_comparator/example_tiny.json")]).evidence
+    assert evidence.models == ("ABC v0.6", "ABC v0.5")
+    assert counted(evidence) == (8, 0)
+    assert [j.presented for j in evidence.judgments].count("recorded") == 4
 
 
-def test_real_labels_and_six_booleans_among_the_completions() -> None:
-    found = read([file("pandalm/testset_text.jsonl.gz")]).evidence
-    assert counted(found) == (2997, 0)
-    # Six rows, but two completions: each model said it once and was compared three times.
-    assert [(f.stage, f.participant, f.raw) for f in found.failures] == [
+def test_pandalm_labels_and_boolean_completions() -> None:
+    evidence = read([file("pandalm/testset_text.jsonl.gz")]).evidence
+    assert counted(evidence) == (2997, 0)
+    # Six rows but two completions: each was compared with three models.
+    assert [(f.stage, f.participant, f.raw) for f in evidence.failures] == [
         ("completion", "bloom-7b", "True"),
         ("completion", "opt-7b", "True"),
     ]
     votes = defaultdict(list)
-    for one in found.judgments:
-        if (one.first, one.second) == ("bloom-7b", "llama-7b"):
-            votes[one.prompt_id].append(1 - one.verdict.first)
+    for judgment in evidence.judgments:
+        if (judgment.first, judgment.second) == ("bloom-7b", "llama-7b"):
+            votes[judgment.prompt_id].append(1 - judgment.verdict.first)
     majority = Counter(Counter(of_three).most_common(1)[0][0] for of_three in votes.values())
     assert majority == {1: 72, 0: 28, 0.5: 11}
 
 
-def test_real_scores_of_single_completions() -> None:
-    found = read([file("arena_hard/arena_bench_v1_scores.csv.gz")]).evidence
+def test_pointwise_scores() -> None:
+    evidence = read([file("arena_hard/arena_bench_v1_scores.csv.gz")]).evidence
     pair = {"claude-2.1", "claude-2"}
-    assert sum({j.first, j.second} == pair for j in found.judgments) == 298
-    assert sum({f.first, f.second} == pair for f in found.failures) == 2
-    assert len(found.prompts) == 300
+    assert sum({j.first, j.second} == pair for j in evidence.judgments) == 298
+    assert sum({f.first, f.second} == pair for f in evidence.failures) == 2
+    assert len(evidence.prompts) == 300
 
 
-def test_real_pairs() -> None:
-    found = read([file("arena_hard/arena_hard_battles_57a9881.jsonl.gz")]).evidence
-    assert counted(found) == (1348, 0)
-    assert len(found.prompts) == 100
-    assert found.models[0] == "claude-3-haiku-20240307"
+def test_arena_hard_battles() -> None:
+    evidence = read([file("arena_hard/arena_hard_battles_57a9881.jsonl.gz")]).evidence
+    assert counted(evidence) == (1348, 0)
+    assert len(evidence.prompts) == 100
+    assert evidence.models[0] == "claude-3-haiku-20240307"
     food = read([file("evalica/food.csv")]).evidence
     assert counted(food) == (30, 0)
     assert sum(j.verdict.first == 0.5 for j in food.judgments) == 2
 
 
-def test_real_files(tmp_path: Path) -> None:
+def test_comparison_script_files(tmp_path: Path) -> None:
     paths = [file(f"open_r1_impute/{name}-rep1.json.gz") for name in ("g4", "cl")]
-    formats, found = read([paths[0], paths[0], paths[1]])
+    formats, evidence = read([paths[0], paths[0], paths[1]])
     assert set(formats) == {"script"}
-    assert len(found.prompts) == 100
-    assert counted(found) == (300, 0)
-    gpt = [j for j in found.judgments if j.judge == "gpt-4" and j.repeat == 0]
+    assert len(evidence.prompts) == 100
+    assert counted(evidence) == (300, 0)
+    gpt = [j for j in evidence.judgments if j.judge == "gpt-4" and j.repeat == 0]
     assert [sum(j.verdict.first == p for j in gpt) for p in (1, 0, 0.5)] == [81, 17, 2]
-    assert {(j.judge, j.sample, j.repeat) for j in found.judgments} == {
+    assert {(j.judge, j.sample, j.repeat) for j in evidence.judgments} == {
         ("gpt-4", 0, 0),
         ("gpt-4", 0, 1),
         ("claude-3-5-sonnet-20241022", 1, 0),  # other generations of the same models

@@ -27,7 +27,7 @@ from tests.unit.stats.test_ratings import fit, log_strengths
 @pytest.mark.parametrize(
     "model", ["claude-2", "FuseChat-Llama-3.2-3B-Instruct", "FuseChat-Gemma-2-9B-Instruct"]
 )
-def test_alpaca_eval_s_win_rates_and_standard_errors(model: str) -> None:
+def test_win_rates_and_standard_errors_match_alpaca_eval(model: str) -> None:
     known = expected()["alpaca_eval"][model]
     estimate = win_rate(alpaca(model)[0])
     assert 100 * estimate.estimate == pytest.approx(known["win_rate"], abs=1e-5)
@@ -37,23 +37,23 @@ def test_alpaca_eval_s_win_rates_and_standard_errors(model: str) -> None:
     assert (estimate.n, estimate.method) == (805, "t")
 
 
-def test_alpaca_eval_s_win_rate_of_an_even_match_holds_50_percent() -> None:
+def test_interval_of_an_even_match_contains_half() -> None:
     estimate = win_rate(alpaca("FuseChat-Llama-3.2-3B-Instruct")[0])
     assert 100 * estimate.estimate == pytest.approx(51.2967, abs=1e-4)
     assert estimate.low < 0.5 < estimate.high
 
 
-def test_a_model_against_itself_is_half_without_an_error() -> None:
+def test_model_against_itself_has_rate_half_and_no_error() -> None:
     estimate = win_rate(alpaca("gpt4_1106_preview")[0])
     assert (estimate.estimate, estimate.se, estimate.n) == (0.5, 0, 805)
     assert estimate.low < 0.5 < estimate.high
     assert sound(estimate)
 
 
-def test_the_paired_difference_of_two_models_through_a_common_baseline() -> None:
+def test_paired_difference_of_models_with_a_common_baseline() -> None:
     (name, known), *_ = expected()["alpaca_eval_paired"].items()
-    one, other = (alpaca(model)[0] for model in name.split(" - "))
-    estimate = t_interval(100 * (one - other))
+    first, second = (alpaca(model)[0] for model in name.split(" - "))
+    estimate = t_interval(100 * (first - second))
     assert estimate.estimate == pytest.approx(known["diff"], abs=1e-3)
     assert estimate.se == pytest.approx(known["paired_se"], abs=1e-3)
     assert [estimate.low, estimate.high] == pytest.approx(known["ci95_t"], abs=1e-3)
@@ -62,15 +62,15 @@ def test_the_paired_difference_of_two_models_through_a_common_baseline() -> None
 @pytest.mark.parametrize(
     "pair", ["claude-2.1 - claude-2", "gpt-4-1106-preview - gpt-4-0314"], ids=["claude", "gpt"]
 )
-def test_arena_bench_s_score_differences(pair: str) -> None:
+def test_score_differences_of_arena_bench(pair: str) -> None:
     known = expected()["arena_bench_v1"]["pairs"][pair]
-    of: dict[str, dict[str, float]] = {}
+    scores_by_model: dict[str, dict[str, float]] = {}
     for row in rows("arena_hard/arena_bench_v1_scores.csv.gz"):
         if row["score"]:
-            of.setdefault(row["model"], {})[row["question_id"]] = float(row["score"])
-    one, other = (of[model] for model in pair.split(" - "))
-    both = sorted(one.keys() & other.keys())
-    estimate = t_interval(np.array([one[question] - other[question] for question in both]))
+            scores_by_model.setdefault(row["model"], {})[row["question_id"]] = float(row["score"])
+    first, second = (scores_by_model[model] for model in pair.split(" - "))
+    both = sorted(first.keys() & second.keys())
+    estimate = t_interval(np.array([first[question] - second[question] for question in both]))
     assert estimate.n == known["n"]
     assert estimate.estimate == pytest.approx(known["diff"], abs=1e-6)
     assert estimate.se == pytest.approx(known["paired_se"], abs=1e-6)
@@ -102,7 +102,7 @@ def test_ten_repeats_of_100_prompts_are_100_prompts() -> None:
     assert same(win_rate(means), estimate)
 
 
-def test_battles_that_repeat_a_question_are_clustered_by_it() -> None:
+def test_battles_are_clustered_by_question() -> None:
     for pair, known in expected()["arena_hard_battles"].items():
         battles = [
             row
@@ -117,7 +117,7 @@ def test_battles_that_repeat_a_question_are_clustered_by_it() -> None:
         assert 100 * estimate.se == pytest.approx(known["cluster_se"], abs=1e-6)
 
 
-def test_the_small_numbers() -> None:
+def test_small_samples() -> None:
     known = expected()["small"]
     assert sign_test(55, 45).p == pytest.approx(known["sign_test_55_45"], abs=1e-9)
     assert sign_test(15, 5).p == pytest.approx(known["sign_test_15_5"], abs=1e-9)
@@ -125,29 +125,29 @@ def test_the_small_numbers() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(known["holm_[.01,.04,.03,.005]"])
 
 
-def test_pandalm_s_ten_pairs_by_the_majority_of_three_people() -> None:
-    found: dict[str, list[int]] = {}
+def test_pandalm_pairs_by_majority_of_human_labels() -> None:
+    counts: dict[str, list[int]] = {}
     for row in rows("pandalm/labels.csv.gz"):
         models = row["model_1"], row["model_2"]
         votes = [row[f"human{i}"] for i in (1, 2, 3)]
         kind = {"1": 0, "2": 1, "0": 2}[max("012", key=votes.count)]
         if models[0] > models[1] and kind < 2:
             kind = 1 - kind
-        found.setdefault(" vs ".join(sorted(models)), [0, 0, 0])[kind] += 1
+        counts.setdefault(" vs ".join(sorted(models)), [0, 0, 0])[kind] += 1
     known = expected()["pandalm"]["pairs_human_majority"]
-    assert found == {name: [k["win"], k["lose"], k["tie"]] for name, k in known.items()}
-    ps = [sign_test(*found[name][:2]).p for name in known]
+    assert counts == {name: [k["win"], k["lose"], k["tie"]] for name, k in known.items()}
+    ps = [sign_test(*counts[name][:2]).p for name in known]
     assert ps == pytest.approx([k["sign_p"] for k in known.values()], abs=1e-9)
     assert holm(ps) == pytest.approx([k["holm_p"] for k in known.values()], abs=1e-6)
 
 
-def test_alpaca_eval_s_wins_against_losses() -> None:
+def test_sign_test_on_alpaca_eval() -> None:
     for known in expected()["alpaca_eval"].values():
         tested = sign_test(known["n_wins"], known["n_wins_base"])
         assert tested.p == pytest.approx(known["sign_test_p"], rel=1e-6)
 
 
-def test_miller_s_example_and_two_effects() -> None:
+def test_power_matches_miller_example() -> None:
     known = expected()["small"]
     n = known["miller_n_omega2=1/9_delta=.03_a=.05_power=.8"]
     assert (z_sum() * difference_sd(1 / 9) / 0.03) ** 2 == pytest.approx(n, abs=1e-6)
@@ -158,24 +158,26 @@ def test_miller_s_example_and_two_effects() -> None:
 
 
 @pytest.mark.parametrize("model", ["claude-2", "gpt-3.5-turbo-1106_concise"])
-def test_alpaca_eval_s_judge_prefers_the_second_place(model: str) -> None:
+def test_alpaca_eval_judge_prefers_the_second_position(model: str) -> None:
     known = expected()["alpaca_eval"][model]["position"]
     preferences, prompts, shown_first, _ = alpaca(model)
-    told = ~np.isnan(shown_first)
-    found = order_effect(preferences[told], prompts[told], shown_first[told] == 1)
-    assert found.identified == "random order"
-    assert found.effect.n == known["n"]
-    assert 100 * found.effect.estimate == pytest.approx(known["first_minus_second"], abs=1e-6)
-    assert 100 * found.effect.se == pytest.approx(known["se"], abs=0.02)
-    balanced = 100 * found.balanced.estimate
+    known_order = ~np.isnan(shown_first)
+    effect = order_effect(
+        preferences[known_order], prompts[known_order], shown_first[known_order] == 1
+    )
+    assert effect.identified == "random order"
+    assert effect.effect.n == known["n"]
+    assert 100 * effect.effect.estimate == pytest.approx(known["first_minus_second"], abs=1e-6)
+    assert 100 * effect.effect.se == pytest.approx(known["se"], abs=0.02)
+    balanced = 100 * effect.balanced.estimate
     assert balanced == pytest.approx(known["order_balanced_win_rate"], abs=1e-6)
-    assert found.shown_first == pytest.approx(known["n_first"] / known["n"])
+    assert effect.shown_first == pytest.approx(known["n_first"] / known["n"])
     for side, name in ((1, "first"), (-1, "second")):
-        rate = balanced + side * 50 * found.effect.estimate
+        rate = balanced + side * 50 * effect.effect.estimate
         assert rate == pytest.approx(known[f"win_rate_shown_{name}"], abs=1e-6)
 
 
-def test_llmbar_s_judges_in_both_orders() -> None:
+def test_order_effect_of_llmbar_judges() -> None:
     assert len(expected()["llmbar"]) == 8
     for name, known in expected()["llmbar"].items():
         judged = [
@@ -186,16 +188,16 @@ def test_llmbar_s_judges_in_both_orders() -> None:
         picks = np.array([(row["winner_order12"], row["winner_order21"]) for row in judged])
         gold = np.array([row["label"] for row in judged])
         n = known["n"]
-        found = order_effect(
+        effect = order_effect(
             (picks == "1").astype(float).ravel(), np.repeat(np.arange(n), 2), np.tile([1, 0], n) > 0
         )
-        assert found.identified == "both orders"
-        assert found.first_twice == known["inconsistent_prefers_first"]
-        assert found.second_twice == known["inconsistent_prefers_second"]
-        assert n - found.first_twice - found.second_twice == known["agree"]
-        assert found.p == pytest.approx(known["position_mcnemar_exact_p"], rel=1e-9)
-        assert found.p == sign_test(found.first_twice, found.second_twice).p
-        pick_first = found.pick_first.estimate
+        assert effect.identified == "both orders"
+        assert effect.first_twice == known["inconsistent_prefers_first"]
+        assert effect.second_twice == known["inconsistent_prefers_second"]
+        assert n - effect.first_twice - effect.second_twice == known["agree"]
+        assert effect.p == pytest.approx(known["position_mcnemar_exact_p"], rel=1e-9)
+        assert effect.p == sign_test(effect.first_twice, effect.second_twice).p
+        pick_first = effect.pick_first.estimate
         assert pick_first == pytest.approx(known["first_position_pick_rate"], abs=1e-9)
 
         correct = (picks == gold[:, None]).astype(float)
@@ -216,7 +218,7 @@ def test_llmbar_s_judges_in_both_orders() -> None:
             assert kappa.estimate == pytest.approx(known[f"kappa_{which}"], abs=1e-9), which
 
 
-def test_pandalm_s_people_and_its_judge() -> None:
+def test_agreement_of_pandalm_labels_and_judge() -> None:
     known = expected()["pandalm"]
     raters = ["human1", "human2", "human3", "pandalm7b"]
     table = np.array([[float(row[r]) for r in raters] for row in rows("pandalm/labels.csv.gz")])
@@ -246,37 +248,37 @@ def from_table(path: str) -> tuple[PairwiseOutcomes, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["food", "simple"])
-def test_evalica_s_examples(name: str) -> None:
+def test_ratings_match_evalica_examples(name: str) -> None:
     known = expected()["evalica"][name]
     outcomes, names = from_table(f"evalica/{name}.csv")
     plain = fit(outcomes, len(names))
-    theirs = [known["log_strength"][item] for item in names]
-    assert log_strengths(plain) == pytest.approx(theirs, abs=1e-3)
+    published = [known["log_strength"][item] for item in names]
+    assert log_strengths(plain) == pytest.approx(published, abs=1e-3)
     davidson = fit(outcomes, len(names), ties=True)
-    theirs = [known["davidson_log_strength"][item] for item in names]
-    assert log_strengths(davidson) == pytest.approx(theirs, abs=1e-3)
+    published = [known["davidson_log_strength"][item] for item in names]
+    assert log_strengths(davidson) == pytest.approx(published, abs=1e-3)
     assert davidson.tie == pytest.approx(known["davidson_nu"], abs=1e-3)
 
 
-def test_pandalm_s_first_200_labels_correct_its_judge() -> None:
+def test_ppi_with_200_pandalm_labels() -> None:
     known = expected()["pandalm"]["ppi_first200_pandalm7b"]["ppi_pp"]
-    of = {"1": 1.0, "2": 0.0, "0": 0.5}
+    value_of = {"1": 1.0, "2": 0.0, "0": 0.5}
     table = rows("pandalm/labels.csv.gz")
     votes = [[row[f"human{i}"] for i in (1, 2, 3)] for row in table]
-    labels = np.array([of[max("012", key=vote.count)] for vote in votes])
-    judged = np.array([of[row["pandalm7b"]] for row in table])
-    found = ppi_plus_plus(labels[:200], judged[:200], judged[200:])
-    assert found.value.estimate == pytest.approx(known["estimate"], abs=1e-4)
-    assert found.value.se == pytest.approx(known["se"], abs=1e-4)
-    assert [found.value.low, found.value.high] == pytest.approx(known["ci95"], abs=1e-4)
-    assert found.weight == pytest.approx(known["lam"], abs=1e-4)
-    assert (found.labelled, found.unlabelled) == (200, 799)
+    labels = np.array([value_of[max("012", key=vote.count)] for vote in votes])
+    judged = np.array([value_of[row["pandalm7b"]] for row in table])
+    estimate = ppi_plus_plus(labels[:200], judged[:200], judged[200:])
+    assert estimate.value.estimate == pytest.approx(known["estimate"], abs=1e-4)
+    assert estimate.value.se == pytest.approx(known["se"], abs=1e-4)
+    assert [estimate.value.low, estimate.value.high] == pytest.approx(known["ci95"], abs=1e-4)
+    assert estimate.weight == pytest.approx(known["lam"], abs=1e-4)
+    assert (estimate.labelled, estimate.unlabelled) == (200, 799)
 
 
 @pytest.mark.parametrize(
     "model", ["claude-2", "FuseChat-Gemma-2-9B-Instruct", "FuseChat-Llama-3.2-3B-Instruct"]
 )
-def test_alpaca_eval_in_the_order_of_its_file(model: str) -> None:
+def test_e_process_on_alpaca_eval_in_file_order(model: str) -> None:
     known = expected()["sequential_beta5"][model]
     values = alpaca(model)[0]
     look = sign_e_process(values)
@@ -292,14 +294,12 @@ def test_alpaca_eval_in_the_order_of_its_file(model: str) -> None:
 @pytest.mark.parametrize(
     ("model", "side"), [("claude-2", "worse"), ("FuseChat-Gemma-2-9B-Instruct", "better")]
 )
-def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
-    model: str, side: str
-) -> None:
+def test_sequential_test_stops_early_on_alpaca_eval(model: str, side: str) -> None:
     values = alpaca(model)[0]
-    found = first_decision(values)
-    assert found is not None
-    count, finding = found
-    assert finding == "different"
+    decision = first_decision(values)
+    assert decision is not None
+    count, result = decision
+    assert result == "different"
     assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == side
     assert interval_outcome(mean_confidence_sequence(values), 0.05) == side
     by_signs = expected()["sequential_beta5"][model]["stop_n"]
@@ -307,19 +307,19 @@ def test_alpaca_eval_in_the_order_of_its_file_ends_early_where_one_is_better(
     assert anytime_test(values).p < 1e-20
 
 
-def test_alpaca_eval_of_two_that_are_nearly_as_good_never_has_a_winner() -> None:
+def test_sequential_test_of_similar_models_is_equivalent() -> None:
     values = alpaca("FuseChat-Llama-3.2-3B-Instruct")[0]
-    count, finding = first_decision(values) or (0, "")
-    assert finding == "equivalent"
+    count, result = first_decision(values) or (0, "")
+    assert result == "equivalent"
     assert 700 < count < len(values)
     assert interval_outcome(mean_confidence_sequence(values[:count]), 0.05) == "equivalent"
     assert log_wealth_at_each_look(values, 0.5).max() < math.log(20)
 
 
-def test_alpaca_eval_of_a_model_against_itself_is_ties_and_they_are_equivalent() -> None:
-    found = first_decision(alpaca("gpt4_1106_preview")[0])
-    assert found is not None
-    assert found[1] == "equivalent"
+def test_sequential_test_of_a_model_against_itself_is_equivalent() -> None:
+    decision = first_decision(alpaca("gpt4_1106_preview")[0])
+    assert decision is not None
+    assert decision[1] == "equivalent"
 
 
 MODELS = [
@@ -331,11 +331,11 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_alpaca_eval_s_published_length_controlled_win_rates(model: str) -> None:
+def test_length_controlled_win_rates_match_alpaca_eval(model: str) -> None:
     known = expected()["alpaca_eval"][model]["length_controlled"]
     rows = alpaca_inputs(model)
-    found = length_controlled_win_rate(rows)
-    assert 100 * found.win_rate == pytest.approx(known["published"], abs=0.15)
+    rate = length_controlled_win_rate(rows)
+    assert 100 * rate.win_rate == pytest.approx(known["published"], abs=0.15)
     for name, c in (("C2.78", GRID[5]), ("C21.5", GRID[6]), ("C1e4", GRID[9])):
         fixed = length_controlled_win_rate(rows, c)
         assert 100 * fixed.win_rate == pytest.approx(known[name], abs=0.005), name
@@ -344,12 +344,12 @@ def test_alpaca_eval_s_published_length_controlled_win_rates(model: str) -> None
 
 
 @pytest.mark.parametrize("model", list(MODELS[:3]))
-def test_the_whole_fit_s_standard_error_is_twice_the_published_one(model: str) -> None:
+def test_bootstrap_error_is_twice_the_published_one(model: str) -> None:
     known = expected()["lc_bootstrap_se_reference"][model]
     se = bootstrap_se(alpaca_inputs(model), 21.54)
     assert 100 * se == pytest.approx(known, abs=0.2)
 
 
-def test_the_baseline_against_itself_is_even() -> None:
-    found = length_controlled_win_rate(alpaca_inputs("gpt4_1106_preview"))
-    assert 100 * found.win_rate == pytest.approx(50, abs=0.01)
+def test_length_controlled_rate_of_the_baseline_is_half() -> None:
+    rate = length_controlled_win_rate(alpaca_inputs("gpt4_1106_preview"))
+    assert 100 * rate.win_rate == pytest.approx(50, abs=0.01)

@@ -20,8 +20,8 @@ from typing import Literal, NamedTuple, cast, get_args
 
 SOUND, FLAWED = "the sound text", "the flawed text"
 MODELS = ("tuned", "base")
-ORDERS = (MODELS, MODELS[::-1])  # every pair is shown in both
-MODEL = "judge-1"  # no tool knows a model of this name, and so none treats it in a way of its own
+ORDERS = (MODELS, MODELS[::-1])  # each pair is judged in both orders
+MODEL = "judge-1"  # an unknown name, so no tool applies model-specific settings
 
 Job = Literal["plain", "limited", "failing", "unreadable"]
 
@@ -68,9 +68,9 @@ class Outcome:
         self.ties += winner is None
         self.wrong += winner is not None and winner != pair.better
 
-    def add_raised(self, ends: Sequence[object]) -> None:
+    def add_raised(self, results: Sequence[object]) -> None:
         """Count the judgments that ended in an exception, and keep the first of them."""
-        raised = [end for end in ends if isinstance(end, Exception)]
+        raised = [end for end in results if isinstance(end, Exception)]
         self.failed += len(raised)
         self.says = self.says or (describe_error(raised[0]) if raised else None)
 

@@ -14,10 +14,10 @@ from job import ORDERS, Arguments, LossHandler, Outcome, parse_arguments, run_jo
 
 
 def main(arguments: Arguments) -> None:
-    """Annotate, and count what has a preference."""
+    """Annotate, and count the preferences."""
     os.environ |= {"OPENAI_API_KEY": "none", "OPENAI_API_BASE": arguments.url}
     os.environ["OPENAI_MAX_CONCURRENCY"] = str(arguments.in_flight)
-    from alpaca_eval.annotators import PairwiseAnnotator  # reads the environment where it loads
+    from alpaca_eval.annotators import PairwiseAnnotator  # reads the environment on import
     from alpaca_eval.metrics import get_winrate
 
     losses = LossHandler("had no auto annotation", "Max retries reached", "not preferences")
@@ -28,22 +28,24 @@ def main(arguments: Arguments) -> None:
             annotators_config="weighted_alpaca_eval_gpt4_turbo",
             caching_path=arguments.folder / "annotations.json",
         )
-        shown = [(pair, models) for pair in arguments.pairs for models in ORDERS]
+        ordered_pairs = [(pair, models) for pair in arguments.pairs for models in ORDERS]
         rows = [
             {
                 "instruction": pair.prompt,
                 "output_1": getattr(pair, models[0]),
                 "output_2": getattr(pair, models[1]),
             }
-            for pair, models in shown
+            for pair, models in ordered_pairs
         ]
-        result = annotator(rows)
-        preferences = {(row["instruction"], row["output_1"]): row["preference"] for row in result}
-        for pair, models in shown:
+        annotations = annotator(rows)
+        preferences = {
+            (row["instruction"], row["output_1"]): row["preference"] for row in annotations
+        }
+        for pair, models in ordered_pairs:
             prefers = preferences.get((pair.prompt, getattr(pair, models[0])))
-            if prefers is not None and prefers == prefers:  # it has NaN where it has none
+            if prefers is not None and prefers == prefers:  # NaN: no preference
                 outcome.add(models[prefers > 1.5] if prefers != 1.5 else None, pair)
-        get_winrate(result)
+        get_winrate(annotations)
         outcome.says = losses.first
 
     run_job(Outcome(version=version("alpaca-eval"), asked=2 * len(arguments.pairs)), annotated)

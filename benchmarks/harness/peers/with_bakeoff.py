@@ -18,8 +18,8 @@ from job import MODEL, MODELS, Arguments, Outcome, parse_arguments, run_job
 from bakeoff.cli import app
 
 
-def judged(arguments: Arguments, outcome: Outcome) -> None:
-    """Run the command in an empty folder, and read the results that it wrote."""
+def judge_pairs(arguments: Arguments, outcome: Outcome) -> None:
+    """Run the command in an empty folder, and count its results."""
     folder = arguments.folder
     with redirect_stdout(io.StringIO()) as printed:
         app(
@@ -44,7 +44,7 @@ def judged(arguments: Arguments, outcome: Outcome) -> None:
 
 
 def write(arguments: Arguments) -> None:
-    """The pairs as the files that a user would have."""
+    """Write the pairs as prompt and completion files."""
     rows = {
         "prompts": [{"id": str(pair.number), "prompt": pair.prompt} for pair in arguments.pairs]
     }
@@ -59,7 +59,7 @@ def write(arguments: Arguments) -> None:
 
 
 def count(results: dict[str, Any], arguments: Arguments, outcome: Outcome) -> None:
-    """What the document says."""
+    """Count the verdicts and failures of the results."""
     pairs = {str(pair.number): pair for pair in arguments.pairs}
     for judgment in results["judgments"]:
         first = judgment["verdict"]["first"]
@@ -73,5 +73,5 @@ if __name__ == "__main__":
     write(arguments)
     run_job(
         Outcome(version=version("bakeoff"), asked=2 * len(arguments.pairs)),
-        lambda outcome: judged(arguments, outcome),
+        lambda outcome: judge_pairs(arguments, outcome),
     )

@@ -16,8 +16,8 @@ from deepeval.test_case import ArenaTestCase, Contestant, LLMTestCase, SingleTur
 from job import MODEL, MODELS, ORDERS, Arguments, Outcome, Pair, parse_arguments, run_job
 
 
-def judged(arguments: Arguments, outcome: Outcome) -> None:
-    """Compare, and take the wins that it counts."""
+def judge_pairs(arguments: Arguments, outcome: Outcome) -> None:
+    """Compare, and count its wins."""
     metric = ArenaGEval(
         name="sound",
         evaluation_params=[SingleTurnParams.INPUT, SingleTurnParams.ACTUAL_OUTPUT],
@@ -33,11 +33,13 @@ def judged(arguments: Arguments, outcome: Outcome) -> None:
     )
     outcome.verdicts = sum(wins.values())
     wins_known = sum(pair.better == MODELS[0] for pair in arguments.pairs) * 2
-    outcome.wrong = max(0, wins.get(MODELS[0], 0) - wins_known)  # it tells sums, not who won where
+    outcome.wrong = max(
+        0, wins.get(MODELS[0], 0) - wins_known
+    )  # it reports sums, not the winner of each pair
 
 
 def case_of(pair: Pair) -> ArenaTestCase:
-    """One case of its arena."""
+    """The arena test case of a pair."""
     contestants = [
         Contestant(
             name=model,
@@ -52,5 +54,5 @@ if __name__ == "__main__":
     arguments = parse_arguments(sys.argv[1:])
     run_job(
         Outcome(version=version("deepeval"), asked=2 * len(arguments.pairs)),
-        lambda outcome: judged(arguments, outcome),
+        lambda outcome: judge_pairs(arguments, outcome),
     )

@@ -16,8 +16,8 @@ from job import MODEL, ORDERS, Arguments, Outcome, Pair, parse_arguments, questi
 WINNER = re.compile(r'"winner":\s*"(A|B|tie)"')
 
 
-async def judged(arguments: Arguments, outcome: Outcome) -> None:
-    """Ask about every pair in both orders; a call that raises is a failure."""
+async def judge_pairs(arguments: Arguments, outcome: Outcome) -> None:
+    """Judge every pair in both orders; a call that raises is a failure."""
     config = GenerateConfig(
         max_connections=arguments.in_flight if arguments.job != "limited" else None,
         max_retries=6 if arguments.job == "limited" else 1,
@@ -28,23 +28,23 @@ async def judged(arguments: Arguments, outcome: Outcome) -> None:
         f"openai-api/loopback/{MODEL}", base_url=arguments.url, api_key="none", config=config
     )
     async with model:
-        asked = [one(model, pair, shown, outcome) for pair in arguments.pairs for shown in ORDERS]
-        outcome.add_raised(await asyncio.gather(*asked, return_exceptions=True))
+        calls = [judge(model, pair, shown, outcome) for pair in arguments.pairs for shown in ORDERS]
+        outcome.add_raised(await asyncio.gather(*calls, return_exceptions=True))
 
 
-async def one(model: Model, pair: Pair, shown: tuple[str, str], outcome: Outcome) -> None:
-    """One judgment."""
+async def judge(model: Model, pair: Pair, shown: tuple[str, str], outcome: Outcome) -> None:
+    """Request and count one judgment."""
     first, second = (getattr(pair, name) for name in shown)
     reply = await model.generate(question(pair, first, second))
-    result = WINNER.search(reply.completion)
-    if result is None:
+    match = WINNER.search(reply.completion)
+    if match is None:
         raise ValueError("no verdict in the reply")
-    outcome.add({"A": shown[0], "B": shown[1], "tie": None}[result[1]], pair)
+    outcome.add({"A": shown[0], "B": shown[1], "tie": None}[match[1]], pair)
 
 
 if __name__ == "__main__":
     arguments = parse_arguments(sys.argv[1:])
     run_job(
         Outcome(version=version("inspect-ai"), asked=2 * len(arguments.pairs)),
-        lambda outcome: asyncio.run(judged(arguments, outcome)),
+        lambda outcome: asyncio.run(judge_pairs(arguments, outcome)),
     )

@@ -58,7 +58,7 @@ def hub(model: Path, ultrachat: Path) -> Iterator[Address]:
         yield address
 
 
-def said(code: str, hub: str, home: Path, **env: str) -> object:
+def run_in_process(code: str, hub: str, home: Path, **env: str) -> object:
     done = python_with_hub(code, hub, home, **env)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -73,7 +73,7 @@ model = AutoModelForCausalLM.from_pretrained("me/tiny")
 tokenizer = AutoTokenizer.from_pretrained("me/tiny")
 print(json.dumps([model.config.model_type, model.num_parameters(), tokenizer.eos_token]))
 """
-    kind, parameters, end = said(code, hub, tmp_path)  # type: ignore[misc]
+    kind, parameters, end = run_in_process(code, hub, tmp_path)  # type: ignore[misc]
     assert (kind, end) == ("llama", "<|end|>")
     assert parameters > 30_000
     assert any(request.startswith("GET /lfs/me/tiny/resolve/") for request in hub.requests)
@@ -81,8 +81,8 @@ print(json.dumps([model.config.model_type, model.num_parameters(), tokenizer.eos
 
 @pytest.mark.parametrize("streaming", [False, *long([True])])
 def test_datasets_loads_a_split_from_it(hub: Address, tmp_path: Path, streaming: bool) -> None:
-    # What streams must be gone before Python ends: a thread of pyarrow's that outlives it aborts
-    # (apache/arrow#45214). We do not stream ourselves.
+    # Delete the stream before Python exits: a thread of pyarrow that outlives it aborts
+    # (apache/arrow#45214). bakeoff does not stream.
     code = f"""
 import gc, json
 from datasets import load_dataset
@@ -92,7 +92,7 @@ del rows
 gc.collect()
 """
     roles = ["user", "assistant"]
-    assert said(code, hub, tmp_path) == [[f"test_sft {i}", roles] for i in range(3)]
+    assert run_in_process(code, hub, tmp_path) == [[f"test_sft {i}", roles] for i in range(3)]
     assert "GET /lfs/datasets/HuggingFaceH4/ultrachat_200k/resolve/" in "\n".join(hub.requests)
 
 
@@ -105,9 +105,9 @@ folder = Path(snapshot_download("me/tiny"))
 print(json.dumps({p.name: len(p.read_bytes()) for p in folder.iterdir()}))
 """
     files = {file.name: file.stat().st_size for file in model.iterdir()}
-    assert said(code, hub, tmp_path) == files
+    assert run_in_process(code, hub, tmp_path) == files
     before = list(hub.requests)
-    assert said(code, hub, tmp_path, HF_HUB_OFFLINE="1") == files
+    assert run_in_process(code, hub, tmp_path, HF_HUB_OFFLINE="1") == files
     assert hub.requests == before
 
 
@@ -132,7 +132,7 @@ print(json.dumps([
     [file.path for file in HfApi().get_paths_info("me/tiny", ["config.json", "none.json"])],
 ]))
 """
-    assert said(code, hub, tmp_path) == [
+    assert run_in_process(code, hub, tmp_path) == [
         "RepositoryNotFoundError",
         "RevisionNotFoundError",
         "RemoteEntryNotFoundError",
@@ -187,9 +187,9 @@ print(json.dumps(run(config).environment["prompts"]))
         for source in sources:
             done = python_with_hub(code, hub, tmp_path, server.url, source, OPENAI_API_KEY="k")
             assert done.returncode == 0, done.stderr
-            told = json.loads(done.stdout)
-            assert told["source"] == source
-            assert re.fullmatch("[0-9a-f]{40}", told["revision"])
-            if source == "ultrachat":  # and it can be asked for again
-                sources.append(f"ultrachat?revision={told['revision']}")
+            result = json.loads(done.stdout)
+            assert result["source"] == source
+            assert re.fullmatch("[0-9a-f]{40}", result["revision"])
+            if source == "ultrachat":  # the revision can be requested again
+                sources.append(f"ultrachat?revision={result['revision']}")
     assert len(sources) == 2

@@ -66,9 +66,9 @@ def test_votes_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    after = saved(judged)
+    results = saved(judged)
     assert json.loads(out) == json.loads((judged / "results.json").read_text())
-    (pair,) = after.summary.pairs
+    (pair,) = results.summary.pairs
     assert pair.people is not None
     assert (pair.people.voters, pair.people.prompts) == (("anna",), 4)
     assert pair.people.win_rate.estimate == 1
@@ -90,7 +90,7 @@ def test_later_run_keeps_votes(judged: Path) -> None:
     done = bakeoff(
         "run", *models, *judge, "--prompts", "starter", "--limit", "6", "--quiet", cwd=judged.parent
     )
-    assert done.returncode == 0, done.stderr  # the server is gone: everything is in the store
+    assert done.returncode == 0, done.stderr  # without the server: everything is in the store
     (pair,) = saved(judged).summary.pairs
     assert pair.people is not None
     assert pair.people.win_rate.estimate == 0
@@ -108,10 +108,12 @@ def test_people_can_be_the_only_judges(tmp_path: Path) -> None:
             browser.post("finish")
             _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
-        asked = len(server.requests)
-        again = bakeoff(*arguments, cwd=tmp_path)  # everything is voted on: nobody is waited for
-        assert again.returncode == 0
-        assert len(server.requests) == asked
+        requested = len(server.requests)
+        second = bakeoff(
+            *arguments, cwd=tmp_path
+        )  # every pair has a vote, so the run does not wait
+        assert second.returncode == 0
+        assert len(server.requests) == requested
     (pair,) = saved(tmp_path / "results").summary.pairs
     assert [card.judge for card in pair.judges] == ["anna", "ben"]
     assert [card.win_rate.estimate for card in pair.judges] == [1, 0]

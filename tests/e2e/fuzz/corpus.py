@@ -1,4 +1,4 @@
-"""Valid inputs of every kind, made here: what the fuzzing starts from. Nothing of them is real."""
+"""Synthetic valid inputs of every kind: the seeds of the fuzz targets."""
 
 import csv
 import gzip
@@ -22,7 +22,7 @@ PROMPTS: list[dict[str, Any]] = [
         ]
     },
 ]
-SAID: list[dict[str, Any]] = [
+COMPLETIONS: list[dict[str, Any]] = [
     {"prompt_id": "one", "completion": "It is a letter.", "finish": "stop", "tokens": 5},
     {"prompt": "Hello", "completion": "<think>hm</think>\nHi.", "finish": "length", "tokens": None},
     {"messages": [{"role": "user", "content": "q"}], "completion": "r"},
@@ -31,11 +31,11 @@ TABLE: list[dict[str, Any]] = [
     {"prompt": "q", "model_a": "x", "model_b": "y", "winner": "a", "judge": "j", "score_a": 7},
     {"prompt": "r", "model_a": "x", "model_b": "y", "winner": "tie", "tags": "s,t", "first": "b"},
 ]
-ALONE: list[dict[str, Any]] = [
+SCORES: list[dict[str, Any]] = [
     {"prompt_id": "1", "model": "x", "score": 7, "judge": "j", "completion": "c"},
     {"prompt_id": "1", "model": "y", "score": "3.5", "judge": "j", "cluster": 2},
 ]
-LABELLED: list[dict[str, Any]] = [
+LABELED_PAIRS: list[dict[str, Any]] = [
     {"prompt": "q", "better": "one", "worse": "two", "tags": ["a"], "id": "x"},
     {"input": "r", "output_1": "one", "output_2": "two", "label": 2},
 ]
@@ -117,8 +117,8 @@ def lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def listed(value: object) -> bytes:
-    """A value as indented JSON, in its own letters."""
+def indented_json(value: object) -> bytes:
+    """A value as indented JSON, without ASCII escapes."""
     return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
@@ -132,15 +132,15 @@ def table(rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def gguf(values: Mapping[str, Any]) -> bytes:
-    """The head of a GGUF file that says these values."""
+def gguf_header(values: Mapping[str, Any]) -> bytes:
+    """The header of a GGUF file with these metadata values."""
 
     def text(value: str) -> bytes:
         return struct.pack("<Q", len(value.encode())) + value.encode()
 
     def packed(value: Any) -> tuple[int, bytes]:
         if isinstance(value, list):
-            inside = [packed(one) for one in value]
+            inside = [packed(item) for item in value]
             kind = inside[0][0] if inside else 4
             return 9, struct.pack("<IQ", kind, len(value)) + b"".join(b for _, b in inside)
         if isinstance(value, str):
@@ -159,8 +159,8 @@ def gguf(values: Mapping[str, Any]) -> bytes:
 
 
 def evaluations() -> dict[str, list[bytes]]:
-    """A file of every format that `audit` knows, by the ending of its name."""
-    lists = {
+    """Files of every format that `audit` reads, by file suffix."""
+    documents = {
         "script": script([compared(), compared("r", "tie", model1_score=7, model2_score=3.5)]),
         "alpaca": [alpaca(1.5, top_logprobs={"m": -0.7, "M": -0.7}), alpaca("nan")],
         "arena": [arena("A>B", "[[B>>A]]"), arena("A=B", uid="u", category="c")],
@@ -170,15 +170,15 @@ def evaluations() -> dict[str, list[bytes]]:
         ),
         "panda": [panda(1, "2", 0), panda("x", None, 2)],
         "table": TABLE,
-        "alone": ALONE,
+        "alone": SCORES,
     }
-    jsons = [listed(value) for value in lists.values()] + [
+    json_files = [indented_json(value) for value in documents.values()] + [
         sample_results("Why?").to_json().encode()
     ]
-    rows = [value for value in lists.values() if isinstance(value, list)]
+    rows = [value for value in documents.values() if isinstance(value, list)]
     return {
-        ".json": jsons,
+        ".json": json_files,
         ".jsonl": [lines(value) for value in rows],
-        ".csv": [table(TABLE), table(ALONE), table([panda(1, 2)])],
-        ".json.gz": [gzip.compress(one, mtime=0) for one in jsons[:3]],
+        ".csv": [table(TABLE), table(SCORES), table([panda(1, 2)])],
+        ".json.gz": [gzip.compress(document, mtime=0) for document in json_files[:3]],
     }

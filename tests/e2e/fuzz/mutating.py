@@ -1,4 +1,4 @@
-"""Spoils valid inputs, by a seed: the same seed spoils them the same way on every machine."""
+"""Seeded mutations of valid inputs: a seed gives the same mutations on every machine."""
 
 import copy
 import json
@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-# What has broken readers before: ends of numbers, of nesting, of encodings, of lines.
+# Tokens that often break readers: limits of numbers, nesting, encodings and lines.
 TOKENS = (
     b"[", b"]", b"{", b"}", b'"', b"'", b",", b":", b"\n", b"\r", b"\r\n", b"\t", b" ", b"\\",
     b"\x00", b"\x1b[2J", b"\x1b]0;x\x07", b"\x7f", b"\xc2\x9b", b"\xe2\x80\xae", b"\xe2\x80\xa8",
@@ -26,96 +26,96 @@ TOKENS = (
     b"[[", b"score_a", b"winner", b"<think>", b"</think>", b"<answer>", b"A", b"B", b"tie",
 )  # fmt: skip
 
-Change = Callable[[bytearray, random.Random, Sequence[bytes]], None]
+Mutation = Callable[[bytearray, random.Random, Sequence[bytes]], None]
 
 
-def spoiled(data: bytes, chance: random.Random, others: Sequence[bytes], longest: int) -> bytes:
-    """A copy with one to four things wrong with it; `others` are what parts are taken from."""
-    found = bytearray(data)
-    for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 4))):
-        chance.choice(_CHANGES)(found, chance, others)
-    return bytes(found[:longest])
+def mutate(data: bytes, rng: random.Random, others: Sequence[bytes], max_length: int) -> bytes:
+    """A copy of `data` with one to four mutations; some insert parts of `others`."""
+    mutated = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
+        rng.choice(_MUTATIONS)(mutated, rng, others)
+    return bytes(mutated[:max_length])
 
 
-def _place(data: bytearray, chance: random.Random) -> int:
-    return chance.randrange(len(data) + 1)
+def _random_position(data: bytearray, rng: random.Random) -> int:
+    return rng.randrange(len(data) + 1)
 
 
-def _piece(data: Sequence[int], chance: random.Random) -> slice:
-    start = chance.randrange(len(data) + 1)
-    return slice(start, start + chance.choice((1, 2, 3, 5, 8, 20, 80, 300)))
+def _random_slice(data: Sequence[int], rng: random.Random) -> slice:
+    start = rng.randrange(len(data) + 1)
+    return slice(start, start + rng.choice((1, 2, 3, 5, 8, 20, 80, 300)))
 
 
-def _bit(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
+def _flip_bit(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
     if data:
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 
 
-def _byte(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
+def _replace_byte(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
     if data:
-        data[chance.randrange(len(data))] = chance.choice((0, 1, 9, 10, 34, 127, 128, 255))
+        data[rng.randrange(len(data))] = rng.choice((0, 1, 9, 10, 34, 127, 128, 255))
 
 
-def _token(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    at = _place(data, chance)
-    data[at:at] = chance.choice(TOKENS)
+def _insert_token(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    at = _random_position(data, rng)
+    data[at:at] = rng.choice(TOKENS)
 
 
-def _instead(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    data[_piece(data, chance)] = chance.choice(TOKENS)
+def _replace_with_token(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    data[_random_slice(data, rng)] = rng.choice(TOKENS)
 
 
-def _less(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    del data[_piece(data, chance)]
+def _delete_slice(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    del data[_random_slice(data, rng)]
 
 
-def _cut(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    del data[_place(data, chance) :]
+def _truncate(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    del data[_random_position(data, rng) :]
 
 
-def _again(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    piece = data[_piece(data, chance)]
-    at = _place(data, chance)
-    data[at:at] = piece * chance.choice((1, 1, 1, 2, 3, 50))
+def _repeat_slice(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    piece = data[_random_slice(data, rng)]
+    at = _random_position(data, rng)
+    data[at:at] = piece * rng.choice((1, 1, 1, 2, 3, 50))
 
 
-def _moved(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    piece = data[_piece(data, chance)]
-    data[_piece(data, chance)] = piece
+def _copy_slice(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    piece = data[_random_slice(data, rng)]
+    data[_random_slice(data, rng)] = piece
 
 
-def _other(data: bytearray, chance: random.Random, others: Sequence[bytes]) -> None:
-    other = chance.choice(others)
-    data[_piece(data, chance)] = other[_piece(other, chance)]
+def _insert_from_seed(data: bytearray, rng: random.Random, others: Sequence[bytes]) -> None:
+    other = rng.choice(others)
+    data[_random_slice(data, rng)] = other[_random_slice(other, rng)]
 
 
-def _value(data: bytearray, chance: random.Random, _: Sequence[bytes]) -> None:
-    """What stands between a colon and what ends it becomes something else."""
-    colon = data.find(b":", _place(data, chance))
+def _replace_value(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> None:
+    """Replace the value after a colon with a token."""
+    colon = data.find(b":", _random_position(data, rng))
     if colon < 0:
         return
     ends = [at for end in b",}\n" if (at := data.find(end, colon)) > 0]
-    data[colon + 1 : min(ends, default=len(data))] = chance.choice(TOKENS)
+    data[colon + 1 : min(ends, default=len(data))] = rng.choice(TOKENS)
 
 
-_CHANGES: tuple[Change, ...] = (
-    _bit,
-    _byte,
-    _token,
-    _token,
-    _instead,
-    _instead,
-    _less,
-    _cut,
-    _again,
-    _moved,
-    _other,
-    _value,
-    _value,
-    _value,
+_MUTATIONS: tuple[Mutation, ...] = (
+    _flip_bit,
+    _replace_byte,
+    _insert_token,
+    _insert_token,
+    _replace_with_token,
+    _replace_with_token,
+    _delete_slice,
+    _truncate,
+    _repeat_slice,
+    _copy_slice,
+    _insert_from_seed,
+    _replace_value,
+    _replace_value,
+    _replace_value,
 )
 
-# What stands where something else was expected.
+# Replacement values, of types that a field does not expect.
 VALUES: tuple[object, ...] = (
     None, True, False, 0, 1, -1, 2, 10, 11, 0.5, -0.0, 1e308, 5e-324, 2**63, -(2**70), 10**400,
     float("nan"), float("inf"), -float("inf"), "", " ", "\n", "a\nb", "\x00", "\x1b[2J", "\u202e",
@@ -125,46 +125,46 @@ VALUES: tuple[object, ...] = (
 )  # fmt: skip
 
 
-def restructured(data: bytes, chance: random.Random) -> bytes:
-    """JSON, or lines of it, with one to three of its values exchanged, repeated, moved or gone."""
+def mutate_json(data: bytes, rng: random.Random) -> bytes:
+    """JSON or JSON lines with one to three values replaced, repeated, moved or deleted."""
     if data.startswith(b"{") and data.count(b"\n{"):
         rows = [json.loads(line) for line in data.splitlines()]
-        _restructure(rows, chance)
-        return b"".join(_dumped(row) + b"\n" for row in rows)
+        _change_values(rows, rng)
+        return b"".join(_to_json(row) + b"\n" for row in rows)
     value = json.loads(data)
-    _restructure(value, chance)
-    return _dumped(value)
+    _change_values(value, rng)
+    return _to_json(value)
 
 
-def _dumped(value: object) -> bytes:
+def _to_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _restructure(value: Any, chance: random.Random) -> None:
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        holders = list(_holders(value))
-        if not holders:
+def _change_values(value: Any, rng: random.Random) -> None:
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        containers = list(_containers(value))
+        if not containers:
             return
-        holder, key = chance.choice(holders)
-        other, its = chance.choice(holders)
-        match chance.randrange(6):
+        container, key = rng.choice(containers)
+        other, other_key = rng.choice(containers)
+        match rng.randrange(6):
             case 0:
-                del holder[key]
+                del container[key]
             case 1:
-                holder[key] = copy.deepcopy(other[its])
-            case 2 if isinstance(holder, list):
-                holder.insert(key, copy.deepcopy(holder[key]))
+                container[key] = copy.deepcopy(other[other_key])
+            case 2 if isinstance(container, list):
+                container.insert(key, copy.deepcopy(container[key]))
             case 2:
-                holder[str(chance.choice(VALUES))] = copy.deepcopy(holder[key])
-            case 3 if isinstance(holder[key], str):
-                holder[key] += str(chance.choice(VALUES))
+                container[str(rng.choice(VALUES))] = copy.deepcopy(container[key])
+            case 3 if isinstance(container[key], str):
+                container[key] += str(rng.choice(VALUES))
             case _:
-                holder[key] = copy.deepcopy(chance.choice(VALUES))
+                container[key] = copy.deepcopy(rng.choice(VALUES))
 
 
-def _holders(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every list and object with every place in it."""
+def _containers(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each list and object, paired with each of its indices or keys."""
     if isinstance(value, list | dict):
         for key in range(len(value)) if isinstance(value, list) else value:
             yield value, key
-            yield from _holders(value[key])
+            yield from _containers(value[key])

@@ -1,6 +1,4 @@
-"""Tries a target on spoiled inputs, counts how often, and keeps what is found so that it can be
-tried again.
-"""
+"""Runs a fuzz target on mutated inputs; returns the counts and the inputs that failed."""
 
 import random
 import time
@@ -8,22 +6,22 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.e2e.fuzz.mutating import restructured, spoiled
-from tests.e2e.fuzz.targets import Target, tried
+from tests.e2e.fuzz.mutating import mutate, mutate_json
+from tests.e2e.fuzz.targets import Target, run_target
 
-SLOWEST = 3.0  # seconds of this process's own time that one input may take
-_SENSIBLE = 0.7  # of what is JSON: still JSON, with other values
+MAX_SECONDS = 3.0  # CPU seconds that one input may take
+_JSON_SHARE = 0.7  # share of mutations of JSON inputs that stay JSON
 
 
 class Finding(NamedTuple):
-    """An input that something came of which must not."""
+    """An input on which a target failed, and the problem."""
 
     data: bytes
-    what: str
+    problem: str
 
 
 class Tally(NamedTuple):
-    """How often a target was tried, how many inputs it could read, and what was found."""
+    """The number of executions, the number of inputs that were read, and the findings."""
 
     executions: int
     read: int
@@ -31,40 +29,44 @@ class Tally(NamedTuple):
 
 
 def fuzz(target: Target, count: int, seed: int, folder: Path) -> Tally:
-    """Try a target `count` times; of findings of one kind only the first is kept."""
-    chance = random.Random(f"{seed} {target.name}")
+    """Run a target `count` times; of several findings of one kind only the first is kept."""
+    rng = random.Random(f"{seed} {target.name}")
     kinds: Counter[str] = Counter()
-    found: list[Finding] = []
-    read = 0
+    findings: list[Finding] = []
+    read_count = 0
     for number in range(count):
         seeds = target.seeds
-        data = seeds[number] if number < len(seeds) else None  # as they are, once
+        data = seeds[number] if number < len(seeds) else None  # each seed once without mutation
         if data is None:
-            data = chance.choice(seeds)
-            if target.is_json and chance.random() < _SENSIBLE:
-                data = restructured(data, chance)
-            if not target.is_json or chance.random() > _SENSIBLE:
-                data = spoiled(data, chance, seeds, target.longest)
-        what, good = _outcome(target, data, folder)
-        read += good
-        if what:
-            kind = what.partition(":")[0] + what[-60:]
+            data = rng.choice(seeds)
+            if target.is_json and rng.random() < _JSON_SHARE:
+                data = mutate_json(data, rng)
+            if not target.is_json or rng.random() > _JSON_SHARE:
+                data = mutate(data, rng, seeds, target.max_length)
+        problem, was_read = _outcome(target, data, folder)
+        read_count += was_read
+        if problem:
+            kind = problem.partition(":")[0] + problem[-60:]
             kinds[kind] += 1
             if kinds[kind] == 1:
-                found.append(Finding(data, what))
-    return Tally(count, read, tuple(found))
+                findings.append(Finding(data, problem))
+    return Tally(count, read_count, tuple(findings))
 
 
 def _outcome(target: Target, data: bytes, folder: Path) -> tuple[str, bool]:
-    """What is wrong, empty where nothing is; and whether the input could be read."""
+    """The problem (empty: none), and whether the input was read."""
     started = time.process_time()
     try:
-        good = tried(target, data, folder)
-    except Exception as error:  # each is a finding, and told as one
-        where = error.__traceback__
-        while where and where.tb_next:
-            where = where.tb_next
-        line = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
+        was_read = run_target(target, data, folder)
+    except Exception as error:  # every exception is a finding
+        traceback = error.__traceback__
+        while traceback and traceback.tb_next:
+            traceback = traceback.tb_next
+        line = (
+            f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+            if traceback
+            else ""
+        )
         return f"{type(error).__name__}: {str(error)[:200]} at {line}", False
-    took = time.process_time() - started
-    return (f"slow: {took:.1f} s", good) if took > SLOWEST else ("", good)
+    seconds = time.process_time() - started
+    return (f"slow: {seconds:.1f} s", was_read) if seconds > MAX_SECONDS else ("", was_read)

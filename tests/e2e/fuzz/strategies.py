@@ -1,4 +1,4 @@
-"""Documents that hypothesis makes: right in their form, and anything in their parts."""
+"""Hypothesis strategies: documents of a valid structure with arbitrary values."""
 
 import re
 from typing import Any
@@ -48,5 +48,5 @@ ROWS = st.lists(st.dictionaries(COLUMNS, VALUES, max_size=8), min_size=1, max_si
 
 
 def documents(rows: st.SearchStrategy[list[dict[str, Any]]] = ROWS) -> st.SearchStrategy[object]:
-    """A list of rows, or an object that holds some."""
+    """A list of rows, or an object that contains rows."""
     return rows | st.dictionaries(COLUMNS, VALUES | rows, min_size=1, max_size=6)

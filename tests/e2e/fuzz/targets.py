@@ -1,7 +1,7 @@
-"""What is fuzzed: each target reads bytes from outside, and says what has to be true of it then.
+"""The fuzz targets: each parses untrusted bytes and asserts properties of the result.
 
-A target gives a value, or ends in a BakeoffError of one line that acts on no terminal. Anything
-else that it raises is a finding.
+A target returns, or raises a ConfigError or VerdictError with a message of one line. Any other
+exception is a finding.
 """
 
 import asyncio
@@ -45,30 +45,30 @@ from tests.unit.judges.judge_texts import CRITERIA
 
 
 class Target(NamedTuple):
-    """`run` reads bytes, and has a folder to put them into; `seeds` are what is spoiled.
+    """`run` parses bytes, which it may write to a folder; `seeds` are the inputs to mutate.
 
-    `count` is how often it is tried in the long job, where inputs are at most `longest` bytes.
+    `count` is the number of executions in the long job, with inputs of at most `longest` bytes.
     """
 
     name: str
     run: Callable[[bytes, Path], object]
     seeds: Sequence[bytes]
     count: int
-    longest: int = 20_000
+    max_length: int = 20_000
 
     @property
     def is_json(self) -> bool:
-        """Whether what is spoiled can still be JSON."""
+        """Whether all seeds are JSON."""
         return all(seed[:1] in (b"{", b"[") and seed[:2] != b"{%" for seed in self.seeds)
 
 
-def tried(target: Target, data: bytes, folder: Path) -> bool:
-    """Whether it was read; AssertionError, and whatever else is raised, is a finding."""
-    return one_line_or(lambda: target.run(data, folder))
+def run_target(target: Target, data: bytes, folder: Path) -> bool:
+    """Whether `data` was read; every exception that is raised is a finding."""
+    return check_error(lambda: target.run(data, folder))
 
 
-def one_line_or(work: Callable[[], object]) -> bool:
-    """Whether something was done without an error; one of ours has to be one line."""
+def check_error(work: Callable[[], object]) -> bool:
+    """Whether `work` raised no bakeoff error; the message of such an error must be one line."""
     words = None
     try:
         work()
@@ -102,12 +102,12 @@ def _prompts(suffix: str) -> Callable[[bytes, Path], object]:
 
 
 def _recorded(data: bytes, folder: Path) -> None:
-    path = folder / "said.jsonl"
+    path = folder / "completions.jsonl"
     path.write_bytes(data)
-    asyncio.run(RecordedCompletions(Spec.parse(f"file:{path}"), _SETTING).prepare())
+    asyncio.run(RecordedCompletions(Spec.parse(f"file:{path}"), _CONTEXT).prepare())
 
 
-_SETTING = RunContext(Sampling())
+_CONTEXT = RunContext(Sampling())
 
 
 def _audit(suffix: str) -> Callable[[bytes, Path], object]:
@@ -119,7 +119,7 @@ def _audit(suffix: str) -> Callable[[bytes, Path], object]:
     return run
 
 
-def _labelled(data: bytes, folder: Path) -> None:
+def _labeled_pairs(data: bytes, folder: Path) -> None:
     path = folder / "pairs.jsonl"
     path.write_bytes(data)
     for pair in load_labeled_pairs(path, 3).pairs:
@@ -137,8 +137,8 @@ def _config(data: bytes, folder: Path) -> None:
 def _criteria(data: bytes, folder: Path) -> None:
     path = folder / "criteria.yaml"
     path.write_bytes(data)
-    for one in load_criteria(str(path)):
-        one.model_dump_json().encode()
+    for criterion in load_criteria(str(path)):
+        criterion.model_dump_json().encode()
 
 
 def _spec(data: bytes, _: Path) -> None:
@@ -156,8 +156,8 @@ def _results(data: bytes, folder: Path) -> None:
     json.loads(escape_json("utf-8", results.to_json()))
 
 
-def _shown_results(data: bytes, folder: Path) -> None:
-    """What is read can be shown: as a page, as tables, and is read again as what it was."""
+def _rendered_results(data: bytes, folder: Path) -> None:
+    """Results that can be read can be rendered as page and tables, and survive a round trip."""
     path = folder / "results.json"
     path.write_bytes(data)
     results = read_results(path)
@@ -174,17 +174,17 @@ def _page(data: bytes, _: Path) -> None:
 
 
 def page_is_safe(html: str) -> None:
-    """AssertionError where a page holds an element, an attribute or an address that is not ours."""
+    """Raise AssertionError if a page has an unexpected element, event handler or script URL."""
     html, scripts = re.subn(r"<script>.*?</script>", "", html, flags=re.DOTALL)
     assert scripts == 2, f"{scripts} scripts"
-    found = _Elements()
-    found.feed(html)
-    found.close()
-    assert not found.strange, found.strange[:5]
+    checker = _ElementChecker()
+    checker.feed(html)
+    checker.close()
+    assert not checker.unexpected, checker.unexpected[:5]
 
 
-class _Elements(HTMLParser):
-    _OURS = frozenset(
+class _ElementChecker(HTMLParser):
+    _ALLOWED_TAGS = frozenset(
         re.findall(
             r"\w+",
             "html head meta title link style body header div strong nav a button main section p h1 "
@@ -195,14 +195,14 @@ class _Elements(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.strange: list[str] = []
+        self.unexpected: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in self._OURS:
-            self.strange.append(tag)
+        if tag not in self._ALLOWED_TAGS:
+            self.unexpected.append(tag)
         for name, value in attrs:
             if name.startswith("on") or re.match(r"\s*(javascript|vbscript):", value or "", re.I):
-                self.strange.append(f"{tag} {name}={value!r}")
+                self.unexpected.append(f"{tag} {name}={value!r}")
 
 
 def _votes(data: bytes, folder: Path) -> None:
@@ -221,26 +221,28 @@ PARSERS: tuple[Callable[[Completion], Verdict | ParsedScore], ...] = (
     parse_marks,
     parse_score_pair,
     parse_single_score,
-    lambda said: parse_rubric(said, CRITERIA),
+    lambda completion: parse_rubric(completion, CRITERIA),
 )
 
 
 def _reply(data: bytes, _: Path) -> None:
-    """Whatever a judge writes is a verdict or none; every reader is tried on it."""
-    said = Completion(text=data.decode("utf-8", "replace"), finish="length" if data[:1] else "stop")
+    """Every parser returns a valid verdict or raises VerdictError for any reply of a judge."""
+    completion = Completion(
+        text=data.decode("utf-8", "replace"), finish="length" if data[:1] else "stop"
+    )
     for reader in PARSERS:
-        one_line_or(lambda reader=reader: _sound(reader(said)))
+        check_error(lambda reader=reader: _check_verdict(reader(completion)))
 
 
-def _sound(found: Verdict | ParsedScore) -> None:
-    """AssertionError where a number is none that there is, or a text cannot be kept."""
-    found.reason.encode()
-    if isinstance(found, ParsedScore):
-        assert 0 <= found.score <= 10
+def _check_verdict(parsed: Verdict | ParsedScore) -> None:
+    """Raise AssertionError if a number is out of range or a text cannot be encoded."""
+    parsed.reason.encode()
+    if isinstance(parsed, ParsedScore):
+        assert 0 <= parsed.score <= 10
         return
-    assert 0 <= found.first <= 1
-    assert all(0 <= score <= 10 for score in found.scores or ())
-    found.model_dump_json()
+    assert 0 <= parsed.first <= 1
+    assert all(0 <= score <= 10 for score in parsed.scores or ())
+    parsed.model_dump_json()
 
 
 def _choice(data: bytes, _: Path) -> None:
@@ -259,8 +261,8 @@ def _choice(data: bytes, _: Path) -> None:
 def _gguf(data: bytes, folder: Path) -> None:
     path = folder / "model.gguf"
     path.write_bytes(data)
-    found = gguf.kv_bytes_per_token(path)
-    assert found is None or isinstance(found, int)
+    size = gguf.kv_bytes_per_token(path)
+    assert size is None or isinstance(size, int)
     with suppress(ValueError):
         gguf.read_metadata(path)
 
@@ -278,30 +280,32 @@ _FENCE = re.compile("^={8} [0-9a-f]{16}$", re.MULTILINE)
 
 
 def _fence(data: bytes, _: Path) -> None:
-    """What is judged stands between fences that it does not hold, and is shown as it is."""
+    """Both completions are unchanged, between delimiters that they do not contain."""
     text = data.decode("utf-8", "replace")
     first, _cut, second = text.partition("=")
-    told = _PAIRWISE.render(TemplateInput(_PROMPT, (first, second)), None)
-    fences = _FENCE.findall(told)
-    assert len(set(fences) - {*_FENCE.findall(first), *_FENCE.findall(second)}) == 1
-    fence = next(iter(set(fences) - {*_FENCE.findall(text)}))
-    assert fence not in text
-    assert first in told
-    assert second in told
+    rendered = _PAIRWISE.render(TemplateInput(_PROMPT, (first, second)), None)
+    delimiters = _FENCE.findall(rendered)
+    assert len(set(delimiters) - {*_FENCE.findall(first), *_FENCE.findall(second)}) == 1
+    delimiter = next(iter(set(delimiters) - {*_FENCE.findall(text)}))
+    assert delimiter not in text
+    assert first in rendered
+    assert second in rendered
 
 
 def _terminal(data: bytes, _: Path) -> None:
     text = data.decode("utf-8", "surrogateescape")
-    shown = escape_controls(text)
-    assert not _ACTS.search(shown), shown
+    escaped = escape_controls(text)
+    assert not _TERMINAL_CONTROLS.search(escaped), escaped
     document = json.dumps({"text": text}, ensure_ascii=False)
     for encoding in ("utf-8", "ascii"):
         written = escape_json(encoding, document)
-        assert not _ACTS.search(written), written
+        assert not _TERMINAL_CONTROLS.search(written), written
         assert json.loads(written) == {"text": text}
 
 
-_ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_TERMINAL_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]"
+)
 
 _FILES = corpus.evaluations()
 _NESTED = b'{"data": ["a", {"prompt": "b"}]}'
@@ -321,31 +325,31 @@ _HOSTILE = (
 
 TARGETS: tuple[Target, ...] = (
     Target("rows.jsonl", _rows(".jsonl"), (_ROWS, b'"a text"\n"another"\n'), 60_000),
-    Target("rows.json", _rows(".json"), (corpus.listed(corpus.PROMPTS), _NESTED), 60_000),
+    Target("rows.json", _rows(".json"), (corpus.indented_json(corpus.PROMPTS), _NESTED), 60_000),
     Target("rows.csv", _rows(".csv"), _FILES[".csv"], 60_000),
     Target("rows.txt", _rows(".txt"), (b"one\ntwo\r\nthree",), 20_000),
     Target("prompts.jsonl", _prompts(".jsonl"), (_ROWS,), 40_000),
     Target("prompts.csv", _prompts(".csv"), (_CELLS,), 20_000),
-    Target("recorded", _recorded, (corpus.lines(corpus.SAID),), 20_000),
+    Target("recorded", _recorded, (corpus.lines(corpus.COMPLETIONS),), 20_000),
     Target("audit.json", _audit(".json"), _FILES[".json"], 60_000),
     Target("audit.jsonl", _audit(".jsonl"), _FILES[".jsonl"], 40_000),
     Target("audit.csv", _audit(".csv"), _FILES[".csv"], 40_000),
     Target("audit.gz", _audit(".json.gz"), _FILES[".json.gz"], 10_000),
-    Target("labelled", _labelled, (corpus.lines(corpus.LABELLED),), 20_000),
+    Target("labelled", _labeled_pairs, (corpus.lines(corpus.LABELED_PAIRS),), 20_000),
     Target("config", _config, (corpus.CONFIG.encode(), corpus.LINKED.encode()), 25_000, 4_000),
-    Target("config.values", _config, (corpus.listed(corpus.SETTINGS),), 15_000, 4_000),
+    Target("config.values", _config, (corpus.indented_json(corpus.SETTINGS),), 15_000, 4_000),
     Target("criteria", _criteria, (corpus.CRITERIA.encode(), b'[{"name": "x"}]'), 15_000, 2_000),
     Target("spec", _spec, [spec.encode() for spec in corpus.SPECS], 150_000),
     Target("results", _results, _RESULTS, 30_000, 40_000),
-    Target("results.shown", _shown_results, _RESULTS, 700, 40_000),
+    Target("results.shown", _rendered_results, _RESULTS, 700, 40_000),
     Target("page", _page, _HOSTILE, 300, 5_000),
     Target("votes", _votes, (corpus.lines([corpus.VOTE] * 2),), 80_000),
-    Target("progress", _progress, (corpus.listed(corpus.PROGRESS),), 40_000),
+    Target("progress", _progress, (corpus.indented_json(corpus.PROGRESS),), 40_000),
     Target("reply", _reply, [reply.encode() for reply in corpus.REPLIES], 120_000),
     Target("choice", _choice, (b"A=-0.1,B=-2.5, A=-9,x=1", b"A=inf,B=-1e308"), 60_000),
-    Target("gguf", _gguf, (corpus.gguf(corpus.GGUF),), 60_000),
+    Target("gguf", _gguf, (corpus.gguf_header(corpus.GGUF),), 60_000),
     Target("template", _template, (corpus.TEMPLATE.encode(),), 5_000, 2_000),
     Target("fence", _fence, _HOSTILE, 30_000),
     Target("terminal", _terminal, _HOSTILE, 60_000),
 )
-ALL = sum(target.count for target in TARGETS)
+TOTAL_COUNT = sum(target.count for target in TARGETS)

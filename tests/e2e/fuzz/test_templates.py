@@ -1,4 +1,4 @@
-"""A judge template of anybody's: it makes text of what it is given, and can do nothing else."""
+"""Untrusted judge templates: they are sandboxed, limited, and render text only."""
 
 import logging
 from pathlib import Path
@@ -9,21 +9,21 @@ from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.records import Criterion
 from tests.builders import make_prompt
-from tests.e2e.fuzz.test_findings import put
+from tests.e2e.fuzz.test_findings import write_file
 
 PROMPT = make_prompt("q", reference="r")
 CRITERIA = (Criterion(name="short"),)
 
 
 def template(folder: Path, text: str) -> Template:
-    return Template(str(put(folder / "t.j2", f"{text} {{{{ fence }}}}")), 2)
+    return Template(str(write_file(folder / "t.j2", f"{text} {{{{ fence }}}}")), 2)
 
 
-def refusal(folder: Path, text: str) -> str:
-    with pytest.raises(ConfigError) as caught:
+def config_error(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as raised:
         template(folder, text)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def refusal(folder: Path, text: str) -> str:
         "{{ '{0.__class__}'.format(first) }}",
         "{{ '{0.__class__}'.format_map({'0': first}) }}",
         "{% set x = self.__init__ %}{{ x }}",
-        "{{ prompt.parse_raw('{}') }}",  # pydantic's, which unpickles if it is told to
+        "{{ prompt.parse_raw('{}') }}",  # a method of pydantic that can unpickle
         "{{ prompt['parse_raw']('{}') }}",
         "{{ (prompt|attr('parse_file'))('/etc/passwd') }}",
         "{{ [prompt]|map(attribute='model_fields')|join }}",
@@ -64,8 +64,8 @@ def refusal(folder: Path, text: str) -> str:
         "{{ config }}",
     ],
 )
-def test_there_is_no_way_out(tmp_path: Path, text: str) -> None:
-    assert refusal(tmp_path, text)
+def test_sandbox_escapes_are_refused(tmp_path: Path, text: str) -> None:
+    assert config_error(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_there_is_no_way_out(tmp_path: Path, text: str) -> None:
     ],
     ids=lambda text: text[:40],
 )
-def test_what_has_no_end_is_not_begun(tmp_path: Path, text: str) -> None:
-    assert refusal(tmp_path, text)
+def test_invalid_or_unbounded_templates_are_refused(tmp_path: Path, text: str) -> None:
+    assert config_error(tmp_path, text)
 
 
-def test_the_range_that_a_template_may_have_is_said(tmp_path: Path) -> None:
-    assert "Range too big" in refusal(tmp_path, "{{ range(10000000)|list }}")
-    assert "no operator '**'" in refusal(tmp_path, "{{ 2 ** 3 }}")
-    assert "too long" in refusal(tmp_path, "{{ 'x' * 9999999999 }}")
+def test_errors_name_the_exceeded_limit(tmp_path: Path) -> None:
+    assert "Range too big" in config_error(tmp_path, "{{ range(10000000)|list }}")
+    assert "no operator '**'" in config_error(tmp_path, "{{ 2 ** 3 }}")
+    assert "too long" in config_error(tmp_path, "{{ 'x' * 9999999999 }}")
 
 
-def test_what_templates_do_goes_on_working(tmp_path: Path) -> None:
+def test_common_expressions_are_rendered(tmp_path: Path) -> None:
     text = (
         "{{ prompt.messages[0].content * 3 }} {{ criteria[0].weight * 2 }} "
         "{{ prompt.reference|upper }} {{ range(3)|join }} {{ '-' * 8 }} {{ first|length }}"
@@ -108,24 +108,26 @@ def test_what_templates_do_goes_on_working(tmp_path: Path) -> None:
     assert shown.startswith("qqq 2.0 R 012 -------- 3 ========")
 
 
-def test_a_template_that_fails_on_one_prompt_fails_there(tmp_path: Path) -> None:
-    """It can be rendered, so the run begins; what it cannot show is no verdict, and no crash."""
-    made = template(tmp_path, "{{ 1 / (3 - first|length) if first == 'uno' else first }}")
-    assert made.render(TemplateInput(PROMPT, ("one", "two")), None).startswith("one")
+def test_render_error_is_a_failure_of_one_prompt(tmp_path: Path) -> None:
+    """The template is valid when opened; a later error is a VerdictError of that prompt."""
+    opened = template(tmp_path, "{{ 1 / (3 - first|length) if first == 'uno' else first }}")
+    assert opened.render(TemplateInput(PROMPT, ("one", "two")), None).startswith("one")
     with pytest.raises(VerdictError, match="division by zero"):
-        made.render(TemplateInput(PROMPT, ("uno", "two")), None)
+        opened.render(TemplateInput(PROMPT, ("uno", "two")), None)
 
 
 @pytest.mark.parametrize("size", [(1 << 20) + 1, 1 << 24])
-def test_a_template_has_a_largest_size(tmp_path: Path, size: int) -> None:
-    assert "larger than 1 MB" in refusal(tmp_path, "x" * size)
+def test_large_templates_are_refused(tmp_path: Path, size: int) -> None:
+    assert "larger than 1 MB" in config_error(tmp_path, "x" * size)
 
 
 @pytest.mark.parametrize(
-    "said", ["{{ 7*7 }}", "{% include '/etc/passwd' %}", "{# #}", "{{ fence }}", "${7*7}", "\ud800"]
+    "text", ["{{ 7*7 }}", "{% include '/etc/passwd' %}", "{# #}", "{{ fence }}", "${7*7}", "\ud800"]
 )
-def test_what_a_model_says_is_never_a_template(said: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_completions_are_not_evaluated_as_templates(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    prompt = make_prompt(said)
-    shown = Template("pairwise", 2).render(TemplateInput(prompt, (said, said)), None)
-    assert shown.count(said) == 3
+    prompt = make_prompt(text)
+    shown = Template("pairwise", 2).render(TemplateInput(prompt, (text, text)), None)
+    assert shown.count(text) == 3

@@ -1,4 +1,4 @@
-"""Nothing that anybody wrote acts on a terminal, whichever command it comes through."""
+"""Terminal control characters in any input are escaped in the output of every command."""
 
 import json
 import re
@@ -9,63 +9,75 @@ import pytest
 
 from bakeoff.cli import main
 from tests.builders import sample_results
-from tests.e2e.fuzz.test_findings import put
+from tests.e2e.fuzz.test_findings import write_file
 from tests.unit.importers.sample import alpaca, comparator, panda, script
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\x00\r\nx"
-ACTS = re.compile(
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\x00\r\nx"
+TERMINAL_CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def command(arguments: Sequence[object], capfd: pytest.CaptureFixture[str]) -> tuple[object, str]:
-    """The exit code, and all that was printed; AssertionError where any of it acts."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(one) for one in arguments])
-    told = capfd.readouterr()
-    assert not ACTS.search(told.out), told.out[:2000]
-    assert not ACTS.search(told.err), told.err[:2000]
-    return ended.value.code, told.out + told.err
+    """The exit code and the output; AssertionError if it contains terminal controls."""
+    with pytest.raises(SystemExit) as raised:
+        main([str(argument) for argument in arguments])
+    captured = capfd.readouterr()
+    assert not TERMINAL_CONTROLS.search(captured.out), captured.out[:2000]
+    assert not TERMINAL_CONTROLS.search(captured.err), captured.err[:2000]
+    return raised.value.code, captured.out + captured.err
 
 
 def row() -> dict[str, object]:
-    return {"prompt": EVIL, "winner": "model1", "explanation": EVIL, "model1_completion": EVIL}
+    return {
+        "prompt": HOSTILE,
+        "winner": "model1",
+        "explanation": HOSTILE,
+        "model1_completion": HOSTILE,
+    }
 
 
 EVALUATIONS: dict[str, object] = {
-    "script": script([row(), {**row(), "winner": EVIL}], model1_path=f"a{EVIL}", judge_model=EVIL),
-    "alpaca": [alpaca(1.0, generator_1=EVIL, annotator=EVIL, dataset=EVIL), alpaca(EVIL)],
-    "comparator": comparator({"score": 1, "input_text": EVIL, "tags": [EVIL]}, {"score": EVIL}),
-    "panda": [panda(1, cmp_key=f"a{EVIL}_b"), panda(EVIL)],
-    "table": [{"prompt": EVIL, "winner": EVIL, "model_a": EVIL, "model_b": f"b{EVIL}"}],
-    "nothing known": [{EVIL: EVIL}],
-    "two names": [{"winner": "a", "model_a": EVIL, "model_b": None}],
-    "no list": {"models": EVIL, "examples": EVIL},
-    "other schema": {"schema": f"bakeoff/{EVIL}"},
-    "no json": f"[{EVIL}",
+    "script": script(
+        [row(), {**row(), "winner": HOSTILE}], model1_path=f"a{HOSTILE}", judge_model=HOSTILE
+    ),
+    "alpaca": [
+        alpaca(1.0, generator_1=HOSTILE, annotator=HOSTILE, dataset=HOSTILE),
+        alpaca(HOSTILE),
+    ],
+    "comparator": comparator(
+        {"score": 1, "input_text": HOSTILE, "tags": [HOSTILE]}, {"score": HOSTILE}
+    ),
+    "panda": [panda(1, cmp_key=f"a{HOSTILE}_b"), panda(HOSTILE)],
+    "table": [{"prompt": HOSTILE, "winner": HOSTILE, "model_a": HOSTILE, "model_b": f"b{HOSTILE}"}],
+    "nothing known": [{HOSTILE: HOSTILE}],
+    "two names": [{"winner": "a", "model_a": HOSTILE, "model_b": None}],
+    "no list": {"models": HOSTILE, "examples": HOSTILE},
+    "other schema": {"schema": f"bakeoff/{HOSTILE}"},
+    "no json": f"[{HOSTILE}",
 }
 
 
 @pytest.mark.parametrize("name", EVALUATIONS)
 @pytest.mark.parametrize("more", [[], ["--json"], ["--show-samples", "3"]], ids=" ".join)
-def test_an_audit(
+def test_audit_escapes_hostile_text(
     tmp_path: Path, name: str, more: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     value = EVALUATIONS[name]
-    path = put(tmp_path / "a.json", value if isinstance(value, str) else json.dumps(value))
-    code, told = command(["audit", path, *more], capfd)
+    path = write_file(tmp_path / "a.json", value if isinstance(value, str) else json.dumps(value))
+    code, output = command(["audit", path, *more], capfd)
     assert code in (0, 2)
-    assert told
+    assert output
     if code == 2:
-        assert told.count("\n") == 1, told
+        assert output.count("\n") == 1, output
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".txt", ".yaml", ""])
-def test_a_file_of_an_evil_name(
+def test_hostile_file_names_are_escaped(
     tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = put(tmp_path / (EVIL.replace("\x00", "") + suffix), EVIL)
-    for words in (
+    path = write_file(tmp_path / (HOSTILE.replace("\x00", "") + suffix), HOSTILE)
+    for arguments in (
         ["audit", path],
         ["report", path],
         ["vote", path],
@@ -74,42 +86,54 @@ def test_a_file_of_an_evil_name(
         ["run", "--prompts", path, "--model", "echo:a", "--model", "echo:b", "--judge", "echo:c"],
         ["run", "--model", f"file:{path}", "--model", "echo:", "--judge", "echo:c"],
     ):
-        code, told = command(words, capfd)
-        if code != 3:  # any text is a list of prompts, a line each
-            assert code == 2, (words, told)
-            assert told.count("\n") == 1, told
+        code, output = command(arguments, capfd)
+        if code != 3:  # any text file is a valid list of prompts
+            assert code == 2, (arguments, output)
+            assert output.count("\n") == 1, output
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
-        [f"--{EVIL}"],
-        [EVIL],
-        ["run", f"--{EVIL}"],
-        ["run", "--limit", EVIL],
-        ["run", "--orders", EVIL],
-        ["run", "--model", EVIL, "--model", "b", "--judge", "echo:c"],
-        ["run", "--model", f"{EVIL}:x", "--model", "echo:b", "--judge", "echo:c"],
-        ["run", "--model", f"echo:x?{EVIL}", "--model", "echo:b", "--judge", "echo:c"],
-        ["run", "--model", f"echo:x?a={EVIL}", "--model", "echo:b", "--judge", "echo:c"],
-        ["run", "--model", f"echo:x?seed={EVIL}", "--model", "echo:b", "--judge", "echo:c"],
-        ["run", "--prompts", EVIL, "--model", "echo:a", "--model", "echo:b", "--judge", "echo:c"],
-        ["audit", "x.json", "--format", EVIL],
-        ["audit", "x.json", "--columns", EVIL],
-        ["list", EVIL],
-        ["serve", EVIL],
+        [f"--{HOSTILE}"],
+        [HOSTILE],
+        ["run", f"--{HOSTILE}"],
+        ["run", "--limit", HOSTILE],
+        ["run", "--orders", HOSTILE],
+        ["run", "--model", HOSTILE, "--model", "b", "--judge", "echo:c"],
+        ["run", "--model", f"{HOSTILE}:x", "--model", "echo:b", "--judge", "echo:c"],
+        ["run", "--model", f"echo:x?{HOSTILE}", "--model", "echo:b", "--judge", "echo:c"],
+        ["run", "--model", f"echo:x?a={HOSTILE}", "--model", "echo:b", "--judge", "echo:c"],
+        ["run", "--model", f"echo:x?seed={HOSTILE}", "--model", "echo:b", "--judge", "echo:c"],
+        [
+            "run",
+            "--prompts",
+            HOSTILE,
+            "--model",
+            "echo:a",
+            "--model",
+            "echo:b",
+            "--judge",
+            "echo:c",
+        ],
+        ["audit", "x.json", "--format", HOSTILE],
+        ["audit", "x.json", "--columns", HOSTILE],
+        ["list", HOSTILE],
+        ["serve", HOSTILE],
     ],
-    ids=lambda words: words[0][:6] + words[-1][:12].encode("unicode_escape").decode(),
+    ids=lambda arguments: arguments[0][:6] + arguments[-1][:12].encode("unicode_escape").decode(),
 )
-def test_a_flag(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    code, told = command(words, capfd)
+def test_hostile_arguments_are_escaped(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, output = command(arguments, capfd)
     assert code == 2
-    assert told.count("\n") == 1, told
+    assert output.count("\n") == 1, output
 
 
-def test_a_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    results = sample_results(EVIL, config={"prompts": EVIL})
-    path = put(tmp_path / "results.json", results.to_json())
-    code, told = command(["report", path, "--out", tmp_path / "\x1b[2J"], capfd)
-    assert (code, told.count("\n")) == (0, 1)
-    assert r"\x1b[2J" in told
+def test_report_escapes_hostile_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    results = sample_results(HOSTILE, config={"prompts": HOSTILE})
+    path = write_file(tmp_path / "results.json", results.to_json())
+    code, output = command(["report", path, "--out", tmp_path / "\x1b[2J"], capfd)
+    assert (code, output.count("\n")) == (0, 1)
+    assert r"\x1b[2J" in output

@@ -1,11 +1,11 @@
-"""The same targets under atheris, which finds its way by what an input reaches. Not a part of the
-suite: atheris is not needed to develop this.
+"""Run a fuzz target under atheris (coverage-guided). Not part of the test suite: atheris is no
+development dependency.
 
     python -m venv fuzzing && fuzzing/bin/pip install atheris --editable '.[dev]'
     fuzzing/bin/python -m tests.e2e.fuzz.with_atheris TARGET [-max_total_time=60] [FOLDER ...]
 
-TARGET is the name of one, as `rows.jsonl`; without it all names are printed. What it finds is
-written to `crash-*` by atheris: make it a case of `test_findings.py`.
+TARGET is a name like `rows.jsonl`; without it all names are printed. atheris writes each finding
+to `crash-*`; add it to `test_findings.py`.
 """
 
 import logging
@@ -15,11 +15,11 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> None:
-    """Fuzz one target until it finds something, or for as long as the flags of atheris say."""
+    """Fuzz a target until the first finding or the limits in the flags of atheris."""
     import atheris
 
     with atheris.instrument_imports(include=["bakeoff", "json", "yaml", "csv"]):
-        from tests.e2e.fuzz.targets import TARGETS, tried
+        from tests.e2e.fuzz.targets import TARGETS, run_target
     logging.disable(logging.CRITICAL)
     targets = {target.name: target for target in TARGETS}
     if not arguments or arguments[0] not in targets:
@@ -31,8 +31,8 @@ def main(arguments: list[str]) -> None:
         work.mkdir()
         for number, seed in enumerate(target.seeds):
             (seeds / str(number)).write_bytes(seed)
-        flags = [f"-max_len={target.longest}", "-timeout=10", *arguments[1:], str(seeds)]
-        atheris.Setup([sys.argv[0], *flags], lambda data: tried(target, data, work) and None)
+        flags = [f"-max_len={target.max_length}", "-timeout=10", *arguments[1:], str(seeds)]
+        atheris.Setup([sys.argv[0], *flags], lambda data: run_target(target, data, work) and None)
         atheris.Fuzz()
 
 

@@ -9,7 +9,7 @@ from tests.browser import chromium, opened
 from tests.marks import long
 from tests.unit.report.notebook_results import HOSTILE, three, two
 
-THEMES = {  # how a notebook says that it is dark or light: the body, and what the system is
+THEMES = {  # how a notebook marks its theme: the body, and the color scheme of the system
     "JupyterLab, light": ('<body data-jp-theme-light="true">', True, False),
     "JupyterLab, dark": ('<body data-jp-theme-light="false">', False, True),
     "VS Code, light": ('<body class="vscode-light">', True, False),
@@ -27,8 +27,8 @@ WIDE = "() => document.documentElement.scrollWidth - innerWidth"
 
 @pytest.fixture(scope="module")
 def browser() -> object:
-    with chromium() as found:
-        yield found
+    with chromium() as chromium_browser:
+        yield chromium_browser
 
 
 @pytest.mark.parametrize("theme", [*THEMES][:1] + long([*THEMES][1:]))
@@ -52,8 +52,8 @@ def test_the_fragment_fits_and_runs_no_script(
 ) -> None:
     page = tmp_path / "page.html"
     names = tuple(f"{hostile}{n}" for n in range(3))
-    shown = notebook_html(two(*names)) + notebook_html(three(names))
-    page.write_text(f"<!doctype html><meta charset=utf-8><body>{shown}")
+    html = notebook_html(two(*names)) + notebook_html(three(names))
+    page.write_text(f"<!doctype html><meta charset=utf-8><body>{html}")
     with opened(browser, page.as_uri(), width=width) as watched:
         assert watched.page.evaluate(WIDE) <= 0
         watched.assert_quiet()

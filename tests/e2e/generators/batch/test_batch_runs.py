@@ -65,21 +65,21 @@ def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
 def finished(arguments: Sequence[str], code: int = 0) -> str:
     """Run to the end and return stderr."""
     with started(arguments) as process:
-        _, said = process.communicate(timeout=LIMIT)
-    assert process.returncode == code, said
-    return said
+        _, stderr = process.communicate(timeout=LIMIT)
+    assert process.returncode == code, stderr
+    return stderr
 
 
 def results(folder: str = "results") -> Results:
     return Results.model_validate_json(Path(folder, "results.json").read_text())
 
 
-def judged(found: Results) -> list[tuple[Any, ...]]:
+def judged(results: Results) -> list[tuple[Any, ...]]:
     """Return the judgments without their costs."""
     plain = {"cost": None}
     return [
         (j.prompt_id, j.first, j.second, j.repeat, j.verdict.model_copy(update=plain))
-        for j in found.evidence.judgments
+        for j in results.evidence.judgments
     ]
 
 
@@ -97,8 +97,8 @@ def test_batched_run_equals_a_direct_one(kind: str) -> None:
         judge = judge_of(server, kind)
         finished(flags(judge, batch=False, store="direct.sqlite"))
         directly = len(server.direct)
-        said = finished(flags(judge))
-        assert "sent 23 requests as batch_0" in said
+        stderr = finished(flags(judge))
+        assert "sent 23 requests as batch_0" in stderr
         direct, batched = results("direct"), results()
         assert judged(batched) == judged(direct)
         assert len(judged(batched)) == directly == 2 * PROMPTS
@@ -123,15 +123,15 @@ def test_models_and_judge_in_batches() -> None:
         judge = f"--judge=j=openai:gpt-4{at}"
         rest = ["--prompts=prompts.txt", f"--limit={PROMPTS}", "--null-check=3", "--batch"]
         finished(["run", *models, judge, *rest])
-        found = results()
-        assert len(found.evidence.completions) == 2 * PROMPTS
-        assert len(found.evidence.judgments) == 2 * PROMPTS
-        assert not found.evidence.failures
-        # One of each was asked directly: two models, the first one drawn again, and the judge.
+        merged = results()
+        assert len(merged.evidence.completions) == 2 * PROMPTS
+        assert len(merged.evidence.judgments) == 2 * PROMPTS
+        assert not merged.evidence.failures
+        # One request per model, one for the repeated completion and one per judge is sent directly.
         assert len(server.direct) == 4
-        # Drawn again, the first model says the same, so that both orders are one question.
-        wanted = [PROMPTS - 1, PROMPTS - 1, 3 - 1, 2 * PROMPTS + 3 - 1]
-        assert sorted(len(job.requests) for job in server.jobs) == sorted(wanted)
+        # The repeated completion of the first model is equal, so both orders are one request.
+        expected = [PROMPTS - 1, PROMPTS - 1, 3 - 1, 2 * PROMPTS + 3 - 1]
+        assert sorted(len(job.requests) for job in server.jobs) == sorted(expected)
 
 
 @pytest.mark.long
@@ -160,8 +160,8 @@ def test_repeats_are_separate_requests() -> None:
 
 
 def test_batch_without_a_batching_model_is_a_config_error() -> None:
-    told = finished(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
-    assert "nobody here is asked in batches" in told
+    stderr = finished(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
+    assert "nobody here is asked in batches" in stderr
 
 
 @pytest.mark.long
@@ -223,8 +223,8 @@ def records(path: str) -> int:
     """Return the number of verdicts in a store."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            found = db.execute("SELECT count(*) FROM records WHERE body LIKE '%scores%'")
-            return int(found.fetchone()[0])
+            rows = db.execute("SELECT count(*) FROM records WHERE body LIKE '%scores%'")
+            return int(rows.fetchone()[0])
     except sqlite3.Error:
         return 0
 
@@ -240,7 +240,7 @@ POINTS: dict[str, Callable[[Killer], None]] = {
 }
 
 
-# Of a batch that was sent, and not noted, the two providers tell in two ways.
+# The two providers report a batch that was sent but not recorded in different ways.
 CASES = [("openai", point) for point in POINTS]
 CASES += [("anthropic", point) for point in POINTS if "there" in point or "store" in point]
 REST = [*CASES[:2], *CASES[3:-1]]
@@ -260,16 +260,16 @@ def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
         assert killer.process.returncode == -signal.SIGKILL
         assert not Path("results", "results.json").exists()
         server.hook, server.intercept = (lambda when: None), (lambda request: None)
-        said = finished(arguments)
-        found = results()
-        assert not found.evidence.failures
-        asked = 4 * PROMPTS
-        assert len(found.evidence.judgments) == asked
-        assert sum(j.verdict.retry_reason is not None for j in found.evidence.judgments) == 8
+        stderr = finished(arguments)
+        merged = results()
+        assert not merged.evidence.failures
+        requested = 4 * PROMPTS
+        assert len(merged.evidence.judgments) == requested
+        assert sum(j.verdict.retry_reason is not None for j in merged.evidence.judgments) == 8
         assert paid_once(server)
-        assert len(server.paid) == asked + 8, said
+        assert len(server.paid) == requested + 8, stderr
         assert len(server.direct) == 1
-        assert [len(job.requests) for job in server.jobs] == [asked - 1, 8]
+        assert [len(job.requests) for job in server.jobs] == [requested - 1, 8]
 
 
 @pytest.mark.long
@@ -289,7 +289,7 @@ def test_correction_of_another_reply_is_not_reused() -> None:
         server.intercept = lambda request: None
         server.jobs[0].id = "lost"
         server.respond = lambda body: (
-            f"{said} again" if (said := stubborn(body))[0] == "W" else said
+            f"{reply} again" if (reply := stubborn(body))[0] == "W" else reply
         )
         finished(arguments)
         assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
@@ -306,15 +306,15 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
             while time.monotonic() < until and not (server.jobs and server.jobs[0].polls > 2):
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=LIMIT)
+            _, stderr = process.communicate(timeout=LIMIT)
         assert process.returncode == 130
         assert (
-            "what was sent goes on at the provider (batch_0); the same command fetches it" in said
+            "what was sent goes on at the provider (batch_0); the same command fetches it" in stderr
         )
-        assert "Traceback" not in said
+        assert "Traceback" not in stderr
         server.polls = 1
-        said = finished(arguments)
-        assert "going on with batch_0" in said
+        stderr = finished(arguments)
+        assert "going on with batch_0" in stderr
         assert len(server.jobs) == 1
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
 
@@ -345,5 +345,5 @@ def test_verdict_of_a_pair_is_not_reused_for_another() -> None:
         }
         for judgment in results().evidence.judgments:
             n = texts[judgment.prompt_id]
-            said = f"{judgment.first} {n} against {judgment.second} {n}"
-            assert judgment.verdict.reason == said
+            reason = f"{judgment.first} {n} against {judgment.second} {n}"
+            assert judgment.verdict.reason == reason

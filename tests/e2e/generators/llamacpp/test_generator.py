@@ -35,8 +35,8 @@ def ask(worker: LlamaCppGenerator, *texts: str) -> list[Completion | WorkError]:
     return run_worker(worker, prompts)
 
 
-def texts(said: list[Completion | WorkError]) -> list[str]:
-    return [outcome.text for outcome in said if isinstance(outcome, Completion)]
+def texts(outcomes: list[Completion | WorkError]) -> list[str]:
+    return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
 
 
 def test_the_identity_of_a_catalogue_model_needs_no_file(
@@ -54,14 +54,16 @@ def test_the_identity_of_a_catalogue_model_needs_no_file(
 def test_a_judges_caveat_has_its_score_and_a_contestants_has_not() -> None:
     for name, entry in CATALOGUE.items():
         assert embedded(f"embedded:{name}").traits.caveat == entry.caveat
-        found = {
+        caveats = {
             "logprob": f"about {entry.pairwise.right}",
             "likelihood": f"{entry.likelihood.right}",
         }
-        for how, right in found.items():
-            judge = open_judge(Spec.parse(f"embedded:{name}?verdict={how}"), RunContext(Sampling()))
+        for role, expected in caveats.items():
+            judge = open_judge(
+                Spec.parse(f"embedded:{name}?verdict={role}"), RunContext(Sampling())
+            )
             assert judge.traits.caveat is not None
-            assert f" for {right}" in judge.traits.caveat
+            assert f" for {expected}" in judge.traits.caveat
             assert (entry.caveat or "") in judge.traits.caveat
 
 
@@ -129,14 +131,14 @@ def test_models_that_do_not_share_memory_are_exclusive(
 @pytest.mark.engine
 def test_requests_in_flight_are_limited_by_the_slots() -> None:
     worker = embedded("embedded:smollm2?slots=2&context=256", max_tokens=6)
-    asked: list[int] = []
+    in_flight_counts: list[int] = []
     under_way = 0
     request = worker.request
 
     def watched(prompt: Prompt) -> dict[str, Any]:
         nonlocal under_way
         under_way += 1
-        asked.append(under_way)
+        in_flight_counts.append(under_way)
         return request(prompt)
 
     async def go() -> None:
@@ -152,8 +154,8 @@ def test_requests_in_flight_are_limited_by_the_slots() -> None:
 
     worker.request = watched  # type: ignore[method-assign]
     asyncio.run(go())
-    assert max(asked) == 3  # two slots, and one request that waits at the server
-    assert len(asked) == 9
+    assert max(in_flight_counts) == 3  # two slots, and one request that waits at the server
+    assert len(in_flight_counts) == 9
 
 
 @pytest.mark.engine
@@ -174,10 +176,10 @@ def test_smollm2_is_reproducible_by_seed_and_counts_tokens() -> None:
 @pytest.mark.long
 @pytest.mark.engine
 def test_the_base_model_stops_before_a_question_of_its_own() -> None:
-    said = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
-    assert len(texts(said)) == 2
-    assert all(texts(said))
-    assert not any("Question:" in text for text in texts(said))
+    outcomes = ask(embedded("embedded:gemma3-270m", max_tokens=64), "What is a cat?", "Why rain?")
+    assert len(texts(outcomes)) == 2
+    assert all(texts(outcomes))
+    assert not any("Question:" in text for text in texts(outcomes))
 
 
 @pytest.mark.engine
@@ -215,10 +217,10 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for llama.cpp's server closes its socket after three replies."""
-    said = iter(["said"] * 3)
+    replies = iter(["said"] * 3)
 
     def reply(_: dict[str, Any]) -> Any:
-        text = next(said, None)
+        text = next(replies, None)
         if text is None:
             server.refuse_connections()
             return Reply(body=b"", hangs_up=True)
@@ -233,9 +235,9 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
         return compatible_client("mine", server.url, None, worker.client_options())
 
     async def go() -> None:
-        asked = [make_prompt(f"{n}?") for n in range(9)]
+        prompts = [make_prompt(f"{n}?") for n in range(9)]
         try:
-            await worker(asked, lambda _, outcome: kept.append(outcome))
+            await worker(prompts, lambda _, outcome: kept.append(outcome))
         finally:
             await worker.close()
 
@@ -293,10 +295,10 @@ def test_the_default_judge_prefers_the_better_completion_over_both_orders() -> N
     judge = PairwiseJudge(
         Spec.parse("embedded:qwen2.5-coder-0.5b?slots=2"), RunContext(Sampling(), 2)
     )
-    refused = [one for one in load_labeled_pairs().pairs if one.kind == "refusal"][-2:]
-    pairs = [Pair(prompt=one.prompt, first=one.better, second=one.worse) for one in refused]
-    said = run_worker(judge, [*pairs, *(pair.swapped() for pair in pairs)])
-    preferences = [verdict.first for verdict in said if isinstance(verdict, Verdict)]
+    refusals = [pair for pair in load_labeled_pairs().pairs if pair.kind == "refusal"][-2:]
+    pairs = [Pair(prompt=pair.prompt, first=pair.better, second=pair.worse) for pair in refusals]
+    verdicts = run_worker(judge, [*pairs, *(pair.swapped() for pair in pairs)])
+    preferences = [verdict.first for verdict in verdicts if isinstance(verdict, Verdict)]
     assert len(preferences) == 4
     for first, second in zip(preferences[:2], preferences[2:], strict=True):
         assert (first + 1 - second) / 2 > 0.5  # each order alone may have position bias

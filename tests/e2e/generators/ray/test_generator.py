@@ -43,7 +43,7 @@ def two_nodes() -> Iterator[Any]:
 @pytest.fixture
 def cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
-    soon(lambda: not replicas())  # those of the previous test exit with a delay
+    soon(lambda: not replicas())  # replicas of the previous test exit with a delay
     return two_nodes
 
 
@@ -51,20 +51,22 @@ def opened(text: str, **context: Any) -> Generator:
     return open_generator(Spec.parse(text), RunContext(Sampling(max_tokens=4), **context))
 
 
-def asked(*texts: str) -> list[Prompt]:
+def make_prompts(*texts: str) -> list[Prompt]:
     return [make_prompt(text) for text in texts]
 
 
-def words(said: Sequence[Completion | WorkError]) -> list[str]:
-    return [one.text if isinstance(one, Completion) else one.kind for one in said]
+def words(outcomes: Sequence[Completion | WorkError]) -> list[str]:
+    return [
+        outcome.text if isinstance(outcome, Completion) else outcome.kind for outcome in outcomes
+    ]
 
 
-def failed(said: Sequence[Completion | WorkError]) -> list[int]:
-    return [place for place, one in enumerate(said) if isinstance(one, WorkError)]
+def failed(outcomes: Sequence[Completion | WorkError]) -> list[int]:
+    return [index for index, outcome in enumerate(outcomes) if isinstance(outcome, WorkError)]
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("spec", "message"),
     [
         (
             "echo:?replicas=0",
@@ -83,8 +85,8 @@ def failed(said: Sequence[Completion | WorkError]) -> list[int]:
         ("vllm:m?replicas=2&devices=0", "leave out devices"),
     ],
 )
-def test_invalid_options_are_a_one_line_config_error(spec: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as caught:
+def test_invalid_options_are_a_one_line_config_error(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         opened(spec)
     assert "\n" not in str(caught.value)
 
@@ -129,8 +131,8 @@ def test_block_size_and_concurrency_follow_items_and_lanes(
 ) -> None:
     worker = opened(f"echo:?replicas={most}", max_concurrency=max_concurrency)
     assert isinstance(worker, RayGenerator)
-    found, pool = worker._pool(items)
-    assert (found, pool.concurrent_blocks, pool.max_retries) == (size, blocks, 1)
+    block_size, pool = worker._pool(items)
+    assert (block_size, pool.concurrent_blocks, pool.max_retries) == (size, blocks, 1)
 
 
 def test_embedded_replicas_use_as_many_threads_as_reserved_cpus() -> None:
@@ -150,42 +152,44 @@ class TestOnACluster:
     def test_outcomes_do_not_depend_on_the_number_of_replicas(
         self, cluster: Any, replicas: str, count: int, max_concurrency: int
     ) -> None:
-        prompts = asked(*(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd")
-        one = run_worker(opened("faulty:x", max_concurrency=max_concurrency), prompts)
+        prompts = make_prompts(
+            *(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd"
+        )
+        single = run_worker(opened("faulty:x", max_concurrency=max_concurrency), prompts)
         many = run_worker(
             opened(f"faulty:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
             prompts,
         )
         as_kept = [
             [
-                one.model_dump()
-                if isinstance(one, Completion)
-                else Failure.of(one, "completion", "", "").model_dump()
-                for one in said
+                outcome.model_dump()
+                if isinstance(outcome, Completion)
+                else Failure.of(outcome, "completion", "", "").model_dump()
+                for outcome in outcomes
             ]
-            for said in (one, many)
+            for outcomes in (single, many)
         ]
         assert as_kept[0] == as_kept[1]
 
     def test_outcomes_arrive_while_other_blocks_run(self, cluster: Any, tmp_path: Path) -> None:
         worker = opened("faulty:x?replicas=2", max_concurrency=4)
         gate = tmp_path / "gate"
-        came: list[str] = []
+        received: list[str] = []
 
-        def emit(_: int, one: Completion | WorkError) -> None:
-            came.extend(words([one]))
-            if len(came) == 30:  # all prompts that do not wait for the gate
+        def emit(_: int, outcome: Completion | WorkError) -> None:
+            received.extend(words([outcome]))
+            if len(received) == 30:  # all prompts that do not wait for the gate
                 gate.touch()
 
         async def go() -> None:
             try:
-                await worker(asked(f"until {gate}", *(f"word {n}" for n in range(30))), emit)
+                await worker(make_prompts(f"until {gate}", *(f"word {n}" for n in range(30))), emit)
             finally:
                 await worker.close()
 
         asyncio.run(go())
-        assert came[-1].startswith("x until")
-        assert len(came) == 31
+        assert received[-1].startswith("x until")
+        assert len(received) == 31
 
     def test_a_prompt_that_kills_its_replica_fails_only_its_block(self, cluster: Any) -> None:
         texts = [f"sleep 0.4 {n}" for n in range(100)]  # still running when the replica dies
@@ -194,28 +198,30 @@ class TestOnACluster:
         assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
         assert pool.concurrent_blocks > 1
-        said = run_worker(worker, asked(*texts))
+        outcomes = run_worker(worker, make_prompts(*texts))
         start = 60 // size * size
-        assert failed(said) == list(range(start, start + size))
-        error = said[60]
+        assert failed(outcomes) == list(range(start, start + size))
+        error = outcomes[60]
         assert isinstance(error, BackendError)
         assert "its block failed twice on the cluster" in error.message
-        assert words(said[:start]) == [f"x {text}" for text in texts[:start]]
+        assert words(outcomes[:start]) == [f"x {text}" for text in texts[:start]]
 
     def test_a_replica_that_dies_once_loses_no_prompt(
         self, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pipelines: list[ReplicaPool] = []
 
-        def counted(blocks: Any, told: str, pool: ReplicaPool, wanted: Any) -> Iterator[str]:
+        def counted(blocks: Any, config_json: str, pool: ReplicaPool, needed: Any) -> Iterator[str]:
             pipelines.append(pool)
-            return stream_replies(blocks, told, pool, wanted)
+            return stream_replies(blocks, config_json, pool, needed)
 
         monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
-        said = run_worker(opened("faulty:x?replicas=2", max_concurrency=8), asked(*texts))
+        outcomes = run_worker(
+            opened("faulty:x?replicas=2", max_concurrency=8), make_prompts(*texts)
+        )
         assert (tmp_path / "died").exists()
-        assert words(said) == [f"x {text}" for text in texts]
+        assert words(outcomes) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # Ray retried the blocks
 
     def test_a_lost_node_loses_no_prompt(
@@ -226,23 +232,23 @@ class TestOnACluster:
         third = add_node(cluster, cpus=2)
         worker = opened("faulty:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
-        found: dict[int, Completion | WorkError] = {}
+        outcomes: dict[int, Completion | WorkError] = {}
         lost = False
 
-        def emit(place: int, one: Completion | WorkError) -> None:
+        def emit(index: int, outcome: Completion | WorkError) -> None:
             nonlocal lost
-            assert place not in found
-            found[place] = one
-            if len(found) >= 60 and not lost and len(replicas()) == 3:
+            assert index not in outcomes
+            outcomes[index] = outcome
+            if len(outcomes) >= 60 and not lost and len(replicas()) == 3:
                 lost = True
                 third.kill_raylet()
 
-        asyncio.run(_through(worker, asked(*texts), emit))
+        asyncio.run(_through(worker, make_prompts(*texts), emit))
         assert lost
-        assert words([found[n] for n in range(240)]) == [f"x {text}" for text in texts]
+        assert words([outcomes[n] for n in range(240)]) == [f"x {text}" for text in texts]
 
     @pytest.mark.parametrize(
-        ("text", "error", "says"),
+        ("text", "error", "message"),
         [
             ("faulty:x?replicas=2", ConfigError, r"^its key was revoked \(on "),
             ("faulty:x?replicas=2", ReplicaError, "ZeroDivisionError: what nobody thought of"),
@@ -260,21 +266,23 @@ class TestOnACluster:
         ids=["config", "bug", "unprepared", "other files"],
     )
     def test_an_error_of_a_replica_stops_the_run(
-        self, cluster: Any, text: str, error: type[Exception], says: str
+        self, cluster: Any, text: str, error: type[Exception], message: str
     ) -> None:
         last = "bug" if error is ReplicaError else "config"
-        with pytest.raises(error, match=says):
-            run_worker(opened(text), asked("word", last))
+        with pytest.raises(error, match=message):
+            run_worker(opened(text), make_prompts("word", last))
 
     def test_a_replica_of_another_version_is_refused(self, cluster: Any) -> None:
         user = object()
         ray_session.join(user, None)
-        told = replica_config(Spec.parse("faulty:x"), RunContext(Sampling()), {"backend": "faulty"})
-        told["version"] = "0.0.9"
+        config = replica_config(
+            Spec.parse("faulty:x"), RunContext(Sampling()), {"backend": "faulty"}
+        )
+        config["version"] = "0.0.9"
         pool = ReplicaPool(1, 1, cpus=1, gpus=0, concurrent_blocks=1, max_retries=0)
-        block = encode_block(enumerate(asked("word")))
+        block = encode_block(enumerate(make_prompts("word")))
         try:
-            (reply,) = stream_replies([block], json.dumps(told), pool, lambda: True)
+            (reply,) = stream_replies([block], json.dumps(config), pool, lambda: True)
         finally:
             ray_session.leave(user)
         with pytest.raises(ConfigError, match=r"driver has bakeoff 0\.0\.9, and a node .* 0\.1\.0"):
@@ -283,23 +291,23 @@ class TestOnACluster:
     def test_a_stopped_run_keeps_its_outcomes_and_releases_the_replicas(self, cluster: Any) -> None:
         worker = opened("faulty:x?replicas=2", max_concurrency=4)
         stop_token = StopToken()
-        found: dict[int, Completion | WorkError] = {}
+        outcomes: dict[int, Completion | WorkError] = {}
 
-        def emit(place: int, one: Completion | WorkError) -> None:
-            found[place] = one
-            if len(found) == 20:
+        def emit(index: int, outcome: Completion | WorkError) -> None:
+            outcomes[index] = outcome
+            if len(outcomes) == 20:
                 stop_token.stop("that is enough")
 
-        prompts = asked(*(f"word {n}" for n in range(40)), *["sleep 600"] * 60)
+        prompts = make_prompts(*(f"word {n}" for n in range(40)), *["sleep 600"] * 60)
         with stop_token.activate():
             asyncio.run(_through(worker, prompts, emit))
-        assert sorted(found) == list(range(100))
-        kinds = [type(found[n]) for n in range(100)]
+        assert sorted(outcomes) == list(range(100))
+        kinds = [type(outcomes[n]) for n in range(100)]
         assert kinds.count(Completion) >= 20
         assert set(kinds) == {Completion, StoppedError}
-        assert {str(one) for one in found.values() if isinstance(one, StoppedError)} == {
-            "that is enough"
-        }
+        assert {
+            str(outcome) for outcome in outcomes.values() if isinstance(outcome, StoppedError)
+        } == {"that is enough"}
         soon(lambda: not replicas())
 
     @pytest.mark.long
@@ -309,7 +317,7 @@ class TestOnACluster:
         async def go() -> None:
             try:
                 await asyncio.wait_for(
-                    worker(asked(*["sleep 600"] * 4), lambda *_: None), timeout=5
+                    worker(make_prompts(*["sleep 600"] * 4), lambda *_: None), timeout=5
                 )
             finally:
                 await worker.close()
@@ -322,16 +330,16 @@ class TestOnACluster:
         import ray as real
 
         async def go() -> None:
-            one, two = opened("faulty:x?replicas=1"), opened("faulty:y?replicas=1")
-            await one.prepare()
-            await two.prepare()
-            await one.close()
+            first, second = opened("faulty:x?replicas=1"), opened("faulty:y?replicas=1")
+            await first.prepare()
+            await second.prepare()
+            await first.close()
             assert real.is_initialized()
-            found: list[Completion | WorkError] = []
-            await two(asked("word"), lambda _, said: found.append(said))
-            assert words(found) == ["y word"]
-            await two.close()
-            await two.close()
+            outcomes: list[Completion | WorkError] = []
+            await second(make_prompts("word"), lambda _, outcome: outcomes.append(outcome))
+            assert words(outcomes) == ["y word"]
+            await second.close()
+            await second.close()
             assert not real.is_initialized()
 
         asyncio.run(go())
@@ -341,7 +349,9 @@ class TestOnACluster:
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
         try:
-            assert words(run_worker(opened("faulty:x?replicas=1"), asked("word"))) == ["x word"]
+            assert words(run_worker(opened("faulty:x?replicas=1"), make_prompts("word"))) == [
+                "x word"
+            ]
             assert real.is_initialized()
         finally:
             real.shutdown()
@@ -366,8 +376,10 @@ class TestOnACluster:
                 store=Path(store),
             )
             results = bakeoff.run(config)
-            said = [one.model_dump() for one in (*results.completions, *results.failures)]
-            return said, {row.participant: row.stored for row in results.run_usage}
+            outcomes = [
+                outcome.model_dump() for outcome in (*results.completions, *results.failures)
+            ]
+            return outcomes, {row.participant: row.stored for row in results.run_usage}
 
         alone, _ = run("", "alone.sqlite", "alone")
         many, kept = run("?replicas=2", "many.sqlite", "many")
@@ -389,31 +401,31 @@ def test_killing_a_replica_of_a_real_model_changes_no_completion(
 ) -> None:
     """With one slot: floating-point sums would otherwise depend on the batch."""
     (tmp_path / "bare").write_text("{{ messages[0].content }}")  # a shorter prompt
-    prompts = asked(*(f"Number {n}?" for n in range(200)))
+    prompts = make_prompts(*(f"Number {n}?" for n in range(200)))
     spec = f"embedded:smollm2?context=128&slots=1&threads=1&template={tmp_path / 'bare'}"
     alone = run_worker(opened(spec), prompts)
-    found: dict[int, Completion | WorkError] = {}
+    by_index: dict[int, Completion | WorkError] = {}
     killed: list[int] = []
 
-    def emit(place: int, one: Completion | WorkError) -> None:
-        assert place not in found
-        found[place] = one
-        if len(found) >= 60 and not killed:
+    def emit(index: int, outcome: Completion | WorkError) -> None:
+        assert index not in by_index
+        by_index[index] = outcome
+        if len(by_index) >= 60 and not killed:
             killed.append(replicas()[0])
             os.kill(killed[0], signal.SIGKILL)
 
     asyncio.run(_through(opened(f"{spec}&replicas=2&cpus=2"), prompts, emit))
     assert killed
-    said = [found[n] for n in range(200)]
+    outcomes = [by_index[n] for n in range(200)]
     different = [
-        (one.model_dump(), other.model_dump())
-        for one, other in zip(said, alone, strict=True)
-        if isinstance(one, Completion)
-        and isinstance(other, Completion)
-        and _as_said(one) != _as_said(other)
+        (outcome.model_dump(), reference.model_dump())
+        for outcome, reference in zip(outcomes, alone, strict=True)
+        if isinstance(outcome, Completion)
+        and isinstance(reference, Completion)
+        and _without_cached_tokens(outcome) != _without_cached_tokens(reference)
     ]
     assert different == []
-    assert not failed([*said, *alone])
+    assert not failed([*outcomes, *alone])
 
 
 def test_an_address_without_a_cluster_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,10 +486,12 @@ ray_session.leave("me")
     assert not list(tmp_path.rglob("auth_token"))
 
 
-def _as_said(one: Completion) -> Completion:
+def _without_cached_tokens(completion: Completion) -> Completion:
     """Without the cached tokens: they depend on earlier requests."""
-    assert one.usage
-    return one.model_copy(update={"usage": one.usage.model_copy(update={"cached_tokens": 0})})
+    assert completion.usage
+    return completion.model_copy(
+        update={"usage": completion.usage.model_copy(update={"cached_tokens": 0})}
+    )
 
 
 async def _through(worker: Generator, prompts: Sequence[Prompt], emit: Any) -> None:

@@ -52,7 +52,7 @@ class StandinStart:
     engine: int
     began: float
     beside: list[int]  # pids of the stand-ins that ran already
-    asked: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
 
     def argument(self, flag: str) -> str:
         return self.argv[self.argv.index(flag) + 1]
@@ -69,10 +69,10 @@ class StandinRecords:
         for path in self.folder.glob("*.json"):
             lines = path.with_suffix(".jsonl")
             written = lines.read_text() if lines.exists() else ""
-            asked = written[: written.rfind("\n") + 1].splitlines()  # a line may be half-written
+            lines = written[: written.rfind("\n") + 1].splitlines()  # a line may be half-written
             facts = json.loads(path.read_text())
-            bodies = [json.loads(line) for line in asked]
-            starts.append(StandinStart(int(path.stem), asked=bodies, **facts))
+            bodies = [json.loads(line) for line in lines]
+            starts.append(StandinStart(int(path.stem), requests=bodies, **facts))
         return sorted(starts, key=lambda start: start.began)
 
     def only(self) -> StandinStart:
@@ -84,7 +84,7 @@ class StandinRecords:
 def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandinRecords:
     """Make the stand-in importable as vLLM, and return its records."""
     (tmp_path / "standins").mkdir()
-    monkeypatch.setenv("STANDIN_DIARY", str(tmp_path / "standins"))
+    monkeypatch.setenv("STANDIN_RECORDS", str(tmp_path / "standins"))
     monkeypatch.setenv("PYTHONPATH", str(STANDIN))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
     return StandinRecords(tmp_path / "standins")
@@ -158,10 +158,10 @@ def test_a_server_is_started_gets_the_prompts_and_exits(
     assert has_exited(start.engine)
     assert start.argument("--host") == "127.0.0.1"
     assert start.argument("--generation-config") == "vllm"
-    assert {body["model"] for body in start.asked} == {str(model)}
+    assert {body["model"] for body in start.requests} == {str(model)}
     neutral = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
-    for asked in start.asked:
-        assert asked.items() >= (neutral | {"seed": 7, "temperature": 0.3, "top_p": 0.9}).items()
+    for body in start.requests:
+        assert body.items() >= (neutral | {"seed": 7, "temperature": 0.3, "top_p": 0.9}).items()
 
 
 def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
@@ -200,7 +200,7 @@ def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, standins: Stand
     assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be opened again
     first, second = standins.starts()
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
-    assert [body["messages"][0]["content"] for body in second.asked] == ["two"]
+    assert [body["messages"][0]["content"] for body in second.requests] == ["two"]
 
 
 def test_telemetry_is_off_and_the_working_directory_is_not_imported(
@@ -263,7 +263,7 @@ def test_a_failed_start_is_one_line_with_its_cause_and_log(
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] Traceback (most recent call last):
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] ValueError: No available memory for the cache
 (APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above."""
-    monkeypatch.setenv("STANDIN_LAST_WORDS", words)
+    monkeypatch.setenv("STANDIN_START_ERROR", words)
     message = config_error(f"mine=vllm:{model}")
     assert message.startswith("'mine': vLLM did not start: ValueError: No available memory for the")
     assert "?gpu_memory_utilization=" in message
@@ -289,7 +289,7 @@ def test_a_port_in_use_is_replaced_in_the_next_attempt(
 ) -> None:
     Path("times").write_text(str(times))
     words = f"OSError: [Errno 98] Address already in use @{Path('times').absolute()}"
-    monkeypatch.setenv("STANDIN_LAST_WORDS", words)
+    monkeypatch.setenv("STANDIN_START_ERROR", words)
     if times < starts:
         assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
     else:
@@ -303,7 +303,7 @@ def test_a_port_in_use_is_replaced_in_the_next_attempt(
 def test_other_causes_of_a_failed_start_are_not_retried(
     model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_LAST_WORDS", "KeyError: 'x'")
+    monkeypatch.setenv("STANDIN_START_ERROR", "KeyError: 'x'")
     assert "KeyError: 'x'" in config_error(f"vllm:{model}")
     standins.only()
 
@@ -315,8 +315,8 @@ def exit_after_requests(
     # How long a server takes to end depends on how busy the machine is.
     monkeypatch.setattr(vllm_module, "_EXIT_SECONDS", 60.0)
     Path("deaths").write_text(str(times))
-    monkeypatch.setenv("STANDIN_DIES_AFTER", f"{after} @{Path('deaths').absolute()}")
-    monkeypatch.setenv("STANDIN_HOLDS", str(holds))
+    monkeypatch.setenv("STANDIN_EXIT_AFTER", f"{after} @{Path('deaths').absolute()}")
+    monkeypatch.setenv("STANDIN_WAITING", str(holds))
 
 
 def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | WorkError]) -> None:
@@ -331,8 +331,8 @@ def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | Wo
     asyncio.run(go())
 
 
-def last_messages(asked: list[dict[str, Any]]) -> list[str]:
-    return sorted(body["messages"][-1]["content"] for body in asked)
+def last_messages(requests: list[dict[str, Any]]) -> list[str]:
+    return sorted(body["messages"][-1]["content"] for body in requests)
 
 
 @pytest.mark.parametrize("retries", [6, *long([0])])
@@ -349,9 +349,9 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
         f"to {c}" for c in "abcdef"
     ]
     first, second = standins.starts()  # four requests failed, and one of them restarted the server
-    assert len(first.asked) == 6
-    assert last_messages(second.asked) == last_messages(
-        first.asked[2:]
+    assert len(first.requests) == 6
+    assert last_messages(second.requests) == last_messages(
+        first.requests[2:]
     )  # answered prompts are not sent again
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
     assert all(map(has_exited, (first.pid, first.engine, second.pid, second.engine)))
@@ -440,10 +440,10 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 
     async def go() -> None:
         with run.activate():
-            asked = worker(
+            call = worker(
                 [make_dialogue(c) for c in "abc"], lambda _, outcome: emitted.append(outcome)
             )
-            working = asyncio.create_task(asked)
+            working = asyncio.create_task(call)
         while deaths and not standins.starts():
             await asyncio.sleep(0.02)
         monkeypatch.setenv("STANDIN_LOAD", "600")
@@ -654,7 +654,7 @@ def test_an_adapter_is_served_under_the_name_of_the_target(
     assert start.argument("--max-lora-rank") == "32"
     assert start.argument("--tokenizer") == str(lora)
     assert start.argument("--served-model-name") != str(model)
-    assert start.asked[0]["model"] == str(model)  # the adapter's name
+    assert start.requests[0]["model"] == str(model)  # the adapter's name
 
 
 def test_an_adapter_as_the_target_is_served_with_its_base(
@@ -834,9 +834,9 @@ def test_a_running_server_gets_the_neutral_sampling_and_the_named_key(
     (done,) = ask(worker, "hi")
     assert isinstance(done, Completion)
     assert (done.text, done.cost) == ("to hi", None)
-    (asked,) = running.requests
-    assert asked["model"] == "me/model"
-    assert (asked["top_k"], asked["min_p"], asked["repetition_penalty"]) == (0, 0, 1)
+    (body,) = running.requests
+    assert body["model"] == "me/model"
+    assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (0, 0, 1)
     assert b"Bearer theirs" in running.raw[0]
     assert worker.identity["server"] == running.url  # type: ignore[index, call-overload]
 
@@ -868,11 +868,11 @@ def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
 def test_a_last_assistant_turn_is_continued_and_scored(
     model: Path, standins: StandinRecords
 ) -> None:
-    asked = make_dialogue("hi", "there")
-    run_worker(opened(f"vllm:{model}"), [asked])
-    body = standins.only().asked[0]
+    prompt = make_dialogue("hi", "there")
+    run_worker(opened(f"vllm:{model}"), [prompt])
+    body = standins.only().requests[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [asked])
+    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [prompt])
     assert isinstance(weighed, Completion)
     assert (
         weighed.score == -3.5
@@ -994,14 +994,16 @@ def test_real_samples_depend_on_the_seed(served: str) -> None:
 
 @real
 def test_real_scores_equal_those_of_transformers(served: str, smollm2: Path) -> None:
-    asked = [
+    prompts = [
         make_dialogue("Name a colour.", "Blue."),
         make_dialogue("Name a colour.", "Seventeen trains."),
     ]
     scores = []
     for spec in (served, f"hf:{smollm2}"):
         worker = open_generator(Spec.parse(spec), RunContext(Sampling(score_only=True), 4))
-        scores.append([getattr(outcome, "score", outcome) for outcome in run_worker(worker, asked)])
+        scores.append(
+            [getattr(outcome, "score", outcome) for outcome in run_worker(worker, prompts)]
+        )
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
     assert scores[0][0] > scores[0][1]
 

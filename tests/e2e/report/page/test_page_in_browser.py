@@ -1,4 +1,4 @@
-"""The page in a real browser: opens from disk, draws, changes its theme, lets nothing out."""
+"""The report page in Chromium: opening from disk, charts, themes, no remote requests."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.marks import long
 from tests.unit.analysis.cases import evidence, prompt, texts, won
 from tests.unit.report.page.test_page import HOSTILE, several
 
-# Comes near to the first chart that is to be seen and is not drawn yet; true where there is none.
+# Scrolls to the first visible chart that is not drawn yet; returns true if all are drawn.
 DRAWN = """(() => {
     const next = [...document.querySelectorAll('.plot')].find((plot) =>
         plot.checkVisibility() && !plot.querySelector('svg'));
@@ -27,12 +27,12 @@ DRAWN = """(() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+    with chromium() as chromium_browser:
+        yield chromium_browser
 
 
-def two(name: str = "", text: str = "") -> Results:
-    """Two models with everything that there is a chart for; a name and a text in all places."""
+def two_model_results(name: str = "", text: str = "") -> Results:
+    """Results of two models with data for every chart; `name` and `text` in all fields."""
     models = (name + "a", name + "b")
     rows = [
         row.model_copy(
@@ -47,7 +47,7 @@ def two(name: str = "", text: str = "") -> Results:
         for row in won(21, 6, 3)
         for scores in [Scores(8, 4) if row.verdict.first > 0.5 else Scores(3, 5)]
     ]
-    of = evidence(
+    data = evidence(
         rows,
         models,
         prompts=tuple(prompt(n, f"question {n} {text}", (f"{name}tag",)) for n in range(30)),
@@ -57,23 +57,23 @@ def two(name: str = "", text: str = "") -> Results:
         ),
         notes=(name + text,),
     )
-    return Results.of(of, summarize(of), {"model": list(models)}, {"models": {name: [text]}})
+    return Results.of(data, summarize(data), {"model": list(models)}, {"models": {name: [text]}})
 
 
-def saved(results: Results) -> str:
-    """The address of the page of some results, as a file."""
+def page_url(results: Results) -> str:
+    """The file URL of a page of the results."""
     file = Path("report.html").resolve()
     file.write_text(render_page(results).html, encoding="utf-8", errors="backslashreplace")
     return file.as_uri()
 
 
 def draw(watched: Watched) -> None:
-    """Come near to every chart, until all that are not folded away are there."""
+    """Scroll to every chart until all charts outside of closed details are drawn."""
     watched.until(DRAWN)
 
 
 def test_the_page_opens_from_disk_and_draws_every_chart(browser: Browser) -> None:
-    with opened(browser, saved(two())) as watched:
+    with opened(browser, page_url(two_model_results())) as watched:
         draw(watched)
         names = watched.page.locator(".chart").evaluate_all("all => all.map((one) => one.id)")
         assert set(names) == {
@@ -84,11 +84,11 @@ def test_the_page_opens_from_disk_and_draws_every_chart(browser: Browser) -> Non
 
 
 def test_a_chart_has_its_numbers_in_a_tooltip_and_in_a_table(browser: Browser) -> None:
-    with opened(browser, saved(two())) as watched:
+    with opened(browser, page_url(two_model_results())) as watched:
         draw(watched)
         chart = watched.page.locator("#win-rate")
         bar = chart.locator("path[aria-label*='a wins']")
-        bar.hover(position={"x": 9, "y": 9})  # beside the number that stands on it
+        bar.hover(position={"x": 9, "y": 9})  # next to the label on the bar
         tooltip = watched.page.locator("#vg-tooltip-element")
         expect(tooltip).to_contain_text("21")
         expect(tooltip).to_be_visible()
@@ -101,7 +101,7 @@ def test_a_chart_has_its_numbers_in_a_tooltip_and_in_a_table(browser: Browser) -
 def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> None:
     ink = "getComputedStyle(document.body).color"
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
-    url = saved(two())
+    url = page_url(two_model_results())
     with opened(browser, url) as light, opened(browser, url, dark=True) as dark:
         for watched in (light, dark):
             draw(watched)
@@ -114,22 +114,22 @@ def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> N
         light.until(f"{ink} === '{dark.page.evaluate(ink)}'")
         light.until(f"{label} === '{dark.page.evaluate(label)}'")
         light.page.reload()
-        assert light.page.evaluate(ink) == dark.page.evaluate(ink)  # it is kept
+        assert light.page.evaluate(ink) == dark.page.evaluate(ink)  # the choice is stored
         light.assert_quiet()
 
 
 @pytest.mark.long
 def test_the_printed_page_has_the_light_theme(browser: Browser) -> None:
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
-    url = saved(two())
+    url = page_url(two_model_results())
     with opened(browser, url) as light, opened(browser, url, dark=True) as watched:
-        for one in (light, watched):
-            draw(one)
-        wanted = light.page.evaluate(label)
-        assert watched.page.evaluate(label) != wanted
+        for view in (light, watched):
+            draw(view)
+        light_color = light.page.evaluate(label)
+        assert watched.page.evaluate(label) != light_color
         watched.page.emulate_media(media="print", color_scheme="dark")
         watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        watched.until(f"{label} === '{wanted}'")
+        watched.until(f"{label} === '{light_color}'")
         assert watched.page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 30, 33)"
         assert watched.page.pdf()[:4] == b"%PDF"
 
@@ -137,9 +137,12 @@ def test_the_printed_page_has_the_light_theme(browser: Browser) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("width", [360, *long([1280, 3840])])
 def test_the_page_fits_every_window(browser: Browser, width: int) -> None:
-    results = [two("a-very-long-name/with-many-parts-and-no-space-at-all-" * 2), several()]
-    for one in results:
-        with opened(browser, saved(one), width=width) as watched:
+    results = [
+        two_model_results("a-very-long-name/with-many-parts-and-no-space-at-all-" * 2),
+        several(),
+    ]
+    for result in results:
+        with opened(browser, page_url(result), width=width) as watched:
             draw(watched)
             assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
             watched.assert_quiet()
@@ -151,16 +154,18 @@ def test_the_page_fits_every_window(browser: Browser, width: int) -> None:
 def test_the_page_has_no_serious_accessibility_violation(
     browser: Browser, dark: bool, models: int
 ) -> None:
-    with opened(browser, saved(two() if models == 2 else several()), dark=dark) as watched:
+    with opened(
+        browser, page_url(two_model_results() if models == 2 else several()), dark=dark
+    ) as watched:
         watched.page.locator("details.model-pair > summary").evaluate_all(
             "all => all.forEach((one) => one.click())"
         )
         draw(watched)
-        found = Axe().run(watched.page).response["violations"]
+        violations = Axe().run(watched.page).response["violations"]
         assert [
-            (one["id"], [node["html"][:200] for node in one["nodes"][:3]])
-            for one in found
-            if one["impact"] in ("serious", "critical")
+            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
         ] == []
 
 
@@ -169,20 +174,20 @@ MORE = [*HOSTILE[2:], "[x](javascript:alert(1))", "\x1b[31mred\x1b[0m"]
 
 @pytest.mark.parametrize("hostile", [*HOSTILE[:1], *long([*HOSTILE[1:2], *MORE])])
 def test_hostile_text_is_shown_and_does_nothing(browser: Browser, hostile: str) -> None:
-    with opened(browser, saved(two(hostile, hostile))) as watched:
+    with opened(browser, page_url(two_model_results(hostile, hostile))) as watched:
         draw(watched)
         watched.page.locator("[role=option]").first.click()
         assert watched.page.evaluate("document.querySelectorAll('img, iframe, object').length") == 0
         counts = "document.querySelectorAll('script, style, a').length"
-        found = watched.page.evaluate(counts)
+        before = watched.page.evaluate(counts)
         watched.assert_quiet()
-    with opened(browser, saved(two("plain", "plain"))) as watched:
-        assert watched.page.evaluate(counts) == found
+    with opened(browser, page_url(two_model_results("plain", "plain"))) as watched:
+        assert watched.page.evaluate(counts) == before
 
 
 @pytest.mark.long
 def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
-    with opened(browser, saved(several()) + "#pair-2") as watched:
+    with opened(browser, page_url(several()) + "#pair-2") as watched:
         assert watched.page.locator("#pair-2").get_attribute("open") is not None
         assert watched.page.locator("#pair-1").get_attribute("open") is None
         watched.page.locator(".overview a").first.click()
@@ -192,7 +197,7 @@ def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
 
 @pytest.mark.long
 def test_the_command_can_be_copied(browser: Browser) -> None:
-    with opened(browser, saved(two())) as watched:
+    with opened(browser, page_url(two_model_results())) as watched:
         watched.page.locator("[data-copies=command]").click()
         expect(watched.page.locator("[data-copies=command]")).to_have_text(
             re.compile("Copied|Selected")

@@ -1,4 +1,4 @@
-"""The browser of pairs, used: in a real browser, in a page that was made of real results."""
+"""The browser of pairs on a report page in Chromium."""
 
 import json
 import re
@@ -68,7 +68,7 @@ HOSTILE = [
 
 
 def results() -> Results:
-    """Two judges, both orders; every mark that a pair can have is somewhere."""
+    """Results of two judges in both orders, in which every mark of a pair occurs."""
     prompts, completions, judgments, failures = [], [], [], []
     for number in range(PROMPTS):
         prompts.append(prompt(number))
@@ -79,13 +79,13 @@ def results() -> Results:
                 if number == 0 and model == TUNED
                 else f"The number {number}, says {model[:4]}."
             )
-            said = Completion(
+            completion = Completion(
                 text=text * (1 + number % 3),
                 thinking="Let me think of it." if model == TUNED else None,
                 finish="length" if number % 9 == 4 else "stop",
                 tokens=7,
             )
-            completions.append(ModelCompletion(prompt_id=id_, model=model, completion=said))
+            completions.append(ModelCompletion(prompt_id=id_, model=model, completion=completion))
         for judge in ("judge-one", "judge-two"):
             for first, second in ((TUNED, BASE), (BASE, TUNED)):
                 if number % 13 == 5 and judge == "judge-two":
@@ -124,7 +124,7 @@ def failed(id_: str, judge: str, first: str, second: str) -> Failure:
 
 
 def judged(number: int, id_: str, judge: str, first: str, second: str) -> Judgment:
-    """Who wins goes round; judge two is of another opinion now and then, or follows the order."""
+    """Winners rotate; judge two sometimes disagrees or prefers a position."""
     better = (TUNED, BASE, None)[number % 3]
     if judge == "judge-two" and number % 4 == 1:
         better = TUNED
@@ -143,8 +143,8 @@ RESULTS = results()
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+    with chromium() as chromium_browser:
+        yield chromium_browser
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +152,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written(RESULTS, tmp_path_factory.mktemp("report"))
 
 
-def written(found: Results, folder: Path) -> str:
-    """The address of a page of these results."""
+def written(results: Results, folder: Path) -> str:
+    """The file URL of a page of the results."""
     path = folder / "report.html"
-    path.write_text(render_page(found).html, encoding="utf-8", errors="backslashreplace")
+    path.write_text(render_page(results).html, encoding="utf-8", errors="backslashreplace")
     return path.as_uri()
 
 
@@ -164,8 +164,8 @@ def ready(watched: Watched) -> Page:
     return watched.page
 
 
-def listed(tab: Page) -> list[str]:
-    """The prompts of the rows that are drawn, from the top."""
+def listed_prompts(tab: Page) -> list[str]:
+    """The prompts of the rendered rows, from the top."""
     rows = tab.locator("#pairs .option").evaluate_all(
         "rows => rows.map(r => [parseFloat(r.style.top), r.querySelector('.head').textContent])"
     )
@@ -176,12 +176,12 @@ def count(tab: Page) -> Locator:
     return tab.locator("#pairs .count")
 
 
-def shown(tab: Page, id_: str) -> None:
-    """Wait until this pair is read."""
+def wait_for_pair(tab: Page, id_: str) -> None:
+    """Wait until this pair is displayed."""
     expect(tab.locator("#pairs .pair .id")).to_have_text(id_)
 
 
-def pressed(tab: Page, keys: str) -> None:
+def press(tab: Page, keys: str) -> None:
     for key in keys:
         tab.keyboard.press(key)
 
@@ -217,7 +217,7 @@ def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, r
         expect(count(tab)).to_have_text(f"{PROMPTS} pairs")
         tab.select_option("#pairs .tag", label="prime (3)")
         expect(count(tab)).to_have_text(f"3 of {PROMPTS} pairs")
-        assert listed(tab) == ["3", "5", "7"]
+        assert listed_prompts(tab) == ["3", "5", "7"]
         tab.click("#pairs .clear")
         expect(count(tab)).to_have_text(f"{PROMPTS} pairs")
         watched.assert_quiet()
@@ -240,10 +240,11 @@ def regressions(pair_data: PairData) -> set[str]:
 
 
 def split(pair_data: PairData) -> set[str]:
-    one, two = (
-        {c.prompt_id: c.winner for c in found} for found in pair_data.comparisons_by_judge.values()
+    first, second = (
+        {c.prompt_id: c.winner for c in comparisons}
+        for comparisons in pair_data.comparisons_by_judge.values()
     )
-    return {id_ for id_ in one if id_ in two and one[id_] != two[id_]}
+    return {id_ for id_ in first if id_ in second and first[id_] != second[id_]}
 
 
 @pytest.mark.long
@@ -266,14 +267,14 @@ def test_a_search_finds_and_highlights_a_word_of_an_explanation(
 ) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
-        pressed(tab, "/")
+        press(tab, "/")
         expect(tab.locator("#pairs .query")).to_be_focused()
         tab.keyboard.type("ZANZIBAR")
         expect(count(tab)).to_have_text(f"1 of {PROMPTS} pairs")
-        shown(tab, "p17")
+        wait_for_pair(tab, "p17")
         expect(tab.locator("#pairs .verdicts")).to_contain_text(["It is zanzibar.", "It is fine."])
         assert tab.evaluate("CSS.highlights.get('pairs-found').size") == 1
-        tab.fill("#pairs .query", 'number "question 12"')  # all of it, the phrase as it is
+        tab.fill("#pairs .query", 'number "question 12"')  # all words, with the exact phrase
         expect(count(tab)).to_have_text(f"1 of {PROMPTS} pairs")
         tab.fill("#pairs .query", "question zanzibar nowhere")
         expect(count(tab)).to_have_text(f"0 of {PROMPTS} pairs")
@@ -292,21 +293,21 @@ def test_texts_with_any_characters_can_be_searched(
     browser: Browser, tmp_path: Path, query: str
 ) -> None:
     text = "Plain. \u00c9T\u00c9 in C:\\temp, {'key'}, one two\tthree."
-    asked = [make_prompt(id_, id=id_) for id_ in ("x", "y")]
-    asked[0] = asked[0].model_copy(update={"tags": ("tag-of-it",)})
+    prompts = [make_prompt(id_, id=id_) for id_ in ("x", "y")]
+    prompts[0] = prompts[0].model_copy(update={"tags": ("tag-of-it",)})
     evidence = Evidence(
         models=("a", "b"),
-        prompts=tuple(asked),
+        prompts=tuple(prompts),
         completions=(make_completion("x", "b", text),),
         judgments=tuple(make_judgment(id_, "a", "b", 1) for id_ in ("x", "y")),
         failures=(),
     )
-    found = Results.of(evidence, summarize(evidence), {}, {"started": ""})
-    with opened(browser, written(found, tmp_path)) as watched:
+    results = Results.of(evidence, summarize(evidence), {}, {"started": ""})
+    with opened(browser, written(results, tmp_path)) as watched:
         tab = ready(watched)
         tab.fill("#pairs .query", query)
         expect(count(tab)).to_have_text("1 of 2 pairs")
-        shown(tab, "x")
+        wait_for_pair(tab, "x")
         watched.assert_quiet()
 
 
@@ -334,10 +335,10 @@ def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -
         }.items():
             tab.select_option("#pairs .sort", sort)
             expected = sorted(order, key=lambda id_: -weight[id_])
-            found = listed(tab)[:6]
-            assert [f"p{head}" for head in found] == expected[:6]
+            listed_numbers = listed_prompts(tab)[:6]
+            assert [f"p{head}" for head in listed_numbers] == expected[:6]
         tab.select_option("#pairs .sort", "disagreement")
-        spread = next(p for p in listed(tab))
+        spread = next(p for p in listed_prompts(tab))
         assert (
             len({j.verdict.first for j in PAIR_DATA.judgments if j.prompt_id == f"p{spread}"}) > 1
         )
@@ -350,12 +351,12 @@ def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: 
         tab = ready(watched)
         rows = tab.locator("#pairs .option")
         assert rows.count() < PROMPTS
-        for step in range(9):  # past every row
+        for step in range(9):  # scroll through all rows
             tab.locator("#pairs .list").evaluate(
                 "(list, share) => { list.scrollTop = share * list.scrollHeight }", step / 8
             )
-            there = tab.locator(f"#pairs .option[aria-posinset='{1 + step * (PROMPTS - 1) // 8}']")
-            expect(there).to_be_attached()
+            row = tab.locator(f"#pairs .option[aria-posinset='{1 + step * (PROMPTS - 1) // 8}']")
+            expect(row).to_be_attached()
         last = tab.locator(f"#pairs .option[aria-posinset='{PROMPTS}']")
         expect(last).to_be_visible()
         expect(last).to_have_attribute("aria-setsize", str(PROMPTS))
@@ -370,23 +371,23 @@ def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: 
 def test_keys_move_and_toggle_raw_text_and_differences(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
-        shown(tab, "p0")
-        pressed(tab, "jjj")
-        shown(tab, "p3")
+        wait_for_pair(tab, "p0")
+        press(tab, "jjj")
+        wait_for_pair(tab, "p3")
         expect(tab.locator("#pairs .where")).to_have_text(f"4 of {PROMPTS}")
-        pressed(tab, "k")
-        shown(tab, "p2")
-        pressed(tab, "d")
+        press(tab, "k")
+        wait_for_pair(tab, "p2")
+        press(tab, "d")
         expect(tab.locator("#pairs .compared")).to_contain_text("% of the words are the same")
         assert set(tab.locator("#pairs .completion.a del").all_inner_texts()) == {"tune"}
         assert set(tab.locator("#pairs .completion.b ins").all_inner_texts()) == {"base"}
-        pressed(tab, "dr")
+        press(tab, "dr")
         expect(tab.locator("#pairs .pair ins")).to_have_count(0)
-        pressed(tab, "kk")
-        shown(tab, "p0")
+        press(tab, "kk")
+        wait_for_pair(tab, "p0")
         raw = tab.locator("#pairs .completion.a .words.raw").last
         assert raw.evaluate("words => words.textContent") == MARKDOWN
-        pressed(tab, "?")
+        press(tab, "?")
         expect(tab.locator("#pairs .keys")).to_be_visible()
         tab.keyboard.press("Escape")
         expect(tab.locator("#pairs .keys")).to_be_hidden()
@@ -400,7 +401,7 @@ def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
         tab.focus("#pairs .list")
         for key, id_ in (("ArrowDown", "p1"), ("End", f"p{PROMPTS - 1}"), ("Home", "p0")):
             tab.keyboard.press(key)
-            shown(tab, id_)
+            wait_for_pair(tab, id_)
             active = tab.get_attribute("#pairs .list", "aria-activedescendant")
             expect(tab.locator(f"#{active}")).to_have_attribute("aria-selected", "true")
             expect(tab.locator(f"#{active}")).to_be_in_viewport()
@@ -411,7 +412,7 @@ def test_markdown_is_rendered(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
         words = tab.locator("#pairs .completion.a > .prose .words")
-        found = {
+        elements = {
             tag: words.locator(tag).all_inner_texts()
             for tag in (
                 "strong",
@@ -424,7 +425,7 @@ def test_markdown_is_rendered(browser: Browser, report: str) -> None:
                 "td",
             )
         }
-        assert found == {
+        assert elements == {
             "strong": ["bold"],
             "em": ["slanted"],
             "s": ["struck"],
@@ -460,7 +461,7 @@ RENDERED = """text => {
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "visible_text"),
     [
         ("[//]: # (Dear judge)", "[//]: # (Dear judge)"),
         *long(
@@ -484,12 +485,12 @@ RENDERED = """text => {
     ],
 )
 def test_markdown_hides_no_text_and_makes_only_known_elements(
-    browser: Browser, report: str, text: str, shown: str
+    browser: Browser, report: str, text: str, visible_text: str
 ) -> None:
     with opened(browser, report) as watched:
         ready(watched)
         rendered = watched.page.evaluate(RENDERED, text)
-        assert shown in rendered["text"]
+        assert visible_text in rendered["text"]
         assert not {"img", "style", "script"} & set(rendered["tags"])
         assert not {"style", "src", "id", "name"} & set(rendered["attributes"])
         assert all(link.startswith("https://") for link in rendered["links"])
@@ -499,7 +500,7 @@ def test_markdown_hides_no_text_and_makes_only_known_elements(
 def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p5") as watched:
         tab = ready(watched)
-        shown(tab, "p5")
+        wait_for_pair(tab, "p5")
         expect(tab.locator("#pairs .failure")).to_contain_text(
             [f"Failed (unreadable) with {TUNED} first: no verdict in the reply", "with"]
         )
@@ -508,26 +509,26 @@ def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, repor
         thinking.locator("summary").click()
         expect(thinking.locator(".prose")).to_be_visible()
         tab.evaluate("location.hash = 'pair=p6'")
-        shown(tab, "p6")
+        wait_for_pair(tab, "p6")
         expect(tab.locator("#pairs .judge").first).to_contain_text("opposite winner when swapped")
         scores = tab.locator("#pairs .verdicts").first.locator("td.number").all_inner_texts()
-        assert scores == ["7", "3", "3", "7"]  # by name, whoever was shown first
+        assert scores == ["7", "3", "3", "7"]  # by model name, not by position
         tab.evaluate("location.hash = 'pair=p2'")
-        shown(tab, "p2")
+        wait_for_pair(tab, "p2")
         roles = tab.locator("#pairs .turn .role").all_inner_texts()
         assert roles == ["system", "user", "assistant", "user"]
         expect(tab.locator("#pairs .turn.question")).to_contain_text("Question 2")
         watched.assert_quiet()
 
 
-# -- Addresses -------------------------------------------------------------------------------------
+# -- URLs ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.long
 def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
         tab = ready(watched)
-        shown(tab, "p16")
+        wait_for_pair(tab, "p16")
         flipped = sum(comparison.flipped for comparison in PAIR_DATA.comparisons)
         expect(count(tab)).to_have_text(f"{flipped} of {PROMPTS} pairs")
         expect(tab.locator("#pairs .query")).to_have_value("question")
@@ -535,11 +536,11 @@ def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
         expect(tab.locator("#pairs .pair")).to_be_in_viewport()
         tab.click("#pairs .clear")
         tab.locator("#pairs .option", has_text="Question 1:").click()
-        shown(tab, "p1")
+        wait_for_pair(tab, "p1")
         assert tab.evaluate("location.hash") == "#pair=p1"
         tab.go_back()
         tab.go_back()
-        shown(tab, "p16")
+        wait_for_pair(tab, "p16")
         expect(count(tab)).to_have_text(f"{flipped} of {PROMPTS} pairs")
         watched.assert_quiet()
 
@@ -549,7 +550,7 @@ def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) 
     with opened(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
         expect(tab.locator("#pairs-trouble")).to_contain_text("not in these results")
-        shown(tab, "p0")
+        wait_for_pair(tab, "p0")
         watched.assert_quiet()
 
 
@@ -578,8 +579,8 @@ def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path
         judgments=tuple(judgments),
         failures=(),
     )
-    found = Results.of(evidence, summarize(evidence), {}, {"started": ""})
-    with opened(browser, written(found, tmp_path)) as watched:
+    results = Results.of(evidence, summarize(evidence), {}, {"started": ""})
+    with opened(browser, written(results, tmp_path)) as watched:
         tab = ready(watched)
         expect(count(tab)).to_have_text("2 pairs")
         tab.locator("#pairs .option").last.click()
@@ -589,7 +590,7 @@ def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path
         tab.select_option("#pairs .pair-of-models", label="one against two~three")
         expect(count(tab)).to_have_text("1 pair")
         expect(tab.locator("#pairs .outcome")).to_contain_text("one won")
-        tab.fill("#pairs .query", "close")  # nobody of these two says it
+        tab.fill("#pairs .query", "close")  # not in the texts of these two models
         expect(count(tab)).to_have_text("0 of 1 pair")
         tab.goto("about:blank")
         tab.goto(address)
@@ -597,7 +598,7 @@ def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path
         watched.assert_quiet()
 
 
-# -- Narrow screens, other eyes, hostile texts -----------------------------------------------------
+# -- Narrow screens, accessibility, hostile texts -------------------------------------------------
 
 
 @pytest.mark.long
@@ -606,22 +607,22 @@ def test_a_phone_shows_the_list_or_the_pair(browser: Browser, report: str) -> No
         tab = ready(watched)
         expect(tab.locator("#pairs .reading")).to_be_hidden()
         tab.locator("#pairs .option").nth(1).click()
-        shown(tab, "p1")
+        wait_for_pair(tab, "p1")
         expect(tab.locator("#pairs .list")).to_be_hidden()
-        fits(tab)
+        assert_fits(tab)
         tab.click("#pairs .back")
         expect(tab.locator("#pairs .list")).to_be_focused()
-        fits(tab)
+        assert_fits(tab)
         tab.locator("#pairs .option").nth(0).click()
-        shown(tab, "p0")
-        fits(tab)
+        wait_for_pair(tab, "p0")
+        assert_fits(tab)
         tab.go_back()
-        shown(tab, "p1")
+        wait_for_pair(tab, "p1")
         watched.assert_quiet()
 
 
-def fits(tab: Page) -> None:
-    """Nothing is wider than the screen."""
+def assert_fits(tab: Page) -> None:
+    """Assert that nothing is wider than the screen."""
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -631,7 +632,7 @@ def test_the_browser_of_pairs_has_no_serious_accessibility_violation(
 ) -> None:
     with opened(browser, report, dark=dark) as watched:
         tab = ready(watched)
-        pressed(tab, "d")
+        press(tab, "d")
         tab.get_by_role("button", name="Regressions").click()
         tab.locator("#pairs .pair details").first.locator("summary").click()
         expect(tab.locator("#pairs .compared")).to_be_visible()
@@ -639,21 +640,21 @@ def test_the_browser_of_pairs_has_no_serious_accessibility_violation(
         tab.fill("#pairs .query", "nothing like it")
         expect(tab.locator("#pairs .nothing")).to_be_visible()
         assert serious(tab) == []
-        pressed_help(tab)
+        press_help(tab)
         assert serious(tab) == []
 
 
-def pressed_help(tab: Page) -> None:
+def press_help(tab: Page) -> None:
     tab.click("#pairs .help")
     expect(tab.locator("#pairs .keys")).to_be_visible()
 
 
 def serious(tab: Page) -> list[Any]:
-    """What axe finds in the section that is serious."""
-    found = Axe().run(tab, context="#pairs")
+    """The serious violations that axe reports for the section."""
+    axe = Axe().run(tab, context="#pairs")
     return [
         (rule["id"], [node["html"][:160] for node in rule["nodes"]])
-        for rule in found.response["violations"]
+        for rule in axe.response["violations"]
         if rule["impact"] in ("serious", "critical")
     ]
 
@@ -669,11 +670,11 @@ def test_hostile_texts_are_shown_and_do_nothing(
         expect(words).to_be_visible()
         assert tab.locator("#pairs :is(img, svg, iframe, object, embed, style)").count() == 0
         assert tab.locator("#pairs a:not([href^='http'])").count() == 0
-        pressed(tab, "r")
+        press(tab, "r")
         expect(words).to_have_class("words raw")
         seen = words.evaluate("words => words.textContent")
         assert seen == visible(text[:20_000])
-        pressed(tab, "d")
+        press(tab, "d")
         expect(tab.locator("#pairs .compared")).to_be_visible()
         tab.fill("#pairs .query", "hay")
         expect(count(tab)).to_have_text("1 pair")
@@ -688,14 +689,14 @@ def test_hostile_texts_are_shown_and_do_nothing(
 
 
 def visible(text: str) -> str:
-    """A text with its odd characters spelt out."""
+    """The text with its control characters escaped."""
     for odd in "\u202e\u2066\x00\x1b\u200b":
         text = text.replace(odd, f"U+{ord(odd):04X}")
     return text.replace("\ud800", "\N{REPLACEMENT CHARACTER} U+D800")
 
 
 def hostile(text: str) -> Results:
-    """Results in which a stranger wrote everything that a stranger can write."""
+    """Results with hostile text in every untrusted field."""
     evidence = Evidence(
         models=(f"a{text[:40]}", "b"),
         prompts=(
@@ -730,7 +731,7 @@ def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None
     text = "word " * 100_000
     with opened(browser, written(hostile(text), tmp_path)) as watched:
         tab = ready(watched)
-        pressed(tab, "r")
+        press(tab, "r")
         words = tab.locator("#pairs .completion.a > .prose .words")
         more = tab.locator("#pairs .completion.a > .prose .more")
         for length, button in (
@@ -779,11 +780,11 @@ def test_word_differences_preserve_the_texts(browser: Browser, report: str) -> N
             ("we saw that the cat sat on a mat", "one day, long ago, the dog ran far away"),
             ("x " * 9000, "y " * 9000),
         ):
-            found = json.loads(
+            differences = json.loads(
                 watched.page.evaluate("([a, b]) => JSON.stringify(WordDiff.compare(a, b))", [a, b])
             )
-            for text, runs in ((a, found["a"]), (b, found["b"])):
+            for text, runs in ((a, differences["a"]), (b, differences["b"])):
                 assert "".join(run for run, _ in runs) == text
-            kept = ["".join(r for r, new in found[side] if not new).split() for side in "ab"]
+            kept = ["".join(r for r, new in differences[side] if not new).split() for side in "ab"]
             assert kept[0] == kept[1]
-            assert (a == b) == (found["shared"] == 1)
+            assert (a == b) == (differences["shared"] == 1)

@@ -78,7 +78,7 @@ def test_two_runs_are_selected_and_compared(browser: Browser, root: Path) -> Non
         compare.click()
         expect(page.locator(".headline")).to_contain_text("the win rate changed by +")
         first, second = page.locator(".two h2").all_inner_texts()
-        assert (first, second) == ("step-300", "step-400")  # from the older to the newer
+        assert (first, second) == ("step-300", "step-400")  # the older run is first
         page.click("text=The other way round")
         minus = "\u2212"
         expect(page.locator(".headline")).to_contain_text(f"the win rate changed by {minus}")
@@ -220,7 +220,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
         while_gone = len(watched.complaints)
         with process(root, port) as (_, again):
             page.goto(again + f"run/{key}/vote/")
-            counts(page, "4 of 40")  # the tab knows who it is
+            counts(page, "4 of 40")  # the tab keeps the voter's name
             page.keyboard.press("1")
             counts(page, "5 of 40")
             page.click("#finish")
@@ -229,33 +229,39 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             assert page.url == again + f"run/{key}/"
         assert watched.complaints[while_gone:] == []
         assert watched.left == []
-    said = read_votes(votes)
-    assert [vote.choice for vote in said] == ["first", "second", "tie", "first"]
-    assert len({vote.key for vote in said}) == 4
+    saved_votes = read_votes(votes)
+    assert [vote.choice for vote in saved_votes] == ["first", "second", "tie", "first"]
+    assert len({vote.key for vote in saved_votes}) == 4
     stored = json.loads((root / "step-400" / "results.json").read_text())
     assert sum(row["judge"] == "Anna" for row in stored["judgments"]) == 4
 
 
 @pytest.mark.long
 def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
-    of = results((f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY})
+    hostile = results(
+        (f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY}
+    )
     strict = {"judges": {"judge": judge(NASTY * 3)}}
-    write_results(tmp_path / "<img src=x onerror=alert(3)>\u202e", of)
+    write_results(tmp_path / "<img src=x onerror=alert(3)>\u202e", hostile)
     write_results(
         tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict)
     )
     write_progress(tmp_path / "new")
-    told = json.loads((tmp_path / "new" / "progress.json").read_text())
-    told["rows"][0]["participant"] = NASTY
-    (tmp_path / "new" / "progress.json").write_text(json.dumps(told))
+    progress = json.loads((tmp_path / "new" / "progress.json").read_text())
+    progress["rows"][0]["participant"] = NASTY
+    (tmp_path / "new" / "progress.json").write_text(json.dumps(progress))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text(json.dumps({"schema": NASTY, NASTY: NASTY}))
     keys = {run.name: key for key, run in find_runs(tmp_path).runs.items()}
     broken = keys.pop("broken")
-    one, two = (key for name, key in keys.items() if name != "new")
-    paths = ["", *(f"run/{key}/" for key in keys.values()), f"compare?before={one}&after={two}"]
+    first, second = (key for name, key in keys.items() if name != "new")
+    paths = [
+        "",
+        *(f"run/{key}/" for key in keys.values()),
+        f"compare?before={first}&after={second}",
+    ]
     with viewer(tmp_path) as url:
-        for path in [*paths, f"run/{two}/vote/"]:
+        for path in [*paths, f"run/{second}/vote/"]:
             with opened(browser, url + path) as watched:
                 watched.page.wait_for_load_state("networkidle")
                 assert watched.page.locator("img[src=x]").count() == 0
@@ -266,11 +272,11 @@ def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
 
 
 def serious(page: object) -> list[str]:
-    found = Axe().run(page).response["violations"]
+    violations = Axe().run(page).response["violations"]
     return [
-        f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
+        f"{violation['id']}: {[node['html'][:200] for node in violation['nodes']]}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
     ]
 
 
@@ -286,13 +292,13 @@ def test_every_page_is_accessible(browser: Browser, root: Path, width: int, dark
     write_progress(root / "stopped", seconds_ago=3600)
     (root / "broken").mkdir()
     (root / "broken" / "results.json").write_text("{}")
-    one, other_one, third = (key_of(root, name) for name in ("step-300", "step-400", "strict"))
+    first, second, third = (key_of(root, name) for name in ("step-300", "step-400", "strict"))
     paths = [
         "",
         *(f"run/{key_of(root, name)}/" for name in ("new", "stopped", "broken")),
-        f"compare?before={one}&after={other_one}",
-        f"compare?before={other_one}&after={third}",
-        f"run/{one}/vote/",
+        f"compare?before={first}&after={second}",
+        f"compare?before={second}&after={third}",
+        f"run/{first}/vote/",
     ]
     with viewer(root) as url:
         for path in paths:

@@ -17,9 +17,9 @@ NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \
 @pytest.mark.parametrize("width", [390, *long([1280])])
 def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
     long = "word " * 400 + "x" * 500
-    of = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
+    data = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
-        voting_browser(of, poll=VoteOptions(draw="order")) as server,
+        voting_browser(data, poll=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url, width=width) as watched,
     ):
@@ -44,14 +44,14 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
         page.click("[data-choice=first]")
         expect(page.locator("#ended")).to_have_text("All 4 are judged.")
         page.reload()
-        expect(page.locator("#ended")).to_be_visible()  # the tab knows who it is
+        expect(page.locator("#ended")).to_be_visible()  # the tab keeps the voter's name
         page.click("#done")
         page.click("#sure [value=yes]")
         expect(page.locator("#ended")).to_have_text("The voting is finished.")
         assert page.evaluate("window.hurt") is None
         watched.assert_quiet()
-    said = ["first", "tie", "skip", "undone", "second", "first"]
-    assert [vote.choice for vote in read_votes(VOTES)] == said
+    choices = ["first", "tie", "skip", "undone", "second", "first"]
+    assert [vote.choice for vote in read_votes(VOTES)] == choices
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""The stand-in's `vllm serve MODEL`."""
+"""The command `vllm serve MODEL` of the stand-in."""
 
 import sys
 

@@ -1,11 +1,14 @@
-"""A stand-in for vLLM: started by the same command, with a model that says what it was asked.
+"""A stand-in for vLLM: it is started by the same command, and its model echoes the prompt.
 
-The environment says how it behaves. `STANDIN_DIARY`: a folder where it writes what it was started
-with (`PID.json`) and asked for (`PID.jsonl`). `STANDIN_LOAD`: seconds until it listens.
-`STANDIN_LAST_WORDS`: it says them and dies in place of listening; the name of a file holding a
-number is how often. `STANDIN_DIES_AFTER`: so many requests, then it dies, with a file as often as
-it says. `STANDIN_HOLDS`: so many requests have to be there before it dies of one, the others
-unanswered.
+Environment variables set its behavior:
+
+- `STANDIN_RECORDS`: folder for its start parameters (`PID.json`) and requests (`PID.jsonl`).
+- `STANDIN_LOAD`: seconds until it listens.
+- `STANDIN_START_ERROR`: error that it prints before it exits without listening.
+- `STANDIN_EXIT_AFTER`: number of requests that it answers before it exits.
+- `STANDIN_WAITING`: number of unanswered requests at which it exits.
+
+`VALUE @FILE` for the error or for the number limits it to as many starts as the number in FILE.
 """
 
 import json
@@ -17,8 +20,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-DIARY = Path(os.environ["STANDIN_DIARY"])
-# An engine ends when its server does.
+RECORDS = Path(os.environ["STANDIN_RECORDS"])
+# The engine process exits with its server.
 ENGINE = """
 import os, time
 server = os.getppid()
@@ -27,20 +30,22 @@ while os.getppid() == server:
 """
 
 
-def said(flag):
+def argument(flag):
     return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv else None
 
 
 def models():
-    adapters = [json.loads(said("--lora-modules"))["name"]] if said("--lora-modules") else []
-    return [said("--served-model-name"), *adapters]
+    adapters = (
+        [json.loads(argument("--lora-modules"))["name"]] if argument("--lora-modules") else []
+    )
+    return [argument("--served-model-name"), *adapters]
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    asked = 0
-    most = 0
-    counting = threading.Lock()  # requests are counted in the order in which they are written down
+    count = 0
+    exit_after = 0
+    lock = threading.Lock()  # count and log requests in the same order
 
     def log_message(self, *_):
         pass
@@ -54,47 +59,47 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def do_GET(self):
-        self.reply(200, {})  # /health asks for no key
+        self.reply(200, {})  # /health requires no key
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.headers["Authorization"] != f"Bearer {os.environ['VLLM_API_KEY']}":
             return self.reply(401, {"error": "Unauthorized"})
-        with Handler.counting:
-            with (DIARY / f"{os.getpid()}.jsonl").open("a") as diary:
-                diary.write(json.dumps(body) + "\n")
-            Handler.asked += 1
-            waiting = Handler.asked - Handler.most
-        if waiting > 0:
-            die(waiting)
+        with Handler.lock:
+            with (RECORDS / f"{os.getpid()}.jsonl").open("a") as log:
+                log.write(json.dumps(body) + "\n")
+            Handler.count += 1
+            excess = Handler.count - Handler.exit_after
+        if excess > 0:
+            exit_with_error(excess)
         if body["model"] not in models():
             return self.reply(404, error(f"The model `{body['model']}` does not exist."))
         last = body["messages"][-1]["content"]
         if last == "no template":
-            words = "As of transformers v4.44, default chat template is no longer allowed"
-            return self.reply(400, error(words))
+            message = "As of transformers v4.44, default chat template is no longer allowed"
+            return self.reply(400, error(message))
         return self.reply(200, completion(body, last))
 
 
-def die(waiting):
-    """End, as soon as as many wait as are to see it."""
-    if waiting < int(os.environ.get("STANDIN_HOLDS", "1")):
+def exit_with_error(excess):
+    """Exit once `STANDIN_WAITING` requests are waiting for a reply."""
+    if excess < int(os.environ.get("STANDIN_WAITING", "1")):
         time.sleep(600)
     print("(EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] RuntimeError: it burns")
     sys.stdout.flush()
     os._exit(3)
 
 
-def error(words):
-    return {"error": {"message": words, "type": "BadRequestError", "param": None, "code": 400}}
+def error(message):
+    return {"error": {"message": message, "type": "BadRequestError", "param": None, "code": 400}}
 
 
 def completion(body, last):
-    spoken = {"role": "assistant", "content": f"to {last}", "reasoning": f"hm, {last}"}
-    choice = {"index": 0, "message": spoken, "finish_reason": "stop", "logprobs": None}
+    message = {"role": "assistant", "content": f"to {last}", "reasoning": f"hm, {last}"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     weights = [None, *({"1": {"logprob": -float(n)}} for n in range(1, 5))]
-    told = {"prompt_logprobs": weights} if "prompt_logprobs" in body else {}
+    extra = {"prompt_logprobs": weights} if "prompt_logprobs" in body else {}
     return {
         "id": "1",
         "object": "chat.completion",
@@ -102,21 +107,21 @@ def completion(body, last):
         "model": body["model"],
         "choices": [choice],
         "usage": usage,
-        **told,
+        **extra,
     }
 
 
-def this_time(name):
-    """What a variable says, as often as the file says that it may name behind ` @`."""
-    words, _, times = os.environ.get(name, "").partition(" @")
-    if times:
-        left = int(Path(times).read_text())
-        Path(times).write_text(str(left - 1))
-        words = words if left > 0 else ""
-    return words
+def limited_setting(name):
+    """The value of a variable; empty once the counter file after ` @` reached zero."""
+    value, _, counter = os.environ.get(name, "").partition(" @")
+    if counter:
+        left = int(Path(counter).read_text())
+        Path(counter).write_text(str(left - 1))
+        value = value if left > 0 else ""
+    return value
 
 
-def lives(pid):
+def is_running(pid):
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -125,26 +130,26 @@ def lives(pid):
 
 
 def main():
-    # In a session of its own, as a pool of compilers is.
+    # In its own session, like vLLM's pool of compilers.
     engine = subprocess.Popen([sys.executable, "-c", ENGINE], start_new_session=True)
     facts = {
         "argv": sys.argv[1:],
         "env": dict(os.environ),
         "engine": engine.pid,
         "began": time.time(),
-        "beside": [int(one.stem) for one in DIARY.glob("*.json") if lives(int(one.stem))],
+        "beside": [int(path.stem) for path in RECORDS.glob("*.json") if is_running(int(path.stem))],
     }
-    # Tests read the folder all the while: the file is complete when it has its name.
-    written = DIARY / f"{os.getpid()}.tmp"
+    # Rename after writing: tests read the folder concurrently.
+    written = RECORDS / f"{os.getpid()}.tmp"
     written.write_text(json.dumps(facts))
     written.replace(written.with_suffix(".json"))
     print("loading", flush=True)
     time.sleep(float(os.environ.get("STANDIN_LOAD", "0")))
-    if words := this_time("STANDIN_LAST_WORDS"):
-        print(words, flush=True)
+    if message := limited_setting("STANDIN_START_ERROR"):
+        print(message, flush=True)
         sys.exit(1)
-    Handler.most = int(this_time("STANDIN_DIES_AFTER") or "999999")
-    ThreadingHTTPServer((said("--host"), int(said("--port"))), Handler).serve_forever()
+    Handler.exit_after = int(limited_setting("STANDIN_EXIT_AFTER") or "999999")
+    ThreadingHTTPServer((argument("--host"), int(argument("--port"))), Handler).serve_forever()
 
 
 if __name__ == "__main__":
