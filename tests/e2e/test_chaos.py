@@ -148,7 +148,7 @@ def assert_requests_bounded(server: ChaosServer, retries: int = RETRIES) -> None
     """No item has more than four rounds of requests: an unreadable reply is requested again, and
     so is the verdict itself, each with all retries. Refusals of a busy server do not count.
     """
-    for item, count in server.asked.items():
+    for item, count in server.request_counts.items():
         fault = server.faults.get(item)
         busy = fault.times if fault and fault.kind in REFUSALS else 0
         assert count <= 4 * (retries + 1) + busy, (item, fault)
@@ -176,12 +176,12 @@ def test_only_permanent_faults_fail_and_requests_are_bounded(
     with ChaosServer() as server:
         judge = api_spec(server, speaks, "judge", timeout=NO_TIMEOUT)
         truth = run_config(tmp_path, count, models, judge, "truth")
-    assert server.asked == dict.fromkeys(items, 1)
+    assert server.request_counts == dict.fromkeys(items, 1)
     assert not truth.failures
     faults = plan(items, seed=7, share=share, stays=0.4)
     with ChaosServer(faults) as server, Outage(server, after=count, seconds=1):
         results = run_config(tmp_path, count, models, api_spec(server, speaks, "judge"), "faulty")
-    assert set(server.met) == set(KINDS)
+    assert set(server.fault_counts) == set(KINDS)
     assert_counts_add_up(truth, count)
     assert_counts_add_up(results, count)
     assert_only_permanent_faults_failed(results, truth, faults, speaks)
@@ -198,7 +198,7 @@ def test_transient_faults_lose_nothing(speaks: Protocol, tmp_path: Path) -> None
     faults = plan(items, seed=3, share=1, stays=0, kinds=passing)
     with ChaosServer(faults) as server:
         results = run_config(tmp_path, count, models, api_spec(server, speaks, "judge"), "faulty")
-    assert set(server.met) == set(passing)
+    assert set(server.fault_counts) == set(passing)
     assert not results.failures
     assert len(results.judgments) == 2 * count
     assert_requests_bounded(server)
@@ -214,9 +214,9 @@ def test_second_run_requests_only_failures(speaks: Protocol, tmp_path: Path) -> 
         first = run_config(tmp_path, count, models, judge, "run")
         assert len(first.failures) == len(faults)
         server.faults = {}
-        server.asked.clear()
+        server.request_counts.clear()
         second = run_config(tmp_path, count, models, judge, "run")
-        assert server.asked == dict.fromkeys(faults, 1)
+        assert server.request_counts == dict.fromkeys(faults, 1)
     assert not second.failures
     kept = verdicts_by_order(first)
     assert {
@@ -239,7 +239,7 @@ def test_failed_completions_fail_only_their_pairs(tmp_path: Path) -> None:
     with ChaosServer() as server:
         truth = run_all(server, "truth")
     assert not truth.failures
-    pairs = [item for item in server.asked if " / " in item]
+    pairs = [item for item in server.request_counts if " / " in item]
     faults |= plan(pairs, seed=5, share=0.5, stays=0.3, kinds=transport)
     with ChaosServer(faults) as server:
         results = run_all(server, "faulty")
@@ -281,10 +281,10 @@ def run_through_outage(server: ChaosServer, folder: Path, outage: Outage, count:
     assert not results.failures
     assert len(results.judgments) == 2 * count
     # Only requests that were in flight are repeated.
-    repeated = {item: number for item, number in server.asked.items() if number > 1}
-    assert set(server.asked) == set(items)
+    repeated = {item: number for item, number in server.request_counts.items() if number > 1}
+    assert set(server.request_counts) == set(items)
     assert len(repeated) <= 256
-    assert max(server.asked.values()) <= 2
+    assert max(server.request_counts.values()) <= 2
     return results
 
 
@@ -311,8 +311,8 @@ def test_stalled_request_is_retried(tmp_path: Path) -> None:
         judge = f"judge=api:judge?base_url={server.url}&timeout=90"
         results = run_config(tmp_path, count, models, judge, "run")
     assert not results.failures
-    assert server.met == {"a stall": len(faults)}
-    assert max(server.asked.values()) == 2
+    assert server.fault_counts == {"a stall": len(faults)}
+    assert max(server.request_counts.values()) == 2
 
 
 # Constant judges
@@ -332,7 +332,7 @@ def test_constant_verdicts_are_withheld(
     count = 30
     models, _ = recorded_models(tmp_path, count)
     with ChaosServer() as server:
-        server.says_what = lambda _: reply
+        server.reply_text = lambda _: reply
         results = run_config(tmp_path, count, models, api_spec(server, "openai", "judge"), "run")
     (pair,) = results.summary.pairs
     assert pair.outcome == "withheld"
@@ -344,7 +344,7 @@ def test_constant_scores_are_withheld(tmp_path: Path) -> None:
     count = 30
     models, _ = recorded_models(tmp_path, count)
     with ChaosServer() as server:
-        server.says_what = lambda _: json.dumps({"explanation": "Fine.", "score": 5})
+        server.reply_text = lambda _: json.dumps({"explanation": "Fine.", "score": 5})
         judge = f"judge=api:judge?base_url={server.url}&verdict=scored"
         results = run_config(tmp_path, count, models, judge, "run")
     (pair,) = results.summary.pairs

@@ -612,8 +612,8 @@ def main() -> None:
         for file, text in files(name).items():
             (DATA / file).write_text(text, encoding="utf-8")
     audit, statistics = reference.expected(DATA), reference_statistics.expected(DATA)
-    EXPECTED_AUDIT.write_text(reference.dumped(audit), encoding="utf-8")
-    EXPECTED_STATISTICS.write_text(reference.dumped(statistics), encoding="utf-8")
+    EXPECTED_AUDIT.write_text(reference.to_json(audit), encoding="utf-8")
+    EXPECTED_STATISTICS.write_text(reference.to_json(statistics), encoding="utf-8")
 
 
 if __name__ == "__main__":

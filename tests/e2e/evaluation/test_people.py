@@ -12,7 +12,7 @@ import pytest
 
 from bakeoff import Results
 from bakeoff.testing import OpenAIServer
-from tests.integration.cli.test_cli import bakeoff, usual
+from tests.integration.cli.test_cli import bakeoff, run_arguments
 from tests.web_clients import Browser
 
 
@@ -53,7 +53,7 @@ def saved(folder: Path) -> Results:
 @pytest.fixture
 def judged(tmp_path: Path) -> Path:
     with OpenAIServer() as server:
-        done = bakeoff(*usual(server, "--limit", "6", "--quiet"), cwd=tmp_path)
+        done = bakeoff(*run_arguments(server, "--limit", "6", "--quiet"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return tmp_path / "results"
 
@@ -99,7 +99,7 @@ def test_later_run_keeps_votes(judged: Path) -> None:
 @pytest.mark.long
 def test_people_can_be_the_only_judges(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        arguments = usual(server, "--limit", "3", "--judge", "human", "--quiet")
+        arguments = run_arguments(server, "--limit", "3", "--judge", "human", "--quiet")
         place = arguments.index("--judge")
         arguments[place : place + 2] = []  # not the model
         with voting(tmp_path, *arguments) as (process, browser):
@@ -123,7 +123,7 @@ def test_people_can_be_the_only_judges(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_people_beside_a_judge_are_not_in_the_panel(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        arguments = usual(server, "--limit", "3", "--judge", "human", "--quiet")
+        arguments = run_arguments(server, "--limit", "3", "--judge", "human", "--quiet")
         with voting(tmp_path, *arguments) as (process, browser):
             prefer(browser, "This is bad", "anna", 2)
             process.send_signal(signal.SIGINT)

@@ -69,9 +69,9 @@ class StandinRecords:
         for path in self.folder.glob("*.json"):
             lines = path.with_suffix(".jsonl")
             written = lines.read_text() if lines.exists() else ""
-            lines = written[: written.rfind("\n") + 1].splitlines()  # a line may be half-written
+            complete = written[: written.rfind("\n") + 1].splitlines()  # the last may be cut
             facts = json.loads(path.read_text())
-            bodies = [json.loads(line) for line in lines]
+            bodies = [json.loads(line) for line in complete]
             starts.append(StandinStart(int(path.stem), requests=bodies, **facts))
         return sorted(starts, key=lambda start: start.began)
 
