@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.config import Config, Sampling, Spec, parse_fields, split_options
-from bakeoff.config.options import AuditOptions, JudgeCheckOptions, VoteOptions
 from bakeoff.errors import (
     BackendError,
     BakeoffError,
@@ -26,7 +25,6 @@ from bakeoff.errors import (
     VerdictError,
     WorkError,
 )
-from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import (
     Comparison,
     Completion,
@@ -72,10 +70,10 @@ from bakeoff.runtime import (
     WorkQueue,
     planned_requests,
 )
-from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate
 
 if TYPE_CHECKING:
     from bakeoff.api import run, run_async, vote_async
+    from bakeoff.config.options import AuditOptions, JudgeCheckOptions, VoteOptions
     from bakeoff.evaluation.audit import audit
     from bakeoff.evaluation.judge_check import check
     from bakeoff.evaluation.session import plan
@@ -83,7 +81,9 @@ if TYPE_CHECKING:
     from bakeoff.importers.documents import Document
     from bakeoff.importers.labels import ParseFailure
     from bakeoff.importers.reader import Importer
+    from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
     from bakeoff.report.results_file import read_results
+    from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate
     from bakeoff.storage import Store
 
 __all__ = [
@@ -167,16 +167,25 @@ __all__ = [
     "vote_async",
 ]
 
-# Imported on first use: these load numpy and scipy, or parsers that few programs need.
+# Imported on first use, so that `import bakeoff` is fast: many of these load numpy and scipy.
 _LAZY = {
+    "AuditOptions": "bakeoff.config.options",
     "Document": "bakeoff.importers.documents",
     "EvidenceBuilder": "bakeoff.importers.builder",
     "Importer": "bakeoff.importers.reader",
+    "JudgeCheckOptions": "bakeoff.config.options",
     "ModelOutput": "bakeoff.importers.builder",
     "ParseFailure": "bakeoff.importers.labels",
+    "ProgressCallback": "bakeoff.runtime.progress",
+    "ProgressUpdate": "bakeoff.runtime.progress",
+    "RunContext": "bakeoff.plugins",
     "Store": "bakeoff.storage",
+    "VoteOptions": "bakeoff.config.options",
     "audit": "bakeoff.evaluation.audit",
     "check": "bakeoff.evaluation.judge_check",
+    "judge_spec": "bakeoff.plugins",
+    "open_generator": "bakeoff.plugins",
+    "open_judge": "bakeoff.plugins",
     "plan": "bakeoff.evaluation.session",
     "read_results": "bakeoff.report.results_file",
     "run": "bakeoff.api",
