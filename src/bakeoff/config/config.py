@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from bakeoff.config import fields
+from bakeoff.config import shared_options
 from bakeoff.config.spec import Sampling, Spec
 from bakeoff.errors import ConfigError
 from bakeoff.records import MARGIN, Design
@@ -22,7 +22,7 @@ EMBEDDED_DEFAULT: dict[str, Any] = {
 class Config(BaseModel):
     """Configuration of a comparison. Its fields are the flags, YAML keys and Python arguments."""
 
-    model_config = fields.OPTIONS
+    model_config = shared_options.OPTIONS
 
     model: tuple[str, ...] = Field(
         (), description="A model, as [name=][backend:]target[?option=value&...]; two or more."
@@ -63,29 +63,29 @@ class Config(BaseModel):
         pattern=r"^[1-9]\d*/[1-9]\d*$",
         description="A part of the prompts, as 2/8: a machine for each, then bakeoff merge. [all]",
     )
-    margin: fields.Margin = MARGIN
-    repeats: fields.Repeats = 1
-    panel: fields.Panel = "mean"
+    margin: shared_options.Margin = MARGIN
+    repeats: shared_options.Repeats = 1
+    panel: shared_options.Panel = "mean"
     null_check: int = Field(
         0, ge=0, description="Prompts where the judge compares a model with itself, as a check."
     )
-    max_concurrency: fields.MaxConcurrency = fields.MAX_CONCURRENCY
-    rpm: fields.RequestsPerMinute = None
-    tpm: fields.TokensPerMinute = None
-    max_cost: fields.MaxCost = None
+    max_concurrency: shared_options.MaxConcurrency = shared_options.MAX_CONCURRENCY
+    rpm: shared_options.RequestsPerMinute = None
+    tpm: shared_options.TokensPerMinute = None
+    max_cost: shared_options.MaxCost = None
     yes: bool = Field(False, description="Do not ask whether what it costs is all right.")
-    env_file: fields.EnvFile = None
+    env_file: shared_options.EnvFile = None
     batch: bool = Field(
         False, description="Ask openai: and anthropic: in batches: half the price, within a day."
     )
     ray: str | None = Field(
         None, description="The Ray cluster to join: auto or an address. [a local one]"
     )
-    out: fields.OutputFolder = Path("results")
-    store: fields.StorePath = fields.STORE
-    show_samples: fields.ShowSamples = 5
-    print_json: fields.PrintJson = False
-    quiet: fields.Quiet = False
+    out: shared_options.OutputFolder = Path("results")
+    store: shared_options.StorePath = shared_options.STORE
+    show_samples: shared_options.ShowSamples = 5
+    print_json: shared_options.PrintJson = False
+    quiet: shared_options.Quiet = False
     profile: bool = Field(False, description="Print where the time went, on stderr.")
     max_failures: float = Field(
         0.02, ge=0, le=1, description="Exit with 3 where a larger share of the work failed."

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from bakeoff.config import fields
+from bakeoff.config import shared_options
 from bakeoff.errors import ConfigError
 from bakeoff.records import MARGIN
 
@@ -13,18 +13,18 @@ from bakeoff.records import MARGIN
 class AuditOptions(BaseModel):
     """Options of `bakeoff audit`: how existing evaluations are read and reported."""
 
-    model_config = fields.OPTIONS
+    model_config = shared_options.OPTIONS
 
     format: str | None = Field(
         None, description="How to read the files, where that is not plain from what they hold."
     )
     columns: str = Field("", description="The columns of a table, as winner=label,prompt=question.")
-    margin: fields.Margin = MARGIN
-    panel: fields.Panel = "mean"
-    out: fields.OutputFolder = Path("audit")
-    show_samples: fields.ShowSamples = 0
-    print_json: fields.PrintJson = False
-    quiet: fields.Quiet = False
+    margin: shared_options.Margin = MARGIN
+    panel: shared_options.Panel = "mean"
+    out: shared_options.OutputFolder = Path("audit")
+    show_samples: shared_options.ShowSamples = 0
+    print_json: shared_options.PrintJson = False
+    quiet: shared_options.Quiet = False
 
     def column_mapping(self) -> dict[str, str]:
         """Return `columns` as a mapping of standard column names to those of the file.
@@ -43,26 +43,26 @@ class AuditOptions(BaseModel):
 class JudgeCheckOptions(BaseModel):
     """Options of `bakeoff judge-check`: which judges are checked on which labeled pairs."""
 
-    model_config = fields.OPTIONS
+    model_config = shared_options.OPTIONS
 
     judge: tuple[str, ...] = Field((), description="A judge, as [name=]backend:target[?options].")
     limit: int | None = Field(None, ge=1, description="How many pairs, at most. [all]")
-    repeats: fields.Repeats = 1
-    max_concurrency: fields.MaxConcurrency = fields.MAX_CONCURRENCY
-    rpm: fields.RequestsPerMinute = None
-    tpm: fields.TokensPerMinute = None
-    store: fields.StorePath = fields.STORE
-    max_cost: fields.MaxCost = None
-    env_file: fields.EnvFile = None
+    repeats: shared_options.Repeats = 1
+    max_concurrency: shared_options.MaxConcurrency = shared_options.MAX_CONCURRENCY
+    rpm: shared_options.RequestsPerMinute = None
+    tpm: shared_options.TokensPerMinute = None
+    store: shared_options.StorePath = shared_options.STORE
+    max_cost: shared_options.MaxCost = None
+    env_file: shared_options.EnvFile = None
     out: Path | None = Field(None, description="Folder for judge-check.json. [none]")
-    print_json: fields.PrintJson = False
-    quiet: fields.Quiet = False
+    print_json: shared_options.PrintJson = False
+    quiet: shared_options.Quiet = False
 
 
 class VoteOptions(BaseModel):
     """Options of `bakeoff vote`: which pairs people are asked about, and how."""
 
-    model_config = fields.OPTIONS
+    model_config = shared_options.OPTIONS
 
     labels: int | None = Field(None, ge=1, description="How many pairs to ask about. [all]")
     draw: Literal["random", "order", "close"] = Field(
@@ -72,6 +72,6 @@ class VoteOptions(BaseModel):
     )
     seed: int = Field(42, description="Seed of the draw and of who is shown first.")
     port: int = Field(0, ge=0, le=65535, description="Port of the page on this machine. [any]")
-    show_samples: fields.ShowSamples = 0
-    print_json: fields.PrintJson = False
-    quiet: fields.Quiet = False
+    show_samples: shared_options.ShowSamples = 0
+    print_json: shared_options.PrintJson = False
+    quiet: shared_options.Quiet = False

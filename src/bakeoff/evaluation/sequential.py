@@ -244,7 +244,7 @@ class Schedule:
     def _next_in_both_orders(self, progress: PairProgress, judgments_of: JudgmentLookup) -> bool:
         if self.config.orders != "adaptive":
             return self.config.orders == "both"
-        from bakeoff.analysis.second_order import second_order_may_matter
+        from bakeoff.analysis.second_order_benefit import second_order_may_matter
 
         return second_order_may_matter(self._pair_data(progress, judgments_of), len(self.prompts))
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from bakeoff.config import Spec, split_options
 from bakeoff.errors import ConfigError
-from bakeoff.judges.parsing.marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, parse_rubric
+from bakeoff.judges.parsing.verdict_marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.verdicts import (
     VERDICT_SCHEMA,
     follow_scores,

@@ -20,8 +20,8 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.importers.reader import read
-from bakeoff.judges.parsing.marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.rubric import parse_rubric
+from bakeoff.judges.parsing.verdict_marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.verdicts import (
     ParsedScore,
     parse_json_verdict,

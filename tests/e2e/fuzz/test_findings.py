@@ -20,7 +20,7 @@ from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.recorded import RecordedCompletions
 from bakeoff.importers.pandalm import split_keys
 from bakeoff.importers.reader import MAX_MODELS, read
-from bakeoff.judges.parsing.marks import parse_marks
+from bakeoff.judges.parsing.verdict_marks import parse_marks
 from bakeoff.judges.rendering import Template, load_criteria
 from bakeoff.plugins import RunContext
 from bakeoff.prompts.rows import read_rows

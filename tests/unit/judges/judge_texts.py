@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from bakeoff.judges.parsing.marks import parse_marks
 from bakeoff.judges.parsing.rubric import parse_rubric
+from bakeoff.judges.parsing.verdict_marks import parse_marks
 from bakeoff.judges.parsing.verdicts import (
     ParsedScore,
     parse_json_verdict,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from math import fsum
 
-from bakeoff.judges.parsing.fields import FieldError, Fields
 from bakeoff.judges.parsing.json_objects import Object, Value
+from bakeoff.judges.parsing.reply_fields import FieldError, Fields
 from bakeoff.judges.parsing.verdicts import (
     SCORE,
     TEXT,

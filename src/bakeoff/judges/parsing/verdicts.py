@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import JsonValue
 
-from bakeoff.judges.parsing.fields import FieldError, Fields, fields_from_lines, parse_number
 from bakeoff.judges.parsing.json_objects import find_objects
-from bakeoff.judges.parsing.marks import unreadable_reply
+from bakeoff.judges.parsing.reply_fields import FieldError, Fields, fields_from_lines, parse_number
+from bakeoff.judges.parsing.verdict_marks import unreadable_reply
 from bakeoff.records import Completion, Scores, Verdict
 
 

@@ -22,8 +22,8 @@ from bakeoff.report.results_file import read_results
 from bakeoff.web.server import json_reply, text_reply
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.comparison import compare_runs
-from bakeoff.web.viewer.live import LiveRun, ProgressRates
 from bakeoff.web.viewer.run_cards import RunCard, RunCards
+from bakeoff.web.viewer.run_progress import LiveRun, ProgressRates
 from bakeoff.web.viewer.runs import FileVersion, Run, RunList, file_version, find_runs
 from bakeoff.web.viewer.voting_sessions import VotingSessions
 

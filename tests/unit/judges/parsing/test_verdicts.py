@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import VerdictError
-from bakeoff.judges.parsing.marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, parse_rubric
+from bakeoff.judges.parsing.verdict_marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, VERDICT_SCHEMA, ParsedScore, follow_scores
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
 from tests.unit.judges.judge_texts import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.runtime.progress import ProgressReport, ProgressUpdate
-from bakeoff.web.viewer.live import WINDOW, ProgressRates
+from bakeoff.web.viewer.run_progress import WINDOW, ProgressRates
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from bakeoff.analysis import second_order as orders
+from bakeoff.analysis import second_order_benefit as orders
 from bakeoff.analysis.aggregate import Panel, compare
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData
-from bakeoff.analysis.second_order import second_order_may_matter
+from bakeoff.analysis.second_order_benefit import second_order_may_matter
 from bakeoff.records import Design, Judgment
 from bakeoff.stats.power import OrderVariances, sequential_factor
 from tests.unit.analysis.cases import both, judgment, won
