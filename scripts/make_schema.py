@@ -77,7 +77,7 @@ def _field_docstrings(record: ast.ClassDef) -> dict[str, str]:
 def reference() -> str:
     """Return the Markdown reference: the document, then a heading and a table per record."""
     model = json.loads(schema())
-    sections = [_section("The document", "##", Results.__doc__ or "", model["properties"])]
+    sections = [_section("The document", "##", inspect.getdoc(Results) or "", model["properties"])]
     for name, record in sorted(model["$defs"].items()):
         if name != "JsonValue":
             text = _docstring(name) or record.get("description", "")
