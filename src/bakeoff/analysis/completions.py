@@ -57,7 +57,7 @@ _COMPLETION_CHECKS = (
 
 
 def summarize_model(model: str, evidence: Evidence) -> ModelSummary:
-    """The completion counts of one model, and the flags that they raise."""
+    """Return the counts and mean lengths of one model's completions, and the flags they raise."""
     rows = [authored for authored in evidence.completions if authored.model == model]
     completions = [authored.completion for authored in rows]
     tokens = [completion.tokens for completion in completions if completion.tokens is not None]

@@ -39,7 +39,7 @@ def grade_judge(
     judgments: Sequence[Judgment],
     failures: Sequence[Failure],
 ) -> JudgeCheck:
-    """Return the grades of one judge; `judgments` and `failures` are those of this judge."""
+    """Return the grades, biases and misses of a judge from its own `judgments` and `failures`."""
     pair_data = _pair_data(judgments, failures)
     comparisons = {comparison.prompt_id: comparison for comparison in pair_data.comparisons}
     outcomes = labeled_outcomes(pairs, comparisons, judgments, failures)

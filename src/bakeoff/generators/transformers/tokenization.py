@@ -96,9 +96,10 @@ def encode_prompt(tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling)
 def encode_for_scoring(
     tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling
 ) -> EncodedPrompt:
-    """Encode a prompt whose last turn is to be scored. Errors as those of `encode_prompt`.
+    """Encode a prompt whose last turn is to be scored; `scored_from` is where that turn begins.
 
-    The last turn is tokenized separately, as if the model had generated it.
+    The last turn is tokenized separately, as if the model had generated it. Raises the errors of
+    `encode_prompt`.
     """
     context, text = split_last_turn(prompt)
     encoded = encode_prompt(tokenizer, context, sampling)

@@ -23,8 +23,9 @@ RUBRIC_SCHEMA = object_schema(
 def parse_rubric(completion: Completion, criteria: Sequence[Criterion]) -> Verdict:
     """Return the verdict for the higher weighted mean score over the criteria.
 
-    Each criterion needs its two scores exactly once; other criteria are ignored. `criteria` in the
-    JSON is a list of objects with a name, or one object with the names as keys.
+    Each criterion needs its two scores; further criteria in the reply have no weight. `criteria` in
+    the JSON is a list of objects with a name, or one object with the names as keys. Raises
+    VerdictError if a score is missing or invalid, or any criterion occurs twice.
     """
 
     def make(fields: Fields) -> Verdict:

@@ -146,7 +146,10 @@ class RateLimiter:
         self._tokens.consume(now, tokens, self._tokens.max_rate)
 
     def on_reply(self, started: float, extra_tokens: float = 0.0) -> None:
-        """Count a reply that was no refusal; `extra_tokens`: used above the expected ones."""
+        """End the trial, if this reply without a refusal is that of one.
+
+        `extra_tokens` were used beyond those expected at the start; they are consumed now.
+        """
         if started >= self.open_at:
             self._failed_openings = 0
         self._tokens.next_start += extra_tokens / self._tokens.max_rate
