@@ -24,7 +24,9 @@ T = TypeVar("T")
 CLOCK_SKEW = 3600.0  # seconds that the clocks of provider and client may differ
 
 _MAX_OUTAGE = 3600.0  # seconds that a provider may be unreachable
-_LISTING_DELAY = 30.0  # seconds until a provider lists a batch that it has just accepted
+# A provider lists a batch up to 30 seconds after it accepted it: lookups, and seconds between two.
+# Their number is fixed, so that a suspended process does not give up after fewer.
+_LOOKUPS, _LOOKUP_PAUSE = 11, 3.0
 _RECENT = 3600.0  # seconds after which a batch is certain to be listed
 _RETRIABLE = (408, 409, 425, 429)  # and every status from 500 on
 # Exceptions of these packages are failures of the connection or of the provider; some of them
@@ -102,12 +104,12 @@ class BatchProvider(ABC):
     async def find(self, batch: Batch) -> str | None:
         """Return the provider's id of a batch that may have been submitted; None without one."""
         recent = time.time() - batch.created_at < _RECENT
-        until = time.monotonic() + (min(_LISTING_DELAY, 10 * self.poll) if recent else 0)
-        while True:
-            reference = await self._retry(lambda: self._find(batch))
-            if reference or time.monotonic() >= until:
+        for remaining in reversed(range(_LOOKUPS if recent else 1)):
+            if reference := await self._retry(lambda: self._find(batch)):
                 return reference
-            await asyncio.sleep(min(_LISTING_DELAY / 10, self.poll))
+            if remaining:
+                await asyncio.sleep(min(_LOOKUP_PAUSE, self.poll))
+        return None
 
     async def status(self, reference: str) -> BatchStatus:
         """Return the state of a batch."""
