@@ -7,16 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.analysis.judgment_table import (
-    Codes,
-    JudgmentTable,
-    Mask,
-    Values,
-    dense_codes,
-    group_means,
-    judgment_table,
-)
+from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, group_means, judgment_table
 from bakeoff.records import Comparison, Judgment, Scores, Winner
+from bakeoff.stats.arrays import Codes, Mask, Values
 
 Sides = NDArray[np.int_]  # winners: 1 is a, 0 a tie, -1 is b
 Answers = NDArray[np.int_]  # 1 is yes, 0 no, -1 unknown

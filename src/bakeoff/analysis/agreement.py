@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from bakeoff.analysis.aggregate import PromptTable, side_values, sides_of
-from bakeoff.analysis.judgment_table import Codes, Values, dense_codes, joint_codes
+from bakeoff.analysis.judgment_table import dense_codes, joint_codes
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Agreement
 from bakeoff.stats import power
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import VarianceComponents
 
 

@@ -8,9 +8,10 @@ from statistics import fmean
 import numpy as np
 
 from bakeoff.analysis.aggregate import PromptTable
-from bakeoff.analysis.judgment_table import APART, JudgmentTable, Mask, Values
+from bakeoff.analysis.judgment_table import APART, JudgmentTable
 from bakeoff.analysis.pair_data import PairData, rounded_preferences
 from bakeoff.records import Completion
+from bakeoff.stats.arrays import Mask, Values
 from bakeoff.stats.bias import feature_bias, leak_effect, length_effect, order_effect
 from bakeoff.stats.results import FeatureBias, LeakEffect, LengthEffect, OrderEffect
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from bakeoff.analysis.agreement import rater_agreement, repeat_agreement
 from bakeoff.analysis.bias import longer_wins, order_bias
-from bakeoff.analysis.judgment_table import JudgmentTable, Values, dense_codes, joint_codes
+from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, joint_codes
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import Failure, JudgeCard
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 

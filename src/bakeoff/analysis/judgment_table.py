@@ -7,13 +7,9 @@ from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.records import Judgment, Scores
-
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from bakeoff.stats.arrays import Codes, Mask, Values
 
 PRESENTED = ("recorded", "unknown", "apart")  # names of the codes in `JudgmentTable.presented`
 RECORDED, UNKNOWN, APART = range(3)

@@ -6,7 +6,6 @@ import numpy as np
 
 from bakeoff.analysis.aggregate import YES
 from bakeoff.analysis.bias import order_bias
-from bakeoff.analysis.judgment_table import Codes
 from bakeoff.analysis.pair_data import (
     AnalysisConfig,
     PairData,
@@ -14,6 +13,7 @@ from bakeoff.analysis.pair_data import (
     rounded_preferences,
 )
 from bakeoff.records import Evidence, NullCheck
+from bakeoff.stats.arrays import Codes
 from bakeoff.stats.intervals import win_rate
 
 _Z = 1.96  # of a two-sided 95 % interval

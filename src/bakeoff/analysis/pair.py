@@ -17,10 +17,11 @@ from bakeoff.analysis.bias import (
     thinking_leaks,
 )
 from bakeoff.analysis.judge_card import judge_cards
-from bakeoff.analysis.judgment_table import APART, UNKNOWN, Values
+from bakeoff.analysis.judgment_table import APART, UNKNOWN
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.people import summarize_people
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import cluster_means, proportion, t_interval
 from bakeoff.stats.power import power_analysis
 from bakeoff.stats.results import Estimate, Power, SignificanceResult

@@ -17,7 +17,7 @@ from bakeoff.analysis.aggregate import (
     aggregate_by_judge,
     aggregate_by_prompt,
 )
-from bakeoff.analysis.judgment_table import Codes, JudgmentTable, Mask, Values, judgment_table
+from bakeoff.analysis.judgment_table import JudgmentTable, judgment_table
 from bakeoff.records import (
     CLUSTER_TAG,
     HUMAN_PREFIX,
@@ -31,6 +31,7 @@ from bakeoff.records import (
     Prompt,
     Results,
 )
+from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Estimate
 from bakeoff.stats.sequential import mean_confidence_sequence
@@ -126,7 +127,7 @@ class PairData:
 
     @cached_property
     def people_table(self) -> PromptTable:
-        """A row per prompt that people labelled, all people together."""
+        """A row per prompt that people labeled, all people together."""
         return aggregate_by_prompt(self._person_table.rows, self.config.panel)
 
     @cached_property

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bakeoff.analysis.agreement import rater_agreement
-from bakeoff.analysis.judgment_table import Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import HumanVotes
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.calibration import labels_needed, ppi_plus_plus
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import CalibratedRate
@@ -50,11 +50,11 @@ def _with_ties(rate: CalibratedRate, share: float) -> CalibratedRate:
 
 
 class _LabelUnits(NamedTuple):
-    """Values per unit (prompt or cluster), of which `labels` and `judged` are the labelled ones."""
+    """Values per unit (prompt or cluster), of which `labels` and `judged` are the labeled ones."""
 
     labels: Values
     judged: Values
-    unlabelled: Values
+    unlabeled: Values
 
 
 def _label_units(data: PairData) -> _LabelUnits:
@@ -66,18 +66,18 @@ def _label_units(data: PairData) -> _LabelUnits:
     unit = prompts if data.clusters is None else data.clusters[different]
     labels = all_labels[prompts]
     known = ~np.isnan(labels)
-    labelled = np.isin(unit, unit[known])
+    labeled = np.isin(unit, unit[known])
     return _LabelUnits(
         labels=cluster_means(labels[known], unit[known]),
         judged=cluster_means(values[known], unit[known]),
-        unlabelled=cluster_means(values[~labelled], unit[~labelled]),
+        unlabeled=cluster_means(values[~labeled], unit[~labeled]),
     )
 
 
 def _corrected_rate(units: _LabelUnits) -> CalibratedRate | None:
-    if len(units.labels) < 2 or not len(units.unlabelled):
+    if len(units.labels) < 2 or not len(units.unlabeled):
         return None
-    return ppi_plus_plus(units.labels, units.judged, units.unlabelled)
+    return ppi_plus_plus(units.labels, units.judged, units.unlabeled)
 
 
 def _labels_missing(units: _LabelUnits, corrected: CalibratedRate) -> int | None:
@@ -85,6 +85,6 @@ def _labels_missing(units: _LabelUnits, corrected: CalibratedRate) -> int | None
     value = corrected.value
     if not value.low <= 0.5 <= value.high:
         return 0
-    total = len(units.labels) + len(units.unlabelled)
+    total = len(units.labels) + len(units.unlabeled)
     needed = labels_needed(units.labels, units.judged, total, abs(value.estimate - 0.5))
     return None if needed is None else max(1, needed - len(units.labels))

@@ -12,11 +12,11 @@ from bakeoff.analysis.aggregate import (
     side_values,
     sides_of,
 )
-from bakeoff.analysis.judgment_table import Codes, Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import CLUSTER_TAG, Rating, RatingModel
+from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.ranks import letter_display, rank_intervals
-from bakeoff.stats.ratings import Mask, PairwiseOutcomes, bradley_terry
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import BradleyTerryFit
 
 MIN_MINORITY_SHARE = 0.1  # of the verdicts, in the rarer order: with less no order effect is fitted
@@ -133,9 +133,9 @@ def _rating_model(
         method=f"{fit.method}{_order_note(outcomes, ordered=ordered)}; {interval}",
         prompts=len(prompts),
         clusters=len(units) if clusters else None,
-        tie_parameter=fit.tie,
-        first_advantage=fit.first,
-        components=len(fit.groups),
+        tie_parameter=fit.tie_parameter,
+        first_advantage=fit.first_advantage,
+        components=len(fit.components),
     )
 
 

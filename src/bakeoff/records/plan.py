@@ -1,4 +1,4 @@
-"""The estimate of what a run still has to do."""
+"""The estimate of a run."""
 
 from bakeoff.records.record import Record
 from bakeoff.records.usage import StageUsage, total_or_none
