@@ -9,7 +9,7 @@ from bakeoff.importers import table
 from bakeoff.importers.builder import EvidenceBuilder
 from bakeoff.importers.documents import Document, format_names, open_document
 from bakeoff.importers.pointwise import pair_scores
-from bakeoff.plugins import IMPORTERS, load_all
+from bakeoff.plugins import IMPORTERS, load_entry_points
 from bakeoff.records import Evidence
 
 
@@ -37,7 +37,7 @@ class Imported(NamedTuple):
 
 def importers() -> dict[str, Importer]:
     """Return the installed importers by the name of their format, sorted; tables are last."""
-    loaded: dict[str, Importer] = load_all(IMPORTERS)
+    loaded: dict[str, Importer] = load_entry_points(IMPORTERS)
     return {name: loaded[name] for name in sorted(loaded, key=lambda name: (name == TABLE, name))}
 
 

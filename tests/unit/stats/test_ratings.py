@@ -127,7 +127,9 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
         patch.setattr("bakeoff.stats.ratings._MAX_STEPS", 6)
         quick = fit(outcomes, ties=True, order=True)
     assert log_strengths(quick) == pytest.approx(log_strengths(converged), abs=1e-9)
-    assert (quick.tie_parameter, quick.first_advantage) == pytest.approx((converged.tie_parameter, converged.first_advantage), abs=1e-9)
+    assert (quick.tie_parameter, quick.first_advantage) == pytest.approx(
+        (converged.tie_parameter, converged.first_advantage), abs=1e-9
+    )
 
 
 @few
@@ -268,8 +270,12 @@ def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-4)
     assert ours.components == theirs.components
     assert (ours.tie_parameter is None, ours.first_advantage is None) == (not ties, not order)
-    assert ours.tie_parameter is None or ours.tie_parameter == pytest.approx(theirs.tie_parameter, abs=1e-4)
-    assert ours.first_advantage is None or ours.first_advantage == pytest.approx(-theirs.first_advantage, abs=1e-4)
+    assert ours.tie_parameter is None or ours.tie_parameter == pytest.approx(
+        theirs.tie_parameter, abs=1e-4
+    )
+    assert ours.first_advantage is None or ours.first_advantage == pytest.approx(
+        -theirs.first_advantage, abs=1e-4
+    )
 
 
 @few
@@ -302,7 +308,9 @@ def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> Non
     assert one - other == pytest.approx(logit(values.mean()), abs=1e-3)
     davidson = fit(outcomes, 2, ties=True)
     one, other = log_strengths(davidson)
-    weights = np.array([np.exp((one - other) / 2), np.exp((other - one) / 2), davidson.tie_parameter])
+    weights = np.array(
+        [np.exp((one - other) / 2), np.exp((other - one) / 2), davidson.tie_parameter]
+    )
     assert weights / weights.sum() == pytest.approx(np.array([wins, losses, ties]) / n, abs=1e-3)
 
 
