@@ -1,4 +1,4 @@
-"""The card of each judge of a pair: its verdict alone, its reliability and its cost."""
+"""The card of each judge of a pair: its own win rate, its reliability and its cost."""
 
 from collections.abc import Sequence
 
@@ -64,7 +64,7 @@ def _counts(judgments: JudgmentTable, failures: Sequence[Failure]) -> dict[str, 
         "failed": len(failures),
         "unreadable": sum(failure.kind == "verdict" for failure in failures),
         "refused": sum(failure.kind == "refused" for failure in failures),
-        "retried": int(judgments.mended.sum()),
+        "retried": int(judgments.retried.sum()),
         "scored": int(judgments.scored.sum()),
         "contradicted": int(judgments.contradictory.sum()),
         "truncated": int(judgments.shortened.sum()),

@@ -1,4 +1,4 @@
-"""Labels of people in addition to judges, and the judges' win rate corrected by them."""
+"""Votes of people on a pair, and the judges' win rate corrected by them."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from bakeoff.stats.results import CalibratedRate
 
 
 def summarize_people(data: PairData) -> HumanVotes | None:
-    """The win rate and agreement of people, and the corrected rate; None without labels."""
+    """The win rate and agreement of people, and the corrected win rate; None without votes."""
     table = data.people_table
     if not len(table):
         return None
@@ -35,7 +35,10 @@ def summarize_people(data: PairData) -> HumanVotes | None:
 
 
 def _with_ties(rate: CalibratedRate, share: float) -> CalibratedRate:
-    """The rate over all prompts, of which this share are certain ties."""
+    """The rate over all prompts, given the rate over those that are not identical completions.
+
+    `share` is the share of prompts with identical completions, which are ties.
+    """
     value, rest = rate.value, 1 - share
     return replace(
         rate,
@@ -50,15 +53,18 @@ def _with_ties(rate: CalibratedRate, share: float) -> CalibratedRate:
 
 
 class _LabelUnits(NamedTuple):
-    """Values per unit (prompt or cluster), of which `labels` and `judged` are the labeled ones."""
+    """Preferences for a, one per unit (prompt or cluster)."""
 
     labels: Values
+    """By people, on the labeled units."""
     judged: Values
+    """By judges, on the labeled units."""
     unlabeled: Values
+    """By judges, on the other units."""
 
 
 def _label_units(data: PairData) -> _LabelUnits:
-    """The units without prompts with identical completions, which people are not shown."""
+    """The units, without prompts with identical completions: people do not vote on these."""
     different = ~np.isin(data.prompt_table.prompt, data.identical_prompts)
     prompts, values = data.prompt_table.prompt[different], data.preferences[different]
     all_labels = np.full(len(data.prompt_ids), np.nan)
@@ -81,7 +87,10 @@ def _corrected_rate(units: _LabelUnits) -> CalibratedRate | None:
 
 
 def _labels_missing(units: _LabelUnits, corrected: CalibratedRate) -> int | None:
-    """How many more labels settle the pair: 0 if they do already, None if all would not."""
+    """The number of further labels until the interval excludes 0.5.
+
+    0 if it does already, None if labels of all units would not suffice.
+    """
     value = corrected.value
     if not value.low <= 0.5 <= value.high:
         return 0
