@@ -1,4 +1,4 @@
-"""The exceptions that bakeoff raises on purpose, and what each one does to a run.
+"""The exceptions that bakeoff raises on purpose, and their effect on a run.
 
     BakeoffError
     ├── ConfigError    the user can fix it: a flag, file, extra or API key    -> exit 2, one line

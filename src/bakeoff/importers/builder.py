@@ -16,7 +16,7 @@ from bakeoff.records import (
     Failure,
     Judgment,
     ModelCompletion,
-    Presented,
+    Presentation,
     Prompt,
     Verdict,
 )
@@ -65,7 +65,7 @@ class RepeatKey(NamedTuple):
     first: str
     second: str
     sample: int
-    presented: Presented = "recorded"
+    presented: Presentation = "recorded"
 
 
 class EvidenceBuilder:
@@ -245,7 +245,7 @@ class EvidenceBuilder:
         if shown_first == "b":
             first, second = second, first
             verdict = verdict.swapped() if isinstance(verdict, Verdict) else verdict
-        presented: Presented = "recorded"
+        presented: Presentation = "recorded"
         if shown_first == "unknown" or shown_first == "apart":
             presented = shown_first
         key = RepeatKey(pair.prompt_id, judge, first, second, pair.sample, presented)

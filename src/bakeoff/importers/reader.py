@@ -27,7 +27,7 @@ TABLE = "table"  # the format that is tried only if no other one recognizes the 
 MAX_MODELS = 100  # all pairs are compared: a column with more values hardly holds model names
 
 
-class Imported(NamedTuple):
+class ImportResult(NamedTuple):
     """Evidence that was read from files."""
 
     formats: tuple[str, ...]
@@ -43,7 +43,7 @@ def importers() -> dict[str, Importer]:
 
 def read(
     paths: Sequence[Path], *, format: str | None = None, columns: Mapping[str, str] | None = None
-) -> Imported:
+) -> ImportResult:
     """Return the evidence of all files together.
 
     `format` is the format of all files; without it, the format of each file is detected from its
@@ -80,7 +80,7 @@ def read(
             f"no two of the models {quote_names(evidence.models)} were scored on the same prompt: "
             "give the scores of another model on the same prompts too"
         )
-    return Imported(tuple(formats), evidence)
+    return ImportResult(tuple(formats), evidence)
 
 
 def _check_model_count(models: Collection[str], document: Document) -> None:

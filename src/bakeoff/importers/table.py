@@ -53,7 +53,7 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "completion": ("response", "output"),
 }
 
-Values = dict[str, JsonValue]
+RowValues = dict[str, JsonValue]
 
 _REQUIRED = "winner, preference, score_a and score_b, or model and score"
 _TIES = ("tie", "draw", "equal", "both")
@@ -180,7 +180,7 @@ def _number_labels(present: set[str | None]) -> tuple[str, ...]:
 
 
 def _add_pair(
-    values: Values, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
+    values: RowValues, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
 ) -> None:
     a, b = (_output(values, table, f"_{side}", location, default=side) for side in "ab")
     pair = builder.add_pair(prompt_id, a, b)
@@ -191,7 +191,7 @@ def _add_pair(
 
 
 def _add_score(
-    values: Values, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
+    values: RowValues, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
 ) -> None:
     output = _output(values, table, "", location)
     reason = values.get("explanation")
@@ -207,7 +207,7 @@ def _add_score(
 
 
 def _output(
-    values: Values, table: _Table, suffix: str, location: str, default: str = ""
+    values: RowValues, table: _Table, suffix: str, location: str, default: str = ""
 ) -> ModelOutput:
     """Return the output in the columns `model` and `completion` with this suffix."""
     column, completion = f"model{suffix}", f"completion{suffix}"
@@ -217,7 +217,7 @@ def _output(
     return ModelOutput(name, completion in table.columns, values.get(completion))
 
 
-def _verdict(values: Values, table: _Table, names: tuple[str, str]) -> Verdict | ParseFailure:
+def _verdict(values: RowValues, table: _Table, names: tuple[str, str]) -> Verdict | ParseFailure:
     columns = ("score_a", "score_b")
     pair = (values.get("score_a"), values.get("score_b"))
     scores = labels.parse_scores(columns, pair)
@@ -236,7 +236,7 @@ def _verdict(values: Values, table: _Table, names: tuple[str, str]) -> Verdict |
     return labels.make_verdict(preference, scores, values.get("explanation"))
 
 
-def _shown_first(values: Values, table: _Table, names: tuple[str, str]) -> ShownFirst:
+def _shown_first(values: RowValues, table: _Table, names: tuple[str, str]) -> ShownFirst:
     meanings = _meanings(names, tuple(n for n in table.first_numbers if n != "0"))
     match labels.parse_winner("first", values.get("first"), meanings):
         case 1.0:

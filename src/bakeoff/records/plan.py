@@ -5,7 +5,7 @@ from bakeoff.records.usage import StageUsage, total_or_none
 
 
 class Plan(Record):
-    """Requests, tokens, cost and time that a run still needs; see `bakeoff.plan`."""
+    """Requests, tokens, cost and time that a run still needs, as `bakeoff.plan` estimates."""
 
     prompts: int
     usage: tuple[StageUsage, ...]

@@ -49,7 +49,7 @@ class Evidence(Record):
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     origins: dict[str, str] = Field(default_factory=dict)
-    """Spec (or `human:NAME`) of each model and judge, if known."""
+    """`backend:target` (or `human:NAME`) of each model and judge, if known."""
     notes: tuple[str, ...] = ()
     human_sample: HumanSample = "random"
     """Selection of the prompts with human votes; only a random sample can correct a judge."""
@@ -158,11 +158,14 @@ class Results(Record):
     environment: dict[str, JsonValue]
     """Versions, machine, and the identities of models and judges."""
     origins: dict[str, str] = Field(default_factory=dict)
+    """`backend:target` (or `human:NAME`) of each model and judge, if known."""
     human_sample: HumanSample = "random"
+    """Selection of the prompts with human votes; only a random sample can correct a judge."""
     design: Design = Design()
     null_check: Evidence | None = None
+    """Evidence of a model compared with itself."""
     run_usage: tuple[StageUsage, ...] = ()
-    """What the run that wrote this document requested, per model and judge."""
+    """Requests of the run that wrote this document and their cost, per model and judge."""
 
     @classmethod
     def of(

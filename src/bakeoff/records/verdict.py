@@ -14,7 +14,7 @@ from bakeoff.records.record import Record
 from bakeoff.records.usage import Stage, Usage
 
 Winner = Literal["a", "b", "tie"]
-Presented = Literal["recorded", "unknown", "apart"]
+Presentation = Literal["recorded", "unknown", "apart"]
 RetryReason = Literal["unreadable", "contradiction"]
 
 
@@ -113,7 +113,7 @@ class Judgment(Record):
     repeat: int = 0
     sample: int = Field(default=0, ge=0)
     """Index of the completions that were compared."""
-    presented: Presented = "recorded"
+    presented: Presentation = "recorded"
     """`recorded`: the order is known. `unknown`: an imported file does not record the order, and
     `first` may be either model. `apart`: a pointwise judge saw each completion alone."""
     verdict: Verdict

@@ -137,7 +137,7 @@ def _with_interval(
 
     if np.isnan(statistic(np.bincount(kinds, minlength=len(cells)).astype(np.float64))).any():
         return None
-    # A resample with a single category has no coefficient; nothing disagrees in it, so 1.
+    # In a resample with a single category the coefficient is undefined; all agree, so it is 1.
     return grouped_bca(lambda counts: np.nan_to_num(statistic(counts), nan=1.0), kinds, clusters)[0]
 
 

@@ -160,7 +160,7 @@ def _fit_logistic(z: Values, weights: Values, won: Values, start: Values) -> Val
         g0, g1 = gradient[..., 0], gradient[..., 1]
         det = h00 * h11 - h01 * h01
         step = np.stack(((h11 * g0 - h01 * g1) / det, (h00 * g1 - h01 * g0) / det), axis=-1)
-        # Far from the maximum a full step may overshoot; a bounded one still gets there.
+        # Far from the maximum a full step may overshoot; a bounded one still converges.
         step *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-300))
         beta = beta + step
         if np.abs(gradient).max() < 1e-9 * max(1.0, float(total.max())):

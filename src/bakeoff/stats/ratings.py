@@ -211,7 +211,7 @@ class _Likelihood:
                 hessian[:, :, -2] += cross
                 hessian[:, -2, -2] += (count * tie * (1 - tie)).sum(axis=1)
             step = np.linalg.solve(hessian + penalty, gradient[..., None])
-            # Far from the maximum a full step may overshoot; a bounded one still gets there.
+            # Far from the maximum a full step may overshoot; a bounded one still converges.
             bounded = step / np.maximum(1, np.abs(step).max(axis=1, keepdims=True) / _MAX_STEP)
             theta += bounded[..., 0]
             if np.abs(gradient).max() < 1e-9 * max(1.0, float(count.sum(axis=1).max())):

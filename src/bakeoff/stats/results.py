@@ -8,7 +8,7 @@ these types without loading it.
 from dataclasses import dataclass
 from typing import Literal
 
-Identified = Literal["both orders", "random order", "one order", "not recorded", "order-free"]
+OrderDesign = Literal["both orders", "random order", "one order", "not recorded", "order-free"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SignificanceResult:
 class OrderEffect:
     """The effect of the order of presentation on verdicts, where the design identifies it."""
 
-    identified: Identified
+    identified: OrderDesign
     """The part of the design that identifies the effect, or the reason why none does."""
     shown_first: float | None = None
     """Share of the verdicts in which a was shown first."""
