@@ -19,7 +19,7 @@ from bakeoff.stats.ranks import letter_display, rank_intervals
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import BradleyTerryFit
 
-# Of the verdicts in the rarer order of each pair; with less, no order effect is fitted.
+# Share of verdicts with the rarer order of their pair; with less, no order effect is fitted.
 MIN_MINORITY_SHARE = 0.1
 _UNKNOWN = 2  # code of an unrecorded order; 0 is a shown first, 1 is b
 
