@@ -21,7 +21,6 @@ def summarize_people(data: PairData) -> HumanVotes | None:
         return None
     units = _label_units(data)
     corrected = _corrected_rate(units) if data.label_selection == "random" else None
-    identical = len(data.identical_prompts) / len(data.prompt_table)
     by_person = data.table_by_person
     return HumanVotes(
         voters=tuple(by_person),
@@ -29,16 +28,14 @@ def summarize_people(data: PairData) -> HumanVotes | None:
         win_rate=win_rate(table.preference, data.clusters_of_indices(table.prompt)),
         judge_agreement=rater_agreement(data, {"people": table, "the judges": data.prompt_table}),
         voter_agreement=rater_agreement(data, by_person) if len(by_person) > 1 else None,
-        corrected=_with_ties(corrected, identical) if corrected else None,
+        corrected=_with_ties(corrected, data) if corrected else None,
         labels_needed=_labels_missing(units, corrected) if corrected else None,
     )
 
 
-def _with_ties(rate: CalibratedRate, share: float) -> CalibratedRate:
-    """The rate over all prompts, given the rate over those that are not identical completions.
-
-    `share` is the share of prompts with identical completions, which are ties.
-    """
+def _with_ties(rate: CalibratedRate, data: PairData) -> CalibratedRate:
+    """The rate over all prompts; `rate` is that without ties by identical completions."""
+    share = len(data.identical_prompts) / len(data.prompt_table)
     value, rest = rate.value, 1 - share
     return replace(
         rate,
