@@ -235,7 +235,7 @@ def _under(book: NumberTable, prefix: str) -> NumberTable:
 
 
 def labels(given: dict[str, Any]) -> Numbers:
-    """PPI++ on 50 labels and 150 unlabelled prompts; Rogan-Gladen."""
+    """PPI++ on 50 labels and 150 unlabeled prompts; Rogan-Gladen."""
     book = NumberTable()
     y, judged = np.array(given["labels"]), np.array(given["judged"])
     f, rest = judged[: len(y)], judged[len(y) :]

@@ -11,9 +11,9 @@ from bakeoff.report.terminal import make_console, print_json, print_path, print_
 
 def hosted_names(models: Sequence[str], judges: Sequence[str]) -> set[str]:
     """Return the names of models and judges whose backend is a hosted provider."""
-    from bakeoff.plugins import GENERATORS, JUDGES, judge_spec, names
+    from bakeoff.plugins import GENERATORS, JUDGES, backend_names, judge_spec
 
-    local = {*names(GENERATORS), *names(JUDGES)}
+    local = {*backend_names(GENERATORS), *backend_names(JUDGES)}
     specs = [*map(Spec.parse, models), *map(judge_spec, judges)]
     return {spec.name for spec in specs if spec.backend not in local}
 

@@ -16,7 +16,7 @@ from bakeoff.evaluation.request_plan import (
     RequestPlan,
 )
 from bakeoff.evaluation.sequential import ModelPair
-from bakeoff.records import Completion, Judgment, Pair, Presented, Prompt, Verdict, content_key
+from bakeoff.records import Completion, Judgment, Pair, Presentation, Prompt, Verdict, content_key
 from bakeoff.runtime import (
     ChildStopToken,
     Generator,
@@ -277,7 +277,7 @@ class Pipeline:
     def judgment(self, key: JudgmentKey, verdict: Verdict) -> Judgment:
         """Return a verdict with the names of its judge, prompt and models."""
         apart = self.judges[key.judge].traits.order == "apart"
-        presented: Presented = "apart" if apart else "recorded"
+        presented: Presentation = "apart" if apart else "recorded"
         return Judgment(**key._asdict(), presented=presented, verdict=verdict)
 
     def pending_completions(self, name: str) -> list[tuple[str, Prompt]]:

@@ -1,4 +1,4 @@
-"""Importer of bakeoff's own results.json, of which it reads no summary but models and notes."""
+"""Importer of bakeoff's own results.json; of its summary, only models and notes are read."""
 
 from collections import defaultdict
 
@@ -49,9 +49,9 @@ def recognizes(document: Document) -> bool:
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add all records; those that an earlier results file holds too are added once.
+    """Add all records, except duplicates of an earlier results file.
 
-    ConfigError if the file has another schema version or an invalid record.
+    Raises ConfigError if the file has another schema or an invalid record.
     """
     schema = document.top.get("schema")
     if schema != SCHEMA:
@@ -110,7 +110,7 @@ def _check_prompt_ids(results: _ResultsFile, prompt_ids: dict[str, str], locatio
 def _add_completions(
     completions: tuple[ModelCompletion, ...], prompt_ids: dict[str, str], builder: EvidenceBuilder
 ) -> dict[tuple[str, int], int]:
-    """Return (prompt id, sample) in the file -> sample in the evidence."""
+    """Return a mapping from (prompt id, sample) in the file to the sample in the evidence."""
     by_sample: dict[tuple[str, int], dict[str, Completion]] = defaultdict(dict)
     for row in completions:
         by_sample[row.prompt_id, row.sample][row.model] = row.completion

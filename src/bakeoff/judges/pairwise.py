@@ -18,7 +18,14 @@ from bakeoff.judges.parsing.verdicts import (
 )
 from bakeoff.judges.prompted import ParsedReply, PromptedJudge, judge_sampling, reply_totals
 from bakeoff.judges.rendering import BUILTIN_TEMPLATES, Template, TemplateInput, load_criteria
-from bakeoff.plugins import GENERATORS, Backend, DefaultVerdict, RunContext, find, open_generator
+from bakeoff.plugins import (
+    GENERATORS,
+    Backend,
+    DefaultVerdict,
+    RunContext,
+    load_backend,
+    open_generator,
+)
 from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
 from bakeoff.runtime import Generator
 
@@ -167,5 +174,5 @@ def _verdict_kind(options: PairwiseJudge.Options, spec: Spec) -> VerdictKind:
     known: VerdictKind | None = next((kind for kind in VERDICT_FORMATS if kind == requested), None)
     if known or options.template:
         return known or "json"
-    backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    backend: Backend[Generator] = load_backend(GENERATORS, spec.backend)
     return backend.default_verdict(spec.target) if isinstance(backend, DefaultVerdict) else "json"

@@ -60,7 +60,7 @@ def test_the_corrected_rate_is_ppi_over_prompts() -> None:
     assert found.corrected is not None
     assert found.corrected.value.estimate == pytest.approx(expected.value.estimate)
     assert found.corrected.value.low == pytest.approx(expected.value.low)
-    assert (found.corrected.labelled, found.corrected.unlabelled) == (20, 40)
+    assert (found.corrected.labeled, found.corrected.unlabeled) == (20, 40)
 
 
 def test_labels_of_selected_prompts_give_no_corrected_rate() -> None:
@@ -96,17 +96,17 @@ def test_a_cluster_is_one_unit_of_the_correction() -> None:
     found = pair_with_labels(rows, prompts=prompts).people
     assert found is not None
     assert found.corrected is not None
-    assert (found.corrected.labelled, found.corrected.unlabelled) == (10, 10)
+    assert (found.corrected.labeled, found.corrected.unlabeled) == (10, 10)
 
 
-def test_a_cluster_with_a_label_is_not_unlabelled() -> None:
+def test_a_cluster_with_a_label_is_not_unlabeled() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
     rows = [row for n in range(40) for row in both(n, float(n % 4 > 0))]
     rows += [label(n, float(n % 4 > 1)) for n in range(0, 20, 2)]
     found = pair_with_labels(rows, prompts=prompts).people
     assert found is not None
     assert found.corrected is not None
-    assert (found.corrected.labelled, found.corrected.unlabelled) == (10, 10)
+    assert (found.corrected.labeled, found.corrected.unlabeled) == (10, 10)
 
 
 def test_a_significantly_opposite_corrected_rate_withholds() -> None:
@@ -150,7 +150,7 @@ def test_prompts_with_identical_completions_are_ties_without_labels() -> None:
     assert alone is not None
     assert found.corrected is not None
     assert alone.corrected is not None
-    assert found.corrected.unlabelled == alone.corrected.unlabelled
+    assert found.corrected.unlabeled == alone.corrected.unlabeled
     whole, part = found.corrected.value, alone.corrected.value
     assert whole.estimate == pytest.approx(1 / 6 + part.estimate * 2 / 3)
     assert whole.high - whole.low == pytest.approx((part.high - part.low) * 2 / 3)

@@ -14,7 +14,7 @@ from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.evaluation.judge_check.requests import JudgeRequests
 from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
 from bakeoff.evaluation.participants import open_judges
-from bakeoff.importers.documents import format_names
+from bakeoff.importers.documents import quote_names
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
 from bakeoff.redact import masked
@@ -182,5 +182,5 @@ def _identical_texts(labeled: LabeledPairs) -> Iterator[str]:
     if ids:
         yield (
             f"{len(ids)} of the pairs have one text on both sides, so that no judge can be right: "
-            f"{format_names(ids)}"
+            f"{quote_names(ids)}"
         )

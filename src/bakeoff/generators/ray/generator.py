@@ -20,7 +20,7 @@ from bakeoff.generators.ray import session as ray_session
 from bakeoff.generators.ray.messages import decode_reply, encode_block
 from bakeoff.generators.ray.pipeline import ReplicaPool, StalledError, stream_replies
 from bakeoff.generators.ray.replica import replica_config
-from bakeoff.plugins import GENERATORS, RunContext, names, open_generator
+from bakeoff.plugins import GENERATORS, RunContext, backend_names, open_generator
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Batched, ModelRequest, WorkQueue, current_stop_token, to_daemon_thread
 from bakeoff.runtime.capabilities import planned_requests
@@ -208,7 +208,7 @@ def _check_replicable(spec: Spec) -> None:
     options, name = spec.options, spec.name
     if "batch" in options:
         raise ConfigError(f"{name!r}: who is asked in batches has no replicas: leave out one")
-    hosted = spec.backend in _REMOTE_BACKENDS or spec.backend not in names(GENERATORS)
+    hosted = spec.backend in _REMOTE_BACKENDS or spec.backend not in backend_names(GENERATORS)
     if hosted or "base_url" in options:
         raise ConfigError(
             f"{name!r}: replicas are of models that run here; a server has as many as it has"

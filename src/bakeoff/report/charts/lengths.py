@@ -8,7 +8,6 @@ import altair as alt
 import numpy as np
 from scipy.special import expit, logit
 
-from bakeoff.analysis.judgment_table import Codes, Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
@@ -31,6 +30,7 @@ from bakeoff.report.charts.drawing import (
     tooltips,
 )
 from bakeoff.report.charts.marks import center_line, end_labels
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import LengthEffect
 
 MAX_POINTS = 1500  # a random sample of more prompts is drawn

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from bakeoff.analysis.judgment_table import Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
@@ -25,6 +24,7 @@ from bakeoff.report.charts.drawing import (
     tooltips,
 )
 from bakeoff.report.charts.marks import center_line, end_labels, estimate_marks, value_label
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.results import Estimate
 
 _BIN_WIDTHS = (0.1, 0.05, 0.02, 0.01)  # on the scale of 0 to 1
