@@ -1,7 +1,6 @@
 """Tokens and cost of the completions of each model and the judgments of each judge."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from bakeoff.records import (
     Completion,
@@ -9,12 +8,13 @@ from bakeoff.records import (
     Failure,
     Judgment,
     ModelCompletion,
+    Stage,
     StageUsage,
     Usage,
     Verdict,
+    total_or_none,
 )
 
-Stage = Literal["completion", "judgment"]
 StageResult = Completion | Verdict | Failure
 
 
@@ -61,7 +61,6 @@ def _spent(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
     answered = [r for r in results if not isinstance(r, Failure) or r.usage]
     usages = [result.usage for result in results if result.usage]
     total = sum(usages, Usage(input_tokens=0, output_tokens=0)) if usages else None
-    costs = [result.cost for result in answered if result.cost is not None]
     return StageUsage(
         stage=stage,
         participant=name,
@@ -70,7 +69,7 @@ def _spent(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
         input_tokens=total.input_tokens if total else None,
         cached_tokens=total.cached_tokens if total else None,
         output_tokens=total.output_tokens if total else _completion_tokens(results),
-        cost=sum(costs) if answered and len(costs) == len(answered) else None,
+        cost=total_or_none(result.cost for result in answered) if answered else None,
     )
 
 

@@ -94,10 +94,6 @@ class Sampling(BaseModel):
         """Return the sampling options with another seed."""
         return Sampling(**{**dict(self), "seed": seed})
 
-    def with_schema(self, schema: dict[str, JsonValue]) -> "Sampling":
-        """Return the sampling options with a JSON schema."""
-        return Sampling(**{**dict(self), "schema_": schema})
-
 
 def origins(tokens: Iterable[str]) -> dict[str, str]:
     """Return `backend:target` of each spec by its name."""
