@@ -2,15 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
+
 from bakeoff.analysis.injection import detect_injection
-from bakeoff.records import Completion
-from bakeoff.records import Evidence
-from bakeoff.records import Flag
-from bakeoff.records import ModelCompletion
-from bakeoff.records import ModelSummary
+from bakeoff.records import Completion, Evidence, Flag, ModelCompletion, ModelSummary
 
 _TAGS = ("think", "thinking", "reasoning", "answer")
 _REFUSAL = re.compile(

@@ -12,6 +12,7 @@ from bakeoff.records import (
     StageUsage,
     Usage,
     Verdict,
+    total_or_none,
 )
 
 StageResult = Completion | Verdict | Failure
@@ -63,7 +64,6 @@ def _stage_usage(stage: Stage, name: str, results: list[StageResult]) -> StageUs
     answered = [r for r in results if not isinstance(r, Failure) or r.usage]
     usages = [result.usage for result in results if result.usage]
     total = sum(usages, Usage(input_tokens=0, output_tokens=0)) if usages else None
-    costs = [result.cost for result in answered if result.cost is not None]
     return StageUsage(
         stage=stage,
         participant=name,
@@ -72,7 +72,7 @@ def _stage_usage(stage: Stage, name: str, results: list[StageResult]) -> StageUs
         input_tokens=total.input_tokens if total else None,
         cached_tokens=total.cached_tokens if total else None,
         output_tokens=total.output_tokens if total else _completion_tokens(results),
-        cost=sum(costs) if answered and len(costs) == len(answered) else None,
+        cost=total_or_none(result.cost for result in answered) if answered else None,
     )
 
 

@@ -99,16 +99,16 @@ class Config(BaseModel):
         own store and output folder. Raises ConfigError if options contradict each other.
         """
         self._check_combination()
-        update: dict[str, Any] = {}
+        explicit = {name: getattr(self, name) for name in self.model_fields_set}
+        defaults: dict[str, Any] = {}
         if not self.model:
-            update = {k: v for k, v in EMBEDDED_DEFAULT.items() if k not in self.model_fields_set}
+            defaults |= EMBEDDED_DEFAULT
         elif not self.judge:
-            update["judge"] = ("gpt-4",)
+            explicit["judge"] = ("gpt-4",)
         if self.shard:  # several machines may share a disk
             name = f"shard-{self.shard.replace('/', '-of-')}"
-            paths = {"store": self.store.with_name(f"{name}.sqlite"), "out": self.out / name}
-            update |= {k: v for k, v in paths.items() if k not in self.model_fields_set}
-        return self.model_copy(update=update) if update else self
+            defaults |= {"store": self.store.with_name(f"{name}.sqlite"), "out": self.out / name}
+        return type(self)(**defaults | explicit)
 
     def _check_combination(self) -> None:
         early = [f"--{k} adaptive" for k in ("pairs", "orders") if getattr(self, k) == "adaptive"]

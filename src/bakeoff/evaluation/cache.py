@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
-from bakeoff.records import Completion, Pair, Verdict, content_key, intern_fields_set
+from bakeoff.records import Completion, Pair, Stage, Verdict, content_key, intern_fields_set
 from bakeoff.runtime import (
     Emit,
     Worker,
@@ -15,7 +15,7 @@ from bakeoff.runtime import (
     notify_committed,
     task_group,
 )
-from bakeoff.runtime.progress import ProgressCounter, Stage
+from bakeoff.runtime.progress import ProgressCounter
 from bakeoff.runtime.timing import WorkKind, timed
 from bakeoff.storage import Store
 

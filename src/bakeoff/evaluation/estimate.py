@@ -10,9 +10,8 @@ from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError, VerdictError
 from bakeoff.evaluation.pipeline import Pipeline
 from bakeoff.evaluation.request_plan import JudgmentKey
-from bakeoff.records import Completion, Pair, Plan, StageUsage, Usage, Verdict
+from bakeoff.records import Completion, Pair, Plan, Stage, StageUsage, Usage, Verdict
 from bakeoff.runtime import Generator, Judge, ModelRequest, estimate_cost, planned_requests
-from bakeoff.runtime.progress import Stage
 
 T = TypeVar("T")
 

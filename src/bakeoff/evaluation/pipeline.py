@@ -17,6 +17,7 @@ from bakeoff.evaluation.request_plan import (
 )
 from bakeoff.evaluation.sequential import ModelPair
 from bakeoff.records import Completion, Judgment, Pair, Presentation, Prompt, Verdict, content_key
+from bakeoff.records.usage import Stage
 from bakeoff.runtime import (
     ChildStopToken,
     Generator,
@@ -27,7 +28,7 @@ from bakeoff.runtime import (
     to_daemon_thread,
 )
 from bakeoff.runtime.capabilities import remote_done, tokens_in_progress
-from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressCounter, Stage
+from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressCounter
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
 
@@ -78,13 +79,12 @@ class Pipeline:
         return [*self.models.values(), *self.judges.values()]
 
     async def resume(self) -> None:
-        """Load the stored outcomes of all requests that may follow, and advance the schedule.
+        """Load the stored outcomes of all possible requests, and advance the schedule over them.
 
-        Pairs that lack a completion are not loaded.
+        Verdicts are loaded only for pairs with both completions.
         """
-        await to_daemon_thread(
-            lambda: [w.identity for w in self.workers]
-        )  # may read files or ask the hub
+        # In a thread: an identity may need files or the hub.
+        await to_daemon_thread(lambda: [worker.identity for worker in self.workers])
         with self.schedule.with_all_stages():
             for name in self.models:
                 requests = await to_daemon_thread(partial(self.pending_completions, name))

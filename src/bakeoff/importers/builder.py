@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from heapq import merge
 from itertools import count
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
@@ -24,8 +24,6 @@ from bakeoff.records import (
 # The output of a pair that the judge saw first: `unknown` if the file does not record it, `apart`
 # if each output was scored separately.
 ShownFirst = Literal["a", "b", "unknown", "apart"]
-
-R = TypeVar("R", bound=Judgment | Failure)
 
 
 class ModelOutput(NamedTuple):
@@ -290,7 +288,7 @@ class EvidenceBuilder:
             return
         if not keep_repeat or outcome.repeat in repeats:
             free = next(n for n in count(len(repeats)) if n not in repeats)
-            outcome = with_ids(outcome, outcome.prompt_id, outcome.sample, free)
+            outcome = outcome.with_ids(outcome.prompt_id, outcome.sample, free)
         repeats[outcome.repeat] = outcome
         if isinstance(outcome, Judgment):
             self._judgments.append(outcome)
@@ -332,12 +330,6 @@ class EvidenceBuilder:
             ),
             notes=tuple(self._notes),
         )
-
-
-def with_ids(record: R, prompt_id: str, sample: int, repeat: int) -> R:
-    """Return a copy of the record with another prompt id, sample and repeat."""
-    fields = {**dict(record), "prompt_id": prompt_id, "sample": sample, "repeat": repeat}
-    return type(record)(**fields)
 
 
 def _same_text(prompt: Prompt, other: Prompt) -> bool:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from bakeoff.config import origins, parse_fields
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.importers.builder import EvidenceBuilder, RepeatKey, with_ids
+from bakeoff.importers.builder import EvidenceBuilder, RepeatKey
 from bakeoff.importers.documents import Document
 from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
@@ -75,7 +75,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
     samples = _add_completions(results.completions, prompt_ids, builder)
     for judgment in results.judgments:
         sample = samples.get((judgment.prompt_id, judgment.sample), judgment.sample)
-        judgment = with_ids(judgment, prompt_ids[judgment.prompt_id], sample, judgment.repeat)
+        judgment = judgment.with_ids(prompt_ids[judgment.prompt_id], sample, judgment.repeat)
         key = RepeatKey(
             judgment.prompt_id,
             judgment.judge,
@@ -87,7 +87,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
         builder.add_outcome(key, judgment, keep_repeat=True)
     for failure in results.failures:
         prompt_id = prompt_ids[failure.prompt_id]
-        failure = with_ids(failure, prompt_id, failure.sample, failure.repeat)
+        failure = failure.with_ids(prompt_id, failure.sample, failure.repeat)
         if failure.stage == "completion":
             builder.add_completion_failure(failure)
         else:

@@ -14,7 +14,16 @@ from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.judges.rendering import next_max_chars
 from bakeoff.judges.reply_retry import I, JudgeRequest, T, retry_request
-from bakeoff.records import Completion, Pair, Prompt, RetryReason, Usage, Verdict, content_key
+from bakeoff.records import (
+    Completion,
+    Pair,
+    Prompt,
+    RetryReason,
+    Usage,
+    Verdict,
+    content_key,
+    total_or_none,
+)
 from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests
 from bakeoff.runtime.timing import timed
 
@@ -228,11 +237,10 @@ def judge_sampling(
 def reply_totals(replies: Sequence[Completion]) -> ReplyTotals:
     """Return the totals of one or more replies."""
     usages = [reply.usage for reply in replies if reply.usage]
-    costs = [reply.cost for reply in replies if reply.cost is not None]
     return ReplyTotals(
         snapshot=replies[-1].snapshot,
         usage=reduce(add, usages) if usages else None,
-        cost=sum(costs) if len(costs) == len(replies) else None,
+        cost=total_or_none(reply.cost for reply in replies),
     )
 
 

@@ -39,7 +39,7 @@ from bakeoff.records.summary import (
     SliceOutcome,
     Summary,
 )
-from bakeoff.records.usage import Stage, StageUsage, Usage
+from bakeoff.records.usage import Stage, StageUsage, Usage, total_or_none
 from bakeoff.records.verdict import (
     Comparison,
     Failure,
@@ -106,4 +106,5 @@ __all__ = [
     "content_key",
     "intern_fields_set",
     "register_views",
+    "total_or_none",
 ]

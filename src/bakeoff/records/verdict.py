@@ -118,6 +118,10 @@ class Judgment(Record):
     `first` may be either model. `apart`: a pointwise judge saw each completion alone."""
     verdict: Verdict
 
+    def with_ids(self, prompt_id: str, sample: int, repeat: int) -> Self:
+        """Return the judgment with another prompt, sample and repeat."""
+        return self.model_copy(update={"prompt_id": prompt_id, "sample": sample, "repeat": repeat})
+
 
 class Failure(Record):
     """A completion or verdict that could not be obtained: not in statistics, retried by the next
@@ -160,6 +164,10 @@ class Failure(Record):
             sample=sample,
             **error.usage,
         )
+
+    def with_ids(self, prompt_id: str, sample: int, repeat: int) -> Self:
+        """Return the failure with another prompt, sample and repeat."""
+        return self.model_copy(update={"prompt_id": prompt_id, "sample": sample, "repeat": repeat})
 
     def for_pair(self, first: str, second: str, repeat: int, sample: int = 0) -> Self:
         """Return the failure of a judgment with the names of its models."""

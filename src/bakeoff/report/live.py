@@ -12,8 +12,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from bakeoff.records import Stage
 from bakeoff.report.plain_text import escape_controls, shorten, transliterate
-from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate, Stage
+from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate
 
 Clock = Callable[[], float]
 

@@ -22,7 +22,7 @@ from bakeoff.runtime.capabilities import (
     tokens_in_progress,
     weights_of,
 )
-from bakeoff.runtime.gc_freeze import gc_frozen
+from bakeoff.runtime.garbage_collection import gc_frozen
 from bakeoff.runtime.rate_limits.rate_limiter import Quota
 from bakeoff.runtime.rate_limits.request_queue import (
     Permit,

@@ -12,12 +12,10 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError
 
 from bakeoff.errors import StoppedError, WorkError
-from bakeoff.records import Completion, Record, Verdict
+from bakeoff.records import Completion, Record, Stage, Verdict
 from bakeoff.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
-
-Stage = Literal["completion", "judgment"]
 
 PROGRESS_FILE = "progress.json"
 HEARTBEAT = 2.0  # seconds between two writes of an unchanged file

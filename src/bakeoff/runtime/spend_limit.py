@@ -4,10 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from bakeoff.errors import StoppedError
-from bakeoff.records import Usage
 from bakeoff.runtime.cancellation import current_stop_token, wait_or_stop
-
-_NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass
@@ -20,8 +17,6 @@ class UsageTotals:
     """Those of `requests` that repeat an earlier one for the same item."""
     unanswered: int = 0
     """Requests without a readable reply; the provider may bill them all the same."""
-    usage: Usage = _NO_USAGE
-    """Tokens of the answered requests."""
     cost: float | None = 0.0
     """US dollars for the answered requests; None if a price is not known."""
 

@@ -6,11 +6,10 @@ one file. A record that differs from what was written is an error, not a missing
 """
 
 import asyncio
-import gc
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from bakeoff.errors import StoreError
 from bakeoff.records import Record
+from bakeoff.runtime.garbage_collection import gc_paused
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import database
 from bakeoff.storage.database import (
@@ -113,7 +113,7 @@ class Store:
         """Return the stored records by key; keys without a record are left out."""
         records: dict[str, R] = {}
         wanted = list(keys)
-        with _gc_paused(wanted):
+        with gc_paused() if len(wanted) > _BLOCK_SIZE else nullcontext():
             for _ in self._read(wanted, as_, records):
                 continue
         return records
@@ -122,7 +122,7 @@ class Store:
         """Like `get`, in blocks, so that the event loop keeps running."""
         records: dict[str, R] = {}
         wanted = list(keys)
-        with _gc_paused(wanted):
+        with gc_paused() if len(wanted) > _BLOCK_SIZE else nullcontext():
             for _ in self._read(wanted, as_, records):
                 await asyncio.sleep(0)
         return records
@@ -291,21 +291,6 @@ def _record(key: str, body: bytes, as_: type[R]) -> R:
         return as_.model_validate_json(body)
     except ValidationError:
         raise DamageError(f"the record {key!r} is no {as_.__name__}") from None
-
-
-@contextmanager
-def _gc_paused(keys: Sequence[str]) -> Iterator[None]:
-    """Pause garbage collection while many records are built: it would double the time."""
-    if len(keys) <= _BLOCK_SIZE or not gc.isenabled() or gc.get_freeze_count():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # moves the new objects to the oldest generation without traversing them
-        gc.unfreeze()
-        gc.enable()
 
 
 def _execute_with_retries(db: sqlite3.Connection, command: str) -> None:

@@ -76,8 +76,6 @@ class Reservation:
         """Pay for a reply; the upper bound if its usage or price is unknown."""
         account = self._tracker.account
         cost = self._tracker.cost(usage) if usage else None
-        if usage:
-            account.usage += usage
         known = cost is not None and account.cost is not None
         account.cost = (account.cost or 0) + (cost or 0) if known else None
         self._tracker.spend_limit.settle(self._max_cost, self._max_cost if cost is None else cost)
