@@ -1,8 +1,8 @@
 """The content-addressed store: one SQLite file with every completion and verdict that was paid for.
 
-Records of one turn of the event loop are written in one transaction; a record is acknowledged
-after its commit, so that a killed process loses only requests in flight. Several processes may use
-one file. A record that differs from what was written is an error, not a missing record.
+Records that arrive in one iteration of the event loop are written in one transaction, and
+acknowledged after its commit: a killed process loses only requests in flight. Several processes may
+use one file. A record that differs from what was written is an error, not a missing record.
 """
 
 import asyncio
@@ -50,13 +50,16 @@ class _PendingWrite(NamedTuple):
 
 
 class Store:
-    """A store of records by key. Entering it opens the file, and creates it if it is missing."""
+    """Records by key. Entering the store opens its file, and creates it if it is missing.
+
+    Every method raises StoreError if the file cannot be used or is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._pending: list[_PendingWrite] = []
-        self._unwritten: list[tuple[str, str]] = []  # failed: disk full or database locked
+        self._unwritten: list[tuple[str, str]] = []  # key and body; disk full or database locked
 
     def __enter__(self) -> Self:
         try:
@@ -87,13 +90,13 @@ class Store:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         try:
-            if self._unwritten:  # there may be space now; the callers got the error already
+            if self._unwritten:  # there may be space now; the futures have raised the error
                 with suppress(StoreError):
                     self._write(self._unwritten)
-            if self._pending:  # of a run that was stopped: they are paid for
+            if self._pending:  # of a run that was stopped: their requests are paid for
                 self._write([(write.key, write.body) for write in self._pending])
         finally:
             self._pending.clear()
@@ -133,7 +136,7 @@ class Store:
         return record if added else self.get([key], type(record))[key]
 
     def put_soon(self, key: str, record: R) -> asyncio.Future[R]:
-        """Like `put`, in one transaction with all calls of the same turn of the event loop.
+        """Like `put`, in one transaction with all calls in this iteration of the event loop.
 
         The future raises StoreError if the write fails. Cancelling it does not cancel the write.
         """
@@ -176,7 +179,7 @@ class Store:
             try:
                 return self._insert(rows)
             except sqlite3.Error as error:
-                if is_busy(error):  # do not wait that long a second time
+                if is_busy(error):  # later writes do not wait again
                     self._open.execute("PRAGMA busy_timeout = 0")
                 if len(rows) == 1 or not is_full(error):
                     raise
@@ -309,7 +312,10 @@ def _gc_paused(keys: Sequence[str]) -> Iterator[None]:
 
 
 def _execute_with_retries(db: sqlite3.Connection, command: str) -> None:
-    """Execute a command that ignores SQLite's busy timeout: enabling WAL beside another process."""
+    """Execute a command, and again while the database is locked.
+
+    SQLite's busy timeout does not apply to enabling WAL.
+    """
     end = time.monotonic() + database.LOCK_TIMEOUT
     while True:
         try:
