@@ -10,7 +10,7 @@ from bakeoff.runtime import PerItem, Traits
 
 
 class Echo(PerItem[Prompt, Completion]):
-    """`echo:TEXT` completes with TEXT, a space, and the last turn; `?words=N` truncates."""
+    """`echo:TEXT` completes with TEXT, a space, and the last turn; `?words=N` truncates it."""
 
     traits = Traits(free=True)
 

@@ -27,8 +27,8 @@ class RunningSequence:
     """Tokens generated so far."""
     finished: bool = False
     """Whether its row of the batch is free."""
-    top: dict[str, float] | None = None
-    """Log-probabilities of the most likely first tokens, where they were requested."""
+    top_logprobs: dict[str, float] | None = None
+    """Log-probabilities of the most likely first tokens, if requested."""
     random_generator: "torch.Generator | None" = None
 
     @property
@@ -77,7 +77,8 @@ class SamplingProcessor:
             message = "the model computes NaN: try another dtype, like float32"
             sequence.finish(BackendError(message))
         elif self._sampling.top_logprobs:
-            sequence.top = top_logprobs(scores, self._sampling.top_logprobs, self._tokenizer)
+            count = self._sampling.top_logprobs
+            sequence.top_logprobs = top_logprobs(scores, count, self._tokenizer)
 
 
 class EosOrLength:
@@ -139,4 +140,9 @@ def _completion(sequence: RunningSequence, tokenizer: ModelTokenizer, finish: Fi
         text, finish = text.partition(STOP_STRING)[0], "stop"
     # A thinking tag at the end of the prompt, which the template wrote, belongs to the thinking.
     text = sequence.prompt.thinking_tag + text
-    return make_completion(text, finish=finish, tokens=len(sequence.output), top=sequence.top)
+    return make_completion(
+        text,
+        finish=finish,
+        tokens=len(sequence.output),
+        top_logprobs=sequence.top_logprobs,
+    )
