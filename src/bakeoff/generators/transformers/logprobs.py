@@ -1,4 +1,4 @@
-"""Scores of texts by a loaded model: mean log-probabilities, and rewards."""
+"""Scores of texts by a loaded model: mean log-probabilities, or rewards."""
 
 import inspect
 from collections.abc import Sequence
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 def mean_logprobs(
     loaded: LoadedModel, rows: Sequence[EncodedPrompt]
 ) -> list[Completion | WorkError]:
-    """The mean log-probability of each row's tokens from `scored_from` on, given those before.
+    """Return the mean log-probability of each row's tokens from `scored_from` on.
 
-    Of a row without such tokens: the log-probability of an end token.
+    For a row without such tokens it is the log-probability of an end token. The outcome is a
+    BackendError if the model computes NaN or infinity.
     """
     import torch
 
-    # The logits of the context are not used, and for all tokens of a batch they are gigabytes.
+    # Without the logits of the context, which are not used: those of a batch take gigabytes.
     first = min(row.scored_from for row in rows) - 1
     width = max(len(row.tokens) for row in rows)
     keep = {"logits_to_keep": width - first} if _supports_logits_to_keep(loaded.model) else {}
@@ -39,9 +40,9 @@ def mean_logprobs(
 
 
 def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completion | WorkError]:
-    """The reward of each row. ConfigError where the model returns several numbers per row.
+    """Return the reward of each row. Raises ConfigError if the model returns several per row.
 
-    A model with custom code may return the reward as `score`, beside logits of another meaning.
+    A model with custom code may return the reward as `score`, beside logits with another meaning.
     """
     import torch
 
@@ -68,7 +69,7 @@ def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completi
 def _padded(
     loaded: LoadedModel, rows: Sequence[EncodedPrompt], *, pad: int
 ) -> dict[str, "torch.Tensor"]:
-    """The rows as one tensor and its mask, padded on the right: positions stay the same."""
+    """Return the rows as one tensor and its mask, padded on the right to keep the positions."""
     import torch
 
     width = max(len(row.tokens) for row in rows)
