@@ -63,7 +63,7 @@ class Durable(Protocol):
     """A worker that keeps state until its outcomes are stored, like a journal of batches."""
 
     def on_committed(self) -> None:
-        """Called when everything that the worker emitted is in the store."""
+        """Delete or update that state: all outcomes that the worker emitted are in the store."""
         ...
 
 

@@ -189,7 +189,7 @@ class Batched(BaseWorker[I, O]):
             queue.put_outcome(work_item, outcome)
 
     def sort_key(self, item: I) -> int:
-        """Items are batched in descending order of this key; by default all are equal."""
+        """Return the sort key of an item: items are batched in descending order; by default 0."""
         del item
         return 0
 

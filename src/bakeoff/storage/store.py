@@ -107,26 +107,26 @@ class Store:
 
     def lacks(self, keys: Iterable[str]) -> bool:
         """Return whether any of the keys has no record."""
-        wanted = set(keys)
+        key_set = set(keys)
         with timed("store"):
-            blocks = self._blocks("key", list(wanted))
-            return sum(row[0] in wanted for rows in blocks for row in rows) < len(wanted)
+            blocks = self._blocks("key", list(key_set))
+            return sum(row[0] in key_set for rows in blocks for row in rows) < len(key_set)
 
     def get(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
         """Return the stored records by key; keys without a record are left out."""
         records: dict[str, R] = {}
-        wanted = list(keys)
-        with _gc_paused(wanted):
-            for _ in self._read(wanted, as_, records):
+        key_list = list(keys)
+        with _gc_paused(key_list):
+            for _ in self._read(key_list, as_, records):
                 continue
         return records
 
     async def load(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
         """Like `get`, in blocks, so that the event loop keeps running."""
         records: dict[str, R] = {}
-        wanted = list(keys)
-        with _gc_paused(wanted):
-            for _ in self._read(wanted, as_, records):
+        key_list = list(keys)
+        with _gc_paused(key_list):
+            for _ in self._read(key_list, as_, records):
                 await asyncio.sleep(0)
         return records
 
@@ -199,7 +199,10 @@ class Store:
         with store_errors(self.path), self._transaction() as db:
             return db.executemany(
                 "INSERT OR IGNORE INTO records VALUES (?, CAST(? AS TEXT), ?, ?)",
-                [(key, body, at, record_checksum(key, body)) for key, body, at in rows],
+                [
+                    (key, body, stored_at, record_checksum(key, body))
+                    for key, body, stored_at in rows
+                ],
             ).rowcount
 
     def _body(self, record: Record) -> str:
@@ -221,19 +224,19 @@ class Store:
     def _read(self, keys: Sequence[str], as_: type[R], records: dict[str, R]) -> Iterator[None]:
         """Add the stored records to `records`; yield after each block."""
         blocks = self._blocks(_COLUMNS, keys)
-        wanted = set(keys)
+        key_set = set(keys)
         while True:
             with timed("store"), store_errors(self.path):
                 rows = next(blocks, None)
                 if rows is None:
                     break
                 for key, body, checksum, _ in rows:
-                    if key in wanted:
+                    if key in key_set:
                         if checksum != record_checksum(key, body):
                             raise _changed(key)
                         records[key] = _record(key, body, as_)
             yield
-        if len(records) < len(wanted) and self._should_scan(keys):
+        if len(records) < len(key_set) and self._should_scan(keys):
             yield from self._verify()
 
     def _verify(self) -> Iterator[None]:

@@ -342,8 +342,8 @@ class Api(PerItem[Prompt, Completion]):
 
     def estimate_cost(self, usage: Usage) -> float | None:
         """Return `cost`, or 0 for a server on this machine without a given price."""
-        own = self.spec.backend in ("api", *_LOCAL)
-        local = own and self._urls and all(map(is_loopback, self._urls))
+        unlisted = self.spec.backend in ("api", *_LOCAL)
+        local = unlisted and self._urls and all(map(is_loopback, self._urls))
         if self.options.price is None and (self._managed or local):
             return 0.0
         return self.cost(usage)

@@ -170,9 +170,10 @@ async def _post(llm: Any, body: dict[str, Any]) -> "ChatCompletion":
 
 def _parse_failure(error: Exception, reply: Any = None) -> str:
     """Return why a reply cannot be parsed: the error message in it, if there is one."""
-    own = reply.get("error") if isinstance(reply, dict) else None
-    if own:
-        return " ".join(str(own.get("message") if isinstance(own, dict) else own).split())[:300]
+    reported = reply.get("error") if isinstance(reply, dict) else None
+    if reported:
+        message = reported.get("message") if isinstance(reported, dict) else reported
+        return " ".join(str(message).split())[:300]
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"

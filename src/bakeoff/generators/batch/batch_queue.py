@@ -271,8 +271,8 @@ class BatchQueue:
         self._send_if_complete()
 
     def _log_progress(self, batch: _ActiveBatch) -> None:
-        (at, processed), now = batch.logged, time.monotonic()
-        if batch.processed != processed and now - at >= _LOG_INTERVAL:
+        (logged_at, processed), now = batch.logged, time.monotonic()
+        if batch.processed != processed and now - logged_at >= _LOG_INTERVAL:
             batch.logged = (now, batch.processed)
             reference, total = batch.entry.reference, len(batch.ids)
             log.info("%s: %s: %d of %d", self._name, reference, batch.processed, total)

@@ -53,10 +53,9 @@ class BatchedApi(Api):
         super().__init__(spec, context)
         if len(self._urls) > 1:
             raise ConfigError(f"{spec.name!r}: one server is asked in batches, not several")
-        own = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
-        shared = {key: value for key, value in spec.options.items() if key not in own}
-        direct = Spec(name=spec.name, backend=spec.backend, target=spec.target, options=shared)
-        self._direct = Api(direct, context)
+        batch_options = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
+        shared = {key: value for key, value in spec.options.items() if key not in batch_options}
+        self._direct = Api(spec.with_options(shared), context)
         self._unsupported = self._direct._unsupported
         self._for_judge = context.for_judge
         self._journal = BatchJournal(context.store, content_key(self.weights))

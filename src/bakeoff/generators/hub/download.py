@@ -26,7 +26,7 @@ _TIMEOUT = 5.0  # seconds to connect to the hub, and again for its reply
 _CONFIGS = ("config.json", "adapter_config.json")  # a cached repository has at least one of them
 
 
-class _Resolved(NamedTuple):
+class _RepoState(NamedTuple):
     commit: "ResolvedRevision"
     files: frozenset[str]
     online: bool  # False: from the cache, as the hub did not answer
@@ -48,21 +48,21 @@ class HubRepo:
     @property
     def names(self) -> frozenset[str]:
         """Names of the repository's files; of those in the cache if the hub does not answer."""
-        return self._resolved.files
+        return self._state.files
 
     def identity(self, gguf_file: str | None = None) -> JsonValue:
         """Return the repository and its commit, as JSON."""
         del gguf_file
-        return {"repo": self.repo, "commit": self._resolved.commit.resolved}
+        return {"repo": self.repo, "commit": self._state.commit.resolved}
 
     def fetch(self, names: Iterable[str]) -> Path:
         """Return the folder in the local cache with these files; download missing ones."""
-        commit, _, online = self._resolved
+        commit, _, online = self._state
         log.info("fetching %s at %s", self.repo, commit.resolved)
         return self._snapshot(commit, names, offline=not online)
 
     @cached_property
-    def _resolved(self) -> _Resolved:
+    def _state(self) -> _RepoState:
         try:
             from huggingface_hub import HfApi
         except ImportError:
@@ -80,10 +80,10 @@ class HubRepo:
                     self.repo, revision=self.revision, local_files_only=True
                 )
                 folder = self._snapshot(commit, _CONFIGS, offline=True)
-                return _Resolved(commit, Directory(folder).names, online=False)
+                return _RepoState(commit, Directory(folder).names, online=False)
             commit = api.resolve_revision(self.repo, revision=self.revision)
         files = frozenset(file.rfilename for file in info.siblings or ())
-        return _Resolved(commit, files, online=True)
+        return _RepoState(commit, files, online=True)
 
     def _snapshot(self, commit: "ResolvedRevision", names: Iterable[str], *, offline: bool) -> Path:
         from huggingface_hub import snapshot_download

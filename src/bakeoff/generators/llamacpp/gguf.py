@@ -236,7 +236,8 @@ def _number_format(type_id: int) -> str:
     return _NUMBERS[type_id]
 
 
-def _checked(count: int, what: str, limit: int = _MAX_ITEMS) -> int:
+def _checked(count: int, kind: str, limit: int = _MAX_ITEMS) -> int:
+    """Return `count`. Raises ValueError, which names the kind of items, if it is above `limit`."""
     if count > limit:
-        raise ValueError(f"its head speaks of {count} {what}")
+        raise ValueError(f"its head speaks of {count} {kind}")
     return count

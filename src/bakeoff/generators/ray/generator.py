@@ -137,10 +137,10 @@ class RayGenerator(Batched[Prompt, Completion]):
         self._run_pipeline(queue, pending, blocks, pool)
         while _is_wanted(pending) and not self._run_pipeline(queue, pending, blocks, one_at_a_time):
             log.info("%s: %d prompts are asked anew", self.spec.name, len(pending))
-        why = current_stop_token().reason
+        reason = current_stop_token().reason
         for work_item in pending.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
-            queue.put_outcome(work_item, StoppedError(why) if why else lost)
+            queue.put_outcome(work_item, StoppedError(reason) if reason else lost)
 
     def _run_pipeline(
         self,
@@ -202,10 +202,10 @@ class RayGenerator(Batched[Prompt, Completion]):
         cpus, gpus = self.options.cpus, self._gpus()
         if ray_session.fits_on_a_node(cpus, gpus):
             return
-        why = f"{self.spec.name!r}: no node has {cpus:g} CPUs and {gpus:g} GPUs for a replica"
+        problem = f"{self.spec.name!r}: no node has {cpus:g} CPUs and {gpus:g} GPUs for a replica"
         if ray_session.owns_cluster():
-            raise ConfigError(f"{why}: ask for fewer with ?cpus= and ?gpus=")
-        log.warning("%s: waiting until one joins the cluster", why)
+            raise ConfigError(f"{problem}: ask for fewer with ?cpus= and ?gpus=")
+        log.warning("%s: waiting until one joins the cluster", problem)
 
 
 def _is_wanted(pending: PendingItems) -> bool:

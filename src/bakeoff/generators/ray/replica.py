@@ -58,7 +58,7 @@ class Replica:
 
     async def _reply(self, block: str) -> str:
         try:
-            generator = await self._opened()
+            generator = await self._get_generator()
             items = decode_block(block)
             outcomes: list[tuple[int, Outcome]] = []
 
@@ -70,7 +70,7 @@ class Replica:
         except Exception as error:
             return encode_failure(error, platform.node(), traceback.format_exc())
 
-    async def _opened(self) -> Generator:
+    async def _get_generator(self) -> Generator:
         """Return the prepared generator, the same one for concurrent calls."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())

@@ -36,7 +36,7 @@ def mean_logprobs(
             _mean_logprob(loaded, row, logits[index, row.scored_from - 1 - start :])
             for index, row in enumerate(rows)
         ]
-    return [_scored(value) for value in means]
+    return [_to_outcome(value) for value in means]
 
 
 def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completion | WorkError]:
@@ -63,7 +63,7 @@ def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completi
             f"{loaded.model.name_or_path!r} is no reward model: it is a classifier with {labels} "
             "labels, and a reward is one number"
         )
-    return [_scored(value) for value in scores.float().flatten().tolist()]
+    return [_to_outcome(value) for value in scores.float().flatten().tolist()]
 
 
 def _padded(
@@ -93,7 +93,7 @@ def _mean_logprob(loaded: LoadedModel, row: EncodedPrompt, logits: "torch.Tensor
     return float(logprobs[0, loaded.tokenizer.end_tokens].logsumexp(0))
 
 
-def _scored(value: float) -> Completion | WorkError:
+def _to_outcome(value: float) -> Completion | WorkError:
     if abs(value) < float("inf"):
         return Completion(text="", score=value)
     return BackendError(f"the model computes {value}: try another dtype, like float32")

@@ -97,8 +97,8 @@ class VllmGenerator(Api):
             fills = fraction > _SHARED_FRACTION and options.devices is None
             self.traits = replace(self.traits, exclusive=fills)
             del self.identity, self.weights  # so that the cached properties are used
-        elif own := options.model_fields_set - Api.Options.model_fields.keys():
-            raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
+        elif extra := options.model_fields_set - Api.Options.model_fields.keys():
+            raise ConfigError(f"{spec.name!r}: {min(extra)} is for the server at base_url to say")
         else:  # the same weights as those of `api:`
             model = {"model": spec.target, "server": public_url(options.base_url)}
             self.weights = content_key({"backend": "api", **model})
@@ -190,11 +190,11 @@ class VllmGenerator(Api):
         async with self._restart_lock:
             if self._process is not exited:
                 return  # another request has restarted it
-            why = self._failure_message(exited, "ended while it worked")
+            problem = self._failure_message(exited, "ended while it worked")
             if self._restarted:
-                self._failure = f"{why}; it had been started once more"
+                self._failure = f"{problem}; it had been started once more"
                 raise ConfigError(self._failure)
-            log.warning("%s; starting it once more, what was under way is asked again", why)
+            log.warning("%s; starting it once more, what was under way is asked again", problem)
             await self._stop()
             self._restarted, self._llm = True, None
             # The old clients stay open until `close`, as other requests still use them.
@@ -224,7 +224,7 @@ class VllmGenerator(Api):
         Raises ConfigError if it does not start, StoppedError if the run is stopped.
         """
         await sleep_or_stop(0)  # raises StoppedError if the run was stopped before
-        why = ""
+        problem = ""
         for _ in range(_START_ATTEMPTS):
             port = _free_port()
             command, env = self._command(port), self._environment(key)
@@ -235,14 +235,14 @@ class VllmGenerator(Api):
                     if self._identity() != self.identity:
                         raise ConfigError(f"{self.spec.name!r} changed while it was loaded")
                     return f"http://127.0.0.1:{port}/v1"
-                why = self._failure_message(process, "did not start")
+                problem = self._failure_message(process, "did not start")
             except BaseException:
                 await self._stop()
                 raise
             await self._stop()
-            if "address already in use" not in why.lower():
+            if "address already in use" not in problem.lower():
                 break
-        raise ConfigError(why)
+        raise ConfigError(problem)
 
     async def _stop(self) -> None:
         process, self._process = self._process, None

@@ -117,13 +117,14 @@ def server_environment(program: Sequence[str], variables: Mapping[str, str]) -> 
 
     It disables vLLM's telemetry.
     """
-    own = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
+    inherited = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
+    path = inherited.get("PATH", os.defpath)
     return {
-        **own,
+        **inherited,
         "VLLM_NO_USAGE_STATS": "1",
         "PYTHONSAFEPATH": "1",  # do not import a torch.py or vllm.py of the working folder
         # Programs of vLLM's own environment, like the ninja for its kernels, come first.
-        "PATH": os.pathsep.join([str(Path(program[0]).parent), own.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(Path(program[0]).parent), path]),
         **variables,
     }
 

@@ -121,14 +121,14 @@ def _max_lora_rank(adapter: Path) -> int:
     """
     try:
         config: dict[str, Any] = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        own = max(int(config["r"]), *map(int, (config.get("rank_pattern") or {"": 0}).values()))
+        patterns = (config.get("rank_pattern") or {"": 0}).values()
+        rank = max(int(config["r"]), *map(int, patterns))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{str(adapter)!r} is no LoRA adapter that says its rank: {error}"
         ) from None
-    rank = next((rank for rank in _LORA_RANKS if rank >= own), None)
-    if rank is None:
+    if rank > _LORA_RANKS[-1]:
         raise ConfigError(
-            f"{str(adapter)!r} is of rank {own}, and vLLM takes at most {_LORA_RANKS[-1]}"
+            f"{str(adapter)!r} is of rank {rank}, and vLLM takes at most {_LORA_RANKS[-1]}"
         )
-    return rank
+    return next(allowed for allowed in _LORA_RANKS if allowed >= rank)

@@ -135,14 +135,14 @@ class RequestQueue:
         elif delay < math.inf:  # `now` is time.monotonic, the event loop's clock
             self._set_timer(now + delay)
 
-    def _set_timer(self, at: float) -> None:
+    def _set_timer(self, when: float) -> None:
         """Dispatch at this time; an earlier timer is kept."""
         loop, timer = asyncio.get_running_loop(), self._timer
-        if timer is not None and self._loop is loop and loop.time() < timer.when() <= at:
+        if timer is not None and self._loop is loop and loop.time() < timer.when() <= when:
             return
         if timer is not None:
             timer.cancel()
-        self._loop, self._timer = loop, loop.call_at(at, self.dispatch)
+        self._loop, self._timer = loop, loop.call_at(when, self.dispatch)
 
 
 class RateLimits:

@@ -129,10 +129,10 @@ class ServerLimits:
         A quota of less than twice what is in flight is ignored: it may have been refilled before
         its header is read.
         """
-        for quota, each in ((requests, 1.0), (tokens, self._tokens)):
-            in_flight = self.in_flight * each  # the server has counted most of these
+        for quota, per_request in ((requests, 1.0), (tokens, self._tokens)):
+            in_flight = self.in_flight * per_request  # the server has counted most of these
             if quota and quota.remaining <= in_flight / 4 and in_flight < quota.limit / 2:
-                self._rate.set_reported_rate(now, quota.refill_rate / each)
+                self._rate.set_reported_rate(now, quota.refill_rate / per_request)
 
     def unavailable_reason(self, now: float) -> str | None:
         """Return why requests to the server should fail instead of waiting; None if it is usable.
