@@ -47,9 +47,9 @@ class SpendLimit:
     async def reserve(self, max_cost: float, *, batch_only: bool = False) -> None:
         """Reserve `max_cost` US dollars for one request.
 
-        If that exceeds the limit, waits until requests in flight are settled, which often cost less
-        than reserved; `batch_only` does not wait, as replies take hours. Stops the run and raises
-        StoppedError if nothing is in flight any more.
+        If that exceeds the limit, waits until requests in flight are settled, as they often cost
+        less than reserved. If none is in flight, stops the run and raises StoppedError;
+        `batch_only` does so at once, as replies take hours.
         """
         if self.limit is None:
             return

@@ -78,8 +78,8 @@ class ServerLimits:
     def on_start(self, now: float) -> None:
         """Count a start.
 
-        Starts are spread a little: requests that start at once finish at once, and would then wait
-        for each other at the server and in this process.
+        Starts are spread a little: requests that start at the same time finish at the same time,
+        and would then wait for each other at the server and in this process.
         """
         self.in_flight += 1
         self._rate.on_start(now, self._tokens)
