@@ -74,8 +74,9 @@ class ServerPool:
     async def send(self, request: dict[str, Any]) -> "ChatCompletion":
         """Return the reply to a request with any-llm's parameters.
 
-        Raises AnyLLMError or UnreadableError after the last retry, BackendError if no server
-        accepts requests, and StoppedError if the run is stopped before the request is sent.
+        Raises AnyLLMError after the last retry, UnreadableError if the reply is no chat completion,
+        BackendError if no server accepts requests, and StoppedError if the run is stopped before
+        the request is sent.
         """
         from any_llm.exceptions import AnyLLMError
 
