@@ -1,4 +1,4 @@
-"""How items get through slow models: workers, queues, rate limits, spending, cancellation."""
+"""Workers, and what they share in a run: queues, rate limits, a spend limit and stop tokens."""
 
 from bakeoff.runtime.cancellation import (
     ChildStopToken,
@@ -14,7 +14,7 @@ from bakeoff.runtime.capabilities import (
     HasWeights,
     Planned,
     Priced,
-    Progress,
+    ReportsProgress,
     estimate_cost,
     notify_committed,
     planned_requests,
@@ -66,9 +66,9 @@ __all__ = [
     "Permit",
     "Planned",
     "Priced",
-    "Progress",
     "Quota",
     "RateLimits",
+    "ReportsProgress",
     "RequestQueue",
     "Server",
     "ServerUnavailableError",

@@ -1,7 +1,7 @@
-"""Keeps the garbage collector away from the records that a run holds until its end.
+"""Excludes the records of a run, which live until its end, from garbage collection.
 
-A full collection walks all of them while the event loop waits: 0.4 s for 30,000 verdicts, 1.2 s
-for 100,000.
+A full collection would traverse all of them and block the event loop: for 0.4 s with 30,000
+verdicts, 1.2 s with 100,000.
 """
 
 import gc
@@ -15,8 +15,8 @@ from bakeoff.runtime.tasks import run_periodically
 async def gc_frozen(every: float) -> AsyncIterator[None]:
     """Freeze existing objects out of garbage collection while the body runs.
 
-    Freezes again every `every` seconds. Does nothing if the caller has frozen objects or disabled
-    the collector.
+    Freezes again every `every` seconds. Does nothing if objects are frozen already, or if the
+    collector is disabled.
     """
     if gc.get_freeze_count() or not gc.isenabled():
         yield
