@@ -15,8 +15,8 @@ Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-PRESENTED = ("recorded", "unknown", "apart")  # names of the codes in `JudgmentTable.presented`
-RECORDED, UNKNOWN, APART = range(3)
+PRESENTED = ("recorded", "unknown", "pointwise")  # names of the codes in `JudgmentTable.presented`
+RECORDED, UNKNOWN, POINTWISE = range(3)
 
 _get_fields = attrgetter(
     *("prompt_id", "judge", "sample", "repeat", "presented", "first", "verdict.first"),

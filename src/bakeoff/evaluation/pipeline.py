@@ -276,8 +276,8 @@ class Pipeline:
 
     def judgment(self, key: JudgmentKey, verdict: Verdict) -> Judgment:
         """Return a verdict with the names of its judge, prompt and models."""
-        apart = self.judges[key.judge].traits.order == "apart"
-        presented: Presented = "apart" if apart else "recorded"
+        apart = self.judges[key.judge].traits.order == "pointwise"
+        presented: Presented = "pointwise" if apart else "recorded"
         return Judgment(**key._asdict(), presented=presented, verdict=verdict)
 
     def pending_completions(self, name: str) -> list[tuple[str, Prompt]]:

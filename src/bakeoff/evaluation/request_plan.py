@@ -93,7 +93,7 @@ class RequestPlan:
     ) -> Iterator[JudgmentKey]:
         """Yield the keys on two given completions: for each repeat, one or both orders."""
         orders = [pair]
-        if self._judges[judge].traits.order != "apart":
+        if self._judges[judge].traits.order != "pointwise":
             both = self._both_orders(pair, prompt_id)
             orders = presentation_orders(
                 pair, both=both, seed=self._config.seed, prompt_id=prompt_id

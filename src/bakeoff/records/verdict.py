@@ -14,7 +14,7 @@ from bakeoff.records.record import Record
 from bakeoff.records.usage import Stage, Usage
 
 Winner = Literal["a", "b", "tie"]
-Presented = Literal["recorded", "unknown", "apart"]
+Presented = Literal["recorded", "unknown", "pointwise"]
 RetryReason = Literal["unreadable", "contradiction"]
 
 
@@ -115,7 +115,7 @@ class Judgment(Record):
     """Index of the completions that were compared."""
     presented: Presented = "recorded"
     """`recorded`: the order is known. `unknown`: an imported file does not tell the order, and
-    `first` is either model. `apart`: a pointwise judge saw each completion alone."""
+    `first` is either model. `pointwise`: each completion was judged separately."""
     verdict: Verdict
 
 

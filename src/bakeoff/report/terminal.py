@@ -211,7 +211,7 @@ def _presentation(outcome: Judgment | Failure, two: bool) -> str:
     """The order in which a judge saw the completions; short if there are only two models."""
     again = f", repeat {outcome.repeat + 1}" if outcome.repeat else ""
     if isinstance(outcome, Judgment) and outcome.presented != "recorded":
-        how = "each alone" if outcome.presented == "apart" else "order not known"
+        how = "each alone" if outcome.presented == "pointwise" else "order not known"
         return f"{outcome.first} and {outcome.second}, {how}{again}"
     return f"{outcome.first} shown first{'' if two else f', {outcome.second} second'}{again}"
 

@@ -23,7 +23,7 @@ from bakeoff.runtime.work_queue import Emit, I, O, Submission, WorkQueue
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
-Order = Literal["both", "apart"]
+Order = Literal["both", "pointwise"]
 
 
 class ModelRequest(NamedTuple):
@@ -48,8 +48,8 @@ class Traits:
     can_score: bool = False
     """A generator that can score the last turn of a prompt, if the sampling asks for that."""
     order: Order = "both"
-    """Of a judge: `both` if position may sway it, so that a pair is shown in both orders; `apart`
-    if it sees each completion alone."""
+    """Of a judge: `both` if a pair is shown in both orders, against position bias; `pointwise` if
+    each completion is judged separately."""
     prefers_own_family: bool = False
     """Of a judge: known to prefer texts of its own model family, so it may not judge one of it."""
     caveat: str | None = None

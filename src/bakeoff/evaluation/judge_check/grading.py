@@ -101,7 +101,7 @@ def _kappa(judgments: Sequence[Judgment]) -> Estimate | None:
         label = float(judgment.first == BETTER)
         verdict = WINNER_VALUES[winner_of(judgment.verdict.first)]  # a and b are first and second
         rows.append((judgment.prompt_id, label, verdict))
-        if judgment.presented == "apart":
+        if judgment.presented == "pointwise":
             rows.append((judgment.prompt_id, 1 - label, 1 - verdict))
     if not rows:
         return None

@@ -74,7 +74,7 @@ class JudgeRequests:
                 first=key.first,
                 second=key.second,
                 repeat=key.repeat,
-                presented="recorded" if self.judge.traits.order == "both" else "apart",
+                presented="recorded" if self.judge.traits.order == "both" else "pointwise",
                 verdict=outcome,
             )
             for key, outcome in self._by_key()

@@ -21,7 +21,7 @@ _TIE = re.compile(
 )
 _OF_TEN = r" ?/ ?10(?:[.,]0+)?| ?\(?out of (?:10|ten)\b\)?"
 _NUMBER = r"(\d{1,2}(?:[.,]\d{1,20})?)"
-# Only words may follow a number: a second number would make it a range or a scale.
+# Only words may follow a number: with a second number it would be a range or a scale.
 _SUFFIX = r"(?:\)? ?(?:points?|pts)\b)?(?!.{0,9}\bof\b)(?: ?[(–—;-]\D*|, ?\D*)?"  # noqa: RUF001
 _SCORE = re.compile(rf"{_NUMBER}(?:{_OF_TEN})?{_SUFFIX}", re.DOTALL)
 _OUT_OF_TEN = re.compile(rf"{_NUMBER}(?:{_OF_TEN}){_SUFFIX}", re.DOTALL)

@@ -253,7 +253,7 @@ const PairView = (() => {
     const { first, presented, repeat = 0, sample = 0 } = verdict;
     const shown = make("td", "order");
     if (first) shown.append(modelName(pair, first === pair.names[0] ? "a" : "b"));
-    else shown.append(make("span", "soft", presented === "apart" ? "each alone" : "not known"));
+    else shown.append(make("span", "soft", presented === "pointwise" ? "each alone" : "not known"));
     const which = [sample && `sample ${sample + 1}`, repeat && `repeat ${repeat + 1}`].filter(Boolean);
     if (which.length) shown.append(make("span", "soft", ` ${which.join(", ")}`));
     shown.dataset.label = "Shown first";

@@ -191,12 +191,12 @@ def _regressions(data: PairData) -> set[str]:
     orders: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for judgment in data.judgments:
         if judgment.presented != "unknown":
-            order = judgment.first if judgment.presented == "recorded" else "apart"
+            order = judgment.first if judgment.presented == "recorded" else "pointwise"
             orders[judgment.prompt_id][order].append(preference_of(data.a, judgment))
     return {
         prompt_id
         for prompt_id in lost
-        if ({data.a, data.b} <= orders[prompt_id].keys() or "apart" in orders[prompt_id])
+        if ({data.a, data.b} <= orders[prompt_id].keys() or "pointwise" in orders[prompt_id])
         and all(sum(values) / len(values) < 0.5 - 1e-9 for values in orders[prompt_id].values())
     }
 

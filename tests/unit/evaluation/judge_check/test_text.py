@@ -133,7 +133,7 @@ def test_retries_and_contradictions_are_shown() -> None:
 
 def test_pointwise_judge_shows_no_order() -> None:
     rows = [
-        row.model_copy(update={"presented": "apart"})
+        row.model_copy(update={"presented": "pointwise"})
         for row in said(PAIRS)
         if row.first == "better"
     ]

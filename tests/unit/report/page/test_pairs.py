@@ -149,9 +149,9 @@ def mean_for_a(judgments: list[Judgment], prompt_id: str, first: str) -> float |
 
 
 def test_regressions_without_an_order_and_with_an_unknown_order() -> None:
-    prompts = [asked("apart"), asked("unknown")]
+    prompts = [asked("pointwise"), asked("unknown")]
     judgments = [said(p.id, "a", 0.0, presented=p.id) for p in prompts]
-    assert marked(results_of(prompts, judgments), "regression") == ["apart"]
+    assert marked(results_of(prompts, judgments), "regression") == ["pointwise"]
 
 
 def test_each_mark_is_set_for_its_prompts_only() -> None:
