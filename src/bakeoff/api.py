@@ -58,7 +58,7 @@ async def run_async(
 
 async def vote_async(
     path: Path,
-    poll: VoteOptions = VoteOptions(),  # noqa: B008 - frozen
+    options: VoteOptions = VoteOptions(),  # noqa: B008 - frozen
     *,
     announce: Callable[[str], None] = _log_address,
     until: asyncio.Event | None = None,
@@ -69,5 +69,5 @@ async def vote_async(
     ends when a voter presses Finish or `until` is set. Raises ConfigError if there are no pairs.
     """
     return await session.vote_async(
-        path, poll, partial(serve_voting, announce=announce, until=until)
+        path, options, partial(serve_voting, announce=announce, until=until)
     )

@@ -68,7 +68,7 @@ def machine_judge_specs(config: Config) -> list[str]:
 
 
 def _resampled(spec: Spec, context: RunContext) -> tuple[str, Generator]:
-    """Return the name of a model, and the model with another sampling seed."""
+    """Return the name of a model, and a second generator of it with another sampling seed."""
     seed = int(spec.options.get("seed", context.sampling.seed)) + 1
     options = {key: value for key, value in spec.options.items() if key != "seed"}
     unseeded = Spec(name=spec.name, backend=spec.backend, target=spec.target, options=options)

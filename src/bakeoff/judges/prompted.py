@@ -98,7 +98,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
         ]
 
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
-        """Emit one outcome per pair once all its items are done: the verdict, or the first error."""
+        """Emit one outcome per pair once its items are done: the verdict, or the first error."""
         splits = [self.split(pair) for pair in items]
         pair_indexes = [index for index, parts in enumerate(splits) for _ in parts]
         outcomes: list[dict[int, ParsedReply[T] | WorkError]] = [{} for _ in items]

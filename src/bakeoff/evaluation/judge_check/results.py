@@ -51,7 +51,7 @@ class Grade(Record):
     def _check_sum(self) -> Self:
         total = self.right + self.wrong + self.split + self.tie + self.failed
         if self.pairs != total:
-            raise ValueError(f"{self.pairs} pairs are not {total} that have a mark")
+            raise ValueError(f"{self.pairs} pairs have {total} outcomes")
         return self
 
 
@@ -71,7 +71,7 @@ class Miss(Record):
 
 
 class JudgeCheck(Record):
-    """The grades and biases of one judge."""
+    """The grades and biases of one judge; shares are 0 to 1."""
 
     judge: str
     overall: Grade
@@ -111,6 +111,7 @@ class CheckResults(Record):
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     source: str
+    """Path of the pairs, or `bakeoff's own`."""
     available: int
     """Number of pairs of the source, before `limit`."""
     config: dict[str, JsonValue]
@@ -118,6 +119,7 @@ class CheckResults(Record):
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     chance_accuracy: float = 0.5
+    """Expected accuracy of random guessing."""
     length_baseline: LengthBaseline
     judges: tuple[JudgeCheck, ...]
     agreement: tuple[Agreement, ...] = ()

@@ -52,14 +52,14 @@ class VotingSession:
         self,
         evidence: Evidence,
         file: Path,
-        poll: VoteOptions,
+        options: VoteOptions,
         *,
         reserved: frozenset[str],
         on_finish: Callable[[], None],
         next_page: str = "",
     ) -> None:
         self._file = file
-        self._queue = VotingQueue(evidence, poll)
+        self._queue = VotingQueue(evidence, options)
         self._reserved = {name.casefold() for name in reserved}
         self._on_finish = on_finish
         self._next_page = next_page

@@ -19,7 +19,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
     long = "word " * 400 + "x" * 500
     data = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
-        voting_browser(data, poll=VoteOptions(draw="order")) as server,
+        voting_browser(data, options=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url, width=width) as watched,
     ):
@@ -57,7 +57,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
 @pytest.mark.long
 def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
     with chromium() as browser, ExitStack() as stack:
-        server = stack.enter_context(voting_browser(evidence(), poll=VoteOptions(draw="order")))
+        server = stack.enter_context(voting_browser(evidence(), options=VoteOptions(draw="order")))
         with opened(browser, server.url) as watched:
             page = watched.page
             enter(page)
@@ -74,7 +74,7 @@ def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
 
 def test_unsaved_vote_is_reported_and_the_pair_stays() -> None:
     with (
-        voting_browser(evidence(), poll=VoteOptions(draw="order")) as server,
+        voting_browser(evidence(), options=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url) as watched,
     ):
