@@ -28,7 +28,7 @@ def run(config: Config, on_progress: ProgressCallback = lambda _: None) -> Resul
     """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
 
     Finished work is in the store, so that the same call resumes an interrupted run.
-    `config.out/progress.json` reports the progress. `watch` is called with each progress update.
+    `config.out/progress.json` reports the progress. `on_progress` is called with each update.
     Raises ConfigError or StoreError if the run cannot start.
     """
     return asyncio.run(run_async(config, on_progress))
@@ -47,8 +47,8 @@ async def run_async(
 
     With `--judge human`, `announce` is called with the address of the voting page, and setting
     `until` ends the vote. `agree` is called with the plan before the first request; an exception
-    that it raises ends the run. `halt` stops the run: requests in flight are finished and stored,
-    then InterruptError is raised.
+    that it raises ends the run. `stop_token` stops the run: requests in flight are finished and
+    stored, then InterruptError is raised.
     """
     vote = partial(serve_voting, announce=announce, until=until)
     return await session.run_async(

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
-from bakeoff.cli.output import hosted_names
+from bakeoff.cli.hosted import hosted_names
 from bakeoff.cli.signals import interruptible
 from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.report.terminal import log_to, make_console, print_json, print_sections

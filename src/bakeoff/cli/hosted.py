@@ -1,0 +1,14 @@
+"""Which models and judges are hosted by a provider, and so cost money."""
+
+from collections.abc import Sequence
+
+from bakeoff.config import Spec
+
+
+def hosted_names(models: Sequence[str], judges: Sequence[str]) -> set[str]:
+    """Return the names of the specs whose backend is no installed one: any-llm calls a provider."""
+    from bakeoff.plugins import GENERATORS, JUDGES, judge_spec, names
+
+    local = {*names(GENERATORS), *names(JUDGES)}
+    specs = [*map(Spec.parse, models), *map(judge_spec, judges)]
+    return {spec.name for spec in specs if spec.backend not in local}
