@@ -6,7 +6,7 @@ from bakeoff.config import Spec
 
 
 def hosted_names(models: Sequence[str], judges: Sequence[str]) -> set[str]:
-    """Return the names of the specs whose backend is no installed one: any-llm calls a provider."""
+    """Return the names of the specs without an installed backend: any-llm calls their provider."""
     from bakeoff.plugins import GENERATORS, JUDGES, judge_spec, names
 
     local = {*names(GENERATORS), *names(JUDGES)}

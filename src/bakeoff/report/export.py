@@ -1,4 +1,4 @@
-"""Saves results as files, atomically, and without overwriting those of another comparison.
+"""Saving of results as files, atomically and without overwriting those of another comparison.
 
 A symbolic link with the name of a file is replaced; its target is not changed.
 """

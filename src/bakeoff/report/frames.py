@@ -72,11 +72,8 @@ def judgment_rows(judgments: Iterable[Judgment]) -> list[Row]:
 
 
 def comparison_rows(results: Results) -> list[Row]:
-    """One row per prompt and pair of models, with the columns `COMPARISONS`.
-
-    The summary counts these rows.
-    """
-    return [row for trial in pair_data_of(results).values() for row in _comparison_rows(trial)]
+    """One row per prompt and pair of models, with the columns `COMPARISONS`."""
+    return [row for data in pair_data_of(results).values() for row in _comparison_rows(data)]
 
 
 def _judgment_row(judgment: Judgment) -> Row:
@@ -106,9 +103,9 @@ def _judgment_row(judgment: Judgment) -> Row:
     )
 
 
-def _comparison_rows(trial: PairData) -> Iterator[Row]:
-    names = {"a": trial.a, "b": trial.b, "tie": "tie"}
-    for comparison, unit in zip(trial.comparisons, trial.units, strict=True):
+def _comparison_rows(data: PairData) -> Iterator[Row]:
+    names = {"a": data.a, "b": data.b, "tie": "tie"}
+    for comparison, unit in zip(data.comparisons, data.units, strict=True):
         yield (
             comparison.prompt_id,
             comparison.a,
@@ -119,7 +116,7 @@ def _comparison_rows(trial: PairData) -> Iterator[Row]:
             comparison.consistent,
             *(comparison.scores or (None, None)),
             unit,
-            list(trial.tags(comparison.prompt_id)),
+            list(data.tags(comparison.prompt_id)),
         )
 
 

@@ -185,7 +185,7 @@ def _matrix(
             "middle": int(cell["j"]) + 0.5,
             "x2": int(cell["j"]) + 1,
             "y": int(cell["i"]) * _ROW,
-            "centre": (int(cell["i"]) + 0.5) * _ROW,
+            "center": (int(cell["i"]) + 0.5) * _ROW,
             "y2": (int(cell["i"]) + 1) * _ROW,
         }
         for cell in cells
@@ -209,7 +209,7 @@ def _cell_texts(squares: alt.Chart, opacity: str, tooltip: list[alt.Tooltip]) ->
         style="ink", baseline="middle", opacity=expression(opacity)
     ).encode(
         x=alt.X("middle", type="quantitative"),
-        y=pixel_y("centre"),
+        y=pixel_y("center"),
         text=text_channel("value"),
         tooltip=tooltip,
     )

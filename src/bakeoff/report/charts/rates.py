@@ -109,11 +109,11 @@ def _outcomes(parts: Sequence[_Part], prompts: int) -> list[alt.Chart]:
     rows: list[Row] = []
     for index, (name, side, count) in enumerate(parts):
         start = sum(part[2] for part in parts[:index])
-        row: Row = {"who": name, "side": side, "count": f"{count:,}"}
+        row: Row = {"name": name, "side": side, "count": f"{count:,}"}
         row |= {"share": percent(count / prompts), "low": start / prompts}
         row |= {"high": (start + count) / prompts, "middle": (start + count / 2) / prompts}
         rows.append(row)
-    tooltip = tooltips({"who": "outcome", "count": "prompts", "share": "share"})
+    tooltip = tooltips({"name": "outcome", "count": "prompts", "share": "share"})
     bar = inline_chart([row for row, part in zip(rows, parts, strict=True) if part[2]]).mark_rect(
         style="part"
     )

@@ -50,7 +50,7 @@ def score_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
         tuple((row["range"], _higher(str(row["side"]), a, b), row["count"]) for row in rows),
     )
     for row in rows:
-        row["who"] = _higher(str(row["side"]), a, b)
+        row["higher"] = _higher(str(row["side"]), a, b)
     spec = layered_spec(_histogram(rows, mean, (a, b)), 210, description)
     return Chart("score-differences", "Score differences", description, spec, table)
 
@@ -109,7 +109,7 @@ def _histogram(rows: Sequence[Row], mean: Estimate, names: tuple[str, str]) -> l
         "value": value,
         "range": f"{signed(mean.low, 3)} to {signed(mean.high, 3)}",
     }
-    fields = {"who": "higher", "range": "difference", "count": "prompts"}
+    fields = {"higher": "higher", "range": "difference", "count": "prompts"}
     return [
         inline_chart(rows)
         .mark_rect(style="part")

@@ -83,13 +83,13 @@ class RunDiff(NamedTuple):
 def compare_runs(before: Results, after: Results) -> RunDiff:
     """Return what changed from one run to another; every difference is `after` - `before`."""
     runs = RunPair.of(before, after)
-    trials = pair_data_of(after)
+    after_data = pair_data_of(after)
     pairs = []
-    for names, trial in pair_data_of(before).items():
+    for names, data in pair_data_of(before).items():
         a, b = (runs.models.get(name, "") for name in names)
-        counterpart = trials.get((a, b)) or trials.get((b, a))
+        counterpart = after_data.get((a, b)) or after_data.get((b, a))
         if counterpart:
-            pairs.append(_pair_diff(runs, names, (a, b), trial, counterpart))
+            pairs.append(_pair_diff(runs, names, (a, b), data, counterpart))
     return RunDiff(
         setting_changes(before, after, runs.models, runs.judges),
         runs.prompts,
@@ -136,11 +136,11 @@ def _paired_change(
     return PairedChange(len(keys), t_interval(means), has_interval=varies, incompatible=())
 
 
-def _preferences(results: Results, trial: PairData, model: str) -> dict[str, tuple[float, str]]:
+def _preferences(results: Results, data: PairData, model: str) -> dict[str, tuple[float, str]]:
     """Return the preference for a model and the unit of inference, by content of the prompt."""
-    rows = zip(trial.comparisons, trial.preferences, trial.units, strict=True)
+    rows = zip(data.comparisons, data.preferences, data.units, strict=True)
     by_id = {
-        comparison.prompt_id: (float(value if trial.a == model else 1 - value), unit)
+        comparison.prompt_id: (float(value if data.a == model else 1 - value), unit)
         for comparison, value, unit in rows
     }
     keys = prompt_ids_by_content(results.prompts)

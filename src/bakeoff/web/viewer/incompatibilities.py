@@ -1,7 +1,7 @@
-"""Match two runs, and find why their numbers are incompatible.
+"""Matches the models and judges of two runs, and finds why their numbers are incompatible.
 
-Two numbers are incompatible if something differs that they depend on, other than the one model
-under test: their difference would say nothing about that model.
+Two numbers are incompatible if they depend on something that differs, other than one model: their
+difference would say nothing about that model.
 """
 
 from collections.abc import Iterator, Sequence

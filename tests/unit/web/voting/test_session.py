@@ -83,7 +83,7 @@ def test_undo_withdraws_the_last_vote() -> None:
     after = session.undo(VoterRequest(voter="Anna"))
     assert (after["pair"], after["done"]) == (shown[1], 1)
     after = session.undo(VoterRequest(voter="Anna"))
-    assert (after["pair"], after["done"], after["begun"]) == (shown[0], 0, False)
+    assert (after["pair"], after["done"], after["has_votes"]) == (shown[0], 0, False)
     assert "nothing to undo" in error_of(session.undo, voter="Anna")
     assert latest_votes(read_votes(VOTES)) == {}
     assert [one.choice for one in read_votes(VOTES)] == ["first", "skip", "undone", "undone"]
