@@ -12,7 +12,7 @@ from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
 from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPairs, load_labeled_pairs
 from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.evaluation.judge_check.requests import JudgeRequests
-from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
+from bakeoff.evaluation.judge_check.results import CHECK_SCHEMA, CheckResults
 from bakeoff.evaluation.participants import open_judges
 from bakeoff.importers.documents import format_names
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
@@ -163,7 +163,7 @@ def _results(
         },
     }
     return CheckResults(
-        schema=SCHEMA,
+        schema=CHECK_SCHEMA,
         source=labeled.source,
         available=labeled.available,
         config={**document, "judge": [masked(token) for token in options.judge]},

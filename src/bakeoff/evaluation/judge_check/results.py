@@ -8,7 +8,7 @@ from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPair
 from bakeoff.records import Accounting, Agreement, Failure, Judgment, Record, RetryReason, Scores
 from bakeoff.stats.results import Estimate, OrderEffect
 
-SCHEMA = "bakeoff-check/1"
+CHECK_SCHEMA = "bakeoff-check/1"
 
 LabeledOutcome = Literal["right", "wrong", "split", "tie", "failed"]
 
@@ -109,7 +109,7 @@ class CheckResults(Record):
     is the id of the pair.
     """
 
-    schema_: str = Field(default=SCHEMA, alias="schema")
+    schema_: str = Field(default=CHECK_SCHEMA, alias="schema")
     source: str
     """Path of the pairs, or `bakeoff's own`."""
     available: int

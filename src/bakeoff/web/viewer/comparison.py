@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from bakeoff.analysis.pair_data import PairData, pair_data_of
+from bakeoff.evaluation.sequential import ModelPair
 from bakeoff.records import Results
 from bakeoff.stats.results import Estimate
 from bakeoff.web.viewer.incompatibilities import (
     Incompatibilities,
-    ModelNames,
     Reasons,
     RunPair,
     incompatibilities,
@@ -57,8 +57,8 @@ class PairedChange(NamedTuple):
 class PairDiff(NamedTuple):
     """A pair of models in both runs; all numbers are those of the first model."""
 
-    before: ModelNames
-    after: ModelNames
+    before: ModelPair
+    after: ModelPair
     """The models in the same roles in the run after."""
     paired: PairedChange
     numbers: tuple[ComparedNumber, ...]
@@ -99,7 +99,7 @@ def compare_runs(before: Results, after: Results) -> RunDiff:
 
 
 def _pair_diff(
-    runs: RunPair, before: ModelNames, after: ModelNames, old: PairData, new: PairData
+    runs: RunPair, before: ModelPair, after: ModelPair, old: PairData, new: PairData
 ) -> PairDiff:
     reasons = incompatibilities(runs, before, after)
     if reasons.verdicts:
@@ -182,7 +182,7 @@ def cost_of(results: Results) -> float | None:
 
 
 def _pair_values(
-    results: Results, names: ModelNames, labels: Sequence[str], reasons: Incompatibilities
+    results: Results, names: ModelPair, labels: Sequence[str], reasons: Incompatibilities
 ) -> dict[str, _Value]:
     """Return the numbers of a pair from the perspective of its first model."""
     pair = next(p for p in results.summary.pairs if {p.a, p.b} == set(names))
