@@ -123,7 +123,7 @@ def fields_from_lines(text: str, names: Set[str], more: Iterable[tuple[str, str]
 
 
 def field_name(label: str, value: ScannedValue) -> str | None:
-    """Return the field that a plain label stands for, or None.
+    """Return the field that a plain label names, or None.
 
     `answer a` is a score only if its value is out of 10: it may also quote a completion's result.
     """
