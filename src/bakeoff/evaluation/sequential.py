@@ -251,7 +251,7 @@ class Schedule:
     def _most_informative(
         self, unfinished: Sequence[PairProgress], judgments_of: JudgmentLookup
     ) -> list[PairProgress]:
-        """Return the pairs that are most informative for the ratings, at most two per model."""
+        """Return the most informative pairs for the ratings, at most two times the models."""
         from bakeoff.analysis.ratings import pairwise_outcomes
         from bakeoff.stats.pair_selection import select_pairs
 
