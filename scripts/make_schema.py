@@ -55,12 +55,12 @@ def schema() -> str:
 
 def descriptions() -> dict[str, dict[str, str]]:
     """Return the docstring of each field of each record: the string that follows the field."""
-    found: dict[str, dict[str, str]] = {}
+    by_record: dict[str, dict[str, str]] = {}
     for module in MODULES:
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
-                found[node.name] = _field_docstrings(node)
-    return found
+                by_record[node.name] = _field_docstrings(node)
+    return by_record
 
 
 def _field_docstrings(record: ast.ClassDef) -> dict[str, str]:

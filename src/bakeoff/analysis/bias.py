@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from bakeoff.analysis.aggregate import PromptTable
-from bakeoff.analysis.judgment_table import APART, JudgmentTable
+from bakeoff.analysis.judgment_table import POINTWISE, JudgmentTable
 from bakeoff.analysis.pair_data import PairData, rounded_preferences
 from bakeoff.records import Completion
 from bakeoff.stats.arrays import Mask, Values
@@ -26,8 +26,8 @@ def order_bias(table: JudgmentTable) -> OrderEffect:
     """The effect of the order of presentation, where the design identifies it."""
     recorded = table.recorded
     if 2 * recorded.sum() < len(table) or not recorded.any():
-        apart = len(table) > 0 and bool((table.presented == APART).all())
-        return OrderEffect("order-free" if apart else "not recorded")
+        pointwise = len(table) > 0 and bool((table.presented == POINTWISE).all())
+        return OrderEffect("order-free" if pointwise else "not recorded")
     if not recorded.all():
         table = table.take(recorded)
     return order_effect(np.round(table.preference, 9), table.prompt, table.a_first)

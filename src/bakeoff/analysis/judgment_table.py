@@ -11,8 +11,8 @@ import numpy as np
 from bakeoff.records import Judgment, Scores
 from bakeoff.stats.arrays import Codes, Mask, Values
 
-PRESENTED = ("recorded", "unknown", "apart")  # names of the codes in `JudgmentTable.presented`
-RECORDED, UNKNOWN, APART = range(3)
+PRESENTED = ("recorded", "unknown", "pointwise")  # names of the codes in `JudgmentTable.presented`
+RECORDED, UNKNOWN, POINTWISE = range(3)
 
 _get_fields = attrgetter(
     *("prompt_id", "judge", "sample", "repeat", "presented", "first", "verdict.first"),

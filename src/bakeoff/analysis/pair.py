@@ -17,7 +17,7 @@ from bakeoff.analysis.bias import (
     thinking_leaks,
 )
 from bakeoff.analysis.judge_card import judge_cards
-from bakeoff.analysis.judgment_table import APART, UNKNOWN
+from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.people import summarize_people
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
@@ -201,7 +201,7 @@ def _judgments_by_order(data: PairData) -> dict[str, int]:
     masks = {
         f"{data.a} first": table.recorded & table.a_first,
         f"{data.b} first": table.recorded & ~table.a_first,
-        "judged apart": table.presented == APART,
+        "judged apart": table.presented == POINTWISE,
         "order not recorded": table.presented == UNKNOWN,
     }
     return {key: int(mask.sum()) for key, mask in masks.items() if mask.any()}

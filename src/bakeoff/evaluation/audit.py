@@ -31,7 +31,8 @@ def audit(
     Several files are read as one evaluation: repeats, other judges or other completions of the
     same prompts. `format` names the format if it cannot be detected; `columns` maps bakeoff's
     column names to those of a table; `margin` is in points around 50 %. `results.json` and
-    `report.html` are written to `out` if it is given. Raises ConfigError if a file cannot be read.
+    `report.html` are written to `out` if it is given. Raises ConfigError if a file cannot be read
+    or `out` is not writable.
     """
     parse_fields(AuditOptions, {"margin": margin, "panel": panel}, where="the audit")
     paths = [Path(file) for file in files]

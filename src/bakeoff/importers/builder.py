@@ -21,9 +21,9 @@ from bakeoff.records import (
     Verdict,
 )
 
-# The output of a pair that the judge saw first: `unknown` if the file does not record it, `apart`
-# if each output was scored separately.
-ShownFirst = Literal["a", "b", "unknown", "apart"]
+# The output of a pair that the judge saw first: `unknown` if the file does not record it,
+# `pointwise` if each output was scored separately.
+ShownFirst = Literal["a", "b", "unknown", "pointwise"]
 
 
 class ModelOutput(NamedTuple):
@@ -244,7 +244,7 @@ class EvidenceBuilder:
             first, second = second, first
             verdict = verdict.swapped() if isinstance(verdict, Verdict) else verdict
         presented: Presentation = "recorded"
-        if shown_first == "unknown" or shown_first == "apart":
+        if shown_first == "unknown" or shown_first == "pointwise":
             presented = shown_first
         key = RepeatKey(pair.prompt_id, judge, first, second, pair.sample, presented)
         key_of_prompt = key._replace(sample=0)

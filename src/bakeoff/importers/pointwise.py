@@ -39,7 +39,7 @@ def pair_scores(builder: EvidenceBuilder) -> None:
                 rows = zip_longest(scores_a.get(prompt_id, ()), scores_b.get(prompt_id, ()))
                 for a, b in ((a or no_a, b or no_b) for a, b in rows):
                     pair = builder.add_pair(prompt_id, a.output, b.output)
-                    builder.add_judgment(pair, judge, _compare(a, b), "apart")
+                    builder.add_judgment(pair, judge, _compare(a, b), "pointwise")
     builder.scores.clear()
 
 

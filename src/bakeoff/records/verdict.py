@@ -14,7 +14,7 @@ from bakeoff.records.record import Record
 from bakeoff.records.usage import Stage, Usage
 
 Winner = Literal["a", "b", "tie"]
-Presentation = Literal["recorded", "unknown", "apart"]
+Presentation = Literal["recorded", "unknown", "pointwise"]
 RetryReason = Literal["unreadable", "contradiction"]
 
 
@@ -115,7 +115,7 @@ class Judgment(Record):
     """Index of the completions that were compared."""
     presented: Presentation = "recorded"
     """`recorded`: the order is known. `unknown`: an imported file does not record the order, and
-    `first` may be either model. `apart`: a pointwise judge saw each completion alone."""
+    `first` may be either model. `pointwise`: each completion was judged separately."""
     verdict: Verdict
 
     def with_ids(self, prompt_id: str, sample: int, repeat: int) -> Self:

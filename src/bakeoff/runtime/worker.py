@@ -23,7 +23,7 @@ from bakeoff.runtime.work_queue import Emit, I, O, Submission, WorkQueue
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
-Order = Literal["both", "apart"]
+Order = Literal["both", "pointwise"]
 
 
 class ModelRequest(NamedTuple):
@@ -50,7 +50,7 @@ class Traits:
     """The generator can score the last turn of a prompt (`Sampling.score_only`)."""
     order: Order = "both"
     """`both` for a judge that sees two completions: it judges a pair in both orders, against
-    position bias. `apart` for a judge that sees one completion at a time."""
+    position bias. `pointwise` for a judge that sees one completion at a time."""
     prefers_own_family: bool = False
     """The judge prefers texts of its own model family: it may not judge models of that family."""
     caveat: str | None = None

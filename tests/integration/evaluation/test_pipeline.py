@@ -158,7 +158,7 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
     with OpenAIServer(respond) as server:
         url = f"?base_url={server.url}&template=scored"
         results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
-    assert [j.presented for j in results.judgments] == ["apart"] * 4
+    assert [j.presented for j in results.judgments] == ["pointwise"] * 4
     assert len(judging(server.requests)) == 8  # each completion once
     pair = results.summary.pairs[0]
     assert (pair.wins, pair.order.identified, pair.accounting.asked) == (4, "order-free", 4)

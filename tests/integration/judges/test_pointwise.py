@@ -31,7 +31,7 @@ def judged(
             judge_spec(f"api:j?base_url={server.url}&template=scored"), RunContext(Sampling())
         )
         assert isinstance(judge, PointwiseJudge)
-        assert judge.order == "apart"
+        assert judge.order == "pointwise"
         items = [Pair(prompt=PROMPT, first=one, second=two) for one, two in pairs]
         return run_worker(judge, items), server.requests
 

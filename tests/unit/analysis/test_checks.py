@@ -60,7 +60,7 @@ def test_an_unrecorded_order_withholds() -> None:
 
 
 def test_completions_judged_apart_need_no_balanced_order() -> None:
-    found = pair([judgment(n, "a", 1.0, presented="apart") for n in range(50)])
+    found = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(50)])
     assert (found.outcome, found.order.identified) == ("better", "order-free")
 
 

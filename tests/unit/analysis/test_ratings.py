@@ -174,7 +174,7 @@ def test_no_order_effect_is_fitted_for_rare_or_unknown_orders() -> None:
     few = [*rows[:-9], *shown_in_other_order(rows[-9:])]
     assert fitted(few).first_advantage is None
     assert fitted([*rows[:-15], *shown_in_other_order(rows[-15:])]).first_advantage is not None
-    for presented in ("unknown", "apart"):
+    for presented in ("unknown", "pointwise"):
         found = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
         assert found.first_advantage is None
         assert found.method.startswith("Bradley-Terry; ")
@@ -334,7 +334,7 @@ several = st.lists(
             {
                 "repeat": st.integers(0, 1),
                 "judge": st.sampled_from("jk"),
-                "presented": st.sampled_from(["recorded"] * 4 + ["unknown", "apart"]),
+                "presented": st.sampled_from(["recorded"] * 4 + ["unknown", "pointwise"]),
             }
         ),
     ),

@@ -73,8 +73,8 @@ def load_labeled_pairs(file: Path | None = None, limit: int | None = None) -> La
     """Return the pairs of a file (.jsonl, .json or .csv, also gzipped), or the built-in pairs.
 
     At most `limit` (>= 1) pairs are drawn by a hash of their content: a smaller limit draws a
-    subset of a larger one. Raises ConfigError for a row without prompt, two texts, or a label that
-    names the better one.
+    subset of a larger one. Raises ConfigError if the file cannot be read, or a row lacks a prompt,
+    two completions or a label that names the better one.
     """
     if file is None:
         with as_file(files("bakeoff.evaluation.judge_check") / "pairs.jsonl") as path:

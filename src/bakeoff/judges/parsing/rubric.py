@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from math import fsum
 
-from bakeoff.judges.parsing.json_objects import Object, Value
+from bakeoff.judges.parsing.json_objects import Members, ScannedValue
 from bakeoff.judges.parsing.reply_fields import FieldError, Fields
 from bakeoff.judges.parsing.verdicts import (
     SCORE,
@@ -60,7 +60,7 @@ def _scores_by_name(fields: Fields) -> dict[str, Scores]:
     return scores
 
 
-def _named_items(criteria: Value) -> Iterator[tuple[str, Fields]]:
+def _named_items(criteria: ScannedValue) -> Iterator[tuple[str, Fields]]:
     if isinstance(criteria, tuple):
         criteria = [(("name", name), *_members(item)) for name, item in criteria]
     for item in criteria or ():
@@ -68,7 +68,7 @@ def _named_items(criteria: Value) -> Iterator[tuple[str, Fields]]:
         yield _normalized(str(fields.values("name")[0])), fields
 
 
-def _members(item: Value) -> Object:
+def _members(item: ScannedValue) -> Members:
     if not isinstance(item, tuple):
         raise FieldError(f"a criterion is {str(item)[:40]!r}, not an object")
     return item

@@ -273,7 +273,7 @@ def test_a_search_finds_and_highlights_a_word_of_an_explanation(
         expect(count(tab)).to_have_text(f"1 of {PROMPTS} pairs")
         wait_for_pair(tab, "p17")
         expect(tab.locator("#pairs .verdicts")).to_contain_text(["It is zanzibar.", "It is fine."])
-        assert tab.evaluate("CSS.highlights.get('pairs-found').size") == 1
+        assert tab.evaluate("CSS.highlights.get('pairs-match').size") == 1
         tab.fill("#pairs .query", 'number "question 12"')  # all words, with the exact phrase
         expect(count(tab)).to_have_text(f"1 of {PROMPTS} pairs")
         tab.fill("#pairs .query", "question zanzibar nowhere")
@@ -549,7 +549,7 @@ def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
 def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
-        expect(tab.locator("#pairs-trouble")).to_contain_text("not in these results")
+        expect(tab.locator("#pairs-error")).to_contain_text("not in these results")
         wait_for_pair(tab, "p0")
         watched.assert_quiet()
 
@@ -684,7 +684,7 @@ def test_hostile_texts_are_shown_and_do_nothing(
         tab.goto("about:blank")
         tab.goto(address)
         expect(words).to_be_visible()
-        expect(tab.locator("#pairs-trouble")).to_be_hidden()
+        expect(tab.locator("#pairs-error")).to_be_hidden()
         watched.assert_quiet()
 
 

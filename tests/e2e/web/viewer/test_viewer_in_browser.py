@@ -212,7 +212,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             counts(page, f"{number} of 40")
         serving.send_signal(signal.SIGKILL)
         page.keyboard.press("1")
-        expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
+        expect(page.locator("#error")).to_contain_text("Your votes are saved")
         port = int(url.split(":")[2].split("/")[0])
         assert len(read_votes(votes)) == 3
         serving.wait(60)
@@ -224,7 +224,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             page.keyboard.press("1")
             counts(page, "5 of 40")
             page.click("#finish")
-            page.click("#sure [value=yes]")
+            page.click("#confirm [value=yes]")
             expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
             assert page.url == again + f"run/{key}/"
         assert watched.complaints[while_gone:] == []

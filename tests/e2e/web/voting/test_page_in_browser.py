@@ -19,7 +19,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
     long = "word " * 400 + "x" * 500
     data = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
-        voting_browser(data, poll=VoteOptions(draw="order")) as server,
+        voting_browser(data, options=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url, width=width) as watched,
     ):
@@ -46,7 +46,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
         page.reload()
         expect(page.locator("#ended")).to_be_visible()  # the tab keeps the voter's name
         page.click("#done")
-        page.click("#sure [value=yes]")
+        page.click("#confirm [value=yes]")
         expect(page.locator("#ended")).to_have_text("The voting is finished.")
         assert page.evaluate("window.hurt") is None
         watched.assert_quiet()
@@ -57,7 +57,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
 @pytest.mark.long
 def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
     with chromium() as browser, ExitStack() as stack:
-        server = stack.enter_context(voting_browser(evidence(), poll=VoteOptions(draw="order")))
+        server = stack.enter_context(voting_browser(evidence(), options=VoteOptions(draw="order")))
         with opened(browser, server.url) as watched:
             page = watched.page
             enter(page)
@@ -66,7 +66,7 @@ def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
             counts(page, "2 of 4")
             stack.close()
             page.keyboard.press("1")
-            expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
+            expect(page.locator("#error")).to_contain_text("Your votes are saved")
             expect(page.locator("#count")).to_have_text("2 of 4")
             assert watched.left == []
     assert len(read_votes(VOTES)) == 1
@@ -74,7 +74,7 @@ def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
 
 def test_unsaved_vote_is_reported_and_the_pair_stays() -> None:
     with (
-        voting_browser(evidence(), poll=VoteOptions(draw="order")) as server,
+        voting_browser(evidence(), options=VoteOptions(draw="order")) as server,
         chromium() as browser,
         opened(browser, server.url) as watched,
     ):
@@ -83,10 +83,10 @@ def test_unsaved_vote_is_reported_and_the_pair_stays() -> None:
         counts(page, "1 of 4")
         VOTES.mkdir()
         page.keyboard.press("1")
-        expect(page.locator("#trouble")).to_contain_text("This was not saved (")
+        expect(page.locator("#error")).to_contain_text("This was not saved (")
         expect(page.locator("#count")).to_have_text("1 of 4")
         VOTES.rmdir()
         page.keyboard.press("1")
         counts(page, "2 of 4")
-        expect(page.locator("#trouble")).to_be_hidden()
+        expect(page.locator("#error")).to_be_hidden()
     assert len(read_votes(VOTES)) == 1

@@ -14,7 +14,7 @@ from bakeoff.evaluation.judge_check import (
     JudgeCheck,
     LabeledPair,
     check,
-    check_config,
+    check_judges,
     load_labeled_pairs,
 )
 from bakeoff.runtime.progress import ProgressUpdate
@@ -253,7 +253,7 @@ def test_document_is_written_to_out(server: OpenAIServer) -> None:
         judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there")
     )
     seen: list[ProgressUpdate] = []
-    results = check_config(None, config, seen.append)
+    results = check_judges(None, config, seen.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
     assert (seen[-1].tokens, seen[-1].stored, seen[-1].cost) == (
@@ -262,14 +262,14 @@ def test_document_is_written_to_out(server: OpenAIServer) -> None:
         None,
     )
     again: list[ProgressUpdate] = []
-    check_config(None, config, again.append)
+    check_judges(None, config, again.append)
     assert (again[-1].tokens, again[-1].stored, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
 
 
 def test_rpm_limits_the_requests(server: OpenAIServer) -> None:
     begun = time.monotonic()
-    check_config(None, JudgeCheckOptions(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
+    check_judges(None, JudgeCheckOptions(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
     assert len(server.requests) == 8
     assert time.monotonic() - begun >= 7 * 0.05 - 0.02
 
@@ -279,7 +279,7 @@ def test_unwritable_folder_is_an_error_before_the_first_request(
 ) -> None:
     Path("file").write_text("")
     with pytest.raises(ConfigError, match="choose another folder with --out"):
-        check_config(
+        check_judges(
             None, JudgeCheckOptions(judge=(spec(server),), store=STORE, out=Path("file/out"))
         )
     assert server.requests == []
