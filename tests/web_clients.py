@@ -58,6 +58,12 @@ class Browser:
         pair = self.state(voter)["pair"]
         return self._json(self.post("vote", voter=voter, id=pair["id"], choice=choice))
 
+    def prefer(self, words: str, voter: str, count: int) -> None:
+        """Vote `count` times for the completion that contains the words, in either position."""
+        for _ in range(count):
+            pair = self.state(voter)["pair"]
+            self.vote("first" if words in pair["first"] else "second", voter)
+
     def press(self, button: str, voter: str = "Anna") -> dict[str, Any]:
         return self._json(self.post(button, voter=voter))
 

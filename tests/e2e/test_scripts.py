@@ -282,13 +282,19 @@ def test_quick_reports_a_missing_installation(tmp_path: Path) -> None:
     assert "bakeoff is not installed" in done.stderr
 
 
-@pytest.mark.long
-def test_example_compares_on_its_five_prompts(tmp_path: Path, env: dict[str, str]) -> None:
-    done = run([sys.executable, EXAMPLE, "echo:good", "echo:bad"], tmp_path, env)
-    assert done.returncode == 0, done.stderr
-    assert "5 prompts were judged, 20 are the least" in done.stdout
-    assert "win rate 100.0 %" in done.stdout
-    assert "10 of 10 verdicts" in done.stdout
+def test_example_compares_on_its_five_prompts(
+    tmp_path: Path,
+    env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    _load_module(EXAMPLE).main(["echo:good", "echo:bad"])
+    printed = capsys.readouterr().out
+    assert "5 prompts were judged, 20 are the least" in printed
+    assert "win rate 100.0 %" in printed
+    assert "10 of 10 verdicts" in printed
     results = tmp_path / "results" / "example" / "results.json"
     assert len(Results.model_validate_json(results.read_text()).prompts) == 5
 

@@ -24,6 +24,7 @@ from bakeoff.testing import (
     prefer_good,
     verdict_json,
 )
+from tests.in_process import Finished, run_command
 from tests.marks import long
 
 KEY = "sk-marker-5f1d0c2a9e7b"
@@ -81,19 +82,26 @@ FAILURES: dict[str, Responder] = {
 FAST = ("the key is in what a model says",)
 
 
-def bakeoff(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bakeoff", *words],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+Call = Callable[..., Finished]
 
 
-def assert_nowhere(folder: Path, done: subprocess.CompletedProcess[str]) -> None:
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Fixture that runs the command in this process, with more variables in the environment."""
+
+    def run(*words: str, **env: str) -> Finished:
+        before = dict(os.environ)
+        os.environ |= env
+        try:
+            return run_command(words, capfd)
+        finally:
+            os.environ.clear()
+            os.environ |= before
+
+    return run
+
+
+def assert_nowhere(folder: Path, done: Finished) -> None:
     """Assert that no marker is in the output or in any file."""
     written = [path for path in folder.rglob("*") if path.is_file() and path.name != "keys.env"]
     for marker in MARKERS:
@@ -110,17 +118,16 @@ def run_arguments(server: OpenAIServer, *flags: str) -> list[str]:
 
 
 @pytest.mark.parametrize("how", [*FAST, *long(sorted(FAILURES.keys() - set(FAST)))])
-def test_key_is_in_no_output_whatever_fails(tmp_path: Path, how: str) -> None:
+def test_key_is_in_no_output_whatever_fails(tmp_path: Path, call: Call, how: str) -> None:
     with OpenAIServer(FAILURES[how]) as server:
-        done = bakeoff(tmp_path, *run_arguments(server, "--profile"), MY_KEY=KEY)
+        done = call(*run_arguments(server, "--profile"), MY_KEY=KEY)
         assert any(KEY.encode() in raw for raw in server.raw)  # the server received the key
     assert "Traceback" not in done.stderr
     assert_nowhere(tmp_path, done)
 
 
 @pytest.mark.parametrize("status", [200, *long([401, 500])])
-@pytest.mark.long
-def test_key_is_in_no_output_with_anthropic(tmp_path: Path, status: int) -> None:
+def test_key_is_in_no_output_with_anthropic(tmp_path: Path, call: Call, status: int) -> None:
     body = {"type": "error", "error": {"type": "x", "message": f"x-api-key: {KEY}"}}
     respond = error_reply(status) if status == 500 else lambda _: Reply(status=status, body=body)
     if status == 200:
@@ -129,7 +136,7 @@ def test_key_is_in_no_output_with_anthropic(tmp_path: Path, status: int) -> None
         spec = f"anthropic:claude?base_url={server.address}&retries=0"
         words = ["run", "--model", "a=echo:a", "--model", "b=echo:b", "--judge", spec]
         words += ["--prompts", "starter", "--limit", "2"]
-        done = bakeoff(tmp_path, *words, ANTHROPIC_API_KEY=KEY)
+        done = call(*words, ANTHROPIC_API_KEY=KEY)
         assert server.requests
     assert "Traceback" not in done.stderr
     assert_nowhere(tmp_path, done)
@@ -152,30 +159,31 @@ def test_key_is_in_no_output_with_anthropic(tmp_path: Path, status: int) -> None
     ],
 )
 @pytest.mark.parametrize("command", ["run", *long(["plan", "judge-check"])])
-def test_password_of_a_url_is_in_no_output(tmp_path: Path, base_url: str, command: str) -> None:
+def test_password_of_a_url_is_in_no_output(
+    tmp_path: Path, call: Call, base_url: str, command: str
+) -> None:
     spec = f"m=api:m?base_url={base_url}"
     words = [command, "--judge", spec, "--limit", "2"]
     if command != "judge-check":
         words += ["--model", spec, "--model", "b=echo:b", "--prompts", "starter"]
-    done = bakeoff(tmp_path, *words)
+    done = call(*words)
     assert_nowhere(tmp_path, done)
     assert len(done.stderr.splitlines()) <= 1 or done.returncode == 0
 
 
-@pytest.mark.long
-def test_env_file_does_not_override_the_environment(tmp_path: Path) -> None:
+def test_env_file_does_not_override_the_environment(tmp_path: Path, call: Call) -> None:
     (tmp_path / "keys.env").write_text(f'# mine\nexport MY_KEY="{KEY}"\nOTHER=$MY_KEY\n')
     with OpenAIServer() as server:
-        done = bakeoff(tmp_path, *run_arguments(server, "--env-file", "keys.env"))
+        done = call(*run_arguments(server, "--env-file", "keys.env"))
         assert done.returncode == 0, done.stderr
         assert all(KEY.encode() in raw for raw in server.raw)
         assert_nowhere(tmp_path, done)
         server.raw.clear()
         again = run_arguments(server, "--env-file", "keys.env", "--seed", "2")
-        done = bakeoff(tmp_path, *again, MY_KEY="another")
+        done = call(*again, MY_KEY="another")
         assert server.raw
         assert not any(KEY.encode() in raw for raw in server.raw)
-        missing = bakeoff(tmp_path, *run_arguments(server, "--env-file", "none.env"))
+        missing = call(*run_arguments(server, "--env-file", "none.env"))
     assert missing.returncode == 2
     assert "cannot read the keys in 'none.env'" in missing.stderr
 
@@ -196,18 +204,15 @@ def test_key_is_not_in_the_process_list(tmp_path: Path) -> None:
     assert not any(KEY.encode() in line for line in lines)
 
 
-@pytest.mark.long
-def test_command_in_the_results_has_no_password(
-    tmp_path: Path,
-) -> None:
+def test_command_in_the_results_has_no_password(tmp_path: Path, call: Call) -> None:
     with OpenAIServer() as server:
         with_password = f"http://me:{PASSWORD}@"
         words = [word.replace("http://", with_password) for word in run_arguments(server)]
-        both = bakeoff(tmp_path, *words, MY_KEY=KEY)
+        both = call(*words, MY_KEY=KEY)
         assert both.returncode == 2
         assert "a key and a password" in both.stderr
         words = [word.replace("&api_key_env=MY_KEY", "") for word in words]
-        done = bakeoff(tmp_path, *words)
+        done = call(*words)
         assert done.returncode == 0, done.stderr
         sent = base64.b64encode(f"me:{PASSWORD}".encode())
         assert all(b"Basic " + sent in raw for raw in server.raw)

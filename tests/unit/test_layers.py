@@ -1,14 +1,15 @@
-"""Structure of the source: sizes and names.
-
-import-linter (`make check`) checks the layers.
-"""
+"""Structure of the source: layers, sizes and names."""
 
 import ast
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[2] / "src" / "bakeoff"
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "bakeoff"
 BANNED = {"base", "common", "core", "utils", "util", "helpers", "manager", "service", "handler"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -18,6 +19,14 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name}", node
+
+
+def test_modules_import_only_from_lower_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    """The contracts of pyproject.toml, which name every module of the package."""
+    status = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    report = capsys.readouterr().out
+    assert status == 0, report
+    assert "1 kept, 0 broken" in report
 
 
 def test_no_module_has_a_vague_name() -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, suppress
-from contextvars import copy_context
-from typing import TypeVar
+from contextvars import Context, copy_context
+from typing import Any, TypeVar
 
 from bakeoff.errors import WorkError
 
@@ -47,11 +47,31 @@ async def outcome_of(work: Awaitable[T]) -> T | WorkError:
         return error
 
 
+class _TaskGroup(asyncio.TaskGroup):
+    """Closes the coroutine of a task that it refuses, as Python does from 3.13 on.
+
+    Otherwise Python prints on stderr, at any later time, that the coroutine was never awaited.
+    """
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        try:
+            return super().create_task(coro, name=name, context=context)
+        except RuntimeError:  # the group is shutting down
+            coro.close()
+            raise
+
+
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
     """Open a task group that raises its first error as it is, not in an exception group."""
     try:
-        async with asyncio.TaskGroup() as group:
+        async with _TaskGroup() as group:
             yield group
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]

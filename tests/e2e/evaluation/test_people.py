@@ -39,13 +39,6 @@ def voting(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str
         process.communicate(timeout=60)
 
 
-def prefer(browser: Browser, word: str, voter: str, count: int) -> None:
-    """Vote for the completion that contains the word, in either position."""
-    for _ in range(count):
-        pair = browser.state(voter)["pair"]
-        browser.vote("first" if word in pair["first"] else "second", voter)
-
-
 def saved(folder: Path) -> Results:
     return Results.model_validate_json((folder / "results.json").read_bytes())
 
@@ -62,7 +55,7 @@ def judged(tmp_path: Path) -> Path:
 def test_votes_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
     before = saved(judged)
     with voting(judged.parent, "vote", "results", "--json") as (process, browser):
-        prefer(browser, "This is good", "anna", 4)
+        browser.prefer("This is good", "anna", 4)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -81,7 +74,7 @@ def test_votes_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
 @pytest.mark.long
 def test_later_run_keeps_votes(judged: Path) -> None:
     with voting(judged.parent, "vote", "results/results.json", "--quiet") as (process, browser):
-        prefer(browser, "This is bad", "anna", 2)
+        browser.prefer("This is bad", "anna", 2)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     config = saved(judged).config
@@ -103,8 +96,8 @@ def test_people_can_be_the_only_judges(tmp_path: Path) -> None:
         place = arguments.index("--judge")
         arguments[place : place + 2] = []  # not the model
         with voting(tmp_path, *arguments) as (process, browser):
-            prefer(browser, "This is good", "anna", 3)
-            prefer(browser, "This is bad", "ben", 3)
+            browser.prefer("This is good", "anna", 3)
+            browser.prefer("This is bad", "ben", 3)
             browser.post("finish")
             _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
@@ -125,7 +118,7 @@ def test_people_beside_a_judge_are_not_in_the_panel(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = run_arguments(server, "--limit", "3", "--judge", "human", "--quiet")
         with voting(tmp_path, *arguments) as (process, browser):
-            prefer(browser, "This is bad", "anna", 2)
+            browser.prefer("This is bad", "anna", 2)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
     assert process.returncode == 0

@@ -61,6 +61,17 @@ READERS: dict[str, Reader] = {
 }
 
 
+# One piece of each syntax that is read: tags, marks, JSON, Markdown, white space.
+COMMON_PIECES = ("<think>\n", "<answer>", "[[A]] ", '{"a":', "score a: 1\n", "```\n", " \n")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_repetitive_texts_are_read(name: str) -> None:
+    """A reader that takes the square of the length would exceed the timeout of a test."""
+    for piece in COMMON_PIECES:
+        READERS[name](piece * (LONG // len(piece)))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", READERS)
 def test_reading_takes_linear_time(name: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.cli import main
 from tests.builders import sample_results
 from tests.e2e.fuzz.test_findings import write_file
+from tests.in_process import run_command
 from tests.unit.importers.sample import alpaca, comparator, panda, script
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\x00\r\nx"
@@ -20,12 +20,10 @@ TERMINAL_CONTROLS = re.compile(
 
 def command(arguments: Sequence[object], capfd: pytest.CaptureFixture[str]) -> tuple[object, str]:
     """The exit code and the output; AssertionError if it contains terminal controls."""
-    with pytest.raises(SystemExit) as raised:
-        main([str(argument) for argument in arguments])
-    captured = capfd.readouterr()
-    assert not TERMINAL_CONTROLS.search(captured.out), captured.out[:2000]
-    assert not TERMINAL_CONTROLS.search(captured.err), captured.err[:2000]
-    return raised.value.code, captured.out + captured.err
+    code, out, err = run_command(arguments, capfd)
+    assert not TERMINAL_CONTROLS.search(out), out[:2000]
+    assert not TERMINAL_CONTROLS.search(err), err[:2000]
+    return code, out + err
 
 
 def row() -> dict[str, object]:

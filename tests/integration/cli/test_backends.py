@@ -114,7 +114,6 @@ def test_each_catalogue_model_is_listed_with_its_judge_caveat() -> None:
         assert entry.judge_caveat(likelihood=False) in backend.description
 
 
-@pytest.mark.long
 def test_every_listed_spec_opens() -> None:
     for backend in judge_backends():
         if (

@@ -1,4 +1,4 @@
-"""The command in its own process: exit codes, output and files."""
+"""The command, in its own process or in this one: exit codes, output and files."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from bakeoff import Results
+from bakeoff.report.charts import figures
 from bakeoff.runtime.progress import read_progress
 from bakeoff.testing import (
     OpenAIServer,
@@ -25,6 +27,7 @@ from bakeoff.testing import (
     verdict_json,
 )
 from tests.builders import sample_results
+from tests.in_process import Finished, run_command
 from tests.marks import long
 from tests.pseudo_terminal import Terminal
 
@@ -38,6 +41,16 @@ def bakeoff(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         command, capture_output=True, env=environment, timeout=120, check=False, **options
     )
+
+
+Call = Callable[..., Finished]
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Fixture that runs the command in this process, in the folder of the test."""
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda *arguments: run_command(arguments, capfd)
 
 
 def run_arguments(server: OpenAIServer, *flags: str) -> list[str]:
@@ -82,13 +95,23 @@ def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) ->
     ]
 
 
-@pytest.mark.long
-def test_json_prints_one_document_and_quiet_prints_nothing(tmp_path: Path) -> None:
+def test_json_prints_one_document_and_quiet_prints_nothing(call: Call) -> None:
     with OpenAIServer() as server:
-        printed = bakeoff(*run_arguments(server, "--limit", "2", "--json"), cwd=tmp_path)
-        quiet = bakeoff(*run_arguments(server, "--limit", "2", "--quiet"), cwd=tmp_path)
+        printed = call(*run_arguments(server, "--limit", "2", "--json"))
+        quiet = call(*run_arguments(server, "--limit", "2", "--quiet"))
     assert Results.model_validate_json(printed.stdout).judgments
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_profile_prints_a_table_on_stderr_and_changes_no_result(call: Call) -> None:
+    with OpenAIServer() as server:
+        arguments = run_arguments(server, "--limit", "2", "--json")
+        done = call(*arguments, "--profile")
+        without = call(*arguments)
+    assert Results.model_validate_json(done.stdout).judgments
+    assert done.stdout == without.stdout
+    assert "Where the time went\n" in done.stderr
+    assert "Where the time went" not in without.stderr
 
 
 @pytest.mark.long
@@ -117,14 +140,13 @@ def test_profile_prints_the_time_of_each_phase_on_stderr(tmp_path: Path) -> None
     assert {"parse", "store"} <= seconds.keys()
 
 
-@pytest.mark.long
-def test_flags_override_yaml(tmp_path: Path) -> None:
+def test_flags_override_yaml(call: Call) -> None:
     with OpenAIServer() as server:
         flags = run_arguments(server)[1:]
         keys: dict[str, Any] = {"model": flags[1:4:2], "judge": flags[5], "prompts": "starter"}
         keys |= {"limit": 5, "max_tokens": 9, "json": True}
-        (tmp_path / "run.yaml").write_text(json.dumps(keys))  # JSON is YAML
-        done = bakeoff("run", "--config", "run.yaml", "--limit", "3", cwd=tmp_path)
+        Path("run.yaml").write_text(json.dumps(keys))  # JSON is YAML
+        done = call("run", "--config", "run.yaml", "--limit", "3")
     config = json.loads(done.stdout)["config"]
     assert (config["limit"], config["max_tokens"], config["model"]) == (3, 9, keys["model"])
 
@@ -150,45 +172,40 @@ PAIR = ("--model", "a=echo:x", "--model", "b=echo:y")
             ("--judge", "embedded:smollm2"),
             ["embedded:smollm2", "--allow-self-judge"],
         ),
-        *long(
-            [
-                (("--model", "echo:a?words=x", "--model", "echo:b"), ["words", "'x'"]),
-                (("--model", "echo:a", "--model", "echo:a"), ["'echo:a'", "twice"]),
-                (("--model", "echo:a", "--model", "file:no.jsonl"), ["no.jsonl"]),
-                ((*PAIR, "--prompts", "empty.txt"), ["empty.txt"]),
-                ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
-                ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
-                ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
-                ((*PAIR, "--orders", "both-ways"), ["orders", "random"]),
-                ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
-                (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
-                (
-                    (*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=localhost:8000"),
-                    ["http://"],
-                ),
-            ]
+        (("--model", "echo:a?words=x", "--model", "echo:b"), ["words", "'x'"]),
+        (("--model", "echo:a", "--model", "echo:a"), ["'echo:a'", "twice"]),
+        (("--model", "echo:a", "--model", "file:no.jsonl"), ["no.jsonl"]),
+        ((*PAIR, "--prompts", "empty.txt"), ["empty.txt"]),
+        ((*PAIR, "--prompts", "table.csv?column=nope"), ["nope", "prompt"]),
+        ((*PAIR, "--prompts", "starter", "--judge", "gpt-4"), ["OPENAI_API_KEY"]),
+        ((*PAIR, "--prompts", "starter", "--store", "table.csv/x"), ["--store"]),
+        ((*PAIR, "--orders", "both-ways"), ["orders", "random"]),
+        ((*PAIR, "--config", "no.yaml"), ["no.yaml"]),
+        (("--model", "embedded:smollm3", "--model", "echo:b"), ["smollm3", "smollm2"]),
+        (
+            (*PAIR, "--prompts", "starter", "--judge", "api:j?base_url=localhost:8000"),
+            ["http://"],
         ),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
 def test_invalid_input_is_a_one_line_error_with_exit_code_2(
-    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+    call: Call, arguments: tuple[str, ...], words: list[str]
 ) -> None:
-    (tmp_path / "empty.txt").write_text("\n\n")
-    (tmp_path / "table.csv").write_text("prompt\nWhat?\n")
-    (tmp_path / "bad.yaml").write_text("lmit: 3\n")
-    done = bakeoff("run", *arguments, cwd=tmp_path)
+    Path("empty.txt").write_text("\n\n")
+    Path("table.csv").write_text("prompt\nWhat?\n")
+    Path("bad.yaml").write_text("lmit: 3\n")
+    done = call("run", *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     assert all(word in lines[0] for word in words), lines[0]
     assert "Traceback" not in done.stderr
     assert "pydantic" not in done.stderr
-    assert not (tmp_path / "results").joinpath("results.json").exists()
+    assert not Path("results", "results.json").exists()
 
 
-@pytest.mark.long
-def test_a_refused_key_stops_the_run(tmp_path: Path) -> None:
+def test_a_refused_key_stops_the_run(call: Call) -> None:
     def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             return Reply(401, {"error": {"message": "Incorrect API key provided"}})
@@ -196,23 +213,20 @@ def test_a_refused_key_stops_the_run(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         more = ("--limit", "40", "--max-concurrency", "2")
-        done = bakeoff(*run_arguments(server, *more), cwd=tmp_path)
+        done = call(*run_arguments(server, *more))
         judged = sum(request["model"] == "judge" for request in server.requests)
     assert done.returncode == 2
     assert "refuses the key" in done.stderr
     assert judged <= 4
 
 
-@pytest.mark.long
-def test_too_many_failures_are_reported_first_with_exit_code_3(tmp_path: Path) -> None:
+def test_too_many_failures_are_reported_first_with_exit_code_3(call: Call) -> None:
     def respond(body: dict[str, Any]) -> Any:
         return "No idea." if body["model"] == "judge" else prefer_good(body)
 
     with OpenAIServer(respond) as server:
-        done = bakeoff(*run_arguments(server, "--limit", "3"), cwd=tmp_path)
-        forgiven = bakeoff(
-            *run_arguments(server, "--limit", "3", "--max-failures", "1"), cwd=tmp_path
-        )
+        done = call(*run_arguments(server, "--limit", "3"))
+        forgiven = call(*run_arguments(server, "--limit", "3", "--max-failures", "1"))
     assert (done.returncode, forgiven.returncode) == (3, 0)
     assert done.stdout.splitlines()[0].startswith("6 failed")
     assert "6 asked = 0 judged + 6 failed" in done.stdout
@@ -258,11 +272,10 @@ VERDICTS = "question,label,first\n" + "".join(
 )
 
 
-@pytest.mark.long
-def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> None:
-    (tmp_path / "verdicts.csv").write_text(VERDICTS)
+def test_an_audit_prints_the_summary_and_writes_its_files(call: Call) -> None:
+    Path("verdicts.csv").write_text(VERDICTS)
     columns = "prompt=question, winner=label"
-    done = bakeoff("audit", "verdicts.csv", "--columns", columns, cwd=tmp_path)
+    done = call("audit", "verdicts.csv", "--columns", columns)
     assert done.returncode == 0, done.stderr
     for line in (
         "  Total Comparisons: 24",
@@ -273,14 +286,12 @@ def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> Non
     ):
         assert line in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert (tmp_path / "audit/report.html").exists()
-    again = bakeoff("audit", "audit/results.json", "--json", "--out", "two", cwd=tmp_path)
+    assert Path("audit/report.html").exists()
+    again = call("audit", "audit/results.json", "--json", "--out", "two")
     results = Results.model_validate_json(again.stdout)
     assert results.summary.pairs[0].wins == 18
-    assert (again.stderr, bakeoff("audit", "two/results.json", "--quiet", cwd=tmp_path).stdout) == (
-        "",
-        "",
-    )
+    quiet = call("audit", "two/results.json", "--quiet")
+    assert (again.stderr, quiet.stdout) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -290,30 +301,26 @@ def test_an_audit_prints_the_summary_and_writes_its_files(tmp_path: Path) -> Non
         (("none.json",), ["none.json"]),
         (("cut.json",), ["cut.json", "not JSON"]),
         (("verdicts.csv", "--columns", "winner=lable"), ["lable", "label"]),
-        *long(
-            [
-                (("odd.json",), ["odd.json", "--format", "colour"]),
-                (("verdicts.csv", "--format", "tables"), ["tables", "alpaca_eval"]),
-                (("verdicts.csv", "--columns", "winner"), ["winner=label"]),
-                (("verdicts.csv", "--columns", "champion=label"), ["champion", "winner"]),
-                (("verdicts.csv", "--margin", "70", "--columns", "winner=label"), ["margin", "50"]),
-                (("verdicts.csv", "--columns", "winner=label", "--out", "cut.json/x"), ["--out"]),
-            ]
-        ),
+        (("odd.json",), ["odd.json", "--format", "colour"]),
+        (("verdicts.csv", "--format", "tables"), ["tables", "alpaca_eval"]),
+        (("verdicts.csv", "--columns", "winner"), ["winner=label"]),
+        (("verdicts.csv", "--columns", "champion=label"), ["champion", "winner"]),
+        (("verdicts.csv", "--margin", "70", "--columns", "winner=label"), ["margin", "50"]),
+        (("verdicts.csv", "--columns", "winner=label", "--out", "cut.json/x"), ["--out"]),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
 def test_invalid_audit_input_is_a_one_line_error(
-    tmp_path: Path, arguments: tuple[str, ...], words: list[str]
+    call: Call, arguments: tuple[str, ...], words: list[str]
 ) -> None:
-    (tmp_path / "verdicts.csv").write_text(VERDICTS)
-    (tmp_path / "cut.json").write_text('[{"prompt": "x", ')
-    (tmp_path / "odd.json").write_text('[{"colour": "red"}]')
-    done = bakeoff("audit", *arguments, cwd=tmp_path)
+    Path("verdicts.csv").write_text(VERDICTS)
+    Path("cut.json").write_text('[{"prompt": "x", ')
+    Path("odd.json").write_text('[{"colour": "red"}]')
+    done = call("audit", *arguments)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert all(word in done.stderr for word in words), done.stderr
-    assert not (tmp_path / "audit/results.json").exists()
+    assert not Path("audit/results.json").exists()
 
 
 def test_list_judges_prints_the_backends_and_no_key(tmp_path: Path) -> None:
@@ -330,38 +337,34 @@ def test_list_judges_prints_the_backends_and_no_key(tmp_path: Path) -> None:
     assert "human" not in models
 
 
-@pytest.mark.long
-def test_judge_check_uses_the_built_in_pairs(tmp_path: Path) -> None:
+def test_judge_check_uses_the_built_in_pairs(call: Call) -> None:
     def respond(body: dict[str, Any]) -> Any:  # the longer completion wins
         length_a, length_b = map(len, shown_completions(body))
         return verdict_json("A", 8, 3) if length_a > length_b else verdict_json("B", 3, 8)
 
     with OpenAIServer(respond) as server:
         judge = f"longer=api:judge?base_url={server.url}"
-        done = bakeoff("judge-check", "--judge", judge, "--out", "out", cwd=tmp_path)
+        done = call("judge-check", "--judge", judge, "--out", "out")
         assert done.returncode == 0, done.stderr
         assert len(server.requests) == 120
-        again = bakeoff("judge-check", "--judge", judge, "--json", cwd=tmp_path)
+        again = call("judge-check", "--judge", judge, "--json")
         assert len(server.requests) == 120
     assert "Pairs whose better one is known: 60" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     document = json.loads(again.stdout)
     assert document["judges"][0]["judge"] == "longer"
-    assert (
-        json.loads((tmp_path / "out" / "judge-check.json").read_text())["judges"]
-        == (document["judges"])
-    )
+    saved = json.loads(Path("out", "judge-check.json").read_text())
+    assert saved["judges"] == document["judges"]
 
 
-@pytest.mark.long
-def test_judge_check_errors_are_one_line(tmp_path: Path) -> None:
-    (tmp_path / "bad.jsonl").write_text('{"prompt": "?", "better": "x"}\n')
+def test_judge_check_errors_are_one_line(call: Call) -> None:
+    Path("bad.jsonl").write_text('{"prompt": "?", "better": "x"}\n')
     for arguments, words in (
         (["--judge", f"api:j?base_url={NOWHERE}"], "cannot be reached"),
         ([], "--judge"),
         (["bad.jsonl", "--judge", f"api:j?base_url={NOWHERE}"], "bad.jsonl"),
     ):
-        done = bakeoff("judge-check", *arguments, cwd=tmp_path)
+        done = call("judge-check", *arguments)
         assert done.returncode == 2, done.stderr
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1
@@ -512,16 +515,17 @@ def test_a_closed_output_pipe_is_not_an_error(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.long
-def test_report_writes_the_page_and_its_charts(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(sample_results().to_json())
-    done = bakeoff("report", "results.json", "--charts", "figures", "--out", "page", cwd=tmp_path)
+def test_report_writes_the_page_and_its_charts(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    # `tests/integration/report/charts` renders them, which takes a second.
+    monkeypatch.setattr(figures, "_images", lambda chart: (chart.name, chart.name.encode()))
+    Path("results.json").write_text(sample_results().to_json())
+    done = call("report", "results.json", "--charts", "figures", "--out", "page")
     assert done.returncode == 0, done.stderr
-    paths = [tmp_path / line for line in done.stdout.splitlines()]
+    paths = [Path(line) for line in done.stdout.splitlines()]
     assert paths[0].read_text().startswith("<!doctype html>")
     assert {path.name for path in paths[1:]} >= {"win-rate.svg", "win-rate.png"}
     assert all(path.stat().st_size for path in paths)
-    assert bakeoff("report", ".", cwd=tmp_path).stdout == "report.html\n"
+    assert call("report", ".").stdout == "report.html\n"
 
 
 @pytest.mark.parametrize(
@@ -529,15 +533,18 @@ def test_report_writes_the_page_and_its_charts(tmp_path: Path) -> None:
     [
         (["report", "nowhere.json"], "cannot read 'nowhere.json' (No such file or directory)"),
         (["report", "results.json", "--charts", "results.json/x"], "cannot write into"),
+        (["vote", "nowhere.json"], "cannot read 'nowhere.json' (No such file or directory)"),
+        (["vote", "none.json"], "no results"),
         (["serve", "nowhere"], "there is no 'nowhere': name a results.json, or a folder"),
         (["serve", ".", "--port", "-1"], "--port"),
     ],
 )
-def test_report_and_serve_errors_are_one_line(
-    arguments: list[str], words: str, tmp_path: Path
+def test_report_vote_and_serve_errors_are_one_line(
+    arguments: list[str], words: str, call: Call
 ) -> None:
-    (tmp_path / "results.json").write_text(sample_results().to_json())
-    done = bakeoff(*arguments, cwd=tmp_path)
+    Path("results.json").write_text(sample_results().to_json())
+    Path("none.json").write_text("{}")
+    done = call(*arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1

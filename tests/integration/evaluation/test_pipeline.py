@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
@@ -33,7 +33,7 @@ from bakeoff.testing import (
     verdict_json,
 )
 from tests.builders import make_prompt
-from tests.marks import long
+from tests.marks import examples, long
 
 
 def prompts_file(folder: Path, count: int) -> Path:
@@ -137,7 +137,6 @@ def test_new_model_or_prompt_requests_only_new_work(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.long
 def test_random_order_judges_each_pair_once_in_a_fixed_order(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         results = run(config(server, tmp_path, 20, orders="random"))
@@ -193,7 +192,6 @@ def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
     assert read == results
 
 
-@pytest.mark.long
 def test_null_check_changes_nothing_else_and_is_stored(tmp_path: Path) -> None:
     with OpenAIServer(twice) as server:
         without = run(config(server, tmp_path, 4))
@@ -251,7 +249,6 @@ def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     return {progress.participant: progress for progress in seen}
 
 
-@pytest.mark.long
 def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
@@ -349,7 +346,6 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
     assert len(judged) == 8
 
 
-@pytest.mark.long
 def test_stored_pairs_are_judged_during_completion(
     tmp_path: Path,
 ) -> None:
@@ -376,7 +372,6 @@ def test_stored_pairs_are_judged_during_completion(
     assert (len(judged), len(results.judgments)) == (8, 8)
 
 
-@pytest.mark.long
 def test_thinking_is_hidden_from_the_judge_by_default(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
@@ -409,7 +404,6 @@ def test_config_errors_precede_all_requests(tmp_path: Path) -> None:
         assert run(again).judgments
 
 
-@pytest.mark.long
 def test_results_of_another_comparison_are_renamed(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         run(config(server, tmp_path))
@@ -439,18 +433,18 @@ def flaky(seed: int) -> Any:
     return respond
 
 
-@pytest.mark.long
-def test_all_pairs_are_judged_over_a_faulty_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [40, *long([200])])
+def test_all_pairs_are_judged_over_a_faulty_server(tmp_path: Path, count: int) -> None:
     with OpenAIServer(flaky(7)) as server:
-        results = run(config(server, tmp_path, 200))
+        results = run(config(server, tmp_path, count))
         rounds = 1
         while results.failures and rounds < 4:  # two faults in a row: asked again by a second run
-            results = run(config(server, tmp_path, 200))
+            results = run(config(server, tmp_path, count))
             rounds += 1
     accounting = results.summary.pairs[0].accounting
-    assert (accounting.asked, accounting.judged, accounting.failed) == (400, 400, 0)
-    assert results.summary.pairs[0].wins == 200
-    assert len(results.completions) == 400
+    assert (accounting.asked, accounting.judged, accounting.failed) == (2 * count, 2 * count, 0)
+    assert results.summary.pairs[0].wins == count
+    assert len(results.completions) == 2 * count
 
 
 SCRIPT = """
@@ -511,9 +505,8 @@ def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
     assert twice <= 2 * 3 * max_concurrency  # at most what was in flight, per kill and server
 
 
-@settings(max_examples=8, deadline=None)
+@examples(3)
 @given(st.permutations(range(6)), st.integers(0, 5))
-@pytest.mark.long
 def test_order_of_the_prompts_file_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], seed: int
 ) -> None:

@@ -55,7 +55,6 @@ def test_checkpoint_against_a_small_real_model(
     assert results.summary.pairs[0].ties == 3
 
 
-@pytest.mark.long
 def test_exclusive_engines_run_one_after_another(
     tmp_path: Path, checkpoints: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +118,17 @@ def test_results_contain_their_provenance(tmp_path: Path) -> None:
     judge = json.dumps(made["judges"])
     assert "Reply with one JSON object" in judge  # the text of the template, not its name
     assert '"seed": 5' in judge
+
+
+def test_results_name_the_revision_of_their_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [(f"row {number}", {"prompt": f"{number}?"}) for number in range(3)]
+    read = lambda target, options: (rows, "c" * 40)  # noqa: E731
+    monkeypatch.setattr("bakeoff.prompts.sources._read_dataset", read)
+    with OpenAIServer(lambda _: verdict_json("tie")) as server:
+        results = run(echoes(tmp_path, server, prompts="hf:me/chat"))
+    assert results.environment["prompts"] == {"source": "hf:me/chat", "revision": "c" * 40}
 
 
 def test_run_reports_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,8 +277,7 @@ def test_modified_output_is_rewritten(tmp_path: Path, change: Callable[[Path], o
     assert found["report.html"][0] > made["report.html"][0]
 
 
-@pytest.mark.long
-def test_other_code_or_settings_rewrite_the_output(
+def test_other_settings_or_package_versions_rewrite_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer() as server:
@@ -277,19 +286,19 @@ def test_other_code_or_settings_rewrite_the_output(
         wider = run(asked.model_copy(update={"margin": 50.0}))
         assert wider.summary.pairs[0].margin == 50 != first.summary.pairs[0].margin
         run(asked)
-        times = [files(tmp_path)["report.html"][0]]
-        for name, other in (
-            ("code", lambda: "another code"),
-            ("describe", lambda: {"packages": {"scipy": "9"}}),
-        ):
-            monkeypatch.setattr(f"bakeoff.evaluation.session.{name}", other)
-            for _ in range(2):
-                run(asked)
-                times.append(files(tmp_path)["report.html"][0])
-    assert times[0] < times[1] == times[2] < times[3] == times[4]
+        written = files(tmp_path)
+        monkeypatch.setattr(
+            "bakeoff.evaluation.session.describe", lambda: {"packages": {"scipy": "9"}}
+        )
+        other = run(asked)
+        rewritten = files(tmp_path)
+        run(asked)
+        assert files(tmp_path) == rewritten
+    assert other.environment["packages"] == {"scipy": "9"} != first.environment["packages"]
+    for name in ("results.json", "report.html"):
+        assert rewritten[name][0] > written[name][0]
 
 
-@pytest.mark.long
 def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
     rows = [json.dumps({"id": f"prompt-{number}", "prompt": f"{number}?"}) for number in range(3)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))

@@ -17,6 +17,7 @@ from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
+from tests.marks import long
 from tests.tiny_models import CONTEXT, make_tiny_model
 
 
@@ -297,19 +298,21 @@ def test_llama_cpp_scores_a_sentence_above_its_shuffled_words() -> None:
     assert isinstance(long, ContextError)
 
 
-@pytest.mark.long
+@pytest.mark.parametrize("model", ["smollm2", *long(["gemma3-270m", "qwen2.5-coder-0.5b"])])
 @pytest.mark.engine
-def test_llama_cpp_scores_any_text() -> None:
+def test_llama_cpp_scores_any_text(model: str) -> None:
     texts = [
         ' "quoted" \\ and\n\n\tindented\r\n ',
         "日本語 ünïcode 🦊 🧿 ☠\u200d\x07",
         "<|im_end|> <think>hm</think>\nyes",
         "Question: what?\nQuestion: why?",
     ]
-    for model in ("smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"):
-        results = scores(scorer(f"embedded:{model}?context=512"), [turn("x", t) for t in texts])
-        assert all(-40 < score < 0 for score in results), (model, results)
-    null = run_worker(scorer("embedded:smollm2?context=512"), [turn("x", "a\0b")])[0]
+    *results, null = run_worker(
+        scorer(f"embedded:{model}?context=512"), [turn("x", text) for text in (*texts, "a\0b")]
+    )
+    assert all(isinstance(result, Completion) for result in results), results
+    values = [result.score for result in results if isinstance(result, Completion)]
+    assert all(score is not None and -40 < score < 0 for score in values), values
     assert isinstance(null, BackendError)
 
 

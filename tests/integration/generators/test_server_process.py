@@ -251,7 +251,6 @@ time.sleep(600)
 """
 
 
-@pytest.mark.long
 @LINUX
 def test_a_process_that_ignores_sigterm_is_ended_last(monkeypatch: pytest.MonkeyPatch) -> None:
     set_cleanup_seconds(10.0, monkeypatch)
@@ -266,7 +265,6 @@ def test_a_process_that_ignores_sigterm_is_ended_last(monkeypatch: pytest.Monkey
     assert Path("tidy").exists()
 
 
-@pytest.mark.long
 @LINUX
 def test_descendants_are_ended_when_the_server_crashes() -> None:
     async def go() -> list[int]:

@@ -96,6 +96,29 @@ def words_in_backticks(text: str) -> set[str]:
     return set(re.findall(r"`([a-z_0-9]+)`", text))
 
 
+def section(title: str) -> str:
+    """The text of docs/results.md between a heading and the next one."""
+    match = re.search(
+        rf"^##+ {re.escape(title)}\n(.*?)(?=^##+ |\Z)", PAGE, re.MULTILINE | re.DOTALL
+    )
+    assert match, f"docs/results.md has no heading {title!r}"
+    return match[1]
+
+
+def documented_fields(title: str) -> list[str]:
+    """The first column of the table below a heading, without the row of the header."""
+    return re.findall(r"^\| `(\w+)` \|", section(title), re.MULTILINE)
+
+
+def test_the_page_documents_every_field_of_the_document_in_its_order() -> None:
+    assert documented_fields("The document") == list(SCHEMA["properties"])
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_the_page_documents_every_field_of_every_record(record: str) -> None:
+    assert documented_fields(record) == list(SCHEMA["$defs"][record].get("properties", ()))
+
+
 def test_every_record_has_a_heading_and_every_link_a_target() -> None:
     headings = re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)
     assert sorted(headings) == RECORDS

@@ -189,6 +189,15 @@ def test_a_pipe_has_no_control_sequences() -> None:
     assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
 
 
+def test_a_dumb_terminal_gets_the_lines_of_a_pipe() -> None:
+    out = io.StringIO()
+    with show_progress(
+        Console(file=out, width=80, force_terminal=True, _environ={"TERM": "dumb"})
+    ) as watch:
+        watch(done(2, 2))
+    assert out.getvalue() == "a completes: 2/2 in 0:00\n"
+
+
 def test_a_terminal_is_redrawn_and_the_cursor_ends_below() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)

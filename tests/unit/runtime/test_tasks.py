@@ -1,5 +1,7 @@
 import asyncio
+import inspect
 import threading
+from collections.abc import Coroutine
 from contextvars import ContextVar
 
 import pytest
@@ -51,6 +53,33 @@ def test_the_body_of_a_group_is_one_of_its_tasks() -> None:
 
     with pytest.raises(LookupError, match="body"):
         run(go)
+
+
+def test_a_group_that_shuts_down_closes_the_coroutine_of_a_refused_task() -> None:
+    refused: list[Coroutine[object, object, None]] = []
+
+    async def never() -> None:
+        raise AssertionError
+
+    async def fails() -> None:
+        raise ValueError("the first error")
+
+    async def starts_another(group: asyncio.TaskGroup) -> None:
+        try:
+            await asyncio.sleep(1e6)
+        finally:  # cancelled, because the other task failed
+            refused.append(never())
+            group.create_task(refused[0])
+
+    async def go() -> None:
+        async with task_group() as group:
+            group.create_task(starts_another(group))
+            await asyncio.sleep(0)
+            group.create_task(fails())
+
+    with pytest.raises(ValueError, match="the first error"):
+        asyncio.run(go())
+    assert inspect.getcoroutinestate(refused[0]) == inspect.CORO_CLOSED
 
 
 def test_a_group_without_errors_waits_for_all() -> None:

@@ -84,7 +84,6 @@ def test_at_the_maximum_the_gradient_is_that_of_the_ridge(
     assert slope - 2 * ridge * theta == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("ties", [False, True])
 def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch

@@ -1,10 +1,9 @@
-"""Runs with `--batch` in subprocesses, which are killed at critical points.
+"""Runs with `--batch` in this process, and in subprocesses that are killed at critical points.
 
 The server counts its replies: no request of a batch may be answered, and so paid for, twice.
 """
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +21,7 @@ import pytest
 from bakeoff.records import Results
 from bakeoff.testing import prefer_good, shown_completions, verdict_json
 from tests.batch_server import BatchServer
+from tests.in_process import run_command
 from tests.marks import long
 
 PROMPTS = 12
@@ -31,6 +31,8 @@ LIMIT = 120  # seconds for a run
 @pytest.fixture(autouse=True)
 def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for provider in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.setenv(f"{provider}_API_KEY", "key")
     for name in ("good", "poor"):
         rows = [{"prompt": f"Number {n}?", "completion": f"{name} {n}"} for n in range(PROMPTS)]
         Path(f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -55,19 +57,25 @@ def flags(judge: str, *more: str, batch: bool = True, store: str = "store.sqlite
 def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "bakeoff", *arguments],
-        env=os.environ | {"OPENAI_API_KEY": "key", "ANTHROPIC_API_KEY": "key"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def finished(arguments: Sequence[str], code: int = 0) -> str:
-    """Run to the end and return stderr."""
-    with started(arguments) as process:
-        _, stderr = process.communicate(timeout=LIMIT)
-    assert process.returncode == code, stderr
-    return stderr
+Finish = Callable[..., str]
+
+
+@pytest.fixture
+def finish(capfd: pytest.CaptureFixture[str]) -> Finish:
+    """Fixture that runs the command to the end in this process, and returns its stderr."""
+
+    def run(arguments: Sequence[str], code: int = 0) -> str:
+        done = run_command(arguments, capfd)
+        assert done.returncode == code, done.stderr
+        return done.stderr
+
+    return run
 
 
 def results(folder: str = "results") -> Results:
@@ -91,13 +99,13 @@ def paid_once(server: BatchServer) -> bool:
 # --------------------------------------------------------------------------------- from end to end
 
 
-@pytest.mark.parametrize("kind", [*long(["openai", "anthropic"])])
-def test_batched_run_equals_a_direct_one(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["openai", *long(["anthropic"])])
+def test_batched_run_equals_a_direct_one(kind: str, finish: Finish) -> None:
     with BatchServer() as server:
         judge = judge_of(server, kind)
-        finished(flags(judge, batch=False, store="direct.sqlite"))
+        finish(flags(judge, batch=False, store="direct.sqlite"))
         directly = len(server.direct)
-        stderr = finished(flags(judge))
+        stderr = finish(flags(judge))
         assert "sent 23 requests as batch_0" in stderr
         direct, batched = results("direct"), results()
         assert judged(batched) == judged(direct)
@@ -109,20 +117,19 @@ def test_batched_run_equals_a_direct_one(kind: str) -> None:
         assert costs[0] == pytest.approx(costs[1] * (1 + 23 * 0.5) / 24)
 
         before = len(server.paid), server.seen.total()
-        finished(flags(judge))
+        finish(flags(judge))
         assert (len(server.paid), server.seen.total()) == before, "a complete store asks nobody"
-        finished(flags(judge, store="direct.sqlite"))
+        finish(flags(judge, store="direct.sqlite"))
         assert (len(server.paid), server.seen.total()) == before, "nor one filled directly"
 
 
-@pytest.mark.long
-def test_models_and_judge_in_batches() -> None:
+def test_models_and_judge_in_batches(finish: Finish) -> None:
     with BatchServer() as server:
         at = f"?base_url={server.url}&poll=0.02"
         models = [f"--model=good=openai:good{at}", f"--model=poor=openai:poor{at}"]
         judge = f"--judge=j=openai:gpt-4{at}"
         rest = ["--prompts=prompts.txt", f"--limit={PROMPTS}", "--null-check=3", "--batch"]
-        finished(["run", *models, judge, *rest])
+        finish(["run", *models, judge, *rest])
         merged = results()
         assert len(merged.evidence.completions) == 2 * PROMPTS
         assert len(merged.evidence.judgments) == 2 * PROMPTS
@@ -134,41 +141,38 @@ def test_models_and_judge_in_batches() -> None:
         assert sorted(len(job.requests) for job in server.jobs) == sorted(expected)
 
 
-@pytest.mark.long
-def test_failures_are_repeated_by_the_next_run() -> None:
+def test_failures_are_repeated_by_the_next_run(finish: Finish) -> None:
     def expired(body: dict[str, Any]) -> str:
         return "expired" if "good 3" in shown_completions(body) else "replied"
 
     with BatchServer(fate=expired) as server:
-        finished(flags(judge_of(server, "openai")), code=3)
+        finish(flags(judge_of(server, "openai")), code=3)
         failed = results().evidence.failures
         assert {(f.prompt_id, f.kind) for f in failed} == {(failed[0].prompt_id, "unfinished")}
         assert len(failed) == 2
         server.fate = lambda body: "replied"
-        finished(flags(judge_of(server, "openai")))
+        finish(flags(judge_of(server, "openai")))
         assert not results().evidence.failures
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
         assert paid_once(server)
 
 
-@pytest.mark.long
-def test_repeats_are_separate_requests() -> None:
+def test_repeats_are_separate_requests(finish: Finish) -> None:
     with BatchServer() as server:
-        finished(flags(judge_of(server, "openai"), "--repeats=3"))
+        finish(flags(judge_of(server, "openai"), "--repeats=3"))
         assert len(judged(results())) == 6 * PROMPTS == len(server.paid)
         assert paid_once(server)
 
 
-def test_batch_without_a_batching_model_is_a_config_error() -> None:
-    stderr = finished(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
+def test_batch_without_a_batching_model_is_a_config_error(finish: Finish) -> None:
+    stderr = finish(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
     assert "nobody here is asked in batches" in stderr
 
 
-@pytest.mark.long
-def test_judge_check_in_batches() -> None:
+def test_judge_check_in_batches(finish: Finish) -> None:
     with BatchServer() as server:
         judge = judge_of(server, "openai") + "&batch=true&poll=0.02"
-        finished(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
+        finish(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
         assert [len(job.requests) for job in server.jobs] == [9]
 
 
@@ -248,7 +252,7 @@ REST = [*CASES[:2], *CASES[3:-1]]
 
 @pytest.mark.parametrize(("kind", "point"), [CASES[2], CASES[-1], *long(REST)])
 @pytest.mark.long
-def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
+def test_killed_run_resumes_without_paying_twice(point: str, kind: str, finish: Finish) -> None:
     with BatchServer(stubborn, polls=3) as server:
         killer = Killer(server)
         POINTS[point](killer)
@@ -260,7 +264,7 @@ def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
         assert killer.process.returncode == -signal.SIGKILL
         assert not Path("results", "results.json").exists()
         server.hook, server.intercept = (lambda when: None), (lambda request: None)
-        stderr = finished(arguments)
+        stderr = finish(arguments)
         merged = results()
         assert not merged.evidence.failures
         requested = 4 * PROMPTS
@@ -273,7 +277,7 @@ def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
 
 
 @pytest.mark.long
-def test_correction_of_another_reply_is_not_reused() -> None:
+def test_correction_of_another_reply_is_not_reused(finish: Finish) -> None:
     """The provider loses the first batch, and its replacement gets other replies to correct.
 
     The corrections in the second batch answer replies that are not used any more.
@@ -291,14 +295,14 @@ def test_correction_of_another_reply_is_not_reused() -> None:
         server.respond = lambda body: (
             f"{reply} again" if (reply := stubborn(body))[0] == "W" else reply
         )
-        finished(arguments)
+        finish(arguments)
         assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
         again = [request["body"]["messages"][1]["content"] for request in server.jobs[3].requests]
         assert again == ["Well, hard to say. again"] * 4
 
 
 @pytest.mark.long
-def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
+def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes(finish: Finish) -> None:
     with BatchServer(polls=10**6) as server:
         arguments = flags(judge_of(server, "openai"))
         with started(arguments) as process:
@@ -313,7 +317,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
         )
         assert "Traceback" not in stderr
         server.polls = 1
-        stderr = finished(arguments)
+        stderr = finish(arguments)
         assert "going on with batch_0" in stderr
         assert len(server.jobs) == 1
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
@@ -334,15 +338,14 @@ def test_progress_of_a_batch_is_reported() -> None:
         assert through > 0
 
 
-@pytest.mark.long
-def test_verdict_of_a_pair_is_not_reused_for_another() -> None:
+def test_verdict_of_a_pair_is_not_reused_for_another(finish: Finish) -> None:
     """The replies of a batch are matched to pairs by id, not by order."""
 
     def respond(body: dict[str, Any]) -> str:
         return verdict_json("A", 9, 1, explanation=" against ".join(shown_completions(body)))
 
     with BatchServer(respond) as server:
-        finished(flags(judge_of(server, "openai")))
+        finish(flags(judge_of(server, "openai")))
         texts = {
             p.id: p.messages[0].content.split()[1].rstrip("?") for p in results().evidence.prompts
         }

@@ -4,6 +4,7 @@ import asyncio
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import RunContext, open_generator, open_judge
 from bakeoff.records import Completion, Pair, Prompt, Verdict
-from bakeoff.testing import OpenAIServer, Reply, run_worker
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
 from tests.builders import make_prompt
 from tests.unit.generators.llamacpp.gguf_files import LLAMA, small_gguf, write_header
 
@@ -125,6 +126,29 @@ def test_models_that_do_not_share_memory_are_exclusive(
     assert judge.traits.exclusive == turns
     # An exclusive model may use more of the memory: 8 slots of 94 MB are 0.8 of a gigabyte.
     assert worker._slots(file) == {8: 28, 1.2: 4, 1.0: 8}[gigabytes]
+
+
+def test_one_more_request_than_slots_is_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A free slot finds its next prompt at the server. No engine: a loopback server counts."""
+    worker = embedded(f"embedded:{small_gguf(tmp_path / 'model.gguf', LLAMA)}?slots=2")
+    body = chat_completion("said")
+    # No request is replied to before three are in flight.
+    with OpenAIServer(
+        lambda _: Reply(body=body, until=lambda: server.max_in_flight >= 3)
+    ) as server:
+        address = SimpleNamespace(listening_address=server.url.removesuffix("/v1"))
+        monkeypatch.setattr(worker, "_start_server", lambda key, slots: address)
+        assert texts(ask(worker, *"abcdefghi")) == ["said"] * 9
+        assert server.max_in_flight == 3
+
+
+def test_a_request_has_the_stop_strings_of_the_model_or_of_the_option() -> None:
+    prompt = make_prompt("What is a cat?")
+    assert embedded("embedded:gemma3-270m").request(prompt)["stop"] == ["\nQuestion:"]
+    assert embedded("embedded:smollm2?stop=END").request(prompt)["stop"] == ["END"]
+    assert "stop" not in embedded("embedded:smollm2").request(prompt)
 
 
 @pytest.mark.long

@@ -283,7 +283,7 @@ def test_a_server_not_ready_within_start_timeout_is_stopped(
     assert has_exited(standins.only().pid)
 
 
-@pytest.mark.parametrize(("times", "starts"), [*long([(2, 3), (9, 3)])])
+@pytest.mark.parametrize(("times", "starts"), [(2, 3), *long([(9, 3)])])
 def test_a_port_in_use_is_replaced_in_the_next_attempt(
     times: int, starts: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,7 +299,6 @@ def test_a_port_in_use_is_replaced_in_the_next_attempt(
     assert len(set(ports)) > 1
 
 
-@pytest.mark.long
 def test_other_causes_of_a_failed_start_are_not_retried(
     model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,7 +359,6 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     assert f"its log: {Path('cache').absolute()}" in message
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("max_concurrency", [4, *long([1])])
 def test_a_second_exit_stops_the_run_with_its_cause(
     max_concurrency: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
@@ -400,7 +398,6 @@ def test_files_that_change_before_the_restart_are_refused(
     assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
 
 
-@pytest.mark.long
 def test_an_interrupt_during_the_restart_leaves_no_process(
     model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -461,7 +458,6 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
     )  # requests that waited for the start begin none of their own
 
 
-@pytest.mark.long
 def test_a_generator_closed_after_a_failed_restart_can_be_used_again(
     model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,7 +185,6 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Browser, hostile: str) 
         assert watched.page.evaluate(counts) == before
 
 
-@pytest.mark.long
 def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
     with opened(browser, page_url(several()) + "#pair-2") as watched:
         assert watched.page.locator("#pair-2").get_attribute("open") is not None

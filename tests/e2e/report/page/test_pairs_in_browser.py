@@ -247,7 +247,6 @@ def split(pair_data: PairData) -> set[str]:
     return {id_ for id_ in first if id_ in second and first[id_] != second[id_]}
 
 
-@pytest.mark.long
 def test_filters_are_combined_and_an_empty_list_has_a_message(
     browser: Browser, report: str
 ) -> None:
@@ -261,7 +260,6 @@ def test_filters_are_combined_and_an_empty_list_has_a_message(
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_a_search_finds_and_highlights_a_word_of_an_explanation(
     browser: Browser, report: str
 ) -> None:
@@ -285,7 +283,6 @@ def test_a_search_finds_and_highlights_a_word_of_an_explanation(
         watched.assert_quiet()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "query", ["{'key'}", *long(["\u00e9t\u00e9", "c:\\temp", "two\tthree", "tag-of-it plain"])]
 )
@@ -311,7 +308,6 @@ def test_texts_with_any_characters_can_be_searched(
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -> None:
     number = {comparison.prompt_id: at for at, comparison in enumerate(PAIR_DATA.comparisons)}
     gap = {
@@ -345,7 +341,6 @@ def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: str) -> None:
     with opened(browser, report, height=700) as watched:
         tab = ready(watched)
@@ -394,7 +389,6 @@ def test_keys_move_and_toggle_raw_text_and_differences(browser: Browser, report:
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)
@@ -524,7 +518,6 @@ def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, repor
 # -- URLs ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
         tab = ready(watched)
@@ -545,7 +538,6 @@ def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) -> None:
     with opened(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
@@ -566,7 +558,6 @@ def test_a_link_is_copied_or_set_as_url(browser: Browser, report: str) -> None:
 # -- Several models --------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path: Path) -> None:
     names = ("one", "two~three", "close & open")
     judgments = [
@@ -601,7 +592,6 @@ def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path
 # -- Narrow screens, accessibility, hostile texts -------------------------------------------------
 
 
-@pytest.mark.long
 def test_a_phone_shows_the_list_or_the_pair(browser: Browser, report: str) -> None:
     with opened(browser, report, width=390, height=800) as watched:
         tab = ready(watched)
@@ -747,7 +737,6 @@ def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_the_printed_page_shows_the_pair_without_controls(browser: Browser, report: str) -> None:
     with opened(browser, report) as watched:
         tab = ready(watched)

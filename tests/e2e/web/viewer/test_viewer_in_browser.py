@@ -87,7 +87,6 @@ def test_two_runs_are_selected_and_compared(browser: Browser, root: Path) -> Non
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_long_list_can_be_searched(browser: Browser, tmp_path: Path) -> None:
     for number in range(12):
         write_results(tmp_path / f"run-{number}", results(prompts=range(2), seed=number))
@@ -105,7 +104,6 @@ def test_long_list_can_be_searched(browser: Browser, tmp_path: Path) -> None:
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_list_refreshes_and_keeps_the_selection(browser: Browser, root: Path) -> None:
     with viewer(root) as url, opened(browser, url) as watched:
         page = watched.page
@@ -124,7 +122,6 @@ def test_list_refreshes_and_keeps_the_selection(browser: Browser, root: Path) ->
         watched.assert_quiet()
 
 
-@pytest.mark.long
 def test_live_page_is_replaced_by_the_report(browser: Browser, root: Path) -> None:
     write_progress(root / "new", done=40)
     with viewer(root) as url, opened(browser, url) as watched:

@@ -236,6 +236,7 @@ def test_identity_has_what_changes_a_completion_and_no_secret() -> None:
         ("openai:gpt-4?api_key_env=MY_KEY", "set MY_KEY"),
         ("mistral:small", r"pip install 'any-llm-sdk\[mistral\]'"),
         ("api:m", r"\?base_url="),
+        ("api:m?base_url=http://me:pw@127.0.0.1:1/v1&api_key_env=PATH", "a key and a password"),
     ],
 )
 def test_missing_key_package_or_address_fails_prepare(spec: str, words: str) -> None:

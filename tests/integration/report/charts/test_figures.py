@@ -1,5 +1,6 @@
 """Figures as files: names, resolution and errors."""
 
+import json
 import random
 import re
 import struct
@@ -9,7 +10,7 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.records import Results
-from bakeoff.report.charts import theme
+from bakeoff.report.charts import Chart, figures, theme
 from bakeoff.report.charts.figures import PPI, WIDTH, write_figures
 from tests.builders import make_results
 from tests.marks import long
@@ -34,6 +35,17 @@ def results_of(*models: str) -> Results:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the spec of each chart instead of its rendered images, which take a second."""
+
+    def images(chart: Chart) -> tuple[str, bytes]:
+        spec = json.dumps(chart.spec)
+        return spec, spec.encode()
+
+    monkeypatch.setattr(figures, "_images", images)
 
 
 def test_files_of_a_single_pair_are_named_by_chart(tmp_path: Path) -> None:
@@ -87,8 +99,9 @@ def test_hostile_names_give_unique_file_names_in_the_folder(
     assert all(re.fullmatch(r"[a-z0-9-]{1,120}\.(svg|png)", path.name) for path in written)
 
 
-@pytest.mark.long
-def test_files_of_several_pairs_are_prefixed_by_their_models(tmp_path: Path) -> None:
+def test_files_of_several_pairs_are_prefixed_by_their_models(
+    tmp_path: Path, unrendered: None
+) -> None:
     written = {path.name for path in write_figures(results_of("New One", "base", "c"), tmp_path)}
     assert {"ratings.svg", "pairs.png", "new-one-base-win-rate.svg", "base-c-order.png"} <= written
 
@@ -110,8 +123,7 @@ def test_an_unwritable_figure_folder_is_a_one_line_error(obstacle: str, tmp_path
         assert names_in(folder) == ["win-rate.svg"]
 
 
-@pytest.mark.long
-def test_writing_again_leaves_complete_files_only(tmp_path: Path) -> None:
+def test_writing_again_leaves_complete_files_only(tmp_path: Path, unrendered: None) -> None:
     results = results_of("a", "b")
     first = {path: path.read_bytes() for path in write_figures(results, tmp_path)}
     for path in first:

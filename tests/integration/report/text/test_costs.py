@@ -96,7 +96,7 @@ def test_an_interactive_run_asks_for_confirmation(
     assert "Traceback" not in shown.text
 
 
-@pytest.mark.parametrize("more", [*long([["--yes"], ["--max-cost", "5"], ["--quiet"]])])
+@pytest.mark.parametrize("more", [["--yes"], *long([["--max-cost", "5"], ["--quiet"]])])
 def test_a_confirmed_run_does_not_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:

@@ -66,7 +66,6 @@ def test_pair_contains_only_its_texts() -> None:
         assert sorted(ids) != ids  # no number in disguise
 
 
-@pytest.mark.long
 def test_texts_are_transmitted_unchanged() -> None:
     nasty = [
         "<script>alert(1)</script>",

@@ -2,6 +2,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bakeoff.evaluation.votes.queue import all_voted
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
 from bakeoff.web.voting.serve import serve_voting
+from tests.background_server import serving
 from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
 from tests.web_clients import Browser, voting_browser
 
@@ -100,12 +102,19 @@ def test_ctrl_c_ends_the_vote_and_keeps_votes(serve: Serve) -> None:
     assert [one.choice for one in read_votes(VOTES)] == ["second"]
 
 
-@pytest.mark.long
-def test_finish_ends_serving(serve: Serve) -> None:
-    process, browser = serve()
-    browser.vote("second")
-    browser.press("finish")
-    assert ended(process) == "finished\n"
+def test_finish_ends_serving() -> None:
+    ended = threading.Event()
+
+    async def serve(announce: Callable[[str], None], _: object) -> None:
+        await serve_voting(OF, VOTES, announce=announce)  # nothing else ends it
+        ended.set()
+
+    with serving(serve) as address, Browser(address) as browser:
+        browser.vote("second")
+        assert not ended.is_set()
+        browser.press("finish")
+        assert ended.wait(60)
+    assert [one.choice for one in read_votes(VOTES)] == ["second"]
 
 
 def test_full_disk_is_reported_and_not_acknowledged(serve: Serve) -> None:

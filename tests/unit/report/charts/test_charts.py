@@ -190,8 +190,7 @@ def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Ju
     assert percent(rate.estimate) in chart.description
 
 
-@pytest.mark.long
-@examples(12)
+@examples(4)
 @given(rows)
 def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> None:
     ours = charts_of(evidence(judgments))
@@ -217,8 +216,7 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
             assert math.isclose(left["low"], 1 - right["high"], abs_tol=1e-4)
 
 
-@pytest.mark.long
-@examples(12)
+@examples(4)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_last_look_includes_all_prompts(judgments: list[Judgment], rng: random.Random) -> None:
     found = evidence(judgments)
@@ -416,21 +414,29 @@ def test_a_difference_has_a_sign_but_for_0() -> None:
     assert told == ["+1,234.5", "\u22120.2", "0.0", "0.0", "0.0"]
 
 
-@pytest.mark.long
-def test_ten_thousand_prompts_are_fast_and_small() -> None:
+def charts_of_random_prompts(count: int) -> dict[str, Chart]:
+    """The charts of `count` prompts with random verdicts and texts."""
     rng = random.Random(1)
-    values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(10_000)]
+    values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(count)]
     judgments = [row for n, value in enumerate(values) for row in both(n, value)]
     said = [texts(m, ["x" * rng.randint(1, 400) for _ in values]) for m in "ab"]
-    found = evidence(judgments, completions=(*said[0], *said[1]))
-    pair, pair_data = summarize(found).pairs[0], build_pair_data(found, AnalysisConfig())[0]
+    return charts_of(evidence(judgments, completions=(*said[0], *said[1])))
+
+
+def test_charts_of_many_prompts_have_a_sample_of_points_and_looks() -> None:
+    charts = charts_of_random_prompts(MAX_POINTS + 1)
+    assert len(data_of(charts["length"], "v")) == MAX_POINTS
+    drawn = f"{MAX_POINTS:,} prompts drawn from {MAX_POINTS + 1:,}"
+    assert drawn in charts["length"].description
+    assert len(data_of(charts["sequence"], "n")) == MAX_LOOKS
+
+
+@pytest.mark.long
+def test_ten_thousand_prompts_are_fast_and_small() -> None:
     begun = time.process_time()
-    charts = pair_charts(pair, pair_data, [one.id for one in found.prompts])
+    charts = charts_of_random_prompts(10_000)
     assert time.process_time() - begun < 20
     assert sum(len(json.dumps(chart.spec)) for chart in charts.values()) < 150_000
-    assert len(data_of(charts["length"], "v")) == MAX_POINTS
-    assert f"{MAX_POINTS:,} prompts drawn from 10,000" in charts["length"].description
-    assert len(data_of(charts["sequence"], "n")) == MAX_LOOKS
 
 
 def test_texts_have_enough_contrast() -> None:
