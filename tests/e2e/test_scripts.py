@@ -330,10 +330,10 @@ def test_benchmark_lines_update_their_table_rows_only(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------- dependency audit
 
 audit = _load_module(ROOT / "scripts" / "audit_dependencies.py")
-# A stand-in for pip-audit; STANDIN_RESPONSE holds its report as JSON.
+# A stub of pip-audit; PIP_AUDIT_REPORT holds its report as JSON.
 PIP_AUDIT = """
 import json, os, sys, time
-response = json.loads(os.environ["STANDIN_RESPONSE"])
+response = json.loads(os.environ["PIP_AUDIT_REPORT"])
 time.sleep(response.get("slow", 0))
 if "trouble" in response:
     sys.exit("Traceback\\n" + response["trouble"])
@@ -360,7 +360,7 @@ def run_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     monkeypatch.setattr(audit, "SECONDS", 120.0)  # for a busy machine
 
     def run(**response: object) -> int:
-        monkeypatch.setenv("STANDIN_RESPONSE", json.dumps(response))
+        monkeypatch.setenv("PIP_AUDIT_REPORT", json.dumps(response))
         code: int = audit.main([])
         return code
 

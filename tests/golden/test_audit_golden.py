@@ -13,8 +13,8 @@ import pytest
 import bakeoff
 from bakeoff.importers.reader import importers
 from tests.golden import make_golden
-from tests.golden.comparing import changeable, differences, read, unexpected
-from tests.golden.observed import NumbersByPair, audit, numbers_of
+from tests.golden.actual_values import NumbersByPair, audit, numbers_of
+from tests.golden.comparison import changeable, differences, read, unexpected
 
 EXPECTED = read(make_golden.EXPECTED_AUDIT)
 NAMES = list(make_golden.EVALUATIONS)

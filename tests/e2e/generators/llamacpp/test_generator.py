@@ -1,4 +1,4 @@
-"""The `embedded:` backend, with stand-ins and with the real small models."""
+"""The `embedded:` backend, with stub servers and with the real small models."""
 
 import asyncio
 import urllib.error
@@ -216,7 +216,7 @@ def test_a_prompt_beyond_the_context_fails_alone() -> None:
 def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for llama.cpp's server closes its socket after three replies."""
+    """A stub of llama.cpp's server closes its socket after three replies."""
     replies = iter(["said"] * 3)
 
     def reply(_: dict[str, Any]) -> Any:
