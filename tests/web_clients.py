@@ -1,5 +1,6 @@
 """Starts the viewer and the voting server on loopback, with an HTTP client like their pages."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,20 @@ from urllib.parse import urlsplit
 import httpx
 
 from bakeoff.config.options import VoteOptions
-from bakeoff.records import (
-    Evidence,
-)
+from bakeoff.records import Evidence
 from bakeoff.web.viewer import serve_async
 from bakeoff.web.voting.serve import serve_voting
 from tests.background_server import serving
 from tests.unit.web.voting.cases import VOTES
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Yield a port that no other process is given, and at which a server can listen repeatedly."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 @contextmanager

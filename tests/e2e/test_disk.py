@@ -242,7 +242,7 @@ bakeoff.storage.database.LOCK_TIMEOUT = 1.5
 
 def exclusive_connection(path: Path) -> sqlite3.Connection:
     """A connection with an exclusive lock on the store."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
     db.execute("BEGIN EXCLUSIVE")
     return db
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unicodedata
 from pathlib import Path
@@ -220,20 +221,33 @@ def test_too_many_failures_are_reported_first_with_exit_code_3(tmp_path: Path) -
 
 @pytest.mark.long
 def test_ctrl_c_keeps_finished_work_and_prints_how_to_resume(tmp_path: Path) -> None:
-    def slow(body: dict[str, Any]) -> Any:
-        return Reply(body=chat_completion(prefer_good(body)), delay=0.1)
+    interrupted = threading.Event()
 
-    with OpenAIServer(slow) as server:
+    def hold_from_20(body: dict[str, Any]) -> Any:
+        held = len(server.requests) >= 20
+        return Reply(
+            body=chat_completion(prefer_good(body)),
+            until=lambda: not held or interrupted.is_set(),
+        )
+
+    with OpenAIServer(hold_from_20) as server:
         arguments = run_arguments(server, "--limit", "50", "--max-concurrency", "2")
         command = [sys.executable, "-m", "bakeoff", *arguments]
         process = subprocess.Popen(
             command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
-        deadline = time.monotonic() + 60
-        while len(server.requests) < 20 and time.monotonic() < deadline:
+        while len(server.requests) < 20:
+            assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=100)
+        assert process.stderr
+        errors = ""
+        while "finishing what is under way" not in errors:
+            line = process.stderr.readline()
+            assert line, errors
+            errors += line
+        interrupted.set()
+        errors += process.communicate(timeout=100)[1]
         sent = len(server.requests)
         server.respond = prefer_good
         again = bakeoff(*arguments, cwd=tmp_path)

@@ -171,24 +171,24 @@ def test_an_unwritable_file_is_logged_once_and_does_not_stop_the_run(
 
 
 def test_a_concurrent_reader_never_sees_a_partial_file(tmp_path: Path) -> None:
-    found: list[ProgressReport | None] = []
+    reports: list[ProgressReport | None] = []
     over = threading.Event()
 
-    def look() -> None:
+    def read_until_over() -> None:
+        reports.append(read_progress(tmp_path))
         while not over.is_set():
-            found.append(read_progress(tmp_path))
+            reports.append(read_progress(tmp_path))
 
     with ProgressFile(tmp_path) as progress:
         for number in range(20):
             ProgressCounter("completion", f"{number}" * 500, 9, progress)
-        reader = threading.Thread(target=look)
+        reader = threading.Thread(target=read_until_over)
         reader.start()
         for _ in range(300):
             progress.write()
         over.set()
         reader.join()
-    assert found
-    assert None not in found
+    assert None not in reports
 
 
 def written(folder: Path, content: bytes) -> Path:

