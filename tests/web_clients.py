@@ -14,7 +14,7 @@ from bakeoff.records import Evidence
 from bakeoff.web.viewer import serve_async
 from bakeoff.web.voting.serve import serve_voting
 from tests.background_server import serving
-from tests.unit.web.voting.cases import VOTES
+from tests.unit.web.voting.builders import VOTES
 
 
 @contextmanager

@@ -117,18 +117,18 @@ def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) ->
     read = sum(expense.input_tokens or 0 for expense in before.usage)
     written = sum(expense.output_tokens or 0 for expense in before.usage)
     took = [
-        sum(getattr(one, what) for one in results.summary.usage) for what in ("read", "written")
+        sum(getattr(usage, what) for usage in results.summary.usage) for what in ("read", "written")
     ]
     assert [read, written] == [pytest.approx(one, rel=0.15) for one in took]
     assert before.cost == pytest.approx(paid, rel=0.15)
     assert before.max_cost is not None
     assert before.max_cost >= paid
-    assert (after.cost, sum(one.requests for one in after.usage)) == (0, 0)
+    assert (after.cost, sum(usage.requests for usage in after.usage)) == (0, 0)
     assert after.paid is False
     assert more.cost == pytest.approx(
         sum(spent.cost or 0 for spent in rest.summary.usage) - was[1], rel=0.15
     )
-    assert sum(one.requests for one in more.usage) == respond.calls - was[0]
+    assert sum(usage.requests for usage in more.usage) == respond.calls - was[0]
 
 
 @pytest.mark.engine
@@ -164,7 +164,7 @@ def test_unknown_price_with_a_budget_is_an_error(tmp_path: Path) -> None:
     found = plan(config)
     assert found.cost is None
     assert found.unpriced == ("a", "j")
-    assert [one.cost for one in found.usage] == [None, 0, None]
+    assert [usage.cost for usage in found.usage] == [None, 0, None]
     assert not (tmp_path / "store.sqlite").exists()
     with pytest.raises(BudgetError, match="the price of 'a' is not known"):
         run(config.model_copy(update={"max_cost": 5.0}))
@@ -181,7 +181,7 @@ def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> N
     with OpenAIServer(respond) as server:
         config = asked(server, tmp_path, max_cost=0.6)
         results = run(config)
-        spent = sum(one.cost or 0 for one in results.run_usage)
+        spent = sum(usage.cost or 0 for usage in results.run_usage)
         first = len(server.requests)
         assert 0.5 < spent <= 0.6
         assert {failure.kind for failure in results.failures} == {"stopped"}
@@ -191,7 +191,7 @@ def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> N
         whole = run(asked(server, tmp_path, max_cost=5.0))
     assert not whole.failures
     assert len(server.requests) == 120
-    assert sum(one.stored for one in whole.run_usage) == first
+    assert sum(usage.stored for usage in whole.run_usage) == first
 
 
 def test_openai_list_prices_and_half_price_batches(tmp_path: Path) -> None:

@@ -289,7 +289,11 @@ def test_known_prices_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         url = f"?base_url={server.url}"
         models = (f"good=openai:gpt-4o{url}", f"bad=openai:no-such-model{url}")
         results = run(config(server, tmp_path, model=models), seen.append)
-    costs = [one.completion.cost for one in results.completions if one.model == "good"]
+    costs = [
+        completion.completion.cost
+        for completion in results.completions
+        if completion.model == "good"
+    ]
     assert last(seen)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
     assert (last(seen)["good"].cost or 0) > 0
     assert last(seen)["bad"].cost is None

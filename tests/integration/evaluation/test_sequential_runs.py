@@ -361,7 +361,7 @@ def test_eighth_model_adds_only_its_own_pairs(
     summary = results.summary
     assert len(summary.pairs) == 28
     assert all(pair.holm_p is not None for pair in summary.pairs)
-    assert [one.model for one in summary.ratings] == [f"m{model}" for model in range(8)]
+    assert [rating.model for rating in summary.ratings] == [f"m{model}" for model in range(8)]
     assert len(results.completions) == 8 * 24
     first, last = summary.ratings[0], summary.ratings[-1]
     assert first.ranks is not None
@@ -392,7 +392,7 @@ def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> Non
         for pair in results.summary.pairs
         if pair.win_rate
     )
-    ranked = [one.model for one in results.summary.ratings]
+    ranked = [rating.model for rating in results.summary.ratings]
     assert ranked[0] == "m0"
     assert ranked[-1] == "m7"
     assert len(results.completions) == 8 * 60

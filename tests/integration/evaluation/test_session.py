@@ -21,7 +21,7 @@ from bakeoff.runtime.timing import Stopwatch
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from tests.marks import long
 from tests.tiny_models import make_tiny_model
-from tests.unit.web.voting.cases import vote
+from tests.unit.web.voting.builders import vote
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
         assert (len(judged.failures), len(judged.judgments)) == (0, 6)
         append_vote(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
         voted = run(asked)
-        assert [one.judge for one in voted.judgments[6:]] == ["Anna"]
+        assert [judgment.judge for judgment in voted.judgments[6:]] == ["Anna"]
         assert run(asked) == voted
         (tmp_path / "out/votes.jsonl").unlink()
         assert run(asked).judgments == judged.judgments

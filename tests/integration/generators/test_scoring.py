@@ -87,7 +87,8 @@ def asked(question: str) -> str:
 
 def test_score_is_the_mean_logprob_of_the_tokens(tiny: Path) -> None:
     expected = [
-        by_hand(tiny, asked(one.messages[0].content), one.messages[1].content) for one in TURNS
+        by_hand(tiny, asked(prompt.messages[0].content), prompt.messages[1].content)
+        for prompt in TURNS
     ]
     assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
     alone = scores(scorer(f"hf:{tiny}?batch_size=1"), TURNS)

@@ -53,7 +53,7 @@ def pairs(question: str) -> list[Pair]:
 def requests(question: str, server: OpenAIServer, spec: str, max_concurrency: int = 8) -> list[str]:
     """The texts of the judge's requests about a pair in both orders."""
     judge = open_judge(judge_spec(spec), RunContext(Sampling(), max_concurrency))
-    assert all(isinstance(one, Verdict) for one in run_worker(judge, pairs(question)))
+    assert all(isinstance(outcome, Verdict) for outcome in run_worker(judge, pairs(question)))
     return [
         "".join(block["text"] for block in content) if isinstance(content, list) else content
         for content in (body["messages"][0]["content"] for body in server.requests)
@@ -114,5 +114,7 @@ def test_unreadable_replies_are_retried_in_both_waves() -> None:
         judge = open_judge(Spec.parse(spec), RunContext(Sampling()))
         verdicts = run_worker(judge, pairs("?" * LONG))
         order = [shown_completions(body)[0] for body in server.requests]
-    assert [one.retry_reason for one in verdicts if isinstance(one, Verdict)] == ["unreadable"] * 2
+    assert [verdict.retry_reason for verdict in verdicts if isinstance(verdict, Verdict)] == [
+        "unreadable"
+    ] * 2
     assert order == ["the good one"] * 2 + ["the other one"] * 2

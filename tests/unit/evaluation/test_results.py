@@ -20,9 +20,9 @@ def results() -> Results:
 
 
 def test_results_are_read_from_file_or_folder(tmp_path: Path) -> None:
-    of = sample_results()
-    (tmp_path / "results.json").write_text(of.to_json())
-    text = of.to_json()
+    expected = sample_results()
+    (tmp_path / "results.json").write_text(expected.to_json())
+    text = expected.to_json()
     for path in (tmp_path, tmp_path / "results.json", str(tmp_path)):
         assert read_results(path).to_json() == text
         assert results_folder(Path(path)) == tmp_path
@@ -46,41 +46,41 @@ def test_other_schema_and_missing_file_are_one_line_errors(tmp_path: Path) -> No
 
 
 def test_judgments_remain_a_tuple() -> None:
-    found, plain = results(), sample_results().judgments
-    assert isinstance(found.judgments, Judgments)
-    assert found.judgments == plain
-    assert (found.judgments[0], len(found.judgments)) == (plain[0], len(plain))
-    assert type(found.evidence.judgments) is tuple
-    assert found.evidence.judgments == plain
+    loaded, plain = results(), sample_results().judgments
+    assert isinstance(loaded.judgments, Judgments)
+    assert loaded.judgments == plain
+    assert (loaded.judgments[0], len(loaded.judgments)) == (plain[0], len(plain))
+    assert type(loaded.evidence.judgments) is tuple
+    assert loaded.evidence.judgments == plain
 
 
 def test_results_from_evidence_have_data_frames() -> None:
     read = results()
-    made = Results.of(read.evidence, read.summary, read.config, read.environment)
-    assert made == read
-    assert len(made.judgments()) == len(made.judgments) == 2
+    recomputed = Results.of(read.evidence, read.summary, read.config, read.environment)
+    assert recomputed == read
+    assert len(recomputed.judgments()) == len(recomputed.judgments) == 2
 
 
 def test_copies_keep_their_types() -> None:
-    found = results()
+    loaded = results()
     kept = (
-        found.model_copy(),
-        found.model_copy(deep=True),
-        copy.deepcopy(found),
-        pickle.loads(pickle.dumps(found)),
-        Results.model_validate(found.model_dump(by_alias=True)),
+        loaded.model_copy(),
+        loaded.model_copy(deep=True),
+        copy.deepcopy(loaded),
+        pickle.loads(pickle.dumps(loaded)),
+        Results.model_validate(loaded.model_dump(by_alias=True)),
     )
-    for one in kept:
-        assert one == found
-        assert isinstance(one.judgments, Judgments)
-        assert one.to_json() == found.to_json()
-    fewer = found.model_copy(update={"judgments": list(found.judgments[:1])})
+    for copied in kept:
+        assert copied == loaded
+        assert isinstance(copied.judgments, Judgments)
+        assert copied.to_json() == loaded.to_json()
+    fewer = loaded.model_copy(update={"judgments": list(loaded.judgments[:1])})
     assert len(fewer.judgments("polars")) == 1
-    assert fewer.to_json() != found.to_json()
+    assert fewer.to_json() != loaded.to_json()
 
 
 def test_document_is_independent_of_data_frames() -> None:
-    ours, plain = (one.model_json_schema() for one in (Results, Document))
+    ours, plain = (model.model_json_schema() for model in (Results, Document))
     ours["description"] = plain["description"]
     assert ours == plain
     with pytest.raises(ValueError, match=r"judgments\.0\.judge"):
@@ -88,18 +88,18 @@ def test_document_is_independent_of_data_frames() -> None:
 
 
 def test_repr_is_one_line() -> None:
-    found = results()
+    loaded = results()
     console = Console(width=1000)
     with console.capture() as printed:
-        console.print(found)
-    for text in (repr(found), f"Results({found})", printed.get().replace("\n", "")):
+        console.print(loaded)
+    for text in (repr(loaded), f"Results({loaded})", printed.get().replace("\n", "")):
         assert "models=('a', 'b')" in text
         assert "prompts=2" in text
-        assert found.summary.pairs[0].verdict in text
+        assert loaded.summary.pairs[0].verdict in text
         assert len(text) < 400
-    assert "Hello." not in repr(found)
+    assert "Hello." not in repr(loaded)
 
 
 def test_notebook_shows_the_verdict() -> None:
-    found = results()
-    assert found.summary.pairs[0].verdict in found._repr_html_()
+    loaded = results()
+    assert loaded.summary.pairs[0].verdict in loaded._repr_html_()

@@ -30,7 +30,7 @@ def refusal(path: Path, **options: Any) -> str:
 
 def first_of(judgments: tuple[Judgment, ...]) -> list[tuple[str, float]]:
     """The model shown first and the probability that it is better, per judgment."""
-    return [(one.first, one.verdict.first) for one in judgments]
+    return [(judgment.first, judgment.verdict.first) for judgment in judgments]
 
 
 def counted(imported: Evidence) -> tuple[int, int]:

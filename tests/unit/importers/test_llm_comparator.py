@@ -52,7 +52,7 @@ def test_missing_score_is_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"models": [{"name": "a"}]}, "'models' has to name two, and names 1"),
         ({"models": {}}, "'models' has to be a list of objects, not an object"),
@@ -62,7 +62,7 @@ def test_missing_score_is_a_failure(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_structure_is_a_config_error(
-    tmp_path: Path, change: dict[str, Any], says: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     path = write_file(tmp_path / "a.json", {**comparator({"score": 1}), **change})
-    assert says in refusal(path)
+    assert message in refusal(path)

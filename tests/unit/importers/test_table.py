@@ -215,15 +215,15 @@ def test_scores_without_a_common_prompt_are_a_config_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ([{"winner": "a", "model_a": None}], "row 1: 'model_a' has to be the name of a model"),
         ([{"winner": "a", "model_b": []}, {}], "row 1: 'model_b' has to be the name of a model"),
         ([scored(" ", 3)], "row 1: 'model' has to be the name of a model, and is blank"),
     ],
 )
-def test_a_model_needs_a_name(tmp_path: Path, rows: Rows, says: str) -> None:
-    assert says in refusal(write_file(tmp_path / "a.json", rows))
+def test_a_model_needs_a_name(tmp_path: Path, rows: Rows, message: str) -> None:
+    assert message in refusal(write_file(tmp_path / "a.json", rows))
 
 
 def test_table_without_verdicts_is_a_config_error(tmp_path: Path) -> None:
@@ -269,16 +269,16 @@ def test_one_column_may_have_two_standard_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "says"),
+    ("columns", "message"),
     [
         ({"loser": "label"}, "no column 'loser' to map to; there are: prompt, prompt_id, cluster"),
         ({"winner": "lable"}, "'a.csv': no row has the column 'lable'; there are: 'label'"),
     ],
 )
-def test_invalid_mapping_is_a_config_error(columns: dict[str, str], says: str) -> None:
+def test_invalid_mapping_is_a_config_error(columns: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         rename_columns(document_of({"label": 1}), columns)
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 def test_aliases_are_unique() -> None:

@@ -10,7 +10,7 @@ from bakeoff.report.notebook import notebook_html
 from bakeoff.report.text.judge_card import interval, judge_card_lines
 from bakeoff.report.text.summary import rank_text, rating_notes
 from tests.builders import make_results
-from tests.unit.analysis.cases import evidence, failure, texts, won
+from tests.unit.analysis.builders import evidence, failure, texts, won
 from tests.unit.report.notebook_results import HOSTILE, three, two
 
 VOID = {"img", "br", "meta"}
@@ -65,7 +65,7 @@ def test_verdict_numbers_and_judge_card_are_in_order() -> None:
 
 def test_flags_of_pairs_and_of_models_are_shown() -> None:
     rows = won(18, 4, 3)
-    same = [one for name in "ab" for one in texts(name, ["the same"] * 25)]
+    same = [completion for name in "ab" for completion in texts(name, ["the same"] * 25)]
     results = make_results(evidence(rows, completions=tuple(same)))
     assert results.summary.flags
     text = Outline(notebook_html(results)).text
@@ -89,10 +89,10 @@ def test_three_models_have_ratings_before_the_named_pairs() -> None:
     results = three()
     text = Outline(notebook_html(results)).text
     assert text.startswith("Strength, in log-odds of winning")
-    order = [text.index(f"{one.strength.estimate:+.2f}") for one in results.summary.ratings]
+    order = [text.index(f"{rating.strength.estimate:+.2f}") for rating in results.summary.ratings]
     assert order == sorted(order)
-    for one in results.summary.ratings:
-        assert f"{rank_text(one).removeprefix('rank ')}{one.group}" in text
+    for rating in results.summary.ratings:
+        assert f"{rank_text(rating).removeprefix('rank ')}{rating.group}" in text
     assert all(f"{note}." in text for note in rating_notes(results.summary))
     for pair in results.summary.pairs:
         assert f"{pair.a} against {pair.b} {pair.verdict}" in text
@@ -134,6 +134,6 @@ def test_styles_are_scoped_and_nothing_is_fetched() -> None:
     (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
     rules = re.sub(r"/\*.*?\*/", "", style)
     for selectors in re.findall(r"([^{}]+)\{(?!\s*\.bakeoff)", rules):
-        for one in re.split(r",(?![^(]*\))", selectors):
-            assert ".bakeoff-results" in one
+        for selector in re.split(r",(?![^(]*\))", selectors):
+            assert ".bakeoff-results" in selector
     assert not re.search(r"url\(|@import|@font-face|src=|href=|<script", text)

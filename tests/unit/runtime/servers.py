@@ -141,12 +141,12 @@ def simulate(
     """Send `requests`; `after` maps the real delay of a refusal to its retry-after."""
     chance = random.Random(7)
     limiter = ServerLimits(config or LimitConfig(256))
-    told, now, order = Simulation(limiter), 0.0, itertools.count()
+    simulation, now, order = Simulation(limiter), 0.0, itertools.count()
     events: list[tuple[float, int, str, float]] = []
-    waiting, due = requests, math.inf  # when it will be looked again whether one may start
+    waiting, due = requests, math.inf  # requests, and the time of the next attempt to start one
 
-    def then(seconds: float, what: str, of: float) -> None:
-        heapq.heappush(events, (now + seconds, next(order), what, of))
+    def schedule(seconds: float, event: str, started_at: float) -> None:
+        heapq.heappush(events, (now + seconds, next(order), event, started_at))
 
     def start() -> None:
         nonlocal waiting, due
@@ -154,31 +154,31 @@ def simulate(
             if (wait := limiter.delay(now)) > 0:
                 if now + wait < due:
                     due = now + max(wait, 1e-6)
-                    then(max(wait, 1e-6), "start", 0.0)
+                    schedule(max(wait, 1e-6), "start", 0.0)
                 return
             limiter.on_start(now)
             waiting -= 1
-            told.most = max(told.most, limiter.in_flight)
-            then(0.001 + chance.expovariate(1 / 0.004), "arrives", now)
+            simulation.most = max(simulation.most, limiter.in_flight)
+            schedule(0.001 + chance.expovariate(1 / 0.004), "arrival", now)
 
     start()
-    while len(told.served) < requests:
-        now, _, what, began = heapq.heappop(events)
-        if what == "start":
+    while len(simulation.served) < requests:
+        now, _, event, started_at = heapq.heappop(events)
+        if event == "start":
             due = math.inf
-        elif what == "arrives":
+        elif event == "arrival":
             wait = server.take(now)
             if wait:
-                told.refused.append(now)
-                limiter.on_refusal(began, now, after(wait))
+                simulation.refused.append(now)
+                limiter.on_refusal(started_at, now, after(wait))
                 waiting += 1
             else:
                 queued = isinstance(server, OneByOne)
-                then(server.latency(now) if queued else latency(chance), "served", began)
+                schedule(server.latency(now) if queued else latency(chance), "reply", started_at)
         else:
-            told.served.append(now)
-            limiter.on_reply(began, now, tokens)
+            simulation.served.append(now)
+            limiter.on_reply(started_at, now, tokens)
             if isinstance(server, Telling):
                 limiter.update_quotas(now, server.quota(), None)
         start()
-    return told
+    return simulation

@@ -34,32 +34,32 @@ OUTCOMES = (
 EVENTS = st.lists(st.none() | st.tuples(OUTCOMES, st.integers(1, 3)))
 
 
-def told(
+def updates_of(
     events: Iterable[tuple[Completion | Verdict | WorkError, int] | None],
 ) -> list[ProgressUpdate]:
-    seen: list[ProgressUpdate] = []
-    count = ProgressCounter("judgment", "j", 99, seen.append)
+    updates: list[ProgressUpdate] = []
+    count = ProgressCounter("judgment", "j", 99, updates.append)
     for event in events:
         if event is None:
             count.add_stored()
         else:
             count.add_new(*event)
-    return seen
+    return updates
 
 
 @given(EVENTS)
 def test_counts_add_up_and_repeated_outcomes_are_paid_once(
     events: list[tuple[Completion | Verdict | WorkError, int] | None],
 ) -> None:
-    seen = told(events)
-    last, new = seen[-1], [event for event in events if event is not None]
-    records = [one for one, _ in new if not isinstance(one, WorkError)]
-    assert len(seen) == len(events) + 1
+    updates = updates_of(events)
+    last, new = updates[-1], [event for event in events if event is not None]
+    records = [outcome for outcome, _ in new if not isinstance(outcome, WorkError)]
+    assert len(updates) == len(events) + 1
     assert last.stored == len(events) - len(new)
-    assert last.failed == sum(times for one, times in new if isinstance(one, WorkError))
+    assert last.failed == sum(times for outcome, times in new if isinstance(outcome, WorkError))
     assert last.done == last.stored + sum(times for _, times in new)
     assert last.tokens == sum(map(tokens_of, records))
-    costs = [one.cost for one in records]
+    costs = [record.cost for record in records]
     if None in costs:
         assert last.cost is None
     else:
@@ -67,25 +67,25 @@ def test_counts_add_up_and_repeated_outcomes_are_paid_once(
 
 
 def test_remote_done_is_reported_on_change_until_an_outcome_arrives() -> None:
-    told: list[ProgressUpdate] = []
-    count = ProgressCounter("judgment", "j", 5, told.append)
+    updates: list[ProgressUpdate] = []
+    count = ProgressCounter("judgment", "j", 5, updates.append)
     for through in (0, 2, 2, 3):
         count.set_remote_done(through)
     count.add_new(WorkError("no"))
-    assert [progress.remote_done for progress in told] == [0, 2, 3, 0]
-    assert [progress.done for progress in told] == [0, 0, 0, 1]
+    assert [progress.remote_done for progress in updates] == [0, 2, 3, 0]
+    assert [progress.done for progress in updates] == [0, 0, 0, 1]
 
 
 def test_tokens_in_progress_become_tokens_when_an_outcome_arrives() -> None:
-    told: list[ProgressUpdate] = []
-    count = ProgressCounter("completion", "m", 3, told.append)
+    updates: list[ProgressUpdate] = []
+    count = ProgressCounter("completion", "m", 3, updates.append)
     for tokens in (5, 9, 9):
         count.set_tokens_in_progress(tokens)
     count.add_new(Completion(text="", tokens=6))
     count.add_new(Completion(text="", tokens=7))  # it went on since somebody looked
     count.set_tokens_in_progress(4)
     count.add_new(WorkError("no"))
-    assert [(one.tokens, one.tokens_in_progress) for one in told] == [
+    assert [(update.tokens, update.tokens_in_progress) for update in updates] == [
         *((0, 0), (0, 5), (0, 9)),
         *((6, 3), (13, 0), (13, 4), (13, 0)),
     ]
@@ -100,8 +100,8 @@ def test_tokens_of_adds_input_and_output() -> None:
 
 
 def test_the_file_exists_during_the_run_only(tmp_path: Path) -> None:
-    seen: list[ProgressUpdate] = []
-    with ProgressFile(tmp_path, seen.append) as progress:
+    updates: list[ProgressUpdate] = []
+    with ProgressFile(tmp_path, updates.append) as progress:
         begun = read_progress(tmp_path)
         count = ProgressCounter("completion", "a", 2, progress)
         count.add_stored()
@@ -110,10 +110,10 @@ def test_the_file_exists_during_the_run_only(tmp_path: Path) -> None:
     assert begun is not None
     assert begun.rows == ()
     assert now is not None
-    assert now.rows == (seen[-1],)
+    assert now.rows == (updates[-1],)
     assert now.started == begun.started <= begun.updated < now.updated
     assert now.results == "results.json"
-    assert [one.done for one in seen] == [0, 1]
+    assert [update.done for update in updates] == [0, 1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -206,9 +206,9 @@ ROW = {"stage": "completion", "participant": "a", "done": 1, "total": 2}
 
 
 def test_a_valid_file_is_read(tmp_path: Path) -> None:
-    found = read_progress(written(tmp_path, whole(rows=[ROW])))
-    assert found is not None
-    assert found.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
+    report = read_progress(written(tmp_path, whole(rows=[ROW])))
+    assert report is not None
+    assert report.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def test_a_cancelled_caller_does_not_wait_for_its_daemon_thread() -> None:
 
     before = set(threading.enumerate())
     asyncio.run(go())
-    (thread,) = {one for one in threading.enumerate() if one.name == "bakeoff-daemon"} - before
+    (thread,) = {
+        thread for thread in threading.enumerate() if thread.name == "bakeoff-daemon"
+    } - before
     gate.set()  # it comes to its end when there is no loop any more, and nobody minds
     thread.join()

@@ -408,13 +408,13 @@ def test_an_engine_without_outcomes_fails_all_waiting_calls(error: ConfigError |
 
     async def go() -> list[Outcomes | BaseException]:
         calls = (outcomes_of(engine, items) for items in ([1, 2], [3]))
-        found = await asyncio.gather(*calls, return_exceptions=True)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
         await engine.close()
-        return found
+        return outcomes
 
     engine = Useless(2)
-    found = run(go)
-    assert [type(one) for one in found] == [type(error) if error else RuntimeError] * 2
+    outcomes = run(go)
+    assert [type(outcome) for outcome in outcomes] == [type(error) if error else RuntimeError] * 2
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3])

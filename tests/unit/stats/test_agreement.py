@@ -116,12 +116,12 @@ def test_neither_raters_nor_names_nor_the_order_of_prompts_matter(
     names = rng.permutation(4).astype(float)
     other = np.where(np.isnan(two), np.nan, names[np.nan_to_num(two).astype(int)])
     other = other[rng.permutation(len(other))][:, ::-1]
-    one, renamed = coefficient(two), coefficient(other)
-    assert (one is None) == (renamed is None)
-    if one is not None:
-        assert sound(one)
-        assert renamed.estimate == pytest.approx(one.estimate, abs=1e-9)
-        assert one.estimate <= 1 + 1e-9
+    original, renamed = coefficient(two), coefficient(other)
+    assert (original is None) == (renamed is None)
+    if original is not None:
+        assert sound(original)
+        assert renamed.estimate == pytest.approx(original.estimate, abs=1e-9)
+        assert original.estimate <= 1 + 1e-9
 
 
 @few
@@ -133,9 +133,9 @@ def test_the_scale_of_an_interval_and_any_rising_scale_of_ranks_do_not_matter(
         (krippendorff_alpha(rated, "interval"), krippendorff_alpha(10 - 3 * rated, "interval")),
         (krippendorff_alpha(rated, "ordinal"), krippendorff_alpha(np.exp(rated), "ordinal")),
     ]
-    for one, other in pairs:
-        assert (one is None) == (other is None)
-        assert one is None or same(one, other, within=1e-6)
+    for first, second in pairs:
+        assert (first is None) == (second is None)
+        assert first is None or same(first, second, within=1e-6)
 
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)

@@ -47,11 +47,11 @@ def test_swapping_the_models_mirrors_the_corrected_rate(
     sample: tuple[int, int, float, int],
 ) -> None:
     parts = random_labels(*sample)
-    one, other = ppi_plus_plus(*parts), ppi_plus_plus(*(1 - part for part in parts))
-    assert sound(one)
-    assert mirrored(one.value, other.value)
-    assert one.weight == pytest.approx(other.weight)
-    assert 0 <= one.weight <= 1
+    original, swapped = ppi_plus_plus(*parts), ppi_plus_plus(*(1 - part for part in parts))
+    assert sound(original)
+    assert mirrored(original.value, swapped.value)
+    assert original.weight == pytest.approx(swapped.weight)
+    assert 0 <= original.weight <= 1
 
 
 @given(samples, st.sampled_from(["constant", "opposite"]))
@@ -122,17 +122,17 @@ def test_lee_interval_of_the_authors_example() -> None:
 def test_lee_s_interval_is_in_0_to_1_mirrored_and_needs_a_judge_better_than_chance(
     rate: float, n: int, negatives: tuple[float, int], positives: tuple[float, int]
 ) -> None:
-    one = lee_interval(rate, n, negatives, positives)
+    interval = lee_interval(rate, n, negatives, positives)
     other = lee_interval(1 - rate, n, positives, negatives)
     power = negatives[0] + positives[0] - 1
     assume(abs(power) > 1e-6)
-    assert (one is None) == (other is None)
+    assert (interval is None) == (other is None)
     if power < 0:
-        assert one is None
-    if one is not None:
-        assert sound(one)
-        assert 0 <= one.value.low <= one.value.high <= 1
-        assert mirrored(one.value, other.value, within=1e-6)
+        assert interval is None
+    if interval is not None:
+        assert sound(interval)
+        assert 0 <= interval.value.low <= interval.value.high <= 1
+        assert mirrored(interval.value, other.value, within=1e-6)
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_the_number_of_labels_is_the_same_for_both_models(
 ) -> None:
     labels, judged, more = random_labels(*sample)
     total = len(labels) + len(more)
-    one = labels_needed(labels, judged, total, away)
+    labels_for_a = labels_needed(labels, judged, total, away)
     other = labels_needed(1 - labels, 1 - judged, total, away)
-    assert (one is None) == (other is None)
-    assert one is None or other is None or abs(one - other) <= 1
+    assert (labels_for_a is None) == (other is None)
+    assert labels_for_a is None or other is None or abs(labels_for_a - other) <= 1

@@ -241,10 +241,10 @@ def test_the_sequential_test_agrees_with_the_interval_at_every_look(
         looks.add(value)
         if count % 20 and count != len(values) and len(values) > 60:
             continue
-        seen = np.array(values[:count])
-        if not _clear(seen, margin, alpha):
+        values_ = np.array(values[:count])
+        if not _clear(values_, margin, alpha):
             continue
-        outcome = interval_outcome(mean_confidence_sequence(seen, alpha), margin)
+        outcome = interval_outcome(mean_confidence_sequence(values_, alpha), margin)
         different = {"better": "different", "worse": "different", "not enough data": None}
         assert looks.decision == different.get(outcome, outcome), (count, outcome)
 
@@ -329,12 +329,12 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 ) -> None:
     truth, draw = KINDS[kind]
     runs = draw(np.random.default_rng(53), (400, 200))
-    made = np.array([log_wealth_at_each_look(run, truth) for run in runs])
-    over = made.max(axis=1) > math.log(20)
+    paths = np.array([log_wealth_at_each_look(run, truth) for run in runs])
+    over = paths.max(axis=1) > math.log(20)
     print(f"{kind}: {over.mean():.4f}")
     assert 0 < over.mean() < 0.05
     for run in [*np.flatnonzero(over)[:2], *np.flatnonzero(~over)[:2]]:
-        look = int(made[run].argmax()) + 1
+        look = int(paths[run].argmax()) + 1
         lows, highs = confidence_sequence_at(runs[run], [look])
         assert ((lows > truth) | (highs < truth))[0] == over[run]
 

@@ -38,7 +38,7 @@ def table(wins: int, ties: int, losses: int) -> Values:
     return np.repeat([1.0, 0.5, 0.0], [wins, ties, losses])
 
 
-def whole(values: Values) -> bool:
+def is_win_tie_loss(values: Values) -> bool:
     return bool(np.isin(values, (0, 0.5, 1)).all())
 
 
@@ -142,9 +142,9 @@ def test_swapping_the_models_mirrors_the_interval(
 ) -> None:
     values, clusters = drawn
     by = None if alone else clusters
-    one, other = win_rate(values, by), win_rate(1 - values, by)
-    assert mirrored(one, other, within=1e-7)
-    assert (one.method, one.n) == (other.method, other.n)
+    original, swapped = win_rate(values, by), win_rate(1 - values, by)
+    assert mirrored(original, swapped, within=1e-7)
+    assert (original.method, original.n) == (swapped.method, swapped.n)
 
 
 @given(values_in_clusters(), st.booleans(), st.randoms(use_true_random=False))
@@ -154,10 +154,10 @@ def test_the_order_of_the_prompts_does_not_matter(
     values, clusters = drawn
     places = list(range(len(values)))
     rng.shuffle(places)
-    one = win_rate(values, None if alone else clusters)
+    original = win_rate(values, None if alone else clusters)
     other = win_rate(values[places], None if alone else clusters[places])
-    assert same(one, other)
-    assert one.method == other.method
+    assert same(original, other)
+    assert original.method == other.method
 
 
 @given(values_in_clusters(), st.booleans())
@@ -173,9 +173,9 @@ def test_a_higher_level_is_a_wider_interval(drawn: tuple[Values, np.ndarray], al
 def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> None:
     assert win_rate(single) == effective_wilson(single)
     average = np.round(average, 9)  # smaller differences count as rounding
-    assert whole(average) or win_rate(average) == cluster_robust_mean(average, None)
+    assert is_win_tie_loss(average) or win_rate(average) == cluster_robust_mean(average, None)
     wilson = win_rate(average).method == "effective-n Wilson"
-    assert wilson == (whole(average) or np.ptp(average) <= 1e-9)
+    assert wilson == (is_win_tie_loss(average) or np.ptp(average) <= 1e-9)
 
 
 @given(st.integers(2, 90), st.floats(0.02, 0.98), st.integers(0, 2**32 - 1))
@@ -183,7 +183,7 @@ def test_averages_have_student_s_interval_on_the_logit_scale_where_there_are_few
     n: int, centre: float, seed: int
 ) -> None:
     values = np.random.default_rng(seed).beta(4 * centre, 4 * (1 - centre), n).round(9)
-    assume(np.ptp(values) > 1e-3 and not whole(values))
+    assume(np.ptp(values) > 1e-3 and not is_win_tie_loss(values))
     estimate, m = win_rate(values), values.mean()
     if n < 30 or n * min(m, 1 - m) < 15:
         low, high = t.interval(0.95, n - 1, loc=logit(m), scale=sem(values) / (m * (1 - m)))
@@ -223,12 +223,12 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 ) -> None:
     values, clusters = drawn
     values = np.round(values, 6)  # differences of 1e-9 may count as rounding
-    one = cluster_robust_mean(values, clusters)
+    original = cluster_robust_mean(values, clusters)
     many = cluster_robust_mean(np.repeat(values, times), np.repeat(clusters, times))
-    assert same(one, many)
-    assert one.n == many.n == len(set(clusters.tolist()))
-    if one.se is not None:
-        assert many.se == pytest.approx(one.se, abs=1e-9)
+    assert same(original, many)
+    assert original.n == many.n == len(set(clusters.tolist()))
+    if original.se is not None:
+        assert many.se == pytest.approx(original.se, abs=1e-9)
 
 
 @given(quarters, st.integers(2, 4))
@@ -352,9 +352,9 @@ def test_the_bootstrap_survives_degenerate_data(values: list[float], statistic: 
 @examples(20)
 @given(averages)
 def test_the_bootstrap_is_seeded(values: Values) -> None:
-    one, again = (bca(mean_of(values), len(values), resamples=200) for _ in range(2))
-    assert one == again
-    assert sound(one)
+    first, second = (bca(mean_of(values), len(values), resamples=200) for _ in range(2))
+    assert first == second
+    assert sound(first)
 
 
 def test_the_bootstrap_draws_whole_clusters() -> None:

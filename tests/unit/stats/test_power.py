@@ -80,12 +80,14 @@ def test_each_variance_has_its_number_of_samples() -> None:
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2, 0.5]))
 def test_swapping_the_models_changes_no_power(values: Values, margin: float) -> None:
     values = np.round(values, 3)
-    one, other = power_analysis(values, margin), power_analysis(1 - values, margin)
-    assert sound(one)
-    assert one.detectable == pytest.approx(other.detectable)
-    assert (one.needed is None) == (other.needed is None)
-    assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=1)
-    assert one.method == other.method
+    original, swapped = power_analysis(values, margin), power_analysis(1 - values, margin)
+    assert sound(original)
+    assert original.detectable == pytest.approx(swapped.detectable)
+    assert (original.needed is None) == (swapped.needed is None)
+    assert original.needed is None or original.needed == pytest.approx(
+        swapped.needed, rel=1e-6, abs=1
+    )
+    assert original.method == swapped.method
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
@@ -152,16 +154,16 @@ def test_optional_stopping_needs_more_and_a_smaller_alpha_more_still(
 ) -> None:
     fixed = power_analysis(values, margin)
     looked = [power_analysis(values, margin, anytime=alpha) for alpha in (0.05, 0.025, 0.05 / 45)]
-    assert all(sound(one) for one in looked)
-    detectable_ = [fixed.detectable, *(one.detectable for one in looked)]
+    assert all(sound(analysis) for analysis in looked)
+    detectable_ = [fixed.detectable, *(analysis.detectable for analysis in looked)]
     assert detectable_ == sorted(detectable_)
     assert detectable_[0] < detectable_[1] < detectable_[-1]
     if fixed.needed is None:
-        assert all(one.needed is None and one.more is None for one in looked)
+        assert all(analysis.needed is None and analysis.more is None for analysis in looked)
         return
-    needed = [fixed.needed, *(one.needed or 0 for one in looked)]
+    needed = [fixed.needed, *(analysis.needed or 0 for analysis in looked)]
     assert needed == sorted(needed)
-    assert all(one.more == max(0, (one.needed or 0) - len(values)) for one in looked)
+    assert all(analysis.more == max(0, (analysis.needed or 0) - len(values)) for analysis in looked)
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05]), st.sampled_from([0.05, 0.01]))
@@ -179,9 +181,11 @@ def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_ne
 @given(values_of_any_kind, st.sampled_from([0.05, 0.01]))
 def test_swapping_the_models_changes_no_power_at_any_look(values: Values, alpha: float) -> None:
     values = np.round(values, 3)
-    one, other = (power_analysis(each, 0.05, anytime=alpha) for each in (values, 1 - values))
-    assert one.detectable == pytest.approx(other.detectable)
-    assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=2)
+    original, swapped = (power_analysis(each, 0.05, anytime=alpha) for each in (values, 1 - values))
+    assert original.detectable == pytest.approx(swapped.detectable)
+    assert original.needed is None or original.needed == pytest.approx(
+        swapped.needed, rel=1e-6, abs=2
+    )
 
 
 def test_a_sequence_needs_about_as_many_more_for_each_halving_of_alpha() -> None:
@@ -400,23 +404,23 @@ def test_neither_names_nor_the_order_of_verdicts_matter(
     codes = [np.array([verdict[i] for verdict in verdicts]) for i in range(1, 5)]
     shuffled = rng.permutation(len(values))
     renamed = [rng.permutation(50)[code][shuffled] for code in codes]
-    one, other = (
+    original, reordered = (
         variance_components(values, *codes),
         variance_components(values[shuffled], *renamed),
     )
     for name in ("prompt", "generation", "order", "repeat"):
-        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9), name
-    assert (one.prompts, one.repeats) == (other.prompts, other.repeats)
-    assert sound(one)
+        assert getattr(original, name) == pytest.approx(getattr(reordered, name), abs=1e-9), name
+    assert (original.prompts, original.repeats) == (reordered.prompts, reordered.repeats)
+    assert sound(original)
 
 
 @given(st.integers(0, 10**6))
 def test_swapping_the_models_changes_no_component(seed: int) -> None:
     shape = (6, 2, 2, 2)
     values = np.random.default_rng(seed).choice([0.0, 0.5, 1.0], shape).ravel()
-    one, other = (variance_components(v, *design(*shape)) for v in (values, 1 - values))
-    assert (one.prompt, one.generation, one.order, one.repeat) == pytest.approx(
-        (other.prompt, other.generation, other.order, other.repeat), abs=1e-12
+    original, swapped = (variance_components(v, *design(*shape)) for v in (values, 1 - values))
+    assert (original.prompt, original.generation, original.order, original.repeat) == pytest.approx(
+        (swapped.prompt, swapped.generation, swapped.order, swapped.repeat), abs=1e-12
     )
 
 
@@ -457,7 +461,9 @@ def test_the_advice_is_what_lowers_the_standard_error_most(
 def test_more_prompts_divide_the_standard_error_by_the_root_of_two_and_nothing_beats_that() -> None:
     values = simulated(np.random.default_rng(6), (60, 2, 2, 2), (0.2, 0.1, 0.1, 0.1))
     advice = variance_components(values, *design(60, 2, 2, 2)).advice
-    places = [advice.index(f"% with {what}") for what in ("more prompts", "new compl", "repeats")]
+    places = [
+        advice.index(f"% with {advice_}") for advice_ in ("more prompts", "new compl", "repeats")
+    ]
     assert places == sorted(places)
     assert " 71 % with more prompts" in advice
 

@@ -34,7 +34,7 @@ def fit(outcomes: PairwiseOutcomes, items: int = 4, **options: bool) -> BradleyT
 
 
 def log_strengths(ratings: BradleyTerryFit) -> list[float]:
-    return [one.estimate for one in ratings.strengths]
+    return [rating.estimate for rating in ratings.strengths]
 
 
 def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
@@ -103,7 +103,10 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
         return log_strengths(bradley_terry(drawn, 3, ties=ties, order=True, resamples=0))
 
     alone = bca(single, 60, resamples=150)
-    assert all(same(one, other, 1e-6) for one, other in zip(fitted.strengths, alone, strict=True))
+    assert all(
+        same(rating, reference, 1e-6)
+        for rating, reference in zip(fitted.strengths, alone, strict=True)
+    )
 
 
 def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,19 +169,19 @@ def statsmodels_fit(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
     counts, order_known = outcomes.counts, outcomes.order_known
     for row in range(len(counts)):
         key = (outcomes.left[row], outcomes.right[row], bool(order_known[row]))
-        held = cells.setdefault(key, {1.0: 0.0, 0.5: 0.0, 0.0: 0.0})
-        held[outcomes.values[row]] += counts[row]
-    design, seen = [], []
-    for at, ((left, right, first), held) in enumerate(cells.items()):
-        for value, count in held.items():
+        cell = cells.setdefault(key, {1.0: 0.0, 0.5: 0.0, 0.0: 0.0})
+        cell[outcomes.values[row]] += counts[row]
+    design, totals = [], []
+    for at, ((left, right, first), cell) in enumerate(cells.items()):
+        for value, count in cell.items():
             row = np.zeros(items + 2 + len(cells))
             row[left] += value - 0.5
             row[right] -= value - 0.5
             row[items], row[items + 1] = value == 0.5, first * (value - 0.5)
             row[items + 2 + at] = 1
             design.append(row[1:])
-            seen.append(count)
-    model = sm.GLM(np.array(seen), np.array(design), family=sm.families.Poisson())
+            totals.append(count)
+    model = sm.GLM(np.array(totals), np.array(design), family=sm.families.Poisson())
     return model.fit(tol=1e-12).params[: items + 1]
 
 
@@ -205,9 +208,11 @@ def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression
 @few
 @given(seeds, st.booleans(), st.booleans())
 def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
-    one = random_outcomes(seed)
-    twice = PairwiseOutcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
-    heavy = dataclasses.replace(one, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool))
+    outcomes = random_outcomes(seed)
+    twice = PairwiseOutcomes(*(np.repeat(getattr(outcomes, name), 2) for name in FIELDS))
+    heavy = dataclasses.replace(
+        outcomes, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool)
+    )
     ours, theirs = (
         bradley_terry(games, 4, ties=ties, order=order, resamples=30) for games in (heavy, twice)
     )
@@ -219,18 +224,18 @@ def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
 @few
 @given(seeds)
 def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
-    one = random_outcomes(seed, first=1.0)
+    outcomes = random_outcomes(seed, first=1.0)
     rng = np.random.default_rng(seed)
     turn, order_known = rng.random(80) < 0.5, rng.random(80) < 0.5
     turn &= ~order_known
     other = PairwiseOutcomes(
-        np.where(turn, one.right, one.left),
-        np.where(turn, one.left, one.right),
-        np.where(turn, 1 - one.values, one.values),
-        one.prompts,
+        np.where(turn, outcomes.right, outcomes.left),
+        np.where(turn, outcomes.left, outcomes.right),
+        np.where(turn, 1 - outcomes.values, outcomes.values),
+        outcomes.prompts,
         order_known=order_known,
     )
-    ours = fit(dataclasses.replace(one, order_known=order_known), order=True)
+    ours = fit(dataclasses.replace(outcomes, order_known=order_known), order=True)
     theirs = fit(other, order=True)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-6)
     assert ours.first == pytest.approx(theirs.first, abs=1e-6)
@@ -239,11 +244,15 @@ def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
 @few
 @given(seeds)
 def test_renaming_the_items_renames_significant_differences(seed: int) -> None:
-    one = random_outcomes(seed, n=240, ties=0.1)
+    outcomes = random_outcomes(seed, n=240, ties=0.1)
     names = np.random.default_rng(seed).permutation(4)
-    other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
-    mirror = dataclasses.replace(one, values=1 - one.values)
-    ours, theirs, turned = (bradley_terry(games, 4, ties=True) for games in (one, other, mirror))
+    other = PairwiseOutcomes(
+        names[outcomes.left], names[outcomes.right], outcomes.values, outcomes.prompts
+    )
+    mirror = dataclasses.replace(outcomes, values=1 - outcomes.values)
+    ours, theirs, turned = (
+        bradley_terry(games, 4, ties=True) for games in (outcomes, other, mirror)
+    )
     assert {(names[i], names[j]) for i, j in ours.better} == set(theirs.better)
     assert {(j, i) for i, j in ours.better} == set(turned.better)
 
@@ -260,9 +269,9 @@ def test_direct_wins_count_prompts_with_more_wins_than_losses() -> None:
 def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
     seed: int, ties: bool, order: bool
 ) -> None:
-    one = random_outcomes(seed, first=0.4)
-    other = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
-    ours, theirs = (fit(games, ties=ties, order=order) for games in (one, other))
+    outcomes = random_outcomes(seed, first=0.4)
+    other = PairwiseOutcomes(outcomes.right, outcomes.left, 1 - outcomes.values, outcomes.prompts)
+    ours, theirs = (fit(games, ties=ties, order=order) for games in (outcomes, other))
     assert sound(ours)
     assert sum(log_strengths(ours)) == pytest.approx(0, abs=1e-9)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-4)
@@ -275,9 +284,9 @@ def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
 @few
 @given(seeds, st.booleans())
 def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> None:
-    one = random_outcomes(seed)
-    other = PairwiseOutcomes(one.left, one.right, 1 - one.values, one.prompts)
-    ours, theirs = (fit(games, ties=ties) for games in (one, other))
+    outcomes = random_outcomes(seed)
+    other = PairwiseOutcomes(outcomes.left, outcomes.right, 1 - outcomes.values, outcomes.prompts)
+    ours, theirs = (fit(games, ties=ties) for games in (outcomes, other))
     negative = [-strength for strength in log_strengths(theirs)]
     assert log_strengths(ours) == pytest.approx(negative, abs=1e-4)
 
@@ -285,10 +294,12 @@ def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> 
 @few
 @given(seeds)
 def test_renaming_the_items_renames_their_strengths(seed: int) -> None:
-    one = random_outcomes(seed)
+    outcomes = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(4)
-    other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
-    ours, theirs = log_strengths(fit(one)), log_strengths(fit(other))
+    other = PairwiseOutcomes(
+        names[outcomes.left], names[outcomes.right], outcomes.values, outcomes.prompts
+    )
+    ours, theirs = log_strengths(fit(outcomes)), log_strengths(fit(other))
     assert ours == pytest.approx([theirs[name] for name in names], abs=1e-4)
 
 
@@ -298,11 +309,11 @@ def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> Non
     values = np.repeat([1.0, 0.0, 0.5], (wins, losses, ties))
     n = len(values)
     outcomes = PairwiseOutcomes(np.zeros(n, dtype=int), np.ones(n, dtype=int), values, np.arange(n))
-    one, other = log_strengths(fit(outcomes, 2))
-    assert one - other == pytest.approx(logit(values.mean()), abs=1e-3)
+    first, second = log_strengths(fit(outcomes, 2))
+    assert first - second == pytest.approx(logit(values.mean()), abs=1e-3)
     davidson = fit(outcomes, 2, ties=True)
-    one, other = log_strengths(davidson)
-    weights = np.array([np.exp((one - other) / 2), np.exp((other - one) / 2), davidson.tie])
+    first, second = log_strengths(davidson)
+    weights = np.array([np.exp((first - second) / 2), np.exp((second - first) / 2), davidson.tie])
     assert weights / weights.sum() == pytest.approx(np.array([wins, losses, ties]) / n, abs=1e-3)
 
 
@@ -311,18 +322,20 @@ def test_intervals_hold_strengths_and_are_seeded() -> None:
     ratings = bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
     assert sound(ratings)
     assert ratings == bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
-    assert all(one.n == 40 and one.low < one.high for one in ratings.strengths)
+    assert all(rating.n == 40 and rating.low < rating.high for rating in ratings.strengths)
     point = fit(outcomes, ties=True, order=True)
     assert log_strengths(point) == pytest.approx(log_strengths(ratings))
-    assert all(one.low == one.high for one in point.strengths)
-    assert {one.method for one in point.strengths} == {"no interval"}
+    assert all(rating.low == rating.high for rating in point.strengths)
+    assert {rating.method for rating in point.strengths} == {"no interval"}
 
 
 def test_the_bootstrap_draws_prompts_not_outcomes() -> None:
-    one = random_outcomes(5)
-    four = PairwiseOutcomes(*(np.repeat(getattr(one, name), 4) for name in FIELDS))
+    outcomes = random_outcomes(5)
+    four = PairwiseOutcomes(*(np.repeat(getattr(outcomes, name), 4) for name in FIELDS))
     alone = PairwiseOutcomes(four.left, four.right, four.values, np.arange(len(four.values)))
-    once, copies, naive = (bradley_terry(games, 4, resamples=150) for games in (one, four, alone))
+    once, copies, naive = (
+        bradley_terry(games, 4, resamples=150) for games in (outcomes, four, alone)
+    )
     for ours, theirs, narrow in zip(once.strengths, copies.strengths, naive.strengths, strict=True):
         assert same(ours, theirs, within=0.03)  # the ridge of resamples weighs less
         assert narrow.high - narrow.low < 0.7 * (theirs.high - theirs.low)
@@ -341,7 +354,7 @@ def test_intervals_of_a_gap_in_strength_cover() -> None:
             PairwiseOutcomes(left, right, values, np.arange(90)), 3, resamples=150
         )
         pairs = zip(ratings.strengths, strengths, strict=True)
-        hits += [one.low <= truth <= one.high for one, truth in pairs]
+        hits += [gap.low <= truth <= gap.high for gap, truth in pairs]
     assert np.mean(hits) >= 0.9
 
 
@@ -368,8 +381,8 @@ def test_items_that_never_met_are_components() -> None:
 
 
 def test_a_single_outcome_stays_finite() -> None:
-    one = np.array([0])
-    ratings = bradley_terry(PairwiseOutcomes(one, one + 1, np.array([1.0]), one), 2)
+    index = np.array([0])
+    ratings = bradley_terry(PairwiseOutcomes(index, index + 1, np.array([1.0]), index), 2)
     assert sound(ratings)
     assert 0 < log_strengths(ratings)[0] < 5
 
@@ -432,19 +445,19 @@ def test_one_prompt_gives_no_significance() -> None:
     ratings = bradley_terry(outcomes, 3, ties=True, order=True)
     assert sound(ratings)
     assert ratings.better == ()
-    assert {one.method for one in ratings.strengths} == {"one unit: no interval"}
+    assert {rating.method for rating in ratings.strengths} == {"one unit: no interval"}
 
 
 def test_identical_items_do_not_differ_significantly() -> None:
-    one = random_outcomes(2, items=3, n=120)
-    at = np.flatnonzero((one.left == 2) | (one.right == 2))
-    two = [np.where(side[at] == 2, 3, side[at]) for side in (one.left, one.right)]
+    drawn = random_outcomes(2, items=3, n=120)
+    at = np.flatnonzero((drawn.left == 2) | (drawn.right == 2))
+    two = [np.where(side[at] == 2, 3, side[at]) for side in (drawn.left, drawn.right)]
     duel = np.arange(60)
     outcomes = PairwiseOutcomes(
-        np.concatenate((one.left, two[0], np.full(60, 2))),
-        np.concatenate((one.right, two[1], np.full(60, 3))),
-        np.concatenate((one.values, one.values[at], np.full(60, 0.5))),
-        np.concatenate((one.prompts, one.prompts[at], duel)),
+        np.concatenate((drawn.left, two[0], np.full(60, 2))),
+        np.concatenate((drawn.right, two[1], np.full(60, 3))),
+        np.concatenate((drawn.values, drawn.values[at], np.full(60, 0.5))),
+        np.concatenate((drawn.prompts, drawn.prompts[at], duel)),
     )
     ratings = bradley_terry(outcomes, 4, ties=True, resamples=60)
     assert log_strengths(ratings)[2] == pytest.approx(log_strengths(ratings)[3], abs=1e-9)

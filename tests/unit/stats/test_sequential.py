@@ -123,12 +123,14 @@ def test_ties_change_nothing_wherever_they_come(values: Values, places: list[int
 
 @given(singles)
 def test_swapping_the_models_changes_no_evidence(values: Values) -> None:
-    one, other = sign_e_process(values), sign_e_process(1 - values)
-    assert sound(one)
-    assert one.log_e == pytest.approx(other.log_e)
-    assert one.p == pytest.approx(other.p)
-    assert one.stopped == other.stopped
-    assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low), abs=1e-9)
+    original, swapped = sign_e_process(values), sign_e_process(1 - values)
+    assert sound(original)
+    assert original.log_e == pytest.approx(swapped.log_e)
+    assert original.p == pytest.approx(swapped.p)
+    assert original.stopped == swapped.stopped
+    assert (original.low, original.high) == pytest.approx(
+        (1 - swapped.high, 1 - swapped.low), abs=1e-9
+    )
 
 
 @examples(50)

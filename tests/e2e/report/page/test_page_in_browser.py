@@ -13,7 +13,7 @@ from bakeoff.records import Results, Scores
 from bakeoff.report.page.page import render_page
 from tests.browser import Watched, chromium, opened
 from tests.marks import long
-from tests.unit.analysis.cases import evidence, prompt, texts, won
+from tests.unit.analysis.builders import evidence, prompt, texts, won
 from tests.unit.report.page.test_page import HOSTILE, several
 
 # Scrolls to the first visible chart that is not drawn yet; returns true if all are drawn.

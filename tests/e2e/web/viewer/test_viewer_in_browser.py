@@ -21,7 +21,7 @@ from bakeoff.web.viewer.runs import find_runs
 from tests.browser import chromium, opened
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
+from tests.unit.web.viewer.builders import VOTES, judge, results, write_progress, write_results
 from tests.web_clients import reserved_port, viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
@@ -242,12 +242,12 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
 @pytest.mark.long
 def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
     hostile = results(
-        (f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY}
+        (f"tuned{NASTY}", f"base{NASTY}"), suffix=NASTY, failed=2, config={"system": NASTY}
     )
     strict = {"judges": {"judge": judge(NASTY * 3)}}
     write_results(tmp_path / "<img src=x onerror=alert(3)>\u202e", hostile)
     write_results(
-        tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict)
+        tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), suffix=NASTY, identities=strict)
     )
     write_progress(tmp_path / "new")
     progress = json.loads((tmp_path / "new" / "progress.json").read_text())

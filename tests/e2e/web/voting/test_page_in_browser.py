@@ -8,7 +8,7 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from tests.browser import chromium, opened
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence
 from tests.web_clients import voting_browser
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
@@ -17,7 +17,7 @@ NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \
 @pytest.mark.parametrize("width", [390, *long([1280])])
 def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
     long = "word " * 400 + "x" * 500
-    data = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
+    data = evidence(replacements={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
         voting_browser(data, poll=VoteOptions(draw="order")) as server,
         chromium() as browser,

@@ -21,7 +21,7 @@ from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, Reply
 from tests.builders import write_file
 from tests.tiny_models import make_tiny_model
-from tests.unit.evaluation.judge_check.cases import (
+from tests.unit.evaluation.judge_check.builders import (
     Responder,
     always_first,
     pair,

@@ -40,8 +40,8 @@ def open_model(
 
 
 def texts(results: list[Completion | WorkError]) -> set[str]:
-    assert all(isinstance(one, Completion) for one in results), results
-    return {one.text for one in results if isinstance(one, Completion)}
+    assert all(isinstance(outcome, Completion) for outcome in results), results
+    return {outcome.text for outcome in results if isinstance(outcome, Completion)}
 
 
 BUSY = {"error": {"message": "Rate limit reached"}}
@@ -187,8 +187,10 @@ def test_long_retry_after_fails_the_request(
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: reply) as server:
         results = run_worker(open_model([server.url], max_concurrency=4), prompts(50))
-    assert {(type(one), getattr(one, "status", 0)) for one in results} == {(BackendError, 429)}
-    assert all("Rate limit reached" in str(one) for one in results)
+    assert {(type(outcome), getattr(outcome, "status", 0)) for outcome in results} == {
+        (BackendError, 429)
+    }
+    assert all("Rate limit reached" in str(outcome) for outcome in results)
     assert len(server.requests) <= 4
     assert "come again in 1 day, 0:00:00" in caplog.text
 

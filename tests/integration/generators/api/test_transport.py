@@ -101,7 +101,7 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
         )
         result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in result)
+    assert all(isinstance(outcome, Completion | WorkError) for outcome in result)
 
 
 BLOCK: dict[str, Any] = anthropic_message("Hi")["content"][0]
@@ -129,7 +129,7 @@ def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, RunContext(Sampling(), 8))
         result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in result)
+    assert all(isinstance(outcome, Completion | WorkError) for outcome in result)
 
 
 @pytest.mark.parametrize("body", [b"[" * 10**5, b'{"choices":' + b'{"a":' * 10**5])

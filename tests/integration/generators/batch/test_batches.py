@@ -65,8 +65,8 @@ def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | Wo
 
 
 def texts(results: Sequence[Completion | WorkError]) -> list[str]:
-    assert all(isinstance(one, Completion) for one in results), results
-    return [one.text for one in results if isinstance(one, Completion)]
+    assert all(isinstance(outcome, Completion) for outcome in results), results
+    return [outcome.text for outcome in results if isinstance(outcome, Completion)]
 
 
 def expected(model: str, count: int) -> list[str]:
@@ -107,7 +107,7 @@ def test_batched_completions_cost_half(model: str) -> None:
     with BatchServer() as server:
         results = outcomes(open_model(server, model), prompts(3))
         plain = outcomes(open_model(server, model, batch=False), prompts(1))[0]
-    costs = [one.cost for one in results if isinstance(one, Completion)]
+    costs = [outcome.cost for outcome in results if isinstance(outcome, Completion)]
     assert isinstance(plain, Completion)
     assert plain.cost
     assert costs == pytest.approx([plain.cost, plain.cost / 2, plain.cost / 2])
@@ -173,10 +173,10 @@ def test_request_without_a_result_is_unfinished(model: str, fate: str) -> None:
         results = outcomes(open_model(server, model), prompts(5))
         assert len(server.jobs) == 1
         assert texts(results[::2]) == expected(model, 5)[::2]
-        for one in results[1::2]:
-            assert isinstance(one, BackendError)
-            assert (one.kind, one.status) == ("unfinished", None)
-            assert fate in one.message or fate == "missing"
+        for outcome in results[1::2]:
+            assert isinstance(outcome, BackendError)
+            assert (outcome.kind, outcome.status) == ("unfinished", None)
+            assert fate in outcome.message or fate == "missing"
         server.fate = lambda body: "replied"
         again = outcomes(open_model(server, model), prompts(5)[1::2])
         assert texts(again) == expected(model, 5)[1::2]

@@ -83,7 +83,9 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
         cache_lengths.append(loop._cache.get_seq_length())
 
     with steps(act=watch) as seen:
-        done = [one for one in run_worker(generator, MANY) if isinstance(one, Completion)]
+        done = [
+            outcome for outcome in run_worker(generator, MANY) if isinstance(outcome, Completion)
+        ]
     assert len(done) == len(MANY)
     assert (
         max(cache_lengths) < max(width for _, width in seen) + 1 + 90
@@ -296,7 +298,7 @@ def test_out_of_memory_restarts_with_half_the_batch_and_the_same_samples(
 
 def test_finished_completions_are_not_generated_again_after_out_of_memory(tiny: Path) -> None:
     asked = [*MANY[:6]]
-    times = {one.id: 0 for one in asked}
+    times = {prompt.id: 0 for prompt in asked}
     at = 0
 
     def out(rows: int, width: int) -> None:

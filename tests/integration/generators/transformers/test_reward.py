@@ -93,7 +93,7 @@ def expected_reward(conversation: Prompt, system: str | None = None) -> float:
 
 def test_rewards_equal_those_computed_by_hand(tiny: Path) -> None:
     found = rewards(tiny)
-    assert found == pytest.approx([expected_reward(one) for one in TURNS], abs=1e-4)
+    assert found == pytest.approx([expected_reward(prompt) for prompt in TURNS], abs=1e-4)
     best = max(zip(found, TURNS, strict=True), key=lambda pair: pair[0])[1]
     assert best.messages[-1].content == "!!!"
 
@@ -128,8 +128,8 @@ def test_without_a_padding_token_the_reward_is_read_at_the_last_token(
     assert model.config.pad_token_id is None
     tokenizer = AutoTokenizer.from_pretrained(folder)
     expected = []
-    for one in TURNS:
-        ids = tokenizer.apply_chat_template(one.conversation(), return_tensors="pt")
+    for prompt in TURNS:
+        ids = tokenizer.apply_chat_template(prompt.conversation(), return_tensors="pt")
         expected.append(model(**ids).logits.item())
     assert rewards(f"{folder}?batch_size=6") == pytest.approx(expected, abs=1e-5)
 
@@ -180,8 +180,8 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     asked = [turn("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")]
     expected = []
-    for one in asked:
-        pair = tokenizer(*(m.content for m in one.messages), return_tensors="pt")
+    for prompt in asked:
+        pair = tokenizer(*(m.content for m in prompt.messages), return_tensors="pt")
         assert pair["token_type_ids"].sum() > 0
         expected.append(model(**pair).logits.item())
     assert rewards(tmp_path, asked) == pytest.approx(expected, abs=1e-5)

@@ -13,7 +13,7 @@ from bakeoff.report.charts import theme
 from bakeoff.report.charts.figures import PPI, WIDTH, write_figures
 from tests.builders import make_results
 from tests.marks import long
-from tests.unit.analysis.cases import both, evidence
+from tests.unit.analysis.builders import both, evidence
 
 
 def results_of(*models: str) -> Results:

@@ -11,7 +11,7 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.runs import find_runs
-from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
+from tests.unit.web.viewer.builders import VOTES, judge, results, write_progress, write_results
 from tests.web_clients import Browser, viewer
 
 HURT = "</script><img src=x onerror='window.hurt=1'>"
@@ -230,7 +230,9 @@ def test_file_contents_are_escaped_and_paths_hidden(
 ) -> None:
     root = tmp_path / "here"
     nasty = HURT + "\u202e\u0000'\"&{{ 7 * 7 }}"
-    of = results((f"tuned{nasty}", f"base{nasty}"), said=nasty, failed=3, config={"system": nasty})
+    of = results(
+        (f"tuned{nasty}", f"base{nasty}"), suffix=nasty, failed=3, config={"system": nasty}
+    )
     write_results(root / "one<img src=y onerror=alert(1)>", of)
     write_results(root / "two", results((f"other{nasty}", f"base{nasty}"), seed=4, snapshot=nasty))
     write_progress(root / "new")

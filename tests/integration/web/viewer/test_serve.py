@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer import serve_async
-from tests.unit.web.viewer.cases import results, write_results
+from tests.unit.web.viewer.builders import results, write_results
 from tests.web_clients import viewer
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence
 from tests.web_clients import voting_browser
 
 SECRETS = (
@@ -78,8 +78,8 @@ def test_texts_are_transmitted_unchanged() -> None:
         "",
         "😀" * 1000,
     ]
-    said = {(number, MODELS[0]): text for number, text in enumerate(nasty)}
-    of = evidence(len(nasty), said=said)
+    replacements = {(number, MODELS[0]): text for number, text in enumerate(nasty)}
+    of = evidence(len(nasty), replacements=replacements)
     with voting_browser(of) as browser:
         found = set()
         for _ in nasty:

@@ -78,13 +78,13 @@ def test_what_json_writes_is_read_back(
     folder = tmp_path_factory.getbasetemp()
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     jsonl = write_file(folder / "back.jsonl", lines)
-    whole = write_file(folder / "back.json", json.dumps(rows, indent=1))
+    document = write_file(folder / "back.json", json.dumps(rows, indent=1))
     assert [row.values for row in rows_of(jsonl)] == rows
-    assert [row.values for row in rows_of(whole)] == rows
+    assert [row.values for row in rows_of(document)] == rows
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "says"),
+    ("name", "data", "message"),
     [
         ("a.jsonl", '{"a": 1}\n{"a": 1,}\n', "line 2: not JSON"),
         ("a.jsonl", '{"a": 1}\n[1]\n', "line 2: a row is an object or a text, not list"),
@@ -106,12 +106,12 @@ def test_what_json_writes_is_read_back(
     ],
 )
 def test_what_cannot_be_read_says_where_and_what_to_do(
-    tmp_path: Path, name: str, data: str | bytes, says: str
+    tmp_path: Path, name: str, data: str | bytes, message: str
 ) -> None:
     path = write_file(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
         rows_of(path)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert repr(str(path)) in str(error.value)
     assert "\n" not in str(error.value)
 

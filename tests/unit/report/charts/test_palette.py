@@ -21,15 +21,15 @@ def themes(package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
     text = (files(package) / name).read_text(encoding="utf-8")
     both = {key: TWO.fullmatch(value) for key, value in NAMED.findall(text)}
     if any(both.values()):
-        found = {key: pair.groups() for key, pair in both.items() if pair}
-        return {k: long(v[0]) for k, v in found.items()}, {k: long(v[1]) for k, v in found.items()}
+        pairs = {key: pair.groups() for key, pair in both.items() if pair}
+        return {k: long(v[0]) for k, v in pairs.items()}, {k: long(v[1]) for k, v in pairs.items()}
     light, dark = text.split("@media (prefers-color-scheme: dark)", 1)
     dark = dark.split("* {", 1)[0]
-    one, other = (
+    light_colors, dark_colors = (
         {key: long(value) for key, value in NAMED.findall(part) if value.startswith("#")}
         for part in (light, dark)
     )
-    return one, other
+    return light_colors, dark_colors
 
 
 PAGE = themes("bakeoff.report.page", "page.css")

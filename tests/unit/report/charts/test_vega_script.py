@@ -18,31 +18,31 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_the_script_is_cached(kept: Path) -> None:
-    made = vega_script()
+    script = vega_script()
     (file,) = kept.iterdir()
-    assert "vegaEmbed" in made
-    assert file.read_text(encoding="utf-8").endswith(made)
+    assert "vegaEmbed" in script
+    assert file.read_text(encoding="utf-8").endswith(script)
     vega_script.cache_clear()
     before = file.stat().st_mtime_ns
-    assert vega_script() == made
+    assert vega_script() == script
     assert file.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "binary", "empty"])
 def test_a_damaged_cache_file_is_replaced(damage: str, kept: Path) -> None:
-    made = vega_script()
+    script = vega_script()
     (file,) = kept.iterdir()
-    whole = file.read_bytes()
+    content = file.read_bytes()
     damaged = {
-        "cut": whole[:-10],
-        "changed": whole.replace(b"vegaEmbed", b"vegaEvil!"),
-        "binary": b"\xff" + whole,
+        "cut": content[:-10],
+        "changed": content.replace(b"vegaEmbed", b"vegaEvil!"),
+        "binary": b"\xff" + content,
         "empty": b"",
     }
     file.write_bytes(damaged[damage])
     vega_script.cache_clear()
-    assert vega_script() == made
-    assert file.read_bytes() == whole
+    assert vega_script() == script
+    assert file.read_bytes() == content
 
 
 def test_an_unwritable_cache_is_ignored(kept: Path) -> None:
