@@ -253,7 +253,12 @@ ANSWERS = ("length", "a content filter", "a refusal", "another model's name")
 
 
 def plan(
-    items: Iterable[str], seed: int, share: float, *, stays: float, kinds: Iterable[str] = KINDS
+    items: Iterable[str],
+    seed: int,
+    share: float,
+    *,
+    permanent_share: float,
+    kinds: Iterable[str] = KINDS,
 ) -> dict[str, Fault]:
     """Assign faults to a share of the items, each kind equally often.
 
@@ -269,7 +274,7 @@ def plan(
     faults: dict[str, Fault] = {}
     for item, name in zip(shuffled[: round(share * len(shuffled))], names, strict=False):
         kind = KINDS[name]
-        permanent = kind.fails is not None and (rng.random() < stays or not kind.passes)
+        permanent = kind.fails is not None and (rng.random() < permanent_share or not kind.passes)
         limit = 1 if name in REFUSALS else min(kind.passes, TRIES)
         faults[item] = Fault(name, ALWAYS if permanent else rng.randint(1, max(1, limit)))
     return faults

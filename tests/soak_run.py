@@ -49,16 +49,16 @@ class Heart:
 
     def _beat(self) -> None:
         now, computed = time.monotonic(), time.thread_time()
-        seen = self.phases.setdefault(
+        phase = self.phases.setdefault(
             self.phase, dict.fromkeys(("beats", "seconds", "away", "computed", "long", "swept"), 0)
         )
         away, busy = now - self._began - _EVERY, computed - self._computed
-        seen["beats"] += 1
-        seen["seconds"] += now - self._began
-        seen["away"] = max(seen["away"], away)
-        seen["computed"] = max(seen["computed"], busy)
-        seen["long"] += busy > _LONG
-        seen["swept"] = max(seen["swept"], self._swept)
+        phase["beats"] += 1
+        phase["seconds"] += now - self._began
+        phase["away"] = max(phase["away"], away)
+        phase["computed"] = max(phase["computed"], busy)
+        phase["long"] += busy > _LONG
+        phase["swept"] = max(phase["swept"], self._swept)
         self._swept = 0.0
         self._began, self._computed = now, computed
         self._loop.call_later(_EVERY, self._beat)

@@ -60,12 +60,12 @@ def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path
 
 def left_open(path: Path, filed: Mapping[str, Record], logged: Mapping[str, Record]) -> Path:
     """A store as a killed process leaves it: `filed` in the file, `logged` only in its WAL."""
-    made = stored(path.with_name("made.sqlite"), filed)
-    with Store(made) as store:
+    other = stored(path.with_name("made.sqlite"), filed)
+    with Store(other) as store:
         for key, record in logged.items():
             store.put(key, record)
         for end in ("", "-wal"):
-            shutil.copy(f"{made}{end}", f"{path}{end}")
+            shutil.copy(f"{other}{end}", f"{path}{end}")
     assert log_of(path).stat().st_size > PAGE
     return path
 
@@ -149,10 +149,10 @@ def interior_pages(path: Path) -> set[int]:
     return {start // PAGE + 1 for start in range(0, len(file), PAGE) if file[start] == 5}
 
 
-def common_prefix_length(one: bytes, other: bytes) -> int:
+def common_prefix_length(first: bytes, second: bytes) -> int:
     """The length of the common prefix of two byte strings."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((nth for nth, (a, b) in pairs if a != b), min(len(one), len(other)))
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((nth for nth, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def read_or_error(path: Path, records: Mapping[str, Record]) -> dict[str, Record] | str:

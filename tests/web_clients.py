@@ -40,7 +40,7 @@ class Browser:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.seen = b""  # all bytes received
+        self.received = b""  # all bytes received
         scheme, place = urlsplit(url)[:2]
         self._client = httpx.Client(
             base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=60
@@ -75,7 +75,7 @@ class Browser:
         return content
 
     def _record(self, reply: httpx.Response) -> httpx.Response:
-        self.seen += repr(reply.headers.raw).encode() + reply.content
+        self.received += repr(reply.headers.raw).encode() + reply.content
         return reply
 
 

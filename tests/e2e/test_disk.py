@@ -80,7 +80,7 @@ def run_bakeoff(arguments: list[str], folder: Path, code: str = MAIN) -> tuple[i
 
 
 class LongCompletions:
-    """A server brain with long completions that counts the requests per item."""
+    """A responder with long completions that counts the requests per item."""
 
     def __init__(self, length: int = 20_000) -> None:
         self.length = length

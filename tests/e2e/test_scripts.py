@@ -132,7 +132,7 @@ def test_judge_options_are_passed_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "backend", "target"),
+    ("argument", "name", "backend", "target"),
     [
         ("llama3", "api:llama3", "api", "llama3"),
         ("me/llama3", "api:me/llama3", "api", "me/llama3"),
@@ -142,9 +142,9 @@ def test_judge_options_are_passed_unchanged() -> None:
     ],
 )
 def test_judge_without_backend_at_a_base_url_uses_api(
-    given: str, name: str, backend: str, target: str
+    argument: str, name: str, backend: str, target: str
 ) -> None:
-    judge = judge_of("--judge-model", given, "--base-url", "http://x/v1")
+    judge = judge_of("--judge-model", argument, "--base-url", "http://x/v1")
     assert (judge.name, judge.backend, judge.target) == (name, backend, target)
     assert judge.options["base_url"] == "http://x/v1"
 

@@ -145,18 +145,18 @@ print(json.dumps([
 
 
 def test_part_of_a_large_file_is_read(hub: Address, model: Path) -> None:
-    whole = (model / "model.safetensors").read_bytes()
+    content = (model / "model.safetensors").read_bytes()
     url = f"{hub}/me/tiny/resolve/main/model.safetensors"
     with httpx.Client(timeout=60) as client:
         head = client.head(url)
         rest = client.get(url, headers={"Range": "bytes=1000-"}, follow_redirects=True)
         part = client.get(url, headers={"Range": "bytes=10-19"}, follow_redirects=True)
     assert head.status_code == 302
-    assert head.headers["X-Linked-Etag"] == f'"{hashlib.sha256(whole).hexdigest()}"'
-    assert head.headers["X-Linked-Size"] == str(len(whole))
-    assert (rest.status_code, rest.content) == (206, whole[1000:])
-    assert part.content == whole[10:20]
-    assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole)}"
+    assert head.headers["X-Linked-Etag"] == f'"{hashlib.sha256(content).hexdigest()}"'
+    assert head.headers["X-Linked-Size"] == str(len(content))
+    assert (rest.status_code, rest.content) == (206, content[1000:])
+    assert part.content == content[10:20]
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(content)}"
     assert rest.headers["X-Repo-Commit"] == head.headers["X-Repo-Commit"]
 
 

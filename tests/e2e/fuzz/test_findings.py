@@ -55,7 +55,7 @@ def write_file(path: Path, text: str | bytes) -> Path:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [
         (DEEP, "nested too deeply"),
         (MODERATELY_DEEP, "nested too deeply"),
@@ -66,14 +66,14 @@ def write_file(path: Path, text: str | bytes) -> Path:
     ids=["deep", "less deep", "objects", "digits", "a little too deep"],
 )
 def test_rows_with_deep_nesting_or_long_numbers_are_refused(
-    tmp_path: Path, name: str, value: str, says: str
+    tmp_path: Path, name: str, value: str, message: str
 ) -> None:
     path = write_file(tmp_path / name, value)
-    assert_refused(lambda: list(read_rows(path, lists=())), name, says)
-    assert_refused(lambda: sample_prompts(str(path), 1, 0), name, says)
-    assert_refused(lambda: read([path]), name, says)
+    assert_refused(lambda: list(read_rows(path, lists=())), name, message)
+    assert_refused(lambda: sample_prompts(str(path), 1, 0), name, message)
+    assert_refused(lambda: read([path]), name, message)
     recorded = RecordedCompletions(Spec.parse(f"file:{path}"), RunContext(Sampling()))
-    assert_refused(lambda: asyncio.run(recorded.prepare()), name, says)
+    assert_refused(lambda: asyncio.run(recorded.prepare()), name, message)
 
 
 def test_many_short_lists_are_accepted(tmp_path: Path) -> None:
@@ -82,15 +82,15 @@ def test_many_short_lists_are_accepted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [(DEEP, "Recursion"), (f'{{"config": {DEEP}', "ecursion"), (f'{{"config": {DIGITS}}}', "")],
     ids=["deep", "deep inside", "digits"],
 )
 def test_results_with_deep_nesting_or_long_numbers_are_refused(
-    tmp_path: Path, value: str, says: str
+    tmp_path: Path, value: str, message: str
 ) -> None:
     assert_refused(
-        lambda: read_results(write_file(tmp_path / "results.json", value)), says.lower()[:0]
+        lambda: read_results(write_file(tmp_path / "results.json", value)), message.lower()[:0]
     )
 
 

@@ -111,10 +111,10 @@ def test_second_run_sends_no_request_and_has_equal_results(
 ) -> None:
     with OpenAIServer() as server:
         first = run(config(server, tmp_path, repeats=2))
-        asked = len(server.requests)
+        request_count = len(server.requests)
     monkeypatch.setattr("bakeoff.evaluation.pipeline._KEYS_PER_STEP", 3)
     again = run(config(server, tmp_path, repeats=2))  # the server is gone
-    assert asked == 4 * 2 + 4 * 2 * 2
+    assert request_count == 4 * 2 + 4 * 2 * 2
     changing = {"environment"}
     assert again.model_dump(exclude=changing) == first.model_dump(exclude=changing)
 
@@ -166,7 +166,7 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
 
 
 def twice(body: dict[str, Any]) -> Any:
-    """Brain of a model whose text depends on the seed, and of a judge that prefers the first."""
+    """Respond as a model whose text depends on the seed, and as a judge that prefers the first."""
     if body["model"] == "judge":
         return verdict_json("A", 8, 3)
     return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
@@ -197,11 +197,11 @@ def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
 def test_null_check_changes_nothing_else_and_is_stored(tmp_path: Path) -> None:
     with OpenAIServer(twice) as server:
         without = run(config(server, tmp_path, 4))
-        asked = len(server.requests)
+        request_count = len(server.requests)
         with_check = run(config(server, tmp_path, 4, null_check=2))
-        assert len(server.requests) == asked + 2 + 4
+        assert len(server.requests) == request_count + 2 + 4
         run(config(server, tmp_path, 4, null_check=2))
-        assert len(server.requests) == asked + 2 + 4
+        assert len(server.requests) == request_count + 2 + 4
     assert with_check.judgments == without.judgments
     assert with_check.summary.pairs == without.summary.pairs
 
@@ -246,9 +246,9 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
     assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
-def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
+def last(updates: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """Return the last progress of each participant."""
-    return {progress.participant: progress for progress in seen}
+    return {progress.participant: progress for progress in updates}
 
 
 @pytest.mark.long
@@ -256,27 +256,27 @@ def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
             return verdict_json("tie")
-        asked = str(body["messages"][-1]["content"])
-        return "Same." if asked[-2] in "02" else prefer_good(body)
+        text = str(body["messages"][-1]["content"])
+        return "Same." if text[-2] in "02" else prefer_good(body)
 
-    seen: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
     with OpenAIServer(respond) as server:
-        asked = config(server, tmp_path)
-        run(asked, seen.append)
+        run_config = config(server, tmp_path)
+        run(run_config, updates.append)
         judged = len(judging(server.requests))
-    ends = last(seen)
+    ends = last(updates)
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
-        assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
+        assert ends[name].tokens == 8 * requests  # 3 tokens in and 5 out
         assert (ends[name].done, ends[name].stored, ends[name].failed) == (
             ends[name].total,
             0,
             0,
         )
-        assert ends[name].cost is None  # nobody knows what this server costs
-    assert [(p.done, p.stored) for p in seen if p.participant == "judge"][-1] == (8, 0)
+        assert ends[name].cost is None  # the server has no known price
+    assert [(p.done, p.stored) for p in updates if p.participant == "judge"][-1] == (8, 0)
     again: list[ProgressUpdate] = []
-    run(asked, again.append)
+    run(run_config, again.append)
     for name, end in last(again).items():
         assert (end.done, end.stored) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
@@ -284,19 +284,19 @@ def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
 
 def test_known_prices_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    seen: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
     with OpenAIServer() as server:
         url = f"?base_url={server.url}"
         models = (f"good=openai:gpt-4o{url}", f"bad=openai:no-such-model{url}")
-        results = run(config(server, tmp_path, model=models), seen.append)
+        results = run(config(server, tmp_path, model=models), updates.append)
     costs = [
         completion.completion.cost
         for completion in results.completions
         if completion.model == "good"
     ]
-    assert last(seen)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
-    assert (last(seen)["good"].cost or 0) > 0
-    assert last(seen)["bad"].cost is None
+    assert last(updates)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
+    assert (last(updates)["good"].cost or 0) > 0
+    assert last(updates)["bad"].cost is None
 
 
 def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
@@ -305,15 +305,15 @@ def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
             return Reply(status=400, body={"error": {"message": "no"}})
         return prefer_good(body)
 
-    seen: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
     with OpenAIServer(respond) as server:
-        run(config(server, tmp_path), seen.append)
-    ends = last(seen)
+        run(config(server, tmp_path), updates.append)
+    ends = last(updates)
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
-    for one, next_ in itertools.pairwise([p for p in seen if p.participant == "judge"]):
-        assert next_.done > one.done
+    for update, next_ in itertools.pairwise([p for p in updates if p.participant == "judge"]):
+        assert next_.done > update.done
 
 
 def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> None:
@@ -334,11 +334,11 @@ def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> No
 
 def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
     judged: list[int] = []
-    held: list[bool] = []
+    waiting: list[bool] = []
 
     def three_prompts_are_judged() -> bool:
-        held.append(len(judged) == 6)
-        return held[-1]
+        waiting.append(len(judged) == 6)
+        return waiting[-1]
 
     def respond(body: dict[str, Any]) -> Any:
         if "number 3?" in body["messages"][0]["content"] and body["model"] == "good":
@@ -349,7 +349,7 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         run(config(server, tmp_path, max_concurrency=4))
-    assert held[-1]  # and the last completion came only then
+    assert waiting[-1]  # and the last completion came only then
     assert len(judged) == 8
 
 
@@ -358,11 +358,11 @@ def test_stored_pairs_are_judged_during_completion(
     tmp_path: Path,
 ) -> None:
     judged: list[int] = []
-    held: list[bool] = []
+    waiting: list[bool] = []
 
     def all_old_ones_are_judged() -> bool:
-        held.append(len(judged) >= 4)
-        return held[-1]
+        waiting.append(len(judged) >= 4)
+        return waiting[-1]
 
     def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
@@ -376,7 +376,7 @@ def test_stored_pairs_are_judged_during_completion(
         assert len(run(config(server, tmp_path, 2)).failures) == 4
         server.respond = respond
         results = run(config(server, tmp_path, 4))
-    assert held[-1]  # the new completions came only then
+    assert waiting[-1]  # the new completions came only then
     assert (len(judged), len(results.judgments)) == (8, 8)
 
 
@@ -425,7 +425,7 @@ def test_results_of_another_comparison_are_renamed(tmp_path: Path) -> None:
 
 
 def flaky(seed: int) -> Any:
-    """Return a brain with 3 % each of 429, 500, broken bodies and unreadable verdicts."""
+    """Return a responder with 3 % each of 429, 500, broken bodies and unreadable verdicts."""
     random_ = random.Random(seed)
     faults = [
         lambda: Reply(429, {"error": {"message": "slow down"}}, {"Retry-After-Ms": "1"}),
@@ -464,24 +464,25 @@ bakeoff.run(config)
 """
 
 
-def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
-    """Begin a run in a process of its own, and kill that when the server was asked so often; from
-    then on the server is silent, so that the run does not end before.
+def kill(run_config: Config, server: OpenAIServer, count: int) -> None:
+    """Start a run in another process, and kill it when the server has got `count` requests.
+
+    From then on the server holds its replies, so that the run does not end earlier.
     """
     respond, killed = server.respond, threading.Event()
 
-    def silent(body: dict[str, Any]) -> Reply:
-        said = respond(body)
-        said = server.wrap_text(said) if isinstance(said, str) else said
-        reply = said if isinstance(said, Reply) else Reply(body=said)
-        if len(server.requests) >= enough:
+    def hold_from_count(body: dict[str, Any]) -> Reply:
+        content = respond(body)
+        content = server.wrap_text(content) if isinstance(content, str) else content
+        reply = content if isinstance(content, Reply) else Reply(body=content)
+        if len(server.requests) >= count:
             reply.until = killed.is_set
         return reply
 
-    server.respond = silent
-    command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
+    server.respond = hold_from_count
+    command = [sys.executable, "-c", SCRIPT, run_config.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
-    while len(server.requests) < enough:
+    while len(server.requests) < count:
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -501,14 +502,14 @@ def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         max_concurrency = 4
-        asked = config(server, tmp_path, 40, max_concurrency=max_concurrency)
-        for enough in (30, 90):
-            kill(asked, server, enough)
-            left = read_progress(asked.out)
-            assert left is not None  # whoever looks sees how far it came, and that it is silent
+        run_config = config(server, tmp_path, 40, max_concurrency=max_concurrency)
+        for count in (30, 90):
+            kill(run_config, server, count)
+            left = read_progress(run_config.out)
+            assert left is not None
             assert left.is_stale(left.updated + timedelta(minutes=1))
-        results = run(asked)
-        assert read_progress(asked.out) is None
+        results = run(run_config)
+        assert read_progress(run_config.out) is None
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
@@ -542,8 +543,8 @@ def test_shown_parses_the_rendered_pair() -> None:
         Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling())
     )
     prompt = make_prompt("Q?")
-    asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
-    assert shown_completions({"messages": asked.conversation()}) == ("one {{ x }}", "two")
+    request = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
+    assert shown_completions({"messages": request.conversation()}) == ("one {{ x }}", "two")
 
 
 def test_judgment_has_the_required_fields() -> None:
@@ -557,10 +558,10 @@ class Slow(PerItem[int, Completion]):
 
     def __init__(self) -> None:
         super().__init__(max_concurrency=4)
-        self.asked: list[int] = []
+        self.items: list[int] = []
 
     async def process(self, item: int) -> Completion:
-        self.asked.append(item)
+        self.items.append(item)
         await asyncio.sleep(0.005)
         if item % 7 == 0:
             raise WorkError("divisible by seven")
@@ -592,14 +593,14 @@ def test_outcomes_are_stored_before_they_are_emitted() -> None:
 
 
 def test_outcome_stored_by_another_run_wins() -> None:
-    said: dict[int, str] = {}
+    texts: dict[int, str] = {}
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
         if index == 0:  # the first one is emitted: the other run is faster with the last one
             with Store(Path("store.sqlite")) as another_run:
                 another_run.put("key 20", Completion(text="theirs"))
         if isinstance(outcome, Completion):
-            said[index] = outcome.text
+            texts[index] = outcome.text
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 20, lambda _: None)
@@ -607,25 +608,25 @@ def test_outcome_stored_by_another_run_wins() -> None:
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
-    assert (said[0], said[19]) == ("1", "theirs")
+    assert (texts[0], texts[19]) == ("1", "theirs")
 
 
 def test_equal_keys_are_requested_once_and_emitted_for_each_item() -> None:
     worker = Slow()
-    told: list[int] = []
+    indices: list[int] = []
     counted: list[ProgressUpdate] = []
-    wanted = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
+    requests = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 5, counted.append)
-        emit = lambda index, _: told.append(index)  # noqa: E731
-        await run_cached(worker, wanted, store, Completion, emit, count)
+        emit = lambda index, _: indices.append(index)  # noqa: E731
+        await run_cached(worker, requests, store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         store.put("old", Completion(text="1"))
         asyncio.run(filled(store))
-    assert worker.asked == [2]
-    assert told == [0, 2, 1, 3, 4]
+    assert worker.items == [2]
+    assert indices == [0, 2, 1, 3, 4]
     assert (counted[-1].done, counted[-1].stored) == (5, 2)
 
 
@@ -643,7 +644,7 @@ def test_unwritable_store_ends_the_work() -> None:
         store._db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match="cannot be used"):
             asyncio.run(filled(store))
-    assert len(worker.asked) < 50  # and is not paid for
+    assert len(worker.items) < 50  # and is not paid for
     assert all(index % 7 == 0 for index in emitted)
 
 

@@ -81,13 +81,13 @@ def by_hand(folder: Path, before: str, text: str, *, special: bool = False) -> f
     return sum(results) / len(results)
 
 
-def asked(question: str) -> str:
+def base_model_prompt(question: str) -> str:
     return f"<|start|>user\n{question}<|end|>\n<|start|>assistant\n"
 
 
 def test_score_is_the_mean_logprob_of_the_tokens(tiny: Path) -> None:
     expected = [
-        by_hand(tiny, asked(prompt.messages[0].content), prompt.messages[1].content)
+        by_hand(tiny, base_model_prompt(prompt.messages[0].content), prompt.messages[1].content)
         for prompt in TURNS
     ]
     assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
@@ -97,7 +97,7 @@ def test_score_is_the_mean_logprob_of_the_tokens(tiny: Path) -> None:
 
 
 def test_empty_text_is_scored_by_its_end_token(tiny: Path) -> None:
-    expected = by_hand(tiny, asked("hey"), "<|end|>")
+    expected = by_hand(tiny, base_model_prompt("hey"), "<|end|>")
     assert scores(scorer(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
         expected, abs=1e-4
     )
@@ -176,8 +176,8 @@ def test_server_scores_by_prompt_logprobs() -> None:
     )  # fmt: skip
     done = through_vllm(vllm, [turn("how are you", "well thanks"), turn("hi", "oh"), several])
     assert [o.score for o in done if isinstance(o, Completion)] == [-5, -2, -3]
-    told = through_vllm(vllm, [turn("hi", "oh no")], system="be kind")
-    assert told == [Completion(text="", score=-2)]
+    scores_ = through_vllm(vllm, [turn("hi", "oh no")], system="be kind")
+    assert scores_ == [Completion(text="", score=-2)]
 
 
 def test_first_token_of_an_entry_is_the_prompts_own() -> None:
@@ -198,7 +198,7 @@ def test_server_without_prompt_logprobs_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "prompt_logprobs",
     [
         [None, None, None, None, None],
         [None, {}, {}, {}, {}],
@@ -208,9 +208,9 @@ def test_server_without_prompt_logprobs_is_named() -> None:
         [None, {"1": {"logprob": -1}}, {"1": {"logprob": -1}}],
     ],
 )
-def test_malformed_prompt_logprobs_fail_the_item(told: Any) -> None:
+def test_malformed_prompt_logprobs_fail_the_item(prompt_logprobs: Any) -> None:
     def respond(body: dict[str, Any]) -> dict[str, Any]:
-        changed = {"prompt_logprobs": told} if "prompt_logprobs" in body else {}
+        changed = {"prompt_logprobs": prompt_logprobs} if "prompt_logprobs" in body else {}
         return vllm(body, **changed)
 
     assert isinstance(through_vllm(respond, [turn("hi", "oh no")])[0], BackendError)
@@ -327,8 +327,12 @@ def test_scores_of_llama_cpp_and_transformers_agree(tmp_path: Path) -> None:
         turn("Order a coffee in French.", "Un café crème, s'il vous plaît !"),
         turn(PARIS, ""),
     ]
-    one = scores(scorer("embedded:smollm2?context=512"), turns)
+    llama_cpp = scores(scorer("embedded:smollm2?context=512"), turns)
     other = scores(scorer(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
-    assert not any(math.isclose(a, b) for a, b in zip(one[1:], one, strict=False))
-    assert one[:3] == pytest.approx(other[:3], abs=0.15)  # the engine rounds what it multiplies
-    assert one[3] > other[3] - 0.15  # llama.cpp may end by any token that ends, not only by this
+    assert not any(math.isclose(a, b) for a, b in zip(llama_cpp[1:], llama_cpp, strict=False))
+    assert llama_cpp[:3] == pytest.approx(
+        other[:3], abs=0.15
+    )  # the engine rounds what it multiplies
+    assert (
+        llama_cpp[3] > other[3] - 0.15
+    )  # llama.cpp may end by any token that ends, not only by this

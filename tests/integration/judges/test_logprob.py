@@ -75,8 +75,8 @@ def pair(first: str, second: str) -> Pair:
     return Pair(prompt=PROMPT, first=first, second=second)
 
 
-def compared(token: str, one: float, two: float) -> float:
-    return judge_on(LengthScale(), token).compare(RawScores(one, two))
+def compared(token: str, first: float, second: float) -> float:
+    return judge_on(LengthScale(), token).compare(RawScores(first, second))
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -89,23 +89,25 @@ KINDS = ("reward:x", "reward:x?temperature=0.25", "hf:x?verdict=likelihood")
 @pytest.mark.parametrize("token", KINDS)
 def test_swapped_pairs_get_exactly_swapped_verdicts(token: str) -> None:
     @given(numbers, numbers)
-    def check(one: float, two: float) -> None:
-        first, swapped = compared(token, one, two), compared(token, two, one)
-        verdict = Verdict(first=first, raw_scores=RawScores(one, two))
-        assert verdict.swapped() == Verdict(first=swapped, raw_scores=RawScores(two, one))
+    def check(a: float, b: float) -> None:
+        first, swapped = compared(token, a, b), compared(token, b, a)
+        verdict = Verdict(first=first, raw_scores=RawScores(a, b))
+        assert verdict.swapped() == Verdict(first=swapped, raw_scores=RawScores(b, a))
         assert Verdict(first=swapped).swapped().first == first
-        assert (first > 0.5, first == 0.5) == (one > two, one == two) or "reward" in token
-        assert (first >= 0.5) == (one >= two) or first == 0.5  # a difference lost in rounding
+        assert (first > 0.5, first == 0.5) == (a > b, a == b) or "reward" in token
+        assert (first >= 0.5) == (a >= b) or first == 0.5  # a difference lost in rounding
 
     check()
 
 
 @given(st.floats(-30, 30), st.floats(-30, 30), st.floats(0.1, 10))
 def test_reward_judge_returns_sigmoid_of_difference(
-    one: float, two: float, temperature: float
+    first: float, second: float, temperature: float
 ) -> None:
-    probability = compared(f"reward:x?temperature={temperature}", one, two)
-    assert probability == pytest.approx(1 / (1 + math.exp((two - one) / temperature)), abs=1e-12)
+    probability = compared(f"reward:x?temperature={temperature}", first, second)
+    assert probability == pytest.approx(
+        1 / (1 + math.exp((second - first) / temperature)), abs=1e-12
+    )
 
 
 def test_likelihood_judge_returns_only_win_tie_or_loss() -> None:
@@ -293,7 +295,7 @@ def test_judge_delegates_worker_properties_to_its_generator(token: str) -> None:
 
 def test_identity_depends_on_the_comparison() -> None:
     identities = [judge_on(LengthScale(), token).identity for token in KINDS]
-    assert all(one not in identities[:at] for at, one in enumerate(identities))
+    assert all(identity not in identities[:at] for at, identity in enumerate(identities))
     assert judge_on(LengthScale(), "reward:x?temperature=1").identity == identities[0]
     assert identities[2] == {"judge": "likelihood", "generator": "scale"}
 
@@ -301,8 +303,8 @@ def test_identity_depends_on_the_comparison() -> None:
 def test_identity_does_not_depend_on_the_seed(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     spec = judge_spec(f"hf:{folder}?verdict=likelihood")
-    one, two = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
-    assert one == two
+    first, second = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
+    assert first == second
 
 
 def test_generator_without_weights_is_a_config_error() -> None:
@@ -325,14 +327,14 @@ def test_real_reward_model_ranks_by_its_head(tmp_path: Path) -> None:
     judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), RunContext(Sampling()))
     assert isinstance(judge, RewardJudge)
     texts = ["none", "one!", "two!!", "three!!!!!"]
-    pairs = [pair(one, two) for one in texts for two in texts]
+    pairs = [pair(first, second) for first in texts for second in texts]
     done = run_worker(judge, pairs)
-    for one, outcome in zip(pairs, done, strict=True):
+    for first, outcome in zip(pairs, done, strict=True):
         assert isinstance(outcome, Verdict)
         assert outcome.raw_scores is not None
-        better = one.first.count("!") - one.second.count("!")
+        better = first.first.count("!") - first.second.count("!")
         assert (outcome.first > 0.5, outcome.first < 0.5) == (better > 0, better < 0)
-        swapped = done[pairs.index(one.swapped())]
+        swapped = done[pairs.index(first.swapped())]
         assert swapped == outcome.swapped()
 
 
@@ -345,8 +347,8 @@ def test_real_language_model_prefers_the_likelier_completion(tmp_path: Path) -> 
     model = open_generator(Spec.parse(f"hf:{folder}"), RunContext(Sampling(score_only=True)))
     turns = [Message(role="assistant", content=text) for text in ("yes", "no, never")]
     prompts = [Prompt(messages=(*PROMPT.messages, turn)) for turn in turns]
-    one, two = (o.score for o in run_worker(model, prompts) if isinstance(o, Completion))
-    assert one is not None
-    assert two is not None
-    assert done.raw_scores == pytest.approx((one, two), abs=1e-5)
-    assert done.first == (one > two)
+    likelier, other = (o.score for o in run_worker(model, prompts) if isinstance(o, Completion))
+    assert likelier is not None
+    assert other is not None
+    assert done.raw_scores == pytest.approx((likelier, other), abs=1e-5)
+    assert done.first == (likelier > other)

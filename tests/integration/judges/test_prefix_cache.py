@@ -70,19 +70,19 @@ def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
     judge: Any = open_judge(spec, RunContext(Sampling()))
     pair = Pair(prompt=question, first="the good one", second="the other one")
-    one, other = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
-    assert one != other
-    end = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-    assert "What is it, then?" in one[:end]
-    assert one[end - 4 : end] == "the "
-    assert ("The known one." in one[:end]) == (template == "reference")
+    first, second = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
+    assert first != second
+    end = next(n for n, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    assert "What is it, then?" in first[:end]
+    assert first[end - 4 : end] == "the "
+    assert ("The known one." in first[:end]) == (template == "reference")
 
 
 @pytest.mark.parametrize(("length", "together"), [(LONG, 1), (100, 2)])
 def test_second_order_of_a_long_prompt_is_sent_after_the_first(length: int, together: int) -> None:
     def respond(_: dict[str, Any]) -> Reply:
-        said = chat_completion(verdict_json("tie"))
-        return Reply(body=said, delay=0.1, until=lambda: server.max_in_flight >= together)
+        verdict = chat_completion(verdict_json("tie"))
+        return Reply(body=verdict, delay=0.1, until=lambda: server.max_in_flight >= together)
 
     with OpenAIServer(respond) as server:
         texts = requests("?" * length, server, f"api:j?base_url={server.url}")

@@ -90,9 +90,9 @@ def test_request_without_token_is_404() -> None:
             "%C3/",
         ]
         for path in [*wrong, token, f"x/{token}/"]:
-            found = await client.get(f"{root(url)}/{path}")
-            assert (path, found.status_code) == (path, 404)
-            assert "GET" not in found.text
+            reply = await client.get(f"{root(url)}/{path}")
+            assert (path, reply.status_code) == (path, 404)
+            assert "GET" not in reply.text
 
     visited(visit)
 
@@ -114,8 +114,8 @@ def test_token_is_random() -> None:
 def test_other_host_names_are_refused(host: str) -> None:
     async def visit(client: httpx.AsyncClient, url: str) -> None:
         name = host.format(port=urlsplit(url).port)
-        found = await client.get(url, headers={"Host": name})
-        assert (found.status_code, "GET" in found.text) == (403, False)
+        reply = await client.get(url, headers={"Host": name})
+        assert (reply.status_code, "GET" in reply.text) == (403, False)
 
     visited(visit)
 
@@ -136,11 +136,11 @@ def test_writes_from_other_origins_are_refused(method: str) -> None:
         port = urlsplit(url).port
         others = ["null", "http://evil.example", f"https://127.0.0.1:{port}", "http://127.0.0.1"]
         for origin in [*others, f"http://localhost:{port}", url, ""]:
-            found = await client.request(method, url, headers={"Origin": origin})
-            assert (origin, found.status_code) == (origin, 403)
+            reply = await client.request(method, url, headers={"Origin": origin})
+            assert (origin, reply.status_code) == (origin, 403)
         assert (await client.request(method, url)).status_code == 403
-        found = await client.request(method, url, headers={"Origin": root(url)})
-        assert found.status_code != 403
+        reply = await client.request(method, url, headers={"Origin": root(url)})
+        assert reply.status_code != 403
 
     visited(visit)
 
@@ -171,8 +171,8 @@ def test_policy_allows_own_resources_only() -> None:
 
 def test_app_error_does_not_reveal_its_message() -> None:
     async def visit(client: httpx.AsyncClient, url: str) -> None:
-        found = await client.get(url + "broken")
-        assert (found.status_code, "secret" in found.text) == (500, False)
+        reply = await client.get(url + "broken")
+        assert (reply.status_code, "secret" in reply.text) == (500, False)
         assert (await client.get(url)).status_code == 200
 
     visited(visit)
@@ -212,10 +212,10 @@ def test_port_in_use_is_a_one_line_error() -> None:
 def test_missing_package_error_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def found(name: str) -> object:
+    def find(name: str) -> object:
         return None if name == missing else find_spec(name)
 
-    monkeypatch.setattr(web, "find_spec", found)
+    monkeypatch.setattr(web, "find_spec", find)
 
     async def visit(_: httpx.AsyncClient, url: str) -> None:
         raise AssertionError(url)
@@ -282,10 +282,10 @@ def test_started_reply_is_completed() -> None:
 
 def test_lone_surrogate_can_be_sent() -> None:
     half = "\ud800 and \N{GRINNING FACE}"
-    told = json_reply({"text": half}, 409)
-    assert (told.status_code, told.media_type) == (409, "application/json")
-    assert bytes(told.body).isascii()
-    assert json.loads(bytes(told.body)) == {"text": half}
+    reply = json_reply({"text": half}, 409)
+    assert (reply.status_code, reply.media_type) == (409, "application/json")
+    assert bytes(reply.body).isascii()
+    assert json.loads(bytes(reply.body)) == {"text": half}
     shown = text_reply(half, headers={"X-Own": "1"})
     assert bytes(shown.body).decode() == "\\ud800 and \N{GRINNING FACE}"
     assert shown.headers["content-type"] == "text/html; charset=utf-8"
@@ -299,12 +299,12 @@ def raw(url: str, request: str, *, more: bytes = b"") -> bytes:
     """Send raw bytes on a new connection; return all bytes until it is closed."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as line:
-        found = b""
+        reply = b""
         with suppress(ConnectionResetError, BrokenPipeError):  # before all of it was sent
             line.sendall(request.replace("\n", "\r\n").encode("latin-1") + more)
             while piece := line.recv(65536):
-                found += piece
-    return found
+                reply += piece
+    return reply
 
 
 def status(reply: bytes) -> int:
@@ -366,9 +366,9 @@ def test_no_path_leads_out_of_the_app() -> None:
             f"http://127.0.0.1:{urlsplit(url).port}/{token}/",  # a proxy's form of an address
             "*",
         ):
-            found = raw(url, head_of(url, f"GET {path} HTTP/1.1"))
-            assert status(found) in (400, 404), (path, found[:200])
-            assert b"root:" not in found
+            reply = raw(url, head_of(url, f"GET {path} HTTP/1.1"))
+            assert status(reply) in (400, 404), (path, reply[:200])
+            assert b"root:" not in reply
 
     serve_during(attack)
 
@@ -398,9 +398,9 @@ def test_no_cors_headers() -> None:
         for line in (f"GET {path} HTTP/1.1", f"OPTIONS {path} HTTP/1.1", f"POST {path} HTTP/1.1"):
             for origin in ("http://evil.example", "null", "file://"):
                 asks = ("Access-Control-Request-Method: POST", "Content-Length: 0")
-                found = raw(url, head_of(url, line, f"Origin: {origin}", *asks))
-                assert b"access-control" not in found.lower()
-                assert status(found) == (200 if line.startswith("GET") else 403)
+                reply = raw(url, head_of(url, line, f"Origin: {origin}", *asks))
+                assert b"access-control" not in reply.lower()
+                assert status(reply) == (200 if line.startswith("GET") else 403)
 
     serve_during(attack)
 
@@ -428,8 +428,8 @@ def test_invalid_http_is_refused(
 
     def attack(url: str) -> None:
         place = urlsplit(url)
-        found = raw(url, spoiled.replace("{path}", place.path).replace("{host}", place.netloc))
-        assert status(found) in (0, 400, 403, 408)
+        reply = raw(url, spoiled.replace("{path}", place.path).replace("{host}", place.netloc))
+        assert status(reply) in (0, 400, 403, 408)
 
     serve_during(attack)
     assert capfd.readouterr() == ("", "")
@@ -469,10 +469,10 @@ def test_too_large_body_is_refused(how: str) -> None:
             if "chunked" in how:
                 body = b"%x\r\n%s\r\n0\r\n\r\n" % (length, body)
             head = head_of(url, line, origin, how.format(length=length))
-            found = raw(url, head, more=body)
-            assert status(found) in expected
+            reply = raw(url, head, more=body)
+            assert status(reply) in expected
             if expected == (200,):
-                assert found.endswith(f"\r\n\r\n{length}".encode())
+                assert reply.endswith(f"\r\n\r\n{length}".encode())
 
     serve_during(attack, SIZED)
 
@@ -568,6 +568,6 @@ def test_app_error_is_escaped_in_the_log(
         asyncio.run(main())
     finally:
         logging.getLogger("bakeoff").handlers = []
-    said = capfd.readouterr()
-    assert "\x1b" not in said.out + said.err
-    assert "\\x1b]0;owned\\x07" in said.err.replace("\n", "").replace(" ", "")
+    output = capfd.readouterr()
+    assert "\x1b" not in output.out + output.err
+    assert "\\x1b]0;owned\\x07" in output.err.replace("\n", "").replace(" ", "")

@@ -108,11 +108,15 @@ def test_batched_run_equals_a_direct_one(kind: str) -> None:
         costs = [sum(j.verdict.cost or 0 for j in r.evidence.judgments) for r in (batched, direct)]
         assert costs[0] == pytest.approx(costs[1] * (1 + 23 * 0.5) / 24)
 
-        before = len(server.paid), server.seen.total()
+        before = len(server.paid), server.request_counts.total()
         finished(flags(judge))
-        assert (len(server.paid), server.seen.total()) == before, "a complete store asks nobody"
+        assert (len(server.paid), server.request_counts.total()) == before, (
+            "a complete store asks nobody"
+        )
         finished(flags(judge, store="direct.sqlite"))
-        assert (len(server.paid), server.seen.total()) == before, "nor one filled directly"
+        assert (len(server.paid), server.request_counts.total()) == before, (
+            "nor one filled directly"
+        )
 
 
 @pytest.mark.long

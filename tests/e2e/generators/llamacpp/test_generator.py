@@ -264,8 +264,8 @@ def test_a_model_larger_than_free_memory_is_refused_before_loading(
 def test_a_truncated_file_is_a_one_line_error_without_output_of_llama_cpp(
     tmp_path: Path, kept: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
-    (tmp_path / "cut.gguf").write_bytes(whole[:kept])
+    content = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(content[:kept])
     with pytest.raises(ConfigError, match=r"cut\.gguf' is no whole GGUF file \(") as caught:
         ask(embedded(f"embedded:{tmp_path / 'cut.gguf'}"), "Hello?")
     assert "\n" not in str(caught.value)

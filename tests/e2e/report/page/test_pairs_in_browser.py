@@ -672,8 +672,8 @@ def test_hostile_texts_are_shown_and_do_nothing(
         assert tab.locator("#pairs a:not([href^='http'])").count() == 0
         press(tab, "r")
         expect(words).to_have_class("words raw")
-        seen = words.evaluate("words => words.textContent")
-        assert seen == visible(text[:20_000])
+        shown_text = words.evaluate("words => words.textContent")
+        assert shown_text == visible(text[:20_000])
         press(tab, "d")
         expect(tab.locator("#pairs .compared")).to_be_visible()
         tab.fill("#pairs .query", "hay")

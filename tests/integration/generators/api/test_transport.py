@@ -71,7 +71,7 @@ def test_incomplete_usage_is_accepted(usage: Any, tokens: int | None) -> None:
 
 
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
-shapes = st.recursive(leaves, lambda one: st.lists(one, max_size=2), max_leaves=3)
+shapes = st.recursive(leaves, lambda child: st.lists(child, max_size=2), max_leaves=3)
 CHOICE: dict[str, Any] = chat_completion("Hi")["choices"][0]
 MESSAGE: dict[str, Any] = CHOICE["message"]
 
@@ -86,8 +86,8 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
             for key in ("choices", "usage", "model", "created", "id")
         ),
         *(
-            {**chat_completion("Hi"), "choices": [one]}
-            for one in (shape, {**CHOICE, "message": shape})
+            {**chat_completion("Hi"), "choices": [part]}
+            for part in (shape, {**CHOICE, "message": shape})
         ),
         *(
             {**chat_completion("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
@@ -96,7 +96,7 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
-    with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
+    with OpenAIServer(lambda request: sent[int(request["messages"][0]["content"])]) as server:
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
         )
@@ -116,7 +116,10 @@ FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "sto
 def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
     bodies = [
         *({**anthropic_message("Hi"), key: shape} for key in FIELDS),
-        *({**anthropic_message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
+        *(
+            {**anthropic_message("Hi"), "content": [block]}
+            for block in (shape, {"type": "thinking"})
+        ),
         *(
             {**anthropic_message("Hi"), "content": [{**BLOCK, key: shape}]}
             for key in ("type", "text")
@@ -125,7 +128,7 @@ def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
-    with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
+    with AnthropicServer(lambda request: sent[int(request["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, RunContext(Sampling(), 8))
         result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
@@ -213,11 +216,11 @@ def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
 ) -> None:
     text = "Shared\nall of it\nfirst one"
     shared = len("Shared\nall of it\nfi")
-    (one, other), _ = anthropic(
+    (first, second), _ = anthropic(
         [prompt(text), PrefixedPrompt.of(prompt(text), shared)], monkeypatch
     )
-    assert one["messages"][0]["content"] == text
-    head, rest = other["messages"][0]["content"]
+    assert first["messages"][0]["content"] == text
+    head, rest = second["messages"][0]["content"]
     assert head == {
         "type": "text",
         "text": "Shared\nall of it\n",
@@ -361,9 +364,9 @@ def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> N
 def test_unreachable_proxy_is_named_in_one_line(
     scheme: str, proxied: Callable[[str], None]
 ) -> None:
-    with OpenAIServer() as gone:
+    with OpenAIServer() as proxy:
         pass
-    address = gone.url.removesuffix("/v1").removeprefix("http://")
+    address = proxy.url.removesuffix("/v1").removeprefix("http://")
     proxied(f"http://somebody:Marker-Secret@{address}")
     refusal = refusal_of(f"{scheme}://models.invalid/v1")
     assert "'api:m' cannot be reached through the proxy" in refusal

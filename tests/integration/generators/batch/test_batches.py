@@ -95,9 +95,9 @@ def test_requests_and_completions_equal_direct_ones(model: str) -> None:
         assert texts(batched) == texts(plain) == expected(model, 6)
         assert (numbers(direct), numbers(sent)) == ([0], [1, 2, 3, 4, 5])
         assert sorted(direct + sent, key=number) == sorted(server.direct, key=number)
-        for one, other in zip(batched, plain, strict=True):
-            assert isinstance(one, Completion)
-            assert one.model_copy(update={"cost": None}) == other.model_copy(  # type: ignore[union-attr]
+        for batched_outcome, plain_outcome in zip(batched, plain, strict=True):
+            assert isinstance(batched_outcome, Completion)
+            assert batched_outcome.model_copy(update={"cost": None}) == plain_outcome.model_copy(  # type: ignore[union-attr]
                 update={"cost": None}
             )
 
@@ -374,8 +374,8 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
     with BatchServer(polls=10**6) as server:
 
         def away(request: Any) -> None:
-            if "batch_" in request.url.path and server.jobs[0].polls == 2 and not gone:
-                gone.append(1)
+            if "batch_" in request.url.path and server.jobs[0].polls == 2 and not restarts:
+                restarts.append(1)
                 threading.Thread(target=restart).start()
 
         def restart() -> None:
@@ -385,11 +385,11 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
             server.polls = server.jobs[0].polls + 2
             server.start()
 
-        gone: list[int] = []
+        restarts: list[int] = []
         server.intercept = away
         with caplog.at_level(logging.WARNING):
             results = outcomes(open_model(server, model, "&retries=0"), prompts(5))
-    assert gone
+    assert restarts
     assert "no word of its batches" in caplog.text
     assert texts(results) == expected(model, 5)
     assert len(server.jobs) == 1
@@ -497,8 +497,8 @@ def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixtu
         assert texts(results) == expected(model, 7)[1:]
         assert len(server.direct) == 1, "what the server takes was learned before"
         assert [len(job.requests) for job in server.jobs] == [4, 2]
-        seen = numbers(server.paid)
-        assert seen == [0, 1, 2, 3, 4, 5, 6]
+        paid = numbers(server.paid)
+        assert paid == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_unsupported_parameters_are_resumed() -> None:

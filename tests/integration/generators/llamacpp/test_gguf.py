@@ -53,8 +53,8 @@ def test_validate_accepts_real_models_and_refuses_them_cut(name: str, tmp_path: 
 def test_the_hf_backend_validates_a_gguf_file_before_transformers_reads_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
-    (tmp_path / "small.gguf").write_bytes(whole[:-40])
+    content = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
+    (tmp_path / "small.gguf").write_bytes(content[:-40])
     with pytest.raises(ConfigError, match=r"small\.gguf' is no whole GGUF file \(the tensor"):
         run_worker(hf_generator(f"{tmp_path}?gguf_file=small.gguf"), [])
     assert capfd.readouterr() == ("", "")

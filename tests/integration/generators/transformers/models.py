@@ -31,13 +31,13 @@ def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> l
 @contextmanager
 def steps(kind: str = "Llama", act: Any = None) -> Iterator[list[tuple[int, int]]]:
     """Record the shape (rows, tokens) of each forward pass; `act` is called with it."""
-    seen: list[tuple[int, int]] = []
+    shapes: list[tuple[int, int]] = []
     model = getattr(transformers, f"{kind}ForCausalLM")
     forward = model.forward
 
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         rows, width = kwargs["input_ids"].shape
-        seen.append((rows, width))
+        shapes.append((rows, width))
         if act:
             act(rows, width)
         return forward(self, *args, **kwargs)
@@ -45,6 +45,6 @@ def steps(kind: str = "Llama", act: Any = None) -> Iterator[list[tuple[int, int]
     watched.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
     model.forward = watched
     try:
-        yield seen
+        yield shapes
     finally:
         model.forward = forward

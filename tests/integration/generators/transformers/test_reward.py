@@ -92,9 +92,9 @@ def expected_reward(conversation: Prompt, system: str | None = None) -> float:
 
 
 def test_rewards_equal_those_computed_by_hand(tiny: Path) -> None:
-    found = rewards(tiny)
-    assert found == pytest.approx([expected_reward(prompt) for prompt in TURNS], abs=1e-4)
-    best = max(zip(found, TURNS, strict=True), key=lambda pair: pair[0])[1]
+    actual = rewards(tiny)
+    assert actual == pytest.approx([expected_reward(prompt) for prompt in TURNS], abs=1e-4)
+    best = max(zip(actual, TURNS, strict=True), key=lambda pair: pair[0])[1]
     assert best.messages[-1].content == "!!!"
 
 
@@ -105,9 +105,9 @@ def test_rewards_equal_those_of_transformers(copy: Path) -> None:
         model = transformers.LlamaForSequenceClassification(config).eval()
     model.save_pretrained(copy)
     tokenizer = AutoTokenizer.from_pretrained(copy)
-    for one, found in zip(TURNS, rewards(copy), strict=True):
-        ids = tokenizer.apply_chat_template(one.conversation(), return_tensors="pt")
-        assert found == pytest.approx(model(**ids).logits.item(), abs=1e-5)
+    for prompt, reward in zip(TURNS, rewards(copy), strict=True):
+        ids = tokenizer.apply_chat_template(prompt.conversation(), return_tensors="pt")
+        assert reward == pytest.approx(model(**ids).logits.item(), abs=1e-5)
 
 
 def test_batches_change_no_reward(tiny: Path) -> None:
@@ -161,11 +161,13 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "what", "is", "it", "a", "cat", "dog", "?"]
-    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    word_level = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
+    )
+    word_level.pre_tokenizer = pre_tokenizers.Whitespace()
+    word_level.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="[PAD]", sep_token="[SEP]", cls_token="[CLS]",
+        tokenizer_object=word_level, pad_token="[PAD]", sep_token="[SEP]", cls_token="[CLS]",
         unk_token="[UNK]", model_max_length=24,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )  # fmt: skip
@@ -178,13 +180,13 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
         model = transformers.BertForSequenceClassification(config).eval()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    asked = [turn("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")]
+    prompts = [turn("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")]
     expected = []
-    for prompt in asked:
+    for prompt in prompts:
         pair = tokenizer(*(m.content for m in prompt.messages), return_tensors="pt")
         assert pair["token_type_ids"].sum() > 0
         expected.append(model(**pair).logits.item())
-    assert rewards(tmp_path, asked) == pytest.approx(expected, abs=1e-5)
+    assert rewards(tmp_path, prompts) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 4) for value in expected}) == 3
     too_long = run_worker(reward_model(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
     assert isinstance(
@@ -306,11 +308,11 @@ def test_custom_code_needs_trust_remote_code_and_may_return_a_score(
     modules = tmp_path / "modules"
     monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
     monkeypatch.syspath_prepend(modules)
-    found = rewards(f"{copy}?trust_remote_code=true")
+    actual = rewards(f"{copy}?trust_remote_code=true")
     assert ran.exists()
-    assert found == pytest.approx([10 - reward for reward in rewards(tiny)], abs=1e-5)
-    said = [r for r in caplog.records if "with all your rights" in r.getMessage()]
-    assert [record.levelno for record in said] == [logging.WARNING]
+    assert actual == pytest.approx([10 - reward for reward in rewards(tiny)], abs=1e-5)
+    warnings_ = [r for r in caplog.records if "with all your rights" in r.getMessage()]
+    assert [record.levelno for record in warnings_] == [logging.WARNING]
 
 
 # -------------------------------------------------------------------------------- identity

@@ -23,8 +23,8 @@ def results_of(*models: str) -> Results:
         row.model_copy(
             update={"first": names[row.first == "b"], "second": names[row.second == "b"]}
         )
-        for index, one in enumerate(models)
-        for names in ((one, other) for other in models[index + 1 :])
+        for index, first in enumerate(models)
+        for names in ((first, second) for second in models[index + 1 :])
         for n in range(4)
         for row in both(n, rng.choice([0.0, 1.0]))
     ]

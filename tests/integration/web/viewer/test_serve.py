@@ -27,18 +27,18 @@ def test_empty_folder_shows_a_later_run(tmp_path: Path) -> None:
 
 
 def test_serving_ends_with_until(tmp_path: Path) -> None:
-    told: list[str] = []
+    addresses: list[str] = []
 
     async def main() -> None:
         until = asyncio.Event()
 
         def announce(address: str) -> None:
-            told.append(address)
+            addresses.append(address)
             until.set()
 
         await serve_async(tmp_path, announce=announce, until=until)
 
     asyncio.run(main())
-    (address,) = told
+    (address,) = addresses
     with pytest.raises(httpx.ConnectError):
         httpx.get(address, trust_env=False, timeout=60)

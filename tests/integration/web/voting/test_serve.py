@@ -134,11 +134,11 @@ def test_two_concurrent_voters() -> None:
         authors = {completion.completion.text: completion.model for completion in OF.completions}
         for turn in range(4):
             shown = browser.state("Anna")["pair"]
-            for who, name in ((browser, "Anna"), (other, "Bo")):
-                mine = who.state(name)["pair"]
+            for voter_browser, name in ((browser, "Anna"), (other, "Bo")):
+                mine = voter_browser.state(name)["pair"]
                 assert mine["turns"] == shown["turns"]  # the same way
                 first = authors[mine["first"]] == MODELS[turn % 2]
-                who.vote("first" if first else "second", name)
+                voter_browser.vote("first" if first else "second", name)
     labels = with_votes(OF, VOTES)
     winners = {
         (judgment.prompt_id, judgment.judge): judgment.first

@@ -24,7 +24,7 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
 
 
 def perfect_judge(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Responder:
-    """Return the brain of a judge that is always right, but always wrong on some sets."""
+    """Return the responder of a judge that is always right, but always wrong on some sets."""
 
     def respond(body: dict[str, Any]) -> str:
         (labeled_pair,) = (p for p in pairs if _is_of(p, body))
