@@ -87,7 +87,7 @@ def test_results_are_displayed_and_tables_agree(executed: dict[str, Any]) -> Non
 
 
 @pytest.mark.long
-def test_cell_outputsload_no_remote_content(executed: dict[str, Any]) -> None:
+def test_cell_outputs_load_no_remote_content(executed: dict[str, Any]) -> None:
     shown = [
         str(out.get("data", "")) for notebook in executed.values() for out in outputs(notebook)
     ]

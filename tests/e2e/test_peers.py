@@ -53,7 +53,7 @@ def test_bakeoff_counts_unreadable_replies_as_failed() -> None:
 
 
 @pytest.mark.parametrize("job", ["failing", "unreadable"])
-def test_half_of_the_found_faultsare_transient(job: str) -> None:
+def test_half_of_the_faults_are_transient(job: str) -> None:
     faults = Faults(160, JOBS[job].sorts)
     rounds = [[faults.take(case) for case in range(160)] for _ in range(2)]
     assert [sum(fault is not None for fault in taken) for taken in rounds] == [12, 6]

@@ -176,7 +176,7 @@ def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> N
     usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
 
     def respond(body: dict[str, Any]) -> dict[str, Any]:
-        text = verdict_json("tie") if body["model"] == "judge" else body["model"] + " replies"
+        text = verdict_json("tie") if body["model"] == "judge" else body["model"] + " said so"
         return chat_completion(text) | {"usage": usage}
 
     with OpenAIServer(respond) as server:

@@ -209,7 +209,7 @@ def test_port_in_use_is_a_one_line_error() -> None:
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_missing_package_error_says_what_to_install(
+def test_missing_package_error_names_the_extra(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find(name: str) -> object:

@@ -48,7 +48,7 @@ def test_judges_that_share_some_prompts_agree_on_those() -> None:
     assert agreement.alpha.n == 12
 
 
-def test_repeats_agree_by_question_over_prompts() -> None:
+def test_repeats_of_a_judge_are_raters_of_a_prompt() -> None:
     rows = []
     for n in range(20):
         for repeat in range(3):

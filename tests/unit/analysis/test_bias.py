@@ -18,7 +18,7 @@ def test_both_orders_identify_the_order_effect() -> None:
     assert order.p == pytest.approx(2 / 1024)
 
 
-def test_a_random_order_identifies_it_by_two_means() -> None:
+def test_a_random_order_identifies_the_effect_by_two_means() -> None:
     rows = [judgment(n, "ab"[n % 2], float(n % 4 < 3)) for n in range(40)]
     order = pair(rows).order
     assert order.identified == "random order"

@@ -59,7 +59,7 @@ def test_an_unrecorded_order_withholds() -> None:
     assert (summary.outcome, reasons(summary)) == ("withheld", ["order not recorded"])
 
 
-def test_completions_judged_apart_need_no_balanced_order() -> None:
+def test_pointwise_verdicts_need_no_balanced_order() -> None:
     summary = pair([judgment(n, "a", 1.0, presented="apart") for n in range(50)])
     assert (summary.outcome, summary.order.identified) == ("better", "order-free")
 

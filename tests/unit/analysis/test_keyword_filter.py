@@ -105,7 +105,7 @@ SEARCHED = (
 
 @pytest.mark.parametrize("pattern", SEARCHED, ids=lambda pattern: pattern.pattern[:20])
 @given(data=st.data())
-def test_the_filter_does_not_change_results_where_a_pattern_matches(
+def test_the_filter_does_not_change_results_if_a_pattern_matches(
     pattern: re.Pattern[str], data: st.DataObject
 ) -> None:
     drawn = data.draw(st.lists(st.from_regex(pattern), min_size=1, max_size=2))

@@ -150,7 +150,7 @@ def test_ties_are_fitted_by_davidsons_model() -> None:
     assert rating_model.method.startswith("Davidson, with the order of showing;")
 
 
-def test_a_preference_counts_as_the_side_it_favors() -> None:
+def test_a_preference_counts_as_a_win_of_the_preferred_model() -> None:
     """A preference of 0.6 is a win, and so is 1."""
     soft, hard = chain(40, [0.9, 0.6, 0.2, 0.5]), chain(40, [1.0, 1.0, 0.0, 0.5])
     ours, theirs = (
@@ -224,7 +224,7 @@ def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() ->
     assert fitted(rows).prompts == 40
 
 
-def test_repeats_judges_and_samples_are_averaged_before_a_side_is_taken() -> None:
+def test_repeats_judges_and_samples_are_averaged_before_the_winner_is_determined() -> None:
     rows = chain(30, [1.0, 1.0, 0.0, 0.5])
     for more in ({"repeat": 1}, {"judge": "k"}, {"sample": 1}):
         again = chain(30, [1.0, 1.0, 0.0, 0.5], **more)
@@ -288,7 +288,7 @@ def test_rank_intervals_are_wide_without_and_single_with_significance() -> None:
     ]
 
 
-def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> None:
+def test_a_model_that_always_wins_is_first_given_enough_prompts() -> None:
     for prompts, ranks in ((6, (1, 3)), (7, (1, 1))):  # 2 / 2^7 is below 0.05 / 3
         rows = [
             row

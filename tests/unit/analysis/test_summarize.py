@@ -131,7 +131,7 @@ def rich(seed: int = 1) -> Evidence:
     return given_evidence(judgments, words)
 
 
-def test_a_rich_pair_mirrors_too() -> None:
+def test_swapping_the_models_of_a_rich_pair_mirrors_every_number() -> None:
     data = rich()
     ab = summarize(data).pairs[0]
     ba = summarize(data.model_copy(update={"models": ("b", "a")})).pairs[0]
@@ -214,7 +214,7 @@ def test_repeating_every_row_with_its_prompt_changes_no_interval(
 
 @examples(100)
 @given(rows, words_by_model, st.integers(0, 3))
-def test_no_number_is_nan_and_the_document_comes_back(
+def test_no_number_is_nan_and_the_document_round_trips(
     judgments: list[Judgment], words: dict[str, list[str]], failed: int
 ) -> None:
     data = given_evidence(judgments, words)
@@ -261,7 +261,7 @@ def test_the_summary_has_notes_and_the_estimand() -> None:
     assert "a tie counting half" in summary.estimand
 
 
-def test_flags_of_models_and_pairs_are_together() -> None:
+def test_summary_flags_are_those_of_models_and_pairs() -> None:
     empty = [make_completion("p0", "a", "")]
     summary = summarize(evidence(won(2, 18), completions=tuple(empty)))
     assert {"low win rate", "empty"} <= {flag.kind for flag in summary.flags}

@@ -56,7 +56,7 @@ def test_margin_0_never_gives_equivalence() -> None:
     assert "no number of prompts" in pair(won(10, 10), margin=0).verdict
 
 
-def test_nothing_judged_is_not_enough() -> None:
+def test_no_judgments_are_not_enough_data() -> None:
     (summary,) = summarize(evidence([], failures=(failure(),))).pairs
     assert summary.outcome == "not enough data"
     assert summary.verdict == "Not enough data: nothing was judged"
@@ -72,7 +72,7 @@ def test_a_withheld_verdict_names_its_reasons_and_no_winner() -> None:
     assert summary.win_rate.low > 0.9
 
 
-def test_few_prompts_weaken_and_never_hide_what_withholds() -> None:
+def test_few_prompts_do_not_hide_the_reasons_to_withhold() -> None:
     few = pair(won(10, 0))
     assert (few.outcome, reasons(few)) == ("not enough data", ["few prompts"])
     assert "10 prompts were judged, 20 are the least; about 10 more" in few.verdict

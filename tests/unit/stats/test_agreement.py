@@ -92,7 +92,7 @@ def test_alpha_of_krippendorffs_example() -> None:
 
 @few
 @given(ratings(most_raters=2))
-def test_ac1_of_two_raters_and_two_categories_is_gwet_s_formula(pair: Values) -> None:
+def test_ac1_of_two_raters_and_two_categories_equals_gwets_formula(pair: Values) -> None:
     binary = np.minimum(pair, 1)
     assume(len(np.unique(binary)) == 2)
     share = binary.mean()
@@ -126,7 +126,7 @@ def test_neither_raters_nor_names_nor_the_order_of_prompts_matter(
 
 @few
 @given(ratings(missing=0.1))
-def test_the_scale_of_an_interval_and_any_rising_scale_of_ranks_do_not_matter(
+def test_alpha_does_not_depend_on_the_interval_scale_or_on_monotone_scales_of_ranks(
     rated: Values,
 ) -> None:
     pairs = [
@@ -206,7 +206,7 @@ def test_a_single_category_leaves_only_ac1() -> None:
     assert gwet_ac1(unanimous).estimate == 1
 
 
-def test_a_rare_category_that_a_resample_may_lose_stays_finite() -> None:
+def test_a_rare_category_has_a_finite_interval() -> None:
     rated = np.ones((30, 2))
     rated[0] = 0
     for coefficient in COEFFICIENTS:

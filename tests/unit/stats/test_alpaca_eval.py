@@ -136,7 +136,7 @@ def test_the_bootstrap_is_seeded() -> None:
     assert 0 < first < 0.2
 
 
-def test_too_few_prompts_need_a_c() -> None:
+def test_too_few_prompts_need_a_given_penalty() -> None:
     few = inputs(4, 8)
     with pytest.raises(ValueError, match="fewer than 5 prompts cannot be cross-validated"):
         length_controlled_win_rate(few)

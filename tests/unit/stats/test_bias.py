@@ -100,7 +100,7 @@ def test_neither_the_order_of_verdicts_nor_the_names_of_prompts_matter(
 
 
 @given(verdicts())
-def test_judging_everything_again_with_the_same_result_changes_nothing(drawn: Verdicts) -> None:
+def test_repeating_all_verdicts_changes_no_estimate(drawn: Verdicts) -> None:
     original = order_effect(*drawn)
     repeated = order_effect(*(np.concatenate((part, part)) for part in drawn))
     if original.identified == "both orders":
@@ -146,7 +146,7 @@ def test_both_orders_are_paired_by_prompt(pairs: list[tuple[float, float]]) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_random_order_has_welch_s_interval(seed: int) -> None:
+def test_a_random_order_has_welchs_interval(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values, first = rng.random(80) ** 2, rng.random(80) < 0.3
     result = order_effect(values, np.arange(80), first)
@@ -160,7 +160,7 @@ def test_a_random_order_has_welch_s_interval(seed: int) -> None:
     assert result.balanced.se == pytest.approx(result.effect.se / 2)
 
 
-def test_a_few_prompts_in_both_orders_among_many_in_one_are_a_random_order() -> None:
+def test_few_prompts_in_both_orders_among_many_count_as_a_random_order() -> None:
     values, prompts, first = both_orders([1.0, 0.0], [1.0, 0.0])
     more = np.arange(2, 20)
     result = order_effect(
@@ -201,7 +201,7 @@ def test_one_prompt_on_a_side_has_no_spread_to_compare() -> None:
     assert result.pick_first.estimate == 1
 
 
-def test_a_random_order_without_spread_has_a_point() -> None:
+def test_a_random_order_without_spread_has_an_interval_of_width_0() -> None:
     result = order_effect(np.array([1.0, 1, 0, 0]), np.arange(4), np.array([1, 1, 0, 0]) > 0)
     assert (result.effect.low, result.effect.high, result.effect.se) == (1, 1, 0)
     assert result.balanced.estimate == 0.5
@@ -246,7 +246,7 @@ def test_swapping_the_models_changes_no_feature_bias(pairs: list[tuple[float, in
 
 
 @given(st.integers(3, 40), st.integers(0, 10**6))
-def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed: int) -> None:
+def test_spearman_equals_scipys_and_is_1_for_a_judge_of_length(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     differences = rng.normal(0, 500, n)
     by_length = feature_bias(expit(differences / 300), differences)
@@ -267,7 +267,7 @@ def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed
         ([1.0, 1, 1], [1.0, 2, 3], 3),
     ],
 )
-def test_where_nothing_varies_there_is_no_correlation(
+def test_constant_values_have_no_correlation(
     values: list[float], differences: list[float], expected: int
 ) -> None:
     result = feature_bias(np.array(values), np.array(differences))
@@ -326,7 +326,7 @@ def test_the_unit_of_length_does_not_matter(scale: float) -> None:
     assert same(original.slope, scaled.slope, within=1e-7)
 
 
-def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
+def test_a_model_that_wins_by_length_alone_has_rate_half_at_equal_length() -> None:
     values, differences, _ = judged(600, 7, 0.0, 2.0, shift=400)
     result = length_effect(values, differences)
     assert win_rate(values).low > 0.65
@@ -378,7 +378,7 @@ def test_the_interval_at_equal_length_covers() -> None:
         ([1.0] * 5 + [0.0] * 14, list(range(19))),
     ],
 )
-def test_with_few_prompts_wins_or_losses_or_equal_lengths_there_is_nothing_to_fit(
+def test_few_prompts_wins_or_losses_or_equal_lengths_are_not_fitted(
     values: list[float], differences: list[float]
 ) -> None:
     result = length_effect(np.array(values), np.array(differences, dtype=float))
@@ -394,20 +394,20 @@ def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
 
 
 @pytest.mark.parametrize("n", [20, 40, 400])
-def test_length_that_separates_wins_from_losses_stays_finite(n: int) -> None:
+def test_separating_lengths_have_a_finite_slope(n: int) -> None:
     values = np.repeat([0.0, 1.0], n // 2)
     result = length_effect(values, np.where(values > 0.5, 100.0, -100.0) + np.arange(n))
     assert sound(result)
     assert 3 < result.slope.estimate < 100
 
 
-def test_one_huge_length_stays_finite() -> None:
+def test_one_huge_length_has_a_finite_slope() -> None:
     differences = np.append(np.arange(40.0) - 20, 1e7)
     result = length_effect(np.append((np.arange(40) > 20) * 1.0, 1.0), differences)
     assert sound(result)
 
 
-def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> None:
+def test_separating_lengths_with_two_outliers_have_a_finite_win_rate() -> None:
     """The slope is out of reach of the bounded Newton steps; the win rate is not."""
     values = np.repeat([0.0, 1.0], 100)
     differences = np.where(values > 0.5, 1.0, -1.0)
@@ -445,7 +445,7 @@ def test_leak_effect_is_the_win_rate_where_only_one_side_leaks(
         assert ours is None or (mirrored(ours, theirs) and ours.n == n)
 
 
-def test_a_judge_that_punishes_leaks_shows_in_the_two_rates() -> None:
+def test_a_judge_that_punishes_leaks_lowers_the_rate_of_the_leaking_side() -> None:
     a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
     result = leak_effect(b.astype(float), a, b)
     assert (result.rate_only_a.estimate, result.rate_only_b.estimate) == (0, 1)

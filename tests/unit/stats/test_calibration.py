@@ -119,7 +119,7 @@ def test_lee_interval_of_the_authors_example() -> None:
     st.tuples(shares, st.integers(0, 99)),
     st.tuples(shares, st.integers(0, 99)),
 )
-def test_lee_s_interval_is_in_0_to_1_mirrored_and_needs_a_judge_better_than_chance(
+def test_lee_interval_is_within_0_and_1_mirrored_and_none_without_a_judge_better_than_chance(
     rate: float, n: int, negatives: tuple[float, int], positives: tuple[float, int]
 ) -> None:
     interval = lee_interval(rate, n, negatives, positives)
@@ -136,7 +136,7 @@ def test_lee_s_interval_is_in_0_to_1_mirrored_and_needs_a_judge_better_than_chan
 
 
 @pytest.mark.slow
-def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None:
+def test_lee_interval_covers_if_error_rates_are_equal_on_both_sets() -> None:
     rng = np.random.default_rng(61)
     truth, sensitivity, specificity = 0.3, 0.85, 0.75
     judged_rate = sensitivity * truth + (1 - specificity) * (1 - truth)

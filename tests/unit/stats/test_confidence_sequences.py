@@ -148,7 +148,7 @@ def test_each_look_uses_the_values_so_far(values: Values, alpha: float) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 1e-12, 1 - 1e-12, 0.3])
 @pytest.mark.parametrize("count", [1, 20, 3_000])
-def test_values_that_are_all_the_same(value: float, count: int) -> None:
+def test_equal_values_have_a_sound_sequence(value: float, count: int) -> None:
     result = mean_confidence_sequence(np.full(count, value))
     assert sound(result)
     assert result.low <= value <= result.high

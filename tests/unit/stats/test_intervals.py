@@ -59,7 +59,9 @@ def values_in_clusters(draw: st.DrawFn) -> tuple[Values, np.ndarray]:
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.8, 0.95, 0.99]))
-def test_without_ties_it_is_wilson_s_interval(wins: int, losses: int, level: float) -> None:
+def test_without_ties_the_win_rate_has_wilsons_interval(
+    wins: int, losses: int, level: float
+) -> None:
     assume(wins + losses)
     ours = effective_wilson(table(wins, 0, losses), level)
     theirs = binomtest(wins, wins + losses).proportion_ci(level, method="wilson")
@@ -72,7 +74,7 @@ def test_a_proportion_of_no_trials_is_none() -> None:
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 20))
-def test_ties_make_it_narrower_than_half_wins_and_half_losses_would(
+def test_ties_have_a_narrower_interval_than_half_wins_and_half_losses(
     wins: int, losses: int, pairs_of_ties: int
 ) -> None:
     n = wins + losses + 2 * pairs_of_ties
@@ -95,7 +97,7 @@ def test_the_standard_error_of_single_verdicts_is_that_of_a_mean(values: Values)
 
 
 @given(st.integers(1, 1_000))
-def test_all_wins_and_all_losses(n: int) -> None:
+def test_all_wins_or_all_losses_have_wilsons_interval(n: int) -> None:
     wins, losses = win_rate(np.ones(n)), win_rate(np.zeros(n))
     theirs = binomtest(n, n).proportion_ci(method="wilson")
     assert close(wins, 1, theirs.low, 1)
@@ -125,7 +127,7 @@ def test_one_prompt_has_a_wide_interval(value: float) -> None:
 
 
 @given(values_in_clusters(), st.booleans(), levels)
-def test_an_interval_is_in_0_to_1_and_holds_its_mean(
+def test_an_interval_is_within_0_and_1_and_contains_the_mean(
     drawn: tuple[Values, np.ndarray], alone: bool, level: float
 ) -> None:
     values, clusters = drawn
@@ -179,7 +181,7 @@ def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> 
 
 
 @given(st.integers(2, 90), st.floats(0.02, 0.98), st.integers(0, 2**32 - 1))
-def test_averages_have_student_s_interval_on_the_logit_scale_where_there_are_few(
+def test_few_averages_have_students_interval_on_the_logit_scale(
     n: int, centre: float, seed: int
 ) -> None:
     values = np.random.default_rng(seed).beta(4 * centre, 4 * (1 - centre), n).round(9)
@@ -232,7 +234,7 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 
 
 @given(quarters, st.integers(2, 4))
-def test_a_prompt_s_copies_are_one_prompt(values: Values, times: int) -> None:
+def test_copies_of_a_prompt_count_as_one_prompt(values: Values, times: int) -> None:
     """Averaging the copies of each prompt first gives the same interval."""
     prompts = np.repeat(np.arange(len(values)), times)
     assert same(
@@ -266,7 +268,7 @@ def test_all_in_one_cluster_is_one_unit() -> None:
     assert estimate.high - estimate.low > 0.7
 
 
-def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
+def test_one_huge_cluster_has_an_interval_within_0_and_1() -> None:
     values = np.repeat([1.0, 0.0], 29)
     estimate = cluster_robust_mean(
         values, np.concatenate((np.zeros(29, dtype=int), np.arange(1, 30)))
@@ -278,7 +280,7 @@ def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50).map(np.array), levels)
-def test_score_differences_have_student_s_interval(values: Values, level: float) -> None:
+def test_score_differences_have_students_interval(values: Values, level: float) -> None:
     assume(np.ptp(values) > 1e-3)
     low, high = t.interval(level, len(values) - 1, loc=values.mean(), scale=sem(values))
     estimate = t_interval(values, level)
@@ -287,7 +289,7 @@ def test_score_differences_have_student_s_interval(values: Values, level: float)
 
 
 @given(st.floats(-5, 5), st.integers(1, 5))
-def test_score_differences_that_are_all_the_same_have_a_point(value: float, n: int) -> None:
+def test_equal_score_differences_have_an_interval_of_width_0(value: float, n: int) -> None:
     estimate = t_interval(np.full(n, value))
     assert sound(estimate)
     assert estimate.high - estimate.low <= 1e-9
@@ -299,7 +301,7 @@ def test_the_means_of_clusters_are_in_the_order_of_their_codes() -> None:
     assert means.tolist() == [0.0, 0.25, 0.75]
 
 
-def test_the_bootstrap_of_a_mean_is_scipy_s() -> None:
+def test_the_bootstrap_of_a_mean_equals_scipys() -> None:
     values = np.random.default_rng(5).exponential(size=40)
     ours = bca(mean_of(values), 40)[0]
     theirs = stats.bootstrap((values,), np.mean, n_resamples=9_999, rng=np.random.default_rng(1))
@@ -442,7 +444,7 @@ def test_95_percent_intervals_of_soft_preferences_cover(n: int, a: float, b: flo
 @pytest.mark.slow
 @pytest.mark.parametrize("theta", [0.5, 0.8])
 @pytest.mark.parametrize("clusters", [10, 40])
-def test_95_percent_intervals_over_clusters_cover_where_those_over_prompts_do_not(
+def test_95_percent_intervals_over_clusters_cover_and_those_over_prompts_do_not(
     clusters: int, theta: float
 ) -> None:
     runs, size = 3_000, 3

@@ -122,7 +122,7 @@ def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None
     assert select_pairs(twice, 5, 5) == select_pairs(double, 5, 5)
 
 
-def test_for_models_far_apart_neighbors_are_selected() -> None:
+def test_neighbors_are_selected_for_models_far_apart() -> None:
     rng = np.random.default_rng(3)
     strengths = np.array([3.0, 1.0, -1.0, -3.0])
     outcomes_ = random_outcomes(0, 4, 200)
@@ -133,7 +133,7 @@ def test_for_models_far_apart_neighbors_are_selected() -> None:
     assert set(select_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
 
 
-def test_an_unmet_pair_comes_first_however_uninformative() -> None:
+def test_an_unmet_pair_is_selected_first_even_if_uninformative() -> None:
     outcomes_ = random_outcomes(0, 4, 200)
     strengths = np.array([4.0, 1.0, -1.0, -4.0])
     won = np.random.default_rng(0).random(len(outcomes_.values)) < expit(

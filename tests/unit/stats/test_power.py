@@ -55,7 +55,7 @@ def test_no_or_a_tiny_effect_gives_none(sd: float) -> None:
     assert prompts_needed(1.0, 1e-3) is None
 
 
-def test_an_effect_without_noise_needs_one_prompt() -> None:
+def test_an_effect_without_variance_needs_one_prompt() -> None:
     assert prompts_needed(0.0, 0.1) == 1
 
 
@@ -121,7 +121,7 @@ def test_a_mean_on_the_edge_of_the_margin_counts_as_outside_on_both_sides(more: 
 
 
 @pytest.mark.parametrize("wins", [50, 51, 53])
-def test_inside_the_margin_the_whole_interval_has_to_fit_into_it(wins: int) -> None:
+def test_equivalence_needs_the_whole_interval_within_the_margin(wins: int) -> None:
     values = np.repeat([1.0, 0.0], (wins, 100 - wins))
     power = power_analysis(values, 0.05)
     assert power.method.endswith("within the margin")
@@ -167,7 +167,7 @@ def test_optional_stopping_needs_more_and_a_smaller_alpha_more_still(
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05]), st.sampled_from([0.05, 0.01]))
-def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_need(
+def test_anytime_power_needs_more_prompts_by_the_squared_ratio_of_detectable_effects(
     values: Values, margin: float, alpha: float
 ) -> None:
     fixed, looked = power_analysis(values, margin), power_analysis(values, margin, anytime=alpha)
@@ -188,7 +188,7 @@ def test_swapping_the_models_changes_no_power_at_any_look(values: Values, alpha:
     )
 
 
-def test_a_sequence_needs_about_as_many_more_for_each_halving_of_alpha() -> None:
+def test_the_sequential_factor_grows_linearly_with_log_alpha() -> None:
     factors = [sequential_factor(0.05 / 2**halvings) for halvings in range(7)]
     assert factors[0] == pytest.approx(1.73, abs=0.005)
     assert np.diff(factors) == pytest.approx(0.36 * math.log(2))
@@ -253,7 +253,7 @@ def test_swapping_the_models_does_not_change_whether_the_second_order_matters(
 
 
 @given(st.integers(0, 300), st.floats(0, 0.2), st.floats(0, 0.05))
-def test_the_less_the_orders_agree_the_more_may_depend_on_them(
+def test_more_disagreement_of_the_orders_lowers_the_same_verdict_probability(
     ties: int, both: float, more: float
 ) -> None:
     values = wins(36, 28, ties)
@@ -458,11 +458,11 @@ def test_the_advice_is_what_lowers_the_standard_error_most(
     )
 
 
-def test_more_prompts_divide_the_standard_error_by_the_root_of_two_and_nothing_beats_that() -> None:
+def test_doubling_the_prompts_lowers_the_standard_error_most() -> None:
     values = simulated(np.random.default_rng(6), (60, 2, 2, 2), (0.2, 0.1, 0.1, 0.1))
     advice = variance_components(values, *design(60, 2, 2, 2)).advice
     places = [
-        advice.index(f"% with {advice_}") for advice_ in ("more prompts", "new compl", "repeats")
+        advice.index(f"% with {change}") for change in ("more prompts", "new compl", "repeats")
     ]
     assert places == sorted(places)
     assert " 71 % with more prompts" in advice
@@ -474,7 +474,7 @@ def test_no_verdicts_raise() -> None:
         variance_components(np.array([]), none, none, none, none)
 
 
-def test_at_a_half_both_edges_are_as_near_and_close_to_one_edge_nothing_fits() -> None:
+def test_prompts_for_equivalence_use_the_nearer_edge_of_the_margin() -> None:
     z, beta_half = (float(norm.ppf(level)) for level in (0.975, 0.9))
     assert prompts_for_equivalence(0.5, 0.0, 0.05) == math.ceil(
         (z + beta_half) ** 2 * 0.25 / 0.05**2

@@ -60,7 +60,7 @@ def test_renaming_the_items_renames_letters_and_ranks(seed: int, items: int, sha
 
 
 @given(seeds, st.integers(1, 9), st.floats(0, 1))
-def test_the_rank_of_the_estimate_is_in_the_interval_and_more_certainty_narrows_it(
+def test_the_rank_interval_contains_the_rank_and_narrows_with_certainty(
     seed: int, items: int, share: float
 ) -> None:
     better = orders(seed, items, share)
@@ -144,7 +144,7 @@ def test_significance_is_a_lead_beyond_the_simultaneous_margin(seed: int, items:
     assert (sure == (ahead > half) & ~np.eye(items, dtype=bool)).all()
 
 
-def test_where_the_bootstrap_does_not_apply_the_sign_test_decides() -> None:
+def test_the_sign_test_is_used_if_the_bootstrap_does_not_apply() -> None:
     values = np.array([2.0, 1.0, 0.0])
     still = np.tile(values, (50, 1))
     for won, sure in ((6, False), (7, True)):  # 2 / 2^7 is below 0.05 / 3

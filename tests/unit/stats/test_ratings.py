@@ -56,7 +56,7 @@ def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
 
 @few
 @given(seeds)
-def test_strengths_are_those_of_evalica(seed: int) -> None:
+def test_strengths_equal_those_of_evalica(seed: int) -> None:
     outcomes = random_outcomes(seed)
     ratings = fit(outcomes)
     assume(len(ratings.groups) == 1)
@@ -67,7 +67,7 @@ def test_strengths_are_those_of_evalica(seed: int) -> None:
 
 @few
 @given(seeds, st.integers(2, 6), st.integers(1, 40), st.floats(0, 8))
-def test_at_the_maximum_the_gradient_is_that_of_the_ridge(
+def test_at_the_maximum_the_gradient_equals_that_of_the_ridge(
     seed: int, items: int, n: int, apart: float
 ) -> None:
     """Also if an item won or lost every comparison."""
@@ -86,7 +86,7 @@ def test_at_the_maximum_the_gradient_is_that_of_the_ridge(
 
 @pytest.mark.long
 @pytest.mark.parametrize("ties", [False, True])
-def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
+def test_resamples_fitted_together_equal_those_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.stats.ratings._MIN_RIDGE", RIDGE)  # the ridge of the resamples
@@ -135,7 +135,7 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
 
 @few
 @given(seeds)
-def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
+def test_davidsons_tie_parameter_equals_newmans_of_evalica(seed: int) -> None:
     outcomes = random_outcomes(seed, n=120)
     ratings = fit(outcomes, ties=True)
     assume(len(ratings.groups) == 1)
@@ -147,7 +147,7 @@ def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
 
 @few
 @given(seeds)
-def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) -> None:
+def test_the_fit_with_an_order_effect_equals_a_logistic_regression(seed: int) -> None:
     outcomes = random_outcomes(seed, n=200, first=0.7)
     ratings = fit(outcomes, order=True)
     assume(len(ratings.groups) == 1)
@@ -187,7 +187,7 @@ def statsmodels_fit(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
 
 @few
 @given(seeds)
-def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression(seed: int) -> None:
+def test_the_fit_with_ties_order_and_weights_equals_a_poisson_regression(seed: int) -> None:
     drawn = random_outcomes(seed, n=400, first=0.6)
     rng = np.random.default_rng(seed + 1)
     outcomes = dataclasses.replace(
@@ -305,7 +305,7 @@ def test_renaming_the_items_renames_their_strengths(seed: int) -> None:
 
 @few
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 40))
-def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> None:
+def test_strengths_of_two_items_give_their_win_rate(wins: int, losses: int, ties: int) -> None:
     values = np.repeat([1.0, 0.0, 0.5], (wins, losses, ties))
     n = len(values)
     outcomes = PairwiseOutcomes(np.zeros(n, dtype=int), np.ones(n, dtype=int), values, np.arange(n))
@@ -317,7 +317,7 @@ def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> Non
     assert weights / weights.sum() == pytest.approx(np.array([wins, losses, ties]) / n, abs=1e-3)
 
 
-def test_intervals_hold_strengths_and_are_seeded() -> None:
+def test_intervals_contain_the_strengths_and_are_seeded() -> None:
     outcomes = random_outcomes(3)
     ratings = bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
     assert sound(ratings)
@@ -361,7 +361,7 @@ def test_intervals_of_a_gap_in_strength_cover() -> None:
 # Where no maximum exists.
 
 
-def test_an_item_that_only_won_is_a_component() -> None:
+def test_an_item_that_won_every_comparison_is_a_component() -> None:
     left, right = np.array([0, 1, 0, 2, 2]), np.array([1, 0, 1, 0, 1])
     values = np.array([1.0, 1.0, 0.5, 1.0, 1.0])
     ratings = bradley_terry(PairwiseOutcomes(left, right, values, np.arange(5)), 3, resamples=20)
@@ -371,7 +371,7 @@ def test_an_item_that_only_won_is_a_component() -> None:
     assert log_strengths(ratings)[2] == max(log_strengths(ratings))
 
 
-def test_items_that_never_met_are_components() -> None:
+def test_items_without_common_comparisons_are_separate_components() -> None:
     left, right = np.array([0, 1, 2, 3, 2]), np.array([1, 0, 3, 2, 3])
     outcomes = PairwiseOutcomes(left, right, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
     ratings = fit(outcomes, 5)
@@ -380,7 +380,7 @@ def test_items_that_never_met_are_components() -> None:
     assert log_strengths(ratings)[4] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_single_outcome_stays_finite() -> None:
+def test_a_single_outcome_has_finite_strengths() -> None:
     index = np.array([0])
     ratings = bradley_terry(PairwiseOutcomes(index, index + 1, np.array([1.0]), index), 2)
     assert sound(ratings)
@@ -388,7 +388,7 @@ def test_a_single_outcome_stays_finite() -> None:
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_ties_alone_leave_all_alike(ties: bool) -> None:
+def test_ties_alone_give_equal_strengths(ties: bool) -> None:
     left = np.array([0, 1, 2] * 4)
     outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.full(12, 0.5), np.arange(12))
     ratings = bradley_terry(outcomes, 3, ties=ties, resamples=20)
@@ -398,7 +398,7 @@ def test_ties_alone_leave_all_alike(ties: bool) -> None:
     assert not ties or ratings.tie > 100
 
 
-def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s() -> None:
+def test_without_ties_davidsons_model_equals_bradley_terry() -> None:
     outcomes = random_outcomes(11, ties=0.0)
     davidson, plain = fit(outcomes, ties=True), fit(outcomes)
     assert len(plain.groups) == 1
@@ -406,7 +406,7 @@ def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s()
     assert log_strengths(davidson) == pytest.approx(log_strengths(plain), abs=1e-2)
 
 
-def test_the_left_item_winning_always_stays_finite() -> None:
+def test_an_order_that_decides_every_outcome_has_a_finite_effect() -> None:
     left = np.array([0, 1, 2] * 4)
     outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.ones(12), np.arange(12))
     ratings = fit(outcomes, 3, order=True)
@@ -467,7 +467,7 @@ def test_identical_items_do_not_differ_significantly() -> None:
 # Numbers known from elsewhere.
 
 
-def test_the_example_of_wikipedia() -> None:
+def test_the_wikipedia_example_is_reproduced() -> None:
     wins = {"AB": 2, "AD": 1, "BA": 3, "BC": 5, "CB": 3, "CD": 1, "DA": 4, "DC": 3}
     games = [pair for pair, times in wins.items() for _ in range(times)]
     left, right = (np.array(["ABCD".index(game[side]) for game in games]) for side in (0, 1))

@@ -57,7 +57,7 @@ def test_retry_waits_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch)
 
 
 class Limited:
-    """Responder that serves `limit` requests, refuses the next ones for `period` seconds, and so on.
+    """Responder that in turn serves `limit` requests and refuses all others for `period` seconds.
 
     Some requests are refused at any speed of the clients.
     """
@@ -247,7 +247,7 @@ def test_requests_are_distributed_by_capacity() -> None:
     assert (quick.max_in_flight, slow.max_in_flight) == (4, 4)
 
 
-def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreachable_server_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.WARNING),
         refused_url() as unreachable,
@@ -285,7 +285,7 @@ def test_requests_of_a_dead_server_go_to_the_others() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
+def test_unreachable_servers_are_an_error_before_any_request(count: int) -> None:
     with ExitStack() as stack:
         urls = [stack.enter_context(refused_url()) for _ in range(count)]
         worker = open_model(urls)

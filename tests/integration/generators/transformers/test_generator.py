@@ -586,7 +586,7 @@ def small_memory() -> Iterator[list[int]]:
         yield tried
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, small_memory: list[int]) -> None:
+def test_out_of_memory_halves_the_batch_and_continues(tiny: Path, small_memory: list[int]) -> None:
     prompts = [make_dialogue(f"{i}?") for i in range(8)]
     expected = completions(f"{tiny}?batch_size=2", prompts)
     small_memory.clear()
@@ -629,7 +629,7 @@ def test_quiet_transformers_restores_the_log_level() -> None:
     assert logger.isEnabledFor(logging.WARNING)
 
 
-def test_stays_is_true_for_a_small_loaded_model_only(
+def test_keep_loaded_is_true_for_a_small_loaded_model_only(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room, kept in ((1 << 34, True), (1 << 10, False)):
@@ -762,7 +762,7 @@ def test_a_new_commit_changes_the_identity(copy: Path, tmp_path: Path) -> None:
     assert offline[0][0] == "ConfigError"
 
 
-def test_an_unreachable_hub_is_a_config_error_within_30_seconds(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_a_config_error(tmp_path: Path) -> None:
     with refused_url() as url:
         [[kind, message]] = run_on_hub(url.removesuffix("/v1"), tmp_path, "hf:me/model")
     assert kind == "ConfigError"

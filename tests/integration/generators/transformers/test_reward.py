@@ -210,7 +210,7 @@ def test_a_nan_reward_is_a_backend_error(copy: Path) -> None:
         assert "dtype" in outcome.message
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(
+def test_out_of_memory_halves_the_batch_and_continues(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []

@@ -59,13 +59,13 @@ def read(target: Path | str, config: str | None = None, split: str | None = None
     return list(read_dataset(str(target), part, select=lambda names: names).rows)
 
 
-def test_a_folder_like_ultrachats_gives_its_split(folder: Path) -> None:
+def test_the_named_split_of_a_folder_is_read(folder: Path) -> None:
     rows = read(folder, split="test_sft")
     assert rows == [Row(f"row {n}", row) for n, row in enumerate(ULTRACHAT[12:], 1)]
     assert [row.values for row in read(folder, split="train_sft")] == ULTRACHAT[:12]
 
 
-def test_only_the_picked_columns_are_read(folder: Path) -> None:
+def test_only_the_selected_columns_are_read(folder: Path) -> None:
     columns: list[str] = []
 
     def pick(names: list[str]) -> list[str]:
@@ -77,7 +77,7 @@ def test_only_the_picked_columns_are_read(folder: Path) -> None:
     assert columns == ["prompt", "prompt_id", "messages"]
 
 
-def test_the_only_split_needs_no_name_and_several_do(folder: Path) -> None:
+def test_a_split_has_to_be_named_if_there_are_several(folder: Path) -> None:
     assert read(folder, config="plain") == [Row("row 1", {"text": "one", "n": 1})]
     with pytest.raises(
         ConfigError, match=r"no split 'test'; there are: train_sft, test_sft: choose"
@@ -93,18 +93,18 @@ def test_the_test_split_is_the_default(tmp_path: Path, folder: Path) -> None:
     assert read(folder.parent / "pair") == [Row("row 1", {"text": "test"})]
 
 
-def test_a_config_that_is_not_there_lists_those_that_are(folder: Path) -> None:
+def test_an_unknown_config_is_an_error_with_the_existing_ones(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"'default', 'plain'\]: choose one with \?config=NAME"):
         read(folder, config="nope", split="test_sft")
 
 
-def test_a_dataset_that_changed_is_read_anew(folder: Path) -> None:
+def test_a_changed_dataset_is_read_again(folder: Path) -> None:
     assert len(read(folder, config="plain")) == 1
     parquet([{"text": "two", "n": 2}], folder / "data/plain-1.parquet")
     assert [row.values["text"] for row in read(folder, config="plain")] == ["one", "two"]
 
 
-def test_folders_of_the_same_name_stay_apart(folder: Path, tmp_path: Path) -> None:
+def test_folders_of_the_same_name_are_cached_separately(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / folder.name
     shutil.copytree(folder, other)
     parquet([{"text": "other", "n": 3}], other / "data/plain-0.parquet")
@@ -112,7 +112,7 @@ def test_folders_of_the_same_name_stay_apart(folder: Path, tmp_path: Path) -> No
     assert [row.values["n"] for row in read(other, config="plain")] == [3]
 
 
-def test_what_save_to_disk_left_is_read_too(folder: Path, tmp_path: Path) -> None:
+def test_a_dataset_written_by_save_to_disk_is_read(folder: Path, tmp_path: Path) -> None:
     dataset = datasets.Dataset.from_list([{"text": "x"}])
     dataset.save_to_disk(tmp_path / "one")
     datasets.DatasetDict({"train": dataset, "dev": dataset}).save_to_disk(tmp_path / "both")
@@ -127,7 +127,7 @@ def test_a_folder_has_no_revisions(folder: Path) -> None:
         read_dataset(str(folder), DatasetPart(revision="v1"), select=lambda names: names)
 
 
-def test_folders_that_hold_no_dataset(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_valid_dataset_is_an_error(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (folder / "data/test_sft-00000-of-00001.parquet").write_bytes(b"PAR1 not at all")
     for target, split in (("bare", None), ("chat", "test_sft")):
@@ -139,7 +139,9 @@ def test_folders_that_hold_no_dataset(folder: Path, tmp_path: Path) -> None:
             read(target)
 
 
-def test_bars_stay_off_and_come_back(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bars_are_off_during_reading_and_restored(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     capfd.readouterr()
     assert read(folder, split="test_sft")
     assert capfd.readouterr() == ("", "")
@@ -247,7 +249,7 @@ def read_in_process(home: Path, endpoint: str, *args: str, **more: str) -> list[
 CLOSED = "http://127.0.0.1:9"  # the port of `discard`, where nothing listens
 
 
-def test_the_hub_is_asked_for_one_split_and_its_rows_outlive_the_network(
+def test_only_one_split_is_downloaded_and_its_cached_rows_need_no_network(
     hub: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     endpoint, requests = hub
@@ -265,7 +267,9 @@ def test_the_hub_is_asked_for_one_split_and_its_rows_outlive_the_network(
     assert other.startswith("cannot reach the hub for the dataset 'tmp/chat'")
 
 
-def test_a_dataset_that_the_hub_does_not_have(hub: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_a_dataset_that_is_not_on_the_hub_is_an_error(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
     (message,) = read_in_process(tmp_path, hub[0], "tmp/none", "test")
     assert message.startswith(
         "cannot load the dataset 'tmp/none': Dataset 'tmp/none' doesn't exist"

@@ -34,7 +34,7 @@ def test_there_are_twenty_pairs_of_each_set() -> None:
     }
 
 
-def test_an_easy_pair_is_of_one_of_eight_kinds_and_the_others_of_their_own() -> None:
+def test_easy_pairs_have_eight_kinds_and_the_others_one_kind_per_set() -> None:
     counts = Counter(pair["kind"] for pair in rows_of_set("easy"))
     assert set(counts) == KINDS
     assert set(counts.values()) <= {2, 3}
@@ -51,7 +51,7 @@ def test_a_pair_has_these_fields_and_two_completions(pair: dict[str, str]) -> No
     assert pair["better"] != pair["worse"]
 
 
-def test_no_id_and_no_prompt_comes_twice() -> None:
+def test_ids_and_prompts_are_unique() -> None:
     assert len(set(IDS)) == len(IDS)
     assert len({pair["prompt"].casefold().strip() for pair in PAIRS}) == len(PAIRS)
 

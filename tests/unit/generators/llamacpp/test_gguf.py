@@ -107,7 +107,7 @@ def test_validate_refuses_a_file_cut_at_any_byte(file: Path) -> None:
         assert validation_error(file).count("it is empty") == (length == 0)
 
 
-def test_validate_says_what_is_wrong(file: Path) -> None:
+def test_validate_reports_the_problem(file: Path) -> None:
     content = file.read_bytes()
     file.write_bytes(b"GGML" + content[4:])
     assert "it begins with b'GGML'" in validation_error(file)

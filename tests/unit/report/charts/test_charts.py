@@ -424,7 +424,7 @@ def test_right_to_left_names_are_isolated() -> None:
     assert display_name(" \n") == "(no name)"
 
 
-def test_a_difference_has_a_sign_but_for_0() -> None:
+def test_a_difference_other_than_0_has_a_sign() -> None:
     signs = [signed(value, 1) for value in (1234.5, -0.25, 0.04, -0.04, 0)]
     assert signs == ["+1,234.5", "\u22120.2", "0.0", "0.0", "0.0"]
 

@@ -87,7 +87,7 @@ def several(models: int = 3) -> Results:
     return make_results(data)
 
 
-def test_it_shows_what_the_results_hold() -> None:
+def test_the_page_shows_the_numbers_of_the_results() -> None:
     words = parsed_page(sample_results()).words
     for text in (
         "Verdict withheld: 2 of 4 verdicts failed (50.0 %)",
@@ -198,7 +198,7 @@ def test_hostile_text_adds_no_tag_no_attribute_and_no_script(hostile: str) -> No
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_names_add_no_tag_either(hostile: str) -> None:
+def test_hostile_names_add_no_tag(hostile: str) -> None:
     def renamed(name: str) -> Tags:
         rows = [
             row.model_copy(

@@ -114,7 +114,7 @@ def judged(draw: st.DrawFn) -> list[Judgment]:
 
 @examples(20)
 @given(judgments=judged())
-def test_the_index_counts_what_the_summary_counts(judgments: list[Judgment]) -> None:
+def test_the_index_has_the_counts_of_the_summary(judgments: list[Judgment]) -> None:
     prompts = [prompt_of(id_) for id_ in dict.fromkeys(j.prompt_id for j in judgments)]
     results = results_of(prompts, judgments)
     index, _ = opened(results)

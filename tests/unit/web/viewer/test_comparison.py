@@ -263,7 +263,9 @@ def test_runs_without_common_models_have_no_pairs() -> None:
         ([], [], {}),
     ],
 )
-def test_match_names(ours: list[str], theirs: list[str], expected: dict[str, str]) -> None:
+def test_models_are_matched_by_name(
+    ours: list[str], theirs: list[str], expected: dict[str, str]
+) -> None:
     assert match_names(ours, theirs) == expected
     assert match_names(theirs, ours) == {its: name for name, its in expected.items()}
 
