@@ -9,7 +9,7 @@ import pytest
 
 from bakeoff.importers.reader import read
 from tests.real_evaluations.data import file
-from tests.unit.importers.sample import counted
+from tests.unit.importers.sample_files import counted
 
 
 def test_alpaca_eval_order_is_known_for_all_rows_but_one() -> None:

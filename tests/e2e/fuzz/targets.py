@@ -41,7 +41,7 @@ from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
 from tests.builders import make_prompt, sample_results
 from tests.e2e.fuzz import corpus
-from tests.unit.judges.judge_texts import CRITERIA
+from tests.unit.judges.judge_replies import CRITERIA
 
 
 class Target(NamedTuple):

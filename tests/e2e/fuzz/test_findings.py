@@ -31,7 +31,7 @@ from bakeoff.report.plain_text import escape_json
 from bakeoff.report.results_file import read_results
 from tests.builders import sample_results
 from tests.e2e.fuzz import corpus
-from tests.unit.importers.sample import panda
+from tests.unit.importers.sample_files import panda
 
 DEEP = "[" * 100_000
 MODERATELY_DEEP = "[" * 500 + "]" * 500  # Python's parser accepts it

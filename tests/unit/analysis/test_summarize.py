@@ -111,8 +111,8 @@ def test_swapping_the_models_mirrors_every_number(
     ba = summarize(data.model_copy(update={"models": ("b", "a")})).pairs[0]
     expected, actual = mirrored(ab), ba.model_dump()
     for key in actual.keys() - WORDS:
-        expected = pytest.approx(list(numbers(expected[key])), abs=1e-6)
-        assert list(numbers(actual[key])) == expected, key
+        values = pytest.approx(list(numbers(expected[key])), abs=1e-6)
+        assert list(numbers(actual[key])) == values, key
     kinds = {reason.kind for reason in ab.reasons}
     assert kinds == {reason.kind for reason in ba.reasons}
 
@@ -139,8 +139,8 @@ def test_swapping_the_models_of_a_rich_pair_mirrors_every_number() -> None:
     assert ab.length.controlled is not None
     expected, actual = mirrored(ab), ba.model_dump()
     for key in actual.keys() - WORDS:
-        expected = pytest.approx(list(numbers(expected[key])), abs=1e-6)
-        assert list(numbers(actual[key])) == expected, key
+        values = pytest.approx(list(numbers(expected[key])), abs=1e-6)
+        assert list(numbers(actual[key])) == values, key
 
 
 def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import alpaca, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import alpaca, counted, evidence, first_of, refusal
 
 
 def test_preference_is_for_the_model_under_test(tmp_path: Path) -> None:

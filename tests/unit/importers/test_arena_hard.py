@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import arena, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import arena, counted, evidence, first_of, refusal
 
 
 def test_baseline_is_a_in_the_first_game_and_b_in_the_second(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import (
+from tests.unit.importers.sample_files import (
     compared,
     counted,
     evidence,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import comparator, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import comparator, counted, evidence, first_of, refusal
 
 
 def test_each_rater_score_is_a_judgment(tmp_path: Path) -> None:

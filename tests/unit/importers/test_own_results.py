@@ -15,7 +15,7 @@ from bakeoff.records import (
     Verdict,
 )
 from tests.builders import make_prompt, write_file
-from tests.unit.importers.sample import evidence, refusal
+from tests.unit.importers.sample_files import evidence, refusal
 
 PROMPT = make_prompt("q", id="p")
 

@@ -5,7 +5,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.importers.pandalm import split_keys
 from tests.builders import write_file
-from tests.unit.importers.sample import counted, evidence, first_of, panda, refusal
+from tests.unit.importers.sample_files import counted, evidence, first_of, panda, refusal
 
 
 def test_each_annotator_is_a_judge(tmp_path: Path) -> None:

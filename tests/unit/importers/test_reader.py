@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import importers, read
 from tests.builders import write_file
-from tests.unit.importers.sample import (
+from tests.unit.importers.sample_files import (
     alpaca,
     arena,
     comparator,

@@ -9,7 +9,7 @@ from bakeoff.importers.reader import read
 from bakeoff.importers.table import STANDARD_COLUMNS, rename_columns, standard_rows
 from bakeoff.prompts.rows import Row
 from tests.builders import write_file
-from tests.unit.importers.sample import Rows, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import Rows, counted, evidence, first_of, refusal
 
 
 def winners(tmp_path: Path, *values: Any, a: Any = "tuned", b: Any = "base") -> list[float | str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.runtime import run_periodically, task_group, to_daemon_thread
-from tests.unit.runtime.test_workers import run
+from tests.unit.runtime.test_worker import run
 
 
 @given(st.integers(0, 3), st.integers(0, 3))

@@ -14,7 +14,7 @@ from bakeoff.stats.agreement import (
     krippendorff_alpha,
 )
 from tests.marks import examples, long
-from tests.unit.stats.helpers import same, sound
+from tests.unit.stats.checks import same, sound
 
 LEVELS: list[Level] = ["nominal", "ordinal", "interval"]
 COEFFICIENTS = [cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha]

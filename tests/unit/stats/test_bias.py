@@ -18,7 +18,7 @@ from bakeoff.stats.bias import (
 from bakeoff.stats.intervals import proportion, t_interval, win_rate
 from bakeoff.stats.results import OrderEffect
 from tests.marks import examples
-from tests.unit.stats.helpers import close, mirrored, negated, same, sound
+from tests.unit.stats.checks import close, mirrored, negated, same, sound
 
 Verdicts = tuple[Values, Codes, Mask]
 

@@ -14,7 +14,7 @@ from bakeoff.stats.calibration import (
     ppi_plus_plus,
     rogan_gladen,
 )
-from tests.unit.stats.helpers import close, mirrored, sound
+from tests.unit.stats.checks import close, mirrored, sound
 
 shares = st.floats(0, 1)
 samples = st.tuples(st.integers(2, 60), st.integers(1, 200), shares, st.integers(0, 10**6))

@@ -20,7 +20,7 @@ from bakeoff.stats.sequential import (
     mean_confidence_sequence,
 )
 from tests.marks import examples
-from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
+from tests.unit.stats.checks import mirrored, same, singles, sound, values_of_any_kind
 
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
 simultaneous_margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])

@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.stats.intervals import bca, grouped_bca
 from bakeoff.stats.results import Estimate
-from tests.unit.stats.helpers import close, same, sound
+from tests.unit.stats.checks import close, same, sound
 
 Values = np.ndarray
 VALUES = np.array([0.0, 0.1, 0.5, 0.5, 1.0])  # by kind of prompt

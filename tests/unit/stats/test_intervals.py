@@ -20,7 +20,7 @@ from bakeoff.stats.intervals import (
     win_rate,
 )
 from tests.marks import examples
-from tests.unit.stats.helpers import (
+from tests.unit.stats.checks import (
     averages,
     close,
     mirrored,

@@ -22,7 +22,7 @@ from bakeoff.stats.power import (
     z_sum,
 )
 from bakeoff.stats.sequential import SequentialTest
-from tests.unit.stats.helpers import sound, values_of_any_kind
+from tests.unit.stats.checks import sound, values_of_any_kind
 
 powers = st.sampled_from([0.5, 0.8, 0.95])
 

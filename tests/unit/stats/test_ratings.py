@@ -12,7 +12,7 @@ from bakeoff.stats.intervals import bca
 from bakeoff.stats.ratings import RIDGE, PairwiseOutcomes, bradley_terry, direct_wins
 from bakeoff.stats.results import BradleyTerryFit
 from tests.marks import examples
-from tests.unit.stats.helpers import same, sound
+from tests.unit.stats.checks import same, sound
 
 few = examples(25)
 seeds = st.integers(0, 10**6)

@@ -15,7 +15,7 @@ from bakeoff.stats.sequential import (
     sign_e_process,
 )
 from tests.marks import examples
-from tests.unit.stats.helpers import singles, sound
+from tests.unit.stats.checks import singles, sound
 
 counts = st.integers(0, 2_000)
 LOOKS = 500

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 from tests.marks import examples
-from tests.unit.stats.helpers import sound
+from tests.unit.stats.checks import sound
 
 counts = st.integers(0, 200)
 p_values = st.lists(st.floats(0, 1), max_size=12)

@@ -11,7 +11,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.testing import run_worker
-from tests.integration.generators.transformers.models import hf_generator
+from tests.integration.generators.transformers.hf_generators import hf_generator
 from tests.marks import long
 from tests.unit.generators.llamacpp.gguf_files import METADATA, small_gguf, validation_error
 

@@ -118,7 +118,7 @@ import torch
 from bakeoff.errors import ConfigError
 from bakeoff.generators.transformers import batch_memory
 from tests.builders import make_dialogue
-from tests.integration.generators.transformers.models import hf_generator
+from tests.integration.generators.transformers.hf_generators import hf_generator
 from bakeoff.testing import run_worker
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])

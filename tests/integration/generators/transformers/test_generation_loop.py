@@ -28,7 +28,7 @@ from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, run_worker
 from tests.builders import make_dialogue
-from tests.integration.generators.transformers.models import (
+from tests.integration.generators.transformers.hf_generators import (
     completions,
     hf_generator,
     steps,

@@ -31,8 +31,8 @@ from bakeoff.records import Completion, Prompt
 from bakeoff.testing import refused_url, run_worker
 from tests.builders import make_dialogue
 from tests.hub_server import loopback_hub, python_with_hub
-from tests.integration.generators.transformers.models import completions as completions_of
-from tests.integration.generators.transformers.models import hf_generator, steps
+from tests.integration.generators.transformers.hf_generators import completions as completions_of
+from tests.integration.generators.transformers.hf_generators import hf_generator, steps
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 
 

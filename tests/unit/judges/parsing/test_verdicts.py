@@ -13,7 +13,7 @@ from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, parse_rubric
 from bakeoff.judges.parsing.verdict_marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, VERDICT_SCHEMA, ParsedScore, follow_scores
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
-from tests.unit.judges.judge_texts import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj
+from tests.unit.judges.judge_replies import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj
 
 
 def reply(text: str, finish: Finish = "stop") -> Completion:

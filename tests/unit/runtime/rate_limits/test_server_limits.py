@@ -7,17 +7,25 @@ import pytest
 
 from bakeoff.runtime import LimitConfig, Quota
 from bakeoff.runtime.rate_limits.server_limits import ServerLimits
-from tests.unit.runtime.servers import Bucket, Fixed, Free, OneByOne, Sliding, Telling, simulate
+from tests.unit.runtime.simulated_servers import (
+    FixedWindowServer,
+    QueueingServer,
+    QuotaReportingServer,
+    SlidingWindowServer,
+    TokenBucketServer,
+    UnlimitedServer,
+    simulate,
+)
 
 # 600 requests a minute, in each of the ways in which that can be meant.
 HARD = {
-    "sliding minute": lambda: Sliding(600, 60),
-    "sliding second": lambda: Sliding(10, 1),
-    "minute": lambda: Fixed(600, 60),
-    "minute, of which half is over": lambda: Fixed(600, 60, phase=31),
-    "second": lambda: Fixed(10, 1),
-    "bucket of a minute": lambda: Bucket(10, 600),
-    "bucket of a second": lambda: Bucket(10, 10),
+    "sliding minute": lambda: SlidingWindowServer(600, 60),
+    "sliding second": lambda: SlidingWindowServer(10, 1),
+    "minute": lambda: FixedWindowServer(600, 60),
+    "minute, of which half is over": lambda: FixedWindowServer(600, 60, phase=31),
+    "second": lambda: FixedWindowServer(10, 1),
+    "bucket of a minute": lambda: TokenBucketServer(10, 600),
+    "bucket of a second": lambda: TokenBucketServer(10, 10),
 }
 
 
@@ -38,13 +46,16 @@ def test_a_limit_is_learned_without_retry_after(kind: str) -> None:
 
 def test_slow_replies_get_the_concurrency_that_the_rate_needs() -> None:
     simulation = simulate(
-        Bucket(10, 10), 1800, latency=lambda chance: 0.5 + chance.expovariate(1 / 6)
+        TokenBucketServer(10, 10), 1800, latency=lambda chance: 0.5 + chance.expovariate(1 / 6)
     )
     assert simulation.goodput() >= 0.85 * 10
 
 
 def test_reported_quotas_halve_the_refusals() -> None:
-    reported, unreported = simulate(Telling(10, 600), 1200), simulate(Bucket(10, 600), 1200)
+    reported, unreported = (
+        simulate(QuotaReportingServer(10, 600), 1200),
+        simulate(TokenBucketServer(10, 600), 1200),
+    )
     assert 2 * len(reported.refused) < len(unreported.refused)
     assert reported.goodput() >= 0.9 * unreported.goodput()
 
@@ -63,23 +74,23 @@ def test_quotas_that_suffice_do_not_delay_requests() -> None:
 
 
 def test_concurrency_starts_at_32_and_grows_with_throughput() -> None:
-    assert simulate(Free(), 31).most == 31
-    simulation = simulate(Free(), 5000)
+    assert simulate(UnlimitedServer(), 31).most == 31
+    simulation = simulate(UnlimitedServer(), 5000)
     assert simulation.most == 256
     assert sum(at < 0.25 for at in simulation.served) == 32
     assert not simulation.refused
 
 
 def test_concurrency_does_not_grow_if_latency_does() -> None:
-    simulation = simulate(OneByOne(32, 0.2), 6000)
+    simulation = simulate(QueueingServer(32, 0.2), 6000)
     assert simulation.goodput() >= 0.95 * 32 / 0.2
     assert simulation.most <= 128  # tried once in a while
     assert simulation.limiter.max_in_flight(simulation.end) <= 64
-    assert simulate(OneByOne(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
+    assert simulate(QueueingServer(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
 
 
 def test_concurrency_grows_within_a_few_replies() -> None:
-    simulation = simulate(Free(), 2000)
+    simulation = simulate(UnlimitedServer(), 2000)
     assert sum(at < 1.05 for at in simulation.served) >= 400
 
 
@@ -91,10 +102,10 @@ def test_a_fixed_window_is_used_as_soon_as_it_opens() -> None:
 
 
 def test_user_limits_are_never_exceeded() -> None:
-    assert simulate(Free(), 500, config=LimitConfig(7)).most == 7
-    paced = simulate(Free(), 500, config=LimitConfig(256, rpm=1200))
+    assert simulate(UnlimitedServer(), 500, config=LimitConfig(7)).most == 7
+    paced = simulate(UnlimitedServer(), 500, config=LimitConfig(256, rpm=1200))
     assert 0.97 * 20 <= paced.goodput() <= 1.01 * 20
-    spent = simulate(Free(), 500, config=LimitConfig(256, tpm=600_000), tokens=1000)
+    spent = simulate(UnlimitedServer(), 500, config=LimitConfig(256, tpm=600_000), tokens=1000)
     assert 0.9 * 10 <= spent.goodput(10) <= 1.01 * 10
 
 
@@ -218,7 +229,7 @@ def test_an_overloaded_server_is_retried_and_teaches_no_rate() -> None:
 
 def test_two_clients_of_one_limit_both_get_a_share() -> None:
     """Two processes with one key, of which one comes later: each sees its own refusals only."""
-    server = Bucket(10, 10)
+    server = TokenBucketServer(10, 10)
     limiters = [ServerLimits(LimitConfig(256)), ServerLimits(LimitConfig(256))]
     served, refused, now, chance = [0, 0], [0, 0], 0.0, random.Random(3)
     while now < 240:

@@ -13,7 +13,7 @@ from bakeoff.runtime import LimitConfig, Quota
 from bakeoff.runtime.rate_limits.server_limits import ServerLimits
 
 
-class Limited(Protocol):
+class SimulatedServer(Protocol):
     """A simulated server."""
 
     def take(self, now: float) -> float:
@@ -21,7 +21,7 @@ class Limited(Protocol):
         ...
 
 
-class Sliding:
+class SlidingWindowServer:
     """Sliding window: `limit` requests in any `window` seconds."""
 
     def __init__(self, limit: int, window: float) -> None:
@@ -37,7 +37,7 @@ class Sliding:
         return 0.0
 
 
-class Fixed:
+class FixedWindowServer:
     """Fixed window of the server's clock, which reads `phase` at the start."""
 
     def __init__(self, limit: int, window: float, phase: float = 0.0) -> None:
@@ -54,15 +54,15 @@ class Fixed:
         return 0.0
 
 
-class Bucket:
-    """Token bucket: holds `holds` requests, refilled at `rate` a second."""
+class TokenBucketServer:
+    """Token bucket: holds `capacity` requests, refilled at `rate` a second."""
 
-    def __init__(self, rate: float, holds: float) -> None:
-        self.rate, self.holds = rate, holds
-        self.left, self.at = holds, 0.0
+    def __init__(self, rate: float, capacity: float) -> None:
+        self.rate, self.capacity = rate, capacity
+        self.left, self.at = capacity, 0.0
 
     def take(self, now: float) -> float:
-        self.left = min(self.holds, self.left + (now - self.at) * self.rate)
+        self.left = min(self.capacity, self.left + (now - self.at) * self.rate)
         self.at = now
         if self.left < 1:
             return (1 - self.left) / self.rate
@@ -70,14 +70,14 @@ class Bucket:
         return 0.0
 
 
-class Telling(Bucket):
+class QuotaReportingServer(TokenBucketServer):
     """A token bucket that reports its quota with each reply."""
 
     def quota(self) -> Quota:
-        return Quota(self.holds, math.floor(self.left), (self.holds - self.left) / self.rate)
+        return Quota(self.capacity, math.floor(self.left), (self.capacity - self.left) / self.rate)
 
 
-class Free:
+class UnlimitedServer:
     """Accepts every request."""
 
     def take(self, now: float) -> float:
@@ -85,12 +85,12 @@ class Free:
         return 0.0
 
 
-class OneByOne:
-    """Processes `room` requests at once; others wait in its queue."""
+class QueueingServer:
+    """Processes `slots` requests at once; others wait in its queue."""
 
-    def __init__(self, room: int, seconds: float) -> None:
-        self.room, self.seconds = room, seconds
-        self.free = [0.0] * room
+    def __init__(self, slots: int, seconds: float) -> None:
+        self.slots, self.seconds = slots, seconds
+        self.free_at = [0.0] * slots
 
     def take(self, now: float) -> float:
         del now
@@ -98,8 +98,8 @@ class OneByOne:
 
     def latency(self, now: float) -> float:
         """Return the seconds until the reply to a request that arrives now."""
-        end = max(now, heapq.heappop(self.free)) + self.seconds
-        heapq.heappush(self.free, end)
+        end = max(now, heapq.heappop(self.free_at)) + self.seconds
+        heapq.heappush(self.free_at, end)
         return end - now
 
 
@@ -130,7 +130,7 @@ Latency = Callable[[random.Random], float]
 
 
 def simulate(
-    server: Limited,
+    server: SimulatedServer,
     requests: int,
     *,
     config: LimitConfig | None = None,
@@ -173,12 +173,12 @@ def simulate(
                 limiter.on_refusal(started_at, now, after(wait))
                 waiting += 1
             else:
-                queued = isinstance(server, OneByOne)
+                queued = isinstance(server, QueueingServer)
                 schedule(server.latency(now) if queued else latency(chance), "reply", started_at)
         else:
             simulation.served.append(now)
             limiter.on_reply(started_at, now, tokens)
-            if isinstance(server, Telling):
+            if isinstance(server, QuotaReportingServer):
                 limiter.update_quotas(now, server.quota(), None)
         start()
     return simulation
