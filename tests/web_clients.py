@@ -13,7 +13,7 @@ from bakeoff.config.options import VoteOptions
 from bakeoff.records import Evidence
 from bakeoff.web.viewer import serve_async
 from bakeoff.web.voting.serve import serve_voting
-from tests.background_server import serving
+from tests.background_server import background_server
 from tests.unit.web.voting.builders import VOTES
 
 
@@ -29,7 +29,7 @@ def reserved_port() -> Iterator[int]:
 @contextmanager
 def viewer(path: Path, port: int = 0) -> Iterator[str]:
     """Run a viewer in a background thread while the block runs; yields its URL."""
-    with serving(
+    with background_server(
         lambda announce, stop: serve_async(path, port=port, announce=announce, until=stop)
     ) as address:
         yield address
@@ -86,7 +86,7 @@ def voting_browser(
     """Run a voting server in a background thread while the block runs; yields its client."""
     options = poll or VoteOptions()
     with (
-        serving(
+        background_server(
             lambda announce, stop: serve_voting(
                 evidence, file, options, announce=announce, until=stop
             )

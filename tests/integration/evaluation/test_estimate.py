@@ -56,7 +56,7 @@ def text_of(tokenizer: Tokenizer, tokens: int, seed: str) -> str:
     return text
 
 
-class Priced:
+class TokenCountingResponder:
     """Responder that counts tokens with a real tokenizer and replies at realistic length."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -103,7 +103,7 @@ each_tokenizer = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS}
 @each_tokenizer
 def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) -> None:
     """Input tokens, output tokens of the assumed length, and cost."""
-    respond = Priced(tokenizer(model))
+    respond = TokenCountingResponder(tokenizer(model))
     with OpenAIServer(respond) as server:
         config = config_of(server, tmp_path)
         before = plan(config)

@@ -55,7 +55,7 @@ def config(server: OpenAIServer, folder: Path, count: int = 4, **more: Any) -> C
     return Config(**(fields | more))
 
 
-def judging(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def judge_requests(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [request for request in requests if request["model"] == "judge"]
 
 
@@ -159,13 +159,13 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
         url = f"?base_url={server.url}&template=scored"
         results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
     assert [j.presented for j in results.judgments] == ["apart"] * 4
-    assert len(judging(server.requests)) == 8  # each completion once
+    assert len(judge_requests(server.requests)) == 8  # each completion once
     pair = results.summary.pairs[0]
     assert (pair.wins, pair.order.identified, pair.accounting.asked) == (4, "order-free", 4)
     assert "order not recorded" not in {reason.kind for reason in pair.reasons}
 
 
-def twice(body: dict[str, Any]) -> Any:
+def prefer_first_of_seeds(body: dict[str, Any]) -> Any:
     """Respond as a model whose text depends on the seed, and as a judge that prefers the first."""
     if body["model"] == "judge":
         return verdict_json("A", 8, 3)
@@ -173,9 +173,9 @@ def twice(body: dict[str, Any]) -> Any:
 
 
 def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
-    with OpenAIServer(twice) as server:
+    with OpenAIServer(prefer_first_of_seeds) as server:
         results = run(config(server, tmp_path, 5, null_check=3))
-    assert len(judging(server.requests)) == 2 * 5 + 2 * 3
+    assert len(judge_requests(server.requests)) == 2 * 5 + 2 * 3
     assert len(results.judgments) == 10
     assert {authored.model for authored in results.completions} == {"good", "bad"}
     (check,) = results.summary.null_checks
@@ -195,7 +195,7 @@ def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_null_check_changes_nothing_else_and_is_stored(tmp_path: Path) -> None:
-    with OpenAIServer(twice) as server:
+    with OpenAIServer(prefer_first_of_seeds) as server:
         without = run(config(server, tmp_path, 4))
         request_count = len(server.requests)
         with_check = run(config(server, tmp_path, 4, null_check=2))
@@ -241,12 +241,12 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
         lambda body: verdict_json("A", 8, 3) if body["model"] == "judge" else "Same."
     ) as server:
         results = run(config(server, tmp_path))
-    assert len(judging(server.requests)) == 4  # both orders of two equal completions are one
+    assert len(judge_requests(server.requests)) == 4  # both orders of two equal completions are one
     pair = results.summary.pairs[0]
     assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
-def last(updates: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
+def last_updates(updates: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """Return the last progress of each participant."""
     return {progress.participant: progress for progress in updates}
 
@@ -263,8 +263,8 @@ def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     with OpenAIServer(respond) as server:
         run_config = config(server, tmp_path)
         run(run_config, updates.append)
-        judged = len(judging(server.requests))
-    ends = last(updates)
+        judged = len(judge_requests(server.requests))
+    ends = last_updates(updates)
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
         assert ends[name].tokens == 8 * requests  # 3 tokens in and 5 out
@@ -277,7 +277,7 @@ def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     assert [(p.done, p.stored) for p in updates if p.participant == "judge"][-1] == (8, 0)
     again: list[ProgressUpdate] = []
     run(run_config, again.append)
-    for name, end in last(again).items():
+    for name, end in last_updates(again).items():
         assert (end.done, end.stored) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
 
@@ -294,9 +294,9 @@ def test_known_prices_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         for completion in results.completions
         if completion.model == "good"
     ]
-    assert last(updates)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
-    assert (last(updates)["good"].cost or 0) > 0
-    assert last(updates)["bad"].cost is None
+    assert last_updates(updates)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
+    assert (last_updates(updates)["good"].cost or 0) > 0
+    assert last_updates(updates)["bad"].cost is None
 
 
 def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
     updates: list[ProgressUpdate] = []
     with OpenAIServer(respond) as server:
         run(config(server, tmp_path), updates.append)
-    ends = last(updates)
+    ends = last_updates(updates)
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
@@ -326,7 +326,7 @@ def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> No
 
     with OpenAIServer(respond) as server:
         results = run(config(server, tmp_path))
-    assert len(judging(server.requests)) == 16
+    assert len(judge_requests(server.requests)) == 16
     assert [(f.kind, f.raw) for f in results.failures] == [("verdict", "I cannot decide.")] * 2
     assert {(f.first, f.second) for f in results.failures} == {("good", "bad"), ("bad", "good")}
     assert results.summary.pairs[0].wins == 3
@@ -389,9 +389,9 @@ def test_thinking_is_hidden_from_the_judge_by_default(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         run(config(server, tmp_path))
-        assert "secret plan" not in json.dumps(judging(server.requests))
+        assert "secret plan" not in json.dumps(judge_requests(server.requests))
         run(config(server, tmp_path, thinking="keep"))
-        assert "secret plan" in json.dumps(judging(server.requests))
+        assert "secret plan" in json.dumps(judge_requests(server.requests))
 
 
 def test_config_errors_precede_all_requests(tmp_path: Path) -> None:
@@ -568,7 +568,7 @@ class Slow(PerItem[int, Completion]):
         return Completion(text=str(item))
 
 
-def asks(count: int) -> list[tuple[str, int]]:
+def keyed_items(count: int) -> list[tuple[str, int]]:
     return [(f"key {number}", number) for number in range(count)]
 
 
@@ -584,7 +584,7 @@ def test_outcomes_are_stored_before_they_are_emitted() -> None:
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 30, counted.append)
-        await run_cached(worker, asks(30), store, Completion, emit, count)
+        await run_cached(worker, keyed_items(30), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
@@ -604,7 +604,7 @@ def test_outcome_stored_by_another_run_wins() -> None:
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 20, lambda _: None)
-        await run_cached(Slow(), asks(21)[1:], store, Completion, emit, count)
+        await run_cached(Slow(), keyed_items(21)[1:], store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
@@ -637,7 +637,7 @@ def test_unwritable_store_ends_the_work() -> None:
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 999, lambda _: None)
         emit = lambda index, _: emitted.append(index)  # noqa: E731
-        await run_cached(worker, asks(999), store, Completion, emit, count)
+        await run_cached(worker, keyed_items(999), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         assert store._db is not None
@@ -651,7 +651,7 @@ def test_unwritable_store_ends_the_work() -> None:
 def test_error_in_the_emit_callback_is_raised() -> None:
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 99, lambda _: None)
-        await run_cached(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
+        await run_cached(Slow(), keyed_items(99)[1:], store, Completion, lambda *_: 1 / 0, count)
 
     with Store(Path("store.sqlite")) as store, pytest.raises(ZeroDivisionError):
         asyncio.run(filled(store))

@@ -31,7 +31,7 @@ def config_of(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Co
     return config(server, folder, count, **{"model": models, "max_concurrency": 8} | more)
 
 
-def strengths(**chances: float) -> Any:
+def judge_by_strength(**chances: float) -> Any:
     """Return the responder of a judge for which a model wins on a fixed share of the prompts."""
 
     def respond(body: dict[str, Any]) -> str:
@@ -49,7 +49,7 @@ def strengths(**chances: float) -> Any:
     return respond
 
 
-def judged(server: OpenAIServer) -> int:
+def judge_request_count(server: OpenAIServer) -> int:
     return sum(request["model"] == "judge" for request in server.requests)
 
 
@@ -58,7 +58,7 @@ def document_of(results: Results) -> dict[str, Any]:
     return results.model_dump(exclude={"environment", "run_usage", "config"})
 
 
-def paid(server: OpenAIServer) -> Counter[str]:
+def request_counts(server: OpenAIServer) -> Counter[str]:
     """Count the requests by model, seed and shown completions."""
     return Counter(
         json.dumps([body["model"], body.get("seed"), shown_completions(body)])
@@ -68,7 +68,7 @@ def paid(server: OpenAIServer) -> Counter[str]:
     )
 
 
-CLEAR = strengths(tuned=0.85, base=0.15)
+CLEAR = judge_by_strength(tuned=0.85, base=0.15)
 
 
 def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
         results = run(config_of(server, tmp_path, 300, stop="when-sure"))
         requests = len(server.requests)
         kept = check(tmp_path / "store.sqlite").counts  # also what was in flight when it ended
-        assert kept["verdicts"] == judged(server)
-        assert kept["completions"] == requests - judged(server)
+        assert kept["verdicts"] == judge_request_count(server)
+        assert kept["completions"] == requests - judge_request_count(server)
         again = run(config_of(server, tmp_path, 300, stop="when-sure"))
         assert len(server.requests) == requests
     assert document_of(again) == document_of(results)
@@ -93,7 +93,7 @@ def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
         p.id for p in sample_prompts(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
     ]
     assert f"it took {pair.prompts} of 300 prompts" in " ".join(results.summary.notes)
-    assert judged(server) <= 2 * (pair.prompts + 24)
+    assert judge_request_count(server) <= 2 * (pair.prompts + 24)
     audited = audit([tmp_path / "out" / "results.json"])
     assert audited.summary.pairs == results.summary.pairs  # what it allowed for is kept with it
     page = (tmp_path / "out" / "report.html").read_text()
@@ -119,13 +119,13 @@ def test_killed_sequential_run_resumes_to_the_same_results(tmp_path: Path, sampl
     assert document_of(results)["summary"] == document_of(once)["summary"]
     assert document_of(results) == document_of(once)
     assert results.summary.pairs[0].outcome == "better"
-    twice = sum(count - 1 for count in paid(server).values())
+    twice = sum(count - 1 for count in request_counts(server).values())
     assert twice <= 2 * 3 * 4  # what was in flight, per kill and model
 
 
 def test_complete_prompts_count_when_the_budget_is_spent(tmp_path: Path) -> None:
     usage = {"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1000}
-    respond = strengths(tuned=0.5, base=0.5)
+    respond = judge_by_strength(tuned=0.5, base=0.5)
     with OpenAIServer(lambda body: {**chat_completion(respond(body)), "usage": usage}) as server:
         url = f"?base_url={server.url}&price=1,1"
         judge = (f"judge=api:judge{url}",)
@@ -187,9 +187,9 @@ def test_second_order_is_requested_only_if_it_may_matter(tmp_path: Path) -> None
         both = judged_twice == 40
         folder = tmp_path / str(both)
         folder.mkdir()
-        with OpenAIServer(strengths(tuned=strength, base=1 - strength)) as server:
+        with OpenAIServer(judge_by_strength(tuned=strength, base=1 - strength)) as server:
             results = run(config_of(server, folder, 40, orders="adaptive"))
-            assert judged(server) == len(results.judgments) == 40 + judged_twice
+            assert judge_request_count(server) == len(results.judgments) == 40 + judged_twice
         order = results.summary.pairs[0].order
         assert order.identified == "both orders"
         assert (
@@ -203,7 +203,7 @@ def test_second_order_is_requested_only_if_it_may_matter(tmp_path: Path) -> None
 
 
 def test_samples_are_aggregated_within_a_prompt(tmp_path: Path) -> None:
-    with OpenAIServer(strengths(tuned=0.7, base=0.3)) as server:
+    with OpenAIServer(judge_by_strength(tuned=0.7, base=0.3)) as server:
         single = run(config_of(server, tmp_path, 30))
         before = len(server.requests)
         results = run(config_of(server, tmp_path, 30, samples=3))
@@ -263,7 +263,7 @@ def test_more_shards_than_prompts_is_an_error(tmp_path: Path) -> None:
 
 def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
     chances = {"m0": 0.9, "m1": 0.5, "m2": 0.3, "base": 0.4}
-    with OpenAIServer(strengths(**chances)) as server:
+    with OpenAIServer(judge_by_strength(**chances)) as server:
         url = f"?base_url={server.url}"
         models = tuple(f"{name}=api:{name}{url}" for name in ("m0", "m1"))
         base = f"base=api:base{url}"
@@ -334,7 +334,7 @@ def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, keep_loaded
     assert turns == ["a", "b", "judge"] * waves
 
 
-def eight(folder: Path, count: int) -> tuple[str, ...]:
+def eight_models(folder: Path, count: int) -> tuple[str, ...]:
     """Write recorded completions of eight models."""
     prompts_file(folder, count)
     for model in range(8):
@@ -347,18 +347,18 @@ def eight(folder: Path, count: int) -> tuple[str, ...]:
     return tuple(f"m{model}=file:{folder / f'm{model}.jsonl'}" for model in range(8))
 
 
-EIGHT = strengths(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
+EIGHT = judge_by_strength(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
 
 
 def test_eighth_model_adds_only_its_own_pairs(
     tmp_path: Path,
 ) -> None:
-    models = eight(tmp_path, 24)
+    models = eight_models(tmp_path, 24)
     with OpenAIServer(EIGHT) as server:
         seven = run(config_of(server, tmp_path, 24, model=models[:7]))
-        assert judged(server) == 21 * 24 * 2
+        assert judge_request_count(server) == 21 * 24 * 2
         results = run(config_of(server, tmp_path, 24, model=models))
-        assert judged(server) == 28 * 24 * 2
+        assert judge_request_count(server) == 28 * 24 * 2
     assert len(seven.summary.pairs) == 21
     summary = results.summary
     assert len(summary.pairs) == 28
@@ -378,12 +378,12 @@ def test_eighth_model_adds_only_its_own_pairs(
 
 
 def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> None:
-    models = eight(tmp_path, 60)
+    models = eight_models(tmp_path, 60)
     with OpenAIServer(EIGHT) as server:
         results = run(config_of(server, tmp_path, 60, model=models, pairs="adaptive"))
-        requests = judged(server)
+        requests = judge_request_count(server)
         assert run(config_of(server, tmp_path, 60, model=models, pairs="adaptive")).judgments
-        assert judged(server) == requests
+        assert judge_request_count(server) == requests
     assert requests == len(results.judgments) == 2 * (28 * 24 + 16 * 25 + 16 * 11)
     prompts = Counter(
         (pair.a, pair.b) for pair in results.summary.pairs for _ in range(pair.prompts)
@@ -402,7 +402,7 @@ def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> Non
     assert f"{share:.0f} % of each two" in " ".join(results.summary.notes)
 
 
-class Clerk(PerItem[Pair, Verdict]):
+class SerialJudge(PerItem[Pair, Verdict]):
     """Judges one pair after another, in favor of model `a`."""
 
     def __init__(self) -> None:
@@ -422,7 +422,7 @@ def test_no_request_after_a_decision_within_a_stage(
     run_config = Config(model=("a", "b"), stop="when-sure")
 
     async def go() -> tuple[int, int]:
-        clerk, log = Clerk(), list[str]()
+        clerk, log = SerialJudge(), list[str]()
         models = {name: Engine(name, log, keep_loaded=True) for name in "ab"}
         with Store(tmp_path / "store.sqlite") as store:
             pipeline = Pipeline(

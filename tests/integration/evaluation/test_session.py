@@ -205,7 +205,7 @@ def test_second_run_imports_no_large_module(
     assert done.stdout == "\n"
 
 
-def echoes(folder: Path, server: OpenAIServer, **more: Any) -> Config:
+def echo_config(folder: Path, server: OpenAIServer, **more: Any) -> Config:
     """Config of two echo models and a judge on a server."""
     judge = (f"j=api:j?base_url={server.url}",)
     return config(folder, **{"model": ("a=echo:good", "b=echo:bad"), "judge": judge} | more)
@@ -221,7 +221,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_unchanged_results_are_not_rewritten(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        run_config = echoes(tmp_path, server)
+        run_config = echo_config(tmp_path, server)
         first = run(run_config)
         before = files(tmp_path)
         shown = {"quiet": True, "show_samples": 0, "profile": True, "max_concurrency": 2}
@@ -231,7 +231,7 @@ def test_unchanged_results_are_not_rewritten(tmp_path: Path) -> None:
     assert Results.model_validate_json(before["results.json"][1]) == again
 
 
-def edited(name: str) -> Callable[[Path], object]:
+def edit_file(name: str) -> Callable[[Path], object]:
     """Change one letter of a file."""
 
     def edit(out: Path) -> None:
@@ -242,18 +242,18 @@ def edited(name: str) -> Callable[[Path], object]:
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "the page is edited": edited("report.html"),
-    "the results are edited": edited("results.json"),
+    "the page is edited": edit_file("report.html"),
+    "the results are edited": edit_file("results.json"),
     "the page is gone": lambda out: (out / "report.html").unlink(),
     "the results are gone": lambda out: (out / "results.json").unlink(),
     "the page is cut": lambda out: os.truncate(out / "report.html", 1000),
 }
 
 
-@pytest.mark.parametrize("change", [edited("report.html"), *long(CHANGES.values())])
+@pytest.mark.parametrize("change", [edit_file("report.html"), *long(CHANGES.values())])
 def test_modified_output_is_rewritten(tmp_path: Path, change: Callable[[Path], object]) -> None:
     with OpenAIServer() as server:
-        run_config = echoes(tmp_path, server)
+        run_config = echo_config(tmp_path, server)
         run(run_config)
         before = files(tmp_path)
         change(tmp_path / "out")
@@ -272,7 +272,7 @@ def test_other_code_or_settings_rewrite_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer() as server:
-        run_config = echoes(tmp_path, server)
+        run_config = echo_config(tmp_path, server)
         first = run(run_config)
         wider = run(run_config.model_copy(update={"margin": 50.0}))
         assert wider.summary.pairs[0].margin == 50 != first.summary.pairs[0].margin
@@ -295,7 +295,7 @@ def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
     replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict_json("A", 8, 3)]
     with OpenAIServer(lambda _: replies[0]) as server:
-        run_config = echoes(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
+        run_config = echo_config(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
         assert len(run(run_config).failures) == 6
         del replies[0]
         judged = run(run_config)
@@ -308,7 +308,7 @@ def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
         assert run(run_config).judgments == judged.judgments
 
 
-def seconds(watch: Stopwatch) -> dict[str, float]:
+def seconds_by_kind(watch: Stopwatch) -> dict[str, float]:
     """Return the measured seconds by kind of work."""
     return {lap.kind: lap.total for lap in watch.timings()[0] if lap.total}
 
@@ -334,11 +334,11 @@ def test_stopwatch_measures_the_parts_of_a_run(
             run(run_config)
         with Stopwatch() as second:
             run(run_config)
-    took = seconds(watch)
+    took = seconds_by_kind(watch)
     assert took.keys() == {"load", "generate", "judge", "parse", "store", "summarise"}
     assert took["load"] >= 2 * delay
     assert took["judge"] >= delay
-    assert seconds(second).keys() == {"store", "summarise"}
+    assert seconds_by_kind(second).keys() == {"store", "summarise"}
 
 
 def test_progress_is_written_during_the_summary(
@@ -359,5 +359,5 @@ def test_progress_is_written_during_the_summary(
 
     monkeypatch.setattr("bakeoff.analysis.summarize.summarize", slowly)
     with OpenAIServer() as server:
-        run(echoes(tmp_path, server))
+        run(echo_config(tmp_path, server))
     assert len(signs) == 4

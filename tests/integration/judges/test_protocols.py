@@ -1,4 +1,4 @@
-"""What becomes of a verdict when a judge's server does what servers do: real ones, on loopback.
+"""Verdicts over both API formats, with the errors, refusals and truncations of real servers.
 
 Both formats are spoken by the official clients. What a generator makes of replies as such is tested
 with the generator; here it counts what the judge emits: a verdict, a failure that is recorded, or

@@ -52,7 +52,7 @@ def http_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(trust_env=False, timeout=60)
 
 
-def visited(visit: Visit) -> None:
+def serve_and_visit(visit: Visit) -> None:
     async def main() -> None:
         async with serve_app(APP) as url, http_client() as client:
             await visit(client, url)
@@ -73,7 +73,7 @@ def test_address_is_the_root_of_the_app() -> None:
         assert (await client.get(url + "deep/er")).status_code == 200
         assert (await client.get(url + "elsewhere")).status_code == 404
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_request_without_token_is_404() -> None:
@@ -94,7 +94,7 @@ def test_request_without_token_is_404() -> None:
             assert (path, reply.status_code) == (path, 404)
             assert "GET" not in reply.text
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_token_is_random() -> None:
@@ -104,7 +104,7 @@ def test_token_is_random() -> None:
         tokens.add(urlsplit(url).path)
 
     for _ in range(3):
-        visited(visit)
+        serve_and_visit(visit)
     assert len(tokens) == 3
 
 
@@ -117,7 +117,7 @@ def test_other_host_names_are_refused(host: str) -> None:
         reply = await client.get(url, headers={"Host": name})
         assert (reply.status_code, "GET" in reply.text) == (403, False)
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_localhost_is_accepted() -> None:
@@ -127,7 +127,7 @@ def test_localhost_is_accepted() -> None:
         headers = {"Host": name, "Origin": f"http://{name}"}
         assert (await client.post(url, headers=headers)).status_code == 200
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
@@ -142,7 +142,7 @@ def test_writes_from_other_origins_are_refused(method: str) -> None:
         reply = await client.request(method, url, headers={"Origin": root(url)})
         assert reply.status_code != 403
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_security_headers_are_on_every_reply() -> None:
@@ -161,7 +161,7 @@ def test_security_headers_are_on_every_reply() -> None:
         (policy,) = (await client.get(url + "own")).headers.get_list("Content-Security-Policy")
         assert policy == "default-src 'self'"
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_policy_allows_own_resources_only() -> None:
@@ -175,7 +175,7 @@ def test_app_error_does_not_reveal_its_message() -> None:
         assert (reply.status_code, "secret" in reply.text) == (500, False)
         assert (await client.get(url)).status_code == 200
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_listens_on_loopback_only() -> None:
@@ -184,7 +184,7 @@ def test_listens_on_loopback_only() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(other, timeout=10).close()
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 def test_port_can_be_reused() -> None:
@@ -205,7 +205,7 @@ def test_port_in_use_is_a_one_line_error() -> None:
                 raise AssertionError("not reached")
         assert "\n" not in str(caught.value)
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
@@ -221,7 +221,7 @@ def test_missing_package_error_names_the_extra(
         raise AssertionError(url)
 
     with pytest.raises(ConfigError, match=r"pip install 'bakeoff\[serve\]'"):
-        visited(visit)
+        serve_and_visit(visit)
 
 
 def test_signal_handlers_are_unchanged() -> None:
@@ -513,7 +513,7 @@ def test_silent_connections_do_not_block_other_clients(sent: bytes) -> None:
             for line in lines:
                 line.close()
 
-    visited(visit)
+    serve_and_visit(visit)
 
 
 @pytest.mark.parametrize("trickle", [b"x", *long([b""])])

@@ -87,8 +87,8 @@ def test_with_optional_stopping_intervals_are_anytime_valid(
 
 
 def test_with_optional_stopping_pairs_share_alpha() -> None:
-    three = [*won(24, 6), *(row for n in range(30) for row in _of(n, "a", "c", 0.5))]
-    three += [row for n in range(30) for row in _of(n, "b", "c", 0.5)]
+    three = [*won(24, 6), *(row for n in range(30) for row in both_orders_of(n, "a", "c", 0.5))]
+    three += [row for n in range(30) for row in both_orders_of(n, "b", "c", 0.5)]
     alone = summarize(evidence(won(24, 6), design=ANYTIME)).pairs[0]
     shared = summarize(evidence(three, "abc", design=ANYTIME)).pairs[0]
     assert alone.win_rate is not None
@@ -102,7 +102,7 @@ def test_with_optional_stopping_pairs_share_alpha() -> None:
     assert fixed[0] == fixed[1]  # there Holm's p-values see to it
 
 
-def _of(number: int, first: str, second: str, value: float) -> list[Judgment]:
+def both_orders_of(number: int, first: str, second: str, value: float) -> list[Judgment]:
     return [
         judgment(number, first, value, second=second),
         judgment(number, second, 1 - value, second=first),

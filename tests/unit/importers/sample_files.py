@@ -20,7 +20,7 @@ def evidence(tmp_path: Path, *values: object, name: str = "a.json", **options: A
     return read(paths, **options).evidence
 
 
-def refusal(path: Path, **options: Any) -> str:
+def error_of(path: Path, **options: Any) -> str:
     """The one-line error for a file."""
     with pytest.raises(ConfigError) as error:
         read([path], **options)
@@ -33,7 +33,7 @@ def first_of(judgments: tuple[Judgment, ...]) -> list[tuple[str, float]]:
     return [(judgment.first, judgment.verdict.first) for judgment in judgments]
 
 
-def counted(imported: Evidence) -> tuple[int, int]:
+def counts_of(imported: Evidence) -> tuple[int, int]:
     """The numbers of judgments and of failed judgments."""
     return len(imported.judgments), sum(f.stage == "judgment" for f in imported.failures)
 

@@ -6,10 +6,10 @@ import pytest
 from tests.builders import write_file
 from tests.unit.importers.sample_files import (
     compared,
-    counted,
+    counts_of,
+    error_of,
     evidence,
     first_of,
-    refusal,
     script,
 )
 
@@ -79,7 +79,7 @@ def test_missing_values_and_wrong_types_are_failures(tmp_path: Path) -> None:
         {**compared(), "prompt": None},
     ]
     result = evidence(tmp_path, script(rows))
-    assert counted(result) == (3, 5)
+    assert counts_of(result) == (3, 5)
     by_stage = [(f.stage, f.kind) for f in result.failures]
     assert by_stage[:5] == [("completion", "not text")] * 5
     assert [kind for _, kind in by_stage[5:]] == [
@@ -103,7 +103,7 @@ def test_document_without_names_gets_default_names(tmp_path: Path) -> None:
 def test_a_model_against_itself(tmp_path: Path) -> None:
     result = evidence(tmp_path, script([compared(), compared("r", "same")], model1_path="base"))
     assert result.models == ("base", "base (2)")
-    assert counted(result) == (1, 1)
+    assert counts_of(result) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_results_are_config_errors(tmp_path: Path, results: Any, message: str) -> None:
-    assert message in refusal(write_file(tmp_path / "a.json", script(results)))
+    assert message in error_of(write_file(tmp_path / "a.json", script(results)))

@@ -15,7 +15,7 @@ from bakeoff.records import (
     Verdict,
 )
 from tests.builders import make_prompt, write_file
-from tests.unit.importers.sample_files import evidence, refusal
+from tests.unit.importers.sample_files import error_of, evidence
 
 PROMPT = make_prompt("q", id="p")
 
@@ -126,7 +126,7 @@ def test_equal_ids_of_other_texts_are_other_prompts(tmp_path: Path) -> None:
 def test_invalid_results_file_is_a_config_error(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    assert message in refusal(write_file(tmp_path / "a.json", {**results(*RUN), **change}))
+    assert message in error_of(write_file(tmp_path / "a.json", {**results(*RUN), **change}))
 
 
 def test_origins_are_read_from_the_config(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ HOSTILE = [
 ]
 
 
-def two(a: str = "a", b: str = "b", text: str = "A note.") -> Results:
+def two_models(a: str = "a", b: str = "b", text: str = "A note.") -> Results:
     """25 prompts, and one that failed; a model called `a` wins most of them."""
     rows = [row.model_copy(update={"judge": text}) for row in won(18, 4, 3)]
     names = {"a": a, "b": b}
@@ -38,7 +38,7 @@ def two(a: str = "a", b: str = "b", text: str = "A note.") -> Results:
     )
 
 
-def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
+def three_models(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
     strongest = dict(zip(names, (0.8, 0.5, 0.3), strict=True))
     rows = [
         judgment(n, x, float(n % 10 < 5 + 10 * (strongest[x] - strongest[y]) / 2), second=y)

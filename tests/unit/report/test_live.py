@@ -1,4 +1,4 @@
-"""The view of a run: bars that fit any terminal, lines that a log can hold."""
+"""The progress display: a table that fits any terminal, and lines on a pipe."""
 
 import io
 from collections.abc import Callable, Collection

@@ -1,4 +1,4 @@
-"""Any text on any terminal: nothing acts, nothing is too wide, everything can be encoded."""
+"""Text for terminals: control characters are escaped, lines fit, and everything can be encoded."""
 
 import codecs
 import json

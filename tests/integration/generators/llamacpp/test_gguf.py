@@ -1,4 +1,4 @@
-"""GGUF files in use: the real models, the backends that read them, and the error of a run."""
+"""GGUF files of real models, the backends that read them, and the error of a run."""
 
 import random
 import subprocess

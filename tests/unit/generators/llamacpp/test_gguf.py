@@ -1,4 +1,4 @@
-"""GGUF headers: validation, metadata and the KV cache estimate, on made files."""
+"""GGUF headers: validation, metadata and the KV cache estimate, on generated files."""
 
 import random
 import struct

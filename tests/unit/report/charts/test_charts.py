@@ -59,7 +59,7 @@ def rich(
         for index, first in enumerate(models):
             for second in models[index + 1 :]:
                 for judge in ("j", "k"):
-                    judgments += _asked(rng, number, judge, (first, second))
+                    judgments += verdicts_of(rng, number, judge, (first, second))
                 if number % 3 == 0:
                     votes = judgment(number, first, float(rng.random() < 0.6), second=second)
                     judgments.append(votes.model_copy(update={"judge": "ann"}))
@@ -72,7 +72,7 @@ def rich(
     return evidence(judgments, models, origins={"ann": f"{HUMAN_PREFIX}ann"}, **more)
 
 
-def _asked(
+def verdicts_of(
     rng: random.Random, number: int, judge: str, names: tuple[str, str]
 ) -> Iterator[Judgment]:
     value = rng.choice([0.0, 0.5, 1.0, 1.0])
@@ -401,7 +401,7 @@ def test_hostile_names_are_only_data(at: int) -> None:
     assert list(charts) == list(PLAIN)
     for chart, expected in zip(charts.values(), PLAIN.values(), strict=True):
         # The same drawing, but for what its data and its description say.
-        assert _bones(chart.spec) == _bones(expected.spec)
+        assert structure_of(chart.spec) == structure_of(expected.spec)
         svg_of(chart)
     for where in ("win-rate", "slices", "sequence", "order", "length"):
         texts_ = [charts[where].description, *charts[where].table.columns]
@@ -410,11 +410,11 @@ def test_hostile_names_are_only_data(at: int) -> None:
         assert display_name(name) in [row["name"] for row in data_of(charts["ratings"], "name")]
 
 
-def _bones(value: Any) -> Any:
+def structure_of(value: Any) -> Any:
     if isinstance(value, dict):
         dropped = ("values", "description", "domain", "range")
-        return {key: _bones(child) for key, child in value.items() if key not in dropped}
-    return [_bones(child) for child in value] if isinstance(value, list) else value
+        return {key: structure_of(child) for key, child in value.items() if key not in dropped}
+    return [structure_of(child) for child in value] if isinstance(value, list) else value
 
 
 def test_right_to_left_names_are_isolated() -> None:

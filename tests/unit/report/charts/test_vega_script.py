@@ -1,4 +1,4 @@
-"""Vega's script: made once, kept whole, made anew where what is kept is not whole."""
+"""Vega's script is generated once and cached; a damaged cache file is replaced."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +9,17 @@ from bakeoff.report.charts import vega_script
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache of its own; whoever comes later does not find what was made in it."""
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder of the test; the script is not in memory before and afterwards."""
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
     vega_script.cache_clear()
     yield tmp_path / "cache"
     vega_script.cache_clear()
 
 
-def test_the_script_is_cached(kept: Path) -> None:
+def test_the_script_is_cached(cache_folder: Path) -> None:
     script = vega_script()
-    (file,) = kept.iterdir()
+    (file,) = cache_folder.iterdir()
     assert "vegaEmbed" in script
     assert file.read_text(encoding="utf-8").endswith(script)
     vega_script.cache_clear()
@@ -29,9 +29,9 @@ def test_the_script_is_cached(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "binary", "empty"])
-def test_a_damaged_cache_file_is_replaced(damage: str, kept: Path) -> None:
+def test_a_damaged_cache_file_is_replaced(damage: str, cache_folder: Path) -> None:
     script = vega_script()
-    (file,) = kept.iterdir()
+    (file,) = cache_folder.iterdir()
     content = file.read_bytes()
     damaged = {
         "cut": content[:-10],
@@ -45,7 +45,7 @@ def test_a_damaged_cache_file_is_replaced(damage: str, kept: Path) -> None:
     assert file.read_bytes() == content
 
 
-def test_an_unwritable_cache_is_ignored(kept: Path) -> None:
-    kept.write_text("a file where the folder should be")
+def test_an_unwritable_cache_is_ignored(cache_folder: Path) -> None:
+    cache_folder.write_text("a file where the folder should be")
     assert "vegaEmbed" in vega_script()
-    assert kept.read_text() == "a file where the folder should be"
+    assert cache_folder.read_text() == "a file where the folder should be"

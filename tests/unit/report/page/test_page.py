@@ -1,4 +1,4 @@
-"""The page: true, self-contained, and data stays data."""
+"""The report page: its numbers, no external resources, and texts shown as data."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What is packed for the browser of pairs: whole, the same each time, and as the summary counts."""
+"""The packed index and chunks of the browser of pairs: complete, reproducible, and consistent."""
 
 import base64
 import json
@@ -54,7 +54,7 @@ def results_of(
     failures: Sequence[Failure] = (),
     **evidence: Any,
 ) -> Results:
-    """Every model says the same to every prompt, where `texts` says nothing else."""
+    """Results in which a model completes every prompt alike, with its completion in `texts` if any."""
     completions = [
         ModelCompletion(
             prompt_id=prompt.id,
@@ -84,7 +84,7 @@ def prompt_of(id_: str, text: str = "Say it.") -> Prompt:
 def judgment(
     prompt_id: str, first: str, p: float, *, judge: str = "j", other: str = "", **more: Any
 ) -> Judgment:
-    """`p` is the probability that the one who is shown first is better."""
+    """A judgment in which `first` is better with probability `p`."""
     second = other or {"a": "b", "b": "a"}[first]
     verdict = Verdict(first=p, **more.pop("verdict", {}))
     return Judgment(
@@ -141,7 +141,7 @@ def test_a_regression_is_lost_in_both_orders(judgments: list[Judgment]) -> None:
 
 
 def mean_for_a(judgments: list[Judgment], prompt_id: str, first: str) -> float | None:
-    """How a does where `first` is shown first; None where it never is."""
+    """The mean preference for a with `first` shown first; None without such judgments."""
     own = [j.verdict.first for j in judgments if (j.prompt_id, j.first) == (prompt_id, first)]
     if not own:
         return None

@@ -1,4 +1,4 @@
-"""The summary as lines: every block says what its pair holds, and nothing that it does not."""
+"""The lines of the summary: each block has the numbers of its pair."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Where the time went, as it is printed: rows that add up, and what is said of the overlap."""
+"""The table of timings: its rows add up to the wall time."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What would change a verdict: for every outcome something, and true."""
+"""What would change a verdict, for every outcome."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Builders of results and progress files with random judgments, and a running viewer."""
+"""Builders of results and progress files with random judgments."""
 
 import random
 from collections.abc import Sequence

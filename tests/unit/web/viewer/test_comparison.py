@@ -24,7 +24,7 @@ def compared(duel: PairDiff) -> set[str]:
     return {number.label for number in duel.numbers if number.difference is not None}
 
 
-def why(diff: RunDiff) -> set[str]:
+def reasons_of(diff: RunDiff) -> set[str]:
     (duel,) = diff.pairs
     return set(duel.paired.incompatible)
 
@@ -92,7 +92,7 @@ def test_different_prompts_compare_the_shared_ones() -> None:
         ("the prompts are not the same",)
     }
     apart = compare_runs(first, results(prompts=range(100, 120)))
-    assert why(apart) == {"no prompt was judged in both runs"}
+    assert reasons_of(apart) == {"no prompt was judged in both runs"}
 
 
 def test_prompts_of_a_cluster_are_one_unit() -> None:
@@ -145,7 +145,7 @@ def test_different_judge_makes_only_its_numbers_incompatible(
     changed: dict[str, Any], message: str
 ) -> None:
     diff = compare_runs(results(), results(**changed))
-    assert why(diff) == {message}
+    assert reasons_of(diff) == {message}
     (duel,) = diff.pairs
     refused = {number.label for number in duel.numbers if number.incompatible}
     assert all(message in number.incompatible for number in duel.numbers if number.incompatible)
@@ -165,7 +165,7 @@ def test_different_judge_makes_only_its_numbers_incompatible(
 def test_different_sampling_makes_the_models_numbers_incompatible() -> None:
     warm = {"tuned": model("tuned", SAMPLING | {"temperature": 1.0}), "base": model("base")}
     diff = compare_runs(results(), results(identities={"models": warm}))
-    assert why(diff) == {"the sampling of tuned differs (temperature: 0.7; 1.0)"}
+    assert reasons_of(diff) == {"the sampling of tuned differs (temperature: 0.7; 1.0)"}
     (duel,) = diff.pairs
     assert compared(duel) == {
         "Prompts judged",
@@ -177,12 +177,12 @@ def test_different_sampling_makes_the_models_numbers_incompatible() -> None:
 
 def test_two_different_models_are_incompatible() -> None:
     others = {"tuned": model("later"), "base": model("larger")}
-    assert why(compare_runs(results(), results(identities={"models": others}))) == {
+    assert reasons_of(compare_runs(results(), results(identities={"models": others}))) == {
         "both models are others"
     }
     diff = compare_runs(results(("a", "b")), results(("c", "d")))
     assert diff.pairs[0].after == ("c", "d")
-    assert why(diff) == {"both models are others"}
+    assert reasons_of(diff) == {"both models are others"}
 
 
 def test_orders_and_repeats_affect_only_dependent_numbers() -> None:
@@ -227,13 +227,13 @@ def test_different_voters_are_incompatible() -> None:
         environment = data.environment | {"judges": {}}
         return Results.of(changed, summarize(changed), data.config, environment)
 
-    assert why(compare_runs(voted("Anna"), voted("Anna"))) == set()
-    assert why(compare_runs(voted("Anna"), voted("Bo"))) == {"other people judged"}
+    assert reasons_of(compare_runs(voted("Anna"), voted("Anna"))) == set()
+    assert reasons_of(compare_runs(voted("Anna"), voted("Bo"))) == {"other people judged"}
 
 
 def test_unrecorded_judge_is_incompatible() -> None:
     data = results(identities={"models": {}, "judges": {}})
-    assert why(compare_runs(data, data)) == {
+    assert reasons_of(compare_runs(data, data)) == {
         "it is not recorded how the judge was asked",
         "it is not recorded how the models were asked",
     }
@@ -270,7 +270,7 @@ def test_models_are_matched_by_name(
     assert match_names(theirs, ours) == {its: name for name, its in expected.items()}
 
 
-def seated(*judges: str, panel: str = "mean") -> Results:
+def results_of_panel(*judges: str, panel: str = "mean") -> Results:
     """Return results in which all judges agree."""
     data = results(config={"panel": panel})
     judgments = tuple(
@@ -282,16 +282,18 @@ def seated(*judges: str, panel: str = "mean") -> Results:
 
 
 def test_different_panel_is_incompatible() -> None:
-    first = seated("judge", "second")
-    assert why(compare_runs(first, first)) == set()
-    assert why(compare_runs(first, seated("judge"))) == {"the judges are others"}
-    assert why(compare_runs(first, seated("judge", "third"))) == set()  # by place: asked the same
-    voted = seated("judge", "second", panel="majority")
-    assert why(compare_runs(first, voted)) == {"the setting panel differs (mean; majority)"}
-    alone = seated("judge"), seated("judge", panel="majority")
-    assert why(compare_runs(*alone)) == set()  # of one judge there is nothing to fold
+    first = results_of_panel("judge", "second")
+    assert reasons_of(compare_runs(first, first)) == set()
+    assert reasons_of(compare_runs(first, results_of_panel("judge"))) == {"the judges are others"}
+    assert (
+        reasons_of(compare_runs(first, results_of_panel("judge", "third"))) == set()
+    )  # by place: asked the same
+    voted = results_of_panel("judge", "second", panel="majority")
+    assert reasons_of(compare_runs(first, voted)) == {"the setting panel differs (mean; majority)"}
+    alone = results_of_panel("judge"), results_of_panel("judge", panel="majority")
+    assert reasons_of(compare_runs(*alone)) == set()  # of one judge there is nothing to fold
 
 
 def test_runs_without_judgments_are_incompatible() -> None:
     data = results(prompts=range(3), failed=3, identities={"judges": {}})
-    assert why(compare_runs(data, data)) == {"nothing was judged"}
+    assert reasons_of(compare_runs(data, data)) == {"nothing was judged"}

@@ -24,7 +24,9 @@ def report(
     return ProgressReport(started=START, updated=START + timedelta(seconds=at), rows=(row,))
 
 
-def looked(*reports: ProgressReport, silent: float = 0) -> list[tuple[float | None, float | None]]:
+def rates_of(
+    *reports: ProgressReport, silent: float = 0
+) -> list[tuple[float | None, float | None]]:
     """Return rate and time left after each report."""
     pace, rates_ = ProgressRates(), []
     for report_ in reports:
@@ -34,27 +36,27 @@ def looked(*reports: ProgressReport, silent: float = 0) -> list[tuple[float | No
 
 
 def test_rate_is_measured_over_the_last_minute() -> None:
-    (*_, (rate, left)) = looked(report(1000, 10), report(1010, 30), report(1020, 50))
+    (*_, (rate, left)) = rates_of(report(1000, 10), report(1010, 30), report(1020, 50))
     assert rate == pytest.approx(2)
     assert left == pytest.approx(25)
 
 
 def test_first_rate_is_measured_since_the_start() -> None:
-    assert looked(report(20, 40))[0] == (pytest.approx(2), pytest.approx(30))
+    assert rates_of(report(20, 40))[0] == (pytest.approx(2), pytest.approx(30))
 
 
 def test_stored_outcomes_do_not_count_in_the_rate() -> None:
-    assert looked(report(20, 60, kept=40))[0][0] == pytest.approx(1)
+    assert rates_of(report(20, 60, kept=40))[0][0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("report_", [report(1, 40), report(20, 0), report(20, 50, kept=50)])
 def test_unknown_rate_is_none(report_: ProgressReport) -> None:
-    assert looked(report_) == [(None, None)]
+    assert rates_of(report_) == [(None, None)]
 
 
 def test_complete_or_stopped_rows_have_no_rate() -> None:
-    assert looked(report(20, 100)) == [(None, None)]
-    assert looked(report(20, 40), silent=60) == [(None, None)]
+    assert rates_of(report(20, 100)) == [(None, None)]
+    assert rates_of(report(20, 40), silent=60) == [(None, None)]
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 90), st.integers(0, 5)), min_size=1, max_size=30))
@@ -63,7 +65,7 @@ def test_time_left_is_remaining_work_divided_by_the_rate(steps: list[tuple[float
     for seconds, more in steps:
         at, done = at + seconds, done + more
         reports.append(report(at, done, total=200))
-    for report_, (rate, left) in zip(reports, looked(*reports), strict=True):
+    for report_, (rate, left) in zip(reports, rates_of(*reports), strict=True):
         assert (rate is None) == (left is None)
         if rate and left:
             assert rate > 0
@@ -71,10 +73,10 @@ def test_time_left_is_remaining_work_divided_by_the_rate(steps: list[tuple[float
 
 
 def test_old_reports_and_other_runs_are_dropped() -> None:
-    (*_, (rate, _)) = looked(report(0, 0), report(1000, 10), report(1000 + WINDOW, 16))
+    (*_, (rate, _)) = rates_of(report(0, 0), report(1000, 10), report(1000 + WINDOW, 16))
     assert rate == pytest.approx(6 / WINDOW)
     again = report(1020, 40).model_copy(update={"started": START + timedelta(seconds=1000)})
-    (*_, (rate, _)) = looked(report(1000, 90), again)
+    (*_, (rate, _)) = rates_of(report(1000, 90), again)
     assert rate == pytest.approx(2)
 
 

@@ -1,4 +1,4 @@
-"""Small evidence to vote on, and a client that behaves like the voting page."""
+"""Builders of small evidence to vote on, and of votes."""
 
 from collections.abc import Sequence
 from pathlib import Path

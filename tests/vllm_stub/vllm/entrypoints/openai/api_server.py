@@ -1,4 +1,4 @@
-"""A stub for vLLM: it is started by the same command, and its model echoes the prompt.
+"""A stub of vLLM that the same command starts, with a model that echoes the prompt.
 
 Environment variables set its behavior:
 
