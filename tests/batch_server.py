@@ -28,7 +28,7 @@ Fate = Callable[[dict[str, Any]], str]
 
 
 def always_replied(body: dict[str, Any]) -> str:
-    """The fate of every request: it is answered."""
+    """The fate of requests that are all answered."""
     return "replied"
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 expect.set_options(timeout=60_000)  # milliseconds, for a busy machine
@@ -49,6 +50,16 @@ class MonitoredPage:
         """Assert no console errors and no requests to other machines."""
         assert self.console_errors == []
         assert self.external_requests == []
+
+
+def serious_violations(page: Page, context: str | None = None) -> list[str]:
+    """The serious violations of accessibility that axe reports for a page, or a selector of it."""
+    rules = Axe().run(page, context=context).response["violations"]
+    return [
+        f"{rule['id']}: {[node['html'][:200] for node in rule['nodes']]}"
+        for rule in rules
+        if rule["impact"] in ("serious", "critical")
+    ]
 
 
 @contextmanager

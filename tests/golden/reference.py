@@ -673,7 +673,7 @@ def ratings(golden: Evaluation) -> Numbers:
     return book.numbers
 
 
-Outcome = tuple[tuple[str, str], str | None, int, float]  # models, who is first, side, weight
+Outcome = tuple[tuple[str, str], str | None, int, float]  # models, first model, side, weight
 
 
 def _outcomes(golden: Evaluation) -> list[Outcome]:

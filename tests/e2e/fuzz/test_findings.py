@@ -29,7 +29,7 @@ from bakeoff.records import Completion
 from bakeoff.report.export import save_page
 from bakeoff.report.plain_text import escape_json
 from bakeoff.report.results_file import read_results
-from tests.builders import sample_results
+from tests.builders import sample_results, write_file
 from tests.e2e.fuzz import corpus
 from tests.unit.importers.sample_files import panda
 
@@ -46,11 +46,6 @@ def assert_refused(work: Callable[[], object], *phrases: str) -> None:
     assert "\n" not in message
     for phrase in phrases:
         assert phrase in message
-
-
-def write_file(path: Path, text: str | bytes) -> Path:
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])

@@ -109,7 +109,7 @@ def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) ->
         before = plan(config)
         results = run(config)
         after = plan(config)
-        # Half of it is there: what was written before says how long the rest will be.
+        # Half of the work is stored: lengths of stored completions estimate the others.
         more = plan(config_of(server, tmp_path, limit=60))
         was = respond.calls, sum(spent.cost or 0 for spent in results.summary.usage)
         rest = run(config_of(server, tmp_path, limit=60))

@@ -448,7 +448,9 @@ def test_all_pairs_are_judged_over_a_faulty_server(tmp_path: Path) -> None:
     with OpenAIServer(flaky(7)) as server:
         results = run(config(server, tmp_path, 200))
         rounds = 1
-        while results.failures and rounds < 4:  # two faults in a row: asked again by a second run
+        while (
+            results.failures and rounds < 4
+        ):  # after two faults in a row, requested by the next run
             results = run(config(server, tmp_path, 200))
             rounds += 1
     accounting = results.summary.pairs[0].accounting
@@ -513,7 +515,7 @@ def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
-    assert twice <= 2 * 3 * max_concurrency  # at most what was in flight, per kill and server
+    assert twice <= 2 * 3 * max_concurrency  # at most the requests in flight, per kill and server
 
 
 @settings(max_examples=8, deadline=None)
@@ -578,7 +580,7 @@ def test_outcomes_are_stored_before_they_are_emitted() -> None:
     counted: list[ProgressUpdate] = []
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
-        with Store(Path("store.sqlite")) as another_run:  # sees what is committed
+        with Store(Path("store.sqlite")) as another_run:  # reads committed records
             kept[index] = not another_run.lacks([f"key {index}"])
         assert isinstance(outcome, WorkError) or outcome.text == str(index)
 

@@ -75,7 +75,7 @@ def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
         results = run(config_of(server, tmp_path, 300, stop="when-sure"))
         requests = len(server.requests)
-        kept = check(tmp_path / "store.sqlite").counts  # also what was in flight when it ended
+        kept = check(tmp_path / "store.sqlite").counts  # including requests in flight at the end
         assert kept["verdicts"] == judge_request_count(server)
         assert kept["completions"] == requests - judge_request_count(server)
         again = run(config_of(server, tmp_path, 300, stop="when-sure"))
@@ -120,7 +120,7 @@ def test_killed_sequential_run_resumes_to_the_same_results(tmp_path: Path, sampl
     assert document_of(results) == document_of(once)
     assert results.summary.pairs[0].outcome == "better"
     twice = sum(count - 1 for count in request_counts(server).values())
-    assert twice <= 2 * 3 * 4  # what was in flight, per kill and model
+    assert twice <= 2 * 3 * 4  # requests in flight, per kill and model
 
 
 def test_complete_prompts_count_when_the_budget_is_spent(tmp_path: Path) -> None:

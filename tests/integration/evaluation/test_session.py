@@ -1,4 +1,4 @@
-"""Whole runs with engines in this process; what a repeated run does again."""
+"""Whole runs with engines in this process, and the work of repeated runs."""
 
 import json
 import os
@@ -261,7 +261,7 @@ def test_modified_output_is_rewritten(tmp_path: Path, change: Callable[[Path], o
         again = run(run_config)
     after = files(tmp_path)
     assert Results.model_validate_json(after["results.json"][1]) == again
-    # What this run took from the store, and not from a server, is told in one line.
+    # Outcomes from the store are reported in one line.
     pages = [page["report.html"][1].partition(b">Made by ")[2] for page in (before, after)]
     assert len({len(page.partition(b"</p>")[2]) for page in pages}) == 1
     assert after["report.html"][0] > before["report.html"][0]

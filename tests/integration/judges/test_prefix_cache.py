@@ -8,7 +8,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Pair, PrefixedPrompt, Prompt, Verdict
+from bakeoff.records import Pair, PrefixedPrompt, Verdict
 from bakeoff.testing import (
     AnthropicServer,
     OpenAIServer,
@@ -21,32 +21,28 @@ from bakeoff.testing import (
 from tests.builders import make_prompt
 
 
-def prompt(text: str) -> Prompt:
-    return make_prompt(text)
-
-
 def test_short_prompts_are_one_unchanged_wave() -> None:
-    prompts = [prompt("a" * (LONG - 1)), prompt("a" * (LONG - 1)), prompt("b")]
+    prompts = [make_prompt("a" * (LONG - 1)), make_prompt("a" * (LONG - 1)), make_prompt("b")]
     assert prefix_waves(prompts) == [list(enumerate(prompts))]
     assert prefix_waves([]) == [[]]
 
 
 def test_one_prompt_per_common_prefix_is_in_the_first_wave() -> None:
     long = ["a" * LONG + "one", "b" * LONG, "a" * LONG + "oh", "short", "a" * LONG + "no"]
-    first, second = prefix_waves([prompt(text) for text in long])
+    first, second = prefix_waves([make_prompt(text) for text in long])
     assert [place for place, _ in first] == [0, 1, 3]
     assert [place for place, _ in second] == [2, 4]
     sent = dict(first + second)
     assert {place: sent[place].shared for place in (0, 2, 4)} == dict.fromkeys((0, 2, 4), LONG)  # type: ignore[attr-defined]
     assert not any(isinstance(sent[place], PrefixedPrompt) for place in (1, 3))
     for place, text in enumerate(long):
-        assert sent[place].messages == prompt(text).messages
-        assert sent[place].id == prompt(text).id
+        assert sent[place].messages == make_prompt(text).messages
+        assert sent[place].id == make_prompt(text).id
 
 
 def pairs(question: str) -> list[Pair]:
     """A pair in both orders."""
-    pair = Pair(prompt=prompt(question), first="the good one", second="the other one")
+    pair = Pair(prompt=make_prompt(question), first="the good one", second="the other one")
     return [pair, pair.swapped()]
 
 

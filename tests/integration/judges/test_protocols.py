@@ -86,7 +86,7 @@ def pair(first: str = "one", second: str = "two") -> Pair:
 
 
 def once(reply: Any) -> Responder:
-    """A fault that passes: the first request meets it, the next one gets a verdict."""
+    """Responder that sends `reply` to the first request and then a verdict."""
     replies = [reply]
     return lambda _: replies.pop() if replies else FINE
 
@@ -94,7 +94,7 @@ def once(reply: Any) -> Responder:
 def judge_with_faults(
     side: Side, faults: dict[str, Reply], times: int
 ) -> dict[str, Verdict | WorkError]:
-    """What comes of a pair per fault, in one run: its request meets the fault that many times."""
+    """The outcome of one pair per fault, whose request gets the fault `times` times."""
     left = dict.fromkeys(faults, times)
 
     def respond(body: dict[str, Any]) -> Any:
@@ -107,7 +107,7 @@ def judge_with_faults(
 
 
 def request_counts(side: Side) -> Counter[str]:
-    """How many requests there were about each pair, by its first completion."""
+    """The number of requests about each pair, by its first completion."""
     return Counter(shown_completions(body)[0] for body in side.requests)
 
 
@@ -123,7 +123,7 @@ def statuses(*codes: int) -> dict[str, Reply]:
 
 
 PASSING = (408, 409, 500, 502, 504)
-BUSY = (429, 503, 529)  # with a word on when to come again
+BUSY = (429, 503, 529)  # with a Retry-After header
 
 
 def test_transient_status_is_retried_without_a_judge_retry(side: Side) -> None:

@@ -463,7 +463,7 @@ def test_too_large_body_is_refused(how: str) -> None:
         for length, expected in (
             (web.MAX_BYTES, (200,)),
             (web.MAX_BYTES + 1, (413,)),
-            (8 << 20, (0, 413)),  # what was sent after the refusal may take the refusal with it
+            (8 << 20, (0, 413)),  # bytes sent after the refusal may reset it
         ):
             body = b"x" * length
             if "chunked" in how:

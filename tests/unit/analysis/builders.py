@@ -71,7 +71,7 @@ def texts(
 def evidence(
     judgments: Iterable[Judgment], models: Sequence[str] = ("a", "b"), **more: Any
 ) -> Evidence:
-    """Evidence of these judgments; the prompts are there unless given."""
+    """Evidence of these judgments, with their prompts unless other fields are given."""
     rows = tuple(judgments)
     numbers = sorted({int(row.prompt_id[1:]) for row in rows})
     fields = {"prompts": tuple(map(prompt, numbers)), "completions": (), "failures": ()} | more

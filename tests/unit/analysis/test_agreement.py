@@ -68,7 +68,7 @@ def test_variance_components_need_recorded_orders() -> None:
 
 
 def test_verdicts_with_the_same_repeat_are_averaged_in_any_order() -> None:
-    """A file may hold two verdicts on a question."""
+    """A file may contain two verdicts on a question."""
     rows = [judgment(0, "a", 1.0), judgment(0, "a", 0.0), judgment(0, "a", 1.0, repeat=1)]
     for some in itertools.permutations(rows):
         (agreement,) = pair(some).agreement

@@ -1,9 +1,9 @@
 # ruff: noqa: RUF001 - look-alike letters are the point
 """Injections are detected and named, and ordinary completions are hardly ever flagged.
 
-The injections are in `tests/unit/judges/injections.jsonl`. Those with `held_out` were written before
-the detector, and no rule was written for them; they are by the same author, so injections of others
-are detected less often.
+The injections are in `tests/unit/judges/injections.jsonl`. Those with `held_out` were written
+before the detector, and no rule was written for them; they are by the same author, so injections of
+others are detected less often.
 """
 
 import json

@@ -100,7 +100,7 @@ def expected_arguments(
 
 
 def random_judgments(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
-    """26 prompts in both orders and 6 in one, judged by several, of several completions."""
+    """26 prompts in both orders and 6 in one order, with several judges and completions."""
     rng = np.random.default_rng(seed)
     for prompt in range(32):
         for judge in judges:

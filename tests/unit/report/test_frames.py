@@ -26,7 +26,7 @@ ROWS = [("one", True, ["x"]), ("two", None, [])]
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """As where they are not installed: importing them is a ModuleNotFoundError."""
+    """Make the libraries missing: importing them raises ModuleNotFoundError."""
 
     def hide(*names: str) -> None:
         for name in names:
@@ -100,7 +100,7 @@ def test_comparisons_add_up_to_the_summary(judgments: list, panel: str) -> None:
     assert (frame["winner"] == "b").sum() == pair.losses
     assert (frame["winner"] == "tie").sum() == pair.ties
     if pair.flipped is not None:
-        # Of what was judged in both orders.
+        # Of the prompts judged in both orders.
         flag_count = sum(isinstance(flag, bool | np.bool_) for flag in frame["consistent"])
         assert frame["flipped"].sum() / flag_count == pytest.approx(pair.flipped)
     if pair.scores_a:

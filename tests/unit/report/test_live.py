@@ -14,7 +14,7 @@ from tests.unit.report.test_plain_text import ANY, EVIL
 
 
 class Clock:
-    """A time that stands until it is moved."""
+    """A clock that the test sets."""
 
     now = 100.0
 

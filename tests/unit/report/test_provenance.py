@@ -42,7 +42,7 @@ CONFIGS = st.builds(
 
 
 def parsed(line: str) -> Config:
-    """What the command would be run with."""
+    """The config that the command line gives."""
     words = shlex.split(line)
     assert words[:2] == ["bakeoff", "run"]
     _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)

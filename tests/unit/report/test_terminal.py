@@ -74,7 +74,7 @@ def test_samples_show_both_models_and_the_verdicts_within_the_width() -> None:
 
 
 def verdicts(rows: Sequence[Judgment | Failure], models: str = "ab") -> list[str]:
-    """What the sample of the one prompt says of these."""
+    """The printed verdicts of a sample of one prompt."""
     kept = tuple(row for row in rows if isinstance(row, Failure))
     data = evidence(
         [row for row in rows if isinstance(row, Judgment)], models=tuple(models), failures=kept
@@ -177,7 +177,7 @@ def test_long_texts_in_samples_are_truncated() -> None:
 
 
 def ascii_streams(monkeypatch: pytest.MonkeyPatch) -> tuple[io.BytesIO, io.BytesIO]:
-    """What is written to stdout and stderr from now on, as one without accents has it."""
+    """The bytes written to stdout and stderr, which are ASCII streams during the test."""
     raw = io.BytesIO(), io.BytesIO()
     for name, raw_stream in zip(("stdout", "stderr"), raw, strict=True):
         stream = io.TextIOWrapper(raw_stream, encoding="ascii", write_through=True)
@@ -187,7 +187,7 @@ def ascii_streams(monkeypatch: pytest.MonkeyPatch) -> tuple[io.BytesIO, io.Bytes
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """Our logger, which is afterwards what it was before."""
+    """The package's logger; its handlers are restored after the test."""
     ours = logging.getLogger("bakeoff")
     level = ours.level
     monkeypatch.setattr(ours, "handlers", [])
@@ -206,7 +206,7 @@ def test_errors_logs_and_paths_are_escaped(
     print_error(f"no\nsuch ± {EVIL}")
     print_path(make_console(), f"out/日{EVIL}")
     print_path(make_console(), "a  b\n")
-    print("±")  # whoever else prints
+    print("±")  # output of other code
     out, errors = (stream.getvalue().decode("ascii") for stream in streams)
     assert not [char for char in out + errors if acts(char) and char != "\n"]
     assert "\\xe9" in errors

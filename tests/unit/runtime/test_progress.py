@@ -82,7 +82,7 @@ def test_tokens_in_progress_become_tokens_when_an_outcome_arrives() -> None:
     for tokens in (5, 9, 9):
         count.set_tokens_in_progress(tokens)
     count.add_new(Completion(text="", tokens=6))
-    count.add_new(Completion(text="", tokens=7))  # it went on since somebody looked
+    count.add_new(Completion(text="", tokens=7))  # more tokens than last reported
     count.set_tokens_in_progress(4)
     count.add_new(WorkError("no"))
     assert [(update.tokens, update.tokens_in_progress) for update in updates] == [
@@ -129,7 +129,7 @@ def test_the_file_stays_if_the_run_was_stopped(tmp_path: Path, ends: type[BaseEx
         stopped(1)
     left = read_progress(tmp_path)
     assert left is not None
-    assert left.rows[0].done == 1  # the last word, however short ago the one before it was
+    assert left.rows[0].done == 1  # written at the end of the block without a pause
     assert not left.is_stale(left.updated + timedelta(seconds=10))
     assert left.is_stale(left.updated + timedelta(seconds=20))
     with pytest.raises(ends):

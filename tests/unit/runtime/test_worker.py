@@ -318,7 +318,7 @@ def test_cancelled_calls_leave_other_calls_and_the_queue_intact() -> None:
 class Streaming(Engine):
     """Processes items one by one, each when the test gives a permit.
 
-    An item that nobody waits for any more it leaves alone.
+    Items of cancelled calls are skipped.
     """
 
     def process_queue(self, queue: WorkQueue[int, int]) -> None:
@@ -357,7 +357,7 @@ def test_items_of_a_cancelled_call_are_not_wanted() -> None:
         call = asyncio.create_task(outcomes_of(engine, [1, 2, 3]))
         await wait_for_batches(engine, 1)
         call.cancel()
-        await engine.close()  # it ends by itself, with no permit for anything
+        await engine.close()  # ends without a permit for any item
 
     engine = Streaming(5)
     run(go)

@@ -145,7 +145,7 @@ def test_all_ties_with_margin_0_give_none() -> None:
     assert power_analysis(np.full(20, 0.5), 0.0).needed is None
 
 
-# What they can show where the run is looked at, and may end, after each.
+# Power of runs that are tested, and may end, after each prompt.
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
@@ -224,7 +224,7 @@ def _sure(values: Values, alpha: float) -> bool:
 
 # Whether the second order of the next prompts can change the verdict.
 
-# Orders that agree, and orders whose average has little noise.
+# Orders that agree, and orders whose mean has little variance.
 COIN, CANCELLED = OrderVariances(0.25, 0.25), OrderVariances(0.25, 0.01)
 Z = float(norm.ppf(0.975))
 spreads = st.builds(OrderVariances, st.floats(0, 0.25), st.floats(0, 0.25))

@@ -952,7 +952,7 @@ def lora(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A started vLLM, addressed like one that runs already: the spec of its model."""
+    """The spec of a model of a started vLLM, addressed by its base_url."""
     with pytest.MonkeyPatch.context() as world, asyncio.Runner() as runner:
         world.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         world.setenv("BAKEOFF_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results, Scores
 from bakeoff.report.page.page import render_page
-from tests.browser import MonitoredPage, chromium, open_page
+from tests.browser import MonitoredPage, chromium, open_page, serious_violations
 from tests.marks import long
 from tests.unit.analysis.builders import evidence, prompt, texts, won
 from tests.unit.report.page.test_page import HOSTILE, several
@@ -161,12 +160,7 @@ def test_the_page_has_no_serious_accessibility_violation(
             "all => all.forEach((one) => one.click())"
         )
         draw(watched)
-        violations = Axe().run(watched.page).response["violations"]
-        assert [
-            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
-            for violation in violations
-            if violation["impact"] in ("serious", "critical")
-        ] == []
+        assert serious_violations(watched.page) == []
 
 
 MORE = [*HOSTILE[2:], "[x](javascript:alert(1))", "\x1b[31mred\x1b[0m"]

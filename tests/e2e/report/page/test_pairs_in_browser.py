@@ -5,10 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
@@ -26,7 +24,7 @@ from bakeoff.records import (
     Verdict,
 )
 from bakeoff.report.page.page import render_page
-from tests.browser import MonitoredPage, chromium, open_page
+from tests.browser import MonitoredPage, chromium, open_page, serious_violations
 from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 from tests.marks import long
 
@@ -636,27 +634,17 @@ def test_the_browser_of_pairs_has_no_serious_accessibility_violation(
         tab.get_by_role("button", name="Regressions").click()
         tab.locator("#pairs .pair details").first.locator("summary").click()
         expect(tab.locator("#pairs .compared")).to_be_visible()
-        assert serious(tab) == []
+        assert serious_violations(tab, "#pairs") == []
         tab.fill("#pairs .query", "nothing like it")
         expect(tab.locator("#pairs .nothing")).to_be_visible()
-        assert serious(tab) == []
+        assert serious_violations(tab, "#pairs") == []
         press_help(tab)
-        assert serious(tab) == []
+        assert serious_violations(tab, "#pairs") == []
 
 
 def press_help(tab: Page) -> None:
     tab.click("#pairs .help")
     expect(tab.locator("#pairs .keys")).to_be_visible()
-
-
-def serious(tab: Page) -> list[Any]:
-    """The serious violations that axe reports for the section."""
-    axe = Axe().run(tab, context="#pairs")
-    return [
-        (rule["id"], [node["html"][:160] for node in rule["nodes"]])
-        for rule in axe.response["violations"]
-        if rule["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("number", [0, *long(range(1, len(HOSTILE)))])

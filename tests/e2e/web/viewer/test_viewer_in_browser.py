@@ -11,17 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff import Config, run
 from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from bakeoff.web.viewer.runs import find_runs
-from tests.browser import chromium, open_page
+from tests.browser import chromium, open_page, serious_violations
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.viewer.builders import VOTES, judge, results, write_progress, write_results
+from tests.unit.web.viewer.builders import (
+    VOTES,
+    judge,
+    key_of,
+    results,
+    write_progress,
+    write_results,
+)
 from tests.web_clients import reserved_port, viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
@@ -48,10 +54,6 @@ def _root(tmp_path: Path) -> Path:
     )
     write_results(root / "step-400", results(("step-400", "base"), better=0.9, seed=2, failed=1))
     return root
-
-
-def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 @contextmanager
@@ -274,15 +276,6 @@ def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
             assert watched.external_requests == []
 
 
-def serious(page: object) -> list[str]:
-    violations = Axe().run(page).response["violations"]
-    return [
-        f"{violation['id']}: {[node['html'][:200] for node in violation['nodes']]}"
-        for violation in violations
-        if violation["impact"] in ("serious", "critical")
-    ]
-
-
 @pytest.mark.parametrize(
     ("width", "dark"), [*long([(390, True), (1280, False), (390, False), (1280, True)])]
 )
@@ -310,7 +303,7 @@ def test_every_page_is_accessible(browser: Browser, root: Path, width: int, dark
                 if path == "":
                     page.locator(".runs input[type=checkbox]").first.check()
                 if path.endswith("vote/"):
-                    assert serious(page) == []
+                    assert serious_violations(page) == []
                     enter(page)
                     counts(page, "1 of 40")
                 wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -318,4 +311,4 @@ def test_every_page_is_accessible(browser: Browser, root: Path, width: int, dark
                 paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
                 light = sum(map(int, re.findall(r"\d+", paper)[:3])) > 380
                 assert light != dark
-                assert serious(page) == [], path
+                assert serious_violations(page) == [], path

@@ -200,7 +200,7 @@ def test_long_retry_after_fails_the_request(
 def test_request_refused_while_others_succeed_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A prompt above a limit of tokens is refused with 429 however often it is sent."""
+    """A prompt above a limit of tokens is refused with 429 at every attempt."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
 
     def respond(body: dict[str, Any]) -> Any:
@@ -312,7 +312,7 @@ def test_loss_of_all_servers_ends_the_run() -> None:
 def test_server_lost_behind_a_proxy_is_awaited(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than each request is tried again; one that alone fails so is not waited for."""
+    """Requests outlast their retries during an outage; one that always fails is not awaited."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
     monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
     bad_gateway = Reply(status, {"error": {"message": "no upstream"}})

@@ -29,10 +29,6 @@ from tests.builders import make_prompt
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 
 
-def prompt(text: str = "Hello?") -> Prompt:
-    return make_prompt(text)
-
-
 def open_model(url: str, options: str = "") -> Generator:
     return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), RunContext(Sampling(), 8))
 
@@ -41,7 +37,7 @@ def reply_outcome(body: Any, rate_limits: RateLimits | None = None) -> Completio
     with OpenAIServer(lambda _: body) as server:
         context = RunContext(Sampling(), 8, rate_limits=rate_limits or RateLimits())
         worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), context)
-        return run_worker(worker, [prompt()])[0]
+        return run_worker(worker, [make_prompt("Hello?")])[0]
 
 
 @pytest.mark.parametrize("left_out", ["id", "created", "object", "model"])
@@ -100,7 +96,7 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
         )
-        result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
+        result = run_worker(model, [make_prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(outcome, Completion | WorkError) for outcome in result)
 
 
@@ -131,7 +127,7 @@ def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
     with AnthropicServer(lambda request: sent[int(request["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, RunContext(Sampling(), 8))
-        result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
+        result = run_worker(model, [make_prompt(str(number)) for number in range(len(bodies))])
     assert all(isinstance(outcome, Completion | WorkError) for outcome in result)
 
 
@@ -142,7 +138,9 @@ def test_deeply_nested_reply_is_unreadable(body: bytes) -> None:
     assert result.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
-        (other,) = run_worker(open_generator(spec, RunContext(Sampling(), 1)), [prompt()])
+        (other,) = run_worker(
+            open_generator(spec, RunContext(Sampling(), 1)), [make_prompt("Hello?")]
+        )
     assert isinstance(other, BackendError), other
 
 
@@ -153,7 +151,7 @@ def test_oversized_reply_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
     for reply in (zipped, Reply(body=chat_completion("x" * 2**21))):
         with OpenAIServer(lambda _, reply=reply: reply) as server:
-            result = run_worker(open_model(server.url, "&retries=0"), [prompt()])[0]
+            result = run_worker(open_model(server.url, "&retries=0"), [make_prompt("Hello?")])[0]
         assert isinstance(result, BackendError), result
         assert "larger than 1 MB" in result.message
     small = gzip.compress(json.dumps(chat_completion("x" * 2**19)).encode())
@@ -217,7 +215,7 @@ def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
     text = "Shared\nall of it\nfirst one"
     shared = len("Shared\nall of it\nfi")
     (first, second), _ = anthropic(
-        [prompt(text), PrefixedPrompt.of(prompt(text), shared)], monkeypatch
+        [make_prompt(text), PrefixedPrompt.of(make_prompt(text), shared)], monkeypatch
     )
     assert first["messages"][0]["content"] == text
     head, rest = second["messages"][0]["content"]
@@ -232,7 +230,7 @@ def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
 
 @pytest.mark.parametrize(("text", "shared"), [("one line of text", 9), ("same\n", 5), ("", 0)])
 def test_no_cache_mark_without_a_shared_line(text: str, shared: int) -> None:
-    turn: Any = with_cache_mark(PrefixedPrompt.of(prompt(text or " "), shared))
+    turn: Any = with_cache_mark(PrefixedPrompt.of(make_prompt(text or " "), shared))
     assert turn == {"role": "user", "content": text or " "}
 
 
@@ -240,7 +238,7 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def cost(usage: dict[str, Any]) -> float:
-        _, (result,) = anthropic([prompt()], monkeypatch, usage)
+        _, (result,) = anthropic([make_prompt("Hello?")], monkeypatch, usage)
         assert isinstance(result, Completion), result
         assert result.usage is not None
         assert result.usage.input_tokens == 2000
@@ -267,7 +265,7 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
 def refusal_of(url: str, options: str = "&retries=1") -> str:
     """Return the message of the ConfigError of a run that cannot reach its server."""
     with pytest.raises(ConfigError) as caught:
-        run_worker(open_model(url, options), [prompt()])
+        run_worker(open_model(url, options), [make_prompt("Hello?")])
     assert "\n" not in str(caught.value)
     assert "SSLContext object" not in str(caught.value)
     return str(caught.value)
@@ -306,7 +304,7 @@ def test_untrusted_certificate_stops_the_run(
         assert "(self-signed certificate)" in refusal
         assert not server.request_counts
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
-        result = run_worker(open_model(server.url), [prompt()])[0]
+        result = run_worker(open_model(server.url), [make_prompt("Hello?")])[0]
     assert isinstance(result, Completion), result
 
 
@@ -354,7 +352,9 @@ def test_refusing_proxy_is_named_in_one_line(
 def test_error_status_of_a_proxy_is_retried(set_proxy: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
         set_proxy(f"http://{proxy.address}")
-        result = run_worker(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+        result = run_worker(
+            open_model("http://models.invalid/v1", "&retries=1"), [make_prompt("Hello?")]
+        )[0]
     assert isinstance(result, BackendError), result
     assert (result.status, len(proxy.requests)) == (503, 2)
 
@@ -386,7 +386,7 @@ def outcomes_after_one(
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 1)
         )
-        return server, run_worker(model, [prompt(str(number)) for number in range(count)])
+        return server, run_worker(model, [make_prompt(str(number)) for number in range(count)])
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Helpers for tests of transformers models: open a generator, complete prompts, record steps."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,11 @@ def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> l
     for outcome in done:
         assert isinstance(outcome, Completion), outcome
     return done  # type: ignore[return-value]
+
+
+def edit_json(file: Path, **values: Any) -> None:
+    """Change top-level values of a JSON file."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from bakeoff.testing import refused_url, run_worker
 from tests.builders import make_dialogue
 from tests.hub_server import loopback_hub, python_with_hub
 from tests.integration.generators.transformers.hf_generators import completions as completions_of
-from tests.integration.generators.transformers.hf_generators import hf_generator, steps
+from tests.integration.generators.transformers.hf_generators import edit_json, hf_generator, steps
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model
 
 
@@ -99,10 +99,6 @@ def load_error(target: Path | str) -> str:
         completions(target)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def edit_json(file: Path, **values: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 def edit_weights(folder: Path, **changes: Any) -> None:

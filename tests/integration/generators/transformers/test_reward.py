@@ -19,6 +19,8 @@ from bakeoff.generators.transformers.reward import RewardModel
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.testing import run_worker
+from tests.builders import make_dialogue
+from tests.integration.generators.transformers.hf_generators import edit_json
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
 
 
@@ -32,13 +34,8 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def turn(question: str, text: str) -> Prompt:
-    messages = (Message(role="user", content=question), Message(role="assistant", content=text))
-    return Prompt(messages=messages)
-
-
 TURNS = [
-    turn("hey", text)
+    make_dialogue("hey", text)
     for text in ("no", "yes!", "!!!", "a longer one, all in all! " * 9, "", "x" * 99)
 ]
 
@@ -63,10 +60,6 @@ def config_error(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
         run_worker(reward_model(target), turns)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def edit_json(file: Path, **values: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 def edit_head(folder: Path, change: Any) -> None:
@@ -153,7 +146,7 @@ def test_without_a_chat_template_the_texts_are_joined(
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     ids = AutoTokenizer.from_pretrained(folder)("hey\n\nyes!!.", return_tensors="pt")
     expected = model(**{k: v for k, v in ids.items() if k != "token_type_ids"}).logits.item()
-    assert rewards(folder, [turn("hey", "yes!!.")]) == pytest.approx([expected], abs=1e-5)
+    assert rewards(folder, [make_dialogue("hey", "yes!!.")]) == pytest.approx([expected], abs=1e-5)
     assert sum("no chat template" in record.message for record in caplog.records) == 1
 
 
@@ -180,7 +173,9 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
         model = transformers.BertForSequenceClassification(config).eval()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    prompts = [turn("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")]
+    prompts = [
+        make_dialogue("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")
+    ]
     expected = []
     for prompt in prompts:
         pair = tokenizer(*(m.content for m in prompt.messages), return_tensors="pt")
@@ -188,7 +183,7 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
         expected.append(model(**pair).logits.item())
     assert rewards(tmp_path, prompts) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 4) for value in expected}) == 3
-    too_long = run_worker(reward_model(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
+    too_long = run_worker(reward_model(tmp_path), [make_dialogue("what is it ?", "a cat " * 12)])[0]
     assert isinstance(
         too_long, ContextError
     )  # by the tokenizer's limit: the model has 512 positions
@@ -196,7 +191,7 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
 
 def test_a_conversation_longer_than_the_context_fails_alone(tiny: Path) -> None:
     fits, too_long = run_worker(
-        reward_model(tiny), [turn("hey", "yes"), turn("hey", "y" * CONTEXT)]
+        reward_model(tiny), [make_dialogue("hey", "yes"), make_dialogue("hey", "y" * CONTEXT)]
     )
     assert isinstance(fits, Completion)
     assert isinstance(too_long, ContextError)

@@ -11,14 +11,17 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.runs import find_runs
-from tests.unit.web.viewer.builders import VOTES, judge, results, write_progress, write_results
+from tests.unit.web.viewer.builders import (
+    VOTES,
+    judge,
+    key_of,
+    results,
+    write_progress,
+    write_results,
+)
 from tests.web_clients import Browser, viewer
 
 HURT = "</script><img src=x onerror='window.hurt=1'>"
-
-
-def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 def get(url: str, **more: str) -> httpx.Response:

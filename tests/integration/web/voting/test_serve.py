@@ -37,7 +37,7 @@ except KeyboardInterrupt:
 else:
     print("finished")
 finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # who measures coverage writes at the end
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # coverage data may be written at the end
 """
 
 Serve = Callable[..., tuple[subprocess.Popen[str], Browser]]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bakeoff.evaluation.judge_check import LabeledPair
-from bakeoff.records import Failure, Judgment, Verdict
+from bakeoff.records import Failure, Judgment
 from bakeoff.testing import shown_completions, verdict_json
-from tests.builders import make_prompt
+from tests.builders import make_failure, make_judgment, make_prompt
 
 Responder = Callable[[dict[str, Any]], Any]
 
@@ -60,12 +60,13 @@ def judgments_of(
 ) -> list[Judgment]:
     """Return judgments in both orders; each number is the probability of the first."""
     return [
-        Judgment(
-            prompt_id=labeled_pair.id,
+        make_judgment(
+            labeled_pair.id,
+            first,
+            second,
+            value,
             judge=more.get("judge", "j"),
-            first=first,
-            second=second,
-            verdict=Verdict(first=value, **more.get("verdict", {})),
+            **more.get("verdict", {}),
         )
         for first, second, value in (
             ("better", "worse", better_first),
@@ -75,12 +76,4 @@ def judgments_of(
 
 
 def failure_of(labeled_pair: LabeledPair, first: str = "better") -> Failure:
-    return Failure(
-        stage="judgment",
-        prompt_id=labeled_pair.id,
-        participant="j",
-        kind="verdict",
-        message="?",
-        first=first,
-        second="worse" if first == "better" else "better",
-    )
+    return make_failure(labeled_pair.id, first, "worse" if first == "better" else "better")

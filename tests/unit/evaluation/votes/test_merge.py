@@ -55,7 +55,7 @@ def test_human_sample_is_random_only_if_all_votes_are() -> None:
     append_vote(VOTES, vote(OF, 0))
     assert (
         with_votes(chosen, VOTES).evidence.human_sample == "random"
-    )  # nothing is left of what Bo said
+    )  # without the withdrawn votes of Bo
     by_bo = chosen.model_copy(
         update={"judgments": (*OF.judgments, judged(1, 1, *MODELS, judge="Bo"))}
     )

@@ -65,7 +65,7 @@ def test_truncated_last_line_loses_only_itself(
         with caplog.at_level(logging.WARNING):
             assert read_votes(VOTES) == kept
         assert ("cut short" in caplog.text) == (begins < end < len(content) - 1)
-        append_vote(VOTES, THREE)  # and the next vote starts a line of its own
+        append_vote(VOTES, THREE)  # the next vote starts a new line
         assert read_votes(VOTES) == [*kept, THREE]
 
 

@@ -100,7 +100,7 @@ def test_vote_on_changed_texts_is_stale() -> None:
     before = evidence(replacements={(0, ALPHA): "what it said before", (1, ALPHA): "and here"})
     votes = [
         vote(before, 0, "first"),
-        vote(before, 0, "second"),  # one pair, said twice
+        vote(before, 0, "second"),  # two votes on one pair
         vote(before, 1, "first"),
         vote(OF, 1, "second"),  # voted on anew
         vote(OF, 2, "first"),

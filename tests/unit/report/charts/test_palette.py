@@ -22,7 +22,9 @@ def themes(package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
     both = {key: TWO.fullmatch(value) for key, value in NAMED.findall(text)}
     if any(both.values()):
         pairs = {key: pair.groups() for key, pair in both.items() if pair}
-        return {k: six_digits(v[0]) for k, v in pairs.items()}, {k: six_digits(v[1]) for k, v in pairs.items()}
+        return {k: six_digits(v[0]) for k, v in pairs.items()}, {
+            k: six_digits(v[1]) for k, v in pairs.items()
+        }
     light, dark = text.split("@media (prefers-color-scheme: dark)", 1)
     dark = dark.split("* {", 1)[0]
     light_colors, dark_colors = (

@@ -125,7 +125,7 @@ def test_several_models_start_with_verdicts_ratings_and_matrix() -> None:
     results = several()
     tags = parsed_page(results)
     for pair in results.summary.pairs:
-        assert tags.words.count(pair.verdict) >= 2  # above all, and where the pair is told
+        assert tags.words.count(pair.verdict) >= 2  # at the top, and in the section of the pair
     assert {"allratings-spec", "allpairs-spec", "p1-win-rate-spec", "p3-win-rate-spec"} <= set(
         tags.data
     )
@@ -181,7 +181,7 @@ def test_the_page_references_no_external_resource() -> None:
 
 
 def unflagged(results: Results) -> Results:
-    """Without what is said of hidden characters: a list more than in the page of a plain text."""
+    """The page without the list of hidden characters, which a page of plain texts lacks."""
     models = tuple(m.model_copy(update={"flags": ()}) for m in results.summary.models)
     return results.model_copy(
         update={"summary": results.summary.model_copy(update={"models": models})}

@@ -7,7 +7,7 @@ from bakeoff.runtime.timing import Stopwatch, timed
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -142,7 +142,7 @@ def test_an_unreachable_server_is_skipped_and_retried_with_one_request() -> None
         assert again.index == 0
         later = asyncio.create_task(queue.acquire(6))
         await asyncio.sleep(0.05)
-        assert not later.done()  # it is not known yet whether it is back
+        assert not later.done()  # until the first request has succeeded
         again.completed(None)
         assert (await later).index == 0
         assert not servers[0].unreachable

@@ -144,7 +144,7 @@ def test_a_server_that_accepts_nothing_is_tried_by_one_request_with_backoff() ->
         now += pauses[-1]
     assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15, 15]
     limiter.on_start(now)
-    assert limiter.delay(now + 3600) == math.inf  # until that one is back
+    assert limiter.delay(now + 3600) == math.inf  # until the reply of that request
     limiter.on_reply(now, now + 1)
     assert limiter.delay(now + 60) < math.inf
 
@@ -228,7 +228,7 @@ def test_an_overloaded_server_is_retried_and_teaches_no_rate() -> None:
 
 
 def test_two_clients_of_one_limit_both_get_a_share() -> None:
-    """Two processes with one key, of which one comes later: each sees its own refusals only."""
+    """Two processes share a key, and one starts later; each sees its own refusals only."""
     server = TokenBucketServer(10, 10)
     limiters = [ServerLimits(LimitConfig(256)), ServerLimits(LimitConfig(256))]
     served, refused, now, chance = [0, 0], [0, 0], 0.0, random.Random(3)

@@ -10,6 +10,7 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Results, Scores
 from bakeoff.report.export import VOTES, write_file
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, ProgressUpdate
+from bakeoff.web.viewer.runs import find_runs
 from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
@@ -138,9 +139,15 @@ def write_progress(folder: Path, done: int = 30, *, seconds_ago: float = 0, kept
     return folder
 
 
+def key_of(root: Path, name: str) -> str:
+    """Return the viewer's key of the run in a folder of this name."""
+    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
+
+
 __all__ = [
     "VOTES",
     "judge",
+    "key_of",
     "model",
     "results",
     "write_progress",

@@ -174,7 +174,7 @@ def test_labels_limit_the_pairs() -> None:
     longer = open_session(poll=VoteOptions(labels=1))
     assert (
         longer.state(VoterRequest(voter="Anna"))["done"] == 1
-    )  # of those that are asked about now
+    )  # of the pairs in the present queue
 
 
 @pytest.mark.parametrize(
