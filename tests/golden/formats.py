@@ -270,16 +270,16 @@ def battles(folder: Path) -> Evaluation:
 def scores(folder: Path) -> Evaluation:
     """Scores of single answers: each judge prefers the answer with the higher score."""
     evaluation = Evaluation([])
-    given: dict[tuple[str, str, str], str] = {}
+    raw_scores: dict[tuple[str, str, str], str] = {}
     models: dict[str, None] = {}
     for row in _csv(folder, "scores.csv"):
         models[row["model"]] = None
-        given[row["judge"], row["prompt_id"], row["model"]] = row["score"]
+        raw_scores[row["judge"], row["prompt_id"], row["model"]] = row["score"]
         evaluation.texts[row["model"], row["prompt_id"]] = row["completion"]
-    for judge in sorted({key[0] for key in given}):
+    for judge in sorted({key[0] for key in raw_scores}):
         for a, b in combinations(models, 2):
-            for prompt in sorted({key[1] for key in given}):
-                pair = [given.get((judge, prompt, model), "") for model in (a, b)]
+            for prompt in sorted({key[1] for key in raw_scores}):
+                pair = [raw_scores.get((judge, prompt, model), "") for model in (a, b)]
                 wrong = [_kind(raw) for raw in pair if not _is_score(raw)]
                 if wrong:
                     evaluation.verdicts.append(Verdict(prompt, judge, a, b, None, kind=wrong[0]))

@@ -196,7 +196,7 @@ def written(folder: Path, content: bytes) -> Path:
     return folder
 
 
-def whole(**more: object) -> bytes:
+def report_json(**more: object) -> bytes:
     now = datetime.now(UTC).isoformat()
     report = {"schema": "bakeoff-progress/1", "started": now, "updated": now} | more
     return json.dumps(report).encode()
@@ -206,7 +206,7 @@ ROW = {"stage": "completion", "participant": "a", "done": 1, "total": 2}
 
 
 def test_a_valid_file_is_read(tmp_path: Path) -> None:
-    report = read_progress(written(tmp_path, whole(rows=[ROW])))
+    report = read_progress(written(tmp_path, report_json(rows=[ROW])))
     assert report is not None
     assert report.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
 
@@ -216,15 +216,15 @@ def test_a_valid_file_is_read(tmp_path: Path) -> None:
     [
         b"",
         b"\x00\xff",
-        whole()[:-9],
+        report_json()[:-9],
         b"[" * 100_000,
-        whole(more=1),
-        whole(schema="bakeoff-progress/2"),
-        whole(updated="2026-01-01T00:00:00"),  # of which zone?
-        whole(rows=[ROW | {"done": -1}]),
-        whole(rows=[ROW | {"cost": float("nan")}]),
-        whole(rows=[ROW | {"stage": "lunch"}]),
-        whole(rows=[ROW | {"participant": "x" * 2_000_000}]),
+        report_json(more=1),
+        report_json(schema="bakeoff-progress/2"),
+        report_json(updated="2026-01-01T00:00:00"),  # of which zone?
+        report_json(rows=[ROW | {"done": -1}]),
+        report_json(rows=[ROW | {"cost": float("nan")}]),
+        report_json(rows=[ROW | {"stage": "lunch"}]),
+        report_json(rows=[ROW | {"participant": "x" * 2_000_000}]),
     ],
     ids=range(11),
 )

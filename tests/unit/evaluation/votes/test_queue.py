@@ -143,7 +143,7 @@ def contested() -> Evidence:
     judgments += [judged(3, 1.0, ALPHA, BETA), judged(3, 1.0, BETA, ALPHA)]
     judgments += [judged(5, 0.9, ALPHA, BETA), judged(5, 0.0, ALPHA, BETA, judge="judge-eta")]
     judgments += [judged(1, 0.6, ALPHA, BETA)]
-    judgments += [judged(4, 1.0, BETA, ALPHA, judge="Bo")]  # a person: not whom to check
+    judgments += [judged(4, 1.0, BETA, ALPHA, judge="Bo")]  # a person is no judge to check
     data = evidence(8)
     return data.model_copy(
         update={"judgments": tuple(judgments), "origins": data.origins | {"Bo": HUMAN_PREFIX}}
