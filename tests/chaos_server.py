@@ -262,8 +262,8 @@ def plan(
 ) -> dict[str, Fault]:
     """Assign faults to a share of the items, each kind equally often.
 
-    `stays` is the share of permanent faults, among the kinds that can fail. Each overload reply is
-    assigned to one item, once: the rate limiter slows down for minutes after it.
+    `permanent_share` is that of permanent faults among the kinds that can fail. Each overload reply
+    is assigned to one item, once: the rate limiter slows down for minutes after it.
     """
     rng = random.Random(seed)
     shuffled = sorted(set(items))

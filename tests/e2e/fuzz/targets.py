@@ -47,7 +47,7 @@ from tests.unit.judges.judge_replies import CRITERIA
 class Target(NamedTuple):
     """`run` parses bytes, which it may write to a folder; `seeds` are the inputs to mutate.
 
-    `count` is the number of executions in the long job, with inputs of at most `longest` bytes.
+    `count` is the number of executions in the long job, with inputs of at most `max_length` bytes.
     """
 
     name: str

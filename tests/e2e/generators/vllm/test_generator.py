@@ -50,8 +50,8 @@ class StubStart:
     argv: list[str]
     env: dict[str, str]
     engine: int
-    began: float
-    beside: list[int]  # pids of the stubs that ran already
+    started_at: float
+    running_stubs: list[int]  # pids of the stubs that ran already
     requests: list[dict[str, Any]]
 
     def argument(self, flag: str) -> str:
@@ -73,7 +73,7 @@ class StubRecords:
             facts = json.loads(path.read_text())
             bodies = [json.loads(line) for line in complete]
             starts.append(StubStart(int(path.stem), requests=bodies, **facts))
-        return sorted(starts, key=lambda start: start.began)
+        return sorted(starts, key=lambda start: start.started_at)
 
     def only(self) -> StubStart:
         (start,) = self.starts()
@@ -792,7 +792,9 @@ def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
     )
     results = bakeoff.run(config)
     assert len(results.completions) == 2 * len(results.prompts)
-    assert [len(start.beside) for start in stubs.starts()] == ([0, 1, 2] if query else [0, 0, 0])
+    assert [len(start.running_stubs) for start in stubs.starts()] == (
+        [0, 1, 2] if query else [0, 0, 0]
+    )
 
 
 @pytest.mark.long
@@ -814,7 +816,7 @@ def test_servers_that_share_the_gpu_start_one_after_the_other(
 
     asyncio.run(go())
     first, second = stubs.starts()
-    assert second.began >= first.began + 0.5
+    assert second.started_at >= first.started_at + 0.5
 
 
 def test_a_complete_store_starts_no_server(model: Path, stubs: StubRecords, tmp_path: Path) -> None:

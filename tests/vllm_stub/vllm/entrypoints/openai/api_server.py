@@ -136,8 +136,10 @@ def main():
         "argv": sys.argv[1:],
         "env": dict(os.environ),
         "engine": engine.pid,
-        "began": time.time(),
-        "beside": [int(path.stem) for path in RECORDS.glob("*.json") if is_running(int(path.stem))],
+        "started_at": time.time(),
+        "running_stubs": [
+            int(path.stem) for path in RECORDS.glob("*.json") if is_running(int(path.stem))
+        ],
     }
     # Rename after writing: tests read the folder concurrently.
     written = RECORDS / f"{os.getpid()}.tmp"
