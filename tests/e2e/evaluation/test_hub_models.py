@@ -65,7 +65,7 @@ def run_in_process(code: str, hub: str, home: Path, **env: str) -> object:
 
 
 @pytest.mark.long
-def test_transformers_loads_a_model_from_it(hub: Address, tmp_path: Path) -> None:
+def test_transformers_loads_a_model_from_the_loopback_hub(hub: Address, tmp_path: Path) -> None:
     code = """
 import json
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -80,7 +80,9 @@ print(json.dumps([model.config.model_type, model.num_parameters(), tokenizer.eos
 
 
 @pytest.mark.parametrize("streaming", [False, *long([True])])
-def test_datasets_loads_a_split_from_it(hub: Address, tmp_path: Path, streaming: bool) -> None:
+def test_datasets_loads_a_split_from_the_loopback_hub(
+    hub: Address, tmp_path: Path, streaming: bool
+) -> None:
     # Delete the stream before Python exits: a thread of pyarrow that outlives it aborts
     # (apache/arrow#45214). bakeoff does not stream.
     code = f"""

@@ -332,14 +332,14 @@ def max_seconds(seconds: float) -> Iterator[None]:
 
 def read_reply(connection: socket.socket) -> bytes:
     """Receive one complete reply with a Content-Length."""
-    reply = b""
-    while b"\r\n\r\n" not in reply:
-        reply += connection.recv(65536)
-    head, _, body = reply.partition(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-    while len(body) < length:
-        body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
+    with connection.makefile("rb") as file:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = file.readline()
+            assert line, head
+            head += line
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        return head + file.read(length)
 
 
 def head_of(url: str, line: str, *headers: str, host: str | None = None) -> str:

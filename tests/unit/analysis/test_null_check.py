@@ -70,5 +70,5 @@ def test_each_judge_is_checked_and_the_pair_itself_does_not_change() -> None:
     assert summary.pairs == summarize(evidence(won(12, 8))).pairs
 
 
-def test_without_a_null_check_there_is_none() -> None:
+def test_a_run_without_null_check_has_none() -> None:
     assert summarize(evidence(won(3, 2))).null_checks == ()

@@ -51,7 +51,7 @@ def test_several_failures_of_a_prompt_count_separately_in_the_worst_case() -> No
 
 
 @given(rows, st.lists(st.sampled_from(["p0", "p3", "q"]), max_size=6))
-def test_every_split_adds_up_and_the_bounds_hold_the_estimate(
+def test_every_split_adds_up_and_the_bounds_contain_the_estimate(
     judgments: list[Judgment], lost: list[str]
 ) -> None:
     summary = pair(judgments, failures=tuple(map(failure, lost)))

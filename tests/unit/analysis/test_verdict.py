@@ -45,7 +45,7 @@ def test_only_ties_are_no_difference() -> None:
     assert pair(rows).verdict.startswith("No difference: every one of 30 prompts is a tie")
 
 
-def test_the_sentence_says_how_many_more_prompts_settle_it() -> None:
+def test_the_sentence_has_the_number_of_prompts_that_decide_the_pair() -> None:
     summary = pair(won(13, 7))
     more = int(re.findall(r"about (\d+) more prompts", summary.verdict)[0])
     assert pair(won(round((20 + more) * 0.65), round((20 + more) * 0.35))).outcome == "better"

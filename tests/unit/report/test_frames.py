@@ -35,7 +35,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return hide
 
 
-def test_both_libraries_hold_the_rows() -> None:
+def test_frames_of_both_libraries_have_the_rows() -> None:
     ours, theirs = (frame_of(library, COLUMNS, ROWS) for library in ("pandas", "polars"))
     assert isinstance(ours, pandas.DataFrame)
     assert isinstance(theirs, polars.DataFrame)
@@ -109,7 +109,7 @@ def test_comparisons_add_up_to_the_summary(judgments: list, panel: str) -> None:
 
 @examples(60)
 @given(rows)
-def test_both_libraries_hold_equal_values(judgments: list) -> None:
+def test_frames_of_both_libraries_have_equal_values(judgments: list) -> None:
     results = results_of(evidence(judgments))
     for call in (results.judgments, results.comparisons):
         ours, theirs = call("pandas"), call("polars")

@@ -97,9 +97,7 @@ def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
 @examples(10)
 @given(st.integers(0, 10**6), st.sampled_from(GRID[3:].tolist()))
 @example(123339, 10_000.0)
-def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_difficulty(
-    seed: int, c: float
-) -> None:
+def test_swapping_the_models_mirrors_the_rate_without_gamed_rows(seed: int, c: float) -> None:
     original = inputs(60, seed, gamed=False)
     other = replace(
         original,

@@ -423,7 +423,7 @@ def test_separating_lengths_with_two_outliers_have_a_finite_win_rate() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1.0]), st.booleans(), st.booleans())))
-def test_leak_effect_is_the_win_rate_where_only_one_side_leaks(
+def test_leak_effect_is_the_win_rate_if_only_one_side_leaks(
     drawn: list[tuple[float, bool, bool]],
 ) -> None:
     values = np.array([value for value, *_ in drawn], dtype=float)

@@ -171,7 +171,7 @@ def test_more_of_the_same_values_narrow_the_sequence() -> None:
 
 
 @given(singles, alphas)
-def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
+def test_the_sequence_of_wins_ties_and_losses_equals_the_sign_e_process(
     values: Values, alpha: float
 ) -> None:
     log_e = float(log_e_value(np.sum(values == 1), np.sum(values == 0)))
@@ -186,7 +186,7 @@ def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
-def test_it_equals_the_sign_e_process_for_many_values(wins: int, losses: int) -> None:
+def test_the_sequence_of_many_values_equals_the_sign_e_process(wins: int, losses: int) -> None:
     """The grid of beliefs is fine enough for a very concentrated posterior."""
     result = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
     log_e = float(log_e_value(np.array(wins), np.array(losses)))

@@ -448,7 +448,7 @@ ADVICE = {
 
 
 @pytest.mark.parametrize(("shape", "variances", "start"), ADVICE.values(), ids=ADVICE)
-def test_the_advice_is_what_lowers_the_standard_error_most(
+def test_the_advice_names_the_change_that_lowers_the_standard_error_most(
     shape: tuple[int, int, int, int], variances: tuple[float, ...], start: str
 ) -> None:
     values = simulated(np.random.default_rng(6), shape, variances)

@@ -187,7 +187,7 @@ def press(tab: Page, keys: str) -> None:
 # -- Finding ---------------------------------------------------------------------------------------
 
 
-def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, report: str) -> None:
+def test_every_filter_counts_and_lists_its_pairs(browser: Browser, report: str) -> None:
     winners = Counter(comparison.winner for comparison in PAIR_DATA.comparisons)
     expected = {
         f"{TUNED} won": winners["a"],

@@ -50,7 +50,7 @@ def test_validate_accepts_real_models_and_refuses_them_cut(name: str, tmp_path: 
         validation_error(cut)
 
 
-def test_the_hf_backend_validates_a_gguf_file_before_transformers_reads_it(
+def test_the_hf_backend_validates_a_gguf_file_before_loading(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     content = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()

@@ -43,7 +43,7 @@ def test_easy_pairs_have_eight_kinds_and_the_others_one_kind_per_set() -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=IDS)
-def test_a_pair_has_these_fields_and_two_completions(pair: dict[str, str]) -> None:
+def test_a_pair_has_all_fields_and_two_different_completions(pair: dict[str, str]) -> None:
     assert list(pair) == ["id", "set", "kind", "prompt", "better", "worse"]
     assert all(isinstance(value, str) for value in pair.values())
     assert pair["prompt"].strip()

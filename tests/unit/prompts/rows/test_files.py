@@ -36,7 +36,7 @@ def test_a_line_of_a_txt_file_is_a_text_with_its_spaces(tmp_path: Path) -> None:
     assert rows_of(path)[2].place == "line 3"
 
 
-def test_csv_cells_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
+def test_csv_cells_may_contain_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.csv", 'p,q\r\n"a, ""b""\r\nc",d\r\n\r\ne,\r\n')
     assert rows_of(path) == [
         Row("row 1", {"p": 'a, "b"\r\nc', "q": "d"}),

@@ -30,7 +30,7 @@ def test_a_verdict_for_the_second_model_names_it() -> None:
     assert f"decided against {summary.b}, would undo it." in what_would_change(summary)[0]
 
 
-def test_without_a_verdict_it_says_what_to_do() -> None:
+def test_a_pair_without_a_verdict_has_advice() -> None:
     few = pair(3, 0, 3)
     assert what_would_change(few) == ["Judge more prompts with --limit."]
     open_ = pair(22, 0, 18)
