@@ -349,7 +349,7 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         run(config(server, tmp_path, max_concurrency=4))
-    assert waiting[-1]  # and the last completion came only then
+    assert waiting[-1]  # the last completion was sent afterwards
     assert len(judged) == 8
 
 
@@ -360,7 +360,7 @@ def test_stored_pairs_are_judged_during_completion(
     judged: list[int] = []
     waiting: list[bool] = []
 
-    def all_old_ones_are_judged() -> bool:
+    def all_stored_pairs_are_judged() -> bool:
         waiting.append(len(judged) >= 4)
         return waiting[-1]
 
@@ -368,7 +368,7 @@ def test_stored_pairs_are_judged_during_completion(
         if body["model"] == "judge":
             judged.append(1)
             return prefer_good(body)
-        return Reply(body=chat_completion(prefer_good(body)), until=all_old_ones_are_judged)
+        return Reply(body=chat_completion(prefer_good(body)), until=all_stored_pairs_are_judged)
 
     with OpenAIServer(
         lambda body: "no" if body["model"] == "judge" else prefer_good(body)
@@ -376,7 +376,7 @@ def test_stored_pairs_are_judged_during_completion(
         assert len(run(config(server, tmp_path, 2)).failures) == 4
         server.respond = respond
         results = run(config(server, tmp_path, 4))
-    assert waiting[-1]  # the new completions came only then
+    assert waiting[-1]  # the new completions were sent afterwards
     assert (len(judged), len(results.judgments)) == (8, 8)
 
 

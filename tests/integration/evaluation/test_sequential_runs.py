@@ -372,8 +372,8 @@ def test_eighth_model_adds_only_its_own_pairs(
     assert not set(first.group or "") & set(last.group or "")
     kept = {(pair.a, pair.b): pair for pair in seven.summary.pairs}
     again = {(pair.a, pair.b): pair for pair in summary.pairs if "m7" not in (pair.a, pair.b)}
-    assert {two: pair.win_rate for two, pair in again.items()} == {
-        two: pair.win_rate for two, pair in kept.items()
+    assert {names: pair.win_rate for names, pair in again.items()} == {
+        names: pair.win_rate for names, pair in kept.items()
     }
 
 
@@ -407,7 +407,7 @@ class SerialJudge(PerItem[Pair, Verdict]):
 
     def __init__(self) -> None:
         super().__init__(1)
-        self.identity = "clerk"
+        self.identity = "serial judge"
         self.judged = 0
 
     async def process(self, item: Pair) -> Verdict:
@@ -422,17 +422,17 @@ def test_no_request_after_a_decision_within_a_stage(
     run_config = Config(model=("a", "b"), stop="when-sure")
 
     async def go() -> tuple[int, int]:
-        clerk, log = SerialJudge(), list[str]()
+        judge, log = SerialJudge(), list[str]()
         models = {name: Engine(name, log, keep_loaded=True) for name in "ab"}
         with Store(tmp_path / "store.sqlite") as store:
             pipeline = Pipeline(
-                run_config, prompts, Participants(models, {"clerk": clerk}), store, lambda _: None
+                run_config, prompts, Participants(models, {"judge": judge}), store, lambda _: None
             )
             await pipeline.resume()
             await pipeline.run()
             for worker in pipeline.workers:
                 await worker.close()
-        return clerk.judged, len(pipeline.schedule.progress[0])
+        return judge.judged, len(pipeline.schedule.progress[0])
 
     judged, length = asyncio.run(go())
     assert length == 20  # of a wave of 24
