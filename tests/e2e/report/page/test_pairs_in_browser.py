@@ -409,6 +409,7 @@ def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
 def test_markdown_is_rendered(browser: Browser, report: str) -> None:
     with open_page(browser, report) as watched:
         tab = ready(watched)
+        wait_for_pair(tab, "p0")
         words = tab.locator("#pairs .completion.a > .prose .words")
         elements = {
             tag: words.locator(tag).all_inner_texts()
@@ -721,6 +722,7 @@ def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None
         tab = ready(watched)
         press(tab, "r")
         words = tab.locator("#pairs .completion.a > .prose .words")
+        expect(words).to_have_class("words raw")
         more = tab.locator("#pairs .completion.a > .prose .more")
         for length, button in (
             (20_000, "Show 220,000 of 500,000 characters"),
