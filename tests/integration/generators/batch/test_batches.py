@@ -26,7 +26,7 @@ STORE = Path("store.sqlite")
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _store_and_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
@@ -43,8 +43,8 @@ def open_model(
     at = server.address if model.startswith("anthropic") else server.url
     context = {"batch": True, "store": STORE, **more}
     batches = context["batch"] and "batch=false" not in options and model[:4] != "api:"
-    pace = "&poll=0.02" if batches or "batch=true" in options else ""
-    spec = Spec.parse(f"{model}?base_url={at}{pace}{options}")
+    poll = "&poll=0.02" if batches or "batch=true" in options else ""
+    spec = Spec.parse(f"{model}?base_url={at}{poll}{options}")
     return open_generator(spec, RunContext(Sampling(), **context))
 
 
