@@ -369,7 +369,7 @@ def test_records_put_while_the_store_is_locked_are_written_after_it_is_unlocked(
         begun = time.monotonic()
         messages = asyncio.run(put_errors(store))
         assert time.monotonic() - begun >= 1.5
-        assert executed == ["BEGIN IMMEDIATE"]  # one attempt, and one timeout, for all records
+        assert executed.count("BEGIN IMMEDIATE") == 1  # one timeout for all records
         assert len(messages) == 20
         assert set(messages) == {
             "the store 'store.sqlite' cannot be used (database is locked): another process has "
