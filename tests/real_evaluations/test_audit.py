@@ -123,21 +123,21 @@ def test_g6_two_orders_of_llmbar(name: str, judge: str, tmp_path: Path) -> None:
             [["prompt_id", "model_a", "model_b", "winner", "first", "judge"], *table]
         )
     pair = only_pair(audit([path]))
-    n, order = published["n"], pair.order
+    n, effect = published["n"], pair.order
     assert pair.prompts == n
     assert round(n * (pair.consistency or 0)) == published["agree"]
     assert pair.wins == published["correct_both"]
     assert pair.win_rate is not None
     assert 100 * pair.win_rate.estimate == pytest.approx(published["accuracy_avg_pct"])
-    assert order.identified == "both orders"
-    twice = (order.first_twice, order.second_twice)
+    assert effect.identified == "both orders"
+    twice = (effect.first_twice, effect.second_twice)
     assert twice == (
         published["inconsistent_prefers_first"],
         published["inconsistent_prefers_second"],
     )
-    assert order.p == pytest.approx(published["position_mcnemar_exact_p"], rel=1e-6)
-    assert order.pick_first is not None
-    assert order.pick_first.estimate == pytest.approx(published["first_position_pick_rate"])
+    assert effect.p == pytest.approx(published["position_mcnemar_exact_p"], rel=1e-6)
+    assert effect.pick_first is not None
+    assert effect.pick_first.estimate == pytest.approx(published["first_position_pick_rate"])
 
 
 def test_g8_human_labels_of_pandalm_with_holm_over_ten_pairs() -> None:

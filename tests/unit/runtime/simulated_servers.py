@@ -173,8 +173,10 @@ def simulate(
                 limiter.on_refusal(started_at, now, after(wait))
                 waiting += 1
             else:
-                queued = isinstance(server, QueueingServer)
-                schedule(server.latency(now) if queued else latency(chance), "reply", started_at)
+                seconds = (
+                    server.latency(now) if isinstance(server, QueueingServer) else latency(chance)
+                )
+                schedule(seconds, "reply", started_at)
         else:
             simulation.served.append(now)
             limiter.on_reply(started_at, now, tokens)

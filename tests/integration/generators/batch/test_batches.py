@@ -545,10 +545,10 @@ def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
         assert len(server.direct) == 3
 
 
-def test_results_that_were_not_stored_are_fetched_again() -> None:
+def test_results_that_were_not_stored_are_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with BatchServer() as server:
         worker = open_model(server)
-        worker.on_committed = lambda: None  # type: ignore[method-assign] # as where a disk is full
+        monkeypatch.setattr(worker, "on_committed", lambda: None)  # as if the disk were full
         assert texts(outcomes(worker, prompts(4))) == expected("openai:gpt-4", 4)
         assert (
             texts(outcomes(open_model(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]
